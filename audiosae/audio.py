@@ -1,0 +1,181 @@
+"""Reading recordings: any length, any format of libsndfile, in blocks of mono samples at one rate."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    import soundfile
+    from numpy.typing import NDArray
+
+SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd",
+    ".caf", ".w64", ".rf64", ".voc", ".nist", ".sph",
+)  # fmt: skip
+_SAMPLES_AT_ONCE = 2**18
+_GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate; every file delivers fewer frames
+_SHORTER = re.compile(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a recording's header claims; frames may be a lie."""
+
+    rate: int
+    channels: int
+    frames: int
+    format: str
+
+    @property
+    def seconds(self) -> float:
+        """Claimed length in seconds."""
+        return self.frames / self.rate
+
+
+def read_header(path: Path) -> Header:
+    """Read a recording's header.
+
+    Raises
+    ------
+    InputError
+        It is not a regular file, is empty, cannot be read or is no recording that libsndfile knows.
+    """
+    with _open(path) as file:
+        return Header(file.samplerate, file.channels, max(0, file.frames), f"{file.format}/{file.subtype}")
+
+
+def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str]:
+    """Yield a recording as blocks of mono float32 samples, averaged over channels and resampled.
+
+    Parameters
+    ----------
+    path
+        A file that libsndfile reads.
+    rate
+        Samples per second of what is yielded.
+
+    Returns
+    -------
+    str
+        What was wrong with a recording that could be read in part, or "".
+
+    Raises
+    ------
+    InputError
+        Unreadable, no samples, silent, or samples that are not numbers.
+    """
+    with _open(path) as file:
+        reader = _Reader(file)
+        if file.samplerate == rate:
+            yield from reader.blocks()
+        else:
+            yield from _resampled(reader.blocks(), file.samplerate, rate)
+        return reader.verdict()
+
+
+def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float32], int]:
+    """Return the mono samples between two times in seconds, and their rate (the recording's own)."""
+    with _open(path) as file:
+        first = min(max(0, round(start * file.samplerate)), file.frames)
+        file.seek(first)
+        samples = file.read(max(0, round(end * file.samplerate) - first), dtype="float32", always_2d=True)
+        return samples.mean(axis=1), file.samplerate
+
+
+class _Reader:
+    """Blocks of one open file, and what became of it."""
+
+    def __init__(self, file: soundfile.SoundFile) -> None:
+        self._file = file
+        self._low, self._high = np.inf, -np.inf
+        self._frames = 0
+        self._fault = ""
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        file = self._file
+        buffer = np.empty((max(1024, _SAMPLES_AT_ONCE // file.channels), file.channels), np.float32)
+        while True:
+            samples = self._read(buffer)
+            if not len(samples):
+                return
+            mono = samples[:, 0].copy() if file.channels == 1 else samples.mean(axis=1, dtype=np.float32)
+            low, high = float(mono.min()), float(mono.max())
+            if not (np.isfinite(low) and np.isfinite(high)):
+                at = self._frames + int(np.argmin(np.isfinite(mono)))
+                raise InputError(f"NaN or infinite samples at {at / file.samplerate:.1f} s")
+            self._low, self._high = min(self._low, low), max(self._high, high)
+            self._frames += len(mono)
+            yield mono
+
+    def _read(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
+        import soundfile
+
+        try:
+            found: NDArray[np.float32] = self._file.read(out=buffer)
+        except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+            if not self._frames:
+                raise InputError(f"undecodable: {_one_line(error)}") from error
+            self._fault = _one_line(error)
+            return buffer[:0]
+        return found
+
+    def verdict(self) -> str:
+        """Judge what was read, at the end of it."""
+        file = self._file
+        if not self._frames:
+            raise InputError("no samples: zero frames in the file")
+        if self._low == self._high:
+            raise InputError("silent: every sample is the same")
+        shorter = _SHORTER.search(file.extra_info)
+        fewer = self._frames < file.frames and file.format not in _GUESSED_LENGTH
+        missing = self._fault or fewer or (shorter and int(shorter[2]) < int(shorter[1]))
+        fault = f" ({self._fault})" if self._fault else ""
+        return f"truncated at {self._frames / file.samplerate:.1f} s{fault}" if missing else ""
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    """Open a recording, or say in the user's words why not."""
+    import soundfile
+
+    try:
+        status = os.stat(path)  # noqa: PTH116 (Path.stat makes the same call; this reads as what it is)
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("not a regular file")
+        if status.st_size == 0:
+            raise InputError("empty: zero bytes")
+        with path.open("rb"):  # libsndfile says "System error." for what Python can name
+            pass
+        return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+    except OSError as error:
+        raise InputError(f"unreadable: {error.strerror or error}") from error
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
+        raise InputError(f"undecodable: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    text = getattr(error, "error_string", None) or str(error)
+    return " ".join(str(text).split())
+
+
+def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) -> Iterator[NDArray[np.float32]]:
+    """Resample a stream with soxr at its "HQ" quality, librosa's default."""
+    import soxr
+
+    try:
+        stream = soxr.ResampleStream(source, target, 1, dtype="float32", quality="HQ")
+        for block in blocks:
+            yield stream.resample_chunk(block)
+        yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"cannot be resampled from {source} to {target} Hz: {_one_line(error)}") from error

@@ -1,0 +1,141 @@
+"""The specification of a backend, written on an array module, and the NumPy fallback that it is.
+
+Besides matrix products, five operations are the whole backend. Each works in place and returns the column sums that the
+same sweep gives for free; sums are float64. Rows are worked through in blocks that stay in the L2 cache between steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+Array = Any  # an array of the backend's module
+
+_BLOCK_BYTES = 2**18
+SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
+
+
+class Backend:
+    """Operations on arrays of `xp`.
+
+    Attributes
+    ----------
+    name
+        As in ``--backend``.
+    xp
+        The array module.
+    """
+
+    name = "numpy"
+    xp: Any = np
+
+    def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
+        """Bring an array to the device."""
+        return self.xp.asarray(array, dtype)
+
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """Bring an array back."""
+        return np.asarray(array)
+
+    def activate(self, z: Array, bias: Array, kind: str) -> Array:
+        """Turn z = x W1^T (rows, hidden) in place into f(z + bias); return the sums of act over rows.
+
+        act is the activation brought to (0, 1): a for sigmoid, (a + 1) / 2 for tanh.
+        """
+        xp, total = self.xp, 0
+        for block in self._blocks(z):
+            block += bias
+            if kind == TANH:
+                xp.tanh(block, out=block)
+            else:
+                self._sigmoid(block)
+            total = total + block.sum(axis=0, dtype=xp.float64)
+        return total if kind == SIGMOID else (total + len(z)) / 2
+
+    def residual(self, y: Array, bias: Array, x: Array, kind: str) -> tuple[Array, Array]:
+        """Turn y = a W2 (rows, width) in place into the output's delta; return (1/2 sum of squares, column sums).
+
+        The delta is d(1/2 |g(y + bias) - x|^2) / d(y + bias), g linear or sigmoid.
+        """
+        xp, error, total = self.xp, 0.0, 0
+        for block, target in zip(self._blocks(y), self._blocks(x), strict=True):
+            block += bias
+            if kind == SIGMOID:
+                self._sigmoid(block)
+                slope = block * (1 - block)
+            block -= target
+            error = error + xp.vdot(block, block).astype(xp.float64) / 2
+            if kind == SIGMOID:
+                block *= slope
+            total = total + block.sum(axis=0, dtype=xp.float64)
+        return error, total
+
+    def hidden_delta(self, d: Array, a: Array, pull: Array | None, kind: str) -> Array:
+        """Turn d = delta_out W2^T (rows, hidden) in place into (d + pull) f'(a); return its sums over rows."""
+        total = 0
+        for block, active in zip(self._blocks(d), self._blocks(a), strict=True):
+            if pull is not None:
+                block += pull
+            block *= self._slope(active, kind)
+            total = total + block.sum(axis=0, dtype=self.xp.float64)
+        return total
+
+    def slope(self, a: Array, kind: str) -> Array:
+        """Turn activations (rows, hidden) in place into f'; return the sums over rows."""
+        total = 0
+        for block in self._blocks(a):
+            block[...] = self._slope(block, kind)
+            total = total + block.sum(axis=0, dtype=self.xp.float64)
+        return total
+
+    def adam(
+        self, flat: Array, gradient: Array, first: Array, second: Array, *, rate: float, step: int,
+        beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+    ) -> None:  # fmt: skip
+        """Update parameters and both moments in place (Kingma and Ba 2015, algorithm 1); `gradient` is used up."""
+        xp = self.xp
+        size = max(1, _BLOCK_BYTES // (4 * flat.itemsize))
+        correction = (1 - beta2**step) ** 0.5
+        for at in range(0, flat.size, size):
+            part = slice(at, at + size)
+            g, m, v = gradient[part], first[part], second[part]
+            m *= beta1
+            m += (1 - beta1) * g
+            v *= beta2
+            g *= g
+            g *= 1 - beta2
+            v += g
+            xp.sqrt(v, out=g)
+            g /= correction
+            g += epsilon
+            xp.divide(m, g, out=g)
+            g *= rate / (1 - beta1**step)
+            flat[part] -= g
+
+    def unit_rows(self, weights: Array) -> Array:
+        """Return the rows (hidden, width) divided by their Euclidean norms; rows of zeros stay."""
+        norms = self.xp.sqrt(self.xp.square(weights).sum(axis=1, keepdims=True))
+        return weights / self.xp.where(norms > 0, norms, 1)
+
+    def _sigmoid(self, block: Array) -> None:
+        xp = self.xp
+        xp.negative(block, out=block)
+        with np.errstate(over="ignore"):  # exp(-z) may be infinite: 1 / (1 + inf) is the 0 that is meant
+            xp.exp(block, out=block)
+        block += 1
+        xp.reciprocal(block, out=block)
+
+    def _slope(self, a: Array, kind: str) -> Array:
+        """Return f' written in the activation: a (1 - a) for sigmoid, 1 - a^2 for tanh."""
+        return 1 - a * a if kind == TANH else a * (1 - a)
+
+    def _blocks(self, rows: Array) -> Iterator[Array]:
+        count = max(1, _BLOCK_BYTES // max(1, rows[:1].nbytes))
+        for at in range(0, len(rows), count):
+            yield rows[at : at + count]

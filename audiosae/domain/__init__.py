@@ -1,0 +1,34 @@
+"""Domains: the one door through which inputs come in, built-in or from a plugin."""
+
+from audiosae.domain.conformance import check_domain
+from audiosae.domain.options import make_domain, option_defaults, options_of, parse_settings
+from audiosae.domain.protocol import Clip, Domain, Json, Probe, Span
+from audiosae.domain.registry import (
+    BUILT_IN,
+    Listing,
+    domain_from_json,
+    domain_to_json,
+    find_domain,
+    list_domains,
+    load_domain,
+)
+
+__all__ = [
+    "BUILT_IN",
+    "Clip",
+    "Domain",
+    "Json",
+    "Listing",
+    "Probe",
+    "Span",
+    "check_domain",
+    "domain_from_json",
+    "domain_to_json",
+    "find_domain",
+    "list_domains",
+    "load_domain",
+    "make_domain",
+    "option_defaults",
+    "options_of",
+    "parse_settings",
+]

@@ -1,0 +1,102 @@
+"""Finding domains: entry points of the group ``audiosae.domains``, listed without importing, loaded by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, is_dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, cast
+
+from audiosae.domain.options import make_domain, options_of
+from audiosae.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from audiosae.domain.protocol import Domain, Json
+
+GROUP = "audiosae.domains"
+BUILT_IN = "spectrogram"
+_NEEDED = ("name", "suffixes", "unit", "defaults", "window", "stride", "probe", "field", "span", "tile", "draw", "excerpt")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A domain as its package declares it, not imported."""
+
+    name: str
+    package: str
+    version: str
+    target: str
+
+
+def list_domains() -> list[Listing]:
+    """Return every declared domain, in order of name, without importing any."""
+    found = {
+        Listing(point.name, point.dist.name if point.dist else "?", point.dist.version if point.dist else "?", point.value)
+        for point in metadata.entry_points(group=GROUP)
+    }
+    return sorted(found, key=lambda listing: (listing.name, listing.package, listing.target))
+
+
+def find_domain(name: str, *, package: str = "") -> Listing:
+    """Return the one declaration of a domain.
+
+    Parameters
+    ----------
+    name
+        Name of the entry point.
+    package
+        The distribution that had it when a model was made; named in the message when it is missing now.
+
+    Raises
+    ------
+    PluginError
+        No package declares it, or more than one does.
+    """
+    listings = list_domains()
+    found = [listing for listing in listings if listing.name == name]
+    if len({listing.package for listing in found}) > 1:
+        packages = " and ".join(sorted({listing.package for listing in found}))
+        raise PluginError(f"domain {name} is declared by {packages}; uninstall one of them")
+    if not found:
+        there = ", ".join(sorted({listing.name for listing in listings})) or "none"
+        todo = f"pip install {package or 'audiosae-' + name}"
+        raise PluginError(f"no domain {name} is installed (there is: {there}); try: {todo}")
+    return found[0]
+
+
+def load_domain(name: str, *, package: str = "") -> type[Domain]:
+    """Import the class of a domain.
+
+    Raises
+    ------
+    PluginError
+        It is not declared, declared twice, does not import, or is not a domain.
+    """
+    listing = find_domain(name, package=package)
+    try:
+        point = metadata.EntryPoint(name, listing.target, GROUP)
+        cls = point.load()
+    except Exception as error:  # a stranger's module may fail in any way, and must not take the command down
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise PluginError(f"domain {name} of {listing.package} {listing.version} does not import: {reason}") from error
+    missing = [attribute for attribute in _NEEDED if not hasattr(cls, attribute)]
+    if missing or not is_dataclass(cls) or cls.name != name:
+        fault = f"lacks {', '.join(missing)}" if missing else f"is not a frozen dataclass with name = {name!r}"
+        raise PluginError(f"domain {name} of {listing.package} {listing.version} is not a domain: {listing.target} {fault}")
+    return cast("type[Domain]", cls)
+
+
+def domain_to_json(domain: Domain) -> dict[str, Json]:
+    """Return what a model file keeps of its domain: name, package, version and options."""
+    listing = find_domain(domain.name)
+    return {"name": domain.name, "package": listing.package, "version": listing.version, "options": options_of(domain)}
+
+
+def domain_from_json(kept: Mapping[str, Json]) -> Domain:
+    """Build the domain that `domain_to_json` described."""
+    options = kept.get("options")
+    if not isinstance(kept.get("name"), str) or not isinstance(options, dict):
+        raise PluginError("the model's domain is not described by a name and options")
+    cls = load_domain(str(kept["name"]), package=str(kept.get("package", "")))
+    return make_domain(cls, options)

@@ -1,0 +1,17 @@
+"""What can go wrong, told as what was wanted, what was found and what to do."""
+
+
+class AudiosaeError(Exception):
+    """Root of every error that audiosae raises on purpose; its text is one line for a person."""
+
+
+class InputError(AudiosaeError):
+    """A source, an option or a file that cannot be used."""
+
+
+class PluginError(AudiosaeError):
+    """A domain that is missing, broken or claimed by two packages."""
+
+
+class BackendError(AudiosaeError):
+    """A backend that is not to be had on this machine."""

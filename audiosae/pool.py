@@ -1,0 +1,95 @@
+"""Work in other processes, in order, surviving a process that dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_BATCH = 16  # jobs sent together: short files take less time than sending them
+_AHEAD = 4  # batches under way per worker
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run_in_order(
+    work: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int, crashed: Callable[[Job], Result]
+) -> Iterator[Result]:
+    """Yield ``work(job)`` for every job, in their order, computed by `workers` processes.
+
+    A job that kills its process gives ``crashed(job)``; the others are done all the same.
+    """
+    batches = deque(jobs[at : at + _BATCH] for at in range(0, len(jobs), _BATCH))
+    while batches:
+        try:
+            yield from _run(work, batches, workers)
+        except BrokenProcessPool:
+            for job in batches.popleft():
+                yield _run_alone(work, job, crashed)
+
+
+def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int) -> Iterator[Result]:
+    """Yield the results of batches, taking each off the queue once all of it is there."""
+    with _pool(workers) as pool:
+        waiting = deque(pool.submit(_each, work, batch) for batch in islice(batches, workers * _AHEAD))
+        sent = len(waiting)
+        while waiting:
+            results = waiting.popleft().result()
+            batches.popleft()
+            sent -= 1
+            if len(batches) > sent:
+                waiting.append(pool.submit(_each, work, batches[sent]))
+                sent += 1
+            yield from results
+
+
+def _run_alone(work: Callable[[Job], Result], job: Job, crashed: Callable[[Job], Result]) -> Result:
+    try:
+        with _pool(1) as pool:
+            future: Future[Result] = pool.submit(work, job)
+            return future.result()
+    except BrokenProcessPool:
+        return crashed(job)
+
+
+def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
+    return [work(job) for job in batch]
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes use one thread each, leave Ctrl-C to us, and do not outlive us."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of BLAS's threads
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def _settle_in() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,103 @@
+"""Which files are meant by the sources that a user names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the user's.
+
+    Attributes
+    ----------
+    name
+        Printable, relative to the folder that was named, or as given when several were; separated by "/".
+    path
+        Where it is.
+    fault
+        Why it cannot be used although it was named, known before it is opened; else "".
+    """
+
+    name: str
+    path: Path
+    fault: str = ""
+
+
+def scan(arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "spectrogram") -> list[Source]:
+    """Return the files that are named or lie in the folders named, in order of name.
+
+    Parameters
+    ----------
+    arguments
+        Files, taken whatever their suffix, and folders, searched recursively for `suffixes`.
+    suffixes
+        Lower-case, with the dot.
+    domain
+        Its name, for the message when there is nothing.
+
+    Raises
+    ------
+    InputError
+        A path that does not exist, or nothing to be found.
+    """
+    found: dict[Path, Source] = {}
+    folders = 0
+    for argument in arguments:
+        if not os.path.lexists(argument):
+            raise InputError(f"no such file or folder: {printable(argument)}")
+        if not argument.is_dir():
+            name = printable(argument.name if len(arguments) == 1 else argument)
+            found.setdefault(argument.absolute(), Source(name, argument))
+            continue
+        for path, fault in _walk(argument):
+            folders += path is None
+            if path is not None and (fault or path.suffix.lower() in suffixes):
+                name = printable(path.relative_to(argument) if len(arguments) == 1 else path)
+                found.setdefault(path.absolute(), Source(name, path, fault))
+    if not found:
+        raise InputError(_nothing(arguments, suffixes, folders, domain))
+    return sorted(found.values(), key=lambda source: (source.name, os.fsencode(source.path)))
+
+
+def printable(path: Path | str) -> str:
+    r"""Return a path as one line of valid text: bytes that are not UTF-8 as ``\xff``, line breaks as ``\n``."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path | None, str]]:
+    """Yield (file, fault), and (None, "") for each folder; follow links, but into no folder twice."""
+    seen: set[tuple[int, int]] = set()
+    faults: list[tuple[Path, str]] = []
+
+    def note(error: OSError) -> None:
+        faults.append((Path(error.filename), f"unreadable folder: {error.strerror}"))
+
+    for at, folders, files in os.walk(folder, onerror=note, followlinks=True):
+        status = os.stat(at)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()
+        yield None, ""
+        for name in files:
+            yield Path(at) / name, ""
+    yield from faults
+
+
+def _nothing(arguments: Sequence[Path], suffixes: Sequence[str], folders: int, domain: str) -> str:
+    wanted = ", ".join(suffixes[:-1]) + " or " + suffixes[-1] if len(suffixes) > 1 else suffixes[0]
+    where = ", ".join(printable(argument) + "/" for argument in arguments)
+    looked = f"looked in {folders} folder{'s' if folders != 1 else ''}"
+    other = "for pictures add --domain images" if domain == "spectrogram" else "for recordings leave --domain out"
+    return f"no {wanted} under {where} ({looked}); {other}"

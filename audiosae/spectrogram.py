@@ -1,0 +1,263 @@
+"""The built-in domain: recordings become log-frequency spectrogram fields of shape (frames, bands), in dB."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from audiosae import audio, bands
+from audiosae.domain import Clip, Domain, Probe, Span
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from audiosae.domain import Json
+
+_PROBED = 200  # headers that are read to choose a rate
+_HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
+_ULTRASOUND_RATE = 192000
+_HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
+_ROWS_AT_ONCE = 2**16
+_TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)
+
+
+@dataclass(frozen=True)
+class Spectrogram(Domain):
+    """Recordings as log-mel, linear or constant-Q spectrograms; a window is `frames` frames of all bands.
+
+    Attributes
+    ----------
+    sample_rate
+        Hz that everything is resampled to; 0 chooses from the recordings (at most 22050 unless they are ultrasound).
+    scale
+        ``mel`` (Slaney's, as librosa), ``linear`` (the bins of the transform) or ``cqt`` (constant-Q).
+    n_fft, hop_length
+        Samples per transform and between frames; 0 for 32 ms rounded to a power of two, and 10 ms.
+    n_mels
+        Number of mel bands.
+    fmin, fmax
+        Lowest and highest frequency in Hz; fmax 0 is half the rate; fmin 0 is 32.7 Hz (C1) for cqt.
+    bins_per_octave
+        Of the constant-Q scale, which runs from fmin up to fmax.
+    frames, step
+        Frames in a window and between windows.
+    top_db
+        Levels under a recording's maximum minus this are raised to it; 0 keeps the floor at -100 dB.
+    level
+        ``file`` removes each recording's mean level, ``none`` keeps it.
+    silence
+        Frames this many dB under the loudest are left out of training; 0 keeps all.
+    """
+
+    name: ClassVar[str] = "spectrogram"
+    suffixes: ClassVar[tuple[str, ...]] = audio.SUFFIXES
+    unit: ClassVar[str] = "s"
+    defaults: ClassVar[Mapping[str, Json]] = {
+        "whiten": "pca",
+        "whiten_power": 0.5,
+        "keep": 0.95,
+        "rho": 0.02,
+        "beta": 10.0,
+        "contrast": False,
+    }
+
+    sample_rate: int = 0
+    scale: Literal["mel", "linear", "cqt"] = "mel"
+    n_fft: int = 0
+    hop_length: int = 0
+    n_mels: int = 40
+    fmin: float = 0.0
+    fmax: float = 0.0
+    bins_per_octave: int = 12
+    frames: int = 16
+    step: int = 1
+    top_db: float = 80.0
+    level: Literal["file", "none"] = "file"
+    silence: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse options that no spectrogram can have."""
+        for key in ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence"):
+            if not getattr(self, key) >= 0:
+                raise InputError(f"--set {key}={getattr(self, key)}: {key} cannot be negative")
+        for key in ("n_mels", "bins_per_octave", "frames", "step"):
+            if getattr(self, key) < 1:
+                raise InputError(f"--set {key}={getattr(self, key)}: {key} must be at least 1")
+        if self.sample_rate and not self._lowest < self._highest <= self.sample_rate / 2:
+            raise InputError(
+                f"--set fmin={self.fmin:g} fmax={self.fmax:g}: wanted fmin < fmax <= {self.sample_rate / 2:g} Hz, "
+                f"half the sample rate"
+            )
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """(frames, bands)."""
+        return self.frames, self._count
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Windows slide along time only."""
+        return self.step, self._count
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Centre frequency of each band in Hz."""
+        if self.scale == "mel":
+            return bands.mel_edges(self.n_mels, self._lowest, self._highest)[1:-1]
+        if self.scale == "linear":
+            return (np.arange(1 + self.n_fft // 2) * self.sample_rate / max(1, self.n_fft))[self._bins]
+        return self._lowest * 2.0 ** (np.arange(self._count) / self.bins_per_octave)
+
+    @property
+    def _count(self) -> int:
+        if self.scale == "mel":
+            return self.n_mels
+        if self.scale == "linear":
+            return self._bins.stop - self._bins.start
+        octaves = np.log2(max(self._highest, 1) / self._lowest)
+        return max(1, int(octaves * self.bins_per_octave - 1e-9))
+
+    @property
+    def _lowest(self) -> float:
+        return self.fmin or (32.703 if self.scale == "cqt" else 0.0)
+
+    @property
+    def _highest(self) -> float:
+        return self.fmax or self.sample_rate / 2
+
+    @property
+    def _bins(self) -> slice:
+        width = self.sample_rate / max(1, self.n_fft)
+        return slice(int(np.ceil(self._lowest / width)), int(self._highest / width) + 1)
+
+    def settle(self, paths: Sequence[Path]) -> Spectrogram:
+        """Choose rate, transform length and hop where they were left open."""
+        rate = self.sample_rate or _common_rate(paths)
+        hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
+        n_fft = self.n_fft or 2 ** round(np.log2(max(2, _FFT_SECONDS * rate)))
+        return replace(self, sample_rate=rate, hop_length=hop, n_fft=n_fft)
+
+    def probe(self, path: Path) -> Probe:
+        """Read a recording's header."""
+        header = audio.read_header(path)
+        rate = self.sample_rate or header.rate
+        rows = 1 + int(header.seconds * rate) // (self.hop_length or max(1, round(_HOP_SECONDS * rate)))
+        facts: dict[str, Json] = {"rate": header.rate, "channels": header.channels, "format": header.format}
+        return Probe(header.seconds, rows, facts)
+
+    def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
+        """Yield the spectrogram in dB, shape (frames, bands) a block; the level is removed by `finish`."""
+        reader = _Noted(audio.read_mono(path, self.sample_rate))
+        if self.scale == "cqt":
+            spectra = bands.constant_q_frames(
+                reader,
+                rate=self.sample_rate,
+                hop_length=self.hop_length,
+                fmin=self._lowest,
+                n_bins=self.window[1],
+                bins_per_octave=self.bins_per_octave,
+            )
+        else:
+            spectra = bands.power_frames(reader, self.n_fft, self.hop_length)
+        filters = self._filters()
+        for power in spectra:
+            yield bands.to_decibels(power @ filters if self.scale == "mel" else power[:, filters])
+        return reader.note
+
+    def _filters(self) -> Any:  # noqa: ANN401 (a matrix for mel, a slice of bins otherwise)
+        if self.scale == "mel":
+            return bands.mel_filters(self.sample_rate, self.n_fft, self.n_mels, self._lowest, self._highest)
+        return self._bins if self.scale == "linear" else slice(None)
+
+    def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
+        """Raise the floor to the maximum minus `top_db`, remove the mean level, find what is not silence."""
+        blocks = [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(field), _ROWS_AT_ONCE)]
+        if self.top_db:
+            floor = max(field[rows].max() for rows in blocks) - np.float32(self.top_db)
+            for rows in blocks:
+                np.maximum(field[rows], floor, out=field[rows])
+        if self.level == "file":
+            mean = np.float32(sum(float(field[rows].sum(dtype=np.float64)) for rows in blocks) / field.size)
+            for rows in blocks:
+                field[rows] -= mean
+        if not self.silence:
+            return [(0, len(field))]
+        loudness = np.concatenate([field[rows].max(axis=1) for rows in blocks])
+        return _ranges(loudness >= loudness.max() - self.silence, self.frames)
+
+    def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
+        """Return a window's time in seconds, from its first frame to the frame after its last."""
+        seconds = self.hop_length / self.sample_rate
+        return Span((start[0] * seconds,), ((start[0] + self.frames) * seconds,), self.unit)
+
+    def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
+        """Time to the right, low frequencies at the bottom."""
+        return np.asarray(atom).T[::-1]
+
+    def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
+        """Draw an atom over milliseconds and hertz."""
+        duration = 1000 * self.frames * self.hop_length / self.sample_rate
+        count = len(self.frequencies)
+        ax.imshow(
+            self.tile(atom), cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=(0, duration, -0.5, count - 0.5)
+        )
+        hertz = [tick for tick in _TICKS_HZ if self.frequencies[0] <= tick <= self.frequencies[-1]]
+        kept = hertz[:: max(1, -(-len(hertz) // 5))]
+        ax.set_yticks(np.interp(kept, self.frequencies, np.arange(count)), [_hertz(tick) for tick in kept])
+        ax.set_xlabel("ms")
+        ax.set_ylabel("Hz")
+
+    def excerpt(self, path: Path, span: Span) -> Clip:
+        """Return the sound itself, mono, at the recording's own rate."""
+        samples, rate = audio.read_excerpt(path, span.start[0], span.end[0])
+        return Clip(samples, "sound", rate)
+
+    def centre(self, atom: NDArray[Any]) -> float:
+        """Return the centroid frequency in Hz of an atom's energy."""
+        energy = np.square(np.asarray(atom, np.float64)).sum(axis=0)
+        return float(energy @ self.frequencies / max(energy.sum(), 1e-300))
+
+
+class _Noted:
+    """A generator's blocks, and what it returned at the end."""
+
+    def __init__(self, blocks: Generator[NDArray[np.float32], None, str]) -> None:
+        self._blocks = blocks
+        self.note = ""
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        self.note = yield from self._blocks
+
+
+def _hertz(tick: float) -> str:
+    return f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}"  # noqa: PLR2004
+
+
+def _common_rate(paths: Sequence[Path]) -> int:
+    """Return the rate that most of the sound has, by duration; higher ones are brought down to 22050 Hz."""
+    seconds: Counter[int] = Counter()
+    for path in paths[:: max(1, len(paths) // _PROBED)]:
+        try:
+            header = audio.read_header(path)
+        except InputError:
+            continue
+        seconds[header.rate] += 1 + min(header.seconds, 1e6)  # type: ignore[assignment]
+    if not seconds:
+        return _HIGHEST_RATE
+    rate = max(sorted(seconds), key=lambda r: seconds[r])
+    return rate if rate <= _HIGHEST_RATE or rate >= _ULTRASOUND_RATE else _HIGHEST_RATE
+
+
+def _ranges(wanted: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:
+    """Return the row ranges whose every window of `margin` rows touches a wanted row."""
+    reach = np.convolve(wanted, np.ones(2 * margin - 1), mode="same") > 0.5  # noqa: PLR2004
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], reach, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

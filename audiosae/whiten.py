@@ -1,0 +1,209 @@
+"""Whitening: from windows of a field to what the autoencoder sees, and back.
+
+    y = ((x - mean) V diag(lambda^(-power / 2)) [V^T]) / scale
+
+`V`, `lambda` are eigenvectors and eigenvalues of the windows' covariance; power 1 is full whitening, 0 only rotates.
+The scale brings the mean variance per dimension to 1, whatever the field's unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Kind = Literal["pca", "zca", "scale", "none"]
+_SMALLEST = 1e-7  # eigenvalues under this share of the largest are rounding, not signal
+_SQUASH_LIMIT, _SQUASH_LOW, _SQUASH_HIGH = 3.0, 0.1, 0.9  # the UFLDL notes' normalisation of image patches
+
+
+@dataclass
+class Moments:
+    """Count, sum and sum of outer products of windows, in float64; they add.
+
+    Attributes
+    ----------
+    count
+        Number of windows.
+    total
+        Shape (width,).
+    outer
+        Shape (width, width), or (width,) of squares when only the variances are wanted.
+    """
+
+    count: int
+    total: NDArray[np.float64]
+    outer: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, windows: NDArray[np.floating], *, full: bool = True) -> Moments:
+        """Return the moments of windows of shape (count, width)."""
+        rows = windows.astype(np.float64)
+        outer = rows.T @ rows if full else np.square(rows).sum(axis=0)
+        return cls(len(rows), rows.sum(axis=0), outer)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Return the moments of both sets of windows together."""
+        return Moments(self.count + other.count, self.total + other.total, self.outer + other.outer)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean window, shape (width,)."""
+        return self.total / self.count
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Covariance (width, width), or variances (width,)."""
+        mean = self.mean
+        return self.outer / self.count - (np.outer(mean, mean) if self.outer.ndim > 1 else mean**2)
+
+
+@dataclass(frozen=True)
+class Whitener:
+    """The map between windows of shape (count, width) and what the autoencoder sees, (count, seen).
+
+    Attributes
+    ----------
+    kind
+        ``pca``, ``zca``, ``scale`` or ``none``.
+    mean
+        (width,), subtracted first.
+    forward, backward
+        (width, seen) and (seen, width), or None where whitening is one number.
+    scale
+        What is divided by, after the matrix.
+    contrast
+        Each window is first brought to mean 0 and standard deviation 1.
+    remove_mean
+        Each window's own mean is first removed.
+    squash
+        Clipped at 3 standard deviations and mapped to [0.1, 0.9], for a sigmoid output.
+    """
+
+    kind: Kind
+    mean: NDArray[np.float32]
+    forward: NDArray[np.float32] | None = None
+    backward: NDArray[np.float32] | None = None
+    scale: float = 1.0
+    contrast: bool = False
+    remove_mean: bool = False
+    squash: bool = False
+    notes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a window."""
+        return len(self.mean)
+
+    @property
+    def seen(self) -> int:
+        """Numbers that the autoencoder sees."""
+        return self.width if self.forward is None else self.forward.shape[1]
+
+    def apply(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Whiten windows of shape (count, width); returns (count, seen), the dtype kept."""
+        x = prepare(windows, contrast=self.contrast, remove_mean=self.remove_mean)
+        x = x - self.mean.astype(x.dtype, copy=False)
+        if self.forward is not None:
+            x = x @ self.forward.astype(x.dtype, copy=False)
+        x *= x.dtype.type(1 / self.scale)
+        if self.squash:
+            np.clip(x, -_SQUASH_LIMIT, _SQUASH_LIMIT, out=x)
+            x *= x.dtype.type((_SQUASH_HIGH - _SQUASH_LOW) / (2 * _SQUASH_LIMIT))
+            x += x.dtype.type((_SQUASH_HIGH + _SQUASH_LOW) / 2)
+        return x
+
+    def undo(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Carry directions (count, seen) back to the field, (count, width), without the mean: patterns."""
+        x = seen * self.scale
+        return x if self.backward is None else x @ self.backward.astype(x.dtype, copy=False)
+
+    def filters(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Carry weights (count, seen) through the whitening: the field-space inputs that they respond to most."""
+        return seen.copy() if self.forward is None else seen @ self.forward.T.astype(seen.dtype, copy=False)
+
+
+def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool) -> NDArray[np.floating]:
+    """Remove each window's own mean, and with `contrast` divide by its standard deviation."""
+    if not (contrast or remove_mean):
+        return windows
+    x = windows - windows.mean(axis=1, keepdims=True)
+    if contrast:
+        x /= x.std(axis=1, keepdims=True) + x.dtype.type(1e-6)
+    return x
+
+
+def make_whitener(
+    moments: Moments,
+    kind: Kind,
+    *,
+    power: float = 1.0,
+    keep: float = 0.99,
+    contrast: bool = False,
+    remove_mean: bool = False,
+    squash: bool = False,
+) -> Whitener:
+    """Learn the whitening from moments of windows that were `prepare`d the same way.
+
+    Parameters
+    ----------
+    moments
+        With `outer` full for pca and zca.
+    kind
+        ``none`` leaves windows alone (mean 0, scale 1), ``scale`` centres and divides by one standard deviation.
+    power
+        Of the whitening, 0 to 1: eigenvalues are raised to ``-power / 2``.
+    keep
+        Share of the variance whose leading eigenvectors are kept.
+    contrast, remove_mean, squash
+        See `Whitener`.
+
+    Raises
+    ------
+    InputError
+        The windows do not vary, or the options are out of range.
+    """
+    if not 0 <= power <= 1 or not 0 < keep <= 1:
+        raise InputError(f"--whiten-power {power:g} --keep {keep:g}: wanted a power in [0, 1] and a share in (0, 1]")
+    flags = {"contrast": contrast, "remove_mean": remove_mean, "squash": squash}
+    variances = moments.covariance if moments.outer.ndim == 1 else np.diag(moments.covariance)
+    if not variances.sum() > 0:
+        raise InputError("every window is the same: there is nothing to learn")
+    if kind == "none":
+        return Whitener(kind, np.zeros(len(moments.total), np.float32), **flags)
+    mean = moments.mean.astype(np.float32)
+    if kind == "scale":
+        return Whitener(kind, mean, scale=float(np.sqrt(variances.mean())), **flags)
+    values, vectors = _eigen(moments.covariance)
+    count = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), keep - 1e-12))
+    count = min(count, int((values > values[0] * _SMALLEST).sum()))
+    kept = {"kept_dimensions": float(count), "kept_variance": float(values[:count].sum() / values.sum())}
+    values, vectors = values[:count], vectors[:, :count]
+    gain = values ** (-power / 2)
+    forward, backward = vectors * gain, (vectors / gain).T
+    if kind == "zca":
+        forward, backward = forward @ vectors.T, vectors @ backward
+    scale = float(np.sqrt((values * gain**2).sum() / forward.shape[1]))
+    return Whitener(
+        kind,
+        mean,
+        np.ascontiguousarray(forward, np.float32),
+        np.ascontiguousarray(backward, np.float32),
+        scale=scale,
+        notes=kept,
+        **flags,
+    )
+
+
+def _eigen(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues in falling order and eigenvectors with a sign that does not depend on the solver."""
+    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+    largest = np.abs(vectors).argmax(axis=0)
+    return values, vectors * np.sign(vectors[largest, np.arange(len(values))])
