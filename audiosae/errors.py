@@ -15,3 +15,7 @@ class PluginError(AudiosaeError):
 
 class BackendError(AudiosaeError):
     """A backend that is not to be had on this machine."""
+
+
+class InterruptedRun(AudiosaeError):
+    """A run that was asked to stop and has kept what is needed to go on."""

@@ -1,0 +1,265 @@
+"""Windows over the fields of many sources: counted, gathered from memory-mapped fields, traced back to where they came.
+
+Windows are numbered through all sources in order. They are read in chunks, runs of rows that lie together on disk; a
+slab is as many chunks as fit the memory that is allowed, in one flat array from which any of its windows is one index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.ingest import read_field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.domain import Domain, Span
+    from audiosae.ingest import Record
+
+CHUNK_WINDOWS = 4096
+DEFAULT_MEMORY = 512 * 2**20
+_HELD_OUT_SHARE = 10  # one source in ten
+_SPLIT_STREAM = 1 << 32  # keeps the split's random numbers apart from those of the epochs
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A run of rows of one field and the windows that begin in it.
+
+    Attributes
+    ----------
+    record
+        Index of the source's record.
+    row
+        First row of the field.
+    starts
+        Number of rows at which windows begin.
+    columns
+        Number of windows that begin at each of those rows.
+    first
+        Number of the first window.
+    """
+
+    record: int
+    row: int
+    starts: int
+    columns: int
+    first: int
+
+    @property
+    def windows(self) -> int:
+        """Number of windows."""
+        return self.starts * self.columns
+
+
+class Slab:
+    """Chunks in memory, and the windows in them.
+
+    Parameters
+    ----------
+    flat
+        Numbers of all chunks, one after the other.
+    starts
+        Where each window begins in `flat`.
+    pitches
+        Distance between a window's runs, per window.
+    run, runs
+        Length of the pieces of a window that lie together, and their number.
+    """
+
+    def __init__(
+        self, flat: NDArray[np.float32], starts: NDArray[np.int64], pitches: NDArray[np.int64], run: int, runs: int
+    ) -> None:
+        self._runs = np.lib.stride_tricks.sliding_window_view(flat, run)
+        self._starts, self._pitches, self._count = starts, pitches, runs
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._starts)
+
+    def take(self, index: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Return windows of shape (count, width), gathered."""
+        starts = self._starts[index]
+        if self._count == 1:
+            return self._runs[starts]
+        at = starts[:, None] + self._pitches[index][:, None] * np.arange(self._count)
+        return self._runs[at].reshape(len(starts), -1)
+
+
+class Corpus:
+    """The windows of the sources that can be used.
+
+    Parameters
+    ----------
+    domain
+        Settled.
+    records
+        Of the sources; skipped ones and ones without a window count for nothing.
+    picked
+        Ascending numbers of the windows that are meant; None for all.
+    """
+
+    def __init__(self, domain: Domain, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> None:
+        self.domain, self.records, self._picked = domain, list(records), picked
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """Every chunk, in order."""
+        found, first = [], 0
+        for index, record in enumerate(self.records):
+            for row, starts, columns in _pieces(self.domain, record):
+                found.append(Chunk(index, row, starts, columns, first))
+                first += starts * columns
+        return found
+
+    @property
+    def grid(self) -> int:
+        """Number of windows of all sources, picked or not."""
+        return self.chunks[-1].first + self.chunks[-1].windows if self.chunks else 0
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return self.grid if self._picked is None else len(self._picked)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a window."""
+        return int(np.prod(self.domain.window))
+
+    def windows_per_record(self) -> list[int]:
+        """Return how many windows each record has, picked or not."""
+        counts = [0] * len(self.records)
+        for chunk in self.chunks:
+            counts[chunk.record] += chunk.windows
+        return counts
+
+    def sample(self, count: int, seed: int | None = None) -> Corpus:
+        """Return at most `count` windows: evenly spaced, or drawn at random with a seed."""
+        if count >= len(self):
+            return self
+        if seed is None:
+            index = np.arange(count, dtype=np.int64) * len(self) // count
+        else:
+            index = np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
+        return Corpus(self.domain, self.records, index if self._picked is None else self._picked[index])
+
+    def split(self, seed: int) -> tuple[Corpus, Corpus, str]:
+        """Hold out one source in ten, or with fewer than ten the last tenth of each; say which."""
+        usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
+        if len(usable) < _HELD_OUT_SHARE:
+            parts = [_cut(record) for record in usable]
+            how = "the last tenth of each source"
+        else:
+            order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(usable))
+            out = set(order[: len(usable) // _HELD_OUT_SHARE].tolist())
+            parts = [(None, r) if i in out else (r, None) for i, r in enumerate(usable)]
+            how = f"{len(out)} of {len(usable)} sources"
+        kept, held = zip(*parts, strict=True) if parts else ((), ())
+        return Corpus(self.domain, [r for r in kept if r]), Corpus(self.domain, [r for r in held if r]), how
+
+    def slabs(self, order: NDArray[np.int64] | None = None, *, memory: int = DEFAULT_MEMORY) -> Iterator[Slab]:
+        """Yield slabs of about equal size, of at most `memory` bytes, with the chunks in the order given."""
+        chunks = self.chunks if order is None else [self.chunks[i] for i in order]
+        sizes = np.array([self._bytes(chunk) for chunk in chunks])
+        groups = int(min(max(1, -(-sizes.sum() // memory)), max(1, len(chunks)))) if len(chunks) else 0
+        group = np.minimum(np.cumsum(sizes) * groups // max(1, sizes.sum()), groups - 1) if groups else sizes
+        for number in range(groups):
+            slab = self._slab([chunk for chunk, g in zip(chunks, group, strict=True) if g == number])
+            if slab is not None:
+                yield slab
+
+    def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[NDArray[np.float32]]:
+        """Yield all windows in order, shape (up to `rows`, width)."""
+        for slab in self.slabs(memory=DEFAULT_MEMORY // 8):
+            for at in range(0, len(slab), rows):
+                yield slab.take(slice(at, at + rows))
+
+    def locate(self, number: int) -> tuple[Record, tuple[int, ...]]:
+        """Return the source of a window and where in its field it begins."""
+        number = int(self._picked[number]) if self._picked is not None else number
+        chunk = self.chunks[int(np.searchsorted([c.first for c in self.chunks], number, side="right")) - 1]
+        row, column = divmod(number - chunk.first, chunk.columns)
+        stride = self.domain.stride
+        start = (chunk.row + row * stride[0], *((column * stride[1],) if len(stride) > 1 else ()))
+        return self.records[chunk.record], start + (0,) * (len(stride) - len(start))
+
+    def span(self, number: int) -> tuple[Record, Span]:
+        """Return the source of a window and where in it the window lies, in the domain's unit."""
+        record, start = self.locate(number)
+        return record, self.domain.span(Path(record.path), start)
+
+    def _rows(self, chunk: Chunk) -> int:
+        return (chunk.starts - 1) * self.domain.stride[0] + self.domain.window[0]
+
+    def _bytes(self, chunk: Chunk) -> int:
+        return 4 * self._rows(chunk) * int(np.prod(self.records[chunk.record].shape[1:]))
+
+    def _slab(self, chunks: list[Chunk]) -> Slab | None:
+        """Read chunks into one array."""
+        flat = np.empty(sum(self._bytes(chunk) for chunk in chunks) // 4, np.float32)
+        starts, pitches, at = [], [], 0
+        for chunk in chunks:
+            record = self.records[chunk.record]
+            offsets = self._offsets(chunk)
+            if not len(offsets):
+                continue
+            rows = read_field(record)[chunk.row : chunk.row + self._rows(chunk)].reshape(-1)
+            flat[at : at + rows.size] = rows
+            starts.append(at + offsets)
+            pitches.append(np.full(len(offsets), int(np.prod(record.shape[1:])), np.int64))
+            at += rows.size
+        if not starts:
+            return None
+        run, runs = self._runs(self.records[chunks[0].record])
+        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), run, runs)
+
+    def _offsets(self, chunk: Chunk) -> NDArray[np.int64]:
+        """Return where the chunk's (picked) windows begin, counted in numbers from its first row."""
+        if self._picked is None:
+            local = np.arange(chunk.windows, dtype=np.int64)
+        else:
+            low, high = np.searchsorted(self._picked, [chunk.first, chunk.first + chunk.windows])
+            local = self._picked[low:high] - chunk.first
+        shape, stride = self.records[chunk.record].shape, self.domain.stride
+        row, column = np.divmod(local, chunk.columns)
+        step = stride[1] * int(np.prod(shape[2:])) if len(shape) > 1 else 0
+        return row * (stride[0] * int(np.prod(shape[1:]))) + column * step
+
+    def _runs(self, record: Record) -> tuple[int, int]:
+        """Return the length and number of the pieces of a window that lie together in memory."""
+        window = self.domain.window
+        varied = any(r.shape[1:] != record.shape[1:] for r in self.records if r.shape)
+        if len(window) == 1 or (window[1:] == record.shape[1:] and not varied):
+            return self.width, 1
+        return int(np.prod(window[1:])), window[0]
+
+
+def _pieces(domain: Domain, record: Record) -> Iterator[tuple[int, int, int]]:
+    """Yield (first row, row starts, columns) of a record's chunks."""
+    window, stride, shape = domain.window, domain.stride, record.shape
+    if record.status != "used" or any(size < need for size, need in zip(shape, window, strict=True)):
+        return
+    columns = (shape[1] - window[1]) // stride[1] + 1 if len(shape) > 1 else 1
+    most = max(1, CHUNK_WINDOWS // columns)
+    for low, high in record.ranges:
+        row = -(-low // stride[0]) * stride[0]
+        left = (high - window[0] - row) // stride[0] + 1
+        while left > 0:
+            starts = min(left, most)
+            yield row, starts, columns
+            row, left = row + starts * stride[0], left - starts
+
+
+def _cut(record: Record) -> tuple[Record, Record]:
+    """Cut a record's rows into the first nine tenths and the last."""
+    edge = record.ranges[-1][1] - (record.ranges[-1][1] - record.ranges[0][0]) // _HELD_OUT_SHARE
+    before = tuple((low, min(high, edge)) for low, high in record.ranges if low < edge)
+    after = tuple((max(low, edge), high) for low, high in record.ranges if high > edge)
+    return replace(record, ranges=before), replace(record, ranges=after)

@@ -1,0 +1,186 @@
+"""Run a step over all the windows of a corpus and add the results; feed whitened windows to a solver.
+
+Everything that reads all the data is one fold of something that adds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from audiosae.corpus import CHUNK_WINDOWS, DEFAULT_MEMORY
+from audiosae.sae import reconstruct
+from audiosae.whiten import Moments, make_whitener, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from audiosae.backends import Backend
+    from audiosae.corpus import Corpus
+    from audiosae.sae import Params
+    from audiosae.whiten import Whitener
+
+    Array = Any
+
+Total = TypeVar("Total")
+
+_MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
+
+
+def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
+    """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
+    return reduce(add, map(step, blocks))  # type: ignore[arg-type]
+
+
+def learn_whitener(corpus: Corpus, **options: Any) -> Whitener:  # noqa: ANN401
+    """Learn the whitening of a corpus from at most 65536 of its windows, evenly spaced.
+
+    Parameters
+    ----------
+    corpus
+        The training windows.
+    options
+        As in `audiosae.whiten.make_whitener`.
+    """
+    full = options["kind"] in ("pca", "zca")
+    how = {"contrast": options.get("contrast", False), "remove_mean": options.get("remove_mean", False)}
+    blocks = corpus.sample(_MOMENT_WINDOWS).blocks()
+    return make_whitener(fold(lambda block: Moments.of(prepare(block, **how), full=full), blocks), **options)
+
+
+class Feed:
+    """Whitened windows of a corpus, in order or shuffled.
+
+    When they fit the memory they are whitened once and kept; otherwise they are gathered and whitened as they are asked
+    for. The numbers are the same.
+
+    Parameters
+    ----------
+    corpus, whitener, backend
+        Where windows come from, what is done to them, where they go.
+    dtype
+        Of what is fed.
+    memory
+        Bytes for whitened windows, or for a slab of fields.
+    """
+
+    def __init__(
+        self, corpus: Corpus, whitener: Whitener, backend: Backend, *, dtype: str = "float32",
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:  # fmt: skip
+        self._corpus, self._whitener, self._backend = corpus, whitener, backend
+        self._dtype, self._memory = np.dtype(dtype), memory
+        self._held: Array | None = None
+        if len(corpus) and len(corpus) * whitener.seen * self._dtype.itemsize <= memory:
+            held = np.empty((len(corpus), whitener.seen), self._dtype)
+            at = 0
+            for block in corpus.blocks():
+                held[at : at + len(block)] = self._whiten(block)
+                at += len(block)
+            self._held = backend.asarray(held)
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._corpus)
+
+    @property
+    def held(self) -> Array | None:
+        """All whitened windows (count, seen), when they are kept."""
+        return self._held
+
+    def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[Array]:
+        """Yield all windows in order, whitened, shape (up to `rows`, seen)."""
+        if self._held is not None:
+            for at in range(0, len(self._held), rows):
+                yield self._held[at : at + rows]
+            return
+        for block in self._corpus.blocks(rows):
+            yield self._backend.asarray(self._whiten(block))
+
+    def batches(self, size: int, *, seed: int, epoch: int, skip: int = 0) -> Iterator[Array]:
+        """Yield the batches of an epoch: near-equal parts of at most `size` windows, shuffled over all sources.
+
+        The order is a function of the seed and the epoch alone. `skip` leaves out that many batches at the start.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        number = 0
+        for count, take in self._shuffled(rng):
+            parts = np.array_split(rng.permutation(count), max(1, -(-count // size)))
+            for part in parts:
+                number += 1
+                if number > skip:
+                    yield take(part)
+
+    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[NDArray[np.int64]], Array]]]:
+        """Yield (number of windows, how to take some) of what is shuffled together."""
+        if self._held is not None:
+            held = self._held
+            yield len(held), lambda index: held[index]
+            return
+        order = rng.permutation(len(self._corpus.chunks))
+        for slab in self._corpus.slabs(order, memory=self._memory):
+            yield len(slab), lambda index, slab=slab: self._backend.asarray(self._whiten(slab.take(index)))
+
+    def _whiten(self, windows: NDArray[np.float32]) -> NDArray[Any]:
+        return self._whitener.apply(windows.astype(self._dtype, copy=False))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well windows are reconstructed and how active the units are on them; adds over windows.
+
+    Attributes
+    ----------
+    count
+        Windows.
+    error
+        Sum of |x_hat - x|^2, in the whitened space.
+    total, squares
+        Sum of x, (seen,), and of |x|^2.
+    activity
+        Sum of act per unit, (hidden,).
+    """
+
+    count: int
+    error: float
+    total: NDArray[np.float64]
+    squares: float
+    activity: NDArray[np.float64]
+
+    def __add__(self, other: Scores) -> Scores:
+        """Return the scores of both sets of windows."""
+        return Scores(
+            self.count + other.count,
+            self.error + other.error,
+            self.total + other.total,
+            self.squares + other.squares,
+            self.activity + other.activity,
+        )
+
+    @property
+    def fvu(self) -> float:
+        """Fraction of variance unexplained: error over the squared distance from the windows' own mean."""
+        return self.error / max(self.squares - float(self.total @ self.total) / self.count, 1e-300)
+
+    @property
+    def rho_hat(self) -> NDArray[np.float64]:
+        """Mean activity of each unit, (hidden,)."""
+        return self.activity / self.count
+
+
+def score(feed: Feed, params: Params, backend: Backend) -> Scores:
+    """Reconstruct every window of a feed."""
+
+    def step(x: Array) -> Scores:
+        error, activity, _ = reconstruct(backend, params, x)
+        total = backend.to_host(x.sum(axis=0, dtype=np.float64))
+        squares = float(backend.xp.vdot(x, x))
+        return Scores(len(x), 2 * float(error), total, squares, backend.to_host(activity))
+
+    return fold(step, feed.blocks())

@@ -1,0 +1,191 @@
+"""Adam on shuffled mini-batches, and L-BFGS on all windows at once; both can be stopped and taken up again."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.errors import InterruptedRun
+from audiosae.fold import Feed, fold, score
+from audiosae.history import Row
+from audiosae.model import DEAD_SHARE
+from audiosae.sae import accumulate, finish
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from audiosae.backends import Backend
+    from audiosae.checkpoint import State
+    from audiosae.options import TrainOptions
+    from audiosae.progress import Progress
+    from audiosae.sae import Cost, Params
+
+    Array = Any
+
+_CHECKPOINT_SECONDS = 60.0
+_AT_MOST_EVERY = 1.0  # seconds between checkpoints at the ends of short epochs
+_PATIENCE = {"adam": 10, "lbfgs": 100}  # epochs without improvement on held-out sources
+_WARM_UP = 0.02  # share of the run over which Adam's rate rises: its first steps are all sign
+_ONE_BLOCK_BYTES = 2**26  # below this, all windows are one batch and five matrix products do instead of six
+_CORRECTIONS = 20  # L-BFGS's memory; SciPy's 10 takes a third more iterations here
+
+
+@dataclass
+class Task:
+    """What a solver works on.
+
+    Attributes
+    ----------
+    feed, held
+        Training windows, held-out windows (None when there are none).
+    params
+        A view onto the state's parameters.
+    epochs
+        Most epochs (Adam) or iterations (L-BFGS).
+    save
+        Writes the checkpoint.
+    asked
+        Set when the run is asked to stop.
+    """
+
+    backend: Backend
+    feed: Feed
+    held: Feed | None
+    params: Params
+    options: TrainOptions
+    epochs: int
+    state: State
+    save: Callable[[], None]
+    asked: threading.Event
+    progress: Progress
+    _since: float = 0.0
+    _saved: float = 0.0
+
+    def begin(self) -> None:
+        """Start the clocks."""
+        self._since = self._saved = time.monotonic()
+
+    def checkpoint(self, *, after: float = 0.0) -> None:
+        """Write the state, unless that was done less than `after` seconds ago."""
+        now = time.monotonic()
+        if now - self._saved >= after:
+            self.state.seconds += now - self._since
+            self._since = self._saved = now
+            self.save()
+
+    def pause(self) -> None:
+        """Between steps: write the state every minute, and stop when asked to."""
+        if self.asked.is_set():
+            self.checkpoint()
+            raise InterruptedRun("stopped as asked")
+        self.checkpoint(after=_CHECKPOINT_SECONDS)
+
+    def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array, solver: str) -> bool:
+        """Take note of an epoch; return whether to go on."""
+        state, options = self.state, self.options
+        state.epoch += 1
+        params = self.params.like(state.flat)
+        held_cost, fvu = self._held_cost(params) if self.held else (cost[0], math.nan)
+        if state.history.judge(held_cost, state.epoch, options.tol):
+            state.best = state.flat.copy()
+        seconds = state.seconds + time.monotonic() - self._since
+        dead = int((rho_hat < DEAD_SHARE * options.rho).sum())
+        row = Row(state.step, state.epoch, int(state.sums[0]), *cost, float(rho_hat.mean()), dead, seconds, fvu)
+        state.history.rows.append(row)
+        state.batch, state.sums, state.activity = 0, [0.0] * 4, np.zeros_like(state.activity)
+        self.checkpoint(after=_AT_MOST_EVERY)
+        return state.epoch < self.epochs and state.history.idle < _PATIENCE[solver]
+
+    def _held_cost(self, params: Params) -> tuple[float, float]:
+        """Return the cost and the fraction of variance unexplained on held-out windows."""
+        assert self.held is not None  # noqa: S101
+        found = score(self.held, params, self.backend)
+        penalty = self.options.penalty
+        rho_hat = np.clip(found.rho_hat, 1e-6, 1 - 1e-6)
+        sparsity = penalty.beta * float(penalty.divergence(rho_hat).sum())
+        return found.error / 2 / found.count + sparsity, found.fvu
+
+
+def adam(task: Task) -> None:
+    """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat; the rate falls along a cosine to 0."""
+    state, options = task.state, task.options
+    total = task.epochs * len(task.feed)
+    going = state.epoch < task.epochs and state.history.idle < _PATIENCE["adam"]
+    while going:
+        for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
+            done = (state.epoch * len(task.feed) + state.sums[0]) / total
+            _adam_step(task, x, options.learning_rate * _schedule(done))
+            task.progress.advance(len(x), **_facts(state))
+            task.pause()
+        windows, *sums = state.sums
+        cost = tuple(s / windows for s in sums)
+        going = task.close_epoch(cost, state.activity / windows, "adam")  # type: ignore[arg-type]
+
+
+def _adam_step(task: Task, x: Array, rate: float) -> None:
+    state, backend = task.state, task.backend
+    penalty = task.options.penalty
+    cost, gradient = finish(backend, task.params, accumulate(backend, task.params, x, whole=penalty), penalty)
+    state.step += 1
+    backend.adam(state.flat, gradient, state.first, state.second, rate=rate, step=state.step)
+    parts = (1.0, cost.total, cost.reconstruction, cost.sparsity)
+    state.sums = [s + len(x) * part for s, part in zip(state.sums, parts, strict=True)]
+    state.activity = state.activity + len(x) * cost.rho_hat
+    state.batch += 1
+
+
+def _schedule(done: float) -> float:
+    """Return the share of the learning rate at a share of the run: a short rise, then half a cosine."""
+    return min(1.0, done / _WARM_UP + _WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def lbfgs(task: Task) -> None:
+    """Minimise over all windows at once with SciPy's L-BFGS-B; exact rho_hat, one pass an evaluation."""
+    from scipy.optimize import minimize
+
+    state, backend, penalty = task.state, task.backend, task.options.penalty
+    if state.epoch >= task.epochs:
+        return
+    last: dict[str, Cost] = {}
+    one_block = len(task.feed) * task.params.hidden * state.flat.itemsize <= _ONE_BLOCK_BYTES
+
+    def evaluate(flat: Array) -> tuple[float, Array]:
+        params = task.params.like(flat.astype(state.flat.dtype, copy=False))
+        if one_block:
+            x = next(iter(task.feed.blocks(len(task.feed))))
+            sums = accumulate(backend, params, x, whole=penalty)
+        else:
+            sums = fold(lambda x: accumulate(backend, params, x), task.feed.blocks())
+        last["cost"], gradient = finish(backend, params, sums, penalty)
+        return last["cost"].total, gradient.astype(np.float64)
+
+    def after(flat: Array) -> None:
+        state.flat[:] = flat
+        cost = last["cost"]
+        state.step += 1
+        state.sums = [float(len(task.feed)), cost.total, cost.reconstruction, cost.sparsity]
+        going = task.close_epoch((cost.total, cost.reconstruction, cost.sparsity), cost.rho_hat, "lbfgs")
+        task.progress.advance(1, **_facts(state))
+        task.pause()
+        if not going:
+            raise StopIteration
+
+    settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}
+    settings |= {"ftol": task.options.tol * 1e-5, "gtol": task.options.tol * 1e-3}  # type: ignore[dict-item]
+    minimize(evaluate, state.flat.astype(np.float64), jac=True, method="L-BFGS-B", callback=after, options=settings)
+
+
+def _facts(state: State) -> dict[str, str]:
+    """Return what a person watches: cost, held-out FVU, mean activity."""
+    windows = max(1.0, state.sums[0])
+    rows = state.history.rows
+    cost, rho_hat = state.sums[1] / windows, float(np.mean(state.activity)) / windows
+    if rows and not state.activity.any():
+        cost, rho_hat = rows[-1].cost, rows[-1].rho_hat_mean
+    fvu = f"{rows[-1].fvu:.3f}" if rows and not math.isnan(rows[-1].fvu) else "-"
+    return {"cost": f"{cost:.4g}", "FVU": fvu, "rho_hat": f"{rho_hat:.4f}"}

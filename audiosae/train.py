@@ -1,0 +1,282 @@
+"""From sources to a model: settle the domain, ingest, hold out, whiten, solve, write."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from audiosae import checkpoint, solvers
+from audiosae.corpus import Corpus
+from audiosae.domain import domain_to_json
+from audiosae.errors import InputError
+from audiosae.fold import Feed, learn_whitener, score
+from audiosae.ingest import ingest, write_journal
+from audiosae.model import FILE, Model
+from audiosae.progress import Progress
+from audiosae.runfolder import RunFolder
+from audiosae.sae import start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from audiosae.backends import Backend
+    from audiosae.domain import Domain, Json
+    from audiosae.ingest import Record
+    from audiosae.options import TrainOptions
+    from audiosae.sources import Source
+
+_WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
+_MOST_EPOCHS = 200
+_LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
+_LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
+_SCORED_WINDOWS = 2**17
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave.
+
+    Attributes
+    ----------
+    model, state
+        The model, and the solver's state with its history.
+    summary
+        What ``train --json`` prints.
+    skipped
+        The sources that were not used.
+    """
+
+    model: Model
+    state: checkpoint.State
+    summary: dict[str, Json]
+    skipped: list[Record]
+
+
+def train(
+    domain: Domain,
+    sources: Sequence[Source],
+    out: Path,
+    options: TrainOptions,
+    backend: Backend,
+    *,
+    cache: Path,
+    workers: int,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Learn a model of the sources and write it, its history and its journal to the folder `out`.
+
+    Parameters
+    ----------
+    domain
+        Its open options are settled from the sources.
+    sources
+        What `audiosae.sources.scan` found.
+    out
+        The run folder; what an earlier run left there is moved aside, not lost.
+    options, backend
+        What is learned, and where it is computed.
+    cache
+        Folder for fields.
+    workers
+        Decoding processes; the model does not depend on their number.
+    resume
+        Go on from the folder's checkpoint.
+    progress
+        Who is told.
+
+    Raises
+    ------
+    InputError
+        No source can be used, or the folder cannot be written.
+    InterruptedRun
+        Asked to stop (Ctrl-C); the checkpoint was written.
+    """
+    progress, began = progress or Progress(), time.monotonic()
+    domain = domain.settle([source.path for source in sources])
+    with RunFolder(out, resume=resume, say=progress.say) as folder:
+        progress.stage("reading", len(sources), "files")
+        records = ingest(domain, sources, cache=cache, workers=workers, done=lambda _: progress.advance(1))
+        corpus, records = _usable(domain, records)
+        folder.keep()
+        write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
+        kept, held, how = corpus.split(options.seed)
+        if options.max_windows:
+            kept, held = kept.sample(options.max_windows, options.seed), held.sample(options.max_windows, options.seed)
+        progress.stage("whitening", None, "windows")
+        whitener = learn_whitener(
+            kept, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
+            remove_mean=options.remove_mean, squash=options.decoder == "sigmoid",
+        )  # fmt: skip
+        feeds = [Feed(c, whitener, backend, dtype=options.dtype) for c in (kept, held)]
+        options = settle_solver(options, len(kept), whitener.seen, progress.say)
+        identity = _identity(domain, options, records)
+        task = _task(options, backend, feeds, out, identity, progress, resume=resume)
+        _solve(task)
+        model = _model(task, domain, whitener, kept, backend, _provenance(options, records, kept, held, how))
+        model.save(out / FILE)
+        task.state.history.write(out / "history.csv")
+    skipped = [record for record in records if record.status != "used"]
+    summary = _summary(model, records, out, time.monotonic() - began)
+    return Outcome(model, task.state, summary, skipped)
+
+
+def settle_solver(options: TrainOptions, windows: int, seen: int, say: Callable[[str], None]) -> TrainOptions:
+    """Choose solver and number of epochs where they were left open, and say which and why."""
+    solver, epochs = options.solver, options.epochs
+    if solver == "auto":
+        work = 12.0 * _LBFGS_ITERATIONS * windows * seen * options.hidden
+        solver = "lbfgs" if work <= _LBFGS_AFFORDABLE else "adam"
+        size = "small enough for exact full-batch steps" if solver == "lbfgs" else "mini-batches learn sooner"
+        say(f"solver {solver}: {windows} windows of {seen} numbers, {options.hidden} units: {size}")
+    if not epochs:
+        shown = min(_MOST_EPOCHS, max(1, round(_WINDOWS_SHOWN / max(1, windows))))
+        epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else shown
+    return replace(options, solver=solver, epochs=epochs)
+
+
+def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
+    """Mark what is too short as skipped; refuse when nothing is left."""
+    counts = Corpus(domain, records).windows_per_record()
+    marked = [_too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)]
+    if not any(counts):
+        reasons = sorted({r.reason.split(":")[0] for r in marked})
+        first = next(r for r in marked if r.reason)
+        raise InputError(
+            f"none of {len(marked)} sources can be used ({', '.join(reasons)}); the first is {first.file}: {first.reason}"
+        )
+    return Corpus(domain, marked), marked
+
+
+def _too_short(domain: Domain, record: Record) -> Record:
+    found = " x ".join(map(str, record.shape[: len(record.shape)]))
+    wanted = " x ".join(map(str, domain.window))
+    extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == "s" else ""
+    return replace(record, status="skipped", reason=f"shorter than a window: {extent}a field of {found}, wanted {wanted}")
+
+
+def _task(
+    options: TrainOptions, backend: Backend, feeds: list[Feed], out: Path, identity: dict[str, Json],
+    progress: Progress, *, resume: bool,
+) -> solvers.Task:  # fmt: skip
+    """Prepare a solver's work, from the start or from a checkpoint."""
+    feed, held = feeds
+    path = out / checkpoint.FILE
+    seen = next(iter(feed.blocks(1))).shape[1]
+    params = start(
+        options.hidden, seen, seed=options.seed, rho=options.rho, activation=options.activation,
+        decoder=options.decoder, dtype=options.dtype,
+    )  # fmt: skip
+    state = checkpoint.State.fresh(params.flat, options.hidden)
+    if resume and path.exists():
+        state = checkpoint.State.load(path, identity)
+        if state.flat.shape != params.flat.shape:
+            raise InputError(f"{path} is damaged: {state.flat.size} parameters, wanted {params.flat.size}")
+        progress.say(f"resumed at epoch {state.epoch}, step {state.step}")
+    return solvers.Task(
+        backend, feed, held if len(held) else None, params.like(state.flat), options, options.epochs, state,
+        lambda: state.save(path, identity), threading.Event(), progress,
+    )  # fmt: skip
+
+
+def _solve(task: solvers.Task) -> None:
+    """Run the solver; Ctrl-C lets the step finish and writes the checkpoint."""
+    adam = task.options.solver == "adam"
+    total = task.epochs * (len(task.feed) if adam else 1)
+    task.progress.stage("training", total, "windows" if adam else "iterations")
+    done = task.state.epoch * (len(task.feed) if adam else 1) + (task.state.sums[0] if adam else 0)
+    task.progress.advance(done)
+    with _gentle_interrupt(task.asked):
+        task.begin()
+        (solvers.adam if adam else solvers.lbfgs)(task)
+        task.checkpoint()
+
+
+@contextmanager
+def _gentle_interrupt(asked: threading.Event) -> Iterator[None]:
+    """Turn the first Ctrl-C into a request; the second is Python's own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: Any) -> None:  # noqa: ANN401, ARG001
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _model(
+    task: solvers.Task, domain: Domain, whitener: Any, kept: Corpus, backend: Backend, facts: dict[str, Json],  # noqa: ANN401
+) -> Model:  # fmt: skip
+    """Take the best parameters and measure them once more."""
+    options, state = task.options, task.state
+    params = task.params.like(state.best)
+    feed = Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype)
+    inside = score(feed, params, backend)
+    fvu = score(task.held, params, backend).fvu if task.held else inside.fvu
+    row = {key: value for key, value in vars(state.history.rows[-1]).items() if key != "seconds"}
+    row["fvu"] = None if math.isnan(state.history.rows[-1].fvu) else row["fvu"]
+    facts |= {"fvu": fvu, "fvu_train": inside.fvu, "held_out": task.held is not None, "history": row}
+    facts["best_epoch"] = state.history.best_epoch
+    return Model(domain, whitener, params, inside.rho_hat, facts)
+
+
+def _provenance(
+    options: TrainOptions, records: list[Record], kept: Corpus, held: Corpus, how: str
+) -> dict[str, Json]:
+    used = [record for record in records if record.status == "used"]
+    sources: dict[str, Json] = {
+        "used": len(used), "skipped": len(records) - len(used), "digest": _digest(records),
+        "windows": len(kept), "windows_held_out": len(held), "held_out": how,
+        "extent": round(sum(record.extent for record in used), 3),
+    }  # fmt: skip
+    versions: dict[str, Json] = {name: version(name) for name in ("audiosae", "numpy", "scipy")}
+    versions["python"] = platform.python_version()
+    return {"options": options.to_json(), "seed": options.seed, "versions": versions, "sources": sources}
+
+
+def _identity(domain: Domain, options: TrainOptions, records: list[Record]) -> dict[str, Json]:
+    """Return what must be the same for a checkpoint to be taken up."""
+    kept = domain_to_json(domain)
+    return {"domain": kept["name"], "set": kept["options"], **options.to_json(), "sources' digest": _digest(records)}
+
+
+def _digest(records: list[Record]) -> str:
+    used = [r.digest + str(r.ranges) for r in records if r.status == "used"]
+    return hashlib.blake2b("\n".join(used).encode(), digest_size=16).hexdigest()
+
+
+def _summary(model: Model, records: list[Record], out: Path, seconds: float) -> dict[str, Json]:
+    facts = model.facts
+    return {
+        "fvu": facts["fvu"],
+        "fvu_space": "whitened",
+        "fvu_of": "held-out sources" if facts["held_out"] else "training windows",
+        "rho": facts["options"]["rho"],
+        "rho_hat_mean": float(model.rho_hat.mean()),
+        "dead_units": int(model.dead.sum()),
+        "hidden": model.params.hidden,
+        "epochs": facts["history"]["epoch"],
+        "solver": facts["options"]["solver"],
+        "windows": facts["sources"]["windows"],
+        "sources_used": facts["sources"]["used"],
+        "sources_skipped": len(records) - facts["sources"]["used"],
+        "seconds": round(seconds, 3),
+        "model": str(out / FILE),
+        "run": str(out),
+    }
