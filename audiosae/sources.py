@@ -12,6 +12,8 @@ from audiosae.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_SUFFIXES_SHOWN = 4
+
 
 @dataclass(frozen=True)
 class Source:
@@ -96,7 +98,8 @@ def _walk(folder: Path) -> Iterator[tuple[Path | None, str]]:
 
 
 def _nothing(arguments: Sequence[Path], suffixes: Sequence[str], folders: int, domain: str) -> str:
-    wanted = ", ".join(suffixes[:-1]) + " or " + suffixes[-1] if len(suffixes) > 1 else suffixes[0]
+    shown = [*suffixes[:_SUFFIXES_SHOWN], *(["..."] if len(suffixes) > _SUFFIXES_SHOWN else [])]
+    wanted = ", ".join(shown[:-1]) + " or " + shown[-1] if len(shown) > 1 else shown[0]
     where = ", ".join(printable(argument) + "/" for argument in arguments)
     looked = f"looked in {folders} folder{'s' if folders != 1 else ''}"
     other = "for pictures add --domain images" if domain == "spectrogram" else "for recordings leave --domain out"

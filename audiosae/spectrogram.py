@@ -67,6 +67,7 @@ class Spectrogram(Domain):
         "rho": 0.02,
         "beta": 10.0,
         "contrast": False,
+        "solver": "adam",
     }
 
     sample_rate: int = 0

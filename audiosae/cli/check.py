@@ -1,0 +1,69 @@
+"""audiosae gradcheck, doctor: is this installation right?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audiosae.cli.console import Console, table
+from audiosae.cli.parameters import AsJson, Quiet, worker_count
+
+
+def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FBT002
+    """Check the gradient against differences of the cost, for every form of the autoencoder, on every backend."""
+    from audiosae.backends import choose
+    from audiosae.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
+
+    checks: list[dict[str, Any]] = list(check_gradients(choose("numpy")[0]))
+    rows = [("backend", "units", "output", "beta", "decay", "error", "shards", "")]
+    for check in checks:
+        check["passed"] = check["error"] <= TOLERANCE and check["shards"] <= SHARD_TOLERANCE
+        rows.append((
+            check["backend"], check["activation"], check["decoder"], f"{check['beta']:g}", f"{check['weight_decay']:g}",
+            f"{check['error']:.1e}", f"{check['shards']:.1e}", "ok" if check["passed"] else "WRONG",
+        ))  # fmt: skip
+    passed = all(check["passed"] for check in checks)
+    verdict = "every gradient is right" if passed else "a gradient is wrong"
+    told = f"{table(rows)}\n{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})"
+    Console(quiet=quiet, as_json=as_json).result(told, {"passed": passed, "checks": checks})
+    return 0 if passed else 1
+
+
+def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Say which versions are here, what computes, and what cannot be used and why."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from audiosae.backends import choose, why_not_cupy
+    from audiosae.cli.parameters import cache_folder
+
+    facts: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
+    packages = ("audiosae", "numpy", "scipy", "librosa", "soundfile", "soxr", "matplotlib", "safetensors", "typer", "cupy")
+    for name in packages:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = "not installed" if name != "cupy" else None
+    facts["libsndfile"] = _sndfile()
+    facts["blas"] = _blas()
+    facts["cores"] = worker_count(None)
+    facts["cache"] = str(cache_folder(None))
+    facts["gpu"] = why_not_cupy()
+    facts["backend"] = choose("auto")[1]
+    rows = [(key, str(value)) for key, value in facts.items() if value is not None]
+    Console(quiet=quiet, as_json=as_json).result(table(rows), facts)
+
+
+def _sndfile() -> str:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        return f"not usable: {error}"
+    return str(soundfile.__libsndfile_version__)
+
+
+def _blas() -> str:
+    import numpy as np
+
+    found: Any = np.show_config(mode="dicts")
+    blas = found.get("Build Dependencies", {}).get("blas", {}) if isinstance(found, dict) else {}
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()

@@ -1,0 +1,136 @@
+"""What is printed: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from audiosae.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+_PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
+
+
+class Console(Progress):
+    """One command's output.
+
+    Parameters
+    ----------
+    quiet
+        Nothing but results and errors.
+    as_json
+        One JSON object on standard output instead of text.
+    """
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        self._quiet, self._json = quiet, as_json
+        self._stage: _Bar | _Lines | None = None
+
+    def say(self, line: str) -> None:
+        """Tell something on standard error."""
+        if not self._quiet:
+            if self._stage is not None:
+                self._stage.pause()
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    def result(self, text: str, facts: Mapping[str, Any]) -> None:
+        """Print the result: the text for a person, or the facts as JSON."""
+        self.close()
+        if self._json:
+            print(json.dumps(facts, default=float), flush=True)  # noqa: T201
+        elif not self._quiet:
+            print(text, flush=True)  # noqa: T201
+
+    def stage(self, title: str, total: float | None, unit: str) -> None:
+        """Begin a stage with a bar on a terminal, plain lines elsewhere."""
+        self.close()
+        if not self._quiet:
+            self._stage = (_Bar if sys.stderr.isatty() else _Lines)(title, total, unit)
+
+    def advance(self, amount: float, **facts: str) -> None:
+        """Move the bar."""
+        if self._stage is not None:
+            self._stage.advance(amount, facts)
+
+    def close(self) -> None:
+        """End the stage."""
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
+
+
+class _Bar:
+    """A bar of rich's: title, share, rate, time left, and the facts."""
+
+    def __init__(self, title: str, total: float | None, unit: str) -> None:
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._unit, self._began, self._done = unit, time.monotonic(), 0.0
+        self._bar: Bar = RichProgress(
+            TextColumn("{task.description:<10}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[facts]}"),
+            console=RichConsole(stderr=True), refresh_per_second=5,
+        )  # fmt: skip
+        self._bar.start()
+        self._task: TaskID = self._bar.add_task(title, total=total, rate="", facts="")
+
+    def advance(self, amount: float, facts: Mapping[str, str]) -> None:
+        self._done += amount
+        rate = f"{self._done / max(1e-9, time.monotonic() - self._began):,.0f} {self._unit}/s"
+        self._bar.update(self._task, advance=amount, rate=rate, facts=_joined(facts))
+
+    def pause(self) -> None:
+        """Let a line be printed; rich redraws below it."""
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+class _Lines:
+    """A line every ten seconds and one at the end."""
+
+    def __init__(self, title: str, total: float | None, unit: str) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._began = self._told = time.monotonic()
+        self._done, self._facts = 0.0, ""
+
+    def advance(self, amount: float, facts: Mapping[str, str]) -> None:
+        self._done += amount
+        self._facts = _joined(facts)
+        now = time.monotonic()
+        if now - self._told >= _PLAIN_SECONDS:
+            self._told = now
+            self._print(now - self._began)
+
+    def pause(self) -> None:
+        """Lines need no pause."""
+
+    def close(self) -> None:
+        if self._done:
+            self._print(time.monotonic() - self._began)
+
+    def _print(self, seconds: float) -> None:
+        rate = self._done / max(1e-9, seconds)
+        share = f" of {self._total:,.0f}" if self._total else ""
+        left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._total > self._done and rate else ""
+        line = f"{self._title}: {self._done:,.0f}{share} {self._unit}, {rate:,.0f}/s{left}  {self._facts}"
+        print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _joined(facts: Mapping[str, str]) -> str:
+    return "  ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Align columns with two spaces between; the last column is not padded."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    return "\n".join("  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows)

@@ -1,0 +1,151 @@
+"""audiosae render, info, inspect, domains: looking at models, sources and domains."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiosae.cli.console import Console, table
+from audiosae.cli.parameters import AsJson, DomainName, ModelPath, Quiet, Settings, Sources, make
+
+if TYPE_CHECKING:
+    from audiosae.model import Model
+
+
+class Show(StrEnum):
+    """Choices of --show."""
+
+    atom = "atom"
+    filter = "filter"
+
+
+class OrderName(StrEnum):
+    """Choices of --order."""
+
+    activity = "activity"
+    frequency = "frequency"
+    index = "index"
+
+
+def render(  # noqa: PLR0917
+    model: ModelPath,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write: .png, .svg or .pdf.")],
+    show: Annotated[Show, typer.Option(help="Patterns, or what units respond to most.")] = Show.atom,
+    units: Annotated[str | None, typer.Option(metavar="0,5,7", help="Only these units, in this order.")] = None,
+    order: Annotated[OrderName, typer.Option(help="Of the units.")] = OrderName.activity,
+    columns: Annotated[int | None, typer.Option(help="Tiles in a row.", min=1)] = None,
+    tiles: Annotated[bool, typer.Option("--tiles", help="Plain tiles, each to its own range, no axes.")] = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Draw what a model has learned."""
+    from audiosae.model import load_model
+    from audiosae.render import draw_atoms
+
+    console = Console(quiet=quiet, as_json=as_json)
+    drawn = draw_atoms(
+        load_model(model), out, show=show.value, units=_numbers(units), order=order.value, columns=columns, plain=tiles
+    )
+    console.result(f"drew {len(drawn)} units into {out}", {"picture": str(out), "units": drawn})
+
+
+def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Say what a model is: domain, options, training data, history, activity."""
+    import numpy as np
+
+    from audiosae.model import load_model
+
+    loaded = load_model(model)
+    quantiles = np.quantile(loaded.rho_hat, [0, 0.1, 0.5, 0.9, 1])
+    activity = {
+        "rho_hat_mean": float(loaded.rho_hat.mean()),
+        "rho_hat_quantiles": quantiles.tolist(),
+        "dead_units": int(loaded.dead.sum()),
+    }
+    facts = loaded.facts | {"window": list(loaded.domain.window), "activity": activity, "hidden": loaded.params.hidden}
+    Console(quiet=quiet, as_json=as_json).result(_told(loaded, activity), facts)
+
+
+def inspect(
+    sources: Sources,
+    domain: DomainName = "spectrogram",
+    set_: Settings = None,
+    quiet: Quiet = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Say what is there before paying for it: lengths, rates, broken files, estimated time and memory."""
+    from audiosae.inspection import inspect_sources
+
+    console = Console(quiet=quiet, as_json=as_json)
+    found = inspect_sources(make(domain, set_), sources, progress=console)
+    rows = [(f["file"], f["status"], f"{f['extent']:.2f} {found['unit']}", _facts(f["facts"]), f["reason"]) for f in found["files"]]
+    shown = rows if len(rows) <= 60 else [*(r for r in rows if r[1] != "ok"), ("...", "", "", "", "")]  # noqa: PLR2004
+    lines = [table([("file", "status", "length", "what", "reason"), *shown]), "", *found["told"]]
+    console.result("\n".join(lines), {key: value for key, value in found.items() if key != "told"})
+
+
+def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """List the kinds of input: package, version, options with defaults; broken ones with the reason."""
+    from audiosae.domain import list_domains, load_domain, option_defaults
+    from audiosae.errors import PluginError
+    from audiosae.options import TrainOptions, flag
+
+    listed, lines = [], []
+    for listing in list_domains():
+        facts: dict[str, Any] = {"name": listing.name, "package": listing.package, "version": listing.version}
+        lines.append(f"{listing.name}  ({listing.package} {listing.version})")
+        try:
+            cls = load_domain(listing.name)
+            options = TrainOptions.resolve(cls.defaults, {}).to_json()
+        except PluginError as error:
+            facts["broken"] = str(error)
+            lines.append(f"  broken: {error}")
+        else:
+            facts |= {"options": option_defaults(cls), "training": options, "suffixes": list(cls.suffixes)}
+            lines.append("  --set " + "  ".join(f"{key}={value}" for key, value in option_defaults(cls).items()))
+            chosen = "  ".join(f"{flag(key)} {value}" for key, value in cls.defaults.items())
+            lines.append(f"  trains with: {chosen}")
+        listed.append(facts)
+    Console(quiet=quiet, as_json=as_json).result("\n".join(lines), {"domains": listed})
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    from audiosae.errors import InputError
+
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--units {text}: wanted numbers with commas between, for instance 0,5,7") from None
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def _told(model: Model, activity: dict[str, Any]) -> str:
+    facts, params = model.facts, model.params
+    sources, options, whitening = facts["sources"], facts["options"], facts["whitening"]
+    low, tenth, median, ninetieth, high = activity["rho_hat_quantiles"]
+    rows = [
+        ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
+        ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
+        ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
+        ("window", " x ".join(map(str, model.domain.window))),
+        ("whitening", f"{whitening['kind']}, power {options['whiten_power']:g}, {params.width} of {model.whitener.width} numbers"),
+        ("training", f"{options['solver']}, rho {options['rho']:g}, beta {options['beta']:g}, "
+                     f"weight decay {options['weight_decay']:g}, seed {options['seed']}, {options['dtype']}"),
+        ("data", f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
+                 f"held out: {sources['held_out']}"),
+        ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, cost {facts['history']['cost']:.4g}"),
+        ("quality", f"unexplained variance {facts['fvu']:.3f} in the whitened space"
+                    f" ({'held-out' if facts['held_out'] else 'training'} windows)"),
+        ("activity", f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over "
+                     f"{tenth:.4f}, {median:.4f}, {ninetieth:.4f} to {high:.4f}; dead {activity['dead_units']}"),
+        ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
+    ]  # fmt: skip
+    return table(rows)
+
+

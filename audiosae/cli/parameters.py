@@ -1,0 +1,45 @@
+"""The options that several commands share, and how they become what the library wants."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from audiosae.domain import Domain
+
+Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, and folders searched recursively.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder or a model.safetensors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and JSON).")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+DomainName = Annotated[str, typer.Option("--domain", help="Kind of input; see: audiosae domains.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the domain.")]
+Workers = Annotated[int | None, typer.Option(help="Decoding processes; default: one per core.", min=1)]
+Cache = Annotated[Path | None, typer.Option(help="Folder for decoded fields.  [default: the user's cache folder]")]
+
+
+def make(name: str, settings: list[str] | None) -> Domain:
+    """Build a domain from ``--domain`` and ``--set``."""
+    from audiosae.domain import load_domain, make_domain, parse_settings
+
+    return make_domain(load_domain(name), parse_settings(settings or []))
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Return the cache: as given, or AUDIOSAE_CACHE, or the system's place for caches."""
+    if given is not None:
+        return given
+    if os.environ.get("AUDIOSAE_CACHE"):
+        return Path(os.environ["AUDIOSAE_CACHE"])
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("audiosae"))
+
+
+def worker_count(given: int | None) -> int:
+    """Return the number of decoding processes: as given, or one per core that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return given or usable or 1

@@ -1,0 +1,265 @@
+"""Pictures of what was learned: atoms on the domain's own axes, as plain tiles, and the history of a run.
+
+Up to 64 units each atom has its own axes. Above, atoms are tiles of one mosaic and a key shows one of them large with
+the axes that all share.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from audiosae.domain import Domain
+    from audiosae.history import Row
+    from audiosae.model import Model
+
+Order = Literal["activity", "frequency", "index"]
+SUFFIXES = (".png", ".svg", ".pdf")
+_OWN_AXES = 64
+_LIMIT_QUANTILE = 0.998  # of |atoms|: a few extreme pixels must not pale all others
+_COLOURS = "RdBu_r"
+_GREY = 0.75  # between the tiles of a mosaic
+_DPI = 120
+_LARGEST_INCHES = 40.0
+
+
+def draw_atoms(
+    model: Model,
+    path: Path,
+    *,
+    show: Literal["atom", "filter"] = "atom",
+    units: Sequence[int] | None = None,
+    order: Order = "activity",
+    columns: int | None = None,
+    plain: bool = False,
+) -> list[int]:
+    """Draw atoms or filters into a picture.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    path
+        .png, .svg or .pdf.
+    show
+        Patterns (``atom``) or what units respond to most (``filter``).
+    units
+        Which, in this order; all, in `order`, when not given.
+    order
+        ``activity`` (most active first), ``frequency`` (the domain's own order, such as centroid frequency), ``index``.
+    columns
+        Of the mosaic; chosen when not given.
+    plain
+        Tiles only, each stretched to its own range, no axes.
+
+    Returns
+    -------
+    list of int
+        The units drawn, row by row.
+
+    Raises
+    ------
+    InputError
+        Another suffix, a unit that is not there, an order that this domain does not have, an unwritable file.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: cannot draw {path.suffix or 'a file without suffix'}; wanted {', '.join(SUFFIXES)}")
+    atoms = model.atoms() if show == "atom" else model.filters()
+    chosen = _chosen(model, atoms, units, order)
+    columns = columns or _columns(len(chosen), model.domain, atoms)
+    if plain:
+        figure = _plain(model.domain, atoms[chosen], columns)
+    elif len(chosen) <= _OWN_AXES:
+        figure = _with_axes(model, atoms, chosen, columns, show)
+    else:
+        figure = _mosaic_with_key(model, atoms, chosen, columns, show)
+    _save(figure, path)
+    return chosen
+
+
+def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
+    """Draw cost, held-out fraction of variance unexplained and mean activity over the run.
+
+    Parameters
+    ----------
+    rows
+        Of the history.
+    path
+        .png, .svg or .pdf.
+    rho
+        The target of the mean activity.
+    """
+    figure = _figure(10, 3.2)
+    cost, fvu, activity = figure.subplots(1, 3)
+    epochs = [row.epoch for row in rows]
+    mark = "o-" if len(rows) < 8 else "-"  # noqa: PLR2004 (a line of few points hides where they are)
+    cost.plot(epochs, [row.cost for row in rows], mark, color="C0", label="cost")
+    cost.plot(epochs, [row.reconstruction for row in rows], mark, color="C1", label="reconstruction")
+    cost.plot(epochs, [max(row.sparsity, 1e-12) for row in rows], mark, color="C2", label="sparsity")
+    cost.set(yscale="log", title="cost on training windows", xlabel="epoch", ylim=(_least(rows), None))
+    fvu.plot(epochs, [row.fvu for row in rows], mark, color="C3")
+    fvu.set(ylim=(0, None), title="variance unexplained, held-out (whitened)", xlabel="epoch")
+    activity.plot(epochs, [row.rho_hat_mean for row in rows], mark, color="C4", label="mean rho_hat")
+    activity.axhline(rho, color="0.5", ls="--", label=f"rho = {rho:g}")
+    activity.set(ylim=(0, None), title="mean activity of the units", xlabel="epoch")
+    cost.legend(frameon=False)
+    activity.legend(frameon=False)
+    _save(figure, path)
+
+
+def _least(rows: Sequence[Row]) -> float:
+    return max(1e-6, 0.5 * min(min(row.reconstruction for row in rows), max(1e-3, rows[-1].sparsity)))
+
+
+def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, order: Order) -> list[int]:
+    if units is not None:
+        wrong = [unit for unit in units if not 0 <= unit < len(atoms)]
+        if wrong or not units:
+            raise InputError(f"--units {','.join(map(str, units))}: wanted units from 0 to {len(atoms) - 1}")
+        return list(units)
+    if order == "index":
+        return list(range(len(atoms)))
+    if order == "activity":
+        return np.argsort(-model.rho_hat, kind="stable").tolist()
+    centres = [model.domain.centre(atom) for atom in atoms]
+    if any(centre is None for centre in centres):
+        raise InputError(f"--order frequency: {model.domain.name} has no frequency to order by; try activity or index")
+    return np.argsort(np.array(centres, float), kind="stable").tolist()
+
+
+def _columns(count: int, domain: Domain, atoms: NDArray[Any]) -> int:
+    """Return a number of columns that makes the picture a little wider than high."""
+    rows, columns = domain.tile(atoms[0]).shape[:2]
+    shape = 1.0 if count <= _OWN_AXES else rows / columns
+    return max(1, min(count, round(math.sqrt(count * 1.5 * shape))))
+
+
+def _limit(atoms: NDArray[Any]) -> float:
+    return float(np.quantile(np.abs(atoms), _LIMIT_QUANTILE)) or 1.0
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    size = (min(width, _LARGEST_INCHES), min(height, _LARGEST_INCHES))
+    return Figure(figsize=size, dpi=_DPI, layout="constrained")
+
+
+def _with_axes(model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str) -> Figure:
+    """Draw each atom on its own axes, with labels at the left and at the bottom."""
+    rows = -(-len(chosen) // columns)
+    figure = _figure(1.2 + 1.25 * columns, 1.1 + 1.35 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    limit = _limit(atoms[chosen])
+    for number, ax in enumerate(axes.flat):
+        if number >= len(chosen):
+            ax.set_visible(False)
+            continue
+        unit = chosen[number]
+        model.domain.draw(atoms[unit], ax, limit=limit)
+        ax.set_title(f"{unit}", fontsize=8, pad=2)
+        ax.tick_params(labelsize=7)
+        ax.label_outer(remove_inner_ticks=True)
+        if number + columns >= len(chosen):
+            ax.tick_params(labelbottom=True)
+    figure.suptitle(_title(model, chosen, show), fontsize=10)
+    if atoms.ndim < 4 or atoms.shape[-1] == 1:  # noqa: PLR2004 (colour pictures need no scale)
+        _scale(figure, axes.ravel().tolist(), limit)
+    return figure
+
+
+def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str) -> Figure:
+    """Draw one mosaic, and one atom large as the key to the axes of all."""
+    limit = _limit(atoms[chosen])
+    picture = _mosaic([model.domain.tile(atom) for atom in atoms[chosen]], columns, limit)
+    high, wide = picture.shape[:2]
+    width = max(9.0, wide / 60)
+    figure = _figure(width + 3.2, max(4.5, width * high / wide) + 0.6)
+    key, ax = figure.subplots(1, 2, width_ratios=[2.4, width])
+    key.set_box_aspect(1.2)
+    key.set_anchor("N")
+    model.domain.draw(atoms[chosen[0]], key, limit=limit)
+    key.set_title(f"key: unit {chosen[0]},\nfirst tile at the top left", fontsize=9)
+    ax.imshow(picture, cmap=_COLOURS, vmin=-limit, vmax=limit, interpolation="nearest")
+    _number_rows(ax, model.domain.tile(atoms[0]).shape[0] + 1, columns, len(chosen))
+    ax.set_title(_title(model, chosen, show), fontsize=10)
+    if picture.ndim == 2:  # noqa: PLR2004
+        _scale(figure, [key], limit)
+    return figure
+
+
+def _number_rows(ax: Any, pitch: int, columns: int, count: int) -> None:  # noqa: ANN401
+    """Write the rank of the first tile beside each row, as far as there is room."""
+    rows = -(-count // columns)
+    shown = range(0, rows, max(1, rows // 24))
+    ax.set_yticks([pitch * row + pitch / 2 for row in shown], [str(row * columns + 1) for row in shown], fontsize=7)
+    ax.set_xticks([])
+    ax.set_ylabel("rank of the first tile in the row", fontsize=8)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _plain(domain: Domain, atoms: NDArray[Any], columns: int) -> Figure:
+    """Draw tiles alone, each divided by its own largest value, as in the UFLDL notes."""
+    tiles = [_stretched(domain.tile(atom)) for atom in atoms]
+    picture = _mosaic(tiles, columns, 1.0)
+    scale = max(1, round(900 / max(picture.shape[:2])))
+    figure = _figure(picture.shape[1] * scale / _DPI, picture.shape[0] * scale / _DPI)
+    figure.set_layout_engine("none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.imshow(picture, cmap="gray", vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+    ax.set_axis_off()
+    return figure
+
+
+def _stretched(tile: NDArray[Any]) -> NDArray[Any]:
+    if tile.ndim == 3:  # noqa: PLR2004 (a colour tile is a finished picture)
+        return tile
+    return tile / (np.abs(tile).max() or 1.0)
+
+
+def _mosaic(tiles: list[NDArray[Any]], columns: int, limit: float) -> NDArray[Any]:
+    """Put tiles side by side with lines of one pixel between them."""
+    high, wide, *colours = tiles[0].shape
+    rows = -(-len(tiles) // columns)
+    empty = _GREY if colours else -limit * 0.999 if limit == 1.0 else np.nan
+    picture = np.full((rows * (high + 1) + 1, columns * (wide + 1) + 1, *colours), empty)
+    for number, tile in enumerate(tiles):
+        top, left = divmod(number, columns)
+        top, left = top * (high + 1) + 1, left * (wide + 1) + 1
+        picture[top : top + high, left : left + wide] = tile
+    return picture
+
+
+def _title(model: Model, chosen: list[int], show: str) -> str:
+    what = "atoms (patterns)" if show == "atom" else "filters (what units respond to)"
+    return f"{len(chosen)} of {len(model.rho_hat)} {what}, {model.domain.name}; norm 1 in the whitened space"
+
+
+def _scale(figure: Figure, axes: list[Any], limit: float) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    colours = ScalarMappable(Normalize(-limit, limit), _COLOURS)
+    bar = figure.colorbar(colours, ax=axes, shrink=0.7, pad=0.02, extend="both")
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label("less than the mean  -  more than the mean", fontsize=7)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
