@@ -102,9 +102,7 @@ def _padded(blocks: Iterable[NDArray[np.float32]], pad: int) -> Iterator[NDArray
     yield np.zeros(pad, np.float32)
 
 
-def _framed(
-    blocks: Iterable[NDArray[np.float32]], length: int, hop: int
-) -> Iterator[tuple[NDArray[np.float32], int]]:
+def _framed(blocks: Iterable[NDArray[np.float32]], length: int, hop: int) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Yield stretches of samples with the number of whole frames in each, carrying what is left over."""
     held = np.empty(0, np.float32)
     skip = 0  # samples still to drop when the hop is longer than what was held

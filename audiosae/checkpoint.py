@@ -83,7 +83,8 @@ class State:
         tensors, facts = read_tensors(path)
         _refuse_other(path, facts.get("identity"), identity)
         try:
-            state = cls(**{name: tensors[name] for name in cls._TENSORS}, **{n: facts[n] for n in cls._NUMBERS})
+            kept: dict[str, Any] = {name: tensors[name] for name in cls._TENSORS}
+            state = cls(**kept, **{name: facts[name] for name in cls._NUMBERS})
             rows = [Row(**row) for row in facts["rows"]]
             state.history = History(rows, **facts["history"])
         except (KeyError, TypeError, ValueError) as error:
@@ -99,5 +100,6 @@ def _refuse_other(path: Path, kept: Any, now: dict[str, Json]) -> None:  # noqa:
         if key not in kept or kept[key] != value:
             name = key if key.startswith(("--", "sources")) else flag(key)
             raise InputError(
-                f"--resume: {name} was {kept.get(key)} and is {value} now; give it as it was, or train into another folder"
+                f"--resume: {name} was {kept.get(key)} and is {value} now; "
+                f"give it as it was, or train into another folder"
             )

@@ -154,7 +154,7 @@ class Corpus:
         """Hold out one source in ten, or with fewer than ten the last tenth of each; say which."""
         usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
         if len(usable) < _HELD_OUT_SHARE:
-            parts = [_cut(record) for record in usable]
+            parts: list[tuple[Record | None, Record | None]] = [_cut(record) for record in usable]
             how = "the last tenth of each source"
         else:
             order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(usable))
@@ -230,7 +230,8 @@ class Corpus:
         shape, stride = self.records[chunk.record].shape, self.domain.stride
         row, column = np.divmod(local, chunk.columns)
         step = stride[1] * int(np.prod(shape[2:])) if len(shape) > 1 else 0
-        return row * (stride[0] * int(np.prod(shape[1:]))) + column * step
+        offsets: NDArray[np.int64] = row * (stride[0] * int(np.prod(shape[1:]))) + column * step
+        return offsets
 
     def _runs(self, record: Record) -> tuple[int, int]:
         """Return the length and number of the pieces of a window that lie together in memory."""
@@ -257,7 +258,7 @@ def _pieces(domain: Domain, record: Record) -> Iterator[tuple[int, int, int]]:
             row, left = row + starts * stride[0], left - starts
 
 
-def _cut(record: Record) -> tuple[Record, Record]:
+def _cut(record: Record) -> tuple[Record | None, Record | None]:
     """Cut a record's rows into the first nine tenths and the last."""
     edge = record.ranges[-1][1] - (record.ranges[-1][1] - record.ranges[0][0]) // _HELD_OUT_SHARE
     before = tuple((low, min(high, edge)) for low, high in record.ranges if low < edge)

@@ -6,7 +6,7 @@ Everything that reads all the data is one fold of something that adds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.backends import Backend
-    from audiosae.corpus import Corpus
+    from audiosae.corpus import Corpus, Slab
     from audiosae.sae import Params
     from audiosae.whiten import Whitener
 
@@ -35,7 +35,7 @@ _MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors 
 
 def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
     """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
-    return reduce(add, map(step, blocks))  # type: ignore[arg-type]
+    return reduce(add, map(step, blocks))
 
 
 def learn_whitener(corpus: Corpus, **options: Any) -> Whitener:  # noqa: ANN401
@@ -125,7 +125,10 @@ class Feed:
             return
         order = rng.permutation(len(self._corpus.chunks))
         for slab in self._corpus.slabs(order, memory=self._memory):
-            yield len(slab), lambda index, slab=slab: self._backend.asarray(self._whiten(slab.take(index)))
+            yield len(slab), partial(self._take, slab)
+
+    def _take(self, slab: Slab, index: NDArray[np.int64]) -> Array:
+        return self._backend.asarray(self._whiten(slab.take(index)))
 
     def _whiten(self, windows: NDArray[np.float32]) -> NDArray[Any]:
         return self._whitener.apply(windows.astype(self._dtype, copy=False))

@@ -30,7 +30,9 @@ def check_gradients(backend: Backend, *, seed: int = 0) -> list[dict[str, Json]]
         over unlike shards against the whole), both as |a - b| / |a + b|.
     """
     found: list[dict[str, Json]] = []
-    for activation, decoder, beta, decay in product(("sigmoid", "tanh"), ("linear", "sigmoid"), (0.0, 3.0), (0.0, 1e-4)):
+    for activation, decoder, beta, decay in product(
+        ("sigmoid", "tanh"), ("linear", "sigmoid"), (0.0, 3.0), (0.0, 1e-4)
+    ):
         penalty = Penalty(0.1, beta, decay)
         params, x = _problem(activation, decoder, seed, backend)
         _, whole = finish(backend, params, accumulate(backend, params, x, whole=penalty), penalty)
@@ -63,10 +65,13 @@ def _numerical(backend: Backend, params: Params, x: Any, penalty: Penalty) -> np
         return finish(backend, moved, accumulate(backend, moved, x, whole=penalty), penalty)[0].total
 
     h = _STEP
-    return np.array([
-        (8 * (cost(i, h) - cost(i, -h)) - (cost(i, 2 * h) - cost(i, -2 * h))) / (12 * h) for i in range(params.flat.size)
-    ])
+    return np.array(
+        [
+            (8 * (cost(i, h) - cost(i, -h)) - (cost(i, 2 * h) - cost(i, -2 * h))) / (12 * h)
+            for i in range(params.flat.size)
+        ]
+    )
 
 
 def _relative(a: Any, b: Any) -> float:  # noqa: ANN401
-    return float(np.linalg.norm(a - b) / max(np.linalg.norm(a + b), 1e-300))
+    return float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(a + b)), 1e-300)

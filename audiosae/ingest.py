@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from audiosae.pool import run_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -102,7 +102,9 @@ def ingest(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "domain.json").write_text(signature + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot write the cache {cache}: {error.strerror}; choose another with --cache DIR") from error
+        raise InputError(
+            f"cannot write the cache {cache}: {error.strerror}; choose another with --cache DIR"
+        ) from error
     found = [_cached(source, _key(source, folder)) for source in sources]
     jobs = [(domain, s.path, _key(s, folder)) for s, r in zip(sources, found, strict=True) if r is None]
     fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed)

@@ -56,15 +56,15 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
 
 def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
     found: dict[str, Any] = {"file": source.name, "status": "ok", "reason": "", "extent": 0.0, "rows": 0, "facts": {}}
+    if source.fault:
+        return found | {"status": "skipped", "reason": source.fault}
     try:
-        if source.fault:
-            raise InputError(source.fault)
         probe = domain.probe(source.path)
-        found |= {"extent": probe.extent, "rows": probe.rows, "facts": probe.facts}
-        if probe.rows < domain.window[0]:
-            raise InputError(f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}")
     except InputError as error:
-        found |= {"status": "skipped", "reason": str(error)}
+        return found | {"status": "skipped", "reason": str(error)}
+    found |= {"extent": probe.extent, "rows": probe.rows, "facts": probe.facts}
+    if probe.rows < domain.window[0]:
+        found |= {"status": "skipped", "reason": f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}"}
     return found
 
 
@@ -86,10 +86,16 @@ def _estimate(domain: Domain, rows: int, windows: int) -> dict[str, float]:
     options = settle_solver(options, used, seen, lambda _: None)
     work = options.epochs * used * _PRODUCTS * 2 * seen * options.hidden
     field_bytes = rows * int(np.prod(domain.window[1:])) * 4
-    return {"field_bytes": field_bytes, "memory_bytes": 2.5e8 + min(used * seen * 4, 2**29), "seconds": _OVERHEAD * work / speed}
+    return {
+        "field_bytes": field_bytes,
+        "memory_bytes": 2.5e8 + min(used * seen * 4, 2**29),
+        "seconds": _OVERHEAD * work / speed,
+    }
 
 
-def _told(domain: Domain, files: list[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]) -> list[str]:
+def _told(
+    domain: Domain, files: list[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]
+) -> list[str]:
     bad = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
     kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
     length = f"{extent / 3600:.2f} h" if domain.unit == "s" and extent > 3600 else f"{extent:.1f} {domain.unit}"  # noqa: PLR2004

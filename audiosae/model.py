@@ -139,7 +139,9 @@ def load_model(path: Path | str) -> Model:
             raise InputError(f"no {FILE} in {path.parent}; wanted a run folder of audiosae train, or the file itself")
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:
-        raise InputError(f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; install one that fits")
+        raise InputError(
+            f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; install one that fits"
+        )
     domain = domain_from_json(_object(facts, "domain", path))
     try:
         whitener, params = _whitener(tensors, _object(facts, "whitening", path)), _params(tensors, facts)
@@ -147,7 +149,11 @@ def load_model(path: Path | str) -> Model:
         float(facts["options"]["rho"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {type(error).__name__} {error} does not fit a model") from error
-    if whitener.width != int(np.prod(domain.window)) or whitener.seen != params.width or rho_hat.shape != params.b1.shape:
+    if (
+        whitener.width != int(np.prod(domain.window))
+        or whitener.seen != params.width
+        or rho_hat.shape != params.b1.shape
+    ):
         raise InputError(f"{path} is damaged: its domain's windows {domain.window}, whitening and weights do not fit")
     return Model(domain, whitener, params, rho_hat, facts)
 
@@ -177,7 +183,11 @@ def _whitener(tensors: dict[str, NDArray[Any]], kept: dict[str, Any]) -> Whitene
     mean, forward, backward = tensors["whiten.mean"], tensors.get("whiten.forward"), tensors.get("whiten.backward")
     if mean.ndim != 1 or (forward is None) != (backward is None):
         raise ValueError(f"whitening of shape {mean.shape}")
-    if forward is not None and (forward.shape[0] != len(mean) or forward.shape != backward.shape[::-1]):
+    if (
+        forward is not None
+        and backward is not None
+        and (forward.shape[0] != len(mean) or forward.shape != backward.shape[::-1])
+    ):
         raise ValueError(f"whitening of shapes {forward.shape}, {backward.shape}")
     scale = float(kept["scale"])
     if not (np.isfinite(scale) and scale > 0):

@@ -119,7 +119,8 @@ def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
 
 
 def _least(rows: Sequence[Row]) -> float:
-    return max(1e-6, 0.5 * min(min(row.reconstruction for row in rows), max(1e-3, rows[-1].sparsity)))
+    lowest = min(row.reconstruction for row in rows)
+    return max(1e-6, 0.5 * min(lowest, max(1e-3, rows[-1].sparsity)))
 
 
 def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, order: Order) -> list[int]:
@@ -131,11 +132,11 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
     if order == "index":
         return list(range(len(atoms)))
     if order == "activity":
-        return np.argsort(-model.rho_hat, kind="stable").tolist()
+        return [int(unit) for unit in np.argsort(-model.rho_hat, kind="stable")]
     centres = [model.domain.centre(atom) for atom in atoms]
     if any(centre is None for centre in centres):
         raise InputError(f"--order frequency: {model.domain.name} has no frequency to order by; try activity or index")
-    return np.argsort(np.array(centres, float), kind="stable").tolist()
+    return [int(unit) for unit in np.argsort(np.array(centres, float), kind="stable")]
 
 
 def _columns(count: int, domain: Domain, atoms: NDArray[Any]) -> int:

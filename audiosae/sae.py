@@ -128,7 +128,7 @@ class Sums:
 
     def __add__(self, other: Sums) -> Sums:
         """Add the sums of two sets of windows."""
-        if self.slope_weights is None or other.slope_weights is None:
+        if self.slope_weights is None or self.slope_bias is None or other.slope_weights is None:
             raise ValueError("sums of whole batches hold their own pull and do not add")
         return Sums(
             self.count + other.count,
@@ -193,7 +193,7 @@ def finish(backend: Backend, params: Params, sums: Sums, penalty: Penalty) -> tu
     """
     rho_hat = _clipped(backend.xp, sums.activity / sums.count)
     gradient = params.like(sums.gradient)
-    if sums.slope_weights is not None and penalty.beta:
+    if sums.slope_weights is not None and sums.slope_bias is not None and penalty.beta:
         pull = penalty.pull(rho_hat, params.activation)
         gradient.W1 += (pull[:, None] * sums.slope_weights).astype(gradient.flat.dtype)
         gradient.b1 += (pull * sums.slope_bias).astype(gradient.flat.dtype)

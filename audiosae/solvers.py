@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.errors import InterruptedRun
+from audiosae.errors import Interrupted
 from audiosae.fold import Feed, fold, score
 from audiosae.history import Row
 from audiosae.model import DEAD_SHARE
@@ -82,7 +82,7 @@ class Task:
         """Between steps: write the state every minute, and stop when asked to."""
         if self.asked.is_set():
             self.checkpoint()
-            raise InterruptedRun("stopped as asked")
+            raise Interrupted("stopped as asked")
         self.checkpoint(after=_CHECKPOINT_SECONDS)
 
     def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array, solver: str) -> bool:

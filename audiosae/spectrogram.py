@@ -122,7 +122,7 @@ class Spectrogram(Domain):
         if self.scale == "mel":
             return self.n_mels
         if self.scale == "linear":
-            return self._bins.stop - self._bins.start
+            return int(self._bins.stop) - int(self._bins.start)
         octaves = np.log2(max(self._highest, 1) / self._lowest)
         return max(1, int(octaves * self.bins_per_octave - 1e-9))
 
@@ -208,7 +208,12 @@ class Spectrogram(Domain):
         duration = 1000 * self.frames * self.hop_length / self.sample_rate
         count = len(self.frequencies)
         ax.imshow(
-            self.tile(atom), cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=(0, duration, -0.5, count - 0.5)
+            self.tile(atom),
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            aspect="auto",
+            extent=(0, duration, -0.5, count - 0.5),
         )
         hertz = [tick for tick in _TICKS_HZ if self.frequencies[0] <= tick <= self.frequencies[-1]]
         kept = hertz[:: max(1, -(-len(hertz) // 5))]

@@ -33,7 +33,9 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mappin
     """
     from safetensors.numpy import save
 
-    whole = save({name: np.ascontiguousarray(a) for name, a in tensors.items()}, {_KEY: json.dumps(facts, sort_keys=True)})
+    whole = save(
+        {name: np.ascontiguousarray(a) for name, a in tensors.items()}, {_KEY: json.dumps(facts, sort_keys=True)}
+    )
     write_aside(path, whole)
 
 

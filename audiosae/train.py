@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from audiosae.ingest import Record
     from audiosae.options import TrainOptions
     from audiosae.sources import Source
+    from audiosae.whiten import Whitener
 
 _WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
 _MOST_EPOCHS = 200
@@ -98,7 +99,7 @@ def train(
     ------
     InputError
         No source can be used, or the folder cannot be written.
-    InterruptedRun
+    Interrupted
         Asked to stop (Ctrl-C); the checkpoint was written.
     """
     progress, began = progress or Progress(), time.monotonic()
@@ -120,9 +121,9 @@ def train(
         feeds = [Feed(c, whitener, backend, dtype=options.dtype) for c in (kept, held)]
         options = settle_solver(options, len(kept), whitener.seen, progress.say)
         identity = _identity(domain, options, records)
-        task = _task(options, backend, feeds, out, identity, progress, resume=resume)
+        task = _task(options, backend, feeds, out, identity=identity, progress=progress, resume=resume)
         _solve(task)
-        model = _model(task, domain, whitener, kept, backend, _provenance(options, records, kept, held, how))
+        model = _model(task, domain, whitener, kept, _provenance(options, records, kept, held, how))
         model.save(out / FILE)
         task.state.history.write(out / "history.csv")
     skipped = [record for record in records if record.status != "used"]
@@ -147,12 +148,14 @@ def settle_solver(options: TrainOptions, windows: int, seen: int, say: Callable[
 def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
     """Mark what is too short as skipped; refuse when nothing is left."""
     counts = Corpus(domain, records).windows_per_record()
-    marked = [_too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)]
+    marked = [
+        _too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)
+    ]
     if not any(counts):
-        reasons = sorted({r.reason.split(":")[0] for r in marked})
+        reasons = ", ".join(sorted({r.reason.split(":")[0] for r in marked}))
         first = next(r for r in marked if r.reason)
         raise InputError(
-            f"none of {len(marked)} sources can be used ({', '.join(reasons)}); the first is {first.file}: {first.reason}"
+            f"none of {len(marked)} sources can be used ({reasons}); the first is {first.file}: {first.reason}"
         )
     return Corpus(domain, marked), marked
 
@@ -161,12 +164,14 @@ def _too_short(domain: Domain, record: Record) -> Record:
     found = " x ".join(map(str, record.shape[: len(record.shape)]))
     wanted = " x ".join(map(str, domain.window))
     extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == "s" else ""
-    return replace(record, status="skipped", reason=f"shorter than a window: {extent}a field of {found}, wanted {wanted}")
+    return replace(
+        record, status="skipped", reason=f"shorter than a window: {extent}a field of {found}, wanted {wanted}"
+    )
 
 
 def _task(
-    options: TrainOptions, backend: Backend, feeds: list[Feed], out: Path, identity: dict[str, Json],
-    progress: Progress, *, resume: bool,
+    options: TrainOptions, backend: Backend, feeds: list[Feed], out: Path, *, identity: dict[str, Json],
+    progress: Progress, resume: bool,
 ) -> solvers.Task:  # fmt: skip
     """Prepare a solver's work, from the start or from a checkpoint."""
     feed, held = feeds
@@ -220,11 +225,9 @@ def _gentle_interrupt(asked: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _model(
-    task: solvers.Task, domain: Domain, whitener: Any, kept: Corpus, backend: Backend, facts: dict[str, Json],  # noqa: ANN401
-) -> Model:  # fmt: skip
+def _model(task: solvers.Task, domain: Domain, whitener: Whitener, kept: Corpus, facts: dict[str, Json]) -> Model:
     """Take the best parameters and measure them once more."""
-    options, state = task.options, task.state
+    options, state, backend = task.options, task.state, task.backend
     params = task.params.like(state.best)
     feed = Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype)
     inside = score(feed, params, backend)
@@ -236,9 +239,7 @@ def _model(
     return Model(domain, whitener, params, inside.rho_hat, facts)
 
 
-def _provenance(
-    options: TrainOptions, records: list[Record], kept: Corpus, held: Corpus, how: str
-) -> dict[str, Json]:
+def _provenance(options: TrainOptions, records: list[Record], kept: Corpus, held: Corpus, how: str) -> dict[str, Json]:
     used = [record for record in records if record.status == "used"]
     sources: dict[str, Json] = {
         "used": len(used), "skipped": len(records) - len(used), "digest": _digest(records),

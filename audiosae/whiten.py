@@ -9,7 +9,7 @@ The scale brings the mean variance per dimension to 1, whatever the field's unit
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -133,7 +133,7 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
     """Remove each window's own mean, and with `contrast` divide by its standard deviation."""
     if not (contrast or remove_mean):
         return windows
-    x = windows - windows.mean(axis=1, keepdims=True)
+    x: NDArray[np.floating] = windows - windows.mean(axis=1, keepdims=True)
     if contrast:
         x /= x.std(axis=1, keepdims=True) + x.dtype.type(1e-6)
     return x
@@ -171,7 +171,7 @@ def make_whitener(
     """
     if not 0 <= power <= 1 or not 0 < keep <= 1:
         raise InputError(f"--whiten-power {power:g} --keep {keep:g}: wanted a power in [0, 1] and a share in (0, 1]")
-    flags = {"contrast": contrast, "remove_mean": remove_mean, "squash": squash}
+    flags: dict[str, Any] = {"contrast": contrast, "remove_mean": remove_mean, "squash": squash}
     variances = moments.covariance if moments.outer.ndim == 1 else np.diag(moments.covariance)
     if not variances.sum() > 0:
         raise InputError("every window is the same: there is nothing to learn")

@@ -9,7 +9,7 @@ import typer
 
 from audiosae.cli import check, look
 from audiosae.cli import train as training
-from audiosae.errors import AudiosaeError, InterruptedRun
+from audiosae.errors import AudiosaeError, Interrupted
 
 __all__ = ["app", "main"]
 
@@ -21,7 +21,7 @@ for command in (training.train, look.render, look.info, look.inspect, look.domai
     app.command()(command)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001
+def _show_version(wanted: bool | None) -> None:  # noqa: FBT001
     if wanted:
         from importlib.metadata import version
 
@@ -31,36 +31,35 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,  # noqa: FBT002, ARG001
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = None,
 ) -> None:
     """Learn sparse features of unlabelled recordings, look at them, use them."""
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
-    sys.exit(_run())
-
-
-def _run() -> int:
     try:
         code = app(standalone_mode=False)
-    except InterruptedRun:
-        return _tell("interrupted; the checkpoint is written: the same command with --resume goes on from it", 130)
-    except AudiosaeError as error:
-        return _tell(str(error), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        return _tell("interrupted; what was read is kept in the cache: the same command goes on from it", 130)
-    except MemoryError:
-        return _tell("not enough memory; try fewer --hidden or a smaller --max-windows", 1)
-    except BrokenPipeError:
-        return 0
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # Typer's and Click's usage errors have it, whoever ships them
+    except (Exception, KeyboardInterrupt) as error:
+        line, code = _explain(error)
+        if not line:
             raise
-        return _tell(f"{error.format_message()} (see audiosae --help)", getattr(error, "exit_code", 2))
-    return code if isinstance(code, int) else 0
+        print("audiosae: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _tell(line: str, code: int) -> int:
-    print("audiosae: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
-    return code
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Return the line that tells of an error and the exit status; no line for what we did not foresee."""
+    if isinstance(error, Interrupted):
+        return "interrupted; the checkpoint is written: the same command with --resume goes on from it", 130
+    if isinstance(error, AudiosaeError):
+        return str(error), 1
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "interrupted; what was read is kept in the cache: the same command goes on from it", 130
+    if isinstance(error, MemoryError):
+        return "not enough memory; try fewer --hidden or --max-windows", 1
+    if hasattr(error, "format_message"):  # Typer's and Click's usage errors, whichever of the two ships them
+        return f"{error.format_message()} (see audiosae --help)", getattr(error, "exit_code", 2)
+    return "", 1

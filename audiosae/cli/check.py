@@ -1,4 +1,4 @@
-"""audiosae gradcheck, doctor: is this installation right?"""
+"""audiosae gradcheck, doctor: whether this installation is right."""
 
 from __future__ import annotations
 
@@ -37,7 +37,18 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
     from audiosae.cli.parameters import cache_folder
 
     facts: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
-    packages = ("audiosae", "numpy", "scipy", "librosa", "soundfile", "soxr", "matplotlib", "safetensors", "typer", "cupy")
+    packages = (
+        "audiosae",
+        "numpy",
+        "scipy",
+        "librosa",
+        "soundfile",
+        "soxr",
+        "matplotlib",
+        "safetensors",
+        "typer",
+        "cupy",
+    )
     for name in packages:
         try:
             facts[name] = version(name)

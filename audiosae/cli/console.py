@@ -121,7 +121,11 @@ class _Lines:
     def _print(self, seconds: float) -> None:
         rate = self._done / max(1e-9, seconds)
         share = f" of {self._total:,.0f}" if self._total else ""
-        left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and self._total > self._done and rate else ""
+        left = (
+            f", {(self._total - self._done) / rate:.0f} s left"
+            if self._total and self._total > self._done and rate
+            else ""
+        )
         line = f"{self._title}: {self._done:,.0f}{share} {self._unit}, {rate:,.0f}/s{left}  {self._facts}"
         print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
@@ -133,4 +137,6 @@ def _joined(facts: Mapping[str, str]) -> str:
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Align columns with two spaces between; the last column is not padded."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    return "\n".join("  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 (Typer reads it)
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +27,7 @@ class OrderName(StrEnum):
 
     activity = "activity"
     frequency = "frequency"
-    index = "index"
+    number = "index"
 
 
 def render(  # noqa: PLR0917
@@ -81,7 +81,10 @@ def inspect(
 
     console = Console(quiet=quiet, as_json=as_json)
     found = inspect_sources(make(domain, set_), sources, progress=console)
-    rows = [(f["file"], f["status"], f"{f['extent']:.2f} {found['unit']}", _facts(f["facts"]), f["reason"]) for f in found["files"]]
+    rows = [
+        (f["file"], f["status"], f"{f['extent']:.2f} {found['unit']}", _facts(f["facts"]), f["reason"])
+        for f in found["files"]
+    ]
     shown = rows if len(rows) <= 60 else [*(r for r in rows if r[1] != "ok"), ("...", "", "", "", "")]  # noqa: PLR2004
     lines = [table([("file", "status", "length", "what", "reason"), *shown]), "", *found["told"]]
     console.result("\n".join(lines), {key: value for key, value in found.items() if key != "told"})
@@ -134,12 +137,14 @@ def _told(model: Model, activity: dict[str, Any]) -> str:
         ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
         ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
         ("window", " x ".join(map(str, model.domain.window))),
-        ("whitening", f"{whitening['kind']}, power {options['whiten_power']:g}, {params.width} of {model.whitener.width} numbers"),
+        ("whitening", f"{whitening['kind']}, power {options['whiten_power']:g}, "
+                      f"{params.width} of {model.whitener.width} numbers"),
         ("training", f"{options['solver']}, rho {options['rho']:g}, beta {options['beta']:g}, "
                      f"weight decay {options['weight_decay']:g}, seed {options['seed']}, {options['dtype']}"),
         ("data", f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
                  f"held out: {sources['held_out']}"),
-        ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, cost {facts['history']['cost']:.4g}"),
+        ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, "
+                    f"cost {facts['history']['cost']:.4g}"),
         ("quality", f"unexplained variance {facts['fvu']:.3f} in the whitened space"
                     f" ({'held-out' if facts['held_out'] else 'training'} windows)"),
         ("activity", f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over "
@@ -147,5 +152,3 @@ def _told(model: Model, activity: dict[str, Any]) -> str:
         ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
     ]  # fmt: skip
     return table(rows)
-
-

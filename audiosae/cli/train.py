@@ -16,7 +16,9 @@ from audiosae.cli.parameters import worker_count as count_workers
 if TYPE_CHECKING:
     from audiosae.train import Outcome
 
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder for model, history, journal, pictures.")]
+Out = Annotated[
+    Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder for model, history, journal, pictures.")
+]
 
 
 class Activation(StrEnum):
@@ -65,7 +67,7 @@ class Dtype(StrEnum):
     float64 = "float64"
 
 
-def train(  # noqa: PLR0913, PLR0917 (the command line's own options)
+def train(  # noqa: PLR0917 (the command line's own options)
     sources: Sources,
     out: Out,
     domain: DomainName = "spectrogram",
@@ -79,8 +81,12 @@ def train(  # noqa: PLR0913, PLR0917 (the command line's own options)
     whiten: Annotated[Whiten | None, typer.Option(help="What is done to windows first.")] = None,
     whiten_power: Annotated[float | None, typer.Option(help="0 only rotates, 1 whitens fully.")] = None,
     keep: Annotated[float | None, typer.Option(help="Share of the variance that is kept.")] = None,
-    contrast: Annotated[bool | None, typer.Option("--contrast/--no-contrast", help="Each window to mean 0, deviation 1.")] = None,
-    remove_mean: Annotated[bool | None, typer.Option("--remove-mean/--keep-mean", help="Each window to mean 0.")] = None,
+    contrast: Annotated[
+        bool | None, typer.Option("--contrast/--no-contrast", help="Each window to mean 0, deviation 1.")
+    ] = None,
+    remove_mean: Annotated[
+        bool | None, typer.Option("--remove-mean/--keep-mean", help="Each window to mean 0.")
+    ] = None,
     solver: Annotated[SolverName | None, typer.Option(help="auto chooses by size and says why.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the windows (iterations of L-BFGS).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows a step (Adam).  [default: 1024]")] = None,

@@ -1,4 +1,4 @@
-"""The conformance kit: does a domain keep the protocol's promises on real files?"""
+"""The conformance kit: whether a domain keeps the protocol's promises on real files."""
 
 from __future__ import annotations
 

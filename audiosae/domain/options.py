@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from audiosae.errors import InputError
 
@@ -42,7 +42,7 @@ def make_domain(cls: type[Domain], options: Mapping[str, Any]) -> Domain:
             raise InputError(f"--set {key}={value}: {cls.name} has no option {key}; it has {', '.join(known)}")
         try:
             values[key] = _convert(value, hints[key])
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             raise InputError(f"--set {key}={value}: {cls.name}'s {key} wants {_wanted(hints[key])}") from None
     return cls(**values)
 
@@ -73,10 +73,10 @@ def _wanted(kind: Any) -> str:  # noqa: ANN401
 def _convert(value: Any, kind: Any) -> Any:  # noqa: ANN401
     """Turn a JSON value or a text into the annotated type; ValueError when it is not one."""
     if get_origin(kind) is Literal:
-        return {str(choice): choice for choice in get_args(kind)}.get(str(value)) or _refuse()
+        found = [choice for choice in get_args(kind) if str(choice) == str(value)]
+        return found[0] if found else _refuse()
     if kind is bool:
-        found = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
-        return _refuse() if found is None else found
+        return value if isinstance(value, bool) else _BOOLEANS[str(value).lower()]
     if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
         return _refuse()
     if kind is int and isinstance(value, float) and value != int(value):
@@ -84,5 +84,5 @@ def _convert(value: Any, kind: Any) -> Any:  # noqa: ANN401
     return kind(value)
 
 
-def _refuse() -> None:
+def _refuse() -> NoReturn:
     raise ValueError

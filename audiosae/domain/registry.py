@@ -16,7 +16,20 @@ if TYPE_CHECKING:
 
 GROUP = "audiosae.domains"
 BUILT_IN = "spectrogram"
-_NEEDED = ("name", "suffixes", "unit", "defaults", "window", "stride", "probe", "field", "span", "tile", "draw", "excerpt")
+_NEEDED = (
+    "name",
+    "suffixes",
+    "unit",
+    "defaults",
+    "window",
+    "stride",
+    "probe",
+    "field",
+    "span",
+    "tile",
+    "draw",
+    "excerpt",
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,9 @@ class Listing:
 def list_domains() -> list[Listing]:
     """Return every declared domain, in order of name, without importing any."""
     found = {
-        Listing(point.name, point.dist.name if point.dist else "?", point.dist.version if point.dist else "?", point.value)
+        Listing(
+            point.name, point.dist.name if point.dist else "?", point.dist.version if point.dist else "?", point.value
+        )
         for point in metadata.entry_points(group=GROUP)
     }
     return sorted(found, key=lambda listing: (listing.name, listing.package, listing.target))
@@ -81,9 +96,11 @@ def load_domain(name: str, *, package: str = "") -> type[Domain]:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(f"domain {name} of {listing.package} {listing.version} does not import: {reason}") from error
     missing = [attribute for attribute in _NEEDED if not hasattr(cls, attribute)]
-    if missing or not is_dataclass(cls) or cls.name != name:
+    if missing or not is_dataclass(cls) or getattr(cls, "name", "") != name:
         fault = f"lacks {', '.join(missing)}" if missing else f"is not a frozen dataclass with name = {name!r}"
-        raise PluginError(f"domain {name} of {listing.package} {listing.version} is not a domain: {listing.target} {fault}")
+        raise PluginError(
+            f"domain {name} of {listing.package} {listing.version} is not a domain: {listing.target} {fault}"
+        )
     return cast("type[Domain]", cls)
 
 
