@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from audiosae.whiten import Whitener
 
 _WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
-_MOST_EPOCHS = 200
+_MOST_EPOCHS = 1000
 _LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
 _LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
 _SCORED_WINDOWS = 2**17

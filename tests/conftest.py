@@ -1,0 +1,36 @@
+"""What the tests share: a cache of their own, and a few short sounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+RATE = 8000
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(cache, monkeypatch):
+    monkeypatch.setenv("AUDIOSAE_CACHE", str(cache))
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory):
+    """Twelve recordings of 0.5 to 1.6 s: bursts of five notes with a falling envelope, in noise."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        time = np.arange(RATE // 10) / RATE
+        notes = rng.choice([300, 500, 900, 1500, 2500], size=5 + number)
+        bursts = [np.sin(2 * np.pi * note * time) * np.exp(-time / 0.05) for note in notes]
+        samples = 0.3 * np.concatenate(bursts) + 0.01 * rng.normal(size=len(time) * len(notes))
+        soundfile.write(folder / f"tone_{number:02d}.wav", samples, RATE)
+    return folder

@@ -1,0 +1,181 @@
+"""Windows over fields: the right numbers from the right places, whatever the shape, the order and the memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiosae.backends import Backend
+from audiosae.corpus import CHUNK_WINDOWS, Corpus
+from audiosae.domain import Domain, Span
+from audiosae.fold import Feed, fold, learn_whitener
+from audiosae.ingest import Record, _npy_header
+
+
+@dataclass(frozen=True)
+class Grid(Domain):
+    """A domain of arrays, for tests."""
+
+    name = "grid"
+    suffixes = (".npy",)
+    unit = "row"
+    shape: str = "3,2"
+    steps: str = "1,1"
+
+    @property
+    def window(self):
+        return tuple(map(int, self.shape.split(",")))
+
+    @property
+    def stride(self):
+        return tuple(map(int, self.steps.split(",")))
+
+    def span(self, path, start):
+        return Span((float(start[0]),), (float(start[0] + self.window[0]),), "row")
+
+
+def record(folder, field, ranges=None, name="a"):
+    path = folder / f"{name}.npy"
+    path.write_bytes(_npy_header(field.shape) + field.tobytes())
+    return Record(name, "used", shape=field.shape, ranges=ranges or ((0, len(field)),), field=str(path), path=name)
+
+
+def field(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def naive(fields, window, stride):
+    """Every window, by loops."""
+    found = []
+    for array in fields:
+        view = np.lib.stride_tricks.sliding_window_view(array, window)
+        view = view[tuple(slice(None, None, s) for s in stride)]
+        found.append(view.reshape(-1, int(np.prod(window))))
+    return np.concatenate(found)
+
+
+CASES = [
+    ([(20, 5), (9, 5)], (4, 5), (1, 5)),
+    ([(20, 5), (9, 5)], (4, 5), (3, 5)),
+    ([(12, 9), (7, 11)], (3, 2), (1, 1)),
+    ([(12, 9), (7, 11)], (3, 2), (2, 3)),
+    ([(12, 9, 3), (7, 11, 3)], (3, 4, 3), (1, 2, 3)),
+    ([(50,), (13,)], (5,), (2,)),
+    ([(4, 9), (7, 5)], (3, 5), (1, 1)),
+]
+
+
+@pytest.mark.parametrize(("shapes", "window", "stride"), CASES)
+def test_blocks_hold_every_window_in_order(tmp_path, shapes, window, stride):
+    fields = [field(*shape, seed=i) for i, shape in enumerate(shapes)]
+    domain = Grid(",".join(map(str, window)), ",".join(map(str, stride)))
+    corpus = Corpus(domain, [record(tmp_path, f, name=str(i)) for i, f in enumerate(fields)])
+    wanted = naive(fields, window, stride)
+    assert len(corpus) == len(wanted)
+    np.testing.assert_array_equal(np.concatenate(list(corpus.blocks(7))), wanted)
+    assert sum(corpus.windows_per_record()) == len(wanted)
+
+
+def test_a_window_is_found_again_where_it_came_from(tmp_path):
+    fields = [field(30, 9, seed=1), field(25, 12, seed=2)]
+    corpus = Corpus(Grid("4,3", "2,1"), [record(tmp_path, f, name=str(i)) for i, f in enumerate(fields)])
+    windows = np.concatenate(list(corpus.blocks()))
+    for number in (0, 5, len(corpus) // 2, len(corpus) - 1):
+        source, (row, column) = corpus.locate(number)
+        piece = fields[int(source.file)][row : row + 4, column : column + 3]
+        np.testing.assert_array_equal(windows[number], piece.ravel())
+    assert corpus.span(0)[1].end == (4.0,)
+
+
+def test_windows_keep_to_the_ranges(tmp_path):
+    array = field(40, 5)
+    corpus = Corpus(Grid("4,5", "1,5"), [record(tmp_path, array, ranges=((3, 12), (20, 23), (30, 40)))])
+    wanted = np.concatenate([naive([array[3:12]], (4, 5), (1, 5)), naive([array[30:40]], (4, 5), (1, 5))])
+    np.testing.assert_array_equal(np.concatenate(list(corpus.blocks())), wanted)
+
+
+def test_long_fields_are_cut_into_chunks_without_losing_a_window(tmp_path):
+    array = field(2 * CHUNK_WINDOWS + 100, 2)
+    corpus = Corpus(Grid("5,2", "1,2"), [record(tmp_path, array)])
+    assert len(corpus.chunks) == 3
+    np.testing.assert_array_equal(np.concatenate(list(corpus.blocks())), naive([array], (5, 2), (1, 2)))
+
+
+def test_a_sample_is_a_subset_in_order_and_seeded(tmp_path):
+    corpus = Corpus(Grid("3,2", "1,1"), [record(tmp_path, field(60, 30))])
+    everything = np.concatenate(list(corpus.blocks()))
+    one, same, other = (corpus.sample(50, seed) for seed in (1, 1, 2))
+    drawn = np.concatenate(list(one.blocks()))
+    assert len(one) == len(drawn) == 50
+    np.testing.assert_array_equal(drawn, np.concatenate(list(same.blocks())))
+    assert not np.array_equal(drawn, np.concatenate(list(other.blocks())))
+    source, (row, column) = one.locate(17)
+    assert source.file == "a"
+    np.testing.assert_array_equal(drawn[17], everything[row * 29 + column])
+    assert len(corpus.sample(10**9, 0)) == len(corpus)
+
+
+def test_one_source_in_ten_is_held_out_whole(tmp_path):
+    records = [record(tmp_path, field(10, 2, seed=i), name=str(i)) for i in range(25)]
+    kept, held, how = Corpus(Grid("3,2", "1,2"), records).split(0)
+    assert how == "2 of 25 sources"
+    assert {r.file for r in kept.records} | {r.file for r in held.records} == {str(i) for i in range(25)}
+    assert not {r.file for r in kept.records} & {r.file for r in held.records}
+    assert held.split(1)[0] is not held
+
+
+def test_with_few_sources_the_last_tenth_of_each_is_held_out(tmp_path):
+    kept, held, how = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(100, 2))]).split(0)
+    assert "last tenth" in how
+    assert kept.records[0].ranges == ((0, 90),)
+    assert held.records[0].ranges == ((90, 100),)
+
+
+def feeds(tmp_path):
+    records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
+    corpus = Corpus(Grid("5,4", "1,4"), records)
+    whitener = learn_whitener(corpus, kind="pca", power=1.0, keep=0.9)
+    return [Feed(corpus, whitener, Backend(), memory=memory) for memory in (2**30, 2**13)]
+
+
+def test_held_and_streamed_windows_are_the_same(tmp_path):
+    held, streamed = feeds(tmp_path)
+    assert held.held is not None
+    assert streamed.held is None
+    np.testing.assert_allclose(np.concatenate(list(held.blocks())), np.concatenate(list(streamed.blocks())), atol=1e-6)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_epoch_shows_every_window_once_in_an_order_made_of_seed_and_epoch(tmp_path, which):
+    feed = feeds(tmp_path)[which]
+    everything = np.concatenate(list(feed.blocks()))
+    shown = np.concatenate(list(feed.batches(64, seed=3, epoch=2)))
+    np.testing.assert_allclose(np.sort(shown[:, 0]), np.sort(everything[:, 0]), atol=1e-6)
+    np.testing.assert_array_equal(shown, np.concatenate(list(feed.batches(64, seed=3, epoch=2))))
+    assert not np.allclose(shown, np.concatenate(list(feed.batches(64, seed=3, epoch=3))))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_skipped_batches_leave_the_rest_as_it_was(tmp_path, which):
+    feed = feeds(tmp_path)[which]
+    whole = list(feed.batches(64, seed=0, epoch=0))
+    rest = list(feed.batches(64, seed=0, epoch=0, skip=3))
+    assert len(rest) == len(whole) - 3
+    np.testing.assert_array_equal(np.concatenate(whole[3:]), np.concatenate(rest))
+
+
+def test_batches_mix_sources(tmp_path):
+    feed = feeds(tmp_path)[0]
+    first = next(feed.batches(64, seed=0, epoch=0))
+    blocks = np.split(np.concatenate(list(feed.blocks())), 6)
+    owners = {i for row in first for i, block in enumerate(blocks) if (block == row).all(axis=1).any()}
+    assert len(owners) == 6
+
+
+def test_a_fold_adds_over_blocks(tmp_path):
+    corpus = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(50, 2))])
+    assert fold(len, corpus.blocks(7)) == len(corpus)
+    assert Path(tmp_path / "a.npy").exists()

@@ -1,0 +1,160 @@
+"""The model file: what is written is read, and what is not a model is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from audiosae import load_model
+from audiosae.errors import InputError, PluginError
+from audiosae.model import Model
+from audiosae.sae import start
+from audiosae.spectrogram import Spectrogram
+from audiosae.tensors import read_tensors, write_tensors
+from audiosae.whiten import Moments, make_whitener
+
+
+@pytest.fixture
+def model():
+    domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)
+    windows = np.random.default_rng(0).normal(size=(500, 24)).astype(np.float32) @ np.diag(np.linspace(1, 3, 24))
+    whitener = make_whitener(Moments.of(windows), "pca", power=0.5, keep=0.9)
+    params = start(7, whitener.seen, seed=0, rho=0.05)
+    facts = {"options": {"rho": 0.05}, "history": {"epoch": 1}}
+    return Model(domain, whitener, params, np.full(7, 0.05), facts)
+
+
+@pytest.fixture
+def path(model, tmp_path):
+    model.save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def test_a_model_survives_the_file(model, path):
+    again = load_model(path.parent)
+    windows = np.random.default_rng(1).normal(size=(5, 4, 6)).astype(np.float32)
+    assert again.domain == model.domain
+    np.testing.assert_array_equal(again.encode(windows), model.encode(windows))
+    np.testing.assert_array_equal(again.atoms(), model.atoms())
+
+
+def test_an_atom_is_the_unwhitened_input_of_norm_one_that_excites_most(model):
+    w = model.whitener
+    atom = model.atoms()[3].reshape(1, -1) + w.mean
+    best = model.params.W1[3] / np.linalg.norm(model.params.W1[3])
+    seen = w.apply(atom.astype(np.float32))[0]
+    np.testing.assert_allclose(seen, best, atol=1e-4)
+
+
+def test_a_filter_is_the_field_input_of_norm_one_that_excites_most(model):
+    filters = model.filters().reshape(7, -1)
+    np.testing.assert_allclose(np.linalg.norm(filters, axis=1), 1, rtol=1e-5)
+    rng = np.random.default_rng(2)
+    others = rng.normal(size=(500, 24))
+    others = (others / np.linalg.norm(others, axis=1, keepdims=True)).astype(np.float32)
+    drive = lambda x: model.whitener.apply(model.whitener.mean + x) @ model.params.W1[2]  # noqa: E731
+    assert drive(filters[2:3])[0] >= drive(others).max()
+
+
+def test_without_whitening_atoms_and_filters_are_the_same_picture():
+    domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)
+    whitener = make_whitener(Moments.of(np.random.default_rng(0).normal(size=(99, 24))), "none")
+    model = Model(domain, whitener, start(3, 24, seed=0, rho=0.1), np.full(3, 0.1), {"options": {"rho": 0.1}})
+    np.testing.assert_allclose(model.atoms(), model.filters(), atol=1e-6)
+
+
+def test_windows_of_another_shape_are_refused(model):
+    with pytest.raises(InputError, match=r"\(count, \*\(4, 6\)\)"):
+        model.encode(np.zeros((3, 4, 7)))
+
+
+def test_the_tensors_have_the_names_of_the_contract(path):
+    tensors, facts = read_tensors(path)
+    names = {"encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias", "whiten.mean", "rho_hat"}
+    assert names <= tensors.keys()
+    assert tensors["encoder.weight"].shape == tensors["decoder.weight"].shape
+    assert facts["format"] == 1
+    assert facts["domain"]["name"] == "spectrogram"
+
+
+def damage(path, change=None, **tensors):
+    found, facts = read_tensors(path)
+    for name, tensor in tensors.items():
+        found[name.replace("_", ".", 1)] = tensor
+    write_tensors(path, found, facts | (change or {}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"domain": "spectrogram"}, "no domain"),
+        ({"activation": "relu"}, "damaged"),
+        ({"whitening": {}}, "damaged"),
+        ({"options": {}}, "damaged"),
+    ],
+)
+def test_facts_that_contradict_are_refused(path, change, message):
+    damage(path, change)
+    with pytest.raises(InputError, match=message):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("encoder_weight", np.zeros((2, 2), np.float32), "damaged"),
+        ("encoder_bias", np.full(7, np.nan, np.float32), "encoder.bias holds NaN"),
+        ("whiten_mean", np.zeros(3, np.float32), "damaged"),
+        ("decoder_weight", np.zeros((7, 3), np.int64), "damaged"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(path, name, tensor, message):
+    damage(path, **{name: tensor})
+    with pytest.raises(InputError, match=message):
+        load_model(path)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, 2000])
+def test_a_cut_file_is_refused(path, keep):
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match="damaged"):
+        load_model(path)
+
+
+def test_something_else_entirely_is_refused(tmp_path):
+    other = tmp_path / "model.safetensors"
+    write = json.dumps({"a": 1}).encode()
+    other.write_bytes(len(write).to_bytes(8, "little") + write)
+    with pytest.raises(InputError, match="damaged|not written by audiosae"):
+        load_model(other)
+    with pytest.raises(InputError, match="no model.safetensors"):
+        load_model(tmp_path.parent)
+    with pytest.raises(InputError, match="cannot read"):
+        load_model(tmp_path / "nowhere.safetensors")
+
+
+def test_a_model_of_a_missing_plugin_says_what_to_install(path):
+    damage(path, {"domain": {"name": "sonar", "package": "audiosae-sonar", "version": "1", "options": {}}})
+    with pytest.raises(PluginError, match="pip install audiosae-sonar"):
+        load_model(path)
+
+
+def test_writing_into_a_folder_that_has_gone_is_a_clear_error(model, tmp_path):
+    with pytest.raises(InputError, match="cannot write"):
+        model.save(tmp_path / "gone/model.safetensors")
+
+
+def test_a_failed_write_leaves_the_file_that_was_there(model, path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(_number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

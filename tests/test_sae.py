@@ -1,0 +1,157 @@
+"""The maths: gradients, sums, penalties, and what the autoencoder is known to learn."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from audiosae.backends import Backend
+from audiosae.errors import InputError
+from audiosae.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
+from audiosae.sae import Penalty, accumulate, encode, finish, reconstruct, start
+
+B = Backend()
+
+
+def textbook(params, x, penalty):
+    """Cost and gradient in two passes over whole matrices, as the UFLDL notes write them."""
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    a = sigmoid(x @ params.W1.T + params.b1) if params.activation == "sigmoid" else np.tanh(x @ params.W1.T + params.b1)
+    act, share = (a, 1.0) if params.activation == "sigmoid" else ((a + 1) / 2, 0.5)
+    slope = a * (1 - a) if params.activation == "sigmoid" else 1 - a**2
+    y = a @ params.W2 + params.b2
+    y, out_slope = (sigmoid(y), sigmoid(y) * (1 - sigmoid(y))) if params.decoder == "sigmoid" else (y, 1.0)
+    m, rho, rho_hat = len(x), penalty.rho, act.mean(axis=0)
+    kl = rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
+    cost = np.sum((y - x) ** 2) / 2 / m + penalty.beta * kl.sum()
+    cost += penalty.weight_decay / 2 * (np.sum(params.W1**2) + np.sum(params.W2**2))
+    delta = (y - x) * out_slope
+    hidden = (delta @ params.W2.T + share * penalty.beta * (-rho / rho_hat + (1 - rho) / (1 - rho_hat))) * slope
+    W1 = hidden.T @ x / m + penalty.weight_decay * params.W1
+    W2 = a.T @ delta / m + penalty.weight_decay * params.W2
+    return cost, np.concatenate([W1.ravel(), W2.ravel(), hidden.mean(axis=0), delta.mean(axis=0)])
+
+
+def problem(activation="sigmoid", decoder="linear", dtype="float64", hidden=6, width=11, count=83):
+    rng = np.random.default_rng(1)
+    params = start(hidden, width, seed=2, rho=0.1, activation=activation, decoder=decoder, dtype=dtype)
+    params.flat[:] += 0.3 * rng.normal(size=params.flat.size)
+    return params, rng.uniform(0.1, 0.9, (count, width)).astype(dtype)
+
+
+@pytest.mark.parametrize(("activation", "decoder"), list(product(("sigmoid", "tanh"), ("linear", "sigmoid"))))
+def test_cost_and_gradient_equal_the_textbooks(activation, decoder):
+    params, x = problem(activation, decoder)
+    penalty = Penalty(0.1, 3.0, 1e-3)
+    cost, gradient = finish(B, params, accumulate(B, params, x, whole=penalty), penalty)
+    wanted, wanted_gradient = textbook(params, x, penalty)
+    assert cost.total == pytest.approx(wanted, rel=1e-13)
+    np.testing.assert_allclose(gradient, wanted_gradient, rtol=1e-10, atol=1e-14)
+
+
+def test_every_gradient_passes_the_check():
+    checks = check_gradients(B)
+    assert len(checks) == 16
+    assert max(check["error"] for check in checks) <= TOLERANCE
+    assert max(check["shards"] for check in checks) <= SHARD_TOLERANCE
+
+
+def test_a_wrong_pull_fails_the_check(monkeypatch):
+    right = Penalty.pull
+    monkeypatch.setattr(Penalty, "pull", lambda self, rho_hat, kind: 1.001 * right(self, rho_hat, kind))
+    errors = {check["beta"]: check["error"] for check in check_gradients(B)}
+    assert errors[3.0] > TOLERANCE
+    assert errors[0.0] <= TOLERANCE
+
+
+def test_a_wrong_slope_fails_the_check(monkeypatch):
+    monkeypatch.setattr(Backend, "_slope", lambda self, a, kind: a * (1 - a))
+    assert max(c["error"] for c in check_gradients(B) if c["activation"] == "tanh") > TOLERANCE
+
+
+def test_sums_of_unlike_shards_add_to_the_whole():
+    params, x = problem()
+    x = x[np.argsort(x[:, 0])]
+    penalty = Penalty(0.05, 10.0, 1e-4)
+    parts = sum((accumulate(B, params, part) for part in np.array_split(x[7:], 5)), accumulate(B, params, x[:7]))
+    cost, gradient = finish(B, params, parts, penalty)
+    whole_cost, whole = finish(B, params, accumulate(B, params, x, whole=penalty), penalty)
+    assert np.linalg.norm(gradient - whole) <= 1e-12 * np.linalg.norm(whole)
+    assert cost.total == pytest.approx(whole_cost.total, rel=1e-13)
+
+
+def test_averaging_the_shards_own_gradients_would_be_wrong():
+    params, x = problem()
+    x = x[np.argsort(x[:, 0])]
+    penalty = Penalty(0.05, 10.0, 0.0)
+    one = [finish(B, params, accumulate(B, params, part, whole=penalty), penalty)[1] for part in np.array_split(x, 2)]
+    whole = finish(B, params, accumulate(B, params, x, whole=penalty), penalty)[1]
+    assert np.linalg.norm((one[0] + one[1]) / 2 - whole) > 1e-6 * np.linalg.norm(whole)
+
+
+def test_whole_batches_refuse_to_be_added():
+    params, x = problem()
+    sums = accumulate(B, params, x, whole=Penalty())
+    with pytest.raises(ValueError, match="do not add"):
+        sums + sums
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_units_start_near_activity_rho(activation):
+    params = start(50, 20, seed=0, rho=0.03, activation=activation, dtype="float64")
+    x = 0.01 * np.random.default_rng(0).normal(size=(200, 20))
+    _, activity, _ = reconstruct(B, params, x)
+    np.testing.assert_allclose(activity / len(x), 0.03, rtol=0.05)
+
+
+def test_float32_gradient_is_the_float64_one_to_rounding():
+    params, x = problem(count=5000, width=40, hidden=30)
+    penalty = Penalty(0.05, 3.0, 1e-4)
+    single = params.like(params.flat.astype("f4"))
+    _, wanted = finish(B, params, accumulate(B, params, x, whole=penalty), penalty)
+    _, found = finish(B, single, accumulate(B, single, x.astype("f4"), whole=penalty), penalty)
+    assert found.dtype == np.float32
+    assert np.linalg.norm(found - wanted) <= 1e-5 * np.linalg.norm(wanted)
+
+
+def test_saturated_units_give_finite_cost_and_gradient():
+    params, x = problem()
+    params.b1[:3], params.b1[3:] = 1e4, -1e4
+    cost, gradient = finish(B, params, accumulate(B, params, x, whole=Penalty()), Penalty())
+    assert np.isfinite(cost.total)
+    assert np.isfinite(gradient).all()
+
+
+def test_codes_are_the_activations():
+    params, x = problem()
+    np.testing.assert_allclose(encode(B, params, x), 1 / (1 + np.exp(-(x @ params.W1.T + params.b1))), rtol=1e-12)
+
+
+@pytest.mark.parametrize("values", [{"rho": 0.0}, {"rho": 1.5}, {"beta": -1}, {"weight_decay": -1}])
+def test_impossible_penalties_are_refused(values):
+    with pytest.raises(InputError, match="--"):
+        Penalty(**values)
+
+
+def test_without_sparsity_it_learns_the_principal_subspace():
+    """The notes' claim: fewer units than inputs and no penalty give what PCA gives. Real data: handwritten digits."""
+    from scipy.optimize import minimize
+    from sklearn.datasets import load_digits
+
+    x = load_digits().data[:, :]
+    x = (x - x.mean(axis=0)) / x.std()
+    params = start(8, x.shape[1], seed=0, rho=0.5, dtype="float64")
+    penalty = Penalty(0.5, 0.0, 1e-5)
+
+    def evaluate(flat):
+        p = params.like(flat)
+        cost, gradient = finish(B, p, accumulate(B, p, x, whole=penalty), penalty)
+        return cost.total, gradient
+
+    found = params.like(minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": 800}).x)
+    learned, _ = np.linalg.qr(found.W2.T)
+    principal = np.linalg.svd(x, full_matrices=False)[2][:8].T
+    overlap = np.linalg.norm(learned.T @ principal) ** 2 / 8
+    assert overlap >= 0.95

@@ -1,0 +1,199 @@
+"""Training: the same bits again, stopped and taken up again, nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+
+from audiosae.backends import Backend
+from audiosae.errors import InputError, Interrupted
+from audiosae.fold import Feed
+from audiosae.model import load_model
+from audiosae.options import TrainOptions
+from audiosae.progress import Progress
+from audiosae.sources import scan
+from audiosae.spectrogram import Spectrogram
+from audiosae.tensors import read_tensors
+from audiosae.train import settle_solver, train
+
+QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
+
+
+def learn(folder, out, cache, *, workers=1, progress=None, resume=False, **given):
+    options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
+    sources = scan([folder], Spectrogram.suffixes)
+    return train(
+        Spectrogram(), sources, out, options, Backend(), cache=cache, workers=workers, resume=resume, progress=progress
+    )
+
+
+def same(a, b):
+    one, other = read_tensors(a / "model.safetensors")[0], read_tensors(b / "model.safetensors")[0]
+    assert one.keys() == other.keys()
+    return all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+class StopAfter(Progress):
+    """Asks the run to stop, as Ctrl-C does, after some progress in training."""
+
+    def __init__(self, calls):
+        self.calls, self.training = calls, False
+
+    def stage(self, title, total, unit):
+        self.training = title == "training"
+
+    def advance(self, amount, **facts):
+        if self.training and facts:
+            self.calls -= 1
+            if self.calls == 0:
+                import signal
+
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_a_run_leaves_model_history_and_journal(sounds, tmp_path, cache):
+    outcome = learn(sounds, tmp_path / "run", cache)
+    rows = list(csv.DictReader((tmp_path / "run/history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[-1]["cost"]) < float(rows[0]["cost"])
+    journal = list(csv.DictReader((tmp_path / "run/journal.csv").read_text().splitlines()))
+    assert len(journal) == 12
+    assert sum(int(row["windows"]) for row in journal) > 0
+    model = load_model(tmp_path / "run")
+    assert model.atoms().shape == (12, 16, 40)
+    assert outcome.summary["sources_used"] == 12
+    assert np.isfinite(outcome.summary["fvu"])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_the_same_seed_gives_the_same_bits_with_any_number_of_workers(sounds, tmp_path, solver):
+    learn(sounds, tmp_path / "a", tmp_path / "cache1", workers=1, solver=solver)
+    learn(sounds, tmp_path / "b", tmp_path / "cache2", workers=2, solver=solver)
+    assert same(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+def test_another_seed_gives_another_model(sounds, tmp_path, cache):
+    learn(sounds, tmp_path / "a", cache)
+    learn(sounds, tmp_path / "b", cache, seed=1)
+    assert not same(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("calls", [1, 7, 12])
+def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bits(sounds, tmp_path, cache, calls):
+    learn(sounds, tmp_path / "whole", cache)
+    with pytest.raises(Interrupted):
+        learn(sounds, tmp_path / "cut", cache, progress=StopAfter(calls))
+    assert not (tmp_path / "cut/model.safetensors").exists()
+    learn(sounds, tmp_path / "cut", cache, resume=True)
+    assert same(tmp_path / "whole", tmp_path / "cut")
+    whole, cut = ((tmp_path / name / "history.csv").read_text().splitlines() for name in ("whole", "cut"))
+    drop = [[",".join(np.delete(line.split(","), 8)) for line in text] for text in (whole, cut)]
+    assert drop[0] == drop[1]
+
+
+def test_lbfgs_resumes_from_its_parameters(sounds, tmp_path, cache):
+    with pytest.raises(Interrupted):
+        learn(sounds, tmp_path / "cut", cache, solver="lbfgs", epochs=10, progress=StopAfter(4))
+    outcome = learn(sounds, tmp_path / "cut", cache, solver="lbfgs", epochs=10, resume=True)
+    costs = [row.cost for row in outcome.state.history.rows]
+    assert len(costs) == 10
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_resume_refuses_changed_options_and_names_the_first(sounds, tmp_path, cache):
+    with pytest.raises(Interrupted):
+        learn(sounds, tmp_path / "run", cache, progress=StopAfter(5))
+    with pytest.raises(InputError, match="--resume: --rho was 0.02 and is 0.1 now"):
+        learn(sounds, tmp_path / "run", cache, resume=True, rho=0.1)
+
+
+def test_resume_refuses_changed_sources(sounds, tmp_path, cache):
+    folder = tmp_path / "sounds"
+    shutil.copytree(sounds, folder)
+    with pytest.raises(Interrupted):
+        learn(folder, tmp_path / "run", cache, progress=StopAfter(5))
+    (folder / "tone_00.wav").unlink()
+    with pytest.raises(InputError, match="--resume: sources' digest was"):
+        learn(folder, tmp_path / "run", cache, resume=True)
+
+
+def test_resume_without_a_checkpoint_says_so(sounds, tmp_path, cache):
+    with pytest.raises(InputError, match="--resume: no checkpoint"):
+        learn(sounds, tmp_path / "nothing", cache, resume=True)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_an_earlier_run_is_moved_aside(sounds, tmp_path, cache):
+    learn(sounds, tmp_path / "run", cache)
+    first = (tmp_path / "run/model.safetensors").read_bytes()
+    learn(sounds, tmp_path / "run", cache, seed=5)
+    assert (tmp_path / "run/before-1/model.safetensors").read_bytes() == first
+    assert (tmp_path / "run/model.safetensors").read_bytes() != first
+
+
+def test_bad_files_do_not_change_the_model(sounds, tmp_path, cache):
+    folder = tmp_path / "sounds"
+    shutil.copytree(sounds, folder)
+    learn(folder, tmp_path / "good", cache)
+    (folder / "a_broken.wav").write_bytes(b"RIFF nothing")
+    (folder / "tone_03b.wav").write_bytes(b"")
+    outcome = learn(folder, tmp_path / "mixed", cache)
+    assert [record.file for record in outcome.skipped] == ["a_broken.wav", "tone_03b.wav"]
+    assert outcome.skipped[1].reason == "empty: zero bytes"
+    assert same(tmp_path / "good", tmp_path / "mixed")
+
+
+def test_only_bad_files_are_one_clear_error_and_leave_nothing(tmp_path, cache):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x.wav").write_bytes(b"")
+    with pytest.raises(InputError, match=r"none of 1 sources can be used \(empty\); the first is x.wav"):
+        learn(tmp_path / "in", tmp_path / "run", cache)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_that_cannot_be_written_is_a_clear_error(sounds, tmp_path, cache):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write the run folder"):
+        learn(sounds, tmp_path / "file/run", cache)
+
+
+def test_the_structure_is_learned_and_activity_is_held_near_rho(sounds, tmp_path, cache):
+    outcome = learn(sounds, tmp_path / "run", cache, epochs=0, hidden=64, batch_size=256)
+    assert outcome.summary["fvu"] < 0.3
+    assert outcome.summary["rho_hat_mean"] == pytest.approx(outcome.summary["rho"], rel=0.2)
+    assert outcome.summary["dead_units"] == 0
+
+
+def test_streaming_from_disk_learns_what_memory_learns(sounds, tmp_path, cache, monkeypatch):
+    held = learn(sounds, tmp_path / "held", cache, epochs=60)
+    monkeypatch.setattr("audiosae.train.Feed", partial(Feed, memory=2**16))
+    streamed = learn(sounds, tmp_path / "streamed", cache, epochs=60)
+    assert streamed.summary["fvu"] == pytest.approx(held.summary["fvu"], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("windows", "wanted"), [(10_000, ("lbfgs", 400)), (5_000_000, ("adam", 1)), (500_000, ("adam", 3))]
+)
+def test_auto_chooses_by_size_and_says_why(windows, wanted):
+    said = []
+    options = settle_solver(TrainOptions(hidden=100), windows, 64, said.append)
+    assert (options.solver, options.epochs) == wanted
+    assert f"solver {wanted[0]}: {windows} windows" in said[0]
+
+
+@pytest.mark.parametrize(
+    "given", [{"hidden": 0}, {"rho": 0.0}, {"learning_rate": -1.0}, {"activation": "relu"}, {"epochs": -1}]
+)
+def test_impossible_options_are_refused(given):
+    with pytest.raises(InputError, match="--"):
+        TrainOptions.resolve({}, given)
+
+
+def test_what_the_user_gives_beats_what_suits_the_domain():
+    options = TrainOptions.resolve({"rho": 0.3, "beta": 7.0}, {"rho": 0.1, "beta": None})
+    assert (options.rho, options.beta, options.hidden) == (0.1, 7.0, 256)
