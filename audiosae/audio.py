@@ -25,7 +25,8 @@ SUFFIXES = (
 )  # fmt: skip
 _SAMPLES_AT_ONCE = 2**18
 _GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate; every file delivers fewer frames
-_SHORTER = re.compile(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_NO_END = "lacks an end-of-stream bit"  # so libsndfile notes of an Ogg file that was cut
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,15 @@ def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str
 
 def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float32], int]:
     """Return the mono samples between two times in seconds, and their rate (the recording's own)."""
+    import soundfile
+
     with _open(path) as file:
         first = min(max(0, round(start * file.samplerate)), file.frames)
-        file.seek(first)
-        samples = file.read(max(0, round(end * file.samplerate) - first), dtype="float32", always_2d=True)
+        try:
+            file.seek(first)
+            samples = file.read(max(0, round(end * file.samplerate) - first), dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+            raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
         return samples.mean(axis=1), file.samplerate
 
 
@@ -104,8 +110,9 @@ class _Reader:
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         file = self._file
-        buffer = np.empty((max(1024, _SAMPLES_AT_ONCE // file.channels), file.channels), np.float32)
-        while True:
+        frames = max(0, min(file.frames, max(1024, _SAMPLES_AT_ONCE // file.channels)))
+        buffer = np.empty((frames, file.channels), np.float32)
+        while self._frames < file.frames and not self._fault:
             samples = self._read(buffer)
             if not len(samples):
                 return
@@ -119,27 +126,28 @@ class _Reader:
             yield mono
 
     def _read(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fill the buffer, or as much of it as can be decoded before an error."""
         import soundfile
 
+        buffer.fill(np.nan)
         try:
             found: NDArray[np.float32] = self._file.read(out=buffer)
         except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-            if not self._frames:
-                raise InputError(f"undecodable: {_one_line(error)}") from error
             self._fault = _one_line(error)
-            return buffer[:0]
+            return buffer[: int(np.argmax(np.append(np.isnan(buffer[:, 0]), True)))]  # noqa: FBT003
         return found
 
     def verdict(self) -> str:
         """Judge what was read, at the end of it."""
         file = self._file
         if not self._frames:
-            raise InputError("no samples: zero frames in the file")
+            raise InputError(f"undecodable: {self._fault}" if self._fault else "no samples: zero frames in the file")
         if self._low == self._high:
             raise InputError("silent: every sample is the same")
-        shorter = _SHORTER.search(file.extra_info)
+        told = file.extra_info
+        cut = _NO_END in told or any(int(there) < int(claimed) for claimed, there in _SHORTER.findall(told))
         fewer = self._frames < file.frames and file.format not in _GUESSED_LENGTH
-        missing = self._fault or fewer or (shorter and int(shorter[2]) < int(shorter[1]))
+        missing = self._fault or fewer or cut
         fault = f" ({self._fault})" if self._fault else ""
         return f"truncated at {self._frames / file.samplerate:.1f} s{fault}" if missing else ""
 
@@ -154,13 +162,13 @@ def _open(path: Path) -> soundfile.SoundFile:
             raise InputError("not a regular file")
         if status.st_size == 0:
             raise InputError("empty: zero bytes")
-        with path.open("rb"):  # libsndfile says "System error." for what Python can name
-            pass
-        return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+        try:
+            return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+        except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
+            with path.open("rb"):  # libsndfile says "System error." for what Python can name
+                raise InputError(f"undecodable: {_one_line(error)}") from error
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror or error}") from error
-    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(f"undecodable: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:

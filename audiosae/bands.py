@@ -60,7 +60,7 @@ def power_frames(blocks: Iterable[NDArray[np.float32]], n_fft: int, hop_length: 
     """
     from scipy.fft import rfft
 
-    hann = np.float32(0.5) - np.float32(0.5) * np.cos(2 * np.pi * np.arange(n_fft) / n_fft).astype(np.float32)
+    hann = _hann(n_fft)
     for samples, count in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length):
         frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop_length][:count]
         for at in range(0, count, _FRAMES_AT_ONCE):
@@ -96,10 +96,18 @@ def constant_q_frames(
         yield power[begin:] if last else power[begin : begin + core // hop_length]
 
 
+@lru_cache(maxsize=8)
+def _hann(length: int) -> NDArray[np.float32]:
+    return np.float32(0.5) - np.float32(0.5) * np.cos(2 * np.pi * np.arange(length) / length).astype(np.float32)
+
+
 def _padded(blocks: Iterable[NDArray[np.float32]], pad: int) -> Iterator[NDArray[np.float32]]:
-    yield np.zeros(pad, np.float32)
-    yield from blocks
-    yield np.zeros(pad, np.float32)
+    """Put zeros before the first block and into the last: a short recording is framed in one go."""
+    waiting = zeros = np.zeros(pad, np.float32)
+    for block in blocks:
+        yield waiting
+        waiting = block
+    yield np.concatenate([waiting, zeros])
 
 
 def _framed(blocks: Iterable[NDArray[np.float32]], length: int, hop: int) -> Iterator[tuple[NDArray[np.float32], int]]:

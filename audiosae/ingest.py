@@ -1,7 +1,7 @@
 """Sources become fields on disk: decoded once, in worker processes, each written aside and then moved into place.
 
-An entry of the cache is ``KEY.npy`` (the field) and ``KEY.json`` (its record, written last). The key is made of the
-path, size and modification time of the source and of the domain with all its options.
+An entry of the cache is one file, ``KEY.npy``: the field as NumPy keeps it, then its record as JSON, then the record's
+length. The key is made of the path, size and modification time of the source and of the domain with all its options.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.domain import domain_to_json
-from audiosae.errors import AudiosaeError, InputError
+from audiosae.errors import InputError
 from audiosae.pool import run_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from io import BufferedRandom
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,9 +31,11 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
     from audiosae.sources import Source
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 _HEADER_BYTES = 128
+_LENGTH_DIGITS = 8
 _HASHED_AT_ONCE = 2**22
+_HELD_BYTES = 2**23  # longer fields are finished on disk
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,10 @@ def ingest(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "domain.json").write_text(signature + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(
-            f"cannot write the cache {cache}: {error.strerror}; choose another with --cache DIR"
-        ) from error
-    found = [_cached(source, _key(source, folder)) for source in sources]
-    jobs = [(domain, s.path, _key(s, folder)) for s, r in zip(sources, found, strict=True) if r is None]
+        raise _unwritable(cache, error) from error
+    entries = [_entry(source, folder) for source in sources]
+    found = [_cached(source, entry) for source, entry in zip(sources, entries, strict=True)]
+    jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
     fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed)
     records = []
     for source, there in zip(sources, found, strict=True):
@@ -122,23 +126,30 @@ def read_field(record: Record) -> NDArray[np.float32]:
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:
-    """Decode one source into the cache; a source that cannot be used gives a record that says why."""
+    """Decode one source into the cache; a source that cannot be used gives a record that says why.
+
+    Raises
+    ------
+    InputError
+        The cache cannot be written.
+    """
     domain, path, target = job
     aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        record = _write_field(domain, path, aside)
-        os.replace(aside, target.with_suffix(".npy"))  # noqa: PTH105 (one atomic call, as in the docs)
-        record = replace(record, field=os.fspath(target.with_suffix(".npy")))
+        with aside.open("w+b") as file:
+            record = _write_field(domain, path, file)
+            kept = json.dumps(vars(record)).encode()
+            file.write(kept + b"%0*x" % (_LENGTH_DIGITS, len(kept)))
+        os.replace(aside, target)  # noqa: PTH105 (one atomic call, as in the docs)
     except InputError as error:
-        record = Record("", "skipped", str(error))
+        return Record("", "skipped", str(error))
     except MemoryError:
-        record = Record("", "skipped", "needs more memory than there is")
+        return Record("", "skipped", "needs more memory than there is")
+    except OSError as error:
+        raise _unwritable(target.parent.parent, error) from error
     finally:
         aside.unlink(missing_ok=True)
-    kept = asdict(record) | {"file": "", "path": "", "field": ""}
-    aside.write_text(json.dumps(kept), encoding="utf-8")
-    os.replace(aside, target.with_suffix(".json"))  # noqa: PTH105
-    return record
+    return replace(record, field=os.fspath(target))
 
 
 def write_journal(path: Path, rows: Iterable[tuple[Record, int]]) -> None:
@@ -150,40 +161,58 @@ def write_journal(path: Path, rows: Iterable[tuple[Record, int]]) -> None:
             writer.writerow([record.file, record.status, record.reason, f"{record.extent:.3f}", windows])
 
 
-def _write_field(domain: Domain, path: Path, aside: Path) -> Record:
-    """Write the blocks of a field to `aside` as an .npy file and let the domain finish it there."""
-    rows, note, tail = 0, "", domain.window[1:]
-    with aside.open("w+b") as file:
-        file.write(bytes(_HEADER_BYTES))
-        for block in (noted := Noted(domain.field(path))):
-            _check_block(block, domain, rows, tail)
-            rows, tail = rows + len(block), block.shape[1:]
-            file.write(np.ascontiguousarray(block, np.float32).data)
-        note = noted.note
-        if not rows:
-            raise InputError("nothing in it")
-        file.seek(0)
-        file.write(_npy_header((rows, *tail)))
-    field = np.memmap(aside, np.float32, "r+", offset=_HEADER_BYTES, shape=(rows, *tail))
-    ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
-    digest = hashlib.blake2b(digest_size=16)
-    flat = field.reshape(-1)
-    for at in range(0, flat.size, _HASHED_AT_ONCE):
-        digest.update(flat[at : at + _HASHED_AT_ONCE].data)
+def _write_field(domain: Domain, path: Path, file: BufferedRandom) -> Record:
+    """Write the blocks of a field as an .npy file and let the domain finish it there; leave the file at its end."""
+    rows, tail = 0, domain.window[1:]
+    file.write(bytes(_HEADER_BYTES))
+    for block in (blocks := _Blocks(domain, path)):
+        _check_block(block, domain, rows, tail)
+        rows, tail = rows + len(block), block.shape[1:]
+        file.write(np.ascontiguousarray(block, np.float32).data)
+    if not rows:
+        raise InputError("nothing in it")
+    file.seek(0)
+    file.write(_npy_header((rows, *tail)))
+    with _changed(file, (rows, *tail)) as field:
+        ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
+        flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
+        for at in range(0, flat.size, _HASHED_AT_ONCE):
+            digest.update(flat[at : at + _HASHED_AT_ONCE].data)
     extent = domain.span(path, (rows - domain.window[0], *(0 for _ in tail))).end[0]
-    return Record("", "used", note, extent, (rows, *tail), ranges, digest.hexdigest())
+    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest())
 
 
-class Noted:
-    """The blocks of a field, and the note that their generator returned."""
+@contextmanager
+def _changed(file: BufferedRandom, shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
+    """Open the field in a file to be changed: in memory when it is short, which is faster, else on disk."""
+    size = 4 * math.prod(shape)
+    file.flush()
+    if size > _HELD_BYTES:
+        yield np.memmap(file, np.float32, "r+", offset=_HEADER_BYTES, shape=shape)
+    else:
+        field = np.empty(shape, np.float32)
+        file.seek(_HEADER_BYTES)
+        file.readinto(field.data)
+        yield field
+        file.seek(_HEADER_BYTES)
+        file.write(field.data)
+    file.seek(_HEADER_BYTES + size)
 
-    def __init__(self, blocks: Iterator[NDArray[np.float32]]) -> None:
-        self._blocks = blocks
+
+class _Blocks:
+    """The blocks of a source's field, and what its domain noted of it; whatever fails costs the source, not the run."""
+
+    def __init__(self, domain: Domain, path: Path) -> None:
+        self._domain, self._path = domain, path
         self.note = ""
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the blocks; `note` is set once they have ended."""
-        self.note = (yield from self._blocks) or ""  # type: ignore[func-returns-value]
+        try:
+            self.note = (yield from self._domain.field(self._path)) or ""  # type: ignore[func-returns-value]
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:
+            raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int, ...]) -> None:
@@ -201,36 +230,40 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")
 
 
-def _key(source: Source, folder: Path) -> Path:
-    """Return the cache entry, without suffix, of a source as it is now."""
+def _entry(source: Source, folder: Path) -> Path:
+    """Return the cache entry of a source as it is now."""
     try:
         status = os.stat(source.path)  # noqa: PTH116
         stamp = f"{status.st_size} {status.st_mtime_ns}"
     except OSError:
         stamp = "gone"
     name = os.fsencode(source.path.absolute())
-    return folder / hashlib.blake2b(name + b"\0" + stamp.encode(), digest_size=16).hexdigest()
+    return folder / (hashlib.blake2b(name + b"\0" + stamp.encode(), digest_size=16).hexdigest() + ".npy")
 
 
-def _cached(source: Source, key: Path) -> Record | None:
+def _cached(source: Source, entry: Path) -> Record | None:
     """Return the record of a source that is already in the cache, whole."""
     if source.fault:
         return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
     try:
-        kept = json.loads(key.with_suffix(".json").read_bytes())
+        with entry.open("rb") as file:
+            file.seek(-_LENGTH_DIGITS, os.SEEK_END)
+            length = int(file.read(), 16)
+            end = file.seek(-_LENGTH_DIGITS - length, os.SEEK_END)
+            kept = json.loads(file.read(length))
         shape = tuple(kept["shape"])
-        field = key.with_suffix(".npy")
-        if kept["status"] != "used" or field.stat().st_size != _HEADER_BYTES + 4 * int(np.prod(shape)):
-            return None  # what was skipped is tried again: permissions and disks get mended
+        if end != _HEADER_BYTES + 4 * math.prod(shape):
+            return None
         ranges = tuple((start, stop) for start, stop in kept["ranges"])
+        changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
+        return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(field)}
-    return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
+
+
+def _unwritable(cache: Path, error: OSError) -> InputError:
+    return InputError(f"cannot write the cache {cache}: {error.strerror or error}; choose another with --cache DIR")
 
 
 def _crashed(job: tuple[Domain, Path, Path]) -> Record:  # noqa: ARG001
     return Record("", "skipped", "the decoder crashed on it")
-
-
-__all__ = ["AudiosaeError", "Noted", "Record", "decode", "ingest", "read_field", "write_journal"]

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
@@ -36,32 +36,35 @@ def run_in_order(
         try:
             yield from _run(work, batches, workers)
         except BrokenProcessPool:
-            for job in batches.popleft():
-                yield _run_alone(work, job, crashed)
+            yield from _run_one_by_one(work, batches.popleft(), crashed)
 
 
 def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int) -> Iterator[Result]:
     """Yield the results of batches, taking each off the queue once all of it is there."""
     with _pool(workers) as pool:
         waiting = deque(pool.submit(_each, work, batch) for batch in islice(batches, workers * _AHEAD))
-        sent = len(waiting)
         while waiting:
             results = waiting.popleft().result()
             batches.popleft()
-            sent -= 1
-            if len(batches) > sent:
-                waiting.append(pool.submit(_each, work, batches[sent]))
-                sent += 1
-            yield from results
+            yield from results  # before more is sent: a broken pool refuses it, and these would be lost
+            if len(batches) > len(waiting):
+                waiting.append(pool.submit(_each, work, batches[len(waiting)]))
 
 
-def _run_alone(work: Callable[[Job], Result], job: Job, crashed: Callable[[Job], Result]) -> Result:
-    try:
-        with _pool(1) as pool:
-            future: Future[Result] = pool.submit(work, job)
-            return future.result()
-    except BrokenProcessPool:
-        return crashed(job)
+def _run_one_by_one(
+    work: Callable[[Job], Result], jobs: Sequence[Job], crashed: Callable[[Job], Result]
+) -> Iterator[Result]:
+    """Yield the results of a batch with a crash in it, in one process until it dies, then in the next."""
+    left = deque(jobs)
+    while left:
+        try:
+            with _pool(1) as pool:
+                while left:
+                    result = pool.submit(work, left[0]).result()
+                    left.popleft()
+                    yield result
+        except BrokenProcessPool:
+            yield crashed(left.popleft())
 
 
 def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:

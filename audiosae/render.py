@@ -143,7 +143,9 @@ def _columns(count: int, domain: Domain, atoms: NDArray[Any]) -> int:
     """Return a number of columns that makes the picture a little wider than high."""
     rows, columns = domain.tile(atoms[0]).shape[:2]
     shape = 1.0 if count <= _OWN_AXES else rows / columns
-    return max(1, min(count, round(math.sqrt(count * 1.5 * shape))))
+    wanted = max(1, min(count, round(math.sqrt(count * 1.5 * shape))))
+    near = range(max(1, wanted - wanted // 4), wanted + wanted // 4 + 1)
+    return min(near, key=lambda c: (-(-count // c) * c - count, abs(c - wanted)))  # few empty places
 
 
 def _limit(atoms: NDArray[Any]) -> float:

@@ -65,7 +65,8 @@ class Spectrogram(Domain):
         "whiten_power": 0.5,
         "keep": 0.95,
         "rho": 0.02,
-        "beta": 10.0,
+        "beta": 30.0,
+        "learning_rate": 3e-3,
         "contrast": False,
         "solver": "adam",
     }
@@ -263,7 +264,9 @@ def _common_rate(paths: Sequence[Path]) -> int:
 
 
 def _ranges(wanted: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:
-    """Return the row ranges whose every window of `margin` rows touches a wanted row."""
-    reach = np.convolve(wanted, np.ones(2 * margin - 1), mode="same") > 0.5  # noqa: PLR2004
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], reach, [False]]).astype(np.int8)))
-    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+    """Return the row ranges whose windows of `margin` rows are those that touch a wanted row; no two share a window."""
+    rows = np.flatnonzero(wanted)
+    apart = np.diff(rows) > margin
+    first, last = rows[np.concatenate([[True], apart])], rows[np.concatenate([apart, [True]])]
+    starts, stops = np.maximum(first - margin + 1, 0), np.minimum(last + margin, len(wanted))
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))

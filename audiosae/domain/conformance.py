@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,9 +95,12 @@ def _check_field(domain: Domain, file: Path) -> NDArray[np.float32]:
 
 def _check_finish(domain: Domain, file: Path, field: NDArray[np.float32]) -> NDArray[np.float32]:
     shape, ranges = field.shape, domain.finish(field)
-    flat = [edge for pair in ranges for edge in pair]
-    inside = flat == sorted(flat) and all(0 <= edge <= shape[0] for edge in flat)
-    _promise(inside, f"{file.name}: finish must return ascending row ranges within {shape[0]}, not {ranges}")
+    inside = all(0 <= start <= stop <= shape[0] for start, stop in ranges)
+    apart = all(a[1] - b[0] < domain.window[0] and a[1] < b[1] for a, b in pairwise(ranges))
+    _promise(
+        inside and apart,
+        f"{file.name}: finish must return ascending row ranges within {shape[0]} that share no window, not {ranges}",
+    )
     _promise(bool(np.isfinite(field).all()), f"{file.name}: the field must be finite after finish")
     return field
 

@@ -131,7 +131,7 @@ class Domain(Protocol):
         Returns
         -------
         sequence of (start, stop)
-            Ascending row ranges along axis 0; windows inside them are used for training.
+            Ascending row ranges along axis 0; windows inside one are used for training. No window lies in two.
         """
         return [(0, field.shape[0])]
 

@@ -1,0 +1,47 @@
+"""Stanford's exercise on the sample pictures: sparse units become oriented edges."""
+
+from __future__ import annotations
+
+import numpy as np
+from audiosae.backends import Backend
+from audiosae.sae import Penalty, accumulate, finish, start
+from audiosae.whiten import Moments, make_whitener, prepare
+from conftest import REPOSITORY
+from gabor import gabor_fit
+from matplotlib.image import imread
+from scipy.optimize import minimize
+
+
+def patches(count, size, seed):
+    rng = np.random.default_rng(seed)
+    pictures = [imread(path) for path in sorted((REPOSITORY / "samples/pictures").glob("*.png"))]
+    assert len(pictures) == 10
+    found = []
+    for _ in range(count):
+        picture = pictures[rng.integers(len(pictures))]
+        row, column = rng.integers(0, picture.shape[0] - size + 1), rng.integers(0, picture.shape[1] - size + 1)
+        found.append(picture[row : row + size, column : column + size].ravel())
+    return np.array(found, np.float32)
+
+
+def test_white_noise_is_no_edge():
+    noise = np.random.default_rng(0).normal(size=(10, 8, 8))
+    assert max(gabor_fit(patch) for patch in noise) < 0.7
+
+
+def test_the_stanford_setting_gives_oriented_edges():
+    """10000 patches of 8x8, 25 units, rho 0.01, weight decay 1e-4, beta 3, sigmoid output, 400 iterations of L-BFGS."""
+    backend, penalty = Backend(), Penalty(0.01, 3.0, 1e-4)
+    windows = patches(10_000, 8, seed=0)
+    moments = Moments.of(prepare(windows, contrast=False, remove_mean=True), full=False)
+    x = make_whitener(moments, "scale", remove_mean=True, squash=True).apply(windows).astype(np.float64)
+    params = start(25, 64, seed=0, rho=penalty.rho, decoder="sigmoid", dtype="float64")
+
+    def evaluate(flat):
+        p = params.like(flat)
+        cost, gradient = finish(backend, p, accumulate(backend, p, x, whole=penalty), penalty)
+        return cost.total, gradient
+
+    found = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": 400, "maxcor": 20})
+    scores = np.array([gabor_fit(row.reshape(8, 8)) for row in params.like(found.x).W1])
+    assert np.mean(scores >= 0.7) >= 0.9

@@ -1,0 +1,113 @@
+"""Pictures: every unit in its place, axes that a stranger can read, clear refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from audiosae import render
+from audiosae.errors import InputError
+from audiosae.history import Row
+from audiosae.model import Model
+from audiosae.render import draw_atoms, draw_history
+from audiosae.sae import start
+from audiosae.spectrogram import Spectrogram
+from audiosae.whiten import Moments, make_whitener
+from matplotlib.image import imread
+
+
+def make(hidden):
+    domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=20, frames=8)
+    whitener = make_whitener(Moments.of(np.random.default_rng(0).normal(size=(500, 160))), "none")
+    rho_hat = np.random.default_rng(1).uniform(0.01, 0.1, hidden)
+    return Model(domain, whitener, start(hidden, 160, seed=0, rho=0.05), rho_hat, {"options": {"rho": 0.05}})
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Keep every figure that is saved, to look at its parts."""
+    kept = []
+    save = render._save
+    monkeypatch.setattr(render, "_save", lambda figure, path: (kept.append(figure), save(figure, path)))
+    return kept
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_a_picture_is_written_in_the_format_of_its_suffix(tmp_path, suffix):
+    path = tmp_path / f"atoms{suffix}"
+    draw_atoms(make(4), path)
+    head = path.read_bytes()[:300]
+    assert {".png": b"PNG", ".svg": b"<svg", ".pdf": b"%PDF"}[suffix] in path.read_bytes()[:600], head
+
+
+def test_units_are_drawn_most_active_first(tmp_path):
+    model = make(30)
+    drawn = draw_atoms(model, tmp_path / "a.png")
+    assert drawn == np.argsort(-model.rho_hat).tolist()
+    assert draw_atoms(model, tmp_path / "b.png", order="index") == list(range(30))
+
+
+def test_units_can_be_ordered_by_frequency(tmp_path):
+    model = make(12)
+    drawn = draw_atoms(model, tmp_path / "a.png", order="frequency")
+    centres = [model.domain.centre(model.atoms()[unit]) for unit in drawn]
+    assert centres == sorted(centres)
+
+
+def test_few_units_have_axes_in_hertz_and_milliseconds(tmp_path, figures):
+    draw_atoms(make(16), tmp_path / "a.png")
+    labels = {ax.get_xlabel() for ax in figures[0].axes} | {ax.get_ylabel() for ax in figures[0].axes}
+    assert {"ms", "Hz"} <= labels
+    assert sum(ax.get_title().isdigit() for ax in figures[0].axes) == 16
+
+
+def test_a_thousand_units_share_a_key_with_axes(tmp_path, figures):
+    draw_atoms(make(1024), tmp_path / "a.png")
+    labels = {ax.get_xlabel() for ax in figures[0].axes} | {ax.get_ylabel() for ax in figures[0].axes}
+    assert {"ms", "Hz"} <= labels
+    high, wide = imread(tmp_path / "a.png").shape[:2]
+    tile_pixels = figures[0].axes[1].images[0].get_array().shape
+    assert tile_pixels[1] < wide
+    assert tile_pixels[0] < high
+
+
+def test_one_scale_shows_the_sign(tmp_path, figures):
+    draw_atoms(make(9), tmp_path / "a.png")
+    limits = {ax.images[0].get_clim() for ax in figures[0].axes if ax.images}
+    assert len(limits) == 1
+    low, high = limits.pop()
+    assert low == -high < 0
+
+
+def test_plain_tiles_hold_the_same_weights(tmp_path, figures):
+    model = make(6)
+    draw_atoms(model, tmp_path / "a.png", plain=True, columns=3, order="index")
+    mosaic = np.asarray(figures[0].axes[0].images[0].get_array())
+    assert mosaic.shape == (2 * 21 + 1, 3 * 9 + 1)
+    tile = model.domain.tile(model.atoms()[4])
+    np.testing.assert_allclose(mosaic[22:42, 10:18], tile / np.abs(tile).max(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("units", [[-1], [99], []])
+def test_units_that_are_not_there_are_refused(tmp_path, units):
+    with pytest.raises(InputError, match="wanted units from 0 to 3"):
+        draw_atoms(make(4), tmp_path / "a.png", units=units)
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"wanted \.png, \.svg, \.pdf"):
+        draw_atoms(make(4), tmp_path / "a.bmp")
+
+
+def test_an_unwritable_picture_is_a_clear_error(tmp_path):
+    with pytest.raises(InputError, match="cannot write"):
+        draw_atoms(make(4), tmp_path / "gone/a.png")
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_the_history_shows_cost_unexplained_variance_and_activity(tmp_path, figures, count):
+    rows = [Row(i, i + 1, 100, 9 / (i + 1), 5 / (i + 1), 1.0, 0.04, 0, 1.0, 0.5) for i in range(count)]
+    draw_history(rows, tmp_path / "h.png", rho=0.05)
+    titles = " ".join(ax.get_title() for ax in figures[0].axes)
+    assert "cost" in titles
+    assert "unexplained" in titles
+    assert "activity" in titles
