@@ -24,6 +24,7 @@ SUFFIXES = (
     ".caf", ".w64", ".rf64", ".voc", ".nist", ".sph",
 )  # fmt: skip
 _SAMPLES_AT_ONCE = 2**18
+_LOUDEST = 1e12  # far above every integer format taken for float; its square is still a float32
 _GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate; every file delivers fewer frames
 _SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _NO_END = "lacks an end-of-stream bit"  # so libsndfile notes of an Ogg file that was cut
@@ -121,6 +122,8 @@ class _Reader:
             if not (np.isfinite(low) and np.isfinite(high)):
                 at = self._frames + int(np.argmin(np.isfinite(mono)))
                 raise InputError(f"NaN or infinite samples at {at / file.samplerate:.1f} s")
+            if max(-low, high) > _LOUDEST:
+                raise InputError(f"no sound: samples as large as {max(-low, high):.0e}, wanted about 1")
             self._low, self._high = min(self._low, low), max(self._high, high)
             self._frames += len(mono)
             yield mono
@@ -134,7 +137,7 @@ class _Reader:
             found: NDArray[np.float32] = self._file.read(out=buffer)
         except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
             self._fault = _one_line(error)
-            return buffer[: int(np.argmax(np.append(np.isnan(buffer[:, 0]), True)))]  # noqa: FBT003
+            return buffer[: int(np.argmax(np.append(np.isnan(buffer[:, 0]), True)))]
         return found
 
     def verdict(self) -> str:

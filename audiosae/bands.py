@@ -5,6 +5,7 @@ Frames lie on librosa's grid: frame i is centred on sample ``i * hop_length``, t
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,11 @@ def constant_q_frames(
     context = step * int(np.ceil((2 * longest + 4096) / step))
     core = step * max(1, (4 * context + 2**19) // step)
     for samples, first, last in _overlapping(blocks, core, context):
-        bands = librosa.cqt(
-            samples, sr=rate, hop_length=hop_length, fmin=fmin, n_bins=n_bins, bins_per_octave=bins_per_octave
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="n_fft=")  # of recordings shorter than the longest filter
+            bands = librosa.cqt(
+                samples, sr=rate, hop_length=hop_length, fmin=fmin, n_bins=n_bins, bins_per_octave=bins_per_octave
+            )
         power = np.abs(bands.T).astype(np.float32) ** 2
         begin = 0 if first else context // hop_length
         yield power[begin:] if last else power[begin : begin + core // hop_length]

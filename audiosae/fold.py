@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Total = TypeVar("Total")
 
-_MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
+MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
 
 
 def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
@@ -48,9 +48,13 @@ def learn_whitener(corpus: Corpus, **options: Any) -> Whitener:  # noqa: ANN401
     options
         As in `audiosae.whiten.make_whitener`.
     """
+    return whitener_of(corpus.sample(MOMENT_WINDOWS).blocks(), **options)
+
+
+def whitener_of(blocks: Iterable[NDArray[np.floating]], **options: Any) -> Whitener:  # noqa: ANN401
+    """Learn the whitening of windows that come in blocks (count, width); `options` as in `learn_whitener`."""
     full = options["kind"] in ("pca", "zca")
     how = {"contrast": options.get("contrast", False), "remove_mean": options.get("remove_mean", False)}
-    blocks = corpus.sample(_MOMENT_WINDOWS).blocks()
     return make_whitener(fold(lambda block: Moments.of(prepare(block, **how), full=full), blocks), **options)
 
 
@@ -85,9 +89,16 @@ class Feed:
                 at += len(block)
             self._held = backend.asarray(held)
 
+    @classmethod
+    def of(cls, held: Array) -> Feed:
+        """Return a feed of windows that are whitened and held already, (count, seen), and belong to no corpus."""
+        feed = cls.__new__(cls)
+        feed._held = held  # noqa: SLF001 (its own)
+        return feed
+
     def __len__(self) -> int:
         """Return the number of windows."""
-        return len(self._corpus)
+        return len(self._corpus) if self._held is None else len(self._held)
 
     @property
     def held(self) -> Array | None:

@@ -113,18 +113,27 @@ class Task:
 
 def adam(task: Task) -> None:
     """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat; the rate falls along a cosine to 0."""
-    state, options = task.state, task.options
-    total = task.epochs * len(task.feed)
+    state = task.state
     going = state.epoch < task.epochs and state.history.idle < _PATIENCE["adam"]
     while going:
-        for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
-            done = (state.epoch * len(task.feed) + state.sums[0]) / total
-            _adam_step(task, x, options.learning_rate * _schedule(done))
-            task.progress.advance(len(x), **_facts(state))
-            task.pause()
-        windows, *sums = state.sums
-        cost = tuple(s / windows for s in sums)
-        going = task.close_epoch(cost, state.activity / windows, "adam")  # type: ignore[arg-type]
+        going = adam_epoch(task, _schedule)
+
+
+def adam_epoch(task: Task, schedule: Callable[[float], float]) -> bool:
+    """Pass once over the windows; `schedule` gives the share of the learning rate at a share of the run.
+
+    Returns whether to go on.
+    """
+    state, options = task.state, task.options
+    total = task.epochs * len(task.feed)
+    for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
+        done = (state.epoch * len(task.feed) + state.sums[0]) / total
+        _adam_step(task, x, options.learning_rate * schedule(done))
+        task.progress.advance(len(x), **_facts(state))
+        task.pause()
+    windows, *sums = state.sums
+    cost = tuple(s / windows for s in sums)
+    return task.close_epoch(cost, state.activity / windows, "adam")  # type: ignore[arg-type]
 
 
 def _adam_step(task: Task, x: Array, rate: float) -> None:

@@ -98,6 +98,8 @@ class Spectrogram(Domain):
                 f"--set fmin={self.fmin:g} fmax={self.fmax:g}: wanted fmin < fmax <= {self.sample_rate / 2:g} Hz, "
                 f"half the sample rate"
             )
+        if self.sample_rate and self.n_fft and not self._count:
+            raise InputError(f"--set fmin={self.fmin:g} fmax={self.fmax:g}: no bin of n_fft={self.n_fft} lies between")
 
     @property
     def window(self) -> tuple[int, int]:

@@ -13,21 +13,22 @@ PACKAGE = REPOSITORY / "audiosae"
 FLOORS = [
     ["__main__"],
     ["cli"],
-    ["inspection"],
+    ["inspection", "export"],
     ["train"],
-    ["solvers", "runfolder", "render"],
+    ["solvers", "runfolder", "render", "features"],
     ["checkpoint", "gradcheck"],
     ["model", "fold"],
     ["history", "options"],
     ["corpus", "tensors"],
     ["ingest", "sae"],
-    ["spectrogram", "whiten", "backends", "sources", "pool", "progress"],
+    ["labels", "spectrogram", "whiten", "backends", "pool", "progress"],
+    ["sources"],
     ["audio", "bands", "domain"],
     ["errors"],
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "registry", "options", "protocol"],
                  "backends": ["__init__", "cpu"],
-                 "cli": ["__init__", "train", "look", "check", "parameters", "console"]}  # fmt: skip
+                 "cli": ["__init__", "train", "export", "look", "check", "parameters", "console"]}  # fmt: skip
 
 
 def imports(path):

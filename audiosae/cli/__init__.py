@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from audiosae.cli import check, look
+from audiosae.cli import export as exporting
 from audiosae.cli import train as training
 from audiosae.errors import AudiosaeError, Interrupted
 
@@ -17,7 +18,16 @@ app = typer.Typer(
     help="Learn sparse features of unlabelled recordings, look at them, use them.",
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
-for command in (training.train, look.render, look.info, look.inspect, look.domains, check.gradcheck, check.doctor):
+for command in (
+    training.train,
+    look.render,
+    exporting.export,
+    look.info,
+    look.inspect,
+    look.domains,
+    check.gradcheck,
+    check.doctor,
+):
     app.command()(command)
 
 

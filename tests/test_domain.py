@@ -1,0 +1,358 @@
+"""Domains: found without importing, refused with reasons, built from options, and held to their promises."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pytest
+
+from audiosae.domain import (
+    Clip,
+    Domain,
+    Probe,
+    Span,
+    check_domain,
+    domain_from_json,
+    domain_to_json,
+    find_domain,
+    list_domains,
+    load_domain,
+    make_domain,
+    option_defaults,
+    options_of,
+    parse_settings,
+)
+from audiosae.errors import InputError, PluginError
+from audiosae.spectrogram import Spectrogram
+
+
+@dataclass(frozen=True)
+class Bytes(Domain):
+    """A good domain: files of bytes, in rows of `width`."""
+
+    name: ClassVar[str] = "bytes"
+    suffixes: ClassVar[tuple[str, ...]] = (".bin",)
+    unit: ClassVar[str] = "row"
+
+    width: int = 4
+    rows: int = 2
+    gain: float = 1.0
+    flip: bool = False
+    order: Literal["up", "down"] = "up"
+    tag: str = ""
+
+    @property
+    def window(self):
+        return self.rows, self.width
+
+    @property
+    def stride(self):
+        return 1, self.width
+
+    def read(self, path):
+        content = path.read_bytes()
+        if not content.startswith(b"BIN"):
+            raise InputError("no BIN at its beginning")
+        return np.frombuffer(content, np.uint8)[3:].reshape(-1, self.width)
+
+    def probe(self, path):
+        rows = self.read(path)
+        return Probe(len(rows), len(rows), {"width": self.width})
+
+    def field(self, path):
+        rows = self.read(path).astype(np.float32)
+        yield rows[:5]
+        yield rows[5:]
+
+    def span(self, path, start):
+        return Span((start[0],), (start[0] + self.rows,), "row")
+
+    def tile(self, atom):
+        return atom
+
+    def draw(self, atom, ax, *, limit):
+        ax.imshow(atom, vmin=-limit, vmax=limit)
+
+    def excerpt(self, path, span):
+        return Clip(self.read(path)[int(span.start[0]) : int(span.end[0])].astype(np.float32), "rows")
+
+
+@pytest.fixture
+def files(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"BIN" + np.random.default_rng(0).bytes(40))
+    return [path]
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Put a distribution that declares a domain on the path, as pip would."""
+
+    def install(package, name, target, source=""):
+        folder = tmp_path / "site" / package
+        info = folder / f"{package.replace('-', '_')}-1.2.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[audiosae.domains]\n{name} = {target}\n")
+        (folder / f"{target.partition(':')[0]}.py").write_text(source)
+        monkeypatch.syspath_prepend(folder)
+        importlib.invalidate_caches()
+
+    return install
+
+
+def test_the_built_in_domain_is_listed_without_being_imported():
+    code = """
+        import sys
+        from audiosae.domain import list_domains
+        found = [listing for listing in list_domains() if listing.name == "spectrogram"]
+        assert [(found[0].package, found[0].target)] == [("audiosae", "audiosae.spectrogram:Spectrogram")], found
+        heavy = {"audiosae.spectrogram", "soundfile", "librosa", "matplotlib", "scipy"} & set(sys.modules)
+        assert not heavy, heavy
+    """
+    code = "\n".join(line.strip() for line in code.splitlines())
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_built_in_domain_comes_through_the_door_of_strangers():
+    assert load_domain("spectrogram") is Spectrogram
+
+
+def test_a_strangers_domain_is_listed_with_package_and_version_and_loaded(install):
+    install("strange-sounds", "bytes", "strange_good:Bytes", "from test_domain import Bytes\n")
+    (listing,) = [listing for listing in list_domains() if listing.name == "bytes"]
+    assert (listing.package, listing.version, listing.target) == ("strange-sounds", "1.2", "strange_good:Bytes")
+    assert load_domain("bytes").window is not None
+    again = domain_from_json(domain_to_json(Bytes(width=8)))
+    assert (again.name, again.width) == ("bytes", 8)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_module_at_all\n", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+        ("raise RuntimeError('no driver\\nand more')\n", "RuntimeError: no driver"),
+        ("def broken(:\n", "SyntaxError: invalid syntax (strange_broken.py, line 1)"),
+        ("", "AttributeError: module 'strange_broken' has no attribute 'Domain'"),
+    ],
+)
+def test_a_plugin_that_does_not_import_is_told_with_the_reason_and_breaks_nothing_else(install, source, reason):
+    install("strange", "broken", "strange_broken:Domain", source)
+    sys.modules.pop("strange_broken", None)
+    assert "broken" in {listing.name for listing in list_domains()}
+    assert load_domain("spectrogram") is Spectrogram
+    with pytest.raises(PluginError) as caught:
+        load_domain("broken")
+    assert str(caught.value) == f"domain broken of strange 1.2 does not import: {reason}"
+
+
+def test_two_packages_with_one_name_are_refused_by_both_their_names(install):
+    install("first", "twice", "strange_first:Domain")
+    install("second", "twice", "strange_second:Domain")
+    with pytest.raises(PluginError, match="^domain twice is declared by first and second; uninstall one of them$"):
+        find_domain("twice")
+    assert sum(listing.name == "twice" for listing in list_domains()) == 2
+
+
+def test_a_package_that_takes_the_built_in_name_is_refused_too(install):
+    install("impostor", "spectrogram", "strange_impostor:Domain")
+    with pytest.raises(PluginError, match="audiosae and impostor"):
+        load_domain("spectrogram")
+
+
+def test_one_package_found_twice_on_the_path_counts_once(install, tmp_path, monkeypatch):
+    install("strange", "bytes", "strange_double:Bytes", "from test_domain import Bytes\n")
+    (tmp_path / "other").symlink_to(tmp_path / "site" / "strange", target_is_directory=True)
+    monkeypatch.syspath_prepend(tmp_path / "other")
+    assert find_domain("bytes").package == "strange"
+
+
+def test_a_missing_domain_says_what_to_install():
+    with pytest.raises(PluginError) as caught:
+        load_domain("birds")
+    assert str(caught.value).startswith("no domain birds is installed (there is: ")
+    assert "spectrogram" in str(caught.value)
+    assert str(caught.value).endswith("; try: pip install audiosae-birds")
+
+
+def test_a_model_whose_plugin_is_gone_names_the_package_it_was_made_with():
+    kept = {"name": "birds", "package": "the-birds", "version": "3", "options": {}}
+    with pytest.raises(PluginError, match="; try: pip install the-birds$"):
+        domain_from_json(kept)
+
+
+@pytest.mark.parametrize(
+    "kept", [{}, {"name": "spectrogram"}, {"name": 3, "options": {}}, {"name": "x", "options": []}]
+)
+def test_a_description_that_is_none_is_refused(kept):
+    with pytest.raises(PluginError, match="not described by a name and options"):
+        domain_from_json(kept)
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("class Domain:\n    name = 'odd'\n", "odd_plugin:Domain lacks suffixes, unit, defaults, window, stride,"),
+        ("def Domain(): pass\n", "odd_plugin:Domain lacks name, suffixes"),
+        (
+            "import test_domain\nclass Domain(test_domain.Bytes):\n    name = 'other'\n",
+            "odd_plugin:Domain is not a frozen dataclass with name = 'odd'",
+        ),
+    ],
+)
+def test_what_is_no_domain_is_refused(install, source, fault):
+    install("oddities", "odd", "odd_plugin:Domain", source)
+    sys.modules.pop("odd_plugin", None)
+    with pytest.raises(PluginError) as caught:
+        load_domain("odd")
+    assert str(caught.value).startswith(f"domain odd of oddities 1.2 is not a domain: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ({"width": "8"}, 8),
+        ({"width": 8.0}, 8),
+        ({"gain": "1e-3"}, 1e-3),
+        ({"gain": "2"}, 2.0),
+        ({"gain": 2}, 2.0),
+        ({"flip": "yes"}, True),
+        ({"flip": "OFF"}, False),
+        ({"flip": True}, True),
+        ({"order": "down"}, "down"),
+        ({"tag": "a=b"}, "a=b"),
+    ],
+)
+def test_options_come_from_texts_and_from_json(text, value):
+    (key,) = text
+    found = getattr(make_domain(Bytes, text), key)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("width", "eight", "a whole number"),
+        ("width", 8.5, "a whole number"),
+        ("width", float("inf"), "a whole number"),
+        ("width", True, "a whole number"),
+        ("width", None, "a whole number"),
+        ("gain", "loud", "a number"),
+        ("gain", [1], "a number"),
+        ("gain", False, "a number"),
+        ("flip", "perhaps", "true or false"),
+        ("flip", 2, "true or false"),
+        ("order", "sideways", "one of up, down"),
+        ("tag", 5, "a text"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_says_which_is_wanted(key, value, wanted):
+    with pytest.raises(InputError) as caught:
+        make_domain(Bytes, {key: value})
+    assert str(caught.value) == f"--set {key}={value}: bytes's {key} wants {wanted}"
+
+
+def test_an_unknown_option_lists_those_there_are():
+    with pytest.raises(InputError) as caught:
+        make_domain(Bytes, {"widht": "8"})
+    assert str(caught.value) == "--set widht=8: bytes has no option widht; it has width, rows, gain, flip, order, tag"
+
+
+def test_options_and_their_defaults_are_the_fields():
+    defaults = {"width": 4, "rows": 2, "gain": 1.0, "flip": False, "order": "up", "tag": ""}
+    assert option_defaults(Bytes) == defaults
+    assert options_of(Bytes(width=8)) == defaults | {"width": 8}
+
+
+def test_settings_are_split_at_the_first_equals_sign_and_the_last_wins():
+    assert parse_settings(["a=1", "b = x=y ", "a=2"]) == {"a": "2", "b": "x=y"}
+    for wrong in ("a", "=1"):
+        with pytest.raises(InputError, match="wanted KEY=VALUE"):
+            parse_settings([wrong])
+
+
+def test_a_good_domain_keeps_its_promises(files):
+    check_domain(Bytes(), files)
+    check_domain(Bytes(width=8, rows=3, gain=0.5, flip=True, order="down", tag="x"), files)
+
+
+def bad(**changed):
+    """`Bytes` with something broken in it."""
+    return dataclass(frozen=True)(type("Bad", (Bytes,), changed | {"__module__": __name__}))()
+
+
+def blocks(change):
+    """A `field` whose blocks are changed."""
+    return lambda self, path: (change(block) for block in Bytes.field(self, path))
+
+
+RANDOM = np.random.default_rng(0)
+BROKEN = {
+    "must be float32, not float64": {"field": blocks(lambda block: block.astype(np.float64))},
+    "the field must be finite": {
+        "field": blocks(lambda block: np.where(block > block.min(), block, np.nan).astype("f4"))
+    },
+    "a second reading gave another field": {"field": blocks(lambda block: block + np.float32(RANDOM.random()))},
+    r"block \(20,\) for windows": {"field": blocks(lambda block: block.ravel())},
+    r"field \(10, 3\) holds no window \(2, 4\)": {"field": blocks(lambda block: block[:, :3])},
+    r"a broken file \(empty\) must raise InputError": {
+        "field": lambda self, path: iter([np.resize(np.arange(5, dtype="f4"), (9, 4))])
+    },
+    "probe must estimate the rows": {"probe": lambda self, path: Probe(1.0, 0)},
+    "the field must be finite after finish": {"finish": lambda self, field: field.fill(np.inf) or [(0, len(field))]},
+    "must return ascending row ranges within 10": {"finish": lambda self, field: [(0, 11)]},
+    r"that share no window, not \[\(0, 6\), \(4, 10\)\]": {"finish": lambda self, field: [(0, 6), (4, 10)]},
+    "a span must end after it starts": {"span": lambda self, path, start: Span((1.0,), (1.0,), "row")},
+    "is empty or not finite": {"excerpt": lambda self, path, span: Clip(np.empty(0, np.float32), "rows")},
+    "a sound must have a rate": {"excerpt": lambda self, path, span: Clip(np.ones(3, np.float32), "sound")},
+    r"a tile must be \(rows, columns": {"tile": lambda self, atom: atom.ravel()},
+    "draw must put something on the axes": {"draw": lambda self, atom, ax, *, limit: None},
+    "suffixes must be lower-case with a dot": {"suffixes": (".BIN",)},
+    "must be at least 1": {"stride": property(lambda self: (0, self.width))},
+    "one number per axis": {"stride": property(lambda self: (1,))},
+    "options do not survive": {"__eq__": lambda self, other: self is other, "__hash__": object.__hash__},
+    "must stay as it is when it is settled again": {
+        "settle": lambda self, paths: make_domain(type(self), {"width": self.width + 1})
+    },
+}
+
+
+@pytest.mark.parametrize("promise", BROKEN)
+def test_a_broken_promise_is_found(files, promise):
+    with pytest.raises(AssertionError, match=promise):
+        check_domain(bad(**BROKEN[promise]), files)
+
+
+def test_a_promise_kept_on_one_file_and_broken_on_another_is_found(files, tmp_path):
+    (tmp_path / "short.bin").write_bytes(b"BIN1234")
+    with pytest.raises(AssertionError, match=r"short\.bin: field \(1, 4\) holds no window \(2, 4\)"):
+        check_domain(Bytes(), [*files, tmp_path / "short.bin"])
+
+
+def test_the_check_wants_a_file():
+    with pytest.raises(AssertionError, match="at least one good file"):
+        check_domain(Bytes(), [])
+
+
+def test_an_error_of_several_lines_breaks_a_promise(files):
+    def field(self, path):
+        if path.name.startswith("noise"):
+            raise InputError("not\nso")
+        return Bytes.field(self, path)
+
+    with pytest.raises(AssertionError, match="an error must be one line"):
+        check_domain(bad(field=field), files)
+
+
+def test_what_has_a_default_is_inherited(files):
+    domain = Bytes()
+    assert domain.settle(files) is domain
+    assert domain.finish(np.zeros((7, 4), np.float32)) == [(0, 7)]
+    assert domain.synthesize(np.zeros((2, 4))) is None
+    assert domain.centre(np.zeros((2, 4))) is None

@@ -1,0 +1,311 @@
+"""From sources to the cache: the same whatever the workers, whole or not at all, one bad file costs itself."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from signals import tone, wav_bytes, write
+
+from audiosae import ingest as ingest_module
+from audiosae.domain import Domain
+from audiosae.errors import InputError
+from audiosae.ingest import Record, decode, ingest, read_field, write_journal
+from audiosae.pool import run_in_order
+from audiosae.sources import Source, scan
+from audiosae.spectrogram import Spectrogram
+
+DOMAIN = Spectrogram(sample_rate=8000).settle([])
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Decode in this process: starting others takes most of a second."""
+
+    def run(work, jobs, *, workers, crashed):
+        return map(work, jobs)
+
+    monkeypatch.setattr(ingest_module, "run_in_order", run)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three good recordings, one cut, one empty, one that is no sound."""
+    for number in range(3):
+        write(tmp_path / "in" / f"good{number}.wav", tone(0.5 + 0.2 * number, seed=number))
+    (tmp_path / "in" / "cut.wav").write_bytes(wav_bytes(tone(1.0))[:12000])
+    (tmp_path / "in" / "empty.wav").touch()
+    (tmp_path / "in" / "text.wav").write_text("no sound")
+    return tmp_path / "in"
+
+
+def bring(folder, cache, domain=DOMAIN, workers=1, **options):
+    return ingest(domain, scan([folder], domain.suffixes), cache=cache, workers=workers, **options)
+
+
+def used(records):
+    return [record for record in records if record.status == "used"]
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(folder, tmp_path):
+    one = bring(folder, tmp_path / "one", workers=1)
+    two = bring(folder, tmp_path / "two", workers=2)
+    assert [replace(record, field="") for record in one] == [replace(record, field="") for record in two]
+    for a, b in zip(used(one), used(two), strict=True):
+        assert Path(a.field).read_bytes() == Path(b.field).read_bytes()
+
+
+def test_records_are_in_order_and_say_what_became_of_each_source(folder, tmp_path, here):
+    told = []
+    records = bring(folder, tmp_path / "cache", done=told.append)
+    assert told == records
+    assert [(r.file, r.status, r.reason) for r in records] == [
+        ("cut.wav", "used", "truncated at 0.7 s"),
+        ("empty.wav", "skipped", "empty: zero bytes"),
+        ("good0.wav", "used", ""),
+        ("good1.wav", "used", ""),
+        ("good2.wav", "used", ""),
+        ("text.wav", "skipped", "undecodable: Format not recognised."),
+    ]
+    assert [r.shape for r in records] == [(75, 40), (), (51, 40), (71, 40), (91, 40), ()]
+    assert [r.ranges for r in records] == [((0, r.shape[0]),) if r.shape else () for r in records]
+    assert records[2].extent == pytest.approx(0.51)
+    assert records[2].path == str(folder / "good0.wav")
+
+
+def test_the_cached_field_is_the_domains_finished(folder, tmp_path, here):
+    (record,) = bring(folder / "good1.wav", tmp_path / "cache")
+    wanted = np.concatenate(list(DOMAIN.field(folder / "good1.wav")))
+    DOMAIN.finish(wanted)
+    np.testing.assert_array_equal(read_field(record), wanted)
+
+
+def test_a_field_is_an_npy_file_and_read_only(folder, tmp_path, here):
+    (record,) = bring(folder / "good1.wav", tmp_path / "cache")
+    np.testing.assert_array_equal(np.load(record.field), read_field(record))
+    np.testing.assert_array_equal(np.load(record.field, mmap_mode="r"), read_field(record))
+    with pytest.raises(ValueError, match="read-only"):
+        read_field(record)[0, 0] = 1
+
+
+def test_a_long_field_is_finished_on_disk_to_the_same_bytes(folder, tmp_path, monkeypatch, here):
+    silent = replace(DOMAIN, silence=20.0)
+    (held,) = bring(folder / "good2.wav", tmp_path / "held", silent)
+    monkeypatch.setattr(ingest_module, "_HELD_BYTES", 0)
+    monkeypatch.setattr(ingest_module, "_HASHED_AT_ONCE", 1000)
+    (mapped,) = bring(folder / "good2.wav", tmp_path / "mapped", silent)
+    assert replace(mapped, field="") == replace(held, field="")
+    assert Path(mapped.field).read_bytes() == Path(held.field).read_bytes()
+
+
+def stamps(cache):
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in cache.rglob("*.npy")}
+
+
+def test_the_second_time_nothing_is_decoded(folder, tmp_path, here):
+    first = bring(folder, tmp_path / "cache")
+    before = stamps(tmp_path / "cache")
+    assert bring(folder, tmp_path / "cache") == first
+    assert stamps(tmp_path / "cache") == before
+    assert len(before) == 4
+
+
+def test_the_cache_knows_a_file_by_its_place_not_by_what_it_is_called_today(folder, tmp_path, here):
+    (alone,) = bring(folder / "good0.wav", tmp_path / "cache")
+    again = bring(folder, tmp_path / "cache")[2]
+    assert (alone.file, again.file) == ("good0.wav", "good0.wav")
+    (renamed,) = ingest(DOMAIN, [Source("else", folder / "good0.wav")], cache=tmp_path / "cache", workers=1)
+    assert renamed == replace(alone, file="else")
+
+
+def test_what_was_skipped_is_tried_again(folder, tmp_path, here):
+    assert bring(folder, tmp_path / "cache")[1].status == "skipped"
+    write(folder / "empty.wav", tone(0.5))
+    assert bring(folder, tmp_path / "cache")[1].status == "used"
+
+
+def test_a_file_that_changed_is_decoded_again(folder, tmp_path, here):
+    before = bring(folder, tmp_path / "cache")
+    write(folder / "good1.wav", tone(0.7, pitch=900))  # of the same size
+    after = bring(folder, tmp_path / "cache")
+    changed = [a.file for a, b in zip(after, before, strict=True) if a != b]
+    assert changed == ["good1.wav"]
+    assert after[3].digest != before[3].digest
+
+
+def test_other_options_have_a_folder_of_their_own(folder, tmp_path, here):
+    cache = tmp_path / "cache"
+    (first,) = bring(folder / "good0.wav", cache)
+    (other,) = bring(folder / "good0.wav", cache, replace(DOMAIN, n_mels=20))
+    assert Path(first.field).parent != Path(other.field).parent
+    assert [record.shape for record in (first, other)] == [(51, 40), (51, 20)]
+    assert bring(folder / "good0.wav", cache) == [first]
+
+
+DAMAGE = {
+    "cut": lambda content: content[:-3000],
+    "empty": lambda content: b"",
+    "of another length": lambda content: content[:200] + content[204:],
+    "without a record": lambda content: content[:-8] + b"garbage!",
+    "with garbage for a record": lambda content: content[:-100] + bytes(92) + content[-8:],
+    "with another record": lambda content: content.replace(b'"shape": [51', b'"shape": [52'),
+    "with a record that lacks something": lambda content: content.replace(b'"ranges"', b'"strange"'),
+    "with a record of nothing": lambda content: content[:-8] + b"null00000004",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_entry_is_made_anew(folder, tmp_path, here, damage):
+    (first,) = bring(folder / "good0.wav", tmp_path / "cache")
+    field = Path(first.field)
+    whole = field.read_bytes()
+    spoilt = DAMAGE[damage](whole)
+    assert spoilt != whole
+    field.write_bytes(spoilt)
+    assert bring(folder / "good0.wav", tmp_path / "cache") == [first]
+    assert field.read_bytes() == whole
+
+
+def test_nothing_is_left_beside_the_entries(folder, tmp_path, here):
+    records = bring(folder, tmp_path / "cache")
+    (inside,) = (tmp_path / "cache").iterdir()
+    assert {path.name for path in inside.iterdir()} == {"domain.json"} | {Path(r.field).name for r in used(records)}
+
+
+def test_a_faulty_source_is_not_opened(tmp_path, here):
+    sources = [Source("locked", tmp_path / "locked", "unreadable folder: Permission denied")]
+    (record,) = ingest(DOMAIN, sources, cache=tmp_path / "cache", workers=1)
+    assert (record.status, record.reason) == ("skipped", "unreadable folder: Permission denied")
+
+
+@pytest.mark.parametrize("place", ["file", "file/under"])
+def test_a_cache_that_cannot_be_made_says_what_to_do(folder, tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^cannot write the cache .*: .*; choose another with --cache DIR$"):
+        bring(folder, tmp_path / place)
+
+
+def test_a_disk_that_fills_up_is_told_as_that_and_leaves_nothing(folder, tmp_path, monkeypatch, here):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match=r"^cannot write the cache .*/cache: No space left on device; choose another"):
+        bring(folder, tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["domain.json"]
+
+
+@dataclass(frozen=True)
+class Numbers(Domain):
+    """A domain whose file tells what to do."""
+
+    name: ClassVar[str] = "numbers"
+    suffixes: ClassVar[tuple[str, ...]] = (".txt",)
+    window: ClassVar[tuple[int, ...]] = (2, 3)
+
+    def field(self, path):
+        text = path.read_text()
+        if text == "die":
+            os._exit(3)
+        if text.startswith("yield"):
+            yield eval(text.removeprefix("yield "), {"np": np})  # noqa: S307
+        else:
+            yield np.arange(12, dtype=np.float32).reshape(4, 3)
+        if text == "fail later":
+            raise ValueError("first\n  second line")
+        if text == "memory":
+            raise MemoryError
+
+    def span(self, path, start):
+        return Spectrogram(sample_rate=8000, hop_length=80).span(path, start)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("fail later", "ValueError: first second line"),
+        ("memory", "needs more memory than there is"),
+        ("yield np.ones((5, 3, 1), 'f4')", "its shape (5, 3, 1) does not fit windows of (2, 3)"),
+        ("yield np.full((5, 3), np.nan, 'f4')", "NaN or infinite values"),
+        ("yield np.full((5, 3), -np.inf, 'f4')", "NaN or infinite values"),
+        ("yield np.empty((0, 3), 'f4')", "nothing in it"),
+    ],
+)
+def test_whatever_goes_wrong_in_a_domain_costs_only_the_source(tmp_path, text, reason):
+    (tmp_path / "a.txt").write_text(text)
+    record = decode((Numbers(), tmp_path / "a.txt", tmp_path / "entry.npy"))
+    assert record == Record("", "skipped", reason)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt"]
+
+
+def test_blocks_may_be_wider_than_a_window_but_alike(tmp_path):
+    (tmp_path / "a.txt").write_text("yield np.ones((5, 7), 'f4')")
+    assert decode((Numbers(), tmp_path / "a.txt", tmp_path / "entry.npy")).shape == (5, 7)
+
+
+def test_a_file_that_kills_the_decoder_costs_only_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(ingest_module, "domain_to_json", lambda _: {})  # it is not installed
+    for number in range(40):
+        (tmp_path / f"{number:02d}.txt").write_text("die" if number in (5, 20) else "fine")
+    records = bring(tmp_path, tmp_path / "cache", Numbers(), workers=2)
+    assert [record.file for record in records] == [f"{number:02d}.txt" for number in range(40)]
+    assert [(r.file, r.reason) for r in records if r.status != "used"] == [
+        ("05.txt", "the decoder crashed on it"),
+        ("20.txt", "the decoder crashed on it"),
+    ]
+
+
+def square(number):
+    if number < 0:
+        os._exit(1)
+    return number**2
+
+
+def refuse(number):
+    raise InputError(f"no {number}")
+
+
+def test_the_pool_keeps_the_order_of_more_jobs_than_fit_its_queue():
+    jobs = list(range(300))
+    assert list(run_in_order(square, jobs, workers=2, crashed=str)) == [number**2 for number in jobs]
+
+
+def test_the_pool_loses_nothing_when_a_process_dies_ahead_of_what_was_taken():
+    jobs = [*range(40), -1, *range(40, 130)]
+    results = run_in_order(square, jobs, workers=1, crashed=str)
+    found = [next(results)]
+    time.sleep(0.5)  # the process is dead by now; on a slow machine a little later, which must do as well
+    assert found + list(results) == ["-1" if number < 0 else number**2 for number in jobs]
+
+
+def test_an_error_in_a_job_is_raised_and_the_environment_is_left_as_it_was(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with pytest.raises(InputError, match="^no 1$"):
+        list(run_in_order(refuse, [1], workers=1, crashed=str))
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_without_jobs_no_process_is_started(monkeypatch):
+    monkeypatch.setattr("audiosae.pool.ProcessPoolExecutor", None)
+    assert list(run_in_order(square, [], workers=2, crashed=str)) == []
+
+
+def test_the_journal_has_a_row_a_source(tmp_path):
+    good = Record('quote" and, comma.wav', "used", "truncated at 0.7 s", 0.74567, (75, 40))
+    bad = Record("b.wav", "skipped", "empty: zero bytes")
+    write_journal(tmp_path / "journal.csv", [(good, 60), (bad, 0)])
+    with (tmp_path / "journal.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["file", "status", "reason", "seconds", "windows"],
+        ['quote" and, comma.wav', "used", "truncated at 0.7 s", "0.746", "60"],
+        ["b.wav", "skipped", "empty: zero bytes", "0.000", "0"],
+    ]

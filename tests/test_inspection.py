@@ -1,0 +1,112 @@
+"""Inspecting: what the headers say, counted and told, before anything is decoded."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from signals import tone, write
+
+from audiosae.errors import InputError
+from audiosae.inspection import inspect_sources
+from audiosae.progress import Progress
+from audiosae.spectrogram import Spectrogram
+
+
+class Told(Progress):
+    def __init__(self):
+        self.heard = []
+
+    def stage(self, title, total, unit):
+        self.heard.append((title, total, unit))
+
+    def advance(self, amount, **_facts):
+        self.heard.append(amount)
+
+
+def inspect(*arguments, domain=None, progress=None):
+    return inspect_sources(domain or Spectrogram(), arguments, progress=progress or Progress())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three recordings that can be used, one too short, two broken."""
+    write(tmp_path / "a.wav", tone(1.0))
+    write(tmp_path / "b.wav", tone(2.0))
+    write(tmp_path / "c.flac", np.stack([tone(1.0, 16000)] * 2, axis=1), 16000)
+    write(tmp_path / "short.wav", tone(0.1))
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("no sound")
+    return tmp_path
+
+
+def test_sources_are_counted_and_each_has_a_status_and_a_reason(folder):
+    found = inspect(folder)
+    assert (found["sources_ok"], found["sources_skipped"]) == (3, 3)
+    assert {file["file"]: (file["status"], file["reason"]) for file in found["files"]} == {
+        "a.wav": ("ok", ""),
+        "b.wav": ("ok", ""),
+        "c.flac": ("ok", ""),
+        "empty.wav": ("skipped", "empty: zero bytes"),
+        "short.wav": ("skipped", "shorter than a window: 11 rows, wanted 16"),
+        "text.wav": ("skipped", "undecodable: Format not recognised."),
+    }
+    assert found["files"][2]["facts"] == {"rate": 16000, "channels": 2, "format": "FLAC/PCM_16"}
+
+
+def test_lengths_and_windows_of_what_can_be_used_add_up(folder):
+    found = inspect(folder)
+    assert (found["domain"], found["unit"]) == ("spectrogram", "s")
+    assert found["extent"] == pytest.approx(4.0)
+    assert found["windows"] == (101 - 15) + (201 - 15) + (101 - 15)
+    assert found["estimate"]["field_bytes"] == (101 + 201 + 101) * 40 * 4
+    assert found["estimate"]["seconds"] > 0
+
+
+def test_windows_follow_the_step(folder):
+    assert inspect(folder / "a.wav", domain=Spectrogram(step=10, frames=20))["windows"] == 1 + (101 - 20) // 10
+
+
+def test_the_lines_mention_what_is_there(folder):
+    told = inspect(folder)["told"]
+    assert told[0] == "3 of 6 sources can be read: 4.0 s, about 358 windows"
+    assert told[1:3] == [
+        "  2 x rate 8000, channels 1, format WAV/PCM_16",
+        "  1 x rate 16000, channels 2, format FLAC/PCM_16",
+    ]
+    assert sorted(told[3:6]) == [
+        "  skipped: empty (1)",
+        "  skipped: shorter than a window (1)",
+        "  skipped: undecodable (1)",
+    ]
+    assert told[6].startswith("training with the defaults, roughly: ")
+    assert len(told) == 7
+
+
+def test_hours_are_told_as_hours(tmp_path):
+    write(tmp_path / "a.wav", np.zeros(5400 * 100, np.float32), 100)  # a header is all that is read
+    assert inspect(tmp_path)["told"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
+
+
+def test_what_is_found_is_json(folder):
+    found = inspect(folder)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_progress_is_told_file_by_file(folder):
+    progress = Told()
+    inspect(folder, progress=progress)
+    assert progress.heard == [("inspecting", 6, "files"), *[1] * 6]
+
+
+def test_nothing_to_inspect_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"^no \.wav, .* under "):
+        inspect(tmp_path)
+
+
+def test_only_broken_files_are_told_as_none(tmp_path):
+    (tmp_path / "a.wav").touch()
+    found = inspect(tmp_path)
+    assert (found["sources_ok"], found["windows"], found["extent"]) == (0, 0, 0)
+    assert found["told"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]

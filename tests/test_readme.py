@@ -1,0 +1,63 @@
+"""Every command that the README shows works, in its order, on what lies in the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+TOUR = [line for block in BLOCKS[2:] for line in block.splitlines() if line and not line.startswith("#")]
+
+
+def audiosae(command, folder, cache):
+    arguments = shlex.split(command)
+    assert arguments[0] == "audiosae"
+    found = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=folder, capture_output=True, text=True,
+        env=os.environ | {"AUDIOSAE_CACHE": str(cache)},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def test_the_first_two_blocks_are_one_command_each():
+    assert all(len(block.strip().splitlines()) == 1 for block in BLOCKS[:2])
+    assert BLOCKS[0].startswith("python3 -m venv .venv && .venv/bin/pip install")
+    assert "pytest" in BLOCKS[1]
+
+
+@pytest.mark.slow
+def test_the_tour_works_from_the_first_command_on(tmp_path, cache):
+    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    first = re.search(r"audiosae train samples/sounds -o first-run", BLOCKS[0]).group()
+    for command in [first, *TOUR]:
+        if command.startswith("audiosae"):
+            audiosae(command, tmp_path, cache)
+        else:
+            assert command == "pip install plugins/audiosae-images plugins/audiosae-vectors"  # done by the test command
+    for name in ("first-run/atoms.png", "by-frequency.png", "some.png", "tiles.png", "edges/atoms.png"):
+        assert (tmp_path / name).stat().st_size > 5000, name
+
+
+def test_every_option_of_train_is_in_the_readme(cache, tmp_path):
+    text = audiosae("audiosae train --help", tmp_path, cache)
+    options = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help", "--out", "--no-contrast", "--keep-mean"}
+    assert {option for option in options if option not in README} == set()
+
+
+def test_every_picture_of_the_readme_is_there():
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (REPOSITORY / picture).exists(), picture
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    for link in re.findall(r"(?<!!)\[[^]]*\]\(([^)#]+)\)", README):
+        assert Path(REPOSITORY / link).exists(), link

@@ -1,0 +1,134 @@
+"""Which files are meant: searched, ordered, named in one printable line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from audiosae.errors import InputError
+from audiosae.sources import printable, scan
+
+SUFFIXES = (".wav", ".flac")
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def names(arguments, suffixes=SUFFIXES):
+    return [source.name for source in scan(arguments, suffixes)]
+
+
+def test_folders_are_searched_to_the_bottom_in_order_of_name(tmp_path):
+    touch(tmp_path, "b.wav", "z/deep/er/a.wav", "a.flac", "z/b.wav", "a/c.wav")
+    assert names([tmp_path]) == ["a.flac", "a/c.wav", "b.wav", "z/b.wav", "z/deep/er/a.wav"]
+
+
+def test_a_suffix_counts_in_any_case_and_others_do_not(tmp_path):
+    touch(tmp_path, "a.WAV", "b.Flac", "c.txt", "wav", "d.wav.bak", ".wav")
+    assert names([tmp_path]) == ["a.WAV", "b.Flac"]
+
+
+def test_a_file_that_is_named_is_taken_whatever_its_suffix(tmp_path):
+    touch(tmp_path, "a.dat", "b.wav")
+    (source,) = scan([tmp_path / "a.dat"], SUFFIXES)
+    assert (source.name, source.path, source.fault) == ("a.dat", tmp_path / "a.dat", "")
+
+
+def test_several_roots_keep_their_paths_in_the_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "one/a.wav", "two/a.wav", "c.txt")
+    assert names([Path("two"), Path("one"), Path("c.txt")]) == ["c.txt", "one/a.wav", "two/a.wav"]
+
+
+def test_the_order_of_the_arguments_does_not_matter(tmp_path):
+    touch(tmp_path, "one/a.wav", "two/a.wav")
+    roots = [tmp_path / "one", tmp_path / "two"]
+    assert scan(roots, SUFFIXES) == scan(roots[::-1], SUFFIXES)
+
+
+def test_a_file_named_twice_counts_once(tmp_path):
+    touch(tmp_path, "in/a.wav", "in/b.wav")
+    found = scan([tmp_path, tmp_path / "in", tmp_path / "in" / "a.wav", tmp_path / "in" / "a.wav"], SUFFIXES)
+    assert [source.path.name for source in found] == ["a.wav", "b.wav"]
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"^no such file or folder: .*/nowhere$"):
+        scan([tmp_path, tmp_path / "nowhere"], SUFFIXES)
+
+
+def test_nothing_found_says_what_was_looked_for_and_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "birds/in/a.txt", "birds/b.png")
+    with pytest.raises(InputError) as caught:
+        scan([Path("birds")], SUFFIXES)
+    wanted = "no .wav or .flac under birds/ (looked in 2 folders); for pictures add --domain images"
+    assert str(caught.value) == wanted
+
+
+def test_nothing_found_by_a_plugin_points_back_at_recordings(tmp_path):
+    with pytest.raises(InputError, match=r"no \.png under .* \(looked in 1 folder\); .* leave --domain out"):
+        scan([tmp_path], (".png",), domain="images")
+
+
+def test_a_long_list_of_suffixes_is_cut_short(tmp_path):
+    with pytest.raises(InputError, match=r"^no \.a, \.b, \.c, \.d or \.\.\. under"):
+        scan([tmp_path], (".a", ".b", ".c", ".d", ".e", ".f"))
+
+
+def test_a_folder_linked_into_itself_is_searched_once(tmp_path):
+    touch(tmp_path, "in/a.wav")
+    (tmp_path / "in" / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert names([tmp_path]) == ["in/a.wav"]
+
+
+def test_links_to_folders_and_files_are_followed(tmp_path):
+    touch(tmp_path, "elsewhere/a.wav", "elsewhere/data", "root/.keep")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "root" / "b.wav").symlink_to(tmp_path / "elsewhere" / "data")
+    assert names([tmp_path / "root"]) == ["b.wav", "link/a.wav"]
+
+
+def test_a_folder_that_cannot_be_read_is_a_source_with_a_fault(tmp_path, monkeypatch):
+    touch(tmp_path, "a.wav", "locked/b.wav")
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything, so it is played
+    assert [(s.name, s.fault) for s in scan([tmp_path], SUFFIXES)] == [
+        ("a.wav", ""),
+        ("locked", "unreadable folder: Permission denied"),
+    ]
+
+
+def test_names_with_line_breaks_and_foreign_bytes_are_one_printable_line(tmp_path):
+    for name in (b"line\nbreak.wav", b"caf\xe9.wav", b"tab\t\x1b[31m.wav", 'quote" \u00fc\u2028.wav'.encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
+    found = names([tmp_path])
+    assert sorted(found) == [
+        "caf\\xe9.wav",
+        "line\\nbreak.wav",
+        'quote" ü\\u2028.wav',
+        "tab\\t\\x1b[31m.wav",
+    ]
+    assert all(name.isprintable() for name in found)
+
+
+def test_the_path_of_a_strangely_named_file_still_opens_it(tmp_path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9\n.wav")).write_bytes(b"here")
+    (source,) = scan([tmp_path], SUFFIXES)
+    assert source.path.read_bytes() == b"here"
+
+
+def test_a_printable_path_stays_as_it_is():
+    assert printable(Path("Vögel/ruf 1.wav")) == "Vögel/ruf 1.wav"
