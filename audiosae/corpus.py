@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CHUNK_WINDOWS = 4096
 DEFAULT_MEMORY = 512 * 2**20
 _HELD_OUT_SHARE = 10  # one source in ten
+_HELD_OUT_STRIPS = 5  # of one source: the bottom of a picture, or the end of a recording, is unlike the rest
 _SPLIT_STREAM = 1 << 32  # keeps the split's random numbers apart from those of the epochs
 
 
@@ -151,11 +152,12 @@ class Corpus:
         return Corpus(self.domain, self.records, index if self._picked is None else self._picked[index])
 
     def split(self, seed: int) -> tuple[Corpus, Corpus, str]:
-        """Hold out one source in ten, or with fewer than ten the last tenth of each; say which."""
+        """Hold out one source in ten, or with fewer than ten a tenth of each, in strips; say which."""
         usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
         if len(usable) < _HELD_OUT_SHARE:
-            parts: list[tuple[Record | None, Record | None]] = [_cut(record) for record in usable]
-            how = "the last tenth of each source"
+            need = self.domain.window[0]
+            parts: list[tuple[Record | None, Record | None]] = [_cut(record, need) for record in usable]
+            how = "a tenth of each source"
         else:
             order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(usable))
             out = set(order[: len(usable) // _HELD_OUT_SHARE].tolist())
@@ -258,9 +260,18 @@ def _pieces(domain: Domain, record: Record) -> Iterator[tuple[int, int, int]]:
             row, left = row + starts * stride[0], left - starts
 
 
-def _cut(record: Record) -> tuple[Record | None, Record | None]:
-    """Cut a record's rows into the first nine tenths and the last."""
-    edge = record.ranges[-1][1] - (record.ranges[-1][1] - record.ranges[0][0]) // _HELD_OUT_SHARE
-    before = tuple((low, min(high, edge)) for low, high in record.ranges if low < edge)
-    after = tuple((max(low, edge), high) for low, high in record.ranges if high > edge)
-    return replace(record, ranges=before), replace(record, ranges=after)
+def _cut(record: Record, need: int) -> tuple[Record | None, Record | None]:
+    """Cut a record's rows into nine tenths and a tenth, in at most five strips of two windows (`need` rows) or more."""
+    first, last = record.ranges[0][0], record.ranges[-1][1]
+    strips = max(1, min(_HELD_OUT_STRIPS, (last - first) // (2 * need * _HELD_OUT_SHARE)))
+    edges = [first + (last - first) * i // (strips * _HELD_OUT_SHARE) for i in range(strips * _HELD_OUT_SHARE + 1)]
+    held = [(edges[i], edges[i + 1]) for i in range(_HELD_OUT_SHARE - 1, len(edges) - 1, _HELD_OUT_SHARE)]
+    starts = [first, *(high for _, high in held)]
+    kept = [(low, high) for low, (high, _) in zip(starts, held, strict=False)]
+    return replace(record, ranges=_inside(record, kept)), replace(record, ranges=_inside(record, held))
+
+
+def _inside(record: Record, parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return what a record's ranges and some parts have in common."""
+    common = [(max(a, low), min(b, high)) for a, b in record.ranges for low, high in parts]
+    return tuple((low, high) for low, high in common if low < high)

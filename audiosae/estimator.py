@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from audiosae.backends import choose
+from audiosae.backends import Backend, choose
 from audiosae.domain import load_domain
 from audiosae.errors import BackendError, InputError
 from audiosae.learner import Learner
@@ -246,6 +246,16 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             raise ValueError(f"X has {codes.shape[1]} columns; wanted codes of {self._n_features_out} components")
         return self._learner.decode(codes)
 
+    @property
+    def components_(self) -> NDArray[np.floating]:
+        """Atoms, (n_components, n_features), computed when they are asked for."""
+        return self._learner.whitener.undo(Backend().unit_rows(self._learner.params.W1))
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Cost after each epoch, iteration or call of `partial_fit`."""
+        return self._learner.costs
+
     def _options(self, dtype: np.dtype[Any]) -> TrainOptions:
         seed = self.random_state
         if not isinstance(seed, Integral):
@@ -254,11 +264,9 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return TrainOptions(**values, epochs=self.max_iter or 0, seed=int(seed))
 
     def _describe(self) -> Self:
-        """Set the public attributes."""
+        """Set the public attributes that are no matter of computing."""
         learner = self._learner
-        self.components_ = learner.whitener.undo(choose(self.backend)[0].unit_rows(learner.params.W1))
         self.mean_, self.rho_hat_, self.fvu_ = learner.whitener.mean, learner.rho_hat, learner.fvu
-        self.loss_curve_ = [row.cost for row in learner.state.history.rows]
         self.n_iter_, self.n_samples_seen_ = learner.state.epoch, learner.rows
         return self
 

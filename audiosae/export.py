@@ -122,7 +122,11 @@ def _clips(
     encode, labels = features.encoder(model, code), dict(_by_name(used))
     records = [record for record, _ in used]
     for record, values in features.pooled_clips(model.domain, records, encode, pools=pools, segments=segments):
-        keys = {"file": [record.file], "label": [labels[record.file]], "duration": [record.extent]}
+        keys: dict[str, list[Any]] = {
+            "file": [record.file],
+            "label": [labels[record.file]],
+            "duration": [record.extent],
+        }
         yield keys, values.reshape(1, -1)
         done(record)
 

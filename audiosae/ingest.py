@@ -147,6 +147,8 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
         return Record("", "skipped", "needs more memory than there is")
     except OSError as error:
         raise _unwritable(target.parent.parent, error) from error
+    except Exception as error:  # noqa: BLE001 (a plugin's finish or span: it costs the source, not the run)
+        return Record("", "skipped", " ".join(f"{type(error).__name__}: {error}".split()))
     finally:
         aside.unlink(missing_ok=True)
     return replace(record, field=os.fspath(target))

@@ -43,9 +43,9 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
         files.append(_inspect(domain, source))
         progress.advance(1)
     good = [file for file in files if file["status"] == "ok"]
-    rows = sum(file["rows"] for file in good)
-    windows = sum(_windows(domain, file["rows"]) for file in good)
-    estimate = _estimate(domain, rows, windows)
+    windows = sum(_windows(domain, file["rows"], file["columns"]) for file in good)
+    numbers = sum(file["rows"] * _row_numbers(domain, file["columns"]) for file in good)
+    estimate = _estimate(domain, numbers, windows)
     extent = sum(file["extent"] for file in good)
     return {
         "domain": domain.name, "unit": domain.unit, "files": files, "extent": extent, "windows": windows,
@@ -55,24 +55,39 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
 
 
 def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
-    found: dict[str, Any] = {"file": source.name, "status": "ok", "reason": "", "extent": 0.0, "rows": 0, "facts": {}}
+    found: dict[str, Any] = {
+        "file": source.name,
+        "status": "ok",
+        "reason": "",
+        "extent": 0.0,
+        "rows": 0,
+        "columns": 0,
+        "facts": {},
+    }
     if source.fault:
         return found | {"status": "skipped", "reason": source.fault}
     try:
         probe = domain.probe(source.path)
     except InputError as error:
         return found | {"status": "skipped", "reason": str(error)}
-    found |= {"extent": probe.extent, "rows": probe.rows, "facts": probe.facts}
+    found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": probe.facts}
     if probe.rows < domain.window[0]:
         found |= {"status": "skipped", "reason": f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}"}
     return found
 
 
-def _windows(domain: Domain, rows: int) -> int:
-    return max(0, (rows - domain.window[0]) // domain.stride[0] + 1)
+def _windows(domain: Domain, rows: int, columns: int) -> int:
+    down = max(0, (rows - domain.window[0]) // domain.stride[0] + 1)
+    across = max(0, (columns - domain.window[1]) // domain.stride[1] + 1) if columns else 1
+    return down * across
 
 
-def _estimate(domain: Domain, rows: int, windows: int) -> dict[str, float]:
+def _row_numbers(domain: Domain, columns: int) -> int:
+    """Return how many numbers a row of the field has."""
+    return columns * int(np.prod(domain.window[2:])) if columns else int(np.prod(domain.window[1:]))
+
+
+def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     """Estimate what training with the defaults would take here, from the speed of one matrix product."""
     width = int(np.prod(domain.window))
     a = np.ones((_SPEED_PROBE, _SPEED_PROBE), np.float32)
@@ -85,7 +100,7 @@ def _estimate(domain: Domain, rows: int, windows: int) -> dict[str, float]:
     used = min(windows, options.max_windows or windows)
     options = settle_solver(options, used, seen, lambda _: None)
     work = options.epochs * used * _PRODUCTS * 2 * seen * options.hidden
-    field_bytes = rows * int(np.prod(domain.window[1:])) * 4
+    field_bytes = numbers * 4
     return {
         "field_bytes": field_bytes,
         "memory_bytes": 2.5e8 + min(used * seen * 4, 2**29),

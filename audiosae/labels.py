@@ -57,6 +57,24 @@ def read_column(
     return [value for value in found if value is not None]
 
 
+def check_rows(path: Path, sources: Sequence[Source]) -> None:
+    """Refuse a CSV that names files which are not among the sources.
+
+    Raises
+    ------
+    InputError
+        It does.
+    """
+    rows, _ = _rows(path)
+    bare = Counter(source.path.name for source in sources)
+    there = {source.name for source in sources} | {name for name, count in bare.items() if count == 1}
+    named = [row["filename"] for row in rows]
+    gone = [name for name in named if name.replace("\\", "/").removeprefix("./") not in there]
+    if gone:
+        raise InputError(f"{path} names {_some(gone)}: not among the {len(sources)} sources; name their folder too, or "
+                         f"leave the rows out")  # fmt: skip
+
+
 def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from audiosae import whiten
+from audiosae.backends import Backend
 from audiosae.backends.cpu import SIGMOID
 from audiosae.checkpoint import State
 from audiosae.corpus import CHUNK_WINDOWS
@@ -25,8 +25,8 @@ from audiosae.train import settle_solver
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from audiosae.backends import Backend
     from audiosae.domain import Domain, Json
+    from audiosae.whiten import Whitener
 
     Rows = NDArray[np.floating]
 
@@ -52,7 +52,7 @@ class Learner:
     """
 
     options: TrainOptions
-    whitener: whiten.Whitener
+    whitener: Whitener
     state: State
     rho_hat: NDArray[np.float64]
     fvu: float = np.nan
@@ -80,8 +80,10 @@ class Learner:
     def of(cls, model: Model) -> Self:
         """Go on from a model; Adam's moments are not in it and begin at zero."""
         params = model.params
+        known = {f.name for f in fields(TrainOptions)}  # another version may have had others
+        kept = {key: value for key, value in model.facts["options"].items() if key in known}
         own = {"hidden": params.hidden, "activation": params.activation, "decoder": params.decoder}
-        options = TrainOptions.resolve(model.facts["options"], own | {"dtype": params.flat.dtype.name})
+        options = TrainOptions.resolve(kept, own | {"dtype": params.flat.dtype.name})
         state = State.fresh(params.flat.copy(), params.hidden)
         fvu = float(model.facts.get("fvu", np.nan))
         return cls(options, model.whitener, state, model.rho_hat, fvu, base=model.facts, domain=model.domain)
@@ -90,6 +92,11 @@ class Learner:
     def params(self) -> Params:
         """The weights, built anew each time: their views into one array would come apart in a pickle."""
         return self._params(self.state.flat)
+
+    @property
+    def costs(self) -> list[float]:
+        """Cost of each epoch, iteration or call of `step`; L-BFGS that stops where it starts leaves none."""
+        return [row.cost for row in self.state.history.rows]
 
     def _params(self, flat: NDArray[Any]) -> Params:
         options = self.options
@@ -138,10 +145,12 @@ class Learner:
     def decode(self, codes: Rows) -> Rows:
         """Return the rows (count, width) that codes (count, hidden) stand for, in the codes' dtype."""
         params = self._params(self.state.flat.astype(codes.dtype, copy=False))
-        seen = codes @ params.W2 + params.b2
+        seen = codes @ params.W2
         if params.decoder == SIGMOID:
-            seen = 1 / (1 + np.exp(-seen))
-        return _restore(self.whitener, seen)
+            Backend().activate(seen, params.b2, SIGMOID)
+        else:
+            seen += params.b2
+        return self.whitener.restore(seen)
 
     def model(self, domain: Domain) -> Model:
         """Return the model that can be saved; untouched since `of`, with the provenance that it came with."""
@@ -150,7 +159,7 @@ class Learner:
 
     def _provenance(self) -> dict[str, Any]:
         versions: dict[str, Json] = {name: version(name) for name in ("audiosae", "numpy", "scipy")}
-        last = {key: value for key, value in asdict(self.state.history.rows[-1]).items() if key != "seconds"}
+        reached = {"step": self.state.step, "epoch": self.state.epoch, "cost": self.costs[-1] if self.costs else 0.0}
         sources: dict[str, Json] = {
             "used": 0, "skipped": 0, "digest": "", "windows": self.rows, "windows_held_out": 0,
             "held_out": "nothing (rows of an array)", "extent": 0.0,
@@ -160,13 +169,5 @@ class Learner:
         return {
             "options": self.options.to_json(), "seed": self.options.seed, "sources": sources, "held_out": False,
             "versions": versions | {"python": platform.python_version()}, "fvu": self.fvu, "fvu_train": self.fvu,
-            "history": last | {"fvu": None}, "best_epoch": self.state.history.best_epoch,
+            "history": reached, "best_epoch": self.state.history.best_epoch,
         }  # fmt: skip
-
-
-def _restore(whitener: whiten.Whitener, seen: Rows) -> Rows:
-    """Undo `Whitener.apply`, all but what it drops: trailing directions, each row's own mean and deviation."""
-    if whitener.squash:
-        low, high, limit = whiten._SQUASH_LOW, whiten._SQUASH_HIGH, whiten._SQUASH_LIMIT  # noqa: SLF001
-        seen = (seen - (high + low) / 2) * (2 * limit / (high - low))
-    return whitener.undo(seen) + whitener.mean.astype(seen.dtype, copy=False)

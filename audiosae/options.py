@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
 
-from audiosae.errors import InputError
+from audiosae.errors import InputError, PluginError
 from audiosae.sae import Penalty
 
 if TYPE_CHECKING:
@@ -69,8 +69,10 @@ class TrainOptions:
     @classmethod
     def resolve(cls, defaults: Mapping[str, Json], given: Mapping[str, Any]) -> Self:
         """Return the options: `given` (None counts as not given) over the domain's defaults over the general ones."""
-        known = {field.name for field in fields(cls)}
-        values: dict[str, Any] = {key: value for key, value in defaults.items() if key in known}
+        unknown = sorted(defaults.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            raise PluginError(f"the domain's defaults name {', '.join(unknown)}, which training does not have")
+        values: dict[str, Any] = dict(defaults)
         values |= {key: value for key, value in given.items() if value is not None}
         return cls(**values)
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from audiosae.errors import BackendError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -36,6 +38,7 @@ def run_in_order(
         try:
             yield from _run(work, batches, workers)
         except BrokenProcessPool:
+            _check_start()
             yield from _run_one_by_one(work, batches.popleft(), crashed)
 
 
@@ -65,6 +68,17 @@ def _run_one_by_one(
                     yield result
         except BrokenProcessPool:
             yield crashed(left.popleft())
+
+
+def _check_start() -> None:
+    """Tell a job that kills its process from processes that cannot start at all."""
+    try:
+        with _pool(1) as pool:
+            pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise BackendError(
+            "decoding processes cannot start here; in a script of your own, begin with: if __name__ == '__main__':"
+        ) from error
 
 
 def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:

@@ -28,7 +28,6 @@ Order = Literal["activity", "frequency", "index"]
 SUFFIXES = (".png", ".svg", ".pdf")
 _OWN_AXES = 64
 _LIMIT_QUANTILE = 0.998  # of |atoms|: a few extreme pixels must not pale all others
-_COLOURS = "RdBu_r"
 _GREY = 0.75  # between the tiles of a mosaic
 _DPI = 120
 _LARGEST_INCHES = 40.0
@@ -177,8 +176,8 @@ def _with_axes(model: Model, atoms: NDArray[Any], chosen: list[int], columns: in
         if number + columns >= len(chosen):
             ax.tick_params(labelbottom=True)
     figure.suptitle(_title(model, chosen, show), fontsize=10)
-    if atoms.ndim < 4 or atoms.shape[-1] == 1:  # noqa: PLR2004 (colour pictures need no scale)
-        _scale(figure, axes.ravel().tolist(), limit)
+    if any(image.get_array().ndim == 2 for image in axes[0, 0].images):  # noqa: PLR2004 (curves, colours need no scale)
+        _scale(figure, axes.ravel().tolist(), limit, model.domain.colours)
     return figure
 
 
@@ -190,15 +189,14 @@ def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], colum
     width = max(9.0, wide / 60)
     figure = _figure(width + 3.2, max(4.5, width * high / wide) + 0.6)
     key, ax = figure.subplots(1, 2, width_ratios=[2.4, width])
-    key.set_box_aspect(1.2)
     key.set_anchor("N")
     model.domain.draw(atoms[chosen[0]], key, limit=limit)
     key.set_title(f"key: unit {chosen[0]},\nfirst tile at the top left", fontsize=9)
-    ax.imshow(picture, cmap=_COLOURS, vmin=-limit, vmax=limit, interpolation="nearest")
+    ax.imshow(picture, cmap=model.domain.colours, vmin=-limit, vmax=limit, interpolation="nearest")
     _number_rows(ax, model.domain.tile(atoms[0]).shape[0] + 1, columns, len(chosen))
     ax.set_title(_title(model, chosen, show), fontsize=10)
-    if picture.ndim == 2:  # noqa: PLR2004
-        _scale(figure, [key], limit)
+    if picture.ndim == 2 and key.images:  # noqa: PLR2004
+        _scale(figure, [key], limit, model.domain.colours)
     return figure
 
 
@@ -251,12 +249,12 @@ def _title(model: Model, chosen: list[int], show: str) -> str:
     return f"{len(chosen)} of {len(model.rho_hat)} {what}, {model.domain.name}; norm 1 in the whitened space"
 
 
-def _scale(figure: Figure, axes: list[Any], limit: float) -> None:
+def _scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    colours = ScalarMappable(Normalize(-limit, limit), _COLOURS)
-    bar = figure.colorbar(colours, ax=axes, shrink=0.7, pad=0.02, extend="both")
+    mappable = ScalarMappable(Normalize(-limit, limit), colours)
+    bar = figure.colorbar(mappable, ax=axes, shrink=0.7, pad=0.02, extend="both")
     bar.ax.tick_params(labelsize=7)
     bar.set_label("less than the mean  -  more than the mean", fontsize=7)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _CHECKPOINT_SECONDS = 60.0
 _AT_MOST_EVERY = 1.0  # seconds between checkpoints at the ends of short epochs
-_PATIENCE = {"adam": 10, "lbfgs": 100}  # epochs without improvement on held-out sources
+_PATIENCE, _PATIENCE_SHARE = 10, 4  # epochs without improvement on held-out sources, at least; a part of the run
 _WARM_UP = 0.02  # share of the run over which Adam's rate rises: its first steps are all sign
 _ONE_BLOCK_BYTES = 2**26  # below this, all windows are one batch and five matrix products do instead of six
 _CORRECTIONS = 20  # L-BFGS's memory; SciPy's 10 takes a third more iterations here
@@ -85,12 +85,12 @@ class Task:
             raise Interrupted("stopped as asked")
         self.checkpoint(after=_CHECKPOINT_SECONDS)
 
-    def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array, solver: str) -> bool:
-        """Take note of an epoch; return whether to go on."""
+    def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array) -> None:
+        """Take note of an epoch."""
         state, options = self.state, self.options
         state.epoch += 1
         params = self.params.like(state.flat)
-        held_cost, fvu = self._held_cost(params) if self.held else (cost[0], math.nan)
+        held_cost, fvu = self._held_cost(params, cost[2]) if self.held else (cost[0], math.nan)
         if state.history.judge(held_cost, state.epoch, options.tol):
             state.best = state.flat.copy()
         seconds = state.seconds + time.monotonic() - self._since
@@ -99,31 +99,32 @@ class Task:
         state.history.rows.append(row)
         state.batch, state.sums, state.activity = 0, [0.0] * 4, np.zeros_like(state.activity)
         self.checkpoint(after=_AT_MOST_EVERY)
-        return state.epoch < self.epochs and state.history.idle < _PATIENCE[solver]
 
-    def _held_cost(self, params: Params) -> tuple[float, float]:
-        """Return the cost and the fraction of variance unexplained on held-out windows."""
+    @property
+    def going(self) -> bool:
+        """Whether there are epochs left and held-out sources have improved not too long ago."""
+        patience = max(_PATIENCE, self.epochs // _PATIENCE_SHARE)
+        return self.state.epoch < self.epochs and self.state.history.idle < patience
+
+    def _held_cost(self, params: Params, sparsity: float) -> tuple[float, float]:
+        """Return the cost and the fraction of variance unexplained on held-out windows.
+
+        The sparsity term is that of the training windows: rho_hat of a few held-out sources is mostly noise, and the
+        term multiplies it by beta.
+        """
         assert self.held is not None  # noqa: S101
         found = score(self.held, params, self.backend)
-        penalty = self.options.penalty
-        rho_hat = np.clip(found.rho_hat, 1e-6, 1 - 1e-6)
-        sparsity = penalty.beta * float(penalty.divergence(rho_hat).sum())
         return found.error / 2 / found.count + sparsity, found.fvu
 
 
 def adam(task: Task) -> None:
     """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat; the rate falls along a cosine to 0."""
-    state = task.state
-    going = state.epoch < task.epochs and state.history.idle < _PATIENCE["adam"]
-    while going:
-        going = adam_epoch(task, _schedule)
+    while task.going:
+        adam_epoch(task, _schedule)
 
 
-def adam_epoch(task: Task, schedule: Callable[[float], float]) -> bool:
-    """Pass once over the windows; `schedule` gives the share of the learning rate at a share of the run.
-
-    Returns whether to go on.
-    """
+def adam_epoch(task: Task, schedule: Callable[[float], float]) -> None:
+    """Pass once over the windows; `schedule` gives the share of the learning rate at a share of the run."""
     state, options = task.state, task.options
     total = task.epochs * len(task.feed)
     for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
@@ -133,7 +134,7 @@ def adam_epoch(task: Task, schedule: Callable[[float], float]) -> bool:
         task.pause()
     windows, *sums = state.sums
     cost = tuple(s / windows for s in sums)
-    return task.close_epoch(cost, state.activity / windows, "adam")  # type: ignore[arg-type]
+    task.close_epoch(cost, state.activity / windows)  # type: ignore[arg-type]
 
 
 def _adam_step(task: Task, x: Array, rate: float) -> None:
@@ -158,7 +159,7 @@ def lbfgs(task: Task) -> None:
     from scipy.optimize import minimize
 
     state, backend, penalty = task.state, task.backend, task.options.penalty
-    if state.epoch >= task.epochs:
+    if not task.going:
         return
     last: dict[str, Cost] = {}
     one_block = len(task.feed) * task.params.hidden * state.flat.itemsize <= _ONE_BLOCK_BYTES
@@ -178,10 +179,10 @@ def lbfgs(task: Task) -> None:
         cost = last["cost"]
         state.step += 1
         state.sums = [float(len(task.feed)), cost.total, cost.reconstruction, cost.sparsity]
-        going = task.close_epoch((cost.total, cost.reconstruction, cost.sparsity), cost.rho_hat, "lbfgs")
+        task.close_epoch((cost.total, cost.reconstruction, cost.sparsity), cost.rho_hat)
         task.progress.advance(1, **_facts(state))
         task.pause()
-        if not going:
+        if not task.going:
             raise StopIteration
 
     settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}

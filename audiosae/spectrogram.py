@@ -65,7 +65,7 @@ class Spectrogram(Domain):
         "whiten_power": 0.5,
         "keep": 0.95,
         "rho": 0.02,
-        "beta": 30.0,
+        "beta": 20.0,
         "learning_rate": 3e-3,
         "contrast": False,
         "solver": "adam",
@@ -155,7 +155,7 @@ class Spectrogram(Domain):
         rate = self.sample_rate or header.rate
         rows = 1 + int(header.seconds * rate) // (self.hop_length or max(1, round(_HOP_SECONDS * rate)))
         facts: dict[str, Json] = {"rate": header.rate, "channels": header.channels, "format": header.format}
-        return Probe(header.seconds, rows, facts)
+        return Probe(header.seconds, rows, facts=facts)
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
         """Yield the spectrogram in dB, shape (frames, bands) a block; the level is removed by `finish`."""
@@ -212,7 +212,7 @@ class Spectrogram(Domain):
         count = len(self.frequencies)
         ax.imshow(
             self.tile(atom),
-            cmap="RdBu_r",
+            cmap=self.colours,
             vmin=-limit,
             vmax=limit,
             aspect="auto",

@@ -40,6 +40,7 @@ _MOST_EPOCHS = 1000
 _LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
 _LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
 _SCORED_WINDOWS = 2**17
+_SHARE_HELD = 10  # one held-out window to ten of --max-windows
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def train(
         write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
         kept, held, how = corpus.split(options.seed)
         if options.max_windows:
-            kept, held = kept.sample(options.max_windows, options.seed), held.sample(options.max_windows, options.seed)
+            kept = kept.sample(options.max_windows, options.seed)
+            held = held.sample(max(1, options.max_windows // _SHARE_HELD), options.seed)
         progress.stage("whitening", None, "windows")
         whitener = learn_whitener(
             kept, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
@@ -232,6 +234,8 @@ def _model(task: solvers.Task, domain: Domain, whitener: Whitener, kept: Corpus,
     feed = Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype)
     inside = score(feed, params, backend)
     fvu = score(task.held, params, backend).fvu if task.held else inside.fvu
+    if not state.history.rows:
+        raise InputError(f"training ended before its first step; --tol {options.tol:g} is too large")
     row = {key: value for key, value in vars(state.history.rows[-1]).items() if key != "seconds"}
     row["fvu"] = None if math.isnan(state.history.rows[-1].fvu) else row["fvu"]
     facts |= {"fvu": fvu, "fvu_train": inside.fvu, "held_out": task.held is not None, "history": row}

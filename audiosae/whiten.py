@@ -124,6 +124,13 @@ class Whitener:
         x = seen * self.scale
         return x if self.backward is None else x @ self.backward.astype(x.dtype, copy=False)
 
+    def restore(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Undo `apply`, all but what it dropped: small directions, each window's own mean and deviation."""
+        if self.squash:
+            middle, reach = (_SQUASH_HIGH + _SQUASH_LOW) / 2, (_SQUASH_HIGH - _SQUASH_LOW) / (2 * _SQUASH_LIMIT)
+            seen = (seen - seen.dtype.type(middle)) / seen.dtype.type(reach)
+        return self.undo(seen) + self.mean.astype(seen.dtype, copy=False)
+
     def filters(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
         """Carry weights (count, seen) through the whitening: the field-space inputs that they respond to most."""
         return seen.copy() if self.forward is None else seen @ self.forward.T.astype(seen.dtype, copy=False)

@@ -272,7 +272,7 @@ def leaves(rng: Rng, side: int, least: float, most: float) -> Array:
 
 def picture(rng: Rng) -> NDArray[np.uint8]:
     """Take a scene as an 8-bit camera does: blur of 0.6 pixels, noise of 1.2 grey levels (standard deviations)."""
-    scene = leaves(rng, SIDE * FINER, 2.5 * FINER, 220.0 * FINER)
+    scene = leaves(rng, SIDE * FINER, 6.0 * FINER, 220.0 * FINER)
     lens = np.asarray(ndimage.gaussian_filter(scene, 0.6 * FINER), dtype=np.float64)
     sensor = lens.reshape(SIDE, FINER, SIDE, FINER).mean(axis=(1, 3)) + rng.normal(0, 1.2, (SIDE, SIDE))
     return np.asarray(np.clip(np.rint(sensor), 0, 255), dtype=np.uint8)

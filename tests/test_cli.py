@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+
 from audiosae import cli
 
 TRAIN = ["--hidden", "8", "--epochs", "2", "--workers", "1"]

@@ -127,11 +127,23 @@ def test_one_source_in_ten_is_held_out_whole(tmp_path):
     assert held.split(1)[0] is not held
 
 
-def test_with_few_sources_the_last_tenth_of_each_is_held_out(tmp_path):
-    kept, held, how = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(100, 2))]).split(0)
-    assert "last tenth" in how
-    assert kept.records[0].ranges == ((0, 90),)
-    assert held.records[0].ranges == ((90, 100),)
+def test_with_few_sources_a_tenth_of_each_is_held_out_in_strips(tmp_path):
+    kept, held, how = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(130, 2))]).split(0)
+    assert how == "a tenth of each source"
+    assert kept.records[0].ranges == ((0, 58), (65, 123))
+    assert held.records[0].ranges == ((58, 65), (123, 130))
+
+
+def test_strips_keep_to_the_ranges(tmp_path):
+    array = record(tmp_path, field(500, 2), ranges=((10, 60), (100, 480)))
+    kept, held, _ = Corpus(Grid("3,2", "1,2"), [array]).split(0)
+    rows = [set() for _ in range(2)]
+    for found, corpus in zip(rows, (kept, held), strict=True):
+        for low, high in corpus.records[0].ranges:
+            found |= set(range(low, high))
+    assert not rows[0] & rows[1]
+    assert rows[0] | rows[1] == set(range(10, 60)) | set(range(100, 480))
+    assert len(rows[1]) == pytest.approx(47, abs=3)
 
 
 def feeds(tmp_path):

@@ -197,7 +197,7 @@ def test_a_description_that_is_none_is_refused(kept):
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ("class Domain:\n    name = 'odd'\n", "odd_plugin:Domain lacks suffixes, unit, defaults, window, stride,"),
+        ("class Domain:\n    name = 'odd'\n", "odd_plugin:Domain lacks suffixes, unit, window, stride,"),
         ("def Domain(): pass\n", "odd_plugin:Domain lacks name, suffixes"),
         (
             "import test_domain\nclass Domain(test_domain.Bytes):\n    name = 'other'\n",

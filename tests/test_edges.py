@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from conftest import REPOSITORY
+from gabor import gabor_r2
+from matplotlib.image import imread
+from scipy.optimize import minimize
+
 from audiosae.backends import Backend
 from audiosae.sae import Penalty, accumulate, finish, start
 from audiosae.whiten import Moments, make_whitener, prepare
-from conftest import REPOSITORY
-from gabor import gabor_fit
-from matplotlib.image import imread
-from scipy.optimize import minimize
 
 
 def patches(count, size, seed):
@@ -26,7 +27,7 @@ def patches(count, size, seed):
 
 def test_white_noise_is_no_edge():
     noise = np.random.default_rng(0).normal(size=(10, 8, 8))
-    assert max(gabor_fit(patch) for patch in noise) < 0.7
+    assert max(gabor_r2(patch) for patch in noise) < 0.7
 
 
 def test_the_stanford_setting_gives_oriented_edges():
@@ -43,5 +44,5 @@ def test_the_stanford_setting_gives_oriented_edges():
         return cost.total, gradient
 
     found = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": 400, "maxcor": 20})
-    scores = np.array([gabor_fit(row.reshape(8, 8)) for row in params.like(found.x).W1])
+    scores = np.array([gabor_r2(row.reshape(8, 8)) for row in params.like(found.x).W1])
     assert np.mean(scores >= 0.7) >= 0.9

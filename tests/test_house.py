@@ -13,8 +13,9 @@ PACKAGE = REPOSITORY / "audiosae"
 FLOORS = [
     ["__main__"],
     ["cli"],
-    ["inspection", "export"],
-    ["train"],
+    ["estimator"],
+    ["inspection", "export", "learner", "evaluate"],
+    ["train", "baselines", "scores"],
     ["solvers", "runfolder", "render", "features"],
     ["checkpoint", "gradcheck"],
     ["model", "fold"],
@@ -28,7 +29,7 @@ FLOORS = [
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "registry", "options", "protocol"],
                  "backends": ["__init__", "cpu"],
-                 "cli": ["__init__", "train", "export", "look", "check", "parameters", "console"]}  # fmt: skip
+                 "cli": ["__init__", "train", "evaluate", "export", "look", "check", "parameters", "console"]}  # fmt: skip
 
 
 def imports(path):

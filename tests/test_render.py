@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
+
 from audiosae import render
 from audiosae.errors import InputError
 from audiosae.history import Row
@@ -12,7 +14,6 @@ from audiosae.render import draw_atoms, draw_history
 from audiosae.sae import start
 from audiosae.spectrogram import Spectrogram
 from audiosae.whiten import Moments, make_whitener
-from matplotlib.image import imread
 
 
 def make(hidden):

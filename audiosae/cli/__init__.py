@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from audiosae.cli import check, look
+from audiosae.cli import evaluate as evaluating
 from audiosae.cli import export as exporting
 from audiosae.cli import train as training
 from audiosae.errors import AudiosaeError, Interrupted
@@ -22,6 +23,7 @@ for command in (
     training.train,
     look.render,
     exporting.export,
+    evaluating.evaluate,
     look.info,
     look.inspect,
     look.domains,
@@ -69,7 +71,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted; what was read is kept in the cache: the same command goes on from it", 130
     if isinstance(error, MemoryError):
-        return "not enough memory; try fewer --hidden or --max-windows", 1
+        return "not enough memory; try fewer --hidden, --max-windows, or --whiten scale for very wide windows", 1
     if hasattr(error, "format_message"):  # Typer's and Click's usage errors, whichever of the two ships them
         return f"{error.format_message()} (see audiosae --help)", getattr(error, "exit_code", 2)
     return "", 1

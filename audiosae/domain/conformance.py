@@ -15,7 +15,7 @@ from audiosae.domain.protocol import Clip, Probe, Span
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -135,9 +135,15 @@ def _check_broken(domain: Domain) -> None:
         for name, content in (("empty", b""), ("noise", bytes(range(256)) * 4)):
             path = Path(folder) / f"{name}{domain.suffixes[0]}"
             path.write_bytes(content)
-            try:
-                list(domain.field(path))
-            except InputError as error:
-                _promise("\n" not in str(error) and str(error) != "", f"an error must be one line: {error!r}")
-            else:
-                _promise(False, f"a broken file ({name}) must raise InputError")  # noqa: FBT003
+            domain.settle([path])  # must pass over what it cannot read
+            _check_refusal(name, lambda path: list(domain.field(path)), path)
+            _check_refusal(name, domain.probe, path)
+
+
+def _check_refusal(name: str, read: Callable[[Path], object], path: Path) -> None:
+    try:
+        read(path)
+    except InputError as error:
+        _promise("\n" not in str(error) and str(error) != "", f"an error must be one line: {error!r}")
+    else:
+        _promise(False, f"a broken file ({name}) must raise InputError")  # noqa: FBT003

@@ -40,7 +40,8 @@ class Clip:
     Attributes
     ----------
     data
-        Samples in [-1, 1] of shape (frames,) for a sound; (rows, columns[, 3]) for a picture; rows for vectors.
+        Samples in [-1, 1] of shape (frames,) for a sound; (rows, columns[, 3]), usually in [0, 1], for a picture; rows
+        for vectors.
     kind
         ``"sound"``, ``"picture"`` or ``"rows"``.
     rate
@@ -60,14 +61,15 @@ class Probe:
     ----------
     extent
         Length along the first axis, in the domain's unit.
-    rows
-        Estimated length of the field's first axis.
+    rows, columns
+        Estimated lengths of the field's first and second axes; 0 columns for as many as a window has.
     facts
         What a person would ask for: ``{"rate": 44100, "channels": 2, "format": "WAV/PCM_16"}``.
     """
 
     extent: float
     rows: int
+    columns: int = 0
     facts: dict[str, Json] = field(default_factory=dict)
 
 
@@ -85,6 +87,8 @@ class Domain(Protocol):
         Lower-case file suffixes that are looked for in folders.
     unit
         Unit of spans: ``"s"``, ``"px"``, ``"row"``.
+    colours
+        Matplotlib's name of the colour map that shows values from less to more, zero in the middle.
     defaults
         Training options that suit this kind of input; they apply where the user gives none.
     """
@@ -92,6 +96,7 @@ class Domain(Protocol):
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     unit: ClassVar[str]
+    colours: ClassVar[str] = "RdBu_r"
     defaults: ClassVar[Mapping[str, Json]] = {}
 
     @property

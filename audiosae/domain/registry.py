@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from audiosae.domain.options import make_domain, options_of
-from audiosae.errors import PluginError
+from audiosae.domain.protocol import Domain
+from audiosae.errors import InputError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from audiosae.domain.protocol import Domain, Json
+    from audiosae.domain.protocol import Json
 
 GROUP = "audiosae.domains"
 BUILT_IN = "spectrogram"
-_NEEDED = (
-    "name",
-    "suffixes",
-    "unit",
-    "defaults",
-    "window",
-    "stride",
-    "probe",
-    "field",
-    "span",
-    "tile",
-    "draw",
-    "excerpt",
-)
+_NEEDED = ("name", "suffixes", "unit", "window", "stride", "probe", "field", "span", "tile", "draw", "excerpt")
 
 
 @dataclass(frozen=True)
@@ -95,13 +83,23 @@ def load_domain(name: str, *, package: str = "") -> type[Domain]:
     except Exception as error:  # a stranger's module may fail in any way, and must not take the command down
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(f"domain {name} of {listing.package} {listing.version} does not import: {reason}") from error
-    missing = [attribute for attribute in _NEEDED if not hasattr(cls, attribute)]
-    if missing or not is_dataclass(cls) or getattr(cls, "name", "") != name:
-        fault = f"lacks {', '.join(missing)}" if missing else f"is not a frozen dataclass with name = {name!r}"
+    fault = _fault(cls, name)
+    if fault:
         raise PluginError(
             f"domain {name} of {listing.package} {listing.version} is not a domain: {listing.target} {fault}"
         )
     return cast("type[Domain]", cls)
+
+
+def _fault(cls: Any, name: str) -> str:  # noqa: ANN401
+    """Return why a class is no domain; methods that it merely inherits from the protocol are stubs."""
+    missing = [key for key in _NEEDED if getattr(cls, key, None) in (None, getattr(Domain, key, None))]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    parameters = getattr(cls, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen or cls.name != name:
+        return f"is not a frozen dataclass with name = {name!r}"
+    return ""
 
 
 def domain_to_json(domain: Domain) -> dict[str, Json]:
@@ -115,5 +113,14 @@ def domain_from_json(kept: Mapping[str, Json]) -> Domain:
     options = kept.get("options")
     if not isinstance(kept.get("name"), str) or not isinstance(options, dict):
         raise PluginError("the model's domain is not described by a name and options")
-    cls = load_domain(str(kept["name"]), package=str(kept.get("package", "")))
-    return make_domain(cls, options)
+    name, package = str(kept["name"]), str(kept.get("package", ""))
+    there = find_domain(name, package=package)
+    if package and there.package != package:
+        raise PluginError(f"the model needs domain {name} of {package}, and {there.package} is installed; swap them")
+    try:
+        return make_domain(load_domain(name), options)
+    except InputError as error:
+        made = f"{package} {kept.get('version', '?')}"
+        raise PluginError(
+            f"the model was made with {made}, and {there.version} is installed and differs ({error}); install {made}"
+        ) from error

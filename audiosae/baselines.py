@@ -1,0 +1,298 @@
+"""What features are compared with: less costly ones of the same clips, and the classifier that all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.errors import InputError
+from audiosae.features import Pool, encoder, window_blocks, window_count
+from audiosae.fold import whitener_of
+from audiosae.ingest import read_field
+from audiosae.sae import start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.corpus import Corpus
+    from audiosae.domain import Domain
+    from audiosae.features import Code, Encode
+    from audiosae.ingest import Record
+    from audiosae.model import Model
+
+MODEL = "model"
+BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
+COEFFICIENTS = 20
+STRENGTHS = tuple(10.0 ** (2 - step / 2) for step in range(11))  # of the penalty, per clip: 100 down to 0.001
+INNER_FOLDS = 5
+_LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF learn from, evenly spaced
+_BATCH_WINDOWS = 2048  # short clips are encoded together
+_NMF_STEPS = 20
+_CONSTANT = 1e-6  # features that vary less, against their size, are left out
+_RANK = 1e-12  # of the largest eigenvalue
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """How a clip becomes codes, which are then pooled.
+
+    Attributes
+    ----------
+    encode
+        From windows (count, width), or rows of the field (count, bands), to codes (count, outputs).
+    rows
+        Whether it wants rows of the field.
+    """
+
+    encode: Encode
+    rows: bool = False
+
+
+def choose(text: str, domain: Domain) -> tuple[str, ...]:
+    """Return the baselines of ``all``, ``none`` or a comma list; MFCC are for recordings alone.
+
+    Raises
+    ------
+    InputError
+        One is unknown, or does not suit the domain.
+    """
+    sound = domain.unit == "s" and len(domain.window) == 2  # noqa: PLR2004 (frames of bands)
+    if text in {"all", "none"}:
+        return tuple(name for name in BASELINES if text == "all" and (sound or name != "mfcc"))
+    names = [name.strip() for name in text.split(",")]
+    wrong = [name for name in names if name not in BASELINES]
+    if wrong:
+        raise InputError(f"--baselines {text}: no baseline {wrong[0]!r}; wanted all, none or {', '.join(BASELINES)}")
+    if "mfcc" in names and not sound:
+        raise InputError(f"--baselines {text}: mfcc are for recordings; the model's domain is {domain.name}")
+    return tuple(name for name in BASELINES if name in names)
+
+
+def feature_sets(names: Sequence[str], model: Model, corpus: Corpus, *, code: Code, seed: int) -> dict[str, FeatureSet]:
+    """Return the model's features and, learned from a corpus where there is something to learn, the baselines'.
+
+    Parameters
+    ----------
+    names
+        Of `BASELINES`.
+    model
+        Trained; its whitening is that of `random-weights` and `kmeans`, its number of units that of all.
+    corpus
+        What PCA, k-means and NMF learn from; at most 65536 windows, evenly spaced.
+    code
+        See `audiosae.features.encoder`; for the model and for random weights.
+    seed
+        Of k-means and NMF.
+    """
+    windows = _windows(corpus) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
+    by_rows = _rows_are_windows_wide(corpus)
+    makers: dict[str, Callable[[], FeatureSet]] = {
+        "random-weights": lambda: FeatureSet(encoder(untrained(model), code)),
+        "field": lambda: FeatureSet(np.asarray, rows=by_rows),
+        "mfcc": lambda: FeatureSet(cepstra, rows=True),
+        "pca": lambda: FeatureSet(_pca(windows, model.params.hidden)),
+        "kmeans": lambda: FeatureSet(_kmeans(windows, model, seed)),
+        "nmf": lambda: FeatureSet(_nmf(windows, model.params.hidden, seed)),
+    }
+    return {MODEL: FeatureSet(encoder(model, code))} | {name: makers[name]() for name in names}
+
+
+def untrained(model: Model) -> Model:
+    """Return the model as it was before its first step: the same start, the same whitening."""
+    p, options = model.params, model.facts["options"]
+    fresh = start(
+        p.hidden, p.width, seed=options["seed"], rho=options["rho"], activation=p.activation, decoder=p.decoder,
+        dtype=str(p.flat.dtype),
+    )  # fmt: skip
+    return replace(model, params=fresh)
+
+
+def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
+    """Return 20 orthonormal DCT-II coefficients of rows in dB (count, bands): MFCC, where the bands are mel."""
+    from scipy.fft import dct
+
+    return np.asarray(dct(rows, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS])
+
+
+def _windows(corpus: Corpus) -> NDArray[np.float32]:
+    count = min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width)))
+    return np.concatenate(list(corpus.sample(count).blocks()))
+
+
+def _rows_are_windows_wide(corpus: Corpus) -> bool:
+    window = corpus.domain.window
+    return len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records if r.shape)  # noqa: PLR2004
+
+
+def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
+    """Learn as many principal components as there are units, at most the window's width; they are not scaled."""
+    found = whitener_of([windows], kind="pca", power=0.0, keep=1.0)
+    assert found.forward is not None  # noqa: S101
+    forward = np.ascontiguousarray(found.forward[:, :outputs])
+
+    def project(x: NDArray[np.float32]) -> NDArray[Any]:
+        return (x - found.mean) @ forward
+
+    return project
+
+
+def _kmeans(windows: NDArray[np.float32], model: Model, seed: int) -> Encode:
+    """Learn centres of whitened windows; codes are the "triangle" of Coates, Ng and Lee (AISTATS 2011)."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    x = model.whitener.apply(windows)
+    means = MiniBatchKMeans(min(model.params.hidden, len(x)), batch_size=4096, n_init=1, max_iter=20, random_state=seed)
+    centres = means.fit(x).cluster_centers_.astype(np.float32)
+    lengths = np.square(centres).sum(axis=1)
+
+    def triangle(windows: NDArray[np.float32]) -> NDArray[Any]:
+        x = model.whitener.apply(windows)
+        squares = np.square(x).sum(axis=1, keepdims=True) + lengths - 2 * (x @ centres.T)
+        distances = np.sqrt(np.maximum(squares, 0))
+        return np.asarray(np.maximum(distances.mean(axis=1, keepdims=True) - distances, 0))
+
+    return triangle
+
+
+def _nmf(windows: NDArray[np.float32], components: int, seed: int) -> Encode:
+    """Learn parts of windows that are shifted to be nonnegative; codes by 20 steps of accelerated projected gradient.
+
+    The components start at windows drawn at random: a random start stays near the mean window for many passes.
+    """
+    from sklearn.decomposition import MiniBatchNMF
+
+    low = windows.min()
+    x, count = windows - low, min(components, len(windows))
+    drawn = x[np.random.default_rng(seed).choice(len(x), count, replace=False)] + np.float32(1e-3)
+    learner = MiniBatchNMF(
+        count, init="custom", batch_size=1024, max_iter=2, tol=0, max_no_improvement=None, random_state=seed
+    )
+    learner.fit_transform(x, W=np.full((len(x), count), 1 / count, np.float32), H=drawn)
+    parts = learner.components_.astype(np.float32)
+    parts /= np.maximum(np.linalg.norm(parts, axis=1, keepdims=True), 1e-12)
+    gram = parts @ parts.T
+    step = np.float32(1 / max(float(np.linalg.eigvalsh(gram.astype(float))[-1]), 1e-12))
+
+    def parts_of(windows: NDArray[np.float32]) -> NDArray[Any]:
+        return _nonnegative(np.maximum(windows - low, 0) @ parts.T, gram, step)
+
+    return parts_of
+
+
+def _nonnegative(target: NDArray[Any], gram: NDArray[Any], step: np.float32) -> NDArray[Any]:
+    """Solve min |x - a H|^2 over a >= 0 given x H^T and H H^T, by FISTA (Beck and Teboulle 2009)."""
+    codes = ahead = np.zeros_like(target)
+    pace = 1.0
+    for _ in range(_NMF_STEPS):
+        stepped = np.maximum(ahead - step * (ahead @ gram - target), 0)
+        faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        ahead = stepped + np.float32((pace - 1) / faster) * (stepped - codes)
+        codes, pace = stepped, faster
+    return codes
+
+
+def pooled_clips(
+    domain: Domain, records: Sequence[Record], features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
+    done: Callable[[int], None] = lambda _: None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many clips were encoded."""
+    found: list[NDArray[np.float32]] = []
+    pool, current = Pool(0, segments), -1
+    for blocks, clips in _batches(_blocks(domain, records, rows=features.rows)):
+        codes, at = features.encode(blocks), 0
+        for clip, size in clips:
+            if clip != current:
+                found += [pool.result(pools).reshape(-1)] if current >= 0 else []
+                windows = records[clip].shape[0] if features.rows else window_count(domain, records[clip])
+                pool, current = Pool(windows, segments), clip
+            pool.add(codes[at : at + size])
+            at += size
+        done(len({clip for clip, _ in clips}))
+    return np.stack([*found, pool.result(pools).reshape(-1)])
+
+
+def _blocks(domain: Domain, records: Sequence[Record], *, rows: bool) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield (clip, windows or rows) in order."""
+    for clip, record in enumerate(records):
+        if rows:
+            field = read_field(record)
+            yield from ((clip, np.asarray(field[at : at + 4096])) for at in range(0, len(field), 4096))
+        else:
+            yield from ((clip, windows) for _, windows in window_blocks(domain, record))
+
+
+def _batches(
+    blocks: Iterator[tuple[int, NDArray[np.float32]]],
+) -> Iterator[tuple[NDArray[np.float32], list[tuple[int, int]]]]:
+    """Join the blocks of short clips; yield (joined, [(clip, size), ...])."""
+    held: list[tuple[int, NDArray[np.float32]]] = []
+    for item in blocks:
+        held.append(item)
+        if sum(len(block) for _, block in held) >= _BATCH_WINDOWS:
+            yield np.concatenate([block for _, block in held]), [(clip, len(block)) for clip, block in held]
+            held = []
+    if held:
+        yield np.concatenate([block for _, block in held]), [(clip, len(block)) for clip, block in held]
+
+
+def classify(
+    train: NDArray[np.float32], classes: NDArray[np.int64], test: NDArray[np.float32], inner: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], float]:
+    """Predict test clips by L2-regularised multinomial logistic regression on standardised features.
+
+    Parameters
+    ----------
+    train, classes
+        Features (clips, features) and class numbers of the training part.
+    test
+        Features; nothing but the predictions depends on them.
+    inner
+        Fold number of each training clip: the strength is the one of `STRENGTHS` that classifies most of the clips that
+        are held out in turn; of equals the strongest.
+
+    Returns
+    -------
+    tuple
+        Class numbers of the test clips, and the strength: the cost is the mean log loss plus strength / 2 |w|^2.
+    """
+    x, y = _standardised(train, test)
+    x, y = _rotated(x, y)
+    right = np.zeros(len(STRENGTHS))
+    for fold in np.unique(inner):
+        kept, held = inner != fold, inner == fold
+        if len(np.unique(classes[kept])) > 1:
+            right += [(fitted.predict(x[held]) == classes[held]).sum() for fitted in _path(x[kept], classes[kept])]
+    strength = STRENGTHS[int(right.argmax())]
+    return next(_path(x, classes, (strength,))).predict(y), strength
+
+
+def _path(x: NDArray[Any], classes: NDArray[np.int64], strengths: Sequence[float] = STRENGTHS) -> Iterator[Any]:
+    """Fit the classifier at each strength, from where it stopped at the one before."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(max_iter=300, warm_start=True)
+    for strength in strengths:
+        yield fitted.set_params(C=1 / (strength * len(x))).fit(x, classes)
+
+
+def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    kept = spread > _CONSTANT * np.maximum(np.abs(mean), _CONSTANT)
+    if not kept.any():
+        kept[0], spread[0] = True, 1.0
+    mean, gain = mean[kept].astype(np.float32), (1 / spread[kept]).astype(np.float32)
+    return (train[:, kept] - mean) * gain, (test[:, kept] - mean) * gain
+
+
+def _rotated(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rotate more features than clips into as many as clips; the classifier is the same, as its penalty is a length."""
+    if train.shape[1] <= len(train):
+        return train, test
+    values, vectors = np.linalg.eigh((train @ train.T).astype(np.float64))
+    kept = values > _RANK * values[-1]
+    axes = train.T @ (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)
+    return train @ axes, test @ axes

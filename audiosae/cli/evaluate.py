@@ -1,0 +1,241 @@
+"""audiosae evaluate: a table, two pictures, and the same as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiosae.cli.console import Console, table
+from audiosae.cli.export import CodeName
+from audiosae.cli.parameters import AsJson, Cache, ModelPath, Quiet, Sources, Workers, cache_folder
+from audiosae.cli.parameters import worker_count as count_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audiosae.evaluate import Evaluation
+    from audiosae.ingest import Record
+    from audiosae.model import Model
+    from audiosae.scores import Kind
+    from audiosae.sources import Source
+
+_CLASSES_TOLD = 12
+
+
+def evaluate(  # noqa: PLR0917
+    model: ModelPath,
+    sources: Sources,
+    labels: Annotated[str, typer.Option(metavar="folder|FILE.csv", help="Labels: parent folders, or a CSV.")],
+    label_column: Annotated[str | None, typer.Option(help="Of the labels CSV.")] = None,
+    fold_column: Annotated[str | None, typer.Option(help="Each of its values is a fold.")] = None,
+    group_column: Annotated[str | None, typer.Option(help="Clips of one value stay together.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="Clips with the value test are tested.")] = None,
+    baselines: Annotated[str, typer.Option(metavar="all|none|a,b", help="What to compare with.")] = "all",
+    pool: Annotated[str, typer.Option(help="How windows become clips: some of mean, max, std.")] = "mean,max",
+    segments: Annotated[int, typer.Option(help="Parts in time that are pooled apart.")] = 1,
+    code: Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")] = CodeName.sqrt,
+    refit: Annotated[bool, typer.Option("--refit", help="Learn everything on each training part alone.")] = False,  # noqa: FBT002
+    seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
+    workers: Workers = None,
+    cache: Cache = None,
+    quiet: Quiet = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Say how good the features are beside what anyone could have had for less, under one classifier."""
+    from audiosae import evaluate as evaluating
+    from audiosae.baselines import choose
+    from audiosae.features import check_pools
+    from audiosae.labels import FOLDER, check_rows, read_column, read_labels
+    from audiosae.model import load_model
+    from audiosae.scores import make_plan
+
+    console = Console(quiet=quiet, as_json=as_json)
+    kind, column = _division(fold_column, group_column, split_column, labels)
+    loaded = load_model(model)
+    options = evaluating.Options(
+        choose(baselines, loaded.domain), check_pools(pool, segments), segments, code.value, refit, seed
+    )
+    folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation")
+    found = _scan(loaded, sources)
+    known = read_labels(labels, found, label_column)
+    divided = read_column(Path(labels), found, column, option=f"--{kind}-column") if column else None
+    if labels != FOLDER:
+        check_rows(Path(labels), found)
+    places: dict[str, Any] = {"cache": cache_folder(cache), "workers": count_workers(workers)}
+    used, records, skipped = _ingest(loaded, found, console, places)
+    plan = make_plan(
+        [known[i] for i in used],
+        kind=kind,
+        values=[divided[i] for i in used] if divided else None,
+        column=column or "",
+        seed=seed,
+    )
+    try:
+        done = evaluating.evaluate(loaded, [found[i] for i in used], records, plan, options, **places, progress=console)
+    finally:
+        console.close()
+    for record in skipped:
+        console.say(f"skipped {record.file}: {record.reason}")
+    title = f"{label_column or 'label'} of {len(records)} clips: {plan.told}"
+    facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
+             "sources_skipped": len(skipped), "out": str(folder)}  # fmt: skip
+    _write(folder, done, records, facts, title)
+    console.result(_told(done, title, folder, skipped), facts)
+
+
+def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:
+    from audiosae.errors import InputError
+    from audiosae.labels import FOLDER
+
+    asked: list[tuple[Kind, str | None]] = [("fold", fold), ("group", group), ("split", split)]
+    given = [(kind, column) for kind, column in asked if column is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted one of them")
+    if given and labels == FOLDER:
+        raise InputError(f"--{given[0][0]}-column {given[0][1]}: wanted --labels FILE.csv with that column, not folder")
+    return given[0] if given else ("stratified", None)
+
+
+def _folder(path: Path) -> Path:
+    """Make the folder now: half an hour later is late to learn that it cannot be written."""
+    from audiosae.errors import InputError
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write the folder {path}: {error.strerror}; choose another with -o") from error
+    return path
+
+
+def _scan(model: Model, arguments: Sequence[Path]) -> list[Source]:
+    from audiosae.errors import InputError
+    from audiosae.sources import scan
+
+    try:
+        return scan(arguments, model.domain.suffixes, domain=model.domain.name)
+    except InputError as error:
+        if not all(os.path.lexists(argument) for argument in arguments):
+            raise
+        shown = ", ".join(map(str, arguments))
+        raise InputError(f"nothing for a model of {model.domain.name} in {shown}: it was trained on files of the kind "
+                         f"{', '.join(model.domain.suffixes)}") from error  # fmt: skip
+
+
+def _ingest(
+    model: Model, found: Sequence[Source], console: Console, places: dict[str, Any]
+) -> tuple[list[int], list[Record], list[Record]]:
+    """Return which sources can be used, their records, and the records of the others."""
+    from audiosae.errors import InputError
+    from audiosae.ingest import ingest
+
+    console.stage("reading", len(found), "files")
+    records = ingest(model.domain, found, **places, done=lambda _: console.advance(1))
+    console.close()
+    used = [i for i, record in enumerate(records) if record.status == "used"]
+    skipped = [record for record in records if record.status != "used"]
+    if not used:
+        raise InputError(f"none of {len(found)} sources suits a model of {model.domain.name}; the first is "
+                         f"{skipped[0].file}: {skipped[0].reason}")  # fmt: skip
+    return used, [records[i] for i in used], skipped
+
+
+def _write(folder: Path, done: Evaluation, records: Sequence[Record], facts: dict[str, Any], title: str) -> None:
+    """Write results.json, results.csv, predictions.csv, scores.png and confusion.png."""
+    import numpy as np
+
+    from audiosae.scores import draw_confusion, draw_scores
+    from audiosae.tensors import write_aside
+
+    plan, best = done.plan, done.results[0]
+    write_aside(folder / "results.json", (json.dumps(facts, indent=1, default=float) + "\n").encode())
+    head = ["name", "features", "accuracy", "std", "stderr", "low", "high"]
+    head += [f"fold_{split.name}" for split in plan.splits] + [f"recall_{name}" for name in best["recall"]]
+    rows = [
+        [
+            r["name"],
+            r["features"],
+            r["accuracy"],
+            r["std"],
+            r["stderr"],
+            *r["interval"],
+            *r["folds"],
+            *r["recall"].values(),
+        ]
+        for r in done.results
+    ]
+    write_aside(folder / "results.csv", _csv([head, *rows]))
+    fold = {int(clip): split.name for split in plan.splits for clip in split.test}
+    told = [
+        [records[clip].file, fold[clip], plan.classes[plan.target[clip]],
+         *(plan.classes[predicted[clip]] for predicted in done.predicted.values())]
+        for clip in map(int, plan.tested)
+    ]  # fmt: skip
+    write_aside(folder / "predictions.csv", _csv([["file", "fold", "label", *done.predicted], *told]))
+    draw_scores(plan, done.results, folder / "scores.png", title)
+    accuracy = f"{100 * best['accuracy']:.1f} % right"
+    draw_confusion(
+        plan, np.array(best["confusion"]), folder / "confusion.png", f"{title}\nthe model's features: {accuracy}"
+    )
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record]) -> str:
+    """Return what a person reads at the end."""
+    facts, plan = done.facts, done.plan
+    rows = [("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "the model is ahead by")]
+    for r in sorted(done.results, key=lambda result: -result["accuracy"]):
+        low, high = r["interval"]
+        ahead = r.get("model_ahead")
+        gain = f"{100 * ahead['mean']:+.1f} ± {100 * ahead['stderr']:.1f}" if ahead else ""
+        rows.append((r["name"], str(r["features"]), f"{100 * r['accuracy']:.1f}", f"{100 * r['std']:.1f}",
+                     f"{100 * r['stderr']:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", gain))  # fmt: skip
+    lines = [title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
+    lines += [
+        "classifier: standardise, then L2-regularised logistic regression, its strength chosen in the training part"
+    ]
+    lines += [facts["seen_told"], *plan.notes]
+    lines += [f"{len(skipped)} sources skipped"] if skipped else []
+    lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
+    lines.append(
+        f"files                {folder}/: scores.png, confusion.png, results.json, results.csv, predictions.csv"
+    )
+    return "\n".join(lines)
+
+
+def _quality(found: dict[str, Any]) -> list[str]:
+    """Return lines on the units."""
+    best: dict[str, dict[str, Any]] = {}
+    for pair in found["units_of_labels"]:
+        best.setdefault(pair["label"], pair)
+    shown = [f"{label} u{pair['unit']} {pair['auc']:.2f}" for label, pair in best.items()]
+    more = [f"{len(shown) - _CLASSES_TOLD} more in results.json"] if len(shown) > _CLASSES_TOLD else []
+    return [
+        f"unexplained variance {found['fvu']:.3f} of {found['windows']} windows, in the whitened space",
+        f"activity             mean {found['mean_activity']:.4f}; {found['l0']:.1f} units above "
+        f"{found['active_above']:g} in a window; dead {len(found['dead_units'])}, on in most windows "
+        f"{len(found['always_on_units'])}",
+        f"sparseness           of a unit over windows {found['lifetime_sparseness']:.2f}, of a window over units "
+        f"{found['population_sparseness']:.2f} (0 even, 1 a single one; Treves and Rolls)",
+        f"unit for a label     {', '.join([*shown[:_CLASSES_TOLD], *more])} (area under the ROC on these clips)",
+    ]
+
+
+def _recall(result: dict[str, Any]) -> list[str]:
+    parts = [f"{label} {100 * share:.0f}" for label, share in result["recall"].items()]
+    more = [f"{len(parts) - _CLASSES_TOLD} more in results.csv"] if len(parts) > _CLASSES_TOLD else []
+    return [f"recall per class     {', '.join([*parts[:_CLASSES_TOLD], *more])} (per cent, the model's features)"]

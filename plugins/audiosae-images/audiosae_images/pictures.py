@@ -1,0 +1,236 @@
+"""Reading pictures: whatever Pillow decodes and ``.npy`` arrays, upright, in pieces of float32 pixels."""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.float32]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy")
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # no others: Pillow hands some, such as EPS, to programs
+_PIXELS_AT_ONCE = 2**20
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_ARRAY_KINDS = "buif"
+_RGB = 3
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture's header says: its size upright, in pixels, its format and how its pixels are kept."""
+
+    rows: int
+    columns: int
+    format: str
+    mode: str
+
+
+class _Picture(Protocol):
+    header: Header
+
+    def piece(self, top: int, bottom: int, left: int, right: int) -> Pixels:
+        """Return a piece of shape (rows, columns, 1 or 3)."""
+        ...
+
+
+def read_header(path: Path) -> Header:
+    """Read a picture's header and decode nothing.
+
+    Raises
+    ------
+    InputError
+        It is not a regular file, is empty, unreadable, no picture, or one that claims too many pixels.
+    """
+    with _opened(path) as picture:
+        return picture.header
+
+
+def read_blocks(path: Path, channels: int) -> Iterator[Pixels]:
+    """Yield a picture in blocks of rows, each of shape (rows, columns, channels).
+
+    Integers of 8 and 16 bits without sign become [0, 1]; other numbers stay as they are.
+
+    Parameters
+    ----------
+    path
+        A picture or an array (rows, columns[, 1 or 3]).
+    channels
+        1 for grey (ITU-R BT.601 luma), 3 for red, green and blue.
+
+    Raises
+    ------
+    InputError
+        As `read_header`, and where it cannot be decoded or holds values that are not numbers.
+    """
+    with _opened(path) as picture:
+        rows, columns = picture.header.rows, picture.header.columns
+        step = max(1, _PIXELS_AT_ONCE // columns)
+        for top in range(0, rows, step):
+            block = _in_channels(picture.piece(top, min(top + step, rows), 0, columns), channels)
+            good = np.isfinite(block).all(axis=(1, 2))
+            if not good.all():
+                raise InputError(f"NaN, infinite or too large values: the first in row {top + int(good.argmin())}")
+            yield block
+
+
+def read_piece(path: Path, channels: int, start: tuple[float, ...], end: tuple[float, ...]) -> Pixels:
+    """Return the pixels between two places (row, column), the second excluded, as `read_blocks` would."""
+    with _opened(path) as picture:
+        limits = picture.header.rows, picture.header.columns
+        top, left = (min(max(0, round(at)), limit) for at, limit in zip(start, limits, strict=True))
+        bottom, right = (min(max(0, round(at)), limit) for at, limit in zip(end, limits, strict=True))
+        if top >= bottom or left >= right:
+            raise InputError(f"nothing from {start} to {end}: the picture has {limits[0]} rows of {limits[1]} pixels")
+        return _in_channels(picture.piece(top, bottom, left, right), channels)
+
+
+def _in_channels(piece: Pixels, channels: int) -> Pixels:
+    if channels == piece.shape[2]:
+        return piece
+    if channels == 1:
+        return (piece @ np.array(_LUMA, np.float32))[..., None]
+    return np.repeat(piece, channels, axis=2)
+
+
+class _Decoded:
+    """A picture of Pillow's; it is decoded whole, once, when the first piece is wanted."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._image = image
+        self.header = self._upright()
+
+    def _upright(self) -> Header:
+        image = self._image
+        (columns, rows), turned = image.size, _orientation(image) > 4  # noqa: PLR2004
+        if isinstance(image, TiffImagePlugin.TiffImageFile):  # upright before decoding in newer Pillows only
+            columns, rows = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))
+            turned = image.tag_v2.get(ExifTags.Base.Orientation, 1) in range(5, 9)
+        columns, rows = (rows, columns) if turned else (columns, rows)
+        return Header(rows, columns, image.format or "?", image.mode)
+
+    def piece(self, top: int, bottom: int, left: int, right: int) -> Pixels:
+        """Crop first, then turn and convert: only a piece is ever there twice."""
+        with _reasons():
+            self._image.load()
+            orientation = _orientation(self._image)
+            swapped, flip_x, flip_y = orientation > 4, orientation in (2, 3, 7, 8), orientation in (3, 4, 6, 7)  # noqa: PLR2004
+            width, height = self._image.size
+            (x0, x1), (y0, y1) = ((top, bottom), (left, right)) if swapped else ((left, right), (top, bottom))
+            x0, x1 = (width - x1, width - x0) if flip_x else (x0, x1)
+            y0, y1 = (height - y1, height - y0) if flip_y else (y0, y1)
+            found = _values(self._image.crop((x0, y0, x1, y1)))
+        found = found[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+        return found.swapaxes(0, 1) if swapped else found
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8, that is still to be applied."""
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
+    if image.format == "PNG" and "exif" not in image.info:  # looking for it further would decode the picture
+        return 1
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 (a broken EXIF block raises anything and spoils no pixel)
+        return 1
+    return found if found in range(1, 9) else 1
+
+
+def _values(image: Image.Image) -> Pixels:
+    """Return pixels as numbers, (rows, columns, 1 or 3), over white where they are transparent."""
+    if image.mode.startswith("I;16"):
+        return np.asarray(image, np.float32)[..., None] / np.float32(65535)
+    if image.mode in ("I", "F"):
+        return np.asarray(image, np.float32)[..., None]
+    if image.has_transparency_data:
+        layers = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
+        alpha: Pixels = layers[..., _RGB:]
+        return layers[..., :_RGB] * alpha + (1 - alpha)
+    grey = image.mode in ("1", "L")
+    pixels = np.asarray(image.convert("L" if grey else "RGB"), np.float32) / np.float32(255)
+    return pixels[..., None] if grey else pixels
+
+
+class _Array:
+    """A memory-mapped ``.npy`` file; what is pickled in one is never loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self._array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        shape, dtype = self._array.shape, self._array.dtype
+        if dtype.kind not in _ARRAY_KINDS:
+            raise InputError(f"an array of {dtype}: wanted real numbers")
+        if self._array.ndim not in (2, 3) or shape[2:] not in ((), (1,), (_RGB,)):
+            raise InputError(f"an array of shape {shape}: wanted (rows, columns) or (rows, columns, 1 or 3)")
+        if not self._array.size:
+            raise InputError(f"an array of shape {shape}: no pixels")
+        self.header = Header(shape[0], shape[1], "NPY", str(dtype))
+
+    def piece(self, top: int, bottom: int, left: int, right: int) -> Pixels:
+        """Read a piece."""
+        part = self._array[top:bottom, left:right]
+        with np.errstate(over="ignore"):  # infinite then, and told as that
+            found = part.astype(np.float32)
+        if part.dtype.kind == "u" and part.dtype.itemsize <= 2:  # noqa: PLR2004
+            found /= np.float32(256**part.dtype.itemsize - 1)
+        return found.reshape(*found.shape[:2], -1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Picture]:
+    """Open a picture or an array, or say why not."""
+    with _reasons(), ExitStack() as stack:
+        status = os.stat(path)  # noqa: PTH116
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("not a regular file")
+        if status.st_size == 0:
+            raise InputError("empty: zero bytes")
+        if path.suffix.lower() == ".npy":
+            picture: _Picture = _Array(path)
+        else:
+            picture = _Decoded(Image.open(stack.enter_context(path.open("rb")), formats=_FORMATS))
+        open_file = stack.pop_all()
+    with open_file:
+        yield picture
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn whatever goes wrong with a file into an InputError of one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except (InputError, MemoryError):
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise InputError(f"too large to decode safely: {_one_line(error)} (as .npy any size is read)") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"no picture: neither {', '.join(_FORMATS[:-1])} nor {_FORMATS[-1]}") from error
+    except OSError as error:
+        raise InputError(f"unreadable: {error.strerror}" if error.strerror else _undecodable(error)) from error
+    except Exception as error:  # Pillow's decoders raise whatever a broken file made them stumble over
+        raise InputError(_undecodable(error)) from error
+
+
+def _undecodable(error: Exception) -> str:
+    return f"undecodable: {_one_line(error) or type(error).__name__}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,38 @@
+"""Pictures for the tests, computed."""
+
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+
+def leaves(seed, rows=64, columns=80, count=400):
+    """Return grey discs that hide one another, uint8 (rows, columns)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:rows, :columns]
+    picture = np.full((rows, columns), 128, np.uint8)
+    for radius in 2.5 * rng.uniform(0.003, 1, count) ** -0.5:  # their number falls as radius^-3
+        inside = (y - rng.uniform(0, rows)) ** 2 + (x - rng.uniform(0, columns)) ** 2 < radius**2
+        picture[inside] = rng.integers(0, 256)
+    return picture
+
+
+def colours(seed, rows=64, columns=80):
+    """Return three unlike planes, uint8 (rows, columns, 3)."""
+    return np.stack([leaves(seed + plane, rows, columns) for plane in range(3)], axis=2)
+
+
+def save(path, pixels, **options):
+    """Write a picture and return its path."""
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def png_header(path, width, height):
+    """Write a PNG that claims a size and holds next to nothing."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
+    packed = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    return path

@@ -1,0 +1,99 @@
+"""What every file format comes down to: rows of numbers, opened cheaply and read in blocks."""
+
+from __future__ import annotations
+
+import csv
+import lzma
+import struct
+import tokenize
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+_BLOCK_NUMBERS = 2**18  # in a block: 1 MiB as float32, and 10 MiB as the Python floats that a table goes through
+_WIDEST = 2**20  # a row wider than this is a shape gone wrong, not a vector
+_UNDECODABLE = (
+    csv.Error, lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+    ArithmeticError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one file.
+
+    Attributes
+    ----------
+    count
+        Number of rows; of a text file an estimate.
+    width
+        Numbers in a row.
+    kind
+        What a person would call it: ``npy float16``, ``csv``.
+    read
+        ``read(start, at_once)`` yields blocks (n, width) of any real dtype, n <= at_once, from row `start` on.
+    names
+        Of the columns; () where there are none.
+    """
+
+    count: int
+    width: int
+    kind: str
+    read: Callable[[int, int], Iterator[NDArray[Any]]]
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what holds no vector."""
+        if not self.count:
+            raise InputError("empty: no rows")
+        if not self.width:
+            raise InputError("empty: rows of no numbers")
+        if self.width > _WIDEST:
+            raise InputError(f"too wide: rows of {self.width} numbers, wanted {_WIDEST} at most")
+
+    def blocks(self, start: int = 0) -> Iterator[NDArray[np.float32]]:
+        """Yield float32 blocks (n, width) from row `start` on; InputError at the first row that is not finite."""
+        for block in self.read(start, max(1, _BLOCK_NUMBERS // self.width)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                rows = block.astype(np.float32)
+            if not np.isfinite(rows).all():
+                row, column = np.argwhere(~np.isfinite(rows))[0]
+                place = f"row {start + row}, {self._column(column)}"
+                if np.isfinite(block[row, column]):
+                    raise InputError(f"too large for float32: {place} is {block[row, column]:g}")
+                raise InputError(f"NaN or infinite: {place} is {rows[row, column]}")
+            yield rows
+            start += len(rows)
+
+    def _column(self, column: int) -> str:
+        return f"column {self.names[column]!r}" if self.names else f"column {column}"
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what a broken file makes the readers raise into an InputError of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"unreadable: {error.strerror or one_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"not a text in UTF-8: byte {error.object[error.start]:#04x}") from error
+    except _UNDECODABLE as error:
+        raise InputError(f"undecodable: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text, cut to a length that fits a journal."""
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    return text if len(text) <= 160 else text[:157] + "..."  # noqa: PLR2004
