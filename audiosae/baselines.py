@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 MODEL = "model"
 BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
 COEFFICIENTS = 20
-STRENGTHS = tuple(10.0 ** (2 - step / 2) for step in range(11))  # of the penalty, per clip: 100 down to 0.001
+STRENGTHS = tuple(10.0 ** (1 - step / 2) for step in range(13))  # of the penalty: 10 down to 0.00001
 INNER_FOLDS = 5
 _LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF learn from, evenly spaced
 _BATCH_WINDOWS = 2048  # short clips are encoded together
 _NMF_STEPS = 20
+_PATIENCE = 2  # strengths without a gain
+_MOST_STEPS = 500
+_LEAST = 1e-13  # probability
 _CONSTANT = 1e-6  # features that vary less, against their size, are left out
 _RANK = 1e-12  # of the largest eigenvalue
 
@@ -89,7 +92,8 @@ def feature_sets(names: Sequence[str], model: Model, corpus: Corpus, *, code: Co
         Of k-means and NMF.
     """
     windows = _windows(corpus) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
-    by_rows = _rows_are_windows_wide(corpus)
+    window = corpus.domain.window
+    by_rows = len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records)  # noqa: PLR2004
     makers: dict[str, Callable[[], FeatureSet]] = {
         "random-weights": lambda: FeatureSet(encoder(untrained(model), code)),
         "field": lambda: FeatureSet(np.asarray, rows=by_rows),
@@ -121,11 +125,6 @@ def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
 def _windows(corpus: Corpus) -> NDArray[np.float32]:
     count = min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width)))
     return np.concatenate(list(corpus.sample(count).blocks()))
-
-
-def _rows_are_windows_wide(corpus: Corpus) -> bool:
-    window = corpus.domain.window
-    return len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records if r.shape)  # noqa: PLR2004
 
 
 def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
@@ -202,16 +201,16 @@ def pooled_clips(
     """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many clips were encoded."""
     found: list[NDArray[np.float32]] = []
     pool, current = Pool(0, segments), -1
-    for blocks, clips in _batches(_blocks(domain, records, rows=features.rows)):
-        codes, at = features.encode(blocks), 0
-        for clip, size in clips:
+    for batch in _batches(_blocks(domain, records, rows=features.rows)):
+        codes, at = features.encode(np.concatenate([block for _, block in batch])), 0
+        for clip, block in batch:
             if clip != current:
                 found += [pool.result(pools).reshape(-1)] if current >= 0 else []
                 windows = records[clip].shape[0] if features.rows else window_count(domain, records[clip])
                 pool, current = Pool(windows, segments), clip
-            pool.add(codes[at : at + size])
-            at += size
-        done(len({clip for clip, _ in clips}))
+            pool.add(codes[at : at + len(block)])
+            at += len(block)
+        done(len({clip for clip, _ in batch}))
     return np.stack([*found, pool.result(pools).reshape(-1)])
 
 
@@ -227,16 +226,17 @@ def _blocks(domain: Domain, records: Sequence[Record], *, rows: bool) -> Iterato
 
 def _batches(
     blocks: Iterator[tuple[int, NDArray[np.float32]]],
-) -> Iterator[tuple[NDArray[np.float32], list[tuple[int, int]]]]:
-    """Join the blocks of short clips; yield (joined, [(clip, size), ...])."""
-    held: list[tuple[int, NDArray[np.float32]]] = []
-    for item in blocks:
-        held.append(item)
-        if sum(len(block) for _, block in held) >= _BATCH_WINDOWS:
-            yield np.concatenate([block for _, block in held]), [(clip, len(block)) for clip, block in held]
-            held = []
+) -> Iterator[list[tuple[int, NDArray[np.float32]]]]:
+    """Put the blocks of short clips together."""
+    held, size = [], 0
+    for clip, block in blocks:
+        held.append((clip, block))
+        size += len(block)
+        if size >= _BATCH_WINDOWS:
+            yield held
+            held, size = [], 0
     if held:
-        yield np.concatenate([block for _, block in held]), [(clip, len(block)) for clip, block in held]
+        yield held
 
 
 def classify(
@@ -251,32 +251,40 @@ def classify(
     test
         Features; nothing but the predictions depends on them.
     inner
-        Fold number of each training clip: the strength is the one of `STRENGTHS` that classifies most of the clips that
-        are held out in turn; of equals the strongest.
+        Fold number of each training clip; each is held out in turn, and the strength with the least log loss is taken.
 
     Returns
     -------
     tuple
         Class numbers of the test clips, and the strength: the cost is the mean log loss plus strength / 2 |w|^2.
     """
-    x, y = _standardised(train, test)
-    x, y = _rotated(x, y)
-    right = np.zeros(len(STRENGTHS))
-    for fold in np.unique(inner):
-        kept, held = inner != fold, inner == fold
-        if len(np.unique(classes[kept])) > 1:
-            right += [(fitted.predict(x[held]) == classes[held]).sum() for fitted in _path(x[kept], classes[kept])]
-    strength = STRENGTHS[int(right.argmax())]
-    return next(_path(x, classes, (strength,))).predict(y), strength
-
-
-def _path(x: NDArray[Any], classes: NDArray[np.int64], strengths: Sequence[float] = STRENGTHS) -> Iterator[Any]:
-    """Fit the classifier at each strength, from where it stopped at the one before."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(max_iter=300, warm_start=True)
-    for strength in strengths:
-        yield fitted.set_params(C=1 / (strength * len(x))).fit(x, classes)
+    x, y = _rotated(*_standardised(train, test))
+    strength = _strength(x, classes, inner)
+    fitted = LogisticRegression(C=1 / (strength * len(x)), max_iter=_MOST_STEPS, tol=1e-5).fit(x, classes)
+    return np.asarray(fitted.predict(y)), strength
+
+
+def _strength(x: NDArray[Any], classes: NDArray[np.int64], inner: NDArray[np.int64]) -> float:
+    """Choose the strength by inner folds, from strong to weak, each fit begun at the last; stop once it gets worse."""
+    from sklearn.linear_model import LogisticRegression
+
+    folds = [inner == fold for fold in np.unique(inner) if len(np.unique(classes[inner != fold])) > 1]
+    fits = [LogisticRegression(max_iter=_MOST_STEPS, warm_start=True) for _ in folds]
+    best, chosen, worse = np.inf, STRENGTHS[0], 0
+    for strength in STRENGTHS:
+        loss = 0.0
+        for held, fit in zip(folds, fits, strict=True):
+            fit.set_params(C=1 / (strength * (~held).sum())).fit(x[~held], classes[~held])
+            said = fit.predict_proba(x[held])[
+                classes[held][:, None] == fit.classes_
+            ]  # of the right one, where it is known
+            loss -= float(np.log(np.maximum(said, _LEAST)).sum(dtype=np.float64))
+        best, chosen, worse = (loss, strength, 0) if loss < best else (best, chosen, worse + 1)
+        if worse == _PATIENCE:
+            break
+    return chosen
 
 
 def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:

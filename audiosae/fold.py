@@ -192,7 +192,7 @@ def score(feed: Feed, params: Params, backend: Backend) -> Scores:
     """Reconstruct every window of a feed."""
 
     def step(x: Array) -> Scores:
-        error, activity, _ = reconstruct(backend, params, x)
+        error, activity = reconstruct(backend, params, x)
         total = backend.to_host(x.sum(axis=0, dtype=np.float64))
         squares = float(backend.xp.vdot(x, x))
         return Scores(len(x), 2 * float(error), total, squares, backend.to_host(activity))

@@ -188,10 +188,11 @@ def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], colum
     high, wide = picture.shape[:2]
     width = max(9.0, wide / 60)
     figure = _figure(width + 3.2, max(4.5, width * high / wide) + 0.6)
-    key, ax = figure.subplots(1, 2, width_ratios=[2.4, width])
+    axes = figure.subplot_mosaic([["key", "all"], [".", "all"]], width_ratios=[2.4, width], height_ratios=[1, 1])
+    key, ax = axes["key"], axes["all"]
     key.set_anchor("N")
     model.domain.draw(atoms[chosen[0]], key, limit=limit)
-    key.set_title(f"key: unit {chosen[0]},\nfirst tile at the top left", fontsize=9)
+    key.set_title(f"unit {chosen[0]}, the first tile:\nthe axes of every tile", fontsize=9)
     ax.imshow(picture, cmap=model.domain.colours, vmin=-limit, vmax=limit, interpolation="nearest")
     _number_rows(ax, model.domain.tile(atoms[0]).shape[0] + 1, columns, len(chosen))
     ax.set_title(_title(model, chosen, show), fontsize=10)
@@ -254,9 +255,12 @@ def _scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> None:
     from matplotlib.colors import Normalize
 
     mappable = ScalarMappable(Normalize(-limit, limit), colours)
-    bar = figure.colorbar(mappable, ax=axes, shrink=0.7, pad=0.02, extend="both")
+    below = len(axes) == 1
+    place: dict[str, Any] = {"location": "bottom"} if below else {"shrink": 0.7, "pad": 0.02}
+    bar = figure.colorbar(mappable, ax=axes, extend="both", **place)
     bar.ax.tick_params(labelsize=7)
-    bar.set_label("less than the mean  -  more than the mean", fontsize=7)
+    words = ("less than the mean", "more")
+    bar.set_label(" \N{LEFT RIGHT ARROW} ".join(words), fontsize=7)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -15,6 +15,7 @@ that is all there is knows its rho_hat after the forward pass and saves the sixt
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from audiosae.backends.cpu import SIGMOID, TANH
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from audiosae.backends import Backend
@@ -140,6 +143,35 @@ class Sums:
         )
 
 
+class _Part:
+    """A run of windows on its way forward and back; parts are independent until their activity is added up."""
+
+    def __init__(self, backend: Backend, params: Params, x: Array) -> None:
+        self._backend, self._params, self._x = backend, params, x
+        self.gradient = params.like(backend.xp.empty_like(params.flat))
+        self.slope_weights: Array | None = None
+        self.slope_bias: Array | None = None
+
+    def forward(self) -> None:
+        """Go to the output, and back to the hidden units but for what needs the pull."""
+        backend, params = self._backend, self._params
+        self._a = self._x @ params.W1.T
+        self.activity = backend.activate(self._a, params.b1, params.activation)
+        delta = self._a @ params.W2
+        self.error, self.gradient.b2[...] = backend.residual(delta, params.b2, self._x, params.decoder)
+        backend.xp.matmul(self._a.T, delta, out=self.gradient.W2)
+        self._d = delta @ params.W2.T
+
+    def backward(self, pull: Array | None, *, exact: bool) -> None:
+        """Finish the gradient; with `exact`, also sum what a later pull is multiplied with."""
+        backend, params = self._backend, self._params
+        self.gradient.b1[...] = backend.hidden_delta(self._d, self._a, pull, params.activation)
+        backend.xp.matmul(self._d.T, self._x, out=self.gradient.W1)
+        if exact:
+            self.slope_bias = backend.slope(self._a, params.activation)
+            self.slope_weights = self._a.T @ self._x
+
+
 def accumulate(backend: Backend, params: Params, x: Array, *, whole: Penalty | None = None) -> Sums:
     """Run forward and backward over windows.
 
@@ -160,23 +192,18 @@ def accumulate(backend: Backend, params: Params, x: Array, *, whole: Penalty | N
     Sums
         For `finish`.
     """
-    xp, activation = backend.xp, params.activation
-    gradient = params.like(xp.empty_like(params.flat))
-    a = x @ params.W1.T
-    activity = backend.activate(a, params.b1, activation)
-    delta = a @ params.W2
-    error, gradient.b2[...] = backend.residual(delta, params.b2, x, params.decoder)
-    xp.matmul(a.T, delta, out=gradient.W2)
-    d = delta @ params.W2.T
+    parts = [_Part(backend, params, x[rows]) for rows in backend.parts(len(x))]
+    backend.run([part.forward for part in parts])
+    activity = _total([part.activity for part in parts])
     pull = None
     if whole is not None and whole.beta:
-        pull = whole.pull(_clipped(xp, activity / len(x)), activation).astype(x.dtype)
-    gradient.b1[...] = backend.hidden_delta(d, a, pull, activation)
-    xp.matmul(d.T, x, out=gradient.W1)
+        pull = whole.pull(_clipped(backend.xp, activity / len(x)), params.activation).astype(x.dtype)
+    backend.run([partial(part.backward, pull, exact=whole is None) for part in parts])
+    error, gradient = _total([part.error for part in parts]), _total([part.gradient.flat for part in parts])
     if whole is not None:
-        return Sums(len(x), error, activity, gradient.flat)
-    slope_bias = backend.slope(a, activation)
-    return Sums(len(x), error, activity, gradient.flat, a.T @ x, slope_bias)
+        return Sums(len(x), error, activity, gradient)
+    slopes = _total([part.slope_weights for part in parts]), _total([part.slope_bias for part in parts])
+    return Sums(len(x), error, activity, gradient, *slopes)
 
 
 def finish(backend: Backend, params: Params, sums: Sums, penalty: Penalty) -> tuple[Cost, Array]:
@@ -209,18 +236,28 @@ def finish(backend: Backend, params: Params, sums: Sums, penalty: Penalty) -> tu
 
 def encode(backend: Backend, params: Params, x: Array) -> Array:
     """Return the codes (count, hidden) of windows (count, width)."""
-    a = x @ params.W1.T
-    backend.activate(a, params.b1, params.activation)
+    a = backend.xp.empty((len(x), params.hidden), params.flat.dtype)
+
+    def part(rows: slice) -> None:
+        backend.xp.matmul(x[rows], params.W1.T, out=a[rows])
+        backend.activate(a[rows], params.b1, params.activation)
+
+    backend.run([partial(part, rows) for rows in backend.parts(len(x))])
     return a
 
 
-def reconstruct(backend: Backend, params: Params, x: Array) -> tuple[Array, Array, Array]:
-    """Return 1/2 sum of |x_hat - x|^2, the sums of act per unit, and the codes, of windows (count, width)."""
-    a = x @ params.W1.T
-    activity = backend.activate(a, params.b1, params.activation)
-    y = a @ params.W2
-    error, _ = backend.residual(y, params.b2, x, params.decoder)
-    return error, activity, a
+def reconstruct(backend: Backend, params: Params, x: Array) -> tuple[Array, Array]:
+    """Return 1/2 sum of |x_hat - x|^2 and the sums of act per unit of windows (count, width)."""
+    found: dict[int, tuple[Array, Array]] = {}
+
+    def part(rows: slice) -> None:
+        a = x[rows] @ params.W1.T
+        activity = backend.activate(a, params.b1, params.activation)
+        found[rows.start] = backend.residual(a @ params.W2, params.b2, x[rows], params.decoder)[0], activity
+
+    backend.run([partial(part, rows) for rows in backend.parts(len(x))])
+    errors, activities = zip(*(found[start] for start in sorted(found)), strict=True)
+    return _total(errors), _total(activities)
 
 
 @dataclass(frozen=True)
@@ -240,3 +277,11 @@ class Cost:
 
 def _clipped(xp: Any, rho_hat: Array) -> Array:  # noqa: ANN401
     return xp.clip(rho_hat, _CLIP, 1 - _CLIP)
+
+
+def _total(parts: Sequence[Array]) -> Array:
+    """Add parts up in their order, in place of the first."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total

@@ -105,11 +105,12 @@ def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None
         One class only, a class with fewer clips than folds, a fold whose training part has one class, or a column that
         does not divide.
     """
-    classes, target = np.unique(np.asarray(labels, str), return_inverse=True)
+    names, target = np.unique(np.asarray(labels, str), return_inverse=True)
+    classes: list[str] = names.tolist()
     if len(classes) < 2:  # noqa: PLR2004
         raise InputError(f"all {len(target)} clips have the label {classes[0]!r}; wanted at least two classes")
-    names, parts, groups, told = _divide(target, classes, kind, values, column, seed=seed)
-    splits = [Split(str(name), np.flatnonzero(parts != i), np.flatnonzero(parts == i)) for i, name in enumerate(names)]
+    folds, parts, groups, told = _divide(target, classes, kind, values, column, seed=seed)
+    splits = [Split(name, np.flatnonzero(parts != i), np.flatnonzero(parts == i)) for i, name in enumerate(folds)]
     notes = []
     if kind == "split":
         splits = splits[1:]
@@ -118,11 +119,11 @@ def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None
                      "number; --group-column keeps them together")  # fmt: skip
     for split in splits:
         notes += _check(split, target, classes)
-    return Plan(list(map(str, classes)), target, splits, groups, told, notes)
+    return Plan(classes, target, splits, groups, told, notes)
 
 
 def _divide(
-    target: NDArray[Any], classes: NDArray[Any], kind: Kind, values: Sequence[str] | None, column: str, *, seed: int
+    target: NDArray[Any], classes: list[str], kind: Kind, values: Sequence[str] | None, column: str, *, seed: int
 ) -> tuple[Sequence[str], NDArray[np.int64], NDArray[np.int64] | None, str]:
     """Return the folds' names, each clip's fold, its group, and all of it in words."""
     if values is None or kind == "stratified":
@@ -131,20 +132,21 @@ def _divide(
             label, count = classes[counts.argmin()], counts.min()
             raise InputError(f"label {label!r} has {count} clips, fewer than {FOLDS} folds; add clips or leave it out")
         return list("12345"), _dealt(target, FOLDS, seed), None, f"{FOLDS} stratified folds of clips"
-    found, groups = np.unique(np.asarray(values, str), return_inverse=True)
+    kinds, groups = np.unique(np.asarray(values, str), return_inverse=True)
+    found: list[str] = kinds.tolist()
     if len(found) < 2:  # noqa: PLR2004
         raise InputError(f"--{kind}-column {column}: every clip has the value {found[0]!r}; wanted at least two")
     if kind == "split":
         return _official(found, groups, column)
     if kind == "fold":
-        return found.tolist(), groups, groups, f"the {len(found)} folds of column {column}"
+        return found, groups, groups, f"the {len(found)} folds of column {column}"
     if len(found) <= _LEFT_OUT:
-        return found.tolist(), groups, groups, f"one {column} left out at a time ({len(found)} folds)"
+        return found, groups, groups, f"one {column} left out at a time ({len(found)} folds)"
     told = f"{FOLDS} folds, the {len(found)} values of {column} kept together"
     return list("12345"), _grouped(groups, FOLDS), groups, told
 
 
-def _official(found: NDArray[Any], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:
+def _official(found: list[str], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:
     """Return which clips are tested (fold 1) in a column that names them."""
     counts = np.bincount(groups)
     wanted = [i for i, value in enumerate(found) if value.strip().lower() == _TEST]
@@ -155,17 +157,17 @@ def _official(found: NDArray[Any], groups: NDArray[Any], column: str) -> tuple[l
         )
     tested = wanted[0] if wanted else int(counts.argmin())
     told = f"tested where {column} is {found[tested]!r} ({counts[tested]} of {len(groups)} clips)"
-    return ["train", str(found[tested])], (groups == tested).astype(np.int64), None, told
+    return ["train", found[tested]], (groups == tested).astype(np.int64), None, told
 
 
-def _check(split: Split, target: NDArray[Any], classes: NDArray[Any]) -> list[str]:
+def _check(split: Split, target: NDArray[Any], classes: list[str]) -> list[str]:
     """Refuse a fold that teaches nothing; tell of classes that it cannot know."""
     there = np.unique(target[split.train])
     if len(there) < 2:  # noqa: PLR2004
         raise InputError(
             f"fold {split.name!r}: its training part has the label {classes[there[0]]!r} alone; wanted two"
         )
-    missing = [str(classes[i]) for i in np.setdiff1d(target[split.test], there)]
+    missing = [classes[i] for i in np.setdiff1d(target[split.test], there)]
     told = ", ".join(missing[:_TOLD]) + (f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else "")
     return [f"fold {split.name}: {told} is not in its training part and cannot be found"] if missing else []
 
@@ -280,7 +282,7 @@ def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: 
     ax = figure.subplots()
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
     if count <= _VALUES_SHOWN:
-        for row, column in zip(*np.nonzero(confusion), strict=True):
+        for row, column in np.argwhere(confusion).tolist():
             colour = "white" if share[row, column] > 55 else "black"  # noqa: PLR2004 (readable on the blue below)
             ax.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=8, color=colour)
     size = 9 if count <= _VALUES_SHOWN else 5

@@ -202,7 +202,7 @@ def _solve(task: solvers.Task) -> None:
     task.progress.stage("training", total, "windows" if adam else "iterations")
     done = task.state.epoch * (len(task.feed) if adam else 1) + (task.state.sums[0] if adam else 0)
     task.progress.advance(done)
-    with _gentle_interrupt(task.asked):
+    with _gentle_interrupt(task.asked), task.backend.session():
         task.begin()
         (solvers.adam if adam else solvers.lbfgs)(task)
         task.checkpoint()

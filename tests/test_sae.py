@@ -102,7 +102,7 @@ def test_whole_batches_refuse_to_be_added():
 def test_units_start_near_activity_rho(activation):
     params = start(50, 20, seed=0, rho=0.03, activation=activation, dtype="float64")
     x = 0.01 * np.random.default_rng(0).normal(size=(200, 20))
-    _, activity, _ = reconstruct(B, params, x)
+    _, activity = reconstruct(B, params, x)
     np.testing.assert_allclose(activity / len(x), 0.03, rtol=0.05)
 
 

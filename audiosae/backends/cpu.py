@@ -6,18 +6,24 @@ same sweep gives for free; sums are float64. Rows are worked through in blocks t
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 Array = Any  # an array of the backend's module
 
 _BLOCK_BYTES = 2**18
+_PART_ROWS, _MOST_PARTS = 256, 16
 SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
 
 
@@ -34,6 +40,30 @@ class Backend:
 
     name = "numpy"
     xp: Any = np
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Give the cores to `run`'s threads: within, BLAS uses one thread a call.
+
+        BLAS's own threads leave the sweeps between products to one core, and spin while another program has the other.
+        """
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"):
+            yield
+
+    def parts(self, rows: int) -> list[slice]:
+        """Cut rows into runs for `run`; by their number alone, so that sums do not depend on the number of cores."""
+        count = max(1, min(_MOST_PARTS, rows // _PART_ROWS))
+        edges = [rows * i // count for i in range(count + 1)]
+        return [slice(low, high) for low, high in pairwise(edges)]
+
+    def run(self, calls: Sequence[Callable[[], None]]) -> None:
+        """Make independent calls, side by side where there are cores."""
+        if len(calls) == 1:
+            calls[0]()
+        else:
+            list(_threads().map(lambda call: call(), calls))
 
     def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
         """Bring an array to the device."""
@@ -139,3 +169,9 @@ class Backend:
         count = max(1, _BLOCK_BYTES // max(1, rows[:1].nbytes))
         for at in range(0, len(rows), count):
             yield rows[at : at + count]
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ThreadPoolExecutor(cores or 1, thread_name_prefix="audiosae")
