@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MODEL = "model"
 BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
 COEFFICIENTS = 20
-STRENGTHS = tuple(10.0 ** (1 - step / 2) for step in range(13))  # of the penalty: 10 down to 0.00001
+STRENGTHS: tuple[float, ...] = tuple(10.0 ** (1 - step / 2) for step in range(13))  # of the penalty: 10 down to 0.00001
 INNER_FOLDS = 5
 _LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF learn from, evenly spaced
 _BATCH_WINDOWS = 2048  # short clips are encoded together
@@ -41,15 +41,7 @@ _RANK = 1e-12  # of the largest eigenvalue
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """How a clip becomes codes, which are then pooled.
-
-    Attributes
-    ----------
-    encode
-        From windows (count, width), or rows of the field (count, bands), to codes (count, outputs).
-    rows
-        Whether it wants rows of the field.
-    """
+    """How a clip becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
 
     encode: Encode
     rows: bool = False
@@ -198,7 +190,7 @@ def pooled_clips(
     domain: Domain, records: Sequence[Record], features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
     done: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float32]:  # fmt: skip
-    """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many clips were encoded."""
+    """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many more are there."""
     found: list[NDArray[np.float32]] = []
     pool, current = Pool(0, segments), -1
     for batch in _batches(_blocks(domain, records, rows=features.rows)):
@@ -207,10 +199,11 @@ def pooled_clips(
             if clip != current:
                 found += [pool.result(pools).reshape(-1)] if current >= 0 else []
                 windows = records[clip].shape[0] if features.rows else window_count(domain, records[clip])
+                done(clip - max(current, 0))
                 pool, current = Pool(windows, segments), clip
             pool.add(codes[at : at + len(block)])
             at += len(block)
-        done(len({clip for clip, _ in batch}))
+    done(1)
     return np.stack([*found, pool.result(pools).reshape(-1)])
 
 
@@ -277,11 +270,12 @@ def _strength(x: NDArray[Any], classes: NDArray[np.int64], inner: NDArray[np.int
         loss = 0.0
         for held, fit in zip(folds, fits, strict=True):
             fit.set_params(C=1 / (strength * (~held).sum())).fit(x[~held], classes[~held])
-            said = fit.predict_proba(x[held])[
-                classes[held][:, None] == fit.classes_
-            ]  # of the right one, where it is known
+            said = fit.predict_proba(x[held])[classes[held][:, None] == fit.classes_]  # of the right class, if known
             loss -= float(np.log(np.maximum(said, _LEAST)).sum(dtype=np.float64))
-        best, chosen, worse = (loss, strength, 0) if loss < best else (best, chosen, worse + 1)
+        if loss < best:
+            best, chosen, worse = loss, strength, 0
+        else:
+            worse += 1
         if worse == _PATIENCE:
             break
     return chosen

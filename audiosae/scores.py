@@ -39,18 +39,14 @@ class Plan:
 
     Attributes
     ----------
-    classes
-        Names, in order.
-    target
-        Class number of each clip.
+    classes, target
+        Names in order, and the class number of each clip.
     splits
         Folds; no clip is tested twice.
     groups
         Group number of each clip, or None.
-    told
-        In words, for the table and the pictures.
-    notes
-        What a reader should know before believing the numbers.
+    told, notes
+        In words, and what a reader should know before believing the numbers.
     """
 
     classes: list[str]
@@ -94,10 +90,8 @@ def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None
         ``stratified``: 5 folds with the classes in equal shares, by the seed.
     values
         One per clip, except for ``stratified``.
-    column
-        Its name.
-    seed
-        Of the stratified folds.
+    column, seed
+        The values' name; of the stratified folds.
 
     Raises
     ------
@@ -164,9 +158,7 @@ def _check(split: Split, target: NDArray[Any], classes: list[str]) -> list[str]:
     """Refuse a fold that teaches nothing; tell of classes that it cannot know."""
     there = np.unique(target[split.train])
     if len(there) < 2:  # noqa: PLR2004
-        raise InputError(
-            f"fold {split.name!r}: its training part has the label {classes[there[0]]!r} alone; wanted two"
-        )
+        raise InputError(f"fold {split.name!r}: all that is left to train on has the label {classes[there[0]]!r}")
     missing = [classes[i] for i in np.setdiff1d(target[split.test], there)]
     told = ", ".join(missing[:_TOLD]) + (f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else "")
     return [f"fold {split.name}: {told} is not in its training part and cannot be found"] if missing else []
@@ -238,7 +230,7 @@ def _spread(folds: NDArray[Any], right: NDArray[np.bool_]) -> dict[str, Any]:
         interval, method = [max(0.0, mean - reach), min(1.0, mean + reach)], "Student, over folds"
     else:
         n, z = len(right), float(ndtri(tail))
-        std, error = 0.0, float(np.sqrt(mean * (1 - mean) / n))
+        std, error = 0.0, np.sqrt(mean * (1 - mean) / n)
         middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
         reach = z / (1 + z**2 / n) * float(np.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2)))
         interval, method = [max(0.0, middle - reach), min(1.0, middle + reach)], "Wilson, over clips"
@@ -254,18 +246,16 @@ def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title
     ax = figure.subplots()
     values, errors = [[100 * r[key] for r in ranked] for key in ("accuracy", "stderr")]
     colours = ["C1" if r["name"] == "model" else "0.65" for r in ranked]
-    places = np.arange(len(ranked))
+    places = range(len(ranked))
     ax.barh(places, values, xerr=errors, color=colours, error_kw={"ecolor": "0.2", "capsize": 3, "elinewidth": 1})
     for place, value, error in zip(places, values, errors, strict=True):
         ax.text(value + error + 0.8, place, f"{value:.1f} ± {error:.1f}", va="center", fontsize=9)
-    ax.axvline(
-        100 * plan.chance, color="C3", ls="--", lw=1.2, label=f"always the commonest class: {100 * plan.chance:.1f} %"
-    )
+    chance = 100 * plan.chance
+    ax.axvline(chance, color="C3", ls="--", lw=1.2, label=f"chance, always the commonest class: {chance:.1f} %")
     ax.set_yticks(places, [f"{r['name']} ({r['features']})" for r in ranked])
-    ax.set(xlim=(0, 118), xlabel="clips classified right, per cent (± standard error)")
+    ax.set(xlim=(0, 118), xticks=range(0, 101, 10), xlabel="clips classified right, per cent (± standard error)")
     ax.set_ylabel("features (how many numbers a clip)")
-    ax.set_xticks(range(0, 101, 10))
-    ax.set_title(title, fontsize=10)
+    ax.set_title(_plain(title), fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", frameon=False, fontsize=8)
     _save(figure, path)
@@ -282,20 +272,23 @@ def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: 
     ax = figure.subplots()
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
     if count <= _VALUES_SHOWN:
-        for row, column in np.argwhere(confusion).tolist():
+        for row, column in np.argwhere(confusion):
             colour = "white" if share[row, column] > 55 else "black"  # noqa: PLR2004 (readable on the blue below)
-            ax.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=8, color=colour)
-    size = 9 if count <= _VALUES_SHOWN else 5
-    ax.set_xticks(range(count), plan.classes, rotation=90 if max(map(len, plan.classes)) > 3 else 0, fontsize=size)  # noqa: PLR2004
-    ax.set_yticks(
-        range(count),
-        [f"{name} ({n})" for name, n in zip(plan.classes, confusion.sum(axis=1), strict=True)],
-        fontsize=size,
-    )
+            place = (float(column), float(row))
+            ax.text(*place, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    names, size = [_plain(name) for name in plan.classes], 9 if count <= _VALUES_SHOWN else 5
+    counted = [f"{name} ({clips})" for name, clips in zip(names, confusion.sum(axis=1), strict=True)]
+    ax.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=size)  # noqa: PLR2004
+    ax.set_yticks(range(count), counted, fontsize=size)
     ax.set(xlabel="what the classifier said", ylabel="what it was (number of clips)")
-    ax.set_title(title, fontsize=10)
+    ax.set_title(_plain(title), fontsize=10)
     figure.colorbar(image, ax=ax, shrink=0.8, label="per cent of the row's clips")
     _save(figure, path)
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading what lies between two dollars as a formula."""
+    return text.replace("$", r"\$")
 
 
 def _save(figure: Any, path: Path) -> None:  # noqa: ANN401

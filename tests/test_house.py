@@ -29,7 +29,8 @@ FLOORS = [
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "registry", "options", "protocol"],
                  "backends": ["__init__", "cpu"],
-                 "cli": ["__init__", "train", "evaluate", "export", "look", "check", "parameters", "console"]}  # fmt: skip
+                 "cli": ["__init__", "train", "evaluate", "export", "look", "check", "parameters",
+                         "console"]}  # fmt: skip
 
 
 def imports(path):

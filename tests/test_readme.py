@@ -43,8 +43,30 @@ def test_the_tour_works_from_the_first_command_on(tmp_path, cache):
             audiosae(command, tmp_path, cache)
         else:
             assert command == "pip install plugins/audiosae-images plugins/audiosae-vectors"  # done by the test command
-    for name in ("first-run/atoms.png", "by-frequency.png", "some.png", "tiles.png", "edges/atoms.png"):
+    for name in (
+        "features.csv",
+        "windows.npz",
+        "first-run/atoms.png",
+        "by-frequency.png",
+        "some.png",
+        "tiles.png",
+        "edges/atoms.png",
+    ):
         assert (tmp_path / name).stat().st_size > 5000, name
+
+
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path, cache):
+    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    audiosae("audiosae train samples/sounds -o first-run --hidden 256 --epochs 20 -q", tmp_path, cache)
+    audiosae("audiosae export first-run samples/sounds -o features.csv --labels folder -q", tmp_path, cache)
+    setting = "import numpy as np\nwindows = np.zeros((3, 16, 40), np.float32)\n"
+    code = setting + "\n".join(PYTHON) + "\nassert codes.shape == (1797, 64)\nassert scores.mean() > 0.5\n"
+    found = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
 
 
 def test_every_option_of_train_is_in_the_readme(cache, tmp_path):

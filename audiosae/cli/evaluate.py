@@ -202,14 +202,15 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
         low, high = r["interval"]
         ahead = r.get("model_ahead")
         gain = f"{100 * ahead['mean']:+.1f} ± {100 * ahead['stderr']:.1f}" if ahead else ""
-        rows.append((r["name"], str(r["features"]), f"{100 * r['accuracy']:.1f}", f"{100 * r['std']:.1f}",
-                     f"{100 * r['stderr']:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", gain))  # fmt: skip
+        std = f"{100 * r['std']:.1f}" if len(plan.splits) > 1 else ""
+        rows.append((r["name"], str(r["features"]), f"{100 * r['accuracy']:.1f}", std, f"{100 * r['stderr']:.1f}",
+                     f"{100 * low:.1f} to {100 * high:.1f}", gain))  # fmt: skip
     lines = [title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
     lines += [
         "classifier: standardise, then L2-regularised logistic regression, its strength chosen in the training part"
     ]
     lines += [facts["seen_told"], *plan.notes]
-    lines += [f"{len(skipped)} sources skipped"] if skipped else []
+    lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
     lines.append(
         f"files                {folder}/: scores.png, confusion.png, results.json, results.csv, predictions.csv"

@@ -1,0 +1,454 @@
+"""Evaluation: folds that do not leak, a classifier that does not peek, baselines that are what they are called."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from signals import tone, write
+
+from audiosae import baselines, cli, evaluate, scores
+from audiosae.corpus import Corpus
+from audiosae.errors import InputError
+from audiosae.features import pooled
+from audiosae.ingest import ingest
+from audiosae.model import load_model
+from audiosae.sources import scan
+
+KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
+NAMES = ["model", *baselines.BASELINES]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Thirty-six clips of three pitches, of four singers, in folders by pitch, and a CSV."""
+    folder = tmp_path_factory.mktemp("clips")
+    rows = []
+    for kind, pitch in KINDS.items():
+        for number in range(12):
+            singer = number % 4
+            samples = tone(0.4, pitch=pitch * (1 + 0.05 * singer), noise=0.1, seed=100 * number + int(pitch))
+            name = f"{kind}/{kind}_{number:02d}.wav"
+            write(folder / name, samples)
+            part = "test" if number < 3 else "train"
+            rows.append(
+                {"filename": name, "kind": kind, "singer": f"s{singer}", "part": part, "one": "x", "number": number}
+            )
+    with (folder / "labels.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture
+def run(capfd, monkeypatch):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capfd.readouterr()
+        return stop.value.code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(clips, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluate") / "run"
+    patch = pytest.MonkeyPatch()
+    command = ["audiosae", "train", clips, "-o", out, "--hidden", "12", "--epochs", "3", "--workers", "1", "--quiet"]
+    patch.setattr(sys, "argv", [*map(str, command), "--cache", str(cache)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    patch.undo()
+    return out
+
+
+@pytest.fixture(scope="module")
+def known(clips, trained, cache):
+    """The model, the sources and their records."""
+    model = load_model(trained)
+    sources = scan([clips], model.domain.suffixes)
+    return model, sources, ingest(model.domain, sources, cache=cache, workers=1)
+
+
+def plan_of(labels, kind="stratified", values=None):
+    return scores.make_plan(labels, kind=kind, values=values, column="it", seed=0)
+
+
+# folds
+
+
+def test_no_group_is_on_both_sides_of_any_fold_outer_or_inner():
+    rng = np.random.default_rng(0)
+    for count in (3, 8, 40):
+        groups = rng.integers(count, size=300)
+        plan = plan_of(rng.choice(["a", "b"], 300).tolist(), "group", [f"g{g}" for g in groups])
+        assert len(plan.splits) == (count if count <= 10 else 5)
+        for split in plan.splits:
+            assert not set(groups[split.train]) & set(groups[split.test])
+            inner = plan.inner(split, 5, 0)
+            assert len(np.unique(inner)) > 1
+            for fold in np.unique(inner):
+                kept = groups[split.train]
+                assert not set(kept[inner == fold]) & set(kept[inner != fold])
+
+
+def test_every_clip_is_tested_once_and_stratified_folds_have_every_class_in_equal_share():
+    labels = ["a"] * 50 + ["b"] * 20
+    plan = plan_of(labels)
+    assert np.array_equal(plan.tested, np.arange(70))
+    for split in plan.splits:
+        assert np.bincount(plan.target[split.test]).tolist() == [10, 4]
+    assert "session" in plan.notes[0]
+
+
+def test_a_fold_column_gives_a_fold_a_value():
+    plan = plan_of(list("abababab"), "fold", list("11223344"))
+    assert [split.test.tolist() for split in plan.splits] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_a_split_column_tests_what_it_calls_test_else_the_rarer_value():
+    labels = list("abababab")
+    called = plan_of(labels, "split", ["Test"] * 6 + ["train"] * 2)
+    rarer = plan_of(labels, "split", ["x"] * 6 + ["y"] * 2)
+    assert [len(plan.splits) for plan in (called, rarer)] == [1, 1]
+    assert called.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]
+    assert rarer.splits[0].test.tolist() == [6, 7]
+    assert "tested where it is 'y' (2 of 8 clips)" in rarer.told
+
+
+def test_a_class_that_a_training_part_lacks_is_told():
+    plan = plan_of(list("aabbcc"), "group", list("112233"))
+    assert plan.notes[0] == "fold 1: a is not in its training part and cannot be found"
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "values", "words"),
+    [
+        ("aaaa", "stratified", None, "all 4 clips have the label 'a'"),
+        ("aaaaaabb", "stratified", None, "label 'b' has 2 clips, fewer than 5 folds"),
+        ("aabb", "group", "xxxx", "every clip has the value 'x'"),
+        ("aabb", "fold", "xxyy", "fold 'x': all that is left to train on has the label 'b'"),
+        ("aabb", "split", "xyzz", "no value 'test' among 'x', 'y', 'z'"),
+        ("aabb", "split", "xxyy", "which one is rarer"),
+    ],
+)
+def test_labels_that_do_not_divide_are_refused(labels, kind, values, words):
+    with pytest.raises(InputError, match=words):
+        plan_of(list(labels), kind, list(values) if values else None)
+
+
+# the classifier
+
+
+def test_random_labels_give_chance():
+    rng = np.random.default_rng(0)
+    features, target = rng.normal(size=(200, 20)).astype(np.float32), rng.integers(2, size=200)
+    plan = plan_of([str(label) for label in target])
+    found = np.empty(200, np.int64)
+    for split in plan.splits:
+        train = features[split.train], plan.target[split.train]
+        found[split.test], _ = baselines.classify(*train, features[split.test], plan.inner(split, 5, 0))
+    assert abs((found == plan.target).mean() - 0.5) < 0.1
+
+
+def test_a_prediction_depends_on_its_own_clip_and_the_training_part_alone():
+    rng = np.random.default_rng(1)
+    train, classes = rng.normal(size=(60, 8)).astype(np.float32), rng.integers(3, size=60)
+    test, inner = rng.normal(size=(9, 8)).astype(np.float32), np.arange(60) % 5
+    together, strength = baselines.classify(train, classes, test, inner)
+    for clip in range(9):
+        alone, same = baselines.classify(train, classes, test[clip : clip + 1], inner)
+        assert (alone[0], same) == (together[clip], strength)
+
+
+def test_noise_features_get_a_stronger_penalty_than_telling_ones():
+    rng = np.random.default_rng(2)
+    classes, inner = np.arange(100) % 2, np.arange(100) // 2 % 5
+    noise = rng.normal(size=(100, 30)).astype(np.float32)
+    telling = noise + 3 * classes[:, None].astype(np.float32)
+    strengths = [baselines.classify(x, classes, x, inner)[1] for x in (noise, telling)]
+    assert strengths[0] > strengths[1]
+
+
+def test_more_features_than_clips_are_rotated_without_a_change():
+    rng = np.random.default_rng(3)
+    train, test = rng.normal(size=(40, 90)).astype(np.float32), rng.normal(size=(7, 90)).astype(np.float32)
+    x, y = baselines._rotated(train, test)
+    assert x.shape[1] <= 40
+    np.testing.assert_allclose(x @ x.T, train @ train.T, atol=1e-3)
+    np.testing.assert_allclose(y @ x.T, test @ train.T, atol=1e-3)
+
+
+def test_constant_features_do_no_harm():
+    train = np.ones((20, 2), np.float32)
+    train[:, 1] = np.arange(20)
+    found, _ = baselines.classify(train, np.arange(20) // 10, train, np.arange(20) % 2)
+    assert np.array_equal(found, np.arange(20) // 10)
+    nothing, _ = baselines.classify(train[:, :1], np.arange(20) // 10, train[:, :1], np.arange(20) % 2)
+    assert len(nothing) == 20
+
+
+# what it amounts to
+
+
+def test_one_fold_has_wilsons_interval_over_its_clips():
+    plan = plan_of(["a"] * 60 + ["b"] * 60, "split", (["test"] * 50 + ["train"] * 10) * 2)
+    predicted = plan.target.copy()
+    predicted[:10] = 1
+    found = scores.summarise(plan, predicted)
+    assert (found["accuracy"], found["stderr"]) == pytest.approx((0.9, 0.03))
+    np.testing.assert_allclose(found["interval"], [0.8256, 0.9448], atol=1e-4)
+    assert found["recall"] == {"a": 0.8, "b": 1.0}
+    assert found["confusion"] == [[40, 10], [0, 50]]
+
+
+def test_several_folds_have_students_interval_and_the_models_lead_fold_by_fold():
+    plan = plan_of(list("ab" * 6), "fold", list("111122223333"))
+    wrong, right = plan.target.copy(), plan.target.copy()
+    wrong[[0, 4, 5]] ^= 1
+    found = scores.summarise(plan, wrong, right)
+    assert found["folds"] == [0.75, 0.5, 1.0]
+    assert (found["accuracy"], found["std"]) == pytest.approx((0.75, 0.25))
+    assert found["stderr"] == pytest.approx(0.25 / np.sqrt(3))
+    assert found["interval"] == pytest.approx([0.75 - 4.3027 * 0.25 / np.sqrt(3), 1.0], abs=1e-4)
+    assert found["model_ahead"] == pytest.approx({"mean": 0.25, "stderr": 0.25 / np.sqrt(3)})
+
+
+# baselines are what they are called
+
+
+def test_short_clips_encoded_together_have_the_features_that_each_has_alone(known):
+    model, _, records = known
+    sets = baselines.feature_sets(("pca",), model, Corpus(model.domain, records), code="sqrt", seed=0)
+    for features in sets.values():
+        together = baselines.pooled_clips(model.domain, records, features, pools=("max", "mean"), segments=2)
+        for row, record in zip(together, records, strict=True):
+            alone = pooled(model.domain, record, features.encode, pools=("max", "mean"), segments=2)
+            np.testing.assert_allclose(row, alone.reshape(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_random_weights_are_the_start_that_the_model_had(known):
+    model = known[0]
+    fresh = baselines.untrained(model)
+    assert fresh.whitener is model.whitener
+    assert fresh.params.W1.shape == model.params.W1.shape
+    assert not np.allclose(fresh.params.W1, model.params.W1)
+    reach = np.sqrt(6 / (model.params.hidden + model.params.width + 1))
+    assert np.abs(fresh.params.W1).max() <= reach
+    np.testing.assert_allclose(1 / (1 + np.exp(-fresh.params.b1)), model.facts["options"]["rho"], rtol=1e-5)
+
+
+def test_cepstra_are_cosine_sums_of_a_row():
+    rows = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
+    basis = np.cos(np.pi * np.arange(20)[:, None] * (np.arange(40) + 0.5) / 40) * np.sqrt(2 / 40)
+    basis[0] /= np.sqrt(2)
+    np.testing.assert_allclose(baselines.cepstra(rows), rows @ basis.T, atol=1e-5)
+
+
+def test_pca_and_kmeans_and_nmf_give_as_many_outputs_as_there_are_units(known):
+    model, _, records = known
+    corpus = Corpus(model.domain, records)
+    windows = next(iter(corpus.blocks()))
+    names = ("pca", "kmeans", "nmf")
+    sets = baselines.feature_sets(names, model, corpus, code="sqrt", seed=0)
+    codes = {name: sets[name].encode(windows) for name in names}
+    assert {code.shape for code in codes.values()} == {(len(windows), 12)}
+    variances = codes["pca"].var(axis=0)
+    assert (np.diff(variances) <= 1e-3 * variances[0]).all()
+    triangle = codes["kmeans"]
+    assert (triangle >= 0).all()
+    assert 0.2 < (triangle == 0).mean() < 0.8  # farther than the mean distance
+    assert (codes["nmf"] >= 0).all()
+    assert codes["nmf"].max() > 0
+
+
+def test_nonnegative_codes_come_near_those_of_exact_least_squares():
+    from scipy.optimize import nnls
+
+    rng = np.random.default_rng(0)
+    parts = rng.uniform(size=(6, 20)).astype(np.float32)
+    windows = (rng.exponential(size=(5, 6)) @ parts + 0.1 * rng.uniform(size=(5, 20))).astype(np.float32)
+    gram = parts @ parts.T
+    codes = baselines._nonnegative(windows @ parts.T, gram, np.float32(1 / np.linalg.eigvalsh(gram)[-1]))
+    exact = sum(nnls(parts.T.astype(float), window.astype(float))[1] ** 2 for window in windows)
+    assert np.square(windows - codes @ parts).sum() < exact + 0.02 * np.square(windows).sum()
+
+
+def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):
+    model, _, records = known
+    sets = baselines.feature_sets(("field", "mfcc"), model, Corpus(model.domain, records), code="sqrt", seed=0)
+    assert sets["field"].rows
+    field = baselines.pooled_clips(model.domain, records[:2], sets["field"], pools=("mean",))
+    assert field.shape == (2, 40)
+
+
+# what the units do
+
+
+def test_sparseness_is_0_for_even_and_1_for_single_activity():
+    even, single = np.full((1, 10), 0.3), np.eye(10)[:1]
+    for act, wanted in ((even, 0), (single, 1)):
+        assert evaluate._usage(act).population == pytest.approx(wanted)
+
+
+def test_units_go_with_labels_by_the_area_under_the_roc(known):
+    from sklearn.metrics import roc_auc_score
+
+    model, _, records = known
+    labels = [record.file.split("/")[0] for record in records]
+    found = evaluate.measure(model, records, plan_of(labels))
+    assert {pair["label"] for pair in found["units_of_labels"]} == set(KINDS)
+    best = found["units_of_labels"][0]
+    activity = [pooled(model.domain, record, model.encode, pools=("mean",))[best["unit"], 0, 0] for record in records]
+    assert best["auc"] == pytest.approx(roc_auc_score([label == best["label"] for label in labels], activity), abs=1e-6)
+    assert 0 < found["mean_activity"] < 1
+    assert 0 < found["l0"] <= 12
+
+
+# the command
+
+
+def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, trained, clips):
+    options = ["--labels", clips / "labels.csv", "--label-column", "kind", "--group-column", "singer", "--workers", "1"]
+    code, out, err = run("evaluate", trained, clips, *options)
+    assert code == 0, err
+    for words in ("random-weights", "95 % interval", "one singer left out at a time", "seen all 36 test files"):
+        assert words in out
+    folder = trained / "evaluation"
+    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png"}
+    assert {path.name for path in folder.iterdir()} == names
+    facts = json.loads((folder / "results.json").read_text())
+    assert [result["name"] for result in facts["results"]] == NAMES
+    for result in facts["results"]:
+        assert {"name", "accuracy", "std", "folds", "features", "stderr", "interval", "recall"} <= result.keys()
+        assert len(result["folds"]) == 4
+        assert result["accuracy"] == pytest.approx(np.mean(result["folds"]))
+    sizes = {result["name"]: result["features"] for result in facts["results"]}
+    assert sizes == dict(zip(NAMES, [24, 24, 80, 40, 24, 24, 24], strict=True))
+    assert facts["results"][2]["accuracy"] > 0.9  # three pitches far apart
+    assert facts["chance"] == pytest.approx(1 / 3)
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    right = np.mean([row["model"] == row["label"] for row in rows])
+    assert right == pytest.approx(facts["results"][0]["accuracy"])
+    assert len((folder / "results.csv").read_text().splitlines()) == 1 + len(NAMES)
+
+
+def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, clips, tmp_path):
+    options = ["--labels", "folder", "--baselines", "kmeans,field", "--json", "-o", tmp_path, "--seed", "3"]
+    found = [json.loads(run("evaluate", trained, clips, *options, "--workers", n)[1]) for n in (1, 2)]
+    assert [result["name"] for result in found[0]["results"]] == ["model", "field", "kmeans"]
+    assert found[0]["results"] == found[1]["results"]
+    assert "session" in found[0]["notes"][0]
+
+
+def test_a_split_is_tested_once(run, trained, clips, tmp_path):
+    options = ["--labels", clips / "labels.csv", "--label-column", "kind", "--split-column", "part", "-o", tmp_path]
+    _, out, _ = run("evaluate", trained, clips, *options, "--baselines", "none", "--json")
+    facts = json.loads(out)
+    assert facts["tested"] == 9
+    assert facts["results"][0]["interval_method"] == "Wilson, over clips"
+
+
+def test_a_model_of_other_files_does_not_claim_to_have_seen_these(run, trained, clips, tmp_path):
+    code, out, _ = run("evaluate", trained, clips / "low", clips / "mid", "--labels", "folder", "--baselines", "none",
+                       "-o", tmp_path)  # fmt: skip
+    assert code == 0
+    assert "is not known" in out
+
+
+def test_refit_learns_from_each_training_part_alone(known, cache, monkeypatch):
+    model, sources, records = known
+    labels = [record.file.split("/")[0] for record in records]
+    plan = plan_of(labels, "group", [str(i % 2) for i in range(36)])
+    seen, learned = [], []
+    train, sets = evaluate.train, baselines.feature_sets
+    monkeypatch.setattr(evaluate, "train", lambda d, s, *rest, **more: seen.append(s) or train(d, s, *rest, **more))
+    monkeypatch.setattr(baselines, "feature_sets", lambda n, m, c, **more: learned.append(c) or sets(n, m, c, **more))
+    options = evaluate.Options(("pca",), refit=True)
+    found = evaluate.evaluate(model, sources, records, plan, options, cache=cache, workers=1)
+    for split, used, corpus in zip(plan.splits, seen, learned, strict=True):
+        names = [sources[clip].name for clip in split.train]
+        assert [source.name for source in used] == names
+        assert [record.file for record in corpus.records] == names
+    assert found.facts["seen"] == 0
+    assert found.results[0]["accuracy"] > 0.5
+
+
+def edited(clips, tmp_path, edit):
+    with (clips / "labels.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    edit(rows)
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return tmp_path / "labels.csv"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda rows: rows.pop(), "has no row for high/high_11.wav"),
+        (lambda rows: rows.append(["gone.wav", *rows[-1][1:]]), "names gone.wav: not among the 36 sources"),
+        (lambda rows: rows.append(rows[-1]), "names high/high_11.wav more than once"),
+    ],
+)
+def test_labels_that_do_not_fit_the_files_are_one_clear_line(run, trained, clips, tmp_path, edit, words):
+    labels = edited(clips, tmp_path, edit)
+    code, out, err = run("evaluate", trained, clips, "--labels", labels, "--label-column", "kind", "-o", tmp_path / "o")
+    assert (code, out) == (1, "")
+    assert words in err
+    assert len([line for line in err.splitlines() if line.startswith("audiosae: ")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--label-column", "sort"], "--label-column sort: "),
+        (["--label-column", "kind", "--group-column", "sort"], "--group-column sort: "),
+        (["--label-column", "one"], "all 36 clips have the label 'x'"),
+        (["--label-column", "number"], "has 3 clips, fewer than 5 folds"),
+        (["--label-column", "kind", "--group-column", "one"], "--group-column one: every clip has the value 'x'"),
+        (["--label-column", "kind", "--fold-column", "one", "--group-column", "singer"], "wanted one of them"),
+        (["--label-column", "kind", "--baselines", "ica"], "no baseline 'ica'; wanted all, none or random-weights"),
+        (["--label-column", "kind", "--pool", "median"], "wanted some of max, mean, std"),
+        (["--label-column", "kind", "-o", "/dev/null/x"], "cannot write the folder /dev/null/x"),
+    ],
+)
+def test_bad_options_are_one_clear_line(run, trained, clips, tmp_path, options, words):
+    options = options if "-o" in options else [*options, "-o", tmp_path / "o"]
+    code, out, err = run("evaluate", trained, clips, "--labels", clips / "labels.csv", *options)
+    assert (code, out) == (1, "")
+    assert words in err
+
+
+def test_sources_that_a_model_does_not_fit_are_one_clear_line(run, trained, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"nothing to hear")
+    options = ["--labels", "folder", "-o", tmp_path / "o"]
+    code, _, err = run("evaluate", trained, tmp_path, *options)
+    assert code == 1
+    assert "nothing for a model of spectrogram" in err
+    assert ".wav, .flac" in err
+    code, _, err = run("evaluate", trained, tmp_path / "a.png", *options)
+    assert code == 1
+    assert "none of 1 sources suits a model of spectrogram; the first is a.png" in err
+    assert (
+        "--group-column x: wanted --labels FILE.csv"
+        in run("evaluate", trained, tmp_path, *options, "--group-column", "x")[2]
+    )
+
+
+def test_broken_sources_are_skipped_and_counted(run, trained, clips, tmp_path):
+    broken = tmp_path / "low"
+    broken.mkdir()
+    (broken / "broken.wav").write_bytes(b"nonsense")
+    command = ["evaluate", trained, clips, broken, "--labels", "folder", "--baselines", "none", "-o", tmp_path / "o"]
+    code, out, err = run(*command)
+    assert code == 0
+    assert "1 source skipped" in out
+    assert "broken.wav" in err

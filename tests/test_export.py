@@ -1,0 +1,252 @@
+"""Tables of features: the right numbers in the right rows, in every format, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from test_train import learn
+
+from audiosae import cli, load_model
+from audiosae.errors import InputError
+from audiosae.export import export
+from audiosae.features import Pool, check_pools, encoder, pooled, pooled_names, window_blocks
+from audiosae.ingest import ingest, read_field
+from audiosae.labels import read_labels
+from audiosae.sources import scan
+
+
+@pytest.fixture(scope="module")
+def run(sounds, tmp_path_factory, cache):
+    out = tmp_path_factory.mktemp("export") / "run"
+    learn(sounds, out, cache)
+    return out
+
+
+@pytest.fixture
+def model(run):
+    return load_model(run)
+
+
+@pytest.fixture
+def records(model, sounds, cache):
+    return ingest(model.domain, scan([sounds], model.domain.suffixes), cache=cache, workers=1)
+
+
+@pytest.fixture
+def call(capfd, monkeypatch):
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, *capfd.readouterr()
+
+    return command
+
+
+def codes(model, record):
+    """Square-root codes of every window, by hand."""
+    view = np.lib.stride_tricks.sliding_window_view(read_field(record), (16, 40)).reshape(-1, 640)
+    return np.sqrt(model.encode(view))
+
+
+def test_a_clips_row_holds_its_pooled_codes(model, records, tmp_path):
+    rows = export(model, records, tmp_path / "f.csv", pools=("max", "mean", "std"))
+    table = pd.read_csv(tmp_path / "f.csv")
+    assert rows == len(table) == 12
+    by_hand = codes(model, records[4])
+    row = table.iloc[4]
+    assert row["file"] == records[4].file
+    assert row["u007_mean"] == pytest.approx(by_hand[:, 7].mean(), rel=1e-4)
+    assert row["u007_max"] == pytest.approx(by_hand[:, 7].max(), rel=1e-4)
+    assert row["u007_std"] == pytest.approx(by_hand[:, 7].std(), rel=1e-3)
+
+
+def test_columns_are_named_and_sorted(model, records, tmp_path):
+    export(model, records, tmp_path / "f.csv", pools=("max", "mean"), segments=2, labels=["a"] * 12)
+    names = pd.read_csv(tmp_path / "f.csv").columns.tolist()
+    assert names[:3] == ["file", "label", "duration"]
+    assert names[3:7] == ["u000_max_1", "u000_max_2", "u000_mean_1", "u000_mean_2"]
+    assert names[3:] == sorted(names[3:])
+
+
+def test_segments_are_parts_in_time(model, records):
+    by_hand = codes(model, records[6])
+    found = pooled(model.domain, records[6], encoder(model), pools=("mean",), segments=3)
+    bounds = [len(by_hand) * i // 3 for i in range(4)]
+    np.testing.assert_allclose(found[:, 0, 1], by_hand[bounds[1] : bounds[2] + 1].mean(axis=0), atol=0.02)
+    assert found.shape == (12, 1, 3)
+
+
+def test_windows_have_times_that_do_not_drift(model, records, tmp_path):
+    export(model, records, tmp_path / "w.parquet", level="window")
+    table = pd.read_parquet(tmp_path / "w.parquet")
+    last = table[table["file"] == records[-1].file].iloc[-1]
+    windows = len(codes(model, records[-1]))
+    assert last["start"] == (windows - 1) * 80 / 8000
+    assert last["end"] == (windows - 1 + 16) * 80 / 8000
+    np.testing.assert_allclose(last[["u000", "u001"]].to_numpy(float), codes(model, records[-1])[-1, :2], rtol=1e-4)
+
+
+def test_all_formats_hold_the_same_numbers(model, records, tmp_path):
+    for suffix in ("csv", "parquet", "npz"):
+        export(model, records, tmp_path / f"f.{suffix}", labels=[str(i) for i in range(12)])
+    from_csv = pd.read_csv(tmp_path / "f.csv", dtype={"label": str})
+    from_parquet = pd.read_parquet(tmp_path / "f.parquet")
+    from_npz = np.load(tmp_path / "f.npz", allow_pickle=False)
+    numbers = from_parquet.iloc[:, 3:].to_numpy()
+    assert numbers.dtype == np.float32
+    np.testing.assert_array_equal(from_csv.iloc[:, 3:].to_numpy(np.float32), numbers)
+    np.testing.assert_array_equal(from_npz["features"], numbers)
+    assert from_npz["names"].tolist() == from_parquet.columns[3:].tolist()
+    assert from_csv["label"].tolist() == from_parquet["label"].tolist() == from_npz["label"].tolist()
+
+
+def test_pyarrow_reads_what_pandas_reads(model, records, tmp_path):
+    import pyarrow.parquet as pq
+
+    export(model, records, tmp_path / "f.parquet")
+    table = pq.read_table(tmp_path / "f.parquet")
+    assert table.num_rows == 12
+    assert table.to_pandas().equals(pd.read_parquet(tmp_path / "f.parquet"))
+
+
+def test_a_clip_shorter_than_a_window_has_one_row(model, tmp_path, cache):
+    time = np.arange(400) / 8000
+    soundfile.write(tmp_path / "short.wav", np.sin(2 * np.pi * 500 * time), 8000)
+    records = ingest(model.domain, scan([tmp_path], (".wav",)), cache=cache, workers=1)
+    assert records[0].shape[0] < 16
+    assert export(model, records, tmp_path / "f.csv") == 1
+    assert export(model, records, tmp_path / "w.csv", level="window") == 1
+
+
+def test_more_segments_than_windows_still_give_numbers():
+    pool = Pool(windows=2, segments=5)
+    pool.add(np.array([[1.0], [3.0]]))
+    found = pool.result(("mean", "max"))
+    assert np.isfinite(found).all()
+    assert found[0, 0, 0] == 1.0
+    assert found[0, 1, 4] == 3.0
+
+
+def test_pooling_in_blocks_is_pooling_at_once():
+    codes = np.random.default_rng(0).normal(size=(97, 4))
+    whole, blocks = Pool(97, 3), Pool(97, 3)
+    whole.add(codes)
+    for at in range(0, 97, 10):
+        blocks.add(codes[at : at + 10])
+    np.testing.assert_allclose(whole.result(("mean", "std", "max")), blocks.result(("mean", "std", "max")), rtol=1e-5)
+
+
+def test_the_sidecar_says_which_model_and_options(call, run, sounds, tmp_path):
+    import hashlib
+
+    code, _, _ = call("export", run, sounds, "-o", tmp_path / "f.csv", "--pool", "mean", "--segments", "2")
+    facts = json.loads((tmp_path / "f.json").read_text())
+    model = (run / "model.safetensors").read_bytes()
+    assert code == 0
+    assert facts["model_digest"] == hashlib.blake2b(model, digest_size=16).hexdigest()
+    assert (facts["pool"], facts["segments"], facts["level"]) == (["mean"], 2, "clip")
+    assert {path.name for path in tmp_path.iterdir()} == {"f.csv", "f.json"}
+
+
+def test_labels_come_from_the_parent_folder(call, run, sounds, tmp_path):
+    for number, name in enumerate(("tone_01.wav", "tone_02.wav")):
+        folder = tmp_path / "in" / f"class{number}"
+        folder.mkdir(parents=True)
+        shutil.copy(sounds / name, folder / name)
+    call("export", run, tmp_path / "in", "-o", tmp_path / "f.csv", "--labels", "folder")
+    assert pd.read_csv(tmp_path / "f.csv")["label"].tolist() == ["class0", "class1"]
+
+
+def labels_csv(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_labels_come_from_a_csv(sounds, tmp_path):
+    sources = scan([sounds], (".wav",))
+    rows = "".join(f"{source.name},{index % 3},x\n" for index, source in enumerate(sources))
+    path = labels_csv(tmp_path / "l.csv", "filename,kind,other\n" + rows)
+    assert read_labels(path, sources, "kind") == [str(i % 3) for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("name,kind\n", None, "no column filename"),
+        ("filename,a,b\n", None, "choose one with --label-column"),
+        ("filename,a\ntone_00.wav,1\n", "b", "no such column; it has filename, a"),
+        ("filename,a\ntone_00.wav,1\n", None, "no row for tone_01.wav, tone_02.wav, tone_03.wav and 8 more"),
+        ("filename,a\nx.wav,1\nx.wav,2\n", None, "names x.wav more than once"),
+        ("filename,a\nx.wav\n", None, "line 2 does not have 2 columns"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(sounds, tmp_path, text, column, words):
+    with pytest.raises(InputError, match=words):
+        read_labels(labels_csv(tmp_path / "l.csv", text), scan([sounds], (".wav",)), column)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "f.xlsx"], "wanted .parquet, .csv, .npz"),
+        (["-o", "f.csv", "--pool", "median"], "wanted some of max, mean, std"),
+        (["-o", "f.csv", "--segments", "0"], "--segments 0"),
+        (["-o", "gone/f.csv"], "cannot write"),
+        (["-o", "f.csv", "--labels", "no.csv"], "wanted 'folder' or a CSV"),
+    ],
+)
+def test_wrong_exports_are_one_clear_line(call, run, sounds, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call("export", run, sounds, *arguments, "-q")
+    assert code == 1
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_without_pyarrow_names_the_extra(model, records, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InputError, match=r"pip install 'audiosae\[parquet\]'"):
+        export(model, records, tmp_path / "f.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pools_are_checked_and_sorted():
+    assert check_pools("std,mean,mean", 1) == ("mean", "std")
+    assert pooled_names(2, ("max", "mean"), 1) == ["u000_max", "u000_mean", "u001_max", "u001_mean"]
+
+
+def test_window_blocks_hold_every_window_in_order(model, records):
+    starts, windows = zip(*window_blocks(model.domain, records[3]), strict=True)
+    assert [start[0] for block in starts for start in block] == list(range(read_field(records[3]).shape[0] - 15))
+    np.testing.assert_array_equal(windows[0][5], read_field(records[3])[5:21].ravel())
+
+
+@pytest.mark.slow
+def test_200000_windows_are_written_with_little_memory(run, tmp_path, cache):
+    """Resident memory of the whole command stays under 400 MB."""
+    import os
+    import subprocess
+
+    noise = np.random.default_rng(0).normal(scale=0.1, size=8000 * 2010).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", noise, 8000)
+    code = (
+        "import resource, sys; from audiosae.cli import main\n"
+        "try: main()\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    arguments = ["export", run, tmp_path / "long.wav", "-o", tmp_path / "w.csv", "--level", "window", "-q"]
+    found = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True, text=True,
+        env=os.environ | {"AUDIOSAE_CACHE": str(cache)},
+    )  # fmt: skip
+    assert int(found.stderr.split()[-1]) < 400 * 1024
+    with (tmp_path / "w.csv").open() as file:
+        assert sum(1 for _ in file) > 200_000
