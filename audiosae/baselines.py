@@ -36,7 +36,6 @@ _PATIENCE = 2  # strengths without a gain
 _MOST_STEPS = 500
 _LEAST = 1e-13  # probability
 _CONSTANT = 1e-6  # features that vary less, against their size, are left out
-_RANK = 1e-12  # of the largest eigenvalue
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def pooled_clips(
     done: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many more are there."""
-    found: list[NDArray[np.float32]] = []
+    found: list[Any] = []
     pool, current = Pool(0, segments), -1
     for batch in _batches(_blocks(domain, records, rows=features.rows)):
         codes, at = features.encode(np.concatenate([block for _, block in batch])), 0
@@ -217,9 +216,7 @@ def _blocks(domain: Domain, records: Sequence[Record], *, rows: bool) -> Iterato
             yield from ((clip, windows) for _, windows in window_blocks(domain, record))
 
 
-def _batches(
-    blocks: Iterator[tuple[int, NDArray[np.float32]]],
-) -> Iterator[list[tuple[int, NDArray[np.float32]]]]:
+def _batches(blocks: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
     """Put the blocks of short clips together."""
     held, size = [], 0
     for clip, block in blocks:
@@ -244,7 +241,7 @@ def classify(
     test
         Features; nothing but the predictions depends on them.
     inner
-        Fold number of each training clip; each is held out in turn, and the strength with the least log loss is taken.
+        Fold number of each training clip: held out in turn, they choose the strength with the least log loss.
 
     Returns
     -------
@@ -263,14 +260,15 @@ def _strength(x: NDArray[Any], classes: NDArray[np.int64], inner: NDArray[np.int
     """Choose the strength by inner folds, from strong to weak, each fit begun at the last; stop once it gets worse."""
     from sklearn.linear_model import LogisticRegression
 
-    folds = [inner == fold for fold in np.unique(inner) if len(np.unique(classes[inner != fold])) > 1]
+    held = [inner == fold for fold in np.unique(inner) if len(np.unique(classes[inner != fold])) > 1]
+    folds = [(x[~out], classes[~out], x[out], classes[out]) for out in held]
     fits = [LogisticRegression(max_iter=_MOST_STEPS, warm_start=True) for _ in folds]
     best, chosen, worse = np.inf, STRENGTHS[0], 0
     for strength in STRENGTHS:
         loss = 0.0
-        for held, fit in zip(folds, fits, strict=True):
-            fit.set_params(C=1 / (strength * (~held).sum())).fit(x[~held], classes[~held])
-            said = fit.predict_proba(x[held])[classes[held][:, None] == fit.classes_]  # of the right class, if known
+        for (kept, labels, others, wanted), fit in zip(folds, fits, strict=True):
+            fit.set_params(C=1 / (strength * len(kept))).fit(kept, labels)
+            said = fit.predict_proba(others)[wanted[:, None] == fit.classes_]  # of the right class, where it is known
             loss -= float(np.log(np.maximum(said, _LEAST)).sum(dtype=np.float64))
         if loss < best:
             best, chosen, worse = loss, strength, 0
@@ -292,9 +290,9 @@ def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tupl
 
 def _rotated(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Rotate more features than clips into as many as clips; the classifier is the same, as its penalty is a length."""
+    from scipy.linalg import qr
+
     if train.shape[1] <= len(train):
         return train, test
-    values, vectors = np.linalg.eigh((train @ train.T).astype(np.float64))
-    kept = values > _RANK * values[-1]
-    axes = train.T @ (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)
-    return train @ axes, test @ axes
+    axes, rotated = qr(train.T, mode="economic", check_finite=False)
+    return np.ascontiguousarray(rotated.T), test @ axes

@@ -124,7 +124,7 @@ def _divide(
         counts = np.bincount(target)
         if counts.min() < FOLDS:
             label, count = classes[counts.argmin()], counts.min()
-            raise InputError(f"label {label!r} has {count} clips, fewer than {FOLDS} folds; add clips or leave it out")
+            raise InputError(f"label {label!r} has {count} of the clips, fewer than {FOLDS} folds; add some or drop it")
         return list("12345"), _dealt(target, FOLDS, seed), None, f"{FOLDS} stratified folds of clips"
     kinds, groups = np.unique(np.asarray(values, str), return_inverse=True)
     found: list[str] = kinds.tolist()

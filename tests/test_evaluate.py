@@ -131,7 +131,7 @@ def test_a_class_that_a_training_part_lacks_is_told():
     ("labels", "kind", "values", "words"),
     [
         ("aaaa", "stratified", None, "all 4 clips have the label 'a'"),
-        ("aaaaaabb", "stratified", None, "label 'b' has 2 clips, fewer than 5 folds"),
+        ("aaaaaabb", "stratified", None, "label 'b' has 2 of the clips, fewer than 5 folds"),
         ("aabb", "group", "xxxx", "every clip has the value 'x'"),
         ("aabb", "fold", "xxyy", "fold 'x': all that is left to train on has the label 'b'"),
         ("aabb", "split", "xyzz", "no value 'test' among 'x', 'y', 'z'"),
@@ -412,7 +412,7 @@ def test_labels_that_do_not_fit_the_files_are_one_clear_line(run, trained, clips
         (["--label-column", "sort"], "--label-column sort: "),
         (["--label-column", "kind", "--group-column", "sort"], "--group-column sort: "),
         (["--label-column", "one"], "all 36 clips have the label 'x'"),
-        (["--label-column", "number"], "has 3 clips, fewer than 5 folds"),
+        (["--label-column", "number"], "has 3 of the clips, fewer than 5 folds"),
         (["--label-column", "kind", "--group-column", "one"], "--group-column one: every clip has the value 'x'"),
         (["--label-column", "kind", "--fold-column", "one", "--group-column", "singer"], "wanted one of them"),
         (["--label-column", "kind", "--baselines", "ica"], "no baseline 'ica'; wanted all, none or random-weights"),
