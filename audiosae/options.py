@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
 
@@ -51,6 +52,8 @@ class TrainOptions:
             value = getattr(self, field.name)
             if choices and value not in choices:
                 raise InputError(f"{flag(field.name)} {value}: wanted one of {', '.join(choices)}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{flag(field.name)} {value}: wanted a finite number")
         for name in ("hidden", "batch_size"):
             if getattr(self, name) < _BATCH_AT_LEAST:
                 raise InputError(f"{flag(name)} {getattr(self, name)}: wanted at least 1")

@@ -7,6 +7,7 @@ the axes that all share.
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -175,7 +176,8 @@ def _with_axes(model: Model, atoms: NDArray[Any], chosen: list[int], columns: in
         ax.label_outer(remove_inner_ticks=True)
         if number + columns >= len(chosen):
             ax.tick_params(labelbottom=True)
-    figure.suptitle(_title(model, chosen, show), fontsize=10)
+    title = textwrap.fill(_title(model, chosen, show), max(12, int(9 * figure.get_figwidth())))
+    figure.suptitle(title, fontsize=10)
     if any(image.get_array().ndim == 2 for image in axes[0, 0].images):  # noqa: PLR2004 (curves, colours need no scale)
         _scale(figure, axes.ravel().tolist(), limit, model.domain.colours)
     return figure

@@ -43,7 +43,10 @@ class RunFolder:
         """Make the folder and see that it can be written."""
         path = self._path
         if self._resume and not (path / checkpoint.FILE).exists():
-            raise InputError(f"--resume: no {checkpoint.FILE} in {path}; leave --resume out to start a run there")
+            if not path.is_dir() or (path / model.FILE).exists():
+                raise InputError(f"--resume: no {checkpoint.FILE} in {path}; leave --resume out to start a run there")
+            self._say(f"{path} has no checkpoint yet: training starts anew; what was read is in the cache")
+            self._resume = False
         try:
             self._made = [p for p in (path, *path.parents) if not p.exists()]
             path.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,7 @@ class RunFolder:
         """Call once there is something to write: earlier files are moved aside, and the folder stays."""
         self._keep = True
         there = [name for name in _FILES if (self._path / name).exists()]
-        if self._resume or not there:
+        if self._resume or not {model.FILE, checkpoint.FILE} & set(there):
             return
         number = next(n for n in range(1, 10**6) if not (self._path / f"before-{n}").exists())
         aside = self._path / f"before-{number}"

@@ -15,6 +15,8 @@ from audiosae.errors import AudiosaeError, Interrupted
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     help="Learn sparse features of unlabelled recordings, look at them, use them.",
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -54,6 +56,8 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # Typer's own reading of Ctrl-C, which says nothing
+            raise KeyboardInterrupt  # noqa: TRY301
     except (Exception, KeyboardInterrupt) as error:
         line, code = _explain(error)
         if not line:
@@ -62,7 +66,7 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _explain(error: BaseException) -> tuple[str, int]:
+def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one line an error)
     """Return the line that tells of an error and the exit status; no line for what we did not foresee."""
     if isinstance(error, Interrupted):
         return "interrupted; the checkpoint is written: the same command with --resume goes on from it", 130
@@ -70,6 +74,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return str(error), 1
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted; what was read is kept in the cache: the same command goes on from it", 130
+    if isinstance(error, OSError):
+        return f"cannot go on: {error.strerror or error}", 1
     if isinstance(error, MemoryError):
         return "not enough memory; try fewer --hidden, --max-windows, or --whiten scale for very wide windows", 1
     if hasattr(error, "format_message"):  # Typer's and Click's usage errors, whichever of the two ships them

@@ -157,6 +157,8 @@ def _closing(outcome: Outcome, out: Path) -> str:
         f"  unexplained variance  {s['fvu']:.3f} of {s['fvu_of']} ({sources['held_out']}), in the whitened space",
         f"  mean activity         {s['rho_hat_mean']:.4f}, wanted rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
+    if not outcome.model.facts["fvu"] < 1:
+        lines.append("  nothing learned yet   the reconstruction is no better than the mean: train longer, or on more")
     if outcome.skipped:
         reasons = Counter(record.reason.split(":")[0] for record in outcome.skipped)
         told = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(4))
