@@ -112,6 +112,8 @@ def train(
         folder.keep()
         write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
         kept, held, how = corpus.split(options.seed)
+        if not len(kept):
+            kept, held, how = corpus, Corpus(domain, []), "nothing: too few windows"
         if options.max_windows:
             kept = kept.sample(options.max_windows, options.seed)
             held = held.sample(max(1, options.max_windows // _SHARE_HELD), options.seed)

@@ -93,7 +93,6 @@ def inspect(
 def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
     """List the kinds of input: package, version, options with defaults; broken ones with the reason."""
     from audiosae.domain import list_domains, load_domain, option_defaults
-    from audiosae.errors import AudiosaeError
     from audiosae.options import TrainOptions, flag
 
     listed, lines = [], []
@@ -103,7 +102,7 @@ def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT
         try:
             cls = load_domain(listing.name)
             options = TrainOptions.resolve(cls.defaults, {}).to_json()
-        except AudiosaeError as error:
+        except Exception as error:  # noqa: BLE001 (whatever a stranger's plugin does, the others are listed)
             facts["broken"] = str(error)
             lines.append(f"  broken: {error}")
         else:
