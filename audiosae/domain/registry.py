@@ -80,7 +80,7 @@ def load_domain(name: str, *, package: str = "") -> type[Domain]:
     try:
         point = metadata.EntryPoint(name, listing.target, GROUP)
         cls = point.load()
-    except Exception as error:  # a stranger's module may fail in any way, and must not take the command down
+    except (Exception, SystemExit) as error:  # a stranger's module may fail in any way
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(f"domain {name} of {listing.package} {listing.version} does not import: {reason}") from error
     fault = _fault(cls, name)
