@@ -17,6 +17,7 @@ from audiosae.backends import Backend, choose
 from audiosae.backends.cpu import TANH
 from audiosae.baselines import INNER_FOLDS, MODEL, FeatureSet
 from audiosae.corpus import Corpus
+from audiosae.errors import Interrupted
 from audiosae.features import encoder
 from audiosae.fold import Feed, fold, score
 from audiosae.model import DEAD_SHARE, Model
@@ -98,14 +99,10 @@ def evaluate(
 
     Parameters
     ----------
-    model
-        A trained model.
-    sources, records
-        What is classified, and its records of `audiosae.ingest.ingest` with the model's domain; all of them used.
-    plan
-        Their labels and folds.
-    options
-        What is compared.
+    model, sources, records
+        A trained model, what is classified, and its records of `audiosae.ingest.ingest`, all used.
+    plan, options
+        Labels and folds, and what is compared.
     cache
         Folder for fields, for `refit`.
     workers
@@ -174,10 +171,13 @@ class _Work:
         """Train the model anew on a fold's training part, with the options it was trained with."""
         options, sources = TrainOptions(**self.model.facts["options"]), [self.sources[i] for i in split.train]
         with tempfile.TemporaryDirectory() as folder:
-            return train(
-                self.model.domain, sources, Path(folder), options, choose("auto")[0],
-                cache=self.cache, workers=self.workers, progress=self.progress,
-            ).model  # fmt: skip
+            try:
+                return train(
+                    self.model.domain, sources, Path(folder), options, choose("auto")[0],
+                    cache=self.cache, workers=self.workers, progress=self.progress,
+                ).model  # fmt: skip
+            except Interrupted as error:
+                raise KeyboardInterrupt from error  # its checkpoint goes with the folder: there is nothing to resume
 
     def _features(self, features: FeatureSet) -> NDArray[np.float32]:
         o = self.options
