@@ -13,6 +13,7 @@ import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from audiosae.sources import Source
 
 CACHE_FORMAT = 2
+NOTHING = "nothing in it"
 _HEADER_BYTES = 128
 _LENGTH_DIGITS = 8
 _HASHED_AT_ONCE = 2**22
@@ -172,11 +174,12 @@ def _write_field(domain: Domain, path: Path, file: BufferedRandom) -> Record:
         rows, tail = rows + len(block), block.shape[1:]
         file.write(np.ascontiguousarray(block, np.float32).data)
     if not rows:
-        raise InputError("nothing in it")
+        raise InputError(NOTHING)
     file.seek(0)
     file.write(_npy_header((rows, *tail)))
     with _changed(file, (rows, *tail)) as field:
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
+        _check_ranges(ranges, rows, domain.window[0])
         flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
         for at in range(0, flat.size, _HASHED_AT_ONCE):
             digest.update(flat[at : at + _HASHED_AT_ONCE].data)
@@ -224,6 +227,13 @@ def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int
         raise InputError(f"its shape {block.shape} does not fit windows of {domain.window}")
     if not np.isfinite(block).all():
         raise InputError("NaN or infinite values")
+
+
+def _check_ranges(ranges: tuple[tuple[int, int], ...], rows: int, window: int) -> None:
+    inside = all(0 <= start <= stop <= rows for start, stop in ranges)
+    if not inside or any(a[1] >= b[1] or a[1] - b[0] >= window for a, b in pairwise(ranges)):
+        wanted = f"ascending row ranges within {rows} that share no window"
+        raise InputError(f"a fault in the domain: its finish gave {ranges[:4]}, wanted {wanted}")
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:

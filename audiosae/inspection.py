@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.domain import settled
 from audiosae.errors import InputError
+from audiosae.ingest import NOTHING
 from audiosae.options import TrainOptions
 from audiosae.sources import scan
 from audiosae.train import settle_solver
@@ -35,8 +37,8 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
     dict
         `files` (file, status ok|skipped, reason, extent, facts), totals, estimates, and `told`, lines for a person.
     """
-    sources = scan(arguments, domain.suffixes, domain=domain.name)
-    domain = domain.settle([source.path for source in sources])
+    sources = scan(arguments, domain.suffixes, domain=domain.name, say=progress.say)
+    domain = settled(domain, [source.path for source in sources])
     progress.stage("inspecting", len(sources), "files")
     files = []
     for source in sources:
@@ -70,9 +72,12 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         probe = domain.probe(source.path)
     except InputError as error:
         return found | {"status": "skipped", "reason": str(error)}
+    except Exception as error:  # noqa: BLE001 (a plugin's probe: it costs the source, as its field would)
+        return found | {"status": "skipped", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
     found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": probe.facts}
     if probe.rows < domain.window[0]:
-        found |= {"status": "skipped", "reason": f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}"}
+        reason = f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}" if probe.rows else NOTHING
+        found |= {"status": "skipped", "reason": reason}
     return found
 
 

@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import BackendError
 
@@ -45,13 +45,13 @@ def run_in_order(
 def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int) -> Iterator[Result]:
     """Yield the results of batches, taking each off the queue once all of it is there."""
     with _pool(workers) as pool:
-        waiting = deque(pool.submit(_each, work, batch) for batch in islice(batches, workers * _AHEAD))
+        waiting = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
         while waiting:
             results = waiting.popleft().result()
             batches.popleft()
             yield from results  # before more is sent: a broken pool refuses it, and these would be lost
             if len(batches) > len(waiting):
-                waiting.append(pool.submit(_each, work, batches[len(waiting)]))
+                waiting.append(_submit(pool, _each, work, batches[len(waiting)]))
 
 
 def _run_one_by_one(
@@ -63,7 +63,7 @@ def _run_one_by_one(
         try:
             with _pool(1) as pool:
                 while left:
-                    result = pool.submit(work, left[0]).result()
+                    result = _submit(pool, work, left[0]).result()
                     left.popleft()
                     yield result
         except BrokenProcessPool:
@@ -98,6 +98,20 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: ANN401
+    """Hand work to a pool; a process that is started for it does not hear Ctrl-C even while Python starts up in it.
+
+    The signal is blocked for the moment, which the new process inherits; one that arrives meanwhile is delivered after.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        return pool.submit(work, *arguments)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(work, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _settle_in() -> None:

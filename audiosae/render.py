@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audiosae.domain import asking
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ Order = Literal["activity", "frequency", "index"]
 SUFFIXES = (".png", ".svg", ".pdf")
 _OWN_AXES = 64
 _LIMIT_QUANTILE = 0.998  # of |atoms|: a few extreme pixels must not pale all others
+_SLIVER = 4  # a tile more oblong than this is thickened
 _GREY = 0.75  # between the tiles of a mosaic
 _DPI = 120
 _LARGEST_INCHES = 40.0
@@ -133,15 +135,27 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
         return list(range(len(atoms)))
     if order == "activity":
         return [int(unit) for unit in np.argsort(-model.rho_hat, kind="stable")]
-    centres = [model.domain.centre(atom) for atom in atoms]
-    if any(centre is None for centre in centres):
+    with asking(model.domain, "centre"):
+        centres = [model.domain.centre(atom) for atom in atoms]
+    if any(centre is None or not math.isfinite(centre) for centre in centres):
         raise InputError(f"--order frequency: {model.domain.name} has no frequency to order by; try activity or index")
     return [int(unit) for unit in np.argsort(np.array(centres, float), kind="stable")]
 
 
+def _tile(domain: Domain, atom: NDArray[Any]) -> NDArray[Any]:
+    """Return an atom as (rows, columns[, 3]); slivers are made thick enough to be seen beside the lines between."""
+    with asking(domain, "tile"):
+        tile = np.atleast_2d(domain.tile(atom))
+        if not (tile.ndim == 2 or tile.shape[2:] == (3,)) or not tile.size:  # noqa: PLR2004
+            raise ValueError(f"a tile must be (rows, columns) or (rows, columns, 3), not {tile.shape}")
+    high, wide = tile.shape[:2]
+    thick = tile.repeat(max(1, wide // (_SLIVER * high)), axis=0)
+    return thick.repeat(max(1, high // (_SLIVER * wide)), axis=1)
+
+
 def _columns(count: int, domain: Domain, atoms: NDArray[Any]) -> int:
     """Return a number of columns that makes the picture a little wider than high."""
-    rows, columns = domain.tile(atoms[0]).shape[:2]
+    rows, columns = _tile(domain, atoms[0]).shape[:2]
     shape = 1.0 if count <= _OWN_AXES else rows / columns
     wanted = max(1, min(count, round(math.sqrt(count * 1.5 * shape))))
     near = range(max(1, wanted - wanted // 4), wanted + wanted // 4 + 1)
@@ -170,7 +184,8 @@ def _with_axes(model: Model, atoms: NDArray[Any], chosen: list[int], columns: in
             ax.set_visible(False)
             continue
         unit = chosen[number]
-        model.domain.draw(atoms[unit], ax, limit=limit)
+        with asking(model.domain, "draw"):
+            model.domain.draw(atoms[unit], ax, limit=limit)
         ax.set_title(f"{unit}", fontsize=8, pad=2)
         ax.tick_params(labelsize=7)
         ax.label_outer(remove_inner_ticks=True)
@@ -186,17 +201,19 @@ def _with_axes(model: Model, atoms: NDArray[Any], chosen: list[int], columns: in
 def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str) -> Figure:
     """Draw one mosaic, and one atom large as the key to the axes of all."""
     limit = _limit(atoms[chosen])
-    picture = _mosaic([model.domain.tile(atom) for atom in atoms[chosen]], columns, limit)
+    picture = _mosaic([_tile(model.domain, atom) for atom in atoms[chosen]], columns, limit)
     high, wide = picture.shape[:2]
     width = max(9.0, wide / 60)
     figure = _figure(width + 3.2, max(4.5, width * high / wide) + 0.6)
     axes = figure.subplot_mosaic([["key", "all"], [".", "all"]], width_ratios=[2.4, width], height_ratios=[1, 1])
     key, ax = axes["key"], axes["all"]
     key.set_anchor("N")
-    model.domain.draw(atoms[chosen[0]], key, limit=limit)
-    key.set_title(f"unit {chosen[0]}, the first tile:\nthe axes of every tile", fontsize=9)
+    with asking(model.domain, "draw"):
+        model.domain.draw(atoms[chosen[0]], key, limit=limit)
+    same = "the axes of every tile" if key.images else "drawn in full"
+    key.set_title(f"unit {chosen[0]}, the first tile:\n{same}", fontsize=9)
     ax.imshow(picture, cmap=model.domain.colours, vmin=-limit, vmax=limit, interpolation="nearest")
-    _number_rows(ax, model.domain.tile(atoms[0]).shape[0] + 1, columns, len(chosen))
+    _number_rows(ax, _tile(model.domain, atoms[0]).shape[0] + 1, columns, len(chosen))
     ax.set_title(_title(model, chosen, show), fontsize=10)
     if picture.ndim == 2 and key.images:  # noqa: PLR2004
         _scale(figure, [key], limit, model.domain.colours)
@@ -217,7 +234,7 @@ def _number_rows(ax: Any, pitch: int, columns: int, count: int) -> None:  # noqa
 
 def _plain(domain: Domain, atoms: NDArray[Any], columns: int) -> Figure:
     """Draw tiles alone, each divided by its own largest value, as in the UFLDL notes."""
-    tiles = [_stretched(domain.tile(atom)) for atom in atoms]
+    tiles = [_stretched(_tile(domain, atom)) for atom in atoms]
     picture = _mosaic(tiles, columns, 1.0)
     scale = max(1, round(900 / max(picture.shape[:2])))
     figure = _figure(picture.shape[1] * scale / _DPI, picture.shape[0] * scale / _DPI)

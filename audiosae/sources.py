@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _SUFFIXES_SHOWN = 4
 
@@ -34,7 +35,13 @@ class Source:
     fault: str = ""
 
 
-def scan(arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "spectrogram") -> list[Source]:
+def scan(
+    arguments: Sequence[Path],
+    suffixes: Sequence[str],
+    *,
+    domain: str = "spectrogram",
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Source]:
     """Return the files that are named or lie in the folders named, in order of name.
 
     Parameters
@@ -45,6 +52,8 @@ def scan(arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "s
         Lower-case, with the dot.
     domain
         Its name, for the message when there is nothing.
+    say
+        Told which suffixes were passed over.
 
     Raises
     ------
@@ -52,6 +61,7 @@ def scan(arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "s
         A path that does not exist, or nothing to be found.
     """
     found: dict[Path, Source] = {}
+    passed: Counter[str] = Counter()
     folders = 0
     for argument in arguments:
         if not os.path.lexists(argument):
@@ -65,8 +75,14 @@ def scan(arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "s
             if path is not None and (fault or path.suffix.lower() in suffixes):
                 name = printable(path.relative_to(argument) if len(arguments) == 1 else path)
                 found.setdefault(path.absolute(), Source(name, path, fault))
+            elif path is not None and path.suffix and not path.name.startswith("."):
+                passed[printable(path.suffix.lower())] += 1
     if not found:
         raise InputError(_nothing(arguments, suffixes, folders, domain))
+    if passed:
+        told = ", ".join(f"{suffix} ({count})" for suffix, count in passed.most_common(_SUFFIXES_SHOWN))
+        more = f" and {len(passed) - _SUFFIXES_SHOWN} more" if len(passed) > _SUFFIXES_SHOWN else ""
+        say(f"passed over by suffix: {told}{more}; a file that is named itself is always tried")
     return sorted(found.values(), key=lambda source: (source.name, os.fsencode(source.path)))
 
 

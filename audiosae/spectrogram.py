@@ -25,6 +25,7 @@ _PROBED = 200  # headers that are read to choose a rate
 _HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
 _ULTRASOUND_RATE = 192000
 _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
+_LEAST_FFT = 128  # of rates under 4 kHz: with fewer bins, low bands would be empty
 _ROWS_AT_ONCE = 2**16
 _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)
 
@@ -145,8 +146,8 @@ class Spectrogram(Domain):
     def settle(self, paths: Sequence[Path]) -> Spectrogram:
         """Choose rate, transform length and hop where they were left open."""
         rate = self.sample_rate or _common_rate(paths)
-        hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
-        n_fft = self.n_fft or 2 ** round(np.log2(max(2, _FFT_SECONDS * rate)))
+        n_fft = self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate))))
+        hop = self.hop_length or max(round(_LEAST_FFT * _HOP_SECONDS / _FFT_SECONDS), round(_HOP_SECONDS * rate))
         return replace(self, sample_rate=rate, hop_length=hop, n_fft=n_fft)
 
     def probe(self, path: Path) -> Probe:

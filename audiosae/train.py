@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae import checkpoint, solvers
 from audiosae.corpus import Corpus
-from audiosae.domain import domain_to_json
+from audiosae.domain import domain_to_json, settled
 from audiosae.errors import InputError
 from audiosae.fold import Feed, learn_whitener, score
 from audiosae.ingest import ingest, write_journal
@@ -104,7 +104,7 @@ def train(
         Asked to stop (Ctrl-C); the checkpoint was written.
     """
     progress, began = progress or Progress(), time.monotonic()
-    domain = domain.settle([source.path for source in sources])
+    domain = settled(domain, [source.path for source in sources])
     with RunFolder(out, resume=resume, say=progress.say) as folder:
         progress.stage("reading", len(sources), "files")
         records = ingest(domain, sources, cache=cache, workers=workers, done=lambda _: progress.advance(1))

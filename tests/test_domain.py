@@ -172,12 +172,13 @@ def test_one_package_found_twice_on_the_path_counts_once(install, tmp_path, monk
     assert find_domain("bytes").package == "strange"
 
 
-def test_a_missing_domain_says_what_to_install():
+def test_a_missing_domain_says_what_there_is_and_where_the_others_are():
     with pytest.raises(PluginError) as caught:
         load_domain("birds")
     assert str(caught.value).startswith("no domain birds is installed (there is: ")
     assert "spectrogram" in str(caught.value)
-    assert str(caught.value).endswith("; try: pip install audiosae-birds")
+    assert "audiosae-birds" not in str(caught.value)  # nobody knows of such a package
+    assert str(caught.value).endswith("pip install plugins/audiosae-images")
 
 
 def test_a_model_whose_plugin_is_gone_names_the_package_it_was_made_with():
@@ -314,8 +315,13 @@ BROKEN = {
     r"a tile must be \(rows, columns": {"tile": lambda self, atom: atom.ravel()},
     "draw must put something on the axes": {"draw": lambda self, atom, ax, *, limit: None},
     "suffixes must be lower-case with a dot": {"suffixes": (".BIN",)},
-    "must be at least 1": {"stride": property(lambda self: (0, self.width))},
-    "one number per axis": {"stride": property(lambda self: (1,))},
+    "one whole number above 0 per axis": {"stride": property(lambda self: (0, self.width))},
+    r"found \(2, 4\) and \(1,\)": {"stride": property(lambda self: (1,))},
+    "found 2 and": {"window": property(lambda self: 2)},
+    "defaults must be numbers, texts": {"defaults": {"rho": [1]}},
+    "centre must be a finite number or None, not nan": {"centre": lambda self, atom: float("nan")},
+    r"its tile, draw or centre failed \(ZeroDivisionError": {"centre": lambda self, atom: 1 / 0},
+    r"its settle failed \(KeyError": {"settle": lambda self, paths: {}["rate"]},
     "options do not survive": {"__eq__": lambda self, other: self is other, "__hash__": object.__hash__},
     "must stay as it is when it is settled again": {
         "settle": lambda self, paths: make_domain(type(self), {"width": self.width + 1})

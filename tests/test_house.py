@@ -27,7 +27,7 @@ FLOORS = [
     ["audio", "bands", "domain"],
     ["errors"],
 ]
-PRIVATE_ORDER = {"domain": ["__init__", "conformance", "registry", "options", "protocol"],
+PRIVATE_ORDER = {"domain": ["__init__", "conformance", "registry", "options", "guard", "protocol"],
                  "backends": ["__init__", "cpu"],
                  "cli": ["__init__", "train", "evaluate", "export", "look", "check", "parameters",
                          "console"]}  # fmt: skip

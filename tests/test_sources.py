@@ -132,3 +132,12 @@ def test_the_path_of_a_strangely_named_file_still_opens_it(tmp_path):
 
 def test_a_printable_path_stays_as_it_is():
     assert printable(Path("Vögel/ruf 1.wav")) == "Vögel/ruf 1.wav"
+
+
+def test_suffixes_that_are_passed_over_are_told_once_with_their_number(tmp_path):
+    touch(tmp_path, "a.wav", "b.m4a", "c/d.M4A", "notes.txt", ".DS_Store", ".hidden.m4a", "README")
+    told = []
+    scan([tmp_path], SUFFIXES, say=told.append)
+    assert told == ["passed over by suffix: .m4a (2), .txt (1); a file that is named itself is always tried"]
+    scan([tmp_path / "a.wav"], SUFFIXES, say=told.append)
+    assert len(told) == 1

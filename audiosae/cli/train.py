@@ -12,6 +12,7 @@ import typer
 from audiosae.cli.console import Console
 from audiosae.cli.parameters import AsJson, Cache, DomainName, Quiet, Settings, Sources, Workers, cache_folder, make
 from audiosae.cli.parameters import worker_count as count_workers
+from audiosae.errors import AudiosaeError
 
 if TYPE_CHECKING:
     from audiosae.train import Outcome
@@ -124,7 +125,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
     options = TrainOptions.resolve(made.defaults, plain)
     chosen, reason = choose(str(backend))
-    found = scan(sources, made.suffixes, domain=made.name)
+    found = scan(sources, made.suffixes, domain=made.name, say=console.say)
     console.say(f"backend {reason}")
     try:
         outcome = run(
@@ -133,16 +134,23 @@ def train(  # noqa: PLR0917 (the command line's own options)
         )  # fmt: skip
     finally:
         console.close()
-    _draw(outcome, out)
+    trouble = _draw(outcome, out)
     console.result(_closing(outcome, out), outcome.summary)
+    if trouble:
+        raise trouble
     return 1 if strict and outcome.skipped else 0
 
 
-def _draw(outcome: Outcome, out: Path) -> None:
+def _draw(outcome: Outcome, out: Path) -> AudiosaeError | None:
+    """Draw what belongs to a run; what goes wrong is told after the summary, for the model is there."""
     from audiosae.render import draw_atoms, draw_history
 
-    draw_atoms(outcome.model, out / "atoms.png")
     draw_history(outcome.state.history.rows, out / "history.png", rho=outcome.model.facts["options"]["rho"])
+    try:
+        draw_atoms(outcome.model, out / "atoms.png")
+    except AudiosaeError as error:
+        return type(error)(f"the model is saved, but atoms.png could not be drawn: {error}")
+    return None
 
 
 def _closing(outcome: Outcome, out: Path) -> str:
@@ -157,6 +165,10 @@ def _closing(outcome: Outcome, out: Path) -> str:
         f"  unexplained variance  {s['fvu']:.3f} of {s['fvu_of']} ({sources['held_out']}), in the whitened space",
         f"  mean activity         {s['rho_hat_mean']:.4f}, wanted rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
+    epochs, most, best = s["epochs"], outcome.model.facts["options"]["epochs"], outcome.model.facts["best_epoch"]
+    if epochs < most:
+        what = "iterations" if s["solver"] == "lbfgs" else "epochs"
+        lines.append(f"  stopped early         after {epochs} of {most} {what}: no longer better (best {best}, kept)")
     if not outcome.model.facts["fvu"] < 1:
         lines.append("  nothing learned yet   the reconstruction is no better than the mean: train longer, or on more")
     if outcome.skipped:

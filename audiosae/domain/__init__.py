@@ -1,6 +1,7 @@
 """Domains: the one door through which inputs come in, built-in or from a plugin."""
 
 from audiosae.domain.conformance import check_domain
+from audiosae.domain.guard import asking, settled
 from audiosae.domain.options import make_domain, option_defaults, options_of, parse_settings
 from audiosae.domain.protocol import Clip, Domain, Json, Probe, Span
 from audiosae.domain.registry import (
@@ -21,6 +22,7 @@ __all__ = [
     "Listing",
     "Probe",
     "Span",
+    "asking",
     "check_domain",
     "domain_from_json",
     "domain_to_json",
@@ -31,4 +33,5 @@ __all__ = [
     "option_defaults",
     "options_of",
     "parse_settings",
+    "settled",
 ]

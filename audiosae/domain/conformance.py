@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.domain.guard import asking, settled
 from audiosae.domain.options import make_domain, options_of
 from audiosae.domain.protocol import Clip, Probe, Span
-from audiosae.errors import InputError
+from audiosae.domain.registry import fault_of
+from audiosae.errors import AudiosaeError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 def check_domain(domain: Domain, files: Sequence[Path]) -> None:
     """Check a domain against the protocol; call it from a plugin's own tests.
+
+    What ``defaults`` may name is checked when the domain is used: ``audiosae domains`` lists a wrong one as broken.
 
     Parameters
     ----------
@@ -38,19 +43,31 @@ def check_domain(domain: Domain, files: Sequence[Path]) -> None:
         With what was promised and what was found.
     """
     _promise(len(files) > 0, "check_domain wants at least one good file")
-    domain = domain.settle(files)
-    _check_options(domain)
-    _check_window(domain)
-    for file in files:
-        field = _check_field(domain, file)
-        _check_places(domain, file, field)
-    _check_atom(domain)
-    _check_broken(domain)
+    try:
+        _check_class(type(domain))
+        domain = settled(domain, files)
+        _check_options(domain)
+        for file in files:
+            with asking(domain, f"handling of {file.name}"):
+                field = _check_field(domain, file)
+                _check_places(domain, file, field)
+        with asking(domain, "tile, draw or centre"):
+            _check_atom(domain)
+        _check_broken(domain)
+    except AudiosaeError as error:
+        raise AssertionError(str(error)) from error
 
 
 def _promise(kept: bool, text: str) -> None:  # noqa: FBT001
     if not kept:
         raise AssertionError(text)
+
+
+def _check_class(cls: type[Domain]) -> None:
+    fault = fault_of(cls, cls.name)
+    _promise(not fault, f"{cls.__name__} {fault}")
+    plain = all(isinstance(value, bool | int | float | str) for value in cls.defaults.values())
+    _promise(plain, f"defaults must be numbers, texts and truth values: {cls.defaults}")
 
 
 def _check_options(domain: Domain) -> None:
@@ -59,6 +76,8 @@ def _check_options(domain: Domain) -> None:
     _promise(again == domain, f"options do not survive JSON: {domain} became {again}")
     written = make_domain(cls, {key: str(value) for key, value in options_of(domain).items()})
     _promise(written == domain, f"options do not survive --set: {domain} became {written}")
+    shapes = f"window {domain.window}, stride {domain.stride}"
+    _promise(min(*domain.window, *domain.stride) >= 1, f"window and stride must be at least 1: {shapes}")
     _promise(domain.settle([]) == domain, "a settled domain must stay as it is when it is settled again")
     lower = all(s.startswith(".") and s == s.lower() for s in cls.suffixes)
     _promise(bool(cls.suffixes) and lower, f"suffixes must be lower-case with a dot: {cls.suffixes}")
@@ -67,12 +86,6 @@ def _check_options(domain: Domain) -> None:
     except InputError:
         return
     _promise(False, "an unknown option must raise InputError")  # noqa: FBT003
-
-
-def _check_window(domain: Domain) -> None:
-    shapes = f"window {domain.window}, stride {domain.stride}"
-    _promise(len(domain.window) == len(domain.stride), f"window and stride must have one number per axis: {shapes}")
-    _promise(min(*domain.window, *domain.stride) >= 1, f"window and stride must be at least 1: {shapes}")
 
 
 def _check_field(domain: Domain, file: Path) -> NDArray[np.float32]:
@@ -128,6 +141,9 @@ def _check_atom(domain: Domain) -> None:
     ax = Figure().subplots()
     domain.draw(atom, ax, limit=float(np.abs(atom).max()))
     _promise(ax.has_data(), "draw must put something on the axes")
+    centre = domain.centre(atom)
+    finite = centre is None or (isinstance(centre, int | float) and math.isfinite(centre))
+    _promise(finite, f"centre must be a finite number or None, not {centre!r}")
 
 
 def _check_broken(domain: Domain) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
+from audiosae.domain.guard import asking
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def make_domain(cls: type[Domain], options: Mapping[str, Any]) -> Domain:
             values[key] = _convert(value, hints[key])
         except (ValueError, TypeError, KeyError, OverflowError):
             raise InputError(f"--set {key}={value}: {cls.name}'s {key} wants {_wanted(hints[key])}") from None
-    return cls(**values)
+    with asking(cls, "__post_init__"):
+        return cls(**values)
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GROUP = "audiosae.domains"
 BUILT_IN = "spectrogram"
+_WHERE = "images and vectors lie in plugins/ of audiosae's sources: pip install plugins/audiosae-images"
 _NEEDED = ("name", "suffixes", "unit", "window", "stride", "probe", "field", "span", "tile", "draw", "excerpt")
 
 
@@ -63,8 +64,8 @@ def find_domain(name: str, *, package: str = "") -> Listing:
         raise PluginError(f"domain {name} is declared by {packages}; uninstall one of them")
     if not found:
         there = ", ".join(sorted({listing.name for listing in listings})) or "none"
-        todo = f"pip install {package or 'audiosae-' + name}"
-        raise PluginError(f"no domain {name} is installed (there is: {there}); try: {todo}")
+        todo = f"try: pip install {package}" if package else _WHERE
+        raise PluginError(f"no domain {name} is installed (there is: {there}); {todo}")
     return found[0]
 
 
@@ -83,7 +84,7 @@ def load_domain(name: str, *, package: str = "") -> type[Domain]:
     except (Exception, SystemExit) as error:  # a stranger's module may fail in any way
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginError(f"domain {name} of {listing.package} {listing.version} does not import: {reason}") from error
-    fault = _fault(cls, name)
+    fault = fault_of(cls, name)
     if fault:
         raise PluginError(
             f"domain {name} of {listing.package} {listing.version} is not a domain: {listing.target} {fault}"
@@ -91,7 +92,7 @@ def load_domain(name: str, *, package: str = "") -> type[Domain]:
     return cast("type[Domain]", cls)
 
 
-def _fault(cls: Any, name: str) -> str:  # noqa: ANN401
+def fault_of(cls: Any, name: str) -> str:  # noqa: ANN401
     """Return why a class is no domain; methods that it merely inherits from the protocol are stubs."""
     missing = [key for key in _NEEDED if getattr(cls, key, None) in (None, getattr(Domain, key, None))]
     if missing:

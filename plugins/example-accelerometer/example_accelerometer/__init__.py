@@ -82,16 +82,14 @@ class Accelerometer(Domain):
 
     def probe(self, path: Path) -> Probe:
         """Estimate the length from the size of the file and of its first lines."""
-        rate, head = _rate(path), list(islice(_rows(path), _PROBED))
+        rate, head = self._fitting_rate(path), list(islice(_rows(path), _PROBED))
         line = sum(len(",".join(map(str, row))) + 1 for row in head) / len(head)
         rows = int(path.stat().st_size / line)
         return Probe(rows / rate, rows, facts={"rate": rate, "axes": 3})
 
     def field(self, path: Path) -> Iterator[NDArray[np.float32]]:
         """Yield the acceleration, shape (samples, 3) a block, and check that time goes on in even steps."""
-        found = _rate(path)
-        if self.rate and abs(found / self.rate - 1) > _TOLERANCE:
-            raise InputError(f"another rate: {found:g} samples per second, wanted {self.rate:g}; train on them apart")
+        found = self._fitting_rate(path)
         rows, times = _rows(path), np.empty(0)
         while block := list(islice(rows, _AT_ONCE)):
             table = np.array(block)
@@ -125,7 +123,7 @@ class Accelerometer(Domain):
         for axis, colour in enumerate(("tab:red", "tab:green", "tab:blue")):
             ax.plot(seconds, atom[:, axis], color=colour)
             ax.annotate("xyz"[axis], (seconds[-1], atom[-1, axis]), color=colour, fontsize=7)
-        ax.set(ylim=(-limit, limit), xlabel="s", ylabel="acceleration")
+        ax.set(ylim=(-1.5 * limit, 1.5 * limit), xlabel="s", ylabel="acceleration")  # peaks may go beyond the limit
 
     def excerpt(self, path: Path, span: Span) -> Clip:
         """Return the samples that a window was cut from."""
@@ -135,7 +133,14 @@ class Accelerometer(Domain):
     def centre(self, atom: NDArray[Any]) -> float:
         """Return the centroid in Hz of an atom's power, so that atoms can be put in order of it."""
         power = np.square(np.abs(np.fft.rfft(atom, axis=0))).sum(axis=1)
-        return float(power @ np.fft.rfftfreq(self.samples, 1 / self.rate) / power.sum())
+        return float(power @ np.fft.rfftfreq(self.samples, 1 / self.rate) / max(power.sum(), 1e-300))
+
+    def _fitting_rate(self, path: Path) -> float:
+        """Return a recording's rate; refuse one that the model was not made for."""
+        found = _rate(path)
+        if self.rate and abs(found / self.rate - 1) > _TOLERANCE:
+            raise InputError(f"another rate: {found:g} samples per second, wanted {self.rate:g}; train on them apart")
+        return found
 
 
 def _rate(path: Path) -> float:

@@ -1,0 +1,94 @@
+"""A stranger's code that fails costs one clear line, at the right moment, and no work that was done."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import test_domain
+from test_cli import TRAIN
+
+from audiosae import cli
+from audiosae.domain import asking, settled
+from audiosae.errors import InputError, PluginError
+from audiosae.ingest import decode
+from audiosae.inspection import inspect_sources
+from audiosae.model import Model
+from audiosae.progress import Progress
+from audiosae.render import draw_atoms
+from audiosae.sae import start
+from audiosae.whiten import Whitener
+
+files = test_domain.files
+
+
+def test_what_a_domain_raises_on_purpose_passes_and_the_rest_names_domain_and_method():
+    domain = test_domain.Bytes()
+    with pytest.raises(InputError, match="^mine$"), asking(domain, "settle"):
+        raise InputError("mine")
+    with pytest.raises(PluginError, match=r"domain bytes: its settle failed \(KeyError: 'a b'\); .* in test_domain"):
+        with asking(domain, "settle"):
+            raise KeyError("a\nb".replace("\n", " "))
+
+
+@pytest.mark.parametrize(
+    ("replaced", "words"),
+    [
+        ({"window": property(lambda self: 3)}, "found 3 and"),
+        ({"stride": property(lambda self: (0, 4))}, r"found \(2, 4\) and \(0, 4\)"),
+        ({"window": property(lambda self: 1 / 0)}, "its window failed"),
+        ({"settle": lambda self, paths: self.no_such}, "its settle failed"),
+    ],
+)
+def test_windows_that_cannot_be_cut_are_refused_before_anything_is_read(files, replaced, words):
+    with pytest.raises(PluginError, match=words):
+        settled(test_domain.bad(**replaced), files)
+
+
+def test_a_width_that_no_readable_file_settles_is_no_fault_of_the_domain(files):
+    flat = test_domain.bad(window=property(lambda self: (1, 0)), stride=property(lambda self: (1, 0)))
+    assert settled(flat, files) == flat
+
+
+@pytest.mark.parametrize("ranges", [[(0, 11)], [(5, 3)], [(4, 10), (0, 3)], [(0, 6), (4, 10)]])
+def test_ranges_outside_the_field_cost_the_file(files, tmp_path, ranges):
+    domain = test_domain.bad(finish=lambda self, field: ranges)
+    record = decode((domain, files[0], tmp_path / "field.npy"))
+    assert record.status == "skipped"
+    assert record.reason.startswith(f"a fault in the domain: its finish gave {tuple(ranges)}, wanted ascending")
+
+
+def test_a_probe_that_fails_costs_the_file(files):
+    domain = test_domain.bad(probe=lambda self, path: {}["rate"])
+    (found,) = inspect_sources(domain, files, progress=Progress())["files"]
+    assert (found["status"], found["reason"]) == ("skipped", "KeyError: 'rate'")
+
+
+@pytest.mark.parametrize(
+    ("replaced", "words"),
+    [
+        ({"draw": lambda self, atom, ax, *, limit: 1 / 0}, "its draw failed"),
+        ({"tile": lambda self, atom: atom[None, None]}, "its tile failed"),
+        ({"centre": lambda self, atom: {}["hertz"]}, "its centre failed"),
+        ({"centre": lambda self, atom: float("nan")}, "has no frequency to order by"),
+    ],
+)
+def test_drawing_that_fails_is_one_line(tmp_path, replaced, words):
+    whitener = Whitener("none", np.zeros(8, np.float32))
+    model = Model(test_domain.bad(**replaced), whitener, start(3, 8, seed=0, rho=0.1), np.full(3, 0.1), {})
+    with pytest.raises((PluginError, InputError), match=words):
+        draw_atoms(model, tmp_path / "a.png", order="frequency" if "centre" in replaced else "activity")
+
+
+def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatch, capfd):
+    def fail(*_, **__):
+        raise PluginError("no ink")
+
+    monkeypatch.setattr("audiosae.render.draw_atoms", fail)
+    monkeypatch.setattr("sys.argv", ["audiosae", "train", str(sounds), "-o", str(tmp_path / "run"), *TRAIN])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert stop.value.code == 1
+    assert "learned 8 units" in out
+    assert err.splitlines()[-1] == "audiosae: the model is saved, but atoms.png could not be drawn: no ink"
+    assert (tmp_path / "run" / "model.safetensors").exists()
