@@ -80,7 +80,8 @@ class State:
         InputError
             It is damaged, or options, domain or sources are not the same; the first difference is named.
         """
-        tensors, facts = read_tensors(path)
+        content = read_tensors(path)
+        tensors, facts = content.tensors, content.facts
         _refuse_other(path, facts.get("identity"), identity)
         try:
             kept: dict[str, Any] = {name: tensors[name] for name in cls._TENSORS}
@@ -89,6 +90,7 @@ class State:
             state.history = History(rows, **facts["history"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged: {error}; train again without --resume") from error
+        content.check()
         return state
 
 

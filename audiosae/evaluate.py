@@ -62,7 +62,7 @@ class Options:
     """
 
     names: tuple[str, ...] = baselines.BASELINES
-    pools: tuple[str, ...] = ("max", "mean")
+    pools: tuple[str, ...] = ("max", "mean", "std")
     segments: int = 1
     code: Code = "sqrt"
     refit: bool = False

@@ -15,6 +15,7 @@ import numpy as np
 
 from audiosae import features
 from audiosae.errors import InputError
+from audiosae.tables import cell
 from audiosae.tensors import write_aside
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class _Csv:
 
     def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
         for row, numbers in zip(zip(*keys.values(), strict=True), values.tolist(), strict=True):
-            self._keys.writerow([*row, *(self._format % tuple(numbers)).split(",")])
+            self._keys.writerow([*map(cell, row), *(self._format % tuple(numbers)).split(",")])
 
     def close(self) -> None:
         self._file.close()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Code = Literal["sqrt", "activation"]
 POOLS = ("max", "mean", "std")
-DEFAULT_POOL = ("mean", "max")
+DEFAULT_POOL = ("mean", "max", "std")
 
 
 def encoder(model: Model, code: Code = "sqrt") -> Encode:

@@ -6,21 +6,23 @@ length. The key is made of the path, size and modification time of the source an
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import math
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.domain import domain_to_json
+from audiosae.cache import open_folder, unwritable
 from audiosae.errors import InputError
-from audiosae.pool import run_in_order
+from audiosae.pool import Chatter, overheard, run_in_order
+from audiosae.tables import csv_text
+from audiosae.tensors import write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,10 +34,10 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
     from audiosae.sources import Source
 
-CACHE_FORMAT = 2
 NOTHING = "nothing in it"
 _HEADER_BYTES = 128
 _LENGTH_DIGITS = 8
+_DAY = 86400.0
 _HASHED_AT_ONCE = 2**22
 _HELD_BYTES = 2**23  # longer fields are finished on disk
 
@@ -82,6 +84,7 @@ def ingest(
     cache: Path,
     workers: int,
     done: Callable[[Record], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Record]:
     """Bring the field of every source into the cache; one record per source, in their order.
 
@@ -97,19 +100,15 @@ def ingest(
         Number of decoding processes; the result does not depend on it.
     done
         Called with each record as it is ready.
+    say
+        Told what a person should know of the cache.
 
     Raises
     ------
     InputError
         The cache cannot be written.
     """
-    signature = json.dumps([CACHE_FORMAT, domain_to_json(domain)], sort_keys=True)
-    folder = cache / hashlib.blake2b(signature.encode(), digest_size=8).hexdigest()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "domain.json").write_text(signature + "\n", encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(cache, error) from error
+    folder = open_folder(cache, domain, say)
     entries = [_entry(source, folder) for source in sources]
     found = [_cached(source, entry) for source, entry in zip(sources, entries, strict=True)]
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
@@ -123,8 +122,17 @@ def ingest(
 
 
 def read_field(record: Record) -> NDArray[np.float32]:
-    """Memory-map the field of a record, read-only."""
-    return np.memmap(record.field, np.float32, "r", offset=_HEADER_BYTES, shape=record.shape)
+    """Memory-map the field of a record, read-only.
+
+    Raises
+    ------
+    InputError
+        It is no longer in the cache.
+    """
+    try:
+        return np.memmap(record.field, np.float32, "r", offset=_HEADER_BYTES, shape=record.shape)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the field of {record.file} has gone from the cache; run the same command again") from error
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:
@@ -136,19 +144,22 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
         The cache cannot be written.
     """
     domain, path, target = job
+    chatter = Chatter()
     aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         with aside.open("w+b") as file:
-            record = _write_field(domain, path, file)
+            with overheard(chatter):
+                record = _write_field(domain, path, file)
+            record = _remarked(record, chatter)
             kept = json.dumps(vars(record)).encode()
             file.write(kept + b"%0*x" % (_LENGTH_DIGITS, len(kept)))
         os.replace(aside, target)  # noqa: PTH105 (one atomic call, as in the docs)
     except InputError as error:
-        return Record("", "skipped", str(error))
+        return _remarked(Record("", "skipped", str(error)), chatter)
     except MemoryError:
         return Record("", "skipped", "needs more memory than there is")
     except OSError as error:
-        raise _unwritable(target.parent.parent, error) from error
+        raise unwritable(target.parent.parent, error) from error
     except Exception as error:  # noqa: BLE001 (a plugin's finish or span: it costs the source, not the run)
         return Record("", "skipped", " ".join(f"{type(error).__name__}: {error}".split()))
     finally:
@@ -156,13 +167,18 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     return replace(record, field=os.fspath(target))
 
 
+def _remarked(record: Record, chatter: Chatter) -> Record:
+    """Add what the decoder said to what is told of a source."""
+    if not chatter.text:
+        return record
+    return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {chatter.text}") if part))
+
+
 def write_journal(path: Path, rows: Iterable[tuple[Record, int]]) -> None:
     """Write journal.csv: one row per source with the number of its windows."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "status", "reason", "seconds", "windows"])
-        for record, windows in rows:
-            writer.writerow([record.file, record.status, record.reason, f"{record.extent:.3f}", windows])
+    head = ["file", "status", "reason", "seconds", "windows"]
+    told = ([r.file, r.status, r.reason, f"{r.extent:.3f}", windows] for r, windows in rows)
+    write_aside(path, csv_text(chain([head], told)).encode())
 
 
 def _write_field(domain: Domain, path: Path, file: BufferedRandom) -> Record:
@@ -267,14 +283,12 @@ def _cached(source: Source, entry: Path) -> Record | None:
         if end != _HEADER_BYTES + 4 * math.prod(shape):
             return None
         ranges = tuple((start, stop) for start, stop in kept["ranges"])
+        if time.time() - os.stat(entry).st_mtime > _DAY:  # noqa: PTH116
+            os.utime(entry)  # what was not used for longest is pruned first
         changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
         return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _unwritable(cache: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write the cache {cache}: {error.strerror or error}; choose another with --cache DIR")
 
 
 def _crashed(job: tuple[Domain, Path, Path]) -> Record:  # noqa: ARG001

@@ -137,7 +137,8 @@ def load_model(path: Path | str) -> Model:
         path = path / FILE
         if not path.exists():
             raise InputError(f"no {FILE} in {path.parent}; wanted a run folder of audiosae train, or the file itself")
-    tensors, facts = read_tensors(path)
+    content = read_tensors(path)
+    tensors, facts = content.tensors, content.facts
     if facts.get("format") != FORMAT:
         raise InputError(
             f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; install one that fits"
@@ -147,7 +148,7 @@ def load_model(path: Path | str) -> Model:
         whitener, params = _whitener(tensors, _object(facts, "whitening", path)), _params(tensors, facts)
         rho_hat = tensors["rho_hat"].astype(np.float64)
         float(facts["options"]["rho"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is damaged: {type(error).__name__} {error} does not fit a model") from error
     if (
         whitener.width != int(np.prod(domain.window))
@@ -155,6 +156,7 @@ def load_model(path: Path | str) -> Model:
         or rho_hat.shape != params.b1.shape
     ):
         raise InputError(f"{path} is damaged: its domain's windows {domain.window}, whitening and weights do not fit")
+    content.check()
     return Model(domain, whitener, params, rho_hat, facts)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +24,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _BATCH = 16  # jobs sent together: short files take less time than sending them
+_HEARD = 300  # bytes of what a decoder says on standard error
 _AHEAD = 4  # batches under way per worker
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -112,6 +115,28 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any
         return pool.submit(work, *arguments)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@dataclass
+class Chatter:
+    """What libraries wrote on standard error: the first lines, as one."""
+
+    text: str = ""
+
+
+@contextmanager
+def overheard(chatter: Chatter) -> Iterator[None]:
+    """Catch what is written on this process's standard error meanwhile, by C libraries too."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            chatter.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
 
 
 def _settle_in() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from audiosae import checkpoint, model
 from audiosae.errors import InputError
+from audiosae.locks import Held, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ class RunFolder:
         self._path, self._resume, self._say = path, resume, say
         self._made: list[Path] = []
         self._keep = False
+        self._held: Held | None = None
 
     def __enter__(self) -> Self:
         """Make the folder and see that it can be written."""
@@ -56,6 +58,9 @@ class RunFolder:
         except OSError as error:
             self._remove_made()
             raise InputError(f"cannot write the run folder {path}: {error.strerror}; choose another with -o") from error
+        self._held = hold(path)
+        if self._held is None:
+            raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
         return self
 
     def keep(self) -> None:
@@ -75,6 +80,8 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove what was made when the run failed before it had anything to write."""
+        if self._held is not None:
+            self._held.close()
         if kind is not None and not self._keep:
             self._remove_made()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from audiosae.domain import Json
 
 _KEY = "audiosae"
-_LARGEST_JSON = 2**24
+_SUM = "checksum"
+_LARGEST_HEADER = 2**25  # a long history and long file names have room
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError, OverflowError)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json]) -> None:
@@ -33,10 +37,9 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mappin
     """
     from safetensors.numpy import save
 
-    whole = save(
-        {name: np.ascontiguousarray(a) for name, a in tensors.items()}, {_KEY: json.dumps(facts, sort_keys=True)}
-    )
-    write_aside(path, whole)
+    plain = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
+    text = json.dumps({**facts, _SUM: _checksum(plain, facts)}, sort_keys=True)
+    write_aside(path, save(plain, {_KEY: text}))  # one key alone: several would come in a random order
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -54,8 +57,33 @@ def write_aside(path: Path, content: bytes) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from error
 
 
-def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Return the tensors and the facts of a file that `write_tensors` wrote.
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Attributes
+    ----------
+    path
+        The file.
+    tensors, facts
+        What was written.
+    whole
+        Whether they agree with the file's checksum.
+    """
+
+    path: Path
+    tensors: dict[str, NDArray[Any]]
+    facts: dict[str, Any]
+    whole: bool
+
+    def check(self) -> None:
+        """Raise InputError when anything has changed since it was written; call it after checks that say more."""
+        if not self.whole:
+            raise InputError(f"{self.path} is damaged: its content does not agree with its checksum")
+
+
+def read_tensors(path: Path) -> Content:
+    """Read a file that `write_tensors` wrote.
 
     Raises
     ------
@@ -65,18 +93,49 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        _check_header(path)
         with safe_open(path, "numpy") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            if text is None or len(text) > _LARGEST_JSON:
+            kept = file.metadata() or {}
+            if _KEY not in kept:
                 raise InputError(f"{path} was not written by audiosae: it lacks the key {_KEY!r}")
-            facts = json.loads(text)
+            facts = _object(json.loads(kept[_KEY]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            claimed = facts.pop(_SUM, None)
+            whole = claimed in (None, _checksum(tensors, facts))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise InputError(f"{path} is damaged or no safetensors file: {' '.join(str(error).split())[:120]}") from error
+    except _DAMAGE as error:
+        raise InputError(f"{path} is damaged or no safetensors file: {_short(error)}") from error
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged or no safetensors file: {_short(error)}") from error
     bad = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
-    if bad or not isinstance(facts, dict):
-        fault = f"{bad[0]} holds NaN or infinite numbers" if bad else "its JSON is no object"
-        raise InputError(f"{path} is damaged: {fault}")
-    return tensors, facts
+    if bad:
+        raise InputError(f"{path} is damaged: {bad[0]} holds NaN or infinite numbers")
+    return Content(path, tensors, facts, whole)
+
+
+def _object(found: Any) -> dict[str, Any]:  # noqa: ANN401
+    if not isinstance(found, dict):
+        raise TypeError("its JSON is no object")
+    return found
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that is larger than any of ours before it is parsed."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > _LARGEST_HEADER:
+        raise ValueError(f"a header of {length} bytes, wanted at most {_LARGEST_HEADER}")
+
+
+def _checksum(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json]) -> str:
+    """Return the BLAKE2b of the facts, and of every tensor's name, type, shape and bytes."""
+    found = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode("utf-8", "surrogatepass"))
+        found.update(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def _short(error: Exception) -> str:
+    return " ".join(f"{error or type(error).__name__}".split())[:120]

@@ -330,7 +330,7 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
         assert len(result["folds"]) == 4
         assert result["accuracy"] == pytest.approx(np.mean(result["folds"]))
     sizes = {result["name"]: result["features"] for result in facts["results"]}
-    assert sizes == dict(zip(NAMES, [24, 24, 80, 40, 24, 24, 24], strict=True))
+    assert sizes == dict(zip(NAMES, [36, 36, 120, 60, 36, 36, 36], strict=True))
     assert facts["results"][2]["accuracy"] > 0.9  # three pitches far apart
     assert facts["chance"] == pytest.approx(1 / 3)
     with (folder / "predictions.csv").open(newline="") as file:

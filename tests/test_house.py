@@ -20,16 +20,17 @@ FLOORS = [
     ["checkpoint", "gradcheck"],
     ["model", "fold"],
     ["history", "options"],
-    ["corpus", "tensors"],
+    ["corpus"],
     ["ingest", "sae"],
+    ["cache"],
     ["labels", "spectrogram", "whiten", "backends", "pool", "progress"],
-    ["sources"],
+    ["sources", "tables", "tensors"],
     ["audio", "bands", "domain"],
-    ["errors"],
+    ["errors", "locks"],
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "registry", "options", "guard", "protocol"],
                  "backends": ["__init__", "cpu"],
-                 "cli": ["__init__", "train", "evaluate", "export", "look", "check", "parameters",
+                 "cli": ["__init__", "train", "evaluate", "export", "look", "check", "stored", "reading", "parameters",
                          "console"]}  # fmt: skip
 
 

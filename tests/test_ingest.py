@@ -250,7 +250,7 @@ def test_blocks_may_be_wider_than_a_window_but_alike(tmp_path):
 
 
 def test_a_file_that_kills_the_decoder_costs_only_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(ingest_module, "domain_to_json", lambda _: {})  # it is not installed
+    monkeypatch.setattr("audiosae.cache.domain_to_json", lambda _: {})  # it is not installed
     for number in range(40):
         (tmp_path / f"{number:02d}.txt").write_text("die" if number in (5, 20) else "fine")
     records = bring(tmp_path, tmp_path / "cache", Numbers(), workers=2)

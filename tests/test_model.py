@@ -71,7 +71,8 @@ def test_windows_of_another_shape_are_refused(model):
 
 
 def test_the_tensors_have_the_names_of_the_contract(path):
-    tensors, facts = read_tensors(path)
+    content = read_tensors(path)
+    tensors, facts = content.tensors, content.facts
     names = {"encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias", "whiten.mean", "rho_hat"}
     assert names <= tensors.keys()
     assert tensors["encoder.weight"].shape == tensors["decoder.weight"].shape
@@ -80,7 +81,8 @@ def test_the_tensors_have_the_names_of_the_contract(path):
 
 
 def damage(path, change=None, **tensors):
-    found, facts = read_tensors(path)
+    content = read_tensors(path)
+    found, facts = content.tensors, content.facts
     for name, tensor in tensors.items():
         found[name.replace("_", ".", 1)] = tensor
     write_tensors(path, found, facts | (change or {}))

@@ -32,7 +32,7 @@ def learn(folder, out, cache, *, workers=1, progress=None, resume=False, **given
 
 
 def same(a, b):
-    one, other = read_tensors(a / "model.safetensors")[0], read_tensors(b / "model.safetensors")[0]
+    one, other = (read_tensors(run / "model.safetensors").tensors for run in (a, b))
     assert one.keys() == other.keys()
     return all(one[name].tobytes() == other[name].tobytes() for name in one)
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiosae.cli.console import Console, table
-from audiosae.cli.export import CodeName
-from audiosae.cli.parameters import AsJson, Cache, ModelPath, Quiet, Sources, Workers, cache_folder
-from audiosae.cli.parameters import worker_count as count_workers
+from audiosae.cli.parameters import (
+    DEFAULT_POOL,
+    AsJson,
+    Cache,
+    Code,
+    CodeName,
+    LabelColumn,
+    ModelPath,
+    Pool,
+    Quiet,
+    Segments,
+    Sources,
+    Workers,
+    places,
+)
+from audiosae.cli.reading import find, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audiosae.evaluate import Evaluation
     from audiosae.ingest import Record
-    from audiosae.model import Model
     from audiosae.scores import Kind
-    from audiosae.sources import Source
 
 _CLASSES_TOLD = 12
 
@@ -32,14 +40,14 @@ def evaluate(  # noqa: PLR0917
     model: ModelPath,
     sources: Sources,
     labels: Annotated[str, typer.Option(metavar="folder|FILE.csv", help="Labels: parent folders, or a CSV.")],
-    label_column: Annotated[str | None, typer.Option(help="Of the labels CSV.")] = None,
+    label_column: LabelColumn = None,
     fold_column: Annotated[str | None, typer.Option(help="Each of its values is a fold.")] = None,
     group_column: Annotated[str | None, typer.Option(help="Clips of one value stay together.")] = None,
     split_column: Annotated[str | None, typer.Option(help="Clips with the value test are tested.")] = None,
     baselines: Annotated[str, typer.Option(metavar="all|none|a,b", help="What to compare with.")] = "all",
-    pool: Annotated[str, typer.Option(help="How windows become clips: some of mean, max, std.")] = "mean,max",
-    segments: Annotated[int, typer.Option(help="Parts in time that are pooled apart.")] = 1,
-    code: Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")] = CodeName.sqrt,
+    pool: Pool = DEFAULT_POOL,
+    segments: Segments = 1,
+    code: Code = CodeName.sqrt,
     refit: Annotated[bool, typer.Option("--refit", help="Learn everything on each training part alone.")] = False,  # noqa: FBT002
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
@@ -63,31 +71,25 @@ def evaluate(  # noqa: PLR0917
         choose(baselines, loaded.domain), check_pools(pool, segments), segments, code.value, refit, seed
     )
     folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation")
-    found = _scan(loaded, sources)
+    found = find(loaded, sources, console)
     known = read_labels(labels, found, label_column)
     divided = read_column(Path(labels), found, column, option=f"--{kind}-column") if column else None
     if labels != FOLDER:
         check_rows(Path(labels), found)
-    places: dict[str, Any] = {"cache": cache_folder(cache), "workers": count_workers(workers)}
-    used, records, skipped = _ingest(loaded, found, console, places)
-    plan = make_plan(
-        [known[i] for i in used],
-        kind=kind,
-        values=[divided[i] for i in used] if divided else None,
-        column=column or "",
-        seed=seed,
-    )
+    where = places(cache, workers)
+    there = read(loaded, found, console, where)
+    records, sources_used = there.records, [found[i] for i in there.used]
+    values = [divided[i] for i in there.used] if divided else None
+    plan = make_plan([known[i] for i in there.used], kind=kind, values=values, column=column or "", seed=seed)
     try:
-        done = evaluating.evaluate(loaded, [found[i] for i in used], records, plan, options, **places, progress=console)
+        done = evaluating.evaluate(loaded, sources_used, records, plan, options, **where, progress=console)
     finally:
         console.close()
-    for record in skipped:
-        console.say(f"skipped {record.file}: {record.reason}")
     title = f"{label_column or 'label'} of {len(records)} clips: {plan.told}"
     facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
-             "sources_skipped": len(skipped), "out": str(folder)}  # fmt: skip
+             "sources_skipped": len(there.skipped), "out": str(folder)}  # fmt: skip
     _write(folder, done, records, facts, title)
-    console.result(_told(done, title, folder, skipped), facts)
+    console.result(_told(done, title, folder, there.skipped), facts)
 
 
 def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:
@@ -117,81 +119,33 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _scan(model: Model, arguments: Sequence[Path]) -> list[Source]:
-    from audiosae.errors import InputError
-    from audiosae.sources import scan
-
-    try:
-        return scan(arguments, model.domain.suffixes, domain=model.domain.name)
-    except InputError as error:
-        if not all(os.path.lexists(argument) for argument in arguments):
-            raise
-        shown = ", ".join(map(str, arguments))
-        raise InputError(f"nothing for a model of {model.domain.name} in {shown}: it was trained on files of the kind "
-                         f"{', '.join(model.domain.suffixes)}") from error  # fmt: skip
-
-
-def _ingest(
-    model: Model, found: Sequence[Source], console: Console, places: dict[str, Any]
-) -> tuple[list[int], list[Record], list[Record]]:
-    """Return which sources can be used, their records, and the records of the others."""
-    from audiosae.errors import InputError
-    from audiosae.ingest import ingest
-
-    console.stage("reading", len(found), "files")
-    records = ingest(model.domain, found, **places, done=lambda _: console.advance(1))
-    console.close()
-    used = [i for i, record in enumerate(records) if record.status == "used"]
-    skipped = [record for record in records if record.status != "used"]
-    if not used:
-        raise InputError(f"none of {len(found)} sources suits a model of {model.domain.name}; the first is "
-                         f"{skipped[0].file}: {skipped[0].reason}")  # fmt: skip
-    return used, [records[i] for i in used], skipped
-
-
 def _write(folder: Path, done: Evaluation, records: Sequence[Record], facts: dict[str, Any], title: str) -> None:
     """Write results.json, results.csv, predictions.csv, scores.png and confusion.png."""
     import numpy as np
 
     from audiosae.scores import draw_confusion, draw_scores
+    from audiosae.tables import csv_text
     from audiosae.tensors import write_aside
 
     plan, best = done.plan, done.results[0]
     write_aside(folder / "results.json", (json.dumps(facts, indent=1, default=float) + "\n").encode())
-    head = ["name", "features", "accuracy", "std", "stderr", "low", "high"]
+    keys = ("name", "features", "accuracy", "std", "stderr")
+    head = [*keys, "low", "high"]
     head += [f"fold_{split.name}" for split in plan.splits] + [f"recall_{name}" for name in best["recall"]]
-    rows = [
-        [
-            r["name"],
-            r["features"],
-            r["accuracy"],
-            r["std"],
-            r["stderr"],
-            *r["interval"],
-            *r["folds"],
-            *r["recall"].values(),
-        ]
-        for r in done.results
-    ]
-    write_aside(folder / "results.csv", _csv([head, *rows]))
+    rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
+    write_aside(folder / "results.csv", csv_text([head, *rows]).encode())
     fold = {int(clip): split.name for split in plan.splits for clip in split.test}
     told = [
         [records[clip].file, fold[clip], plan.classes[plan.target[clip]],
          *(plan.classes[predicted[clip]] for predicted in done.predicted.values())]
         for clip in map(int, plan.tested)
     ]  # fmt: skip
-    write_aside(folder / "predictions.csv", _csv([["file", "fold", "label", *done.predicted], *told]))
+    write_aside(folder / "predictions.csv", csv_text([["file", "fold", "label", *done.predicted], *told]).encode())
     draw_scores(plan, done.results, folder / "scores.png", title)
     accuracy = f"{100 * best['accuracy']:.1f} % right"
     draw_confusion(
         plan, np.array(best["confusion"]), folder / "confusion.png", f"{title}\nthe model's features: {accuracy}"
     )
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
 
 
 def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record]) -> str:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from audiosae.domain import Domain
+
+DEFAULT_POOL = "mean,max,std"
+
+
+class CodeName(StrEnum):
+    """Choices of --code."""
+
+    sqrt = "sqrt"
+    activation = "activation"
+
 
 Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, and folders searched recursively.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder or a model.safetensors.")]
@@ -18,6 +29,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 DomainName = Annotated[str, typer.Option("--domain", help="Kind of input; see: audiosae domains.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the domain.")]
 Workers = Annotated[int | None, typer.Option(help="Decoding processes; default: one per core.", min=1)]
+Pool = Annotated[str, typer.Option(help="How windows become clips: some of mean, max, std.")]
+Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
+Code = Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded fields.  [default: the user's cache folder]")]
 
 
@@ -37,6 +52,11 @@ def cache_folder(given: Path | None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("audiosae"))
+
+
+def places(cache: Path | None, workers: int | None) -> dict[str, Any]:
+    """Return where sources are read to, and by how many processes."""
+    return {"cache": cache_folder(cache), "workers": worker_count(workers)}
 
 
 def worker_count(given: int | None) -> int:

@@ -1,0 +1,74 @@
+"""The sources that a trained model is asked about: found, read, and those told that cannot be used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from audiosae.cli.console import Console
+    from audiosae.ingest import Record
+    from audiosae.model import Model
+    from audiosae.sources import Source
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read.
+
+    Attributes
+    ----------
+    used
+        Numbers of the sources that can be used, in order.
+    records
+        Theirs.
+    skipped
+        Those of the others.
+    """
+
+    used: list[int]
+    records: list[Record]
+    skipped: list[Record]
+
+
+def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Source]:
+    """Return the files of the model's kind that are named or lie in the folders named."""
+    from audiosae.sources import scan
+
+    try:
+        return scan(arguments, model.domain.suffixes, domain=model.domain.name, say=console.say)
+    except InputError as error:
+        if not all(os.path.lexists(argument) for argument in arguments):
+            raise
+        shown = ", ".join(map(str, arguments))
+        raise InputError(f"nothing for a model of {model.domain.name} in {shown}: it was trained on files of the kind "
+                         f"{', '.join(model.domain.suffixes)}") from error  # fmt: skip
+
+
+def read(model: Model, found: Sequence[Source], console: Console, where: dict[str, Any]) -> Reading:
+    """Bring the fields of sources into the cache; tell of those that cannot be used.
+
+    Raises
+    ------
+    InputError
+        None can be used.
+    """
+    from audiosae.ingest import ingest
+
+    console.stage("reading", len(found), "files")
+    records = ingest(model.domain, found, **where, done=lambda _: console.advance(1), say=console.say)
+    console.close()
+    used = [i for i, record in enumerate(records) if record.status == "used"]
+    skipped = [record for record in records if record.status != "used"]
+    if not used:
+        raise InputError(f"none of {len(found)} sources suits a model of {model.domain.name}; the first is "
+                         f"{skipped[0].file}: {skipped[0].reason}")  # fmt: skip
+    for record in skipped:
+        console.say(f"skipped {record.file}: {record.reason}")
+    return Reading(used, [records[i] for i in used], skipped)
