@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae import budget
 from audiosae.domain import settled
 from audiosae.errors import InputError
 from audiosae.ingest import NOTHING
@@ -108,7 +109,7 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     field_bytes = numbers * 4
     return {
         "field_bytes": field_bytes,
-        "memory_bytes": 2.5e8 + min(used * seen * 4, 2**29),
+        "memory_bytes": budget.estimate(domain, options, windows=used, seen=seen).total,
         "seconds": _OVERHEAD * work / speed,
     }
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Json
 
 _BATCH_AT_LEAST = 1
+_MEMORY_AT_LEAST = 16
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class TrainOptions:
     """Everything that decides what is learned, besides the domain and the sources.
 
     The fields are the command line's options of the same names. 0 epochs means: chosen by the number of windows.
+    `memory` is in MiB and bounds what is held of the windows; it is one of these options because it decides what is
+    shuffled together.
     """
 
     hidden: int = 256
@@ -41,6 +44,7 @@ class TrainOptions:
     learning_rate: float = 1e-3
     tol: float = 1e-4
     max_windows: int = 0
+    memory: int = 512
     seed: int = 0
     dtype: Literal["float32", "float64"] = "float32"
 
@@ -57,6 +61,8 @@ class TrainOptions:
         for name in ("hidden", "batch_size"):
             if getattr(self, name) < _BATCH_AT_LEAST:
                 raise InputError(f"{flag(name)} {getattr(self, name)}: wanted at least 1")
+        if self.memory < _MEMORY_AT_LEAST:
+            raise InputError(f"--memory {self.memory}M: wanted at least {_MEMORY_AT_LEAST}M")
         for name in ("epochs", "max_windows", "seed", "tol"):
             if getattr(self, name) < 0:
                 raise InputError(f"{flag(name)} {getattr(self, name)}: wanted at least 0")

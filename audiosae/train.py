@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from audiosae import checkpoint, solvers
+from audiosae import budget, checkpoint, solvers
 from audiosae.corpus import Corpus
 from audiosae.domain import domain_to_json, settled
 from audiosae.errors import InputError
@@ -107,7 +107,10 @@ def train(
     domain = settled(domain, [source.path for source in sources])
     with RunFolder(out, resume=resume, say=progress.say) as folder:
         progress.stage("reading", len(sources), "files")
-        records = ingest(domain, sources, cache=cache, workers=workers, done=lambda _: progress.advance(1))
+        budget.check(budget.least(domain, options))
+        records = ingest(
+            domain, sources, cache=cache, workers=workers, done=lambda _: progress.advance(1), say=progress.say
+        )
         corpus, records = _usable(domain, records)
         folder.keep()
         write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
@@ -122,7 +125,10 @@ def train(
             kept, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
             remove_mean=options.remove_mean, squash=options.decoder == "sigmoid",
         )  # fmt: skip
-        feeds = [Feed(c, whitener, backend, dtype=options.dtype) for c in (kept, held)]
+        budget.check(budget.estimate(domain, options, windows=len(kept), seen=whitener.seen))
+        feeds = [
+            Feed(c, whitener, backend, dtype=options.dtype, memory=options.memory * budget.MIB) for c in (kept, held)
+        ]
         options = settle_solver(options, len(kept), whitener.seen, progress.say)
         identity = _identity(domain, options, records)
         task = _task(options, backend, feeds, out, identity=identity, progress=progress, resume=resume)

@@ -16,6 +16,7 @@ FLOORS = [
     ["estimator"],
     ["inspection", "export", "learner", "evaluate"],
     ["train", "baselines", "scores"],
+    ["budget"],
     ["solvers", "runfolder", "render", "features"],
     ["checkpoint", "gradcheck"],
     ["model", "fold"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from audiosae.domain import Domain
 
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 DEFAULT_POOL = "mean,max,std"
 
 
@@ -63,3 +65,13 @@ def worker_count(given: int | None) -> int:
     """Return the number of decoding processes: as given, or one per core that this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return given or usable or 1
+
+
+def byte_count(option: str, text: str) -> int:
+    """Return the number of bytes that a text such as 512M or 1.5G stands for."""
+    from audiosae.errors import InputError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise InputError(f"{option} {text}: wanted a size such as 512M or 20G")
+    return int(float(found[1]) * _UNITS[found[2].upper()])

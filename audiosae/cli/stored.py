@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Annotated
 
 import typer
 
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import AsJson, Cache, Quiet, cache_folder
+from audiosae.cli.parameters import AsJson, Cache, Quiet, byte_count, cache_folder
 
 Prune = Annotated[bool, typer.Option("--prune", help="Remove fields of other versions, and down to --size.")]
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def stored(
@@ -51,13 +49,3 @@ def stored(
                      "domain": f.about[1]} for f in found],
     }  # fmt: skip
     console.result("\n".join([table(rows), told] if found else [told]), facts)
-
-
-def byte_count(option: str, text: str) -> int:
-    """Return the number of bytes that a text such as 512M or 1.5G stands for."""
-    from audiosae.errors import InputError
-
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if not found:
-        raise InputError(f"{option} {text}: wanted a size such as 512M or 20G")
-    return int(float(found[1]) * _UNITS[found[2].upper()])

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiosae.cli.console import Console
-from audiosae.cli.parameters import AsJson, Cache, DomainName, Quiet, Settings, Sources, Workers, cache_folder, make
+from audiosae.cli.parameters import (
+    AsJson,
+    Cache,
+    DomainName,
+    Quiet,
+    Settings,
+    Sources,
+    Workers,
+    byte_count,
+    cache_folder,
+    make,
+)
 from audiosae.cli.parameters import worker_count as count_workers
 from audiosae.errors import AudiosaeError
 
@@ -94,6 +105,9 @@ def train(  # noqa: PLR0917 (the command line's own options)
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at its highest.")] = None,
     tol: Annotated[float | None, typer.Option(help="Relative improvement that counts, for stopping early.")] = None,
     max_windows: Annotated[int | None, typer.Option(help="Train on a random subset of this many windows.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="512M", help="Bound of what is held of the windows.  [default: 512M]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the start, the split and the order.  [default: 0]")] = None,
     backend: Annotated[BackendName, typer.Option(help="Where the numbers are computed.")] = BackendName.auto,
     dtype: Annotated[Dtype | None, typer.Option(help="Of the numbers.  [default: float32]")] = None,
@@ -120,7 +134,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
         "weight_decay": weight_decay, "whiten": whiten, "whiten_power": whiten_power, "keep": keep,
         "contrast": contrast, "remove_mean": remove_mean, "solver": solver, "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "tol": tol, "max_windows": max_windows,
-        "seed": seed, "dtype": dtype,
+        "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory) // 2**20,
     }  # fmt: skip
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
     options = TrainOptions.resolve(made.defaults, plain)
