@@ -24,6 +24,7 @@ SUFFIXES = (
     ".caf", ".w64", ".rf64", ".voc", ".nist", ".sph",
 )  # fmt: skip
 _SAMPLES_AT_ONCE = 2**18
+_CANCELLED = 1e-3  # of the channels' peak: a mean under it is rounding, of one channel turned against the other
 _LOUDEST = 1e12  # far above every integer format taken for float; its square is still a float32
 _GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate; every file delivers fewer frames
 _SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -106,6 +107,7 @@ class _Reader:
     def __init__(self, file: soundfile.SoundFile) -> None:
         self._file = file
         self._low, self._high = np.inf, -np.inf
+        self._loudest = 0.0  # of all channels
         self._frames = 0
         self._fault = ""
 
@@ -121,10 +123,12 @@ class _Reader:
             low, high = float(mono.min()), float(mono.max())
             if not (np.isfinite(low) and np.isfinite(high)):
                 at = self._frames + int(np.argmin(np.isfinite(mono)))
-                raise InputError(f"NaN or infinite samples at {at / file.samplerate:.1f} s")
+                raise InputError(f"NaN or infinite samples: the first at {at / file.samplerate:.1f} s")
             if max(-low, high) > _LOUDEST:
                 raise InputError(f"no sound: samples as large as {max(-low, high):.0e}, wanted about 1")
             self._low, self._high = min(self._low, low), max(self._high, high)
+            if file.channels > 1:
+                self._loudest = max(self._loudest, float(samples.max()), -float(samples.min()))
             self._frames += len(mono)
             yield mono
 
@@ -147,6 +151,9 @@ class _Reader:
             raise InputError(f"undecodable: {self._fault}" if self._fault else "no samples: zero frames in the file")
         if self._low == self._high:
             raise InputError("silent: every sample is the same")
+        if (left := max(-self._low, self._high)) < _CANCELLED * self._loudest:
+            below = 20 * np.log10(self._loudest / left)
+            raise InputError(f"channels cancel: their mean is {below:.0f} dB below them; keep one channel")
         told = file.extra_info
         cut = _NO_END in told or any(int(there) < int(claimed) for claimed, there in _SHORTER.findall(told))
         fewer = self._frames < file.frames and file.format not in _GUESSED_LENGTH

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audiosae.corpus import Corpus
     from audiosae.domain import Domain
     from audiosae.features import Code, Encode
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
     from audiosae.model import Model
 
 MODEL = "model"

@@ -100,7 +100,12 @@ def _refuse_other(path: Path, kept: Any, now: dict[str, Json]) -> None:  # noqa:
         raise InputError(f"{path} is damaged: it does not say what it belongs to; train again without --resume")
     for key, value in now.items():
         if key not in kept or kept[key] != value:
-            name = key if key.startswith(("--", "sources")) else flag(key)
+            if key == "sources":
+                raise InputError(
+                    "--resume: the sources are not those of the checkpoint (files were added, removed or changed); "
+                    "train into another folder"
+                )
+            name = key if key.startswith("--") else flag(key)
             raise InputError(
                 f"--resume: {name} was {kept.get(key)} and is {value} now; "
                 f"give it as it was, or train into another folder"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Domain, Span
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
 
 CHUNK_WINDOWS = 4096
 DEFAULT_MEMORY = 512 * 2**20

@@ -24,7 +24,7 @@ from audiosae.model import DEAD_SHARE, Model
 from audiosae.options import TrainOptions
 from audiosae.progress import Progress
 from audiosae.sae import encode
-from audiosae.train import _digest as sources_digest
+from audiosae.train import digest_of as sources_digest
 from audiosae.train import train
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.features import Code
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
     from audiosae.scores import Plan, Split
     from audiosae.sources import Source
 

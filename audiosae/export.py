@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Json
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
     from audiosae.model import Model
 
 SUFFIXES = (".parquet", ".csv", ".npz")

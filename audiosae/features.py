@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Domain
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
     from audiosae.model import Model
 
     Encode = Callable[[NDArray[np.float32]], NDArray[Any]]

@@ -12,20 +12,19 @@ import math
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.cache import open_folder, unwritable
 from audiosae.errors import InputError
+from audiosae.journal import Record
 from audiosae.pool import Chatter, overheard, run_in_order
-from audiosae.tables import csv_text
-from audiosae.tensors import write_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from io import BufferedRandom
     from pathlib import Path
 
@@ -40,41 +39,6 @@ _LENGTH_DIGITS = 8
 _DAY = 86400.0
 _HASHED_AT_ONCE = 2**22
 _HELD_BYTES = 2**23  # longer fields are finished on disk
-
-
-@dataclass(frozen=True)
-class Record:
-    """What became of one source.
-
-    Attributes
-    ----------
-    file
-        The source's name.
-    status
-        ``used`` or ``skipped``.
-    reason
-        Why it was skipped, or in which part it was used ("truncated at 12.4 s"); else "".
-    extent
-        Length of what was used along axis 0, in the domain's unit (seconds for recordings).
-    shape
-        Of the field.
-    ranges
-        Rows of the field worth training on.
-    digest
-        BLAKE2b of the field's bytes.
-    path, field
-        The source, and its field in the cache.
-    """
-
-    file: str
-    status: str
-    reason: str = ""
-    extent: float = 0.0
-    shape: tuple[int, ...] = ()
-    ranges: tuple[tuple[int, int], ...] = ()
-    digest: str = ""
-    path: str = ""
-    field: str = ""
 
 
 def ingest(
@@ -118,6 +82,7 @@ def ingest(
         record = there or replace(next(fresh), file=source.name, path=os.fspath(source.path))
         done(record)
         records.append(record)
+    next(fresh, None)  # lets the processes go here, and not where a Ctrl-C meanwhile would be lost
     return records
 
 
@@ -160,7 +125,7 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
         return Record("", "skipped", "needs more memory than there is")
     except OSError as error:
         raise unwritable(target.parent.parent, error) from error
-    except Exception as error:  # noqa: BLE001 (a plugin's finish or span: it costs the source, not the run)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, not the run)
         return Record("", "skipped", " ".join(f"{type(error).__name__}: {error}".split()))
     finally:
         aside.unlink(missing_ok=True)
@@ -172,13 +137,6 @@ def _remarked(record: Record, chatter: Chatter) -> Record:
     if not chatter.text:
         return record
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {chatter.text}") if part))
-
-
-def write_journal(path: Path, rows: Iterable[tuple[Record, int]]) -> None:
-    """Write journal.csv: one row per source with the number of its windows."""
-    head = ["file", "status", "reason", "seconds", "windows"]
-    told = ([r.file, r.status, r.reason, f"{r.extent:.3f}", windows] for r, windows in rows)
-    write_aside(path, csv_text(chain([head], told)).encode())
 
 
 def _write_field(domain: Domain, path: Path, file: BufferedRandom) -> Record:
@@ -199,8 +157,17 @@ def _write_field(domain: Domain, path: Path, file: BufferedRandom) -> Record:
         flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
         for at in range(0, flat.size, _HASHED_AT_ONCE):
             digest.update(flat[at : at + _HASHED_AT_ONCE].data)
-    extent = domain.span(path, (rows - domain.window[0], *(0 for _ in tail))).end[0]
+    end = domain.span(path, (rows - domain.window[0], *(0 for _ in tail))).end[0]
+    extent = min(end, _claimed(domain, path))
     return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest())
+
+
+def _claimed(domain: Domain, path: Path) -> float:
+    """Return the length that a header claims: it may be too much, but the last window may reach over the end."""
+    try:
+        return float(domain.probe(path).extent)
+    except Exception:  # noqa: BLE001 (the field was read: what the header is good for does not matter)
+        return math.inf
 
 
 @contextmanager
@@ -232,7 +199,7 @@ class _Blocks:
             self.note = (yield from self._domain.field(self._path)) or ""  # type: ignore[func-returns-value]
         except (InputError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
@@ -240,7 +207,7 @@ def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int
     """Refuse what no window can be cut from; the first block may be wider than a window on axis 1."""
     fits = block.ndim == len(domain.window) and (block.shape[1:] == tail if rows else block.shape[2:] == tail[1:])
     if not fits:
-        raise InputError(f"its shape {block.shape} does not fit windows of {domain.window}")
+        raise InputError(f"another shape: {block.shape} does not fit windows of {domain.window}")
     if not np.isfinite(block).all():
         raise InputError("NaN or infinite values")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audiosae.sources import Source
 
 _SPEED_PROBE = 1024
+_KINDS = 6  # that are told
 _PRODUCTS = 5  # matrix products a step
 _OVERHEAD = 1.5  # a step over its products
 _SEEN_SHARE = 0.25  # of a window's numbers are left after whitening, as a rule of thumb
@@ -71,11 +72,11 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         return found | {"status": "skipped", "reason": source.fault}
     try:
         probe = domain.probe(source.path)
+        found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
     except InputError as error:
         return found | {"status": "skipped", "reason": str(error)}
-    except Exception as error:  # noqa: BLE001 (a plugin's probe: it costs the source, as its field would)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, as its field would)
         return found | {"status": "skipped", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
-    found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": probe.facts}
     if probe.rows < domain.window[0]:
         reason = f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}" if probe.rows else NOTHING
         found |= {"status": "skipped", "reason": reason}
@@ -121,7 +122,9 @@ def _told(
     kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
     length = f"{extent / 3600:.2f} h" if domain.unit == "s" and extent > 3600 else f"{extent:.1f} {domain.unit}"  # noqa: PLR2004
     lines = [f"{sum(kinds.values())} of {len(files)} sources can be read: {length}, about {windows:,} windows"]
-    lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(6) if kind]
+    lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(_KINDS) if kind]
+    if len(kinds) > _KINDS:
+        lines.append(f"  and {len(kinds) - _KINDS} more kinds")
     lines += [f"  skipped: {reason} ({count})" for reason, count in bad.most_common()]
     lines.append(
         f"training with the defaults, roughly: {estimate['seconds']:.0f} s after reading, "

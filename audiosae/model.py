@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.backends import Backend
 from audiosae.backends.cpu import LINEAR, SIGMOID, TANH
-from audiosae.domain import domain_from_json, domain_to_json
+from audiosae.domain import check_window, domain_from_json, domain_to_json
 from audiosae.errors import InputError
 from audiosae.sae import Params, encode
 from audiosae.tensors import read_tensors, write_tensors
@@ -144,6 +144,7 @@ def load_model(path: Path | str) -> Model:
             f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; install one that fits"
         )
     domain = domain_from_json(_object(facts, "domain", path))
+    check_window(domain)
     try:
         whitener, params = _whitener(tensors, _object(facts, "whitening", path)), _params(tensors, facts)
         rho_hat = tensors["rho_hat"].astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
 
@@ -14,8 +15,21 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Json
 
-_BATCH_AT_LEAST = 1
-_MEMORY_AT_LEAST = 16
+_Range = tuple[Callable[[Any], bool], str]
+_AT_LEAST_0: _Range = (lambda value: value >= 0, "at least 0")
+_AT_LEAST_1: _Range = (lambda value: value >= 1, "at least 1")
+_RANGES: dict[str, _Range] = {
+    "hidden": _AT_LEAST_1,
+    "batch_size": _AT_LEAST_1,
+    "epochs": _AT_LEAST_0,
+    "max_windows": _AT_LEAST_0,
+    "seed": _AT_LEAST_0,
+    "tol": _AT_LEAST_0,
+    "memory": (lambda value: value >= 16, "at least 16 MiB"),  # noqa: PLR2004
+    "learning_rate": (lambda value: value > 0, "more than 0"),
+    "whiten_power": (lambda value: 0 <= value <= 1, "0 (only rotate) to 1 (whiten fully)"),
+    "keep": (lambda value: 0 < value <= 1, "a share of the variance, above 0 and at most 1"),
+}
 
 
 @dataclass(frozen=True)
@@ -58,16 +72,9 @@ class TrainOptions:
                 raise InputError(f"{flag(field.name)} {value}: wanted one of {', '.join(choices)}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"{flag(field.name)} {value}: wanted a finite number")
-        for name in ("hidden", "batch_size"):
-            if getattr(self, name) < _BATCH_AT_LEAST:
-                raise InputError(f"{flag(name)} {getattr(self, name)}: wanted at least 1")
-        if self.memory < _MEMORY_AT_LEAST:
-            raise InputError(f"--memory {self.memory}M: wanted at least {_MEMORY_AT_LEAST}M")
-        for name in ("epochs", "max_windows", "seed", "tol"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{flag(name)} {getattr(self, name)}: wanted at least 0")
-        if not self.learning_rate > 0:
-            raise InputError(f"--learning-rate {self.learning_rate:g}: wanted more than 0")
+        for name, (allowed, wanted) in _RANGES.items():
+            if not allowed(getattr(self, name)):
+                raise InputError(f"{flag(name)} {getattr(self, name)}: wanted {wanted}")
         _ = self.penalty
 
     @property
@@ -83,7 +90,10 @@ class TrainOptions:
             raise PluginError(f"the domain's defaults name {', '.join(unknown)}, which training does not have")
         values: dict[str, Any] = dict(defaults)
         values |= {key: value for key, value in given.items() if value is not None}
-        return cls(**values)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise PluginError(f"the domain's defaults hold a value of the wrong kind: {dict(defaults)}") from error
 
     def to_json(self) -> dict[str, Json]:
         """Return the options as JSON values."""

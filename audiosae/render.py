@@ -30,6 +30,7 @@ Order = Literal["activity", "frequency", "index"]
 SUFFIXES = (".png", ".svg", ".pdf")
 _OWN_AXES = 64
 _LIMIT_QUANTILE = 0.998  # of |atoms|: a few extreme pixels must not pale all others
+_ROOM = 12.0  # points; in smaller tiles a number would hide the tile
 _SLIVER = 4  # a tile more oblong than this is thickened
 _GREY = 0.75  # between the tiles of a mosaic
 _DPI = 120
@@ -79,7 +80,7 @@ def draw_atoms(
         raise InputError(f"{path}: cannot draw {path.suffix or 'a file without suffix'}; wanted {', '.join(SUFFIXES)}")
     atoms = model.atoms() if show == "atom" else model.filters()
     chosen = _chosen(model, atoms, units, order)
-    columns = columns or _columns(len(chosen), model.domain, atoms)
+    columns = min(columns or _columns(len(chosen), model.domain, atoms), len(chosen))
     if plain:
         figure = _plain(model.domain, atoms[chosen], columns)
     elif len(chosen) <= _OWN_AXES:
@@ -109,8 +110,11 @@ def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
     cost.plot(epochs, [row.cost for row in rows], mark, color="C0", label="cost")
     cost.plot(epochs, [row.reconstruction for row in rows], mark, color="C1", label="reconstruction")
     cost.plot(epochs, [max(row.sparsity, 1e-12) for row in rows], mark, color="C2", label="sparsity")
-    cost.set(yscale="log", title="cost on training windows", xlabel="epoch", ylim=(_least(rows), None))
-    fvu.plot(epochs, [row.fvu for row in rows], mark, color="C3")
+    least = 0.5 * min(*(row.reconstruction for row in rows), max(1e-3, rows[-1].sparsity))
+    cost.set(yscale="log", title="cost on training windows", xlabel="epoch", ylim=(max(1e-6, least), None))
+    fvu.plot(epochs, [row.fvu for row in rows], mark, color="C3", clip_on=False)
+    if all(math.isnan(row.fvu) for row in rows):
+        fvu.text(0.5, 0.5, "nothing was held out:\ntoo few windows", ha="center", transform=fvu.transAxes)
     fvu.set(ylim=(0, None), title="variance unexplained, held-out (whitened)", xlabel="epoch")
     activity.plot(epochs, [row.rho_hat_mean for row in rows], mark, color="C4", label="mean rho_hat")
     activity.axhline(rho, color="0.5", ls="--", label=f"rho = {rho:g}")
@@ -118,11 +122,6 @@ def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
     cost.legend(frameon=False)
     activity.legend(frameon=False)
     _save(figure, path)
-
-
-def _least(rows: Sequence[Row]) -> float:
-    lowest = min(row.reconstruction for row in rows)
-    return max(1e-6, 0.5 * min(lowest, max(1e-3, rows[-1].sparsity)))
 
 
 def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, order: Order) -> list[int]:
@@ -137,7 +136,8 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
         return [int(unit) for unit in np.argsort(-model.rho_hat, kind="stable")]
     with asking(model.domain, "centre"):
         centres = [model.domain.centre(atom) for atom in atoms]
-    if any(centre is None or not math.isfinite(centre) for centre in centres):
+        unordered = any(centre is None or not math.isfinite(centre) for centre in centres)
+    if unordered:
         raise InputError(f"--order frequency: {model.domain.name} has no frequency to order by; try activity or index")
     return [int(unit) for unit in np.argsort(np.array(centres, float), kind="stable")]
 
@@ -145,7 +145,7 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
 def _tile(domain: Domain, atom: NDArray[Any]) -> NDArray[Any]:
     """Return an atom as (rows, columns[, 3]); slivers are made thick enough to be seen beside the lines between."""
     with asking(domain, "tile"):
-        tile = np.atleast_2d(domain.tile(atom))
+        tile = np.atleast_2d(np.asarray(domain.tile(atom), np.float64))
         if not (tile.ndim == 2 or tile.shape[2:] == (3,)) or not tile.size:  # noqa: PLR2004
             raise ValueError(f"a tile must be (rows, columns) or (rows, columns, 3), not {tile.shape}")
     high, wide = tile.shape[:2]
@@ -213,11 +213,23 @@ def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], colum
     same = "the axes of every tile" if key.images else "drawn in full"
     key.set_title(f"unit {chosen[0]}, the first tile:\n{same}", fontsize=9)
     ax.imshow(picture, cmap=model.domain.colours, vmin=-limit, vmax=limit, interpolation="nearest")
+    _number_tiles(ax, chosen, columns, picture.shape, width)
     _number_rows(ax, _tile(model.domain, atoms[0]).shape[0] + 1, columns, len(chosen))
     ax.set_title(_title(model, chosen, show), fontsize=10)
     if picture.ndim == 2 and key.images:  # noqa: PLR2004
         _scale(figure, [key], limit, model.domain.colours)
     return figure
+
+
+def _number_tiles(ax: Any, chosen: list[int], columns: int, shape: tuple[int, ...], inches: float) -> None:  # noqa: ANN401
+    """Write each unit's number into the corner of its tile, where there is room: --units wants them."""
+    rows = -(-len(chosen) // columns)
+    wide, high = (shape[1] - 1) / columns, (shape[0] - 1) / rows
+    points = 72 * inches / shape[1]  # of a pixel of the picture
+    if min(wide, high) * points < _ROOM:
+        return
+    for number, unit in enumerate(chosen):
+        ax.text(number % columns * wide + 1, number // columns * high + 1, str(unit), fontsize=4.5, va="top")
 
 
 def _number_rows(ax: Any, pitch: int, columns: int, count: int) -> None:  # noqa: ANN401
@@ -266,7 +278,7 @@ def _mosaic(tiles: list[NDArray[Any]], columns: int, limit: float) -> NDArray[An
 
 def _title(model: Model, chosen: list[int], show: str) -> str:
     what = "atoms (patterns)" if show == "atom" else "filters (what units respond to)"
-    return f"{len(chosen)} of {len(model.rho_hat)} {what}, {model.domain.name}; norm 1 in the whitened space"
+    return f"{len(chosen)} of {len(model.rho_hat)} {what}, {model.domain.name}"
 
 
 def _scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> None:
@@ -278,8 +290,7 @@ def _scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> None:
     place: dict[str, Any] = {"location": "bottom"} if below else {"shrink": 0.7, "pad": 0.02}
     bar = figure.colorbar(mappable, ax=axes, extend="both", **place)
     bar.ax.tick_params(labelsize=7)
-    words = ("less than the mean", "more")
-    bar.set_label(" \N{LEFT RIGHT ARROW} ".join(words), fontsize=7)
+    bar.set_label("less than the mean \N{LEFT RIGHT ARROW} more", fontsize=7)
 
 
 def _save(figure: Figure, path: Path) -> None:

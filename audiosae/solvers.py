@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.errors import Interrupted
+from audiosae.errors import InputError, Interrupted
 from audiosae.fold import Feed, fold, score
 from audiosae.history import Row
 from audiosae.model import DEAD_SHARE
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Array = Any
 
 _CHECKPOINT_SECONDS = 60.0
+_PATIENCE_LBFGS = 50
 _AT_MOST_EVERY = 1.0  # seconds between checkpoints at the ends of short epochs
 _PATIENCE, _PATIENCE_SHARE = 10, 4  # epochs without improvement on held-out sources, at least; a part of the run
 _WARM_UP = 0.02  # share of the run over which Adam's rate rises: its first steps are all sign
@@ -82,12 +83,17 @@ class Task:
         """Between steps: write the state every minute, and stop when asked to."""
         if self.asked.is_set():
             self.checkpoint()
-            raise Interrupted("stopped as asked")
+            raise Interrupted("the checkpoint is written: the same command with --resume goes on from it")
         self.checkpoint(after=_CHECKPOINT_SECONDS)
 
     def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array) -> None:
         """Take note of an epoch."""
         state, options = self.state, self.options
+        if not all(map(math.isfinite, cost)):
+            raise InputError(
+                f"training diverged in epoch {state.epoch + 1}: the cost is {cost[0]:g}; lower --learning-rate "
+                f"({options.learning_rate:g}), --beta ({options.beta:g}) or --weight-decay ({options.weight_decay:g})"
+            )
         state.epoch += 1
         params = self.params.like(state.flat)
         held_cost, fvu = self._held_cost(params, cost[2]) if self.held else (cost[0], math.nan)
@@ -103,7 +109,8 @@ class Task:
     @property
     def going(self) -> bool:
         """Whether there are epochs left and held-out sources have improved not too long ago."""
-        patience = max(_PATIENCE, self.epochs // _PATIENCE_SHARE)
+        least = _PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE  # it starts on a plateau
+        patience = max(least, self.epochs // _PATIENCE_SHARE)
         return self.state.epoch < self.epochs and self.state.history.idle < patience
 
     def _held_cost(self, params: Params, sparsity: float) -> tuple[float, float]:
@@ -119,8 +126,9 @@ class Task:
 
 def adam(task: Task) -> None:
     """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat; the rate falls along a cosine to 0."""
-    while task.going:
-        adam_epoch(task, _schedule)
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is told as one, by its cost
+        while task.going:
+            adam_epoch(task, _schedule)
 
 
 def adam_epoch(task: Task, schedule: Callable[[float], float]) -> None:

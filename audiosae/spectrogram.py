@@ -25,6 +25,7 @@ _PROBED = 200  # headers that are read to choose a rate
 _HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
 _ULTRASOUND_RATE = 192000
 _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
+_SMALLEST_FFT = 8
 _LEAST_FFT = 128  # of rates under 4 kHz: with fewer bins, low bands would be empty
 _ROWS_AT_ONCE = 2**16
 _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)
@@ -51,7 +52,7 @@ class Spectrogram(Domain):
     frames, step
         Frames in a window and between windows.
     top_db
-        Levels under a recording's maximum minus this are raised to it; 0 keeps the floor at -100 dB.
+        Levels under a recording's maximum minus this are raised to it; 0 is off: the floor stays at -100 dB.
     level
         ``file`` removes each recording's mean level, ``none`` keeps it.
     silence
@@ -91,6 +92,11 @@ class Spectrogram(Domain):
         for key in ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence"):
             if not getattr(self, key) >= 0:
                 raise InputError(f"--set {key}={getattr(self, key)}: {key} cannot be negative")
+        for key, most in (("sample_rate", 2**24), ("n_fft", 2**20), ("hop_length", 2**24), ("n_mels", 2**12)):
+            if getattr(self, key) > most:
+                raise InputError(f"--set {key}={getattr(self, key)}: {key} can be at most {most}")
+        if 0 < self.n_fft < _SMALLEST_FFT:
+            raise InputError(f"--set n_fft={self.n_fft}: wanted at least {_SMALLEST_FFT} samples, or 0 to choose")
         for key in ("n_mels", "bins_per_octave", "frames", "step"):
             if getattr(self, key) < 1:
                 raise InputError(f"--set {key}={getattr(self, key)}: {key} must be at least 1")
@@ -220,7 +226,7 @@ class Spectrogram(Domain):
             extent=(0, duration, -0.5, count - 0.5),
         )
         hertz = [tick for tick in _TICKS_HZ if self.frequencies[0] <= tick <= self.frequencies[-1]]
-        kept = hertz[:: max(1, -(-len(hertz) // 5))]
+        kept = _apart(hertz, np.interp(hertz, self.frequencies, np.arange(count)), count / 8)
         ax.set_yticks(np.interp(kept, self.frequencies, np.arange(count)), [_hertz(tick) for tick in kept])
         ax.set_xlabel("ms")
         ax.set_ylabel("Hz")
@@ -245,6 +251,19 @@ class _Noted:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         self.note = yield from self._blocks
+
+
+def _apart(ticks: Sequence[int], places: NDArray[np.float64], distance: float) -> list[int]:
+    """Return the ticks, from the highest, that leave room for their labels; whole kilohertz and hundreds come first."""
+    kept: list[tuple[float, int]] = []
+    for tick, place in sorted(zip(ticks, places, strict=True), key=lambda t: (-_roundness(t[0]), -t[0])):
+        if all(abs(place - other) >= distance for other, _ in kept):
+            kept.append((float(place), tick))
+    return sorted(tick for _, tick in kept)
+
+
+def _roundness(tick: int) -> int:
+    return next((rank for rank, step in ((2, 1000), (1, 500)) if tick % step == 0), 0)
 
 
 def _hertz(tick: float) -> str:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae import budget, checkpoint, solvers
 from audiosae.corpus import Corpus
-from audiosae.domain import domain_to_json, settled
+from audiosae.domain import domain_to_json, options_of, settled
 from audiosae.errors import InputError
 from audiosae.fold import Feed, learn_whitener, score
-from audiosae.ingest import ingest, write_journal
+from audiosae.ingest import ingest
+from audiosae.journal import write_journal
 from audiosae.model import FILE, Model
 from audiosae.progress import Progress
 from audiosae.runfolder import RunFolder
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from audiosae.backends import Backend
     from audiosae.domain import Domain, Json
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
     from audiosae.options import TrainOptions
     from audiosae.sources import Source
     from audiosae.whiten import Whitener
@@ -40,6 +41,7 @@ _MOST_EPOCHS = 1000
 _LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
 _LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
 _SCORED_WINDOWS = 2**17
+_FEWEST_HELD = 10  # windows; the variance of fewer is no measure
 _SHARE_HELD = 10  # one held-out window to ten of --max-windows
 
 
@@ -112,14 +114,12 @@ def train(
             domain, sources, cache=cache, workers=workers, done=lambda _: progress.advance(1), say=progress.say
         )
         corpus, records = _usable(domain, records)
-        folder.keep()
-        write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
         kept, held, how = corpus.split(options.seed)
-        if not len(kept):
-            kept, held, how = corpus, Corpus(domain, []), "nothing: too few windows"
         if options.max_windows:
             kept = kept.sample(options.max_windows, options.seed)
             held = held.sample(max(1, options.max_windows // _SHARE_HELD), options.seed)
+        if not len(kept) or len(held) < _FEWEST_HELD:
+            kept, held, how = kept if len(kept) else corpus, Corpus(domain, []), "nothing: too few windows"
         progress.stage("whitening", None, "windows")
         whitener = learn_whitener(
             kept, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
@@ -130,6 +130,8 @@ def train(
             Feed(c, whitener, backend, dtype=options.dtype, memory=options.memory * budget.MIB) for c in (kept, held)
         ]
         options = settle_solver(options, len(kept), whitener.seen, progress.say)
+        folder.keep()
+        write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
         identity = _identity(domain, options, records)
         task = _task(options, backend, feeds, out, identity=identity, progress=progress, resume=resume)
         _solve(task)
@@ -254,7 +256,7 @@ def _model(task: solvers.Task, domain: Domain, whitener: Whitener, kept: Corpus,
 def _provenance(options: TrainOptions, records: list[Record], kept: Corpus, held: Corpus, how: str) -> dict[str, Json]:
     used = [record for record in records if record.status == "used"]
     sources: dict[str, Json] = {
-        "used": len(used), "skipped": len(records) - len(used), "digest": _digest(records),
+        "used": len(used), "skipped": len(records) - len(used), "digest": digest_of(records),
         "windows": len(kept), "windows_held_out": len(held), "held_out": how,
         "extent": round(sum(record.extent for record in used), 3),
     }  # fmt: skip
@@ -266,10 +268,12 @@ def _provenance(options: TrainOptions, records: list[Record], kept: Corpus, held
 def _identity(domain: Domain, options: TrainOptions, records: list[Record]) -> dict[str, Json]:
     """Return what must be the same for a checkpoint to be taken up."""
     kept = domain_to_json(domain)
-    return {"domain": kept["name"], "set": kept["options"], **options.to_json(), "sources' digest": _digest(records)}
+    settings = {f"--set {key}": value for key, value in options_of(domain).items()}
+    return {"domain": kept["name"], **settings, **options.to_json(), "sources": digest_of(records)}
 
 
-def _digest(records: list[Record]) -> str:
+def digest_of(records: list[Record]) -> str:
+    """Return a digest of the fields of the sources that are used, in order."""
     used = [r.digest + str(r.ranges) for r in records if r.status == "used"]
     return hashlib.blake2b("\n".join(used).encode(), digest_size=16).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Mutated models and recordings against their readers: refused in one line, or read as what they declare; never a crash.
+"""Mutated models and recordings against their readers: refused in one line, or read as what they declare.
 
 As a test it runs for a few seconds; by hand, for as long as one likes: ``python tests/fuzz.py 10000``.
 """

@@ -13,8 +13,9 @@ import time
 import pytest
 
 from audiosae import cache as fields
-from audiosae.ingest import Record, ingest, read_field, write_journal
 from audiosae.errors import InputError
+from audiosae.ingest import ingest, read_field
+from audiosae.journal import Record, write_journal
 from audiosae.locks import hold
 from audiosae.sources import scan
 from audiosae.spectrogram import Spectrogram
@@ -94,7 +95,7 @@ def test_what_a_killed_process_left_half_written_goes_after_an_hour(filled):
 
 
 def test_what_a_run_uses_is_not_taken_from_under_it(filled):
-    cache, records = filled
+    cache, _ = filled
     folder = fields.list_folders(cache)[0].path
     held = subprocess.Popen(
         [sys.executable, "-c", "import sys; from pathlib import Path; from audiosae.locks import hold\n"

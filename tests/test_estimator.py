@@ -92,7 +92,7 @@ def test_the_defaults_are_those_of_the_command_line():
     theirs = {names.get(key, key): value for key, value in TrainOptions().to_json().items()}
     differing = {key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]}
     assert differing == {"max_iter", "random_state"}  # None for what is left open
-    assert theirs.keys() - ours.keys() == {"dtype", "max_windows"}  # the array's own
+    assert theirs.keys() - ours.keys() == {"dtype", "max_windows", "memory"}  # the array's own
 
 
 def test_sparse_sources_are_found_again():
@@ -280,7 +280,7 @@ def test_sparse_matrices_are_refused_with_what_to_do(X, fitted):
         ({"rho": 2}, "rho=2: wanted a mean activity between 0 and 1"),
         ({"n_components": 0}, "n_components=0: wanted at least 1"),
         ({"weight_decay": -1}, "beta=3 weight_decay=-1: neither can be negative"),
-        ({"whiten_power": 2}, r"whiten_power=2 keep=0.99: wanted"),
+        ({"whiten_power": 2}, r"whiten_power=2: wanted 0"),
         ({"solver": "sgd"}, "solver=sgd: wanted one of auto, adam, lbfgs"),
         ({"random_state": -1}, "random_state=-1: wanted at least 0"),
         ({"backend": "abacus"}, "backend=abacus: wanted auto, numpy or cupy"),

@@ -23,13 +23,13 @@ FLOORS = [
     ["history", "options"],
     ["corpus"],
     ["ingest", "sae"],
-    ["cache"],
+    ["cache", "journal"],
     ["labels", "spectrogram", "whiten", "backends", "pool", "progress"],
     ["sources", "tables", "tensors"],
     ["audio", "bands", "domain"],
     ["errors", "locks"],
 ]
-PRIVATE_ORDER = {"domain": ["__init__", "conformance", "registry", "options", "guard", "protocol"],
+PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "options", "guard", "protocol"],
                  "backends": ["__init__", "cpu"],
                  "cli": ["__init__", "train", "evaluate", "export", "look", "check", "stored", "reading", "parameters",
                          "console"]}  # fmt: skip

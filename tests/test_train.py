@@ -118,7 +118,7 @@ def test_resume_refuses_changed_sources(sounds, tmp_path, cache):
     with pytest.raises(Interrupted):
         learn(folder, tmp_path / "run", cache, progress=StopAfter(5))
     (folder / "tone_00.wav").unlink()
-    with pytest.raises(InputError, match="--resume: sources' digest was"):
+    with pytest.raises(InputError, match="--resume: the sources are not those of the checkpoint"):
         learn(folder, tmp_path / "run", cache, resume=True)
 
 

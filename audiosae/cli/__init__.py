@@ -55,6 +55,9 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
+    out = sys.stdout
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:  # Typer's own reading of Ctrl-C, which says nothing
@@ -64,13 +67,15 @@ def main() -> None:
         if not line:
             raise
         print("audiosae: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
+    finally:
+        sys.stdout = out  # a command that prints JSON has kept it to itself
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one line an error)
     """Return the line that tells of an error and the exit status; no line for what we did not foresee."""
     if isinstance(error, Interrupted):
-        return "interrupted; the checkpoint is written: the same command with --resume goes on from it", 130
+        return f"interrupted; {error}", 130
     if isinstance(error, AudiosaeError):
         return str(error), 1
     if isinstance(error, KeyboardInterrupt | typer.Abort):

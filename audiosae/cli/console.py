@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,9 @@ class Console(Progress):
     """
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
-        self._quiet, self._json = quiet, as_json
+        self._quiet, self._json, self._out = quiet, as_json, sys.stdout
+        if as_json:
+            sys.stdout = sys.stderr  # whatever a plugin prints, standard output is one JSON object
         self._stage: _Bar | _Lines | None = None
 
     def say(self, line: str) -> None:
@@ -44,7 +47,7 @@ class Console(Progress):
         """Print the result: the text for a person, or the facts as JSON."""
         self.close()
         if self._json:
-            print(json.dumps(facts, default=float), flush=True)  # noqa: T201
+            print(json.dumps(_plain(facts), default=float, allow_nan=False), file=self._out, flush=True)
         elif not self._quiet:
             print(text, flush=True)  # noqa: T201
 
@@ -132,6 +135,21 @@ class _Lines:
 
 def _joined(facts: Mapping[str, str]) -> str:
     return "  ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a value as JSON has it: no NaN, no infinity."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return number if math.isfinite(number) else None
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

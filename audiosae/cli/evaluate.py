@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audiosae.evaluate import Evaluation
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
     from audiosae.scores import Kind
 
 _CLASSES_TOLD = 12

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audiosae.cli.console import Console
-    from audiosae.ingest import Record
+    from audiosae.journal import Record
     from audiosae.model import Model
     from audiosae.sources import Source
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +24,7 @@ from audiosae.cli.parameters import (
     make,
 )
 from audiosae.cli.parameters import worker_count as count_workers
-from audiosae.errors import AudiosaeError
+from audiosae.errors import AudiosaeError, InputError, Interrupted
 
 if TYPE_CHECKING:
     from audiosae.train import Outcome
@@ -117,7 +118,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any source was skipped.")] = False,  # noqa: FBT002
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
-) -> int:
+) -> None:
     """Learn sparse features of a folder of recordings (or of another domain's files).
 
     Options that are not given take the value that suits the domain; `audiosae domains` and `audiosae info` show it.
@@ -150,20 +151,24 @@ def train(  # noqa: PLR0917 (the command line's own options)
         console.close()
     trouble = _draw(outcome, out)
     console.result(_closing(outcome, out), outcome.summary)
+    if strict and outcome.skipped and not trouble:
+        trouble = InputError(f"--strict: {len(outcome.skipped)} of the sources were skipped; the model is saved")
     if trouble:
         raise trouble
-    return 1 if strict and outcome.skipped else 0
 
 
 def _draw(outcome: Outcome, out: Path) -> AudiosaeError | None:
     """Draw what belongs to a run; what goes wrong is told after the summary, for the model is there."""
     from audiosae.render import draw_atoms, draw_history
 
-    draw_history(outcome.state.history.rows, out / "history.png", rho=outcome.model.facts["options"]["rho"])
     try:
+        draw_history(outcome.state.history.rows, out / "history.png", rho=outcome.model.facts["options"]["rho"])
         draw_atoms(outcome.model, out / "atoms.png")
     except AudiosaeError as error:
         return type(error)(f"the model is saved, but atoms.png could not be drawn: {error}")
+    except KeyboardInterrupt:
+        again = f"audiosae render {shlex.quote(str(out))} -o {shlex.quote(str(out / 'atoms.png'))}"
+        return Interrupted(f"the model is saved; only its picture is missing: {again}")
     return None
 
 
@@ -176,7 +181,7 @@ def _closing(outcome: Outcome, out: Path) -> str:
     window = " x ".join(map(str, domain.window))
     lines = [
         f"learned {s['hidden']} units from {of} ({length}{s['windows']} windows of {window}) in {s['seconds']:.0f} s",
-        f"  unexplained variance  {s['fvu']:.3f} of {s['fvu_of']} ({sources['held_out']}), in the whitened space",
+        f"  unexplained variance  {s['fvu']:.3g} of {s['fvu_of']} ({sources['held_out']}), in the whitened space",
         f"  mean activity         {s['rho_hat_mean']:.4f}, wanted rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
     epochs, most, best = s["epochs"], outcome.model.facts["options"]["epochs"], outcome.model.facts["best_epoch"]
@@ -190,5 +195,5 @@ def _closing(outcome: Outcome, out: Path) -> str:
         told = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(4))
         lines.append(f"  skipped               {len(outcome.skipped)}: {told}; all in {out / 'journal.csv'}")
     lines.append(f"  files                 {out}/: model.safetensors, atoms.png, history.png, history.csv, journal.csv")
-    lines.append(f"next: open {out / 'atoms.png'}, then: audiosae info {out}")
+    lines.append(f"next: open {out / 'atoms.png'}, then: audiosae info {shlex.quote(str(out))}")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Domains: the one door through which inputs come in, built-in or from a plugin."""
 
 from audiosae.domain.conformance import check_domain
-from audiosae.domain.guard import asking, settled
+from audiosae.domain.guard import asking
 from audiosae.domain.options import make_domain, option_defaults, options_of, parse_settings
 from audiosae.domain.protocol import Clip, Domain, Json, Probe, Span
 from audiosae.domain.registry import (
@@ -13,6 +13,7 @@ from audiosae.domain.registry import (
     list_domains,
     load_domain,
 )
+from audiosae.domain.settling import check_window, settled
 
 __all__ = [
     "BUILT_IN",
@@ -24,6 +25,7 @@ __all__ = [
     "Span",
     "asking",
     "check_domain",
+    "check_window",
     "domain_from_json",
     "domain_to_json",
     "find_domain",

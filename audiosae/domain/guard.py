@@ -5,13 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from audiosae.errors import AudiosaeError, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from audiosae.domain.protocol import Domain
 
@@ -31,37 +28,9 @@ def asking(domain: Domain | type[Domain], what: str) -> Iterator[None]:
         yield
     except (AudiosaeError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         cls = domain if isinstance(domain, type) else type(domain)
         told = " ".join(f"{type(error).__name__}: {error}".split())
         raise PluginError(
             f"domain {domain.name}: its {what} failed ({told}); this is a fault in {cls.__module__}, tell its authors"
         ) from error
-
-
-def settled(domain: Domain, paths: Sequence[Path]) -> Domain:
-    """Have a domain choose what was left open, and see that windows can be cut.
-
-    Raises
-    ------
-    PluginError
-        Its code fails, or `window` or `stride` is not one positive whole number per axis.
-    """
-    with asking(domain, "settle"):
-        domain = domain.settle(paths)
-    _check_window(domain)
-    return domain
-
-
-def _check_window(domain: Domain) -> None:
-    with asking(domain, "window"):
-        window = domain.window
-    with asking(domain, "stride"):
-        stride = domain.stride
-    tuples = isinstance(window, tuple) and isinstance(stride, tuple) and len(window) == len(stride) > 0
-    whole = tuples and all(isinstance(n, int | np.integer) and n >= 0 for n in window + stride)
-    if not whole or (0 in stride and 0 not in window):  # a width of 0: no file could be read that would settle it
-        raise PluginError(
-            f"domain {domain.name}: wanted window and stride as tuples with one whole number above 0 per axis of the "
-            f"field, found {window!r} and {stride!r}; this is a fault in {type(domain).__module__}, tell its authors"
-        )
