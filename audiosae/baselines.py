@@ -101,7 +101,7 @@ def untrained(model: Model) -> Model:
     p, options = model.params, model.facts["options"]
     fresh = start(
         p.hidden, p.width, seed=options["seed"], rho=options["rho"], activation=p.activation, decoder=p.decoder,
-        dtype=str(p.flat.dtype),
+        dtype=str(p.flat.dtype), spread=model.whitener.spread,
     )  # fmt: skip
     return replace(model, params=fresh)
 

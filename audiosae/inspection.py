@@ -12,9 +12,8 @@ from audiosae import budget
 from audiosae.domain import settled
 from audiosae.errors import InputError
 from audiosae.ingest import NOTHING
-from audiosae.options import TrainOptions
+from audiosae.options import TrainOptions, settle_solver
 from audiosae.sources import scan
-from audiosae.train import settle_solver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,11 +16,10 @@ from audiosae.checkpoint import State
 from audiosae.corpus import CHUNK_WINDOWS
 from audiosae.fold import MOMENT_WINDOWS, Feed, score, whitener_of
 from audiosae.model import Model
-from audiosae.options import TrainOptions
+from audiosae.options import TrainOptions, settle_solver
 from audiosae.progress import Progress
 from audiosae.sae import Params, encode, start
 from audiosae.solvers import Task, adam, adam_epoch, lbfgs
-from audiosae.train import settle_solver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +71,7 @@ class Learner:
         )  # fmt: skip
         params = start(
             options.hidden, whitener.seen, seed=options.seed, rho=options.rho, activation=options.activation,
-            decoder=options.decoder, dtype=options.dtype,
+            decoder=options.decoder, dtype=options.dtype, spread=whitener.spread,
         )  # fmt: skip
         return cls(options, whitener, State.fresh(params.flat, options.hidden), np.zeros(options.hidden))
 

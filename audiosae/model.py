@@ -103,6 +103,8 @@ class Model:
         }  # fmt: skip
         if w.forward is not None and w.backward is not None:
             tensors |= {"whiten.forward": w.forward, "whiten.backward": w.backward}
+        if w.spread is not None:
+            tensors["whiten.spread"] = w.spread
         whitening = {
             "kind": w.kind, "scale": w.scale, "contrast": w.contrast, "remove_mean": w.remove_mean,
             "squash": w.squash, "notes": w.notes,
@@ -192,8 +194,13 @@ def _whitener(tensors: dict[str, NDArray[Any]], kept: dict[str, Any]) -> Whitene
         and (forward.shape[0] != len(mean) or forward.shape != backward.shape[::-1])
     ):
         raise ValueError(f"whitening of shapes {forward.shape}, {backward.shape}")
+    spread = tensors.get("whiten.spread")
+    if spread is not None and (forward is None or spread.shape != forward.shape[1:]):
+        raise ValueError(f"whitening's spread of shape {spread.shape}")
     scale = float(kept["scale"])
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"whitening scale {scale}")
     flags = {key: bool(kept[key]) for key in ("contrast", "remove_mean", "squash")}
-    return Whitener(kept["kind"], mean, forward, backward, scale=scale, notes=dict(kept["notes"]), **flags)
+    return Whitener(
+        kept["kind"], mean, forward, backward, scale=scale, notes=dict(kept["notes"]), spread=spread, **flags
+    )

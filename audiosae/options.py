@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
 
 from audiosae.errors import InputError, PluginError
@@ -30,6 +30,12 @@ _RANGES: dict[str, _Range] = {
     "whiten_power": (lambda value: 0 <= value <= 1, "0 (only rotate) to 1 (whiten fully)"),
     "keep": (lambda value: 0 < value <= 1, "a share of the variance, above 0 and at most 1"),
 }
+
+
+_WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
+_MOST_EPOCHS = 1000
+_LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
+_LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
 
 
 @dataclass(frozen=True)
@@ -103,3 +109,17 @@ class TrainOptions:
 def flag(name: str) -> str:
     """Return an option's name as it is typed."""
     return "--" + name.replace("_", "-")
+
+
+def settle_solver(options: TrainOptions, windows: int, seen: int, say: Callable[[str], None]) -> TrainOptions:
+    """Choose solver and number of epochs where they were left open, and say which and why."""
+    solver, epochs = options.solver, options.epochs
+    if solver == "auto":
+        work = 12.0 * _LBFGS_ITERATIONS * windows * seen * options.hidden
+        solver = "lbfgs" if work <= _LBFGS_AFFORDABLE else "adam"
+        size = "small enough for exact full-batch steps" if solver == "lbfgs" else "mini-batches learn sooner"
+        say(f"solver {solver}: {windows} windows of {seen} numbers, {options.hidden} units: {size}")
+    if not epochs:
+        shown = min(_MOST_EPOCHS, max(1, round(_WINDOWS_SHOWN / max(1, windows))))
+        epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else shown
+    return replace(options, solver=solver, epochs=epochs)

@@ -18,90 +18,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from audiosae.backends.cpu import SIGMOID, TANH
-from audiosae.errors import InputError
+from audiosae.params import Params, Penalty, start
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from audiosae.backends import Backend
 
     Array = Any
 
+__all__ = ["Cost", "Params", "Penalty", "Sums", "accumulate", "encode", "finish", "reconstruct", "start"]
+
 _CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite there
-
-
-@dataclass(frozen=True)
-class Penalty:
-    """What is added to the reconstruction error.
-
-    Attributes
-    ----------
-    rho
-        Mean activity that each unit is held to, in (0, 1).
-    beta
-        Weight of the KL term; 0 for the plain autoencoder.
-    weight_decay
-        Weight of the squared weights (lambda in the notes); biases are free.
-    """
-
-    rho: float = 0.05
-    beta: float = 3.0
-    weight_decay: float = 1e-4
-
-    def __post_init__(self) -> None:
-        """Refuse what is no penalty."""
-        if not 0 < self.rho < 1:
-            raise InputError(f"--rho {self.rho:g}: wanted a mean activity between 0 and 1, for instance 0.05")
-        if not (self.beta >= 0 and self.weight_decay >= 0):
-            raise InputError(f"--beta {self.beta:g} --weight-decay {self.weight_decay:g}: neither can be negative")
-
-    def divergence(self, rho_hat: Array) -> Array:
-        """KL(rho || rho_hat) of Bernoulli variables, per unit."""
-        rho = self.rho
-        return rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
-
-    def pull(self, rho_hat: Array, activation: str) -> Array:
-        """Return beta dKL/drho_hat times d act / d a, per unit."""
-        share = 0.5 if activation == TANH else 1.0
-        return share * self.beta * ((1 - self.rho) / (1 - rho_hat) - self.rho / rho_hat)
-
-
-class Params:
-    """W1 and W2 (hidden, width), b1 (hidden,), b2 (width,): views into one flat array, so that a solver sees one."""
-
-    def __init__(
-        self, flat: Array, hidden: int, width: int, *, activation: str = SIGMOID, decoder: str = "linear"
-    ) -> None:
-        size = hidden * width
-        self.flat, self.hidden, self.width = flat, hidden, width
-        self.activation, self.decoder = activation, decoder
-        self.W1 = flat[:size].reshape(hidden, width)
-        self.W2 = flat[size : 2 * size].reshape(hidden, width)
-        self.b1 = flat[2 * size : 2 * size + hidden]
-        self.b2 = flat[2 * size + hidden :]
-
-    def like(self, flat: Array) -> Params:
-        """Return the same shape over another flat array."""
-        return Params(flat, self.hidden, self.width, activation=self.activation, decoder=self.decoder)
-
-
-def start(
-    hidden: int, width: int, *, seed: int, rho: float, activation: str = SIGMOID, decoder: str = "linear",
-    dtype: str = "float32",
-) -> Params:  # fmt: skip
-    """Return random weights, uniform within sqrt(6 / (hidden + width + 1)) as in the notes, and b1 at activity rho."""
-    rng = np.random.default_rng(seed)
-    reach = np.sqrt(6 / (hidden + width + 1))
-    weights = rng.uniform(-reach, reach, 2 * hidden * width)
-    logit = np.log(rho / (1 - rho))
-    bias = logit / 2 if activation == TANH else logit  # (tanh(z) + 1) / 2 is sigmoid(2 z)
-    flat = np.concatenate([weights, np.full(hidden, bias), np.zeros(width)]).astype(dtype)
-    return Params(flat, hidden, width, activation=activation, decoder=decoder)
 
 
 @dataclass
@@ -143,36 +74,79 @@ class Sums:
         )
 
 
-class _Part:
-    """A run of windows on its way forward and back; parts are independent until their activity is added up."""
+class _Pass:
+    """Windows on their way forward and back: rows side by side, then the gradients' rows (units) side by side."""
 
-    def __init__(self, backend: Backend, params: Params, x: Array) -> None:
+    def __init__(self, backend: Backend, params: Params, x: Array, out: Array | None) -> None:
         self._backend, self._params, self._x = backend, params, x
-        self.gradient = params.like(backend.xp.empty_like(params.flat))
-        self.slope_weights: Array | None = None
-        self.slope_bias: Array | None = None
+        self._rows, self._units = backend.parts(len(x)), backend.parts(params.hidden)
+        tall, wide = (len(x), params.hidden), (len(x), params.width)
+        self._a = backend.scratch("activations", tall, x.dtype)
+        self._d = backend.scratch("hidden delta", tall, x.dtype)
+        self._delta = backend.scratch("output delta", wide, x.dtype)
+        self.gradient = params.like(backend.xp.empty_like(params.flat) if out is None else out)
 
-    def forward(self) -> None:
-        """Go to the output, and back to the hidden units but for what needs the pull."""
-        backend, params = self._backend, self._params
-        self._a = self._x @ params.W1.T
-        self.activity = backend.activate(self._a, params.b1, params.activation)
-        delta = self._a @ params.W2
-        self.error, self.gradient.b2[...] = backend.residual(delta, params.b2, self._x, params.decoder)
-        backend.xp.matmul(self._a.T, delta, out=self.gradient.W2)
-        self._d = delta @ params.W2.T
+    def forward(self) -> tuple[Array, Array]:
+        """Go to the output, and back to the hidden units but for what needs the pull; return error and activity."""
+        found = self._side_by_side(self._forward, self._rows)
+        self.gradient.b2[...] = _total([sums for _, _, sums in found])
+        return _total([error for error, _, _ in found]), _total([activity for _, activity, _ in found])
 
-    def backward(self, pull: Array | None, *, exact: bool) -> None:
-        """Finish the gradient; with `exact`, also sum what a later pull is multiplied with."""
-        backend, params = self._backend, self._params
-        self.gradient.b1[...] = backend.hidden_delta(self._d, self._a, pull, params.activation)
-        backend.xp.matmul(self._d.T, self._x, out=self.gradient.W1)
-        if exact:
-            self.slope_bias = backend.slope(self._a, params.activation)
-            self.slope_weights = self._a.T @ self._x
+    def backward(self, pull: Array | None) -> None:
+        """Finish the gradient."""
+        kind = self._params.activation
+
+        def delta(rows: slice) -> Array:
+            return self._backend.hidden_delta(self._d[rows], self._a[rows], pull, kind)
+
+        self._side_by_side(self._decode, self._units)
+        self.gradient.b1[...] = _total(self._side_by_side(delta, self._rows))
+        self._side_by_side(self._encode, self._units)
+
+    def slopes(self) -> tuple[Array, Array]:
+        """Return the sums of f' x and f', which a later pull is multiplied with; the activations are used up."""
+        backend, weights = self._backend, self._backend.xp.empty_like(self.gradient.W1)
+
+        def slope(rows: slice) -> Array:
+            return backend.slope(self._a[rows], self._params.activation)
+
+        def multiply(units: slice) -> None:
+            backend.xp.matmul(self._a[:, units].T, self._x, out=weights[units])
+
+        sums = _total(self._side_by_side(slope, self._rows))
+        self._side_by_side(multiply, self._units)
+        return weights, sums
+
+    def _forward(self, rows: slice) -> tuple[Array, Array, Array]:
+        backend, params, x = self._backend, self._params, self._x[rows]
+        a, delta = self._a[rows], self._delta[rows]
+        backend.xp.matmul(x, params.W1.T, out=a)
+        activity = backend.activate(a, params.b1, params.activation)
+        backend.xp.matmul(a, params.W2, out=delta)
+        error, sums = backend.residual(delta, params.b2, x, params.decoder)
+        backend.xp.matmul(delta, params.W2.T, out=self._d[rows])
+        return error, activity, sums
+
+    def _decode(self, units: slice) -> None:
+        self._backend.xp.matmul(self._a[:, units].T, self._delta, out=self.gradient.W2[units])
+
+    def _encode(self, units: slice) -> None:
+        self._backend.xp.matmul(self._d[:, units].T, self._x, out=self.gradient.W1[units])
+
+    def _side_by_side(self, work: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
+        """Work on all parts; return what each gave, in their order."""
+        found: list[Any] = [None] * len(parts)
+
+        def one(number: int) -> None:
+            found[number] = work(parts[number])
+
+        self._backend.run([partial(one, number) for number in range(len(parts))])
+        return found
 
 
-def accumulate(backend: Backend, params: Params, x: Array, *, whole: Penalty | None = None) -> Sums:
+def accumulate(
+    backend: Backend, params: Params, x: Array, *, whole: Penalty | None = None, out: Array | None = None
+) -> Sums:
     """Run forward and backward over windows.
 
     Parameters
@@ -186,27 +160,27 @@ def accumulate(backend: Backend, params: Params, x: Array, *, whole: Penalty | N
     whole
         The penalty, when these windows are all there are (a mini-batch): its pull goes into the gradient at once and
         five matrix products do. Without it the sums can be added to others.
+    out
+        Flat, for the gradient; made when not given.
 
     Returns
     -------
     Sums
         For `finish`.
     """
-    parts = [_Part(backend, params, x[rows]) for rows in backend.parts(len(x))]
-    backend.run([part.forward for part in parts])
-    activity = _total([part.activity for part in parts])
+    run = _Pass(backend, params, x, out)
+    error, activity = run.forward()
     pull = None
     if whole is not None and whole.beta:
         pull = whole.pull(_clipped(backend.xp, activity / len(x)), params.activation).astype(x.dtype)
-    backend.run([partial(part.backward, pull, exact=whole is None) for part in parts])
-    error, gradient = _total([part.error for part in parts]), _total([part.gradient.flat for part in parts])
-    if whole is not None:
-        return Sums(len(x), error, activity, gradient)
-    slopes = _total([part.slope_weights for part in parts]), _total([part.slope_bias for part in parts])
-    return Sums(len(x), error, activity, gradient, *slopes)
+    run.backward(pull)
+    slopes = run.slopes() if whole is None else (None, None)
+    return Sums(len(x), error, activity, run.gradient.flat, *slopes)
 
 
-def finish(backend: Backend, params: Params, sums: Sums, penalty: Penalty) -> tuple[Cost, Array]:
+def finish(
+    backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None
+) -> tuple[Cost, Array]:
     """Return the cost and its gradient, flat like the parameters; `sums.gradient` is used up.
 
     Parameters
@@ -217,6 +191,8 @@ def finish(backend: Backend, params: Params, sums: Sums, penalty: Penalty) -> tu
         Over all windows.
     penalty
         The same that a whole batch was accumulated with.
+    then
+        Called for each part of the flat gradient once it is finished: a solver's update.
     """
     rho_hat = _clipped(backend.xp, sums.activity / sums.count)
     gradient = params.like(sums.gradient)
@@ -224,11 +200,17 @@ def finish(backend: Backend, params: Params, sums: Sums, penalty: Penalty) -> tu
         pull = penalty.pull(rho_hat, params.activation)
         gradient.W1 += (pull[:, None] * sums.slope_weights).astype(gradient.flat.dtype)
         gradient.b1 += (pull * sums.slope_bias).astype(gradient.flat.dtype)
-    gradient.flat /= sums.count
-    weights = 2 * params.hidden * params.width
-    decay = params.flat[:weights]
-    gradient.flat[:weights] += penalty.weight_decay * decay
+    decay = params.flat[: 2 * params.hidden * params.width]
     squares = float(backend.xp.vdot(decay, decay))
+
+    def settle(part: slice) -> None:
+        found, weights = gradient.flat[part], decay[part]
+        found /= sums.count
+        found[: len(weights)] += penalty.weight_decay * weights
+        if then is not None:
+            then(part)
+
+    backend.sweep(params.flat, settle)
     sparsity = penalty.beta * float(penalty.divergence(rho_hat).sum())
     cost = Cost(float(sums.error) / sums.count, sparsity, penalty.weight_decay / 2 * squares, backend.to_host(rho_hat))
     return cost, gradient.flat

@@ -148,9 +148,11 @@ def adam_epoch(task: Task, schedule: Callable[[float], float]) -> None:
 def _adam_step(task: Task, x: Array, rate: float) -> None:
     state, backend = task.state, task.backend
     penalty = task.options.penalty
-    cost, gradient = finish(backend, task.params, accumulate(backend, task.params, x, whole=penalty), penalty)
+    out = backend.scratch("gradient", state.flat.shape, state.flat.dtype)
+    sums = accumulate(backend, task.params, x, whole=penalty, out=out)
     state.step += 1
-    backend.adam(state.flat, gradient, state.first, state.second, rate=rate, step=state.step)
+    update = backend.adam(state.flat, sums.gradient, state.first, state.second, rate=rate, step=state.step)
+    cost, _ = finish(backend, task.params, sums, penalty, then=update)
     parts = (1.0, cost.total, cost.reconstruction, cost.sparsity)
     state.sums = [s + len(x) * part for s, part in zip(state.sums, parts, strict=True)]
     state.activity = state.activity + len(x) * cost.rho_hat

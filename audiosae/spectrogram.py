@@ -64,10 +64,11 @@ class Spectrogram(Domain):
     unit: ClassVar[str] = "s"
     defaults: ClassVar[Mapping[str, Json]] = {
         "whiten": "pca",
-        "whiten_power": 0.5,
+        "whiten_power": 0.25,
         "keep": 0.95,
         "rho": 0.02,
-        "beta": 20.0,
+        "beta": 30.0,
+        "weight_decay": 1e-3,
         "learning_rate": 3e-3,
         "contrast": False,
         "solver": "adam",

@@ -21,13 +21,16 @@ from audiosae.fold import Feed, learn_whitener, score
 from audiosae.ingest import ingest
 from audiosae.journal import write_journal
 from audiosae.model import FILE, Model
+from audiosae.options import settle_solver
 from audiosae.progress import Progress
 from audiosae.runfolder import RunFolder
 from audiosae.sae import start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from audiosae.backends import Backend
     from audiosae.domain import Domain, Json
@@ -36,10 +39,6 @@ if TYPE_CHECKING:
     from audiosae.sources import Source
     from audiosae.whiten import Whitener
 
-_WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
-_MOST_EPOCHS = 1000
-_LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
-_LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
 _SCORED_WINDOWS = 2**17
 _FEWEST_HELD = 10  # windows; the variance of fewer is no measure
 _SHARE_HELD = 10  # one held-out window to ten of --max-windows
@@ -133,7 +132,8 @@ def train(
         folder.keep()
         write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
         identity = _identity(domain, options, records)
-        task = _task(options, backend, feeds, out, identity=identity, progress=progress, resume=resume)
+        task = _task(options, backend, feeds, out, identity=identity, spread=whitener.spread, progress=progress,
+                     resume=resume)  # fmt: skip
         _solve(task)
         model = _model(task, domain, whitener, kept, _provenance(options, records, kept, held, how))
         model.save(out / FILE)
@@ -141,20 +141,6 @@ def train(
     skipped = [record for record in records if record.status != "used"]
     summary = _summary(model, records, out, time.monotonic() - began)
     return Outcome(model, task.state, summary, skipped)
-
-
-def settle_solver(options: TrainOptions, windows: int, seen: int, say: Callable[[str], None]) -> TrainOptions:
-    """Choose solver and number of epochs where they were left open, and say which and why."""
-    solver, epochs = options.solver, options.epochs
-    if solver == "auto":
-        work = 12.0 * _LBFGS_ITERATIONS * windows * seen * options.hidden
-        solver = "lbfgs" if work <= _LBFGS_AFFORDABLE else "adam"
-        size = "small enough for exact full-batch steps" if solver == "lbfgs" else "mini-batches learn sooner"
-        say(f"solver {solver}: {windows} windows of {seen} numbers, {options.hidden} units: {size}")
-    if not epochs:
-        shown = min(_MOST_EPOCHS, max(1, round(_WINDOWS_SHOWN / max(1, windows))))
-        epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else shown
-    return replace(options, solver=solver, epochs=epochs)
 
 
 def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
@@ -183,6 +169,7 @@ def _too_short(domain: Domain, record: Record) -> Record:
 
 def _task(
     options: TrainOptions, backend: Backend, feeds: list[Feed], out: Path, *, identity: dict[str, Json],
+    spread: NDArray[Any] | None,
     progress: Progress, resume: bool,
 ) -> solvers.Task:  # fmt: skip
     """Prepare a solver's work, from the start or from a checkpoint."""
@@ -191,7 +178,7 @@ def _task(
     seen = next(iter(feed.blocks(1))).shape[1]
     params = start(
         options.hidden, seen, seed=options.seed, rho=options.rho, activation=options.activation,
-        decoder=options.decoder, dtype=options.dtype,
+        decoder=options.decoder, dtype=options.dtype, spread=spread,
     )  # fmt: skip
     state = checkpoint.State.fresh(params.flat, options.hidden)
     if resume and path.exists():

@@ -84,6 +84,8 @@ class Whitener:
         Each window's own mean is first removed.
     squash
         Clipped at 3 standard deviations and mapped to [0.1, 0.9], for a sigmoid output.
+    spread
+        (seen,), standard deviation of each dimension that is seen, where they differ (pca with a power under 1).
     """
 
     kind: Kind
@@ -95,6 +97,7 @@ class Whitener:
     remove_mean: bool = False
     squash: bool = False
     notes: dict[str, float] = field(default_factory=dict)
+    spread: NDArray[np.float32] | None = None
 
     @property
     def width(self) -> int:
@@ -197,6 +200,7 @@ def make_whitener(
     if kind == "zca":
         forward, backward = forward @ vectors.T, vectors @ backward
     scale = float(np.sqrt((values * gain**2).sum() / forward.shape[1]))
+    spread = (np.sqrt(values) * gain / scale).astype(np.float32) if kind == "pca" and power < 1 else None
     return Whitener(
         kind,
         mean,
@@ -204,6 +208,7 @@ def make_whitener(
         np.ascontiguousarray(backward, np.float32),
         scale=scale,
         notes=kept,
+        spread=spread,
         **flags,
     )
 

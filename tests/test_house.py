@@ -23,6 +23,7 @@ FLOORS = [
     ["history", "options"],
     ["corpus"],
     ["ingest", "sae"],
+    ["params"],
     ["cache", "journal"],
     ["labels", "spectrogram", "whiten", "backends", "pool", "progress"],
     ["sources", "tables", "tensors"],

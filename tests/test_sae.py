@@ -150,7 +150,9 @@ def test_without_sparsity_it_learns_the_principal_subspace():
         cost, gradient = finish(B, p, accumulate(B, p, x, whole=penalty), penalty)
         return cost.total, gradient
 
-    found = params.like(minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": 800}).x)
+    found = params.like(
+        minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 10**6}).x
+    )
     learned, _ = np.linalg.qr(found.W2.T)
     principal = np.linalg.svd(x, full_matrices=False)[2][:8].T
     overlap = np.linalg.norm(learned.T @ principal) ** 2 / 8

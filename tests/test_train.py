@@ -13,12 +13,12 @@ from audiosae.backends import Backend
 from audiosae.errors import InputError, Interrupted
 from audiosae.fold import Feed
 from audiosae.model import load_model
-from audiosae.options import TrainOptions
+from audiosae.options import TrainOptions, settle_solver
 from audiosae.progress import Progress
 from audiosae.sources import scan
 from audiosae.spectrogram import Spectrogram
 from audiosae.tensors import read_tensors
-from audiosae.train import settle_solver, train
+from audiosae.train import train
 
 QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
 

@@ -6,10 +6,11 @@ same sweep gives for free; sums are float64. Rows are worked through in blocks t
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 Array = Any  # an array of the backend's module
 
-_BLOCK_BYTES = 2**18
+_BLOCK_BYTES = 2**20  # a core's L2 cache; threads take turns at Python between operations, so smaller is slower
+_BLOCK_ROWS = 512  # of fewer rows the sums need no more than single precision
+_SWEEP_PART = 2**17  # numbers that are worth another thread
 _PART_ROWS, _MOST_PARTS = 256, 16
 SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
 
@@ -40,6 +43,9 @@ class Backend:
 
     name = "numpy"
     xp: Any = np
+
+    def __init__(self) -> None:
+        self._scratch: dict[str, Array] = {}
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -79,13 +85,14 @@ class Backend:
         act is the activation brought to (0, 1): a for sigmoid, (a + 1) / 2 for tanh.
         """
         xp, total = self.xp, 0
+        below = -bias
         for block in self._blocks(z):
-            block += bias
             if kind == TANH:
+                block += bias
                 xp.tanh(block, out=block)
             else:
-                self._sigmoid(block)
-            total = total + block.sum(axis=0, dtype=xp.float64)
+                self._sigmoid(block, below)
+            total = total + self._column_sums(block)
         return total if kind == SIGMOID else (total + len(z)) / 2
 
     def residual(self, y: Array, bias: Array, x: Array, kind: str) -> tuple[Array, Array]:
@@ -95,15 +102,17 @@ class Backend:
         """
         xp, error, total = self.xp, 0.0, 0
         for block, target in zip(self._blocks(y), self._blocks(x), strict=True):
-            block += bias
             if kind == SIGMOID:
-                self._sigmoid(block)
+                self._sigmoid(block, -bias)
                 slope = block * (1 - block)
-            block -= target
+                block -= target
+            else:
+                block += bias
+                block -= target
             error = error + xp.vdot(block, block).astype(xp.float64) / 2
             if kind == SIGMOID:
                 block *= slope
-            total = total + block.sum(axis=0, dtype=xp.float64)
+            total = total + self._column_sums(block)
         return error, total
 
     def hidden_delta(self, d: Array, a: Array, pull: Array | None, kind: str) -> Array:
@@ -113,7 +122,7 @@ class Backend:
             if pull is not None:
                 block += pull
             block *= self._slope(active, kind)
-            total = total + block.sum(axis=0, dtype=self.xp.float64)
+            total = total + self._column_sums(block)
         return total
 
     def slope(self, a: Array, kind: str) -> Array:
@@ -121,19 +130,20 @@ class Backend:
         total = 0
         for block in self._blocks(a):
             block[...] = self._slope(block, kind)
-            total = total + block.sum(axis=0, dtype=self.xp.float64)
+            total = total + self._column_sums(block)
         return total
 
     def adam(
         self, flat: Array, gradient: Array, first: Array, second: Array, *, rate: float, step: int,
         beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
-    ) -> None:  # fmt: skip
-        """Update parameters and both moments in place (Kingma and Ba 2015, algorithm 1); `gradient` is used up."""
-        xp = self.xp
-        size = max(1, _BLOCK_BYTES // (4 * flat.itemsize))
-        correction = (1 - beta2**step) ** 0.5
-        for at in range(0, flat.size, size):
-            part = slice(at, at + size)
+    ) -> Callable[[slice], None]:  # fmt: skip
+        """Return the update of a part of the parameters and both moments in place; `gradient` is used up.
+
+        Kingma and Ba 2015, algorithm 1. It is for `sweep`, behind what else is done to the gradient at hand.
+        """
+        xp, correction = self.xp, (1 - beta2**step) ** 0.5
+
+        def update(part: slice) -> None:
             g, m, v = gradient[part], first[part], second[part]
             m *= beta1
             m += (1 - beta1) * g
@@ -142,31 +152,64 @@ class Backend:
             g *= 1 - beta2
             v += g
             xp.sqrt(v, out=g)
-            g /= correction
-            g += epsilon
+            g += epsilon * correction
             xp.divide(m, g, out=g)
-            g *= rate / (1 - beta1**step)
+            g *= rate * correction / (1 - beta1**step)
             flat[part] -= g
+
+        return update
+
+    def sweep(self, flat: Array, update: Callable[[slice], None]) -> None:
+        """Call ``update(part)`` for every part of a flat array that is worked through element by element."""
+        size = max(1, _BLOCK_BYTES // flat.itemsize)
+        count = min(_MOST_PARTS, max(1, flat.size // _SWEEP_PART))
+        edges = [flat.size * i // count for i in range(count + 1)]
+
+        def run(low: int, high: int) -> None:
+            for at in range(low, high, size):
+                update(slice(at, min(high, at + size)))
+
+        self.run([partial(run, low, high) for low, high in pairwise(edges)])
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:  # noqa: ANN401
+        """Return an array whose content is left from the last call with the same name; one step uses it at a time.
+
+        Arrays of a batch's size are given back to the system when they are freed, and its pages cost more than a sweep.
+        """
+        held = self._scratch.get(name)
+        size = math.prod(shape)
+        if held is None or held.size < size or held.dtype != dtype:
+            held = self._scratch[name] = self.xp.empty(size, dtype)
+        return held[:size].reshape(shape)
 
     def unit_rows(self, weights: Array) -> Array:
         """Return the rows (hidden, width) divided by their Euclidean norms; rows of zeros stay."""
         norms = self.xp.sqrt(self.xp.square(weights).sum(axis=1, keepdims=True))
         return weights / self.xp.where(norms > 0, norms, 1)
 
-    def _sigmoid(self, block: Array) -> None:
+    def _sigmoid(self, block: Array, below: Array) -> None:
+        """Turn z in place into 1 / (1 + exp(below - z)), `below` being the bias negated."""
         xp = self.xp
-        xp.negative(block, out=block)
+        xp.subtract(below, block, out=block)
         with np.errstate(over="ignore"):  # exp(-z) may be infinite: 1 / (1 + inf) is the 0 that is meant
             xp.exp(block, out=block)
         block += 1
-        xp.reciprocal(block, out=block)
+        xp.divide(1, block, out=block)
 
     def _slope(self, a: Array, kind: str) -> Array:
         """Return f' written in the activation: a (1 - a) for sigmoid, 1 - a^2 for tanh."""
-        return 1 - a * a if kind == TANH else a * (1 - a)
+        if kind == TANH:
+            return 1 - a * a
+        slope = 1 - a
+        slope *= a
+        return slope
+
+    def _column_sums(self, block: Array) -> Array:
+        """Sum a block over its few rows, by a matrix product in its own precision, and return float64."""
+        return (self.xp.ones(len(block), block.dtype) @ block).astype(self.xp.float64)
 
     def _blocks(self, rows: Array) -> Iterator[Array]:
-        count = max(1, _BLOCK_BYTES // max(1, rows[:1].nbytes))
+        count = min(_BLOCK_ROWS, max(1, _BLOCK_BYTES // max(1, rows[:1].nbytes)))
         for at in range(0, len(rows), count):
             yield rows[at : at + count]
 
