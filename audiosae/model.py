@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE = "model.safetensors"
+ALWAYS_ON = 0.5  # mean activity of a unit that tells next to nothing
 DEAD_SHARE = 0.1  # a unit is dead when its mean activity is under this share of rho
 
 

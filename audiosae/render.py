@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Domain
-    from audiosae.history import Row
     from audiosae.model import Model
 
 Order = Literal["activity", "frequency", "index"]
@@ -46,6 +45,7 @@ def draw_atoms(
     order: Order = "activity",
     columns: int | None = None,
     plain: bool = False,
+    titles: Sequence[str] | None = None,
 ) -> list[int]:
     """Draw atoms or filters into a picture.
 
@@ -65,6 +65,8 @@ def draw_atoms(
         Of the mosaic; chosen when not given.
     plain
         Tiles only, each stretched to its own range, no axes.
+    titles
+        Of the units named, where they have axes of their own; their numbers when not given.
 
     Returns
     -------
@@ -84,44 +86,11 @@ def draw_atoms(
     if plain:
         figure = _plain(model.domain, atoms[chosen], columns)
     elif len(chosen) <= _OWN_AXES:
-        figure = _with_axes(model, atoms, chosen, columns, show)
+        figure = _with_axes(model, atoms, chosen, columns, show, titles=titles)
     else:
         figure = _mosaic_with_key(model, atoms, chosen, columns, show)
-    _save(figure, path)
+    save_figure(figure, path)
     return chosen
-
-
-def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
-    """Draw cost, held-out fraction of variance unexplained and mean activity over the run.
-
-    Parameters
-    ----------
-    rows
-        Of the history.
-    path
-        .png, .svg or .pdf.
-    rho
-        The target of the mean activity.
-    """
-    figure = _figure(10, 3.2)
-    cost, fvu, activity = figure.subplots(1, 3)
-    epochs = [row.epoch for row in rows]
-    mark = "o-" if len(rows) < 8 else "-"  # noqa: PLR2004 (a line of few points hides where they are)
-    cost.plot(epochs, [row.cost for row in rows], mark, color="C0", label="cost")
-    cost.plot(epochs, [row.reconstruction for row in rows], mark, color="C1", label="reconstruction")
-    cost.plot(epochs, [max(row.sparsity, 1e-12) for row in rows], mark, color="C2", label="sparsity")
-    least = 0.5 * min(*(row.reconstruction for row in rows), max(1e-3, rows[-1].sparsity))
-    cost.set(yscale="log", title="cost on training windows", xlabel="epoch", ylim=(max(1e-6, least), None))
-    fvu.plot(epochs, [row.fvu for row in rows], mark, color="C3", clip_on=False)
-    if all(math.isnan(row.fvu) for row in rows):
-        fvu.text(0.5, 0.5, "nothing was held out:\ntoo few windows", ha="center", transform=fvu.transAxes)
-    fvu.set(ylim=(0, None), title="variance unexplained, held-out (whitened)", xlabel="epoch")
-    activity.plot(epochs, [row.rho_hat_mean for row in rows], mark, color="C4", label="mean rho_hat")
-    activity.axhline(rho, color="0.5", ls="--", label=f"rho = {rho:g}")
-    activity.set(ylim=(0, None), title="mean activity of the units", xlabel="epoch")
-    cost.legend(frameon=False)
-    activity.legend(frameon=False)
-    _save(figure, path)
 
 
 def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, order: Order) -> list[int]:
@@ -166,17 +135,20 @@ def _limit(atoms: NDArray[Any]) -> float:
     return float(np.quantile(np.abs(atoms), _LIMIT_QUANTILE)) or 1.0
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of so many inches, or of the largest that makes sense."""
     from matplotlib.figure import Figure
 
     size = (min(width, _LARGEST_INCHES), min(height, _LARGEST_INCHES))
     return Figure(figsize=size, dpi=_DPI, layout="constrained")
 
 
-def _with_axes(model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str) -> Figure:
+def _with_axes(
+    model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str, *, titles: Sequence[str] | None
+) -> Figure:
     """Draw each atom on its own axes, with labels at the left and at the bottom."""
     rows = -(-len(chosen) // columns)
-    figure = _figure(1.2 + 1.25 * columns, 1.1 + 1.35 * rows)
+    figure = new_figure(1.2 + 1.25 * columns, 1.1 + 1.35 * rows)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     limit = _limit(atoms[chosen])
     for number, ax in enumerate(axes.flat):
@@ -186,7 +158,7 @@ def _with_axes(model: Model, atoms: NDArray[Any], chosen: list[int], columns: in
         unit = chosen[number]
         with asking(model.domain, "draw"):
             model.domain.draw(atoms[unit], ax, limit=limit)
-        ax.set_title(f"{unit}", fontsize=8, pad=2)
+        ax.set_title(titles[number].replace("$", r"\$") if titles else f"{unit}", fontsize=8, pad=2)
         ax.tick_params(labelsize=7)
         ax.label_outer(remove_inner_ticks=True)
         if number + columns >= len(chosen):
@@ -204,7 +176,7 @@ def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], colum
     picture = _mosaic([_tile(model.domain, atom) for atom in atoms[chosen]], columns, limit)
     high, wide = picture.shape[:2]
     width = max(9.0, wide / 60)
-    figure = _figure(width + 3.2, max(4.5, width * high / wide) + 0.6)
+    figure = new_figure(width + 3.2, max(4.5, width * high / wide) + 0.6)
     axes = figure.subplot_mosaic([["key", "all"], [".", "all"]], width_ratios=[2.4, width], height_ratios=[1, 1])
     key, ax = axes["key"], axes["all"]
     key.set_anchor("N")
@@ -249,7 +221,7 @@ def _plain(domain: Domain, atoms: NDArray[Any], columns: int) -> Figure:
     tiles = [_stretched(_tile(domain, atom)) for atom in atoms]
     picture = _mosaic(tiles, columns, 1.0)
     scale = max(1, round(900 / max(picture.shape[:2])))
-    figure = _figure(picture.shape[1] * scale / _DPI, picture.shape[0] * scale / _DPI)
+    figure = new_figure(picture.shape[1] * scale / _DPI, picture.shape[0] * scale / _DPI)
     figure.set_layout_engine("none")
     ax = figure.add_axes((0, 0, 1, 1))
     ax.imshow(picture, cmap="gray", vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
@@ -293,7 +265,8 @@ def _scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> None:
     bar.set_label("less than the mean \N{LEFT RIGHT ARROW} more", fontsize=7)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of its suffix."""
     try:
         figure.savefig(path)
     except OSError as error:

@@ -65,7 +65,7 @@ class Spectrogram(Domain):
     defaults: ClassVar[Mapping[str, Json]] = {
         "whiten": "pca",
         "whiten_power": 0.25,
-        "keep": 0.95,
+        "keep": 0.98,
         "rho": 0.02,
         "beta": 30.0,
         "weight_decay": 1e-3,

@@ -7,10 +7,11 @@ import pytest
 from matplotlib.image import imread
 
 from audiosae import render
+from audiosae.curves import draw_history
 from audiosae.errors import InputError
 from audiosae.history import Row
 from audiosae.model import Model
-from audiosae.render import draw_atoms, draw_history
+from audiosae.render import draw_atoms
 from audiosae.sae import start
 from audiosae.spectrogram import Spectrogram
 from audiosae.whiten import Moments, make_whitener
@@ -27,8 +28,14 @@ def make(hidden):
 def figures(monkeypatch):
     """Keep every figure that is saved, to look at its parts."""
     kept = []
-    save = render._save
-    monkeypatch.setattr(render, "_save", lambda figure, path: (kept.append(figure), save(figure, path)))
+    save = render.save_figure
+
+    def keep(figure, path):
+        kept.append(figure)
+        save(figure, path)
+
+    monkeypatch.setattr(render, "save_figure", keep)
+    monkeypatch.setattr("audiosae.curves.save_figure", keep)
     return kept
 
 

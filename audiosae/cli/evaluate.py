@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from audiosae.evaluate import Evaluation
     from audiosae.journal import Record
+    from audiosae.model import Model
     from audiosae.scores import Kind
 
 _CLASSES_TOLD = 12
@@ -49,6 +50,7 @@ def evaluate(  # noqa: PLR0917
     segments: Segments = 1,
     code: Code = CodeName.sqrt,
     refit: Annotated[bool, typer.Option("--refit", help="Learn everything on each training part alone.")] = False,  # noqa: FBT002
+    stability: Annotated[bool, typer.Option("--stability", help="Train with another seed too; compare atoms.")] = False,  # noqa: FBT002
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
     workers: Workers = None,
@@ -68,7 +70,7 @@ def evaluate(  # noqa: PLR0917
     kind, column = _division(fold_column, group_column, split_column, labels)
     loaded = load_model(model)
     options = evaluating.Options(
-        choose(baselines, loaded.domain), check_pools(pool, segments), segments, code.value, refit, seed
+        choose(baselines, loaded.domain), check_pools(pool, segments), segments, code.value, refit, seed, stability
     )
     folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation")
     found = find(loaded, sources, console)
@@ -89,6 +91,7 @@ def evaluate(  # noqa: PLR0917
     facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
              "sources_skipped": len(there.skipped), "out": str(folder)}  # fmt: skip
     _write(folder, done, records, facts, title)
+    _draw_units(loaded, done.facts["quality"]["units_of_labels"], folder / "units.png")
     console.result(_told(done, title, folder, there.skipped), facts)
 
 
@@ -166,10 +169,23 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
     lines += [facts["seen_told"], *plan.notes]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
-    lines.append(
-        f"files                {folder}/: scores.png, confusion.png, results.json, results.csv, predictions.csv"
-    )
+    if "stability" in facts:
+        s = facts["stability"]
+        lines.append(f"stability            {100 * s['alike']:.0f} % of the atoms come back with seed {s['seed']} "
+                     f"(cosine {s['alike_from']:g} or more; median {s['cosine_median']:.2f})")  # fmt: skip
+    files = "scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
+    lines.append(f"files                {folder}/: {files}")
     return "\n".join(lines)
+
+
+def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the units that best tell each label from the others, a row a label."""
+    from audiosae.render import draw_atoms
+
+    columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
+    shown = pairs[: columns * (64 // columns)]
+    titles = [f"{pair['label']}: u{pair['unit']} ({pair['auc']:.2f})" for pair in shown]
+    draw_atoms(model, path, units=[pair["unit"] for pair in shown], columns=columns, titles=titles)
 
 
 def _quality(found: dict[str, Any]) -> list[str]:

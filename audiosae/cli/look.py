@@ -56,7 +56,8 @@ def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> Non
     """Say what a model is: domain, options, training data, history, activity."""
     import numpy as np
 
-    from audiosae.model import load_model
+    from audiosae.matching import redundant
+    from audiosae.model import ALWAYS_ON, load_model
 
     loaded = load_model(model)
     quantiles = np.quantile(loaded.rho_hat, [0, 0.1, 0.5, 0.9, 1])
@@ -64,6 +65,8 @@ def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> Non
         "rho_hat_mean": float(loaded.rho_hat.mean()),
         "rho_hat_quantiles": quantiles.tolist(),
         "dead_units": int(loaded.dead.sum()),
+        "always_on_units": int((loaded.rho_hat > ALWAYS_ON).sum()),
+        "redundant_units": redundant(loaded),
     }
     facts = loaded.facts | {"window": list(loaded.domain.window), "activity": activity, "hidden": loaded.params.hidden}
     Console(quiet=quiet, as_json=as_json).result(_told(loaded, activity), facts)
@@ -147,7 +150,10 @@ def _told(model: Model, activity: dict[str, Any]) -> str:
         ("quality", f"unexplained variance {facts['fvu']:.3f} in the whitened space"
                     f" ({'held-out' if facts['held_out'] else 'training'} windows)"),
         ("activity", f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over "
-                     f"{tenth:.4f}, {median:.4f}, {ninetieth:.4f} to {high:.4f}; dead {activity['dead_units']}"),
+                     f"{tenth:.4f}, {median:.4f}, {ninetieth:.4f} to {high:.4f}; dead {activity['dead_units']}, "
+                     f"on in most windows {activity['always_on_units']}"),
+        ("redundancy", f"{activity['redundant_units']} of {params.hidden} units have an atom that another has too "
+                       f"(cosine 0.95 or more)"),
         ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
     ]  # fmt: skip
     return table(rows)

@@ -159,7 +159,8 @@ def train(  # noqa: PLR0917 (the command line's own options)
 
 def _draw(outcome: Outcome, out: Path) -> AudiosaeError | None:
     """Draw what belongs to a run; what goes wrong is told after the summary, for the model is there."""
-    from audiosae.render import draw_atoms, draw_history
+    from audiosae.curves import draw_history
+    from audiosae.render import draw_atoms
 
     try:
         draw_history(outcome.state.history.rows, out / "history.png", rho=outcome.model.facts["options"]["rho"])

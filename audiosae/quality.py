@@ -1,0 +1,112 @@
+"""How good the units are on labelled sources: reconstruction, sparseness, and which go with which label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae import baselines
+from audiosae.backends import Backend
+from audiosae.backends.cpu import TANH
+from audiosae.baselines import FeatureSet
+from audiosae.corpus import Corpus
+from audiosae.features import encoder
+from audiosae.fold import Feed, fold, score
+from audiosae.model import DEAD_SHARE
+from audiosae.sae import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.journal import Record
+    from audiosae.model import Model
+    from audiosae.scores import Plan
+
+ACTIVE = 0.1  # activity above which a unit counts as on
+_ALWAYS = 0.5  # of the windows
+_MEASURED_WINDOWS = 2**17
+_UNITS_TOLD = 3  # per label
+
+
+@dataclass(frozen=True)
+class _Usage:
+    """Sums over windows of what units do; they add."""
+
+    count: int
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    active: NDArray[np.int64]
+    population: float
+
+    def __add__(self, other: _Usage) -> _Usage:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Usage(*(mine + theirs for mine, theirs in pairs))
+
+
+def measure(model: Model, records: Sequence[Record], plan: Plan) -> dict[str, Any]:
+    """Measure reconstruction, sparsity and units on sources.
+
+    Sparseness is (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n), 0 for equal activity everywhere, 1 for a single active one:
+    Treves and Rolls (1991) as in Vinje and Gallant (Science 287, 2000); over windows for a unit's lifetime, over units
+    for the population in a window.
+    """
+    corpus = Corpus(model.domain, records).sample(_MEASURED_WINDOWS)
+    feed, backend = Feed(corpus, model.whitener, Backend(), dtype=str(model.params.flat.dtype)), Backend()
+    usage = fold(lambda x: _usage(_activity(model, encode(backend, model.params, x))), feed.blocks())
+    share, mean = usage.active / usage.count, usage.total / usage.count
+    lifetime = _sparseness(mean, usage.squares / usage.count, usage.count)
+    rho = float(model.facts["options"]["rho"])
+    return {
+        "fvu": score(feed, model.params, backend).fvu,
+        "windows": usage.count,
+        "mean_activity": float(mean.mean()),
+        "lifetime_sparseness": float(lifetime.mean()),
+        "population_sparseness": usage.population / usage.count,
+        "active_above": ACTIVE,
+        "l0": float(share.sum()),
+        "dead_units": np.flatnonzero(mean < DEAD_SHARE * rho).tolist(),
+        "always_on_units": np.flatnonzero(share > _ALWAYS).tolist(),
+        "units_of_labels": _units_of_labels(model, records, plan),
+    }
+
+
+def _activity(model: Model, codes: NDArray[Any]) -> NDArray[Any]:
+    return (codes + 1) / 2 if model.params.activation == TANH else codes
+
+
+def _usage(act: NDArray[Any]) -> _Usage:
+    squares = np.square(act, dtype=np.float64)
+    population = _sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1])
+    total = act.sum(axis=0, dtype=np.float64)
+    return _Usage(len(act), total, squares.sum(axis=0), (act > ACTIVE).sum(axis=0), float(population.sum()))
+
+
+def _sparseness(mean: NDArray[Any], squares: NDArray[Any], count: int) -> NDArray[Any]:
+    return np.asarray((1 - mean**2 / np.maximum(squares, 1e-300)) / max(1 - 1 / count, 1e-300))
+
+
+def _units_of_labels(model: Model, records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]:
+    """Return, for each label, the units whose mean activity best tells its clips from others, by area under the ROC.
+
+    The area is that of the Mann-Whitney statistic: 0.5 tells nothing, 1 everything. They are the best of many on the
+    very clips: a description, not a prediction.
+    """
+    from scipy.stats import rankdata
+
+    plain = FeatureSet(encoder(model, "activation"))
+    activity = baselines.pooled_clips(model.domain, records, plain, pools=("mean",))
+    member = plan.target[:, None] == np.arange(len(plan.classes))
+    inside = member.sum(axis=0)
+    parts = [activity[:, at : at + 64] for at in range(0, activity.shape[1], 64)]  # ranks are float64: a few at a time
+    ranks = np.concatenate([member.T.astype(float) @ rankdata(part, axis=0) for part in parts], axis=1)
+    areas = (ranks - (inside * (inside + 1) / 2)[:, None]) / (inside * (len(activity) - inside))[:, None]
+    best = np.argsort(-areas, axis=1, kind="stable")[:, :_UNITS_TOLD]
+    return [
+        {"label": label, "unit": int(unit), "auc": float(areas[row, unit])}
+        for row, label in enumerate(plan.classes)
+        for unit in best[row]
+    ]

@@ -1,0 +1,71 @@
+"""Ingest against the loop that everybody writes: librosa.load and librosa.feature.melspectrogram."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.ingest import ingest
+from audiosae.sources import scan
+from audiosae.spectrogram import Spectrogram
+from benchmarks.measure import Figure, alternate, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKERS = 2
+
+
+def figures(*, short: bool) -> Iterator[Figure]:
+    """Yield the figures of ingest."""
+    cases = [("long files", 4, 600.0, 22050, 3.0), ("3000 short files", 3000, 0.4, 8000, 4.0)]
+    for name, count, seconds, rate, bar in cases:
+        many = max(1, count // (100 if short else 1))
+        yield _case(name, many, seconds / (20 if short and seconds > 10 else 1), rate, bar, repeats=1 if short else 3)
+
+
+def _case(name: str, count: int, seconds: float, rate: int, bar: float, *, repeats: int) -> Figure:
+    with tempfile.TemporaryDirectory() as folder:
+        sounds = Path(folder) / "sounds"
+        sounds.mkdir()
+        write_sounds(sounds, count, seconds, rate)
+        sources = scan([sounds], (".wav",))
+        domain = Spectrogram().settle([source.path for source in sources])
+        number = [0]
+
+        def ours() -> None:
+            number[0] += 1
+            records = ingest(domain, sources, cache=Path(folder) / f"cache{number[0]}", workers=WORKERS)
+            assert all(record.status == "used" for record in records)  # noqa: S101
+
+        def librosas() -> None:
+            import librosa
+
+            for source in sources:
+                samples, _ = librosa.load(source.path, sr=domain.sample_rate)
+                power = librosa.feature.melspectrogram(
+                    y=samples, sr=domain.sample_rate, n_fft=domain.n_fft, hop_length=domain.hop_length,
+                    n_mels=domain.n_mels,
+                )  # fmt: skip
+                librosa.power_to_db(power, top_db=80)
+
+        found = alternate({"librosa": librosas, "ours": ours}, repeats=repeats)
+    ratio = found["librosa"] / found["ours"]
+    detail = f"{count} files of {seconds:g} s: {told(found)} ({WORKERS} processes, written to the cache)"
+    return Figure(f"librosa's loop over ingest, {name}", ratio, bar, at_least=True, detail=detail)
+
+
+def write_sounds(folder: Path, count: int, seconds: float, rate: int) -> None:
+    """Write recordings of gliding tones in noise."""
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    time = np.arange(round(seconds * rate)) / rate
+    for number in range(count):
+        pitch = rng.uniform(200, rate / 5)
+        samples = 0.3 * np.sin(2 * np.pi * pitch * time * (1 + 0.1 * np.sin(3 * time)))
+        samples += 0.02 * rng.normal(size=len(time))
+        soundfile.write(folder / f"{number:05d}.wav", samples, rate)

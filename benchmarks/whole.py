@@ -1,0 +1,132 @@
+"""Whole commands: training over the sum of its floors, encoding against scikit-learn, start-up, memory."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.measure import Figure, alternate, peak_memory, told
+from benchmarks.reading import write_sounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HELP_BAR = 0.3
+
+
+def figures(*, short: bool) -> Iterator[Figure]:
+    """Yield the figures of whole commands."""
+    yield _help(3 if short else 9)
+    yield _encoding(short=short)
+    yield _training(short=short)
+    yield _memory(short=short)
+
+
+def _help(repeats: int) -> Figure:
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "audiosae", "--help"], stdout=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - began)
+    return Figure("audiosae --help, seconds", statistics.median(times), _HELP_BAR, at_least=False)
+
+
+def _encoding(*, short: bool) -> Figure:
+    """Encode windows, against sparse coding of the same size by orthogonal matching pursuit."""
+    from sklearn.decomposition import MiniBatchDictionaryLearning
+
+    from audiosae import SparseAutoencoder
+
+    count, units = (500, 32) if short else (4000, 256)
+    x = np.random.default_rng(0).normal(size=(count, 100)).astype(np.float32)
+    ours = SparseAutoencoder(n_components=units, max_iter=1, random_state=0).fit(x)
+    theirs = MiniBatchDictionaryLearning(
+        units, max_iter=1, batch_size=256, transform_algorithm="omp", transform_n_nonzero_coefs=10, random_state=0
+    ).fit(x)
+    calls = {"scikit-learn": lambda: theirs.transform(x), "ours": lambda: ours.transform(x)}
+    found = alternate(calls, repeats=3)
+    name = "MiniBatchDictionaryLearning with OMP over our encoding"
+    return Figure(name, found["scikit-learn"] / found["ours"], 8.0, at_least=True, detail=told(found))
+
+
+def _training(*, short: bool) -> Figure:
+    """Train from an empty cache, over reading alone and the steps alone, each as the training does them."""
+    from audiosae.backends import Backend
+    from audiosae.ingest import ingest
+    from audiosae.options import TrainOptions
+    from audiosae.sources import scan
+    from audiosae.spectrogram import Spectrogram
+    from audiosae.train import train
+    from benchmarks.steps import our_step
+
+    ratios, details = [], []
+    for number in range(1 if short else 3):
+        with tempfile.TemporaryDirectory() as folder:
+            sounds = Path(folder) / "sounds"
+            sounds.mkdir()
+            write_sounds(sounds, 20 if short else 600, 2.0, 22050)
+            sources = scan([sounds], (".wav",))
+            domain = Spectrogram().settle([source.path for source in sources])
+            options = TrainOptions.resolve(Spectrogram.defaults, {"epochs": 2 if short else 12, "seed": number})
+            began = time.perf_counter()
+            ingest(domain, sources, cache=Path(folder) / "alone", workers=2)
+            reading = time.perf_counter() - began
+            began = time.perf_counter()
+            outcome = train(
+                domain, sources, Path(folder) / "run", options, Backend(), cache=Path(folder) / "c", workers=2
+            )
+            whole = time.perf_counter() - began
+            steps, seen = outcome.state.step, outcome.model.params.width
+            x = np.random.default_rng(0).normal(size=(options.batch_size, seen)).astype(np.float32)
+            step = our_step(x, options.hidden)
+            with Backend().session():
+                step()
+                began = time.perf_counter()
+                for _ in range(steps):
+                    step()
+                stepping = time.perf_counter() - began
+            ratios.append(whole / (reading + stepping))
+            details.append(f"{whole:.1f} s over {reading:.1f} + {stepping:.1f} s")
+    name = "train end to end over reading alone + steps alone"
+    return Figure(name, statistics.median(ratios), 1.1, at_least=False, detail="; ".join(details))
+
+
+def _memory(*, short: bool) -> Figure:
+    """Train on much and on little; what both hold at their peak."""
+    peaks: list[float] = []
+    hours = (0.02, 0.1) if short else (1 / 6, 10)
+    for length in hours:
+        with tempfile.TemporaryDirectory() as folder:
+            sounds = Path(folder) / "sounds"
+            sounds.mkdir()
+            write_sounds(sounds, max(1, round(length * 6)), min(600.0, length * 3600), 22050)
+            command = [sys.executable, "-m", "audiosae", "train", str(sounds), "-o", f"{folder}/run", "--epochs", "1",
+                       "--cache", f"{folder}/cache", "--quiet"]  # fmt: skip
+            peaks.append(peak_memory(command))
+    detail = f"{peaks[1]:.0f} MiB for {hours[1]:g} h over {peaks[0]:.0f} MiB for {hours[0]:.2g} h"
+    return Figure("peak memory of training, much over little", peaks[1] / peaks[0], 1.2, at_least=False, detail=detail)
+
+
+def show(found: list[Figure], machine: dict[str, Any]) -> str:
+    """Return the table for a person, in Markdown."""
+    lines = ["| figure | measured | bar | |", "|---|---|---|---|"]
+    for figure in found:
+        bar = f"{'at least' if figure.at_least else 'at most'} {figure.bar:g}"
+        lines.append(f"| {figure.name} | {figure.value:.3g} | {bar} | {'' if figure.held else 'missed'} |")
+    lines += ["", *(f"- {figure.name}: {figure.detail}" for figure in found if figure.detail)]
+    lines += ["", ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None)]
+    return "\n".join(lines)
+
+
+def dump(found: list[Figure], machine: dict[str, Any], path: Path) -> None:
+    """Write the figures as JSON."""
+    told_figures = [figure.to_json() for figure in found]
+    path.write_text(json.dumps({"machine": machine, "figures": told_figures}, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,57 @@
+"""Atoms of two models, paired."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_render import make
+
+from audiosae.errors import InputError
+from audiosae.matching import match, redundant
+from audiosae.model import Model
+from audiosae.sae import Params
+
+
+def shuffled(model, order, noise=0.0):
+    p = model.params
+    flat = p.flat.copy()
+    changed = Params(flat, p.hidden, p.width)
+    changed.W1[...] = p.W1[order] + noise * np.random.default_rng(0).normal(size=p.W1.shape)
+    return Model(model.domain, model.whitener, changed, model.rho_hat, model.facts)
+
+
+def test_a_shuffled_model_is_matched_unit_for_unit():
+    model = make(20)
+    order = np.random.default_rng(1).permutation(20)
+    found = match(model, shuffled(model, order))
+    np.testing.assert_allclose(found.cosine, 1, atol=1e-6)
+    assert (order[found.second] == found.first).all()
+    assert found.to_json()["alike"] == 1
+
+
+def test_the_most_similar_pair_comes_first_and_unlike_atoms_do_not_count_as_alike():
+    model = make(20)
+    found = match(model, shuffled(model, np.arange(20), noise=5.0))
+    assert (np.diff(found.cosine) <= 0).all()
+    assert found.to_json()["alike"] < 0.5
+
+
+def test_a_smaller_model_is_matched_whole():
+    assert match(make(5), make(12)).to_json()["pairs"] == 5
+
+
+def test_other_windows_cannot_be_compared():
+    model = make(4)
+    domain = type(model.domain)(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
+    other = Model(domain, model.whitener, model.params, model.rho_hat, model.facts)
+    with pytest.raises(InputError, match="cannot be compared"):
+        match(model, other)
+
+
+def test_units_that_another_repeats_are_counted():
+    model = make(20)
+    order = np.arange(20)
+    order[3] = 4
+    assert redundant(model) == 0
+    assert redundant(shuffled(model, order)) == 2
+    assert redundant(make(1)) == 0
