@@ -19,8 +19,6 @@ _BASE = 250 * MIB  # Python, NumPy, SciPy, matplotlib
 _COPIES = (
     6  # of the parameters: themselves, the best, Adam's two moments, the gradient, and a checkpoint on its way out
 )
-_PART_COPIES = 16  # at most, of the gradient: one for each part of a batch
-_PART_ROWS = 256
 _MOMENT_COPIES = 5  # of the windows' covariance in float64 while its eigenvectors are found
 _GROUPS = (
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
@@ -55,11 +53,10 @@ def estimate(domain: Domain, options: TrainOptions, *, windows: int, seen: int) 
         Number of windows, and of the dimensions that the whitening keeps; as few as is sure while they are not known.
     """
     width, size = int(np.prod(domain.window)), np.dtype(options.dtype).itemsize
-    parts = max(1, min(_PART_COPIES, options.batch_size // _PART_ROWS))
     step = options.batch_size * (2 * options.hidden + 2 * seen + width)
     full = options.whiten in ("pca", "zca")
     held = min(options.memory * MIB, windows * max(seen, width // 8) * size)
-    weights = size * (2 * options.hidden * seen * (_COPIES + parts) + step)
+    weights = size * (2 * options.hidden * seen * _COPIES + step)
     return Need(held, weights, 8 * _MOMENT_COPIES * width**2 if full else 0)
 
 

@@ -114,12 +114,17 @@ def peak_memory(command: list[str], **environment: str) -> float:
 
 
 def _held(pid: int) -> float:
-    """Return the anonymous memory of a process in MiB: what is mapped from files can be given back at any time."""
+    """Return the anonymous memory of a process and its children in MiB.
+
+    What is mapped from files can be given back at any time and does not count.
+    """
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     except OSError:
         return 0.0
-    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon:"))
+    own = sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon:"))
+    return own + sum(_held(int(child)) for child in children)
 
 
 def machine() -> dict[str, Any]:

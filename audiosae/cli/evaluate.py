@@ -184,7 +184,7 @@ def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> No
 
     columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
     shown = pairs[: columns * (64 // columns)]
-    titles = [f"{pair['label']}: u{pair['unit']} ({pair['auc']:.2f})" for pair in shown]
+    titles = [f"{pair['label']}\nu{pair['unit']}: {pair['auc']:.2f}" for pair in shown]
     draw_atoms(model, path, units=[pair["unit"] for pair in shown], columns=columns, titles=titles)
 
 
