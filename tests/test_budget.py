@@ -18,8 +18,8 @@ DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80)
 def test_the_estimate_grows_with_what_takes_the_memory():
     small = budget.estimate(DOMAIN, TrainOptions(), windows=1000, seen=100)
     assert budget.estimate(DOMAIN, TrainOptions(hidden=8192), windows=1000, seen=100).weights > 10 * small.weights
-    assert budget.estimate(DOMAIN, TrainOptions(), windows=10**9, seen=100).windows == 512 * budget.MIB
-    assert budget.estimate(DOMAIN, TrainOptions(memory=64), windows=10**9, seen=100).windows == 64 * budget.MIB
+    assert budget.estimate(DOMAIN, TrainOptions(), windows=10**9, seen=100).windows == 64 * budget.MIB
+    assert budget.estimate(DOMAIN, TrainOptions(memory=32), windows=10**9, seen=100).windows == 32 * budget.MIB
     assert budget.estimate(DOMAIN, TrainOptions(dtype="float64"), windows=1000, seen=100).weights == 2 * small.weights
     assert budget.estimate(DOMAIN, TrainOptions(whiten="scale"), windows=1000, seen=100).whitening == 0
 
@@ -30,7 +30,7 @@ def test_what_cannot_fit_is_refused_with_what_to_change_first(monkeypatch):
     with pytest.raises(InputError, match=r"would take about [\d,]+ MiB of memory and 400 are free; change --hidden"):
         budget.check(budget.estimate(DOMAIN, TrainOptions(hidden=50000), windows=1000, seen=100))
     with pytest.raises(InputError, match=r"change --memory, then"):
-        budget.check(budget.estimate(DOMAIN, TrainOptions(), windows=10**9, seen=100))
+        budget.check(budget.estimate(DOMAIN, TrainOptions(memory=512), windows=10**9, seen=100))
     with pytest.raises(InputError, match=r"change --whiten scale"):
         budget.check(budget.least(Spectrogram(frames=500, sample_rate=8000), TrainOptions()))
 
