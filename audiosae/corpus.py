@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiosae.journal import Record
 
 CHUNK_WINDOWS = 4096
-DEFAULT_MEMORY = 64 * 2**20
+DEFAULT_MEMORY = 256 * 2**20
 _HELD_OUT_SHARE = 10  # one source in ten
 _HELD_OUT_STRIPS = 5  # of one source: the bottom of a picture, or the end of a recording, is unlike the rest
 _SPLIT_STREAM = 1 << 32  # keeps the split's random numbers apart from those of the epochs
@@ -179,7 +179,7 @@ class Corpus:
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[NDArray[np.float32]]:
         """Yield all windows in order, shape (up to `rows`, width)."""
-        for slab in self.slabs(memory=DEFAULT_MEMORY // 2):
+        for slab in self.slabs(memory=DEFAULT_MEMORY // 8):
             for at in range(0, len(slab), rows):
                 yield slab.take(slice(at, at + rows))
 

@@ -71,7 +71,8 @@ class Feed:
     dtype
         Of what is fed.
     memory
-        Bytes for whitened windows, or for a slab of fields and what belongs to it.
+        Bytes for whitened windows; an eighth for the slabs of fields that windows are gathered from where they do not
+        fit: random runs of a few thousand windows, enough to be shuffled together.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class Feed:
             yield len(held), lambda index: held[index]
             return
         order = rng.permutation(len(self._corpus.chunks))
-        for slab in self._corpus.slabs(order, memory=self._memory // 2):  # the rest is for its index and its batches
+        for slab in self._corpus.slabs(order, memory=self._memory // 8):
             yield len(slab), partial(self._take, slab)
 
     def _take(self, slab: Slab, index: NDArray[np.int64]) -> Array:

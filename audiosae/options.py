@@ -64,7 +64,7 @@ class TrainOptions:
     learning_rate: float = 1e-3
     tol: float = 1e-4
     max_windows: int = 0
-    memory: int = 64
+    memory: int = 256
     seed: int = 0
     dtype: Literal["float32", "float64"] = "float32"
 

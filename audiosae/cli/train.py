@@ -107,7 +107,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     tol: Annotated[float | None, typer.Option(help="Relative improvement that counts, for stopping early.")] = None,
     max_windows: Annotated[int | None, typer.Option(help="Train on a random subset of this many windows.")] = None,
     memory: Annotated[
-        str | None, typer.Option(metavar="64M", help="Bound of what is held of the windows.  [default: 64M]")
+        str | None, typer.Option(metavar="256M", help="Bound of what is held of the windows.  [default: 256M]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the start, the split and the order.  [default: 0]")] = None,
     backend: Annotated[BackendName, typer.Option(help="Where the numbers are computed.")] = BackendName.auto,
