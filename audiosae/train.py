@@ -228,7 +228,8 @@ def _model(task: solvers.Task, domain: Domain, whitener: Whitener, kept: Corpus,
     """Take the best parameters and measure them once more."""
     options, state, backend = task.options, task.state, task.backend
     params = task.params.like(state.best)
-    feed = Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype)
+    few = len(kept) <= _SCORED_WINDOWS
+    feed = task.feed if few else Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype)
     inside = score(feed, params, backend)
     fvu = score(task.held, params, backend).fvu if task.held else inside.fvu
     if not state.history.rows:
