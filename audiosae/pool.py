@@ -12,8 +12,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import BackendError
 
@@ -124,19 +125,27 @@ class Chatter:
     text: str = ""
 
 
+@cache
+def _notebook() -> IO[bytes]:
+    """Return this process's file for what is overheard; its descriptor appends, so that nothing is written apart."""
+    return tempfile.TemporaryFile("a+b")
+
+
 @contextmanager
 def overheard(chatter: Chatter) -> Iterator[None]:
     """Catch what is written on this process's standard error meanwhile, by C libraries too."""
-    with tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    file = _notebook()
+    kept = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        if file.seek(0, os.SEEK_END):
             file.seek(0)
             chatter.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
+            file.truncate(0)
 
 
 def _settle_in() -> None:
