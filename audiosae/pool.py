@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -110,12 +111,42 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any
     The signal is blocked for the moment, which the new process inherits; one that arrives meanwhile is delivered after.
     """
     if not hasattr(signal, "pthread_sigmask"):
-        return pool.submit(work, *arguments)
+        with _without_main(arguments):
+            return pool.submit(work, *arguments)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return pool.submit(work, *arguments)
+        with _without_main(arguments):
+            return pool.submit(work, *arguments)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main(arguments: tuple[Any, ...]) -> Iterator[None]:
+    """Keep a new process from importing the script that was started: it takes time, and would run a script twice.
+
+    Unless what is sent was defined there.
+    """
+    main = sys.modules["__main__"]
+    if any(getattr(part, "__module__", "") == "__main__" for part in _parts(arguments)):
+        yield
+        return
+    kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    main.__spec__ = None
+    main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
+
+
+def _parts(found: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yield what lies in tuples, lists and functions, as far down as jobs go."""
+    if isinstance(found, tuple | list):
+        for part in found:
+            yield from _parts(part)
+    else:
+        yield found
 
 
 @dataclass

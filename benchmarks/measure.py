@@ -129,7 +129,10 @@ def _held(pid: int) -> float:
 
 def machine() -> dict[str, Any]:
     """Return what a reader must know to compare figures."""
-    found: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
+    found: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
     for name in PACKAGES:
         try:
             found[name] = version(name)

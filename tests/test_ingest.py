@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -310,3 +312,11 @@ def test_the_journal_has_a_row_a_source(tmp_path):
         ['quote" and, comma.wav', "used", "truncated at 0.7 s", "0.746", "60"],
         ["b.wav", "skipped", "empty: zero bytes", "0.000", "0"],
     ]
+
+
+def test_a_script_needs_no_guard_and_runs_once(folder):
+    command = [sys.executable, str(Path(__file__).parent / "pool_script.py"), str(folder)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[0] == "started"
+    assert found.stdout.splitlines()[1].startswith("6 ")
+    assert len(found.stdout.splitlines()) == 2

@@ -85,5 +85,7 @@ def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one lin
     if isinstance(error, MemoryError):
         return "not enough memory; try fewer --hidden, --max-windows, or --whiten scale for very wide windows", 1
     if hasattr(error, "format_message"):  # Typer's and Click's usage errors, whichever of the two ships them
-        return f"{error.format_message()} (see audiosae --help)", getattr(error, "exit_code", 2)
+        context = getattr(error, "ctx", None)
+        command = f"audiosae {context.info_name}" if context is not None and context.parent is not None else "audiosae"
+        return f"{error.format_message()} (see {command} --help)", getattr(error, "exit_code", 2)
     return "", 1

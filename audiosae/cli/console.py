@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,8 @@ class _Bar:
 
         self._unit, self._began, self._done = unit, time.monotonic(), 0.0
         self._bar: Bar = RichProgress(
-            TextColumn("{task.description:<10}"), BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.description:<10}"), BarColumn(bar_width=_bar_width()),
+            TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[facts]}"),
             console=RichConsole(stderr=True), refresh_per_second=5,
         )  # fmt: skip
@@ -96,6 +98,11 @@ class _Bar:
 
     def close(self) -> None:
         self._bar.stop()
+
+
+def _bar_width() -> int:
+    """Return how much of a narrow terminal the bar may take from the numbers beside it."""
+    return min(24, max(6, shutil.get_terminal_size().columns - 76))
 
 
 class _Lines:

@@ -46,6 +46,8 @@ class Header(NamedTuple):
 
 def open_npy(path: Path, options: Vectors) -> Rows:
     """Open an .npy file as rows."""
+    if options.skip:
+        raise InputError(f"--set skip={options.skip} is for tables: the columns of an .npy array have no names")
     with path.open("rb") as file:
         header = _read_header(file)
         offset, size = file.tell(), os.fstat(file.fileno()).st_size
