@@ -121,7 +121,7 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
                     entry.unlink(missing_ok=True)
                     freed += bytes_
             if not any(path.suffix == _ENTRY for path in folder.path.iterdir()):
-                shutil.rmtree(folder.path)
+                shutil.rmtree(folder.path, ignore_errors=True)
     return freed
 
 
@@ -131,6 +131,8 @@ def _entries(folder: Path) -> Iterator[tuple[Path, int]]:
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
+            if not path.is_file():
+                continue
             if path.suffix == _ENTRY or (path.suffix == _ASIDE and time.time() - status.st_mtime > _ABANDONED):
                 found.append((status.st_mtime, path, status.st_size))
     yield from ((path, size) for _, path, size in sorted(found))

@@ -80,7 +80,10 @@ class State:
         InputError
             It is damaged, or options, domain or sources are not the same; the first difference is named.
         """
-        content = read_tensors(path)
+        try:
+            content = read_tensors(path)
+        except InputError as error:
+            raise InputError(f"{error}; train again without --resume: what was read is in the cache") from error
         tensors, facts = content.tensors, content.facts
         _refuse_other(path, facts.get("identity"), identity)
         try:

@@ -206,6 +206,7 @@ class _Work:
 
         with warnings.catch_warnings(), threadpool_limits(1), ThreadPoolExecutor(self.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
             return list(pool.map(work, jobs))
 
 

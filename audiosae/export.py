@@ -41,9 +41,10 @@ class Writer(Protocol):
 
 
 def export(
-    model: Model, records: Sequence[Record], path: Path, *, level: str = "clip", pools: Sequence[str] = ("max", "mean"),
+    model: Model, records: Sequence[Record], path: Path, *, level: str = "clip",
+    pools: Sequence[str] = features.DEFAULT_POOL,
     segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str] | None = None,
-    digest: str = "", done: Callable[[Record], None] = lambda _: None,
+    digest: str = "", skipped: Sequence[Record] = (), done: Callable[[Record], None] = lambda _: None,
 ) -> int:  # fmt: skip
     """Write the features of sources and, beside the table, a .json that says what they are.
 
@@ -65,6 +66,8 @@ def export(
         One per record.
     digest
         Of the model's file.
+    skipped
+        Sources that could not be used: named in the .json.
     done
         Called with each record that is written.
 
@@ -102,6 +105,7 @@ def export(
     facts: dict[str, Json] = {
         "model_digest": digest, "level": level, "pool": list(pools), "segments": segments, "code": code,
         "rows": count, "features": len(names), "domain": model.facts.get("domain"), "unit": model.domain.unit,
+        "skipped": [{"file": record.file, "reason": record.reason} for record in skipped],
     }  # fmt: skip
     write_aside(path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
     return count

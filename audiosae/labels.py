@@ -53,7 +53,13 @@ def read_column(
     found = [_value(source, values, bare) for source in sources]
     missing = [source.name for source, value in zip(sources, found, strict=True) if value is None]
     if missing:
-        raise InputError(f"{path} has no row for {_some(missing)}; wanted a filename relative to the source folder")
+        raise InputError(
+            f"{path} has no row for {_some(missing)}; wanted a filename relative to the source folder, or with the "
+            f"folder as it was named where there are several"
+        )
+    blank = [source.name for source, value in zip(sources, found, strict=True) if not (value or "").strip()]
+    if blank:
+        raise InputError(f"{path} has nothing in column {column} for {_some(blank)}; fill it in, or leave them out")
     return [value for value in found if value is not None]
 
 

@@ -153,7 +153,8 @@ def load_model(path: Path | str) -> Model:
         rho_hat = tensors["rho_hat"].astype(np.float64)
         float(facts["options"]["rho"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path} is damaged: {type(error).__name__} {error} does not fit a model") from error
+        told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path} is damaged: its parts are not those of a model ({told})") from error
     if (
         whitener.width != int(np.prod(domain.window))
         or whitener.seen != params.width

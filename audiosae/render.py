@@ -46,6 +46,7 @@ def draw_atoms(
     columns: int | None = None,
     plain: bool = False,
     titles: Sequence[str] | None = None,
+    title: str = "",
 ) -> list[int]:
     """Draw atoms or filters into a picture.
 
@@ -67,6 +68,8 @@ def draw_atoms(
         Tiles only, each stretched to its own range, no axes.
     titles
         Of the units named, where they have axes of their own; their numbers when not given.
+    title
+        Of the picture, in place of its own.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def draw_atoms(
     if plain:
         figure = _plain(model.domain, atoms[chosen], columns)
     elif len(chosen) <= _OWN_AXES:
-        figure = _with_axes(model, atoms, chosen, columns, show, titles=titles)
+        figure = _with_axes(model, atoms, chosen, columns, title or _title(model, chosen, show), titles=titles)
     else:
         figure = _mosaic_with_key(model, atoms, chosen, columns, show)
     save_figure(figure, path)
@@ -144,7 +147,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def _with_axes(
-    model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str, *, titles: Sequence[str] | None
+    model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, title: str, *, titles: Sequence[str] | None
 ) -> Figure:
     """Draw each atom on its own axes, with labels at the left and at the bottom."""
     rows = -(-len(chosen) // columns)
@@ -163,7 +166,7 @@ def _with_axes(
         ax.label_outer(remove_inner_ticks=True)
         if number + columns >= len(chosen):
             ax.tick_params(labelbottom=True)
-    title = textwrap.fill(_title(model, chosen, show), max(12, int(9 * figure.get_figwidth())))
+    title = textwrap.fill(title, max(12, int(9 * figure.get_figwidth())))
     figure.suptitle(title, fontsize=10)
     if any(image.get_array().ndim == 2 for image in axes[0, 0].images):  # noqa: PLR2004 (curves, colours need no scale)
         _scale(figure, axes.ravel().tolist(), limit, model.domain.colours)

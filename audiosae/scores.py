@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["stratified", "fold", "group", "split"]
 FOLDS = 5
 _LEFT_OUT = 10  # up to this many groups, each is left out in turn
-_TEST = "test"
+_TEST, _TRAIN = "test", "train"
 _LEVEL = 0.95
 _TOLD = 3
 _VALUES_SHOWN = 30  # classes up to which a confusion matrix has numbers in it
@@ -86,7 +86,8 @@ def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None
         One per clip.
     kind
         ``fold``: each value is a fold. ``group``: no value is on both sides; each is left out in turn when there are at
-        most 10, else 5 folds. ``split``: clips with the value ``test`` are tested; without it, the rarer of two values.
+        most 10, else 5 folds. ``split``: clips with the value ``test`` are tested; without it, of two values
+        the one beside ``train``, else the rarer.
         ``stratified``: 5 folds with the classes in equal shares, by the seed.
     values
         One per clip, except for ``stratified``.
@@ -142,13 +143,13 @@ def _divide(
 
 def _official(found: list[str], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:
     """Return which clips are tested (fold 1) in a column that names them."""
-    counts = np.bincount(groups)
+    counts, pair = np.bincount(groups), len(found) == 2  # noqa: PLR2004
     wanted = [i for i, value in enumerate(found) if value.strip().lower() == _TEST]
-    if not wanted and (len(found) > 2 or counts[0] == counts[1]):  # noqa: PLR2004
-        raise InputError(
-            f"--split-column {column}: no value 'test' among {', '.join(map(repr, found[:10]))}, nor two values of "
-            f"which one is rarer; --fold-column takes each value as a fold"
-        )
+    if not wanted and pair:
+        wanted = [1 - i for i, value in enumerate(found) if value.strip().lower() == _TRAIN]
+    if not wanted and (not pair or counts[0] == counts[1]):
+        raise InputError(f"--split-column {column}: no value 'test' among {', '.join(map(repr, found[:10]))}, nor two "
+                         f"values of which one is rarer; --fold-column takes each value as a fold")  # fmt: skip
     tested = wanted[0] if wanted else int(counts.argmin())
     told = f"tested where {column} is {found[tested]!r} ({counts[tested]} of {len(groups)} clips)"
     return ["train", found[tested]], (groups == tested).astype(np.int64), None, told
@@ -242,7 +243,7 @@ def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title
     from matplotlib.figure import Figure
 
     ranked = sorted(results, key=lambda result: result["accuracy"])
-    figure = Figure(figsize=(8, 1.6 + 0.45 * len(ranked)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(8, max(2.8, 1.6 + 0.45 * len(ranked))), dpi=120, layout="constrained")
     ax = figure.subplots()
     values, errors = [[100 * r[key] for r in ranked] for key in ("accuracy", "stderr")]
     colours = ["C1" if r["name"] == "model" else "0.65" for r in ranked]
@@ -254,7 +255,7 @@ def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title
     ax.axvline(chance, color="C3", ls="--", lw=1.2, label=f"chance, always the commonest class: {chance:.1f} %")
     ax.set_yticks(places, [f"{r['name']} ({r['features']})" for r in ranked])
     ax.set(xlim=(0, 118), xticks=range(0, 101, 10), xlabel="clips classified right, per cent (± standard error)")
-    ax.set_ylabel("features (how many numbers a clip)")
+    ax.set_ylabel("features (numbers a clip)")
     ax.set_title(_plain(title), fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", frameon=False, fontsize=8)

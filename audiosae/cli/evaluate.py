@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from audiosae.scores import Kind
 
 _CLASSES_TOLD = 12
+_LABEL_SHOWN = 16  # characters, over a tile
+_AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 
 def evaluate(  # noqa: PLR0917
@@ -183,9 +185,16 @@ def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> No
     from audiosae.render import draw_atoms
 
     columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
-    shown = pairs[: columns * (64 // columns)]
-    titles = [f"{pair['label']}\nu{pair['unit']}: {pair['auc']:.2f}" for pair in shown]
-    draw_atoms(model, path, units=[pair["unit"] for pair in shown], columns=columns, titles=titles)
+    shown, labels = pairs[: columns * (64 // columns)], len(pairs) // columns
+    title = f"units that best tell each label's clips from the others ({_AREA})"
+    if len(shown) < len(pairs):
+        title += f"; the first {len(shown) // columns} of {labels} labels"
+    titles = [f"{_shortened(pair['label'])}\nunit {pair['unit']}: {pair['auc']:.2f}" for pair in shown]
+    draw_atoms(model, path, units=[pair["unit"] for pair in shown], columns=columns, titles=titles, title=title)
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LABEL_SHOWN else label[: _LABEL_SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _quality(found: dict[str, Any]) -> list[str]:

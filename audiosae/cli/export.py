@@ -57,6 +57,8 @@ def export(  # noqa: PLR0917
     from audiosae.model import FILE, load_model
 
     console = Console(quiet=quiet, as_json=as_json)
+    if label_column and not labels:
+        raise InputError(f"--label-column {label_column}: wanted together with --labels FILE.csv")
     pools = check_pools(pool, segments)
     if out.suffix.lower() not in writing.SUFFIXES:
         raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted {', '.join(writing.SUFFIXES)}")
@@ -67,7 +69,7 @@ def export(  # noqa: PLR0917
     console.stage("encoding", len(there.records), "files")
     rows = writing.export(
         loaded, there.records, out, level=level.value, pools=pools, segments=segments, code=code.value,
-        labels=[known[i] for i in there.used] if known else None,
+        labels=[known[i] for i in there.used] if known else None, skipped=there.skipped,
         digest=writing.file_digest(model / FILE if model.is_dir() else model), done=lambda _: console.advance(1),
     )  # fmt: skip
     used, skipped = len(there.records), len(there.skipped)
