@@ -136,3 +136,11 @@ def test_no_cell_is_a_formula(tmp_path, text, safe):
         write_journal(tmp_path / "journal.csv", [(Record(text, "skipped", text), 0)])
         row = list(csv.reader(io.StringIO((tmp_path / "journal.csv").read_text(), newline="")))[1]
         assert row[:3] == [safe, "skipped", safe]
+
+
+def test_what_only_looks_like_an_entry_is_passed_over(filled):
+    cache, _ = filled
+    folder = fields.list_folders(cache)[0].path
+    (folder / ("0" * 32 + ".npy")).mkdir()
+    fields.prune(cache, keep=0, say=print)
+    assert not any(path.is_file() for path in folder.glob("*.npy"))

@@ -185,6 +185,11 @@ def test_labels_come_from_a_csv(sounds, tmp_path):
         ("filename,a\ntone_00.wav,1\n", None, "no row for tone_01.wav, tone_02.wav, tone_03.wav and 8 more"),
         ("filename,a\nx.wav,1\nx.wav,2\n", None, "names x.wav more than once"),
         ("filename,a\nx.wav\n", None, "line 2 does not have 2 columns"),
+        (
+            "filename,a\n" + "".join(f"tone_{i:02d}.wav,{'' if i == 3 else i}\n" for i in range(12)),
+            None,
+            "has nothing in column a for tone_03.wav",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(sounds, tmp_path, text, column, words):
@@ -198,6 +203,7 @@ def test_labels_that_do_not_fit_are_refused(sounds, tmp_path, text, column, word
         (["-o", "f.xlsx"], "wanted .parquet, .csv, .npz"),
         (["-o", "f.csv", "--pool", "median"], "wanted some of max, mean, std"),
         (["-o", "f.csv", "--segments", "0"], "--segments 0"),
+        (["-o", "f.csv", "--label-column", "kind"], "--label-column kind: wanted together with --labels"),
         (["-o", "gone/f.csv"], "cannot write"),
         (["-o", "f.csv", "--labels", "no.csv"], "wanted 'folder' or a CSV"),
     ],
