@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -159,7 +160,9 @@ class Chatter:
 @cache
 def _notebook() -> IO[bytes]:
     """Return this process's file for what is overheard; its descriptor appends, so that nothing is written apart."""
-    return tempfile.TemporaryFile("a+b")
+    file = tempfile.TemporaryFile("a+b")
+    atexit.register(file.close)
+    return file
 
 
 @contextmanager
