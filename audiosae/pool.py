@@ -160,7 +160,7 @@ class Chatter:
 @cache
 def _notebook() -> IO[bytes]:
     """Return this process's file for what is overheard; its descriptor appends, so that nothing is written apart."""
-    file = tempfile.TemporaryFile("a+b")
+    file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (it lives as long as the process)
     atexit.register(file.close)
     return file
 
