@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from audiosae.backends import Backend, choose
 from audiosae.domain import load_domain
@@ -21,15 +21,6 @@ from audiosae.errors import BackendError, InputError
 from audiosae.learner import Learner
 from audiosae.model import Model, load_model
 from audiosae.options import TrainOptions
-
-try:
-    from sklearn.utils.validation import validate_data
-except ImportError:  # scikit-learn before 1.6 has it as a method
-
-    def validate_data(estimator: Any, X: Any, **how: Any) -> Any:  # noqa: ANN401
-        """Check `X` and the number and names of its features."""
-        return estimator._validate_data(X, **how)  # noqa: SLF001
-
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -278,10 +269,6 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-    def _more_tags(self) -> dict[str, list[str]]:
-        """Say the same to scikit-learn before 1.6."""
-        return {"preserves_dtype": ["float64", "float32"]}
 
 
 @contextmanager

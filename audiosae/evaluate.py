@@ -17,6 +17,7 @@ from audiosae.backends import choose
 from audiosae.baselines import INNER_FOLDS, MODEL, FeatureSet
 from audiosae.corpus import Corpus
 from audiosae.errors import Interrupted
+from audiosae.features import DEFAULT_POOL
 from audiosae.matching import match
 from audiosae.options import TrainOptions
 from audiosae.progress import Progress
@@ -52,10 +53,12 @@ class Options:
         Learn everything anew on each fold's training part, the model with its own options.
     seed
         Of folds, k-means and NMF.
+    stability
+        Train once more with the next seed, and match atoms.
     """
 
     names: tuple[str, ...] = baselines.BASELINES
-    pools: tuple[str, ...] = ("max", "mean", "std")
+    pools: tuple[str, ...] = DEFAULT_POOL
     segments: int = 1
     code: Code = "sqrt"
     refit: bool = False

@@ -157,17 +157,23 @@ def _write_field(domain: Domain, path: Path, file: BufferedRandom) -> Record:
         flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
         for at in range(0, flat.size, _HASHED_AT_ONCE):
             digest.update(flat[at : at + _HASHED_AT_ONCE].data)
-    end = domain.span(path, (rows - domain.window[0], *(0 for _ in tail))).end[0]
-    extent = min(end, _claimed(domain, path))
+    extent = _extent(domain, path, rows)
     return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest())
 
 
-def _claimed(domain: Domain, path: Path) -> float:
-    """Return the length that a header claims: it may be too much, but the last window may reach over the end."""
+def _extent(domain: Domain, path: Path, rows: int) -> float:
+    """Return the length of a field's rows in the domain's unit; the header's, where that ends within the last row.
+
+    A row may reach over the end of a source. What else a header claims may be an estimate, or a lie.
+    """
+    rest = (0,) * (len(domain.window) - 1)
+    first, next_ = (domain.span(path, (row, *rest)).start[0] for row in (0, 1))
+    end = domain.span(path, (rows - domain.window[0], *rest)).end[0]
     try:
-        return float(domain.probe(path).extent)
+        claimed = float(domain.probe(path).extent)
     except Exception:  # noqa: BLE001 (the field was read: what the header is good for does not matter)
-        return math.inf
+        return end
+    return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+from audiosae import cli
 
 RATE = 8000
 REPOSITORY = Path(__file__).parent.parent
@@ -34,3 +37,17 @@ def sounds(tmp_path_factory):
         samples = 0.3 * np.concatenate(bursts) + 0.01 * rng.normal(size=len(time) * len(notes))
         soundfile.write(folder / f"tone_{number:02d}.wav", samples, RATE)
     return folder
+
+
+@pytest.fixture
+def run(capfd, monkeypatch):
+    """Run the command line in this process; gives exit status, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capfd.readouterr()
+        return stop.value.code, out, err
+
+    return call

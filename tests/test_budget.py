@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+import os
+import sys
+
 import pytest
 from test_train import learn, same
 
@@ -79,7 +81,6 @@ def test_what_is_no_size_is_refused(text):
         byte_count("--size", text)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what memory is free")
 def test_available_memory_is_less_than_there_is():
-    found = budget.available()
-    assert found is None or 0 < found < 2**50
-    assert np.isfinite(found or 0)
+    assert 0 < budget.available() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

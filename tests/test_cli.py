@@ -11,21 +11,7 @@ import time
 
 import pytest
 
-from audiosae import cli
-
 TRAIN = ["--hidden", "8", "--epochs", "2", "--workers", "1"]
-
-
-@pytest.fixture
-def run(capfd, monkeypatch):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capfd.readouterr()
-        return stop.value.code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -44,18 +44,6 @@ def clips(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(capfd, monkeypatch):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capfd.readouterr()
-        return stop.value.code, out, err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def trained(clips, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluate") / "run"

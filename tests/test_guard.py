@@ -8,7 +8,7 @@ import test_domain
 from test_cli import TRAIN
 
 from audiosae import cli
-from audiosae.domain import asking, settled
+from audiosae.domain import Probe, asking, settled
 from audiosae.errors import InputError, PluginError
 from audiosae.ingest import decode
 from audiosae.inspection import inspect_sources
@@ -92,3 +92,9 @@ def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatc
     assert "learned 8 units" in out
     assert err.splitlines()[-1] == "audiosae: the model is saved, but atoms.png could not be drawn: no ink"
     assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(("claimed", "wanted"), [(9.5, 9.5), (3.0, 10.0), (12.0, 10.0), (10.0, 10.0)])
+def test_a_length_is_the_headers_only_where_that_ends_within_the_last_row(files, tmp_path, claimed, wanted):
+    domain = test_domain.bad(probe=lambda self, path: Probe(claimed, 10))  # an estimate, or a lie, for ten rows
+    assert decode((domain, files[0], tmp_path / "field.npy")).extent == wanted

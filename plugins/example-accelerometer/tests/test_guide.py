@@ -8,7 +8,7 @@ import pytest
 EXAMPLE = Path(__file__).parents[1]
 GUIDE = EXAMPLE.parent / "README.md"
 
-pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the example stands alone, without the guide")
+pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the guide that quotes this example was not copied along")
 
 
 def quoted(language: str) -> list[str]:
