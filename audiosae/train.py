@@ -125,9 +125,9 @@ def train(
             remove_mean=options.remove_mean, squash=options.decoder == "sigmoid",
         )  # fmt: skip
         budget.check(budget.estimate(domain, options, windows=len(kept), seen=whitener.seen))
-        feeds = [
-            Feed(c, whitener, backend, dtype=options.dtype, memory=options.memory * budget.MIB) for c in (kept, held)
-        ]
+        bound = options.memory * budget.MIB  # what is held out is a tenth: an eighth of the memory does where all fits
+        how_held = ((kept, bound), (held, bound // 8))
+        feeds = [Feed(part, whitener, backend, dtype=options.dtype, memory=most) for part, most in how_held]
         options = settle_solver(options, len(kept), whitener.seen, progress.say)
         folder.keep()
         write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
@@ -229,7 +229,10 @@ def _model(task: solvers.Task, domain: Domain, whitener: Whitener, kept: Corpus,
     options, state, backend = task.options, task.state, task.backend
     params = task.params.like(state.best)
     few = len(kept) <= _SCORED_WINDOWS
-    feed = task.feed if few else Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype)
+    bound = options.memory * budget.MIB // 8
+    feed = (
+        task.feed if few else Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype, memory=bound)
+    )
     inside = score(feed, params, backend)
     fvu = score(task.held, params, backend).fvu if task.held else inside.fvu
     if not state.history.rows:
