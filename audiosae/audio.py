@@ -26,9 +26,13 @@ SUFFIXES = (
 _SAMPLES_AT_ONCE = 2**18
 _CANCELLED = 1e-3  # of the channels' peak: a mean under it is rounding, of one channel turned against the other
 _LOUDEST = 1e12  # far above every integer format taken for float; its square is still a float32
+_PLAIN = {"WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64"}  # samples as they are: what fails is the disk
 _GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate; every file delivers fewer frames
 _SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _NO_END = "lacks an end-of-stream bit"  # so libsndfile notes of an Ogg file that was cut
+
+
+_newest: dict[tuple[str, int, int], Header] = {}  # of the recording opened last, whose length is asked for once more
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ def read_header(path: Path) -> Header:
     InputError
         It is not a regular file, is empty, cannot be read or is no recording that libsndfile knows.
     """
-    with _open(path) as file:
-        return Header(file.samplerate, file.channels, max(0, file.frames), f"{file.format}/{file.subtype}")
+    if (key := _key(path)) not in _newest:
+        _open(path).close()
+    return _newest[key]
 
 
 def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str]:
@@ -110,13 +115,16 @@ class _Reader:
         self._loudest = 0.0  # of all channels
         self._frames = 0
         self._fault = ""
+        self._integers = file.subtype == "PCM_16" and file.format in _PLAIN
+        self._short: NDArray[np.int16] | None = None
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         file = self._file
         frames = max(0, min(file.frames, max(1024, _SAMPLES_AT_ONCE // file.channels)))
+        read = self._read_integers if self._integers else self._read
         buffer = np.empty((frames, file.channels), np.float32)
         while self._frames < file.frames and not self._fault:
-            samples = self._read(buffer)
+            samples = read(buffer)
             if not len(samples):
                 return
             mono = samples[:, 0].copy() if file.channels == 1 else samples.mean(axis=1, dtype=np.float32)
@@ -131,6 +139,21 @@ class _Reader:
                 self._loudest = max(self._loudest, float(samples.max()), -float(samples.min()))
             self._frames += len(mono)
             yield mono
+
+    def _read_integers(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fill the buffer from 16-bit samples: the same numbers, without libsndfile's slow conversion."""
+        import soundfile
+
+        if self._short is None:
+            self._short = np.empty(buffer.shape, np.int16)
+        try:
+            found = self._file.read(out=self._short)
+        except (soundfile.SoundFileError, RuntimeError, ValueError):
+            self._file.seek(self._frames)
+            return self._read(buffer)
+        samples = buffer[: len(found)]
+        np.multiply(found, np.float32(2.0**-15), out=samples)
+        return samples
 
     def _read(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fill the buffer, or as much of it as can be decoded before an error."""
@@ -166,19 +189,35 @@ def _open(path: Path) -> soundfile.SoundFile:
     """Open a recording, or say in the user's words why not."""
     import soundfile
 
+    key = _key(path)
+    try:
+        file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
+        try:
+            path.open("rb").close()  # libsndfile says "System error." for what Python can name
+        except OSError as reason:
+            raise _unreadable(reason) from error
+        raise InputError(f"undecodable: {_one_line(error)}") from error
+    _newest.clear()
+    _newest[key] = Header(file.samplerate, file.channels, max(0, file.frames), f"{file.format}/{file.subtype}")
+    return file
+
+
+def _key(path: Path) -> tuple[str, int, int]:
+    """Return what tells one state of a file from another; refuse what is no file with something in it."""
     try:
         status = os.stat(path)  # noqa: PTH116 (Path.stat makes the same call; this reads as what it is)
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError("not a regular file")
-        if status.st_size == 0:
-            raise InputError("empty: zero bytes")
-        try:
-            return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
-        except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
-            with path.open("rb"):  # libsndfile says "System error." for what Python can name
-                raise InputError(f"undecodable: {_one_line(error)}") from error
     except OSError as error:
-        raise InputError(f"unreadable: {error.strerror or error}") from error
+        raise _unreadable(error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("not a regular file")
+    if status.st_size == 0:
+        raise InputError("empty: zero bytes")
+    return os.fspath(path), status.st_size, status.st_mtime_ns
+
+
+def _unreadable(error: OSError) -> InputError:
+    return InputError(f"unreadable: {error.strerror or error}")
 
 
 def _one_line(error: Exception) -> str:

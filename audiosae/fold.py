@@ -91,10 +91,10 @@ class Feed:
             self._held = backend.asarray(held)
 
     @classmethod
-    def of(cls, held: Array) -> Feed:
+    def of(cls, held: Array, backend: Backend) -> Feed:
         """Return a feed of windows that are whitened and held already, (count, seen), and belong to no corpus."""
         feed = cls.__new__(cls)
-        feed._held = held  # noqa: SLF001 (its own)
+        feed._held, feed._backend = held, backend  # noqa: SLF001 (its own)
         return feed
 
     def __len__(self) -> int:
@@ -118,7 +118,8 @@ class Feed:
     def batches(self, size: int, *, seed: int, epoch: int, skip: int = 0) -> Iterator[Array]:
         """Yield the batches of an epoch: near-equal parts of at most `size` windows, shuffled over all sources.
 
-        The order is a function of the seed and the epoch alone. `skip` leaves out that many batches at the start.
+        The order is a function of the seed and the epoch alone. `skip` leaves out that many batches at the start. A
+        batch is good until the next is asked for.
         """
         rng = np.random.default_rng([seed, epoch])
         number = 0
@@ -132,8 +133,7 @@ class Feed:
     def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[NDArray[np.int64]], Array]]]:
         """Yield (number of windows, how to take some) of what is shuffled together."""
         if self._held is not None:
-            held = self._held
-            yield len(held), lambda index: held[index]
+            yield len(self._held), partial(self._backend.take, self._held)
             return
         order = rng.permutation(len(self._corpus.chunks))
         for slab in self._corpus.slabs(order, memory=self._memory // 8):

@@ -11,17 +11,16 @@ import json
 import math
 import os
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from audiosae.cache import open_folder, unwritable
 from audiosae.errors import InputError
 from audiosae.journal import Record
-from audiosae.pool import Chatter, overheard, run_in_order
+from audiosae.pool import Chatter, overheard, prepare, run_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +73,8 @@ def ingest(
     """
     folder = open_folder(cache, domain, say)
     entries = [_entry(source, folder) for source in sources]
+    if entries and not entries[-1].exists():
+        prepare()
     found = [_cached(source, entry) for source, entry in zip(sources, entries, strict=True)]
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
     fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed)
@@ -112,13 +113,12 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     chatter = Chatter()
     aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("w+b") as file:
+        with _Store(aside) as store:
             with overheard(chatter):
-                record = _write_field(domain, path, file)
+                record = _read_field(domain, path, store)
             record = _remarked(record, chatter)
             kept = json.dumps(vars(record)).encode()
-            file.write(kept + b"%0*x" % (_LENGTH_DIGITS, len(kept)))
-        os.replace(aside, target)  # noqa: PTH105 (one atomic call, as in the docs)
+            store.keep(target, record.shape, kept + b"%0*x" % (_LENGTH_DIGITS, len(kept)))
     except InputError as error:
         return _remarked(Record("", "skipped", str(error)), chatter)
     except MemoryError:
@@ -127,8 +127,6 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
         raise unwritable(target.parent.parent, error) from error
     except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, not the run)
         return Record("", "skipped", " ".join(f"{type(error).__name__}: {error}".split()))
-    finally:
-        aside.unlink(missing_ok=True)
     return replace(record, field=os.fspath(target))
 
 
@@ -139,26 +137,76 @@ def _remarked(record: Record, chatter: Chatter) -> Record:
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {chatter.text}") if part))
 
 
-def _write_field(domain: Domain, path: Path, file: BufferedRandom) -> Record:
-    """Write the blocks of a field as an .npy file and let the domain finish it there; leave the file at its end."""
+def _read_field(domain: Domain, path: Path, store: _Store) -> Record:
+    """Bring the blocks of a field into a store and let the domain finish it there."""
     rows, tail = 0, domain.window[1:]
-    file.write(bytes(_HEADER_BYTES))
     for block in (blocks := _Blocks(domain, path)):
         _check_block(block, domain, rows, tail)
         rows, tail = rows + len(block), block.shape[1:]
-        file.write(np.ascontiguousarray(block, np.float32).data)
+        store.add(np.array(block, np.float32))  # the domain may use its own again
     if not rows:
         raise InputError(NOTHING)
-    file.seek(0)
-    file.write(_npy_header((rows, *tail)))
-    with _changed(file, (rows, *tail)) as field:
-        ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
-        _check_ranges(ranges, rows, domain.window[0])
-        flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
-        for at in range(0, flat.size, _HASHED_AT_ONCE):
-            digest.update(flat[at : at + _HASHED_AT_ONCE].data)
-    extent = _extent(domain, path, rows)
-    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest())
+    field = store.field((rows, *tail))
+    ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
+    _check_ranges(ranges, rows, domain.window[0])
+    flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
+    for at in range(0, flat.size, _HASHED_AT_ONCE):
+        digest.update(flat[at : at + _HASHED_AT_ONCE].data)
+    return Record("", "used", blocks.note, _extent(domain, path, rows), (rows, *tail), ranges, digest.hexdigest())
+
+
+class _Store:
+    """A field as it grows: in memory while it is short, to be written in one call, else in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._blocks: list[NDArray[np.float32]] = []
+        self._held = 0
+        self._file: BufferedRandom | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Leave nothing behind of a field that was not completed."""
+        if self._file is not None:
+            self._file.close()
+        if failure[0] is not None:
+            self._path.unlink(missing_ok=True)
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Take the next rows."""
+        self._blocks.append(block)
+        self._held += block.nbytes
+        if self._held > _HELD_BYTES or self._file:
+            self._spill()
+
+    def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return all rows, to be changed in place."""
+        if self._file is not None:
+            self._file.flush()
+            return np.memmap(self._file, np.float32, "r+", offset=_HEADER_BYTES, shape=shape)
+        self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
+        return self._blocks[0]
+
+    def keep(self, target: Path, shape: tuple[int, ...], end: bytes) -> None:
+        """Complete the file, header, field, `end`, and move it into place."""
+        if self._file is None:
+            self._path.write_bytes(b"".join((_npy_header(shape), self._blocks[0].data, end)))
+        else:
+            self._file.write(end)
+            self._file.seek(0)
+            self._file.write(_npy_header(shape))
+            self._file.close()
+        os.replace(self._path, target)  # noqa: PTH105 (one atomic call, as in the docs)
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = self._path.open("w+b")
+            self._file.write(bytes(_HEADER_BYTES))
+        for block in self._blocks:
+            self._file.write(block.data)
+        self._blocks.clear()
 
 
 def _extent(domain: Domain, path: Path, rows: int) -> float:
@@ -174,23 +222,6 @@ def _extent(domain: Domain, path: Path, rows: int) -> float:
     except Exception:  # noqa: BLE001 (the field was read: what the header is good for does not matter)
         return end
     return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end
-
-
-@contextmanager
-def _changed(file: BufferedRandom, shape: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
-    """Open the field in a file to be changed: in memory when it is short, which is faster, else on disk."""
-    size = 4 * math.prod(shape)
-    file.flush()
-    if size > _HELD_BYTES:
-        yield np.memmap(file, np.float32, "r+", offset=_HEADER_BYTES, shape=shape)
-    else:
-        field = np.empty(shape, np.float32)
-        file.seek(_HEADER_BYTES)
-        file.readinto(field.data)
-        yield field
-        file.seek(_HEADER_BYTES)
-        file.write(field.data)
-    file.seek(_HEADER_BYTES + size)
 
 
 class _Blocks:

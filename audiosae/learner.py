@@ -119,7 +119,7 @@ class Learner:
         self._measure(feed, backend)
 
     def _feed(self, rows: Rows, backend: Backend) -> Feed:
-        return Feed.of(backend.asarray(self.whitener.apply(rows.astype(self.options.dtype, copy=False))))
+        return Feed.of(backend.asarray(self.whitener.apply(rows.astype(self.options.dtype, copy=False))), backend)
 
     def _task(self, feed: Feed, backend: Backend, epochs: int) -> Task:
         task = Task(

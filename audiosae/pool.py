@@ -22,6 +22,7 @@ from audiosae.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.context import BaseContext
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -30,6 +31,8 @@ _BATCH = 16  # jobs sent together: short files take less time than sending them
 _HEARD = 300  # bytes of what a decoder says on standard error
 _AHEAD = 4  # batches under way per worker
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_FORKSERVER = "forkserver"
+_PRELOADED = ["audiosae.ingest", "audiosae.spectrogram", "scipy.fft", "soundfile"]
 
 
 def run_in_order(
@@ -94,30 +97,66 @@ def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Open a pool whose processes use one thread each, leave Ctrl-C to us, and do not outlive us."""
+    with _one_thread():
+        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_settle_in)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def prepare() -> None:
+    """Let what decoding processes import be imported while the caller does something else."""
+    if _FORKSERVER in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        with _one_thread(), _deaf():
+            _context()
+            forkserver.ensure_running()
+
+
+def _context() -> BaseContext:
+    """Return how processes are started: forked off one that has imported what they need and has no threads.
+
+    A fork of ours would copy the locks of BLAS's threads. Where there is no fork, each imports for itself.
+    """
+    if _FORKSERVER not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(_FORKSERVER)
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have the BLAS of processes that start meanwhile use one thread."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of BLAS's threads
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_settle_in)
     try:
-        yield pool
+        yield
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: ANN401
-    """Hand work to a pool; a process that is started for it does not hear Ctrl-C even while Python starts up in it.
+    """Hand work to a pool, which may start a process for it."""
+    with _deaf(), _without_main(arguments):
+        return pool.submit(work, *arguments)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Keep a process that is started meanwhile from hearing Ctrl-C even while Python starts up in it.
 
     The signal is blocked for the moment, which the new process inherits; one that arrives meanwhile is delivered after.
     """
     if not hasattr(signal, "pthread_sigmask"):
-        with _without_main(arguments):
-            return pool.submit(work, *arguments)
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _without_main(arguments):
-            return pool.submit(work, *arguments)
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

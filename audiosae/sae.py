@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "Params", "Penalty", "Sums", "accumulate", "encode", "finish", "reconstruct", "start"]
 
+_FEWEST, _MOST = 64, 256  # units whose gradients are worth another thread: each is a product over all rows
 _CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite there
 
 
@@ -79,7 +80,8 @@ class _Pass:
 
     def __init__(self, backend: Backend, params: Params, x: Array, out: Array | None) -> None:
         self._backend, self._params, self._x = backend, params, x
-        self._rows, self._units = backend.parts(len(x)), backend.parts(params.hidden)
+        half = min(_MOST, max(_FEWEST, params.hidden // 2))  # two threads at least, and products as large as can be
+        self._rows, self._units = backend.parts(len(x)), backend.parts(params.hidden, least=half)
         tall, wide = (len(x), params.hidden), (len(x), params.width)
         self._a = backend.scratch("activations", tall, x.dtype)
         self._d = backend.scratch("hidden delta", tall, x.dtype)

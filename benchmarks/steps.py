@@ -142,7 +142,7 @@ def _lbfgs(x: Any, begin: Params, penalty: Penalty, iterations: int) -> float:  
         solver="lbfgs",
     )  # fmt: skip
     backend, state = Backend(), State.fresh(begin.flat.astype(np.float32), 25)
-    task = Task(backend, Feed.of(x), None, begin.like(state.flat), options, iterations, state, lambda: None,
+    task = Task(backend, Feed.of(x, backend), None, begin.like(state.flat), options, iterations, state, lambda: None,
                 threading.Event(), Progress())  # fmt: skip
     with backend.session():
         lbfgs(task)

@@ -285,3 +285,37 @@ def test_a_rate_beyond_all_sound_leaves_no_samples(tmp_path):
     path.write_bytes(wav_bytes(0.1 * NOISE, rate=2**31 - 1))
     found, _ = read(path, 8000)
     assert len(found) <= 1
+
+
+@pytest.mark.parametrize(("name", "channels"), [("a.wav", 1), ("a.wav", 2), ("a.aiff", 1), ("a.au", 3)])
+def test_samples_of_16_bits_are_the_same_numbers_as_libsndfile_makes_of_them(tmp_path, name, channels):
+    integers = np.random.default_rng(0).integers(-(2**15), 2**15, (5000, channels), np.int16)
+    soundfile.write(tmp_path / name, integers, 8000, subtype="PCM_16")
+    wanted = soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0].mean(axis=1, dtype=np.float32)
+    np.testing.assert_array_equal(read(tmp_path / name)[0], wanted)
+
+
+def test_an_error_among_samples_of_16_bits_costs_what_follows_it(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.wav", tone(1.0))
+    whole, reading = read(path)[0], soundfile.SoundFile.read
+
+    def failing(self, *arguments, out=None, **options):
+        if self.tell() >= 4096:
+            if out.dtype == np.float32:
+                out[:100] = 0.5
+            raise soundfile.LibsndfileError(2)
+        return reading(self, *arguments, out=out, **options)
+
+    monkeypatch.setattr(audio, "_SAMPLES_AT_ONCE", 4096)
+    monkeypatch.setattr(soundfile.SoundFile, "read", failing)
+    found, note = read(path)
+    np.testing.assert_array_equal(found[:4096], whole[:4096])
+    np.testing.assert_array_equal(found[4096:], np.full(100, 0.5, np.float32))
+    assert note.startswith("truncated at 0.5 s")
+
+
+def test_a_header_is_read_anew_once_its_file_has_changed(tmp_path):
+    path = write(tmp_path / "a.wav", tone(1.0))
+    assert read_header(path).seconds == 1.0
+    write(path, tone(2.5))
+    assert read_header(path).seconds == 2.5

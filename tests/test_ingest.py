@@ -16,7 +16,7 @@ import pytest
 from signals import tone, wav_bytes, write
 
 from audiosae import ingest as ingest_module
-from audiosae.domain import Domain
+from audiosae.domain import Domain, Span
 from audiosae.errors import InputError
 from audiosae.ingest import decode, ingest, read_field
 from audiosae.journal import Record, write_journal
@@ -320,3 +320,38 @@ def test_a_script_needs_no_guard_and_runs_once(folder):
     assert found.stdout.splitlines()[0] == "started"
     assert found.stdout.splitlines()[1].startswith("6 ")
     assert len(found.stdout.splitlines()) == 2
+
+
+@dataclass(frozen=True)
+class Reusing(Domain):
+    """Yields one array again and again, changed."""
+
+    name: ClassVar[str] = "reusing"
+    suffixes: ClassVar[tuple[str, ...]] = (".wav",)
+    rows: int = 4
+
+    @property
+    def window(self):
+        return 2, 3
+
+    @property
+    def stride(self):
+        return 1, 3
+
+    def field(self, path):
+        block = np.empty((2, 3), np.float32)
+        for number in range(self.rows // 2):
+            block[:] = number
+            yield block
+
+    def span(self, path, start):
+        return Span((start[0],), (start[0] + 2,), "rows")
+
+
+@pytest.mark.parametrize("held", [0, 2**20])
+def test_a_domain_may_yield_the_same_array_again(folder, tmp_path, monkeypatch, held):
+    monkeypatch.setattr(ingest_module, "_HELD_BYTES", held)
+    record = decode((Reusing(), folder / "good0.wav", tmp_path / "field.npy"))
+    assert not record.reason
+    np.testing.assert_array_equal(read_field(record)[:, 0], [0, 0, 1, 1])
+    np.testing.assert_array_equal(np.load(tmp_path / "field.npy"), read_field(record))

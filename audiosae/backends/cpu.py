@@ -26,7 +26,7 @@ Array = Any  # an array of the backend's module
 _BLOCK_BYTES = 2**20  # a core's L2 cache; threads take turns at Python between operations, so smaller is slower
 _BLOCK_ROWS = 512  # of fewer rows the sums need no more than single precision
 _SWEEP_PART = 2**17  # numbers that are worth another thread
-_PART_ROWS, _MOST_PARTS = 256, 16
+_MOST_PARTS = 16
 SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
 
 
@@ -58,9 +58,12 @@ class Backend:
         with threadpool_limits(1, user_api="blas"):
             yield
 
-    def parts(self, rows: int) -> list[slice]:
-        """Cut rows into runs for `run`; by their number alone, so that sums do not depend on the number of cores."""
-        count = max(1, min(_MOST_PARTS, rows // _PART_ROWS))
+    def parts(self, rows: int, *, least: int = 256) -> list[slice]:
+        """Cut rows into runs of `least` or more for `run`.
+
+        By their number alone, so that sums do not depend on the number of cores.
+        """
+        count = max(1, min(_MOST_PARTS, rows // least))
         edges = [rows * i // count for i in range(count + 1)]
         return [slice(low, high) for low, high in pairwise(edges)]
 
@@ -78,6 +81,12 @@ class Backend:
     def to_host(self, array: Array) -> NDArray[Any]:
         """Bring an array back."""
         return np.asarray(array)
+
+    def take(self, rows: Array, index: NDArray[np.int64]) -> Array:
+        """Gather rows (count, width) by their numbers, into an array that the next call uses again."""
+        out = self.scratch("batch", (len(index), *rows.shape[1:]), rows.dtype)
+        taken: Array = self.xp.take(rows, index, axis=0, out=out, mode="clip")  # "raise" goes by way of a copy
+        return taken
 
     def activate(self, z: Array, bias: Array, kind: str) -> Array:
         """Turn z = x W1^T (rows, hidden) in place into f(z + bias); return the sums of act over rows.
