@@ -72,8 +72,8 @@ class State:
         write_tensors(path, {name: np.asarray(getattr(self, name)) for name in self._TENSORS}, facts)
 
     @classmethod
-    def load(cls, path: Path, identity: dict[str, Json]) -> State:
-        """Read a checkpoint of the same run.
+    def load(cls, path: Path, identity: dict[str, Json], *, changed: str = "files were added or removed") -> State:
+        """Read a checkpoint of the same run; `changed` says in what the sources differ, if they do.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class State:
         except InputError as error:
             raise InputError(f"{error}; train again without --resume: what was read is in the cache") from error
         tensors, facts = content.tensors, content.facts
-        _refuse_other(path, facts.get("identity"), identity)
+        _refuse_other(path, facts.get("identity"), identity, changed)
         try:
             kept: dict[str, Any] = {name: tensors[name] for name in cls._TENSORS}
             state = cls(**kept, **{name: facts[name] for name in cls._NUMBERS})
@@ -97,7 +97,7 @@ class State:
         return state
 
 
-def _refuse_other(path: Path, kept: Any, now: dict[str, Json]) -> None:  # noqa: ANN401
+def _refuse_other(path: Path, kept: Any, now: dict[str, Json], changed: str) -> None:  # noqa: ANN401
     """Compare the identities of two runs, key by key."""
     if not isinstance(kept, dict):
         raise InputError(f"{path} is damaged: it does not say what it belongs to; train again without --resume")
@@ -105,8 +105,7 @@ def _refuse_other(path: Path, kept: Any, now: dict[str, Json]) -> None:  # noqa:
         if key not in kept or kept[key] != value:
             if key == "sources":
                 raise InputError(
-                    "--resume: the sources are not those of the checkpoint (files were added, removed or changed); "
-                    "train into another folder"
+                    f"--resume: the sources are not those of the checkpoint ({changed}); train into another folder"
                 )
             name = key if key.startswith("--") else flag(key)
             raise InputError(

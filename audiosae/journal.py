@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from audiosae.tables import csv_text
+from audiosae.tables import cell, csv_text
 from audiosae.tensors import write_aside
 
 if TYPE_CHECKING:
@@ -54,3 +55,20 @@ def write_journal(path: Path, rows: Iterable[tuple[Record, int]]) -> None:
     head = ["file", "status", "reason", "seconds", "windows"]
     told = ([r.file, r.status, r.reason, f"{r.extent:.3f}", windows] for r, windows in rows)
     write_aside(path, csv_text(chain([head], told)).encode())
+
+
+def changed_since(path: Path, records: Iterable[Record]) -> str:
+    """Return in words which files are used now and were not when a journal was written, and the other way round."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            before = {row["file"] for row in csv.DictReader(file) if row["status"] == "used"}
+    except (OSError, ValueError, KeyError):
+        return "files were added, removed or changed"
+    now = {cell(record.file) for record in records if record.status == "used"}
+    parts = [_first_of(now - before, "added"), _first_of(before - now, "removed")]
+    return ", ".join(filter(None, parts)) or "the content of some files has changed"
+
+
+def _first_of(names: set[str], what: str) -> str:
+    rest = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{what}: {min(names)}{rest}" if names else ""

@@ -135,10 +135,11 @@ def _divide(
         return _official(found, groups, column)
     if kind == "fold":
         return found, groups, groups, f"the {len(found)} folds of column {column}"
+    if len({*zip(groups.tolist(), target.tolist(), strict=True)}) == len(found) == len(classes):
+        raise InputError(f"--{kind}-column {column}: divides as the labels do; what is tested was never learned")
     if len(found) <= _LEFT_OUT:
         return found, groups, groups, f"one {column} left out at a time ({len(found)} folds)"
-    told = f"{FOLDS} folds, the {len(found)} values of {column} kept together"
-    return list("12345"), _grouped(groups, FOLDS), groups, told
+    return list("12345"), _grouped(groups, FOLDS), groups, f"{FOLDS} folds, {len(found)} {column} values kept together"
 
 
 def _official(found: list[str], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:

@@ -19,7 +19,7 @@ from audiosae.domain import domain_to_json, options_of, settled
 from audiosae.errors import InputError
 from audiosae.fold import Feed, learn_whitener, score
 from audiosae.ingest import ingest
-from audiosae.journal import write_journal
+from audiosae.journal import changed_since, write_journal
 from audiosae.model import FILE, Model
 from audiosae.options import settle_solver
 from audiosae.progress import Progress
@@ -130,10 +130,11 @@ def train(
         feeds = [Feed(part, whitener, backend, dtype=options.dtype, memory=most) for part, most in how_held]
         options = settle_solver(options, len(kept), whitener.seen, progress.say)
         folder.keep()
-        write_journal(out / "journal.csv", zip(records, corpus.windows_per_record(), strict=True))
-        identity = _identity(domain, options, records)
+        journal, identity = out / "journal.csv", _identity(domain, options, records)
+        changed = changed_since(journal, records) if resume else None
         task = _task(options, backend, feeds, out, identity=identity, spread=whitener.spread, progress=progress,
-                     resume=resume)  # fmt: skip
+                     changed=changed)  # fmt: skip
+        write_journal(journal, zip(records, corpus.windows_per_record(), strict=True))
         _solve(task)
         model = _model(task, domain, whitener, kept, _provenance(options, records, kept, held, how))
         model.save(out / FILE)
@@ -170,9 +171,9 @@ def _too_short(domain: Domain, record: Record) -> Record:
 def _task(
     options: TrainOptions, backend: Backend, feeds: list[Feed], out: Path, *, identity: dict[str, Json],
     spread: NDArray[Any] | None,
-    progress: Progress, resume: bool,
+    progress: Progress, changed: str | None,
 ) -> solvers.Task:  # fmt: skip
-    """Prepare a solver's work, from the start or from a checkpoint."""
+    """Prepare a solver's work, from the start, or from a checkpoint where it is known what has changed since."""
     feed, held = feeds
     path = out / checkpoint.FILE
     seen = next(iter(feed.blocks(1))).shape[1]
@@ -181,8 +182,8 @@ def _task(
         decoder=options.decoder, dtype=options.dtype, spread=spread,
     )  # fmt: skip
     state = checkpoint.State.fresh(params.flat, options.hidden)
-    if resume and path.exists():
-        state = checkpoint.State.load(path, identity)
+    if changed is not None and path.exists():
+        state = checkpoint.State.load(path, identity, changed=changed)
         if state.flat.shape != params.flat.shape:
             raise InputError(f"{path} is damaged: {state.flat.size} parameters, wanted {params.flat.size}")
         progress.say(f"resumed at epoch {state.epoch}, step {state.step}")

@@ -84,3 +84,8 @@ def test_what_is_no_size_is_refused(text):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what memory is free")
 def test_available_memory_is_less_than_there_is():
     assert 0 < budget.available() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_too_little_is_told_as_it_was_typed():
+    with pytest.raises(InputError, match="--memory 10K: wanted at least 16M"):
+        byte_count("--memory", "10K", least="16M")

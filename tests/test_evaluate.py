@@ -113,7 +113,7 @@ def test_a_split_column_tests_what_it_calls_test_else_the_rarer_value():
 
 
 def test_a_class_that_a_training_part_lacks_is_told():
-    plan = plan_of(list("aabbcc"), "group", list("112233"))
+    plan = plan_of(list("aabbcb"), "group", list("112233"))
     assert plan.notes[0] == "fold 1: a is not in its training part and cannot be found"
 
 
@@ -123,6 +123,7 @@ def test_a_class_that_a_training_part_lacks_is_told():
         ("aaaa", "stratified", None, "all 4 clips have the label 'a'"),
         ("aaaaaabb", "stratified", None, "label 'b' has 2 of the clips, fewer than 5 folds"),
         ("aabb", "group", "xxxx", "every clip has the value 'x'"),
+        ("aabbcc", "group", "xxyyzz", "divides as the labels do"),
         ("aabb", "fold", "xxyy", "fold 'x': all that is left to train on has the label 'b'"),
         ("aabb", "split", "xyzz", "no value 'test' among 'x', 'y', 'z'"),
         ("aabb", "split", "xxyy", "which one is rarer"),

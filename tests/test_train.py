@@ -118,8 +118,12 @@ def test_resume_refuses_changed_sources(sounds, tmp_path, cache):
     with pytest.raises(Interrupted):
         learn(folder, tmp_path / "run", cache, progress=StopAfter(5))
     (folder / "tone_00.wav").unlink()
-    with pytest.raises(InputError, match="--resume: the sources are not those of the checkpoint"):
+    shutil.copy(folder / "tone_03.wav", folder / "other.wav")
+    journal = (tmp_path / "run" / "journal.csv").read_bytes()
+    wanted = r"--resume: the sources are not those of the checkpoint \(added: other.wav, removed: tone_00.wav\)"
+    with pytest.raises(InputError, match=wanted):
         learn(folder, tmp_path / "run", cache, resume=True)
+    assert (tmp_path / "run" / "journal.csv").read_bytes() == journal
 
 
 def test_resume_without_a_checkpoint_says_so(sounds, tmp_path, cache):

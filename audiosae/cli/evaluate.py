@@ -10,7 +10,6 @@ import typer
 
 from audiosae.cli.console import Console, table
 from audiosae.cli.parameters import (
-    DEFAULT_POOL,
     AsJson,
     Cache,
     Code,
@@ -48,7 +47,7 @@ def evaluate(  # noqa: PLR0917
     group_column: Annotated[str | None, typer.Option(help="Clips of one value stay together.")] = None,
     split_column: Annotated[str | None, typer.Option(help="Clips with the value test are tested.")] = None,
     baselines: Annotated[str, typer.Option(metavar="all|none|a,b", help="What to compare with.")] = "all",
-    pool: Pool = DEFAULT_POOL,
+    pool: Pool = None,
     segments: Segments = 1,
     code: Code = CodeName.sqrt,
     refit: Annotated[bool, typer.Option("--refit", help="Learn everything on each training part alone.")] = False,  # noqa: FBT002
@@ -63,7 +62,7 @@ def evaluate(  # noqa: PLR0917
     """Say how good the features are beside what anyone could have had for less, under one classifier."""
     from audiosae import evaluate as evaluating
     from audiosae.baselines import choose
-    from audiosae.features import check_pools
+    from audiosae.features import DEFAULT_POOL, check_pools
     from audiosae.labels import FOLDER, check_rows, read_column, read_labels
     from audiosae.model import load_model
     from audiosae.scores import make_plan
@@ -72,7 +71,13 @@ def evaluate(  # noqa: PLR0917
     kind, column = _division(fold_column, group_column, split_column, labels)
     loaded = load_model(model)
     options = evaluating.Options(
-        choose(baselines, loaded.domain), check_pools(pool, segments), segments, code.value, refit, seed, stability
+        choose(baselines, loaded.domain),
+        check_pools(pool or DEFAULT_POOL, segments),
+        segments,
+        code.value,
+        refit,
+        seed,
+        stability,
     )
     folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation")
     found = find(loaded, sources, console)

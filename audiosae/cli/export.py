@@ -10,7 +10,6 @@ import typer
 
 from audiosae.cli.console import Console
 from audiosae.cli.parameters import (
-    DEFAULT_POOL,
     AsJson,
     Cache,
     Code,
@@ -39,7 +38,7 @@ def export(  # noqa: PLR0917
     sources: Sources,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .parquet, .csv or .npz.")],
     level: Annotated[Level, typer.Option(help="One row per clip or per window.")] = Level.clip,
-    pool: Pool = DEFAULT_POOL,
+    pool: Pool = None,
     segments: Segments = 1,
     code: Code = CodeName.sqrt,
     labels: Annotated[str | None, typer.Option(metavar="folder|FILE.csv", help="Add a column label.")] = None,
@@ -52,14 +51,16 @@ def export(  # noqa: PLR0917
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
     from audiosae import export as writing
     from audiosae.errors import InputError
-    from audiosae.features import check_pools
+    from audiosae.features import DEFAULT_POOL, check_pools
     from audiosae.labels import read_labels
     from audiosae.model import FILE, load_model
 
     console = Console(quiet=quiet, as_json=as_json)
     if label_column and not labels:
         raise InputError(f"--label-column {label_column}: wanted together with --labels FILE.csv")
-    pools = check_pools(pool, segments)
+    if level is Level.window and (pool or segments != 1):
+        raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
+    pools = check_pools(pool or DEFAULT_POOL, segments)
     if out.suffix.lower() not in writing.SUFFIXES:
         raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted {', '.join(writing.SUFFIXES)}")
     loaded = load_model(model)

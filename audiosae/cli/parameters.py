@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-DEFAULT_POOL = "mean,max,std"
 
 
 class CodeName(StrEnum):
@@ -31,7 +30,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 DomainName = Annotated[str, typer.Option("--domain", help="Kind of input; see: audiosae domains.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the domain.")]
 Workers = Annotated[int | None, typer.Option(help="Decoding processes; default: one per core.", min=1)]
-Pool = Annotated[str, typer.Option(help="How windows become clips: some of mean, max, std.")]
+Pool = Annotated[
+    str | None, typer.Option(help="How windows become clips: some of mean, max, std.  [default: all three]")
+]
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
 Code = Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")]
@@ -67,11 +68,14 @@ def worker_count(given: int | None) -> int:
     return given or usable or 1
 
 
-def byte_count(option: str, text: str) -> int:
-    """Return the number of bytes that a text such as 512M or 1.5G stands for."""
+def byte_count(option: str, text: str, *, least: str = "0") -> int:
+    """Return the number of bytes that a text such as 512M or 1.5G stands for; refuse fewer than `least`."""
     from audiosae.errors import InputError
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not found:
         raise InputError(f"{option} {text}: wanted a size such as 512M or 20G")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    count = int(float(found[1]) * _UNITS[found[2].upper()])
+    if least != "0" and count < byte_count(option, least):
+        raise InputError(f"{option} {text}: wanted at least {least}")
+    return count

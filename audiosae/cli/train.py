@@ -135,7 +135,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
         "weight_decay": weight_decay, "whiten": whiten, "whiten_power": whiten_power, "keep": keep,
         "contrast": contrast, "remove_mean": remove_mean, "solver": solver, "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "tol": tol, "max_windows": max_windows,
-        "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory) // 2**20,
+        "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory, least="16M") // 2**20,
     }  # fmt: skip
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
     options = TrainOptions.resolve(made.defaults, plain)
