@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.threads import in_order
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -54,19 +56,31 @@ def mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) ->
     return np.ascontiguousarray(triangles * (2 / (edges[2:] - edges[:-2])), np.float32)
 
 
-def power_frames(blocks: Iterable[NDArray[np.float32]], n_fft: int, hop_length: int) -> Iterator[NDArray[np.float32]]:
-    """Yield short-time Fourier power, shape (frames, 1 + n_fft // 2), of a stream of samples.
+def power_frames(
+    blocks: Iterable[NDArray[np.float32]],
+    n_fft: int,
+    hop_length: int,
+    then: Callable[[NDArray[np.float32]], NDArray[np.float32]] = np.asarray,
+) -> Iterator[NDArray[np.float32]]:
+    """Yield short-time Fourier power, shape (frames, 1 + n_fft // 2), of a stream, or what `then` makes of it.
 
     Hann window, centred frames; equal to ``abs(librosa.stft(y)) ** 2`` of the whole signal.
     """
     from scipy.fft import rfft
 
     hann = _hann(n_fft)
-    for samples, count in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length):
-        frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop_length][:count]
-        for at in range(0, count, _FRAMES_AT_ONCE):
-            spectrum = rfft(frames[at : at + _FRAMES_AT_ONCE] * hann, axis=1)
-            yield spectrum.real**2 + spectrum.imag**2
+
+    def transform(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        spectrum = rfft(frames * hann, axis=1)
+        return then(spectrum.real**2 + spectrum.imag**2)
+
+    def pieces() -> Iterator[NDArray[np.float32]]:
+        for samples, count in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length):
+            frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop_length][:count]
+            for at in range(0, count, _FRAMES_AT_ONCE):
+                yield frames[at : at + _FRAMES_AT_ONCE]
+
+    return in_order(transform, pieces())
 
 
 def to_decibels(power: NDArray[np.float32]) -> NDArray[np.float32]:

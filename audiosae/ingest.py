@@ -13,7 +13,7 @@ import os
 import time
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,10 +21,10 @@ from audiosae.cache import open_folder, unwritable
 from audiosae.errors import InputError
 from audiosae.journal import Record
 from audiosae.pool import Chatter, overheard, prepare, run_in_order
+from audiosae.store import HEADER_BYTES, LENGTH_DIGITS, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from io import BufferedRandom
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,11 +33,8 @@ if TYPE_CHECKING:
     from audiosae.sources import Source
 
 NOTHING = "nothing in it"
-_HEADER_BYTES = 128
-_LENGTH_DIGITS = 8
 _DAY = 86400.0
 _HASHED_AT_ONCE = 2**22
-_HELD_BYTES = 2**23  # longer fields are finished on disk
 
 
 def ingest(
@@ -49,7 +46,7 @@ def ingest(
     done: Callable[[Record], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Record]:
-    """Bring the field of every source into the cache; one record per source, in their order.
+    """Bring the field of every source into the cache; one record per source, in order.
 
     Parameters
     ----------
@@ -77,7 +74,7 @@ def ingest(
         prepare()
     found = [_cached(source, entry) for source, entry in zip(sources, entries, strict=True)]
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
-    fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed)
+    fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed, weigh=_bytes)
     records = []
     for source, there in zip(sources, found, strict=True):
         record = there or replace(next(fresh), file=source.name, path=os.fspath(source.path))
@@ -96,7 +93,7 @@ def read_field(record: Record) -> NDArray[np.float32]:
         It is no longer in the cache.
     """
     try:
-        return np.memmap(record.field, np.float32, "r", offset=_HEADER_BYTES, shape=record.shape)
+        return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:
         raise InputError(f"the field of {record.file} has gone from the cache; run the same command again") from error
 
@@ -113,12 +110,11 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     chatter = Chatter()
     aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        with _Store(aside) as store:
+        with Store(aside) as store:
             with overheard(chatter):
                 record = _read_field(domain, path, store)
             record = _remarked(record, chatter)
-            kept = json.dumps(vars(record)).encode()
-            store.keep(target, record.shape, kept + b"%0*x" % (_LENGTH_DIGITS, len(kept)))
+            store.keep(target, record.shape, vars(record))
     except InputError as error:
         return _remarked(Record("", "skipped", str(error)), chatter)
     except MemoryError:
@@ -137,7 +133,7 @@ def _remarked(record: Record, chatter: Chatter) -> Record:
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {chatter.text}") if part))
 
 
-def _read_field(domain: Domain, path: Path, store: _Store) -> Record:
+def _read_field(domain: Domain, path: Path, store: Store) -> Record:
     """Bring the blocks of a field into a store and let the domain finish it there."""
     rows, tail = 0, domain.window[1:]
     for block in (blocks := _Blocks(domain, path)):
@@ -153,60 +149,6 @@ def _read_field(domain: Domain, path: Path, store: _Store) -> Record:
     for at in range(0, flat.size, _HASHED_AT_ONCE):
         digest.update(flat[at : at + _HASHED_AT_ONCE].data)
     return Record("", "used", blocks.note, _extent(domain, path, rows), (rows, *tail), ranges, digest.hexdigest())
-
-
-class _Store:
-    """A field as it grows: in memory while it is short, to be written in one call, else in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._blocks: list[NDArray[np.float32]] = []
-        self._held = 0
-        self._file: BufferedRandom | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        """Leave nothing behind of a field that was not completed."""
-        if self._file is not None:
-            self._file.close()
-        if failure[0] is not None:
-            self._path.unlink(missing_ok=True)
-
-    def add(self, block: NDArray[np.float32]) -> None:
-        """Take the next rows."""
-        self._blocks.append(block)
-        self._held += block.nbytes
-        if self._held > _HELD_BYTES or self._file:
-            self._spill()
-
-    def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return all rows, to be changed in place."""
-        if self._file is not None:
-            self._file.flush()
-            return np.memmap(self._file, np.float32, "r+", offset=_HEADER_BYTES, shape=shape)
-        self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
-        return self._blocks[0]
-
-    def keep(self, target: Path, shape: tuple[int, ...], end: bytes) -> None:
-        """Complete the file, header, field, `end`, and move it into place."""
-        if self._file is None:
-            self._path.write_bytes(b"".join((_npy_header(shape), self._blocks[0].data, end)))
-        else:
-            self._file.write(end)
-            self._file.seek(0)
-            self._file.write(_npy_header(shape))
-            self._file.close()
-        os.replace(self._path, target)  # noqa: PTH105 (one atomic call, as in the docs)
-
-    def _spill(self) -> None:
-        if self._file is None:
-            self._file = self._path.open("w+b")
-            self._file.write(bytes(_HEADER_BYTES))
-        for block in self._blocks:
-            self._file.write(block.data)
-        self._blocks.clear()
 
 
 def _extent(domain: Domain, path: Path, rows: int) -> float:
@@ -256,12 +198,6 @@ def _check_ranges(ranges: tuple[tuple[int, int], ...], rows: int, window: int) -
         raise InputError(f"a fault in the domain: its finish gave {ranges[:4]}, wanted {wanted}")
 
 
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
-    text += " " * (_HEADER_BYTES - 11 - len(text)) + "\n"
-    return b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")
-
-
 def _entry(source: Source, folder: Path) -> Path:
     """Return the cache entry of a source as it is now."""
     try:
@@ -279,12 +215,12 @@ def _cached(source: Source, entry: Path) -> Record | None:
         return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
     try:
         with entry.open("rb") as file:
-            file.seek(-_LENGTH_DIGITS, os.SEEK_END)
+            file.seek(-LENGTH_DIGITS, os.SEEK_END)
             length = int(file.read(), 16)
-            end = file.seek(-_LENGTH_DIGITS - length, os.SEEK_END)
+            end = file.seek(-LENGTH_DIGITS - length, os.SEEK_END)
             kept = json.loads(file.read(length))
         shape = tuple(kept["shape"])
-        if end != _HEADER_BYTES + 4 * math.prod(shape):
+        if end != HEADER_BYTES + 4 * math.prod(shape):
             return None
         ranges = tuple((start, stop) for start, stop in kept["ranges"])
         if time.time() - os.stat(entry).st_mtime > _DAY:  # noqa: PTH116
@@ -293,6 +229,13 @@ def _cached(source: Source, entry: Path) -> Record | None:
         return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _bytes(job: tuple[Domain, Path, Path]) -> int:
+    try:
+        return os.stat(job[1]).st_size  # noqa: PTH116
+    except OSError:
+        return 0
 
 
 def _crashed(job: tuple[Domain, Path, Path]) -> Record:  # noqa: ARG001

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import BackendError
+from audiosae.threads import allow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_BATCH = 16  # jobs sent together: short files take less time than sending them
+_BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and what they read: less time than sending them
 _HEARD = 300  # bytes of what a decoder says on standard error
 _AHEAD = 4  # batches under way per worker
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -36,24 +37,46 @@ _PRELOADED = ["audiosae.ingest", "audiosae.spectrogram", "scipy.fft", "soundfile
 
 
 def run_in_order(
-    work: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int, crashed: Callable[[Job], Result]
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    crashed: Callable[[Job], Result],
+    weigh: Callable[[Job], int] = lambda _: 0,
 ) -> Iterator[Result]:
     """Yield ``work(job)`` for every job, in their order, computed by `workers` processes.
 
-    A job that kills its process gives ``crashed(job)``; the others are done all the same.
+    A job that kills its process gives ``crashed(job)``; the others are done all the same. ``weigh(job)`` is the bytes
+    that it reads: jobs are sent together where all of them are small. Jobs fewer than processes have threads.
     """
-    batches = deque(jobs[at : at + _BATCH] for at in range(0, len(jobs), _BATCH))
+    batches = _batches(jobs, weigh)
+    threads = max(1, workers // max(1, len(batches)))
     while batches:
         try:
-            yield from _run(work, batches, workers)
+            yield from _run(work, batches, workers, threads)
         except BrokenProcessPool:
             _check_start()
             yield from _run_one_by_one(work, batches.popleft(), crashed)
 
 
-def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int) -> Iterator[Result]:
+def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[Sequence[Job]]:
+    """Cut jobs into batches of up to 16 that read little."""
+    batches: deque[Sequence[Job]] = deque()
+    begin, held = 0, 0
+    for at, job in enumerate(jobs):
+        weight = weigh(job)
+        if at - begin == _BATCH or (at > begin and held + weight > _BATCH_BYTES):
+            batches.append(jobs[begin:at])
+            begin, held = at, 0
+        held += weight
+    if jobs:
+        batches.append(jobs[begin:])
+    return batches
+
+
+def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int, threads: int) -> Iterator[Result]:
     """Yield the results of batches, taking each off the queue once all of it is there."""
-    with _pool(workers) as pool:
+    with _pool(workers, threads) as pool:
         waiting = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
         while waiting:
             results = waiting.popleft().result()
@@ -95,10 +118,10 @@ def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes use one thread each, leave Ctrl-C to us, and do not outlive us."""
+def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes have one thread for BLAS each, leave Ctrl-C to us, and do not outlive us."""
     with _one_thread():
-        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_settle_in)
+        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_settle_in, initargs=(threads,))
         try:
             yield pool
         finally:
@@ -221,7 +244,8 @@ def overheard(chatter: Chatter) -> Iterator[None]:
             file.truncate(0)
 
 
-def _settle_in() -> None:
+def _settle_in(threads: int) -> None:
+    allow(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

@@ -13,7 +13,7 @@ from audiosae.domain import Clip, Domain, Probe, Span
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -169,25 +169,21 @@ class Spectrogram(Domain):
         """Yield the spectrogram in dB, shape (frames, bands) a block; the level is removed by `finish`."""
         reader = _Noted(audio.read_mono(path, self.sample_rate))
         if self.scale == "cqt":
-            spectra = bands.constant_q_frames(
-                reader,
-                rate=self.sample_rate,
-                hop_length=self.hop_length,
-                fmin=self._lowest,
-                n_bins=self.window[1],
+            powers = bands.constant_q_frames(
+                reader, rate=self.sample_rate, hop_length=self.hop_length, fmin=self._lowest, n_bins=self.window[1],
                 bins_per_octave=self.bins_per_octave,
-            )
+            )  # fmt: skip
+            yield from map(bands.to_decibels, powers)
         else:
-            spectra = bands.power_frames(reader, self.n_fft, self.hop_length)
-        filters = self._filters()
-        for power in spectra:
-            yield bands.to_decibels(power @ filters if self.scale == "mel" else power[:, filters])
+            yield from bands.power_frames(reader, self.n_fft, self.hop_length, self._levels())
         return reader.note
 
-    def _filters(self) -> Any:  # noqa: ANN401 (a matrix for mel, a slice of bins otherwise)
-        if self.scale == "mel":
-            return bands.mel_filters(self.sample_rate, self.n_fft, self.n_mels, self._lowest, self._highest)
-        return self._bins if self.scale == "linear" else slice(None)
+    def _levels(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """Return how power becomes the bands' levels in dB."""
+        if self.scale == "linear":
+            return lambda power: bands.to_decibels(power[:, self._bins])
+        filters = bands.mel_filters(self.sample_rate, self.n_fft, self.n_mels, self._lowest, self._highest)
+        return lambda power: bands.to_decibels(power @ filters)
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
         """Raise the floor to the maximum minus `top_db`, remove the mean level, find what is not silence."""

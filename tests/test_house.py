@@ -27,8 +27,9 @@ FLOORS = [
     ["params"],
     ["cache", "journal"],
     ["labels", "spectrogram", "whiten", "backends", "pool", "progress"],
-    ["sources", "tables", "tensors"],
+    ["sources", "store", "tables", "tensors"],
     ["audio", "bands", "domain"],
+    ["threads"],
     ["errors", "locks"],
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "options", "guard", "protocol"],

@@ -1,0 +1,81 @@
+"""A field as it is written into the cache: ``.npy``, its record as JSON, the record's length."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from io import BufferedRandom
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+HEADER_BYTES = 128
+LENGTH_DIGITS = 8
+_HELD_BYTES = 2**23  # longer fields are finished on disk
+
+
+class Store:
+    """A field as it grows: in memory while it is short, to be written in one call, else in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._blocks: list[NDArray[np.float32]] = []
+        self._held = 0
+        self._file: BufferedRandom | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """Leave nothing behind of a field that was not completed."""
+        if self._file is not None:
+            self._file.close()
+        if failure[0] is not None:
+            self._path.unlink(missing_ok=True)
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Take the next rows."""
+        self._blocks.append(block)
+        self._held += block.nbytes
+        if self._held > _HELD_BYTES or self._file:
+            self._spill()
+
+    def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return all rows, to be changed in place."""
+        if self._file is not None:
+            self._file.flush()
+            return np.memmap(self._file, np.float32, "r+", offset=HEADER_BYTES, shape=shape)
+        self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
+        return self._blocks[0]
+
+    def keep(self, target: Path, shape: tuple[int, ...], record: dict[str, Any]) -> None:
+        """Complete the file, and move it into place."""
+        kept = json.dumps(record).encode()
+        end = kept + b"%0*x" % (LENGTH_DIGITS, len(kept))
+        if self._file is None:
+            self._path.write_bytes(b"".join((_npy_header(shape), self._blocks[0].data, end)))
+        else:
+            self._file.write(end)
+            self._file.seek(0)
+            self._file.write(_npy_header(shape))
+            self._file.close()
+        os.replace(self._path, target)  # noqa: PTH105 (one atomic call, as in the docs)
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = self._path.open("w+b")
+            self._file.write(bytes(HEADER_BYTES))
+        for block in self._blocks:
+            self._file.write(block.data)
+        self._blocks.clear()
+
+
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    text += " " * (HEADER_BYTES - 11 - len(text)) + "\n"
+    return b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")
