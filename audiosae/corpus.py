@@ -78,20 +78,20 @@ class Slab:
     def __init__(
         self, flat: NDArray[np.float32], starts: NDArray[np.int64], pitches: NDArray[np.int64], run: int, runs: int
     ) -> None:
-        self._runs = np.lib.stride_tricks.sliding_window_view(flat, run)
-        self._starts, self._pitches, self._count = starts, pitches, runs
+        self._pieces = np.lib.stride_tricks.sliding_window_view(flat, run)
+        self.flat, self.starts, self.pitches, self.run, self.runs = flat, starts, pitches, run, runs
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return len(self._starts)
+        return len(self.starts)
 
     def take(self, index: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Return windows of shape (count, width), gathered."""
-        starts = self._starts[index]
-        if self._count == 1:
-            return self._runs[starts]
-        at = starts[:, None] + self._pitches[index][:, None] * np.arange(self._count)
-        return self._runs[at].reshape(len(starts), -1)
+        starts = self.starts[index]
+        if self.runs == 1:
+            return self._pieces[starts]
+        at = starts[:, None] + self.pitches[index][:, None] * np.arange(self.runs)
+        return self._pieces[at].reshape(len(starts), -1)
 
 
 class Corpus:
@@ -141,6 +141,15 @@ class Corpus:
             counts[chunk.record] += chunk.windows
         return counts
 
+    def windows_per_chunk(self) -> list[int]:
+        """Return how many (picked) windows begin in each chunk."""
+        return [len(self._offsets(chunk)) for chunk in self.chunks]
+
+    @property
+    def bytes(self) -> int:
+        """What all chunks take in memory."""
+        return sum(map(self._bytes, self.chunks))
+
     def sample(self, count: int, seed: int | None = None) -> Corpus:
         """Return at most `count` windows: evenly spaced, or drawn at random with a seed."""
         if count >= len(self):
@@ -168,14 +177,20 @@ class Corpus:
 
     def slabs(self, order: NDArray[np.int64] | None = None, *, memory: int = DEFAULT_MEMORY) -> Iterator[Slab]:
         """Yield slabs of about equal size, of at most `memory` bytes, with the chunks in the order given."""
-        chunks = self.chunks if order is None else [self.chunks[i] for i in order]
-        sizes = np.array([self._bytes(chunk) for chunk in chunks])
-        groups = int(min(max(1, -(-sizes.sum() // memory)), max(1, len(chunks)))) if len(chunks) else 0
-        group = np.minimum(np.cumsum(sizes) * groups // max(1, sizes.sum()), groups - 1) if groups else sizes
-        for number in range(groups):
-            slab = self._slab([chunk for chunk, g in zip(chunks, group, strict=True) if g == number])
+        for group in self.groups(order, memory):
+            slab = self._slab([self.chunks[i] for i in group])
             if slab is not None:
                 yield slab
+
+    def groups(self, order: NDArray[np.int64] | None, memory: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the numbers of the chunks that `slabs` puts together."""
+        if order is None:
+            order = np.arange(len(self.chunks))
+        sizes = np.array([self._bytes(self.chunks[i]) for i in order])
+        groups = int(min(max(1, -(-sizes.sum() // memory)), max(1, len(order)))) if len(order) else 0
+        group = np.minimum(np.cumsum(sizes) * groups // max(1, sizes.sum()), groups - 1) if groups else sizes
+        for number in range(groups):
+            yield order[group == number]
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[NDArray[np.float32]]:
         """Yield all windows in order, shape (up to `rows`, width)."""

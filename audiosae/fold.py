@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.backends import Backend
-    from audiosae.corpus import Corpus, Slab
+    from audiosae.corpus import Corpus
     from audiosae.sae import Params
     from audiosae.whiten import Whitener
 
@@ -79,16 +79,11 @@ class Feed:
         self, corpus: Corpus, whitener: Whitener, backend: Backend, *, dtype: str = "float32",
         memory: int = DEFAULT_MEMORY,
     ) -> None:  # fmt: skip
-        self._corpus, self._whitener, self._backend = corpus, whitener, backend
+        self._corpus, self._whitener, self._backend = corpus, whitener.moved(backend.asarray), backend
         self._dtype, self._memory = np.dtype(dtype), memory
         self._held: Array | None = None
         if len(corpus) and len(corpus) * whitener.seen * self._dtype.itemsize <= memory:
-            held = np.empty((len(corpus), whitener.seen), self._dtype)
-            at = 0
-            for block in corpus.blocks():
-                held[at : at + len(block)] = self._whiten(block)
-                at += len(block)
-            self._held = backend.asarray(held)
+            self._held = self._hold((len(corpus), whitener.seen))
 
     @classmethod
     def of(cls, held: Array, backend: Backend) -> Feed:
@@ -110,10 +105,11 @@ class Feed:
         """Yield all windows in order, whitened, shape (up to `rows`, seen)."""
         if self._held is not None:
             for at in range(0, len(self._held), rows):
-                yield self._held[at : at + rows]
+                yield self._backend.asarray(self._held[at : at + rows])
             return
-        for block in self._corpus.blocks(rows):
-            yield self._backend.asarray(self._whiten(block))
+        for slab in self._backend.slabs(self._corpus, None, DEFAULT_MEMORY // 8):
+            for at in range(0, len(slab), rows):
+                yield self._take(slab, slice(at, at + rows))
 
     def batches(self, size: int, *, seed: int, epoch: int, skip: int = 0) -> Iterator[Array]:
         """Yield the batches of an epoch: near-equal parts of at most `size` windows, shuffled over all sources.
@@ -124,26 +120,35 @@ class Feed:
         rng = np.random.default_rng([seed, epoch])
         number = 0
         for count, take in self._shuffled(rng):
-            parts = np.array_split(rng.permutation(count), max(1, -(-count // size)))
-            for part in parts:
+            order = self._backend.asarray(rng.permutation(count))
+            for part in self._backend.xp.array_split(order, max(1, -(-count // size))):
                 number += 1
                 if number > skip:
                     yield take(part)
 
-    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[NDArray[np.int64]], Array]]]:
+    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[Array], Array]]]:
         """Yield (number of windows, how to take some) of what is shuffled together."""
         if self._held is not None:
             yield len(self._held), partial(self._backend.take, self._held)
             return
         order = rng.permutation(len(self._corpus.chunks))
-        for slab in self._corpus.slabs(order, memory=self._memory // 8):
+        for slab in self._backend.slabs(self._corpus, order, self._memory // 8):
             yield len(slab), partial(self._take, slab)
 
-    def _take(self, slab: Slab, index: NDArray[np.int64]) -> Array:
-        return self._backend.asarray(self._whiten(slab.take(index)))
+    def _hold(self, shape: tuple[int, int]) -> Array:
+        """Whiten all windows where the backend is, or in the computer's memory where that is full."""
+        try:
+            held = self._backend.xp.empty(shape, self._dtype)
+        except MemoryError:
+            held = self._backend.spill(shape, self._dtype)
+        at = 0
+        for block in self.blocks():
+            held[at : at + len(block)] = block if type(held) is type(block) else self._backend.to_host(block)
+            at += len(block)
+        return held
 
-    def _whiten(self, windows: NDArray[np.float32]) -> NDArray[Any]:
-        return self._whitener.apply(windows.astype(self._dtype, copy=False))
+    def _take(self, slab: Any, index: Array | slice) -> Array:  # noqa: ANN401
+        return self._backend.windows(slab, index, self._whitener, self._dtype)
 
 
 @dataclass(frozen=True)
@@ -191,6 +196,7 @@ class Scores:
 
 def score(feed: Feed, params: Params, backend: Backend) -> Scores:
     """Reconstruct every window of a feed."""
+    params = params.like(backend.asarray(params.flat))
 
     def step(x: Array) -> Scores:
         error, activity = reconstruct(backend, params, x)

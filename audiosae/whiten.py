@@ -8,7 +8,7 @@ The scale brings the mean variance per dimension to 1, whatever the field's unit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy as np
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 Kind = Literal["pca", "zca", "scale", "none"]
@@ -112,7 +114,10 @@ class Whitener:
     def apply(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
         """Whiten windows of shape (count, width); returns (count, seen), the dtype kept."""
         x = prepare(windows, contrast=self.contrast, remove_mean=self.remove_mean)
-        x = x - self.mean.astype(x.dtype, copy=False)
+        return self.project(x - self.mean.astype(x.dtype, copy=False))
+
+    def project(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Do what is left of `apply` to windows without the mean, (count, width), which are used up."""
         if self.forward is not None:
             x = x @ self.forward.astype(x.dtype, copy=False)
         x *= x.dtype.type(1 / self.scale)
@@ -121,6 +126,10 @@ class Whitener:
             x *= x.dtype.type((_SQUASH_HIGH - _SQUASH_LOW) / (2 * _SQUASH_LIMIT))
             x += x.dtype.type((_SQUASH_HIGH + _SQUASH_LOW) / 2)
         return x
+
+    def moved(self, to: Callable[[NDArray[np.float32]], Any]) -> Whitener:
+        """Return the same map with the arrays that `apply` needs brought elsewhere."""
+        return replace(self, mean=to(self.mean), forward=None if self.forward is None else to(self.forward))
 
     def undo(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
         """Carry directions (count, seen) back to the field, (count, width), without the mean: patterns."""

@@ -67,7 +67,7 @@ def our_step(x: Any, hidden: int) -> Callable[[], None]:  # noqa: ANN401
     def run() -> None:
         at[0] += 1
         sums = accumulate(backend, params, x, whole=PENALTY, out=out)
-        update = backend.adam(params.flat, sums.gradient, first, second, rate=1e-3, step=at[0])
+        update = backend.adam(params.flat, sums.gradient, first, second, backend.pace(1e-3, at[0]))
         finish(backend, params, sums, PENALTY, then=update)
 
     return run

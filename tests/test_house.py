@@ -19,6 +19,7 @@ FLOORS = [
     ["train", "baselines", "scores"],
     ["budget"],
     ["solvers", "runfolder", "render", "features", "matching"],
+    ["steps"],
     ["checkpoint", "gradcheck"],
     ["model", "fold"],
     ["history", "options"],
@@ -33,7 +34,8 @@ FLOORS = [
     ["errors", "locks"],
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "options", "guard", "protocol"],
-                 "backends": ["__init__", "cpu"],
+                 "backends": ["__init__", "gpu", "graphs", "stream", "card", "launch", "cpu",
+                              "place"],
                  "cli": ["__init__", "train", "evaluate", "export", "look", "check", "stored", "reading", "parameters",
                          "console"]}  # fmt: skip
 

@@ -111,6 +111,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the start, the split and the order.  [default: 0]")] = None,
     backend: Annotated[BackendName, typer.Option(help="Where the numbers are computed.")] = BackendName.auto,
+    tf32: Annotated[bool, typer.Option("--tf32", help="On a card: faster products of 10-bit factors.")] = False,  # noqa: FBT002
     dtype: Annotated[Dtype | None, typer.Option(help="Of the numbers.  [default: float32]")] = None,
     workers: Workers = None,
     cache: Cache = None,
@@ -139,7 +140,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     }  # fmt: skip
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
     options = TrainOptions.resolve(made.defaults, plain)
-    chosen, reason = choose(str(backend))
+    chosen, reason = choose(str(backend), tf32=tf32)
     found = scan(sources, made.suffixes, domain=made.name, say=console.say)
     console.say(f"backend {reason}")
     try:
