@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from fake_cupy import Device, installed
+from host_kernels import HostKernels, compiler
+
 from audiosae import cli
 
 RATE = 8000
@@ -37,6 +40,22 @@ def sounds(tmp_path_factory):
         samples = 0.3 * np.concatenate(bursts) + 0.01 * rng.normal(size=len(time) * len(notes))
         soundfile.write(folder / f"tone_{number:02d}.wav", samples, RATE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """kernels.cu compiled for the host."""
+    if compiler() is None:
+        pytest.skip("no g++ to compile the kernels for the host with")
+    return HostKernels(tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture
+def device(kernels):
+    """A device that is none: `import cupy` gives the fake, kernels run on the host, one thread a block."""
+    found = Device(kernels)
+    with installed(found):
+        yield found
 
 
 @pytest.fixture
