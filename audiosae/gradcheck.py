@@ -37,8 +37,8 @@ def check_gradients(backend: Backend, *, seed: int = 0) -> list[dict[str, Json]]
         params, x = _problem(activation, decoder, seed, backend)
         _, whole = finish(backend, params, accumulate(backend, params, x, whole=penalty), penalty)
         order = np.argsort(backend.to_host(x[:, 0]), kind="stable")  # unlike shards: small values first
-        low, high = (backend.rows(x, backend.asarray(part)) for part in (order[:17], order[17:]))
-        parts = accumulate(backend, params, low) + accumulate(backend, params, high)
+        low, high = map(backend.asarray, (order[:17], order[17:]))
+        parts = accumulate(backend, params, backend.take(x, low)) + accumulate(backend, params, backend.take(x, high))
         _, sharded = finish(backend, params, parts, penalty)
         numerical = _numerical(backend, params, x, penalty)
         found.append({

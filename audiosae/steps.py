@@ -82,7 +82,7 @@ def summed(
             parts = backend.xp.array_split(x, min(len(x), backend.batch_parts))
             return reduce(add, (accumulate(backend, params, part) for part in parts))
         except MemoryError:
-            if backend.batch_parts >= len(x):
+            if backend.batch_parts >= len(x) or backend.recording:
                 raise
             backend.batch_parts *= 2
             backend.release()

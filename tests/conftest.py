@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-
 from fake_cupy import Device, installed
 from host_kernels import HostKernels, compiler
 

@@ -31,7 +31,7 @@ class Allocation:
     """Device memory with guards around it."""
 
     def __init__(self, device, size):
-        if device.used + size > device.memory:
+        if device.used + size > device.memory or (device.stingy and device.pool is not None):
             raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
         self.raw = np.full(size + 3 * GUARD, MARK, np.uint8)
         self.offset = GUARD + -(self.raw.ctypes.data + GUARD) % GUARD
@@ -106,7 +106,8 @@ class Array(NDArrayOperatorsMixin):
             raise TypeError("non-scalar numpy.ndarray cannot be used for fill")
         place = self._view(self._a[self._device.index(index)])
         given = Recorded(value) if isinstance(value, Array) else lambda: value
-        self._device.do(lambda put=Recorded(place): np.copyto(put(), given(), casting="unsafe"))
+        put = Recorded(place)
+        self._device.do(lambda: np.copyto(put(), given(), casting="unsafe"))
 
     def __float__(self):
         return float(self.get())
@@ -120,7 +121,7 @@ class Array(NDArrayOperatorsMixin):
     def reshape(self, *shape):
         return self._view(self._a.reshape(*shape))
 
-    def astype(self, dtype, copy=True):
+    def astype(self, dtype, *, copy=True):
         return self if not copy and dtype == self.dtype else self._device.apply(np.ndarray.astype, (self, dtype), {})
 
     def copy(self):
@@ -155,6 +156,7 @@ class Device:
         self.kernels, self.memory, self.fibers = kernels, memory, fibers
         self.used = self.most = self.reads = self.launches = self.graphs = 0
         self.pool = self.recording = None
+        self.stingy = False  # no memory for what is recorded
 
     def free(self, size):
         self.used -= size

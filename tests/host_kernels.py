@@ -84,8 +84,8 @@ class HostKernels:
         code = f'#include "{here / "host_cuda.h"}"\n#include "{SOURCE}"\n'
         code += 'extern "C" int launch(int i, const int* shape, void** a) { switch (i) {\n' + "\n".join(cases) + "\n}\n"
         (folder / "host.cpp").write_text(code + "return 2; }\n")
-        command = [compiler(), "-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-o", folder / "host.so", folder / "host.cpp"]
-        subprocess.run(list(map(str, command)), check=True)
+        flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w"]
+        subprocess.run([compiler(), *flags, "-o", folder / "host.so", folder / "host.cpp"], check=True)
         self._launch = ctypes.CDLL(str(folder / "host.so")).launch
 
     def __call__(self, name, grid, block, arguments, *, fibers=True):

@@ -130,7 +130,7 @@ def test_gathered_windows_are_the_specifications(gpu, count, width, run, pitch, 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_are_taken_by_their_numbers(gpu, dtype):
     held, index = numbers((50, 6), dtype), np.random.default_rng(0).permutation(50)[:17]
-    np.testing.assert_array_equal(gpu.to_host(gpu.rows(gpu.asarray(held), gpu.asarray(index))), held[index])
+    np.testing.assert_array_equal(gpu.to_host(gpu.take(gpu.asarray(held), gpu.asarray(index))), held[index])
 
 
 def test_four_numbers_are_loaded_at_once_only_where_addresses_allow(device):
@@ -208,7 +208,7 @@ def ptx():
         call("nvrtcCreateProgram", ctypes.byref(program), SOURCE.read_bytes(), b"kernels.cu", 0, None, None)
         for name in names():
             call("nvrtcAddNameExpression", program, name.encode())
-        options = [option.encode() for option in (*OPTIONS, f"--gpu-architecture=compute_{capability}", "-default-device")]
+        options = [o.encode() for o in (*OPTIONS, f"--gpu-architecture=compute_{capability}")]
         status = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
         call("nvrtcGetProgramLogSize", program, ctypes.byref(size))
         log = ctypes.create_string_buffer(size.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,7 @@ class GpuBackend(Backend):
     def release(self) -> None:
         """Give back what is kept between steps, and the pool that CuPy keeps of what was freed."""
         super().release()
+        gc.collect()  # recorded steps and what they belong to hold each other
         self._fields.clear()
         self.xp.get_default_memory_pool().free_all_blocks()
         self.xp.get_default_pinned_memory_pool().free_all_blocks()
@@ -171,8 +173,26 @@ class GpuBackend(Backend):
         """As the specification: small steps are recorded at their second call and replayed from then on."""
         if not self._graphs:
             return step
-        replay = Replay(self.xp, step, lambda: [*self._scratch.values()])
-        return lambda x: (replay if 5.0 * len(x) * size < _SMALL_STEP else step)(x)
+        replay = Replay(self, step)
+
+        def take(x: Array) -> None:
+            small = 5.0 * len(x) * size < _SMALL_STEP and self.batch_parts == 1
+            (replay if small else step)(x)
+
+        return take
+
+    def buffers(self) -> list[Array]:
+        """Return what is allocated between steps."""
+        return [*self._scratch.values(), self._pace]
+
+    @contextmanager
+    def while_recording(self) -> Iterator[None]:
+        """Say that nothing else can be done meanwhile."""
+        self.recording = True
+        try:
+            yield
+        finally:
+            self.recording = False
 
     def slabs(self, corpus: Any, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:  # noqa: ANN401
         """As the specification: on the card once where they fit, else streamed."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from audiosae.backends.gpu import GpuBackend
+
     Array = Any
 
 _MOST_GRAPHS = 8  # an epoch's batches have two sizes, and those of another slab two others
@@ -18,23 +20,21 @@ class Replay:
 
     A recorded step works on the addresses that it was recorded with: its windows are copied to one place, what it
     allocates comes from a pool of its own, and what it found allocated is kept. The first call is not recorded: in it
-    kernels are loaded and buffers find their sizes.
+    kernels are loaded and buffers find their sizes. Where there is no memory for that pool, steps are not recorded.
 
     Parameters
     ----------
-    xp
-        CuPy.
+    backend
+        Whose kernels and buffers the step uses.
     step
         Works on windows (count, width) without waiting for the card.
-    found
-        Returns the buffers that the step finds allocated.
     """
 
-    def __init__(self, xp: Any, step: Callable[[Array], None], found: Callable[[], list[Array]]) -> None:  # noqa: ANN401
-        self._xp, self._step, self._found = xp, step, found
-        self._stream, self._pool = xp.cuda.Stream(non_blocking=True), xp.cuda.MemoryPool()
+    def __init__(self, backend: GpuBackend, step: Callable[[Array], None]) -> None:
+        self._backend, self._xp, self._step = backend, backend.xp, step
+        self._stream, self._pool = self._xp.cuda.Stream(non_blocking=True), self._xp.cuda.MemoryPool()
         self._windows: dict[tuple[int, ...], Array] = {}
-        self._graphs: dict[tuple[int, ...], tuple[Any, list[Array]]] = {}
+        self._graphs: dict[tuple[int, ...], tuple[Any, list[Array]] | None] = {}
 
     def __call__(self, x: Array) -> None:
         """Take the step."""
@@ -44,13 +44,20 @@ class Replay:
                 self._windows[x.shape] = self._xp.empty_like(x)
             self._step(x)
             return
-        held[...] = x
         if x.shape not in self._graphs:
-            self._graphs[x.shape] = self._record(held), self._found()
-        self._graphs[x.shape][0].launch()
+            try:
+                self._graphs[x.shape] = self._record(held), self._backend.buffers()
+            except MemoryError:
+                self._graphs[x.shape] = None
+        recorded = self._graphs[x.shape]
+        if recorded is None:
+            self._step(x)
+        else:
+            held[...] = x
+            recorded[0].launch()
 
     def _record(self, x: Array) -> Any:  # noqa: ANN401
-        with self._stream, self._xp.cuda.using_allocator(self._pool.malloc):
+        with self._stream, self._xp.cuda.using_allocator(self._pool.malloc), self._backend.while_recording():
             self._stream.begin_capture()
             try:
                 self._step(x)

@@ -28,6 +28,8 @@ class Place:
         Seconds between two looks at the costs of steps; a look waits for the steps to be done.
     batch_parts
         In how many parts a batch is worked through; more when memory ran out.
+    recording
+        Whether what is done now is recorded, to be done later.
     say
         Is told what is done otherwise than usual.
     """
@@ -38,7 +40,7 @@ class Place:
 
     def __init__(self) -> None:
         self._scratch: dict[str, Array] = {}
-        self.batch_parts = 1
+        self.batch_parts, self.recording = 1, False
         self.say: Callable[[str], None] = lambda _: None
 
     def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
