@@ -58,6 +58,21 @@ def device(kernels):
 
 
 @pytest.fixture
+def card():
+    """A card; a test that wants one is skipped where there is none, with the reason."""
+    from audiosae.backends import look
+
+    if reason := look().reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(params=["pretended", pytest.param("card", marks=pytest.mark.gpu)])
+def anywhere(request):
+    """A device that is none, or a card."""
+    return request.getfixturevalue("device" if request.param == "pretended" else "card")
+
+
+@pytest.fixture
 def run(capfd, monkeypatch):
     """Run the command line in this process; gives exit status, standard output and standard error."""
 

@@ -25,11 +25,13 @@ def numbers(shape, dtype, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
-@pytest.fixture(params=["threads as fibers", "one thread a block"])
-def gpu(request, device):
+@pytest.fixture(params=["threads as fibers", "one thread a block", pytest.param("card", marks=pytest.mark.gpu)])
+def gpu(request):
     from audiosae.backends.gpu import GpuBackend
 
-    device.fibers = request.param == "threads as fibers"
+    device = request.getfixturevalue("card" if request.param == "card" else "device")
+    if device:
+        device.fibers = request.param == "threads as fibers"
     return GpuBackend()
 
 
