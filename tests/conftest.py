@@ -12,6 +12,7 @@ from fake_cupy import Device, installed
 from host_kernels import HostKernels, compiler
 
 from audiosae import cli
+from audiosae.backends import Backend
 
 RATE = 8000
 REPOSITORY = Path(__file__).parent.parent
@@ -70,6 +71,17 @@ def card():
 def anywhere(request):
     """A device that is none, or a card."""
     return request.getfixturevalue("device" if request.param == "pretended" else "card")
+
+
+@pytest.fixture(params=["numpy", "pretended card", pytest.param("card", marks=pytest.mark.gpu)])
+def backend(request):
+    """Every backend: what holds of the maths holds on all of them."""
+    if request.param == "numpy":
+        return Backend()
+    request.getfixturevalue("card" if request.param == "card" else "device")
+    from audiosae.backends.gpu import GpuBackend
+
+    return GpuBackend()
 
 
 @pytest.fixture
