@@ -6,6 +6,7 @@ writing past an array's end is found, recorded launches fail when what they use 
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import weakref
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from host_kernels import check, instance_types
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 GUARD, MARK = 256, 0xA5
+FUNCTIONS = ("matmul", "clip", "vdot", "concatenate", "array_split", "sqrt", "square", "where", "copy")
 
 
 class CUDARuntimeError(RuntimeError):
@@ -243,6 +245,8 @@ class RawModule:
 
 
 class Stream:
+    ptr = 0
+
     def __init__(self, device):
         self._device = device
 
@@ -289,7 +293,7 @@ def module(device):
     fake.__spec__ = ModuleSpec("cupy", None)
     for name in ("float32", "float64", "int64"):
         setattr(fake, name, getattr(np, name))
-    for name in ("matmul", "clip", "vdot", "concatenate", "array_split", "sqrt", "square", "where", "copy"):
+    for name in (*FUNCTIONS, "exp", "arange"):
         function = getattr(np, name)
         setattr(fake, name, lambda *inputs, function=function, **how: device.apply(function, inputs, how))
     fake.ndarray, fake.empty = Array, device.empty
@@ -327,7 +331,8 @@ def _cuda(device):
     runtime = SimpleNamespace(
         getDeviceCount=lambda: 1, memGetInfo=lambda: (device.memory - device.used, device.memory),
         getDeviceProperties=lambda number: {"name": b"Fake", "major": 9, "minor": 0},
-        driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000,
+        driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000, deviceSynchronize=lambda: None,
+        memcpyAsync=lambda to, of, size, kind, stream: ctypes.memmove(to, of, size), memcpyDeviceToDevice=3,
     )  # fmt: skip
     return SimpleNamespace(
         runtime=runtime, Stream=lambda non_blocking=False: Stream(device), Event=Event, MemoryPool=MemoryPool,

@@ -133,3 +133,21 @@ def test_the_commands_take_the_card(sounds, tmp_path, run, device):
     assert out.count('"backend": "cupy"') == 16
     status, out, _ = run("doctor")
     assert "gpu          Fake" in out
+
+
+def test_the_benchmark_of_a_card_runs():
+    from benchmarks.gpu import figures
+
+    found = {figure.name: figure for figure in figures(short=True)}
+    kernels = ("activate", "residual", "hidden delta", "slope", "unit rows", "gather", "Adam")
+    assert all(f"{kernel}: CuPy's expression over ours" in found for kernel in kernels)
+    assert "Adam step 64 x 32 x 48 over its five cuBLAS products" in found
+    assert found["train on 0.01 h: two cores over the card"].value > 0
+
+
+def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_path, run, device, monkeypatch):
+    monkeypatch.setattr("audiosae.backends.card._LEAST_FREE", 0)
+    device.memory = device.used + 2**10
+    status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1)
+    assert status == 1
+    assert said.splitlines()[-1].startswith("audiosae: the card's memory is full; try fewer --hidden")

@@ -142,7 +142,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     options = TrainOptions.resolve(made.defaults, plain)
     chosen, reason = choose(str(backend), tf32=tf32)
     found = scan(sources, made.suffixes, domain=made.name, say=console.say)
-    console.say(f"backend {reason}")
+    console.say(f"backend {reason}{'; --tf32 is for a card' if tf32 and chosen.name == 'numpy' else ''}")
     try:
         outcome = run(
             made, found, out, options, chosen,
