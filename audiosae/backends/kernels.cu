@@ -5,43 +5,30 @@
 // by `total` in a fixed order: no atomics, the same bits in every run. How many stripes and blocks there are depends on
 // shapes alone, not on the card. Every loop strides over the grid, so that any grid gives the same numbers.
 
-constexpr int SIGMOID = 0, TANH = 1, LINEAR = 2;
-constexpr int LANES = 32, LINES = 8, THREADS = LANES * LINES;  // of a block, at most
-
+constexpr int SIGMOID = 0, TANH = 1;  // and LINEAR = 2: neither
+constexpr int LANES = 32, LINES = 8;  // of a block that sums columns, at most
 typedef long long Index;
 
-template <typename T, int V>
-struct alignas(sizeof(T) * V) Pack {
-  T v[V];
-};
+template <typename T, int V> struct alignas(sizeof(T) * V) Pack { T v[V]; };
 
 template <typename T, int V>
-__device__ Pack<T, V> load(const T* at) {
-  return *reinterpret_cast<const Pack<T, V>*>(at);
-}
+__device__ Pack<T, V> load(const T* at) { return *reinterpret_cast<const Pack<T, V>*>(at); }
 
 template <typename T, int V>
-__device__ void store(T* at, const Pack<T, V>& pack) {
-  *reinterpret_cast<Pack<T, V>*>(at) = pack;
-}
+__device__ void store(T* at, const Pack<T, V>& pack) { *reinterpret_cast<Pack<T, V>*>(at) = pack; }
 
 template <typename T>
-__device__ T sigmoid(T z) {
-  return T(1) / (T(1) + exp(-z));  // exp(-z) may be infinite: the 0 that is meant
-}
+__device__ T sigmoid(T z) { return T(1) / (T(1) + exp(-z)); }  // exp(-z) may be infinite: the 0 that is meant
 
 template <typename T, int K>
-__device__ T slope_of(T a) {
-  return K == TANH ? T(1) - a * a : (T(1) - a) * a;
-}
+__device__ T slope_of(T a) { return K == TANH ? T(1) - a * a : (T(1) - a) * a; }
 
 __device__ inline double clipped(double activity, double count, double clip) {
-  double rho_hat = activity / count;
-  if (rho_hat != rho_hat) return rho_hat;  // a run that diverges must be seen to
+  const double rho_hat = activity / count;  // NaN stays NaN: a run that diverges must be seen to
   return rho_hat < clip ? clip : rho_hat > 1 - clip ? 1 - clip : rho_hat;
 }
 
-// Add up one number of every thread of a block; the result is thread (0, 0)'s.
+// Add up one number of every thread of a block, for all of them.
 __device__ inline double block_sum(double mine) {
   __shared__ double held[1024];
   const int size = blockDim.x * blockDim.y, at = threadIdx.y * blockDim.x + threadIdx.x;
@@ -63,11 +50,9 @@ __device__ void write_sums(const T (&mine)[V], T* partial) {
   for (int k = 0; k < V; ++k) held[k][threadIdx.y][threadIdx.x] = mine[k];
   __syncthreads();
   if (threadIdx.y == 0 && partial) {
-    Pack<T, V> sums;
-    for (int k = 0; k < V; ++k) {
-      sums.v[k] = 0;
-      for (int line = 0; line < (int)blockDim.y; ++line) sums.v[k] += held[k][line][threadIdx.x];
-    }
+    Pack<T, V> sums = {};
+    for (int line = 0; line < (int)blockDim.y; ++line)
+      for (int k = 0; k < V; ++k) sums.v[k] += held[k][line][threadIdx.x];
     store<T, V>(partial, sums);
   }
   __syncthreads();
@@ -210,88 +195,79 @@ __global__ void cost(const double* error, const double* activity, const double* 
     found[0] = *error / count;
     found[1] = beta * divergence;
     found[2] = decay / 2 * weights;
-    if (tally) {
-      tally[0] += count;
-      tally[1] += count * (found[0] + found[1] + found[2]);
-      tally[2] += count * found[0];
-      tally[3] += count * found[1];
-    }
+    const double told[] = {1, found[0] + found[1] + found[2], found[0], found[1]};
+    for (int i = 0; tally && i < 4; ++i) tally[i] += count * told[i];
   }
 }
 
 // Length and epsilon of Adam's step of a number (Kingma and Ba 2015), where a recorded step finds them.
 __global__ void pace(double* found, double rate, double step, double beta1, double beta2, double epsilon) {
-  if (blockIdx.x == 0 && threadIdx.x == 0) {
-    const double correction = sqrt(1 - pow(beta2, step));
-    found[0] = rate * correction / (1 - pow(beta1, step));
-    found[1] = epsilon * correction;
-  }
+  const double correction = sqrt(1 - pow(beta2, step));
+  found[0] = rate * correction / (1 - pow(beta1, step));
+  found[1] = epsilon * correction;
 }
 
-// Visit a flat array, V numbers at a time and the rest one by one.
-template <int V, typename Visit>
-__device__ void flat_visit(Index size, Visit visit) {
-  const Index first = (Index)blockIdx.x * blockDim.x + threadIdx.x, step = (Index)gridDim.x * blockDim.x, whole = size / V;
-  for (Index i = first; i < whole; i += step) visit(i * V, Pack<char, V>{});
-  for (Index i = whole * V + first; i < size; i += step) visit(i, Pack<char, 1>{});
-}
+// What happens to N parameters: the mean of their summed gradients, with the decay of the first weights; then, where
+// it is a step, Adam's (Kingma and Ba 2015, algorithm 1), else the gradient is kept. Returns the squares of the weights.
+template <typename T, bool STEP>
+struct Update {
+  T *gradient, *flat, count, decay;
+  Index decayed;
+  T *first, *second, length, epsilon, keep1, take1, keep2, take2;
 
-// The mean of a summed gradient, with the decay of the first weights, whose squares are added up.
-template <typename T, int N>
-__device__ T settled(Pack<T, N>& g, const Pack<T, N>& w, Index at, Index decayed, T count, T decay) {
-  T squares = 0;
-  for (int k = 0; k < N; ++k) {
-    g.v[k] /= count;
-    if (at + k < decayed) {
-      g.v[k] += decay * w.v[k];
-      squares += w.v[k] * w.v[k];
-    }
-  }
-  return squares;
-}
-
-template <typename T, int V>
-__global__ void settle(T* gradient, const T* flat, Index size, Index decayed, double count, double decay, double* squares) {
-  double mine = 0;
-  flat_visit<V>(size, [&](Index at, auto like) {
-    constexpr int N = sizeof(like);
-    Pack<T, N> g = load<T, N>(gradient + at);
-    mine += (double)settled<T, N>(g, load<T, N>(flat + at), at, decayed, (T)count, (T)decay);
-    store<T, N>(gradient + at, g);
-  });
-  mine = block_sum(mine);
-  if (threadIdx.x == 0) squares[blockIdx.x] = mine;
-}
-
-// All parameters' step of Adam with what `settle` does to the gradient before it, in one sweep.
-template <typename T, int V>
-__global__ void adam(T* flat, const T* gradient, T* first, T* second, Index size, Index decayed, double count, double decay,
-                     const double* pace, double beta1, double beta2, double* squares) {
-  const T length = (T)pace[0], epsilon = (T)pace[1];
-  const T keep1 = (T)beta1, take1 = (T)(1 - beta1), keep2 = (T)beta2, take2 = (T)(1 - beta2);
-  double mine = 0;
-  flat_visit<V>(size, [&](Index at, auto like) {
-    constexpr int N = sizeof(like);
-    Pack<T, N> g = load<T, N>(gradient + at), w = load<T, N>(flat + at);
-    Pack<T, N> m = load<T, N>(first + at), v = load<T, N>(second + at);
-    mine += (double)settled<T, N>(g, w, at, decayed, (T)count, (T)decay);
+  template <int N>
+  __device__ T visit(Index at) const {
+    Pack<T, N> g = load<T, N>(gradient + at), w = load<T, N>(flat + at), m{}, v{};
+    if (STEP) m = load<T, N>(first + at), v = load<T, N>(second + at);
+    T squares = 0;
     for (int k = 0; k < N; ++k) {
-      m.v[k] = keep1 * m.v[k] + take1 * g.v[k];
-      v.v[k] = keep2 * v.v[k] + take2 * g.v[k] * g.v[k];
-      w.v[k] -= length * (m.v[k] / (sqrt(v.v[k]) + epsilon));
+      const bool weight = at + k < decayed;
+      g.v[k] = g.v[k] / count + (weight ? decay * w.v[k] : T(0));
+      squares += weight ? w.v[k] * w.v[k] : T(0);
+      if (STEP) {
+        m.v[k] = keep1 * m.v[k] + take1 * g.v[k];
+        v.v[k] = keep2 * v.v[k] + take2 * g.v[k] * g.v[k];
+        w.v[k] -= length * (m.v[k] / (sqrt(v.v[k]) + epsilon));
+      }
     }
-    store<T, N>(first + at, m);
-    store<T, N>(second + at, v);
-    store<T, N>(flat + at, w);
-  });
+    if (STEP) {
+      store<T, N>(first + at, m);
+      store<T, N>(second + at, v);
+      store<T, N>(flat + at, w);
+    } else {
+      store<T, N>(gradient + at, g);
+    }
+    return squares;
+  }
+};
+
+// Visit all parameters, V at a time and the rest one by one.
+template <int V, typename Work>
+__device__ void visit_all(const Work& work, Index size, double* squares) {
+  const Index first = (Index)blockIdx.x * blockDim.x + threadIdx.x, step = (Index)gridDim.x * blockDim.x, whole = size / V;
+  double mine = 0;
+  for (Index i = first; i < whole; i += step) mine += (double)work.template visit<V>(i * V);
+  for (Index i = whole * V + first; i < size; i += step) mine += (double)work.template visit<1>(i);
   mine = block_sum(mine);
   if (threadIdx.x == 0) squares[blockIdx.x] = mine;
+}
+
+template <typename T, int V>
+__global__ void settle(T* gradient, T* flat, Index size, Index decayed, double count, double decay, double* squares) {
+  visit_all<V>(Update<T, false>{gradient, flat, (T)count, (T)decay, decayed}, size, squares);
+}
+
+template <typename T, int V>
+__global__ void adam(T* flat, T* gradient, T* first, T* second, Index size, Index decayed, double count, double decay,
+                     const double* pace, double beta1, double beta2, double* squares) {
+  const Update<T, true> step = {gradient, flat, (T)count, (T)decay, decayed, first, second, (T)pace[0], (T)pace[1],
+                                (T)beta1, (T)(1 - beta1), (T)beta2, (T)(1 - beta2)};
+  visit_all<V>(step, size, squares);
 }
 
 // Rows divided by their norms; rows of zeros stay. A block takes a row.
 template <typename T>
 __global__ void unit_rows(const T* weights, T* found, Index rows, int cols) {
-  __shared__ double norm;
   for (Index row = blockIdx.x; row < rows; row += gridDim.x) {
     double squares = 0;
     for (int j = threadIdx.x; j < cols; j += blockDim.x) {
@@ -299,10 +275,8 @@ __global__ void unit_rows(const T* weights, T* found, Index rows, int cols) {
       squares += w * w;
     }
     squares = block_sum(squares);
-    if (threadIdx.x == 0) norm = squares > 0 ? sqrt(squares) : 1;
-    __syncthreads();
-    for (int j = threadIdx.x; j < cols; j += blockDim.x) found[row * cols + j] = weights[row * cols + j] / (T)norm;
-    __syncthreads();
+    const T norm = squares > 0 ? (T)sqrt(squares) : T(1);
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) found[row * cols + j] = weights[row * cols + j] / norm;
   }
 }
 
