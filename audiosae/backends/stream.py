@@ -168,12 +168,14 @@ class _Slot:
 def _streamed(xp: Any, slabs: Iterator[Slab]) -> Iterator[DeviceSlab]:  # noqa: ANN401
     """Yield slabs on the card, each read and sent while the one before is worked on."""
     stream, slots = xp.cuda.Stream(non_blocking=True), (_Slot(xp), _Slot(xp))
-    with ThreadPoolExecutor(1) as reader:
-        job, number = reader.submit(slots[0].fill, slabs, stream), 0
-        while (slab := job.result()) is not None:
-            slot, number = slots[number % 2], number + 1
-            job = reader.submit(slots[number % 2].fill, slabs, stream)
-            xp.cuda.get_current_stream().wait_event(slot.ready)
-            yield slab
-            slot.done.record(xp.cuda.get_current_stream())
-        stream.synchronize()
+    try:
+        with ThreadPoolExecutor(1) as reader:
+            job, number = reader.submit(slots[0].fill, slabs, stream), 0
+            while (slab := job.result()) is not None:
+                slot, number = slots[number % 2], number + 1
+                job = reader.submit(slots[number % 2].fill, slabs, stream)
+                xp.cuda.get_current_stream().wait_event(slot.ready)
+                yield slab
+                slot.done.record(xp.cuda.get_current_stream())
+    finally:
+        stream.synchronize()  # what is on its way needs its memory
