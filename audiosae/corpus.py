@@ -198,14 +198,29 @@ class Corpus:
             for at in range(0, len(slab), rows):
                 yield slab.take(slice(at, at + rows))
 
+    @cached_property
+    def _table(self) -> NDArray[np.int64]:
+        """Record, first row, columns and first window of every chunk, (chunks, 4)."""
+        rows = [(c.record, c.row, c.columns, c.first) for c in self.chunks]
+        return np.array(rows, np.int64).reshape(-1, 4)
+
+    def places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the indices of the windows' records (count,) and where in their fields they begin (count, axes)."""
+        numbers = self._picked[numbers] if self._picked is not None else np.asarray(numbers)
+        at = np.searchsorted(self._table[:, 3], numbers, side="right") - 1
+        record, first_row, columns, first = self._table[at].T
+        stride = self.domain.stride
+        starts = np.zeros((len(numbers), len(stride)), np.int64)
+        row, column = np.divmod(numbers - first, columns)
+        starts[:, 0] = first_row + row * stride[0]
+        if len(stride) > 1:
+            starts[:, 1] = column * stride[1]
+        return record, starts
+
     def locate(self, number: int) -> tuple[Record, tuple[int, ...]]:
         """Return the source of a window and where in its field it begins."""
-        number = int(self._picked[number]) if self._picked is not None else number
-        chunk = self.chunks[int(np.searchsorted([c.first for c in self.chunks], number, side="right")) - 1]
-        row, column = divmod(number - chunk.first, chunk.columns)
-        stride = self.domain.stride
-        start = (chunk.row + row * stride[0], *((column * stride[1],) if len(stride) > 1 else ()))
-        return self.records[chunk.record], start + (0,) * (len(stride) - len(start))
+        record, starts = self.places(np.array([number]))
+        return self.records[record[0]], tuple(starts[0].tolist())
 
     def span(self, number: int) -> tuple[Record, Span]:
         """Return the source of a window and where in it the window lies, in the domain's unit."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audiosae.backends.cpu import TANH
 from audiosae.corpus import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.ingest import read_field
@@ -46,9 +45,7 @@ def encoder(model: Model, code: Code = "sqrt") -> Encode:
         codes = model.encode(windows)
         if code == "activation":
             return codes
-        if model.params.activation == TANH:
-            codes = (codes + 1) / 2
-        return np.asarray(np.sqrt(np.maximum(codes, 0)))
+        return np.asarray(np.sqrt(np.maximum(model.activity(codes), 0)))
 
     return encode
 

@@ -56,18 +56,22 @@ def match(a: Model, b: Model) -> Match:
 
     if a.domain.window != b.domain.window:
         raise InputError(f"windows of {a.domain.window} and {b.domain.window} cannot be compared")
-    cosines = _unit(a.atoms()) @ _unit(b.atoms()).T
+    cosines = atom_cosines(a, b)
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     order = np.argsort(-cosines[rows, columns], kind="stable")
     return Match(rows[order], columns[order], cosines[rows, columns][order])
 
 
+def atom_cosines(a: Model, b: Model) -> NDArray[np.float64]:
+    """Return the cosines of the atoms of two models in field space, (hidden of a, hidden of b)."""
+    return _unit(a.atoms()) @ _unit(b.atoms()).T
+
+
 def redundant(model: Model, *, above: float = 0.95) -> int:
     """Return how many units have an atom that another unit has too, with a cosine of at least `above`."""
-    rows = _unit(model.atoms())
-    cosines = rows @ rows.T
+    cosines = atom_cosines(model, model)
     np.fill_diagonal(cosines, -1)
-    return int((cosines.max(axis=1) >= above).sum()) if len(rows) > 1 else 0
+    return int((cosines.max(axis=1) >= above).sum()) if len(cosines) > 1 else 0
 
 
 def _unit(atoms: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -83,6 +83,10 @@ class Model:
         flat = flat.reshape(len(flat), -1).astype(self.params.flat.dtype, copy=False)
         return np.asarray(encode(Backend(), self.params, self.whitener.apply(flat)))
 
+    def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Return what counts as activity, in [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
+        return (codes + 1) / 2 if self.params.activation == TANH else codes
+
     @property
     def dead(self) -> NDArray[np.bool_]:
         """Which units are hardly ever active, (hidden,)."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae import baselines
 from audiosae.backends import Backend
-from audiosae.backends.cpu import TANH
 from audiosae.baselines import FeatureSet
 from audiosae.corpus import Corpus
 from audiosae.features import encoder
 from audiosae.fold import Feed, fold, score
 from audiosae.model import DEAD_SHARE
 from audiosae.sae import encode
+from audiosae.usage import ACTIVE, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,67 +25,33 @@ if TYPE_CHECKING:
     from audiosae.model import Model
     from audiosae.scores import Plan
 
-ACTIVE = 0.1  # activity above which a unit counts as on
 _ALWAYS = 0.5  # of the windows
 _MEASURED_WINDOWS = 2**17
 _UNITS_TOLD = 3  # per label
 
 
-@dataclass(frozen=True)
-class _Usage:
-    """Sums over windows of what units do; they add."""
-
-    count: int
-    total: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    active: NDArray[np.int64]
-    population: float
-
-    def __add__(self, other: _Usage) -> _Usage:
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Usage(*(mine + theirs for mine, theirs in pairs))
-
-
 def measure(model: Model, records: Sequence[Record], plan: Plan) -> dict[str, Any]:
     """Measure reconstruction, sparsity and units on sources.
 
-    Sparseness is (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n), 0 for equal activity everywhere, 1 for a single active one:
-    Treves and Rolls (1991) as in Vinje and Gallant (Science 287, 2000); over windows for a unit's lifetime, over units
-    for the population in a window.
+    What the numbers of the units mean: `audiosae.usage`.
     """
     corpus = Corpus(model.domain, records).sample(_MEASURED_WINDOWS)
     feed, backend = Feed(corpus, model.whitener, Backend(), dtype=str(model.params.flat.dtype)), Backend()
-    usage = fold(lambda x: _usage(_activity(model, encode(backend, model.params, x))), feed.blocks())
-    share, mean = usage.active / usage.count, usage.total / usage.count
-    lifetime = _sparseness(mean, usage.squares / usage.count, usage.count)
+    usage = fold(lambda x: Usage.of(model.activity(encode(backend, model.params, x))), feed.blocks())
+    share, mean = usage.share, usage.mean
     rho = float(model.facts["options"]["rho"])
     return {
         "fvu": score(feed, model.params, backend).fvu,
         "windows": usage.count,
         "mean_activity": float(mean.mean()),
-        "lifetime_sparseness": float(lifetime.mean()),
-        "population_sparseness": usage.population / usage.count,
+        "lifetime_sparseness": float(usage.lifetime_sparseness.mean()),
+        "population_sparseness": usage.population_sparseness,
         "active_above": ACTIVE,
         "l0": float(share.sum()),
         "dead_units": np.flatnonzero(mean < DEAD_SHARE * rho).tolist(),
         "always_on_units": np.flatnonzero(share > _ALWAYS).tolist(),
         "units_of_labels": _units_of_labels(model, records, plan),
     }
-
-
-def _activity(model: Model, codes: NDArray[Any]) -> NDArray[Any]:
-    return (codes + 1) / 2 if model.params.activation == TANH else codes
-
-
-def _usage(act: NDArray[Any]) -> _Usage:
-    squares = np.square(act, dtype=np.float64)
-    population = _sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1])
-    total = act.sum(axis=0, dtype=np.float64)
-    return _Usage(len(act), total, squares.sum(axis=0), (act > ACTIVE).sum(axis=0), float(population.sum()))
-
-
-def _sparseness(mean: NDArray[Any], squares: NDArray[Any], count: int) -> NDArray[Any]:
-    return np.asarray((1 - mean**2 / np.maximum(squares, 1e-300)) / max(1 - 1 / count, 1e-300))
 
 
 def _units_of_labels(model: Model, records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]:

@@ -114,7 +114,7 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
     return [int(unit) for unit in np.argsort(np.array(centres, float), kind="stable")]
 
 
-def _tile(domain: Domain, atom: NDArray[Any]) -> NDArray[Any]:
+def tile_of(domain: Domain, atom: NDArray[Any]) -> NDArray[Any]:
     """Return an atom as (rows, columns[, 3]); slivers are made thick enough to be seen beside the lines between."""
     with asking(domain, "tile"):
         tile = np.atleast_2d(np.asarray(domain.tile(atom), np.float64))
@@ -127,14 +127,15 @@ def _tile(domain: Domain, atom: NDArray[Any]) -> NDArray[Any]:
 
 def _columns(count: int, domain: Domain, atoms: NDArray[Any]) -> int:
     """Return a number of columns that makes the picture a little wider than high."""
-    rows, columns = _tile(domain, atoms[0]).shape[:2]
+    rows, columns = tile_of(domain, atoms[0]).shape[:2]
     shape = 1.0 if count <= _OWN_AXES else rows / columns
     wanted = max(1, min(count, round(math.sqrt(count * 1.5 * shape))))
     near = range(max(1, wanted - wanted // 4), wanted + wanted // 4 + 1)
     return min(near, key=lambda c: (-(-count // c) * c - count, abs(c - wanted)))  # few empty places
 
 
-def _limit(atoms: NDArray[Any]) -> float:
+def colour_limit(atoms: NDArray[Any]) -> float:
+    """Return the value at the end of the colour scale that all of some atoms share."""
     return float(np.quantile(np.abs(atoms), _LIMIT_QUANTILE)) or 1.0
 
 
@@ -153,7 +154,7 @@ def _with_axes(
     rows = -(-len(chosen) // columns)
     figure = new_figure(1.2 + 1.25 * columns, 1.1 + 1.35 * rows)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    limit = _limit(atoms[chosen])
+    limit = colour_limit(atoms[chosen])
     for number, ax in enumerate(axes.flat):
         if number >= len(chosen):
             ax.set_visible(False)
@@ -175,8 +176,8 @@ def _with_axes(
 
 def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str) -> Figure:
     """Draw one mosaic, and one atom large as the key to the axes of all."""
-    limit = _limit(atoms[chosen])
-    picture = _mosaic([_tile(model.domain, atom) for atom in atoms[chosen]], columns, limit)
+    limit = colour_limit(atoms[chosen])
+    picture = _mosaic([tile_of(model.domain, atom) for atom in atoms[chosen]], columns, limit)
     high, wide = picture.shape[:2]
     width = max(9.0, wide / 60)
     figure = new_figure(width + 3.2, max(4.5, width * high / wide) + 0.6)
@@ -189,7 +190,7 @@ def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], colum
     key.set_title(f"unit {chosen[0]}, the first tile:\n{same}", fontsize=9)
     ax.imshow(picture, cmap=model.domain.colours, vmin=-limit, vmax=limit, interpolation="nearest")
     _number_tiles(ax, chosen, columns, picture.shape, width)
-    _number_rows(ax, _tile(model.domain, atoms[0]).shape[0] + 1, columns, len(chosen))
+    _number_rows(ax, tile_of(model.domain, atoms[0]).shape[0] + 1, columns, len(chosen))
     ax.set_title(_title(model, chosen, show), fontsize=10)
     if picture.ndim == 2 and key.images:  # noqa: PLR2004
         _scale(figure, [key], limit, model.domain.colours)
@@ -221,7 +222,7 @@ def _number_rows(ax: Any, pitch: int, columns: int, count: int) -> None:  # noqa
 
 def _plain(domain: Domain, atoms: NDArray[Any], columns: int) -> Figure:
     """Draw tiles alone, each divided by its own largest value, as in the UFLDL notes."""
-    tiles = [_stretched(_tile(domain, atom)) for atom in atoms]
+    tiles = [_stretched(tile_of(domain, atom)) for atom in atoms]
     picture = _mosaic(tiles, columns, 1.0)
     scale = max(1, round(900 / max(picture.shape[:2])))
     figure = new_figure(picture.shape[1] * scale / _DPI, picture.shape[0] * scale / _DPI)

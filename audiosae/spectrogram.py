@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae import audio, bands
+from audiosae import audio, bands, inversion, ticks
 from audiosae.domain import Clip, Domain, Probe, Span
 from audiosae.errors import InputError
 
@@ -28,7 +28,6 @@ _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
 _SMALLEST_FFT = 8
 _LEAST_FFT = 128  # of rates under 4 kHz: with fewer bins, low bands would be empty
 _ROWS_AT_ONCE = 2**16
-_TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)
 
 
 @dataclass(frozen=True)
@@ -222,9 +221,8 @@ class Spectrogram(Domain):
             aspect="auto",
             extent=(0, duration, -0.5, count - 0.5),
         )
-        hertz = [tick for tick in _TICKS_HZ if self.frequencies[0] <= tick <= self.frequencies[-1]]
-        kept = _apart(hertz, np.interp(hertz, self.frequencies, np.arange(count)), count / 8)
-        ax.set_yticks(np.interp(kept, self.frequencies, np.arange(count)), [_hertz(tick) for tick in kept])
+        places, names = ticks.of(self.frequencies)
+        ax.set_yticks(places, names)
         ax.set_xlabel("ms")
         ax.set_ylabel("Hz")
 
@@ -238,6 +236,30 @@ class Spectrogram(Domain):
         energy = np.square(np.asarray(atom, np.float64)).sum(axis=0)
         return float(energy @ self.frequencies / max(energy.sum(), 1e-300))
 
+    def measures(self, atom: NDArray[Any]) -> Mapping[str, float]:
+        """Return centroid frequency and bandwidth (one standard deviation to each side) of an atom's energy."""
+        energy = np.square(np.asarray(atom, np.float64)).sum(axis=0)
+        centre = self.centre(atom)
+        spread = np.sqrt(energy @ (self.frequencies - centre) ** 2 / max(energy.sum(), 1e-300))
+        return {"centroid (Hz)": centre, "bandwidth (Hz)": 2 * float(spread)}
+
+    def scene(self, piece: NDArray[Any]) -> NDArray[Any]:
+        """As `tile`."""
+        return self.tile(piece)
+
+    def synthesize(self, atom: NDArray[Any]) -> Clip:
+        """Return an atom as a sound: its strongest value loud, what it does not speak of soft, the rest softer yet."""
+        power = inversion.power_of(atom)
+        if self.scale == "cqt":
+            samples = inversion.from_constant_q(
+                power, rate=self.sample_rate, hop_length=self.hop_length, fmin=self._lowest,
+                bins_per_octave=self.bins_per_octave,
+            )  # fmt: skip
+        else:
+            filters, bins = (self._filters(), slice(None)) if self.scale == "mel" else (None, self._bins)
+            samples = inversion.from_spectrum(power, filters, n_fft=self.n_fft, hop_length=self.hop_length, bins=bins)
+        return Clip(samples, "sound", self.sample_rate)
+
 
 class _Noted:
     """A generator's blocks, and what it returned at the end."""
@@ -248,23 +270,6 @@ class _Noted:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         self.note = yield from self._blocks
-
-
-def _apart(ticks: Sequence[int], places: NDArray[np.float64], distance: float) -> list[int]:
-    """Return the ticks, from the highest, that leave room for their labels; whole kilohertz and hundreds come first."""
-    kept: list[tuple[float, int]] = []
-    for tick, place in sorted(zip(ticks, places, strict=True), key=lambda t: (-_roundness(t[0]), -t[0])):
-        if all(abs(place - other) >= distance for other, _ in kept):
-            kept.append((float(place), tick))
-    return sorted(tick for _, tick in kept)
-
-
-def _roundness(tick: int) -> int:
-    return next((rank for rank, step in ((2, 1000), (1, 500)) if tick % step == 0), 0)
-
-
-def _hertz(tick: float) -> str:
-    return f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}"  # noqa: PLR2004
 
 
 def _common_rate(paths: Sequence[Path]) -> int:

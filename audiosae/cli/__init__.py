@@ -10,6 +10,7 @@ import typer
 from audiosae.cli import check, look, stored
 from audiosae.cli import evaluate as evaluating
 from audiosae.cli import export as exporting
+from audiosae.cli import report as reporting
 from audiosae.cli import train as training
 from audiosae.errors import AudiosaeError, Interrupted
 
@@ -26,6 +27,8 @@ for command in (
     look.render,
     exporting.export,
     evaluating.evaluate,
+    reporting.report,
+    reporting.diff,
     look.info,
     look.inspect,
     look.domains,

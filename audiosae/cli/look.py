@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (Typer reads it)
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from audiosae.cli.console import Console, table
 from audiosae.cli.parameters import AsJson, DomainName, ModelPath, Quiet, Settings, Sources, make
-
-if TYPE_CHECKING:
-    from audiosae.model import Model
-
 
 class Show(StrEnum):
     """Choices of --show."""
@@ -54,22 +50,13 @@ def render(  # noqa: PLR0917
 
 def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
     """Say what a model is: domain, options, training data, history, activity."""
-    import numpy as np
-
-    from audiosae.matching import redundant
-    from audiosae.model import ALWAYS_ON, load_model
+    from audiosae.model import load_model
+    from audiosae.summary import activity_of, summarise
 
     loaded = load_model(model)
-    quantiles = np.quantile(loaded.rho_hat, [0, 0.1, 0.5, 0.9, 1])
-    activity = {
-        "rho_hat_mean": float(loaded.rho_hat.mean()),
-        "rho_hat_quantiles": quantiles.tolist(),
-        "dead_units": int(loaded.dead.sum()),
-        "always_on_units": int((loaded.rho_hat > ALWAYS_ON).sum()),
-        "redundant_units": redundant(loaded),
-    }
+    activity = activity_of(loaded)
     facts = loaded.facts | {"window": list(loaded.domain.window), "activity": activity, "hidden": loaded.params.hidden}
-    Console(quiet=quiet, as_json=as_json).result(_told(loaded, activity), facts)
+    Console(quiet=quiet, as_json=as_json).result(table(summarise(loaded, activity)), facts)
 
 
 def inspect(
@@ -128,32 +115,3 @@ def _numbers(text: str | None) -> list[int] | None:
 
 def _facts(facts: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in facts.items())
-
-
-def _told(model: Model, activity: dict[str, Any]) -> str:
-    facts, params = model.facts, model.params
-    sources, options, whitening = facts["sources"], facts["options"], facts["whitening"]
-    low, tenth, median, ninetieth, high = activity["rho_hat_quantiles"]
-    rows = [
-        ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
-        ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
-        ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
-        ("window", " x ".join(map(str, model.domain.window))),
-        ("whitening", f"{whitening['kind']}, power {options['whiten_power']:g}, "
-                      f"{params.width} of {model.whitener.width} numbers"),
-        ("training", f"{options['solver']}, rho {options['rho']:g}, beta {options['beta']:g}, "
-                     f"weight decay {options['weight_decay']:g}, seed {options['seed']}, {options['dtype']}"),
-        ("data", f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
-                 f"held out: {sources['held_out']}"),
-        ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, "
-                    f"cost {facts['history']['cost']:.4g}"),
-        ("quality", f"unexplained variance {facts['fvu']:.3f} in the whitened space"
-                    f" ({'held-out' if facts['held_out'] else 'training'} windows)"),
-        ("activity", f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over "
-                     f"{tenth:.4f}, {median:.4f}, {ninetieth:.4f} to {high:.4f}; dead {activity['dead_units']}, "
-                     f"on in most windows {activity['always_on_units']}"),
-        ("redundancy", f"{activity['redundant_units']} of {params.hidden} units have an atom that another has too "
-                       f"(cosine 0.95 or more)"),
-        ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
-    ]  # fmt: skip
-    return table(rows)

@@ -163,3 +163,15 @@ class Domain(Protocol):
     def centre(self, atom: NDArray[Any]) -> float | None:  # noqa: ARG002
         """Return a number to order atoms by, such as the centroid frequency in Hz; None where there is none."""
         return None
+
+    def measures(self, atom: NDArray[Any]) -> Mapping[str, float]:
+        """Return what a report tells of an atom and sorts by, the unit in the name: ``{"bandwidth (Hz)": 410.0}``."""
+        centre = self.centre(atom)
+        return {} if centre is None else {"centre": centre}
+
+    def scene(self, piece: NDArray[Any]) -> NDArray[Any] | None:  # noqa: ARG002
+        """Return a piece of a field that is longer than a window as a picture, as `tile` does; None where none is.
+
+        With one axis that windows slide along, it runs to the right; with two, the first runs down.
+        """
+        return None

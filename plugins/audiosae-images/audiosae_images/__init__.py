@@ -145,6 +145,14 @@ class Images(Domain):
         row, column = np.unravel_index(int(power.argmax()), power.shape)
         return float(np.hypot(np.fft.fftfreq(points)[row], np.fft.rfftfreq(points)[column]))
 
+    def measures(self, atom: NDArray[Any]) -> Mapping[str, float]:
+        """Return the spatial frequency of an atom."""
+        return {"frequency (cycles/px)": self.centre(atom)}
+
+    def scene(self, piece: NDArray[Any]) -> NDArray[Any]:
+        """Return pixels as they are."""
+        return piece[..., 0] if self.channels == 1 else piece
+
 
 def _around_grey(atom: NDArray[Any], limit: float) -> NDArray[Any]:
     """Map [-limit, limit] to [0, 1]."""

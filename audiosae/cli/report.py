@@ -1,0 +1,98 @@
+"""audiosae report, diff: pages to look at and listen to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiosae.cli.console import Console
+from audiosae.cli.parameters import AsJson, Cache, LabelColumn, ModelPath, Quiet, Sources, Workers, byte_count, places
+from audiosae.cli.reading import find, read
+
+Page = Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Page to write.")]
+
+
+def report(  # noqa: PLR0917
+    model: ModelPath,
+    sources: Sources,
+    out: Page,
+    labels: Annotated[str | None, typer.Option(metavar="folder|FILE.csv", help="Say which labels units go with.")] = None,
+    label_column: LabelColumn = None,
+    top: Annotated[int, typer.Option(help="Windows shown per unit, where there is room.", min=1, max=100)] = 10,
+    size: Annotated[str, typer.Option(metavar="20M", help="Bound of the page's size.")] = "20M",
+    workers: Workers = None,
+    cache: Cache = None,
+    quiet: Quiet = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Write one page to look at and listen to: each unit, and the moments that excite it most."""
+    from audiosae.errors import InputError
+    from audiosae.labels import read_labels
+    from audiosae.model import load_model
+    from audiosae.report import write_report
+
+    console = Console(quiet=quiet, as_json=as_json)
+    if label_column and not labels:
+        raise InputError(f"--label-column {label_column}: wanted together with --labels FILE.csv")
+    room = byte_count("--size", size)
+    _check_place(out)
+    loaded = load_model(model)
+    found = find(loaded, sources, console)
+    known = read_labels(labels, found, label_column) if labels else None
+    there = read(loaded, found, console, places(cache, workers))
+    try:
+        facts = write_report(
+            loaded, there.records, out, top=top, size=room, labels=[known[i] for i in there.used] if known else None,
+            skipped=there.skipped, run=model if model.is_dir() else None, progress=console,
+        )  # fmt: skip
+    finally:
+        console.close()
+    shown, mebibytes = facts["windows_per_unit"], facts["bytes"] / 2**20
+    fewer = f", not {top}: more would exceed --size {size}" if shown < facts["windows_per_unit_wanted"] else ""
+    told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
+    console.result(f"{told}, {len(there.records)} sources ({len(there.skipped)} skipped)\nnext: open {out} in a browser",
+                   facts)  # fmt: skip
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A run folder or a model.safetensors.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    out: Page,
+    quiet: Quiet = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Write one page that shows two models' atoms side by side: alike, changed, vanished, appeared."""
+    from audiosae.model import load_model
+    from audiosae.report import write_diff
+
+    console = Console(quiet=quiet, as_json=as_json)
+    _check_place(out)
+    paths = (first, second)
+    try:
+        facts = write_diff(
+            (load_model(first), load_model(second)), (_name(first), _name(second)), out,
+            runs=tuple(path if path.is_dir() else None for path in paths), progress=console,
+        )  # fmt: skip
+    finally:
+        console.close()
+    told = ", ".join(f"{facts[group]} {group}" for group in ("alike", "changed", "vanished", "appeared"))
+    console.result(f"wrote {out}: {told}\nnext: open {out} in a browser", facts)
+
+
+def _name(path: Path) -> str:
+    from audiosae.sources import printable
+
+    return printable(path)
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a page that cannot be written before the work is done."""
+    from audiosae.errors import InputError
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted .html")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise InputError(f"cannot write {out}: {out.parent} is no folder that can be written; choose another with -o")

@@ -1,0 +1,81 @@
+"""Atoms as sounds: a spectrogram with signs becomes power, power becomes a signal whose phases fit (librosa)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DEPTH = 40.0  # dB from an atom's strongest value to what it does not speak of
+_LOUD = 0.8
+_ITERATIONS = 32
+_ITERATIONS_CQT = 8  # each of them costs as much as all 32 above
+
+
+def power_of(atom: NDArray[Any]) -> NDArray[np.float64]:
+    """Return an atom (frames, bands), in dB more or less than usual, as power: 1 at its strongest, 1e-4 where it is 0."""
+    atom = np.asarray(atom, np.float64)
+    return np.asarray(10 ** (_DEPTH * (atom / max(np.abs(atom).max(), 1e-300) - 1) / 10))
+
+
+def from_spectrum(
+    power: NDArray[np.float64], filters: NDArray[np.float32] | None, *, n_fft: int, hop_length: int, bins: slice
+) -> NDArray[np.float32]:
+    """Return a signal with (about) this short-time power.
+
+    Bands are taken apart into bins by non-negative least squares (librosa); the phases are found by the fast Griffin-Lim
+    algorithm (Perraudin, Balazs and Søndergaard, WASPAA 2013), 32 iterations.
+
+    Parameters
+    ----------
+    power
+        (frames, bands).
+    filters
+        (bins, bands) of a mel scale; None where the bands are bins.
+    n_fft, hop_length
+        Of the transform, in samples.
+    bins
+        Which bins the bands are, without filters.
+
+    Returns
+    -------
+    array of shape (frames * hop_length,)
+    """
+    import librosa
+
+    frames, margin = len(power), math.ceil(n_fft / hop_length)
+    spectrum = np.zeros((1 + n_fft // 2, frames + 2 * margin))
+    if filters is None:
+        spectrum[bins, margin:-margin] = power.T
+    else:
+        spectrum[:, margin:-margin] = librosa.util.nnls(filters.T.astype(np.float64), power.T)
+    signal = librosa.griffinlim(
+        np.sqrt(spectrum), n_iter=_ITERATIONS, hop_length=hop_length, n_fft=n_fft, random_state=0
+    )
+    return _levelled(signal[margin * hop_length : (margin + frames) * hop_length])
+
+
+def from_constant_q(
+    power: NDArray[np.float64], *, rate: int, hop_length: int, fmin: float, bins_per_octave: int
+) -> NDArray[np.float32]:
+    """Return a signal with (about) this constant-Q power (frames, bands), by librosa's Griffin-Lim."""
+    import librosa
+
+    longest = rate / fmin / (2 ** (1 / bins_per_octave) - 1)  # samples of the lowest band's filter
+    margin = math.ceil(longest / hop_length)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="n_fft=")  # of the lowest octaves, which are few samples
+        signal = librosa.griffinlim_cqt(
+            np.pad(np.sqrt(power.T), ((0, 0), (margin, margin))), n_iter=_ITERATIONS_CQT, sr=rate, hop_length=hop_length,
+            fmin=fmin, bins_per_octave=bins_per_octave, random_state=0,
+        )  # fmt: skip
+    return _levelled(signal[margin * hop_length : (margin + len(power)) * hop_length])
+
+
+def _levelled(signal: NDArray[Any]) -> NDArray[np.float32]:
+    return (signal * (_LOUD / max(float(np.abs(signal).max()), 1e-300))).astype(np.float32)

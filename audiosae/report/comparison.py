@@ -1,0 +1,151 @@
+"""The diff: two models' atoms paired, what both have, what has changed, what has vanished and what has appeared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.errors import InputError
+from audiosae.matching import ALIKE, atom_cosines, match
+from audiosae.report.listening import about
+from audiosae.report.page import render_page
+from audiosae.report.units import by_likeness, lay_out, show_units
+from audiosae.tensors import write_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from audiosae.model import Model
+    from audiosae.progress import Progress
+    from numpy.typing import NDArray
+
+CHANGED = 0.5  # cosine from which a pair that is not alike is still one pattern that has changed
+_GROUPS = ("alike", "changed", "vanished", "appeared")
+
+
+def write_diff(
+    models: tuple[Model, Model], names: tuple[str, str], path: Path, *, runs: tuple[Path | None, Path | None],
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Write a page that shows the units of two models side by side.
+
+    A pair whose atoms have a cosine of at least 0.8 is alike, of at least 0.5 changed; what is left has vanished from
+    the first or appeared in the second.
+
+    Parameters
+    ----------
+    models
+        Of one domain, with windows of one shape.
+    names
+        What to call them.
+    path
+        Of the page.
+    runs
+        The folders of their runs.
+    progress
+        Told what goes on.
+
+    Returns
+    -------
+    dict
+        diff, bytes, alike, changed, vanished, appeared, and what `Match.to_json` says.
+
+    Raises
+    ------
+    InputError
+        The models cannot be compared; the page cannot be written.
+    """
+    first, second = models
+    if first.domain.name != second.domain.name:
+        raise InputError(f"{names[0]} is of {first.domain.name} and {names[1]} of {second.domain.name}: not comparable")
+    found = match(first, second)
+    progress.stage("drawing", first.params.hidden + second.params.hidden, "units")
+    sides = [show_units(model, range(model.params.hidden), lambda: progress.advance(1)) for model in models]
+    pairs = _pairs(found.first, found.second, found.cosine, (first.params.hidden, second.params.hidden))
+    cosines = atom_cosines(first, second)
+    items = [_item(pair, sides, names, cosines) for pair in pairs]
+    like = _likeness(models, pairs, cosines)
+    cells, columns = lay_out(like)
+    rank = np.argsort(by_likeness(like))
+    for number, item in enumerate(items):
+        item |= {"cell": cells[number], "number": number}
+        item["order"] |= {"likeness": int(rank[number])}
+    counts = {group: sum(item["group"] == group for item in items) for group in _GROUPS}
+    told = ", ".join(f"{count} {group}" for group, count in counts.items())
+    view = {
+        "title": f"{names[0]} and {names[1]}", "heading": "What two models share",
+        "lead": f"A is {names[0]}, B is {names[1]}. Of their units, {told}. Alike: a cosine of {ALIKE:g} or more between "
+                f"the atoms; changed: {CHANGED:g} or more.",
+        "notes": _differences(first, second), "items": items, "pieces": [], "groups": list(_GROUPS), "columns": columns,
+        "bins": 0,
+        "sorts": [("cosine", "similarity of the pair", True), ("activity", "activity", True),
+                  *((name, name, False) for name in sides[0][0]["measures"]),
+                  ("likeness", "similar units side by side", False)],
+        "about": [about(m, f"{letter}: {n}", r) for letter, m, n, r in zip("AB", models, names, runs, strict=True)],
+        "colours": first.domain.colours,
+    }  # fmt: skip
+    page = render_page(view)
+    write_aside(path, page)
+    return {"diff": str(path), "bytes": len(page), **counts, **found.to_json()}
+
+
+Pair = tuple[int | None, int | None, float]
+
+
+def _pairs(
+    first: NDArray[np.int64], second: NDArray[np.int64], cosine: NDArray[np.float64], hidden: tuple[int, int]
+) -> list[Pair]:
+    """Return all units of both models: in pairs, most similar first, then those of the first alone, of the second."""
+    kept = cosine >= CHANGED
+    pairs: list[Pair] = [
+        (int(a), int(b), float(c)) for a, b, c in zip(first[kept], second[kept], cosine[kept], strict=True)
+    ]
+    alone = [sorted(set(range(count)) - set(units[kept].tolist())) for units, count in zip((first, second), hidden, strict=True)]  # noqa: E501
+    return pairs + [(a, None, 0.0) for a in alone[0]] + [(None, b, 0.0) for b in alone[1]]
+
+
+def _item(
+    pair: Pair, sides: Sequence[Sequence[dict[str, Any]]], names: tuple[str, str], cosines: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Return a pair, or a unit of one model alone, as the page shows it."""
+    a, b, cosine = pair
+    shown = [
+        side[unit] | {"model": f"{letter}: {name}", "letter": letter}
+        for letter, name, unit, side in zip("AB", names, (a, b), sides, strict=True)
+        if unit is not None
+    ]
+    if a is not None and b is not None:
+        group, nearest = ("alike" if cosine >= ALIKE else "changed"), cosine
+        facts = [("cosine of the atoms", f"{cosine:.3f}")]
+    else:
+        row = cosines[a] if a is not None else cosines[:, b or 0]
+        nearest, other = float(row.max()), int(row.argmax())
+        group, where = ("vanished", "B") if a is not None else ("appeared", "A")
+        facts = [(f"nearest in {where}", f"unit {other}, cosine {nearest:.3f}")]
+    facts += [(f"mean activity in {side['letter']}", f"{side['rho_hat']:.4f}") for side in shown]
+    for name in shown[0]["measures"]:
+        facts += [(f"{name} in {side['letter']}", f"{side['measures'][name]:.4g}") for side in shown]
+    return {
+        "name": " and ".join(f"{side['letter']} {side['unit']}" for side in shown), "group": group, "sides": shown,
+        "facts": facts, "histogram": [], "labels": [], "alike": [], "windows": [],
+        "order": {"cosine": nearest, "activity": shown[0]["rho_hat"], **shown[0]["measures"]},
+    }  # fmt: skip
+
+
+def _likeness(models: tuple[Model, Model], pairs: Sequence[Pair], between: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cosines between the pairs, each represented by its unit of the first model where it has one."""
+    within = [atom_cosines(model, model) for model in models]
+    everything = np.block([[within[0], between], [between.T, within[1]]])
+    offset = models[0].params.hidden
+    chosen = [a if a is not None else offset + (b or 0) for a, b, _ in pairs]
+    return np.asarray(everything[np.ix_(chosen, chosen)])
+
+
+def _differences(first: Model, second: Model) -> list[str]:
+    """Say in which options of the domain two models differ: what a pixel of an atom means depends on them."""
+    mine, theirs = (model.facts["domain"]["options"] for model in (first, second))
+    differ = [f"{key} is {mine.get(key)} in A and {theirs.get(key)} in B"
+              for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]  # fmt: skip
+    return [f"The inputs are not the same: {'; '.join(differ)}."] if differ else []

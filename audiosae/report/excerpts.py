@@ -1,0 +1,239 @@
+"""What a window was cut from: its surroundings as a picture with the window marked, and as a sound; each piece once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.domain import Span, asking
+from audiosae.errors import AudiosaeError
+from audiosae.ingest import read_field
+from audiosae.render import colour_limit, tile_of
+from audiosae.report.pictures import scene_png, sound_scene_png, tile_png
+from audiosae.report.sounds import encode_sound
+
+if TYPE_CHECKING:
+    from audiosae.corpus import Corpus
+    from audiosae.domain import Clip
+    from audiosae.journal import Record
+    from audiosae.model import Model
+    from numpy.typing import NDArray
+
+_MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
+_MARGIN_WINDOWS = 2  # of other inputs with one axis
+_THUMBNAIL = 176  # pixels of a whole picture
+_NUMBERS_SHOWN = 8
+_OVERHEAD = 160  # bytes of a window's own facts on a page
+
+
+@dataclass(frozen=True)
+class Place:
+    """A piece of a source: record, first row and the row after the last; whole pictures have no rows."""
+
+    record: int
+    low: int
+    high: int
+
+
+class Excerpts:
+    """The pieces of sources that a page shows.
+
+    Parameters
+    ----------
+    model
+        Whose windows they are.
+    corpus
+        Where the windows lie.
+    """
+
+    def __init__(self, model: Model, corpus: Corpus) -> None:
+        self._model, self._domain, self._corpus = model, model.domain, corpus
+        self._margins: dict[int, int] = {}
+
+    def place(self, number: int) -> tuple[Place, tuple[int, ...]]:
+        """Return the piece that a window is shown in, and where in its field the window begins.
+
+        Pieces begin and end at multiples of the margin, so that windows that lie close share one.
+        """
+        records, starts = self._corpus.places(np.array([number]))
+        index, start = int(records[0]), tuple(int(at) for at in starts[0])
+        if len(self._span(index, start).start) > 1:
+            return Place(index, 0, 0), start
+        margin, size = self._margin(index), self._domain.window[0]
+        low = max(0, (start[0] - margin) // margin * margin)
+        high = min(self._corpus.records[index].shape[0], -(-(start[0] + size + margin) // margin) * margin)
+        return Place(index, low, high), start
+
+    def piece(self, place: Place) -> dict[str, Any]:
+        """Return a piece as a page keeps it: file, low and high in the domain's unit, image, sound or what hinders."""
+        record = self._corpus.records[place.record]
+        found: dict[str, Any] = {"file": record.file, "image": None, "sound": None}
+        scene = self._scene(record, place)
+        if place.high:
+            span = Span(self._at(record, place.low), self._at(record, place.high), self._domain.unit)
+            found |= {"low": span.start[0], "high": span.end[0]} | self._heard(record, span)
+        if scene is not None:
+            found["image"] = sound_scene_png(scene) if found["sound"] else scene_png(scene, "gray")
+            found["size"] = [scene.shape[1], scene.shape[0]]
+        return found
+
+    def window(self, place: Place, start: tuple[int, ...], piece: dict[str, Any]) -> dict[str, Any]:
+        """Return a window as a page keeps it: where it lies, its mark on the piece in per cent, itself where useful."""
+        record, size = self._corpus.records[place.record], self._domain.window
+        span = self._span(place.record, start)
+        found: dict[str, Any] = {"from": [float(x) for x in span.start], "to": [float(x) for x in span.end]}
+        found["where"] = told_span(span)
+        if place.high:
+            length = place.high - place.low
+            found["box"] = _per_cent((start[0] - place.low) / length, 0, size[0] / length, 1)
+        else:
+            rows, columns = record.shape[:2]
+            found["box"] = _per_cent(start[1] / columns, start[0] / rows, size[1] / columns, size[0] / rows)
+        alone = not place.high or piece["image"] is None
+        return found | self._itself(record, span, start) if alone else found
+
+    def _span(self, index: int, start: tuple[int, ...]) -> Span:
+        with asking(self._domain, "span"):
+            return self._domain.span(Path(self._corpus.records[index].path), start)
+
+    def _at(self, record: Record, row: int) -> tuple[float]:
+        with asking(self._domain, "span"):
+            return (float(self._domain.span(Path(record.path), (row,) + (0,) * (len(self._domain.window) - 1)).start[0]),)
+
+    def _margin(self, index: int) -> int:
+        """Return how many rows are shown before and after a window at least."""
+        window = self._domain.window[0]
+        if self._domain.unit != "s":
+            return 1 if window == 1 else _MARGIN_WINDOWS * window
+        if index not in self._margins:
+            second = self._at(self._corpus.records[index], 1)[0]
+            self._margins[index] = max(window, math.ceil(_MARGIN_SECONDS / second))
+        return self._margins[index]
+
+    def _scene(self, record: Record, place: Place) -> NDArray[Any] | None:
+        """Return the picture of a piece of the field, pictures thinned out."""
+        field = read_field(record)
+        if place.high:
+            piece = np.array(field[place.low : place.high])
+        else:
+            step = max(1, math.ceil(max(record.shape[:2]) / _THUMBNAIL))
+            piece = np.array(field[::step, ::step])
+        with asking(self._domain, "scene"):
+            scene = self._domain.scene(piece)
+            return None if scene is None else np.asarray(scene, np.float64)
+
+    def _heard(self, record: Record, span: Span) -> dict[str, Any]:
+        clip = self._clip(record, span)
+        if isinstance(clip, str):
+            return {"fault": clip}
+        if clip.kind != "sound":
+            return {}
+        sound = encode_sound(clip.data, clip.rate)
+        return {"sound": sound.data, "slowed": sound.slowed}
+
+    def _clip(self, record: Record, span: Span) -> Clip | str:
+        """Return a piece of the source itself, or why it cannot be had: the rest of the page can."""
+        try:
+            with asking(self._domain, "excerpt"):
+                clip = self._domain.excerpt(Path(record.path), span)
+        except AudiosaeError as error:
+            return str(error)
+        return clip if clip.data.size else "nothing there: the file has become shorter"
+
+    def _itself(self, record: Record, span: Span, start: tuple[int, ...]) -> dict[str, Any]:
+        """Return a window's own picture, or the numbers of a row."""
+        clip = self._clip(record, span)
+        if isinstance(clip, str):
+            return {"fault": clip}
+        if clip.kind == "picture":
+            return {"patch": scene_png(clip.data.astype(np.float64), "gray")}
+        window = self._field_window(record, start)
+        tile = tile_of(self._domain, window)
+        found: dict[str, Any] = {"patch": tile_png(tile, colour_limit(window), self._domain.colours)}
+        if clip.kind == "rows" and len(clip.data) == 1:
+            row = clip.data[0]
+            most = np.argsort(-np.abs(row), kind="stable")[:_NUMBERS_SHOWN]
+            found["numbers"] = [[int(i), float(row[i])] for i in most]
+        return found
+
+    def _field_window(self, record: Record, start: tuple[int, ...]) -> NDArray[np.float32]:
+        pieces = tuple(slice(at, at + size) for at, size in zip(start, self._domain.window, strict=True))
+        return np.array(read_field(record)[pieces])
+
+
+def _per_cent(left: float, top: float, width: float, height: float) -> list[float]:
+    return [round(100 * min(max(value, 0.0), 1.0), 3) for value in (left, top, width, height)]
+
+
+def told_span(span: Span) -> str:
+    """Return where a window lies, in words."""
+    if span.unit == "s":
+        return f"{_clock(span.start[0])} to {_clock(span.end[0])}"
+    if len(span.start) > 1:
+        axes = zip(("rows", "columns"), span.start, span.end, strict=False)
+        return ", ".join(f"{axis} {low:g} to {high - 1:g}" for axis, low, high in axes)
+    if span.end[0] - span.start[0] == 1:
+        return f"{span.unit} {span.start[0]:g}"
+    return f"{span.start[0]:g} to {span.end[0]:g} {span.unit}"
+
+
+def _clock(seconds: float) -> str:
+    """Return seconds as a player shows them, to the hundredth: ``1:02:03.45``, ``2:03.45``, ``3.45 s``."""
+    hundredths = round(100 * seconds)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest / 100:05.2f}"
+    return f"{minutes}:{rest / 100:05.2f}" if minutes else f"{rest / 100:.2f} s"
+
+
+def cost(kept: dict[str, Any]) -> int:
+    """Return about how many bytes a piece or a window takes on a page."""
+    return _OVERHEAD + sum(len(text) for text in kept.values() if isinstance(text, str))
+
+
+def choose(
+    tops: list[list[tuple[int, float]]], excerpts: Excerpts, room: int, done: Any = lambda: None,  # noqa: ANN401
+) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]], int]:  # fmt: skip
+    """Choose the windows that a page has room for: the strongest of every unit, then the second of every unit, ...
+
+    Returns
+    -------
+    pieces
+        As `Excerpts.piece` gives them.
+    windows
+        Per unit, as `Excerpts.window` gives them, with their activation and the number of their piece.
+    int
+        How many windows there are room for per unit.
+    """
+    pieces: list[dict[str, Any]] = []
+    numbers: dict[Place, int] = {}
+    shown: list[list[dict[str, Any]]] = [[] for _ in tops]
+    most = max(map(len, tops), default=0)
+    for rank in range(most):
+        wanted = {unit: (*excerpts.place(top[rank][0]), top[rank][1]) for unit, top in enumerate(tops) if rank < len(top)}
+        fresh = sorted({place for place, _, _ in wanted.values()} - set(numbers), key=lambda p: (p.record, p.low))
+        made = []
+        for place in fresh:
+            made.append(excerpts.piece(place))
+            room -= cost(made[-1])
+            done()
+            if room < 0:
+                return pieces, shown, rank
+        there = numbers | {place: len(pieces) + i for i, place in enumerate(fresh)}
+        both = pieces + made
+        row = {
+            unit: excerpts.window(place, start, both[there[place]]) | {"activation": value, "piece": there[place]}
+            for unit, (place, start, value) in wanted.items()
+        }
+        room -= sum(map(cost, row.values()))
+        if room < 0:
+            return pieces, shown, rank
+        pieces, numbers = both, there
+        for unit, window in row.items():
+            shown[unit].append(window)
+    return pieces, shown, most

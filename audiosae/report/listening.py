@@ -1,0 +1,176 @@
+"""The report: each unit's atom and sound, what it does on sources, and the moments that excite it most."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.corpus import Corpus
+from audiosae.errors import InputError
+from audiosae.matching import atom_cosines
+from audiosae.report.excerpts import Excerpts, choose
+from audiosae.report.gather import BINS, Gathered, gather
+from audiosae.report.page import bars, render_page
+from audiosae.report.units import by_likeness, lay_out, most_alike, show_units
+from audiosae.summary import activity_of, summarise
+from audiosae.tensors import write_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audiosae.journal import Record
+    from audiosae.model import Model
+    from audiosae.progress import Progress
+
+_LABELS_SHOWN = 4
+_LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times the average says nothing
+
+
+def write_report(
+    model: Model, records: Sequence[Record], path: Path, *, top: int, size: int, labels: Sequence[str] | None = None,
+    skipped: Sequence[Record] = (), run: Path | None = None, progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Write a page that shows every unit of a model and the windows of sources that excite it most.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    records
+        Of the sources that can be used, ingested with the model's domain.
+    path
+        Of the page.
+    top
+        Windows per unit, where there is room for them.
+    size
+        Bytes that the page may have.
+    labels
+        One per record.
+    skipped
+        Sources that could not be used: counted on the page.
+    run
+        Folder of the run, whose history is shown.
+    progress
+        Told what goes on.
+
+    Returns
+    -------
+    dict
+        report, bytes, units, windows, windows_per_unit, windows_per_unit_wanted, sources_used, sources_skipped.
+
+    Raises
+    ------
+    InputError
+        No source is as long as a window, there is no room for the units alone, the page cannot be written.
+    """
+    corpus = Corpus(model.domain, records)
+    if not len(corpus):
+        raise InputError(f"none of the {len(records)} sources is as long as a window; nothing to show")
+    names = sorted(set(labels)) if labels else []
+    index = {name: number for number, name in enumerate(names)}
+    codes = np.array([index[label] for label in labels]) if labels else None
+    progress.stage("encoding", len(corpus), "windows")
+    gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
+    view = _view(model, gathered, records, skipped, names, run, progress)
+    empty = len(render_page(view))
+    if empty > size:
+        raise InputError(f"--size {size / 2**20:.3g}M: the {model.params.hidden} units alone take "
+                         f"{empty / 2**20:.1f} MiB; give more")  # fmt: skip
+    tops = gathered.tops.strongest(corpus, top)
+    progress.stage("excerpts", None, "pieces")
+    pieces, windows, shown = choose(tops, Excerpts(model, corpus), size - empty, lambda: progress.advance(1))
+    view["pieces"] = pieces
+    by_file = dict(zip((record.file for record in records), labels or [], strict=bool(labels)))
+    for item, mine in zip(view["items"], windows, strict=True):
+        item["windows"] = [window | {"label": by_file.get(pieces[window["piece"]]["file"])} for window in mine]
+    if shown < top and shown < max(map(len, tops)):
+        view["notes"].append(f"Each unit shows its {shown} strongest windows, not {top}: more would exceed the size that "
+                             f"was allowed ({size / 2**20:.0f} MiB; --size gives more).")  # fmt: skip
+    page = render_page(view)
+    write_aside(path, page)
+    return {
+        "report": str(path), "bytes": len(page), "units": model.params.hidden, "windows": len(corpus),
+        "windows_per_unit": shown, "windows_per_unit_wanted": top, "pieces": len(pieces),
+        "sources_used": len(records), "sources_skipped": len(skipped),
+    }  # fmt: skip
+
+
+def _view(
+    model: Model, gathered: Gathered, records: Sequence[Record], skipped: Sequence[Record], names: Sequence[str],
+    run: Path | None, progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Return all of the page but the windows."""
+    hidden = model.params.hidden
+    progress.stage("drawing", hidden, "units")
+    sides = show_units(model, range(hidden), lambda: progress.advance(1))
+    cosines = atom_cosines(model, model)
+    cells, columns = lay_out(cosines)
+    rank = np.argsort(by_likeness(cosines))
+    usage, lift = gathered.usage, gathered.lift()
+    items = [
+        {
+            "name": f"Unit {unit}", "number": unit, "group": None, "sides": [side], "cell": cells[unit],
+            "facts": _facts(gathered, unit, side), "histogram": gathered.histogram[unit].tolist(),
+            "labels": _goes_with(lift[:, unit], names), "alike": most_alike(cosines, unit), "windows": [],
+            "order": {"activity": usage.mean[unit], "selectivity": usage.lifetime_sparseness[unit],
+                      **side["measures"], "likeness": int(rank[unit]), "number": unit},
+        }
+        for unit, side in enumerate(sides)
+    ]  # fmt: skip
+    used = len(records)
+    what = {"s": "recordings", "px": "pictures"}.get(model.domain.unit, "sources")
+    notes = [f"{len(skipped)} sources could not be used and are not in it."] if skipped else []
+    return {
+        "title": f"{hidden} units of {model.domain.name}", "heading": f"What {hidden} units have learned",
+        "lead": f"From {used} {what}, {usage.count} windows. Choose a unit to see the pattern it responds to, and the "
+                f"moments that excite it most.",
+        "notes": notes, "items": items, "pieces": [], "groups": [], "columns": columns, "bins": BINS,
+        "sorts": [("activity", "activity", True), ("selectivity", "selectivity", True),
+                  *((name, name, False) for name in sides[0]["measures"]),
+                  ("likeness", "similarity", False), ("number", "number", False)],
+        "about": [about(model, "This model", run)], "colours": model.domain.colours,
+    }  # fmt: skip
+
+
+def _facts(gathered: Gathered, unit: int, side: dict[str, Any]) -> list[tuple[str, str]]:
+    usage = gathered.usage
+    return [
+        ("mean activity", f"{usage.mean[unit]:.4f}" + (" (dead)" if side["dead"] else "")),
+        ("fires in", f"{100 * usage.share[unit]:.1f} % of windows"),
+        ("selectivity", f"{usage.lifetime_sparseness[unit]:.3f}"),
+        *((name, f"{value:.4g}") for name, value in side["measures"].items()),
+    ]
+
+
+def _goes_with(lift: np.ndarray[Any, Any], names: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the labels whose windows excite a unit more than others do, with how many times more."""
+    order = np.argsort(-lift, kind="stable")[:_LABELS_SHOWN]
+    return [(names[i], round(float(lift[i]), 2)) for i in order if lift[i] >= _LIFT_SHOWN]
+
+
+def about(model: Model, heading: str, run: Path | None) -> dict[str, Any]:
+    """Return what the page tells of a model as a whole.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    heading
+        Of the section.
+    run
+        Folder of its run, or None.
+    """
+    activity = activity_of(model)
+    counts, edges = np.histogram(model.rho_hat, bins=24, range=(0, max(float(model.rho_hat.max()), 1e-9)))
+    picture = run / "history.png" if run else None
+    there = picture is not None and picture.is_file()
+    return {
+        "heading": heading, "rows": [(term or "its options", told) for term, told in summarise(model, activity)],
+        "options": sorted((str(key), str(value)) for key, value in model.facts["options"].items()),
+        "history": base64.b64encode(picture.read_bytes()).decode() if picture is not None and there else None,
+        "rho_hat": bars(counts.tolist(), high=float(edges[-1])), "rho_hat_most": float(edges[-1]),
+        "rho": float(model.facts["options"]["rho"]), "dead": np.flatnonzero(model.dead).tolist(),
+    }  # fmt: skip

@@ -1,0 +1,66 @@
+"""The one page of report and diff: a template, a style and a script in one file that asks for nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from audiosae.report.pictures import gradient_png
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def render_page(view: dict[str, Any]) -> bytes:
+    """Return the page.
+
+    Parameters
+    ----------
+    view
+        title, heading, lead: texts · notes: texts above the units · items, sorts, groups, columns: see
+        `audiosae.report` · pieces: of sources · about: sections below the units · colours: map of the atoms.
+
+    Returns
+    -------
+    bytes
+        HTML in UTF-8. Whatever stands in `view` is text there: Jinja2 escapes it in the markup and in the JSON that
+        the script reads, and no script but the page's own, by its hash, may run.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("audiosae.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    style, script = (_own(name) for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    bare = [item | {"sides": [_without_tile(side) for side in item["sides"]]} for item in view["items"]]
+    text = environment.get_template("page.html.j2").render(
+        view, style=Markup(style), script=Markup(script), digest=digest, gradient=gradient_png(view["colours"]),  # noqa: S704
+        data={"items": bare, "bins": view["bins"]},
+    )  # fmt: skip
+    return text.encode()
+
+
+def _without_tile(side: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the markup has already."""
+    return {key: value for key, value in side.items() if key != "tile"}
+
+
+def _own(name: str) -> str:
+    return (files("audiosae.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def bars(values: Sequence[float], *, high: float) -> list[dict[str, float]]:
+    """Return the bars of a histogram as rectangles in a box of 100 x 40, roots of the counts so that few are seen too."""
+    most = max(max(values, default=0), 1) ** 0.5
+    width = 100 / max(1, len(values))
+    return [
+        {"x": round(i * width, 2), "width": round(0.9 * width, 2), "y": round(40 - 40 * value**0.5 / most, 2),
+         "height": round(40 * value**0.5 / most, 2), "from": high * i / len(values), "count": value}
+        for i, value in enumerate(values)
+    ]  # fmt: skip

@@ -1,0 +1,79 @@
+"""Small pictures for a page: PNG of few colours, as text."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+_SHADES = 32  # of a spectrogram: the eye tells hardly more, and half the bytes of 256
+_FIGURE_COLOURS = 64
+_DEPTH_DB = 50.0  # shown below the loudest
+
+
+def tile_png(tile: NDArray[Any], limit: float, colours: str) -> str:
+    """Return an atom's tile, (rows, columns) within plus and minus `limit` or (rows, columns, 3) within 0 and 1."""
+    if tile.ndim == 3:  # noqa: PLR2004
+        return _of_colours(tile)
+    shades = 2 * _SHADES + 1  # one of them is zero
+    return _of_shades(np.clip((tile / limit + 1) / 2, 0, 1), colours, shades)
+
+
+def scene_png(scene: NDArray[Any], colours: str, *, depth: float = 0.0) -> str:
+    """Return a picture in shades from its own least to its own largest value, or of the `depth` below that."""
+    if scene.ndim == 3:  # noqa: PLR2004
+        low, high = float(scene.min()), float(scene.max())
+        return _of_colours((scene - low) / max(high - low, 1e-12))
+    high = float(scene.max())
+    low = high - depth if depth else float(scene.min())
+    return _of_shades(np.clip((scene - low) / max(high - low, 1e-12), 0, 1), colours, _SHADES)
+
+
+def sound_scene_png(scene: NDArray[Any]) -> str:
+    """Return a spectrogram in dB, the 50 dB below its loudest value."""
+    return scene_png(scene, "magma", depth=_DEPTH_DB)
+
+
+def gradient_png(colours: str) -> str:
+    """Return the colours of a scale from least to most, as a strip."""
+    return _of_shades(np.linspace(0, 1, 2 * _SHADES + 1)[None], colours, 2 * _SHADES + 1)
+
+
+def figure_png(figure: Figure) -> str:
+    """Return a figure as it is laid out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return _saved(picture.quantize(_FIGURE_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+
+
+def _of_shades(values: NDArray[Any], colours: str, shades: int) -> str:
+    """Return values in [0, 1] as a picture with a palette."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(np.rint(values * (shades - 1)).astype(np.uint8)))
+    palette = colormaps[colours](np.linspace(0, 1, shades))[:, :3]
+    picture.putpalette(np.rint(255 * palette).astype(np.uint8).tobytes())
+    return _saved(picture)
+
+
+def _of_colours(values: NDArray[Any]) -> str:
+    from PIL import Image
+
+    return _saved(Image.fromarray(np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)))
+
+
+def _saved(picture: Any) -> str:  # noqa: ANN401 (Pillow's Image, which is not imported for all)
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()

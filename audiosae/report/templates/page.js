@@ -1,0 +1,234 @@
+"use strict";
+(() => {
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const { items, bins } = read("items");
+  const find = (id) => document.getElementById(id);
+  const box = find("units");
+  const buttons = [...box.children];
+  let chosen = 0;
+  let pieces = null;
+  let playing = null;
+
+  // Text goes in as text, never as markup: file names may hold anything.
+  function make(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+    }
+    made.append(...children.filter((child) => child !== null));
+    return made;
+  }
+  const png = (data) => `data:image/png;base64,${data}`;
+  const shown = () => [...box.children].filter((button) => !button.hidden);
+
+  function stop() {
+    if (playing) { playing.pause(); playing.currentTime = 0; }
+  }
+
+  // A real button beside an audio element; `cursor` runs over the picture of what is heard.
+  function player(source, label, cursor) {
+    const audio = make("audio", { src: source, preload: "metadata" });
+    const button = make("button", { type: "button", class: "play", "aria-label": `Play ${label}` }, "▶ Play");
+    const told = (on) => {
+      button.textContent = on ? "■ Stop" : "▶ Play";
+      button.setAttribute("aria-label", `${on ? "Stop" : "Play"} ${label}`);
+      if (cursor) cursor.hidden = !on;
+    };
+    const follow = () => {
+      if (cursor && audio.duration) cursor.style.left = `${100 * audio.currentTime / audio.duration}%`;
+      if (!audio.paused) requestAnimationFrame(follow);
+    };
+    audio.addEventListener("play", () => { playing = audio; told(true); follow(); });
+    for (const end of ["pause", "ended"]) audio.addEventListener(end, () => told(false));
+    button.addEventListener("click", () => {
+      if (!audio.paused) { stop(); return; }
+      stop();
+      audio.currentTime = 0;
+      audio.play();
+    });
+    return make("div", { class: "player" }, button, audio);
+  }
+
+  function facts(rows) {
+    return make("dl", { class: "facts" }, ...rows.flatMap(([term, told]) => [make("dt", {}, term), make("dd", {}, told)]));
+  }
+
+  function histogram(counts) {
+    if (!counts.length) return null;
+    const all = counts.reduce((a, b) => a + b, 0);
+    const most = Math.sqrt(Math.max(...counts, 1));
+    const first = (100 * counts[0] / all).toFixed(1);
+    const space = "http://www.w3.org/2000/svg";
+    const svg = document.createElementNS(space, "svg");
+    svg.setAttribute("viewBox", "0 0 100 40");
+    svg.setAttribute("preserveAspectRatio", "none");
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", `Histogram of activity: ${first} per cent of the windows under ${1 / bins}, `
+      + `${counts.slice(bins / 2).reduce((a, b) => a + b, 0)} of ${all} windows at 0.5 or more`);
+    counts.forEach((count, i) => {
+      const bar = document.createElementNS(space, "rect");
+      const height = 40 * Math.sqrt(count) / most;
+      const place = { x: 100 * i / bins, y: 40 - height, width: 90 / bins, height };
+      for (const [key, value] of Object.entries(place)) bar.setAttribute(key, value);
+      svg.append(bar);
+    });
+    return make("figure", { class: "histogram" }, svg, make("figcaption", {}, make("span", {}, "0"),
+      make("span", {}, "activity; height: root of the number of windows"), make("span", {}, "1")));
+  }
+
+  function side(each, item) {
+    const name = each.model ? `${each.model}, unit ${each.unit}` : item.name;
+    const note = each.sound && each.sound.slowed > 1 ? `, ${each.sound.slowed} times slower` : "";
+    return make("figure", {},
+      make("figcaption", {}, each.model ? name : "The pattern it responds to (its atom)"),
+      make("img", { class: "atom", src: png(each.figure), alt: `Atom of ${name} on labelled axes` }),
+      each.sound ? player(each.sound.data, `the atom of ${name} as a sound, three times${note}`, null) : null);
+  }
+
+  function card(item, window, rank) {
+    const piece = pieces[window.piece];
+    const where = `${piece.file}, ${window.where}`;
+    const what = piece.sound ? "sound" : "picture";
+    const cursor = piece.sound ? make("div", { class: "cursor", hidden: true }) : null;
+    let scene = null;
+    if (piece.image) {
+      const [left, top, width, height] = window.box;
+      const mark = make("div", { class: "mark" });
+      Object.assign(mark.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
+      const drawn = piece.sound ? "Spectrogram of the surroundings" : "The picture";
+      scene = make("div", { class: `scene ${what}` },
+        make("img", { src: png(piece.image), alt: `${drawn}: ${where} is marked` }), mark, cursor);
+    }
+    const numbers = window.numbers && make("table", { class: "numbers" }, make("caption", {}, "Its largest numbers"),
+      make("tbody", {}, ...window.numbers.map(([at, value]) => make("tr", {},
+        make("th", { scope: "row" }, `dimension ${at}`), make("td", {}, value.toPrecision(4))))));
+    const slower = piece.slowed > 1 ? `, played ${piece.slowed} times slower` : "";
+    return make("li", {}, scene,
+      window.patch ? make("img", { class: "patch", src: png(window.patch), alt: `The window itself: ${where}` }) : null,
+      make("p", {}, `${rank + 1}. `, make("span", { class: "file" }, piece.file)),
+      make("p", {}, `${window.where}, activation ${window.activation.toFixed(4)}`, window.label ? `, ${window.label}` : "", slower),
+      numbers || null,
+      piece.sound ? player(piece.sound, `number ${rank + 1}: ${where}`, cursor) : null,
+      window.fault || piece.fault ? make("p", { class: "note" }, `Cannot be had: ${window.fault || piece.fault}`) : null);
+  }
+
+  function alike(item) {
+    if (!item.alike.length) return [];
+    return [make("h3", {}, "Most like it"), make("ul", { class: "alike" }, ...item.alike.map(([other, cosine]) => {
+      const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}, cosine ${cosine}` },
+        make("span", { class: "tiles" }, buttons_by_item[other].querySelector(".tile").cloneNode()),
+        make("span", { class: "number" }, `${other}: ${cosine.toFixed(2)}`));
+      link.addEventListener("click", () => { choose(other, false); find("detail-heading").focus(); });
+      return make("li", {}, link);
+    }))];
+  }
+
+  const buttons_by_item = Object.fromEntries(buttons.map((button) => [button.dataset.item, button]));
+
+  function choose(number, focus) {
+    stop();
+    playing = null;
+    pieces ??= read("pieces");
+    for (const button of buttons) {
+      const on = Number(button.dataset.item) === number;
+      button.setAttribute("aria-pressed", on);
+      button.tabIndex = on ? 0 : -1;
+      if (on && focus) { button.focus({ preventScroll: true }); button.scrollIntoView({ block: "nearest" }); }
+    }
+    chosen = number;
+    const item = items[number];
+    find("detail-heading").textContent = item.group ? `${item.name}: ${item.group}` : item.name;
+    const goes = item.labels.map(([name, times]) => `${name} (${times.toFixed(1)} times the average activity)`).join(", ");
+    find("detail-body").replaceChildren(
+      make("div", { class: "atoms" }, ...item.sides.map((each) => side(each, item)),
+        make("div", { class: "what" }, facts(item.facts), histogram(item.histogram),
+          goes ? make("p", { class: "labels" }, "Goes with ", goes) : null)),
+      ...(item.windows.length ? [make("h3", {}, "Where it is most active"),
+        make("ol", { class: "windows" }, ...item.windows.map((window, rank) => card(item, window, rank)))] : []),
+      ...alike(item));
+    find("detail").scrollTop = 0;
+    history.replaceState(null, "", `#${number}`);
+  }
+
+  // Search: a number is a unit's, if there is one; anything else is looked for in file names and labels.
+  function wanted() {
+    const text = find("search").value.trim().toLowerCase();
+    const group = find("group") ? find("group").value : "";
+    const number = /^u?\d+$/.test(text) ? Number(text.replace("u", "")) : null;
+    const exact = (item) => item.sides.some((each) => each.unit === number);
+    const byNumber = number !== null && items.some(exact);
+    if (text && !byNumber) pieces ??= read("pieces");
+    const inText = (item) => [item.name, ...item.labels.map(([name]) => name),
+      ...item.windows.flatMap((window) => [pieces[window.piece].file, window.label || ""])]
+      .some((part) => part.toLowerCase().includes(text));
+    return (item) => (!group || item.group === group) && (!text || (byNumber ? exact(item) : inText(item)));
+  }
+
+  function arrange() {
+    const map = box.classList.contains("map");
+    const sort = find("sort");
+    const down = sort.selectedOptions[0].dataset.down ? -1 : 1;
+    const value = (button) => items[button.dataset.item].order[sort.value];
+    const cell = (button) => items[button.dataset.item].cell;
+    const order = map
+      ? (a, b) => cell(a)[0] - cell(b)[0] || cell(a)[1] - cell(b)[1]
+      : (a, b) => down * (value(a) - value(b)) || a.dataset.item - b.dataset.item;
+    const fits = wanted();
+    for (const button of buttons) button.hidden = !fits(items[button.dataset.item]);
+    box.append(...buttons.sort(order));
+    const left = shown();
+    find("count").textContent = `${left.length} of ${items.length} shown`;
+    if (left.length && !left.some((button) => Number(button.dataset.item) === chosen)) choose(Number(left[0].dataset.item), false);
+  }
+
+  // Up and down: the nearest in the next row, as the eye sees it, in the list and on the map.
+  function neighbour(key) {
+    const left = shown();
+    const here = left.findIndex((button) => Number(button.dataset.item) === chosen);
+    if (key === "ArrowLeft" || key === "ArrowRight") return left[here + (key === "ArrowRight" ? 1 : -1)];
+    const at = left[here].getBoundingClientRect();
+    const way = key === "ArrowDown" ? 1 : -1;
+    const far = left.map((button) => [button, button.getBoundingClientRect()])
+      .filter(([, there]) => way * (there.top - at.top) > at.height / 2);
+    const row = Math.min(...far.map(([, there]) => way * there.top));
+    const next = far.filter(([, there]) => Math.abs(way * there.top - row) < at.height / 2)
+      .sort(([, a], [, b]) => Math.abs(a.left - at.left) - Math.abs(b.left - at.left))[0];
+    return next && next[0];
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const inside = box.contains(event.target);
+    const free = inside || event.target === document.body || event.target === find("detail-heading");
+    if (!free || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    if (event.key.startsWith("Arrow") && (inside || event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+      event.preventDefault();
+      const next = shown().length && neighbour(event.key);
+      if (next) choose(Number(next.dataset.item), inside);
+    } else if (event.key === " ") {
+      event.preventDefault();
+      const play = document.querySelector("#detail .windows .play") || document.querySelector("#detail .play");
+      if (play && !event.repeat) play.click();
+    }
+  });
+  box.addEventListener("keyup", (event) => { if (event.key === " ") event.preventDefault(); });
+  box.addEventListener("click", (event) => {
+    const button = event.target.closest(".unit");
+    if (!button) return;
+    choose(Number(button.dataset.item), true);
+    if (matchMedia("(max-width: 60rem)").matches) find("detail").scrollIntoView();
+  });
+  find("controls").addEventListener("input", arrange);
+  find("controls").addEventListener("submit", (event) => event.preventDefault());
+  for (const [id, map] of [["as-grid", false], ["as-map", true]]) {
+    find(id).addEventListener("click", () => {
+      box.classList.toggle("map", map);
+      find("as-grid").setAttribute("aria-pressed", !map);
+      find("as-map").setAttribute("aria-pressed", map);
+      find("sort").disabled = map;
+      arrange();
+    });
+  }
+  arrange();
+  const asked = Number(location.hash.slice(1));
+  choose(location.hash && items[asked] ? asked : Number(shown()[0].dataset.item), false);
+})();

@@ -1,0 +1,152 @@
+"""Units as a page shows them: tile, atom on axes, sound, measures; which are alike, and where each lies on the map."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.domain import asking
+from audiosae.report.pictures import figure_png, tile_png
+from audiosae.report.sounds import encode_sound
+from audiosae.render import colour_limit, new_figure, tile_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from audiosae.domain import Domain
+    from audiosae.model import Model
+
+_FIGURE_INCHES = (3.4, 2.5)
+_REPEATS, _PAUSE_SECONDS = 3, 0.25  # an atom of a sixth of a second is hard to hear once
+_ALIKE_SHOWN = 6
+_FEWEST_FOR_TSNE = 8
+_PERPLEXITY = 15.0
+
+
+def show_units(model: Model, units: Sequence[int], done: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    """Return what a page shows of units, apart from what they do on sources.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    units
+        Which.
+    done
+        Called after each.
+
+    Returns
+    -------
+    list of dict
+        unit, tile, figure (PNG), sound (data URL or None), seconds of the sound's one pass, measures, rho_hat, dead.
+    """
+    atoms, domain = model.atoms(), model.domain
+    limit, drawn, dead = colour_limit(atoms), _Drawing(domain, colour_limit(atoms)), model.dead
+    shown = []
+    for unit in units:
+        atom = atoms[unit]
+        with asking(domain, "measures"):
+            measures = {str(key): _finite(value) for key, value in domain.measures(atom).items()}
+        shown.append({
+            "unit": int(unit), "tile": tile_png(tile_of(domain, atom), limit, domain.colours),
+            "figure": drawn.figure(atom), "sound": _sound(domain, atom), "measures": measures,
+            "rho_hat": float(model.rho_hat[unit]), "dead": bool(dead[unit]),
+        })  # fmt: skip
+        done()
+    return shown
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"wanted finite numbers, not {value!r}")
+    return float(value)
+
+
+class _Drawing:
+    """One figure for all atoms: laid out once, by the first, for laying out takes longer than drawing."""
+
+    def __init__(self, domain: Domain, limit: float) -> None:
+        self._domain, self._limit = domain, limit
+        self._figure: Figure = new_figure(*_FIGURE_INCHES)
+        self._ax = self._figure.subplots()
+        self._laid_out = False
+
+    def figure(self, atom: NDArray[Any]) -> str:
+        self._ax.clear()
+        with asking(self._domain, "draw"):
+            self._domain.draw(atom, self._ax, limit=self._limit)
+        if not self._laid_out:
+            self._figure.savefig(io.BytesIO(), format="png")
+            self._figure.set_layout_engine("none")
+            self._laid_out = True
+        return figure_png(self._figure)
+
+
+def _sound(domain: Domain, atom: NDArray[Any]) -> dict[str, Any] | None:
+    """Return an atom as a sound, a few times over with pauses between; None where it is not a thing to hear."""
+    with asking(domain, "synthesize"):
+        clip = domain.synthesize(atom)
+        if clip is None:
+            return None
+        pause = np.zeros(round(_PAUSE_SECONDS * clip.rate), np.float32)
+        once = np.concatenate([np.asarray(clip.data, np.float32), pause])
+    sound = encode_sound(np.tile(once, _REPEATS), clip.rate)
+    return {"data": sound.data, "slowed": sound.slowed, "seconds": len(clip.data) / clip.rate}
+
+
+def most_alike(cosines: NDArray[np.float64], unit: int) -> list[tuple[int, float]]:
+    """Return the units whose atoms are most like one unit's, with their cosines; the most alike first."""
+    order = [int(other) for other in np.argsort(-cosines[unit], kind="stable") if other != unit]
+    return [(other, round(float(cosines[unit, other]), 3)) for other in order[:_ALIKE_SHOWN]]
+
+
+def by_likeness(cosines: NDArray[np.float64]) -> list[int]:
+    """Return the units in an order in which neighbours are alike: the leaves of an average-linkage tree (SciPy)."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(cosines) < 3:  # noqa: PLR2004 (nothing to order)
+        return list(range(len(cosines)))
+    distance = np.clip(1 - (cosines + cosines.T) / 2, 0, None)
+    np.fill_diagonal(distance, 0)
+    return [int(unit) for unit in leaves_list(linkage(squareform(distance, checks=False), "average"))]
+
+
+def lay_out(cosines: NDArray[np.float64]) -> tuple[list[tuple[int, int]], int]:
+    """Return a place (row, column) for each unit on a map on which similar units lie side by side, and its columns.
+
+    A plane by t-SNE of the cosine distances (scikit-learn), then each unit to a cell of a grid so that the sum of the
+    squared ways is least (Kuhn 1955, by SciPy).
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    count = len(cosines)
+    columns = math.ceil(math.sqrt(1.5 * count))
+    rows = -(-count // columns)
+    plane = _plane(cosines)
+    plane = (plane - plane.min(axis=0)) / np.maximum(np.ptp(plane, axis=0), 1e-12) * [columns - 1, rows - 1]
+    cells = np.stack(np.divmod(np.arange(rows * columns), columns), axis=1)
+    ways = ((plane[:, None, ::-1] - cells[None]) ** 2).sum(axis=2)
+    chosen = linear_sum_assignment(ways)[1]
+    return [(int(row), int(column)) for row, column in cells[chosen]], columns
+
+
+def _plane(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
+    count = len(cosines)
+    if count < _FEWEST_FOR_TSNE:
+        order = np.argsort(by_likeness(cosines))
+        return np.stack([order, np.zeros(count)], axis=1).astype(np.float64)
+    from sklearn.manifold import TSNE
+
+    distance = np.clip(1 - (cosines + cosines.T) / 2, 0, None)
+    np.fill_diagonal(distance, 0)
+    start = np.linalg.eigh(cosines + cosines.T)[1][:, -2:] * 1e-4  # as PCA starts it, but of the cosines
+    perplexity = min(_PERPLEXITY, (count - 1) / 3)
+    how = TSNE(metric="precomputed", init=start.astype(np.float32), perplexity=perplexity, random_state=0)
+    return np.asarray(how.fit_transform(distance), np.float64)
