@@ -18,7 +18,7 @@ _ITERATIONS_CQT = 8  # each of them costs as much as all 32 above
 
 
 def power_of(atom: NDArray[Any]) -> NDArray[np.float64]:
-    """Return an atom (frames, bands), in dB more or less than usual, as power: 1 at its strongest, 1e-4 where it is 0."""
+    """Return an atom (frames, bands), in dB around the usual, as power: 1 at its strongest, 1e-4 where it is 0."""
     atom = np.asarray(atom, np.float64)
     return np.asarray(10 ** (_DEPTH * (atom / max(np.abs(atom).max(), 1e-300) - 1) / 10))
 
@@ -28,8 +28,8 @@ def from_spectrum(
 ) -> NDArray[np.float32]:
     """Return a signal with (about) this short-time power.
 
-    Bands are taken apart into bins by non-negative least squares (librosa); the phases are found by the fast Griffin-Lim
-    algorithm (Perraudin, Balazs and Søndergaard, WASPAA 2013), 32 iterations.
+    Bands are taken apart into bins by non-negative least squares (librosa); the phases are found by the fast
+    Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard, WASPAA 2013), 32 iterations.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def from_constant_q(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_fft=")  # of the lowest octaves, which are few samples
         signal = librosa.griffinlim_cqt(
-            np.pad(np.sqrt(power.T), ((0, 0), (margin, margin))), n_iter=_ITERATIONS_CQT, sr=rate, hop_length=hop_length,
-            fmin=fmin, bins_per_octave=bins_per_octave, random_state=0,
+            np.pad(np.sqrt(power.T), ((0, 0), (margin, margin))), n_iter=_ITERATIONS_CQT, sr=rate,
+            hop_length=hop_length, fmin=fmin, bins_per_octave=bins_per_octave, random_state=0,
         )  # fmt: skip
     return _levelled(signal[margin * hop_length : (margin + len(power)) * hop_length])
 

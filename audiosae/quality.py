@@ -19,8 +19,6 @@ from audiosae.usage import ACTIVE, Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from audiosae.journal import Record
     from audiosae.model import Model
     from audiosae.scores import Plan

@@ -89,6 +89,30 @@ def backend(request):
     return GpuBackend()
 
 
+@pytest.fixture(scope="session")
+def trained(sounds, cache, tmp_path_factory):
+    """A run folder of twelve units on the twelve recordings."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    once(["train", sounds, "-o", folder, "--hidden", 12, "--epochs", 8, "--cache", cache, "-q"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page(trained, sounds, cache, tmp_path_factory):
+    """The report of that run on the recordings that it was trained on."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    once(["report", trained, sounds, "-o", path, "--cache", cache, "-q"])
+    return path
+
+
+def once(arguments):
+    """Run the command line in this process, outside of a test."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
+        cli.main()
+    assert stop.value.code == 0, arguments
+
+
 @pytest.fixture
 def run(capfd, monkeypatch):
     """Run the command line in this process; gives exit status, standard output and standard error."""

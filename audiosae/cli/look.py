@@ -11,6 +11,7 @@ import typer
 from audiosae.cli.console import Console, table
 from audiosae.cli.parameters import AsJson, DomainName, ModelPath, Quiet, Settings, Sources, make
 
+
 class Show(StrEnum):
     """Choices of --show."""
 

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from audiosae.cli.console import Console
-from audiosae.cli.parameters import AsJson, Cache, LabelColumn, ModelPath, Quiet, Sources, Workers, byte_count, places
+from audiosae.cli.parameters import (
+    AsJson,
+    Cache,
+    LabelColumn,
+    ModelPath,
+    Quiet,
+    Sources,
+    Workers,
+    byte_count,
+    places,
+    worker_count,
+)
 from audiosae.cli.reading import find, read
 
 Page = Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Page to write.")]
@@ -19,7 +30,7 @@ def report(  # noqa: PLR0917
     model: ModelPath,
     sources: Sources,
     out: Page,
-    labels: Annotated[str | None, typer.Option(metavar="folder|FILE.csv", help="Say which labels units go with.")] = None,
+    labels: Annotated[str | None, typer.Option(metavar="folder|FILE.csv", help="Which labels units go with.")] = None,
     label_column: LabelColumn = None,
     top: Annotated[int, typer.Option(help="Windows shown per unit, where there is room.", min=1, max=100)] = 10,
     size: Annotated[str, typer.Option(metavar="20M", help="Bound of the page's size.")] = "20M",
@@ -46,21 +57,27 @@ def report(  # noqa: PLR0917
     try:
         facts = write_report(
             loaded, there.records, out, top=top, size=room, labels=[known[i] for i in there.used] if known else None,
-            skipped=there.skipped, run=model if model.is_dir() else None, progress=console,
+            label_name=label_column or ("folder" if labels == "folder" else "label"), skipped=there.skipped,
+            workers=worker_count(workers), run=model if model.is_dir() else None, progress=console,
         )  # fmt: skip
     finally:
         console.close()
     shown, mebibytes = facts["windows_per_unit"], facts["bytes"] / 2**20
-    fewer = f", not {top}: more would exceed --size {size}" if shown < facts["windows_per_unit_wanted"] else ""
+    fewer = (
+        f", not {facts['windows_per_unit_there']}: more would exceed --size {size}"
+        if shown < facts["windows_per_unit_there"]
+        else ""
+    )
     told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
-    console.result(f"{told}, {len(there.records)} sources ({len(there.skipped)} skipped)\nnext: open {out} in a browser",
-                   facts)  # fmt: skip
+    told += f", {len(there.records)} sources ({len(there.skipped)} skipped)\nnext: open {out} in a browser"
+    console.result(told, facts)
 
 
-def diff(
+def diff(  # noqa: PLR0917
     first: Annotated[Path, typer.Argument(metavar="A", help="A run folder or a model.safetensors.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     out: Page,
+    workers: Workers = None,
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
@@ -70,15 +87,15 @@ def diff(
 
     console = Console(quiet=quiet, as_json=as_json)
     _check_place(out)
-    paths = (first, second)
+    runs = (first if first.is_dir() else None, second if second.is_dir() else None)
     try:
         facts = write_diff(
             (load_model(first), load_model(second)), (_name(first), _name(second)), out,
-            runs=tuple(path if path.is_dir() else None for path in paths), progress=console,
+            runs=runs, workers=worker_count(workers), progress=console,
         )  # fmt: skip
     finally:
         console.close()
-    told = ", ".join(f"{facts[group]} {group}" for group in ("alike", "changed", "vanished", "appeared"))
+    told = ", ".join(f"{count} {group}" for group, count in facts["groups"].items())
     console.result(f"wrote {out}: {told}\nnext: open {out} in a browser", facts)
 
 

@@ -17,21 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from audiosae.model import Model
-    from audiosae.progress import Progress
     from numpy.typing import NDArray
 
+    from audiosae.model import Model
+    from audiosae.progress import Progress
+
 CHANGED = 0.5  # cosine from which a pair that is not alike is still one pattern that has changed
-_GROUPS = ("alike", "changed", "vanished", "appeared")
+GROUPS = ("alike", "changed", "variant", "vanished", "appeared")
 
 
 def write_diff(
     models: tuple[Model, Model], names: tuple[str, str], path: Path, *, runs: tuple[Path | None, Path | None],
-    progress: Progress,
+    workers: int = 1, progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a page that shows the units of two models side by side.
 
-    A pair whose atoms have a cosine of at least 0.8 is alike, of at least 0.5 changed; what is left has vanished from
+    A pair whose atoms have a cosine of at least 0.8 is alike, of at least 0.5 changed. A unit without a partner is a
+    variant where some unit of the other model, which has a better one, is that much like it; else it has vanished from
     the first or appeared in the second.
 
     Parameters
@@ -44,13 +46,16 @@ def write_diff(
         Of the page.
     runs
         The folders of their runs.
+    workers
+        Processes that draw; the page does not depend on them.
     progress
         Told what goes on.
 
     Returns
     -------
     dict
-        diff, bytes, alike, changed, vanished, appeared, and what `Match.to_json` says.
+        diff, bytes, groups (alike, changed, variant, vanished, appeared: how many of each), and match: what
+        `Match.to_json` says.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def write_diff(
         raise InputError(f"{names[0]} is of {first.domain.name} and {names[1]} of {second.domain.name}: not comparable")
     found = match(first, second)
     progress.stage("drawing", first.params.hidden + second.params.hidden, "units")
-    sides = [show_units(model, range(model.params.hidden), lambda: progress.advance(1)) for model in models]
+    sides = [show_units(model, workers=workers, done=lambda: progress.advance(1)) for model in models]
     pairs = _pairs(found.first, found.second, found.cosine, (first.params.hidden, second.params.hidden))
     cosines = atom_cosines(first, second)
     items = [_item(pair, sides, names, cosines) for pair in pairs]
@@ -72,23 +77,24 @@ def write_diff(
     for number, item in enumerate(items):
         item |= {"cell": cells[number], "number": number}
         item["order"] |= {"likeness": int(rank[number])}
-    counts = {group: sum(item["group"] == group for item in items) for group in _GROUPS}
+    counts = {group: sum(item["group"] == group for item in items) for group in GROUPS}
     told = ", ".join(f"{count} {group}" for group, count in counts.items())
     view = {
         "title": f"{names[0]} and {names[1]}", "heading": "What two models share",
-        "lead": f"A is {names[0]}, B is {names[1]}. Of their units, {told}. Alike: a cosine of {ALIKE:g} or more between "
-                f"the atoms; changed: {CHANGED:g} or more.",
-        "notes": _differences(first, second), "items": items, "pieces": [], "groups": list(_GROUPS), "columns": columns,
+        "lead": f"A is {names[0]}, B is {names[1]}. Of their units, {told}. Alike: a cosine of {ALIKE:g} or more "
+                f"between the atoms. Changed: {CHANGED:g} or more. Variant: that much like a unit which has a better "
+                f"partner. Vanished from A, appeared in B: the other has nothing like it.",
+        "notes": _differences(first, second), "items": items, "pieces": [], "groups": list(GROUPS), "columns": columns,
         "bins": 0,
         "sorts": [("cosine", "similarity of the pair", True), ("activity", "activity", True),
                   *((name, name, False) for name in sides[0][0]["measures"]),
                   ("likeness", "similar units side by side", False)],
         "about": [about(m, f"{letter}: {n}", r) for letter, m, n, r in zip("AB", models, names, runs, strict=True)],
-        "colours": first.domain.colours,
+        "colours": first.domain.colours, "label_name": "",
     }  # fmt: skip
     page = render_page(view)
     write_aside(path, page)
-    return {"diff": str(path), "bytes": len(page), **counts, **found.to_json()}
+    return {"diff": str(path), "bytes": len(page), "groups": counts, "match": found.to_json()}
 
 
 Pair = tuple[int | None, int | None, float]
@@ -102,8 +108,8 @@ def _pairs(
     pairs: list[Pair] = [
         (int(a), int(b), float(c)) for a, b, c in zip(first[kept], second[kept], cosine[kept], strict=True)
     ]
-    alone = [sorted(set(range(count)) - set(units[kept].tolist())) for units, count in zip((first, second), hidden, strict=True)]  # noqa: E501
-    return pairs + [(a, None, 0.0) for a in alone[0]] + [(None, b, 0.0) for b in alone[1]]
+    left, right = (np.setdiff1d(np.arange(n), u[kept]) for n, u in zip(hidden, (first, second), strict=True))
+    return [*pairs, *((int(a), None, 0.0) for a in left), *((None, int(b), 0.0) for b in right)]
 
 
 def _item(
@@ -122,7 +128,8 @@ def _item(
     else:
         row = cosines[a] if a is not None else cosines[:, b or 0]
         nearest, other = float(row.max()), int(row.argmax())
-        group, where = ("vanished", "B") if a is not None else ("appeared", "A")
+        where = "B" if a is not None else "A"
+        group = "variant" if nearest >= CHANGED else "vanished" if a is not None else "appeared"
         facts = [(f"nearest in {where}", f"unit {other}, cosine {nearest:.3f}")]
     facts += [(f"mean activity in {side['letter']}", f"{side['rho_hat']:.4f}") for side in shown]
     for name in shown[0]["measures"]:

@@ -17,11 +17,14 @@ from audiosae.report.pictures import scene_png, sound_scene_png, tile_png
 from audiosae.report.sounds import encode_sound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
     from audiosae.corpus import Corpus
     from audiosae.domain import Clip
     from audiosae.journal import Record
     from audiosae.model import Model
-    from numpy.typing import NDArray
 
 _MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
 _MARGIN_WINDOWS = 2  # of other inputs with one axis
@@ -48,10 +51,12 @@ class Excerpts:
         Whose windows they are.
     corpus
         Where the windows lie.
+    labels
+        One per record of the corpus, if any.
     """
 
-    def __init__(self, model: Model, corpus: Corpus) -> None:
-        self._model, self._domain, self._corpus = model, model.domain, corpus
+    def __init__(self, model: Model, corpus: Corpus, labels: Sequence[str] | None = None) -> None:
+        self._domain, self._corpus, self._labels = model.domain, corpus, labels
         self._margins: dict[int, int] = {}
 
     def place(self, number: int) -> tuple[Place, tuple[int, ...]]:
@@ -86,7 +91,7 @@ class Excerpts:
         record, size = self._corpus.records[place.record], self._domain.window
         span = self._span(place.record, start)
         found: dict[str, Any] = {"from": [float(x) for x in span.start], "to": [float(x) for x in span.end]}
-        found["where"] = told_span(span)
+        found |= {"where": told_span(span), "label": self._labels[place.record] if self._labels else None}
         if place.high:
             length = place.high - place.low
             found["box"] = _per_cent((start[0] - place.low) / length, 0, size[0] / length, 1)
@@ -102,7 +107,8 @@ class Excerpts:
 
     def _at(self, record: Record, row: int) -> tuple[float]:
         with asking(self._domain, "span"):
-            return (float(self._domain.span(Path(record.path), (row,) + (0,) * (len(self._domain.window) - 1)).start[0]),)
+            start = (row,) + (0,) * (len(self._domain.window) - 1)
+            return (float(self._domain.span(Path(record.path), start).start[0]),)
 
     def _margin(self, index: int) -> int:
         """Return how many rows are shown before and after a window at least."""
@@ -196,44 +202,61 @@ def cost(kept: dict[str, Any]) -> int:
     return _OVERHEAD + sum(len(text) for text in kept.values() if isinstance(text, str))
 
 
-def choose(
-    tops: list[list[tuple[int, float]]], excerpts: Excerpts, room: int, done: Any = lambda: None,  # noqa: ANN401
-) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]], int]:  # fmt: skip
-    """Choose the windows that a page has room for: the strongest of every unit, then the second of every unit, ...
+@dataclass
+class Chosen:
+    """What a page shows of sources.
 
-    Returns
-    -------
+    Attributes
+    ----------
     pieces
         As `Excerpts.piece` gives them.
     windows
         Per unit, as `Excerpts.window` gives them, with their activation and the number of their piece.
-    int
-        How many windows there are room for per unit.
     """
-    pieces: list[dict[str, Any]] = []
-    numbers: dict[Place, int] = {}
-    shown: list[list[dict[str, Any]]] = [[] for _ in tops]
-    most = max(map(len, tops), default=0)
-    for rank in range(most):
-        wanted = {unit: (*excerpts.place(top[rank][0]), top[rank][1]) for unit, top in enumerate(tops) if rank < len(top)}
-        fresh = sorted({place for place, _, _ in wanted.values()} - set(numbers), key=lambda p: (p.record, p.low))
-        made = []
-        for place in fresh:
-            made.append(excerpts.piece(place))
-            room -= cost(made[-1])
+
+    pieces: list[dict[str, Any]]
+    windows: list[list[dict[str, Any]]]
+
+
+def choose(
+    tops: Sequence[Sequence[tuple[int, float]]], excerpts: Excerpts, room: int, done: Callable[[], None] = lambda: None
+) -> Chosen:
+    """Choose the windows that a page has room for: the strongest of every unit, then the second of every unit, ...
+
+    Parameters
+    ----------
+    tops
+        Number and activation of the windows wanted, per unit.
+    excerpts
+        Makes the pieces.
+    room
+        Bytes.
+    done
+        Called after each piece.
+    """
+    chosen, there = Chosen([], [[] for _ in tops]), dict[Place, int]()
+    for rank in range(max(map(len, tops), default=0)):
+        wanted = {
+            unit: (excerpts.place(top[rank][0]), top[rank][1]) for unit, top in enumerate(tops) if rank < len(top)
+        }
+        places = {place for (place, _), _ in wanted.values()}
+        made: dict[Place, dict[str, Any]] = {}
+        for place in sorted(places - set(there), key=lambda place: (place.record, place.low)):
+            made[place] = excerpts.piece(place)
+            room -= cost(made[place])
             done()
             if room < 0:
-                return pieces, shown, rank
-        there = numbers | {place: len(pieces) + i for i, place in enumerate(fresh)}
-        both = pieces + made
-        row = {
-            unit: excerpts.window(place, start, both[there[place]]) | {"activation": value, "piece": there[place]}
-            for unit, (place, start, value) in wanted.items()
-        }
+                return chosen
+        numbers = there | {place: len(there) + i for i, place in enumerate(made)}
+        row = {}
+        for unit, ((place, start), activation) in wanted.items():
+            piece = made[place] if place in made else chosen.pieces[there[place]]
+            row[unit] = excerpts.window(place, start, piece) | {"activation": activation, "piece": numbers[place]}
         room -= sum(map(cost, row.values()))
         if room < 0:
-            return pieces, shown, rank
-        pieces, numbers = both, there
+            return chosen
+        chosen.pieces.extend(made.values())
+        there = numbers
         for unit, window in row.items():
-            shown[unit].append(window)
-    return pieces, shown, most
+            chosen.windows[unit].append(window)
+    return chosen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +14,15 @@ from audiosae.report.excerpts import Excerpts, choose
 from audiosae.report.gather import BINS, Gathered, gather
 from audiosae.report.page import bars, render_page
 from audiosae.report.units import by_likeness, lay_out, most_alike, show_units
+from audiosae.sources import printable
 from audiosae.summary import activity_of, summarise
 from audiosae.tensors import write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from audiosae.journal import Record
     from audiosae.model import Model
@@ -31,7 +34,8 @@ _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times th
 
 def write_report(
     model: Model, records: Sequence[Record], path: Path, *, top: int, size: int, labels: Sequence[str] | None = None,
-    skipped: Sequence[Record] = (), run: Path | None = None, progress: Progress,
+    label_name: str = "label", skipped: Sequence[Record] = (), run: Path | None = None, workers: int = 1,
+    progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a page that shows every unit of a model and the windows of sources that excite it most.
 
@@ -47,19 +51,22 @@ def write_report(
         Windows per unit, where there is room for them.
     size
         Bytes that the page may have.
-    labels
-        One per record.
+    labels, label_name
+        One per record, and what they are called.
     skipped
         Sources that could not be used: counted on the page.
     run
         Folder of the run, whose history is shown.
+    workers
+        Processes that draw; the page does not depend on them.
     progress
         Told what goes on.
 
     Returns
     -------
     dict
-        report, bytes, units, windows, windows_per_unit, windows_per_unit_wanted, sources_used, sources_skipped.
+        report, bytes, units, windows, windows_per_unit, windows_per_unit_there (of those
+        wanted), pieces, sources_used, sources_skipped.
 
     Raises
     ------
@@ -69,43 +76,46 @@ def write_report(
     corpus = Corpus(model.domain, records)
     if not len(corpus):
         raise InputError(f"none of the {len(records)} sources is as long as a window; nothing to show")
-    names = sorted(set(labels)) if labels else []
+    labels = [printable(label) for label in labels] if labels else None
+    names = sorted(set(labels or ()))
     index = {name: number for number, name in enumerate(names)}
     codes = np.array([index[label] for label in labels]) if labels else None
     progress.stage("encoding", len(corpus), "windows")
     gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
-    view = _view(model, gathered, records, skipped, names, run, progress)
+    progress.stage("drawing", model.params.hidden, "units")
+    sides = show_units(model, workers=workers, done=lambda: progress.advance(1))
+    view = _view(model, gathered, sides, records, skipped, names) | {
+        "label_name": label_name, "about": [about(model, "This model", run)],
+    }  # fmt: skip
     empty = len(render_page(view))
     if empty > size:
         raise InputError(f"--size {size / 2**20:.3g}M: the {model.params.hidden} units alone take "
                          f"{empty / 2**20:.1f} MiB; give more")  # fmt: skip
     tops = gathered.tops.strongest(corpus, top)
     progress.stage("excerpts", None, "pieces")
-    pieces, windows, shown = choose(tops, Excerpts(model, corpus), size - empty, lambda: progress.advance(1))
-    view["pieces"] = pieces
-    by_file = dict(zip((record.file for record in records), labels or [], strict=bool(labels)))
-    for item, mine in zip(view["items"], windows, strict=True):
-        item["windows"] = [window | {"label": by_file.get(pieces[window["piece"]]["file"])} for window in mine]
-    if shown < top and shown < max(map(len, tops)):
-        view["notes"].append(f"Each unit shows its {shown} strongest windows, not {top}: more would exceed the size that "
-                             f"was allowed ({size / 2**20:.0f} MiB; --size gives more).")  # fmt: skip
+    chosen = choose(tops, Excerpts(model, corpus, labels), size - empty, lambda: progress.advance(1))
+    view["pieces"] = chosen.pieces
+    for item, mine in zip(view["items"], chosen.windows, strict=True):
+        item["windows"] = mine
+    shown, wanted = max(map(len, chosen.windows)), max(map(len, tops))
+    if shown < wanted:
+        view["notes"].append(f"Each unit shows its {shown} strongest windows, not {wanted}: more would exceed the size "
+                             f"that was allowed ({size / 2**20:.3g} MiB; --size gives more).")  # fmt: skip
     page = render_page(view)
     write_aside(path, page)
     return {
         "report": str(path), "bytes": len(page), "units": model.params.hidden, "windows": len(corpus),
-        "windows_per_unit": shown, "windows_per_unit_wanted": top, "pieces": len(pieces),
+        "windows_per_unit": shown, "windows_per_unit_there": wanted, "pieces": len(chosen.pieces),
         "sources_used": len(records), "sources_skipped": len(skipped),
     }  # fmt: skip
 
 
-def _view(
-    model: Model, gathered: Gathered, records: Sequence[Record], skipped: Sequence[Record], names: Sequence[str],
-    run: Path | None, progress: Progress,
+def _view(  # noqa: PLR0917
+    model: Model, gathered: Gathered, sides: Sequence[dict[str, Any]], records: Sequence[Record],
+    skipped: Sequence[Record], names: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Return all of the page but the windows."""
     hidden = model.params.hidden
-    progress.stage("drawing", hidden, "units")
-    sides = show_units(model, range(hidden), lambda: progress.advance(1))
     cosines = atom_cosines(model, model)
     cells, columns = lay_out(cosines)
     rank = np.argsort(by_likeness(cosines))
@@ -125,13 +135,13 @@ def _view(
     notes = [f"{len(skipped)} sources could not be used and are not in it."] if skipped else []
     return {
         "title": f"{hidden} units of {model.domain.name}", "heading": f"What {hidden} units have learned",
-        "lead": f"From {used} {what}, {usage.count} windows. Choose a unit to see the pattern it responds to, and the "
-                f"moments that excite it most.",
+        "lead": f"From {used:,} {what}, {usage.count:,} windows. Choose a unit to see the pattern it responds to, and "
+                f"the moments that excite it most.",
         "notes": notes, "items": items, "pieces": [], "groups": [], "columns": columns, "bins": BINS,
         "sorts": [("activity", "activity", True), ("selectivity", "selectivity", True),
                   *((name, name, False) for name in sides[0]["measures"]),
                   ("likeness", "similarity", False), ("number", "number", False)],
-        "about": [about(model, "This model", run)], "colours": model.domain.colours,
+        "colours": model.domain.colours,
     }  # fmt: skip
 
 
@@ -145,7 +155,7 @@ def _facts(gathered: Gathered, unit: int, side: dict[str, Any]) -> list[tuple[st
     ]
 
 
-def _goes_with(lift: np.ndarray[Any, Any], names: Sequence[str]) -> list[tuple[str, float]]:
+def _goes_with(lift: NDArray[np.float64], names: Sequence[str]) -> list[tuple[str, float]]:
     """Return the labels whose windows excite a unit more than others do, with how many times more."""
     order = np.argsort(-lift, kind="stable")[:_LABELS_SHOWN]
     return [(names[i], round(float(lift[i]), 2)) for i in order if lift[i] >= _LIFT_SHOWN]

@@ -41,7 +41,7 @@ def render_page(view: dict[str, Any]) -> bytes:
     bare = [item | {"sides": [_without_tile(side) for side in item["sides"]]} for item in view["items"]]
     text = environment.get_template("page.html.j2").render(
         view, style=Markup(style), script=Markup(script), digest=digest, gradient=gradient_png(view["colours"]),  # noqa: S704
-        data={"items": bare, "bins": view["bins"]},
+        data={"items": bare, "bins": view["bins"], "labelName": view["label_name"]},
     )  # fmt: skip
     return text.encode()
 
@@ -56,7 +56,7 @@ def _own(name: str) -> str:
 
 
 def bars(values: Sequence[float], *, high: float) -> list[dict[str, float]]:
-    """Return the bars of a histogram as rectangles in a box of 100 x 40, roots of the counts so that few are seen too."""
+    """Return the bars of a histogram in a box of 100 x 40, as high as the roots of the counts: few are seen too."""
     most = max(max(values, default=0), 1) ** 0.5
     width = 100 / max(1, len(values))
     return [

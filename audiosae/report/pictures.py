@@ -50,7 +50,7 @@ def figure_png(figure: Figure) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     return _saved(picture.quantize(_FIGURE_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))

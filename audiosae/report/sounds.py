@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_RATES = (8000, 11025, 12000, 16000, 22050, 24000)  # of MP3, as high as a page can afford
+_RATES = (8000, 11025, 12000, 16000, 22050)  # of MP3, as high as a page can afford
 _INAUDIBLE = 96000  # from this rate on, sound is slowed down: ultrasound cannot be heard otherwise
 SLOWED = 10  # as bat workers do
 _PEAK = 0.9
@@ -44,7 +44,7 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
 
     slowed = SLOWED if rate > _INAUDIBLE else 1
     rate = round(rate / slowed)
-    wanted = next((r for r in _RATES if r >= min(rate, _RATES[-2])), _RATES[-1])
+    wanted = next(r for r in _RATES if r >= min(rate, _RATES[-1]))
     samples = _resampled(np.nan_to_num(samples), rate, wanted)
     samples = samples * (_PEAK / max(float(np.abs(samples).max(initial=0)), 1e-6))
     mp3 = "MP3" in soundfile.available_formats()

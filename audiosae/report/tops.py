@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from audiosae.corpus import Corpus
     from numpy.typing import NDArray
+
+    from audiosae.corpus import Corpus
 
 _NONE = np.iinfo(np.int64).max  # number of no window: after all others
 
@@ -54,7 +55,7 @@ class Neighbourhoods:
     def crowd(self) -> int:
         """How many cells can hold neighbours of one window, its own among them."""
         divided = (self.bins > 1).any(axis=0) & (np.array(self.reach) > 1)
-        return 3 ** int(divided.sum())
+        return int(3 ** divided.sum())
 
 
 @dataclass(frozen=True)

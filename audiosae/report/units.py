@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.domain import asking
+from audiosae.errors import PluginError
+from audiosae.pool import run_in_order
+from audiosae.render import colour_limit, new_figure, tile_of
 from audiosae.report.pictures import figure_png, tile_png
 from audiosae.report.sounds import encode_sound
-from audiosae.render import colour_limit, new_figure, tile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -24,42 +27,64 @@ if TYPE_CHECKING:
 
 _FIGURE_INCHES = (3.4, 2.5)
 _REPEATS, _PAUSE_SECONDS = 3, 0.25  # an atom of a sixth of a second is hard to hear once
+_UNITS_PER_WORKER = 64  # fewer are drawn sooner than a process has started
 _ALIKE_SHOWN = 6
 _FEWEST_FOR_TSNE = 8
 _PERPLEXITY = 15.0
 
 
-def show_units(model: Model, units: Sequence[int], done: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
-    """Return what a page shows of units, apart from what they do on sources.
+@dataclass(frozen=True)
+class _Job:
+    """One unit to show; `first` is the atom that figures are laid out by, so that who draws which does not matter."""
+
+    domain: Domain
+    atom: NDArray[np.float32]
+    first: bytes
+    limit: float
+
+
+def show_units(
+    model: Model, *, workers: int = 1, done: Callable[[], None] = lambda: None
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return what a page shows of each unit, apart from what it does on sources.
 
     Parameters
     ----------
     model
         A trained model.
-    units
-        Which.
+    workers
+        Processes that draw, where there is enough for them; the result does not depend on it.
     done
-        Called after each.
+        Called after each unit.
 
     Returns
     -------
     list of dict
-        unit, tile, figure (PNG), sound (data URL or None), seconds of the sound's one pass, measures, rho_hat, dead.
+        unit, tile and figure (PNG), sound (None where there is none), measures, rho_hat, dead.
     """
-    atoms, domain = model.atoms(), model.domain
-    limit, drawn, dead = colour_limit(atoms), _Drawing(domain, colour_limit(atoms)), model.dead
+    atoms, dead = model.atoms(), model.dead
+    limit, first = colour_limit(atoms), atoms[0].tobytes()
+    jobs = [_Job(model.domain, atom, first, limit) for atom in atoms]
+    workers = min(workers, -(-len(jobs) // _UNITS_PER_WORKER))
+    drawn = map(_show, jobs) if workers == 1 else run_in_order(_show, jobs, workers=workers, crashed=_crashed)
     shown = []
-    for unit in units:
-        atom = atoms[unit]
-        with asking(domain, "measures"):
-            measures = {str(key): _finite(value) for key, value in domain.measures(atom).items()}
-        shown.append({
-            "unit": int(unit), "tile": tile_png(tile_of(domain, atom), limit, domain.colours),
-            "figure": drawn.figure(atom), "sound": _sound(domain, atom), "measures": measures,
-            "rho_hat": float(model.rho_hat[unit]), "dead": bool(dead[unit]),
-        })  # fmt: skip
+    for unit, each in enumerate(drawn):
+        shown.append(each | {"unit": unit, "rho_hat": float(model.rho_hat[unit]), "dead": bool(dead[unit])})
         done()
     return shown
+
+
+def _show(job: _Job) -> dict[str, Any]:
+    domain, atom = job.domain, job.atom
+    with asking(domain, "measures"):
+        measures = {str(key): _finite(value) for key, value in domain.measures(atom).items()}
+    figure = _drawing(domain, job.limit, job.first).figure(atom)  # type: ignore[arg-type]
+    tile = tile_png(tile_of(domain, atom), job.limit, domain.colours)
+    return {"tile": tile, "figure": figure, "sound": _sound(domain, atom), "measures": measures}
+
+
+def _crashed(job: _Job) -> dict[str, Any]:
+    raise PluginError(f"domain {job.domain.name}: a process that drew an atom died; try --workers 1")
 
 
 def _finite(value: float) -> float:
@@ -69,23 +94,29 @@ def _finite(value: float) -> float:
 
 
 class _Drawing:
-    """One figure for all atoms: laid out once, by the first, for laying out takes longer than drawing."""
+    """One figure for all atoms, laid out once: laying out takes longer than drawing."""
 
-    def __init__(self, domain: Domain, limit: float) -> None:
+    def __init__(self, domain: Domain, limit: float, first: NDArray[np.float32]) -> None:
         self._domain, self._limit = domain, limit
         self._figure: Figure = new_figure(*_FIGURE_INCHES)
         self._ax = self._figure.subplots()
-        self._laid_out = False
+        self._draw(first)
+        figure_png(self._figure)
+        self._figure.set_layout_engine("none")
 
-    def figure(self, atom: NDArray[Any]) -> str:
+    def _draw(self, atom: NDArray[Any]) -> None:
         self._ax.clear()
         with asking(self._domain, "draw"):
             self._domain.draw(atom, self._ax, limit=self._limit)
-        if not self._laid_out:
-            self._figure.savefig(io.BytesIO(), format="png")
-            self._figure.set_layout_engine("none")
-            self._laid_out = True
+
+    def figure(self, atom: NDArray[Any]) -> str:
+        self._draw(atom)
         return figure_png(self._figure)
+
+
+@lru_cache(maxsize=1)
+def _drawing(domain: Domain, limit: float, first: bytes) -> _Drawing:
+    return _Drawing(domain, limit, np.frombuffer(first, np.float32).reshape(domain.window))
 
 
 def _sound(domain: Domain, atom: NDArray[Any]) -> dict[str, Any] | None:
@@ -97,7 +128,7 @@ def _sound(domain: Domain, atom: NDArray[Any]) -> dict[str, Any] | None:
         pause = np.zeros(round(_PAUSE_SECONDS * clip.rate), np.float32)
         once = np.concatenate([np.asarray(clip.data, np.float32), pause])
     sound = encode_sound(np.tile(once, _REPEATS), clip.rate)
-    return {"data": sound.data, "slowed": sound.slowed, "seconds": len(clip.data) / clip.rate}
+    return {"data": sound.data, "slowed": sound.slowed}
 
 
 def most_alike(cosines: NDArray[np.float64], unit: int) -> list[tuple[int, float]]:
@@ -143,10 +174,12 @@ def _plane(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
         order = np.argsort(by_likeness(cosines))
         return np.stack([order, np.zeros(count)], axis=1).astype(np.float64)
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     distance = np.clip(1 - (cosines + cosines.T) / 2, 0, None)
     np.fill_diagonal(distance, 0)
     start = np.linalg.eigh(cosines + cosines.T)[1][:, -2:] * 1e-4  # as PCA starts it, but of the cosines
     perplexity = min(_PERPLEXITY, (count - 1) / 3)
     how = TSNE(metric="precomputed", init=start.astype(np.float32), perplexity=perplexity, random_state=0)
-    return np.asarray(how.fit_transform(distance), np.float64)
+    with threadpool_limits(1):  # threads wait for each other longer than they work
+        return np.asarray(how.fit_transform(distance), np.float64)

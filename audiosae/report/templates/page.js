@@ -1,10 +1,11 @@
 "use strict";
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const { items, bins } = read("items");
+  const { items, bins, labelName } = read("items");
   const find = (id) => document.getElementById(id);
   const box = find("units");
   const buttons = [...box.children];
+  const byNumber = Object.fromEntries(buttons.map((button) => [button.dataset.item, button]));
   let chosen = 0;
   let pieces = null;
   let playing = null;
@@ -26,11 +27,11 @@
   }
 
   // A real button beside an audio element; `cursor` runs over the picture of what is heard.
-  function player(source, label, cursor) {
+  function player(source, label, cursor, text = "▶ Play") {
     const audio = make("audio", { src: source, preload: "metadata" });
-    const button = make("button", { type: "button", class: "play", "aria-label": `Play ${label}` }, "▶ Play");
+    const button = make("button", { type: "button", class: "play", "aria-label": `Play ${label}` }, text);
     const told = (on) => {
-      button.textContent = on ? "■ Stop" : "▶ Play";
+      button.textContent = on ? "■ Stop" : text;
       button.setAttribute("aria-label", `${on ? "Stop" : "Play"} ${label}`);
       if (cursor) cursor.hidden = !on;
     };
@@ -73,7 +74,7 @@
       svg.append(bar);
     });
     return make("figure", { class: "histogram" }, svg, make("figcaption", {}, make("span", {}, "0"),
-      make("span", {}, "activity; height: root of the number of windows"), make("span", {}, "1")));
+      make("span", {}, "activity (windows, root scale)"), make("span", {}, "1")));
   }
 
   function side(each, item) {
@@ -82,7 +83,7 @@
     return make("figure", {},
       make("figcaption", {}, each.model ? name : "The pattern it responds to (its atom)"),
       make("img", { class: "atom", src: png(each.figure), alt: `Atom of ${name} on labelled axes` }),
-      each.sound ? player(each.sound.data, `the atom of ${name} as a sound, three times${note}`, null) : null);
+      each.sound ? player(each.sound.data, `the atom of ${name} as a sound, three times${note}`, null, "▶ Hear it") : null);
   }
 
   function card(item, window, rank) {
@@ -106,7 +107,8 @@
     return make("li", {}, scene,
       window.patch ? make("img", { class: "patch", src: png(window.patch), alt: `The window itself: ${where}` }) : null,
       make("p", {}, `${rank + 1}. `, make("span", { class: "file" }, piece.file)),
-      make("p", {}, `${window.where}, activation ${window.activation.toFixed(4)}`, window.label ? `, ${window.label}` : "", slower),
+      make("p", {}, `${window.where}, activation ${window.activation.toFixed(4)}`, slower),
+      window.label ? make("p", {}, `${labelName}: ${window.label}`) : null,
       numbers || null,
       piece.sound ? player(piece.sound, `number ${rank + 1}: ${where}`, cursor) : null,
       window.fault || piece.fault ? make("p", { class: "note" }, `Cannot be had: ${window.fault || piece.fault}`) : null);
@@ -114,16 +116,14 @@
 
   function alike(item) {
     if (!item.alike.length) return [];
-    return [make("h3", {}, "Most like it"), make("ul", { class: "alike" }, ...item.alike.map(([other, cosine]) => {
+    return [make("h3", {}, "Most like it"), make("ul", { class: "likes" }, ...item.alike.map(([other, cosine]) => {
       const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}, cosine ${cosine}` },
-        make("span", { class: "tiles" }, buttons_by_item[other].querySelector(".tile").cloneNode()),
+        make("span", { class: "tiles" }, byNumber[other].querySelector(".tile").cloneNode()),
         make("span", { class: "number" }, `${other}: ${cosine.toFixed(2)}`));
       link.addEventListener("click", () => { choose(other, false); find("detail-heading").focus(); });
       return make("li", {}, link);
     }))];
   }
-
-  const buttons_by_item = Object.fromEntries(buttons.map((button) => [button.dataset.item, button]));
 
   function choose(number, focus) {
     stop();
@@ -138,11 +138,12 @@
     chosen = number;
     const item = items[number];
     find("detail-heading").textContent = item.group ? `${item.name}: ${item.group}` : item.name;
-    const goes = item.labels.map(([name, times]) => `${name} (${times.toFixed(1)} times the average activity)`).join(", ");
+    const goes = item.labels.map(([name, times]) => make("li", {}, make("b", {}, name), ` ${times.toFixed(1)} times as active`));
     find("detail-body").replaceChildren(
       make("div", { class: "atoms" }, ...item.sides.map((each) => side(each, item)),
         make("div", { class: "what" }, facts(item.facts), histogram(item.histogram),
-          goes ? make("p", { class: "labels" }, "Goes with ", goes) : null)),
+          goes.length ? make("p", { class: "labels" }, `Goes with ${labelName}`) : null,
+          goes.length ? make("ul", { class: "labels" }, ...goes) : null)),
       ...(item.windows.length ? [make("h3", {}, "Where it is most active"),
         make("ol", { class: "windows" }, ...item.windows.map((window, rank) => card(item, window, rank)))] : []),
       ...alike(item));
@@ -156,12 +157,12 @@
     const group = find("group") ? find("group").value : "";
     const number = /^u?\d+$/.test(text) ? Number(text.replace("u", "")) : null;
     const exact = (item) => item.sides.some((each) => each.unit === number);
-    const byNumber = number !== null && items.some(exact);
-    if (text && !byNumber) pieces ??= read("pieces");
+    const isUnit = number !== null && items.some(exact);
+    if (text && !isUnit) pieces ??= read("pieces");
     const inText = (item) => [item.name, ...item.labels.map(([name]) => name),
       ...item.windows.flatMap((window) => [pieces[window.piece].file, window.label || ""])]
       .some((part) => part.toLowerCase().includes(text));
-    return (item) => (!group || item.group === group) && (!text || (byNumber ? exact(item) : inText(item)));
+    return (item) => (!group || item.group === group) && (!text || (isUnit ? exact(item) : inText(item)));
   }
 
   function arrange() {
