@@ -107,9 +107,10 @@ def page(trained, sounds, cache, tmp_path_factory):
 
 def once(arguments):
     """Run the command line in this process, outside of a test."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
-        cli.main()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
     assert stop.value.code == 0, arguments
 
 

@@ -51,6 +51,8 @@ def test_the_tour_works_from_the_first_command_on(tmp_path, cache):
         "some.png",
         "tiles.png",
         "edges/atoms.png",
+        "report.html",
+        "diff.html",
     ):
         assert (tmp_path / name).stat().st_size > 5000, name
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -277,3 +279,38 @@ def test_options_survive_json(recording):
     assert kept["options"] == options_of(domain)
     assert (kept["name"], kept["package"]) == ("spectrogram", "audiosae")
     assert domain_from_json(kept) == domain
+
+
+@pytest.mark.parametrize(("scale", "least"), [("mel", 0.7), ("linear", 0.7), ("cqt", 0.3)])
+def test_an_atom_as_a_sound_has_the_atom_as_its_spectrogram(scale, least):
+    domain = settled(scale=scale, fmin=60.0 if scale == "cqt" else 0.0)
+    bands = np.arange(domain.window[1])
+    glide = np.exp(-(((bands - np.linspace(0.3, 0.7, 16)[:, None] * len(bands)) / (0.06 * len(bands))) ** 2))
+    clip = domain.synthesize(glide)
+    assert (clip.kind, clip.rate, clip.data.shape) == ("sound", 8000, (16 * domain.hop_length,))
+    assert 0 < np.abs(clip.data).max() <= 1
+    assert np.array_equal(clip.data, domain.synthesize(glide).data)
+    quiet = np.zeros(4000, np.float32)
+    field = spectrogram_of(domain, np.concatenate([quiet, clip.data, quiet]))
+    heard = np.maximum(field[50:66], field.max() - 40)
+    assert np.corrcoef(heard.ravel(), glide.ravel())[0, 1] > least
+
+
+def spectrogram_of(domain, samples):
+    with tempfile.TemporaryDirectory() as folder:
+        return np.concatenate(list(domain.field(write(Path(folder) / "a.wav", samples, subtype="FLOAT"))))
+
+
+def test_an_atom_of_one_frame_can_be_heard():
+    assert np.abs(settled(frames=1).synthesize(np.ones((1, 40))).data).max() > 0
+
+
+def test_a_band_is_measured_where_it_lies():
+    domain = settled()
+    atom = np.zeros(domain.window)
+    atom[:, 20] = -1.0
+    found = domain.measures(atom)
+    assert found["centroid (Hz)"] == pytest.approx(domain.frequencies[20])
+    assert found["bandwidth (Hz)"] == pytest.approx(0, abs=1e-6)
+    atom[:, 30] = 1.0
+    assert domain.measures(atom)["bandwidth (Hz)"] == pytest.approx(domain.frequencies[30] - domain.frequencies[20])

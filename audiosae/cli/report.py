@@ -57,7 +57,7 @@ def report(  # noqa: PLR0917
     try:
         facts = write_report(
             loaded, there.records, out, top=top, size=room, labels=[known[i] for i in there.used] if known else None,
-            label_name=label_column or ("folder" if labels == "folder" else "label"), skipped=there.skipped,
+            label_name=label_column or "label", skipped=there.skipped,
             workers=worker_count(workers), run=model if model.is_dir() else None, progress=console,
         )  # fmt: skip
     finally:

@@ -54,6 +54,8 @@ def check_domain(domain: Domain, files: Sequence[Path]) -> None:
                 _check_places(domain, file, field)
         with asking(domain, "tile, draw or centre"):
             _check_atom(domain)
+        with asking(domain, "measures or synthesize"):
+            _check_report(domain)
         _check_broken(domain)
     except AudiosaeError as error:
         raise AssertionError(str(error)) from error
@@ -101,6 +103,9 @@ def _check_field(domain: Domain, file: Path) -> NDArray[np.float32]:
     fits = field.shape[0] >= domain.window[0] and field.shape[1:2] >= domain.window[1:2]
     _promise(fits, f"{file.name}: field {field.shape} holds no window {domain.window}")
     _promise(field.shape[2:] == domain.window[2:], f"{file.name}: axes after the second must span the field")
+    scene = domain.scene(field)
+    drawn = scene is None or scene.ndim == 2 or scene.shape[2:] == (3,)  # noqa: PLR2004
+    _promise(drawn, f"{file.name}: a scene must be (rows, columns[, 3]) or None")
     probe = domain.probe(file)
     _promise(isinstance(probe, Probe) and probe.rows > 0, f"{file.name}: probe must estimate the rows, not {probe}")
     json.dumps(probe.facts)
@@ -145,6 +150,16 @@ def _check_atom(domain: Domain) -> None:
     centre = domain.centre(atom)
     finite = centre is None or (isinstance(centre, int | float) and math.isfinite(centre))
     _promise(finite, f"centre must be a finite number or None, not {centre!r}")
+
+
+def _check_report(domain: Domain) -> None:
+    atom = np.random.default_rng(0).normal(size=domain.window)
+    measures = domain.measures(atom)
+    plain = all(isinstance(key, str) and math.isfinite(value) for key, value in measures.items())
+    _promise(plain, f"measures must be finite numbers with names, not {measures!r}")
+    sound = domain.synthesize(atom)
+    heard = sound is None or (sound.kind == "sound" and sound.rate > 0 and bool(np.isfinite(sound.data).all()))
+    _promise(heard, "synthesize must return a sound with a rate, or None")
 
 
 def _check_broken(domain: Domain) -> None:

@@ -27,14 +27,16 @@
   }
 
   // A real button beside an audio element; `cursor` runs over the picture of what is heard.
-  function player(source, label, cursor, text = "▶ Play") {
+  function player(source, label, cursor, verb = "Play") {
     const audio = make("audio", { src: source, preload: "metadata" });
-    const button = make("button", { type: "button", class: "play", "aria-label": `Play ${label}` }, text);
+    const button = make("button", { type: "button", class: "play" });
     const told = (on) => {
-      button.textContent = on ? "■ Stop" : text;
-      button.setAttribute("aria-label", `${on ? "Stop" : "Play"} ${label}`);
+      const now = on ? "Stop" : verb;
+      button.replaceChildren(make("span", { "aria-hidden": "true" }, on ? "■ " : "▶ "), now);
+      button.setAttribute("aria-label", `${now}: ${label}`);
       if (cursor) cursor.hidden = !on;
     };
+    told(false);
     const follow = () => {
       if (cursor && audio.duration) cursor.style.left = `${100 * audio.currentTime / audio.duration}%`;
       if (!audio.paused) requestAnimationFrame(follow);
@@ -83,7 +85,7 @@
     return make("figure", {},
       make("figcaption", {}, each.model ? name : "The pattern it responds to (its atom)"),
       make("img", { class: "atom", src: png(each.figure), alt: `Atom of ${name} on labelled axes` }),
-      each.sound ? player(each.sound.data, `the atom of ${name} as a sound, three times${note}`, null, "▶ Hear it") : null);
+      each.sound ? player(each.sound.data, `the atom of ${name} as a sound, three times${note}`, null, "Hear it") : null);
   }
 
   function card(item, window, rank) {
@@ -117,7 +119,7 @@
   function alike(item) {
     if (!item.alike.length) return [];
     return [make("h3", {}, "Most like it"), make("ul", { class: "likes" }, ...item.alike.map(([other, cosine]) => {
-      const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}, cosine ${cosine}` },
+      const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}: ${cosine.toFixed(2)}, cosine of the atoms` },
         make("span", { class: "tiles" }, byNumber[other].querySelector(".tile").cloneNode()),
         make("span", { class: "number" }, `${other}: ${cosine.toFixed(2)}`));
       link.addEventListener("click", () => { choose(other, false); find("detail-heading").focus(); });

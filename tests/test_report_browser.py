@@ -1,0 +1,251 @@
+"""The pages in a real browser: headless Chromium, as Playwright drives it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from pages import items, pieces
+from test_report import HOSTILE
+
+pytestmark = pytest.mark.browser
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SAMPLES = """async (url) => {
+  const bytes = Uint8Array.from(atob(url.split(",")[1]), (c) => c.charCodeAt(0));
+  const sound = await new OfflineAudioContext(1, 8000, 8000).decodeAudioData(bytes.buffer);
+  return Array.from(sound.getChannelData(0));
+}"""
+
+
+def missing(what):
+    """Skip, with the reason; where the browser was installed for these tests, its absence is a failure."""
+    (pytest.fail if os.environ.get("AUDIOSAE_NEED_BROWSER") else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        missing("Chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def see(chromium):
+    """Open a page; whatever it complains of or asks for fails the test."""
+    opened, trouble = [], []
+
+    def look(path, **how):
+        context = chromium.new_context(**how)
+        opened.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda told: trouble.append(told.text) if told.type in {"error", "warning"} else None)
+        tab.on("pageerror", lambda error: trouble.append(str(error)))
+        tab.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
+        tab.on("request", lambda request: trouble.append(request.url) if asks(request.url, path) else None)
+        tab.goto(path.as_uri())
+        return tab
+
+    yield look
+    for context in opened:
+        context.close()
+    assert trouble == []
+
+
+def asks(url, path):
+    return url.split("#")[0] != path.as_uri() and not url.startswith("data:")
+
+
+def heading(tab):
+    return tab.inner_text("#detail-heading")
+
+
+def order(tab):
+    return tab.eval_on_selector_all("#units .unit:not([hidden])", "all => all.map((b) => Number(b.dataset.item))")
+
+
+def test_the_page_opens_without_an_error_or_a_request_and_paints_soon(see, page):
+    tab = see(page)
+    assert len(order(tab)) == 12
+    assert heading(tab) == f"Unit {order(tab)[0]}"
+    assert tab.locator("#detail .windows li").count() == len(items(page)[order(tab)[0]]["windows"]) > 0
+    assert tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 2000
+
+
+@pytest.mark.parametrize(
+    ("key", "down"), [("activity", True), ("selectivity", True), ("centroid (Hz)", False), ("bandwidth (Hz)", False),
+                      ("likeness", False)]
+)  # fmt: skip
+def test_units_are_sorted_by_what_was_chosen(see, page, key, down):
+    tab = see(page)
+    tab.select_option("#sort", key)
+    values = [items(page)[item]["order"][key] for item in order(tab)]
+    assert values == sorted(values, reverse=down)
+
+
+def test_search_finds_units_by_number_and_by_file(see, page):
+    tab = see(page)
+    tab.fill("#search", "7")
+    assert order(tab) == [7]
+    assert heading(tab) == "Unit 7"
+    tab.fill("#search", "tone_03")
+    with_file = {
+        item["number"] for item in items(page)
+        if any("tone_03" in pieces(page)[window["piece"]]["file"] for window in item["windows"])
+    }  # fmt: skip
+    assert set(order(tab)) == with_file
+    tab.fill("#search", "no such file")
+    assert order(tab) == []
+    assert tab.inner_text("#count") == "0 of 12 shown"
+
+
+def test_the_map_has_each_unit_at_its_own_place(see, page):
+    tab = see(page)
+    tab.click("#as-map")
+    boxes = tab.eval_on_selector_all(
+        "#units .unit", "all => all.map((b) => [Number(b.dataset.item), b.offsetTop, b.offsetLeft])"
+    )
+    assert len({(top, left) for _, top, left in boxes}) == 12
+    places = {item: (top, left) for item, top, left in boxes}
+    cells = {item["number"]: tuple(item["cell"]) for item in items(page)}
+    assert sorted(cells, key=cells.get) == sorted(places, key=places.get)
+    assert tab.is_disabled("#sort")
+
+
+def test_arrows_move_and_space_plays_and_stops(see, page):
+    tab = see(page)
+    tab.locator("#units .unit[tabindex='0']").focus()
+    start = order(tab)
+    tab.keyboard.press("ArrowRight")
+    assert heading(tab) == f"Unit {start[1]}"
+    tab.keyboard.press("ArrowLeft")
+    assert heading(tab) == f"Unit {start[0]}"
+    tops = tab.eval_on_selector_all("#units .unit", "all => all.map((b) => b.offsetTop)")
+    tab.keyboard.press("ArrowDown")
+    below = [item for item, top in zip(start, tops, strict=True) if top > tops[0]]
+    assert (heading(tab) == f"Unit {below[0]}") if below else (heading(tab) == f"Unit {start[0]}")
+    assert tab.evaluate("document.activeElement.dataset.item") == heading(tab).split()[1]
+    tab.keyboard.press("Space")
+    tab.wait_for_function("document.querySelector('.windows audio').currentTime > 0.05")
+    assert tab.inner_text(".windows .play >> nth=0") == "■ Stop"
+    tab.keyboard.press("Space")
+    tab.wait_for_function("document.querySelector('.windows audio').paused")
+
+
+def test_typing_in_the_search_field_plays_nothing(see, page):
+    tab = see(page)
+    tab.focus("#search")
+    tab.keyboard.type("a b")
+    assert tab.input_value("#search") == "a b"
+    assert tab.evaluate("[...document.querySelectorAll('audio')].every((audio) => audio.paused)")
+
+
+def test_every_player_of_a_unit_plays_what_its_card_says(see, page, sounds):
+    tab = see(page)
+    item = items(page)[order(tab)[0]]
+    cards = tab.locator(".windows li")
+    for number, window in enumerate(item["windows"]):
+        piece, card = pieces(page)[window["piece"]], cards.nth(number)
+        assert piece["file"] in card.inner_text()
+        assert window["where"] in card.inner_text()
+        heard = np.array(tab.evaluate(SAMPLES, card.locator("audio").get_attribute("src")))
+        source, rate = soundfile.read(sounds / piece["file"])
+        place = source[round(piece["low"] * rate) :][: len(heard)]
+        inner = slice(400, len(place) - 400)
+        alike = {lag: np.corrcoef(place[inner], np.roll(heard, lag)[inner])[0, 1] for lag in range(-80, 81)}
+        best = max(alike, key=alike.get)
+        assert abs(best) <= 8, "a millisecond"
+        assert alike[best] > 0.9
+
+
+def test_playing_moves_the_audio_and_one_sound_stops_another(see, page):
+    tab = see(page)
+    tab.locator(".windows .play").nth(0).click()
+    tab.wait_for_function("document.querySelectorAll('.windows audio')[0].currentTime > 0.05")
+    tab.locator(".windows .play").nth(1).click()
+    tab.wait_for_function("document.querySelectorAll('.windows audio')[1].currentTime > 0.05")
+    assert tab.evaluate("document.querySelectorAll('.windows audio')[0].paused")
+    tab.locator("#detail .atoms .play").click()
+    tab.wait_for_function("document.querySelector('.atoms audio').currentTime > 0.05")
+
+
+def test_hostile_names_stay_text(see, trained, sounds, tmp_path, run):
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    (folder / HOSTILE).write_bytes((sounds / "tone_05.wav").read_bytes())
+    table = tmp_path / "labels.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["filename", "label"], [HOSTILE, "</script><script>alert(4)</script>"]])
+    assert run("report", trained, folder, "-o", tmp_path / "page.html", "--labels", table, "-q")[0] == 0
+    tab = see(tmp_path / "page.html")
+    assert tab.locator(".windows .file").first.inner_text() == HOSTILE.replace("\n", "\\n")
+    assert "label: </script><script>alert(4)</script>" in tab.inner_text("#detail")
+    assert tab.locator("img[src=x], b[onload], script").count() == 3, "the page's own scripts"
+    tab.fill("#search", "</script>")
+    assert len(order(tab)) == 12
+
+
+@pytest.mark.parametrize("how", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}])
+@pytest.mark.parametrize("which", ["report", "diff"])
+def test_there_is_no_serious_fault_of_accessibility(see, page, both, which, how):
+    axe = os.environ.get("AUDIOSAE_AXE")
+    if not axe:
+        missing("axe-core (AUDIOSAE_AXE names its axe.min.js)")
+    tab = see(page if which == "report" else both, **how)
+    tab.evaluate(Path(axe).read_text(encoding="utf-8"))  # the page's own rule lets no other script in by its markup
+    faults = tab.evaluate("axe.run().then((found) => found.violations)")
+    told = [(fault["id"], fault["impact"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
+    assert [each for each in told if each[1] in {"serious", "critical"}] == []
+
+
+@pytest.fixture(scope="module")
+def both(trained, sounds, cache, tmp_path_factory):
+    """The diff of two runs, one of a few more units."""
+    from conftest import once
+
+    folder = tmp_path_factory.mktemp("both")
+    once(["train", sounds, "-o", folder / "run", "--hidden", 14, "--epochs", 9, "--cache", cache, "-q"])
+    once(["diff", trained, folder / "run", "-o", folder / "diff.html", "-q"])
+    return folder / "diff.html"
+
+
+def test_the_diff_shows_groups(see, both):
+    tab = see(both)
+    shown = items(both)
+    for group in {item["group"] for item in shown}:
+        tab.select_option("#group", group)
+        assert order(tab) == [number for number in order(tab) if shown[number]["group"] == group] != []
+        assert heading(tab).endswith(group)
+    tab.select_option("#group", "")
+    pair = next(number for number, item in enumerate(shown) if len(item["sides"]) == 2)
+    tab.click(f"#units [data-item='{pair}']")
+    assert tab.locator("#detail .atom").count() == 2
+
+
+def test_nothing_is_wider_than_a_phone(see, page):
+    tab = see(page, viewport={"width": 360, "height": 740})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_what_is_printed_has_no_controls_and_keeps_the_pictures(see, page):
+    tab = see(page)
+    tab.emulate_media(media="print")
+    assert not tab.is_visible("#controls")
+    assert not tab.is_visible(".windows .play >> nth=0")
+    assert tab.is_visible(".windows img >> nth=0")
+    assert tab.is_visible("#units .tile >> nth=0")
