@@ -24,7 +24,7 @@ def power_of(atom: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def from_spectrum(
-    power: NDArray[np.float64], filters: NDArray[np.float32] | None, *, n_fft: int, hop_length: int, bins: slice
+    power: NDArray[np.float64], filters: NDArray[np.float32] | None, bins: slice, *, n_fft: int, hop_length: int
 ) -> NDArray[np.float32]:
     """Return a signal with (about) this short-time power.
 
@@ -37,10 +37,10 @@ def from_spectrum(
         (frames, bands).
     filters
         (bins, bands) of a mel scale; None where the bands are bins.
-    n_fft, hop_length
-        Of the transform, in samples.
     bins
         Which bins the bands are, without filters.
+    n_fft, hop_length
+        Of the transform, in samples.
 
     Returns
     -------

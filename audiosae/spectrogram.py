@@ -181,8 +181,11 @@ class Spectrogram(Domain):
         """Return how power becomes the bands' levels in dB."""
         if self.scale == "linear":
             return lambda power: bands.to_decibels(power[:, self._bins])
-        filters = bands.mel_filters(self.sample_rate, self.n_fft, self.n_mels, self._lowest, self._highest)
+        filters = self._mel_filters()
         return lambda power: bands.to_decibels(power @ filters)
+
+    def _mel_filters(self) -> NDArray[np.float32]:
+        return bands.mel_filters(self.sample_rate, self.n_fft, self.n_mels, self._lowest, self._highest)
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
         """Raise the floor to the maximum minus `top_db`, remove the mean level, find what is not silence."""
@@ -256,8 +259,8 @@ class Spectrogram(Domain):
                 bins_per_octave=self.bins_per_octave,
             )  # fmt: skip
         else:
-            filters, bins = (self._filters(), slice(None)) if self.scale == "mel" else (None, self._bins)
-            samples = inversion.from_spectrum(power, filters, n_fft=self.n_fft, hop_length=self.hop_length, bins=bins)
+            filters = self._mel_filters() if self.scale == "mel" else None
+            samples = inversion.from_spectrum(power, filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length)
         return Clip(samples, "sound", self.sample_rate)
 
 
