@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,14 +97,23 @@ def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float
     """Return the mono samples between two times in seconds, and their rate (the recording's own)."""
     import soundfile
 
-    with _open(path) as file:
-        first = min(max(0, round(start * file.samplerate)), file.frames)
-        try:
-            file.seek(first)
-            samples = file.read(max(0, round(end * file.samplerate) - first), dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-            raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
-        return samples.mean(axis=1), file.samplerate
+    try:
+        file = _held_open(path, os.stat(path).st_mtime_ns)  # noqa: PTH116 (as in _open)
+    except OSError as error:
+        raise InputError(f"unreadable: {error.strerror or error}") from error
+    first = min(max(0, round(start * file.samplerate)), file.frames)
+    try:
+        file.seek(first)
+        samples = file.read(max(0, round(end * file.samplerate) - first), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+        raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
+    return samples.mean(axis=1), file.samplerate
+
+
+@lru_cache(maxsize=1)
+def _held_open(path: Path, changed: int) -> soundfile.SoundFile:  # noqa: ARG001 (a file that changes is opened anew)
+    """Open a recording and leave it open: each opening of an MP3 reads all of it to learn its length."""
+    return _open(path)
 
 
 class _Reader:

@@ -149,6 +149,14 @@ def test_an_excerpt_ends_where_the_recording_ends(tmp_path):
     assert [len(read_excerpt(path, *times)[0]) for times in ((-1, 0.1), (0.4, 0.9), (5, 6))] == [800, 800, 0]
 
 
+def test_an_excerpt_of_a_file_that_has_changed_is_of_the_new_one(tmp_path):
+    path = write(tmp_path / "a.wav", np.full(8000, 0.25, np.float32))
+    assert read_excerpt(path, 0.1, 0.2)[0].max() == pytest.approx(0.25, abs=1e-3)
+    write(path, np.full(8000, 0.5, np.float32))
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+    assert read_excerpt(path, 0.1, 0.2)[0].max() == pytest.approx(0.5, abs=1e-3)
+
+
 def test_an_excerpt_of_what_cannot_be_decoded_is_refused(tmp_path):
     path = write(tmp_path / "a.flac", tone(8.0, noise=0.3))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

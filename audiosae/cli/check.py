@@ -43,10 +43,12 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
         "audiosae",
         "numpy",
         "scipy",
+        "jinja2",
         "librosa",
         "soundfile",
         "soxr",
         "matplotlib",
+        "pillow",
         "safetensors",
         "typer",
     )

@@ -12,6 +12,7 @@ import numpy as np
 from audiosae.domain import Span, asking
 from audiosae.errors import AudiosaeError
 from audiosae.ingest import read_field
+from audiosae.pool import Chatter, overheard
 from audiosae.render import colour_limit, tile_of
 from audiosae.report.pictures import scene_png, sound_scene_png, tile_png
 from audiosae.report.sounds import encode_sound
@@ -144,7 +145,7 @@ class Excerpts:
     def _clip(self, record: Record, span: Span) -> Clip | str:
         """Return a piece of the source itself, or why it cannot be had: the rest of the page can."""
         try:
-            with asking(self._domain, "excerpt"):
+            with overheard(Chatter()), asking(self._domain, "excerpt"):  # decoders remark on jumps into a stream
                 clip = self._domain.excerpt(Path(record.path), span)
         except AudiosaeError as error:
             return str(error)

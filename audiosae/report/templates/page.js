@@ -150,7 +150,9 @@
         make("ol", { class: "windows" }, ...item.windows.map((window, rank) => card(item, window, rank)))] : []),
       ...alike(item));
     find("detail").scrollTop = 0;
-    history.replaceState(null, "", `#${number}`);
+    try {
+      history.replaceState(null, "", `#${number}`);
+    } catch { /* shown within another page, which has the address */ }
   }
 
   // Search: a number is a unit's, if there is one; anything else is looked for in file names and labels.
