@@ -36,7 +36,7 @@ FLOORS = [
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "options", "guard", "protocol"],
                  "backends": ["__init__", "gpu", "graphs", "stream", "card", "launch", "cpu",
                               "place"],
-                 "report": ["__init__", "comparison", "listening", "page", "gather", "tops", "excerpts", "units",
+                 "report": ["__init__", "comparison", "listening", "gather", "tops", "excerpts", "page", "units",
                             "pictures", "sounds"],
                  "cli": ["__init__", "train", "evaluate", "export", "report", "look", "check", "stored", "reading",
                          "parameters", "console"]}  # fmt: skip

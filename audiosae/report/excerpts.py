@@ -14,6 +14,7 @@ from audiosae.errors import AudiosaeError
 from audiosae.ingest import read_field
 from audiosae.pool import Chatter, overheard
 from audiosae.render import colour_limit, tile_of
+from audiosae.report.page import as_json
 from audiosae.report.pictures import scene_png, sound_scene_png, tile_png
 from audiosae.report.sounds import encode_sound
 
@@ -31,7 +32,6 @@ _MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
 _MARGIN_WINDOWS = 2  # of other inputs with one axis
 _THUMBNAIL = 176  # pixels of a whole picture
 _NUMBERS_SHOWN = 8
-_OVERHEAD = 160  # bytes of a window's own facts on a page
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def _clock(seconds: float) -> str:
 
 
 def cost(kept: dict[str, Any]) -> int:
-    """Return about how many bytes a piece or a window takes on a page."""
-    return _OVERHEAD + sum(len(text) for text in kept.values() if isinstance(text, str))
+    """Return how many bytes a piece or a window takes on a page, with the comma."""
+    return len(as_json(kept)) + 1
 
 
 @dataclass

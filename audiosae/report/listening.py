@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from audiosae.progress import Progress
 
 _LABELS_SHOWN = 4
+_NOTE_BYTES = 512  # for saying that not all had room
 _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times the average says nothing
 
 
@@ -65,8 +66,8 @@ def write_report(
     Returns
     -------
     dict
-        report, bytes, units, windows, windows_per_unit, windows_per_unit_there (of those
-        wanted), pieces, sources_used, sources_skipped.
+        report, bytes, units, windows, windows_per_unit (shown), windows_per_unit_there (of those wanted), pieces,
+        sources_used, sources_skipped.
 
     Raises
     ------
@@ -78,8 +79,7 @@ def write_report(
         raise InputError(f"none of the {len(records)} sources is as long as a window; nothing to show")
     labels = [printable(label) for label in labels] if labels else None
     names = sorted(set(labels or ()))
-    index = {name: number for number, name in enumerate(names)}
-    codes = np.array([index[label] for label in labels]) if labels else None
+    codes = np.searchsorted(names, labels) if labels else None
     progress.stage("encoding", len(corpus), "windows")
     gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
     progress.stage("drawing", model.params.hidden, "units")
@@ -93,7 +93,8 @@ def write_report(
                          f"{empty / 2**20:.1f} MiB; give more")  # fmt: skip
     tops = gathered.tops.strongest(corpus, top)
     progress.stage("excerpts", None, "pieces")
-    chosen = choose(tops, Excerpts(model, corpus, labels), size - empty, lambda: progress.advance(1))
+    excerpts, room = Excerpts(model, corpus, labels), size - empty - _NOTE_BYTES
+    chosen = choose(tops, excerpts, room, lambda: progress.advance(1))
     view["pieces"] = chosen.pieces
     for item, mine in zip(view["items"], chosen.windows, strict=True):
         item["windows"] = mine

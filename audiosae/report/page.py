@@ -10,6 +10,8 @@ from audiosae.report.pictures import gradient_png
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from markupsafe import Markup
+
 
 def render_page(view: dict[str, Any]) -> bytes:
     """Return the page.
@@ -33,14 +35,21 @@ def render_page(view: dict[str, Any]) -> bytes:
         loader=PackageLoader("audiosae.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     style, script = (_own(name) for name in ("page.css", "page.js"))
     bare = [item | {"sides": [_without_tile(side) for side in item["sides"]]} for item in view["items"]]
     text = environment.get_template("page.html.j2").render(
         view, style=Markup(style), script=Markup(script), gradient=gradient_png(view["colours"]),  # noqa: S704
-        data={"items": bare, "bins": view["bins"], "labelName": view["label_name"]},
+        data=as_json({"items": bare, "bins": view["bins"], "labelName": view["label_name"]}),
+        read=as_json(view["pieces"]),
     )  # fmt: skip
     return text.encode()
+
+
+def as_json(value: Any) -> Markup:  # noqa: ANN401
+    """Return a value as JSON that can stand in a script element, whatever texts are in it."""
+    from jinja2.utils import htmlsafe_json_dumps
+
+    return htmlsafe_json_dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def _without_tile(side: dict[str, Any]) -> dict[str, Any]:
