@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from pages import decoded, items, pieces
+from test_render import make
 
 from audiosae.corpus import Corpus
 from audiosae.domain import Span, make_domain
@@ -22,7 +23,7 @@ from audiosae.report.excerpts import told_span
 from audiosae.report.gather import Step, gather, numbered
 from audiosae.report.sounds import SLOWED, encode_sound
 from audiosae.report.tops import Neighbourhoods, TopWindows
-from audiosae.report.units import by_likeness, lay_out
+from audiosae.report.units import by_likeness, lay_out, show_units
 from audiosae.sources import scan
 from audiosae.spectrogram import Spectrogram
 
@@ -281,6 +282,12 @@ def test_neighbourhoods_of_two_axes_hold_each_window_once():
     assert near.reach == (7, 79)
     assert near.crowd == 3
     assert near.cells(np.array([0, 0, 0]), np.array([[0, 0], [6, 0], [7, 0]])).tolist() == [0, 0, 1]
+
+
+@pytest.mark.slow
+def test_units_are_drawn_and_heard_the_same_whoever_draws_them():
+    model = make(70)  # enough for two processes
+    assert show_units(model, workers=2) == show_units(model, workers=1)
 
 
 def test_similar_units_lie_side_by_side():
