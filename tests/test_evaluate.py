@@ -17,6 +17,7 @@ from audiosae.features import pooled
 from audiosae.ingest import ingest
 from audiosae.model import load_model
 from audiosae.sources import scan
+from audiosae.usage import Usage
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
 NAMES = ["model", *baselines.BASELINES]
@@ -285,7 +286,7 @@ def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):
 def test_sparseness_is_0_for_even_and_1_for_single_activity():
     even, single = np.full((1, 10), 0.3), np.eye(10)[:1]
     for act, wanted in ((even, 0), (single, 1)):
-        assert quality._usage(act).population == pytest.approx(wanted)
+        assert Usage.of(act).population == pytest.approx(wanted)
 
 
 def test_units_go_with_labels_by_the_area_under_the_roc(known):
