@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.domain import Domain, Span
+    from audiosae.domain import Domain
     from audiosae.journal import Record
 
 CHUNK_WINDOWS = 4096
@@ -201,31 +200,23 @@ class Corpus:
     @cached_property
     def _table(self) -> NDArray[np.int64]:
         """Record, first row, columns and first window of every chunk, (chunks, 4)."""
-        rows = [(c.record, c.row, c.columns, c.first) for c in self.chunks]
-        return np.array(rows, np.int64).reshape(-1, 4)
+        return np.array([(c.record, c.row, c.columns, c.first) for c in self.chunks], np.int64)
 
     def places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the indices of the windows' records (count,) and where in their fields they begin (count, axes)."""
         numbers = self._picked[numbers] if self._picked is not None else np.asarray(numbers)
         at = np.searchsorted(self._table[:, 3], numbers, side="right") - 1
         record, first_row, columns, first = self._table[at].T
-        stride = self.domain.stride
-        starts = np.zeros((len(numbers), len(stride)), np.int64)
         row, column = np.divmod(numbers - first, columns)
-        starts[:, 0] = first_row + row * stride[0]
-        if len(stride) > 1:
-            starts[:, 1] = column * stride[1]
+        stride = np.array(self.domain.stride)
+        starts = np.stack([row, column, *[0 * row] * len(stride)], axis=1)[:, : len(stride)] * stride
+        starts[:, 0] += first_row
         return record, starts
 
     def locate(self, number: int) -> tuple[Record, tuple[int, ...]]:
         """Return the source of a window and where in its field it begins."""
         record, starts = self.places(np.array([number]))
         return self.records[record[0]], tuple(starts[0].tolist())
-
-    def span(self, number: int) -> tuple[Record, Span]:
-        """Return the source of a window and where in it the window lies, in the domain's unit."""
-        record, start = self.locate(number)
-        return record, self.domain.span(Path(record.path), start)
 
     def _rows(self, chunk: Chunk) -> int:
         return (chunk.starts - 1) * self.domain.stride[0] + self.domain.window[0]
