@@ -51,7 +51,7 @@ def see(chromium):
     opened, trouble = [], []
 
     def look(path, **how):
-        context = chromium.new_context(**how)
+        context = chromium.new_context(**({"bypass_csp": True} | how))  # the tests' own scripts run there
         opened.append(context)
         tab = context.new_page()
         tab.on("console", lambda told: trouble.append(told.text) if told.type in {"error", "warning"} else None)
@@ -85,6 +85,19 @@ def test_the_page_opens_without_an_error_or_a_request_and_paints_soon(see, page)
     assert heading(tab) == f"Unit {order(tab)[0]}"
     assert tab.locator("#detail .windows li").count() == len(items(page)[order(tab)[0]]["windows"]) > 0
     assert tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 2000
+
+
+def test_the_page_runs_no_script_but_its_own(chromium, page, tmp_path):
+    text = page.read_text(encoding="utf-8").replace("</body>", "<script>document.title = 'ran'</script></body>")
+    (tmp_path / "changed.html").write_text(text, encoding="utf-8")
+    context = chromium.new_context()
+    tab, told = context.new_page(), []
+    tab.on("console", lambda message: told.append(message.text))
+    tab.goto((tmp_path / "changed.html").as_uri())
+    assert heading(tab).startswith("Unit ")
+    assert tab.title() != "ran"
+    assert [line for line in told if "Content Security Policy" in line]
+    context.close()
 
 
 @pytest.mark.parametrize(

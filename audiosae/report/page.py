@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ def render_page(view: dict[str, Any]) -> bytes:
     -------
     bytes
         HTML in UTF-8. Whatever stands in `view` is text there: Jinja2 escapes it in the markup and in the JSON that
-        the script reads, and the page forbids every request.
+        the script reads, and the page forbids every request and every script but its own.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -36,9 +38,11 @@ def render_page(view: dict[str, Any]) -> bytes:
         lstrip_blocks=True,
     )  # fmt: skip
     style, script = (_own(name) for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     bare = [item | {"sides": [_without_tile(side) for side in item["sides"]]} for item in view["items"]]
     text = environment.get_template("page.html.j2").render(
-        view, style=Markup(style), script=Markup(script), gradient=gradient_png(view["colours"]),  # noqa: S704
+        view, style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}",  # noqa: S704
+        gradient=gradient_png(view["colours"]),
         data=as_json({"items": bare, "bins": view["bins"], "labelName": view["label_name"]}),
         read=as_json(view["pieces"]),
     )  # fmt: skip
