@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,22 @@ class Corpus:
         else:
             index = np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
         return Corpus(self.domain, self.records, index if self._picked is None else self._picked[index])
+
+    def over(self, records: Sequence[Record]) -> Corpus:
+        """Return the same windows of the same records, whose fields lie elsewhere."""
+        return Corpus(self.domain, records, self._picked)
+
+    def cut(self, edges: Sequence[int]) -> list[Corpus]:
+        """Cut between records: one corpus for each two neighbouring `edges`."""
+        first = np.cumsum([0, *self.windows_per_record()])
+        found = []
+        for low, high in pairwise(edges):
+            mine = None
+            if self._picked is not None:
+                start, stop = np.searchsorted(self._picked, [first[low], first[high]])
+                mine = self._picked[start:stop] - first[low]
+            found.append(Corpus(self.domain, self.records[low:high], mine))
+        return found
 
     def split(self, seed: int) -> tuple[Corpus, Corpus, str]:
         """Hold out one source in ten, or with fewer than ten a tenth of each, in strips; say which."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.errors import InputError, Interrupted
-from audiosae.fold import Feed, fold, score
+from audiosae.fold import Feed, score
 from audiosae.history import Row
 from audiosae.model import DEAD_SHARE
 from audiosae.sae import accumulate, finish
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audiosae.checkpoint import State
     from audiosae.options import TrainOptions
     from audiosae.progress import Progress
-    from audiosae.sae import Cost, Params
+    from audiosae.sae import Cost, Params, Sums
 
     Array = Any
 
@@ -172,15 +172,14 @@ def lbfgs(task: Task) -> None:
     if not task.going:
         return
     last: dict[str, Cost] = {}
-    one_block = len(task.feed) * task.params.hidden * state.flat.itemsize <= _ONE_BLOCK_BYTES
+    held = task.feed.held if one_block(len(task.feed), task.options) else None
 
     def evaluate(flat: Array) -> tuple[float, Array]:
         params = task.params.like(flat.astype(state.flat.dtype, copy=False))
-        if one_block:
-            x = next(iter(task.feed.blocks(len(task.feed))))
-            sums = accumulate(backend, params, x, whole=penalty)
+        if held is not None:
+            sums = accumulate(backend, params, held, whole=penalty)
         else:
-            sums = fold(lambda x: accumulate(backend, params, x), task.feed.blocks())
+            sums = task.feed.fold(_sums_of, backend, params)
         last["cost"], gradient = finish(backend, params, sums, penalty)
         return last["cost"].total, gradient.astype(np.float64)
 
@@ -198,6 +197,15 @@ def lbfgs(task: Task) -> None:
     settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}
     settings |= {"ftol": task.options.tol * 1e-5, "gtol": task.options.tol * 1e-3}  # type: ignore[dict-item]
     minimize(evaluate, state.flat.astype(np.float64), jac=True, method="L-BFGS-B", callback=after, options=settings)
+
+
+def one_block(windows: int, options: TrainOptions) -> bool:
+    """Whether the activations of all windows are few enough for one step of five matrix products."""
+    return windows * options.hidden * np.dtype(options.dtype).itemsize <= _ONE_BLOCK_BYTES
+
+
+def _sums_of(backend: Backend, x: Array, params: Params) -> Sums:
+    return accumulate(backend, params.on(backend), x)
 
 
 def _facts(state: State) -> dict[str, str]:

@@ -22,6 +22,7 @@ FLOORS = [
     ["checkpoint", "gradcheck"],
     ["model", "fold"],
     ["history", "options"],
+    ["engine"],
     ["corpus"],
     ["ingest", "sae"],
     ["params"],
@@ -34,6 +35,7 @@ FLOORS = [
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "options", "guard", "protocol"],
                  "backends": ["__init__", "cpu"],
+                 "engine": ["__init__", "connection", "cluster", "calls", "worker", "here", "portion", "shards", "tree"],
                  "cli": ["__init__", "train", "evaluate", "export", "look", "check", "stored", "reading", "parameters",
                          "console"]}  # fmt: skip
 

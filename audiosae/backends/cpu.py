@@ -27,6 +27,7 @@ _BLOCK_BYTES = 2**20  # a core's L2 cache; threads take turns at Python between 
 _BLOCK_ROWS = 512  # of fewer rows the sums need no more than single precision
 _SWEEP_PART = 2**17  # numbers that are worth another thread
 _MOST_PARTS = 16
+THREADS = "AUDIOSAE_THREADS"  # in the environment: as many as a cluster's worker was given of its machine's cores
 SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
 
 
@@ -225,5 +226,7 @@ class Backend:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
+    if os.environ.get(THREADS):
+        return ThreadPoolExecutor(int(os.environ[THREADS]), thread_name_prefix="audiosae")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return ThreadPoolExecutor(cores or 1, thread_name_prefix="audiosae")
