@@ -196,7 +196,8 @@ def lbfgs(task: Task) -> None:
 
     settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}
     settings |= {"ftol": task.options.tol * 1e-5, "gtol": task.options.tol * 1e-3}  # type: ignore[dict-item]
-    minimize(evaluate, state.flat.astype(np.float64), jac=True, method="L-BFGS-B", callback=after, options=settings)
+    with backend.session():  # once more: SciPy brings a BLAS of its own, which was not there to be limited
+        minimize(evaluate, state.flat.astype(np.float64), jac=True, method="L-BFGS-B", callback=after, options=settings)
 
 
 def one_block(windows: int, options: TrainOptions) -> bool:
