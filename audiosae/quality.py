@@ -13,7 +13,7 @@ from audiosae.backends.cpu import TANH
 from audiosae.baselines import FeatureSet
 from audiosae.corpus import Corpus
 from audiosae.features import encoder
-from audiosae.fold import Feed, fold, score
+from audiosae.fold import Feed, score
 from audiosae.model import DEAD_SHARE
 from audiosae.sae import encode
 
@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from audiosae.engine import Engine
     from audiosae.journal import Record
     from audiosae.model import Model
+    from audiosae.sae import Params
     from audiosae.scores import Plan
+
+    Array = Any
 
 ACTIVE = 0.1  # activity above which a unit counts as on
 _ALWAYS = 0.5  # of the windows
@@ -47,7 +51,7 @@ class _Usage:
         return _Usage(*(mine + theirs for mine, theirs in pairs))
 
 
-def measure(model: Model, records: Sequence[Record], plan: Plan) -> dict[str, Any]:
+def measure(model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None = None) -> dict[str, Any]:
     """Measure reconstruction, sparsity and units on sources.
 
     Sparseness is (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n), 0 for equal activity everywhere, 1 for a single active one:
@@ -55,8 +59,9 @@ def measure(model: Model, records: Sequence[Record], plan: Plan) -> dict[str, An
     for the population in a window.
     """
     corpus = Corpus(model.domain, records).sample(_MEASURED_WINDOWS)
-    feed, backend = Feed(corpus, model.whitener, Backend(), dtype=str(model.params.flat.dtype)), Backend()
-    usage = fold(lambda x: _usage(_activity(model, encode(backend, model.params, x))), feed.blocks())
+    backend = Backend()
+    feed = Feed(corpus, model.whitener, backend, dtype=str(model.params.flat.dtype), engine=engine)
+    usage: _Usage = feed.fold(_usage_of, backend, model.params)
     share, mean = usage.active / usage.count, usage.total / usage.count
     lifetime = _sparseness(mean, usage.squares / usage.count, usage.count)
     rho = float(model.facts["options"]["rho"])
@@ -70,12 +75,13 @@ def measure(model: Model, records: Sequence[Record], plan: Plan) -> dict[str, An
         "l0": float(share.sum()),
         "dead_units": np.flatnonzero(mean < DEAD_SHARE * rho).tolist(),
         "always_on_units": np.flatnonzero(share > _ALWAYS).tolist(),
-        "units_of_labels": _units_of_labels(model, records, plan),
+        "units_of_labels": _units_of_labels(model, records, plan, engine),
     }
 
 
-def _activity(model: Model, codes: NDArray[Any]) -> NDArray[Any]:
-    return (codes + 1) / 2 if model.params.activation == TANH else codes
+def _usage_of(backend: Backend, x: Array, params: Params) -> _Usage:
+    codes = backend.to_host(encode(backend, params.on(backend), x))
+    return _usage((codes + 1) / 2 if params.activation == TANH else codes)
 
 
 def _usage(act: NDArray[Any]) -> _Usage:
@@ -89,7 +95,9 @@ def _sparseness(mean: NDArray[Any], squares: NDArray[Any], count: int) -> NDArra
     return np.asarray((1 - mean**2 / np.maximum(squares, 1e-300)) / max(1 - 1 / count, 1e-300))
 
 
-def _units_of_labels(model: Model, records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]:
+def _units_of_labels(
+    model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None
+) -> list[dict[str, Any]]:
     """Return, for each label, the units whose mean activity best tells its clips from others, by area under the ROC.
 
     The area is that of the Mann-Whitney statistic: 0.5 tells nothing, 1 everything. They are the best of many on the
@@ -98,7 +106,7 @@ def _units_of_labels(model: Model, records: Sequence[Record], plan: Plan) -> lis
     from scipy.stats import rankdata
 
     plain = FeatureSet(encoder(model, "activation"))
-    activity = baselines.pooled_clips(model.domain, records, plain, pools=("mean",))
+    activity = baselines.pooled_clips(model.domain, records, plain, pools=("mean",), engine=engine)
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)
     parts = [activity[:, at : at + 64] for at in range(0, activity.shape[1], 64)]  # ranks are float64: a few at a time

@@ -16,7 +16,7 @@ FLOORS = [
     ["estimator"],
     ["inspection", "export", "learner", "evaluate"],
     ["quality", "curves"],
-    ["train", "baselines", "scores"],
+    ["train", "baselines", "scores", "classifier"],
     ["budget"],
     ["solvers", "runfolder", "render", "features", "matching"],
     ["checkpoint", "gradcheck"],
@@ -35,7 +35,8 @@ FLOORS = [
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "options", "guard", "protocol"],
                  "backends": ["__init__", "cpu"],
-                 "engine": ["__init__", "connection", "cluster", "calls", "worker", "here", "portion", "shards", "tree"],
+                 "engine": ["__init__", "connection", "cluster", "calls", "worker", "here", "portion", "shards",
+                            "tree"],
                  "cli": ["__init__", "train", "evaluate", "export", "look", "check", "stored", "reading", "parameters",
                          "console"]}  # fmt: skip
 

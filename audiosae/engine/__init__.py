@@ -1,8 +1,8 @@
 """Where work on all the data is done: in this process, or on the workers of a Dask cluster.
 
-The maths does not know. Sources are divided into shards by their order and sizes, every shard's windows come in the same
-blocks, what a pass over them gives is added in a fixed tree (`audiosae.engine.tree`): the numbers are the same wherever
-they are computed, and on however many workers.
+The maths does not know. Sources are divided into shards by their order and sizes, every shard's windows come in the
+same blocks, what a pass over them gives is added in a fixed tree (`audiosae.engine.tree`): the numbers are the same
+wherever they are computed, and on however many workers.
 """
 
 from __future__ import annotations
@@ -37,16 +37,20 @@ class Engine(Protocol):
         As in ``--engine``.
     remote
         Whether fields lie with workers and not with this process.
-    width
-        Number of workers.
     backend
         For what is computed in this process.
+    shards
+        Number of the shard of each source that was read.
     """
 
     name: str
+    shards: dict[str, int]
     remote: bool
-    width: int
     backend: Backend
+
+    @property
+    def width(self) -> int:
+        """Number of workers."""
 
     def ingest(
         self, domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
@@ -77,8 +81,18 @@ class Engine(Protocol):
             Sent to every worker once.
         """
 
-    def map(self, step: Callable[..., Any], placed: Any, *shared: Any) -> Iterator[Any]:  # noqa: ANN401
-        """Yield ``step(backend, portion, *shared)`` of every portion, in order; a few are under way at a time."""
+    def map(
+        self, step: Callable[..., Any], placed: Any, *shared: Any, jobs: list[tuple[int, Any]] | None = None  # noqa: ANN401
+    ) -> Iterator[Iterable[Any]]:  # fmt: skip
+        """Yield what ``step(backend, portion, *shared)`` yields, portion by portion in order; a few are under way.
+
+        Parameters
+        ----------
+        step, placed, shared
+            As in `fold`; the step is a generator, of as much as may lie in memory.
+        jobs
+            (shard, job) in order of the shards, for ``step(backend, portion, job, *shared)``; else one a portion.
+        """
 
     def blocks(self, placed: Any) -> Iterator[tuple[int, Iterable[Any]]]:  # noqa: ANN401
         """Yield the number and the blocks of each shard, brought to this process; for what fits its memory."""

@@ -121,7 +121,7 @@ class Calls:
             if missing:
                 raise EngineError(not_seen(address, missing[0]))
 
-    def run(self, work: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    def run(self, work: Callable[..., Any], *arguments: Any) -> dict[str, Any]:  # noqa: ANN401
         """Call a function on every worker, one after the other in the result by address."""
         found: dict[str, Any] = self._guarded(lambda: self._client.run(work, *arguments, on_error="return"))
         for address, result in sorted(found.items()):

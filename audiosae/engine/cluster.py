@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from audiosae.sources import Source
     from audiosae.whiten import Whitener
 
+Jobs = list[tuple[int, Any]]
 _READ_BYTES = 2**26  # of files that a worker reads for one answer: often enough for a bar
 
 
@@ -153,24 +154,32 @@ class Cluster:
         run: Run = self._calls.persistent(once) if placed else Run()
         return run.total()
 
-    def map(self, step: Callable[..., Any], placed: list[Lane], *shared: Any) -> Iterator[Any]:  # noqa: ANN401
-        """Yield ``step(backend, portion, *shared)`` of every portion, in order; one task a lane is under way."""
-        if self._dealt:
-            order = sorted((number, lane) for lane, each in enumerate(placed) for number in each.numbers)
-            jobs = [([number], placed[lane]) for number, lane in order]
-        else:
-            jobs = [(lane.numbers, lane) for lane in placed]
-        sent = [self._calls.constant(value) for value in shared]
+    def map(
+        self, step: Callable[..., Any], placed: list[Lane], *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
+    ) -> Iterator[Any]:  # fmt: skip
+        """Yield what ``step(backend, portion, *shared)`` yields, portion by portion; one task a lane at a time.
 
-        def start(which: list[int], lane: Lane) -> Any:  # noqa: ANN401
+        Of shards that were not dealt all of a lane's are one task.
+        """
+        lanes = {number: lane for lane in placed for number in lane.numbers}
+        sent = [self._calls.constant(value) for value in shared]
+        tasks: list[tuple[Lane, list[tuple[Any, ...]]]] = [
+            (lanes[number], [(number, job)]) for number, job in jobs or []
+        ]
+        if jobs is None and self._dealt:
+            tasks = [(lanes[number], [(number,)]) for number in sorted(lanes)]
+        elif jobs is None:
+            tasks = [(lane, [(number,) for number in lane.numbers]) for lane in placed]
+
+        def start(lane: Lane, which: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401
             return self._calls.submit(
                 worker.map_shards, step, lane.portions, which, self._chosen, *sent, at=lane.address
             )
 
-        waiting = deque(start(*job) for job in jobs[: len(placed)])
-        for at in range(len(jobs)):
+        waiting = deque(start(*task) for task in tasks[: len(placed)])
+        for at in range(len(tasks)):
             yield from self._calls.result(waiting.popleft())
-            waiting.extend(start(*job) for job in jobs[at + len(placed) : at + len(placed) + 1])
+            waiting.extend(start(*task) for task in tasks[at + len(placed) : at + len(placed) + 1])
 
     def blocks(self, placed: list[Lane]) -> Iterator[tuple[int, list[Any]]]:
         """Yield each shard's number and blocks, brought here."""

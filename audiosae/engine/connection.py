@@ -106,8 +106,8 @@ def _client(name: str, address: str) -> Iterator[Any]:
     try:
         client: Any = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise EngineError(f"--engine {name}: no Dask scheduler answers there within {_CONNECT_SECONDS} s; start one with "
-                          f"dask scheduler, or use --engine local:2 on this machine") from error  # fmt: skip
+        raise EngineError(f"--engine {name}: no Dask scheduler answers there within {_CONNECT_SECONDS} s; start one "
+                          f"with dask scheduler, or use --engine local:2 on this machine") from error  # fmt: skip
     try:
         client.wait_for_workers(1, timeout=_WORKER_SECONDS)
     except TimeoutError as error:
@@ -155,4 +155,4 @@ def _check_backends(calls: Calls, backend: str, say: Callable[[str], None]) -> s
                           f"all with --backend numpy")  # fmt: skip
     name, reason = next(iter(found.values()))
     say(f"backend {reason}, on every worker")
-    return name
+    return str(name)

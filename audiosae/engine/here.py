@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from audiosae.whiten import Whitener
 
 Placed = list[tuple[int, Portion]]
+Jobs = list[tuple[int, Any]]
 
 
 class Here:
@@ -36,11 +37,15 @@ class Here:
 
     name = "here"
     remote = False
-    width = 1
 
     def __init__(self, backend: Backend | None = None) -> None:
         self.backend = backend or Backend()
         self.shards: dict[str, int] = {}
+
+    @property
+    def width(self) -> int:
+        """One."""
+        return 1
 
     def ingest(
         self, domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
@@ -63,12 +68,16 @@ class Here:
         with self.backend.session():
             return fold_in_tree((number, step(self.backend, portion, *shared)) for number, portion in placed)
 
-    def map(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Iterator[Any]:  # noqa: ANN401
-        """Yield ``step(backend, portion, *shared)`` of every portion."""
-        for _, portion in placed:
-            with self.backend.session():
-                found = step(self.backend, portion, *shared)
-            yield found
+    def map(
+        self, step: Callable[..., Any], placed: Placed, *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
+    ) -> Iterator[Any]:  # fmt: skip
+        """Yield ``step(backend, portion, *shared)`` of every portion, or of every job."""
+        portions = dict(placed)
+        with self.backend.session():
+            if jobs is None:
+                yield from (step(self.backend, portion, *shared) for portion in portions.values())
+            else:
+                yield from (step(self.backend, portions[number], job, *shared) for number, job in jobs)
 
     def blocks(self, placed: Placed) -> Iterator[tuple[int, Iterable[Any]]]:
         """Yield each shard's number and blocks."""

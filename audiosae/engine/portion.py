@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +56,9 @@ class Portion:
         """The windows, with fields that can be read here."""
         if self._corpus is None:
             corpus, cache = self._recipe[0], self._recipe[4]
-            there = all(record.status != "used" or os.path.exists(record.field) for record in corpus.records)  # noqa: PTH110
-            self._corpus = corpus if there or cache is None else corpus.over(_read_again(corpus, cache()))
+            if cache is not None and any(r.status == "used" and not Path(r.field).exists() for r in corpus.records):
+                corpus = corpus.over(_read_again(corpus, cache()))
+            self._corpus = corpus
         return self._corpus
 
     def blocks(self, backend: Backend) -> Iterator[Array]:

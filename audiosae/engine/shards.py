@@ -57,10 +57,10 @@ def known_or_new(
 
 
 def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]:
-    """Cut a corpus by shards; all of it is shard 0 where none are known."""
-    if not shards:
+    """Cut a corpus by shards; all of it is shard 0 where a source has none."""
+    numbers = [shards.get(place_of(record.path), -1) for record in corpus.records] if shards else []
+    if min(numbers, default=-1) < 0:
         return [(0, corpus)]
-    numbers = [shards.get(place_of(record.path), 0) for record in corpus.records]
     edges = [0, *(i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1]), len(numbers)]
     parts = corpus.cut(edges)
     return [(numbers[low], part) for low, part in zip(edges, parts, strict=False)]

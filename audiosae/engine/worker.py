@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Shards = list[tuple[int, Portion]]
 _own = threading.local()
+_reading = threading.Lock()  # the decoders of a worker are as many as its threads already
 
 
 def describe(backend: str) -> tuple[str, str]:
@@ -67,10 +68,10 @@ class Storage:
         """Return the folder."""
         from distributed import get_worker
 
+        _may_have_children()
         if self._given is not None:
             return self._given
         shared = os.environ.get("AUDIOSAE_CACHE")
-        _may_have_children()
         return Path(shared) if shared else Path(get_worker().local_directory) / "audiosae"
 
 
@@ -78,10 +79,11 @@ def read(domain: Domain, sources: Sequence[Source], storage: Storage) -> tuple[s
     """Bring sources into this worker's cache; return its address, their records, and the paths that are not there."""
     from distributed import get_worker
 
-    _may_have_children()
+    me = get_worker()
     missing = unseen([os.fspath(source.path) for source in sources if not source.fault])
-    records = ingest(domain, sources, cache=storage(), workers=1)
-    return str(get_worker().address), records, missing
+    with _reading:
+        records = ingest(domain, sources, cache=storage(), workers=me.state.nthreads)
+    return str(me.address), records, missing
 
 
 def make_portions(
@@ -105,16 +107,16 @@ def fold_shards(
 
 
 def map_shards(
-    step: Callable[..., Any], shards: Shards, which: Sequence[int], backend: str, *shared: Any  # noqa: ANN401
-) -> list[Any]:  # fmt: skip
-    """Return ``step(backend, portion, *shared)`` of some shards."""
-    own = _backend(backend)
-    return [step(own, portion, *shared) for number, portion in shards if number in which]
+    step: Callable[..., Any], shards: Shards, which: Sequence[tuple[Any, ...]], backend: str, *shared: Any  # noqa: ANN401
+) -> list[list[Any]]:  # fmt: skip
+    """Return what ``step(backend, portion, *job, *shared)`` yields, for each (shard, *job) of `which`."""
+    own, portions = _backend(backend), dict(shards)
+    return [list(step(own, portions[number], *job, *shared)) for number, *job in which]
 
 
-def blocks_of(backend: Backend, portion: Portion) -> list[Any]:
-    """Return all blocks of a portion, to be sent."""
-    return [backend.to_host(block) for block in portion.blocks(backend)]
+def blocks_of(backend: Backend, portion: Portion) -> Iterator[Any]:
+    """Yield all blocks of a portion, to be sent."""
+    return map(backend.to_host, portion.blocks(backend))
 
 
 def joined(left: Run, right: Run) -> Run:
