@@ -61,12 +61,12 @@ class Calls:
         return self._guarded(lambda: self._client.submit(work, *arguments, key=key, pure=False, **where))
 
     def constant(self, value: Any) -> Any:  # noqa: ANN401
-        """Return the future of a value that workers fetch when they need it; it can be had again when they are lost."""
-        return self.submit(worker.itself, value)
+        """Return the future of a value that goes to one worker, and from worker to worker as it is needed.
 
-    def broadcast(self, value: Any) -> Any:  # noqa: ANN401
-        """Send a value to all workers and return its future."""
-        return self._client.scatter([value], broadcast=True, hash=False)[0]
+        It is the result of a task and not scattered: it can be had again when those that had it are lost, and a broadcast
+        of Dask's (2026.8) waits for ever when a worker dies in the middle of it.
+        """
+        return self.submit(worker.itself, value)
 
     def persistent(self, work: Callable[[], Found]) -> Found:
         """Do what hangs on values that were sent out; again, when a worker took the last copy of one with it."""

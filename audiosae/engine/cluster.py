@@ -138,7 +138,7 @@ class Cluster:
         starts = [*(lane.bounds[0] for lane in placed[1:]), placed[-1].bounds[1]] if placed else []
 
         def once() -> Any:  # noqa: ANN401
-            sent = [self._calls.broadcast(value) for value in shared]
+            sent = [self._calls.constant(value) for value in shared]
             runs = [
                 self._calls.submit(
                     worker.fold_shards, step, lane.portions, (lane.bounds[0], stop), self._chosen, *sent,

@@ -1,0 +1,145 @@
+"""Workers of Dask, real processes: the same model, the same tables, whoever dies."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_train import learn, same
+
+from audiosae import solvers
+from audiosae.engine import Here, connection, open_engine
+from audiosae.engine.shards import divide, place_of
+from audiosae.engine.tree import Run
+from audiosae.errors import EngineError, InputError
+from audiosae.export import export
+from audiosae.model import load_model
+from audiosae.progress import Progress
+from audiosae.sources import Source, scan
+from audiosae.spectrogram import Spectrogram
+
+EXACT = {"solver": "lbfgs", "dtype": "float64", "epochs": 6, "tol": 0}
+
+
+@pytest.fixture
+def divided(monkeypatch):
+    """Small sounds are one block otherwise, and one step."""
+    monkeypatch.setattr(solvers, "_ONE_BLOCK_BYTES", 0)
+
+
+@contextmanager
+def own_folders(workers):
+    """A cluster at an address, whose workers keep fields in folders of their own; gives the address and its processes."""
+    connection._import_quietly("local")
+    patch = pytest.MonkeyPatch()
+    patch.delenv("AUDIOSAE_CACHE")
+    with connection._started(workers) as address:
+        yield address
+    patch.undo()
+
+
+def pids(engine):
+    return sorted(engine._calls.run(os.getpid).values())
+
+
+def fields(engine):
+    """How many fields each worker keeps in its own folder."""
+    return sorted(engine._calls.run(count_fields).values())
+
+
+def count_fields(dask_worker):
+    return len(list(Path(dask_worker.local_directory).rglob("*.npy")))
+
+
+class Killing(Progress):
+    """Kills a process after some iterations."""
+
+    def __init__(self, engine, after):
+        self.engine, self.left = engine, after
+
+    def advance(self, amount, **facts):
+        if facts:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(pids(self.engine)[0], signal.SIGKILL)
+
+
+def evaluations(monkeypatch):
+    """Every cost and gradient of a run, as they are computed."""
+    found, finish = [], solvers.finish
+
+    def spy(*arguments, **options):
+        cost, gradient = finish(*arguments, **options)
+        found.append((cost.total, gradient.copy()))
+        return cost, gradient
+
+    monkeypatch.setattr(solvers, "finish", spy)
+    return found
+
+
+@pytest.mark.usefixtures("divided")
+def test_two_and_three_workers_learn_what_one_process_learns(sounds, tmp_path, cache, monkeypatch):
+    seen = evaluations(monkeypatch)
+    learn(sounds, tmp_path / "here", cache, **EXACT)
+    wanted = seen.copy()
+    for workers in (2, 3):
+        seen.clear()
+        with open_engine(f"local:{workers}", cache=cache) as engine:
+            learn(sounds, tmp_path / f"{workers}", cache, engine=engine, **EXACT)
+        assert len(seen) == len(wanted) > 6
+        for (cost, gradient), (cost_here, gradient_here) in zip(seen, wanted, strict=True):
+            assert cost == pytest.approx(cost_here, rel=1e-12)
+            np.testing.assert_allclose(gradient, gradient_here, rtol=0, atol=1e-12 * abs(gradient_here).max())
+        assert (tmp_path / f"{workers}/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
+    assert same(tmp_path / "2", tmp_path / "3")
+    assert same(tmp_path / "2", tmp_path / "here")
+
+
+@pytest.mark.usefixtures("divided")
+def test_a_worker_killed_in_training_changes_nothing_and_sources_are_read_once(sounds, tmp_path, cache):
+    learn(sounds, tmp_path / "here", cache, **EXACT)
+    with own_folders(2) as address, open_engine(address) as engine:
+        learn(sounds, tmp_path / "whole", cache, engine=engine, **EXACT)
+        assert sum(fields(engine)) == 12
+        assert min(fields(engine)) > 3
+        before = pids(engine)
+        killing = Killing(engine, 3)
+        learn(sounds, tmp_path / "killed", cache, engine=engine, progress=killing, **EXACT)
+        assert killing.left < 0
+        assert pids(engine) != before
+    assert same(tmp_path / "whole", tmp_path / "here")
+    assert same(tmp_path / "killed", tmp_path / "here")
+
+
+@pytest.fixture(scope="module")
+def model(sounds, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("engine") / "run"
+    learn(sounds, out, cache)
+    return load_model(out)
+
+
+@pytest.mark.parametrize("level", ["clip", "window"])
+def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
+    monkeypatch.setattr("audiosae.features._PIECE_WINDOWS", 30)
+    sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "dealt": True}
+    here = Here()
+    export(model, here.ingest(model.domain, sources, **where), tmp_path / "a.parquet", level=level, engine=here)
+    killed = []
+
+    def kill_once(record):
+        if not killed:
+            killed.extend(pids(engine))
+            os.kill(killed[1], signal.SIGKILL)
+
+    with own_folders(2) as address, open_engine(address) as engine:
+        records = engine.ingest(model.domain, sources, **where)
+        export(model, records, tmp_path / "b.parquet", level=level, engine=engine, done=kill_once)
+    one, other = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
+    assert killed
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
