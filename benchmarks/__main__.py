@@ -1,4 +1,4 @@
-"""Measure everything, print the table, write JSON: ``python -m benchmarks [--short] [--only steps,reading,whole]``."""
+"""Measure everything, print the table, write JSON: ``python -m benchmarks [--short] [--only steps,reading,cluster]``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import reading, steps, whole
+from benchmarks import cluster, reading, steps, whole
 from benchmarks.measure import machine
 
-PARTS = {"steps": steps.figures, "reading": reading.figures, "whole": whole.figures}
+PARTS = {"steps": steps.figures, "reading": reading.figures, "whole": whole.figures, "cluster": cluster.figures}
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import os
 import signal
 from contextlib import contextmanager
@@ -15,13 +15,10 @@ from test_train import learn, same
 
 from audiosae import solvers
 from audiosae.engine import Here, connection, open_engine
-from audiosae.engine.shards import divide, place_of
-from audiosae.engine.tree import Run
-from audiosae.errors import EngineError, InputError
 from audiosae.export import export
 from audiosae.model import load_model
 from audiosae.progress import Progress
-from audiosae.sources import Source, scan
+from audiosae.sources import scan
 from audiosae.spectrogram import Spectrogram
 
 EXACT = {"solver": "lbfgs", "dtype": "float64", "epochs": 6, "tol": 0}
@@ -35,10 +32,10 @@ def divided(monkeypatch):
 
 @contextmanager
 def own_folders(workers):
-    """A cluster at an address, whose workers keep fields in folders of their own; gives the address and its processes."""
+    """A cluster at an address, whose workers keep fields in folders of their own; gives the address."""
     connection._import_quietly("local")
     patch = pytest.MonkeyPatch()
-    patch.delenv("AUDIOSAE_CACHE")
+    patch.delenv("AUDIOSAE_CACHE", raising=False)
     with connection._started(workers) as address:
         yield address
     patch.undo()
@@ -143,3 +140,37 @@ def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, mo
     one, other = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
     assert killed
     pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_the_command_line_works_with_workers(sounds, tmp_path, cache, run):
+    folders = tmp_path / "labelled"
+    for number, path in enumerate(sorted(sounds.iterdir())):
+        target = folders / ("odd" if number % 2 else "even") / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    found = {}
+    for engine in ("here", "local:2"):
+        out, where = tmp_path / engine[:4], ["--engine", engine]
+        train = ["--hidden", 8, "--epochs", 3, "--solver", "lbfgs", "--quiet"]
+        assert run("train", folders, "-o", out, *train, *where) == (0, "", "")
+        code, _, err = run("export", out, folders, "-o", out / "codes.npz", "--level", "window", *where)
+        assert code == 0, err
+        how = ["--labels", "folder", "--baselines", "kmeans,mfcc", "--json", *where]
+        code, table, err = run("evaluate", out, folders, *how)
+        assert code == 0, err
+        found[engine] = json.loads(table)
+    with np.load(tmp_path / "here/codes.npz") as one, np.load(tmp_path / "loca/codes.npz") as other:
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert same(tmp_path / "here", tmp_path / "loca")
+    for key in ("results", "quality", "seen"):
+        assert found["here"][key] == found["local:2"][key]
+
+
+def test_training_anew_on_workers_wants_a_model_that_they_can_train(sounds, tmp_path, model, cache, run):
+    model.save(tmp_path / "model.safetensors")
+    rows = "\n".join(f"{path.name},{number % 2}" for number, path in enumerate(sorted(sounds.iterdir())))
+    (tmp_path / "labels.csv").write_text(f"filename,label\n{rows}\n")
+    command = ["evaluate", tmp_path, sounds, "--labels", tmp_path / "labels.csv", "--baselines", "none", "--refit"]
+    code, _, err = run(*command, "--engine", "local:1")
+    assert code == 1
+    assert "--solver adam --engine local:1" in err.splitlines()[-1]

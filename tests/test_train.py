@@ -27,7 +27,15 @@ def learn(folder, out, cache, *, workers=1, progress=None, resume=False, engine=
     options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
     sources = scan([folder], Spectrogram.suffixes)
     return train(
-        Spectrogram(), sources, out, options, Backend(), cache=cache, workers=workers, resume=resume, progress=progress,
+        Spectrogram(),
+        sources,
+        out,
+        options,
+        Backend(),
+        cache=cache,
+        workers=workers,
+        resume=resume,
+        progress=progress,
         engine=engine,
     )
 

@@ -63,8 +63,8 @@ class Calls:
     def constant(self, value: Any) -> Any:  # noqa: ANN401
         """Return the future of a value that goes to one worker, and from worker to worker as it is needed.
 
-        It is the result of a task and not scattered: it can be had again when those that had it are lost, and a broadcast
-        of Dask's (2026.8) waits for ever when a worker dies in the middle of it.
+        It is the result of a task and not scattered: it can be had again when those that had it are lost, and a
+        broadcast of Dask's (2026.8) waits for ever when a worker dies in the middle of it.
         """
         return self.submit(worker.itself, value)
 

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from audiosae.engine import worker
@@ -45,9 +46,9 @@ def connected(
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="distributed")
         warnings.filterwarnings("ignore", message="Sending large graph")
-        stack.enter_context(_unheard())
-        address = stack.enter_context(_started(processes)) if processes else name
-        client = stack.enter_context(_client(name, address))
+        with _unheard():
+            address = stack.enter_context(_started(processes)) if processes else name
+            client = stack.enter_context(_client(name, address))
         _check_versions(client)
         calls = Calls(client, name)
         chosen = _check_backends(calls, backend, say)
@@ -76,6 +77,7 @@ def _unheard() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # it would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
