@@ -1,4 +1,4 @@
-"""Measure everything, print the table, write JSON: ``python -m benchmarks [--short] [--only steps,reading,cluster]``."""
+"""Measure everything, print the table, write JSON: ``python -m benchmarks [--short] [--only steps,cluster]``."""
 
 from __future__ import annotations
 
