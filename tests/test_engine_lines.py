@@ -163,7 +163,9 @@ def test_a_scheduler_that_is_lost_is_one_line_and_the_checkpoint_stays(sounds, t
     server.communicate()
     assert run.returncode == 1
     assert "Traceback" not in err
-    assert re.search(r"the scheduler at tcp://\S+ was lost; .* --resume goes on from it$", err.splitlines()[-1])
+    assert re.search(
+        r"the scheduler at tcp://\S+ was lost; a checkpoint is kept: .* --resume goes on from it$", err.splitlines()[-1]
+    )
     assert (tmp_path / "run/checkpoint.safetensors").exists()
 
 

@@ -24,6 +24,8 @@ Found = TypeVar("Found")
 _ATTEMPTS = 5
 _LOOK_SECONDS = 5.0  # between looks whether anyone is left to wait for
 _ALONE_SECONDS = 120.0  # without any worker before it is given up
+_KILLED = 4
+_AGAIN = "a checkpoint is kept: the same train command with --resume goes on from it"
 _LOST = (OSError, Cancelled, CancelledError, TimedOut, KeyError)
 
 
@@ -101,7 +103,9 @@ class Calls:
         """Yield futures as they are done."""
         from distributed import as_completed
 
-        yield from as_completed(futures, loop=self._client.loop)
+        ready = iter(as_completed(futures, loop=self._client.loop))
+        while (future := self._guarded(lambda: next(ready, None))) is not None:
+            yield future
 
     def check_storage(self, domain: Domain, paths: Sequence[str]) -> None:
         """See that every worker has the domain's package and sees the first and the last source.
@@ -151,10 +155,6 @@ class Calls:
     def _check_alive(self, error: BaseException) -> None:
         if self._client.status != "running":
             raise EngineError(f"the scheduler at {self._name} was lost; {_AGAIN}") from error
-
-
-_KILLED = 4
-_AGAIN = "what was read and the last checkpoint are kept: the same command with --resume goes on from it"
 
 
 def mismatch(address: str, package: str, theirs: str, mine: str) -> str:
