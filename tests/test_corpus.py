@@ -12,8 +12,8 @@ from audiosae.backends import Backend
 from audiosae.corpus import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
 from audiosae.fold import Feed, fold, learn_whitener
-from audiosae.ingest import _npy_header
 from audiosae.journal import Record
+from audiosae.store import _npy_header
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 from test_train import learn, same
 
 from audiosae import solvers
+from audiosae.corpus import Corpus
 from audiosae.engine import Here, connection, open_engine
 from audiosae.export import export
 from audiosae.model import load_model
@@ -112,6 +113,32 @@ def test_a_worker_killed_in_training_changes_nothing_and_sources_are_read_once(s
         assert pids(engine) != before
     assert same(tmp_path / "whole", tmp_path / "here")
     assert same(tmp_path / "killed", tmp_path / "here")
+
+
+class Numbers(list):
+    """Window numbers; they add."""
+
+    def __add__(self, other):
+        return Numbers([*self, *other])
+
+
+def numbered(backend, portion):
+    after = portion.first
+    found = Numbers()
+    for block in portion.blocks(backend):
+        found = found + [(after + row, float(window[0])) for row, window in enumerate(block)]
+        after += len(block)
+    return found
+
+
+def test_a_fold_can_tell_which_window_of_the_corpus_it_has(sounds, cache):
+    sources = scan([sounds], Spectrogram.suffixes)
+    domain = Spectrogram().settle([source.path for source in sources])
+    with open_engine("local:2", cache=cache) as engine:
+        corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=1)).sample(500)
+        found = engine.fold(numbered, engine.place(corpus))
+    firsts = np.concatenate(list(corpus.blocks()))[:, 0]
+    assert found == [(number, float(total)) for number, total in enumerate(firsts)]
 
 
 @pytest.fixture(scope="module")

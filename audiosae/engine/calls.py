@@ -45,7 +45,7 @@ class Calls:
 
     def threads(self) -> list[str]:
         """Return the address of a worker once for each of its threads."""
-        found = self._client.nthreads()
+        found = self._guarded(self._client.nthreads)
         return [address for address in sorted(found) for _ in range(found[address])]
 
     def living(self, lanes: list[str]) -> list[str]:

@@ -116,16 +116,16 @@ class Cluster:
     ) -> list[Lane]:
         """Return the portions of a corpus, each with the worker that has its fields."""
         self._lanes = self._calls.living(self._lanes)
-        parts = [
-            (number, part.over([_absolute(r) for r in part.records])) for number, part in split(corpus, self.shards)
-        ]
         sent = self._calls.constant(whitener)
         found = []
-        mine: dict[int, list[tuple[int, Corpus]]] = {lane: [] for lane in range(len(self._lanes))}
-        for number, part in parts:
-            mine[self._lane_of.get(number, 0)].append((number, part))
+        mine: dict[int, list[worker.Part]] = {lane: [] for lane in range(len(self._lanes))}
+        first = 0
+        for number, part in split(corpus, self.shards):
+            sent_part = part.over([_absolute(r) for r in part.records])
+            mine[self._lane_of.get(number, 0)].append((number, sent_part, first))
+            first += len(part)
         for lane, address in enumerate(self._lanes):
-            numbers = [number for number, _ in mine[lane]]
+            numbers = [number for number, _, _ in mine[lane]]
             if numbers:
                 made = self._calls.submit(
                     worker.make_portions, mine[lane], self._storage, dtype, hold, sent, at=address
@@ -135,6 +135,8 @@ class Cluster:
 
     def fold(self, step: Callable[..., Any], placed: list[Lane], *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, portion, *shared)`` over all portions, neighbours first, between the workers."""
+        if self._dealt:
+            raise ValueError("shards that were dealt have no neighbours: read them with dealt=False")
         starts = [*(lane.bounds[0] for lane in placed[1:]), placed[-1].bounds[1]] if placed else []
 
         def once() -> Any:  # noqa: ANN401
@@ -188,8 +190,8 @@ class Cluster:
 
     def _assigned(self, sources: Sequence[Source], *, dealt: bool) -> list[int]:
         """Return the lane of each source: shards in a row, with equal shares of the bytes, or dealt like cards."""
-        shards = [divide(sources, dealt=dealt)[place_of(source.path)] for source in sources]
-        lanes = len(self._lanes)
+        places, lanes = divide(sources, dealt=dealt), len(self._lanes)
+        shards = [places[place_of(source.path)] for source in sources]
         if dealt:
             return [shard % lanes for shard in shards]
         sizes = [0] * (shards[-1] + 1)

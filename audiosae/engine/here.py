@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import accumulate
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,12 @@ class Here:
         self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
     ) -> Placed:
         """Return the portions of a corpus."""
-        return [(n, Portion(part, whitener, dtype=dtype, hold=hold)) for n, part in split(corpus, self.shards)]
+        parts = split(corpus, self.shards)
+        firsts = accumulate((len(part) for _, part in parts), initial=0)
+        return [
+            (number, Portion(part, whitener, first=first, dtype=dtype, hold=hold))
+            for (number, part), first in zip(parts, firsts, strict=False)
+        ]
 
     def fold(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, portion, *shared)`` over all portions."""

@@ -28,6 +28,8 @@ class Portion:
     ----------
     corpus
         The shard's part of a corpus.
+    first
+        Number of the first window in the corpus that this is a part of: `blocks` come in its order.
     whitener
         What is done to the windows; None for none.
     dtype
@@ -40,10 +42,11 @@ class Portion:
     """
 
     def __init__(
-        self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False,
-        cache: Callable[[], Path] | None = None,
+        self, corpus: Corpus, whitener: Whitener | None = None, *, first: int = 0, dtype: str = "float32",
+        hold: bool = False, cache: Callable[[], Path] | None = None,
     ) -> None:  # fmt: skip
-        self._recipe = (corpus, whitener, dtype, hold, cache)
+        self.first = first
+        self._recipe = (corpus, whitener, first, dtype, hold, cache)
         self._corpus: Corpus | None = None
         self._held: list[Array] | None = None
 
@@ -55,7 +58,7 @@ class Portion:
     def corpus(self) -> Corpus:
         """The windows, with fields that can be read here."""
         if self._corpus is None:
-            corpus, cache = self._recipe[0], self._recipe[4]
+            corpus, cache = self._recipe[0], self._recipe[5]
             if cache is not None and any(r.status == "used" and not Path(r.field).exists() for r in corpus.records):
                 corpus = corpus.over(_read_again(corpus, cache()))
             self._corpus = corpus
@@ -66,7 +69,7 @@ class Portion:
         if self._held is not None:
             yield from self._held
             return
-        _, whitener, dtype, hold, _ = self._recipe
+        _, whitener, _, dtype, hold, _ = self._recipe
         kept = []
         for block in self.corpus.blocks():
             windows = block.astype(dtype, copy=False)
@@ -78,8 +81,8 @@ class Portion:
 
 
 def _made(*recipe: Any) -> Portion:  # noqa: ANN401
-    corpus, whitener, dtype, hold, cache = recipe
-    return Portion(corpus, whitener, dtype=dtype, hold=hold, cache=cache)
+    corpus, whitener, first, dtype, hold, cache = recipe
+    return Portion(corpus, whitener, first=first, dtype=dtype, hold=hold, cache=cache)
 
 
 def _read_again(corpus: Corpus, cache: Path) -> list[Record]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from audiosae.whiten import Whitener
 
 Shards = list[tuple[int, Portion]]
+Part = tuple[int, "Corpus", int]  # a shard's number, its windows, and the number of the first in the corpus
 _own = threading.local()
 _reading = threading.Lock()  # the decoders of a worker are as many as its threads already
 
@@ -87,10 +88,11 @@ def read(domain: Domain, sources: Sequence[Source], storage: Storage) -> tuple[s
 
 
 def make_portions(
-    parts: Sequence[tuple[int, Corpus]], storage: Storage, dtype: str, hold: bool, whitener: Whitener | None  # noqa: FBT001
+    parts: Sequence[Part], storage: Storage, dtype: str, hold: bool, whitener: Whitener | None  # noqa: FBT001
 ) -> Shards:  # fmt: skip
     """Return portions that stay with this worker."""
-    return [(n, Portion(part, whitener, dtype=dtype, hold=hold, cache=storage)) for n, part in parts]
+    kept: dict[str, Any] = {"dtype": dtype, "hold": hold, "cache": storage}
+    return [(number, Portion(part, whitener, first=first, **kept)) for number, part, first in parts]
 
 
 def fold_shards(
