@@ -13,6 +13,7 @@ from audiosae.options import flag
 from audiosae.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from audiosae.domain import Json
@@ -55,7 +56,8 @@ class State:
     seconds: float = 0.0
     history: History = field(default_factory=History)
 
-    _TENSORS = ("flat", "best", "first", "second", "activity")
+    _DEVICE = ("flat", "best", "first", "second")
+    _TENSORS = (*_DEVICE, "activity")
     _NUMBERS = ("epoch", "batch", "step", "sums", "seconds")
 
     @classmethod
@@ -63,13 +65,18 @@ class State:
         """Return the state at the start."""
         return cls(flat, flat.copy(), np.zeros_like(flat), np.zeros_like(flat), np.zeros(hidden))
 
-    def save(self, path: Path, identity: dict[str, Json]) -> None:
-        """Write the checkpoint."""
+    def move(self, to: Callable[[Array], Array]) -> None:
+        """Bring the parameters and moments to a device, or back."""
+        for name in self._DEVICE:
+            setattr(self, name, to(getattr(self, name)))
+
+    def save(self, path: Path, identity: dict[str, Json], to_host: Callable[[Array], Array] = np.asarray) -> None:
+        """Write the checkpoint; `to_host` brings arrays back from where they are."""
         history = self.history
         facts: dict[str, Json] = {name: getattr(self, name) for name in self._NUMBERS}
         kept = {"best": min(history.best, 1e300), "best_epoch": history.best_epoch, "idle": history.idle}
         facts |= {"format": FORMAT, "identity": identity, "history": kept, "rows": [asdict(r) for r in history.rows]}
-        write_tensors(path, {name: np.asarray(getattr(self, name)) for name in self._TENSORS}, facts)
+        write_tensors(path, {name: to_host(getattr(self, name)) for name in self._TENSORS}, facts)
 
     @classmethod
     def load(cls, path: Path, identity: dict[str, Json], *, changed: str = "files were added or removed") -> State:

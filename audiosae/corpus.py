@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 CHUNK_WINDOWS = 4096
 DEFAULT_MEMORY = 256 * 2**20
+SLAB_BYTES = DEFAULT_MEMORY // 8  # of the slabs that are worked through in order
 _HELD_OUT_SHARE = 10  # one source in ten
 _HELD_OUT_STRIPS = 5  # of one source: the bottom of a picture, or the end of a recording, is unlike the rest
 _SPLIT_STREAM = 1 << 32  # keeps the split's random numbers apart from those of the epochs
@@ -79,20 +79,20 @@ class Slab:
     def __init__(
         self, flat: NDArray[np.float32], starts: NDArray[np.int64], pitches: NDArray[np.int64], run: int, runs: int
     ) -> None:
-        self._runs = np.lib.stride_tricks.sliding_window_view(flat, run)
-        self._starts, self._pitches, self._count = starts, pitches, runs
+        self._pieces = np.lib.stride_tricks.sliding_window_view(flat, run)
+        self.flat, self.starts, self.pitches, self.run, self.runs = flat, starts, pitches, run, runs
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return len(self._starts)
+        return len(self.starts)
 
     def take(self, index: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Return windows of shape (count, width), gathered."""
-        starts = self._starts[index]
-        if self._count == 1:
-            return self._runs[starts]
-        at = starts[:, None] + self._pitches[index][:, None] * np.arange(self._count)
-        return self._runs[at].reshape(len(starts), -1)
+        starts = self.starts[index]
+        if self.runs == 1:
+            return self._pieces[starts]
+        at = starts[:, None] + self.pitches[index][:, None] * np.arange(self.runs)
+        return self._pieces[at].reshape(len(starts), -1)
 
 
 class Corpus:
@@ -109,7 +109,7 @@ class Corpus:
     """
 
     def __init__(self, domain: Domain, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> None:
-        self.domain, self.records, self._picked = domain, list(records), picked
+        self.domain, self.records, self.picked = domain, list(records), picked
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -128,7 +128,7 @@ class Corpus:
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return self.grid if self._picked is None else len(self._picked)
+        return self.grid if self.picked is None else len(self.picked)
 
     @property
     def width(self) -> int:
@@ -142,6 +142,15 @@ class Corpus:
             counts[chunk.record] += chunk.windows
         return counts
 
+    def windows_per_chunk(self) -> list[int]:
+        """Return how many (picked) windows begin in each chunk."""
+        return [len(self._offsets(chunk)) for chunk in self.chunks]
+
+    @property
+    def bytes(self) -> int:
+        """What all chunks take in memory."""
+        return sum(map(self._bytes, self.chunks))
+
     def sample(self, count: int, seed: int | None = None) -> Corpus:
         """Return at most `count` windows: evenly spaced, or drawn at random with a seed."""
         if count >= len(self):
@@ -150,23 +159,7 @@ class Corpus:
             index = np.arange(count, dtype=np.int64) * len(self) // count
         else:
             index = np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
-        return Corpus(self.domain, self.records, index if self._picked is None else self._picked[index])
-
-    def over(self, records: Sequence[Record]) -> Corpus:
-        """Return the same windows of the same records, whose fields lie elsewhere."""
-        return Corpus(self.domain, records, self._picked)
-
-    def cut(self, edges: Sequence[int]) -> list[Corpus]:
-        """Cut between records: one corpus for each two neighbouring `edges`."""
-        first = np.cumsum([0, *self.windows_per_record()])
-        found = []
-        for low, high in pairwise(edges):
-            mine = None
-            if self._picked is not None:
-                start, stop = np.searchsorted(self._picked, [first[low], first[high]])
-                mine = self._picked[start:stop] - first[low]
-            found.append(Corpus(self.domain, self.records[low:high], mine))
-        return found
+        return Corpus(self.domain, self.records, index if self.picked is None else self.picked[index])
 
     def split(self, seed: int) -> tuple[Corpus, Corpus, str]:
         """Hold out one source in ten, or with fewer than ten a tenth of each, in strips; say which."""
@@ -185,24 +178,30 @@ class Corpus:
 
     def slabs(self, order: NDArray[np.int64] | None = None, *, memory: int = DEFAULT_MEMORY) -> Iterator[Slab]:
         """Yield slabs of about equal size, of at most `memory` bytes, with the chunks in the order given."""
-        chunks = self.chunks if order is None else [self.chunks[i] for i in order]
-        sizes = np.array([self._bytes(chunk) for chunk in chunks])
-        groups = int(min(max(1, -(-sizes.sum() // memory)), max(1, len(chunks)))) if len(chunks) else 0
-        group = np.minimum(np.cumsum(sizes) * groups // max(1, sizes.sum()), groups - 1) if groups else sizes
-        for number in range(groups):
-            slab = self._slab([chunk for chunk, g in zip(chunks, group, strict=True) if g == number])
+        for group in self.groups(order, memory):
+            slab = self._slab([self.chunks[i] for i in group])
             if slab is not None:
                 yield slab
 
+    def groups(self, order: NDArray[np.int64] | None, memory: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the numbers of the chunks that `slabs` puts together."""
+        if order is None:
+            order = np.arange(len(self.chunks))
+        sizes = np.array([self._bytes(self.chunks[i]) for i in order])
+        groups = int(min(max(1, -(-sizes.sum() // memory)), max(1, len(order)))) if len(order) else 0
+        group = np.minimum(np.cumsum(sizes) * groups // max(1, sizes.sum()), groups - 1) if groups else sizes
+        for number in range(groups):
+            yield order[group == number]
+
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[NDArray[np.float32]]:
         """Yield all windows in order, shape (up to `rows`, width)."""
-        for slab in self.slabs(memory=DEFAULT_MEMORY // 8):
+        for slab in self.slabs(memory=SLAB_BYTES):
             for at in range(0, len(slab), rows):
                 yield slab.take(slice(at, at + rows))
 
     def locate(self, number: int) -> tuple[Record, tuple[int, ...]]:
         """Return the source of a window and where in its field it begins."""
-        number = int(self._picked[number]) if self._picked is not None else number
+        number = int(self.picked[number]) if self.picked is not None else number
         chunk = self.chunks[int(np.searchsorted([c.first for c in self.chunks], number, side="right")) - 1]
         row, column = divmod(number - chunk.first, chunk.columns)
         stride = self.domain.stride
@@ -241,11 +240,11 @@ class Corpus:
 
     def _offsets(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return where the chunk's (picked) windows begin, counted in numbers from its first row."""
-        if self._picked is None:
+        if self.picked is None:
             local = np.arange(chunk.windows, dtype=np.int64)
         else:
-            low, high = np.searchsorted(self._picked, [chunk.first, chunk.first + chunk.windows])
-            local = self._picked[low:high] - chunk.first
+            low, high = np.searchsorted(self.picked, [chunk.first, chunk.first + chunk.windows])
+            local = self.picked[low:high] - chunk.first
         shape, stride = self.records[chunk.record].shape, self.domain.stride
         row, column = np.divmod(local, chunk.columns)
         step = stride[1] * int(np.prod(shape[2:])) if len(shape) > 1 else 0

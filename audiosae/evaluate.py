@@ -113,7 +113,7 @@ def evaluate(
     engine
         Where sources are encoded, and trained on: here, unless one is given.
     """
-    began, engine = time.monotonic(), engine or Here(choose("auto")[0])
+    began, engine = time.monotonic(), engine or Here()
     if engine.remote and (options.refit or options.stability):
         full_batch(TrainOptions(**model.facts["options"]), engine.name, math.prod(model.domain.window))
     work = _Work(model, records, sources, plan, options, cache, workers, progress or Progress(), engine)
@@ -189,11 +189,14 @@ class _Work:
 
     def _trained(self, sources: list[Source], **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
-        options = TrainOptions(**self.model.facts["options"] | changed)
+        options, engine = TrainOptions(**self.model.facts["options"] | changed), self.engine
+        if not engine.remote:
+            engine = Here(choose("auto")[0])
+            engine.shards = self.engine.shards
         with tempfile.TemporaryDirectory() as folder:
             try:
                 return train(
-                    self.model.domain, sources, Path(folder), options, self.engine.backend, engine=self.engine,
+                    self.model.domain, sources, Path(folder), options, engine.backend, engine=engine,
                     cache=self.cache, workers=self.workers, progress=self.progress,
                 ).model  # fmt: skip
             except Interrupted as error:

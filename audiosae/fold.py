@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from audiosae.corpus import CHUNK_WINDOWS, DEFAULT_MEMORY
+from audiosae.corpus import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
 from audiosae.engine import Here
 from audiosae.engine.here import fold_in_tree
+from audiosae.engine.moments import moments_of
 from audiosae.sae import reconstruct
 from audiosae.whiten import Moments, make_whitener, prepare
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.backends import Backend
-    from audiosae.corpus import Corpus, Slab
+    from audiosae.corpus import Corpus
     from audiosae.engine import Engine
     from audiosae.engine.portion import Portion
     from audiosae.sae import Params
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 Total = TypeVar("Total")
 
 MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
-_MOMENT_ROWS, _MOMENT_PARTS = 1024, 4  # worth a thread, and as many totals at once
 
 
 def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
@@ -57,7 +57,7 @@ def learn_whitener(corpus: Corpus, engine: Engine | None = None, **options: Any)
         As in `audiosae.whiten.make_whitener`.
     """
     engine, how = engine or Here(), _preparation(options)
-    moments = engine.fold(_moments_of, engine.place(corpus.sample(MOMENT_WINDOWS)), how, _full(options))
+    moments = engine.fold(moments_of, engine.place(corpus.sample(MOMENT_WINDOWS)), how, _full(options))
     return make_whitener(moments, **options)
 
 
@@ -73,22 +73,6 @@ def _preparation(options: dict[str, Any]) -> dict[str, bool]:
 
 def _full(options: dict[str, Any]) -> bool:
     return options["kind"] in ("pca", "zca")
-
-
-def _moments_of(backend: Backend, portion: Portion, how: dict[str, bool], full: bool) -> Moments:  # noqa: FBT001
-    """Return the moments of a portion's windows, runs of a thousand rows side by side."""
-
-    def of_block(x: NDArray[np.floating]) -> Moments:
-        edges = np.linspace(0, len(x), max(1, min(_MOMENT_PARTS, len(x) // _MOMENT_ROWS)) + 1).astype(int)
-        found: dict[int, Moments] = {}
-
-        def part(low: int, high: int) -> None:
-            found[low] = Moments.of(prepare(x[low:high], **how), full=full)
-
-        backend.run([partial(part, low, high) for low, high in pairwise(edges.tolist())])
-        return reduce(add, (found[low] for low in sorted(found)))
-
-    return fold(of_block, map(backend.to_host, portion.blocks(backend)))
 
 
 class Feed:
@@ -116,26 +100,16 @@ class Feed:
         self, corpus: Corpus, whitener: Whitener, backend: Backend, *, dtype: str = "float32",
         memory: int = DEFAULT_MEMORY, engine: Engine | None = None, gathered: bool = False,
     ) -> None:  # fmt: skip
-        self._corpus, self._whitener, self._backend = corpus, whitener, backend
-        self._dtype, self._memory, self._engine = np.dtype(dtype), memory, engine or Here(backend)
+        self._corpus, self._whitener, self._backend = corpus, whitener.moved(backend.asarray), backend
+        self._given, self._dtype, self._memory = whitener, np.dtype(dtype), memory
+        self._engine = engine or Here(backend)
         self._held: Array | None = None
         self._edges: dict[int, list[int]] = {}
         size = len(corpus) * whitener.seen * self._dtype.itemsize
         hold = 0 < size <= memory * self._engine.width
         self._placed = self._engine.place(corpus, whitener, dtype=dtype, hold=hold and self._engine.remote)
         if hold and (gathered or not self._engine.remote):
-            self._hold()
-
-    def _hold(self) -> None:
-        """Bring all windows here, in the blocks that they come in."""
-        held, at = np.empty((len(self._corpus), self._whitener.seen), self._dtype), 0
-        for number, blocks in self._engine.blocks(self._placed):
-            edges = self._edges[number] = [at]
-            for block in blocks:
-                held[at : at + len(block)] = self._backend.to_host(block)
-                at += len(block)
-                edges.append(at)
-        self._held, self._placed = self._backend.asarray(held), None
+            self._held, self._placed = self._hold((len(corpus), whitener.seen)), None
 
     @classmethod
     def of(cls, held: Array, backend: Backend) -> Feed:
@@ -169,27 +143,29 @@ class Feed:
         if self._held is None:
             return self._engine.fold(_fold_portion, self._placed, step, *shared)
         held = self._held
+
+        def total(edges: list[int]) -> Any:  # noqa: ANN401
+            return fold(lambda ends: step(backend, backend.asarray(held[slice(*ends)]), *shared), pairwise(edges))
+
         with backend.session():
-            return fold_in_tree(
-                (number, fold(lambda x: step(backend, x, *shared), (held[a:b] for a, b in pairwise(edges))))
-                for number, edges in self._edges.items()
-            )
+            return fold_in_tree((number, total(edges)) for number, edges in self._edges.items())
 
     def sampled(self, count: int, memory: int) -> Feed:
         """Return this feed, or of more than `count` windows one of that many, evenly spaced."""
         if len(self) <= count:
             return self
         few = self._corpus.sample(count)
-        return Feed(few, self._whitener, self._backend, dtype=str(self._dtype), memory=memory, engine=self._engine)
+        return Feed(few, self._given, self._backend, dtype=str(self._dtype), memory=memory, engine=self._engine)
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[Array]:
         """Yield all windows in order, whitened, shape (up to `rows`, seen)."""
         if self._held is not None:
             for at in range(0, len(self._held), rows):
-                yield self._held[at : at + rows]
+                yield self._backend.asarray(self._held[at : at + rows])
             return
-        for block in self._corpus.blocks(rows):
-            yield self._backend.asarray(self._whiten(block))
+        for slab in self._backend.slabs(self._corpus, None, SLAB_BYTES):
+            for at in range(0, len(slab), rows):
+                yield self._take(slab, slice(at, at + rows))
 
     def batches(self, size: int, *, seed: int, epoch: int, skip: int = 0) -> Iterator[Array]:
         """Yield the batches of an epoch: near-equal parts of at most `size` windows, shuffled over all sources.
@@ -200,26 +176,43 @@ class Feed:
         rng = np.random.default_rng([seed, epoch])
         number = 0
         for count, take in self._shuffled(rng):
-            parts = np.array_split(rng.permutation(count), max(1, -(-count // size)))
-            for part in parts:
+            order = self._backend.asarray(rng.permutation(count))
+            for part in self._backend.xp.array_split(order, max(1, -(-count // size))):
                 number += 1
                 if number > skip:
                     yield take(part)
 
-    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[NDArray[np.int64]], Array]]]:
+    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[Array], Array]]]:
         """Yield (number of windows, how to take some) of what is shuffled together."""
         if self._held is not None:
             yield len(self._held), partial(self._backend.take, self._held)
             return
         order = rng.permutation(len(self._corpus.chunks))
-        for slab in self._corpus.slabs(order, memory=self._memory // 8):
+        for slab in self._backend.slabs(self._corpus, order, self._memory // 8):
             yield len(slab), partial(self._take, slab)
 
-    def _take(self, slab: Slab, index: NDArray[np.int64]) -> Array:
-        return self._backend.asarray(self._whiten(slab.take(index)))
+    def _hold(self, shape: tuple[int, int]) -> Array:
+        """Whiten all windows where the backend is, or in the computer's memory where that is full."""
+        try:
+            held = self._backend.xp.empty(shape, self._dtype)
+        except MemoryError:
+            held = self._backend.spill(shape, self._dtype)
+        at = 0
+        for number, blocks in self._engine.blocks(self._placed):
+            edges = self._edges[number] = [at]
+            for block in blocks:
+                held[at : at + len(block)] = self._like(held, block)
+                at += len(block)
+                edges.append(at)
+        return held
 
-    def _whiten(self, windows: NDArray[np.float32]) -> NDArray[Any]:
-        return self._whitener.apply(windows.astype(self._dtype, copy=False))
+    def _like(self, held: Array, block: Array) -> Array:
+        if type(held) is type(block):
+            return block
+        return self._backend.to_host(block) if isinstance(held, np.ndarray) else self._backend.asarray(block)
+
+    def _take(self, slab: Any, index: Array | slice) -> Array:  # noqa: ANN401
+        return self._backend.windows(slab, index, self._whitener, self._dtype)
 
 
 def _fold_portion(backend: Backend, portion: Portion, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401

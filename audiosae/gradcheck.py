@@ -37,7 +37,8 @@ def check_gradients(backend: Backend, *, seed: int = 0) -> list[dict[str, Json]]
         params, x = _problem(activation, decoder, seed, backend)
         _, whole = finish(backend, params, accumulate(backend, params, x, whole=penalty), penalty)
         order = np.argsort(backend.to_host(x[:, 0]), kind="stable")  # unlike shards: small values first
-        parts = accumulate(backend, params, x[order[:17]]) + accumulate(backend, params, x[order[17:]])
+        low, high = map(backend.asarray, (order[:17], order[17:]))
+        parts = accumulate(backend, params, backend.take(x, low)) + accumulate(backend, params, backend.take(x, high))
         _, sharded = finish(backend, params, parts, penalty)
         numerical = _numerical(backend, params, x, penalty)
         found.append({

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
@@ -22,6 +23,8 @@ from audiosae.sae import Params, encode, start
 from audiosae.solvers import Task, adam, adam_epoch, lbfgs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from audiosae.domain import Domain, Json
@@ -92,6 +95,16 @@ class Learner:
         """The weights, built anew each time: their views into one array would come apart in a pickle."""
         return self._params(self.state.flat)
 
+    @contextmanager
+    def _on(self, backend: Backend) -> Iterator[None]:
+        """Have the state on a device for a while."""
+        self.state.move(backend.asarray)
+        try:
+            yield
+        finally:
+            self.state.move(backend.to_host)
+            backend.release()
+
     @property
     def costs(self) -> list[float]:
         """Cost of each epoch, iteration or call of `step`; L-BFGS that stops where it starts leaves none."""
@@ -107,15 +120,17 @@ class Learner:
         feed = self._feed(rows, backend)
         self.options = settle_solver(self.options, len(feed), self.whitener.seen, lambda _: None)
         uses_adam = self.options.solver == "adam"
-        (adam if uses_adam else lbfgs)(self._task(feed, backend, self.options.epochs))
-        self.state.flat[:] = self.state.best
+        with self._on(backend):
+            (adam if uses_adam else lbfgs)(self._task(feed, backend, self.options.epochs))
+            self.state.flat[:] = self.state.best
         self.state.step *= uses_adam  # Adam corrects its moments by the number of its own steps
         self._measure(feed, backend)
 
     def step(self, rows: Rows, backend: Backend) -> None:
         """Take a step of Adam for each batch of the rows, at an even rate."""
         feed = self._feed(rows, backend)
-        adam_epoch(self._task(feed, backend, self.state.epoch + 1), lambda _: 1.0)
+        with self._on(backend):
+            adam_epoch(self._task(feed, backend, self.state.epoch + 1), lambda _: 1.0)
         self._measure(feed, backend)
 
     def _feed(self, rows: Rows, backend: Backend) -> Feed:
@@ -138,7 +153,7 @@ class Learner:
 
     def encode(self, rows: Rows, backend: Backend) -> Rows:
         """Return the codes (count, hidden) of rows (count, width), in the rows' dtype."""
-        params = self._params(self.state.flat.astype(rows.dtype, copy=False))
+        params = self._params(backend.asarray(self.state.flat.astype(rows.dtype, copy=False)))
         return backend.to_host(encode(backend, params, backend.asarray(self.whitener.apply(rows))))
 
     def decode(self, codes: Rows) -> Rows:

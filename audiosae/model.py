@@ -82,7 +82,7 @@ class Model:
             raise InputError(f"encode wants windows of shape (count, *{self.domain.window}); found {flat.shape}")
         flat = flat.reshape(len(flat), -1).astype(self.params.flat.dtype, copy=False)
         backend = Backend()
-        return np.asarray(encode(backend, self.params, self.whitener.apply_on(backend, flat)))
+        return np.asarray(encode(backend, self.params, backend.whitened(flat, self.whitener)))
 
     @property
     def dead(self) -> NDArray[np.bool_]:

@@ -18,22 +18,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from audiosae.params import Params, Penalty, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from audiosae.backends import Backend
 
     Array = Any
 
-__all__ = ["Cost", "Params", "Penalty", "Sums", "accumulate", "encode", "finish", "reconstruct", "start"]
+__all__ = ["Cost", "Params", "Penalty", "Sums", "accumulate", "encode", "finish", "reconstruct", "settle", "start"]
 
 _FEWEST, _MOST = 64, 256  # units whose gradients are worth another thread: each is a product over all rows
-_CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite there
 
 
 @dataclass
@@ -174,7 +174,7 @@ def accumulate(
     error, activity = run.forward()
     pull = None
     if whole is not None and whole.beta:
-        pull = whole.pull(_clipped(backend.xp, activity / len(x)), params.activation).astype(x.dtype)
+        pull = backend.pull(activity, len(x), whole, params.activation, x.dtype)
     run.backward(pull)
     slopes = run.slopes() if whole is None else (None, None)
     return Sums(len(x), error, activity, run.gradient.flat, *slopes)
@@ -196,26 +196,29 @@ def finish(
     then
         Called for each part of the flat gradient once it is finished: a solver's update.
     """
-    rho_hat = _clipped(backend.xp, sums.activity / sums.count)
+    found = backend.to_host(settle(backend, params, sums, penalty, then=then))
+    return Cost(float(found[0]), float(found[1]), float(found[2]), found[3:]), sums.gradient
+
+
+def settle(
+    backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None,
+    tally: Array | None = None,
+) -> Array:  # fmt: skip
+    """Do what `finish` does, and leave the cost where it was computed; nobody waits for it.
+
+    Returns
+    -------
+    array of shape (3 + hidden,)
+        As from `Backend.cost`, where `tally` is explained too.
+    """
     gradient = params.like(sums.gradient)
     if sums.slope_weights is not None and sums.slope_bias is not None and penalty.beta:
-        pull = penalty.pull(rho_hat, params.activation)
+        pull = backend.pull(sums.activity, sums.count, penalty, params.activation, np.float64)
         gradient.W1 += (pull[:, None] * sums.slope_weights).astype(gradient.flat.dtype)
         gradient.b1 += (pull * sums.slope_bias).astype(gradient.flat.dtype)
-    decay = params.flat[: 2 * params.hidden * params.width]
-    squares = float(backend.xp.vdot(decay, decay))
-
-    def settle(part: slice) -> None:
-        found, weights = gradient.flat[part], decay[part]
-        found /= sums.count
-        found[: len(weights)] += penalty.weight_decay * weights
-        if then is not None:
-            then(part)
-
-    backend.sweep(params.flat, settle)
-    sparsity = penalty.beta * float(penalty.divergence(rho_hat).sum())
-    cost = Cost(float(sums.error) / sums.count, sparsity, penalty.weight_decay / 2 * squares, backend.to_host(rho_hat))
-    return cost, gradient.flat
+    decayed, decay = 2 * params.hidden * params.width, penalty.weight_decay
+    squares = backend.settle(params.flat, gradient.flat, decayed, count=sums.count, decay=decay, then=then)
+    return backend.cost(sums.error, sums.activity, squares, sums.count, penalty, tally=tally)
 
 
 def encode(backend: Backend, params: Params, x: Array) -> Array:
@@ -257,10 +260,6 @@ class Cost:
     def total(self) -> float:
         """J."""
         return self.reconstruction + self.sparsity + self.decay
-
-
-def _clipped(xp: Any, rho_hat: Array) -> Array:  # noqa: ANN401
-    return xp.clip(rho_hat, _CLIP, 1 - _CLIP)
 
 
 def _total(parts: Sequence[Array]) -> Array:

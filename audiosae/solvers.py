@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,14 @@ from audiosae.errors import InputError, Interrupted
 from audiosae.fold import Feed, score
 from audiosae.history import Row
 from audiosae.model import DEAD_SHARE
-from audiosae.sae import accumulate, finish
+from audiosae.sae import finish
+from audiosae.steps import Steps, summed
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from audiosae.backends import Backend
     from audiosae.checkpoint import State
@@ -66,6 +70,18 @@ class Task:
     progress: Progress
     _since: float = 0.0
     _saved: float = 0.0
+    _looked: float = 0.0
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Steps of Adam."""
+        return Steps(self.backend, self.params, self.state, self.options.penalty)
+
+    def look(self) -> None:
+        """Between steps of Adam: read what they add up, as often as the backend bears."""
+        if time.monotonic() - self._looked >= self.backend.read_every:
+            self.steps.read()
+            self._looked = time.monotonic()
 
     def begin(self) -> None:
         """Start the clocks."""
@@ -77,6 +93,8 @@ class Task:
         if now - self._saved >= after:
             self.state.seconds += now - self._since
             self._since = self._saved = now
+            if "steps" in vars(self):
+                self.steps.read()
             self.save()
 
     def pause(self) -> None:
@@ -104,6 +122,8 @@ class Task:
         row = Row(state.step, state.epoch, int(state.sums[0]), *cost, float(rho_hat.mean()), dead, seconds, fvu)
         state.history.rows.append(row)
         state.batch, state.sums, state.activity = 0, [0.0] * 4, np.zeros_like(state.activity)
+        if "steps" in vars(self):
+            self.steps.begin()
         self.checkpoint(after=_AT_MOST_EVERY)
 
     @property
@@ -134,29 +154,19 @@ def adam(task: Task) -> None:
 def adam_epoch(task: Task, schedule: Callable[[float], float]) -> None:
     """Pass once over the windows; `schedule` gives the share of the learning rate at a share of the run."""
     state, options = task.state, task.options
-    total = task.epochs * len(task.feed)
+    total, windows = task.epochs * len(task.feed), state.sums[0]
+    task.steps.begin()
     for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
-        done = (state.epoch * len(task.feed) + state.sums[0]) / total
-        _adam_step(task, x, options.learning_rate * schedule(done))
+        done = (state.epoch * len(task.feed) + windows) / total
+        task.steps.take(x, options.learning_rate * schedule(done))
+        windows += len(x)
+        task.look()
         task.progress.advance(len(x), **_facts(state))
         task.pause()
+    task.steps.read()
     windows, *sums = state.sums
     cost = tuple(s / windows for s in sums)
     task.close_epoch(cost, state.activity / windows)  # type: ignore[arg-type]
-
-
-def _adam_step(task: Task, x: Array, rate: float) -> None:
-    state, backend = task.state, task.backend
-    penalty = task.options.penalty
-    out = backend.scratch("gradient", state.flat.shape, state.flat.dtype)
-    sums = accumulate(backend, task.params, x, whole=penalty, out=out)
-    state.step += 1
-    update = backend.adam(state.flat, sums.gradient, state.first, state.second, rate=rate, step=state.step)
-    cost, _ = finish(backend, task.params, sums, penalty, then=update)
-    parts = (1.0, cost.total, cost.reconstruction, cost.sparsity)
-    state.sums = [s + len(x) * part for s, part in zip(state.sums, parts, strict=True)]
-    state.activity = state.activity + len(x) * cost.rho_hat
-    state.batch += 1
 
 
 def _schedule(done: float) -> float:
@@ -174,17 +184,20 @@ def lbfgs(task: Task) -> None:
     last: dict[str, Cost] = {}
     held = task.feed.held if one_block(len(task.feed), task.options) else None
 
-    def evaluate(flat: Array) -> tuple[float, Array]:
-        params = task.params.like(flat.astype(state.flat.dtype, copy=False))
+    def on_device(flat: NDArray[np.float64]) -> Array:
+        return backend.asarray(flat.astype(state.flat.dtype, copy=False))
+
+    def evaluate(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        params = task.params.like(on_device(flat))
         if held is not None:
-            sums = accumulate(backend, params, held, whole=penalty)
+            sums = summed(backend, params, backend.asarray(held), whole=penalty)
         else:
             sums = task.feed.fold(_sums_of, backend, params)
         last["cost"], gradient = finish(backend, params, sums, penalty)
-        return last["cost"].total, gradient.astype(np.float64)
+        return last["cost"].total, backend.to_host(gradient).astype(np.float64)
 
-    def after(flat: Array) -> None:
-        state.flat[:] = flat
+    def after(flat: NDArray[np.float64]) -> None:
+        state.flat[:] = on_device(flat)
         cost = last["cost"]
         state.step += 1
         state.sums = [float(len(task.feed)), cost.total, cost.reconstruction, cost.sparsity]
@@ -196,8 +209,9 @@ def lbfgs(task: Task) -> None:
 
     settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}
     settings |= {"ftol": task.options.tol * 1e-5, "gtol": task.options.tol * 1e-3}  # type: ignore[dict-item]
+    begin = backend.to_host(state.flat).astype(np.float64)
     with backend.session():  # once more: SciPy brings a BLAS of its own, which was not there to be limited
-        minimize(evaluate, state.flat.astype(np.float64), jac=True, method="L-BFGS-B", callback=after, options=settings)
+        minimize(evaluate, begin, jac=True, method="L-BFGS-B", callback=after, options=settings)
 
 
 def one_block(windows: int, options: TrainOptions) -> bool:
@@ -206,7 +220,7 @@ def one_block(windows: int, options: TrainOptions) -> bool:
 
 
 def _sums_of(backend: Backend, x: Array, params: Params) -> Sums:
-    return accumulate(backend, params.on(backend), x)
+    return summed(backend, params.on(backend), x)
 
 
 def _facts(state: State) -> dict[str, str]:

@@ -107,6 +107,7 @@ def train(
         Asked to stop (Ctrl-C); the checkpoint was written.
     """
     progress, began, engine = progress or Progress(), time.monotonic(), engine or Here(backend)
+    backend.say = progress.say
     domain = settled(domain, [source.path for source in sources])
     if engine.remote:
         options = full_batch(options, engine.name, math.prod(domain.window))
@@ -147,9 +148,12 @@ def train(
         model = _model(task, domain, whitener, _provenance(options, records, kept, held, how))
         model.save(out / FILE)
         task.state.history.write(out / "history.csv")
+    state = task.state
+    del task, feeds  # what they hold on a device is free for others
+    backend.release()
     skipped = [record for record in records if record.status != "used"]
     summary = _summary(model, records, out, time.monotonic() - began)
-    return Outcome(model, task.state, summary, skipped)
+    return Outcome(model, state, summary, skipped)
 
 
 def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
@@ -193,9 +197,10 @@ def _task(
         if state.flat.shape != params.flat.shape:
             raise InputError(f"{path} is damaged: {state.flat.size} parameters, wanted {params.flat.size}")
         progress.say(f"resumed at epoch {state.epoch}, step {state.step}")
+    state.move(backend.asarray)
     return solvers.Task(
         backend, feed, held if len(held) else None, params.like(state.flat), options, options.epochs, state,
-        lambda: state.save(path, identity), threading.Event(), progress,
+        lambda: state.save(path, identity, backend.to_host), threading.Event(), progress,
     )  # fmt: skip
 
 
@@ -210,6 +215,7 @@ def _solve(task: solvers.Task) -> None:
         task.begin()
         (solvers.adam if adam else solvers.lbfgs)(task)
         task.checkpoint()
+        task.state.move(task.backend.to_host)
 
 
 @contextmanager

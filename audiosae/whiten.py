@@ -8,8 +8,7 @@ The scale brings the mean variance per dimension to 1, whatever the field's unit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,9 +16,10 @@ import numpy as np
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from audiosae.backends import Backend
 
 Kind = Literal["pca", "zca", "scale", "none"]
 _SMALLEST = 1e-7  # eigenvalues under this share of the largest are rounding, not signal
@@ -115,7 +115,10 @@ class Whitener:
     def apply(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
         """Whiten windows of shape (count, width); returns (count, seen), the dtype kept."""
         x = prepare(windows, contrast=self.contrast, remove_mean=self.remove_mean)
-        x = x - self.mean.astype(x.dtype, copy=False)
+        return self.project(x - self.mean.astype(x.dtype, copy=False))
+
+    def project(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Do what is left of `apply` to windows without the mean, (count, width), which are used up."""
         if self.forward is not None:
             x = x @ self.forward.astype(x.dtype, copy=False)
         x *= x.dtype.type(1 / self.scale)
@@ -125,18 +128,9 @@ class Whitener:
             x += x.dtype.type((_SQUASH_HIGH + _SQUASH_LOW) / 2)
         return x
 
-    def apply_on(self, backend: Backend, windows: NDArray[np.floating]) -> Any:  # noqa: ANN401
-        """Whiten as `apply`, parts of the rows side by side, and bring them to a backend's device.
-
-        Within `Backend.session` the bits do not depend on the number of cores.
-        """
-        seen = np.empty((len(windows), self.seen), windows.dtype)
-
-        def part(rows: slice) -> None:
-            seen[rows] = self.apply(windows[rows])
-
-        backend.run([partial(part, rows) for rows in backend.parts(len(windows))])
-        return backend.asarray(seen)
+    def moved(self, to: Callable[[NDArray[np.float32]], Any]) -> Whitener:
+        """Return the same map with the arrays that `apply` needs brought elsewhere."""
+        return replace(self, mean=to(self.mean), forward=None if self.forward is None else to(self.forward))
 
     def undo(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
         """Carry directions (count, seen) back to the field, (count, width), without the mean: patterns."""

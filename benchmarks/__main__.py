@@ -1,4 +1,4 @@
-"""Measure everything, print the table, write JSON: ``python -m benchmarks [--short] [--only steps,cluster]``."""
+"""Measure everything, print the table, write JSON: ``python -m benchmarks [--short] [--only steps,gpu]``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import cluster, reading, steps, whole
+from benchmarks import cluster, gpu, reading, steps, whole
 from benchmarks.measure import machine
 
-PARTS = {"steps": steps.figures, "reading": reading.figures, "whole": whole.figures, "cluster": cluster.figures}
+PARTS = {
+    "steps": steps.figures,
+    "reading": reading.figures,
+    "whole": whole.figures,
+    "cluster": cluster.figures,
+    "gpu": gpu.figures,
+}
+ALONE = ["gpu"]  # not unless it is asked for
 
 
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="small sizes: whether it runs, not how fast")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
+    parser.add_argument(
+        "--only", default=",".join(p for p in PARTS if p not in ALONE), help="parts, with commas between"
+    )
     parser.add_argument("-o", "--out", type=Path, help="JSON file")
     given = parser.parse_args()
     found = []

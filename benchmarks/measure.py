@@ -13,12 +13,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosae.backends import look
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 _PAUSE = 0.1  # seconds in which the threads of what was measured before stop spinning
-PACKAGES = ("audiosae", "numpy", "scipy", "librosa", "soundfile", "soxr", "scikit-learn", "torch", "cupy")
+PACKAGES = ("audiosae", "numpy", "scipy", "librosa", "soundfile", "soxr", "scikit-learn", "torch", "cupy-cuda12x",
+            "cupy-cuda13x")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ def machine() -> dict[str, Any]:
         found["cpu"] = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         found["cpu"] = platform.processor()
+    found["gpu"] = look().told or None
     here = Path(__file__).parent
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False

@@ -67,37 +67,43 @@ def our_step(x: Any, hidden: int) -> Callable[[], None]:  # noqa: ANN401
     def run() -> None:
         at[0] += 1
         sums = accumulate(backend, params, x, whole=PENALTY, out=out)
-        update = backend.adam(params.flat, sums.gradient, first, second, rate=1e-3, step=at[0])
+        update = backend.adam(params.flat, sums.gradient, first, second, backend.pace(1e-3, at[0]))
         finish(backend, params, sums, PENALTY, then=update)
 
     return run
 
 
-def torch_step(x: Any, hidden: int) -> Callable[[], None] | None:  # noqa: ANN401
+def torch_step(
+    x: Any, hidden: int, *, device: str = "cpu", compiled: bool = False  # noqa: ANN401
+) -> Callable[[], None] | None:  # fmt: skip
     """Return the same step in PyTorch with its fused Adam; None where PyTorch is not installed."""
     try:
         import torch
     except ImportError:
         return None
     params = start(hidden, x.shape[1], seed=0, rho=PENALTY.rho)
-    tensors = [torch.tensor(t, requires_grad=True) for t in (params.W1, params.W2, params.b1, params.b2)]
+    held = (params.W1, params.W2, params.b1, params.b2)
+    tensors = [torch.tensor(t, requires_grad=True, device=device) for t in held]
     optimiser = torch.optim.Adam(tensors, lr=1e-3, fused=True)
-    windows, rho = torch.tensor(x), PENALTY.rho
+    windows, rho = torch.tensor(x, device=device), PENALTY.rho
 
-    def run() -> None:
-        W1, W2, b1, b2 = tensors
+    def cost_of(windows: Any, W1: Any, W2: Any, b1: Any, b2: Any) -> Any:  # noqa: ANN401
         a = torch.sigmoid(torch.addmm(b1, windows, W1.T))
         y = torch.addmm(b2, a, W2)
         rho_hat = a.mean(0).clamp(1e-6, 1 - 1e-6)
         divergence = rho * torch.log(rho / rho_hat) + (1 - rho) * torch.log((1 - rho) / (1 - rho_hat))
         squares = (W1 * W1).sum() + (W2 * W2).sum()
-        cost = (
+        return (
             (y - windows).square().sum() / (2 * len(windows))
             + PENALTY.weight_decay / 2 * squares
             + PENALTY.beta * divergence.sum()
         )
+
+    cost = torch.compile(cost_of) if compiled else cost_of
+
+    def run() -> None:
         optimiser.zero_grad()
-        cost.backward()
+        cost(windows, *tensors).backward()
         optimiser.step()
 
     return run

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from fake_cupy import Device, installed
+from host_kernels import HostKernels, compiler
 
 from audiosae import cli
+from audiosae.backends import Backend
 
 RATE = 8000
 REPOSITORY = Path(__file__).parent.parent
@@ -37,6 +41,52 @@ def sounds(tmp_path_factory):
         samples = 0.3 * np.concatenate(bursts) + 0.01 * rng.normal(size=len(time) * len(notes))
         soundfile.write(folder / f"tone_{number:02d}.wav", samples, RATE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """kernels.cu compiled for the host."""
+    if compiler() is None:
+        pytest.skip("no g++ to compile the kernels for the host with")
+    return HostKernels(tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture
+def device(kernels):
+    """A device that is none: `import cupy` gives the fake, kernels run on the host, one thread a block."""
+    found = Device(kernels)
+    with installed(found):
+        yield found
+
+
+@pytest.fixture
+def card():
+    """A card; a test that wants one is skipped where there is none, with the reason."""
+    from audiosae.backends import look
+
+    if reason := look().reason:
+        pytest.skip(reason)
+    if os.environ.get("PLAIN_MALLOC"):  # no pool between an array's end and compute-sanitizer
+        import cupy
+
+        cupy.cuda.set_allocator(None)
+
+
+@pytest.fixture(params=["pretended", pytest.param("card", marks=pytest.mark.gpu)])
+def anywhere(request):
+    """A device that is none, or a card."""
+    return request.getfixturevalue("device" if request.param == "pretended" else "card")
+
+
+@pytest.fixture(params=["numpy", "pretended card", pytest.param("card", marks=pytest.mark.gpu)])
+def backend(request):
+    """Every backend: what holds of the maths holds on all of them."""
+    if request.param == "numpy":
+        return Backend()
+    request.getfixturevalue("card" if request.param == "card" else "device")
+    from audiosae.backends.gpu import GpuBackend
+
+    return GpuBackend()
 
 
 @pytest.fixture

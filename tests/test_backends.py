@@ -59,7 +59,7 @@ def test_adam_is_kingma_and_bas_algorithm(size):
         g = array(size, step)
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
         wanted -= 0.01 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8)
-        B.sweep(flat, B.adam(flat, g.copy(), first, second, rate=0.01, step=step))
+        B.sweep(flat, B.adam(flat, g.copy(), first, second, B.pace(0.01, step)))
     np.testing.assert_allclose(flat, wanted, rtol=1e-10)
 
 

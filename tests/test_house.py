@@ -19,6 +19,7 @@ FLOORS = [
     ["train", "baselines", "scores", "classifier"],
     ["budget"],
     ["solvers", "runfolder", "render", "features", "matching"],
+    ["steps"],
     ["checkpoint", "gradcheck"],
     ["model", "fold"],
     ["history", "options"],
@@ -34,9 +35,10 @@ FLOORS = [
     ["errors", "locks"],
 ]
 PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "options", "guard", "protocol"],
-                 "backends": ["__init__", "cpu"],
-                 "engine": ["__init__", "connection", "cluster", "calls", "worker", "here", "portion", "shards",
-                            "tree"],
+                 "backends": ["__init__", "gpu", "graphs", "stream", "card", "launch", "cpu",
+                              "place"],
+                 "engine": ["__init__", "connection", "cluster", "calls", "worker", "here", "moments", "portion",
+                            "shards", "tree"],
                  "cli": ["__init__", "train", "evaluate", "export", "look", "check", "stored", "reading", "parameters",
                          "console"]}  # fmt: skip
 

@@ -4,44 +4,50 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from audiosae.backends import card
+from audiosae.backends.card import Card
 from audiosae.backends.cpu import Backend
 from audiosae.errors import BackendError
 
-__all__ = ["Backend", "choose", "why_not_cupy"]
+__all__ = ["Backend", "Card", "choose", "look", "usable"]
 
 
-def choose(name: str = "auto") -> tuple[Backend, str]:
+def choose(name: str = "auto", *, tf32: bool = False) -> tuple[Backend, str]:
     """Return a backend and one line that says why it is that one.
 
     Parameters
     ----------
     name
         ``auto``, ``numpy`` or ``cupy``.
+    tf32
+        On a card, round the factors of matrix products to TF32: faster, and the numbers differ.
 
     Raises
     ------
     BackendError
         The backend that was asked for is not to be had here, with the reason.
     """
+    if name not in ("auto", "cupy", "numpy"):
+        raise BackendError(f"--backend {name}: wanted auto, numpy or cupy")
     if name == "numpy":
         return Backend(), "numpy, as asked"
-    if name not in ("auto", "cupy"):
-        raise BackendError(f"--backend {name}: wanted auto, numpy or cupy")
-    reason = why_not_cupy()
+    found = look()
+    if not found.reason:
+        from audiosae.backends.gpu import GpuBackend
+
+        return GpuBackend(tf32=tf32), f"cupy: {found.told}{', TF32' if tf32 else ''}"
     if name == "cupy":
-        raise BackendError(f"--backend cupy: {reason}; --backend numpy works here")
-    return Backend(), f"numpy ({reason})"
+        raise BackendError(f"--backend cupy: {found.reason}; --backend numpy works here")
+    return Backend(), f"numpy ({found.reason})"
 
 
-def why_not_cupy() -> str:
-    """Return the reason why the GPU is not used here."""
+def look() -> Card:
+    """Return the card that can be used, or why there is none; CuPy is loaded where it is installed."""
     if find_spec("cupy") is None:
-        return "CuPy is not installed"
-    import cupy
+        return Card("CuPy is not installed", "with an NVIDIA card: pip install 'audiosae[cuda12]', or [cuda13]")
+    return card.look()
 
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # noqa: BLE001 (the driver's own error types depend on what is missing)
-        return " ".join(str(error).split(": ", 1)[-1].split())
-    found = f"{count} CUDA device{'s' if count != 1 else ''} found" if count else "no CUDA device"
-    return f"{found}, and this version has no GPU kernels yet" if count else found
+
+def usable() -> list[Backend]:
+    """Return every backend that can be used here."""
+    return [Backend(), *([] if look().reason else [choose("cupy")[0]])]

@@ -1,12 +1,12 @@
 """The specification of a backend, written on an array module, and the NumPy fallback that it is.
 
-Besides matrix products, five operations are the whole backend. Each works in place and returns the column sums that the
-same sweep gives for free; sums are float64. Rows are worked through in blocks that stay in the L2 cache between steps.
+Besides matrix products, the sweeps between them are the whole backend. Each works in place and returns the column sums
+that the same sweep gives for free; sums are float64. Rows are worked through in blocks that stay in the L2 cache
+between steps.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.backends.place import Array, Place
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-
-Array = Any  # an array of the backend's module
 
 _BLOCK_BYTES = 2**20  # a core's L2 cache; threads take turns at Python between operations, so smaller is slower
 _BLOCK_ROWS = 512  # of fewer rows the sums need no more than single precision
@@ -29,24 +29,11 @@ _SWEEP_PART = 2**17  # numbers that are worth another thread
 _MOST_PARTS = 16
 THREADS = "AUDIOSAE_THREADS"  # in the environment: as many as a cluster's worker was given of its machine's cores
 SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
+CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite there
 
 
-class Backend:
-    """Operations on arrays of `xp`.
-
-    Attributes
-    ----------
-    name
-        As in ``--backend``.
-    xp
-        The array module.
-    """
-
-    name = "numpy"
-    xp: Any = np
-
-    def __init__(self) -> None:
-        self._scratch: dict[str, Array] = {}
+class Backend(Place):
+    """Operations on arrays of `xp`."""
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -75,19 +62,19 @@ class Backend:
         else:
             list(_threads().map(lambda call: call(), calls))
 
-    def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
-        """Bring an array to the device."""
-        return self.xp.asarray(array, dtype)
+    def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
+        """Return windows of a slab, whitened, (count, seen)."""
+        return self.whitened(slab.take(index).astype(dtype, copy=False), whitener)
 
-    def to_host(self, array: Array) -> NDArray[Any]:
-        """Bring an array back."""
-        return np.asarray(array)
+    def whitened(self, windows: NDArray[Any], whitener: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Whiten windows (count, width) in this process's memory, parts of the rows side by side."""
+        found = np.empty((len(windows), whitener.seen), windows.dtype)
 
-    def take(self, rows: Array, index: NDArray[np.int64]) -> Array:
-        """Gather rows (count, width) by their numbers, into an array that the next call uses again."""
-        out = self.scratch("batch", (len(index), *rows.shape[1:]), rows.dtype)
-        taken: Array = self.xp.take(rows, index, axis=0, out=out, mode="clip")  # "raise" goes by way of a copy
-        return taken
+        def part(rows: slice) -> None:
+            found[rows] = whitener.apply(windows[rows])
+
+        self.run([partial(part, rows) for rows in Backend.parts(self, len(windows))])
+        return found
 
     def activate(self, z: Array, bias: Array, kind: str) -> Array:
         """Turn z = x W1^T (rows, hidden) in place into f(z + bias); return the sums of act over rows.
@@ -143,15 +130,66 @@ class Backend:
             total = total + self._column_sums(block)
         return total
 
+    def pull(self, activity: Array, count: int, penalty: Any, kind: str, dtype: Any) -> Array:  # noqa: ANN401
+        """Return what a `Penalty` adds to each unit's delta, from the sums of act over all `count` windows."""
+        return penalty.pull(self._rho_hat(activity, count), kind).astype(dtype)
+
+    def cost(
+        self, error: Array, activity: Array, squares: Array, count: int, penalty: Any, *,  # noqa: ANN401
+        tally: Array | None = None,
+    ) -> Array:  # fmt: skip
+        """Return reconstruction, sparsity and decay terms and rho_hat, (3 + hidden,), float64.
+
+        `squares` is what `settle` returned. A `tally` (4 + hidden,) takes up the count, and each times the count: the
+        sum of the terms, reconstruction, sparsity, rho_hat.
+        """
+        rho_hat = self._rho_hat(activity, count)
+        found = self.xp.empty(3 + len(rho_hat))
+        found[0], found[1] = error / count, penalty.beta * penalty.divergence(rho_hat).sum()
+        found[2], found[3:] = penalty.weight_decay / 2 * float(squares), rho_hat
+        if tally is not None:
+            tally[0] += count
+            tally[1] += count * (found[0] + found[1] + found[2])
+            tally[2:4] += count * found[:2]
+            tally[4:] += count * rho_hat
+        return found
+
+    def settle(
+        self, flat: Array, gradient: Array, decayed: int, *, count: int, decay: float,
+        then: Callable[[slice], None] | None = None,
+    ) -> Array:  # fmt: skip
+        """Turn a gradient summed over `count` windows in place into the mean's, with the decay of the first weights.
+
+        `then` is called for each part that is done. Returns the sum of squares of the first `decayed` weights as they
+        were before, for `cost`.
+        """
+        weights = flat[:decayed]
+        squares = self.xp.vdot(weights, weights)
+
+        def settle(part: slice) -> None:
+            found, held = gradient[part], weights[part]
+            found /= count
+            found[: len(held)] += decay * held
+            if then is not None:
+                then(part)
+
+        self.sweep(flat, settle)
+        return squares
+
+    def pace(self, rate: float, step: int, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Array:
+        """Return the length of Adam's step of a number, and epsilon, both with the moments' start at zero corrected."""
+        correction = (1 - beta2**step) ** 0.5
+        return rate * correction / (1 - beta1**step), epsilon * correction
+
     def adam(
-        self, flat: Array, gradient: Array, first: Array, second: Array, *, rate: float, step: int,
-        beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+        self, flat: Array, gradient: Array, first: Array, second: Array, pace: Array, *, beta1: float = 0.9,
+        beta2: float = 0.999,
     ) -> Callable[[slice], None]:  # fmt: skip
         """Return the update of a part of the parameters and both moments in place; `gradient` is used up.
 
-        Kingma and Ba 2015, algorithm 1. It is for `sweep`, behind what else is done to the gradient at hand.
+        Kingma and Ba 2015, algorithm 1. It is for `settle` or `sweep`, behind what else is done to the gradient.
         """
-        xp, correction = self.xp, (1 - beta2**step) ** 0.5
+        xp, (length, epsilon) = self.xp, pace
 
         def update(part: slice) -> None:
             g, m, v = gradient[part], first[part], second[part]
@@ -162,9 +200,9 @@ class Backend:
             g *= 1 - beta2
             v += g
             xp.sqrt(v, out=g)
-            g += epsilon * correction
+            g += epsilon
             xp.divide(m, g, out=g)
-            g *= rate * correction / (1 - beta1**step)
+            g *= length
             flat[part] -= g
 
         return update
@@ -181,21 +219,13 @@ class Backend:
 
         self.run([partial(run, low, high) for low, high in pairwise(edges)])
 
-    def scratch(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:  # noqa: ANN401
-        """Return an array whose content is left from the last call with the same name; one step uses it at a time.
-
-        Arrays of a batch's size are given back to the system when they are freed, and its pages cost more than a sweep.
-        """
-        held = self._scratch.get(name)
-        size = math.prod(shape)
-        if held is None or held.size < size or held.dtype != dtype:
-            held = self._scratch[name] = self.xp.empty(size, dtype)
-        return held[:size].reshape(shape)
-
     def unit_rows(self, weights: Array) -> Array:
         """Return the rows (hidden, width) divided by their Euclidean norms; rows of zeros stay."""
         norms = self.xp.sqrt(self.xp.square(weights).sum(axis=1, keepdims=True))
         return weights / self.xp.where(norms > 0, norms, 1)
+
+    def _rho_hat(self, activity: Array, count: int) -> Array:
+        return self.xp.clip(activity / count, CLIP, 1 - CLIP)
 
     def _sigmoid(self, block: Array, below: Array) -> None:
         """Turn z in place into 1 / (1 + exp(below - z)), `below` being the bias negated."""

@@ -83,6 +83,8 @@ def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one lin
     if isinstance(error, OSError):
         return f"cannot go on: {error.strerror or error}", 1
     if isinstance(error, MemoryError):
+        if "OutOfMemory" in type(error).__name__:  # CuPy's
+            return "the card's memory is full; try fewer --hidden or a smaller --memory, or --backend numpy", 1
         return "not enough memory; try fewer --hidden, --max-windows, or --whiten scale for very wide windows", 1
     if hasattr(error, "format_message"):  # Typer's and Click's usage errors, whichever of the two ships them
         context = getattr(error, "ctx", None)

@@ -10,10 +10,10 @@ from audiosae.cli.parameters import AsJson, Quiet, worker_count
 
 def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FBT002
     """Check the gradient against differences of the cost, for every form of the autoencoder, on every backend."""
-    from audiosae.backends import choose
+    from audiosae.backends import look, usable
     from audiosae.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
 
-    checks: list[dict[str, Any]] = list(check_gradients(choose("numpy")[0]))
+    checks: list[dict[str, Any]] = [check for backend in usable() for check in check_gradients(backend)]
     rows = [("backend", "units", "output", "beta", "decay", "error", "shards", "")]
     for check in checks:
         check["passed"] = check["error"] <= TOLERANCE and check["shards"] <= SHARD_TOLERANCE
@@ -21,10 +21,12 @@ def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FB
             check["backend"], check["activation"], check["decoder"], f"{check['beta']:g}", f"{check['weight_decay']:g}",
             f"{check['error']:.1e}", f"{check['shards']:.1e}", "ok" if check["passed"] else "WRONG",
         ))  # fmt: skip
+    missing = look().reason
     passed = all(check["passed"] for check in checks)
     verdict = "every gradient is right" if passed else "a gradient is wrong"
     told = f"{table(rows)}\n{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})"
-    Console(quiet=quiet, as_json=as_json).result(told, {"passed": passed, "checks": checks})
+    told += f"\nnot checked: cupy ({missing})" if missing else ""
+    Console(quiet=quiet, as_json=as_json).result(told, {"passed": passed, "checks": checks, "without_cupy": missing})
     return 0 if passed else 1
 
 
@@ -33,7 +35,7 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from audiosae.backends import choose, why_not_cupy
+    from audiosae.backends import choose, look
     from audiosae.cli.parameters import cache_folder
 
     facts: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
@@ -47,21 +49,29 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
         "matplotlib",
         "safetensors",
         "typer",
-        "cupy",
     )
     for name in packages:
         try:
             facts[name] = version(name)
         except PackageNotFoundError:
-            facts[name] = "not installed" if name != "cupy" else None
+            facts[name] = "not installed"
+    facts["cupy"] = _cupy()
     facts["libsndfile"] = _sndfile()
     facts["blas"] = _blas()
     facts["cores"] = worker_count(None)
     facts["cache"] = str(cache_folder(None))
-    facts["gpu"] = why_not_cupy()
+    card = look()
+    facts["gpu"] = card.told or f"{card.reason} ({card.advice})"
     facts["backend"] = choose("auto")[1]
     rows = [(key, str(value)) for key, value in facts.items() if value is not None]
     Console(quiet=quiet, as_json=as_json).result(table(rows), facts)
+
+
+def _cupy() -> str | None:
+    """Return CuPy's version; its distribution has another name for each CUDA."""
+    from importlib.metadata import packages_distributions, version
+
+    return next((f"{version(name)} ({name})" for name in packages_distributions().get("cupy", [])), None)
 
 
 def _sndfile() -> str:

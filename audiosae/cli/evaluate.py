@@ -90,8 +90,9 @@ def evaluate(  # noqa: PLR0917
     if labels != FOLDER:
         check_rows(Path(labels), found)
     where = places(cache, workers)
+    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     try:
-        with open_engine(engine, cache=worker_cache(engine, cache), say=console.say) as opened:
+        with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
             there = read(loaded, found, console, where, opened)
             records, sources_used = there.records, [found[i] for i in there.used]
             values = [divided[i] for i in there.used] if divided else None

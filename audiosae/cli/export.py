@@ -70,7 +70,8 @@ def export(  # noqa: PLR0917
     loaded = load_model(model)
     found = find(loaded, sources, console)
     known = read_labels(labels, found, label_column) if labels else None
-    with open_engine(engine, cache=worker_cache(engine, cache), say=console.say) as opened:
+    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
+    with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
         there = read(loaded, found, console, places(cache, workers), opened, dealt=True)
         console.stage("encoding", len(there.records), "files")
         rows = writing.export(

@@ -100,16 +100,17 @@ class Engine(Protocol):
 
 @contextmanager
 def open_engine(
-    name: str, *, backend: str = "auto", cache: Path | None = None, say: Callable[[str], None] = lambda _: None
-) -> Iterator[Engine]:
+    name: str, *, backend: str = "auto", tf32: bool = False, cache: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Engine]:  # fmt: skip
     """Open what ``--engine`` names.
 
     Parameters
     ----------
     name
         ``here``, ``local:N`` (a cluster of N processes on this machine) or the address of a Dask scheduler.
-    backend
-        As in ``--backend``: of every worker.
+    backend, tf32
+        As in ``--backend`` and ``--tf32``: of every worker.
     cache
         Folder for fields on every worker; None for the worker's own.
     say
@@ -121,14 +122,16 @@ def open_engine(
         Another name, `distributed` is not installed, or the cluster cannot be used as it is.
     """
     if name == "here":
-        chosen, reason = choose(backend)
-        say(f"backend {reason}")
+        chosen, reason = choose(backend, tf32=tf32)
+        say(f"backend {reason}{'; --tf32 is for a card' if tf32 and chosen.name == 'numpy' else ''}")
         yield Here(chosen)
         return
     local = re.fullmatch(r"local:([1-9]\d{0,3})", name)
     if not local and not re.fullmatch(r"(tcp|tls|ucx|ws|wss)://\S+", name):
         raise InputError(f"--engine {name}: wanted here, local:N (N processes on this machine) or tcp://host:port (the "
                          f"scheduler of a Dask cluster)")  # fmt: skip
+    if tf32:
+        raise InputError(f"--tf32 --engine {name}: workers do not have it; wanted with --engine here")
     from audiosae.engine.connection import connected
 
     with connected(name, int(local[1]) if local else None, backend=backend, cache=cache, say=say) as engine:

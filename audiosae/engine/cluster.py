@@ -14,7 +14,7 @@ from audiosae.corpus import Corpus
 from audiosae.domain import domain_to_json
 from audiosae.engine import worker
 from audiosae.engine.calls import not_seen
-from audiosae.engine.shards import divide, place_of, size_of, split
+from audiosae.engine.shards import divide, over, place_of, size_of, split
 from audiosae.engine.tree import Run
 from audiosae.errors import EngineError
 
@@ -121,7 +121,7 @@ class Cluster:
         mine: dict[int, list[worker.Part]] = {lane: [] for lane in range(len(self._lanes))}
         first = 0
         for number, part in split(corpus, self.shards):
-            sent_part = part.over([_absolute(r) for r in part.records])
+            sent_part = over(part, [_absolute(r) for r in part.records])
             mine[self._lane_of.get(number, 0)].append((number, sent_part, first))
             first += len(part)
         for lane, address in enumerate(self._lanes):

@@ -6,12 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosae.corpus import CHUNK_WINDOWS, SLAB_BYTES
+from audiosae.engine.shards import over
 from audiosae.errors import InputError
 from audiosae.ingest import ingest
 from audiosae.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from audiosae.backends import Backend
     from audiosae.corpus import Corpus
@@ -60,7 +65,7 @@ class Portion:
         if self._corpus is None:
             corpus, cache = self._recipe[0], self._recipe[5]
             if cache is not None and any(r.status == "used" and not Path(r.field).exists() for r in corpus.records):
-                corpus = corpus.over(_read_again(corpus, cache()))
+                corpus = over(corpus, _read_again(corpus, cache()))
             self._corpus = corpus
         return self._corpus
 
@@ -70,14 +75,21 @@ class Portion:
             yield from self._held
             return
         _, whitener, _, dtype, hold, _ = self._recipe
-        kept = []
-        for block in self.corpus.blocks():
-            windows = block.astype(dtype, copy=False)
-            x = backend.asarray(windows) if whitener is None else whitener.apply_on(backend, windows)
-            if hold:
-                kept.append(x)
-            yield x
+        if whitener is None:
+            yield from map(backend.asarray, self.fields())
+            return
+        kept, moved = [], whitener.moved(backend.asarray)
+        for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
+            for at in range(0, len(slab), CHUNK_WINDOWS):
+                x = backend.windows(slab, slice(at, at + CHUNK_WINDOWS), moved, dtype)
+                if hold:
+                    kept.append(x)
+                yield x
         self._held = kept if hold else None
+
+    def fields(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the windows as they lie in the fields, (up to 4096, width), in this process's memory."""
+        return self.corpus.blocks()
 
 
 def _made(*recipe: Any) -> Portion:  # noqa: ANN401

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+import numpy as np
 
-    from audiosae.corpus import Corpus
+from audiosae.corpus import Corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from audiosae.journal import Record
     from audiosae.sources import Source
 
 FEWEST, MOST = 16, 1024
@@ -62,8 +67,24 @@ def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]
     if min(numbers, default=-1) < 0:
         return [(0, corpus)]
     edges = [0, *(i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1]), len(numbers)]
-    parts = corpus.cut(edges)
+    parts = _cut(corpus, edges)
     return [(numbers[low], part) for low, part in zip(edges, parts, strict=False)]
+
+
+def over(corpus: Corpus, records: Sequence[Record]) -> Corpus:
+    """Return the same windows of the same records, whose fields lie elsewhere."""
+    return Corpus(corpus.domain, records, corpus.picked)
+
+
+def _cut(corpus: Corpus, edges: Sequence[int]) -> Iterator[Corpus]:
+    """Cut between records: yield a corpus for each two neighbouring `edges`."""
+    first = np.cumsum([0, *corpus.windows_per_record()])
+    for low, high in pairwise(edges):
+        mine = None
+        if corpus.picked is not None:
+            start, stop = np.searchsorted(corpus.picked, [first[low], first[high]])
+            mine = corpus.picked[start:stop] - first[low]
+        yield Corpus(corpus.domain, corpus.records[low:high], mine)
 
 
 def size_of(source: Source) -> int:

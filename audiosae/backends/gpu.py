@@ -1,0 +1,283 @@
+"""The backend on a CUDA device: launches of kernels.cu, products by cuBLAS, no formula."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.backends import launch
+from audiosae.backends.cpu import CLIP, Backend
+from audiosae.backends.graphs import Replay
+from audiosae.backends.launch import NULL, kernels
+from audiosae.backends.stream import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.backends.stream import DeviceSlab
+
+    Array = Any
+
+_READ_EVERY = 0.5
+_DEFAULT_PRODUCTS, _TF32_PRODUCTS = 1, 7  # CuPy's COMPUTE_TYPE_DEFAULT and COMPUTE_TYPE_TF32
+_SMALL_STEP = 2e10  # floating-point operations of a step under which launches cost as much as they do
+
+
+class GpuBackend(Backend):
+    """Operations on a card's arrays; what they do is said in `cpu.Backend`.
+
+    Parameters
+    ----------
+    tf32
+        Whether cuBLAS may round single-precision factors to 10 bits, for speed.
+    graphs
+        Whether small steps are recorded and replayed.
+    """
+
+    name = "cupy"
+    read_every = _READ_EVERY
+
+    def __init__(self, *, tf32: bool = False, graphs: bool = True) -> None:
+        import cupy
+
+        super().__init__()
+        self.xp, self.tf32, self._graphs = cupy, tf32, graphs
+        self._launch, self._fields = kernels(cupy), Fields(cupy, self._tell)
+        self._pace = cupy.zeros(2)
+
+    def _tell(self, line: str) -> None:
+        self.say(line)  # whoever listens by then
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Compute at the precision that was asked for; give the card's memory back at the end."""
+        from cupy import _core
+
+        before = _core.get_compute_type(np.float32)
+        _core.set_compute_type(np.float32, _TF32_PRODUCTS if self.tf32 else _DEFAULT_PRODUCTS)
+        try:
+            yield
+        finally:
+            _core.set_compute_type(np.float32, before)
+            self.release()
+
+    def release(self) -> None:
+        """Give back what is kept between steps, and the pool that CuPy keeps of what was freed."""
+        super().release()
+        gc.collect()  # recorded steps and what they belong to hold each other
+        self._fields.clear()
+        self.xp.get_default_memory_pool().free_all_blocks()
+        self.xp.get_default_pinned_memory_pool().free_all_blocks()
+
+    def parts(self, rows: int, *, least: int = 256) -> list[slice]:  # noqa: ARG002
+        """Do not cut: a launch takes all rows."""
+        return [slice(0, rows)]
+
+    def run(self, calls: Sequence[Callable[[], None]]) -> None:
+        """Make the calls; the card works on them in their order."""
+        for call in calls:
+            call()
+
+    def sweep(self, flat: Array, update: Callable[[slice], None]) -> None:
+        """Do not cut."""
+        update(slice(0, flat.size))
+
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """Bring an array back; waits for what computes it."""
+        return np.asarray(self.xp.asnumpy(array))
+
+    def activate(self, z: Array, bias: Array, kind: str) -> Array:
+        """As the specification."""
+        return self._matrix_sweep("activate", z, (bias,), kind)[0]
+
+    def residual(self, y: Array, bias: Array, x: Array, kind: str) -> tuple[Array, Array]:
+        """As the specification."""
+        sums, error = self._matrix_sweep("residual", y, (bias, x), kind, errors=True)
+        return error, sums
+
+    def hidden_delta(self, d: Array, a: Array, pull: Array | None, kind: str) -> Array:
+        """As the specification."""
+        return self._matrix_sweep("hidden_delta", d, (a, NULL if pull is None else pull), kind)[0]
+
+    def slope(self, a: Array, kind: str) -> Array:
+        """As the specification."""
+        return self._matrix_sweep("slope", a, (), kind)[0]
+
+    def pull(self, activity: Array, count: int, penalty: Any, kind: str, dtype: Any) -> Array:  # noqa: ANN401
+        """As the specification."""
+        found = self.xp.empty(len(activity), dtype)
+        numbers = map(np.float64, (count, penalty.rho, penalty.beta, CLIP))
+        grid, block = launch.flat_grid(len(activity), 1)
+        self._launch(
+            "pull", (np.dtype(dtype).name, kind), grid, block, activity, *numbers, found, np.int32(len(activity))
+        )
+        return found
+
+    def cost(
+        self, error: Array, activity: Array, squares: Array, count: int, penalty: Any, *,  # noqa: ANN401
+        tally: Array | None = None,
+    ) -> Array:  # fmt: skip
+        """As the specification; `squares` are partial sums."""
+        found = self.xp.empty(3 + len(activity))
+        numbers = map(np.float64, (count, penalty.rho, penalty.beta, penalty.weight_decay, CLIP))
+        self._launch(
+            "cost", (), (1,), (4 * launch.THREADS,), error, activity, squares, np.int32(squares.size), *numbers, found,
+            NULL if tally is None else tally, np.int32(len(activity)),
+        )  # fmt: skip
+        return found
+
+    def settle(
+        self, flat: Array, gradient: Array, decayed: int, *, count: int, decay: float,
+        then: Callable[[slice], None] | None = None,
+    ) -> Array:  # fmt: skip
+        """As the specification, but that the sum of squares is returned in parts; with Adam's update one launch."""
+        if isinstance(then, _Adam) and then.flat is flat and then.gradient is gradient:
+            return then.launch(slice(0, flat.size), decayed, count, decay)
+        width = launch.pack((flat, gradient), 0)
+        grid, block = launch.flat_grid(flat.size, width)
+        squares = self.xp.empty(grid[0])
+        numbers = (np.int64(flat.size), np.int64(decayed), np.float64(count), np.float64(decay))
+        self._launch("settle", (flat.dtype.name, width), grid, block, gradient, flat, *numbers, squares)
+        if then is not None:
+            self.sweep(flat, then)
+        return squares
+
+    def pace(self, rate: float, step: int, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Array:
+        """As the specification, in the one place on the card where a recorded step looks."""
+        numbers = map(np.float64, (rate, step, beta1, beta2, epsilon))
+        self._launch("pace", (), (1,), (1,), self._pace, *numbers)
+        return self._pace
+
+    def adam(
+        self, flat: Array, gradient: Array, first: Array, second: Array, pace: Array, *, beta1: float = 0.9,
+        beta2: float = 0.999,
+    ) -> Callable[[slice], None]:  # fmt: skip
+        """As the specification."""
+        return _Adam(self, flat, gradient, first, second, pace, (beta1, beta2))
+
+    def unit_rows(self, weights: Array) -> Array:
+        """As the specification."""
+        rows, columns = weights.shape
+        found = self.xp.empty_like(weights)
+        grid, block = (max(1, min(launch.MOST_GRID, rows)),), (launch.THREADS,)
+        self._launch("unit_rows", (weights.dtype.name,), grid, block, weights, found, np.int64(rows), np.int32(columns))
+        return found
+
+    def repeated(self, step: Callable[[Array], None], size: int) -> Callable[[Array], None]:
+        """As the specification: small steps are recorded at their second call and replayed from then on."""
+        if not self._graphs:
+            return step
+        replay = Replay(self, step)
+
+        def take(x: Array) -> None:
+            small = 5.0 * len(x) * size < _SMALL_STEP and self.batch_parts == 1
+            (replay if small else step)(x)
+
+        return take
+
+    def buffers(self) -> list[Array]:
+        """Return what is allocated between steps."""
+        return [*self._scratch.values(), self._pace]
+
+    @contextmanager
+    def while_recording(self) -> Iterator[None]:
+        """Say that nothing else can be done meanwhile."""
+        self.recording = True
+        try:
+            yield
+        finally:
+            self.recording = False
+
+    def slabs(self, corpus: Any, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:  # noqa: ANN401
+        """As the specification: on the card once where they fit, else streamed."""
+        return self._fields.slabs(corpus, order, memory)
+
+    def windows(self, slab: DeviceSlab, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
+        """As the specification; the mean is subtracted on the way where nothing comes before it."""
+        starts, pitches = slab.starts, slab.pitches
+        if isinstance(index, slice):
+            starts, pitches, index = starts[index], pitches[index], None
+        plain = not (whitener.contrast or whitener.remove_mean)
+        count = len(starts) if index is None else len(index)
+        found = self.xp.empty((count, slab.run * slab.runs), dtype)
+        self._gather(slab.flat, (starts, pitches, index, whitener.mean if plain else None), found, slab.run, slab.runs)
+        return whitener.project(found) if plain else whitener.apply(found)
+
+    def spill(self, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:  # noqa: ANN401
+        """As the specification: in the computer's memory."""
+        held = np.empty(shape, dtype)
+        self.say(f"no room on the card for {held.nbytes / 2**20:,.0f} MiB of windows: they are sent batch by batch")
+        return held
+
+    def take(self, rows: Array, index: Array) -> Array:
+        """As the specification, into a new array; rows that were spilled are sent."""
+        if isinstance(rows, np.ndarray):
+            return self.asarray(rows[self.to_host(index)])
+        found = self.xp.empty((len(index), rows.shape[1]), rows.dtype)
+        self._gather(rows, (None, None, index, None), found, rows.shape[1], 1)
+        return found
+
+    def _gather(self, field: Array, places: Sequence[Array | None], found: Array, run: int, runs: int) -> None:
+        blocks = max(1, min(launch.MOST_GRID, -(-len(found) // launch.LINES)))
+        pointers = [NULL if place is None else place for place in places]
+        self._launch(
+            "gather", (field.dtype.name, found.dtype.name), (blocks,), (launch.LANES, launch.LINES), field, *pointers,
+            found, np.int64(len(found)), np.int32(run), np.int32(runs),
+        )  # fmt: skip
+
+    def _matrix_sweep(
+        self, kernel: str, rows: Array, others: tuple[Array, ...], kind: str, *, errors: bool = False
+    ) -> tuple[Array, Array | None]:
+        """Launch a sweep in place over (rows, columns); add its partial rows up, and its blocks' errors."""
+        (count, columns), dtype = rows.shape, rows.dtype
+        width = launch.pack([rows, *(a for a in others if a is not NULL)], columns)
+        grid, block, stripe = launch.matrix_grid(count, columns, width)
+        partial = self.scratch("partial rows", (launch.stripes(count), columns), dtype)
+        parts = [self.scratch("partial errors", (grid[0] * grid[1],), np.dtype(np.float64))] if errors else []
+        shape = (np.int64(count), np.int32(columns), stripe)
+        self._launch(kernel, (dtype.name, width, kind), grid, block, rows, *others, partial, *parts, *shape)
+        sums = self.xp.empty(columns)
+        error = self.xp.empty(()) if errors else None
+        across = max(1, -(-columns // launch.LANES)) + len(parts)
+        last = (*parts, np.int32(parts[0].size), error) if errors else (NULL, np.int32(0), NULL)
+        self._launch(
+            "total", (dtype.name,), (across,), (launch.LANES, launch.LINES), partial, np.int32(len(partial)),
+            np.int32(columns), sums, *last,
+        )  # fmt: skip
+        return sums, error
+
+
+@dataclass(frozen=True)
+class _Adam:
+    """Adam's update, which `settle` launches together with its own work."""
+
+    backend: GpuBackend
+    flat: Array
+    gradient: Array
+    first: Array
+    second: Array
+    pace: Array
+    betas: tuple[float, float]
+
+    def __call__(self, part: slice) -> None:
+        """Update a part from its gradient as it is."""
+        self.launch(part, 0, 1, 0.0)
+
+    def launch(self, part: slice, decayed: int, count: int, decay: float) -> Array:
+        """Update a part; return the partial sums of its first `decayed` squares."""
+        arrays = [array[part] for array in (self.flat, self.gradient, self.first, self.second)]
+        width = launch.pack(arrays, 0)
+        grid, block = launch.flat_grid(arrays[0].size, width)
+        squares = self.backend.xp.empty(grid[0])
+        numbers = (np.int64(arrays[0].size), np.int64(decayed), np.float64(count), np.float64(decay))
+        self.backend._launch(  # noqa: SLF001 (its own)
+            "adam", (self.flat.dtype.name, width), grid, block, *arrays, *numbers, self.pace,
+            *map(np.float64, self.betas), squares,
+        )  # fmt: skip
+        return squares

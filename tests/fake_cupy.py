@@ -1,0 +1,356 @@
+"""A device for tests: CuPy's surface over NumPy, with kernels.cu run on the host.
+
+It is strict where a card is: arrays of the two sides do not mix, nothing is read back unasked, fresh memory holds NaN,
+writing past an array's end is found, recorded launches fail when what they use was freed, and memory can run out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import weakref
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+from host_kernels import check, instance_types
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+GUARD, MARK = 256, 0xA5
+FUNCTIONS = ("matmul", "clip", "vdot", "concatenate", "array_split", "sqrt", "square", "where", "copy")
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class Allocation:
+    """Device memory with guards around it."""
+
+    def __init__(self, device, size):
+        if device.used + size > device.memory or (device.stingy and device.pool is not None):
+            raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
+        self.raw = np.full(size + 3 * GUARD, MARK, np.uint8)
+        self.offset = GUARD + -(self.raw.ctypes.data + GUARD) % GUARD
+        self.size = size
+        device.used += size
+        device.most = max(device.most, device.used)
+        weakref.finalize(self, device.free, size)
+        if device.pool is not None:
+            device.pool.append(self)
+
+    def array(self, shape, dtype, offset=0, strides=None):
+        return np.ndarray(shape, dtype, self.raw, self.offset + offset, strides)
+
+    def check(self):
+        if not ((self.raw[: self.offset] == MARK).all() and (self.raw[self.offset + self.size :] == MARK).all()):
+            raise RuntimeError("a kernel wrote outside of its array")
+
+
+class Recorded:
+    """An array as a graph knows it: an address, which does not keep the memory."""
+
+    def __init__(self, array):
+        at = array._a.ctypes.data - array._memory.raw.ctypes.data - array._memory.offset
+        self._how = (array.shape, array.dtype, at, array._a.strides)
+        self._memory = weakref.ref(array._memory)
+
+    def __call__(self):
+        memory = self._memory()
+        if memory is None:
+            raise RuntimeError("a recorded launch uses memory that was freed")
+        return memory.array(*self._how)
+
+
+class Array(NDArrayOperatorsMixin):
+    """An array on the device."""
+
+    def __init__(self, device, array, memory):
+        self._device, self._a, self._memory = device, array, memory
+
+    shape, dtype, size, ndim, itemsize, nbytes, flags = (
+        property(lambda self, name=name: getattr(self._a, name))
+        for name in ("shape", "dtype", "size", "ndim", "itemsize", "nbytes", "flags")
+    )
+
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self._a.ctypes.data)
+
+    @property
+    def T(self):
+        return self._view(self._a.T)
+
+    def __len__(self):
+        return len(self._a)
+
+    def __array__(self, *_, **__):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **how):
+        return self._device.apply(getattr(ufunc, method), inputs, how | ({"out": out[0]} if out else {}))
+
+    def __array_function__(self, function, types, inputs, how):
+        return self._device.apply(function, inputs, how)
+
+    def __getitem__(self, index):
+        if isinstance(index, Array):
+            return self._device.fresh(self._a[index._a])
+        return self._view(self._a[self._device.index(index)])
+
+    def __setitem__(self, index, value):
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError("non-scalar numpy.ndarray cannot be used for fill")
+        place = self._view(self._a[self._device.index(index)])
+        given = Recorded(value) if isinstance(value, Array) else lambda: value
+        put = Recorded(place)
+        self._device.do(lambda: np.copyto(put(), given(), casting="unsafe"))
+
+    def __float__(self):
+        return float(self.get())
+
+    def __bool__(self):
+        return bool(self.get())
+
+    def __iter__(self):
+        raise TypeError("iteration over an array on the device reads it back number by number")
+
+    def reshape(self, *shape):
+        return self._view(self._a.reshape(*shape))
+
+    def astype(self, dtype, *, copy=True):
+        return self if not copy and dtype == self.dtype else self._device.apply(np.ndarray.astype, (self, dtype), {})
+
+    def copy(self):
+        return self._device.apply(np.copy, (self,), {})
+
+    def sum(self, **how):
+        return self._device.apply(np.sum, (self,), how)
+
+    def mean(self, **how):
+        return self._device.apply(np.mean, (self,), how)
+
+    def std(self, **how):
+        return self._device.apply(np.std, (self,), how)
+
+    def get(self):
+        self._device.read()
+        return self._a.copy()
+
+    def set(self, host, stream=None):
+        if type(host) is not np.ndarray or (host.shape, host.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"set wants {self.shape} {self.dtype}, found {getattr(host, 'shape', host)}")
+        self._a[...] = host
+
+    def _view(self, array):
+        return Array(self._device, array, self._memory)
+
+
+class Device:
+    """What there is of it, and what was done on it."""
+
+    def __init__(self, kernels, *, memory=2**34, fibers=False):
+        self.kernels, self.memory, self.fibers = kernels, memory, fibers
+        self.used = self.most = self.reads = self.launches = self.graphs = 0
+        self.pool = self.recording = None
+        self.stingy = False  # no memory for what is recorded
+
+    def free(self, size):
+        self.used -= size
+
+    def read(self):
+        if self.recording is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: read back while recording")
+        self.reads += 1
+
+    def do(self, work):
+        """Work now, or later, where a graph is being recorded."""
+        work() if self.recording is None else self.recording.append(work)
+
+    def empty(self, shape, dtype=float):
+        dtype = np.dtype(dtype)
+        memory = Allocation(self, int(np.prod(shape)) * dtype.itemsize)
+        array = memory.array(shape, dtype)
+        array.fill(np.nan if dtype.kind == "f" else -(2**40) if dtype == np.int64 else 0)
+        return Array(self, array, memory)
+
+    def fresh(self, array):
+        found = self.empty(np.shape(array), np.asarray(array).dtype)
+        found._a[...] = array
+        return found
+
+    def apply(self, function, inputs, how):
+        """Call a function of NumPy's on device arrays."""
+        out = how.get("out")
+        if self.recording is not None and function is not np.matmul:
+            raise CUDARuntimeError(f"{function} while recording: nothing but launches, products and copies is recorded")
+        if function is np.matmul and out is not None:
+            a, b, c = Recorded(inputs[0]), Recorded(inputs[1]), Recorded(out)
+            assert out.flags.c_contiguous
+            assert inputs[0].dtype == inputs[1].dtype == out.dtype
+            self.do(lambda: np.matmul(a(), b(), out=c()))
+            return out
+        given = {key: self.bare(value) for key, value in how.items()}
+        found = function(*map(self.bare, inputs), **given)
+        if out is not None:
+            return out
+        return [self.fresh(part) for part in found] if isinstance(found, list) else self.fresh(found)
+
+    def bare(self, value):
+        if isinstance(value, Array):
+            return value._a
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.bare, value))
+        if isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        return value
+
+    def index(self, index):
+        if isinstance(index, tuple):
+            return index
+        if isinstance(index, np.ndarray):
+            raise TypeError("an index of NumPy's is sent to the device each time")
+        if isinstance(index, Array):
+            raise TypeError("not needed, and not written")
+        return index if index is ... else (index, ...)  # a view, of a single number too
+
+    def launch(self, name, grid, block, arguments):
+        check(name, instance_types(name), arguments)
+        self.launches += 1
+        given = [Recorded(a) if isinstance(a, Array) else a for a in arguments]
+        memories = [weakref.ref(a._memory) for a in arguments if isinstance(a, Array)]
+
+        def run():
+            ready = [a() if isinstance(a, Recorded) else a for a in given]
+            self.kernels(name, grid, block, ready, fibers=self.fibers)
+            for memory in memories:
+                memory().check()
+
+        self.do(run)
+
+
+class RawModule:
+    def __init__(self, device, code, options, name_expressions):
+        assert "--std=c++17" in options
+        self._device, self._names = device, name_expressions
+
+    def get_function(self, name):
+        assert name in self._names
+        return lambda grid, block, arguments: self._device.launch(name, grid, block, arguments)
+
+
+class Stream:
+    ptr = 0
+
+    def __init__(self, device):
+        self._device = device
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def begin_capture(self):
+        self._device.recording = []
+
+    def end_capture(self):
+        steps, self._device.recording = self._device.recording, None
+
+        def launch():
+            self._device.graphs += 1
+            for step in steps:
+                step()
+
+        return SimpleNamespace(launch=launch)
+
+    def record(self, event=None):
+        return event or Event()
+
+    def wait_event(self, event):
+        assert isinstance(event, Event)
+
+    def synchronize(self):
+        pass
+
+
+class Event:
+    def record(self, stream=None):
+        pass
+
+    def synchronize(self):
+        pass
+
+
+def module(device):
+    """Return the module that stands for `cupy`."""
+    fake = ModuleType("cupy")
+    fake.__spec__ = ModuleSpec("cupy", None)
+    for name in ("float32", "float64", "int64"):
+        setattr(fake, name, getattr(np, name))
+    for name in (*FUNCTIONS, "exp", "arange"):
+        function = getattr(np, name)
+        setattr(fake, name, lambda *inputs, function=function, **how: device.apply(function, inputs, how))
+    fake.ndarray, fake.empty = Array, device.empty
+    fake.empty_like = lambda like: device.empty(like.shape, like.dtype)
+    fake.zeros = lambda shape, dtype=float: device.fresh(np.zeros(shape, dtype))
+    fake.zeros_like = lambda like: device.fresh(np.zeros(like.shape, like.dtype))
+    fake.asarray = lambda a, dtype=None: a if isinstance(a, Array) else device.fresh(np.asarray(a, dtype))
+    fake.asnumpy = lambda a: a.get() if isinstance(a, Array) else np.asarray(a)
+    fake.RawModule = lambda code, options, name_expressions: RawModule(device, code, options, name_expressions)
+    pool = SimpleNamespace(free_all_blocks=lambda: None)
+    fake.get_default_memory_pool = fake.get_default_pinned_memory_pool = lambda: pool
+    compute = {np.float32: 1}
+    fake._core = SimpleNamespace(get_compute_type=compute.get, set_compute_type=compute.__setitem__)
+    fake.compute = compute
+    fake.cuda = _cuda(device)
+    return fake
+
+
+def _cuda(device):
+    @contextmanager
+    def using_allocator(malloc):
+        before, device.pool = device.pool, malloc()
+        try:
+            yield
+        finally:
+            device.pool = before
+
+    class MemoryPool:
+        def __init__(self):
+            self._held = []
+
+        def malloc(self):
+            return self._held
+
+    runtime = SimpleNamespace(
+        getDeviceCount=lambda: 1, memGetInfo=lambda: (device.memory - device.used, device.memory),
+        getDeviceProperties=lambda number: {"name": b"Fake", "major": 9, "minor": 0},
+        driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000, deviceSynchronize=lambda: None,
+        memcpyAsync=lambda to, of, size, kind, stream: ctypes.memmove(to, of, size), memcpyDeviceToDevice=3,
+    )  # fmt: skip
+    return SimpleNamespace(
+        runtime=runtime, Stream=lambda non_blocking=False: Stream(device), Event=Event, MemoryPool=MemoryPool,
+        using_allocator=using_allocator, get_current_stream=lambda: Stream(device),
+        alloc_pinned_memory=bytearray, memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    )  # fmt: skip
+
+
+@contextmanager
+def installed(device):
+    """Have `import cupy` give the fake."""
+    from audiosae.backends.launch import kernels
+
+    before, sys.modules["cupy"] = sys.modules.get("cupy"), module(device)
+    try:
+        yield sys.modules["cupy"]
+    finally:
+        kernels.cache_clear()
+        del sys.modules["cupy"]
+        if before is not None:
+            sys.modules["cupy"] = before

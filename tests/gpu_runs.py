@@ -1,0 +1,71 @@
+"""Short runs that tests of the GPU backend compare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_corpus import Grid, field, record
+from test_train import QUICK
+
+from audiosae.checkpoint import State
+from audiosae.corpus import Corpus
+from audiosae.fold import Feed, learn_whitener
+from audiosae.options import TrainOptions
+from audiosae.sae import Penalty, start
+from audiosae.sources import scan
+from audiosae.spectrogram import Spectrogram
+from audiosae.steps import Steps
+from audiosae.train import train
+
+
+class Said:
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def stage(self, title, total, unit):
+        pass
+
+    def advance(self, amount, **facts):
+        pass
+
+
+def learn(folder, out, cache, backend, *, progress=None, resume=False, **given):
+    options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
+    sources = scan([folder], Spectrogram.suffixes)
+    return train(
+        Spectrogram(), sources, out, options, backend, cache=cache, workers=1, progress=progress, resume=resume
+    )
+
+
+def close(outcome, other, *, rel):
+    """Say whether two runs gave the same model to rounding."""
+    for one, two in zip(outcome.state.history.rows, other.state.history.rows, strict=True):
+        assert one.cost == pytest.approx(two.cost, rel=rel)
+        assert one.fvu == pytest.approx(two.fvu, rel=10 * rel)
+    for model in (outcome.model, other.model):
+        assert type(model.params.flat) is np.ndarray
+    np.testing.assert_allclose(outcome.model.params.flat, other.model.params.flat, atol=30 * rel)
+    np.testing.assert_allclose(outcome.model.rho_hat, other.model.rho_hat, atol=10 * rel)
+
+
+def steps_of(backend, *, hidden=30, width=17, rows=(64, 64, 63), dtype="float32", rounds=3):
+    """Take some steps; return the state."""
+    params = start(hidden, width, seed=0, rho=0.1, dtype=dtype)
+    state = State.fresh(params.flat, hidden)
+    state.move(backend.asarray)
+    steps = Steps(backend, params.like(state.flat), state, Penalty(0.1, 3.0, 1e-4))
+    rng = np.random.default_rng(0)
+    for _ in range(rounds):
+        for count in rows:
+            steps.take(backend.asarray(rng.normal(size=(count, width)).astype(dtype)), 1e-2)
+    steps.read()
+    state.move(backend.to_host)
+    return state
+
+
+def feeds(tmp_path, backend):
+    corpus = Corpus(Grid("5,4", "1,4"), [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)])
+    return Feed(corpus, learn_whitener(corpus, kind="pca", power=1.0, keep=0.9), backend)

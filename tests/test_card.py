@@ -1,0 +1,130 @@
+"""Why there is no card: each reason in one line, with what would help; and what a card does when it is full."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from gpu_runs import steps_of
+
+from audiosae.backends import Backend, choose, look
+from audiosae.errors import BackendError
+
+GIB = 2**30
+
+
+class DriverError(RuntimeError):
+    """What CuPy raises: the name of CUDA's error, a colon, and words."""
+
+
+def raises(text):
+    def call(*_, **__):
+        raise DriverError(text)
+
+    return call
+
+
+def runtime(**given):
+    facts = {"name": b"Old Faithful", "major": 9, "minor": 0}
+    usual = {
+        "getDeviceCount": lambda: 1, "getDeviceProperties": lambda number: facts, "memGetInfo": lambda: (GIB, GIB),
+        "driverGetVersion": lambda: 13000, "runtimeGetVersion": lambda: 13000,
+    }  # fmt: skip
+    return SimpleNamespace(**usual | given)
+
+
+CASES = [
+    ({"getDeviceCount": raises("cudaErrorInsufficientDriver: too low"), "driverGetVersion": lambda: 0},
+     "CuPy is installed, but there is no NVIDIA driver"),
+    ({"getDeviceCount": raises("cudaErrorInsufficientDriver: too low"), "driverGetVersion": lambda: 11040},
+     "the NVIDIA driver is too old: it reaches to CUDA 11.4, CuPy needs 13.0"),
+    ({"getDeviceCount": lambda: 0}, "no CUDA device"),
+    ({"getDeviceCount": raises("cudaErrorNoDevice: no CUDA-capable device is detected")}, "no CUDA device"),
+    ({"getDeviceCount": raises("cudaErrorUnknown: it is ill")}, "the NVIDIA driver does not answer: it is ill"),
+    ({"memGetInfo": lambda: (100 * 2**20, 8 * GIB)},
+     "the device is full: 100 of 8,192 MiB are free, wanted 512"),
+    ({"memGetInfo": raises("cudaErrorMemoryAllocation: out of memory")}, "the device is full"),
+    ({"getDeviceProperties": lambda number: {"name": b"GTX 1080", "major": 6, "minor": 1}},
+     "GTX 1080 (compute capability 6.1) is too old: wanted 7.0 or newer"),
+]  # fmt: skip
+
+
+def pretend(monkeypatch, given, **module):
+    fake = ModuleType("cupy")
+    fake.__spec__ = ModuleSpec("cupy", None)
+    fake.cuda = SimpleNamespace(runtime=runtime(**given))
+    vars(fake).update(module)
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+
+
+@pytest.mark.parametrize(("given", "reason"), CASES)
+def test_each_reason_is_one_line_and_numpy_is_taken(monkeypatch, given, reason, run):
+    pretend(monkeypatch, given)
+    assert choose("auto")[1] == f"numpy ({reason})"
+    with pytest.raises(BackendError) as error:
+        choose("cupy")
+    assert str(error.value) == f"--backend cupy: {reason}; --backend numpy works here"
+    status, out, _ = run("doctor")
+    assert status == 0
+    assert f"{reason} ({look().advice})" in out
+
+
+def test_a_toolkit_that_is_not_there_is_told(monkeypatch):
+    pretend(monkeypatch, {}, RawModule=raises("CuPy failed to load libnvrtc.so.12"))
+    assert look().reason == "the card cannot be used: CuPy failed to load libnvrtc.so.12"
+    assert "audiosae[cuda12]" in look().advice
+
+
+def test_a_cupy_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcuda is of another world')")
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert look().reason == "CuPy cannot be imported: libcuda is of another world"
+
+
+def test_without_cupy_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("audiosae.backends.find_spec", lambda name: None)
+    assert "audiosae[cuda12]" in look().advice
+
+
+@pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed")
+def test_the_real_cupy_gives_a_reason_or_a_card():
+    found = look()
+    assert bool(found.reason) != bool(found.told)
+    assert "\n" not in found.reason
+
+
+@pytest.mark.gpu
+def test_a_full_card_works_through_batches_in_parts_with_the_same_sums(card):
+    import cupy
+
+    from audiosae.backends.gpu import GpuBackend
+
+    wanted = steps_of(Backend(), hidden=2000, width=20, rows=(4000,), dtype="float64")
+    backend, said, pool = GpuBackend(), [], cupy.get_default_memory_pool()
+    backend.say = said.append
+    pool.set_limit(size=pool.total_bytes() + 100 * 2**20)  # two of activations alone would take 128 MB
+    try:
+        found = steps_of(backend, hidden=2000, width=20, rows=(4000,), dtype="float64")
+    finally:
+        pool.set_limit(size=0)
+    assert "in 2 parts" in said[0]
+    np.testing.assert_allclose(found.flat, wanted.flat, atol=1e-8)
+
+
+@pytest.mark.gpu
+def test_the_memory_is_given_back_at_the_end_of_a_run(card, sounds, tmp_path, cache):
+    import cupy
+    from gpu_runs import learn
+
+    from audiosae.backends.gpu import GpuBackend
+
+    backend = GpuBackend()
+    backend.release()
+    before = cupy.get_default_memory_pool().total_bytes()
+    learn(sounds, tmp_path / "run", cache, backend)
+    assert cupy.get_default_memory_pool().total_bytes() <= before

@@ -1,0 +1,154 @@
+"""On a device that is none: nothing waits, memory runs out and work goes on, commands take the card."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_cupy import OutOfMemoryError
+from gpu_runs import feeds, learn, steps_of
+
+from audiosae.backends import Backend, choose, usable
+from audiosae.backends.gpu import GpuBackend
+from audiosae.checkpoint import State
+from audiosae.fold import Feed
+from audiosae.sae import Penalty, start
+from audiosae.steps import Steps, summed
+
+pytestmark = pytest.mark.usefixtures("device")
+
+
+def test_auto_takes_the_card_and_names_it():
+    backend, reason = choose()
+    assert (backend.name, backend.tf32) == ("cupy", False)
+    assert reason == "cupy: Fake (compute capability 9.0), 16.0 of 16.0 GiB free"
+    assert [b.name for b in usable()] == ["numpy", "cupy"]
+
+
+def test_the_memory_is_given_back_at_the_end(sounds, tmp_path, cache, device):
+    backend = GpuBackend()
+    learn(sounds, tmp_path / "run", cache, backend)
+    assert device.most > 10**5
+    assert device.used <= 64  # Adam's pace
+
+
+def test_no_step_reads_back(device):
+    for backend in (GpuBackend(), GpuBackend(graphs=False)):
+        params = start(8, 5, seed=0, rho=0.1, dtype="float32")
+        state = State.fresh(params.flat, 8)
+        state.move(backend.asarray)
+        steps = Steps(backend, params.like(state.flat), state, Penalty())
+        feed = Feed.of(backend.asarray(np.random.default_rng(0).normal(size=(100, 5)).astype("f4")), backend)
+        before = device.reads
+        for x in feed.batches(32, seed=0, epoch=0):
+            steps.take(x, 1e-3)
+        assert device.reads == before
+        steps.read()
+        assert state.sums[0] == 100
+
+
+def test_a_step_is_a_dozen_launches_and_a_recorded_one_is_a_single(device):
+    backend = GpuBackend(graphs=False)
+    before = device.launches
+    steps_of(backend, rows=(64,), rounds=1)
+    assert device.launches - before == 10  # pace, 3 sweeps with their sums, pull, adam, cost
+    steps_of(GpuBackend(), rows=(64,), rounds=10)
+    assert device.graphs == 9
+
+
+def test_recorded_steps_outlive_larger_batches_between_them(device):
+    rows = (64, 64, 64, 200, 64, 200, 300, 64)
+    assert steps_of(GpuBackend(), rows=rows).sums == steps_of(GpuBackend(graphs=False), rows=rows).sums
+    assert device.graphs > 10
+
+
+def test_only_small_steps_are_recorded(device, monkeypatch):
+    monkeypatch.setattr("audiosae.backends.gpu._SMALL_STEP", 1e3)
+    steps_of(GpuBackend())
+    assert device.graphs == 0
+
+
+def test_out_of_memory_a_batch_is_worked_through_in_parts_with_the_same_sums(device):
+    wanted = steps_of(Backend(), hidden=300, width=20, rows=(1000,), dtype="float64")
+    backend, said = GpuBackend(), []
+    backend.say = said.append
+    device.memory = device.used + 3 * 2**20
+    found = steps_of(backend, hidden=300, width=20, rows=(1000,), dtype="float64")
+    assert said == [f"out of memory: batches are worked through in {n} parts (the same sums)" for n in (2, 4)]
+    np.testing.assert_allclose(found.flat, wanted.flat, atol=1e-9)
+    np.testing.assert_allclose(found.sums, wanted.sums, rtol=1e-9)
+
+
+def test_where_a_step_cannot_be_recorded_for_want_of_memory_it_is_taken_as_it_is(device):
+    wanted = steps_of(GpuBackend(graphs=False))
+    backend = GpuBackend()
+    device.stingy = True
+    assert steps_of(backend).flat.tobytes() == wanted.flat.tobytes()
+    assert device.graphs == 0
+
+
+def test_what_fits_in_no_number_of_parts_is_an_error(device):
+    device.memory = device.used + 2**12
+    backend = GpuBackend()
+    with pytest.raises(MemoryError):
+        summed(backend, start(300, 20, seed=0, rho=0.1), backend.asarray(np.zeros((4, 20), "f4")))
+
+
+def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_order(tmp_path, monkeypatch):
+    wanted = [x.copy() for x in feeds(tmp_path, Backend()).batches(64, seed=0, epoch=0)]
+    backend, said = GpuBackend(), []
+    backend.say = said.append
+    empty = backend.xp.empty
+
+    def full(shape, dtype):
+        if shape[0] == 6 * 296:
+            monkeypatch.setattr(backend.xp, "empty", empty)
+            raise OutOfMemoryError
+        return empty(shape, dtype)
+
+    monkeypatch.setattr(backend.xp, "empty", full)
+    feed = feeds(tmp_path, backend)
+    assert isinstance(feed.held, np.ndarray)
+    assert "sent batch by batch" in said[0]
+    for one, other in zip(wanted, feed.batches(64, seed=0, epoch=0), strict=True):
+        np.testing.assert_allclose(backend.to_host(other), one, atol=1e-5)
+
+
+def test_tf32_is_asked_for_and_set_back(device):
+    import cupy
+
+    backend, reason = choose("cupy", tf32=True)
+    assert reason.endswith("TF32")
+    with backend.session():
+        assert cupy.compute[np.float32] == 7
+    assert cupy.compute[np.float32] == 1
+
+
+def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
+    monkeypatch.setattr("audiosae.gradcheck.product", lambda *_: [("tanh", "linear", 3.0, 1e-4)])  # one of 16
+    status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1, "--tf32")
+    assert status == 0
+    assert "backend cupy: Fake (compute capability 9.0)" in said
+    assert device.launches > 10
+    status, out, _ = run("gradcheck", "--json")
+    assert status == 0
+    assert out.count('"backend": "cupy"') == 1
+    status, out, _ = run("doctor")
+    assert "gpu          Fake" in out
+
+
+def test_the_benchmark_of_a_card_runs():
+    from benchmarks.gpu import figures
+
+    found = {figure.name: figure for figure in figures(short=True)}
+    kernels = ("activate", "residual", "hidden delta", "slope", "unit rows", "gather", "Adam")
+    assert all(f"{kernel}: CuPy's expression over ours" in found for kernel in kernels)
+    assert "Adam step 64 x 32 x 48 over its five cuBLAS products" in found
+    assert found["train on 0.01 h: two cores over the card"].value > 0
+
+
+def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_path, run, device, monkeypatch):
+    monkeypatch.setattr("audiosae.backends.card._LEAST_FREE", 0)
+    device.memory = device.used + 2**10
+    status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1)
+    assert status == 1
+    assert said.splitlines()[-1].startswith("audiosae: the card's memory is full; try fewer --hidden")
