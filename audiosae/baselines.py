@@ -1,4 +1,4 @@
-"""What features are compared with: less costly ones of the same clips, and the classifier that all of them share."""
+"""What features are compared with: less costly ones of the same clips."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.corpus import Corpus
+from audiosae.engine import Here
 from audiosae.errors import InputError
 from audiosae.features import Pool, encoder, window_blocks, window_count
 from audiosae.fold import whitener_of
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.corpus import Corpus
+    from audiosae.backends import Backend
     from audiosae.domain import Domain
+    from audiosae.engine import Engine
+    from audiosae.engine.portion import Portion
     from audiosae.features import Code, Encode
     from audiosae.journal import Record
     from audiosae.model import Model
@@ -27,15 +31,9 @@ if TYPE_CHECKING:
 MODEL = "model"
 BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
 COEFFICIENTS = 20
-STRENGTHS: tuple[float, ...] = tuple(10.0 ** (1 - step / 2) for step in range(13))  # of the penalty: 10 down to 0.00001
-INNER_FOLDS = 5
 _LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF learn from, evenly spaced
 _BATCH_WINDOWS = 2048  # short clips are encoded together
 _NMF_STEPS = 20
-_PATIENCE = 2  # strengths without a gain
-_MOST_STEPS = 500
-_LEAST = 1e-13  # probability
-_CONSTANT = 1e-6  # features that vary less, against their size, are left out
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,9 @@ def choose(text: str, domain: Domain) -> tuple[str, ...]:
     return tuple(name for name in BASELINES if name in names)
 
 
-def feature_sets(names: Sequence[str], model: Model, corpus: Corpus, *, code: Code, seed: int) -> dict[str, FeatureSet]:
+def feature_sets(
+    names: Sequence[str], model: Model, corpus: Corpus, *, code: Code, seed: int, engine: Engine | None = None
+) -> dict[str, FeatureSet]:
     """Return the model's features and, learned from a corpus where there is something to learn, the baselines'.
 
     Parameters
@@ -81,8 +81,12 @@ def feature_sets(names: Sequence[str], model: Model, corpus: Corpus, *, code: Co
         See `audiosae.features.encoder`; for the model and for random weights.
     seed
         Of k-means and NMF.
+    engine
+        Where the windows are; what is learned is learned here.
     """
-    windows = _windows(corpus) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
+    windows = (
+        _windows(corpus, engine or Here()) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
+    )
     window = corpus.domain.window
     by_rows = len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records)  # noqa: PLR2004
     makers: dict[str, Callable[[], FeatureSet]] = {
@@ -113,9 +117,10 @@ def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
     return np.asarray(dct(rows, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS])
 
 
-def _windows(corpus: Corpus) -> NDArray[np.float32]:
+def _windows(corpus: Corpus, engine: Engine) -> NDArray[np.float32]:
     count = min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width)))
-    return np.concatenate(list(corpus.sample(count).blocks()))
+    placed = engine.place(corpus.sample(count))
+    return np.concatenate([block for _, blocks in engine.blocks(placed) for block in blocks])
 
 
 def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
@@ -187,23 +192,34 @@ def _nonnegative(target: NDArray[Any], gram: NDArray[Any], step: np.float32) -> 
 
 def pooled_clips(
     domain: Domain, records: Sequence[Record], features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
-    done: Callable[[int], None] = lambda _: None,
+    done: Callable[[int], None] = lambda _: None, engine: Engine | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many more are there."""
-    found: list[Any] = []
+    engine, found = engine or Here(), []
+    for part in engine.map(_pooled, engine.place(Corpus(domain, records)), features, pools, segments):
+        for values in part:
+            found.append(values)
+            done(1)
+    return np.stack(found)
+
+
+def _pooled(
+    backend: Backend, portion: Portion, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
+) -> Iterator[NDArray[np.float32]]:  # fmt: skip
+    """Yield the features of each clip of a portion, flat."""
+    domain, records = portion.corpus.domain, portion.corpus.records
     pool, current = Pool(0, segments), -1
     for batch in _batches(_blocks(domain, records, rows=features.rows)):
         codes, at = features.encode(np.concatenate([block for _, block in batch])), 0
         for clip, block in batch:
             if clip != current:
-                found += [pool.result(pools).reshape(-1)] if current >= 0 else []
+                if current >= 0:
+                    yield pool.result(pools).reshape(-1)
                 windows = records[clip].shape[0] if features.rows else window_count(domain, records[clip])
-                done(clip - max(current, 0))
                 pool, current = Pool(windows, segments), clip
             pool.add(codes[at : at + len(block)])
             at += len(block)
-    done(1)
-    return np.stack([*found, pool.result(pools).reshape(-1)])
+    yield pool.result(pools).reshape(-1)
 
 
 def _blocks(domain: Domain, records: Sequence[Record], *, rows: bool) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -227,72 +243,3 @@ def _batches(blocks: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]
             held, size = [], 0
     if held:
         yield held
-
-
-def classify(
-    train: NDArray[np.float32], classes: NDArray[np.int64], test: NDArray[np.float32], inner: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], float]:
-    """Predict test clips by L2-regularised multinomial logistic regression on standardised features.
-
-    Parameters
-    ----------
-    train, classes
-        Features (clips, features) and class numbers of the training part.
-    test
-        Features; nothing but the predictions depends on them.
-    inner
-        Fold number of each training clip: held out in turn, they choose the strength with the least log loss.
-
-    Returns
-    -------
-    tuple
-        Class numbers of the test clips, and the strength: the cost is the mean log loss plus strength / 2 |w|^2.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    x, y = _rotated(*_standardised(train, test))
-    strength = _strength(x, classes, inner)
-    fitted = LogisticRegression(C=1 / (strength * len(x)), max_iter=_MOST_STEPS, tol=1e-5).fit(x, classes)
-    return np.asarray(fitted.predict(y)), strength
-
-
-def _strength(x: NDArray[Any], classes: NDArray[np.int64], inner: NDArray[np.int64]) -> float:
-    """Choose the strength by inner folds, from strong to weak, each fit begun at the last; stop once it gets worse."""
-    from sklearn.linear_model import LogisticRegression
-
-    held = [inner == fold for fold in np.unique(inner) if len(np.unique(classes[inner != fold])) > 1]
-    folds = [(x[~out], classes[~out], x[out], classes[out]) for out in held]
-    fits = [LogisticRegression(max_iter=_MOST_STEPS, warm_start=True) for _ in folds]
-    best, chosen, worse = np.inf, STRENGTHS[0], 0
-    for strength in STRENGTHS:
-        loss = 0.0
-        for (kept, labels, others, wanted), fit in zip(folds, fits, strict=True):
-            fit.set_params(C=1 / (strength * len(kept))).fit(kept, labels)
-            said = fit.predict_proba(others)[wanted[:, None] == fit.classes_]  # of the right class, where it is known
-            loss -= float(np.log(np.maximum(said, _LEAST)).sum(dtype=np.float64))
-        if loss < best:
-            best, chosen, worse = loss, strength, 0
-        else:
-            worse += 1
-        if worse == _PATIENCE:
-            break
-    return chosen
-
-
-def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
-    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    kept = spread > _CONSTANT * np.maximum(np.abs(mean), _CONSTANT)
-    if not kept.any():
-        kept[0], spread[0] = True, 1.0
-    mean, gain = mean[kept].astype(np.float32), (1 / spread[kept]).astype(np.float32)
-    return (train[:, kept] - mean) * gain, (test[:, kept] - mean) * gain
-
-
-def _rotated(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rotate more features than clips into as many as clips; the classifier is the same, as its penalty is a length."""
-    from scipy.linalg import qr
-
-    if train.shape[1] <= len(train):
-        return train, test
-    axes, rotated = qr(train.T, mode="economic", check_finite=False)
-    return np.ascontiguousarray(rotated.T), test @ axes

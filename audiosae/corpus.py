@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CHUNK_WINDOWS = 4096
 DEFAULT_MEMORY = 256 * 2**20
+SLAB_BYTES = DEFAULT_MEMORY // 8  # of the slabs that are worked through in order
 _HELD_OUT_SHARE = 10  # one source in ten
 _HELD_OUT_STRIPS = 5  # of one source: the bottom of a picture, or the end of a recording, is unlike the rest
 _SPLIT_STREAM = 1 << 32  # keeps the split's random numbers apart from those of the epochs
@@ -107,7 +108,7 @@ class Corpus:
     """
 
     def __init__(self, domain: Domain, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> None:
-        self.domain, self.records, self._picked = domain, list(records), picked
+        self.domain, self.records, self.picked = domain, list(records), picked
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -126,7 +127,7 @@ class Corpus:
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return self.grid if self._picked is None else len(self._picked)
+        return self.grid if self.picked is None else len(self.picked)
 
     @property
     def width(self) -> int:
@@ -157,7 +158,7 @@ class Corpus:
             index = np.arange(count, dtype=np.int64) * len(self) // count
         else:
             index = np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
-        return Corpus(self.domain, self.records, index if self._picked is None else self._picked[index])
+        return Corpus(self.domain, self.records, index if self.picked is None else self.picked[index])
 
     def split(self, seed: int) -> tuple[Corpus, Corpus, str]:
         """Hold out one source in ten, or with fewer than ten a tenth of each, in strips; say which."""
@@ -193,7 +194,7 @@ class Corpus:
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[NDArray[np.float32]]:
         """Yield all windows in order, shape (up to `rows`, width)."""
-        for slab in self.slabs(memory=DEFAULT_MEMORY // 8):
+        for slab in self.slabs(memory=SLAB_BYTES):
             for at in range(0, len(slab), rows):
                 yield slab.take(slice(at, at + rows))
 
@@ -204,7 +205,7 @@ class Corpus:
 
     def places(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the indices of the windows' records (count,) and where in their fields they begin (count, axes)."""
-        numbers = self._picked[numbers] if self._picked is not None else np.asarray(numbers)
+        numbers = self.picked[numbers] if self.picked is not None else np.asarray(numbers)
         at = np.searchsorted(self._table[:, 3], numbers, side="right") - 1
         record, first_row, columns, first = self._table[at].T
         row, column = np.divmod(numbers - first, columns)
@@ -245,11 +246,11 @@ class Corpus:
 
     def _offsets(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return where the chunk's (picked) windows begin, counted in numbers from its first row."""
-        if self._picked is None:
+        if self.picked is None:
             local = np.arange(chunk.windows, dtype=np.int64)
         else:
-            low, high = np.searchsorted(self._picked, [chunk.first, chunk.first + chunk.windows])
-            local = self._picked[low:high] - chunk.first
+            low, high = np.searchsorted(self.picked, [chunk.first, chunk.first + chunk.windows])
+            local = self.picked[low:high] - chunk.first
         shape, stride = self.records[chunk.record].shape, self.domain.stride
         row, column = np.divmod(local, chunk.columns)
         step = stride[1] * int(np.prod(shape[2:])) if len(shape) > 1 else 0

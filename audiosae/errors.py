@@ -17,5 +17,9 @@ class BackendError(AudiosaeError):
     """A backend that is not to be had on this machine."""
 
 
+class EngineError(AudiosaeError):
+    """A cluster that is not to be had, does not fit, or was lost."""
+
+
 class Interrupted(AudiosaeError):  # noqa: N818 (no error: it was asked for)
     """A run that was asked to stop and has kept what is needed to go on."""

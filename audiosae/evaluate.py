@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 import warnings
@@ -14,12 +15,14 @@ import numpy as np
 
 from audiosae import baselines, scores
 from audiosae.backends import choose
-from audiosae.baselines import INNER_FOLDS, MODEL, FeatureSet
+from audiosae.baselines import MODEL, FeatureSet
+from audiosae.classifier import INNER_FOLDS, classify
 from audiosae.corpus import Corpus
+from audiosae.engine import Here
 from audiosae.errors import Interrupted
 from audiosae.features import DEFAULT_POOL
 from audiosae.matching import match
-from audiosae.options import TrainOptions
+from audiosae.options import TrainOptions, full_batch
 from audiosae.progress import Progress
 from audiosae.quality import measure
 from audiosae.train import digest_of as sources_digest
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from audiosae.engine import Engine
     from audiosae.features import Code
     from audiosae.journal import Record
     from audiosae.model import Model
@@ -90,7 +94,7 @@ class Evaluation:
 
 def evaluate(
     model: Model, sources: Sequence[Source], records: Sequence[Record], plan: Plan, options: Options, *,
-    cache: Path, workers: int, progress: Progress | None = None,
+    cache: Path, workers: int, progress: Progress | None = None, engine: Engine | None = None,
 ) -> Evaluation:  # fmt: skip
     """Compare a model's features with baselines on labelled sources, and measure the units on them.
 
@@ -106,13 +110,17 @@ def evaluate(
         Threads, and decoding processes for `refit`.
     progress
         Who is told.
+    engine
+        Where sources are encoded, and trained on: here, unless one is given.
     """
-    began = time.monotonic()
-    work = _Work(model, records, sources, plan, options, cache, workers, progress or Progress())
+    began, engine = time.monotonic(), engine or Here()
+    if engine.remote and (options.refit or options.stability):
+        full_batch(TrainOptions(**model.facts["options"]), engine.name, math.prod(model.domain.window))
+    work = _Work(model, records, sources, plan, options, cache, workers, progress or Progress(), engine)
     predicted, results = work.run()
     facts: dict[str, Any] = {
         "folds": plan.told, "clips": len(records), "tested": len(plan.tested), "classes": plan.classes,
-        "chance": plan.chance, "notes": plan.notes, "quality": measure(model, records, plan),
+        "chance": plan.chance, "notes": plan.notes, "quality": measure(model, records, plan, engine),
         **_seen(model, records, plan, refit=options.refit), "options": asdict(options),
     }  # fmt: skip
     if options.stability:
@@ -132,6 +140,7 @@ class _Work:
     cache: Path
     workers: int
     progress: Progress
+    engine: Engine
 
     def run(self) -> tuple[dict[str, NDArray[np.int64]], list[dict[str, Any]]]:
         names = [MODEL, *self.options.names]
@@ -159,12 +168,14 @@ class _Work:
         o, everything = self.options, Corpus(self.model.domain, self.records)
         if not o.refit:
             self.progress.stage("learning", None, "baselines")
-            yield self.plan.splits, baselines.feature_sets(o.names, self.model, everything, code=o.code, seed=o.seed)
+            yield self.plan.splits, baselines.feature_sets(o.names, self.model, everything, code=o.code, seed=o.seed,
+                                                           engine=self.engine)  # fmt: skip
             return
         for split in self.plan.splits:
             self.progress.say(f"learning on the training part of fold {split.name}")
             corpus = Corpus(self.model.domain, [self.records[i] for i in split.train])
-            sets = baselines.feature_sets(o.names, self._refitted(split), corpus, code=o.code, seed=o.seed)
+            sets = baselines.feature_sets(o.names, self._refitted(split), corpus, code=o.code, seed=o.seed,
+                                          engine=self.engine)  # fmt: skip
             yield [split], sets
 
     def stability(self) -> dict[str, Any]:
@@ -178,11 +189,14 @@ class _Work:
 
     def _trained(self, sources: list[Source], **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
-        options = TrainOptions(**self.model.facts["options"] | changed)
+        options, engine = TrainOptions(**self.model.facts["options"] | changed), self.engine
+        if not engine.remote:
+            engine = Here(choose("auto")[0])
+            engine.shards = self.engine.shards
         with tempfile.TemporaryDirectory() as folder:
             try:
                 return train(
-                    self.model.domain, sources, Path(folder), options, choose("auto")[0],
+                    self.model.domain, sources, Path(folder), options, engine.backend, engine=engine,
                     cache=self.cache, workers=self.workers, progress=self.progress,
                 ).model  # fmt: skip
             except Interrupted as error:
@@ -191,14 +205,15 @@ class _Work:
     def _features(self, features: FeatureSet) -> NDArray[np.float32]:
         o = self.options
         return baselines.pooled_clips(
-            self.model.domain, self.records, features, pools=o.pools, segments=o.segments, done=self.progress.advance
-        )
+            self.model.domain, self.records, features, pools=o.pools, segments=o.segments, done=self.progress.advance,
+            engine=self.engine,
+        )  # fmt: skip
 
     def _classified(self, job: tuple[NDArray[np.float32], Split]) -> tuple[NDArray[np.int64], float]:
         features, split = job
         inner = self.plan.inner(split, INNER_FOLDS, self.options.seed)
         train, test = features[split.train], features[split.test]
-        found = baselines.classify(train, self.plan.target[split.train], test, inner)
+        found = classify(train, self.plan.target[split.train], test, inner)
         self.progress.advance(1)
         return found
 

@@ -8,12 +8,16 @@ import json
 import os
 import zipfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from audiosae import features
+from audiosae.corpus import Corpus
+from audiosae.engine import Here
+from audiosae.engine.shards import split
 from audiosae.errors import InputError
 from audiosae.tables import cell
 from audiosae.tensors import write_aside
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from audiosae.backends import Backend
     from audiosae.domain import Json
+    from audiosae.engine import Engine
+    from audiosae.engine.portion import Portion
     from audiosae.journal import Record
     from audiosae.model import Model
 
@@ -45,6 +52,7 @@ def export(
     pools: Sequence[str] = features.DEFAULT_POOL,
     segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str] | None = None,
     digest: str = "", skipped: Sequence[Record] = (), done: Callable[[Record], None] = lambda _: None,
+    engine: Engine | None = None,
 ) -> int:  # fmt: skip
     """Write the features of sources and, beside the table, a .json that says what they are.
 
@@ -70,6 +78,8 @@ def export(
         Sources that could not be used: named in the .json.
     done
         Called with each record that is written.
+    engine
+        Where sources are encoded: here, unless one is given. The table is written here, in order of the sources.
 
     Returns
     -------
@@ -84,21 +94,21 @@ def export(
     used = [(r, labels[i] if labels else None) for i, r in enumerate(records) if r.status == "used"]
     if not used:
         raise InputError(f"nothing to export: none of {len(records)} sources can be used")
-    units = model.params.hidden
+    work, units = _Work(model, used, code, done, engine or Here()), model.params.hidden
     axes = len(model.domain.span(Path(used[0][0].path), (0,) * len(model.domain.window)).start)
     if level == "clip":
         names, keys = (
             features.pooled_names(units, pools, segments),
             ["file", *(["label"] if labels else []), "duration"],
         )
-        count, blocks = len(used), _clips(model, used, pools=pools, segments=segments, code=code, done=done)
+        count, blocks = len(used), _clips(work, pools=pools, segments=segments)
     else:
         places = (
             ["start", "end"] if axes == 1 else [f"{end}_{axis}" for end in ("start", "end") for axis in range(axes)]
         )
         names, keys = features.unit_names(units), ["file", *places, *(["label"] if labels else [])]
         count = sum(features.window_count(model.domain, record) for record, _ in used)
-        blocks = _windows(model, used, places, code, done)
+        blocks = _windows(work, places)
     with _opened(path, keys, names, count) as writer:
         for block_keys, values in blocks:
             writer.write({key: block_keys[key] for key in keys}, values)
@@ -120,38 +130,65 @@ def file_digest(path: Path) -> str:
 Block = tuple[dict[str, list[Any]], "NDArray[np.float32]"]
 
 
-def _clips(
-    model: Model, used: Sequence[tuple[Record, str | None]], *, pools: Sequence[str], segments: int,
-    code: features.Code, done: Callable[[Record], None],
-) -> Iterator[Block]:  # fmt: skip
-    encode, labels = features.encoder(model, code), dict(_by_name(used))
-    records = [record for record, _ in used]
-    for record, values in features.pooled_clips(model.domain, records, encode, pools=pools, segments=segments):
-        keys: dict[str, list[Any]] = {
-            "file": [record.file],
-            "label": [labels[record.file]],
-            "duration": [record.extent],
-        }
-        yield keys, values.reshape(1, -1)
-        done(record)
+@dataclass(frozen=True)
+class _Work:
+    """What is encoded, and where."""
+
+    model: Model
+    used: Sequence[tuple[Record, str | None]]
+    code: features.Code
+    done: Callable[[Record], None]
+    engine: Engine
+
+    @property
+    def corpus(self) -> Corpus:
+        return Corpus(self.model.domain, [record for record, _ in self.used])
 
 
-def _windows(
-    model: Model, used: Sequence[tuple[Record, str | None]], places: Sequence[str], code: features.Code,
-    done: Callable[[Record], None],
-) -> Iterator[Block]:  # fmt: skip
-    encode, labels, last = features.encoder(model, code), dict(_by_name(used)), None
-    for record, starts, codes in features.encoded(model.domain, [record for record, _ in used], encode):
-        found = np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T
-        keys: dict[str, list[Any]] = {place: column.tolist() for place, column in zip(places, found, strict=True)}
-        yield keys | {"file": [record.file] * len(starts), "label": [labels[record.file]] * len(starts)}, codes
-        if record is not last:
-            done(record)
-            last = record
+def _clips(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
+    placed, rows = work.engine.place(work.corpus), iter(work.used)
+    for part in work.engine.map(_pooled, placed, work.model, work.code, (pools, segments)):
+        for values, (record, label) in zip(part, rows, strict=False):
+            keys: dict[str, list[Any]] = {"file": [record.file], "label": [label], "duration": [record.extent]}
+            yield keys, values
+            work.done(record)
 
 
-def _by_name(used: Sequence[tuple[Record, str | None]]) -> list[tuple[str, str | None]]:
-    return [(record.file, label) for record, label in used]
+def _pooled(
+    backend: Backend, portion: Portion, model: Model, code: features.Code, how: tuple[Sequence[str], int]  # noqa: ARG001
+) -> Iterator[NDArray[np.float32]]:  # fmt: skip
+    """Yield the pooled codes (1, features) of each source of a portion; `how` is pools and segments."""
+    encode, records, (pools, segments) = features.encoder(model, code), portion.corpus.records, how
+    for _, values in features.pooled_clips(model.domain, records, encode, pools=pools, segments=segments):
+        yield values.reshape(1, -1)
+
+
+def _windows(work: _Work, places: Sequence[str]) -> Iterator[Block]:
+    domain, labels = work.model.domain, {record.file: (record, label) for record, label in work.used}
+    jobs = [
+        (number, piece)
+        for number, part in split(work.corpus, work.engine.shards)
+        for piece in features.pieces(domain, part.records)
+    ]
+    last = None
+    for rows in work.engine.map(_coded, work.engine.place(work.corpus), work.model, work.code, jobs=jobs):
+        for file, spans, codes in rows:
+            record, label = labels[file]
+            keys: dict[str, list[Any]] = {place: column.tolist() for place, column in zip(places, spans, strict=True)}
+            yield keys | {"file": [file] * len(codes), "label": [label] * len(codes)}, codes
+            if record is not last:
+                work.done(record)
+                last = record
+
+
+def _coded(
+    backend: Backend, portion: Portion, piece: Sequence[features.Piece], model: Model, code: features.Code,  # noqa: ARG001
+) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:  # fmt: skip
+    """Yield (file, starts and ends (places, count), codes (count, hidden)) of a piece of a portion."""
+    records, encode = portion.corpus.records, features.encoder(model, code)
+    parts = ((records[index], low, high) for index, low, high in piece)
+    for record, starts, codes in features.encoded(model.domain, parts, encode):
+        yield record.file, np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T, codes
 
 
 @contextmanager

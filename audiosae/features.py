@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 Code = Literal["sqrt", "activation"]
 POOLS = ("max", "mean", "std")
 DEFAULT_POOL = ("mean", "max", "std")
+Piece = tuple[
+    int, int, int
+]  # number of a source, the first of its rows at which windows begin, and the one after the last
+_PIECE_WINDOWS = 2**16
 
 
 def encoder(model: Model, code: Code = "sqrt") -> Encode:
@@ -50,9 +54,12 @@ def encoder(model: Model, code: Code = "sqrt") -> Encode:
     return encode
 
 
-def window_blocks(domain: Domain, record: Record) -> Iterator[tuple[list[tuple[int, ...]], NDArray[np.float32]]]:
-    """Yield (starts, windows) of all of a source's windows in order, at most 4096 at a time.
+def window_blocks(
+    domain: Domain, record: Record, low: int = 0, high: int | None = None
+) -> Iterator[tuple[list[tuple[int, ...]], NDArray[np.float32]]]:
+    """Yield (starts, windows) of a source's windows in order, at most 4096 at a time.
 
+    Of the rows at which windows begin, those from number `low` to below `high` are meant; all, unless they are given.
     A source shorter than a window gives the one window that repeating its last row fills.
     """
     field, window, stride = read_field(record), domain.window, domain.stride
@@ -60,7 +67,7 @@ def window_blocks(domain: Domain, record: Record) -> Iterator[tuple[list[tuple[i
         raise InputError(f"{record.file}: its field of {field.shape} is narrower than a window of {window}")
     if len(field) < window[0]:
         field = np.concatenate([field, np.repeat(field[-1:], window[0] - len(field), axis=0)])
-    rows = np.arange(0, len(field) - window[0] + 1, stride[0])
+    rows = np.arange(0, len(field) - window[0] + 1, stride[0])[low:high]
     sizes = zip(field.shape[1:], window[1:], stride[1:], strict=True)
     inner = [range(0, size - need + 1, step) for size, need, step in sizes]
     columns = int(np.prod([len(places) for places in inner]))
@@ -119,16 +126,34 @@ class Pool:
         return [(i * n // s, max(-(-(i + 1) * n // s), i * n // s + 1)) for i in range(s)]
 
 
+def pieces(domain: Domain, records: Sequence[Record]) -> Iterator[list[Piece]]:
+    """Cut the windows of sources into about equal parts, long sources between rows at which windows begin."""
+    piece: list[Piece] = []
+    size = 0
+    for index, record in enumerate(records):
+        rows, *columns = _counts(domain, record)
+        each, at = int(np.prod(columns)), 0
+        while at < rows:
+            high = min(rows, at + max(1, (_PIECE_WINDOWS - size) // each))
+            piece.append((index, at, high))
+            size, at = size + (high - at) * each, high
+            if size >= _PIECE_WINDOWS:
+                yield piece
+                piece, size = [], 0
+    if piece:
+        yield piece
+
+
 def encoded(
-    domain: Domain, records: Iterable[Record], encode: Encode
+    domain: Domain, parts: Iterable[tuple[Record, int, int | None]], encode: Encode
 ) -> Iterator[tuple[Record, list[tuple[int, ...]], NDArray[Any]]]:
-    """Yield (record, starts, codes) of all windows of sources in order.
+    """Yield (record, starts, codes) of the windows of parts of sources (see `window_blocks`) in order.
 
     Short sources are encoded together: a matrix product of a few rows costs as much as one of many.
     """
     held: list[tuple[Record, list[tuple[int, ...]], NDArray[np.float32]]] = []
-    for record in records:
-        for starts, windows in window_blocks(domain, record):
+    for record, low, high in parts:
+        for starts, windows in window_blocks(domain, record, low, high):
             held.append((record, starts, windows))
             if sum(len(block[1]) for block in held) >= CHUNK_WINDOWS:
                 yield from _encoded(held, encode)
@@ -151,7 +176,7 @@ def pooled_clips(
 ) -> Iterator[tuple[Record, NDArray[np.float32]]]:
     """Yield each source with its pooled codes, (units, pools, segments)."""
     current, pool = None, Pool(0, segments)
-    for record, _, codes in encoded(domain, records, encode):
+    for record, _, codes in encoded(domain, ((record, 0, None) for record in records), encode):
         if record is not current:
             if current is not None:
                 yield current, pool.result(pools)
@@ -199,6 +224,10 @@ def spans(domain: Domain, record: Record, starts: Sequence[tuple[int, ...]]) -> 
 
 def window_count(domain: Domain, record: Record) -> int:
     """Return the number of windows that `window_blocks` yields for a source."""
+    return int(np.prod(_counts(domain, record)))
+
+
+def _counts(domain: Domain, record: Record) -> list[int]:
+    """Return at how many places along each axis of the field a window begins."""
     sizes = [max(record.shape[0], domain.window[0]), *record.shape[1:]]
-    counts = [(size - need) // step + 1 for size, need, step in zip(sizes, domain.window, domain.stride, strict=True)]
-    return int(np.prod(counts))
+    return [(size - need) // step + 1 for size, need, step in zip(sizes, domain.window, domain.stride, strict=True)]

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial, reduce
+from itertools import pairwise
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from audiosae.corpus import CHUNK_WINDOWS, DEFAULT_MEMORY
+from audiosae.corpus import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
+from audiosae.engine import Here
+from audiosae.engine.here import fold_in_tree
+from audiosae.engine.moments import moments_of
 from audiosae.sae import reconstruct
 from audiosae.whiten import Moments, make_whitener, prepare
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
     from audiosae.backends import Backend
     from audiosae.corpus import Corpus
+    from audiosae.engine import Engine
+    from audiosae.engine.portion import Portion
     from audiosae.sae import Params
     from audiosae.whiten import Whitener
 
@@ -38,24 +44,35 @@ def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
     return reduce(add, map(step, blocks))
 
 
-def learn_whitener(corpus: Corpus, **options: Any) -> Whitener:  # noqa: ANN401
+def learn_whitener(corpus: Corpus, engine: Engine | None = None, **options: Any) -> Whitener:  # noqa: ANN401
     """Learn the whitening of a corpus from at most 65536 of its windows, evenly spaced.
 
     Parameters
     ----------
     corpus
         The training windows.
+    engine
+        Where it is done; here, unless one is given.
     options
         As in `audiosae.whiten.make_whitener`.
     """
-    return whitener_of(corpus.sample(MOMENT_WINDOWS).blocks(), **options)
+    engine, how = engine or Here(), _preparation(options)
+    moments = engine.fold(moments_of, engine.place(corpus.sample(MOMENT_WINDOWS)), how, _full(options))
+    return make_whitener(moments, **options)
 
 
 def whitener_of(blocks: Iterable[NDArray[np.floating]], **options: Any) -> Whitener:  # noqa: ANN401
     """Learn the whitening of windows that come in blocks (count, width); `options` as in `learn_whitener`."""
-    full = options["kind"] in ("pca", "zca")
-    how = {"contrast": options.get("contrast", False), "remove_mean": options.get("remove_mean", False)}
+    how, full = _preparation(options), _full(options)
     return make_whitener(fold(lambda block: Moments.of(prepare(block, **how), full=full), blocks), **options)
+
+
+def _preparation(options: dict[str, Any]) -> dict[str, bool]:
+    return {"contrast": options.get("contrast", False), "remove_mean": options.get("remove_mean", False)}
+
+
+def _full(options: dict[str, Any]) -> bool:
+    return options["kind"] in ("pca", "zca")
 
 
 class Feed:
@@ -71,25 +88,35 @@ class Feed:
     dtype
         Of what is fed.
     memory
-        Bytes for whitened windows; an eighth for the slabs of fields that windows are gathered from where they do not
-        fit: random runs of a few thousand windows, enough to be shuffled together.
+        Bytes for whitened windows, of every worker; an eighth for the slabs of fields that windows are gathered from
+        where they do not fit: random runs of a few thousand windows, enough to be shuffled together.
+    engine
+        Where they are worked on; here, unless one is given.
+    gathered
+        Whether windows that workers have are brought here.
     """
 
     def __init__(
         self, corpus: Corpus, whitener: Whitener, backend: Backend, *, dtype: str = "float32",
-        memory: int = DEFAULT_MEMORY,
+        memory: int = DEFAULT_MEMORY, engine: Engine | None = None, gathered: bool = False,
     ) -> None:  # fmt: skip
         self._corpus, self._whitener, self._backend = corpus, whitener.moved(backend.asarray), backend
-        self._dtype, self._memory = np.dtype(dtype), memory
+        self._given, self._dtype, self._memory = whitener, np.dtype(dtype), memory
+        self._engine = engine or Here(backend)
         self._held: Array | None = None
-        if len(corpus) and len(corpus) * whitener.seen * self._dtype.itemsize <= memory:
-            self._held = self._hold((len(corpus), whitener.seen))
+        self._edges: dict[int, list[int]] = {}
+        size = len(corpus) * whitener.seen * self._dtype.itemsize
+        hold = 0 < size <= memory * self._engine.width
+        self._placed = self._engine.place(corpus, whitener, dtype=dtype, hold=hold and self._engine.remote)
+        if hold and (gathered or not self._engine.remote):
+            self._held, self._placed = self._hold((len(corpus), whitener.seen)), None
 
     @classmethod
     def of(cls, held: Array, backend: Backend) -> Feed:
         """Return a feed of windows that are whitened and held already, (count, seen), and belong to no corpus."""
         feed = cls.__new__(cls)
-        feed._held, feed._backend = held, backend  # noqa: SLF001 (its own)
+        feed._held, feed._backend, feed._engine = held, backend, Here(backend)  # noqa: SLF001 (its own)
+        feed._edges = {0: [*range(0, len(held), CHUNK_WINDOWS), len(held)]}  # noqa: SLF001
         return feed
 
     def __len__(self) -> int:
@@ -98,8 +125,37 @@ class Feed:
 
     @property
     def held(self) -> Array | None:
-        """All whitened windows (count, seen), when they are kept."""
+        """All whitened windows (count, seen), when they are kept in this process."""
         return self._held
+
+    def fold(self, step: Callable[..., Any], backend: Backend, *shared: Any) -> Any:  # noqa: ANN401
+        """Add ``step(backend, x, *shared)`` over blocks x (up to 4096, seen), shard by shard and then in a fixed tree.
+
+        Parameters
+        ----------
+        step
+            A function of a module.
+        backend
+            For what is computed in this process.
+        shared
+            Sent to every worker once.
+        """
+        if self._held is None:
+            return self._engine.fold(_fold_portion, self._placed, step, *shared)
+        held = self._held
+
+        def total(edges: list[int]) -> Any:  # noqa: ANN401
+            return fold(lambda ends: step(backend, backend.asarray(held[slice(*ends)]), *shared), pairwise(edges))
+
+        with backend.session():
+            return fold_in_tree((number, total(edges)) for number, edges in self._edges.items())
+
+    def sampled(self, count: int, memory: int) -> Feed:
+        """Return this feed, or of more than `count` windows one of that many, evenly spaced."""
+        if len(self) <= count:
+            return self
+        few = self._corpus.sample(count)
+        return Feed(few, self._given, self._backend, dtype=str(self._dtype), memory=memory, engine=self._engine)
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[Array]:
         """Yield all windows in order, whitened, shape (up to `rows`, seen)."""
@@ -107,7 +163,7 @@ class Feed:
             for at in range(0, len(self._held), rows):
                 yield self._backend.asarray(self._held[at : at + rows])
             return
-        for slab in self._backend.slabs(self._corpus, None, DEFAULT_MEMORY // 8):
+        for slab in self._backend.slabs(self._corpus, None, SLAB_BYTES):
             for at in range(0, len(slab), rows):
                 yield self._take(slab, slice(at, at + rows))
 
@@ -142,13 +198,25 @@ class Feed:
         except MemoryError:
             held = self._backend.spill(shape, self._dtype)
         at = 0
-        for block in self.blocks():
-            held[at : at + len(block)] = block if type(held) is type(block) else self._backend.to_host(block)
-            at += len(block)
+        for number, blocks in self._engine.blocks(self._placed):
+            edges = self._edges[number] = [at]
+            for block in blocks:
+                held[at : at + len(block)] = self._like(held, block)
+                at += len(block)
+                edges.append(at)
         return held
+
+    def _like(self, held: Array, block: Array) -> Array:
+        if type(held) is type(block):
+            return block
+        return self._backend.to_host(block) if isinstance(held, np.ndarray) else self._backend.asarray(block)
 
     def _take(self, slab: Any, index: Array | slice) -> Array:  # noqa: ANN401
         return self._backend.windows(slab, index, self._whitener, self._dtype)
+
+
+def _fold_portion(backend: Backend, portion: Portion, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
+    return fold(lambda x: step(backend, x, *shared), portion.blocks(backend))
 
 
 @dataclass(frozen=True)
@@ -196,12 +264,11 @@ class Scores:
 
 def score(feed: Feed, params: Params, backend: Backend) -> Scores:
     """Reconstruct every window of a feed."""
-    params = params.like(backend.asarray(params.flat))
+    found: Scores = feed.fold(_scored, backend, params)
+    return found
 
-    def step(x: Array) -> Scores:
-        error, activity = reconstruct(backend, params, x)
-        total = backend.to_host(x.sum(axis=0, dtype=np.float64))
-        squares = float(backend.xp.vdot(x, x))
-        return Scores(len(x), 2 * float(error), total, squares, backend.to_host(activity))
 
-    return fold(step, feed.blocks())
+def _scored(backend: Backend, x: Array, params: Params) -> Scores:
+    error, activity = reconstruct(backend, params.on(backend), x)
+    total = backend.to_host(x.sum(axis=0, dtype=np.float64))
+    return Scores(len(x), 2 * float(error), total, float(backend.xp.vdot(x, x)), backend.to_host(activity))

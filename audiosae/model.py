@@ -81,7 +81,8 @@ class Model:
         if flat.shape[1:] not in (tuple(self.domain.window), (self.whitener.width,)):
             raise InputError(f"encode wants windows of shape (count, *{self.domain.window}); found {flat.shape}")
         flat = flat.reshape(len(flat), -1).astype(self.params.flat.dtype, copy=False)
-        return np.asarray(encode(Backend(), self.params, self.whitener.apply(flat)))
+        backend = Backend()
+        return np.asarray(encode(backend, self.params, backend.whitened(flat, self.whitener)))
 
     def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Return what counts as activity, in [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""

@@ -123,3 +123,34 @@ def settle_solver(options: TrainOptions, windows: int, seen: int, say: Callable[
         shown = min(_MOST_EPOCHS, max(1, round(_WINDOWS_SHOWN / max(1, windows))))
         epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else shown
     return replace(options, solver=solver, epochs=epochs)
+
+
+def full_batch(options: TrainOptions, engine: str, width: int) -> TrainOptions:
+    """Have workers make exact passes over all windows; refuse mini-batches, which do not pay (docs/cluster.md).
+
+    Parameters
+    ----------
+    options
+        Of training.
+    engine
+        As in ``--engine``.
+    width
+        Numbers in a window.
+
+    Raises
+    ------
+    InputError
+        The solver is Adam.
+    """
+    if options.solver != "adam":
+        return replace(options, solver="lbfgs")
+    weights = 2 * options.hidden * width
+    size = 2 * weights * (8 if options.dtype == "float64" else 4) / 1e6  # parameters there, gradient back
+    work = (
+        5 * weights * options.batch_size / 1e9
+    )  # five products of hidden x width, a multiplication and an addition each
+    raise InputError(
+        f"--solver adam --engine {engine}: a step of {options.batch_size} windows ({width} numbers, {options.hidden} "
+        f"units) is {work:.2g} GFlop of work for up to {size:.2g} MB sent to and from every worker, slower than one "
+        f"machine alone; use --solver lbfgs, one exchange for a pass over all windows"
+    )

@@ -13,6 +13,8 @@ from audiosae.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from audiosae.backends import Backend
+
     Array = Any
 
 
@@ -66,9 +68,22 @@ class Params:
         self.b1 = flat[2 * size : 2 * size + hidden]
         self.b2 = flat[2 * size + hidden :]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as one array."""
+        kinds = (self.activation, self.decoder)
+        return _arrived, (self.flat, self.hidden, self.width, *kinds)
+
+    def on(self, backend: Backend) -> Params:
+        """Return the same parameters on a backend's device."""
+        return self.like(backend.asarray(self.flat))
+
     def like(self, flat: Array) -> Params:
         """Return the same shape over another flat array."""
         return Params(flat, self.hidden, self.width, activation=self.activation, decoder=self.decoder)
+
+
+def _arrived(flat: Array, hidden: int, width: int, activation: str, decoder: str) -> Params:
+    return Params(flat, hidden, width, activation=activation, decoder=decoder)
 
 
 def start(

@@ -8,10 +8,11 @@ import numpy as np
 
 from audiosae import baselines
 from audiosae.backends import Backend
+from audiosae.backends.cpu import TANH
 from audiosae.baselines import FeatureSet
 from audiosae.corpus import Corpus
 from audiosae.features import encoder
-from audiosae.fold import Feed, fold, score
+from audiosae.fold import Feed, score
 from audiosae.model import DEAD_SHARE
 from audiosae.sae import encode
 from audiosae.usage import ACTIVE, Usage
@@ -19,23 +20,28 @@ from audiosae.usage import ACTIVE, Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from audiosae.engine import Engine
     from audiosae.journal import Record
     from audiosae.model import Model
+    from audiosae.sae import Params
     from audiosae.scores import Plan
+
+    Array = Any
 
 _ALWAYS = 0.5  # of the windows
 _MEASURED_WINDOWS = 2**17
 _UNITS_TOLD = 3  # per label
 
 
-def measure(model: Model, records: Sequence[Record], plan: Plan) -> dict[str, Any]:
+def measure(model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None = None) -> dict[str, Any]:
     """Measure reconstruction, sparsity and units on sources.
 
     What the numbers of the units mean: `audiosae.usage`.
     """
     corpus = Corpus(model.domain, records).sample(_MEASURED_WINDOWS)
-    feed, backend = Feed(corpus, model.whitener, Backend(), dtype=str(model.params.flat.dtype)), Backend()
-    usage = fold(lambda x: Usage.of(model.activity(encode(backend, model.params, x))), feed.blocks())
+    backend = Backend()
+    feed = Feed(corpus, model.whitener, backend, dtype=str(model.params.flat.dtype), engine=engine)
+    usage: Usage = feed.fold(_usage_of, backend, model.params)
     share, mean = usage.share, usage.mean
     rho = float(model.facts["options"]["rho"])
     return {
@@ -48,11 +54,18 @@ def measure(model: Model, records: Sequence[Record], plan: Plan) -> dict[str, An
         "l0": float(share.sum()),
         "dead_units": np.flatnonzero(mean < DEAD_SHARE * rho).tolist(),
         "always_on_units": np.flatnonzero(share > _ALWAYS).tolist(),
-        "units_of_labels": _units_of_labels(model, records, plan),
+        "units_of_labels": _units_of_labels(model, records, plan, engine),
     }
 
 
-def _units_of_labels(model: Model, records: Sequence[Record], plan: Plan) -> list[dict[str, Any]]:
+def _usage_of(backend: Backend, x: Array, params: Params) -> Usage:
+    codes = backend.to_host(encode(backend, params.on(backend), x))
+    return Usage.of((codes + 1) / 2 if params.activation == TANH else codes)
+
+
+def _units_of_labels(
+    model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None
+) -> list[dict[str, Any]]:
     """Return, for each label, the units whose mean activity best tells its clips from others, by area under the ROC.
 
     The area is that of the Mann-Whitney statistic: 0.5 tells nothing, 1 everything. They are the best of many on the
@@ -61,7 +74,7 @@ def _units_of_labels(model: Model, records: Sequence[Record], plan: Plan) -> lis
     from scipy.stats import rankdata
 
     plain = FeatureSet(encoder(model, "activation"))
-    activity = baselines.pooled_clips(model.domain, records, plain, pools=("mean",))
+    activity = baselines.pooled_clips(model.domain, records, plain, pools=("mean",), engine=engine)
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)
     parts = [activity[:, at : at + 64] for at in range(0, activity.shape[1], 64)]  # ranks are float64: a few at a time

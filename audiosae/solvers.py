@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.errors import InputError, Interrupted
-from audiosae.fold import Feed, fold, score
+from audiosae.fold import Feed, score
 from audiosae.history import Row
 from audiosae.model import DEAD_SHARE
 from audiosae.sae import finish
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audiosae.checkpoint import State
     from audiosae.options import TrainOptions
     from audiosae.progress import Progress
-    from audiosae.sae import Cost, Params
+    from audiosae.sae import Cost, Params, Sums
 
     Array = Any
 
@@ -182,18 +182,17 @@ def lbfgs(task: Task) -> None:
     if not task.going:
         return
     last: dict[str, Cost] = {}
-    one_block = len(task.feed) * task.params.hidden * state.flat.itemsize <= _ONE_BLOCK_BYTES
+    held = task.feed.held if one_block(len(task.feed), task.options) else None
 
     def on_device(flat: NDArray[np.float64]) -> Array:
         return backend.asarray(flat.astype(state.flat.dtype, copy=False))
 
     def evaluate(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         params = task.params.like(on_device(flat))
-        if one_block:
-            x = next(iter(task.feed.blocks(len(task.feed))))
-            sums = summed(backend, params, x, whole=penalty)
+        if held is not None:
+            sums = summed(backend, params, backend.asarray(held), whole=penalty)
         else:
-            sums = fold(lambda x: summed(backend, params, x), task.feed.blocks())
+            sums = task.feed.fold(_sums_of, backend, params)
         last["cost"], gradient = finish(backend, params, sums, penalty)
         return last["cost"].total, backend.to_host(gradient).astype(np.float64)
 
@@ -211,7 +210,17 @@ def lbfgs(task: Task) -> None:
     settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}
     settings |= {"ftol": task.options.tol * 1e-5, "gtol": task.options.tol * 1e-3}  # type: ignore[dict-item]
     begin = backend.to_host(state.flat).astype(np.float64)
-    minimize(evaluate, begin, jac=True, method="L-BFGS-B", callback=after, options=settings)
+    with backend.session():  # once more: SciPy brings a BLAS of its own, which was not there to be limited
+        minimize(evaluate, begin, jac=True, method="L-BFGS-B", callback=after, options=settings)
+
+
+def one_block(windows: int, options: TrainOptions) -> bool:
+    """Whether the activations of all windows are few enough for one step of five matrix products."""
+    return windows * options.hidden * np.dtype(options.dtype).itemsize <= _ONE_BLOCK_BYTES
+
+
+def _sums_of(backend: Backend, x: Array, params: Params) -> Sums:
+    return summed(backend, params.on(backend), x)
 
 
 def _facts(state: State) -> dict[str, str]:

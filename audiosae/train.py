@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from audiosae import budget, checkpoint, solvers
 from audiosae.corpus import Corpus
 from audiosae.domain import domain_to_json, options_of, settled
+from audiosae.engine import Here
 from audiosae.errors import InputError
 from audiosae.fold import Feed, learn_whitener, score
-from audiosae.ingest import ingest
 from audiosae.journal import changed_since, write_journal
 from audiosae.model import FILE, Model
-from audiosae.options import settle_solver
+from audiosae.options import full_batch, settle_solver
 from audiosae.progress import Progress
 from audiosae.runfolder import RunFolder
 from audiosae.sae import start
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from audiosae.backends import Backend
     from audiosae.domain import Domain, Json
+    from audiosae.engine import Engine
     from audiosae.journal import Record
     from audiosae.options import TrainOptions
     from audiosae.sources import Source
@@ -75,6 +74,7 @@ def train(
     workers: int,
     resume: bool = False,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Outcome:
     """Learn a model of the sources and write it, its history and its journal to the folder `out`.
 
@@ -96,6 +96,8 @@ def train(
         Go on from the folder's checkpoint.
     progress
         Who is told.
+    engine
+        Where passes over all windows are made: here, unless one is given.
 
     Raises
     ------
@@ -104,13 +106,15 @@ def train(
     Interrupted
         Asked to stop (Ctrl-C); the checkpoint was written.
     """
-    progress, began = progress or Progress(), time.monotonic()
+    progress, began, engine = progress or Progress(), time.monotonic(), engine or Here(backend)
     backend.say = progress.say
     domain = settled(domain, [source.path for source in sources])
+    if engine.remote:
+        options = full_batch(options, engine.name, math.prod(domain.window))
     with RunFolder(out, resume=resume, say=progress.say) as folder:
         progress.stage("reading", len(sources), "files")
         budget.check(budget.least(domain, options))
-        records = ingest(
+        records = engine.ingest(
             domain, sources, cache=cache, workers=workers, done=lambda _: progress.advance(1), say=progress.say
         )
         corpus, records = _usable(domain, records)
@@ -122,22 +126,26 @@ def train(
             kept, held, how = kept if len(kept) else corpus, Corpus(domain, []), "nothing: too few windows"
         progress.stage("whitening", None, "windows")
         whitener = learn_whitener(
-            kept, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
+            kept, engine, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
             remove_mean=options.remove_mean, squash=options.decoder == "sigmoid",
         )  # fmt: skip
         budget.check(budget.estimate(domain, options, windows=len(kept), seen=whitener.seen))
         bound = options.memory * budget.MIB  # what is held out is a tenth: an eighth of the memory does where all fits
         how_held = ((kept, bound), (held, bound // 8))
-        feeds = [Feed(part, whitener, backend, dtype=options.dtype, memory=most) for part, most in how_held]
+        here = solvers.one_block(len(kept), options)
+        feeds = [
+            Feed(part, whitener, backend, dtype=options.dtype, memory=most, engine=engine, gathered=here)
+            for part, most in how_held
+        ]
         options = settle_solver(options, len(kept), whitener.seen, progress.say)
         folder.keep()
         journal, identity = out / "journal.csv", _identity(domain, options, records)
         changed = changed_since(journal, records) if resume else None
-        task = _task(options, backend, feeds, out, identity=identity, spread=whitener.spread, progress=progress,
+        task = _task(options, backend, feeds, out, identity=identity, whitener=whitener, progress=progress,
                      changed=changed)  # fmt: skip
         write_journal(journal, zip(records, corpus.windows_per_record(), strict=True))
         _solve(task)
-        model = _model(task, domain, whitener, kept, _provenance(options, records, kept, held, how))
+        model = _model(task, domain, whitener, _provenance(options, records, kept, held, how))
         model.save(out / FILE)
         task.state.history.write(out / "history.csv")
     state = task.state
@@ -174,16 +182,14 @@ def _too_short(domain: Domain, record: Record) -> Record:
 
 def _task(
     options: TrainOptions, backend: Backend, feeds: list[Feed], out: Path, *, identity: dict[str, Json],
-    spread: NDArray[Any] | None,
-    progress: Progress, changed: str | None,
+    whitener: Whitener, progress: Progress, changed: str | None,
 ) -> solvers.Task:  # fmt: skip
     """Prepare a solver's work, from the start, or from a checkpoint where it is known what has changed since."""
     feed, held = feeds
     path = out / checkpoint.FILE
-    seen = next(iter(feed.blocks(1))).shape[1]
     params = start(
-        options.hidden, seen, seed=options.seed, rho=options.rho, activation=options.activation,
-        decoder=options.decoder, dtype=options.dtype, spread=spread,
+        options.hidden, whitener.seen, seed=options.seed, rho=options.rho, activation=options.activation,
+        decoder=options.decoder, dtype=options.dtype, spread=whitener.spread,
     )  # fmt: skip
     state = checkpoint.State.fresh(params.flat, options.hidden)
     if changed is not None and path.exists():
@@ -231,16 +237,11 @@ def _gentle_interrupt(asked: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _model(task: solvers.Task, domain: Domain, whitener: Whitener, kept: Corpus, facts: dict[str, Json]) -> Model:
+def _model(task: solvers.Task, domain: Domain, whitener: Whitener, facts: dict[str, Json]) -> Model:
     """Take the best parameters and measure them once more."""
     options, state, backend = task.options, task.state, task.backend
     params = task.params.like(state.best)
-    few = len(kept) <= _SCORED_WINDOWS
-    bound = options.memory * budget.MIB // 8
-    feed = (
-        task.feed if few else Feed(kept.sample(_SCORED_WINDOWS), whitener, backend, dtype=options.dtype, memory=bound)
-    )
-    inside = score(feed, params, backend)
+    inside = score(task.feed.sampled(_SCORED_WINDOWS, options.memory * budget.MIB // 8), params, backend)
     fvu = score(task.held, params, backend).fvu if task.held else inside.fvu
     if not state.history.rows:
         raise InputError(f"training ended before its first step; --tol {options.tol:g} is too large")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+
 Kind = Literal["pca", "zca", "scale", "none"]
 _SMALLEST = 1e-7  # eigenvalues under this share of the largest are rounding, not signal
 _SQUASH_LIMIT, _SQUASH_LOW, _SQUASH_HIGH = 3.0, 0.1, 0.9  # the UFLDL notes' normalisation of image patches

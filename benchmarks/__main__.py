@@ -6,10 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import gpu, reading, steps, whole
+from benchmarks import cluster, gpu, reading, steps, whole
 from benchmarks.measure import machine
 
-PARTS = {"steps": steps.figures, "reading": reading.figures, "whole": whole.figures, "gpu": gpu.figures}
+PARTS = {
+    "steps": steps.figures,
+    "reading": reading.figures,
+    "whole": whole.figures,
+    "cluster": cluster.figures,
+    "gpu": gpu.figures,
+}
 ALONE = ["gpu"]  # not unless it is asked for
 
 

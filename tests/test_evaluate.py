@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from signals import tone, write
 
-from audiosae import baselines, cli, evaluate, quality, scores
+from audiosae import baselines, classifier, cli, evaluate, quality, scores
 from audiosae.corpus import Corpus
 from audiosae.errors import InputError
 from audiosae.features import pooled
@@ -145,7 +145,7 @@ def test_random_labels_give_chance():
     found = np.empty(200, np.int64)
     for split in plan.splits:
         train = features[split.train], plan.target[split.train]
-        found[split.test], _ = baselines.classify(*train, features[split.test], plan.inner(split, 5, 0))
+        found[split.test], _ = classifier.classify(*train, features[split.test], plan.inner(split, 5, 0))
     assert abs((found == plan.target).mean() - 0.5) < 0.1
 
 
@@ -153,9 +153,9 @@ def test_a_prediction_depends_on_its_own_clip_and_the_training_part_alone():
     rng = np.random.default_rng(1)
     train, classes = rng.normal(size=(60, 8)).astype(np.float32), rng.integers(3, size=60)
     test, inner = rng.normal(size=(9, 8)).astype(np.float32), np.arange(60) % 5
-    together, strength = baselines.classify(train, classes, test, inner)
+    together, strength = classifier.classify(train, classes, test, inner)
     for clip in range(9):
-        alone, same = baselines.classify(train, classes, test[clip : clip + 1], inner)
+        alone, same = classifier.classify(train, classes, test[clip : clip + 1], inner)
         assert (alone[0], same) == (together[clip], strength)
 
 
@@ -164,14 +164,14 @@ def test_noise_features_get_a_stronger_penalty_than_telling_ones():
     classes, inner = np.arange(100) % 2, np.arange(100) // 2 % 5
     noise = rng.normal(size=(100, 30)).astype(np.float32)
     telling = noise + 3 * classes[:, None].astype(np.float32)
-    strengths = [baselines.classify(x, classes, x, inner)[1] for x in (noise, telling)]
+    strengths = [classifier.classify(x, classes, x, inner)[1] for x in (noise, telling)]
     assert strengths[0] > strengths[1]
 
 
 def test_more_features_than_clips_are_rotated_without_a_change():
     rng = np.random.default_rng(3)
     train, test = rng.normal(size=(40, 90)).astype(np.float32), rng.normal(size=(7, 90)).astype(np.float32)
-    x, y = baselines._rotated(train, test)
+    x, y = classifier._rotated(train, test)
     assert x.shape[1] <= 40
     np.testing.assert_allclose(x @ x.T, train @ train.T, atol=1e-3)
     np.testing.assert_allclose(y @ x.T, test @ train.T, atol=1e-3)
@@ -180,9 +180,9 @@ def test_more_features_than_clips_are_rotated_without_a_change():
 def test_constant_features_do_no_harm():
     train = np.ones((20, 2), np.float32)
     train[:, 1] = np.arange(20)
-    found, _ = baselines.classify(train, np.arange(20) // 10, train, np.arange(20) % 2)
+    found, _ = classifier.classify(train, np.arange(20) // 10, train, np.arange(20) % 2)
     assert np.array_equal(found, np.arange(20) // 10)
-    nothing, _ = baselines.classify(train[:, :1], np.arange(20) // 10, train[:, :1], np.arange(20) % 2)
+    nothing, _ = classifier.classify(train[:, :1], np.arange(20) // 10, train[:, :1], np.arange(20) % 2)
     assert len(nothing) == 20
 
 

@@ -16,13 +16,14 @@ FLOORS = [
     ["estimator"],
     ["inspection", "export", "learner", "evaluate", "report"],
     ["quality", "curves", "summary"],
-    ["train", "baselines", "scores"],
+    ["train", "baselines", "scores", "classifier"],
     ["budget"],
     ["solvers", "runfolder", "render", "features", "matching"],
     ["steps"],
     ["checkpoint", "gradcheck"],
     ["model", "fold"],
     ["history", "options"],
+    ["engine"],
     ["corpus"],
     ["ingest", "sae"],
     ["params"],
@@ -38,6 +39,8 @@ PRIVATE_ORDER = {"domain": ["__init__", "conformance", "settling", "registry", "
                               "place"],
                  "report": ["__init__", "comparison", "listening", "gather", "tops", "excerpts", "page", "units",
                             "pictures", "sounds"],
+                 "engine": ["__init__", "connection", "cluster", "calls", "worker", "here", "moments", "portion",
+                            "shards", "tree"],
                  "cli": ["__init__", "train", "evaluate", "export", "report", "look", "check", "stored", "reading",
                          "parameters", "console"]}  # fmt: skip
 
@@ -97,7 +100,9 @@ def test_the_check_sees_an_import_upwards(tmp_path):
 
 @pytest.mark.parametrize("module", ["audiosae", "audiosae.cli", "audiosae.spectrogram"])
 def test_importing_loads_nothing_heavy(module):
-    heavy = "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL".split()  # noqa: SIM905
+    heavy = (
+        "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL distributed dask".split()  # noqa: SIM905
+    )
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "[]"

@@ -73,7 +73,11 @@ def test_a_step_sent_to_another_process_adds_up_to_the_fold(trained, sounds, cac
     labels = np.arange(len(corpus.records)) % 3
     near = Neighbourhoods.of(corpus)
     step = sent(Step(model, corpus, near, 5 * near.crowd, labels, 3))
-    small = [(first + at, all_[at : at + 100]) for first, all_ in numbered(corpus) for at in range(0, len(all_), 100)]
+    small = [
+        (first + at, all_[at : at + 100])
+        for first, all_ in numbered(corpus.blocks())
+        for at in range(0, len(all_), 100)
+    ]
     parts = [sent(step(block)) for block in reversed(small)]
     added, whole = reduce(add, parts), gather(model, corpus, top=5, labels=labels, classes=3)
     assert added.usage.count == whole.usage.count == len(corpus)

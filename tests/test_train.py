@@ -22,11 +22,20 @@ from audiosae.train import train
 QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
 
 
-def learn(folder, out, cache, *, workers=1, progress=None, resume=False, **given):
+def learn(folder, out, cache, *, workers=1, progress=None, resume=False, engine=None, **given):
     options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
     sources = scan([folder], Spectrogram.suffixes)
     return train(
-        Spectrogram(), sources, out, options, Backend(), cache=cache, workers=workers, resume=resume, progress=progress
+        Spectrogram(),
+        sources,
+        out,
+        options,
+        Backend(),
+        cache=cache,
+        workers=workers,
+        resume=resume,
+        progress=progress,
+        engine=engine,
     )
 
 

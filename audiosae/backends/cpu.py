@@ -21,10 +21,13 @@ from audiosae.backends.place import Array, Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
 _BLOCK_BYTES = 2**20  # a core's L2 cache; threads take turns at Python between operations, so smaller is slower
 _BLOCK_ROWS = 512  # of fewer rows the sums need no more than single precision
 _SWEEP_PART = 2**17  # numbers that are worth another thread
 _MOST_PARTS = 16
+THREADS = "AUDIOSAE_THREADS"  # in the environment: as many as a cluster's worker was given of its machine's cores
 SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
 CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite there
 
@@ -58,6 +61,20 @@ class Backend(Place):
             calls[0]()
         else:
             list(_threads().map(lambda call: call(), calls))
+
+    def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
+        """Return windows of a slab, whitened, (count, seen)."""
+        return self.whitened(slab.take(index).astype(dtype, copy=False), whitener)
+
+    def whitened(self, windows: NDArray[Any], whitener: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Whiten windows (count, width) in this process's memory, parts of the rows side by side."""
+        found = np.empty((len(windows), whitener.seen), windows.dtype)
+
+        def part(rows: slice) -> None:
+            found[rows] = whitener.apply(windows[rows])
+
+        self.run([partial(part, rows) for rows in Backend.parts(self, len(windows))])
+        return found
 
     def activate(self, z: Array, bias: Array, kind: str) -> Array:
         """Turn z = x W1^T (rows, hidden) in place into f(z + bias); return the sums of act over rows.
@@ -239,5 +256,7 @@ class Backend(Place):
 
 @cache
 def _threads() -> ThreadPoolExecutor:
+    if os.environ.get(THREADS):
+        return ThreadPoolExecutor(int(os.environ[THREADS]), thread_name_prefix="audiosae")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return ThreadPoolExecutor(cores or 1, thread_name_prefix="audiosae")

@@ -81,10 +81,6 @@ class Place:
         """Yield a `Corpus`'s slabs, as its own `slabs`, where `windows` can take from them."""
         return corpus.slabs(order, memory=memory)  # type: ignore[no-any-return]
 
-    def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
-        """Return windows of a slab, whitened, (count, seen)."""
-        return whitener.apply(slab.take(index).astype(dtype, copy=False))
-
     def take(self, rows: Array, index: Array) -> Array:
         """Gather rows (count, width) by their numbers, into an array that the next call uses again."""
         out = self.scratch("batch", (len(index), *rows.shape[1:]), rows.dtype)

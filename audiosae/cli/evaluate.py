@@ -14,6 +14,7 @@ from audiosae.cli.parameters import (
     Cache,
     Code,
     CodeName,
+    EngineName,
     LabelColumn,
     ModelPath,
     Pool,
@@ -22,6 +23,7 @@ from audiosae.cli.parameters import (
     Sources,
     Workers,
     places,
+    worker_cache,
 )
 from audiosae.cli.reading import find, read
 
@@ -55,6 +57,7 @@ def evaluate(  # noqa: PLR0917
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
     workers: Workers = None,
+    engine: EngineName = "here",
     cache: Cache = None,
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
@@ -62,6 +65,7 @@ def evaluate(  # noqa: PLR0917
     """Say how good the features are beside what anyone could have had for less, under one classifier."""
     from audiosae import evaluate as evaluating
     from audiosae.baselines import choose
+    from audiosae.engine import open_engine
     from audiosae.features import DEFAULT_POOL, check_pools
     from audiosae.labels import FOLDER, check_rows, read_column, read_labels
     from audiosae.model import load_model
@@ -86,12 +90,16 @@ def evaluate(  # noqa: PLR0917
     if labels != FOLDER:
         check_rows(Path(labels), found)
     where = places(cache, workers)
-    there = read(loaded, found, console, where)
-    records, sources_used = there.records, [found[i] for i in there.used]
-    values = [divided[i] for i in there.used] if divided else None
-    plan = make_plan([known[i] for i in there.used], kind=kind, values=values, column=column or "", seed=seed)
+    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     try:
-        done = evaluating.evaluate(loaded, sources_used, records, plan, options, **where, progress=console)
+        with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
+            there = read(loaded, found, console, where, opened)
+            records, sources_used = there.records, [found[i] for i in there.used]
+            values = [divided[i] for i in there.used] if divided else None
+            plan = make_plan([known[i] for i in there.used], kind=kind, values=values, column=column or "", seed=seed)
+            done = evaluating.evaluate(
+                loaded, sources_used, records, plan, options, **where, progress=console, engine=opened
+            )
     finally:
         console.close()
     title = f"{label_column or 'label'} of {len(records)} clips: {plan.told}"

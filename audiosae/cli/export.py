@@ -14,6 +14,7 @@ from audiosae.cli.parameters import (
     Cache,
     Code,
     CodeName,
+    EngineName,
     LabelColumn,
     ModelPath,
     Pool,
@@ -22,6 +23,7 @@ from audiosae.cli.parameters import (
     Sources,
     Workers,
     places,
+    worker_cache,
 )
 from audiosae.cli.reading import find, read
 
@@ -44,12 +46,14 @@ def export(  # noqa: PLR0917
     labels: Annotated[str | None, typer.Option(metavar="folder|FILE.csv", help="Add a column label.")] = None,
     label_column: LabelColumn = None,
     workers: Workers = None,
+    engine: EngineName = "here",
     cache: Cache = None,
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
     from audiosae import export as writing
+    from audiosae.engine import open_engine
     from audiosae.errors import InputError
     from audiosae.features import DEFAULT_POOL, check_pools
     from audiosae.labels import read_labels
@@ -66,13 +70,15 @@ def export(  # noqa: PLR0917
     loaded = load_model(model)
     found = find(loaded, sources, console)
     known = read_labels(labels, found, label_column) if labels else None
-    there = read(loaded, found, console, places(cache, workers))
-    console.stage("encoding", len(there.records), "files")
-    rows = writing.export(
-        loaded, there.records, out, level=level.value, pools=pools, segments=segments, code=code.value,
-        labels=[known[i] for i in there.used] if known else None, skipped=there.skipped,
-        digest=writing.file_digest(model / FILE if model.is_dir() else model), done=lambda _: console.advance(1),
-    )  # fmt: skip
+    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
+    with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
+        there = read(loaded, found, console, places(cache, workers), opened, dealt=True)
+        console.stage("encoding", len(there.records), "files")
+        rows = writing.export(
+            loaded, there.records, out, level=level.value, pools=pools, segments=segments, code=code.value,
+            labels=[known[i] for i in there.used] if known else None, skipped=there.skipped, engine=opened,
+            digest=writing.file_digest(model / FILE if model.is_dir() else model), done=lambda _: console.advance(1),
+        )  # fmt: skip
     used, skipped = len(there.records), len(there.skipped)
     told = f"wrote {rows} rows of {used} sources to {out} ({skipped} skipped)"
     console.result(told, {"table": str(out), "rows": rows, "sources_used": used, "sources_skipped": skipped})

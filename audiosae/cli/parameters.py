@@ -30,6 +30,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 DomainName = Annotated[str, typer.Option("--domain", help="Kind of input; see: audiosae domains.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the domain.")]
 Workers = Annotated[int | None, typer.Option(help="Decoding processes; default: one per core.", min=1)]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="here|local:N|tcp://HOST:PORT", help="This process, or workers of Dask.")
+]
 Pool = Annotated[
     str | None, typer.Option(help="How windows become clips: some of mean, max, std.  [default: all three]")
 ]
@@ -55,6 +58,11 @@ def cache_folder(given: Path | None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("audiosae"))
+
+
+def worker_cache(engine: str, given: Path | None) -> Path | None:
+    """Return the folder for fields on workers: here's for those on this machine, else theirs unless one was given."""
+    return cache_folder(given).absolute() if engine.startswith("local:") else given and given.absolute()
 
 
 def places(cache: Path | None, workers: int | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audiosae.cli.console import Console
+    from audiosae.engine import Engine
     from audiosae.journal import Record
     from audiosae.model import Model
     from audiosae.sources import Source
@@ -51,18 +52,26 @@ def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Sour
                          f"{', '.join(model.domain.suffixes)}") from error  # fmt: skip
 
 
-def read(model: Model, found: Sequence[Source], console: Console, where: dict[str, Any]) -> Reading:
-    """Bring the fields of sources into the cache; tell of those that cannot be used.
+def read(
+    model: Model,
+    found: Sequence[Source],
+    console: Console,
+    where: dict[str, Any],
+    engine: Engine,
+    *,
+    dealt: bool = False,
+) -> Reading:  # fmt: skip
+    """Bring the fields of sources into the cache, `dealt` as in `Engine.ingest`; tell of those that cannot be used.
 
     Raises
     ------
     InputError
         None can be used.
     """
-    from audiosae.ingest import ingest
-
     console.stage("reading", len(found), "files")
-    records = ingest(model.domain, found, **where, done=lambda _: console.advance(1), say=console.say)
+    records = engine.ingest(
+        model.domain, found, **where, dealt=dealt, done=lambda _: console.advance(1), say=console.say
+    )
     console.close()
     used = [i for i, record in enumerate(records) if record.status == "used"]
     skipped = [record for record in records if record.status != "used"]

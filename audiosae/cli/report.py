@@ -12,13 +12,16 @@ from audiosae.cli.console import Console
 from audiosae.cli.parameters import (
     AsJson,
     Cache,
+    EngineName,
     LabelColumn,
     ModelPath,
     Quiet,
     Sources,
     Workers,
     byte_count,
+    cache_folder,
     places,
+    worker_cache,
     worker_count,
 )
 from audiosae.cli.reading import find, read
@@ -35,11 +38,13 @@ def report(  # noqa: PLR0917
     top: Annotated[int, typer.Option(help="Windows shown per unit, where there is room.", min=1, max=100)] = 10,
     size: Annotated[str, typer.Option(metavar="20M", help="Bound of the page's size.")] = "20M",
     workers: Workers = None,
+    engine: EngineName = "here",
     cache: Cache = None,
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
+    from audiosae.engine import open_engine
     from audiosae.errors import InputError
     from audiosae.labels import read_labels
     from audiosae.model import load_model
@@ -53,13 +58,16 @@ def report(  # noqa: PLR0917
     loaded = load_model(model)
     found = find(loaded, sources, console)
     known = read_labels(labels, found, label_column) if labels else None
-    there = read(loaded, found, console, places(cache, workers))
+    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     try:
-        facts = write_report(
-            loaded, there.records, out, top=top, size=room, labels=[known[i] for i in there.used] if known else None,
-            label_name=label_column or "label", skipped=there.skipped,
-            workers=worker_count(workers), run=model if model.is_dir() else None, progress=console,
-        )  # fmt: skip
+        with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
+            there = read(loaded, found, console, places(cache, workers), opened)
+            facts = write_report(
+                loaded, there.records, out, top=top, size=room, skipped=there.skipped,
+                labels=[known[i] for i in there.used] if known else None, label_name=label_column or "label",
+                run=model if model.is_dir() else None, workers=worker_count(workers), engine=opened,
+                cache=cache_folder(cache), progress=console,
+            )  # fmt: skip
     finally:
         console.close()
     shown, mebibytes = facts["windows_per_unit"], facts["bytes"] / 2**20

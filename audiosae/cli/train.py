@@ -15,6 +15,7 @@ from audiosae.cli.parameters import (
     AsJson,
     Cache,
     DomainName,
+    EngineName,
     Quiet,
     Settings,
     Sources,
@@ -22,6 +23,7 @@ from audiosae.cli.parameters import (
     byte_count,
     cache_folder,
     make,
+    worker_cache,
 )
 from audiosae.cli.parameters import worker_count as count_workers
 from audiosae.errors import AudiosaeError, InputError, Interrupted
@@ -114,6 +116,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     tf32: Annotated[bool, typer.Option("--tf32", help="On a card: faster products of 10-bit factors.")] = False,  # noqa: FBT002
     dtype: Annotated[Dtype | None, typer.Option(help="Of the numbers.  [default: float32]")] = None,
     workers: Workers = None,
+    engine: EngineName = "here",
     cache: Cache = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,  # noqa: FBT002
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any source was skipped.")] = False,  # noqa: FBT002
@@ -124,7 +127,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
 
     Options that are not given take the value that suits the domain; `audiosae domains` and `audiosae info` show it.
     """
-    from audiosae.backends import choose
+    from audiosae.engine import open_engine
     from audiosae.options import TrainOptions
     from audiosae.sources import scan
     from audiosae.train import train as run
@@ -139,15 +142,19 @@ def train(  # noqa: PLR0917 (the command line's own options)
         "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory, least="16M") // 2**20,
     }  # fmt: skip
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
+    if engine != "here" and solver is None:
+        console.say("solver lbfgs: with --engine, every step is a pass over all windows")
+        plain["solver"] = "lbfgs"
     options = TrainOptions.resolve(made.defaults, plain)
-    chosen, reason = choose(str(backend), tf32=tf32)
     found = scan(sources, made.suffixes, domain=made.name, say=console.say)
-    console.say(f"backend {reason}{'; --tf32 is for a card' if tf32 and chosen.name == 'numpy' else ''}")
     try:
-        outcome = run(
-            made, found, out, options, chosen,
-            cache=cache_folder(cache), workers=count_workers(workers), resume=resume, progress=console,
-        )  # fmt: skip
+        with open_engine(
+            engine, backend=str(backend), tf32=tf32, cache=worker_cache(engine, cache), say=console.say
+        ) as opened:
+            outcome = run(
+                made, found, out, options, opened.backend, engine=opened,
+                cache=cache_folder(cache), workers=count_workers(workers), resume=resume, progress=console,
+            )  # fmt: skip
     finally:
         console.close()
     trouble = _draw(outcome, out)

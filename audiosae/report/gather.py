@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.fold import fold
+from audiosae.engine import Here
 from audiosae.report.tops import Neighbourhoods, TopWindows
 from audiosae.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from audiosae.backends import Backend
     from audiosae.corpus import Corpus
+    from audiosae.engine import Engine
+    from audiosae.engine.portion import Portion
     from audiosae.model import Model
 
 BINS = 20  # of the histogram of activity, over [0, 1]
@@ -97,7 +100,7 @@ class Step:
 
 def gather(
     model: Model, corpus: Corpus, *, top: int, labels: NDArray[np.int64] | None = None, classes: int = 0,
-    done: Callable[[int], None] = lambda _: None,
+    done: Callable[[int], None] = lambda _: None, engine: Engine | None = None,
 ) -> Gathered:  # fmt: skip
     """Encode all windows of a corpus once and say what the units do.
 
@@ -112,24 +115,36 @@ def gather(
     labels, classes
         Index of each record's label, and the number of labels.
     done
-        Called with the number of windows of each block that has been encoded.
+        Called with the number of windows of each block that has been encoded here.
+    engine
+        Where it is done; here, unless one is given.
     """
+    engine = engine or Here()
     near = Neighbourhoods.of(corpus)
     none = np.full(len(corpus.records), -1, np.int64)
     step = Step(model, corpus, near, top * near.crowd, none if labels is None else labels, classes)
-
-    def told(block: tuple[int, NDArray[np.float32]]) -> Gathered:
-        found = step(block)
-        done(len(block[1]))
-        return found
-
-    return fold(told, numbered(corpus))
+    found: Gathered = engine.fold(_gathered, engine.place(corpus), step, None if engine.remote else done)
+    return found
 
 
-def numbered(corpus: Corpus) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the blocks of a corpus with the number of the first window of each."""
-    first = 0
-    for windows in corpus.blocks():
+def _gathered(
+    backend: Backend, portion: Portion, step: Step, done: Callable[[int], None] | None  # noqa: ARG001
+) -> Gathered | None:  # fmt: skip
+    """Gather over a portion; None where it has no windows."""
+    found: Gathered | None = None
+    for block in numbered(portion.fields(), portion.first):
+        part = step(block)
+        found = part if found is None else found + part
+        if done is not None:
+            done(len(block[1]))
+    return found
+
+
+def numbered(
+    blocks: Iterable[NDArray[np.float32]], first: int = 0
+) -> Iterator[tuple[int, NDArray[np.float32]]]:  # fmt: skip
+    """Yield blocks with the number of the first window of each."""
+    for windows in blocks:
         yield first, windows
         first += len(windows)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.corpus import Corpus
+from audiosae.engine.portion import read_again
+from audiosae.engine.shards import over
 from audiosae.errors import InputError
 from audiosae.matching import atom_cosines
 from audiosae.report.excerpts import Excerpts, choose
@@ -20,10 +23,10 @@ from audiosae.tensors import write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from audiosae.engine import Engine
     from audiosae.journal import Record
     from audiosae.model import Model
     from audiosae.progress import Progress
@@ -36,7 +39,7 @@ _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times th
 def write_report(
     model: Model, records: Sequence[Record], path: Path, *, top: int, size: int, labels: Sequence[str] | None = None,
     label_name: str = "label", skipped: Sequence[Record] = (), run: Path | None = None, workers: int = 1,
-    progress: Progress,
+    engine: Engine | None = None, cache: Path | None = None, progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a page that shows every unit of a model and the windows of sources that excite it most.
 
@@ -60,6 +63,10 @@ def write_report(
         Folder of the run, whose history is shown.
     workers
         Processes that draw; the page does not depend on them.
+    engine
+        Where the windows are encoded; here, unless one is given.
+    cache
+        Folder for the fields of what is shown, where they lie with workers elsewhere.
     progress
         Told what goes on.
 
@@ -81,7 +88,8 @@ def write_report(
     names = sorted(set(labels or ()))
     codes = np.searchsorted(names, labels) if labels else None
     progress.stage("encoding", len(corpus), "windows")
-    gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
+    gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance,
+                      engine=engine)  # fmt: skip
     progress.stage("drawing", model.params.hidden, "units")
     sides = show_units(model, workers=workers, done=lambda: progress.advance(1))
     view = _view(model, gathered, sides, records, skipped, names) | {
@@ -93,6 +101,7 @@ def write_report(
                          f"{empty / 2**20:.1f} MiB; give more")  # fmt: skip
     tops = gathered.tops.strongest(corpus, top)
     progress.stage("excerpts", None, "pieces")
+    corpus = _readable(corpus, tops, cache, workers) if cache else corpus
     excerpts, room = Excerpts(model, corpus, labels), size - empty - _NOTE_BYTES
     chosen = choose(tops, excerpts, room, lambda: progress.advance(1))
     view["pieces"] = chosen.pieces
@@ -109,6 +118,15 @@ def write_report(
         "windows_per_unit": shown, "windows_per_unit_there": wanted, "pieces": len(chosen.pieces),
         "sources_used": len(records), "sources_skipped": len(skipped),
     }  # fmt: skip
+
+
+def _readable(corpus: Corpus, tops: Sequence[Sequence[tuple[int, float]]], cache: Path, workers: int) -> Corpus:
+    """Read here what is shown of sources whose fields lie with workers elsewhere."""
+    numbers = np.array([number for top in tops for number, _ in top], np.int64)
+    shown = [i for i in np.unique(corpus.places(numbers)[0]).tolist() if not Path(corpus.records[i].field).exists()]
+    again = read_again(Corpus(corpus.domain, [corpus.records[i] for i in shown]), cache, workers=workers)
+    found = dict(zip(shown, again, strict=True))
+    return over(corpus, [found.get(i, record) for i, record in enumerate(corpus.records)])
 
 
 def _view(  # noqa: PLR0917

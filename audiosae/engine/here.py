@@ -1,0 +1,110 @@
+"""Work in this process."""
+
+from __future__ import annotations
+
+from functools import reduce
+from itertools import accumulate
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+from audiosae.backends import Backend
+from audiosae.corpus import Corpus
+from audiosae.engine.portion import Portion
+from audiosae.engine.shards import known_or_new, split
+from audiosae.engine.tree import Run
+from audiosae.ingest import ingest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from audiosae.domain import Domain
+    from audiosae.journal import Record
+    from audiosae.sources import Source
+    from audiosae.whiten import Whitener
+
+Placed = list[tuple[int, Portion]]
+Jobs = list[tuple[int, Any]]
+
+
+class Here:
+    """Work in this process; its shards are those of a cluster.
+
+    Parameters
+    ----------
+    backend
+        Where the numbers are computed.
+    """
+
+    name = "here"
+    remote = False
+
+    def __init__(self, backend: Backend | None = None) -> None:
+        self.backend = backend or Backend()
+        self.shards: dict[str, int] = {}
+
+    @property
+    def width(self) -> int:
+        """One."""
+        return 1
+
+    def ingest(
+        self, domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
+        done: Callable[[Record], None] = lambda _: None, say: Callable[[str], None] = lambda _: None,
+        dealt: bool = False,
+    ) -> list[Record]:  # fmt: skip
+        """See `audiosae.ingest.ingest`."""
+        records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
+        self.shards = known_or_new(self.shards, sources, Corpus(domain, records), dealt=dealt)
+        return records
+
+    def place(
+        self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
+    ) -> Placed:
+        """Return the portions of a corpus."""
+        parts = split(corpus, self.shards)
+        firsts = accumulate((len(part) for _, part in parts), initial=0)
+        return [
+            (number, Portion(part, whitener, first=first, dtype=dtype, hold=hold))
+            for (number, part), first in zip(parts, firsts, strict=False)
+        ]
+
+    def fold(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Any:  # noqa: ANN401
+        """Add ``step(backend, portion, *shared)`` over all portions."""
+        with self.backend.session():
+            return fold_in_tree((number, step(self.backend, portion, *shared)) for number, portion in placed)
+
+    def map(
+        self, step: Callable[..., Any], placed: Placed, *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
+    ) -> Iterator[Any]:  # fmt: skip
+        """Yield ``step(backend, portion, *shared)`` of every portion, or of every job."""
+        portions = dict(placed)
+        with self.backend.session():
+            if jobs is None:
+                yield from (step(self.backend, portion, *shared) for portion in portions.values())
+            else:
+                yield from (step(self.backend, portions[number], job, *shared) for number, job in jobs)
+
+    def blocks(self, placed: Placed) -> Iterator[tuple[int, Iterable[Any]]]:
+        """Yield each shard's number and blocks."""
+        with self.backend.session():
+            yield from ((number, portion.blocks(self.backend)) for number, portion in placed)
+
+
+def fold_in_tree(totals: Iterator[tuple[int, Any]]) -> Any:  # noqa: ANN401
+    """Add totals of ascending shards; shards that are not there count for nothing."""
+    return run_of(totals).total()
+
+
+def run_of(totals: Iterator[tuple[int, Any]], first: int = 0, stop: int = 0) -> Run:
+    """Return the run of shards from `first` to below `stop`, or as many as there are totals."""
+
+    def gapless() -> Iterator[Run]:
+        after = first
+        for number, total in totals:
+            yield from (Run.of(gap, None) for gap in range(after, number))
+            yield Run.of(number, total)
+            after = number + 1
+        yield from (Run.of(gap, None) for gap in range(after, stop))
+
+    return reduce(add, gapless(), Run())

@@ -1,0 +1,95 @@
+"""How sources are divided into shards: by their order and sizes alone, never by who works on them."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.corpus import Corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from audiosae.journal import Record
+    from audiosae.sources import Source
+
+FEWEST, MOST = 16, 1024
+_SHARD_BYTES = 2**23  # of files: minutes of sound, some ten thousand windows
+_FILE_BYTES = 4096  # that an empty file counts for
+
+
+def place_of(path: os.PathLike[str] | str) -> str:
+    """Return what a source is known by on every machine: its absolute path."""
+    return os.path.abspath(path)  # noqa: PTH100 (pathlib's follows links, or keeps "..")
+
+
+def divide(sources: Sequence[Source], windows: Sequence[int] | None = None, *, dealt: bool = False) -> dict[str, int]:
+    """Return the shard of each source: runs of sources with about equal bytes, at least 8 MiB where there are many.
+
+    Parameters
+    ----------
+    sources
+        In order.
+    windows
+        Of each, once they are known: those without any do not weigh, so that broken files do not change what is learned
+        from the others.
+    dealt
+        As many shards as there are bytes for: what is done with them does not add up.
+    """
+    sizes = [size_of(s) if windows is None or windows[i] else 0 for i, s in enumerate(sources)]
+    whole = max(1, sum(sizes))
+    most = len(sizes) if dealt else MOST
+    count = min(sum(size > 0 for size in sizes), max(FEWEST, min(most, whole // _SHARD_BYTES)))
+    found, before, now, last = {}, 0, 0, 0
+    for source, size in zip(sources, sizes, strict=True):
+        if size and before * count // whole != now:
+            now, last = before * count // whole, last + 1
+        found[place_of(source.path)] = last
+        before += size
+    return found
+
+
+def known_or_new(
+    shards: dict[str, int], sources: Sequence[Source], corpus: Corpus | None = None, *, dealt: bool = False
+) -> dict[str, int]:
+    """Return the shards as they are where they have a place for every source: of some of them, learned from anew."""
+    if all(place_of(source.path) in shards for source in sources):
+        return shards
+    return divide(sources, None if dealt or corpus is None else corpus.windows_per_record(), dealt=dealt)
+
+
+def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]:
+    """Cut a corpus by shards; all of it is shard 0 where a source has none."""
+    numbers = [shards.get(place_of(record.path), -1) for record in corpus.records] if shards else []
+    if min(numbers, default=-1) < 0:
+        return [(0, corpus)]
+    edges = [0, *(i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1]), len(numbers)]
+    parts = _cut(corpus, edges)
+    return [(numbers[low], part) for low, part in zip(edges, parts, strict=False)]
+
+
+def over(corpus: Corpus, records: Sequence[Record]) -> Corpus:
+    """Return the same windows of the same records, whose fields lie elsewhere."""
+    return Corpus(corpus.domain, records, corpus.picked)
+
+
+def _cut(corpus: Corpus, edges: Sequence[int]) -> Iterator[Corpus]:
+    """Cut between records: yield a corpus for each two neighbouring `edges`."""
+    first = np.cumsum([0, *corpus.windows_per_record()])
+    for low, high in pairwise(edges):
+        mine = None
+        if corpus.picked is not None:
+            start, stop = np.searchsorted(corpus.picked, [first[low], first[high]])
+            mine = corpus.picked[start:stop] - first[low]
+        yield Corpus(corpus.domain, corpus.records[low:high], mine)
+
+
+def size_of(source: Source) -> int:
+    """Return the bytes that a source weighs when work is divided."""
+    try:
+        return os.stat(source.path).st_size + _FILE_BYTES  # noqa: PTH116
+    except OSError:
+        return _FILE_BYTES

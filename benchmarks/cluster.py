@@ -1,0 +1,176 @@
+"""Two workers against one process on the same two cores, and what that says of more machines.
+
+The model is a calculation, not a measurement of a cluster. An iteration on n workers of a core each takes
+
+    windows * per_window / n + levels * (sent / bandwidth) + (2 + levels) * per_level + 2 n * per_task
+
+with levels = ceil(log2 n): parameters go from worker to worker, Sums come back the same way, level after level; each
+level of the tree waits for the scheduler, which sees 2 n tasks. The times are those measured here, bandwidth and levels
+through this machine's loopback; for a network its own bandwidth is put in.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.backends import Backend
+from audiosae.corpus import Corpus
+from audiosae.engine import Here, open_engine
+from audiosae.fold import Feed, learn_whitener
+from audiosae.sae import Sums, accumulate, start
+from audiosae.sources import scan
+from audiosae.spectrogram import Spectrogram
+from benchmarks.measure import Figure, alternate, told
+from benchmarks.reading import write_sounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from audiosae.engine import Engine
+    from audiosae.sae import Params
+
+_HOURS = 100.0  # of sound in the predicted run
+_WINDOWS_A_SECOND = 100
+_NETWORKS = {"1 Gbit/s": 0.117e9, "10 Gbit/s": 1.17e9}
+_WORKERS = (2, 8, 64, 512)
+_SUMS = 1.5  # of the parameters: the gradient, and the slopes of the encoder
+
+
+@dataclass
+class Timed:
+    """Sums, and the seconds that each process took to find them; they add."""
+
+    sums: Sums
+    seconds: dict[int, float]
+
+    def __add__(self, other: Timed) -> Timed:
+        """Return both."""
+        seconds = {p: self.seconds.get(p, 0) + other.seconds.get(p, 0) for p in {*self.seconds, *other.seconds}}
+        return Timed(self.sums + other.sums, seconds)
+
+
+def _step(backend: Backend, x: Any, params: Params) -> Timed:  # noqa: ANN401
+    began = time.perf_counter()
+    sums = accumulate(backend, params.on(backend), x)
+    return Timed(sums, {os.getpid(): time.perf_counter() - began})
+
+
+def _nothing(backend: Backend, x: Any, params: Params) -> int:  # noqa: ANN401, ARG001
+    return 1
+
+
+def figures(*, short: bool) -> Iterator[Figure]:
+    """Yield the figures of a cluster on this machine, and print what the model predicts."""
+    hidden, count, seconds = (16, 4, 4.0) if short else (256, 16, 60.0)
+    with tempfile.TemporaryDirectory() as folder:
+        sounds = Path(folder) / "sounds"
+        sounds.mkdir()
+        write_sounds(sounds, count, seconds, 22050)
+        cache = Path(folder) / "cache"
+        alone, params, backend = _feed(Here(), sounds, cache, hidden)
+        with open_engine("local:2", cache=cache) as engine:
+            feed, _, _ = _feed(engine, sounds, cache, hidden)
+            found = alternate(
+                {
+                    "one process": lambda: alone.fold(_step, backend, params),
+                    "two workers": lambda: feed.fold(_step, backend, params),
+                    "no work": lambda: feed.fold(_nothing, backend, params),
+                },
+                repeats=2 if short else 7,
+            )
+            runs = [_watched(feed, backend, params) for _ in range(2 if short else 5)]
+            sent, per_task = _bandwidth(engine), _per_task(engine)
+    ratio = found["two workers"] / found["one process"]
+    yield Figure("an iteration on two workers over one process, the same two cores", ratio, 1.15, at_least=False,
+                 detail=f"{told(found)}; {len(alone)} windows of {params.width}, {hidden} units")  # fmt: skip
+    busy, share = (statistics.median(values) for values in zip(*runs, strict=True))
+    detail = f"{1000 * busy:.3g} ms of computing by the slower; {sent / 1e6:.0f} MB/s by loopback"
+    name = "share of an iteration on two workers in which the slower does not compute"
+    yield Figure(name, share, 0.15, at_least=False, detail=detail)
+    costs = _Costs(2 * busy / len(alone), found["no work"] / 3, per_task, sent)
+    yield _predicted(costs, params)
+
+
+def _watched(feed: Feed, backend: Backend, params: Params) -> tuple[float, float]:
+    """Return the seconds that the slower worker computes in an iteration, and the share that is left."""
+    began = time.perf_counter()
+    busy = max(feed.fold(_step, backend, params).seconds.values())
+    return busy, 1 - busy / (time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Seconds of a core for a window, of a level of the tree, of a task; bytes a second by loopback."""
+
+    per_window: float
+    per_level: float
+    per_task: float
+    loopback: float
+
+    def gain(self, workers: int, params: Params, bandwidth: float) -> float:
+        """Return the speed-up over one core."""
+        alone = _HOURS * 3600 * _WINDOWS_A_SECOND * self.per_window
+        levels = math.ceil(math.log2(workers))
+        exchanged = levels * (1 + _SUMS) * params.flat.nbytes / bandwidth
+        waiting = (2 + levels) * self.per_level + 2 * workers * self.per_task
+        return alone / (alone / workers + exchanged + waiting)
+
+
+def _feed(engine: Engine, sounds: Path, cache: Path, hidden: int) -> tuple[Feed, Params, Backend]:
+    """Return whitened windows that are held, where the engine has them, and an autoencoder for them."""
+    backend, sources = Backend(), scan([sounds], (".wav",))
+    domain = Spectrogram().settle([source.path for source in sources])
+    corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=2))
+    whitener = learn_whitener(corpus, engine, kind="pca", power=0.25, keep=0.98)
+    params = start(hidden, whitener.seen, seed=0, rho=0.02, spread=whitener.spread)
+    return Feed(corpus, whitener, backend, memory=2**30, engine=engine), params, backend
+
+
+def _bandwidth(engine: Any) -> float:  # noqa: ANN401
+    """Return bytes a second of an array that goes from this process to a worker and back."""
+    calls, sizes = engine._calls, (1, 2**24)  # noqa: SLF001
+    times = []
+    for size in sizes:
+        each = []
+        for number in range(5):
+            value = np.full(size, number, np.float32)
+            began = time.perf_counter()
+            calls.result(calls.constant(value))
+            each.append(time.perf_counter() - began)
+        times.append(min(each))
+    return 2 * 4 * sizes[1] / max(1e-6, times[1] - times[0])
+
+
+def _per_task(engine: Any) -> float:  # noqa: ANN401
+    """Return the seconds of a task among many."""
+    calls, count = engine._calls, 300  # noqa: SLF001
+    began = time.perf_counter()
+    futures = [calls.constant(number) for number in range(count)]
+    for future in futures:
+        calls.result(future)
+    return (time.perf_counter() - began) / count
+
+
+def _predicted(costs: _Costs, params: Params) -> Figure:
+    """Return the speed-up that the model gives for 64 workers on 10 Gbit/s; the others are its detail."""
+    tables = []
+    for name, bandwidth in {"loopback": costs.loopback, **_NETWORKS}.items():
+        gains = ", ".join(f"{workers}: {costs.gain(workers, params, bandwidth):.3g}" for workers in _WORKERS)
+        tables.append(f"{name} {gains}")
+    detail = (
+        f"a model, not measured: {_HOURS:.0f} h of sound, {1e6 * costs.per_window:.2f} us a window and core, "
+        f"parameters of {params.flat.nbytes / 1e6:.2f} MB, {1000 * costs.per_level:.1f} ms a level, "
+        f"{1000 * costs.per_task:.2f} ms a task; speed-up by workers: {'; '.join(tables)}"
+    )
+    value = costs.gain(64, params, _NETWORKS["10 Gbit/s"])
+    name = "predicted speed-up of an iteration, 64 workers, 10 Gbit/s (model)"
+    return Figure(name, value, 50.0, at_least=True, detail=detail)

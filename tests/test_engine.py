@@ -1,0 +1,203 @@
+"""Workers of Dask, real processes: the same model, the same tables, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_train import learn, same
+
+from audiosae import solvers
+from audiosae.corpus import Corpus
+from audiosae.engine import Here, connection, open_engine
+from audiosae.export import export
+from audiosae.model import load_model
+from audiosae.progress import Progress
+from audiosae.sources import scan
+from audiosae.spectrogram import Spectrogram
+
+EXACT = {"solver": "lbfgs", "dtype": "float64", "epochs": 6, "tol": 0}
+
+
+@pytest.fixture
+def divided(monkeypatch):
+    """Small sounds are one block otherwise, and one step."""
+    monkeypatch.setattr(solvers, "_ONE_BLOCK_BYTES", 0)
+
+
+@contextmanager
+def own_folders(workers):
+    """A cluster at an address, whose workers keep fields in folders of their own; gives the address."""
+    connection._import_quietly("local")
+    patch = pytest.MonkeyPatch()
+    patch.delenv("AUDIOSAE_CACHE", raising=False)
+    with connection._started(workers) as address:
+        yield address
+    patch.undo()
+
+
+def pids(engine):
+    return sorted(engine._calls.run(os.getpid).values())
+
+
+def fields(engine):
+    """How many fields each worker keeps in its own folder."""
+    return sorted(engine._calls.run(count_fields).values())
+
+
+def count_fields(dask_worker):
+    return len(list(Path(dask_worker.local_directory).rglob("*.npy")))
+
+
+class Killing(Progress):
+    """Kills a process after some iterations."""
+
+    def __init__(self, engine, after):
+        self.engine, self.left = engine, after
+
+    def advance(self, amount, **facts):
+        if facts:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(pids(self.engine)[0], signal.SIGKILL)
+
+
+def evaluations(monkeypatch):
+    """Every cost and gradient of a run, as they are computed."""
+    found, finish = [], solvers.finish
+
+    def spy(*arguments, **options):
+        cost, gradient = finish(*arguments, **options)
+        found.append((cost.total, gradient.copy()))
+        return cost, gradient
+
+    monkeypatch.setattr(solvers, "finish", spy)
+    return found
+
+
+@pytest.mark.usefixtures("divided")
+def test_two_and_three_workers_learn_what_one_process_learns(sounds, tmp_path, cache, monkeypatch):
+    seen = evaluations(monkeypatch)
+    learn(sounds, tmp_path / "here", cache, **EXACT)
+    wanted = seen.copy()
+    for workers in (2, 3):
+        seen.clear()
+        with open_engine(f"local:{workers}", cache=cache) as engine:
+            learn(sounds, tmp_path / f"{workers}", cache, engine=engine, **EXACT)
+        assert len(seen) == len(wanted) > 6
+        for (cost, gradient), (cost_here, gradient_here) in zip(seen, wanted, strict=True):
+            assert cost == pytest.approx(cost_here, rel=1e-12)
+            np.testing.assert_allclose(gradient, gradient_here, rtol=0, atol=1e-12 * abs(gradient_here).max())
+        assert (tmp_path / f"{workers}/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
+    assert same(tmp_path / "2", tmp_path / "3")
+    assert same(tmp_path / "2", tmp_path / "here")
+
+
+@pytest.mark.usefixtures("divided")
+def test_a_worker_killed_in_training_changes_nothing_and_sources_are_read_once(sounds, tmp_path, cache):
+    learn(sounds, tmp_path / "here", cache, **EXACT)
+    with own_folders(2) as address, open_engine(address) as engine:
+        learn(sounds, tmp_path / "whole", cache, engine=engine, **EXACT)
+        assert sum(fields(engine)) == 12
+        assert min(fields(engine)) > 3
+        before = pids(engine)
+        killing = Killing(engine, 3)
+        learn(sounds, tmp_path / "killed", cache, engine=engine, progress=killing, **EXACT)
+        assert killing.left < 0
+        assert pids(engine) != before
+    assert same(tmp_path / "whole", tmp_path / "here")
+    assert same(tmp_path / "killed", tmp_path / "here")
+
+
+class Numbers(list):
+    """Window numbers; they add."""
+
+    def __add__(self, other):
+        return Numbers([*self, *other])
+
+
+def numbered(backend, portion):
+    after = portion.first
+    found = Numbers()
+    for block in portion.blocks(backend):
+        found = found + [(after + row, float(window[0])) for row, window in enumerate(block)]
+        after += len(block)
+    return found
+
+
+def test_a_fold_can_tell_which_window_of_the_corpus_it_has(sounds, cache):
+    sources = scan([sounds], Spectrogram.suffixes)
+    domain = Spectrogram().settle([source.path for source in sources])
+    with open_engine("local:2", cache=cache) as engine:
+        corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=1)).sample(500)
+        found = engine.fold(numbered, engine.place(corpus))
+    firsts = np.concatenate(list(corpus.blocks()))[:, 0]
+    assert found == [(number, float(total)) for number, total in enumerate(firsts)]
+
+
+@pytest.fixture(scope="module")
+def model(sounds, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("engine") / "run"
+    learn(sounds, out, cache)
+    return load_model(out)
+
+
+@pytest.mark.parametrize("level", ["clip", "window"])
+def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
+    monkeypatch.setattr("audiosae.features._PIECE_WINDOWS", 30)
+    sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "dealt": True}
+    here = Here()
+    export(model, here.ingest(model.domain, sources, **where), tmp_path / "a.parquet", level=level, engine=here)
+    killed = []
+
+    def kill_once(record):
+        if not killed:
+            killed.extend(pids(engine))
+            os.kill(killed[1], signal.SIGKILL)
+
+    with own_folders(2) as address, open_engine(address) as engine:
+        records = engine.ingest(model.domain, sources, **where)
+        export(model, records, tmp_path / "b.parquet", level=level, engine=engine, done=kill_once)
+    one, other = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
+    assert killed
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_the_command_line_works_with_workers(sounds, tmp_path, cache, run):
+    folders = tmp_path / "labelled"
+    for number, path in enumerate(sorted(sounds.iterdir())):
+        target = folders / ("odd" if number % 2 else "even") / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    found = {}
+    for engine in ("here", "local:2"):
+        out, where = tmp_path / engine[:4], ["--engine", engine]
+        train = ["--hidden", 8, "--epochs", 3, "--solver", "lbfgs", "--quiet"]
+        assert run("train", folders, "-o", out, *train, *where) == (0, "", "")
+        code, _, err = run("export", out, folders, "-o", out / "codes.npz", "--level", "window", *where)
+        assert code == 0, err
+        how = ["--labels", "folder", "--baselines", "kmeans,mfcc", "--json", *where]
+        code, table, err = run("evaluate", out, folders, *how)
+        assert code == 0, err
+        found[engine] = json.loads(table)
+    with np.load(tmp_path / "here/codes.npz") as one, np.load(tmp_path / "loca/codes.npz") as other:
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert same(tmp_path / "here", tmp_path / "loca")
+    for key in ("results", "quality", "seen"):
+        assert found["here"][key] == found["local:2"][key]
+
+
+def test_training_anew_on_workers_wants_a_model_that_they_can_train(sounds, tmp_path, model, cache, run):
+    model.save(tmp_path / "model.safetensors")
+    rows = "\n".join(f"{path.name},{number % 2}" for number, path in enumerate(sorted(sounds.iterdir())))
+    (tmp_path / "labels.csv").write_text(f"filename,label\n{rows}\n")
+    command = ["evaluate", tmp_path, sounds, "--labels", tmp_path / "labels.csv", "--baselines", "none", "--refit"]
+    code, _, err = run(*command, "--engine", "local:1")
+    assert code == 1
+    assert "--solver adam --engine local:1" in err.splitlines()[-1]

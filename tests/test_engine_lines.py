@@ -1,0 +1,218 @@
+"""What cannot work with a cluster is one clear line, and what was done is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+from test_engine import own_folders
+from test_train import learn, same
+
+from audiosae import solvers
+from audiosae.engine import open_engine, worker
+from audiosae.engine.shards import divide, place_of
+from audiosae.engine.tree import Run
+from audiosae.errors import EngineError, InputError
+from audiosae.sources import Source
+
+
+@pytest.fixture(scope="module")
+def address():
+    with own_folders(2) as found:
+        yield found
+
+
+@contextmanager
+def patched(address, number, name, value):
+    """Make a worker answer otherwise; gives its address."""
+    from distributed import Client
+
+    def change(name, value):
+        before = getattr(worker, name)
+        setattr(worker, name, value or worker.kept)
+        worker.kept = before
+
+    with Client(address, set_as_default=False) as client:
+        chosen = [sorted(client.nthreads())[number]]
+        client.run(change, name, value, workers=chosen)
+        yield chosen[0]
+        client.run(change, name, None, workers=chosen)
+
+
+@pytest.mark.parametrize("name", ["there", "local:0", "local:x", "localhost:8786"])
+def test_another_name_is_refused(name):
+    with pytest.raises(InputError, match="wanted here, local:N"), open_engine(name):
+        pass
+
+
+def test_an_address_where_nobody_answers_is_told(monkeypatch):
+    monkeypatch.setattr("audiosae.engine.connection._CONNECT_SECONDS", 1)
+    with pytest.raises(EngineError, match="no Dask scheduler answers"), open_engine("tcp://127.0.0.1:9"):
+        pass
+
+
+def test_adam_is_refused_with_the_sizes_before_anything_is_read(sounds, tmp_path, run):
+    code, _, err = run("train", sounds, "-o", tmp_path / "run", "--engine", "local:1", "--solver", "adam")
+    assert code == 1
+    last = err.splitlines()[-1]
+    assert re.search(
+        r"a step of 1024 windows \(640 numbers, 256 units\) is 1.7 GFlop .* 2.6 MB .* --solver lbfgs", last
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_dask_the_option_says_what_to_install_and_nothing_else_needs_it(sounds, tmp_path, cache):
+    (tmp_path / "distributed.py").write_text("raise ImportError('not installed')")
+    (tmp_path / "dask.py").write_text("raise ImportError('not installed')")
+    found = [audiosae(tmp_path, sounds, cache, *more) for more in ([], ["--engine", "local:2"])]
+    assert [one.returncode for one in found] == [0, 1]
+    assert found[1].stderr.splitlines()[-1].endswith("--engine local:2 needs Dask: pip install 'audiosae[cluster]'")
+
+
+def audiosae(path, sounds, cache, *more):
+    command = [sys.executable, "-m", "audiosae", "train", sounds, "-o", path / "run", "--hidden", "8", "--epochs", "1"]
+    environment = os.environ | {"PYTHONPATH": str(path), "AUDIOSAE_CACHE": str(cache)}
+    return subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        (
+            "version_of",
+            lambda package: "9.9",
+            r"has audiosae 9.9, this machine audiosae \d.*; install the same on both",
+        ),
+        (
+            "describe",
+            lambda backend: ("cupy", "a card"),
+            "different backends .* has cupy, .* has numpy.*--backend numpy",
+        ),
+        ("describe", lambda backend: ("", "--backend cupy: no device"), "--backend cupy: no device"),
+    ],
+)
+def test_a_worker_that_does_not_fit_is_named(address, name, value, told):
+    with patched(address, 1, name, value) as chosen:
+        with pytest.raises(EngineError, match=told) as caught, open_engine(address):
+            pass
+        assert chosen in str(caught.value)
+
+
+def test_a_worker_that_does_not_see_a_source_is_named(address, sounds, tmp_path, cache):
+    with (
+        patched(address, 0, "unseen", list) as chosen,
+        open_engine(address) as engine,
+        pytest.raises(EngineError, match=rf"worker {chosen} does not see .*tone_..\.wav.*same storage"),
+    ):
+        learn(sounds, tmp_path / "run", cache, engine=engine, solver="lbfgs")
+
+
+def test_broken_sources_are_journalled_as_here_and_change_nothing(address, sounds, tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(solvers, "_ONE_BLOCK_BYTES", 0)
+    folder = tmp_path / "mixed"
+    shutil.copytree(sounds, folder)
+    (folder / "a_broken.wav").write_bytes(b"RIFF nothing")
+    (folder / "tone_03b.wav").write_bytes(b"")
+    learn(sounds, tmp_path / "good", cache, solver="lbfgs")
+    learn(folder, tmp_path / "here", cache, solver="lbfgs")
+    with open_engine(address) as engine:
+        outcome = learn(folder, tmp_path / "there", cache, engine=engine, solver="lbfgs")
+    assert [record.file for record in outcome.skipped] == ["a_broken.wav", "tone_03b.wav"]
+    assert (tmp_path / "there/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
+    assert same(tmp_path / "there", tmp_path / "good")
+
+
+DIVIDED = "from audiosae import cli, solvers; solvers._ONE_BLOCK_BYTES = 0; cli.main()"
+
+
+def started(sounds, out, *more, how=("-m", "audiosae")):
+    command = [sys.executable, *how, "train", sounds, "-o", out, "--hidden", "12", "--epochs", "100000",
+               "--solver", "lbfgs", "--tol", "0", *more]  # fmt: skip
+    run = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    while not (out / "checkpoint.safetensors").exists():
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.05)
+    return run
+
+
+def test_a_scheduler_that_is_lost_is_one_line_and_the_checkpoint_stays(sounds, tmp_path):
+    script = (
+        "import sys\nfrom test_engine_lines import own_folders\n"
+        "if __name__ == '__main__':\n    with own_folders(1) as a:\n        print(a, flush=True)\n"
+        "        sys.stdin.read()"
+    )
+    path = tmp_path / "scheduler.py"
+    path.write_text(script)
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(__file__)}
+    server = subprocess.Popen(
+        [sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    run = started(sounds, tmp_path / "run", "--engine", server.stdout.readline().strip(), how=("-c", DIVIDED))
+    server.kill()
+    _, err = run.communicate(timeout=60)
+    server.communicate()
+    assert run.returncode == 1
+    assert "Traceback" not in err
+    assert re.search(
+        r"the scheduler at tcp://\S+ was lost; a checkpoint is kept: .* --resume goes on from it$", err.splitlines()[-1]
+    )
+    assert (tmp_path / "run/checkpoint.safetensors").exists()
+
+
+def test_ctrl_c_writes_the_checkpoint_and_leaves_no_worker(sounds, tmp_path):
+    run = started(sounds, tmp_path / "run", "--engine", "local:2")
+    os.killpg(run.pid, signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("audiosae: interrupted; the checkpoint is written")
+    deadline = time.monotonic() + 10
+    while members(run.pid):
+        assert time.monotonic() < deadline, members(run.pid)
+        time.sleep(0.1)
+
+
+def members(group):
+    """Processes of a group that are still running."""
+    found = subprocess.run(["/bin/ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    fields = (line.split(maxsplit=2) for line in found.splitlines())
+    return [args for number, state, *args in fields if int(number) == group and not state.startswith("Z")]
+
+
+def test_runs_add_to_the_same_tree_however_shards_are_divided():
+    class Words(str):
+        __slots__ = ()
+
+        def __add__(self, other):
+            return Words(f"({self}{other})")
+
+    leaves = [Run.of(i, Words(i) if i != 3 else None) for i in range(13)]
+    whole = sum(leaves, Run())
+    for cuts in ([4, 9], [1], [5, 6, 12], [8]):
+        parts = [sum(leaves[a:b], Run()) for a, b in zip([0, *cuts], [*cuts, 13], strict=True)]
+        assert sum(parts, Run()).nodes == whole.nodes
+    assert whole.total() == "((((01)2)((45)(67)))(((89)(1011))12))"
+
+
+def test_shards_are_about_equal_in_bytes_and_do_not_weigh_what_cannot_be_used(tmp_path):
+    sources = []
+    for number in range(40):
+        path = tmp_path / f"{number:02d}.wav"
+        path.write_bytes(bytes(1000 * (1 + number % 3)))
+        sources.append(Source(path.name, path))
+    shards = divide(sources)
+    numbers = [shards[place_of(source.path)] for source in sources]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(16))
+    extra = [sources[0], Source("x", tmp_path / "gone.wav"), *sources[1:]]
+    assert divide(extra, [1, 0, *[1] * 39]) == shards | {place_of(tmp_path / "gone.wav"): 0}
