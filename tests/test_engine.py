@@ -193,6 +193,15 @@ def test_the_command_line_works_with_workers(sounds, tmp_path, cache, run):
         assert found["here"][key] == found["local:2"][key]
 
 
+def test_a_report_on_workers_that_keep_their_fields_is_the_page_made_here(sounds, tmp_path, model, cache, run):
+    model.save(tmp_path / "model.safetensors")
+    page = ["report", tmp_path, sounds, "--labels", "folder", "--top", 2, "--quiet", "-o"]
+    assert run(*page, tmp_path / "here.html", "--cache", cache) == (0, "", "")
+    with own_folders(2) as address:
+        assert run(*page, tmp_path / "there.html", "--engine", address, "--cache", tmp_path / "mine")[0] == 0
+    assert (tmp_path / "there.html").read_bytes() == (tmp_path / "here.html").read_bytes()
+
+
 def test_training_anew_on_workers_wants_a_model_that_they_can_train(sounds, tmp_path, model, cache, run):
     model.save(tmp_path / "model.safetensors")
     rows = "\n".join(f"{path.name},{number % 2}" for number, path in enumerate(sorted(sounds.iterdir())))
