@@ -93,7 +93,7 @@ def _started(processes: int) -> Iterator[str]:
     quiet = {f"DASK_LOGGING__{logger.upper().replace('.', '__')}": "critical" for logger in ("distributed",)}
     with tempfile.TemporaryDirectory(prefix="audiosae-") as folder:
         cluster: Any = LocalCluster(
-            n_workers=processes, threads_per_worker=1, processes=True, dashboard_address=None,
+            n_workers=processes, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
             local_directory=folder, memory_limit=0, silence_logs=logging.CRITICAL, env=quiet,
         )  # fmt: skip
         with cluster:
