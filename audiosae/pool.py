@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from multiprocessing import resource_tracker
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import BackendError
@@ -133,7 +134,7 @@ def prepare() -> None:
     if _FORKSERVER in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver
 
-        with _one_thread(), _deaf():
+        with _one_thread(), deaf():
             _context()
             forkserver.ensure_running()
 
@@ -164,19 +165,20 @@ def _one_thread() -> Iterator[None]:
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: ANN401
     """Hand work to a pool, which may start a process for it."""
-    with _deaf(), _without_main(arguments):
+    with deaf(), _without_main(arguments):
         return pool.submit(work, *arguments)
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Keep a process that is started meanwhile from hearing Ctrl-C even while Python starts up in it.
+def deaf() -> Iterator[None]:
+    """Keep processes and threads that are started meanwhile from hearing Ctrl-C, even while Python starts up in them.
 
-    The signal is blocked for the moment, which the new process inherits; one that arrives meanwhile is delivered after.
+    The signal is blocked for the moment, which they inherit; one that arrives meanwhile is delivered after.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # it would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import platform
-import signal
 import tempfile
 import warnings
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from audiosae.engine import worker
 from audiosae.engine.calls import Calls, mismatch
 from audiosae.engine.cluster import Cluster
 from audiosae.errors import EngineError, InputError
+from audiosae.pool import deaf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +45,7 @@ def connected(
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="distributed")
         warnings.filterwarnings("ignore", message="Sending large graph")
-        with _unheard():
+        with deaf():
             address = stack.enter_context(_started(processes)) if processes else name
             client = stack.enter_context(_client(name, address))
         _check_versions(client)
@@ -69,20 +68,6 @@ def _import_quietly(name: str) -> None:
         raise InputError(f"--engine {name} needs Dask: pip install 'audiosae[cluster]'") from error
     for logger in _LOGGERS:
         logging.getLogger(logger).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Keep Ctrl-C from threads and processes that are started within: it is this thread's to hear."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would lift the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
