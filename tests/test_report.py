@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import shutil
 from functools import reduce
 from itertools import pairwise
 from operator import add
@@ -334,3 +336,24 @@ def test_sounds_keep_their_pitch_and_length_and_ultrasound_is_slowed_down(rate, 
     assert len(samples) / own == pytest.approx(slowed, rel=0.01)
     pitch = np.abs(np.fft.rfft(samples)).argmax() * own / len(samples)
     assert pitch == pytest.approx(0.05 * rate / slowed, rel=0.01)
+
+
+def test_copies_of_a_recording_are_shown_once_and_what_is_too_short_is_counted(trained, sounds, tmp_path, run):
+    folder = tmp_path / "copied"
+    shutil.copytree(sounds, folder)
+    for copy in range(4):
+        shutil.copy(folder / "tone_11.wav", folder / f"copy{copy}.wav")
+    soundfile.write(folder / "short.wav", np.linspace(-0.5, 0.5, 300), 8000)
+    code, out, err = run("report", trained, folder, "-o", tmp_path / "page.html", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["sources_used"], told["sources_skipped"]) == (16, 1)
+    assert "shorter than a window: 1." in (tmp_path / "page.html").read_text(encoding="utf-8")
+    for item in items(tmp_path / "page.html"):
+        heard = [pieces(tmp_path / "page.html")[window["piece"]]["sound"] for window in item["windows"]]
+        assert len(set(heard)) == len({window["piece"] for window in item["windows"]})
+
+
+def test_a_folder_is_no_page(trained, sounds, tmp_path, run):
+    (tmp_path / "page.html").mkdir()
+    assert "it is a folder" in run("report", trained, sounds, "-o", tmp_path / "page.html")[2]

@@ -124,7 +124,25 @@ def test_search_finds_units_by_number_and_by_file(see, page):
     assert set(order(tab)) == with_file
     tab.fill("#search", "no such file")
     assert order(tab) == []
-    assert tab.inner_text("#count") == "0 of 12 shown"
+    assert tab.inner_text("#count") == "0 of 12 shown: nothing has that number or name"
+
+
+def test_an_address_names_a_unit(see, page):
+    tab = see(page)
+    tab.goto(page.as_uri() + "#u7")
+    tab.wait_for_function("document.getElementById('detail-heading').textContent === 'Unit 7'")
+    tab.goto(page.as_uri() + "#4")
+    tab.wait_for_function("document.getElementById('detail-heading').textContent === 'Unit 4'")
+
+
+def test_arrows_up_and_down_move_before_a_unit_has_the_focus(see, page):
+    tab = see(page)
+    tab.set_viewport_size({"width": 700, "height": 900})
+    first = heading(tab)
+    tab.keyboard.press("ArrowDown")
+    assert heading(tab) != first
+    tab.keyboard.press("ArrowUp")
+    assert heading(tab) == first
 
 
 def test_the_map_has_each_unit_at_its_own_place(see, page):

@@ -53,7 +53,7 @@ def report(  # noqa: PLR0917
     console = Console(quiet=quiet, as_json=as_json)
     if label_column and not labels:
         raise InputError(f"--label-column {label_column}: wanted together with --labels FILE.csv")
-    room = byte_count("--size", size)
+    room = byte_count("--size", size, least="10K")
     _check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
@@ -77,7 +77,7 @@ def report(  # noqa: PLR0917
         else ""
     )
     told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
-    told += f", {len(there.records)} sources ({len(there.skipped)} skipped)\nnext: open {out} in a browser"
+    told += f", {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\nnext: open {out} in a browser"
     console.result(told, facts)
 
 
@@ -104,6 +104,7 @@ def diff(  # noqa: PLR0917
     finally:
         console.close()
     told = ", ".join(f"{count} {group}" for group, count in facts["groups"].items())
+    told += "".join(f"\n{note}" for note in facts["notes"])
     console.result(f"wrote {out}: {told}\nnext: open {out} in a browser", facts)
 
 
@@ -119,5 +120,7 @@ def _check_place(out: Path) -> None:
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted .html")
+    if out.is_dir():
+        raise InputError(f"cannot write {out}: it is a folder; give a file in it")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise InputError(f"cannot write {out}: {out.parent} is no folder that can be written; choose another with -o")

@@ -54,8 +54,8 @@ def write_diff(
     Returns
     -------
     dict
-        diff, bytes, groups (alike, changed, variant, vanished, appeared: how many of each), and match: what
-        `Match.to_json` says.
+        diff, bytes, groups (alike, changed, variant, vanished, appeared: how many of each), match: what
+        `Match.to_json` says, and notes: in what the models' inputs differ.
 
     Raises
     ------
@@ -90,11 +90,13 @@ def write_diff(
                   *((name, name, False) for name in sides[0][0]["measures"]),
                   ("likeness", "similar units side by side", False)],
         "about": [about(m, f"{letter}: {n}", r) for letter, m, n, r in zip("AB", models, names, runs, strict=True)],
-        "colours": first.domain.colours, "label_name": "",
+        "colours": first.domain.colours, "label_name": "", "plays": first.domain.unit == "s", "meanings": (),
     }  # fmt: skip
     page = render_page(view)
     write_aside(path, page)
-    return {"diff": str(path), "bytes": len(page), "groups": counts, "match": found.to_json()}
+    return {
+        "diff": str(path), "bytes": len(page), "groups": counts, "match": found.to_json(), "notes": view["notes"],
+    }  # fmt: skip
 
 
 Pair = tuple[int | None, int | None, float]
@@ -137,7 +139,7 @@ def _item(
     return {
         "name": " and ".join(f"{side['letter']} {side['unit']}" for side in shown), "group": group, "sides": shown,
         "facts": facts, "histogram": [], "labels": [], "alike": [], "windows": [],
-        "order": {"cosine": nearest, "activity": shown[0]["rho_hat"], **shown[0]["measures"]},
+        "order": {"cosine": nearest - 2 * (len(shown) == 1), "activity": shown[0]["rho_hat"], **shown[0]["measures"]},
     }  # fmt: skip
 
 
@@ -155,4 +157,5 @@ def _differences(first: Model, second: Model) -> list[str]:
     mine, theirs = (model.facts["domain"]["options"] for model in (first, second))
     differ = [f"{key} is {mine.get(key)} in A and {theirs.get(key)} in B"
               for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]  # fmt: skip
-    return [f"The inputs are not the same: {'; '.join(differ)}."] if differ else []
+    meant = "Cosines compare atoms cell by cell and mean little where the axes are not the same."
+    return [f"The inputs are not the same: {'; '.join(differ)}. {meant}"] if differ else []

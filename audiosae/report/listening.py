@@ -20,6 +20,7 @@ from audiosae.report.units import by_likeness, lay_out, most_alike, show_units
 from audiosae.sources import printable
 from audiosae.summary import activity_of, summarise
 from audiosae.tensors import write_aside
+from audiosae.usage import ACTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,19 @@ if TYPE_CHECKING:
     from audiosae.progress import Progress
 
 _LABELS_SHOWN = 4
+_MEANINGS = (
+    ("mean activity", "of the unit over all windows of the files on this page, from 0 to 1"),
+    ("fires in", f"windows in which its activity is above {ACTIVE:g}"),
+    ("selectivity", "0 for a unit that is equally active in all windows, 1 for one that is active in a single one "
+     "(Treves and Rolls's lifetime sparseness)"),
+    ("activation", "what the unit gives for one window"),
+    ("times as active", "its mean activity in windows with that label, over that in all windows"),
+    ("most like it", "the cosine between two atoms: 1 for the same pattern, 0 for none in common"),
+)  # fmt: skip
+_OF_SOUND = (
+    ("centroid", "the mean frequency of the atom's energy"),
+    ("bandwidth", "twice the standard deviation of that energy around the centroid; wide where it lies in two places"),
+)
 _NOTE_BYTES = 512  # for saying that not all had room
 _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times the average says nothing
 
@@ -86,13 +100,15 @@ def write_report(
         raise InputError(f"none of the {len(records)} sources is as long as a window; nothing to show")
     labels = [printable(label) for label in labels] if labels else None
     names = sorted(set(labels or ()))
+    used = sum(count > 0 for count in corpus.windows_per_record())
+    left_out = len(skipped) + len(records) - used
     codes = np.searchsorted(names, labels) if labels else None
     progress.stage("encoding", len(corpus), "windows")
     gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance,
                       engine=engine)  # fmt: skip
     progress.stage("drawing", model.params.hidden, "units")
     sides = show_units(model, workers=workers, done=lambda: progress.advance(1))
-    view = _view(model, gathered, sides, records, skipped, names) | {
+    view = _view(model, gathered, sides, (used, left_out), names) | {
         "label_name": label_name, "about": [about(model, "This model", run)],
     }  # fmt: skip
     empty = len(render_page(view))
@@ -116,7 +132,7 @@ def write_report(
     return {
         "report": str(path), "bytes": len(page), "units": model.params.hidden, "windows": len(corpus),
         "windows_per_unit": shown, "windows_per_unit_there": wanted, "pieces": len(chosen.pieces),
-        "sources_used": len(records), "sources_skipped": len(skipped),
+        "sources_used": used, "sources_skipped": left_out,
     }  # fmt: skip
 
 
@@ -129,9 +145,8 @@ def _readable(corpus: Corpus, tops: Sequence[Sequence[tuple[int, float]]], cache
     return over(corpus, [found.get(i, record) for i, record in enumerate(corpus.records)])
 
 
-def _view(  # noqa: PLR0917
-    model: Model, gathered: Gathered, sides: Sequence[dict[str, Any]], records: Sequence[Record],
-    skipped: Sequence[Record], names: Sequence[str],
+def _view(
+    model: Model, gathered: Gathered, sides: Sequence[dict[str, Any]], sources: tuple[int, int], names: Sequence[str]
 ) -> dict[str, Any]:  # fmt: skip
     """Return all of the page but the windows."""
     hidden = model.params.hidden
@@ -149,18 +164,21 @@ def _view(  # noqa: PLR0917
         }
         for unit, side in enumerate(sides)
     ]  # fmt: skip
-    used = len(records)
-    what = {"s": "recordings", "px": "pictures"}.get(model.domain.unit, "sources")
-    notes = [f"{len(skipped)} sources could not be used and are not in it."] if skipped else []
+    used, left_out = sources
+    what = {"s": "recording", "px": "picture"}.get(model.domain.unit, "source") + "s" * (used != 1)
+    notes = [f"Files that could not be used, or are shorter than a window: {left_out}."] if left_out else []
+    if len(names) == 1:
+        notes.append(f"All have the label {names[0]!r}: no unit goes with one label more than with another.")
     return {
         "title": f"{hidden} units of {model.domain.name}", "heading": f"What {hidden} units have learned",
         "lead": f"From {used:,} {what}, {usage.count:,} windows. Choose a unit to see the pattern it responds to, and "
-                f"the moments that excite it most.",
+                f"{'the moments that excite' if model.domain.unit == 's' else 'what excites'} it most.",
         "notes": notes, "items": items, "pieces": [], "groups": [], "columns": columns, "bins": BINS,
         "sorts": [("activity", "activity", True), ("selectivity", "selectivity", True),
                   *((name, name, False) for name in sides[0]["measures"]),
                   ("likeness", "similarity", False), ("number", "number", False)],
-        "colours": model.domain.colours,
+        "colours": model.domain.colours, "plays": model.domain.unit == "s",
+        "meanings": _MEANINGS + (_OF_SOUND if model.domain.unit == "s" else ()),
     }  # fmt: skip
 
 

@@ -19,8 +19,8 @@ _NONE = np.iinfo(np.int64).max  # number of no window: after all others
 class Neighbourhoods:
     """Where windows are so near each other that only the strongest of them is shown.
 
-    Two windows are neighbours when they lie in one source and begin less than twice a window's length, less one, apart
-    on every axis. Each source is cut into cells of that size.
+    Two windows are neighbours when they lie in one source, or in copies of it, and begin less than twice a window's
+    length, less one, apart on every axis. Each source is cut into cells of that size.
 
     Attributes
     ----------
@@ -30,11 +30,14 @@ class Neighbourhoods:
         Cells along each axis, per source, (records, axes).
     offsets
         Number of each source's first cell.
+    same
+        Of each source, the first one that is a copy of it, or itself, (records,).
     """
 
     reach: tuple[int, ...]
     bins: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    same: NDArray[np.int64]
 
     @classmethod
     def of(cls, corpus: Corpus) -> Neighbourhoods:
@@ -42,7 +45,10 @@ class Neighbourhoods:
         reach = tuple(2 * size - 1 for size in corpus.domain.window)
         shapes = np.array([record.shape or (0,) * len(reach) for record in corpus.records], np.int64)
         bins = -(-shapes // np.array(reach))
-        return cls(reach, bins, np.concatenate([[0], np.cumsum(bins.prod(axis=1))[:-1]]))
+        first: dict[str, int] = {}
+        same = np.array([first.setdefault(r.digest, i) if r.digest else i for i, r in enumerate(corpus.records)])
+        offsets = np.concatenate([[0], np.cumsum(bins.prod(axis=1))[:-1]])
+        return cls(reach, bins, offsets[same], same)
 
     def cells(self, records: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the number of the cell that each window begins in."""
@@ -113,11 +119,12 @@ class TopWindows:
 
     def strongest(self, corpus: Corpus, count: int) -> list[list[tuple[int, float]]]:
         """Return, per unit, the numbers and codes of at most `count` windows, none beside a stronger one shown."""
-        reach = np.array(Neighbourhoods.of(corpus).reach)
-        found = []
+        near_by = Neighbourhoods.of(corpus)
+        reach, found = np.array(near_by.reach), []
         for values, numbers in zip(self.values, self.numbers, strict=True):
             there = numbers[numbers != _NONE]
             records, starts = corpus.places(there)
+            records = near_by.same[records]
             shown: list[int] = []
             for i in range(len(there)):
                 near = (records[shown] == records[i]) & (np.abs(starts[shown] - starts[i]) < reach).all(axis=1)

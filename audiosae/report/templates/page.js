@@ -182,7 +182,7 @@
     for (const button of buttons) button.hidden = !fits(items[button.dataset.item]);
     box.append(...buttons.sort(order));
     const left = shown();
-    find("count").textContent = `${left.length} of ${items.length} shown`;
+    find("count").textContent = `${left.length} of ${items.length} shown${left.length ? "" : ": nothing has that number or name"}`;
     if (left.length && !left.some((button) => Number(button.dataset.item) === chosen)) choose(Number(left[0].dataset.item), false);
   }
 
@@ -205,7 +205,7 @@
     const inside = box.contains(event.target);
     const free = inside || event.target === document.body || event.target === find("detail-heading");
     if (!free || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    if (event.key.startsWith("Arrow") && (inside || event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    if (event.key.startsWith("Arrow")) {
       event.preventDefault();
       const next = shown().length && neighbour(event.key);
       if (next) choose(Number(next.dataset.item), inside);
@@ -234,6 +234,8 @@
     });
   }
   arrange();
-  const asked = Number(location.hash.slice(1));
-  choose(location.hash && items[asked] ? asked : Number(shown()[0].dataset.item), false);
+  // An address may name a unit: #37 or #u37.
+  const asked = () => Number((/^#u?(\d+)$/.exec(location.hash) || [0, NaN])[1]);
+  addEventListener("hashchange", () => { if (items[asked()] && asked() !== chosen) choose(asked(), false); });
+  choose(items[asked()] ? asked() : Number(shown()[0].dataset.item), false);
 })();
