@@ -9,6 +9,7 @@ import os
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -191,12 +192,28 @@ def _coded(
         yield record.file, np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T, codes
 
 
+def check_place(path: Path) -> None:
+    """Refuse a table that cannot be written, before the work is done.
+
+    Raises
+    ------
+    InputError
+        Another suffix, no such folder, or pyarrow is missing.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: cannot write {path.suffix or 'that'}; wanted {', '.join(SUFFIXES)}")
+    if suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise InputError(f"{suffix} needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+
+
 @contextmanager
 def _opened(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[Writer]:
     """Open a writer on a temporary file, and move it into place when all went well."""
     kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".npz": _Npz}
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: cannot write {path.suffix or 'without a suffix'}; wanted {', '.join(SUFFIXES)}")
+    check_place(path)
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         writer = kinds[path.suffix.lower()](aside, keys, names, count)
@@ -226,13 +243,9 @@ class _Csv:
 
 class _Parquet:
     def __init__(self, path: Path, keys: list[str], names: list[str], count: int) -> None:  # noqa: ARG002
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError as error:
-            raise InputError(
-                f"{path.suffixes[0]} needs pyarrow: pip install 'audiosae[parquet]', or write .csv"
-            ) from error
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         texts = {"file", "label"}
         self._schema = pa.schema(
             [(key, pa.string() if key in texts else pa.float64()) for key in keys] + [(n, pa.float32()) for n in names]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from test_engine import own_folders
 from test_train import learn, same
 
 from audiosae import solvers
-from audiosae.engine import open_engine, worker
+from audiosae.engine import connection, open_engine, worker
 from audiosae.engine.shards import divide, place_of
 from audiosae.engine.tree import Run
 from audiosae.errors import EngineError, InputError
@@ -46,9 +47,23 @@ def patched(address, number, name, value):
         client.run(change, name, None, workers=chosen)
 
 
-@pytest.mark.parametrize("name", ["there", "local:0", "local:x", "localhost:8786"])
+@pytest.mark.parametrize(
+    "name", ["there", "local:0", "local:x", "localhost:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"]
+)
 def test_another_name_is_refused(name):
     with pytest.raises(InputError, match="wanted here, local:N"), open_engine(name):
+        pass
+
+
+def test_an_address_of_something_else_is_told(address, monkeypatch):
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        name = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(EngineError, match="no Dask scheduler answers there"), open_engine(name):
+            pass
+    with open_engine(address) as engine:
+        found = engine._calls.threads()[0]
+    with pytest.raises(EngineError, match="that is a Dask (worker|nanny); give the address"), open_engine(found):
         pass
 
 

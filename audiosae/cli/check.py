@@ -51,6 +51,8 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
         "pillow",
         "safetensors",
         "typer",
+        "pyarrow",
+        "distributed",
     )
     for name in packages:
         try:

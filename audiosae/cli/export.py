@@ -65,8 +65,7 @@ def export(  # noqa: PLR0917
     if level is Level.window and (pool or segments != 1):
         raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
     pools = check_pools(pool or DEFAULT_POOL, segments)
-    if out.suffix.lower() not in writing.SUFFIXES:
-        raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted {', '.join(writing.SUFFIXES)}")
+    writing.check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
     known = read_labels(labels, found, label_column) if labels else None

@@ -142,8 +142,8 @@ def train(  # noqa: PLR0917 (the command line's own options)
         "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory, least="16M") // 2**20,
     }  # fmt: skip
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
-    if engine != "here" and solver is None:
-        console.say("solver lbfgs: with --engine, every step is a pass over all windows")
+    settled = engine != "here" and solver is None
+    if settled:
         plain["solver"] = "lbfgs"
     options = TrainOptions.resolve(made.defaults, plain)
     found = scan(sources, made.suffixes, domain=made.name, say=console.say)
@@ -151,6 +151,8 @@ def train(  # noqa: PLR0917 (the command line's own options)
         with open_engine(
             engine, backend=str(backend), tf32=tf32, cache=worker_cache(engine, cache), say=console.say
         ) as opened:
+            if settled:
+                console.say("solver lbfgs: with --engine, every step is a pass over all windows")
             outcome = run(
                 made, found, out, options, opened.backend, engine=opened,
                 cache=cache_folder(cache), workers=count_workers(workers), resume=resume, progress=console,

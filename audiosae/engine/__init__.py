@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from audiosae.sources import Source
     from audiosae.whiten import Whitener
 
+_PORTS = 2**16
+
 __all__ = ["Engine", "Here", "open_engine"]
 
 
@@ -127,7 +129,8 @@ def open_engine(
         yield Here(chosen)
         return
     local = re.fullmatch(r"local:([1-9]\d{0,3})", name)
-    if not local and not re.fullmatch(r"(tcp|tls|ucx|ws|wss)://\S+", name):
+    address = re.fullmatch(r"(?:tcp|tls|ucx|ws|wss)://[^\s/]+:(\d{1,5})", name)
+    if not local and not (address and 0 < int(address[1]) < _PORTS):
         raise InputError(f"--engine {name}: wanted here, local:N (N processes on this machine) or tcp://host:port (the "
                          f"scheduler of a Dask cluster)")  # fmt: skip
     if tf32:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,12 @@ def connected(
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="distributed")
         warnings.filterwarnings("ignore", message="Sending large graph")
+        if processes:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            busy = f" on {cores} cores: more than that wait for each other" if processes > cores else ""
+            say(f"starting {_count(processes, 'worker')}{busy}")
+        elif name.startswith("tcp:"):
+            _check_scheduler(name)
         with deaf():
             address = stack.enter_context(_started(processes)) if processes else name
             client = stack.enter_context(_client(name, address))
@@ -52,7 +60,7 @@ def connected(
         calls = Calls(client, name)
         chosen = _check_backends(calls, backend, say)
         threads = calls.threads()
-        say(f"engine {name}: {len(set(threads))} workers, {len(threads)} threads")
+        say(f"engine {name}: {_count(len(set(threads)), 'worker')}, {_count(len(threads), 'thread')}")
         yield Cluster(name, calls, chosen=chosen, cache=cache)
 
 
@@ -85,6 +93,37 @@ def _started(processes: int) -> Iterator[str]:
             yield cluster.scheduler_address
 
 
+def _check_scheduler(name: str) -> None:
+    """Ask who answers at an address: Dask's client waits for ever for one that is no scheduler."""
+    import asyncio
+
+    from distributed.core import rpc
+
+    async def who() -> str:
+        async with rpc(name) as there:
+            return str((await there.identity())["type"])
+
+    def ask() -> str:
+        return asyncio.run(asyncio.wait_for(who(), _CONNECT_SECONDS))
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have a loop of its own
+            kind = thread.submit(ask).result()
+    except Exception as error:
+        raise _nobody(name) from error
+    if kind != "Scheduler":
+        raise EngineError(f"--engine {name}: that is a Dask {kind.lower()}; give the address of its scheduler")
+
+
+def _nobody(name: str) -> EngineError:
+    return EngineError(f"--engine {name}: no Dask scheduler answers there within {_CONNECT_SECONDS} s; start one "
+                       f"with dask scheduler, or use --engine local:2 on this machine")  # fmt: skip
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 @contextmanager
 def _client(name: str, address: str) -> Iterator[Any]:
     """Connect to a scheduler that has workers."""
@@ -93,8 +132,7 @@ def _client(name: str, address: str) -> Iterator[Any]:
     try:
         client: Any = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise EngineError(f"--engine {name}: no Dask scheduler answers there within {_CONNECT_SECONDS} s; start one "
-                          f"with dask scheduler, or use --engine local:2 on this machine") from error  # fmt: skip
+        raise _nobody(name) from error
     try:
         client.wait_for_workers(1, timeout=_WORKER_SECONDS)
     except TimeoutError as error:
