@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from audiosae.autoencoder.model import Model, load_model
     from audiosae.estimator import SparseAutoencoder
-    from audiosae.model import Model, load_model
 
 __all__ = ["Model", "SparseAutoencoder", "load_model"]
 
@@ -20,5 +20,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("audiosae.estimator" if name == "SparseAutoencoder" else "audiosae.model"), name)
+        return getattr(
+            import_module("audiosae.estimator" if name == "SparseAutoencoder" else "audiosae.autoencoder.model"), name
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,12 +15,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from audiosae.autoencoder.model import Model, load_model
 from audiosae.backends import Backend, choose
 from audiosae.domain import load_domain
 from audiosae.errors import BackendError, InputError
-from audiosae.learner import Learner
-from audiosae.model import Model, load_model
-from audiosae.options import TrainOptions
+from audiosae.training.learner import Learner
+from audiosae.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

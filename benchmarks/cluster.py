@@ -22,21 +22,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.autoencoder.sae import Sums, accumulate, start
 from audiosae.backends import Backend
-from audiosae.corpus import Corpus
+from audiosae.corpus.sources import scan
+from audiosae.corpus.windows import Corpus
 from audiosae.engine import Here, open_engine
-from audiosae.fold import Feed, learn_whitener
-from audiosae.sae import Sums, accumulate, start
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
+from audiosae.engine.feed import Feed, learn_whitener
+from audiosae.recordings.spectrogram import Spectrogram
 from benchmarks.measure import Figure, alternate, told
 from benchmarks.reading import write_sounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from audiosae.autoencoder.sae import Params
     from audiosae.engine import Engine
-    from audiosae.sae import Params
 
 _HOURS = 100.0  # of sound in the predicted run
 _WINDOWS_A_SECOND = 100

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.autoencoder.sae import start
 from audiosae.backends import Backend, choose
-from audiosae.checkpoint import State
-from audiosae.options import TrainOptions
-from audiosae.sae import start
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
-from audiosae.steps import Steps
-from audiosae.train import train
+from audiosae.corpus.sources import scan
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training.checkpoint import State
+from audiosae.training.options import TrainOptions
+from audiosae.training.steps import Steps
+from audiosae.training.train import train
 from benchmarks.kernels import sweeps
 from benchmarks.measure import Figure, alternate, told
 from benchmarks.reading import write_sounds

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.ingest import ingest
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import scan
+from audiosae.recordings.spectrogram import Spectrogram
 from benchmarks.measure import Figure, alternate, told
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 OURS = """
-from pathlib import Path; from audiosae.ingest import ingest; from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
+from pathlib import Path; from audiosae.corpus.ingest import ingest; from audiosae.corpus.sources import scan
+from audiosae.recordings.spectrogram import Spectrogram
 sources = scan([Path({sounds!r})], (".wav",)); domain = Spectrogram().settle([s.path for s in sources])
 ingest(domain, sources, cache=Path({cache!r}), workers={workers})
 """

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.autoencoder.sae import Params, Penalty, accumulate, finish, start
 from audiosae.backends import Backend
-from audiosae.options import TrainOptions
-from audiosae.sae import Params, Penalty, accumulate, finish, start
+from audiosae.training.options import TrainOptions
 from benchmarks.measure import Figure, alternate, told
 
 if TYPE_CHECKING:
@@ -138,10 +138,10 @@ def _lbfgs(x: Any, begin: Params, penalty: Penalty, iterations: int) -> float:  
     """Run our solver on rows in memory, as training does."""
     import threading
 
-    from audiosae.checkpoint import State
-    from audiosae.fold import Feed
-    from audiosae.progress import Progress
-    from audiosae.solvers import Task, lbfgs
+    from audiosae.engine.feed import Feed
+    from audiosae.system.progress import Progress
+    from audiosae.training.checkpoint import State
+    from audiosae.training.solvers import Task, lbfgs
 
     options = TrainOptions(
         hidden=25, rho=penalty.rho, beta=penalty.beta, weight_decay=penalty.weight_decay, decoder="sigmoid", tol=0.0,

@@ -60,11 +60,11 @@ def _encoding(*, short: bool) -> Figure:
 def _training(*, short: bool) -> Figure:
     """Train from an empty cache, over reading alone and the steps alone, each as the training does them."""
     from audiosae.backends import Backend
-    from audiosae.ingest import ingest
-    from audiosae.options import TrainOptions
-    from audiosae.sources import scan
-    from audiosae.spectrogram import Spectrogram
-    from audiosae.train import train
+    from audiosae.corpus.ingest import ingest
+    from audiosae.corpus.sources import scan
+    from audiosae.recordings.spectrogram import Spectrogram
+    from audiosae.training.options import TrainOptions
+    from audiosae.training.train import train
     from benchmarks.steps import our_step
 
     ratios, details = [], []

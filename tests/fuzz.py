@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.ingest import decode
 from audiosae.errors import AudiosaeError
-from audiosae.ingest import decode
-from audiosae.model import load_model
-from audiosae.spectrogram import Spectrogram
+from audiosae.recordings.spectrogram import Spectrogram
 
 SLOWEST = 10.0  # seconds
 MEMORY = 2**30  # bytes

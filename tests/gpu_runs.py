@@ -7,15 +7,15 @@ import pytest
 from test_corpus import Grid, field, record
 from test_train import QUICK
 
-from audiosae.checkpoint import State
-from audiosae.corpus import Corpus
-from audiosae.fold import Feed, learn_whitener
-from audiosae.options import TrainOptions
-from audiosae.sae import Penalty, start
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
-from audiosae.steps import Steps
-from audiosae.train import train
+from audiosae.autoencoder.sae import Penalty, start
+from audiosae.corpus.sources import scan
+from audiosae.corpus.windows import Corpus
+from audiosae.engine.feed import Feed, learn_whitener
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training.checkpoint import State
+from audiosae.training.options import TrainOptions
+from audiosae.training.steps import Steps
+from audiosae.training.train import train
 
 
 class Said:

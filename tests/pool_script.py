@@ -4,9 +4,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from audiosae.ingest import ingest
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import scan
+from audiosae.recordings.spectrogram import Spectrogram
 
 print("started")
 sources = scan([Path(sys.argv[1])], Spectrogram.suffixes)

@@ -13,9 +13,9 @@ import pytest
 import soundfile
 from signals import collect, tone, wav_bytes, write
 
-from audiosae import audio
-from audiosae.audio import read_excerpt, read_header, read_mono
 from audiosae.errors import InputError
+from audiosae.recordings import audio
+from audiosae.recordings.audio import read_excerpt, read_header, read_mono
 
 BIT_16 = 2.0**-15
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from signals import cut, tone
 
-from audiosae import bands
+from audiosae.recordings import bands
 
 CLOSE = 1e-4  # of the largest value
 

@@ -8,11 +8,11 @@ import sys
 import pytest
 from test_train import learn, same
 
-from audiosae import budget
 from audiosae.cli.parameters import byte_count
 from audiosae.errors import InputError
-from audiosae.options import TrainOptions
-from audiosae.spectrogram import Spectrogram
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training import budget
+from audiosae.training.options import TrainOptions
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80)
 

@@ -12,14 +12,14 @@ import time
 
 import pytest
 
-from audiosae import cache as fields
+from audiosae.corpus import cache as fields
+from audiosae.corpus.ingest import ingest, read_field
+from audiosae.corpus.journal import Record, write_journal
+from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
-from audiosae.ingest import ingest, read_field
-from audiosae.journal import Record, write_journal
-from audiosae.locks import hold
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
-from audiosae.tables import cell
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system.files import cell
+from audiosae.system.locks import hold
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
 
@@ -98,7 +98,7 @@ def test_what_a_run_uses_is_not_taken_from_under_it(filled):
     cache, _ = filled
     folder = fields.list_folders(cache)[0].path
     held = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path; from audiosae.locks import hold\n"
+        [sys.executable, "-c", "import sys; from pathlib import Path; from audiosae.system.locks import hold\n"
          "held = hold(Path(sys.argv[1]), shared=True); print('held', flush=True); sys.stdin.read()", str(folder)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -130,7 +130,7 @@ def test_domains_lists_the_built_in_one_with_its_options(run):
 
 
 def test_gradcheck_passes_and_a_wrong_gradient_fails_it(run, monkeypatch):
-    from audiosae.sae import Penalty
+    from audiosae.autoencoder.sae import Penalty
 
     code, out, _ = run("gradcheck")
     assert code == 0

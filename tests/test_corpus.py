@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from audiosae.backends import Backend
-from audiosae.corpus import CHUNK_WINDOWS, Corpus
+from audiosae.corpus.entries import _npy_header
+from audiosae.corpus.journal import Record
+from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
-from audiosae.fold import Feed, fold, learn_whitener
-from audiosae.journal import Record
-from audiosae.store import _npy_header
+from audiosae.engine.feed import Feed, fold, learn_whitener
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pages import items
 from test_matching import shuffled
 from test_render import make
 
+from audiosae.autoencoder.model import Model
 from audiosae.errors import InputError
-from audiosae.model import Model
-from audiosae.progress import Progress
 from audiosae.report import write_diff
+from audiosae.system.progress import Progress
 
 
 def diff(a, b, folder):

@@ -8,9 +8,9 @@ from gabor import gabor_r2
 from matplotlib.image import imread
 from scipy.optimize import minimize
 
+from audiosae.autoencoder.sae import Penalty, accumulate, finish, start
+from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
 from audiosae.backends import Backend
-from audiosae.sae import Penalty, accumulate, finish, start
-from audiosae.whiten import Moments, make_whitener, prepare
 
 
 def patches(count, size, seed):

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from test_train import learn, same
 
-from audiosae import solvers
-from audiosae.corpus import Corpus
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.sources import scan
+from audiosae.corpus.windows import Corpus
 from audiosae.engine import Here, connection, open_engine
-from audiosae.export import export
-from audiosae.model import load_model
-from audiosae.progress import Progress
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
+from audiosae.features.export import export
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system.progress import Progress
+from audiosae.training import solvers
 
 EXACT = {"solver": "lbfgs", "dtype": "float64", "epochs": 6, "tol": 0}
 
@@ -150,7 +150,7 @@ def model(sounds, cache, tmp_path_factory):
 
 @pytest.mark.parametrize("level", ["clip", "window"])
 def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
-    monkeypatch.setattr("audiosae.features._PIECE_WINDOWS", 30)
+    monkeypatch.setattr("audiosae.features.codes._PIECE_WINDOWS", 30)
     sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "dealt": True}
     here = Here()
     export(model, here.ingest(model.domain, sources, **where), tmp_path / "a.parquet", level=level, engine=here)

@@ -16,12 +16,12 @@ import pytest
 from test_engine import own_folders
 from test_train import learn, same
 
-from audiosae import solvers
-from audiosae.engine import connection, open_engine, worker
+from audiosae.corpus.sources import Source
+from audiosae.engine.cluster import connection, open_engine, worker
 from audiosae.engine.shards import divide, place_of
 from audiosae.engine.tree import Run
 from audiosae.errors import EngineError, InputError
-from audiosae.sources import Source
+from audiosae.training import solvers
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_an_address_of_something_else_is_told(address, monkeypatch):
 
 
 def test_an_address_where_nobody_answers_is_told(monkeypatch):
-    monkeypatch.setattr("audiosae.engine.connection._CONNECT_SECONDS", 1)
+    monkeypatch.setattr("audiosae.engine.cluster.connection._CONNECT_SECONDS", 1)
     with pytest.raises(EngineError, match="no Dask scheduler answers"), open_engine("tcp://127.0.0.1:9"):
         pass
 
@@ -144,7 +144,7 @@ def test_broken_sources_are_journalled_as_here_and_change_nothing(address, sound
     assert same(tmp_path / "there", tmp_path / "good")
 
 
-DIVIDED = "from audiosae import cli, solvers; solvers._ONE_BLOCK_BYTES = 0; cli.main()"
+DIVIDED = "from audiosae import cli; from audiosae.training import solvers; solvers._ONE_BLOCK_BYTES = 0; cli.main()"
 
 
 def started(sounds, out, *more, how=("-m", "audiosae")):

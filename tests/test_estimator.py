@@ -23,13 +23,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import audiosae
 from audiosae import SparseAutoencoder, load_model
+from audiosae.autoencoder.sae import accumulate, finish
 from audiosae.backends import Backend
 from audiosae.domain import list_domains
+from audiosae.engine.feed import learn_whitener
 from audiosae.errors import PluginError
-from audiosae.fold import learn_whitener
-from audiosae.options import TrainOptions
-from audiosae.sae import accumulate, finish
-from audiosae.spectrogram import Spectrogram
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training.options import TrainOptions
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)  # windows of 24 numbers
 SMALL = {"n_components": 12, "rho": 0.1, "beta": 0.5, "random_state": 0}

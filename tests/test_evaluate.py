@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from signals import tone, write
 
-from audiosae import baselines, classifier, cli, evaluate, quality, scores
-from audiosae.corpus import Corpus
+from audiosae import cli
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import scan
+from audiosae.corpus.windows import Corpus
 from audiosae.errors import InputError
-from audiosae.features import pooled
-from audiosae.ingest import ingest
-from audiosae.model import load_model
-from audiosae.sources import scan
-from audiosae.usage import Usage
+from audiosae.evaluation import baselines, classifier, evaluate, quality, scores
+from audiosae.features.activity import Usage
+from audiosae.features.codes import pooled
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
 NAMES = ["model", *baselines.BASELINES]

@@ -13,12 +13,12 @@ import soundfile
 from test_train import learn
 
 from audiosae import cli, load_model
+from audiosae.corpus.ingest import ingest, read_field
+from audiosae.corpus.labels import read_labels
+from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
-from audiosae.export import export
-from audiosae.features import Pool, check_pools, encoder, pooled, pooled_names, window_blocks
-from audiosae.ingest import ingest, read_field
-from audiosae.labels import read_labels
-from audiosae.sources import scan
+from audiosae.features.codes import Pool, check_pools, encoder, pooled, pooled_names, window_blocks
+from audiosae.features.export import export
 
 
 @pytest.fixture(scope="module")

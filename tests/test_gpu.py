@@ -8,12 +8,12 @@ from gpu_runs import Said, close, feeds, learn, steps_of
 from test_train import StopAfter, small_feed
 
 from audiosae import SparseAutoencoder
+from audiosae.autoencoder.sae import encode, start
 from audiosae.backends import Backend
 from audiosae.backends.gpu import GpuBackend
+from audiosae.engine.feed import score
 from audiosae.errors import Interrupted
-from audiosae.fold import score
-from audiosae.matching import match
-from audiosae.sae import encode, start
+from audiosae.features.matching import match
 
 pytestmark = pytest.mark.usefixtures("anywhere")
 
@@ -38,7 +38,7 @@ def test_a_run_in_single_precision_gives_the_same_cost(sounds, tmp_path, cache):
 def test_what_does_not_fit_the_bound_comes_from_fields_on_the_card_or_is_streamed(
     sounds, tmp_path, cache, monkeypatch, streamed
 ):
-    monkeypatch.setattr("audiosae.train.Feed", small_feed)
+    monkeypatch.setattr("audiosae.training.train.Feed", small_feed)
     wanted = learn(sounds, tmp_path / "cpu", cache, Backend(), dtype="float64")
     if streamed:
         monkeypatch.setattr("audiosae.backends.stream._SHARE", 10**6)

@@ -7,12 +7,12 @@ import pytest
 from fake_cupy import OutOfMemoryError
 from gpu_runs import feeds, learn, steps_of
 
+from audiosae.autoencoder.sae import Penalty, start
 from audiosae.backends import Backend, choose, usable
 from audiosae.backends.gpu import GpuBackend
-from audiosae.checkpoint import State
-from audiosae.fold import Feed
-from audiosae.sae import Penalty, start
-from audiosae.steps import Steps, summed
+from audiosae.engine.feed import Feed
+from audiosae.training.checkpoint import State
+from audiosae.training.steps import Steps, summed
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -124,7 +124,9 @@ def test_tf32_is_asked_for_and_set_back(device):
 
 
 def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
-    monkeypatch.setattr("audiosae.gradcheck.product", lambda *_: [("tanh", "linear", 3.0, 1e-4)])  # one of 16
+    monkeypatch.setattr(
+        "audiosae.autoencoder.gradcheck.product", lambda *_: [("tanh", "linear", 3.0, 1e-4)]
+    )  # one of 16
     status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1, "--tf32")
     assert status == 0
     assert "backend cupy: Fake (compute capability 9.0)" in said

@@ -8,15 +8,15 @@ import test_domain
 from test_cli import TRAIN
 
 from audiosae import cli
+from audiosae.autoencoder.model import Model
+from audiosae.autoencoder.sae import start
+from audiosae.autoencoder.whitening import Whitener
+from audiosae.corpus.ingest import decode
 from audiosae.domain import Probe, asking, settled
 from audiosae.errors import InputError, PluginError
-from audiosae.ingest import decode
-from audiosae.inspection import inspect_sources
-from audiosae.model import Model
-from audiosae.progress import Progress
-from audiosae.render import draw_atoms
-from audiosae.sae import start
-from audiosae.whiten import Whitener
+from audiosae.pictures.atoms import draw_atoms
+from audiosae.system.progress import Progress
+from audiosae.training.inspection import inspect_sources
 
 files = test_domain.files
 
@@ -83,7 +83,7 @@ def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatc
     def fail(*_, **__):
         raise PluginError("no ink")
 
-    monkeypatch.setattr("audiosae.render.draw_atoms", fail)
+    monkeypatch.setattr("audiosae.pictures.atoms.draw_atoms", fail)
     monkeypatch.setattr("sys.argv", ["audiosae", "train", str(sounds), "-o", str(tmp_path / "run"), *TRAIN])
     with pytest.raises(SystemExit) as stop:
         cli.main()

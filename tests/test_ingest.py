@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from signals import tone, wav_bytes, write
 
-from audiosae import ingest as ingest_module
-from audiosae import store
+from audiosae.corpus import entries as store
+from audiosae.corpus import ingest as ingest_module
+from audiosae.corpus.ingest import decode, ingest, read_field
+from audiosae.corpus.journal import Record, write_journal
+from audiosae.corpus.sources import Source, scan
 from audiosae.domain import Domain, Span
 from audiosae.errors import InputError
-from audiosae.ingest import decode, ingest, read_field
-from audiosae.journal import Record, write_journal
-from audiosae.pool import run_in_order
-from audiosae.sources import Source, scan
-from audiosae.spectrogram import Spectrogram
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system.processes import run_in_order
 
 DOMAIN = Spectrogram(sample_rate=8000).settle([])
 
@@ -254,7 +254,7 @@ def test_blocks_may_be_wider_than_a_window_but_alike(tmp_path):
 
 
 def test_a_file_that_kills_the_decoder_costs_only_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiosae.cache.domain_to_json", lambda _: {})  # it is not installed
+    monkeypatch.setattr("audiosae.corpus.cache.domain_to_json", lambda _: {})  # it is not installed
     for number in range(40):
         (tmp_path / f"{number:02d}.txt").write_text("die" if number in (5, 20) else "fine")
     records = bring(tmp_path, tmp_path / "cache", Numbers(), workers=2)
@@ -298,7 +298,7 @@ def test_an_error_in_a_job_is_raised_and_the_environment_is_left_as_it_was(monke
 
 
 def test_without_jobs_no_process_is_started(monkeypatch):
-    monkeypatch.setattr("audiosae.pool.ProcessPoolExecutor", None)
+    monkeypatch.setattr("audiosae.system.processes.ProcessPoolExecutor", None)
     assert list(run_in_order(square, [], workers=2, crashed=str)) == []
 
 

@@ -9,9 +9,9 @@ import pytest
 from signals import tone, write
 
 from audiosae.errors import InputError
-from audiosae.inspection import inspect_sources
-from audiosae.progress import Progress
-from audiosae.spectrogram import Spectrogram
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system.progress import Progress
+from audiosae.training.inspection import inspect_sources
 
 
 class Told(Progress):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from host_kernels import instance_types, signatures
 
+from audiosae.autoencoder.sae import Penalty
 from audiosae.backends import Backend
 from audiosae.backends.launch import OPTIONS, SOURCE, matrix_grid, names, pack
-from audiosae.sae import Penalty
 
 B = Backend()
 SHAPES = [(1, 1), (1, 7), (3, 1), (1023, 5), (4097, 3), (17, 4000), (130, 132)]
@@ -108,9 +108,9 @@ def test_adam_and_settle_equal_the_specification_apart_and_in_one_launch(device,
 @pytest.mark.parametrize(("count", "width", "run", "pitch"), [(1, 1, 1, 1), (5, 30, 30, 40), (1023, 12, 3, 7)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gathered_windows_are_the_specifications(gpu, count, width, run, pitch, dtype):
+    from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends.stream import DeviceSlab
-    from audiosae.corpus import Slab
-    from audiosae.whiten import Whitener
+    from audiosae.corpus.windows import Slab
 
     rng = np.random.default_rng(0)
     runs = width // run

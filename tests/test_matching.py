@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from test_render import make
 
+from audiosae.autoencoder.model import Model
+from audiosae.autoencoder.sae import Params
 from audiosae.errors import InputError
-from audiosae.matching import match, redundant
-from audiosae.model import Model
-from audiosae.sae import Params
+from audiosae.features.matching import match, redundant
 
 
 def shuffled(model, order, noise=0.0):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from audiosae import load_model
+from audiosae.autoencoder.model import Model
+from audiosae.autoencoder.sae import start
+from audiosae.autoencoder.tensors import read_tensors, write_tensors
+from audiosae.autoencoder.whitening import Moments, make_whitener
 from audiosae.errors import InputError, PluginError
-from audiosae.model import Model
-from audiosae.sae import start
-from audiosae.spectrogram import Spectrogram
-from audiosae.tensors import read_tensors, write_tensors
-from audiosae.whiten import Moments, make_whitener
+from audiosae.recordings.spectrogram import Spectrogram
 
 
 @pytest.fixture

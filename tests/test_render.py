@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from audiosae import render
-from audiosae.curves import draw_history
+from audiosae.autoencoder.model import Model
+from audiosae.autoencoder.sae import start
+from audiosae.autoencoder.whitening import Moments, make_whitener
 from audiosae.errors import InputError
-from audiosae.history import Row
-from audiosae.model import Model
-from audiosae.render import draw_atoms
-from audiosae.sae import start
-from audiosae.spectrogram import Spectrogram
-from audiosae.whiten import Moments, make_whitener
+from audiosae.pictures import atoms as render
+from audiosae.pictures.atoms import draw_atoms
+from audiosae.pictures.curves import draw_history
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training.history import Row
 
 
 def make(hidden):
@@ -35,7 +35,7 @@ def figures(monkeypatch):
         save(figure, path)
 
     monkeypatch.setattr(render, "save_figure", keep)
-    monkeypatch.setattr("audiosae.curves.save_figure", keep)
+    monkeypatch.setattr("audiosae.pictures.curves.save_figure", keep)
     return kept
 
 

@@ -16,18 +16,18 @@ import soundfile
 from pages import decoded, items, pieces
 from test_render import make
 
-from audiosae.corpus import Corpus
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.journal import Record
+from audiosae.corpus.sources import scan
+from audiosae.corpus.windows import Corpus
 from audiosae.domain import Span, make_domain
-from audiosae.ingest import ingest
-from audiosae.journal import Record
-from audiosae.model import load_model
+from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.report.excerpts import told_span
-from audiosae.report.gather import Step, gather, numbered
 from audiosae.report.sounds import SLOWED, encode_sound
-from audiosae.report.tops import Neighbourhoods, TopWindows
+from audiosae.report.statistics import Step, gather, numbered
+from audiosae.report.top_windows import Neighbourhoods, TopWindows
 from audiosae.report.units import by_likeness, lay_out, show_units
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
 
 HOSTILE = 'a "quoted" <b onload=alert(1)> & </script><script>alert(2)</script>\n.wav'.replace("/", "\u2215")
 

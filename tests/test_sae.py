@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 
+from audiosae.autoencoder.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
+from audiosae.autoencoder.sae import Penalty, accumulate, encode, finish, reconstruct, start
 from audiosae.backends import Backend
 from audiosae.errors import InputError
-from audiosae.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
-from audiosae.sae import Penalty, accumulate, encode, finish, reconstruct, start
 
 B = Backend()
 

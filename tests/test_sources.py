@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from audiosae.corpus.sources import printable, scan
 from audiosae.errors import InputError
-from audiosae.sources import printable, scan
 
 SUFFIXES = (".wav", ".flac")
 

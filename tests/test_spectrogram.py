@@ -15,7 +15,7 @@ from signals import collect, tone, wav_bytes, write
 
 from audiosae.domain import check_domain, domain_from_json, domain_to_json, make_domain, options_of
 from audiosae.errors import InputError
-from audiosae.spectrogram import Spectrogram
+from audiosae.recordings.spectrogram import Spectrogram
 
 SCALES = ["mel", "linear", "cqt"]
 

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from signals import tone, write
 from test_train import learn, same
 
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.ingest import decode
 from audiosae.errors import AudiosaeError
-from audiosae.ingest import decode
-from audiosae.model import load_model
 
 KILLS = 30
 

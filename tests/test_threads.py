@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from signals import tone, write
 
-from audiosae import threads
-from audiosae.pool import run_in_order
-from audiosae.spectrogram import Spectrogram
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system import threads
+from audiosae.system.processes import run_in_order
 
 
 @pytest.fixture(autouse=True)

@@ -8,16 +8,16 @@ import shutil
 import numpy as np
 import pytest
 
+from audiosae.autoencoder.model import load_model
+from audiosae.autoencoder.tensors import read_tensors
 from audiosae.backends import Backend
+from audiosae.corpus.sources import scan
+from audiosae.engine.feed import Feed
 from audiosae.errors import InputError, Interrupted
-from audiosae.fold import Feed
-from audiosae.model import load_model
-from audiosae.options import TrainOptions, settle_solver
-from audiosae.progress import Progress
-from audiosae.sources import scan
-from audiosae.spectrogram import Spectrogram
-from audiosae.tensors import read_tensors
-from audiosae.train import train
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system.progress import Progress
+from audiosae.training.options import TrainOptions, settle_solver
+from audiosae.training.train import train
 
 QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
 
@@ -190,7 +190,7 @@ def small_feed(*arguments, **options):
 
 def test_streaming_from_disk_learns_what_memory_learns(sounds, tmp_path, cache, monkeypatch):
     held = learn(sounds, tmp_path / "held", cache, epochs=60)
-    monkeypatch.setattr("audiosae.train.Feed", small_feed)
+    monkeypatch.setattr("audiosae.training.train.Feed", small_feed)
     streamed = learn(sounds, tmp_path / "streamed", cache, epochs=60)
     assert streamed.summary["fvu"] == pytest.approx(held.summary["fvu"], rel=0.2)
 

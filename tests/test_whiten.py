@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
 from audiosae.errors import InputError
-from audiosae.whiten import Moments, make_whitener, prepare
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.corpus import Corpus, Slab
+    from audiosae.corpus.windows import Corpus, Slab
 
     Array = Any
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audiosae.cli import check, look, stored
+from audiosae.cli import cache, check, look
 from audiosae.cli import evaluate as evaluating
 from audiosae.cli import export as exporting
 from audiosae.cli import report as reporting
@@ -36,7 +36,7 @@ for command in (
     check.doctor,
 ):
     app.command()(command)
-app.command("cache")(stored.stored)
+app.command("cache")(cache.stored)
 
 
 def _show_version(wanted: bool | None) -> None:  # noqa: FBT001

@@ -10,8 +10,8 @@ from audiosae.cli.parameters import AsJson, Quiet, worker_count
 
 def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FBT002
     """Check the gradient against differences of the cost, for every form of the autoencoder, on every backend."""
+    from audiosae.autoencoder.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
     from audiosae.backends import look, usable
-    from audiosae.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
 
     checks: list[dict[str, Any]] = [check for backend in usable() for check in check_gradients(backend)]
     rows = [("backend", "units", "output", "beta", "decay", "error", "shards", "")]

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from audiosae.progress import Progress
+from audiosae.system.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -30,10 +30,10 @@ from audiosae.cli.reading import find, read
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from audiosae.evaluate import Evaluation
-    from audiosae.journal import Record
-    from audiosae.model import Model
-    from audiosae.scores import Kind
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.evaluation.evaluate import Evaluation
+    from audiosae.evaluation.scores import Kind
 
 _CLASSES_TOLD = 12
 _LABEL_SHOWN = 16  # characters, over a tile
@@ -63,13 +63,13 @@ def evaluate(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Say how good the features are beside what anyone could have had for less, under one classifier."""
-    from audiosae import evaluate as evaluating
-    from audiosae.baselines import choose
+    from audiosae.autoencoder.model import load_model
+    from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
     from audiosae.engine import open_engine
-    from audiosae.features import DEFAULT_POOL, check_pools
-    from audiosae.labels import FOLDER, check_rows, read_column, read_labels
-    from audiosae.model import load_model
-    from audiosae.scores import make_plan
+    from audiosae.evaluation import evaluate as evaluating
+    from audiosae.evaluation.baselines import choose
+    from audiosae.evaluation.scores import make_plan
+    from audiosae.features.codes import DEFAULT_POOL, check_pools
 
     console = Console(quiet=quiet, as_json=as_json)
     kind, column = _division(fold_column, group_column, split_column, labels)
@@ -111,8 +111,8 @@ def evaluate(  # noqa: PLR0917
 
 
 def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:
+    from audiosae.corpus.labels import FOLDER
     from audiosae.errors import InputError
-    from audiosae.labels import FOLDER
 
     asked: list[tuple[Kind, str | None]] = [("fold", fold), ("group", group), ("split", split)]
     given = [(kind, column) for kind, column in asked if column is not None]
@@ -141,9 +141,9 @@ def _write(folder: Path, done: Evaluation, records: Sequence[Record], facts: dic
     """Write results.json, results.csv, predictions.csv, scores.png and confusion.png."""
     import numpy as np
 
-    from audiosae.scores import draw_confusion, draw_scores
-    from audiosae.tables import csv_text
-    from audiosae.tensors import write_aside
+    from audiosae.autoencoder.tensors import write_aside
+    from audiosae.evaluation.scores import draw_confusion, draw_scores
+    from audiosae.system.files import csv_text
 
     plan, best = done.plan, done.results[0]
     write_aside(folder / "results.json", (json.dumps(facts, indent=1, default=float) + "\n").encode())
@@ -195,7 +195,7 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
 
 def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw the units that best tell each label from the others, a row a label."""
-    from audiosae.render import draw_atoms
+    from audiosae.pictures.atoms import draw_atoms
 
     columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
     shown, labels = pairs[: columns * (64 // columns)], len(pairs) // columns

@@ -52,12 +52,12 @@ def export(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
-    from audiosae import export as writing
+    from audiosae.autoencoder.model import FILE, load_model
+    from audiosae.corpus.labels import read_labels
     from audiosae.engine import open_engine
     from audiosae.errors import InputError
-    from audiosae.features import DEFAULT_POOL, check_pools
-    from audiosae.labels import read_labels
-    from audiosae.model import FILE, load_model
+    from audiosae.features import export as writing
+    from audiosae.features.codes import DEFAULT_POOL, check_pools
 
     console = Console(quiet=quiet, as_json=as_json)
     if label_column and not labels:

@@ -39,8 +39,8 @@ def render(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Draw what a model has learned."""
-    from audiosae.model import load_model
-    from audiosae.render import draw_atoms
+    from audiosae.autoencoder.model import load_model
+    from audiosae.pictures.atoms import draw_atoms
 
     console = Console(quiet=quiet, as_json=as_json)
     drawn = draw_atoms(
@@ -51,8 +51,8 @@ def render(  # noqa: PLR0917
 
 def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
     """Say what a model is: domain, options, training data, history, activity."""
-    from audiosae.model import load_model
-    from audiosae.summary import activity_of, summarise
+    from audiosae.autoencoder.model import load_model
+    from audiosae.features.summary import activity_of, summarise
 
     loaded = load_model(model)
     activity = activity_of(loaded)
@@ -68,7 +68,7 @@ def inspect(
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Say what is there before paying for it: lengths, rates, broken files, estimated time and memory."""
-    from audiosae.inspection import inspect_sources
+    from audiosae.training.inspection import inspect_sources
 
     console = Console(quiet=quiet, as_json=as_json)
     found = inspect_sources(make(domain, set_), sources, progress=console)
@@ -84,7 +84,7 @@ def inspect(
 def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
     """List the kinds of input: package, version, options with defaults; broken ones with the reason."""
     from audiosae.domain import list_domains, load_domain, option_defaults
-    from audiosae.options import TrainOptions, flag
+    from audiosae.training.options import TrainOptions, flag
 
     listed, lines = [], []
     for listing in list_domains():

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from audiosae.autoencoder.model import Model
     from audiosae.cli.console import Console
+    from audiosae.corpus.journal import Record
+    from audiosae.corpus.sources import Source
     from audiosae.engine import Engine
-    from audiosae.journal import Record
-    from audiosae.model import Model
-    from audiosae.sources import Source
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Reading:
 
 def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Source]:
     """Return the files of the model's kind that are named or lie in the folders named."""
-    from audiosae.sources import scan
+    from audiosae.corpus.sources import scan
 
     try:
         return scan(arguments, model.domain.suffixes, domain=model.domain.name, say=console.say)

@@ -44,10 +44,10 @@ def report(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
+    from audiosae.autoencoder.model import load_model
+    from audiosae.corpus.labels import read_labels
     from audiosae.engine import open_engine
     from audiosae.errors import InputError
-    from audiosae.labels import read_labels
-    from audiosae.model import load_model
     from audiosae.report import write_report
 
     console = Console(quiet=quiet, as_json=as_json)
@@ -90,7 +90,7 @@ def diff(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page that shows two models' atoms side by side: alike, changed, vanished, appeared."""
-    from audiosae.model import load_model
+    from audiosae.autoencoder.model import load_model
     from audiosae.report import write_diff
 
     console = Console(quiet=quiet, as_json=as_json)
@@ -109,7 +109,7 @@ def diff(  # noqa: PLR0917
 
 
 def _name(path: Path) -> str:
-    from audiosae.sources import printable
+    from audiosae.corpus.sources import printable
 
     return printable(path)
 

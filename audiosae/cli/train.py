@@ -29,7 +29,7 @@ from audiosae.cli.parameters import worker_count as count_workers
 from audiosae.errors import AudiosaeError, InputError, Interrupted
 
 if TYPE_CHECKING:
-    from audiosae.train import Outcome
+    from audiosae.training.train import Outcome
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder for model, history, journal, pictures.")
@@ -127,10 +127,10 @@ def train(  # noqa: PLR0917 (the command line's own options)
 
     Options that are not given take the value that suits the domain; `audiosae domains` and `audiosae info` show it.
     """
+    from audiosae.corpus.sources import scan
     from audiosae.engine import open_engine
-    from audiosae.options import TrainOptions
-    from audiosae.sources import scan
-    from audiosae.train import train as run
+    from audiosae.training.options import TrainOptions
+    from audiosae.training.train import train as run
 
     console = Console(quiet=quiet, as_json=as_json)
     made = make(domain, set_)
@@ -169,8 +169,8 @@ def train(  # noqa: PLR0917 (the command line's own options)
 
 def _draw(outcome: Outcome, out: Path) -> AudiosaeError | None:
     """Draw what belongs to a run; what goes wrong is told after the summary, for the model is there."""
-    from audiosae.curves import draw_history
-    from audiosae.render import draw_atoms
+    from audiosae.pictures.atoms import draw_atoms
+    from audiosae.pictures.curves import draw_history
 
     try:
         draw_history(outcome.state.history.rows, out / "history.png", rho=outcome.model.facts["options"]["rho"])

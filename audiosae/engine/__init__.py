@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from audiosae.corpus import Corpus
+    from audiosae.autoencoder.whitening import Whitener
+    from audiosae.corpus.journal import Record
+    from audiosae.corpus.sources import Source
+    from audiosae.corpus.windows import Corpus
     from audiosae.domain import Domain
-    from audiosae.journal import Record
-    from audiosae.sources import Source
-    from audiosae.whiten import Whitener
 
 _PORTS = 2**16
 
@@ -59,7 +59,7 @@ class Engine(Protocol):
         done: Callable[[Record], None] = ..., say: Callable[[str], None] = ...,
         dealt: bool = False,
     ) -> list[Record]:  # fmt: skip
-        """Bring the field of every source into a cache; as `audiosae.ingest.ingest`.
+        """Bring the field of every source into a cache; as `audiosae.corpus.ingest.ingest`.
 
         For `fold`, workers have shards that follow one another, so that most is added where it was found. With `dealt`
         every worker has some of each stretch: `map` yields in order, and all are at work.
@@ -135,7 +135,7 @@ def open_engine(
                          f"scheduler of a Dask cluster)")  # fmt: skip
     if tf32:
         raise InputError(f"--tf32 --engine {name}: workers do not have it; wanted with --engine here")
-    from audiosae.engine.connection import connected
+    from audiosae.engine.cluster.connection import connected
 
     with connected(name, int(local[1]) if local else None, backend=backend, cache=cache, say=say) as engine:
         yield engine

@@ -8,20 +8,20 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 from audiosae.backends import Backend
-from audiosae.corpus import Corpus
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.windows import Corpus
 from audiosae.engine.portion import Portion
 from audiosae.engine.shards import known_or_new, split
 from audiosae.engine.tree import Run
-from audiosae.ingest import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from audiosae.autoencoder.whitening import Whitener
+    from audiosae.corpus.journal import Record
+    from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
-    from audiosae.journal import Record
-    from audiosae.sources import Source
-    from audiosae.whiten import Whitener
 
 Placed = list[tuple[int, Portion]]
 Jobs = list[tuple[int, Any]]
@@ -53,7 +53,7 @@ class Here:
         done: Callable[[Record], None] = lambda _: None, say: Callable[[str], None] = lambda _: None,
         dealt: bool = False,
     ) -> list[Record]:  # fmt: skip
-        """See `audiosae.ingest.ingest`."""
+        """See `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
         self.shards = known_or_new(self.shards, sources, Corpus(domain, records), dealt=dealt)
         return records

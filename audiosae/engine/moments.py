@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.whiten import Moments, prepare
+from audiosae.autoencoder.whitening import Moments, prepare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosae.corpus import CHUNK_WINDOWS, SLAB_BYTES
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import Source
+from audiosae.corpus.windows import CHUNK_WINDOWS, SLAB_BYTES
 from audiosae.engine.shards import over
 from audiosae.errors import InputError
-from audiosae.ingest import ingest
-from audiosae.sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
-    from audiosae.corpus import Corpus
-    from audiosae.journal import Record
-    from audiosae.whiten import Whitener
+    from audiosae.corpus.journal import Record
+    from audiosae.corpus.windows import Corpus
 
     Array = Any
 

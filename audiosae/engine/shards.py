@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.corpus import Corpus
+from audiosae.corpus.windows import Corpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from audiosae.journal import Record
-    from audiosae.sources import Source
+    from audiosae.corpus.journal import Record
+    from audiosae.corpus.sources import Source
 
 FEWEST, MOST = 16, 1024
 _SHARD_BYTES = 2**23  # of files: minutes of sound, some ten thousand windows

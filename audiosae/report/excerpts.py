@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.corpus.ingest import read_field
 from audiosae.domain import Span, asking
 from audiosae.errors import AudiosaeError
-from audiosae.ingest import read_field
-from audiosae.pool import Chatter, overheard
-from audiosae.render import colour_limit, tile_of
+from audiosae.pictures.atoms import colour_limit, tile_of
+from audiosae.report.media import scene_png, sound_scene_png, tile_png
 from audiosae.report.page import as_json
-from audiosae.report.pictures import scene_png, sound_scene_png, tile_png
 from audiosae.report.sounds import encode_sound
+from audiosae.system.processes import Chatter, overheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from audiosae.corpus import Corpus
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.corpus.windows import Corpus
     from audiosae.domain import Clip
-    from audiosae.journal import Record
-    from audiosae.model import Model
 
 _MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
 _MARGIN_WINDOWS = 2  # of other inputs with one axis

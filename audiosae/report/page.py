@@ -7,7 +7,7 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from audiosae.report.pictures import gradient_png
+from audiosae.report.media import gradient_png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

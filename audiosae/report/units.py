@@ -11,10 +11,10 @@ import numpy as np
 
 from audiosae.domain import asking
 from audiosae.errors import PluginError
-from audiosae.pool import run_in_order
-from audiosae.render import colour_limit, new_figure, tile_of
-from audiosae.report.pictures import figure_png, tile_png
+from audiosae.pictures.atoms import colour_limit, new_figure, tile_of
+from audiosae.report.media import figure_png, tile_png
 from audiosae.report.sounds import encode_sound
+from audiosae.system.processes import run_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from audiosae.autoencoder.model import Model
     from audiosae.domain import Domain
-    from audiosae.model import Model
 
 _FIGURE_INCHES = (3.4, 2.5)
 _REPEATS, _PAUSE_SECONDS = 3, 0.25  # an atom of a sixth of a second is hard to hear once

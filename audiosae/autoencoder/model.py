@@ -1,0 +1,213 @@
+"""A trained model: domain, whitener, parameters and provenance, in one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.autoencoder.sae import Params, encode
+from audiosae.autoencoder.tensors import read_tensors, write_tensors
+from audiosae.autoencoder.whitening import Whitener
+from audiosae.backends import Backend
+from audiosae.backends.cpu import LINEAR, SIGMOID, TANH
+from audiosae.domain import check_window, domain_from_json, domain_to_json
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audiosae.domain import Domain, Json
+
+FORMAT = 1
+FILE = "model.safetensors"
+ALWAYS_ON = 0.5  # mean activity of a unit that tells next to nothing
+DEAD_SHARE = 0.1  # a unit is dead when its mean activity is under this share of rho
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learned, and what it was learned from.
+
+    Attributes
+    ----------
+    domain
+        Turns sources into fields and windows.
+    whitener
+        Between windows and what the autoencoder sees.
+    params
+        The autoencoder.
+    rho_hat
+        Mean activity of each unit over the training windows, (hidden,).
+    facts
+        Provenance: options, seed, versions, sources, last row of the history.
+    """
+
+    domain: Domain
+    whitener: Whitener
+    params: Params
+    rho_hat: NDArray[np.float64]
+    facts: dict[str, Any]
+
+    def atoms(self) -> NDArray[np.float32]:
+        """Return each unit's atom: the whitened input of norm 1 that excites it most, unwhitened; (hidden, *window)."""
+        return self._pictures(self.whitener.undo(self._unit_weights))
+
+    def filters(self) -> NDArray[np.float32]:
+        """Return each unit's filter: the field-space input of norm 1 that excites it most; (hidden, *window)."""
+        return self._pictures(Backend().unit_rows(self.whitener.filters(self._unit_weights)))
+
+    def encode(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the codes of windows of the field.
+
+        Parameters
+        ----------
+        windows
+            (count, *window) or (count, width), in the field's own units.
+
+        Returns
+        -------
+        array of shape (count, hidden)
+
+        Raises
+        ------
+        InputError
+            The windows have another shape.
+        """
+        flat = np.asarray(windows)
+        if flat.shape[1:] not in (tuple(self.domain.window), (self.whitener.width,)):
+            raise InputError(f"encode wants windows of shape (count, *{self.domain.window}); found {flat.shape}")
+        flat = flat.reshape(len(flat), -1).astype(self.params.flat.dtype, copy=False)
+        backend = Backend()
+        return np.asarray(encode(backend, self.params, backend.whitened(flat, self.whitener)))
+
+    def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Return what counts as activity, in [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
+        return (codes + 1) / 2 if self.params.activation == TANH else codes
+
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """Which units are hardly ever active, (hidden,)."""
+        return np.asarray(self.rho_hat < DEAD_SHARE * float(self.facts["options"]["rho"]))
+
+    @cached_property
+    def _unit_weights(self) -> NDArray[np.float32]:
+        return np.asarray(Backend().unit_rows(self.params.W1))
+
+    def _pictures(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        return rows.reshape(len(rows), *self.domain.window).astype(np.float32, copy=False)
+
+    def save(self, path: Path) -> None:
+        """Write the model to a file; what was there stays until the new one is whole."""
+        w, p = self.whitener, self.params
+        tensors = {
+            "encoder.weight": p.W1, "encoder.bias": p.b1, "decoder.weight": p.W2, "decoder.bias": p.b2,
+            "rho_hat": self.rho_hat, "whiten.mean": w.mean,
+        }  # fmt: skip
+        if w.forward is not None and w.backward is not None:
+            tensors |= {"whiten.forward": w.forward, "whiten.backward": w.backward}
+        if w.spread is not None:
+            tensors["whiten.spread"] = w.spread
+        whitening = {
+            "kind": w.kind, "scale": w.scale, "contrast": w.contrast, "remove_mean": w.remove_mean,
+            "squash": w.squash, "notes": w.notes,
+        }  # fmt: skip
+        own: dict[str, Json] = {
+            "format": FORMAT,
+            "domain": domain_to_json(self.domain),
+            "whitening": whitening,
+            "activation": p.activation,
+            "decoder": p.decoder,
+        }
+        write_tensors(path, tensors, self.facts | own)
+
+
+def load_model(path: Path | str) -> Model:
+    """Read a model.
+
+    Parameters
+    ----------
+    path
+        A ``model.safetensors`` or the run folder that holds one.
+
+    Raises
+    ------
+    InputError
+        No model is there, or it is damaged, contradicts itself or is of a later format.
+    PluginError
+        Its domain is not installed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE
+        if not path.exists():
+            raise InputError(f"no {FILE} in {path.parent}; wanted a run folder of audiosae train, or the file itself")
+    content = read_tensors(path)
+    tensors, facts = content.tensors, content.facts
+    if facts.get("format") != FORMAT:
+        raise InputError(
+            f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; install one that fits"
+        )
+    domain = domain_from_json(_object(facts, "domain", path))
+    check_window(domain)
+    try:
+        whitener, params = _whitener(tensors, _object(facts, "whitening", path)), _params(tensors, facts)
+        rho_hat = tensors["rho_hat"].astype(np.float64)
+        float(facts["options"]["rho"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        told = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path} is damaged: its parts are not those of a model ({told})") from error
+    if (
+        whitener.width != int(np.prod(domain.window))
+        or whitener.seen != params.width
+        or rho_hat.shape != params.b1.shape
+    ):
+        raise InputError(f"{path} is damaged: its domain's windows {domain.window}, whitening and weights do not fit")
+    content.check()
+    return Model(domain, whitener, params, rho_hat, facts)
+
+
+def _object(facts: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
+    found = facts.get(key)
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is damaged: no {key} in its JSON")
+    return found
+
+
+def _params(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Params:
+    W1, W2 = tensors["encoder.weight"], tensors["decoder.weight"]
+    b1, b2 = tensors["encoder.bias"], tensors["decoder.bias"]
+    hidden, width = W1.shape
+    if (W2.shape, b1.shape, b2.shape) != ((hidden, width), (hidden,), (width,)):
+        raise ValueError(f"weights of shapes {W1.shape}, {W2.shape}, {b1.shape}, {b2.shape}")
+    if W1.dtype not in (np.float32, np.float64) or facts["activation"] not in (SIGMOID, TANH):
+        raise ValueError(f"weights of type {W1.dtype}, activation {facts['activation']!r}")
+    if facts["decoder"] not in (LINEAR, SIGMOID):
+        raise ValueError(f"decoder {facts['decoder']!r}")
+    flat = np.concatenate([W1.ravel(), W2.ravel(), b1, b2]).astype(W1.dtype, copy=False)
+    return Params(flat, hidden, width, activation=facts["activation"], decoder=facts["decoder"])
+
+
+def _whitener(tensors: dict[str, NDArray[Any]], kept: dict[str, Any]) -> Whitener:
+    mean, forward, backward = tensors["whiten.mean"], tensors.get("whiten.forward"), tensors.get("whiten.backward")
+    if mean.ndim != 1 or (forward is None) != (backward is None):
+        raise ValueError(f"whitening of shape {mean.shape}")
+    if (
+        forward is not None
+        and backward is not None
+        and (forward.shape[0] != len(mean) or forward.shape != backward.shape[::-1])
+    ):
+        raise ValueError(f"whitening of shapes {forward.shape}, {backward.shape}")
+    spread = tensors.get("whiten.spread")
+    if spread is not None and (forward is None or spread.shape != forward.shape[1:]):
+        raise ValueError(f"whitening's spread of shape {spread.shape}")
+    scale = float(kept["scale"])
+    if not (np.isfinite(scale) and scale > 0):
+        raise ValueError(f"whitening scale {scale}")
+    flags = {key: bool(kept[key]) for key in ("contrast", "remove_mean", "squash")}
+    return Whitener(
+        kept["kind"], mean, forward, backward, scale=scale, notes=dict(kept["notes"]), spread=spread, **flags
+    )

@@ -1,0 +1,270 @@
+"""The sparse autoencoder: the only maths, blind to the device.
+
+    a = f(W1 x + b1),  x_hat = g(W2^T a + b2)
+    J = 1/m sum 1/2 |x_hat - x|^2 + weight_decay/2 (|W1|^2 + |W2|^2) + beta sum_j KL(rho || rho_hat_j)
+
+The letters are those of A. Ng's "Sparse autoencoder" notes (CS294A; UFLDL). rho_hat is the mean activity over all m
+windows, so the penalty's pull on a unit is one number, which factors out of the sum over windows:
+
+    sum_i (d_i + pull) f'_i x_i = sum_i d_i f'_i x_i + pull sum_i f'_i x_i
+
+`accumulate` keeps both sums; they add over blocks, files and machines; `finish` applies the pull at the end. A batch
+that is all there is knows its rho_hat after the forward pass and saves the sixth matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.autoencoder.parameters import Params, Penalty, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.backends import Backend
+
+    Array = Any
+
+__all__ = ["Cost", "Params", "Penalty", "Sums", "accumulate", "encode", "finish", "reconstruct", "settle", "start"]
+
+_FEWEST, _MOST = 64, 256  # units whose gradients are worth another thread: each is a product over all rows
+
+
+@dataclass
+class Sums:
+    """What one pass over windows gives; the Sums of two sets of windows add to those of both.
+
+    Attributes
+    ----------
+    count
+        Windows.
+    error
+        1/2 sum of |x_hat - x|^2.
+    activity
+        Sum of act per unit, (hidden,).
+    gradient
+        Flat like Params: sums of the reconstruction term's gradient, (and of the pull's, where it was known).
+    slope_weights, slope_bias
+        Sums of f' x and f', (hidden, width) and (hidden,); None where the pull is in the gradient already.
+    """
+
+    count: int
+    error: Array
+    activity: Array
+    gradient: Array
+    slope_weights: Array | None = None
+    slope_bias: Array | None = None
+
+    def __add__(self, other: Sums) -> Sums:
+        """Add the sums of two sets of windows."""
+        if self.slope_weights is None or self.slope_bias is None or other.slope_weights is None:
+            raise ValueError("sums of whole batches hold their own pull and do not add")
+        return Sums(
+            self.count + other.count,
+            self.error + other.error,
+            self.activity + other.activity,
+            self.gradient + other.gradient,
+            self.slope_weights + other.slope_weights,
+            self.slope_bias + other.slope_bias,
+        )
+
+
+class _Pass:
+    """Windows on their way forward and back: rows side by side, then the gradients' rows (units) side by side."""
+
+    def __init__(self, backend: Backend, params: Params, x: Array, out: Array | None) -> None:
+        self._backend, self._params, self._x = backend, params, x
+        half = min(_MOST, max(_FEWEST, params.hidden // 2))  # two threads at least, and products as large as can be
+        self._rows, self._units = backend.parts(len(x)), backend.parts(params.hidden, least=half)
+        tall, wide = (len(x), params.hidden), (len(x), params.width)
+        self._a = backend.scratch("activations", tall, x.dtype)
+        self._d = backend.scratch("hidden delta", tall, x.dtype)
+        self._delta = backend.scratch("output delta", wide, x.dtype)
+        self.gradient = params.like(backend.xp.empty_like(params.flat) if out is None else out)
+
+    def forward(self) -> tuple[Array, Array]:
+        """Go to the output, and back to the hidden units but for what needs the pull; return error and activity."""
+        found = self._side_by_side(self._forward, self._rows)
+        self.gradient.b2[...] = _total([sums for _, _, sums in found])
+        return _total([error for error, _, _ in found]), _total([activity for _, activity, _ in found])
+
+    def backward(self, pull: Array | None) -> None:
+        """Finish the gradient."""
+        kind = self._params.activation
+
+        def delta(rows: slice) -> Array:
+            return self._backend.hidden_delta(self._d[rows], self._a[rows], pull, kind)
+
+        self._side_by_side(self._decode, self._units)
+        self.gradient.b1[...] = _total(self._side_by_side(delta, self._rows))
+        self._side_by_side(self._encode, self._units)
+
+    def slopes(self) -> tuple[Array, Array]:
+        """Return the sums of f' x and f', which a later pull is multiplied with; the activations are used up."""
+        backend, weights = self._backend, self._backend.xp.empty_like(self.gradient.W1)
+
+        def slope(rows: slice) -> Array:
+            return backend.slope(self._a[rows], self._params.activation)
+
+        def multiply(units: slice) -> None:
+            backend.xp.matmul(self._a[:, units].T, self._x, out=weights[units])
+
+        sums = _total(self._side_by_side(slope, self._rows))
+        self._side_by_side(multiply, self._units)
+        return weights, sums
+
+    def _forward(self, rows: slice) -> tuple[Array, Array, Array]:
+        backend, params, x = self._backend, self._params, self._x[rows]
+        a, delta = self._a[rows], self._delta[rows]
+        backend.xp.matmul(x, params.W1.T, out=a)
+        activity = backend.activate(a, params.b1, params.activation)
+        backend.xp.matmul(a, params.W2, out=delta)
+        error, sums = backend.residual(delta, params.b2, x, params.decoder)
+        backend.xp.matmul(delta, params.W2.T, out=self._d[rows])
+        return error, activity, sums
+
+    def _decode(self, units: slice) -> None:
+        self._backend.xp.matmul(self._a[:, units].T, self._delta, out=self.gradient.W2[units])
+
+    def _encode(self, units: slice) -> None:
+        self._backend.xp.matmul(self._d[:, units].T, self._x, out=self.gradient.W1[units])
+
+    def _side_by_side(self, work: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
+        """Work on all parts; return what each gave, in their order."""
+        found: list[Any] = [None] * len(parts)
+
+        def one(number: int) -> None:
+            found[number] = work(parts[number])
+
+        self._backend.run([partial(one, number) for number in range(len(parts))])
+        return found
+
+
+def accumulate(
+    backend: Backend, params: Params, x: Array, *, whole: Penalty | None = None, out: Array | None = None
+) -> Sums:
+    """Run forward and backward over windows.
+
+    Parameters
+    ----------
+    backend
+        Where the arrays are.
+    params
+        The autoencoder.
+    x
+        Windows (count, width).
+    whole
+        The penalty, when these windows are all there are (a mini-batch): its pull goes into the gradient at once and
+        five matrix products do. Without it the sums can be added to others.
+    out
+        Flat, for the gradient; made when not given.
+
+    Returns
+    -------
+    Sums
+        For `finish`.
+    """
+    run = _Pass(backend, params, x, out)
+    error, activity = run.forward()
+    pull = None
+    if whole is not None and whole.beta:
+        pull = backend.pull(activity, len(x), whole, params.activation, x.dtype)
+    run.backward(pull)
+    slopes = run.slopes() if whole is None else (None, None)
+    return Sums(len(x), error, activity, run.gradient.flat, *slopes)
+
+
+def finish(
+    backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None
+) -> tuple[Cost, Array]:
+    """Return the cost and its gradient, flat like the parameters; `sums.gradient` is used up.
+
+    Parameters
+    ----------
+    backend, params
+        As in `accumulate`.
+    sums
+        Over all windows.
+    penalty
+        The same that a whole batch was accumulated with.
+    then
+        Called for each part of the flat gradient once it is finished: a solver's update.
+    """
+    found = backend.to_host(settle(backend, params, sums, penalty, then=then))
+    return Cost(float(found[0]), float(found[1]), float(found[2]), found[3:]), sums.gradient
+
+
+def settle(
+    backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None,
+    tally: Array | None = None,
+) -> Array:  # fmt: skip
+    """Do what `finish` does, and leave the cost where it was computed; nobody waits for it.
+
+    Returns
+    -------
+    array of shape (3 + hidden,)
+        As from `Backend.cost`, where `tally` is explained too.
+    """
+    gradient = params.like(sums.gradient)
+    if sums.slope_weights is not None and sums.slope_bias is not None and penalty.beta:
+        pull = backend.pull(sums.activity, sums.count, penalty, params.activation, np.float64)
+        gradient.W1 += (pull[:, None] * sums.slope_weights).astype(gradient.flat.dtype)
+        gradient.b1 += (pull * sums.slope_bias).astype(gradient.flat.dtype)
+    decayed, decay = 2 * params.hidden * params.width, penalty.weight_decay
+    squares = backend.settle(params.flat, gradient.flat, decayed, count=sums.count, decay=decay, then=then)
+    return backend.cost(sums.error, sums.activity, squares, sums.count, penalty, tally=tally)
+
+
+def encode(backend: Backend, params: Params, x: Array) -> Array:
+    """Return the codes (count, hidden) of windows (count, width)."""
+    a = backend.xp.empty((len(x), params.hidden), params.flat.dtype)
+
+    def part(rows: slice) -> None:
+        backend.xp.matmul(x[rows], params.W1.T, out=a[rows])
+        backend.activate(a[rows], params.b1, params.activation)
+
+    backend.run([partial(part, rows) for rows in backend.parts(len(x))])
+    return a
+
+
+def reconstruct(backend: Backend, params: Params, x: Array) -> tuple[Array, Array]:
+    """Return 1/2 sum of |x_hat - x|^2 and the sums of act per unit of windows (count, width)."""
+    found: dict[int, tuple[Array, Array]] = {}
+
+    def part(rows: slice) -> None:
+        a = x[rows] @ params.W1.T
+        activity = backend.activate(a, params.b1, params.activation)
+        found[rows.start] = backend.residual(a @ params.W2, params.b2, x[rows], params.decoder)[0], activity
+
+    backend.run([partial(part, rows) for rows in backend.parts(len(x))])
+    errors, activities = zip(*(found[start] for start in sorted(found)), strict=True)
+    return _total(errors), _total(activities)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The three terms of J, and rho_hat (hidden,)."""
+
+    reconstruction: float
+    sparsity: float
+    decay: float
+    rho_hat: NDArray[np.float64]
+
+    @property
+    def total(self) -> float:
+        """J."""
+        return self.reconstruction + self.sparsity + self.decay
+
+
+def _total(parts: Sequence[Array]) -> Array:
+    """Add parts up in their order, in place of the first."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total

@@ -1,0 +1,166 @@
+"""The folder of decoded fields: one folder in it for each domain with its options, shared by all runs.
+
+A run that uses a folder holds a shared lock on it; pruning wants the lock alone, so nothing is taken from under a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audiosae.domain import domain_to_json
+from audiosae.errors import InputError
+from audiosae.system.locks import Held, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from audiosae.domain import Domain
+
+FORMAT = 2
+_ABOUT = "domain.json"
+_NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; what else lies in the cache's folder is the user's
+_ENTRY, _ASIDE = ".npy", ".tmp"
+_ABANDONED = 3600.0  # seconds after which a file that was written aside belongs to nobody
+_used: dict[Path, Held | None] = {}  # folders that this process reads, for as long as it lives
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The fields of one domain with one set of options.
+
+    Attributes
+    ----------
+    path
+        In the cache.
+    about
+        Format, and domain as in a model file.
+    files, size
+        Number of fields, and bytes of everything.
+    used
+        When it was last used, in seconds since 1970.
+    """
+
+    path: Path
+    about: tuple[int, dict[str, Any]]
+    files: int
+    size: int
+    used: float
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it was written by a version that keeps fields otherwise."""
+        return self.about[0] != FORMAT
+
+
+def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path:
+    """Return the folder for a domain's fields, made and locked against pruning while this process lives.
+
+    Raises
+    ------
+    InputError
+        It cannot be written.
+    """
+    described = domain_to_json(domain)
+    signature = json.dumps([FORMAT, described], sort_keys=True)
+    folder = cache / hashlib.blake2b(signature.encode(), digest_size=8).hexdigest()
+    try:
+        fresh = not (folder / _ABOUT).exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder not in _used:
+            _used[folder] = hold(folder, shared=True)
+        (folder / _ABOUT).write_text(signature + "\n", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(cache, error) from error
+    if fresh:
+        _tell_of_others(cache, described, say)
+    return folder
+
+
+def unwritable(cache: Path, error: OSError) -> InputError:
+    """Return the error for a cache that cannot be written."""
+    return InputError(f"cannot write the cache {cache}: {error.strerror or error}; choose another with --cache DIR")
+
+
+def list_folders(cache: Path) -> list[Folder]:
+    """Return the folders of a cache, the one used last first."""
+    with contextlib.suppress(FileNotFoundError):
+        found = [_folder(path) for path in cache.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda folder: -folder.used)
+    return []
+
+
+def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
+    """Remove fields until at most `keep` bytes are left: first of other versions, then those not used for longest.
+
+    Folders that a run uses are left alone, and said so.
+
+    Returns
+    -------
+    int
+        The bytes that were freed.
+    """
+    folders = list_folders(cache)
+    size, freed = sum(folder.size for folder in folders), 0
+    for folder in sorted(folders, key=lambda folder: (not folder.outdated, folder.used)):
+        held = hold(folder.path)
+        if held is None:
+            say(f"{folder.path.name} is in use and stays")
+            continue
+        with held:
+            for entry, bytes_ in _entries(folder.path):
+                if size - freed > keep or entry.suffix == _ASIDE or folder.outdated:
+                    entry.unlink(missing_ok=True)
+                    freed += bytes_
+            if not any(path.suffix == _ENTRY for path in folder.path.iterdir()):
+                shutil.rmtree(folder.path, ignore_errors=True)
+    return freed
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield (path, bytes) of fields, the one not used for longest first, and of what was abandoned half-written."""
+    found = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if not path.is_file():
+                continue
+            if path.suffix == _ENTRY or (path.suffix == _ASIDE and time.time() - status.st_mtime > _ABANDONED):
+                found.append((status.st_mtime, path, status.st_size))
+    yield from ((path, size) for _, path, size in sorted(found))
+
+
+def _folder(path: Path) -> Folder:
+    sizes, used, files = 0, 0.0, 0
+    for entry in os.scandir(path):
+        with contextlib.suppress(OSError):
+            status = entry.stat()
+            sizes, used, files = sizes + status.st_size, max(used, status.st_mtime), files + entry.name.endswith(_ENTRY)
+    return Folder(path, _about(path), files, sizes, used)
+
+
+def _about(folder: Path) -> tuple[int, dict[str, Any]]:
+    try:
+        number, domain = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        return int(number), dict(domain)
+    except (OSError, ValueError, TypeError):
+        return 0, {}
+
+
+def _tell_of_others(cache: Path, described: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Say that fields of the same domain and options are there, but of another version, and are not used."""
+    same = {key: value for key, value in described.items() if key != "version"}
+    for folder in list_folders(cache):
+        number, domain = folder.about
+        other = {key: value for key, value in domain.items() if key != "version"}
+        if other == same and folder.files and (number != FORMAT or domain != described):
+            made = f"{domain.get('package')} {domain.get('version')}, format {number}"
+            say(f"the cache holds {folder.files} fields of {made}: read again; audiosae cache --prune removes them")

@@ -1,0 +1,242 @@
+"""Sources become fields on disk: decoded once, in worker processes, each written aside and then moved into place.
+
+An entry of the cache is one file, ``KEY.npy``: the field as NumPy keeps it, then its record as JSON, then the record's
+length. The key is made of the path, size and modification time of the source and of the domain with all its options.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.corpus.cache import open_folder, unwritable
+from audiosae.corpus.entries import HEADER_BYTES, LENGTH_DIGITS, Store
+from audiosae.corpus.journal import Record
+from audiosae.errors import InputError
+from audiosae.system.processes import Chatter, overheard, prepare, run_in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from audiosae.corpus.sources import Source
+    from audiosae.domain import Domain
+
+NOTHING = "nothing in it"
+_DAY = 86400.0
+_HASHED_AT_ONCE = 2**22
+
+
+def ingest(
+    domain: Domain,
+    sources: Sequence[Source],
+    *,
+    cache: Path,
+    workers: int,
+    done: Callable[[Record], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Record]:
+    """Bring the field of every source into the cache; one record per source, in order.
+
+    Parameters
+    ----------
+    domain
+        Settled.
+    sources
+        What `audiosae.corpus.sources.scan` found.
+    cache
+        Folder for fields; made when it is not there.
+    workers
+        Number of decoding processes; the result does not depend on it.
+    done
+        Called with each record as it is ready.
+    say
+        Told what a person should know of the cache.
+
+    Raises
+    ------
+    InputError
+        The cache cannot be written.
+    """
+    folder = open_folder(cache, domain, say)
+    entries = [_entry(source, folder) for source in sources]
+    if entries and not entries[-1].exists():
+        prepare()
+    found = [_cached(source, entry) for source, entry in zip(sources, entries, strict=True)]
+    jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
+    fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed, weigh=_bytes)
+    records = []
+    for source, there in zip(sources, found, strict=True):
+        record = there or replace(next(fresh), file=source.name, path=os.fspath(source.path))
+        done(record)
+        records.append(record)
+    next(fresh, None)  # lets the processes go here, and not where a Ctrl-C meanwhile would be lost
+    return records
+
+
+def read_field(record: Record) -> NDArray[np.float32]:
+    """Memory-map the field of a record, read-only.
+
+    Raises
+    ------
+    InputError
+        It is no longer in the cache.
+    """
+    try:
+        return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the field of {record.file} has gone from the cache; run the same command again") from error
+
+
+def decode(job: tuple[Domain, Path, Path]) -> Record:
+    """Decode one source into the cache; a source that cannot be used gives a record that says why.
+
+    Raises
+    ------
+    InputError
+        The cache cannot be written.
+    """
+    domain, path, target = job
+    chatter = Chatter()
+    aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        with Store(aside) as store:
+            with overheard(chatter):
+                record = _read_field(domain, path, store)
+            record = _remarked(record, chatter)
+            store.keep(target, record.shape, vars(record))
+    except InputError as error:
+        return _remarked(Record("", "skipped", str(error)), chatter)
+    except MemoryError:
+        return Record("", "skipped", "needs more memory than there is")
+    except OSError as error:
+        raise unwritable(target.parent.parent, error) from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, not the run)
+        return Record("", "skipped", " ".join(f"{type(error).__name__}: {error}".split()))
+    return replace(record, field=os.fspath(target))
+
+
+def _remarked(record: Record, chatter: Chatter) -> Record:
+    """Add what the decoder said to what is told of a source."""
+    if not chatter.text:
+        return record
+    return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {chatter.text}") if part))
+
+
+def _read_field(domain: Domain, path: Path, store: Store) -> Record:
+    """Bring the blocks of a field into a store and let the domain finish it there."""
+    rows, tail = 0, domain.window[1:]
+    for block in (blocks := _Blocks(domain, path)):
+        _check_block(block, domain, rows, tail)
+        rows, tail = rows + len(block), block.shape[1:]
+        store.add(np.array(block, np.float32))  # the domain may use its own again
+    if not rows:
+        raise InputError(NOTHING)
+    field = store.field((rows, *tail))
+    ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
+    _check_ranges(ranges, rows, domain.window[0])
+    flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
+    for at in range(0, flat.size, _HASHED_AT_ONCE):
+        digest.update(flat[at : at + _HASHED_AT_ONCE].data)
+    return Record("", "used", blocks.note, _extent(domain, path, rows), (rows, *tail), ranges, digest.hexdigest())
+
+
+def _extent(domain: Domain, path: Path, rows: int) -> float:
+    """Return the length of a field's rows in the domain's unit; the header's, where that ends within the last row.
+
+    A row may reach over the end of a source. What else a header claims may be an estimate, or a lie.
+    """
+    rest = (0,) * (len(domain.window) - 1)
+    first, next_ = (domain.span(path, (row, *rest)).start[0] for row in (0, 1))
+    end = domain.span(path, (rows - domain.window[0], *rest)).end[0]
+    try:
+        claimed = float(domain.probe(path).extent)
+    except Exception:  # noqa: BLE001 (the field was read: what the header is good for does not matter)
+        return end
+    return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end
+
+
+class _Blocks:
+    """The blocks of a source's field, and what its domain noted of it; whatever fails costs the source, not the run."""
+
+    def __init__(self, domain: Domain, path: Path) -> None:
+        self._domain, self._path = domain, path
+        self.note = ""
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        try:
+            self.note = (yield from self._domain.field(self._path)) or ""  # type: ignore[func-returns-value]
+        except (InputError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
+
+
+def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int, ...]) -> None:
+    """Refuse what no window can be cut from; the first block may be wider than a window on axis 1."""
+    fits = block.ndim == len(domain.window) and (block.shape[1:] == tail if rows else block.shape[2:] == tail[1:])
+    if not fits:
+        raise InputError(f"another shape: {block.shape} does not fit windows of {domain.window}")
+    if not np.isfinite(block).all():
+        raise InputError("NaN or infinite values")
+
+
+def _check_ranges(ranges: tuple[tuple[int, int], ...], rows: int, window: int) -> None:
+    inside = all(0 <= start <= stop <= rows for start, stop in ranges)
+    if not inside or any(a[1] >= b[1] or a[1] - b[0] >= window for a, b in pairwise(ranges)):
+        wanted = f"ascending row ranges within {rows} that share no window"
+        raise InputError(f"a fault in the domain: its finish gave {ranges[:4]}, wanted {wanted}")
+
+
+def _entry(source: Source, folder: Path) -> Path:
+    """Return the cache entry of a source as it is now."""
+    try:
+        status = os.stat(source.path)  # noqa: PTH116
+        stamp = f"{status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        stamp = "gone"
+    name = os.fsencode(source.path.absolute())
+    return folder / (hashlib.blake2b(name + b"\0" + stamp.encode(), digest_size=16).hexdigest() + ".npy")
+
+
+def _cached(source: Source, entry: Path) -> Record | None:
+    """Return the record of a source that is already in the cache, whole."""
+    if source.fault:
+        return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
+    try:
+        with entry.open("rb") as file:
+            file.seek(-LENGTH_DIGITS, os.SEEK_END)
+            length = int(file.read(), 16)
+            end = file.seek(-LENGTH_DIGITS - length, os.SEEK_END)
+            kept = json.loads(file.read(length))
+        shape = tuple(kept["shape"])
+        if end != HEADER_BYTES + 4 * math.prod(shape):
+            return None
+        ranges = tuple((start, stop) for start, stop in kept["ranges"])
+        if time.time() - os.stat(entry).st_mtime > _DAY:  # noqa: PTH116
+            os.utime(entry)  # what was not used for longest is pruned first
+        changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
+        return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _bytes(job: tuple[Domain, Path, Path]) -> int:
+    try:
+        return os.stat(job[1]).st_size  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+def _crashed(job: tuple[Domain, Path, Path]) -> Record:  # noqa: ARG001
+    return Record("", "skipped", "the decoder crashed on it")

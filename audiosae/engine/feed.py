@@ -1,0 +1,274 @@
+"""Run a step over all the windows of a corpus and add the results; feed whitened windows to a solver.
+
+Everything that reads all the data is one fold of something that adds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import pairwise
+from operator import add
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from audiosae.autoencoder.sae import reconstruct
+from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
+from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
+from audiosae.engine import Here
+from audiosae.engine.here import fold_in_tree
+from audiosae.engine.moments import moments_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.sae import Params
+    from audiosae.autoencoder.whitening import Whitener
+    from audiosae.backends import Backend
+    from audiosae.corpus.windows import Corpus
+    from audiosae.engine import Engine
+    from audiosae.engine.portion import Portion
+
+    Array = Any
+
+Total = TypeVar("Total")
+
+MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
+
+
+def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
+    """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
+    return reduce(add, map(step, blocks))
+
+
+def learn_whitener(corpus: Corpus, engine: Engine | None = None, **options: Any) -> Whitener:  # noqa: ANN401
+    """Learn the whitening of a corpus from at most 65536 of its windows, evenly spaced.
+
+    Parameters
+    ----------
+    corpus
+        The training windows.
+    engine
+        Where it is done; here, unless one is given.
+    options
+        As in `audiosae.autoencoder.whitening.make_whitener`.
+    """
+    engine, how = engine or Here(), _preparation(options)
+    moments = engine.fold(moments_of, engine.place(corpus.sample(MOMENT_WINDOWS)), how, _full(options))
+    return make_whitener(moments, **options)
+
+
+def whitener_of(blocks: Iterable[NDArray[np.floating]], **options: Any) -> Whitener:  # noqa: ANN401
+    """Learn the whitening of windows that come in blocks (count, width); `options` as in `learn_whitener`."""
+    how, full = _preparation(options), _full(options)
+    return make_whitener(fold(lambda block: Moments.of(prepare(block, **how), full=full), blocks), **options)
+
+
+def _preparation(options: dict[str, Any]) -> dict[str, bool]:
+    return {"contrast": options.get("contrast", False), "remove_mean": options.get("remove_mean", False)}
+
+
+def _full(options: dict[str, Any]) -> bool:
+    return options["kind"] in ("pca", "zca")
+
+
+class Feed:
+    """Whitened windows of a corpus, in order or shuffled.
+
+    When they fit the memory they are whitened once and kept; otherwise they are gathered and whitened as they are asked
+    for. The numbers are the same.
+
+    Parameters
+    ----------
+    corpus, whitener, backend
+        Where windows come from, what is done to them, where they go.
+    dtype
+        Of what is fed.
+    memory
+        Bytes for whitened windows, of every worker; an eighth for the slabs of fields that windows are gathered from
+        where they do not fit: random runs of a few thousand windows, enough to be shuffled together.
+    engine
+        Where they are worked on; here, unless one is given.
+    gathered
+        Whether windows that workers have are brought here.
+    """
+
+    def __init__(
+        self, corpus: Corpus, whitener: Whitener, backend: Backend, *, dtype: str = "float32",
+        memory: int = DEFAULT_MEMORY, engine: Engine | None = None, gathered: bool = False,
+    ) -> None:  # fmt: skip
+        self._corpus, self._whitener, self._backend = corpus, whitener.moved(backend.asarray), backend
+        self._given, self._dtype, self._memory = whitener, np.dtype(dtype), memory
+        self._engine = engine or Here(backend)
+        self._held: Array | None = None
+        self._edges: dict[int, list[int]] = {}
+        size = len(corpus) * whitener.seen * self._dtype.itemsize
+        hold = 0 < size <= memory * self._engine.width
+        self._placed = self._engine.place(corpus, whitener, dtype=dtype, hold=hold and self._engine.remote)
+        if hold and (gathered or not self._engine.remote):
+            self._held, self._placed = self._hold((len(corpus), whitener.seen)), None
+
+    @classmethod
+    def of(cls, held: Array, backend: Backend) -> Feed:
+        """Return a feed of windows that are whitened and held already, (count, seen), and belong to no corpus."""
+        feed = cls.__new__(cls)
+        feed._held, feed._backend, feed._engine = held, backend, Here(backend)  # noqa: SLF001 (its own)
+        feed._edges = {0: [*range(0, len(held), CHUNK_WINDOWS), len(held)]}  # noqa: SLF001
+        return feed
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._corpus) if self._held is None else len(self._held)
+
+    @property
+    def held(self) -> Array | None:
+        """All whitened windows (count, seen), when they are kept in this process."""
+        return self._held
+
+    def fold(self, step: Callable[..., Any], backend: Backend, *shared: Any) -> Any:  # noqa: ANN401
+        """Add ``step(backend, x, *shared)`` over blocks x (up to 4096, seen), shard by shard and then in a fixed tree.
+
+        Parameters
+        ----------
+        step
+            A function of a module.
+        backend
+            For what is computed in this process.
+        shared
+            Sent to every worker once.
+        """
+        if self._held is None:
+            return self._engine.fold(_fold_portion, self._placed, step, *shared)
+        held = self._held
+
+        def total(edges: list[int]) -> Any:  # noqa: ANN401
+            return fold(lambda ends: step(backend, backend.asarray(held[slice(*ends)]), *shared), pairwise(edges))
+
+        with backend.session():
+            return fold_in_tree((number, total(edges)) for number, edges in self._edges.items())
+
+    def sampled(self, count: int, memory: int) -> Feed:
+        """Return this feed, or of more than `count` windows one of that many, evenly spaced."""
+        if len(self) <= count:
+            return self
+        few = self._corpus.sample(count)
+        return Feed(few, self._given, self._backend, dtype=str(self._dtype), memory=memory, engine=self._engine)
+
+    def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[Array]:
+        """Yield all windows in order, whitened, shape (up to `rows`, seen)."""
+        if self._held is not None:
+            for at in range(0, len(self._held), rows):
+                yield self._backend.asarray(self._held[at : at + rows])
+            return
+        for slab in self._backend.slabs(self._corpus, None, SLAB_BYTES):
+            for at in range(0, len(slab), rows):
+                yield self._take(slab, slice(at, at + rows))
+
+    def batches(self, size: int, *, seed: int, epoch: int, skip: int = 0) -> Iterator[Array]:
+        """Yield the batches of an epoch: near-equal parts of at most `size` windows, shuffled over all sources.
+
+        The order is a function of the seed and the epoch alone. `skip` leaves out that many batches at the start. A
+        batch is good until the next is asked for.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        number = 0
+        for count, take in self._shuffled(rng):
+            order = self._backend.asarray(rng.permutation(count))
+            for part in self._backend.xp.array_split(order, max(1, -(-count // size))):
+                number += 1
+                if number > skip:
+                    yield take(part)
+
+    def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[Array], Array]]]:
+        """Yield (number of windows, how to take some) of what is shuffled together."""
+        if self._held is not None:
+            yield len(self._held), partial(self._backend.take, self._held)
+            return
+        order = rng.permutation(len(self._corpus.chunks))
+        for slab in self._backend.slabs(self._corpus, order, self._memory // 8):
+            yield len(slab), partial(self._take, slab)
+
+    def _hold(self, shape: tuple[int, int]) -> Array:
+        """Whiten all windows where the backend is, or in the computer's memory where that is full."""
+        try:
+            held = self._backend.xp.empty(shape, self._dtype)
+        except MemoryError:
+            held = self._backend.spill(shape, self._dtype)
+        at = 0
+        for number, blocks in self._engine.blocks(self._placed):
+            edges = self._edges[number] = [at]
+            for block in blocks:
+                held[at : at + len(block)] = self._like(held, block)
+                at += len(block)
+                edges.append(at)
+        return held
+
+    def _like(self, held: Array, block: Array) -> Array:
+        if type(held) is type(block):
+            return block
+        return self._backend.to_host(block) if isinstance(held, np.ndarray) else self._backend.asarray(block)
+
+    def _take(self, slab: Any, index: Array | slice) -> Array:  # noqa: ANN401
+        return self._backend.windows(slab, index, self._whitener, self._dtype)
+
+
+def _fold_portion(backend: Backend, portion: Portion, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
+    return fold(lambda x: step(backend, x, *shared), portion.blocks(backend))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well windows are reconstructed and how active the units are on them; adds over windows.
+
+    Attributes
+    ----------
+    count
+        Windows.
+    error
+        Sum of |x_hat - x|^2, in the whitened space.
+    total, squares
+        Sum of x, (seen,), and of |x|^2.
+    activity
+        Sum of act per unit, (hidden,).
+    """
+
+    count: int
+    error: float
+    total: NDArray[np.float64]
+    squares: float
+    activity: NDArray[np.float64]
+
+    def __add__(self, other: Scores) -> Scores:
+        """Return the scores of both sets of windows."""
+        return Scores(
+            self.count + other.count,
+            self.error + other.error,
+            self.total + other.total,
+            self.squares + other.squares,
+            self.activity + other.activity,
+        )
+
+    @property
+    def fvu(self) -> float:
+        """Fraction of variance unexplained: error over the squared distance from the windows' own mean."""
+        return self.error / max(self.squares - float(self.total @ self.total) / self.count, 1e-300)
+
+    @property
+    def rho_hat(self) -> NDArray[np.float64]:
+        """Mean activity of each unit, (hidden,)."""
+        return self.activity / self.count
+
+
+def score(feed: Feed, params: Params, backend: Backend) -> Scores:
+    """Reconstruct every window of a feed."""
+    found: Scores = feed.fold(_scored, backend, params)
+    return found
+
+
+def _scored(backend: Backend, x: Array, params: Params) -> Scores:
+    error, activity = reconstruct(backend, params.on(backend), x)
+    total = backend.to_host(x.sum(axis=0, dtype=np.float64))
+    return Scores(len(x), 2 * float(error), total, float(backend.xp.vdot(x, x)), backend.to_host(activity))

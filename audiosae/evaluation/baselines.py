@@ -1,0 +1,245 @@
+"""What features are compared with: less costly ones of the same clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.autoencoder.sae import start
+from audiosae.corpus.ingest import read_field
+from audiosae.corpus.windows import Corpus
+from audiosae.engine import Here
+from audiosae.engine.feed import whitener_of
+from audiosae.errors import InputError
+from audiosae.features.codes import Pool, encoder, window_blocks, window_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.backends import Backend
+    from audiosae.corpus.journal import Record
+    from audiosae.domain import Domain
+    from audiosae.engine import Engine
+    from audiosae.engine.portion import Portion
+    from audiosae.features.codes import Code, Encode
+
+MODEL = "model"
+BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
+COEFFICIENTS = 20
+_LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF learn from, evenly spaced
+_BATCH_WINDOWS = 2048  # short clips are encoded together
+_NMF_STEPS = 20
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """How a clip becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
+
+    encode: Encode
+    rows: bool = False
+
+
+def choose(text: str, domain: Domain) -> tuple[str, ...]:
+    """Return the baselines of ``all``, ``none`` or a comma list; MFCC are for recordings alone.
+
+    Raises
+    ------
+    InputError
+        One is unknown, or does not suit the domain.
+    """
+    sound = domain.unit == "s" and len(domain.window) == 2  # noqa: PLR2004 (frames of bands)
+    if text in {"all", "none"}:
+        return tuple(name for name in BASELINES if text == "all" and (sound or name != "mfcc"))
+    names = [name.strip() for name in text.split(",")]
+    wrong = [name for name in names if name not in BASELINES]
+    if wrong:
+        raise InputError(f"--baselines {text}: no baseline {wrong[0]!r}; wanted all, none or {', '.join(BASELINES)}")
+    if "mfcc" in names and not sound:
+        raise InputError(f"--baselines {text}: mfcc are for recordings; the model's domain is {domain.name}")
+    return tuple(name for name in BASELINES if name in names)
+
+
+def feature_sets(
+    names: Sequence[str], model: Model, corpus: Corpus, *, code: Code, seed: int, engine: Engine | None = None
+) -> dict[str, FeatureSet]:
+    """Return the model's features and, learned from a corpus where there is something to learn, the baselines'.
+
+    Parameters
+    ----------
+    names
+        Of `BASELINES`.
+    model
+        Trained; its whitening is that of `random-weights` and `kmeans`, its number of units that of all.
+    corpus
+        What PCA, k-means and NMF learn from; at most 65536 windows, evenly spaced.
+    code
+        See `audiosae.features.codes.encoder`; for the model and for random weights.
+    seed
+        Of k-means and NMF.
+    engine
+        Where the windows are; what is learned is learned here.
+    """
+    windows = (
+        _windows(corpus, engine or Here()) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
+    )
+    window = corpus.domain.window
+    by_rows = len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records)  # noqa: PLR2004
+    makers: dict[str, Callable[[], FeatureSet]] = {
+        "random-weights": lambda: FeatureSet(encoder(untrained(model), code)),
+        "field": lambda: FeatureSet(np.asarray, rows=by_rows),
+        "mfcc": lambda: FeatureSet(cepstra, rows=True),
+        "pca": lambda: FeatureSet(_pca(windows, model.params.hidden)),
+        "kmeans": lambda: FeatureSet(_kmeans(windows, model, seed)),
+        "nmf": lambda: FeatureSet(_nmf(windows, model.params.hidden, seed)),
+    }
+    return {MODEL: FeatureSet(encoder(model, code))} | {name: makers[name]() for name in names}
+
+
+def untrained(model: Model) -> Model:
+    """Return the model as it was before its first step: the same start, the same whitening."""
+    p, options = model.params, model.facts["options"]
+    fresh = start(
+        p.hidden, p.width, seed=options["seed"], rho=options["rho"], activation=p.activation, decoder=p.decoder,
+        dtype=str(p.flat.dtype), spread=model.whitener.spread,
+    )  # fmt: skip
+    return replace(model, params=fresh)
+
+
+def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
+    """Return 20 orthonormal DCT-II coefficients of rows in dB (count, bands): MFCC, where the bands are mel."""
+    from scipy.fft import dct
+
+    return np.asarray(dct(rows, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS])
+
+
+def _windows(corpus: Corpus, engine: Engine) -> NDArray[np.float32]:
+    count = min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width)))
+    placed = engine.place(corpus.sample(count))
+    return np.concatenate([block for _, blocks in engine.blocks(placed) for block in blocks])
+
+
+def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
+    """Learn as many principal components as there are units, at most the window's width; they are not scaled."""
+    found = whitener_of([windows], kind="pca", power=0.0, keep=1.0)
+    assert found.forward is not None  # noqa: S101
+    forward = np.ascontiguousarray(found.forward[:, :outputs])
+
+    def project(x: NDArray[np.float32]) -> NDArray[Any]:
+        return (x - found.mean) @ forward
+
+    return project
+
+
+def _kmeans(windows: NDArray[np.float32], model: Model, seed: int) -> Encode:
+    """Learn centres of whitened windows; codes are the "triangle" of Coates, Ng and Lee (AISTATS 2011)."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    x = model.whitener.apply(windows)
+    means = MiniBatchKMeans(min(model.params.hidden, len(x)), batch_size=4096, n_init=1, max_iter=20, random_state=seed)
+    centres = means.fit(x).cluster_centers_.astype(np.float32)
+    lengths = np.square(centres).sum(axis=1)
+
+    def triangle(windows: NDArray[np.float32]) -> NDArray[Any]:
+        x = model.whitener.apply(windows)
+        squares = np.square(x).sum(axis=1, keepdims=True) + lengths - 2 * (x @ centres.T)
+        distances = np.sqrt(np.maximum(squares, 0))
+        return np.asarray(np.maximum(distances.mean(axis=1, keepdims=True) - distances, 0))
+
+    return triangle
+
+
+def _nmf(windows: NDArray[np.float32], components: int, seed: int) -> Encode:
+    """Learn parts of windows that are shifted to be nonnegative; codes by 20 steps of accelerated projected gradient.
+
+    The components start at windows drawn at random: a random start stays near the mean window for many passes.
+    """
+    from sklearn.decomposition import MiniBatchNMF
+
+    low = windows.min()
+    x, count = windows - low, min(components, len(windows))
+    drawn = x[np.random.default_rng(seed).choice(len(x), count, replace=False)] + np.float32(1e-3)
+    learner = MiniBatchNMF(
+        count, init="custom", batch_size=1024, max_iter=2, tol=0, max_no_improvement=None, random_state=seed
+    )
+    learner.fit_transform(x, W=np.full((len(x), count), 1 / count, np.float32), H=drawn)
+    parts = learner.components_.astype(np.float32)
+    parts /= np.maximum(np.linalg.norm(parts, axis=1, keepdims=True), 1e-12)
+    gram = parts @ parts.T
+    step = np.float32(1 / max(float(np.linalg.eigvalsh(gram.astype(float))[-1]), 1e-12))
+
+    def parts_of(windows: NDArray[np.float32]) -> NDArray[Any]:
+        return _nonnegative(np.maximum(windows - low, 0) @ parts.T, gram, step)
+
+    return parts_of
+
+
+def _nonnegative(target: NDArray[Any], gram: NDArray[Any], step: np.float32) -> NDArray[Any]:
+    """Solve min |x - a H|^2 over a >= 0 given x H^T and H H^T, by FISTA (Beck and Teboulle 2009)."""
+    codes = ahead = np.zeros_like(target)
+    pace = 1.0
+    for _ in range(_NMF_STEPS):
+        stepped = np.maximum(ahead - step * (ahead @ gram - target), 0)
+        faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        ahead = stepped + np.float32((pace - 1) / faster) * (stepped - codes)
+        codes, pace = stepped, faster
+    return codes
+
+
+def pooled_clips(
+    domain: Domain, records: Sequence[Record], features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
+    done: Callable[[int], None] = lambda _: None, engine: Engine | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many more are there."""
+    engine, found = engine or Here(), []
+    for part in engine.map(_pooled, engine.place(Corpus(domain, records)), features, pools, segments):
+        for values in part:
+            found.append(values)
+            done(1)
+    return np.stack(found)
+
+
+def _pooled(
+    backend: Backend, portion: Portion, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
+) -> Iterator[NDArray[np.float32]]:  # fmt: skip
+    """Yield the features of each clip of a portion, flat."""
+    domain, records = portion.corpus.domain, portion.corpus.records
+    pool, current = Pool(0, segments), -1
+    for batch in _batches(_blocks(domain, records, rows=features.rows)):
+        codes, at = features.encode(np.concatenate([block for _, block in batch])), 0
+        for clip, block in batch:
+            if clip != current:
+                if current >= 0:
+                    yield pool.result(pools).reshape(-1)
+                windows = records[clip].shape[0] if features.rows else window_count(domain, records[clip])
+                pool, current = Pool(windows, segments), clip
+            pool.add(codes[at : at + len(block)])
+            at += len(block)
+    yield pool.result(pools).reshape(-1)
+
+
+def _blocks(domain: Domain, records: Sequence[Record], *, rows: bool) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield (clip, windows or rows) in order."""
+    for clip, record in enumerate(records):
+        if rows:
+            field = read_field(record)
+            yield from ((clip, np.asarray(field[at : at + 4096])) for at in range(0, len(field), 4096))
+        else:
+            yield from ((clip, windows) for _, windows in window_blocks(domain, record))
+
+
+def _batches(blocks: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
+    """Put the blocks of short clips together."""
+    held, size = [], 0
+    for clip, block in blocks:
+        held.append((clip, block))
+        size += len(block)
+        if size >= _BATCH_WINDOWS:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held

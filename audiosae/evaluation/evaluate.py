@@ -1,0 +1,245 @@
+"""How good features are beside what anyone could have had for less, and what the units do."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.backends import choose
+from audiosae.corpus.windows import Corpus
+from audiosae.engine import Here
+from audiosae.errors import Interrupted
+from audiosae.evaluation import baselines, scores
+from audiosae.evaluation.baselines import MODEL, FeatureSet
+from audiosae.evaluation.classifier import INNER_FOLDS, classify
+from audiosae.evaluation.quality import measure
+from audiosae.features.codes import DEFAULT_POOL
+from audiosae.features.matching import match
+from audiosae.system.progress import Progress
+from audiosae.training.options import TrainOptions, full_batch
+from audiosae.training.train import digest_of as sources_digest
+from audiosae.training.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.corpus.sources import Source
+    from audiosae.engine import Engine
+    from audiosae.evaluation.scores import Plan, Split
+    from audiosae.features.codes import Code
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is compared, and how.
+
+    Attributes
+    ----------
+    names
+        Baselines, of `audiosae.evaluation.baselines.BASELINES`.
+    pools, segments
+        How the codes of windows become features of a clip.
+    code
+        See `audiosae.features.codes.encoder`.
+    refit
+        Learn everything anew on each fold's training part, the model with its own options.
+    seed
+        Of folds, k-means and NMF.
+    stability
+        Train once more with the next seed, and match atoms.
+    """
+
+    names: tuple[str, ...] = baselines.BASELINES
+    pools: tuple[str, ...] = DEFAULT_POOL
+    segments: int = 1
+    code: Code = "sqrt"
+    refit: bool = False
+    seed: int = 0
+    stability: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of it.
+
+    Attributes
+    ----------
+    plan
+        Of the folds.
+    results
+        One for each set of features, the model first: see `summarise`.
+    predicted
+        Class number per set and clip, -1 where it was not tested.
+    facts
+        What else ``evaluate --json`` prints.
+    """
+
+    plan: Plan
+    results: list[dict[str, Any]]
+    predicted: dict[str, NDArray[np.int64]]
+    facts: dict[str, Any]
+
+
+def evaluate(
+    model: Model, sources: Sequence[Source], records: Sequence[Record], plan: Plan, options: Options, *,
+    cache: Path, workers: int, progress: Progress | None = None, engine: Engine | None = None,
+) -> Evaluation:  # fmt: skip
+    """Compare a model's features with baselines on labelled sources, and measure the units on them.
+
+    Parameters
+    ----------
+    model, sources, records
+        A trained model, what is classified, and its records of `audiosae.corpus.ingest.ingest`, all used.
+    plan, options
+        Labels and folds, and what is compared.
+    cache
+        Folder for fields, for `refit`.
+    workers
+        Threads, and decoding processes for `refit`.
+    progress
+        Who is told.
+    engine
+        Where sources are encoded, and trained on: here, unless one is given.
+    """
+    began, engine = time.monotonic(), engine or Here()
+    if engine.remote and (options.refit or options.stability):
+        full_batch(TrainOptions(**model.facts["options"]), engine.name, math.prod(model.domain.window))
+    work = _Work(model, records, sources, plan, options, cache, workers, progress or Progress(), engine)
+    predicted, results = work.run()
+    facts: dict[str, Any] = {
+        "folds": plan.told, "clips": len(records), "tested": len(plan.tested), "classes": plan.classes,
+        "chance": plan.chance, "notes": plan.notes, "quality": measure(model, records, plan, engine),
+        **_seen(model, records, plan, refit=options.refit), "options": asdict(options),
+    }  # fmt: skip
+    if options.stability:
+        facts["stability"] = work.stability()
+    return Evaluation(plan, results, predicted, facts | {"seconds": round(time.monotonic() - began, 3)})
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Features and predictions of every set."""
+
+    model: Model
+    records: Sequence[Record]
+    sources: Sequence[Source]
+    plan: Plan
+    options: Options
+    cache: Path
+    workers: int
+    progress: Progress
+    engine: Engine
+
+    def run(self) -> tuple[dict[str, NDArray[np.int64]], list[dict[str, Any]]]:
+        names = [MODEL, *self.options.names]
+        predicted = {name: np.full(len(self.records), -1, np.int64) for name in names}
+        strengths: dict[str, list[float]] = {name: [] for name in names}
+        widths = {}
+        for splits, sets in self._learned():
+            self.progress.stage("encoding", len(sets) * len(self.records), "clips")
+            features = dict(zip(sets, self._each(self._features, list(sets.values())), strict=True))
+            widths = {name: found.shape[1] for name, found in features.items()}
+            jobs = [(name, split) for name in sets for split in splits]
+            self.progress.stage("classifying", len(jobs), "folds")
+            found = self._each(self._classified, [(features[name], split) for name, split in jobs])
+            for (name, split), (classes, strength) in zip(jobs, found, strict=True):
+                predicted[name][split.test] = classes
+                strengths[name].append(strength)
+        results = []
+        for name in names:
+            summary = scores.summarise(self.plan, predicted[name], predicted[MODEL] if name != MODEL else None)
+            results.append({"name": name, "features": widths[name], **summary, "strengths": strengths[name]})
+        return predicted, results
+
+    def _learned(self) -> Iterator[tuple[list[Split], dict[str, FeatureSet]]]:
+        """Yield folds with the sets that were learned for them: for all at once, or anew for each."""
+        o, everything = self.options, Corpus(self.model.domain, self.records)
+        if not o.refit:
+            self.progress.stage("learning", None, "baselines")
+            yield self.plan.splits, baselines.feature_sets(o.names, self.model, everything, code=o.code, seed=o.seed,
+                                                           engine=self.engine)  # fmt: skip
+            return
+        for split in self.plan.splits:
+            self.progress.say(f"learning on the training part of fold {split.name}")
+            corpus = Corpus(self.model.domain, [self.records[i] for i in split.train])
+            sets = baselines.feature_sets(o.names, self._refitted(split), corpus, code=o.code, seed=o.seed,
+                                          engine=self.engine)  # fmt: skip
+            yield [split], sets
+
+    def stability(self) -> dict[str, Any]:
+        """Train once more with the next seed on these sources, and say how many atoms come back."""
+        self.progress.say("learning once more with another seed")
+        seed = self.model.facts["options"]["seed"] + 1
+        return match(self.model, self._trained(list(self.sources), seed=seed)).to_json() | {"seed": seed}
+
+    def _refitted(self, split: Split) -> Model:
+        return self._trained([self.sources[i] for i in split.train])
+
+    def _trained(self, sources: list[Source], **changed: Any) -> Model:  # noqa: ANN401
+        """Train the model anew on some sources, with the options it was trained with."""
+        options, engine = TrainOptions(**self.model.facts["options"] | changed), self.engine
+        if not engine.remote:
+            engine = Here(choose("auto")[0])
+            engine.shards = self.engine.shards
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return train(
+                    self.model.domain, sources, Path(folder), options, engine.backend, engine=engine,
+                    cache=self.cache, workers=self.workers, progress=self.progress,
+                ).model  # fmt: skip
+            except Interrupted as error:
+                raise KeyboardInterrupt from error  # its checkpoint goes with the folder: there is nothing to resume
+
+    def _features(self, features: FeatureSet) -> NDArray[np.float32]:
+        o = self.options
+        return baselines.pooled_clips(
+            self.model.domain, self.records, features, pools=o.pools, segments=o.segments, done=self.progress.advance,
+            engine=self.engine,
+        )  # fmt: skip
+
+    def _classified(self, job: tuple[NDArray[np.float32], Split]) -> tuple[NDArray[np.int64], float]:
+        features, split = job
+        inner = self.plan.inner(split, INNER_FOLDS, self.options.seed)
+        train, test = features[split.train], features[split.test]
+        found = classify(train, self.plan.target[split.train], test, inner)
+        self.progress.advance(1)
+        return found
+
+    def _each(self, work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
+        """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""
+        from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits
+
+        with warnings.catch_warnings(), threadpool_limits(1), ThreadPoolExecutor(self.workers) as pool:
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
+            return list(pool.map(work, jobs))
+
+
+def _seen(model: Model, records: Sequence[Record], plan: Plan, *, refit: bool) -> dict[str, Any]:
+    """Say how many of the tested sources the model had been trained on, as far as its digest of them tells."""
+    tested = len(plan.tested)
+    if refit:
+        return {
+            "seen": 0,
+            "seen_told": "everything was learned anew on each fold's training part: no test file was seen",
+        }
+    counts = Corpus(model.domain, records).windows_per_record()
+    mine = sources_digest([r for r, windows in zip(records, counts, strict=True) if windows])
+    if mine == model.facts["sources"]["digest"]:
+        told = f"the model was trained on these very files: it had seen all {tested} test files, without their labels"
+        return {"seen": tested, "seen_told": f"{told} (--refit learns on the training part of each fold alone)"}
+    told = f"the model was trained on {model.facts['sources']['used']} files that are not quite these"
+    return {"seen": None, "seen_told": f"{told}; whether it had seen some of the {tested} test files is not known"}

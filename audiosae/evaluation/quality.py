@@ -1,0 +1,88 @@
+"""How good the units are on labelled sources: reconstruction, sparseness, and which go with which label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.autoencoder.model import DEAD_SHARE
+from audiosae.autoencoder.sae import encode
+from audiosae.backends import Backend
+from audiosae.backends.cpu import TANH
+from audiosae.corpus.windows import Corpus
+from audiosae.engine.feed import Feed, score
+from audiosae.evaluation import baselines
+from audiosae.evaluation.baselines import FeatureSet
+from audiosae.features.activity import ACTIVE, Usage
+from audiosae.features.codes import encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.autoencoder.sae import Params
+    from audiosae.corpus.journal import Record
+    from audiosae.engine import Engine
+    from audiosae.evaluation.scores import Plan
+
+    Array = Any
+
+_ALWAYS = 0.5  # of the windows
+_MEASURED_WINDOWS = 2**17
+_UNITS_TOLD = 3  # per label
+
+
+def measure(model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None = None) -> dict[str, Any]:
+    """Measure reconstruction, sparsity and units on sources.
+
+    What the numbers of the units mean: `audiosae.features.activity`.
+    """
+    corpus = Corpus(model.domain, records).sample(_MEASURED_WINDOWS)
+    backend = Backend()
+    feed = Feed(corpus, model.whitener, backend, dtype=str(model.params.flat.dtype), engine=engine)
+    usage: Usage = feed.fold(_usage_of, backend, model.params)
+    share, mean = usage.share, usage.mean
+    rho = float(model.facts["options"]["rho"])
+    return {
+        "fvu": score(feed, model.params, backend).fvu,
+        "windows": usage.count,
+        "mean_activity": float(mean.mean()),
+        "lifetime_sparseness": float(usage.lifetime_sparseness.mean()),
+        "population_sparseness": usage.population_sparseness,
+        "active_above": ACTIVE,
+        "l0": float(share.sum()),
+        "dead_units": np.flatnonzero(mean < DEAD_SHARE * rho).tolist(),
+        "always_on_units": np.flatnonzero(share > _ALWAYS).tolist(),
+        "units_of_labels": _units_of_labels(model, records, plan, engine),
+    }
+
+
+def _usage_of(backend: Backend, x: Array, params: Params) -> Usage:
+    codes = backend.to_host(encode(backend, params.on(backend), x))
+    return Usage.of((codes + 1) / 2 if params.activation == TANH else codes)
+
+
+def _units_of_labels(
+    model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None
+) -> list[dict[str, Any]]:
+    """Return, for each label, the units whose mean activity best tells its clips from others, by area under the ROC.
+
+    The area is that of the Mann-Whitney statistic: 0.5 tells nothing, 1 everything. They are the best of many on the
+    very clips: a description, not a prediction.
+    """
+    from scipy.stats import rankdata
+
+    plain = FeatureSet(encoder(model, "activation"))
+    activity = baselines.pooled_clips(model.domain, records, plain, pools=("mean",), engine=engine)
+    member = plan.target[:, None] == np.arange(len(plan.classes))
+    inside = member.sum(axis=0)
+    parts = [activity[:, at : at + 64] for at in range(0, activity.shape[1], 64)]  # ranks are float64: a few at a time
+    ranks = np.concatenate([member.T.astype(float) @ rankdata(part, axis=0) for part in parts], axis=1)
+    areas = (ranks - (inside * (inside + 1) / 2)[:, None]) / (inside * (len(activity) - inside))[:, None]
+    best = np.argsort(-areas, axis=1, kind="stable")[:, :_UNITS_TOLD]
+    return [
+        {"label": label, "unit": int(unit), "auc": float(areas[row, unit])}
+        for row, label in enumerate(plan.classes)
+        for unit in best[row]
+    ]

@@ -1,0 +1,233 @@
+"""Codes of sources: per window, or pooled per clip, in bounded memory whatever the length of a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from audiosae.corpus.ingest import read_field
+from audiosae.corpus.windows import CHUNK_WINDOWS
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.domain import Domain
+
+    Encode = Callable[[NDArray[np.float32]], NDArray[Any]]
+
+Code = Literal["sqrt", "activation"]
+POOLS = ("max", "mean", "std")
+DEFAULT_POOL = ("mean", "max", "std")
+Piece = tuple[
+    int, int, int
+]  # number of a source, the first of its rows at which windows begin, and the one after the last
+_PIECE_WINDOWS = 2**16
+
+
+def encoder(model: Model, code: Code = "sqrt") -> Encode:
+    """Return the map from windows (count, width) of the field to codes (count, hidden).
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    code
+        ``activation`` is what the units give; ``sqrt`` its square root (of (a + 1) / 2 for tanh units), which keeps
+        weak activity from vanishing beside strong: with sparse codes it classifies better.
+    """
+
+    def encode(windows: NDArray[np.float32]) -> NDArray[Any]:
+        codes = model.encode(windows)
+        if code == "activation":
+            return codes
+        return np.asarray(np.sqrt(np.maximum(model.activity(codes), 0)))
+
+    return encode
+
+
+def window_blocks(
+    domain: Domain, record: Record, low: int = 0, high: int | None = None
+) -> Iterator[tuple[list[tuple[int, ...]], NDArray[np.float32]]]:
+    """Yield (starts, windows) of a source's windows in order, at most 4096 at a time.
+
+    Of the rows at which windows begin, those from number `low` to below `high` are meant; all, unless they are given.
+    A source shorter than a window gives the one window that repeating its last row fills.
+    """
+    field, window, stride = read_field(record), domain.window, domain.stride
+    if any(size < need for size, need in zip(field.shape[1:], window[1:], strict=True)):
+        raise InputError(f"{record.file}: its field of {field.shape} is narrower than a window of {window}")
+    if len(field) < window[0]:
+        field = np.concatenate([field, np.repeat(field[-1:], window[0] - len(field), axis=0)])
+    rows = np.arange(0, len(field) - window[0] + 1, stride[0])[low:high]
+    sizes = zip(field.shape[1:], window[1:], stride[1:], strict=True)
+    inner = [range(0, size - need + 1, step) for size, need, step in sizes]
+    columns = int(np.prod([len(places) for places in inner]))
+    width = int(np.prod(window))
+    for at in range(0, len(rows), max(1, CHUNK_WINDOWS // columns)):
+        part = rows[at : at + max(1, CHUNK_WINDOWS // columns)]
+        piece = np.asarray(field[part[0] : part[-1] + window[0]])
+        view = np.lib.stride_tricks.sliding_window_view(piece, window)[tuple(slice(None, None, s) for s in stride)]
+        starts = [(int(row), *rest) for row in part for rest in product(*inner)]
+        yield starts, view.reshape(-1, width)
+
+
+@dataclass
+class Pool:
+    """Sums over the windows of a clip, per segment; from them mean, standard deviation and maximum.
+
+    Attributes
+    ----------
+    windows
+        Of the clip, known from the start.
+    segments
+        Equal parts in time; with fewer windows than segments they overlap.
+    """
+
+    windows: int
+    segments: int
+    _seen: int = 0
+    _sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
+
+    def add(self, codes: NDArray[Any]) -> None:
+        """Add the codes (count, units) of the clip's next windows."""
+        if self._sums is None:
+            zeros = np.zeros((self.segments, codes.shape[1]))
+            self._sums = (zeros, zeros.copy(), np.full_like(zeros, -np.inf))
+        total, squares, largest = self._sums
+        for segment, (low, high) in enumerate(self._bounds()):
+            part = codes[max(0, low - self._seen) : max(0, high - self._seen)]
+            if len(part):
+                total[segment] += part.sum(axis=0, dtype=np.float64)
+                squares[segment] += np.square(part, dtype=np.float64).sum(axis=0)
+                np.maximum(largest[segment], part.max(axis=0), out=largest[segment])
+        self._seen += len(codes)
+
+    def result(self, pools: Sequence[str]) -> NDArray[np.float32]:
+        """Return the pooled codes, (units, pools, segments)."""
+        if self._sums is None:
+            raise InputError("nothing was pooled")
+        total, squares, largest = self._sums
+        count = np.array([high - low for low, high in self._bounds()], float)[:, None]
+        mean = total / count
+        found = {"mean": mean, "max": largest, "std": np.sqrt(np.maximum(squares / count - mean**2, 0))}
+        return np.stack([found[pool] for pool in pools]).transpose(2, 0, 1).astype(np.float32)
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        n, s = self.windows, self.segments
+        return [(i * n // s, max(-(-(i + 1) * n // s), i * n // s + 1)) for i in range(s)]
+
+
+def pieces(domain: Domain, records: Sequence[Record]) -> Iterator[list[Piece]]:
+    """Cut the windows of sources into about equal parts, long sources between rows at which windows begin."""
+    piece: list[Piece] = []
+    size = 0
+    for index, record in enumerate(records):
+        rows, *columns = _counts(domain, record)
+        each, at = int(np.prod(columns)), 0
+        while at < rows:
+            high = min(rows, at + max(1, (_PIECE_WINDOWS - size) // each))
+            piece.append((index, at, high))
+            size, at = size + (high - at) * each, high
+            if size >= _PIECE_WINDOWS:
+                yield piece
+                piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def encoded(
+    domain: Domain, parts: Iterable[tuple[Record, int, int | None]], encode: Encode
+) -> Iterator[tuple[Record, list[tuple[int, ...]], NDArray[Any]]]:
+    """Yield (record, starts, codes) of the windows of parts of sources (see `window_blocks`) in order.
+
+    Short sources are encoded together: a matrix product of a few rows costs as much as one of many.
+    """
+    held: list[tuple[Record, list[tuple[int, ...]], NDArray[np.float32]]] = []
+    for record, low, high in parts:
+        for starts, windows in window_blocks(domain, record, low, high):
+            held.append((record, starts, windows))
+            if sum(len(block[1]) for block in held) >= CHUNK_WINDOWS:
+                yield from _encoded(held, encode)
+                held = []
+    yield from _encoded(held, encode)
+
+
+def _encoded(
+    held: list[tuple[Record, list[tuple[int, ...]], NDArray[np.float32]]], encode: Encode
+) -> Iterator[tuple[Record, list[tuple[int, ...]], NDArray[Any]]]:
+    codes = encode(np.concatenate([windows for _, _, windows in held])) if held else np.empty(0)
+    at = 0
+    for record, starts, _ in held:
+        yield record, starts, codes[at : at + len(starts)]
+        at += len(starts)
+
+
+def pooled_clips(
+    domain: Domain, records: Iterable[Record], encode: Encode, *, pools: Sequence[str], segments: int = 1
+) -> Iterator[tuple[Record, NDArray[np.float32]]]:
+    """Yield each source with its pooled codes, (units, pools, segments)."""
+    current, pool = None, Pool(0, segments)
+    for record, _, codes in encoded(domain, ((record, 0, None) for record in records), encode):
+        if record is not current:
+            if current is not None:
+                yield current, pool.result(pools)
+            current, pool = record, Pool(window_count(domain, record), segments)
+        pool.add(codes)
+    if current is not None:
+        yield current, pool.result(pools)
+
+
+def pooled(
+    domain: Domain, record: Record, encode: Encode, *, pools: Sequence[str], segments: int = 1
+) -> NDArray[np.float32]:
+    """Return the pooled codes of one source, (units, pools, segments)."""
+    return next(pooled_clips(domain, [record], encode, pools=pools, segments=segments))[1]
+
+
+def check_pools(text: str | Sequence[str], segments: int) -> tuple[str, ...]:
+    """Return the pools of a comma list in a stable order; refuse unknown ones."""
+    names = [name.strip() for name in text.split(",")] if isinstance(text, str) else list(text)
+    wrong = [name for name in names if name not in POOLS]
+    if wrong or not names:
+        raise InputError(f"--pool {','.join(names)}: wanted some of {', '.join(POOLS)}, with commas between")
+    if segments < 1:
+        raise InputError(f"--segments {segments}: wanted at least 1")
+    return tuple(sorted(set(names)))
+
+
+def unit_names(count: int) -> list[str]:
+    """Return the units' names, of equal length so that they sort as numbers do."""
+    digits = max(3, len(str(count - 1)))
+    return [f"u{unit:0{digits}d}" for unit in range(count)]
+
+
+def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
+    """Return the names of pooled features, in the order of `pooled` flattened."""
+    tails = [""] if segments == 1 else [f"_{i + 1:0{len(str(segments))}d}" for i in range(segments)]
+    return [f"{unit}_{pool}{tail}" for unit in unit_names(count) for pool in pools for tail in tails]
+
+
+def spans(domain: Domain, record: Record, starts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[float, ...], ...]]:
+    """Return (start, end) of windows in the domain's unit; each computed from its index, so that times do not drift."""
+    found = [domain.span(Path(record.path), start) for start in starts]
+    return [(span.start, span.end) for span in found]
+
+
+def window_count(domain: Domain, record: Record) -> int:
+    """Return the number of windows that `window_blocks` yields for a source."""
+    return int(np.prod(_counts(domain, record)))
+
+
+def _counts(domain: Domain, record: Record) -> list[int]:
+    """Return at how many places along each axis of the field a window begins."""
+    sizes = [max(record.shape[0], domain.window[0]), *record.shape[1:]]
+    return [(size - need) // step + 1 for size, need, step in zip(sizes, domain.window, domain.stride, strict=True)]

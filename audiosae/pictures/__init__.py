@@ -1,0 +1,4 @@
+"""Atoms and training curves as picture files.
+
+Figures are drawn without pyplot and without the user's settings.
+"""

@@ -1,0 +1,299 @@
+"""The built-in domain: recordings become log-frequency spectrogram fields of shape (frames, bands), in dB."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from audiosae.domain import Clip, Domain, Probe, Span
+from audiosae.errors import InputError
+from audiosae.recordings import audio, bands, inversion, ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from audiosae.domain import Json
+
+_PROBED = 200  # headers that are read to choose a rate
+_HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
+_ULTRASOUND_RATE = 192000
+_HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
+_SMALLEST_FFT = 8
+_LEAST_FFT = 128  # of rates under 4 kHz: with fewer bins, low bands would be empty
+_ROWS_AT_ONCE = 2**16
+
+
+@dataclass(frozen=True)
+class Spectrogram(Domain):
+    """Recordings as log-mel, linear or constant-Q spectrograms; a window is `frames` frames of all bands.
+
+    Attributes
+    ----------
+    sample_rate
+        Hz that everything is resampled to; 0 chooses from the recordings (at most 22050 unless they are ultrasound).
+    scale
+        ``mel`` (Slaney's, as librosa), ``linear`` (the bins of the transform) or ``cqt`` (constant-Q).
+    n_fft, hop_length
+        Samples per transform and between frames; 0 for 32 ms rounded to a power of two, and 10 ms.
+    n_mels
+        Number of mel bands.
+    fmin, fmax
+        Lowest and highest frequency in Hz; fmax 0 is half the rate; fmin 0 is 32.7 Hz (C1) for cqt.
+    bins_per_octave
+        Of the constant-Q scale, which runs from fmin up to fmax.
+    frames, step
+        Frames in a window and between windows.
+    top_db
+        Levels under a recording's maximum minus this are raised to it; 0 is off: the floor stays at -100 dB.
+    level
+        ``file`` removes each recording's mean level, ``none`` keeps it.
+    silence
+        Frames this many dB under the loudest are left out of training; 0 keeps all.
+    """
+
+    name: ClassVar[str] = "spectrogram"
+    suffixes: ClassVar[tuple[str, ...]] = audio.SUFFIXES
+    unit: ClassVar[str] = "s"
+    defaults: ClassVar[Mapping[str, Json]] = {
+        "whiten": "pca",
+        "whiten_power": 0.25,
+        "keep": 0.98,
+        "rho": 0.02,
+        "beta": 30.0,
+        "weight_decay": 1e-3,
+        "learning_rate": 3e-3,
+        "contrast": False,
+        "solver": "adam",
+    }
+
+    sample_rate: int = 0
+    scale: Literal["mel", "linear", "cqt"] = "mel"
+    n_fft: int = 0
+    hop_length: int = 0
+    n_mels: int = 40
+    fmin: float = 0.0
+    fmax: float = 0.0
+    bins_per_octave: int = 12
+    frames: int = 16
+    step: int = 1
+    top_db: float = 80.0
+    level: Literal["file", "none"] = "file"
+    silence: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse options that no spectrogram can have."""
+        for key in ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence"):
+            if not getattr(self, key) >= 0:
+                raise InputError(f"--set {key}={getattr(self, key)}: {key} cannot be negative")
+        for key, most in (("sample_rate", 2**24), ("n_fft", 2**20), ("hop_length", 2**24), ("n_mels", 2**12)):
+            if getattr(self, key) > most:
+                raise InputError(f"--set {key}={getattr(self, key)}: {key} can be at most {most}")
+        if 0 < self.n_fft < _SMALLEST_FFT:
+            raise InputError(f"--set n_fft={self.n_fft}: wanted at least {_SMALLEST_FFT} samples, or 0 to choose")
+        for key in ("n_mels", "bins_per_octave", "frames", "step"):
+            if getattr(self, key) < 1:
+                raise InputError(f"--set {key}={getattr(self, key)}: {key} must be at least 1")
+        if self.sample_rate and not self._lowest < self._highest <= self.sample_rate / 2:
+            raise InputError(
+                f"--set fmin={self.fmin:g} fmax={self.fmax:g}: wanted fmin < fmax <= {self.sample_rate / 2:g} Hz, "
+                f"half the sample rate"
+            )
+        if self.sample_rate and self.n_fft and not self._count:
+            raise InputError(f"--set fmin={self.fmin:g} fmax={self.fmax:g}: no bin of n_fft={self.n_fft} lies between")
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """(frames, bands)."""
+        return self.frames, self._count
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Windows slide along time only."""
+        return self.step, self._count
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Centre frequency of each band in Hz."""
+        if self.scale == "mel":
+            return bands.mel_edges(self.n_mels, self._lowest, self._highest)[1:-1]
+        if self.scale == "linear":
+            return (np.arange(1 + self.n_fft // 2) * self.sample_rate / max(1, self.n_fft))[self._bins]
+        return self._lowest * 2.0 ** (np.arange(self._count) / self.bins_per_octave)
+
+    @property
+    def _count(self) -> int:
+        if self.scale == "mel":
+            return self.n_mels
+        if self.scale == "linear":
+            return int(self._bins.stop) - int(self._bins.start)
+        octaves = np.log2(max(self._highest, 1) / self._lowest)
+        return max(1, int(octaves * self.bins_per_octave - 1e-9))
+
+    @property
+    def _lowest(self) -> float:
+        return self.fmin or (32.703 if self.scale == "cqt" else 0.0)
+
+    @property
+    def _highest(self) -> float:
+        return self.fmax or self.sample_rate / 2
+
+    @property
+    def _bins(self) -> slice:
+        width = self.sample_rate / max(1, self.n_fft)
+        return slice(int(np.ceil(self._lowest / width)), int(self._highest / width) + 1)
+
+    def settle(self, paths: Sequence[Path]) -> Spectrogram:
+        """Choose rate, transform length and hop where they were left open."""
+        rate = self.sample_rate or _common_rate(paths)
+        n_fft = self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate))))
+        hop = self.hop_length or max(round(_LEAST_FFT * _HOP_SECONDS / _FFT_SECONDS), round(_HOP_SECONDS * rate))
+        return replace(self, sample_rate=rate, hop_length=hop, n_fft=n_fft)
+
+    def probe(self, path: Path) -> Probe:
+        """Read a recording's header."""
+        header = audio.read_header(path)
+        rate = self.sample_rate or header.rate
+        rows = 1 + int(header.seconds * rate) // (self.hop_length or max(1, round(_HOP_SECONDS * rate)))
+        facts: dict[str, Json] = {"rate": header.rate, "channels": header.channels, "format": header.format}
+        return Probe(header.seconds, rows, facts=facts)
+
+    def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
+        """Yield the spectrogram in dB, shape (frames, bands) a block; the level is removed by `finish`."""
+        reader = _Noted(audio.read_mono(path, self.sample_rate))
+        if self.scale == "cqt":
+            powers = bands.constant_q_frames(
+                reader, rate=self.sample_rate, hop_length=self.hop_length, fmin=self._lowest, n_bins=self.window[1],
+                bins_per_octave=self.bins_per_octave,
+            )  # fmt: skip
+            yield from map(bands.to_decibels, powers)
+        else:
+            yield from bands.power_frames(reader, self.n_fft, self.hop_length, self._levels())
+        return reader.note
+
+    def _levels(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """Return how power becomes the bands' levels in dB."""
+        if self.scale == "linear":
+            return lambda power: bands.to_decibels(power[:, self._bins])
+        filters = self._mel_filters()
+        return lambda power: bands.to_decibels(power @ filters)
+
+    def _mel_filters(self) -> NDArray[np.float32]:
+        return bands.mel_filters(self.sample_rate, self.n_fft, self.n_mels, self._lowest, self._highest)
+
+    def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
+        """Raise the floor to the maximum minus `top_db`, remove the mean level, find what is not silence."""
+        blocks = [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(field), _ROWS_AT_ONCE)]
+        if self.top_db:
+            floor = max(field[rows].max() for rows in blocks) - np.float32(self.top_db)
+            for rows in blocks:
+                np.maximum(field[rows], floor, out=field[rows])
+        if self.level == "file":
+            mean = np.float32(sum(float(field[rows].sum(dtype=np.float64)) for rows in blocks) / field.size)
+            for rows in blocks:
+                field[rows] -= mean
+        if not self.silence:
+            return [(0, len(field))]
+        loudness = np.concatenate([field[rows].max(axis=1) for rows in blocks])
+        return _ranges(loudness >= loudness.max() - self.silence, self.frames)
+
+    def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
+        """Return a window's time in seconds, from its first frame to the frame after its last."""
+        seconds = self.hop_length / self.sample_rate
+        return Span((start[0] * seconds,), ((start[0] + self.frames) * seconds,), self.unit)
+
+    def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
+        """Time to the right, low frequencies at the bottom."""
+        return np.asarray(atom).T[::-1]
+
+    def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
+        """Draw an atom over milliseconds and hertz."""
+        duration = 1000 * self.frames * self.hop_length / self.sample_rate
+        count = len(self.frequencies)
+        ax.imshow(
+            self.tile(atom),
+            cmap=self.colours,
+            vmin=-limit,
+            vmax=limit,
+            aspect="auto",
+            extent=(0, duration, -0.5, count - 0.5),
+        )
+        places, names = ticks.of(self.frequencies)
+        ax.set_yticks(places, names)
+        ax.set_xlabel("ms")
+        ax.set_ylabel("Hz")
+
+    def excerpt(self, path: Path, span: Span) -> Clip:
+        """Return the sound itself, mono, at the recording's own rate."""
+        samples, rate = audio.read_excerpt(path, span.start[0], span.end[0])
+        return Clip(samples, "sound", rate)
+
+    def centre(self, atom: NDArray[Any]) -> float:
+        """Return the centroid frequency in Hz of an atom's energy."""
+        energy = np.square(np.asarray(atom, np.float64)).sum(axis=0)
+        return float(energy @ self.frequencies / max(energy.sum(), 1e-300))
+
+    def measures(self, atom: NDArray[Any]) -> Mapping[str, float]:
+        """Return centroid frequency and bandwidth (one standard deviation to each side) of an atom's energy."""
+        energy = np.square(np.asarray(atom, np.float64)).sum(axis=0)
+        centre = self.centre(atom)
+        spread = np.sqrt(energy @ (self.frequencies - centre) ** 2 / max(energy.sum(), 1e-300))
+        return {"centroid (Hz)": centre, "bandwidth (Hz)": 2 * float(spread)}
+
+    def scene(self, piece: NDArray[Any]) -> NDArray[Any]:
+        """As `tile`."""
+        return self.tile(piece)
+
+    def synthesize(self, atom: NDArray[Any]) -> Clip:
+        """Return an atom as a sound: its strongest value loud, what it does not speak of soft, the rest softer yet."""
+        power = inversion.power_of(atom)
+        if self.scale == "cqt":
+            samples = inversion.from_constant_q(
+                power, rate=self.sample_rate, hop_length=self.hop_length, fmin=self._lowest,
+                bins_per_octave=self.bins_per_octave,
+            )  # fmt: skip
+        else:
+            filters = self._mel_filters() if self.scale == "mel" else None
+            samples = inversion.from_spectrum(power, filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length)
+        return Clip(samples, "sound", self.sample_rate)
+
+
+class _Noted:
+    """A generator's blocks, and what it returned at the end."""
+
+    def __init__(self, blocks: Generator[NDArray[np.float32], None, str]) -> None:
+        self._blocks = blocks
+        self.note = ""
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        self.note = yield from self._blocks
+
+
+def _common_rate(paths: Sequence[Path]) -> int:
+    """Return the rate that most of the sound has, by duration; higher ones are brought down to 22050 Hz."""
+    seconds: Counter[int] = Counter()
+    for path in paths[:: max(1, len(paths) // _PROBED)]:
+        try:
+            header = audio.read_header(path)
+        except InputError:
+            continue
+        seconds[header.rate] += 1 + min(header.seconds, 1e6)  # type: ignore[assignment]
+    if not seconds:
+        return _HIGHEST_RATE
+    rate = max(sorted(seconds), key=lambda r: seconds[r])
+    return rate if rate <= _HIGHEST_RATE or rate >= _ULTRASOUND_RATE else _HIGHEST_RATE
+
+
+def _ranges(wanted: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:
+    """Return the row ranges whose windows of `margin` rows are those that touch a wanted row; no two share a window."""
+    rows = np.flatnonzero(wanted)
+    apart = np.diff(rows) > margin
+    first, last = rows[np.concatenate([[True], apart])], rows[np.concatenate([apart, [True]])]
+    starts, stops = np.maximum(first - margin + 1, 0), np.minimum(last + margin, len(wanted))
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))

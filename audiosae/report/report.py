@@ -1,0 +1,223 @@
+"""The report: each unit's atom and sound, what it does on sources, and the moments that excite it most."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.autoencoder.tensors import write_aside
+from audiosae.corpus.sources import printable
+from audiosae.corpus.windows import Corpus
+from audiosae.engine.portion import read_again
+from audiosae.engine.shards import over
+from audiosae.errors import InputError
+from audiosae.features.activity import ACTIVE
+from audiosae.features.matching import atom_cosines
+from audiosae.features.summary import activity_of, summarise
+from audiosae.report.excerpts import Excerpts, choose
+from audiosae.report.page import bars, render_page
+from audiosae.report.statistics import BINS, Gathered, gather
+from audiosae.report.units import by_likeness, lay_out, most_alike, show_units
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.engine import Engine
+    from audiosae.system.progress import Progress
+
+_LABELS_SHOWN = 4
+_MEANINGS = (
+    ("mean activity", "of the unit over all windows of the files on this page, from 0 to 1"),
+    ("fires in", f"windows in which its activity is above {ACTIVE:g}"),
+    ("selectivity", "0 for a unit that is equally active in all windows, 1 for one that is active in a single one "
+     "(Treves and Rolls's lifetime sparseness)"),
+    ("activation", "what the unit gives for one window"),
+    ("times as active", "its mean activity in windows with that label, over that in all windows"),
+    ("most like it", "the cosine between two atoms: 1 for the same pattern, 0 for none in common"),
+)  # fmt: skip
+_OF_SOUND = (
+    ("centroid", "the mean frequency of the atom's energy"),
+    ("bandwidth", "twice the standard deviation of that energy around the centroid; wide where it lies in two places"),
+)
+_NOTE_BYTES = 512  # for saying that not all had room
+_LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times the average says nothing
+
+
+def write_report(
+    model: Model, records: Sequence[Record], path: Path, *, top: int, size: int, labels: Sequence[str] | None = None,
+    label_name: str = "label", skipped: Sequence[Record] = (), run: Path | None = None, workers: int = 1,
+    engine: Engine | None = None, cache: Path | None = None, progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Write a page that shows every unit of a model and the windows of sources that excite it most.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    records
+        Of the sources that can be used, ingested with the model's domain.
+    path
+        Of the page.
+    top
+        Windows per unit, where there is room for them.
+    size
+        Bytes that the page may have.
+    labels, label_name
+        One per record, and what they are called.
+    skipped
+        Sources that could not be used: counted on the page.
+    run
+        Folder of the run, whose history is shown.
+    workers
+        Processes that draw; the page does not depend on them.
+    engine
+        Where the windows are encoded; here, unless one is given.
+    cache
+        Folder for the fields of what is shown, where they lie with workers elsewhere.
+    progress
+        Told what goes on.
+
+    Returns
+    -------
+    dict
+        report, bytes, units, windows, windows_per_unit (shown), windows_per_unit_there (of those wanted), pieces,
+        sources_used, sources_skipped.
+
+    Raises
+    ------
+    InputError
+        No source is as long as a window, there is no room for the units alone, the page cannot be written.
+    """
+    corpus = Corpus(model.domain, records)
+    if not len(corpus):
+        raise InputError(f"none of the {len(records)} sources is as long as a window; nothing to show")
+    labels = [printable(label) for label in labels] if labels else None
+    names = sorted(set(labels or ()))
+    used = sum(count > 0 for count in corpus.windows_per_record())
+    left_out = len(skipped) + len(records) - used
+    codes = np.searchsorted(names, labels) if labels else None
+    progress.stage("encoding", len(corpus), "windows")
+    gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance,
+                      engine=engine)  # fmt: skip
+    progress.stage("drawing", model.params.hidden, "units")
+    sides = show_units(model, workers=workers, done=lambda: progress.advance(1))
+    view = _view(model, gathered, sides, (used, left_out), names) | {
+        "label_name": label_name, "about": [about(model, "This model", run)],
+    }  # fmt: skip
+    empty = len(render_page(view))
+    if empty > size:
+        raise InputError(f"--size {size / 2**20:.3g}M: the {model.params.hidden} units alone take "
+                         f"{empty / 2**20:.1f} MiB; give more")  # fmt: skip
+    tops = gathered.tops.strongest(corpus, top)
+    progress.stage("excerpts", None, "pieces")
+    corpus = _readable(corpus, tops, cache, workers) if cache else corpus
+    excerpts, room = Excerpts(model, corpus, labels), size - empty - _NOTE_BYTES
+    chosen = choose(tops, excerpts, room, lambda: progress.advance(1))
+    view["pieces"] = chosen.pieces
+    for item, mine in zip(view["items"], chosen.windows, strict=True):
+        item["windows"] = mine
+    shown, wanted = max(map(len, chosen.windows)), max(map(len, tops))
+    if shown < wanted:
+        view["notes"].append(f"Each unit shows its {shown} strongest windows, not {wanted}: more would exceed the size "
+                             f"that was allowed ({size / 2**20:.3g} MiB; --size gives more).")  # fmt: skip
+    page = render_page(view)
+    write_aside(path, page)
+    return {
+        "report": str(path), "bytes": len(page), "units": model.params.hidden, "windows": len(corpus),
+        "windows_per_unit": shown, "windows_per_unit_there": wanted, "pieces": len(chosen.pieces),
+        "sources_used": used, "sources_skipped": left_out,
+    }  # fmt: skip
+
+
+def _readable(corpus: Corpus, tops: Sequence[Sequence[tuple[int, float]]], cache: Path, workers: int) -> Corpus:
+    """Read here what is shown of sources whose fields lie with workers elsewhere."""
+    numbers = np.array([number for top in tops for number, _ in top], np.int64)
+    shown = [i for i in np.unique(corpus.places(numbers)[0]).tolist() if not Path(corpus.records[i].field).exists()]
+    again = read_again(Corpus(corpus.domain, [corpus.records[i] for i in shown]), cache, workers=workers)
+    found = dict(zip(shown, again, strict=True))
+    return over(corpus, [found.get(i, record) for i, record in enumerate(corpus.records)])
+
+
+def _view(
+    model: Model, gathered: Gathered, sides: Sequence[dict[str, Any]], sources: tuple[int, int], names: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """Return all of the page but the windows."""
+    hidden = model.params.hidden
+    cosines = atom_cosines(model, model)
+    cells, columns = lay_out(cosines)
+    rank = np.argsort(by_likeness(cosines))
+    usage, lift = gathered.usage, gathered.lift()
+    items = [
+        {
+            "name": f"Unit {unit}", "number": unit, "group": None, "sides": [side], "cell": cells[unit],
+            "facts": _facts(gathered, unit, side), "histogram": gathered.histogram[unit].tolist(),
+            "labels": _goes_with(lift[:, unit], names), "alike": most_alike(cosines, unit), "windows": [],
+            "order": {"activity": usage.mean[unit], "selectivity": usage.lifetime_sparseness[unit],
+                      **side["measures"], "likeness": int(rank[unit]), "number": unit},
+        }
+        for unit, side in enumerate(sides)
+    ]  # fmt: skip
+    used, left_out = sources
+    what = {"s": "recording", "px": "picture"}.get(model.domain.unit, "source") + "s" * (used != 1)
+    notes = [f"Files that could not be used, or are shorter than a window: {left_out}."] if left_out else []
+    if len(names) == 1:
+        notes.append(f"All have the label {names[0]!r}: no unit goes with one label more than with another.")
+    return {
+        "title": f"{hidden} units of {model.domain.name}", "heading": f"What {hidden} units have learned",
+        "lead": f"From {used:,} {what}, {usage.count:,} windows. Choose a unit to see the pattern it responds to, and "
+                f"{'the moments that excite' if model.domain.unit == 's' else 'what excites'} it most.",
+        "notes": notes, "items": items, "pieces": [], "groups": [], "columns": columns, "bins": BINS,
+        "sorts": [("activity", "activity", True), ("selectivity", "selectivity", True),
+                  *((name, name, False) for name in sides[0]["measures"]),
+                  ("likeness", "similarity", False), ("number", "number", False)],
+        "colours": model.domain.colours, "plays": model.domain.unit == "s",
+        "meanings": _MEANINGS + (_OF_SOUND if model.domain.unit == "s" else ()),
+    }  # fmt: skip
+
+
+def _facts(gathered: Gathered, unit: int, side: dict[str, Any]) -> list[tuple[str, str]]:
+    usage = gathered.usage
+    return [
+        ("mean activity", f"{usage.mean[unit]:.4f}" + (" (dead)" if side["dead"] else "")),
+        ("fires in", f"{100 * usage.share[unit]:.1f} % of windows"),
+        ("selectivity", f"{usage.lifetime_sparseness[unit]:.3f}"),
+        *((name, f"{value:.4g}") for name, value in side["measures"].items()),
+    ]
+
+
+def _goes_with(lift: NDArray[np.float64], names: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the labels whose windows excite a unit more than others do, with how many times more."""
+    order = np.argsort(-lift, kind="stable")[:_LABELS_SHOWN]
+    return [(names[i], round(float(lift[i]), 2)) for i in order if lift[i] >= _LIFT_SHOWN]
+
+
+def about(model: Model, heading: str, run: Path | None) -> dict[str, Any]:
+    """Return what the page tells of a model as a whole.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    heading
+        Of the section.
+    run
+        Folder of its run, or None.
+    """
+    activity = activity_of(model)
+    counts, edges = np.histogram(model.rho_hat, bins=24, range=(0, max(float(model.rho_hat.max()), 1e-9)))
+    picture = run / "history.png" if run else None
+    there = picture is not None and picture.is_file()
+    return {
+        "heading": heading, "rows": [(term or "its options", told) for term, told in summarise(model, activity)],
+        "options": sorted((str(key), str(value)) for key, value in model.facts["options"].items()),
+        "history": base64.b64encode(picture.read_bytes()).decode() if picture is not None and there else None,
+        "rho_hat": bars(counts.tolist(), high=float(edges[-1])), "rho_hat_most": float(edges[-1]),
+        "rho": float(model.facts["options"]["rho"]), "dead": np.flatnonzero(model.dead).tolist(),
+    }  # fmt: skip

@@ -1,0 +1,145 @@
+"""The windows that excite each unit most, at most one per neighbourhood: lists that add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audiosae.corpus.windows import Corpus
+
+_NONE = np.iinfo(np.int64).max  # number of no window: after all others
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """Where windows are so near each other that only the strongest of them is shown.
+
+    Two windows are neighbours when they lie in one source, or in copies of it, and begin less than twice a window's
+    length, less one, apart on every axis. Each source is cut into cells of that size.
+
+    Attributes
+    ----------
+    reach
+        Size of a cell along each axis of the field.
+    bins
+        Cells along each axis, per source, (records, axes).
+    offsets
+        Number of each source's first cell.
+    same
+        Of each source, the first one that is a copy of it, or itself, (records,).
+    """
+
+    reach: tuple[int, ...]
+    bins: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    same: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> Neighbourhoods:
+        """Return the neighbourhoods of a corpus."""
+        reach = tuple(2 * size - 1 for size in corpus.domain.window)
+        shapes = np.array([record.shape or (0,) * len(reach) for record in corpus.records], np.int64)
+        bins = -(-shapes // np.array(reach))
+        first: dict[str, int] = {}
+        same = np.array([first.setdefault(r.digest, i) if r.digest else i for i, r in enumerate(corpus.records)])
+        offsets = np.concatenate([[0], np.cumsum(bins.prod(axis=1))[:-1]])
+        return cls(reach, bins, offsets[same], same)
+
+    def cells(self, records: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the cell that each window begins in."""
+        cell = np.zeros(len(records), np.int64)
+        for axis, reach in enumerate(self.reach):
+            cell = cell * self.bins[records, axis] + starts[:, axis] // reach
+        return self.offsets[records] + cell
+
+    @property
+    def crowd(self) -> int:
+        """How many cells can hold neighbours of one window, its own among them."""
+        divided = (self.bins > 1).any(axis=0) & (np.array(self.reach) > 1)
+        return int(3 ** divided.sum())
+
+
+@dataclass(frozen=True)
+class TopWindows:
+    """Per unit, the strongest cells in order: each one's strongest window, ties to the lower number.
+
+    A cell that `keep` others beat stays beaten whatever is added, so that the sum over all windows does not depend on
+    the order of the additions.
+
+    Attributes
+    ----------
+    values
+        The units' codes, (hidden, keep); -inf where there are fewer cells.
+    numbers, cells
+        Of the windows, in the corpus and of where they are, (hidden, keep).
+    """
+
+    values: NDArray[Any]
+    numbers: NDArray[np.int64]
+    cells: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, codes: NDArray[Any], numbers: NDArray[np.int64], cells: NDArray[np.int64], keep: int) -> TopWindows:
+        """Return the strongest of a block.
+
+        Parameters
+        ----------
+        codes
+            (windows, hidden).
+        numbers, cells
+            Of the windows, (windows,).
+        keep
+            Cells per unit.
+        """
+        order = np.argsort(cells, kind="stable")
+        cells, numbers, codes = cells[order], numbers[order], codes[order]
+        first = np.flatnonzero(np.concatenate([[True], np.diff(cells) > 0]))
+        best = np.maximum.reduceat(codes, first, axis=0)
+        reached = codes == best.repeat(np.diff(np.append(first, len(cells))), axis=0)
+        number = np.minimum.reduceat(np.where(reached, numbers[:, None], _NONE), first, axis=0)
+        return _ranked(best.T, number.T, np.broadcast_to(cells[first], best.T.shape), keep)
+
+    def __add__(self, other: TopWindows) -> TopWindows:
+        """Return the strongest of both."""
+        keep = self.values.shape[1]
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        values, numbers, cells = (np.concatenate(pair, axis=1) for pair in pairs)
+        both = _ranked(values, numbers, cells, 2 * keep)
+        by_cell = np.argsort(both.cells, axis=1, kind="stable")
+        again = np.diff(np.take_along_axis(both.cells, by_cell, axis=1), axis=1, prepend=-2) == 0
+        beaten = np.zeros_like(again)
+        np.put_along_axis(beaten, by_cell, again, axis=1)
+        values, numbers = np.where(beaten, -np.inf, both.values), np.where(beaten, _NONE, both.numbers)
+        return _ranked(values.astype(self.values.dtype), numbers, np.where(beaten, -1, both.cells), keep)
+
+    def strongest(self, corpus: Corpus, count: int) -> list[list[tuple[int, float]]]:
+        """Return, per unit, the numbers and codes of at most `count` windows, none beside a stronger one shown."""
+        near_by = Neighbourhoods.of(corpus)
+        reach, found = np.array(near_by.reach), []
+        for values, numbers in zip(self.values, self.numbers, strict=True):
+            there = numbers[numbers != _NONE]
+            records, starts = corpus.places(there)
+            records = near_by.same[records]
+            shown: list[int] = []
+            for i in range(len(there)):
+                near = (records[shown] == records[i]) & (np.abs(starts[shown] - starts[i]) < reach).all(axis=1)
+                if not near.any():
+                    shown.append(i)
+                if len(shown) == count:
+                    break
+            found.append([(int(there[i]), float(values[i])) for i in shown])
+        return found
+
+
+def _ranked(values: NDArray[Any], numbers: NDArray[np.int64], cells: NDArray[np.int64], keep: int) -> TopWindows:
+    """Put cells in order and cut or fill their number to `keep`."""
+    order = np.lexsort((numbers, -values), axis=1)[:, :keep]
+    missing = ((0, 0), (0, keep - order.shape[1]))
+    fills = (-np.inf, _NONE, -1)
+    parts = (np.take_along_axis(part, order, axis=1) for part in (values, numbers, cells))
+    return TopWindows(*(np.pad(p, missing, constant_values=fill) for p, fill in zip(parts, fills, strict=True)))

@@ -1,0 +1,4 @@
+"""What the operating system is asked for: processes, threads, locks, whole-file writes, interrupts, memory, progress.
+
+Nothing here knows of windows or models.
+"""

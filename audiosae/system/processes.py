@@ -1,0 +1,259 @@
+"""Work in other processes, in order, surviving a process that dies."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from multiprocessing import resource_tracker
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from audiosae.errors import BackendError
+from audiosae.system.threads import allow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.context import BaseContext
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and what they read: less time than sending them
+_HEARD = 300  # bytes of what a decoder says on standard error
+_AHEAD = 4  # batches under way per worker
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_FORKSERVER = "forkserver"
+_PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
+
+
+def run_in_order(
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    crashed: Callable[[Job], Result],
+    weigh: Callable[[Job], int] = lambda _: 0,
+) -> Iterator[Result]:
+    """Yield ``work(job)`` for every job, in their order, computed by `workers` processes.
+
+    A job that kills its process gives ``crashed(job)``; the others are done all the same. ``weigh(job)`` is the bytes
+    that it reads: jobs are sent together where all of them are small. Jobs fewer than processes have threads.
+    """
+    batches = _batches(jobs, weigh)
+    threads = max(1, workers // max(1, len(batches)))
+    while batches:
+        try:
+            yield from _run(work, batches, workers, threads)
+        except BrokenProcessPool:
+            _check_start()
+            yield from _run_one_by_one(work, batches.popleft(), crashed)
+
+
+def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[Sequence[Job]]:
+    """Cut jobs into batches of up to 16 that read little."""
+    batches: deque[Sequence[Job]] = deque()
+    begin, held = 0, 0
+    for at, job in enumerate(jobs):
+        weight = weigh(job)
+        if at - begin == _BATCH or (at > begin and held + weight > _BATCH_BYTES):
+            batches.append(jobs[begin:at])
+            begin, held = at, 0
+        held += weight
+    if jobs:
+        batches.append(jobs[begin:])
+    return batches
+
+
+def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int, threads: int) -> Iterator[Result]:
+    """Yield the results of batches, taking each off the queue once all of it is there."""
+    with _pool(workers, threads) as pool:
+        waiting = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
+        while waiting:
+            results = waiting.popleft().result()
+            batches.popleft()
+            yield from results  # before more is sent: a broken pool refuses it, and these would be lost
+            if len(batches) > len(waiting):
+                waiting.append(_submit(pool, _each, work, batches[len(waiting)]))
+
+
+def _run_one_by_one(
+    work: Callable[[Job], Result], jobs: Sequence[Job], crashed: Callable[[Job], Result]
+) -> Iterator[Result]:
+    """Yield the results of a batch with a crash in it, in one process until it dies, then in the next."""
+    left = deque(jobs)
+    while left:
+        try:
+            with _pool(1) as pool:
+                while left:
+                    result = _submit(pool, work, left[0]).result()
+                    left.popleft()
+                    yield result
+        except BrokenProcessPool:
+            yield crashed(left.popleft())
+
+
+def _check_start() -> None:
+    """Tell a job that kills its process from processes that cannot start at all."""
+    try:
+        with _pool(1) as pool:
+            pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise BackendError(
+            "decoding processes cannot start here; in a script of your own, begin with: if __name__ == '__main__':"
+        ) from error
+
+
+def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
+    return [work(job) for job in batch]
+
+
+@contextmanager
+def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes have one thread for BLAS each, leave Ctrl-C to us, and do not outlive us."""
+    with _one_thread():
+        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_settle_in, initargs=(threads,))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def prepare() -> None:
+    """Let what decoding processes import be imported while the caller does something else."""
+    if _FORKSERVER in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver
+
+        with _one_thread(), deaf():
+            _context()
+            forkserver.ensure_running()
+
+
+def _context() -> BaseContext:
+    """Return how processes are started: forked off one that has imported what they need and has no threads.
+
+    A fork of ours would copy the locks of BLAS's threads. Where there is no fork, each imports for itself.
+    """
+    if _FORKSERVER not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(_FORKSERVER)
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have the BLAS of processes that start meanwhile use one thread."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: ANN401
+    """Hand work to a pool, which may start a process for it."""
+    with deaf(), _without_main(arguments):
+        return pool.submit(work, *arguments)
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Keep processes and threads that are started meanwhile from hearing Ctrl-C, even while Python starts up in them.
+
+    The signal is blocked for the moment, which they inherit; one that arrives meanwhile is delivered after.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main(arguments: tuple[Any, ...]) -> Iterator[None]:
+    """Keep a new process from importing the script that was started: it takes time, and would run a script twice.
+
+    Unless what is sent was defined there.
+    """
+    main = sys.modules["__main__"]
+    if any(getattr(part, "__module__", "") == "__main__" for part in _parts(arguments)):
+        yield
+        return
+    kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    main.__spec__ = None
+    main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
+
+
+def _parts(found: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yield what lies in tuples, lists and functions, as far down as jobs go."""
+    if isinstance(found, tuple | list):
+        for part in found:
+            yield from _parts(part)
+    else:
+        yield found
+
+
+@dataclass
+class Chatter:
+    """What libraries wrote on standard error: the first lines, as one."""
+
+    text: str = ""
+
+
+@cache
+def _notebook() -> IO[bytes]:
+    """Return this process's file for what is overheard; its descriptor appends, so that nothing is written apart."""
+    file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (it lives as long as the process)
+    atexit.register(file.close)
+    return file
+
+
+@contextmanager
+def overheard(chatter: Chatter) -> Iterator[None]:
+    """Catch what is written on this process's standard error meanwhile, by C libraries too."""
+    file = _notebook()
+    kept = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        if file.seek(0, os.SEEK_END):
+            file.seek(0)
+            chatter.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
+            file.truncate(0)
+
+
+def _settle_in(threads: int) -> None:
+    allow(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

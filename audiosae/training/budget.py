@@ -1,0 +1,108 @@
+"""Whether a run fits the memory there is: estimated before the work starts, refused with what to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from audiosae.domain import Domain
+    from audiosae.training.options import TrainOptions
+
+MIB = 2**20
+_BASE = 250 * MIB  # Python, NumPy, SciPy, matplotlib
+_COPIES = (
+    6  # of the parameters: themselves, the best, Adam's two moments, the gradient, and a checkpoint on its way out
+)
+_MOMENT_COPIES = 5  # of the windows' covariance in float64 while its eigenvectors are found
+_GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a run takes at its peak, by what takes them."""
+
+    windows: int
+    weights: int
+    whitening: int
+
+    @property
+    def total(self) -> int:
+        """All of it; whitening is done before there are weights."""
+        return _BASE + max(self.windows + self.weights, self.windows // 8 + self.whitening)
+
+
+def estimate(domain: Domain, options: TrainOptions, *, windows: int, seen: int) -> Need:
+    """Estimate a run's memory.
+
+    Parameters
+    ----------
+    domain
+        Settled.
+    options
+        Of training.
+    windows, seen
+        Number of windows, and of the dimensions that the whitening keeps; as few as is sure while they are not known.
+    """
+    width, size = int(np.prod(domain.window)), np.dtype(options.dtype).itemsize
+    step = options.batch_size * (2 * options.hidden + 2 * seen + width)
+    full = options.whiten in ("pca", "zca")
+    held = min(options.memory * MIB, windows * max(seen, width // 8) * size)
+    weights = size * (2 * options.hidden * seen * _COPIES + step)
+    return Need(held, weights, 8 * _MOMENT_COPIES * width**2 if full else 0)
+
+
+def least(domain: Domain, options: TrainOptions) -> Need:
+    """Return what a run takes at least, before its sources have been read."""
+    width = int(np.prod(domain.window))
+    return estimate(domain, options, windows=1, seen=1 if options.whiten == "pca" else width)
+
+
+def check(need: Need) -> None:
+    """Refuse what cannot fit.
+
+    Raises
+    ------
+    InputError
+        More is needed than is free.
+    """
+    free = available()
+    if free is None or need.total <= free:
+        return
+    advice = {"--memory": need.windows, "--hidden or --batch-size": need.weights, "--whiten scale": need.whitening}
+    ordered = sorted((todo for todo in advice if advice[todo]), key=lambda todo: -advice[todo])
+    raise InputError(
+        f"training would take about {need.total / MIB:,.0f} MiB of memory and {free / MIB:,.0f} are free; change "
+        f"{', then '.join(ordered)} (or narrow the windows with --set)"
+    )
+
+
+def available() -> int | None:
+    """Return the bytes of memory that this process may still take; None where the system does not tell."""
+    found = [_of_group(*group) for group in _GROUPS]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except (OSError, ValueError, IndexError):
+        pass
+    known = [number for number in found if number is not None]
+    return min(known) if known else None
+
+
+def _of_group(folder: Path, most: str, used: str) -> int | None:
+    """Return what a control group (a container) has left; pages of files that it would give back count as free."""
+    try:
+        limit, now = (int((folder / name).read_text(encoding="ascii")) for name in (most, used))
+        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, IndexError):  # not there, or "max"
+        return None
+    return max(0, limit - now + cached)

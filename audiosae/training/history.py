@@ -1,0 +1,66 @@
+"""The history of a run: a row per epoch (Adam) or iteration (L-BFGS), and when to stop."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from audiosae.autoencoder.tensors import write_aside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of history.csv; `fvu` is of held-out windows in the whitened space, the rest of training windows."""
+
+    step: int
+    epoch: int
+    windows: int
+    cost: float
+    reconstruction: float
+    sparsity: float
+    rho_hat_mean: float
+    dead: int
+    seconds: float
+    fvu: float
+
+
+@dataclass
+class History:
+    """Rows, and the best held-out cost so far.
+
+    Attributes
+    ----------
+    rows
+        In order.
+    best
+        Lowest held-out cost.
+    best_epoch, idle
+        When that was, and epochs since the last improvement worth the name.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    best: float = float("inf")
+    best_epoch: int = 0
+    idle: int = 0
+
+    def judge(self, cost: float, epoch: int, tol: float) -> bool:
+        """Take note of a held-out cost; return whether it is the lowest so far."""
+        self.idle = 0 if cost < self.best * (1 - tol) else self.idle + 1
+        if cost < self.best:
+            self.best, self.best_epoch = cost, epoch
+            return True
+        return False
+
+    def write(self, path: Path) -> None:
+        """Write history.csv."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow([f.name for f in fields(Row)])
+        for row in self.rows:
+            writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in asdict(row).values()])
+        write_aside(path, text.getvalue().encode())

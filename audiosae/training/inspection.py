@@ -1,0 +1,136 @@
+"""What is there before paying for it: headers, broken files, and what training on it would take."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.corpus.ingest import NOTHING
+from audiosae.corpus.sources import scan
+from audiosae.domain import settled
+from audiosae.errors import InputError
+from audiosae.training import budget
+from audiosae.training.options import TrainOptions, settle_solver
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from audiosae.corpus.sources import Source
+    from audiosae.domain import Domain
+    from audiosae.system.progress import Progress
+
+_SPEED_PROBE = 1024
+_KINDS = 6  # that are told
+_PRODUCTS = 5  # matrix products a step
+_OVERHEAD = 1.5  # a step over its products
+_SEEN_SHARE = 0.25  # of a window's numbers are left after whitening, as a rule of thumb
+
+
+def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Progress) -> dict[str, Any]:
+    """Read the headers of all sources.
+
+    Returns
+    -------
+    dict
+        `files` (file, status ok|skipped, reason, extent, facts), totals, estimates, and `told`, lines for a person.
+    """
+    sources = scan(arguments, domain.suffixes, domain=domain.name, say=progress.say)
+    domain = settled(domain, [source.path for source in sources])
+    progress.stage("inspecting", len(sources), "files")
+    files = []
+    for source in sources:
+        files.append(_inspect(domain, source))
+        progress.advance(1)
+    good = [file for file in files if file["status"] == "ok"]
+    windows = sum(_windows(domain, file["rows"], file["columns"]) for file in good)
+    numbers = sum(file["rows"] * _row_numbers(domain, file["columns"]) for file in good)
+    estimate = _estimate(domain, numbers, windows)
+    extent = sum(file["extent"] for file in good)
+    return {
+        "domain": domain.name, "unit": domain.unit, "files": files, "extent": extent, "windows": windows,
+        "sources_ok": len(good), "sources_skipped": len(files) - len(good), "estimate": estimate,
+        "told": _told(domain, files, extent, windows, estimate),
+    }  # fmt: skip
+
+
+def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "file": source.name,
+        "status": "ok",
+        "reason": "",
+        "extent": 0.0,
+        "rows": 0,
+        "columns": 0,
+        "facts": {},
+    }
+    if source.fault:
+        return found | {"status": "skipped", "reason": source.fault}
+    try:
+        probe = domain.probe(source.path)
+        found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
+    except InputError as error:
+        return found | {"status": "skipped", "reason": str(error)}
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, as its field would)
+        return found | {"status": "skipped", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
+    if probe.rows < domain.window[0]:
+        reason = f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}" if probe.rows else NOTHING
+        found |= {"status": "skipped", "reason": reason}
+    return found
+
+
+def _windows(domain: Domain, rows: int, columns: int) -> int:
+    down = max(0, (rows - domain.window[0]) // domain.stride[0] + 1)
+    across = max(0, (columns - domain.window[1]) // domain.stride[1] + 1) if columns else 1
+    return down * across
+
+
+def _row_numbers(domain: Domain, columns: int) -> int:
+    """Return how many numbers a row of the field has."""
+    return columns * int(np.prod(domain.window[2:])) if columns else int(np.prod(domain.window[1:]))
+
+
+def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
+    """Estimate what training with the defaults would take here, from the speed of one matrix product."""
+    width = int(np.prod(domain.window))
+    a = np.ones((_SPEED_PROBE, _SPEED_PROBE), np.float32)
+    began = time.perf_counter()
+    for _ in range(3):
+        a @ a
+    speed = 3 * 2 * _SPEED_PROBE**3 / (time.perf_counter() - began)
+    options = TrainOptions.resolve(domain.defaults, {})
+    seen = max(1, int(width * _SEEN_SHARE)) if options.whiten == "pca" else width
+    used = min(windows, options.max_windows or windows)
+    options = settle_solver(options, used, seen, lambda _: None)
+    work = options.epochs * used * _PRODUCTS * 2 * seen * options.hidden
+    field_bytes = numbers * 4
+    return {
+        "field_bytes": field_bytes,
+        "memory_bytes": budget.estimate(domain, options, windows=used, seen=seen).total,
+        "seconds": _OVERHEAD * work / speed,
+    }
+
+
+def _told(
+    domain: Domain, files: list[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]
+) -> list[str]:
+    bad = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
+    kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
+    length = f"{extent / 3600:.2f} h" if domain.unit == "s" and extent > 3600 else f"{extent:.1f} {domain.unit}"  # noqa: PLR2004
+    lines = [f"{sum(kinds.values())} of {len(files)} sources can be read: {length}, about {windows:,} windows"]
+    lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(_KINDS) if kind]
+    if len(kinds) > _KINDS:
+        lines.append(f"  and {len(kinds) - _KINDS} more kinds")
+    lines += [f"  skipped: {reason} ({count})" for reason, count in bad.most_common()]
+    lines.append(
+        f"training with the defaults, roughly: {estimate['seconds']:.0f} s after reading, "
+        f"{estimate['field_bytes'] / 2**20:.0f} MiB of cache, {estimate['memory_bytes'] / 2**20:.0f} MiB of memory"
+    )
+    return lines
+
+
+def _kind(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())

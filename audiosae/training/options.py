@@ -1,0 +1,156 @@
+"""The options of training: what the user gave, else what suits the domain, else the general value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
+
+from audiosae.autoencoder.sae import Penalty
+from audiosae.errors import InputError, PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from audiosae.domain import Json
+
+_Range = tuple[Callable[[Any], bool], str]
+_AT_LEAST_0: _Range = (lambda value: value >= 0, "at least 0")
+_AT_LEAST_1: _Range = (lambda value: value >= 1, "at least 1")
+_RANGES: dict[str, _Range] = {
+    "hidden": _AT_LEAST_1,
+    "batch_size": _AT_LEAST_1,
+    "epochs": _AT_LEAST_0,
+    "max_windows": _AT_LEAST_0,
+    "seed": _AT_LEAST_0,
+    "tol": _AT_LEAST_0,
+    "memory": (lambda value: value >= 16, "at least 16 MiB"),  # noqa: PLR2004
+    "learning_rate": (lambda value: value > 0, "more than 0"),
+    "whiten_power": (lambda value: 0 <= value <= 1, "0 (only rotate) to 1 (whiten fully)"),
+    "keep": (lambda value: 0 < value <= 1, "a share of the variance, above 0 and at most 1"),
+}
+
+
+_WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
+_MOST_EPOCHS = 1000
+_LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
+_LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that decides what is learned, besides the domain and the sources.
+
+    The fields are the command line's options of the same names. 0 epochs means: chosen by the number of windows.
+    `memory` is in MiB and bounds what is held of the windows; it is one of these options because it decides what is
+    shuffled together.
+    """
+
+    hidden: int = 256
+    activation: Literal["sigmoid", "tanh"] = "sigmoid"
+    decoder: Literal["linear", "sigmoid"] = "linear"
+    rho: float = 0.05
+    beta: float = 3.0
+    weight_decay: float = 1e-4
+    whiten: Literal["pca", "zca", "scale", "none"] = "pca"
+    whiten_power: float = 1.0
+    keep: float = 0.99
+    contrast: bool = False
+    remove_mean: bool = False
+    solver: Literal["auto", "adam", "lbfgs"] = "auto"
+    epochs: int = 0
+    batch_size: int = 1024
+    learning_rate: float = 1e-3
+    tol: float = 1e-4
+    max_windows: int = 0
+    memory: int = 256
+    seed: int = 0
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            choices = get_args(hints[field.name])
+            value = getattr(self, field.name)
+            if choices and value not in choices:
+                raise InputError(f"{flag(field.name)} {value}: wanted one of {', '.join(choices)}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{flag(field.name)} {value}: wanted a finite number")
+        for name, (allowed, wanted) in _RANGES.items():
+            if not allowed(getattr(self, name)):
+                raise InputError(f"{flag(name)} {getattr(self, name)}: wanted {wanted}")
+        _ = self.penalty
+
+    @property
+    def penalty(self) -> Penalty:
+        """What is added to the reconstruction error."""
+        return Penalty(self.rho, self.beta, self.weight_decay)
+
+    @classmethod
+    def resolve(cls, defaults: Mapping[str, Json], given: Mapping[str, Any]) -> Self:
+        """Return the options: `given` (None counts as not given) over the domain's defaults over the general ones."""
+        unknown = sorted(defaults.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            raise PluginError(f"the domain's defaults name {', '.join(unknown)}, which training does not have")
+        values: dict[str, Any] = dict(defaults)
+        values |= {key: value for key, value in given.items() if value is not None}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise PluginError(f"the domain's defaults hold a value of the wrong kind: {dict(defaults)}") from error
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the options as JSON values."""
+        return asdict(self)
+
+
+def flag(name: str) -> str:
+    """Return an option's name as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def settle_solver(options: TrainOptions, windows: int, seen: int, say: Callable[[str], None]) -> TrainOptions:
+    """Choose solver and number of epochs where they were left open, and say which and why."""
+    solver, epochs = options.solver, options.epochs
+    if solver == "auto":
+        work = 12.0 * _LBFGS_ITERATIONS * windows * seen * options.hidden
+        solver = "lbfgs" if work <= _LBFGS_AFFORDABLE else "adam"
+        size = "small enough for exact full-batch steps" if solver == "lbfgs" else "mini-batches learn sooner"
+        say(f"solver {solver}: {windows} windows of {seen} numbers, {options.hidden} units: {size}")
+    if not epochs:
+        shown = min(_MOST_EPOCHS, max(1, round(_WINDOWS_SHOWN / max(1, windows))))
+        epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else shown
+    return replace(options, solver=solver, epochs=epochs)
+
+
+def full_batch(options: TrainOptions, engine: str, width: int) -> TrainOptions:
+    """Have workers make exact passes over all windows; refuse mini-batches, which do not pay (docs/cluster.md).
+
+    Parameters
+    ----------
+    options
+        Of training.
+    engine
+        As in ``--engine``.
+    width
+        Numbers in a window.
+
+    Raises
+    ------
+    InputError
+        The solver is Adam.
+    """
+    if options.solver != "adam":
+        return replace(options, solver="lbfgs")
+    weights = 2 * options.hidden * width
+    size = 2 * weights * (8 if options.dtype == "float64" else 4) / 1e6  # parameters there, gradient back
+    work = (
+        5 * weights * options.batch_size / 1e9
+    )  # five products of hidden x width, a multiplication and an addition each
+    raise InputError(
+        f"--solver adam --engine {engine}: a step of {options.batch_size} windows ({width} numbers, {options.hidden} "
+        f"units) is {work:.2g} GFlop of work for up to {size:.2g} MB sent to and from every worker, slower than one "
+        f"machine alone; use --solver lbfgs, one exchange for a pass over all windows"
+    )

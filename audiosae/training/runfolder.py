@@ -1,0 +1,92 @@
+"""The folder of a run: made, kept from being written over, removed again when nothing came of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Self
+
+from audiosae.autoencoder import model
+from audiosae.errors import InputError
+from audiosae.system.locks import Held, hold
+from audiosae.training import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+_FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png")
+
+
+class RunFolder:
+    """Make a run folder for the length of a run.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    resume
+        Whether a checkpoint must be there; otherwise what an earlier run left is moved to ``before-N/``.
+    say
+        Told what was moved.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, or there is nothing to resume.
+    """
+
+    def __init__(self, path: Path, *, resume: bool, say: Callable[[str], None]) -> None:
+        self._path, self._resume, self._say = path, resume, say
+        self._made: list[Path] = []
+        self._keep = False
+        self._held: Held | None = None
+
+    def __enter__(self) -> Self:
+        """Make the folder and see that it can be written."""
+        path = self._path
+        if self._resume and not (path / checkpoint.FILE).exists():
+            if not path.is_dir() or (path / model.FILE).exists():
+                raise InputError(f"--resume: no {checkpoint.FILE} in {path}; leave --resume out to start a run there")
+            self._say(f"{path} has no checkpoint yet: training starts anew; what was read is in the cache")
+            self._resume = False
+        try:
+            self._made = [p for p in (path, *path.parents) if not p.exists()]
+            path.mkdir(parents=True, exist_ok=True)
+            probe = path / ".writable"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            self._remove_made()
+            raise InputError(f"cannot write the run folder {path}: {error.strerror}; choose another with -o") from error
+        self._held = hold(path)
+        if self._held is None:
+            raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
+        return self
+
+    def keep(self) -> None:
+        """Call once there is something to write: earlier files are moved aside, and the folder stays."""
+        self._keep = True
+        there = [name for name in _FILES if (self._path / name).exists()]
+        if self._resume or not {model.FILE, checkpoint.FILE} & set(there):
+            return
+        number = next(n for n in range(1, 10**6) if not (self._path / f"before-{n}").exists())
+        aside = self._path / f"before-{number}"
+        aside.mkdir()
+        for name in there:
+            (self._path / name).rename(aside / name)
+        self._say(f"{self._path} held an earlier run: moved to {aside}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove what was made when the run failed before it had anything to write."""
+        if self._held is not None:
+            self._held.close()
+        if kind is not None and not self._keep:
+            self._remove_made()
+
+    def _remove_made(self) -> None:
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
