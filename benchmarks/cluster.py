@@ -27,7 +27,8 @@ from audiosae.backends import Backend
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
 from audiosae.engine import Here, open_engine
-from audiosae.engine.feed import Feed, learn_whitener
+from audiosae.engine.feed import Feed
+from audiosae.engine.whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
 from benchmarks.measure import Figure, alternate, told
 from benchmarks.reading import write_sounds

@@ -10,7 +10,8 @@ from test_train import QUICK
 from audiosae.autoencoder.sae import Penalty, start
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.feed import Feed, learn_whitener
+from audiosae.engine.feed import Feed
+from audiosae.engine.whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions

@@ -11,6 +11,7 @@ from test_train import learn, same
 from audiosae.cli.parameters import byte_count
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system import memory
 from audiosae.training import budget
 from audiosae.training.options import TrainOptions
 
@@ -54,9 +55,9 @@ def test_a_container_with_a_limit_counts(tmp_path):
     (tmp_path / "most").write_text("1000000\n")
     (tmp_path / "used").write_text("700000\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 200000\n")
-    assert budget._of_group(tmp_path, "most", "used") == 500000
+    assert memory._of_group(tmp_path, "most", "used") == 500000
     (tmp_path / "most").write_text("max\n")
-    assert budget._of_group(tmp_path, "most", "used") is None
+    assert memory._of_group(tmp_path, "most", "used") is None
 
 
 def test_the_same_bound_gives_the_same_bits_and_it_belongs_to_the_run(sounds, tmp_path, cache):
@@ -83,7 +84,7 @@ def test_what_is_no_size_is_refused(text):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what memory is free")
 def test_available_memory_is_less_than_there_is():
-    assert 0 < budget.available() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < memory.available() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_too_little_is_told_as_it_was_typed():

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from audiosae.corpus import cache as fields
-from audiosae.corpus.ingest import ingest, read_field
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.ingest import ingest
 from audiosae.corpus.journal import Record, write_journal
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError

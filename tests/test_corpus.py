@@ -13,7 +13,8 @@ from audiosae.corpus.entries import _npy_header
 from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
-from audiosae.engine.feed import Feed, fold, learn_whitener
+from audiosae.engine.feed import Feed, fold
+from audiosae.engine.whitening import learn_whitener
 
 
 @dataclass(frozen=True)

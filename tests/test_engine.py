@@ -16,7 +16,8 @@ from test_train import learn, same
 from audiosae.autoencoder.model import load_model
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
-from audiosae.engine import Here, connection, open_engine
+from audiosae.engine import Here, open_engine
+from audiosae.engine.cluster import connection
 from audiosae.features.export import export
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress

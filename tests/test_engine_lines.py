@@ -18,8 +18,7 @@ from test_train import learn, same
 
 from audiosae.corpus.sources import Source
 from audiosae.engine.cluster import connection, open_engine, worker
-from audiosae.engine.shards import divide, place_of
-from audiosae.engine.tree import Run
+from audiosae.engine.shards import Run, divide, place_of
 from audiosae.errors import EngineError, InputError
 from audiosae.training import solvers
 

@@ -26,7 +26,7 @@ from audiosae import SparseAutoencoder, load_model
 from audiosae.autoencoder.sae import accumulate, finish
 from audiosae.backends import Backend
 from audiosae.domain import list_domains
-from audiosae.engine.feed import learn_whitener
+from audiosae.engine.whitening import learn_whitener
 from audiosae.errors import PluginError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.options import TrainOptions

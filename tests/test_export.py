@@ -13,7 +13,8 @@ import soundfile
 from test_train import learn
 
 from audiosae import cli, load_model
-from audiosae.corpus.ingest import ingest, read_field
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.ingest import ingest
 from audiosae.corpus.labels import read_labels
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError

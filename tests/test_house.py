@@ -51,16 +51,6 @@ def test_imports_go_down():
     assert [(own, other) for own, other in arrows() if own != other and floor(other) <= floor(own)] == []
 
 
-def test_no_module_imports_itself_in_a_circle():
-    modules = {".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): p
-               for p in PACKAGE.rglob("*.py")}  # fmt: skip
-    below = {name: {m for m in imports(path) if m in modules and m != name} for name, path in modules.items()}
-    while leaves := [name for name, others in below.items() if not others & below.keys()]:
-        for name in leaves:
-            del below[name]
-    assert below == {}
-
-
 def test_the_check_sees_an_import_upwards(tmp_path):
     (tmp_path / "errors.py").write_text("def f():\n    from audiosae.training.train import train\n")
     assert list(imports(tmp_path / "errors.py")) == ["training.train"]

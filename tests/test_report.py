@@ -24,7 +24,7 @@ from audiosae.corpus.windows import Corpus
 from audiosae.domain import Span, make_domain
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.report.excerpts import told_span
-from audiosae.report.sounds import SLOWED, encode_sound
+from audiosae.report.media import SLOWED, encode_sound
 from audiosae.report.statistics import Step, gather, numbered
 from audiosae.report.top_windows import Neighbourhoods, TopWindows
 from audiosae.report.units import by_likeness, lay_out, show_units

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.system.files import write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,21 +39,6 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mappin
     plain = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
     text = json.dumps({**facts, _SUM: _checksum(plain, facts)}, sort_keys=True)
     write_aside(path, save(plain, {_KEY: text}))  # one key alone: several would come in a random order
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file beside `path`, then move it there."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)  # noqa: PTH105 (one atomic call)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from error
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.evaluation.evaluate import Evaluation
-    from audiosae.evaluation.scores import Kind
+    from audiosae.evaluation.folds import Kind
 
 _CLASSES_TOLD = 12
 _LABEL_SHOWN = 16  # characters, over a tile
@@ -68,7 +68,7 @@ def evaluate(  # noqa: PLR0917
     from audiosae.engine import open_engine
     from audiosae.evaluation import evaluate as evaluating
     from audiosae.evaluation.baselines import choose
-    from audiosae.evaluation.scores import make_plan
+    from audiosae.evaluation.folds import make_plan
     from audiosae.features.codes import DEFAULT_POOL, check_pools
 
     console = Console(quiet=quiet, as_json=as_json)
@@ -141,9 +141,8 @@ def _write(folder: Path, done: Evaluation, records: Sequence[Record], facts: dic
     """Write results.json, results.csv, predictions.csv, scores.png and confusion.png."""
     import numpy as np
 
-    from audiosae.autoencoder.tensors import write_aside
-    from audiosae.evaluation.scores import draw_confusion, draw_scores
-    from audiosae.system.files import csv_text
+    from audiosae.evaluation.figures import draw_confusion, draw_scores
+    from audiosae.system.files import csv_text, write_aside
 
     plan, best = done.plan, done.results[0]
     write_aside(folder / "results.json", (json.dumps(facts, indent=1, default=float) + "\n").encode())

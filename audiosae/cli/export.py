@@ -58,6 +58,7 @@ def export(  # noqa: PLR0917
     from audiosae.errors import InputError
     from audiosae.features import export as writing
     from audiosae.features.codes import DEFAULT_POOL, check_pools
+    from audiosae.system.files import file_digest
 
     console = Console(quiet=quiet, as_json=as_json)
     if label_column and not labels:
@@ -76,7 +77,7 @@ def export(  # noqa: PLR0917
         rows = writing.export(
             loaded, there.records, out, level=level.value, pools=pools, segments=segments, code=code.value,
             labels=[known[i] for i in there.used] if known else None, skipped=there.skipped, engine=opened,
-            digest=writing.file_digest(model / FILE if model.is_dir() else model), done=lambda _: console.advance(1),
+            digest=file_digest(model / FILE if model.is_dir() else model), done=lambda _: console.advance(1),
         )  # fmt: skip
     used, skipped = len(there.records), len(there.skipped)
     told = f"wrote {rows} rows of {used} sources to {out} ({skipped} skipped)"

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+from audiosae.corpus.journal import Record
+from audiosae.errors import InputError
 
 if TYPE_CHECKING:
     from io import BufferedRandom
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from audiosae.corpus.sources import Source
+
+
+_DAY = 86400.0
+
 
 HEADER_BYTES = 128
 LENGTH_DIGITS = 8
@@ -79,3 +91,50 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
     text += " " * (HEADER_BYTES - 11 - len(text)) + "\n"
     return b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")
+
+
+def read_field(record: Record) -> NDArray[np.float32]:
+    """Memory-map the field of a record, read-only.
+
+    Raises
+    ------
+    InputError
+        It is no longer in the cache.
+    """
+    try:
+        return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the field of {record.file} has gone from the cache; run the same command again") from error
+
+
+def entry_path(source: Source, folder: Path) -> Path:
+    """Return the cache entry of a source as it is now."""
+    try:
+        status = os.stat(source.path)  # noqa: PTH116
+        stamp = f"{status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        stamp = "gone"
+    name = os.fsencode(source.path.absolute())
+    return folder / (hashlib.blake2b(name + b"\0" + stamp.encode(), digest_size=16).hexdigest() + ".npy")
+
+
+def cached_record(source: Source, entry: Path) -> Record | None:
+    """Return the record of a source that is already in the cache, whole."""
+    if source.fault:
+        return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
+    try:
+        with entry.open("rb") as file:
+            file.seek(-LENGTH_DIGITS, os.SEEK_END)
+            length = int(file.read(), 16)
+            end = file.seek(-LENGTH_DIGITS - length, os.SEEK_END)
+            kept = json.loads(file.read(length))
+        shape = tuple(kept["shape"])
+        if end != HEADER_BYTES + 4 * math.prod(shape):
+            return None
+        ranges = tuple((start, stop) for start, stop in kept["ranges"])
+        if time.time() - os.stat(entry).st_mtime > _DAY:  # noqa: PTH116
+            os.utime(entry)  # what was not used for longest is pruned first
+        changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
+        return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

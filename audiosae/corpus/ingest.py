@@ -7,10 +7,7 @@ length. The key is made of the path, size and modification time of the source an
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
-import time
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.cache import open_folder, unwritable
-from audiosae.corpus.entries import HEADER_BYTES, LENGTH_DIGITS, Store
+from audiosae.corpus.entries import Store, cached_record, entry_path
 from audiosae.corpus.journal import Record
 from audiosae.errors import InputError
-from audiosae.system.processes import Chatter, overheard, prepare, run_in_order
+from audiosae.system.processes import prepare, run_in_order
+from audiosae.system.stderr import Chatter, overheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
 
 NOTHING = "nothing in it"
-_DAY = 86400.0
 _HASHED_AT_ONCE = 2**22
 
 
@@ -69,10 +66,10 @@ def ingest(
         The cache cannot be written.
     """
     folder = open_folder(cache, domain, say)
-    entries = [_entry(source, folder) for source in sources]
+    entries = [entry_path(source, folder) for source in sources]
     if entries and not entries[-1].exists():
         prepare()
-    found = [_cached(source, entry) for source, entry in zip(sources, entries, strict=True)]
+    found = [cached_record(source, entry) for source, entry in zip(sources, entries, strict=True)]
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
     fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed, weigh=_bytes)
     records = []
@@ -82,20 +79,6 @@ def ingest(
         records.append(record)
     next(fresh, None)  # lets the processes go here, and not where a Ctrl-C meanwhile would be lost
     return records
-
-
-def read_field(record: Record) -> NDArray[np.float32]:
-    """Memory-map the field of a record, read-only.
-
-    Raises
-    ------
-    InputError
-        It is no longer in the cache.
-    """
-    try:
-        return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the field of {record.file} has gone from the cache; run the same command again") from error
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:
@@ -196,39 +179,6 @@ def _check_ranges(ranges: tuple[tuple[int, int], ...], rows: int, window: int) -
     if not inside or any(a[1] >= b[1] or a[1] - b[0] >= window for a, b in pairwise(ranges)):
         wanted = f"ascending row ranges within {rows} that share no window"
         raise InputError(f"a fault in the domain: its finish gave {ranges[:4]}, wanted {wanted}")
-
-
-def _entry(source: Source, folder: Path) -> Path:
-    """Return the cache entry of a source as it is now."""
-    try:
-        status = os.stat(source.path)  # noqa: PTH116
-        stamp = f"{status.st_size} {status.st_mtime_ns}"
-    except OSError:
-        stamp = "gone"
-    name = os.fsencode(source.path.absolute())
-    return folder / (hashlib.blake2b(name + b"\0" + stamp.encode(), digest_size=16).hexdigest() + ".npy")
-
-
-def _cached(source: Source, entry: Path) -> Record | None:
-    """Return the record of a source that is already in the cache, whole."""
-    if source.fault:
-        return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
-    try:
-        with entry.open("rb") as file:
-            file.seek(-LENGTH_DIGITS, os.SEEK_END)
-            length = int(file.read(), 16)
-            end = file.seek(-LENGTH_DIGITS - length, os.SEEK_END)
-            kept = json.loads(file.read(length))
-        shape = tuple(kept["shape"])
-        if end != HEADER_BYTES + 4 * math.prod(shape):
-            return None
-        ranges = tuple((start, stop) for start, stop in kept["ranges"])
-        if time.time() - os.stat(entry).st_mtime > _DAY:  # noqa: PTH116
-            os.utime(entry)  # what was not used for longest is pruned first
-        changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
-        return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _bytes(job: tuple[Domain, Path, Path]) -> int:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from audiosae.autoencoder.tensors import write_aside
-from audiosae.system.files import cell, csv_text
+from audiosae.system.files import cell, csv_text, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.corpus.ingest import read_field
+from audiosae.corpus.entries import read_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 
 from audiosae.domain.conformance import check_domain
 from audiosae.domain.guard import asking
-from audiosae.domain.options import make_domain, option_defaults, options_of, parse_settings
+from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, settled
 from audiosae.domain.protocol import Clip, Domain, Json, Probe, Span
 from audiosae.domain.registry import (
     BUILT_IN,
@@ -13,7 +13,6 @@ from audiosae.domain.registry import (
     list_domains,
     load_domain,
 )
-from audiosae.domain.settling import check_window, settled
 
 __all__ = [
     "BUILT_IN",

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.domain.guard import asking
-from audiosae.domain.options import make_domain, options_of
+from audiosae.domain.options import make_domain, options_of, settled
 from audiosae.domain.protocol import Clip, Probe, Span
 from audiosae.domain.registry import fault_of
-from audiosae.domain.settling import settled
 from audiosae.errors import AudiosaeError, InputError
 
 if TYPE_CHECKING:

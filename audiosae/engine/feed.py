@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from audiosae.autoencoder.sae import reconstruct
-from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
 from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
 from audiosae.engine import Here
 from audiosae.engine.here import fold_in_tree
-from audiosae.engine.moments import moments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,43 +34,10 @@ if TYPE_CHECKING:
 
 Total = TypeVar("Total")
 
-MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
-
 
 def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
     """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
     return reduce(add, map(step, blocks))
-
-
-def learn_whitener(corpus: Corpus, engine: Engine | None = None, **options: Any) -> Whitener:  # noqa: ANN401
-    """Learn the whitening of a corpus from at most 65536 of its windows, evenly spaced.
-
-    Parameters
-    ----------
-    corpus
-        The training windows.
-    engine
-        Where it is done; here, unless one is given.
-    options
-        As in `audiosae.autoencoder.whitening.make_whitener`.
-    """
-    engine, how = engine or Here(), _preparation(options)
-    moments = engine.fold(moments_of, engine.place(corpus.sample(MOMENT_WINDOWS)), how, _full(options))
-    return make_whitener(moments, **options)
-
-
-def whitener_of(blocks: Iterable[NDArray[np.floating]], **options: Any) -> Whitener:  # noqa: ANN401
-    """Learn the whitening of windows that come in blocks (count, width); `options` as in `learn_whitener`."""
-    how, full = _preparation(options), _full(options)
-    return make_whitener(fold(lambda block: Moments.of(prepare(block, **how), full=full), blocks), **options)
-
-
-def _preparation(options: dict[str, Any]) -> dict[str, bool]:
-    return {"contrast": options.get("contrast", False), "remove_mean": options.get("remove_mean", False)}
-
-
-def _full(options: dict[str, Any]) -> bool:
-    return options["kind"] in ("pca", "zca")
 
 
 class Feed:

@@ -11,8 +11,7 @@ from audiosae.backends import Backend
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.windows import Corpus
 from audiosae.engine.portion import Portion
-from audiosae.engine.shards import known_or_new, split
-from audiosae.engine.tree import Run
+from audiosae.engine.shards import Run, known_or_new, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

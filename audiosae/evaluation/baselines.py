@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.autoencoder.sae import start
-from audiosae.corpus.ingest import read_field
+from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import Corpus
 from audiosae.engine import Here
-from audiosae.engine.feed import whitener_of
+from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.features.codes import Pool, encoder, window_blocks, window_count
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Source
     from audiosae.engine import Engine
-    from audiosae.evaluation.scores import Plan, Split
+    from audiosae.evaluation.folds import Plan, Split
     from audiosae.features.codes import Code
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.sae import Params
     from audiosae.corpus.journal import Record
     from audiosae.engine import Engine
-    from audiosae.evaluation.scores import Plan
+    from audiosae.evaluation.folds import Plan
 
     Array = Any
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audiosae.corpus.ingest import read_field
+from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import zipfile
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from audiosae.autoencoder.tensors import write_aside
 from audiosae.corpus.windows import Corpus
 from audiosae.engine import Here
 from audiosae.engine.shards import split
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.system.files import cell
+from audiosae.system.files import cell, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -120,12 +118,6 @@ def export(
     }  # fmt: skip
     write_aside(path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
     return count
-
-
-def file_digest(path: Path) -> str:
-    """Return the BLAKE2b of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 Block = tuple[dict[str, list[Any]], "NDArray[np.float32]"]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.autoencoder.tensors import write_aside
 from audiosae.errors import InputError
 from audiosae.features.matching import ALIKE, atom_cosines, match
 from audiosae.report.page import render_page
 from audiosae.report.report import about
 from audiosae.report.units import by_likeness, lay_out, show_units
+from audiosae.system.files import write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

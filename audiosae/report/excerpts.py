@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.ingest import read_field
+from audiosae.corpus.entries import read_field
 from audiosae.domain import Span, asking
 from audiosae.errors import AudiosaeError
 from audiosae.pictures.atoms import colour_limit, tile_of
-from audiosae.report.media import scene_png, sound_scene_png, tile_png
+from audiosae.report.media import encode_sound, scene_png, sound_scene_png, tile_png
 from audiosae.report.page import as_json
-from audiosae.report.sounds import encode_sound
-from audiosae.system.processes import Chatter, overheard
+from audiosae.system.stderr import Chatter, overheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

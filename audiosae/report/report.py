@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.autoencoder.tensors import write_aside
 from audiosae.corpus.sources import printable
 from audiosae.corpus.windows import Corpus
 from audiosae.engine.portion import read_again
@@ -21,6 +20,7 @@ from audiosae.report.excerpts import Excerpts, choose
 from audiosae.report.page import bars, render_page
 from audiosae.report.statistics import BINS, Gathered, gather
 from audiosae.report.units import by_likeness, lay_out, most_alike, show_units
+from audiosae.system.files import write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

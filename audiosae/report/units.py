@@ -12,8 +12,7 @@ import numpy as np
 from audiosae.domain import asking
 from audiosae.errors import PluginError
 from audiosae.pictures.atoms import colour_limit, new_figure, tile_of
-from audiosae.report.media import figure_png, tile_png
-from audiosae.report.sounds import encode_sound
+from audiosae.report.media import encode_sound, figure_png, tile_png
 from audiosae.system.processes import run_in_order
 
 if TYPE_CHECKING:

@@ -2,3 +2,5 @@
 
 Nothing here knows of windows or models.
 """
+
+from __future__ import annotations

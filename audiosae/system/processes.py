@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from itertools import islice
-from multiprocessing import resource_tracker
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import BackendError
+from audiosae.system.interrupts import deaf
 from audiosae.system.threads import allow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.context import BaseContext
 
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and what they read: less time than sending them
-_HEARD = 300  # bytes of what a decoder says on standard error
 _AHEAD = 4  # batches under way per worker
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _FORKSERVER = "forkserver"
@@ -170,23 +166,6 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """Keep processes and threads that are started meanwhile from hearing Ctrl-C, even while Python starts up in them.
-
-    The signal is blocked for the moment, which they inherit; one that arrives meanwhile is delivered after.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # it would lift the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
 def _without_main(arguments: tuple[Any, ...]) -> Iterator[None]:
     """Keep a new process from importing the script that was started: it takes time, and would run a script twice.
 
@@ -212,38 +191,6 @@ def _parts(found: Any) -> Iterator[Any]:  # noqa: ANN401
             yield from _parts(part)
     else:
         yield found
-
-
-@dataclass
-class Chatter:
-    """What libraries wrote on standard error: the first lines, as one."""
-
-    text: str = ""
-
-
-@cache
-def _notebook() -> IO[bytes]:
-    """Return this process's file for what is overheard; its descriptor appends, so that nothing is written apart."""
-    file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (it lives as long as the process)
-    atexit.register(file.close)
-    return file
-
-
-@contextmanager
-def overheard(chatter: Chatter) -> Iterator[None]:
-    """Catch what is written on this process's standard error meanwhile, by C libraries too."""
-    file = _notebook()
-    kept = os.dup(2)
-    os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        if file.seek(0, os.SEEK_END):
-            file.seek(0)
-            chatter.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
-            file.truncate(0)
 
 
 def _settle_in(threads: int) -> None:

@@ -1,5 +1,7 @@
 """How long work tells of itself; the library is silent, the command line listens."""
 
+from __future__ import annotations
+
 
 class Progress:
     """What a listener can be told. This one tells nobody."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
+
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.system.memory import available
 
 if TYPE_CHECKING:
     from audiosae.domain import Domain
     from audiosae.training.options import TrainOptions
+
 
 MIB = 2**20
 _BASE = 250 * MIB  # Python, NumPy, SciPy, matplotlib
@@ -20,10 +21,6 @@ _COPIES = (
     6  # of the parameters: themselves, the best, Adam's two moments, the gradient, and a checkpoint on its way out
 )
 _MOMENT_COPIES = 5  # of the windows' covariance in float64 while its eigenvectors are found
-_GROUPS = (
-    (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
-    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
-)
 
 
 @dataclass(frozen=True)
@@ -83,26 +80,3 @@ def check(need: Need) -> None:
         f"training would take about {need.total / MIB:,.0f} MiB of memory and {free / MIB:,.0f} are free; change "
         f"{', then '.join(ordered)} (or narrow the windows with --set)"
     )
-
-
-def available() -> int | None:
-    """Return the bytes of memory that this process may still take; None where the system does not tell."""
-    found = [_of_group(*group) for group in _GROUPS]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    except (OSError, ValueError, IndexError):
-        pass
-    known = [number for number in found if number is not None]
-    return min(known) if known else None
-
-
-def _of_group(folder: Path, most: str, used: str) -> int | None:
-    """Return what a control group (a container) has left; pages of files that it would give back count as free."""
-    try:
-        limit, now = (int((folder / name).read_text(encoding="ascii")) for name in (most, used))
-        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-        cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    except (OSError, ValueError, IndexError):  # not there, or "max"
-        return None
-    return max(0, limit - now + cached)

@@ -7,7 +7,7 @@ import io
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from audiosae.autoencoder.tensors import write_aside
+from audiosae.system.files import write_aside
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from audiosae.autoencoder.sae import Params, encode, start
 from audiosae.backends import Backend
 from audiosae.backends.cpu import SIGMOID
 from audiosae.corpus.windows import CHUNK_WINDOWS
-from audiosae.engine.feed import MOMENT_WINDOWS, Feed, score, whitener_of
+from audiosae.engine.feed import Feed, score
+from audiosae.engine.whitening import MOMENT_WINDOWS, whitener_of
 from audiosae.system.progress import Progress
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions, settle_solver

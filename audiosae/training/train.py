@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-import signal
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiosae.autoencoder.model import FILE, Model
 from audiosae.autoencoder.sae import start
@@ -19,15 +17,17 @@ from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import domain_to_json, options_of, settled
 from audiosae.engine import Here
-from audiosae.engine.feed import Feed, learn_whitener, score
+from audiosae.engine.feed import Feed, score
+from audiosae.engine.whitening import learn_whitener
 from audiosae.errors import InputError
+from audiosae.system.interrupts import gentle_interrupt
 from audiosae.system.progress import Progress
 from audiosae.training import budget, checkpoint, solvers
 from audiosae.training.options import full_batch, settle_solver
 from audiosae.training.runfolder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from audiosae.autoencoder.whitening import Whitener
@@ -211,30 +211,11 @@ def _solve(task: solvers.Task) -> None:
     task.progress.stage("training", total, "windows" if adam else "iterations")
     done = task.state.epoch * (len(task.feed) if adam else 1) + (task.state.sums[0] if adam else 0)
     task.progress.advance(done)
-    with _gentle_interrupt(task.asked), task.backend.session():
+    with gentle_interrupt(task.asked), task.backend.session():
         task.begin()
         (solvers.adam if adam else solvers.lbfgs)(task)
         task.checkpoint()
         task.state.move(task.backend.to_host)
-
-
-@contextmanager
-def _gentle_interrupt(asked: threading.Event) -> Iterator[None]:
-    """Turn the first Ctrl-C into a request; the second is Python's own."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: Any) -> None:  # noqa: ANN401, ARG001
-        asked.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _model(task: solvers.Task, domain: Domain, whitener: Whitener, facts: dict[str, Json]) -> Model:

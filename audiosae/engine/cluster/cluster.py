@@ -14,8 +14,7 @@ from audiosae.corpus.windows import Corpus
 from audiosae.domain import domain_to_json
 from audiosae.engine.cluster import worker
 from audiosae.engine.cluster.calls import not_seen
-from audiosae.engine.shards import divide, over, place_of, size_of, split
-from audiosae.engine.tree import Run
+from audiosae.engine.shards import Run, divide, over, place_of, size_of, split
 from audiosae.errors import EngineError
 
 if TYPE_CHECKING:

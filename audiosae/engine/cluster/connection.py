@@ -16,7 +16,7 @@ from audiosae.engine.cluster import worker
 from audiosae.engine.cluster.calls import Calls, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
-from audiosae.system.processes import deaf
+from audiosae.system.interrupts import deaf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

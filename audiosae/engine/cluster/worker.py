@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.corpus.windows import Corpus
     from audiosae.domain import Domain
-    from audiosae.engine.tree import Run
+    from audiosae.engine.shards import Run
 
 Shards = list[tuple[int, Portion]]
 Part = tuple[int, "Corpus", int]  # a shard's number, its windows, and the number of the first in the corpus

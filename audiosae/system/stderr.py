@@ -1,0 +1,51 @@
+"""What libraries write on standard error, C libraries included, caught while they work."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import IO, TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_HEARD = 300  # bytes of what a decoder says on standard error
+
+
+@dataclass
+class Chatter:
+    """What libraries wrote on standard error: the first lines, as one."""
+
+    text: str = ""
+
+
+@cache
+def _notebook() -> IO[bytes]:
+    """Return this process's file for what is overheard; its descriptor appends, so that nothing is written apart."""
+    file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (it lives as long as the process)
+    atexit.register(file.close)
+    return file
+
+
+@contextmanager
+def overheard(chatter: Chatter) -> Iterator[None]:
+    """Catch what is written on this process's standard error meanwhile, by C libraries too."""
+    file = _notebook()
+    kept = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        if file.seek(0, os.SEEK_END):
+            file.seek(0)
+            chatter.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
+            file.truncate(0)
