@@ -17,7 +17,8 @@ from test_engine import own_folders
 from test_train import learn, same
 
 from audiosae.corpus.sources import Source
-from audiosae.engine.cluster import connection, open_engine, worker
+from audiosae.engine import open_engine
+from audiosae.engine.cluster import connection, worker
 from audiosae.engine.shards import Run, divide, place_of
 from audiosae.errors import EngineError, InputError
 from audiosae.training import solvers
