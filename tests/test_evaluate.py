@@ -16,7 +16,7 @@ from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
 from audiosae.errors import InputError
-from audiosae.evaluation import baselines, classifier, evaluate, quality, scores
+from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
 from audiosae.features.activity import Usage
 from audiosae.features.codes import pooled
 
@@ -67,7 +67,7 @@ def known(clips, trained, cache):
 
 
 def plan_of(labels, kind="stratified", values=None):
-    return scores.make_plan(labels, kind=kind, values=values, column="it", seed=0)
+    return folds.make_plan(labels, kind=kind, values=values, column="it", seed=0)
 
 
 # folds
