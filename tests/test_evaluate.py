@@ -169,6 +169,45 @@ def test_noise_features_get_a_stronger_penalty_than_telling_ones():
     assert strengths[0] > strengths[1]
 
 
+def test_the_error_held_out_is_that_of_fits_without_the_fold():
+    rng = np.random.default_rng(5)
+    x, target, strength = rng.normal(size=(60, 7)) + 3, np.eye(3)[rng.integers(3, size=60)], 0.1
+    folds = [np.arange(60) % 4 == fold for fold in range(4)]
+    wanted = 0.0
+    for out in folds:
+        kept = classifier._Ridge(x[~out], target[~out])
+        wanted += np.square(kept.predict(x[out], strength * 60 / 45) - target[out]).sum()  # the penalty of all 60
+    assert classifier._Ridge(x, target).error_held_out(strength, folds) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_ridge_predicts_what_scikit_learns_does():
+    from sklearn.linear_model import RidgeClassifier
+
+    rng = np.random.default_rng(6)
+    x, classes = rng.normal(size=(90, 12)).astype(np.float32), rng.integers(3, size=90)
+    x[:, :3] += 2 * np.eye(3, dtype=np.float32)[classes]
+    found, strength = classifier.classify(x[:60], classes[:60], x[60:], np.arange(60) % 5)
+    train, test = classifier._standardised(x[:60], x[60:])
+    theirs = RidgeClassifier(alpha=strength * 60).fit(train, classes[:60]).predict(test)
+    assert np.array_equal(found, theirs)
+    assert (found == classes[60:]).mean() > 0.8
+
+
+@pytest.mark.parametrize("judge", classifier.JUDGES)
+def test_every_judge_finds_what_is_plain_and_gives_chance_on_noise(judge):
+    rng = np.random.default_rng(7)
+    classes = np.arange(120) % 3
+    noise = rng.normal(size=(120, 10)).astype(np.float32)
+    telling = noise + 4 * np.eye(3, 10, dtype=np.float32)[classes]
+    train, test, inner = slice(0, 90), slice(90, None), np.arange(90) % 5
+    right = [
+        (classifier.classify(x[train], classes[train], x[test], inner, judge)[0] == classes[test]).mean()
+        for x in (telling, noise)
+    ]
+    assert right[0] > 0.9
+    assert right[1] < 0.7
+
+
 def test_more_features_than_clips_are_rotated_without_a_change():
     rng = np.random.default_rng(3)
     train, test = rng.normal(size=(40, 90)).astype(np.float32), rng.normal(size=(7, 90)).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,15 @@ _LABEL_SHOWN = 16  # characters, over a tile
 _AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 
+class JudgeName(StrEnum):
+    """Choices of --classifier."""
+
+    ridge = "ridge"
+    logistic = "logistic"
+    svm = "svm"
+    forest = "forest"
+
+
 def evaluate(  # noqa: PLR0917
     model: ModelPath,
     sources: Sources,
@@ -49,6 +59,7 @@ def evaluate(  # noqa: PLR0917
     group_column: Annotated[str | None, typer.Option(help="Clips of one value stay together.")] = None,
     split_column: Annotated[str | None, typer.Option(help="Clips with the value test are tested.")] = None,
     baselines: Annotated[str, typer.Option(metavar="all|none|a,b", help="What to compare with.")] = "all",
+    classifier: Annotated[JudgeName, typer.Option(help="What judges every set of features.")] = JudgeName.ridge,
     pool: Pool = None,
     segments: Segments = 1,
     code: Code = CodeName.sqrt,
@@ -82,6 +93,7 @@ def evaluate(  # noqa: PLR0917
         refit,
         seed,
         stability,
+        classifier.value,
     )
     folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation")
     found = find(loaded, sources, console)
@@ -167,6 +179,8 @@ def _write(folder: Path, done: Evaluation, records: Sequence[Record], facts: dic
 
 def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record]) -> str:
     """Return what a person reads at the end."""
+    from audiosae.evaluation.classifier import JUDGES
+
     facts, plan = done.facts, done.plan
     rows = [("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "the model is ahead by")]
     for r in sorted(done.results, key=lambda result: -result["accuracy"]):
@@ -177,9 +191,7 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
         rows.append((r["name"], str(r["features"]), f"{100 * r['accuracy']:.1f}", std, f"{100 * r['stderr']:.1f}",
                      f"{100 * low:.1f} to {100 * high:.1f}", gain))  # fmt: skip
     lines = [title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
-    lines += [
-        "classifier: standardise, then L2-regularised logistic regression, its strength chosen in the training part"
-    ]
+    lines += [f"classifier: {JUDGES[facts['options']['judge']]}; features standardised on the training part"]
     lines += [facts["seen_told"], *plan.notes]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]

@@ -19,7 +19,7 @@ from audiosae.engine import Here
 from audiosae.errors import Interrupted
 from audiosae.evaluation import baselines, scores
 from audiosae.evaluation.baselines import MODEL, FeatureSet
-from audiosae.evaluation.classifier import INNER_FOLDS, classify
+from audiosae.evaluation.classifier import INNER_FOLDS, Judge, classify
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
@@ -59,6 +59,8 @@ class Options:
         Of folds, k-means and NMF.
     stability
         Train once more with the next seed, and match atoms.
+    judge
+        The classifier, of `audiosae.evaluation.classifier.JUDGES`: the same for every set of features.
     """
 
     names: tuple[str, ...] = baselines.BASELINES
@@ -68,6 +70,7 @@ class Options:
     refit: bool = False
     seed: int = 0
     stability: bool = False
+    judge: Judge = "ridge"
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,7 @@ class _Work:
         features, split = job
         inner = self.plan.inner(split, INNER_FOLDS, self.options.seed)
         train, test = features[split.train], features[split.test]
-        found = classify(train, self.plan.target[split.train], test, inner)
+        found = classify(train, self.plan.target[split.train], test, inner, self.options.judge)
         self.progress.advance(1)
         return found
 
