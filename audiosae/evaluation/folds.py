@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -72,7 +73,7 @@ class Plan:
             usable = [len(np.unique(target[parts != part])) > 1 for part in np.unique(parts)]
             if len(usable) > 1 and any(usable):
                 return parts
-        return _dealt(target, count, seed)
+        return _stratified(target, count, seed)
 
 
 def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None, column: str, seed: int) -> Plan:
@@ -124,13 +125,13 @@ def _divide(
         if counts.min() < FOLDS:
             label, count = classes[counts.argmin()], counts.min()
             raise InputError(f"label {label!r} has {count} of the clips, fewer than {FOLDS} folds; add some or drop it")
-        return list("12345"), _dealt(target, FOLDS, seed), None, f"{FOLDS} stratified folds of clips"
+        return list("12345"), _stratified(target, FOLDS, seed), None, f"{FOLDS} stratified folds of clips"
     kinds, groups = np.unique(np.asarray(values, str), return_inverse=True)
     found: list[str] = kinds.tolist()
     if len(found) < 2:  # noqa: PLR2004
         raise InputError(f"--{kind}-column {column}: every clip has the value {found[0]!r}; wanted at least two")
     if kind == "split":
-        return _official(found, groups, column)
+        return _predefined(found, groups, column)
     if kind == "fold":
         return found, groups, groups, f"the {len(found)} folds of column {column}"
     if len({*zip(groups.tolist(), target.tolist(), strict=True)}) == len(found) == len(classes):
@@ -140,7 +141,7 @@ def _divide(
     return list("12345"), _grouped(groups, FOLDS), groups, f"{FOLDS} folds, {len(found)} {column} values kept together"
 
 
-def _official(found: list[str], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:
+def _predefined(found: list[str], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:
     """Return which clips are tested (fold 1) in a column that names them."""
     counts, pair = np.bincount(groups), len(found) == 2  # noqa: PLR2004
     wanted = [i for i, value in enumerate(found) if value.strip().lower() == _TEST]
@@ -164,20 +165,27 @@ def _check(split: Split, target: NDArray[Any], classes: list[str]) -> list[str]:
     return [f"fold {split.name}: {told} is not in its training part and cannot be found"] if missing else []
 
 
-def _dealt(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64]:
-    """Deal clips like cards, class by class, in random order: fold numbers with every class spread evenly."""
-    order = np.random.default_rng(seed).permutation(len(target))
-    order = order[np.argsort(target[order], kind="stable")]
-    parts = np.empty(len(target), np.int64)
-    parts[order] = np.arange(len(target)) % count
-    return parts
+def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64]:
+    """Return a fold number per clip, drawn at random with every class spread evenly; a rare class is in some alone."""
+    from sklearn.model_selection import StratifiedKFold
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        count = min(count, int(np.bincount(target).max()))
+        return _numbers(StratifiedKFold(max(2, count), shuffle=True, random_state=seed).split(target, target))
 
 
 def _grouped(groups: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Give each group, the largest first, to the fold with fewest clips so far (as scikit-learn's GroupKFold)."""
-    found, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    loads, where = np.zeros(min(count, len(found)), np.int64), np.empty(len(found), np.int64)
-    for group in np.argsort(-sizes, kind="stable"):
-        where[group] = loads.argmin()
-        loads[where[group]] += sizes[group]
-    return where[index]
+    """Return a fold number per clip, groups kept whole and folds of about equal size."""
+    from sklearn.model_selection import GroupKFold
+
+    there = len(np.unique(groups))
+    return _numbers(GroupKFold(min(count, there)).split(groups, groups=groups)) if there > 1 else 0 * groups
+
+
+def _numbers(folds: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> NDArray[np.int64]:
+    tested = [test for _, test in folds]
+    found = np.empty(sum(map(len, tested)), np.int64)
+    for number, test in enumerate(tested):
+        found[test] = number
+    return found

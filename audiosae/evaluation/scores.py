@@ -1,4 +1,4 @@
-"""Which clips are learned from and which are tested, and pictures of what came of it."""
+"""Scores of predictions: accuracy with its interval, recall, confusion matrix, paired difference."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
         number, `interval` Student's. Folds share training clips, so both are a guide, not a test (Bengio and Grandvalet
         2004). One fold: binomial standard error and Wilson's interval over its clips.
     """
+    from sklearn.metrics import confusion_matrix
+
     right = predicted == plan.target
     folds = np.array([right[split.test].mean() for split in plan.splits])
     found = _spread(folds, right[plan.tested])
-    confusion = np.zeros((len(plan.classes), len(plan.classes)), np.int64)
-    np.add.at(confusion, (plan.target[plan.tested], predicted[plan.tested]), 1)
+    classes = np.arange(len(plan.classes))
+    confusion = confusion_matrix(plan.target[plan.tested], predicted[plan.tested], labels=classes)
     seen = confusion.sum(axis=1)
     recall = {name: float(confusion[i, i] / seen[i]) for i, name in enumerate(plan.classes) if seen[i]}
     found |= {"folds": folds.tolist(), "recall": recall, "confusion": confusion.tolist()}
@@ -52,18 +54,15 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
 
 
 def _spread(folds: NDArray[Any], right: NDArray[np.bool_]) -> dict[str, Any]:
-    from scipy.special import ndtri, stdtrit
+    from scipy import stats
 
-    mean, tail = float(folds.mean()), (1 + _LEVEL) / 2
+    mean, std = float(folds.mean()), 0.0
     if len(folds) > 1:
         std = float(folds.std(ddof=1))
-        error = std / np.sqrt(len(folds))
-        reach = float(stdtrit(len(folds) - 1, tail)) * error
-        interval, method = [max(0.0, mean - reach), min(1.0, mean + reach)], "Student, over folds"
+        error, method = std / np.sqrt(len(folds)), "Student, over folds"
+        low, high = stats.t.interval(_LEVEL, len(folds) - 1, mean, error) if error else (mean, mean)
     else:
-        n, z = len(right), float(ndtri(tail))
-        std, error = 0.0, np.sqrt(mean * (1 - mean) / n)
-        middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
-        reach = z / (1 + z**2 / n) * float(np.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2)))
-        interval, method = [max(0.0, middle - reach), min(1.0, middle + reach)], "Wilson, over clips"
+        error, method = np.sqrt(mean * (1 - mean) / len(right)), "Wilson, over clips"
+        low, high = stats.binomtest(int(right.sum()), len(right)).proportion_ci(_LEVEL, "wilson")
+    interval = [max(0.0, float(low)), min(1.0, float(high))]
     return {"accuracy": mean, "std": std, "stderr": float(error), "interval": interval, "interval_method": method}
