@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.autoencoder.sae import start
-from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import Corpus
 from audiosae.engine import Here
 from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
-from audiosae.features.codes import Pool, encoder, window_blocks, window_count
+from audiosae.features import codes
+from audiosae.features.codes import encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,6 @@ MODEL = "model"
 BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
 COEFFICIENTS = 20
 _LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF learn from, evenly spaced
-_BATCH_WINDOWS = 2048  # short clips are encoded together
 _NMF_STEPS = 20
 
 
@@ -180,14 +179,14 @@ def _nmf(windows: NDArray[np.float32], components: int, seed: int) -> Encode:
 
 def _nonnegative(target: NDArray[Any], gram: NDArray[Any], step: np.float32) -> NDArray[Any]:
     """Solve min |x - a H|^2 over a >= 0 given x H^T and H H^T, by FISTA (Beck and Teboulle 2009)."""
-    codes = ahead = np.zeros_like(target)
+    found = ahead = np.zeros_like(target)
     pace = 1.0
     for _ in range(_NMF_STEPS):
         stepped = np.maximum(ahead - step * (ahead @ gram - target), 0)
         faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
-        ahead = stepped + np.float32((pace - 1) / faster) * (stepped - codes)
-        codes, pace = stepped, faster
-    return codes
+        ahead = stepped + np.float32((pace - 1) / faster) * (stepped - found)
+        found, pace = stepped, faster
+    return found
 
 
 def pooled_clips(
@@ -207,39 +206,8 @@ def _pooled(
     backend: Backend, portion: Portion, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
     """Yield the features of each clip of a portion, flat."""
-    domain, records = portion.corpus.domain, portion.corpus.records
-    pool, current = Pool(0, segments), -1
-    for batch in _batches(_blocks(domain, records, rows=features.rows)):
-        codes, at = features.encode(np.concatenate([block for _, block in batch])), 0
-        for clip, block in batch:
-            if clip != current:
-                if current >= 0:
-                    yield pool.result(pools).reshape(-1)
-                windows = records[clip].shape[0] if features.rows else window_count(domain, records[clip])
-                pool, current = Pool(windows, segments), clip
-            pool.add(codes[at : at + len(block)])
-            at += len(block)
-    yield pool.result(pools).reshape(-1)
-
-
-def _blocks(domain: Domain, records: Sequence[Record], *, rows: bool) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (clip, windows or rows) in order."""
-    for clip, record in enumerate(records):
-        if rows:
-            field = read_field(record)
-            yield from ((clip, np.asarray(field[at : at + 4096])) for at in range(0, len(field), 4096))
-        else:
-            yield from ((clip, windows) for _, windows in window_blocks(domain, record))
-
-
-def _batches(blocks: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
-    """Put the blocks of short clips together."""
-    held, size = [], 0
-    for clip, block in blocks:
-        held.append((clip, block))
-        size += len(block)
-        if size >= _BATCH_WINDOWS:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
+    corpus = portion.corpus
+    for _, values in codes.pooled_clips(
+        corpus.domain, corpus.records, features.encode, pools=pools, segments=segments, rows=features.rows
+    ):
+        yield values.reshape(-1)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     Encode = Callable[[NDArray[np.float32]], NDArray[Any]]
 
+Starts = list[tuple[int, ...]]  # where windows begin in a field
+Windows = tuple["Record", Starts, "NDArray[np.float32]"]
+Encoded = tuple["Record", Starts, "NDArray[Any]"]
+
 Code = Literal["sqrt", "activation"]
 POOLS = ("max", "mean", "std")
 DEFAULT_POOL = ("mean", "max", "std")
@@ -144,46 +148,56 @@ def pieces(domain: Domain, records: Sequence[Record]) -> Iterator[list[Piece]]:
         yield piece
 
 
-def encoded(
-    domain: Domain, parts: Iterable[tuple[Record, int, int | None]], encode: Encode
-) -> Iterator[tuple[Record, list[tuple[int, ...]], NDArray[Any]]]:
-    """Yield (record, starts, codes) of the windows of parts of sources (see `window_blocks`) in order.
+def encoded(domain: Domain, parts: Iterable[tuple[Record, int, int | None]], encode: Encode) -> Iterator[Encoded]:
+    """Yield (record, starts, codes) of the windows of parts of sources (see `window_blocks`) in order."""
+    blocks = ((record, *block) for record, low, high in parts for block in window_blocks(domain, record, low, high))
+    return _encoded_together(blocks, encode)
 
-    Short sources are encoded together: a matrix product of a few rows costs as much as one of many.
-    """
-    held: list[tuple[Record, list[tuple[int, ...]], NDArray[np.float32]]] = []
-    for record, low, high in parts:
-        for starts, windows in window_blocks(domain, record, low, high):
-            held.append((record, starts, windows))
-            if sum(len(block[1]) for block in held) >= CHUNK_WINDOWS:
-                yield from _encoded(held, encode)
-                held = []
+
+def _encoded_together(blocks: Iterable[Windows], encode: Encode) -> Iterator[Encoded]:
+    """Encode short sources together: a matrix product of a few rows costs as much as one of many."""
+    held: list[Windows] = []
+    for block in blocks:
+        held.append(block)
+        if sum(len(windows) for _, _, windows in held) >= CHUNK_WINDOWS:
+            yield from _encoded(held, encode)
+            held = []
     yield from _encoded(held, encode)
 
 
-def _encoded(
-    held: list[tuple[Record, list[tuple[int, ...]], NDArray[np.float32]]], encode: Encode
-) -> Iterator[tuple[Record, list[tuple[int, ...]], NDArray[Any]]]:
+def _encoded(held: list[Windows], encode: Encode) -> Iterator[Encoded]:
     codes = encode(np.concatenate([windows for _, _, windows in held])) if held else np.empty(0)
     at = 0
-    for record, starts, _ in held:
-        yield record, starts, codes[at : at + len(starts)]
-        at += len(starts)
+    for record, starts, windows in held:
+        yield record, starts, codes[at : at + len(windows)]
+        at += len(windows)
 
 
 def pooled_clips(
-    domain: Domain, records: Iterable[Record], encode: Encode, *, pools: Sequence[str], segments: int = 1
-) -> Iterator[tuple[Record, NDArray[np.float32]]]:
-    """Yield each source with its pooled codes, (units, pools, segments)."""
+    domain: Domain, records: Iterable[Record], encode: Encode, *, pools: Sequence[str], segments: int = 1,
+    rows: bool = False,
+) -> Iterator[tuple[Record, NDArray[np.float32]]]:  # fmt: skip
+    """Yield each source with its pooled codes, (units, pools, segments); of `rows` of its field, or of its windows."""
+    blocks = (
+        (record, *block)
+        for record in records
+        for block in (_row_blocks(record) if rows else window_blocks(domain, record))
+    )
     current, pool = None, Pool(0, segments)
-    for record, _, codes in encoded(domain, ((record, 0, None) for record in records), encode):
+    for record, _, codes in _encoded_together(blocks, encode):
         if record is not current:
             if current is not None:
                 yield current, pool.result(pools)
-            current, pool = record, Pool(window_count(domain, record), segments)
+            current = record
+            pool = Pool(record.shape[0] if rows else window_count(domain, record), segments)
         pool.add(codes)
     if current is not None:
         yield current, pool.result(pools)
+
+
+def _row_blocks(record: Record) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
+    field = read_field(record)
+    yield from (([], np.asarray(field[at : at + CHUNK_WINDOWS])) for at in range(0, len(field), CHUNK_WINDOWS))
 
 
 def pooled(
