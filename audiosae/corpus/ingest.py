@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -126,12 +127,15 @@ def _read_field(domain: Domain, path: Path, store: Store) -> Record:
     if not rows:
         raise InputError(NOTHING)
     field = store.field((rows, *tail))
-    ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
+    with _costing_the_source():
+        ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
     flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
     for at in range(0, flat.size, _HASHED_AT_ONCE):
         digest.update(flat[at : at + _HASHED_AT_ONCE].data)
-    return Record("", "used", blocks.note, _extent(domain, path, rows), (rows, *tail), ranges, digest.hexdigest())
+    with _costing_the_source():
+        extent = _extent(domain, path, rows)
+    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest())
 
 
 def _extent(domain: Domain, path: Path, rows: int) -> float:
@@ -144,7 +148,7 @@ def _extent(domain: Domain, path: Path, rows: int) -> float:
     end = domain.span(path, (rows - domain.window[0], *rest)).end[0]
     try:
         claimed = float(domain.probe(path).extent)
-    except Exception:  # noqa: BLE001 (the field was read: what the header is good for does not matter)
+    except (Exception, SystemExit):  # noqa: BLE001 (the field was read: what the header is good for does not matter)
         return end
     return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end
 
@@ -157,12 +161,19 @@ class _Blocks:
         self.note = ""
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        try:
+        with _costing_the_source():
             self.note = (yield from self._domain.field(self._path)) or ""  # type: ignore[func-returns-value]
-        except (InputError, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
+
+
+@contextmanager
+def _costing_the_source() -> Iterator[None]:
+    """Turn what a domain raises into a source's reason; an OSError of its own is none of the cache's."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int, ...]) -> None:

@@ -152,12 +152,14 @@ def encoded(
     Short sources are encoded together: a matrix product of a few rows costs as much as one of many.
     """
     held: list[tuple[Record, list[tuple[int, ...]], NDArray[np.float32]]] = []
+    count = 0
     for record, low, high in parts:
         for starts, windows in window_blocks(domain, record, low, high):
             held.append((record, starts, windows))
-            if sum(len(block[1]) for block in held) >= CHUNK_WINDOWS:
+            count += len(starts)
+            if count >= CHUNK_WINDOWS:
                 yield from _encoded(held, encode)
-                held = []
+                held, count = [], 0
     yield from _encoded(held, encode)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,16 +29,18 @@ def summarise(model: Model, activity: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a person wants to know of a model, with a word before each; `activity` as of `activity_of`."""
     facts, params = model.facts, model.params
     sources, options, whitening = facts["sources"], facts["options"], facts["whitening"]
+    option = {key: options.get(key, math.nan) for key in ("whiten_power", "beta", "weight_decay")}
     low, tenth, median, ninetieth, high = activity["rho_hat_quantiles"]
     return [
         ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
         ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
         ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
         ("window", " x ".join(map(str, model.domain.window))),
-        ("whitening", f"{whitening['kind']}, power {options['whiten_power']:g}, "
+        ("whitening", f"{whitening['kind']}, power {option['whiten_power']:g}, "
                       f"{params.width} of {model.whitener.width} numbers"),
-        ("training", f"{options['solver']}, rho {options['rho']:g}, beta {options['beta']:g}, "
-                     f"weight decay {options['weight_decay']:g}, seed {options['seed']}, {options['dtype']}"),
+        ("training", f"{options.get('solver', '?')}, rho {options['rho']:g}, beta {option['beta']:g}, "
+                     f"weight decay {option['weight_decay']:g}, seed {options.get('seed', '?')}, "
+                     f"{options.get('dtype', '?')}"),
         ("data", f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
                  f"held out: {sources['held_out']}"),
         ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, "
