@@ -44,7 +44,7 @@ def test_an_option_of_another_kind_is_refused_and_a_plugins_default_names_the_do
 
 
 def test_numbers_of_numpy_are_numbers_and_can_be_written():
-    options = TrainOptions(hidden=np.int64(5), rho=np.float32(0.25), beta=3, contrast=np.bool_(True))
+    options = TrainOptions(hidden=np.int64(5), rho=np.float32(0.25), beta=3, contrast=np.True_)
     assert json.loads(json.dumps(options.to_json())) == TrainOptions(hidden=5, rho=0.25, contrast=True).to_json()
 
 
@@ -72,7 +72,7 @@ def rewritten(trained, tmp_path):
 def test_a_model_of_another_version_is_described_and_refit_refuses_it_in_a_line(rewritten, run, sounds, tmp_path):
     all_but_rho = [field.name for field in fields(TrainOptions) if field.name != "rho"]
     status, out, err = run("info", rewritten(gone=all_but_rho, warm_up=3))
-    assert (status, "rho 0.05" in out) == (0, True), err
+    assert (status, "beta ?" in out) == (0, True), err
     labels = tmp_path / "labels.csv"
     names = [source.name for source in scan([sounds], (".wav",))]
     labels.write_text("filename,label\n" + "".join(f"{name},{i % 2}\n" for i, name in enumerate(names)))

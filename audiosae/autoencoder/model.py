@@ -58,7 +58,7 @@ class Model:
         cls, domain: Domain, whitener: Whitener, params: Params, rho_hat: NDArray[np.float64], facts: dict[str, Any]
     ) -> Self:
         """Return a new model, with every fact that it will have once it is saved and loaded."""
-        whole = json.loads(json.dumps(facts | own_facts(domain, whitener, params)))
+        whole = json.loads(json.dumps(facts | own_facts(domain, whitener, params), sort_keys=True))
         return cls(domain, whitener, params, rho_hat, whole)
 
     def atoms(self) -> NDArray[np.float32]:

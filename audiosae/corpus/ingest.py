@@ -19,7 +19,7 @@ from audiosae.corpus.cache import open_folder, unwritable
 from audiosae.corpus.entries import Store, cached_record, entry_path
 from audiosae.corpus.journal import Record
 from audiosae.errors import InputError
-from audiosae.system.processes import prepare, run_in_order
+from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.stderr import Chatter, overheard
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ def ingest(
         prepare()
     found = [cached_record(source, entry) for source, entry in zip(sources, entries, strict=True)]
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
+    most = most_workers()
+    if most and workers > most:
+        say(f"{workers} decoding processes: this system allows {most}, which are used")
     fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed, weigh=_bytes)
     records = []
     for source, there in zip(sources, found, strict=True):

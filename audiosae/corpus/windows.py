@@ -241,8 +241,7 @@ class Corpus:
             at += rows.size
         if not starts:
             return None
-        run, runs = self._runs(self.records[chunks[0].record])
-        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), run, runs)
+        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), *self._runs)
 
     def _offsets(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return where the chunk's (picked) windows begin, counted in numbers from its first row."""
@@ -258,14 +257,10 @@ class Corpus:
         return offsets
 
     @cached_property
-    def _varied(self) -> bool:
-        """Whether rows of some fields are longer than those of others."""
-        return len({record.shape[1:] for record in self.records if record.shape}) > 1
-
-    def _runs(self, record: Record) -> tuple[int, int]:
-        """Return the length and number of the pieces of a window that lie together in memory."""
+    def _runs(self) -> tuple[int, int]:
+        """The length and number of the pieces of a window that lie together in memory."""
         window = self.domain.window
-        if len(window) == 1 or (window[1:] == record.shape[1:] and not self._varied):
+        if len(window) == 1 or {record.shape[1:] for record in self.records if record.shape} == {window[1:]}:
             return self.width, 1
         return int(np.prod(window[1:])), window[0]
 

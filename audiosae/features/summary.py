@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,18 +28,17 @@ def summarise(model: Model, activity: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what a person wants to know of a model, with a word before each; `activity` as of `activity_of`."""
     facts, params = model.facts, model.params
     sources, options, whitening = facts["sources"], facts["options"], facts["whitening"]
-    option = {key: options.get(key, math.nan) for key in ("whiten_power", "beta", "weight_decay")}
     low, tenth, median, ninetieth, high = activity["rho_hat_quantiles"]
     return [
         ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
         ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
         ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
         ("window", " x ".join(map(str, model.domain.window))),
-        ("whitening", f"{whitening['kind']}, power {option['whiten_power']:g}, "
+        ("whitening", f"{whitening['kind']}, power {_told(options, 'whiten_power')}, "
                       f"{params.width} of {model.whitener.width} numbers"),
-        ("training", f"{options.get('solver', '?')}, rho {options['rho']:g}, beta {option['beta']:g}, "
-                     f"weight decay {option['weight_decay']:g}, seed {options.get('seed', '?')}, "
-                     f"{options.get('dtype', '?')}"),
+        ("training", f"{_told(options, 'solver')}, rho {options['rho']:g}, beta {_told(options, 'beta')}, "
+                     f"weight decay {_told(options, 'weight_decay')}, seed {_told(options, 'seed')}, "
+                     f"{_told(options, 'dtype')}"),
         ("data", f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
                  f"held out: {sources['held_out']}"),
         ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, "
@@ -54,3 +52,9 @@ def summarise(model: Model, activity: dict[str, Any]) -> list[tuple[str, str]]:
                        f"(cosine 0.95 or more)"),
         ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
     ]  # fmt: skip
+
+
+def _told(options: dict[str, Any], name: str) -> str:
+    """Return an option as it is shown; another version may not have had it."""
+    value = options.get(name, "?")
+    return f"{value:g}" if isinstance(value, float) else str(value)
