@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 _LOCK_FILE, _LOCK_BYTES = ".lock", 2**30
@@ -42,8 +42,8 @@ class Held:
 def hold(folder: Path, *, shared: bool = False) -> Held | None:
     """Lock a folder; None when another process holds it.
 
-    The lock is the system's (flock; on Windows bytes of a file in the folder), so none is left behind by a process that was killed. Where a file system or the
-    system has no such locks, it is granted.
+    The lock is the system's (flock; on Windows bytes of a file in the folder), so none is left behind by a process that
+    was killed. Where a file system or the system has no such locks, it is granted.
 
     Parameters
     ----------

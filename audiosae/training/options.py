@@ -142,11 +142,11 @@ class TrainOptions:
 
 
 def _whole_or_not(name: str, value: Any, kind: type) -> Any:  # noqa: ANN401
-    """Return a value as a bool, int or float; refuse one of another kind: 64.0 and True are no whole numbers."""
+    """Return a value as one of Python's; refuse one of another kind: 64.0 and True are no whole numbers."""
     fitting, wanted = _KINDS[kind]
     if not isinstance(value, fitting) or (kind is not bool and isinstance(value, bool | np.bool_)):
         raise InputError(f"{flag(name)} {value!r}: wanted {wanted}")
-    return kind(value)
+    return value if isinstance(value, int | float) else kind(value)
 
 
 def flag(name: str) -> str:
