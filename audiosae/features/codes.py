@@ -11,6 +11,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
+from audiosae.domain import asking
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -220,7 +221,8 @@ def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
 
 def spans(domain: Domain, record: Record, starts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[float, ...], ...]]:
     """Return (start, end) of windows in the domain's unit; each computed from its index, so that times do not drift."""
-    found = [domain.span(Path(record.path), start) for start in starts]
+    with asking(domain, "span"):
+        found = [domain.span(Path(record.path), start) for start in starts]
     return [(span.start, span.end) for span in found]
 
 
