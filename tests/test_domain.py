@@ -27,7 +27,9 @@ from audiosae.domain import (
     options_of,
     parse_settings,
 )
+from audiosae.domain.registry import fault_of
 from audiosae.errors import InputError, PluginError
+from audiosae.evaluation.baselines import choose
 from audiosae.recordings.spectrogram import Spectrogram
 
 
@@ -366,3 +368,15 @@ def test_what_has_a_default_is_inherited(files):
     assert domain.finish(np.zeros((7, 4), np.float32)) == [(0, 7)]
     assert domain.synthesize(np.zeros((2, 4))) is None
     assert domain.centre(np.zeros((2, 4))) is None
+
+
+def test_a_domain_says_its_kind_and_seconds_alone_make_no_sound():
+    seconds = type("Seconds", (Bytes,), {"unit": "s"})
+    sound = type("Sound", (Bytes,), {"unit": "row", "kind": "sound"})
+    assert seconds.kind == "rows"
+    assert "mfcc" not in choose("all", seconds())
+    assert "mfcc" in choose("all", sound())
+    wrong = type("Wrong", (Bytes,), {"kind": "smell"})
+    assert fault_of(wrong, "bytes") == "has kind = 'smell', wanted one of sound, picture, rows"
+    kinds = {name: load_domain(name).kind for name in ("spectrogram", "images", "vectors")}
+    assert kinds == {"spectrogram": "sound", "images": "picture", "vectors": "rows"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -51,6 +52,14 @@ class Model:
     params: Params
     rho_hat: NDArray[np.float64]
     facts: dict[str, Any]
+
+    @classmethod
+    def made(
+        cls, domain: Domain, whitener: Whitener, params: Params, rho_hat: NDArray[np.float64], facts: dict[str, Any]
+    ) -> Self:
+        """Return a new model, with every fact that it will have once it is saved and loaded."""
+        whole = json.loads(json.dumps(facts | own_facts(domain, whitener, params), sort_keys=True))
+        return cls(domain, whitener, params, rho_hat, whole)
 
     def atoms(self) -> NDArray[np.float32]:
         """Return each unit's atom: the whitened input of norm 1 that excites it most, unwhitened; (hidden, *window)."""
@@ -111,18 +120,23 @@ class Model:
             tensors |= {"whiten.forward": w.forward, "whiten.backward": w.backward}
         if w.spread is not None:
             tensors["whiten.spread"] = w.spread
-        whitening = {
-            "kind": w.kind, "scale": w.scale, "contrast": w.contrast, "remove_mean": w.remove_mean,
-            "squash": w.squash, "notes": w.notes,
-        }  # fmt: skip
-        own: dict[str, Json] = {
-            "format": FORMAT,
-            "domain": domain_to_json(self.domain),
-            "whitening": whitening,
-            "activation": p.activation,
-            "decoder": p.decoder,
-        }
+        own = own_facts(self.domain, w, p)
         write_tensors(path, tensors, self.facts | own)
+
+
+def own_facts(domain: Domain, w: Whitener, p: Params) -> dict[str, Json]:
+    """Return the facts of a model that follow from its parts."""
+    whitening: dict[str, Json] = {
+        "kind": w.kind, "scale": w.scale, "contrast": w.contrast, "remove_mean": w.remove_mean,
+        "squash": w.squash, "notes": w.notes,
+    }  # fmt: skip
+    return {
+        "format": FORMAT,
+        "domain": domain_to_json(domain),
+        "whitening": whitening,
+        "activation": p.activation,
+        "decoder": p.decoder,
+    }
 
 
 def load_model(path: Path | str) -> Model:

@@ -92,7 +92,7 @@ def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT
         lines.append(f"{listing.name}  ({listing.package} {listing.version})")
         try:
             cls = load_domain(listing.name)
-            options = TrainOptions.resolve(cls.defaults, {}).to_json()
+            options = TrainOptions.resolve(cls.defaults, {}, domain=listing.name).to_json()
         except Exception as error:  # noqa: BLE001 (whatever a stranger's plugin does, the others are listed)
             facts["broken"] = str(error)
             lines.append(f"  broken: {error}")

@@ -145,7 +145,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     settled = engine != "here" and solver is None
     if settled:
         plain["solver"] = "lbfgs"
-    options = TrainOptions.resolve(made.defaults, plain)
+    options = TrainOptions.resolve(made.defaults, plain, domain=made.name)
     found = scan(sources, made.suffixes, domain=made.name, say=console.say)
     try:
         with open_engine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -48,7 +49,8 @@ class Store:
         if self._file is not None:
             self._file.close()
         if failure[0] is not None:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows keeps what is still mapped; pruning removes it later
+                self._path.unlink(missing_ok=True)
 
     def add(self, block: NDArray[np.float32]) -> None:
         """Take the next rows."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from audiosae.corpus.cache import open_folder, unwritable
 from audiosae.corpus.entries import Store, cached_record, entry_path
 from audiosae.corpus.journal import Record
 from audiosae.errors import InputError
-from audiosae.system.processes import prepare, run_in_order
+from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.stderr import Chatter, overheard
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def ingest(
         prepare()
     found = [cached_record(source, entry) for source, entry in zip(sources, entries, strict=True)]
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
+    most = most_workers()
+    if most and workers > most:
+        say(f"{workers} decoding processes: this system allows {most}, which are used")
     fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed, weigh=_bytes)
     records = []
     for source, there in zip(sources, found, strict=True):
@@ -126,12 +130,15 @@ def _read_field(domain: Domain, path: Path, store: Store) -> Record:
     if not rows:
         raise InputError(NOTHING)
     field = store.field((rows, *tail))
-    ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
+    with _costing_the_source():
+        ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
     flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
     for at in range(0, flat.size, _HASHED_AT_ONCE):
         digest.update(flat[at : at + _HASHED_AT_ONCE].data)
-    return Record("", "used", blocks.note, _extent(domain, path, rows), (rows, *tail), ranges, digest.hexdigest())
+    with _costing_the_source():
+        extent = _extent(domain, path, rows)
+    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest())
 
 
 def _extent(domain: Domain, path: Path, rows: int) -> float:
@@ -144,7 +151,7 @@ def _extent(domain: Domain, path: Path, rows: int) -> float:
     end = domain.span(path, (rows - domain.window[0], *rest)).end[0]
     try:
         claimed = float(domain.probe(path).extent)
-    except Exception:  # noqa: BLE001 (the field was read: what the header is good for does not matter)
+    except (Exception, SystemExit):  # noqa: BLE001 (the field was read: what the header is good for does not matter)
         return end
     return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end
 
@@ -157,12 +164,19 @@ class _Blocks:
         self.note = ""
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        try:
+        with _costing_the_source():
             self.note = (yield from self._domain.field(self._path)) or ""  # type: ignore[func-returns-value]
-        except (InputError, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
+
+
+@contextmanager
+def _costing_the_source() -> Iterator[None]:
+    """Turn what a domain raises into a source's reason; an OSError of its own is none of the cache's."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
 def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int, ...]) -> None:

@@ -189,8 +189,8 @@ class Corpus:
         sizes = np.array([self._bytes(self.chunks[i]) for i in order])
         groups = int(min(max(1, -(-sizes.sum() // memory)), max(1, len(order)))) if len(order) else 0
         group = np.minimum(np.cumsum(sizes) * groups // max(1, sizes.sum()), groups - 1) if groups else sizes
-        for number in range(groups):
-            yield order[group == number]
+        if groups:
+            yield from np.split(order, np.searchsorted(group, np.arange(1, groups)))
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[NDArray[np.float32]]:
         """Yield all windows in order, shape (up to `rows`, width)."""
@@ -241,8 +241,7 @@ class Corpus:
             at += rows.size
         if not starts:
             return None
-        run, runs = self._runs(self.records[chunks[0].record])
-        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), run, runs)
+        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), *self._runs)
 
     def _offsets(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return where the chunk's (picked) windows begin, counted in numbers from its first row."""
@@ -257,11 +256,11 @@ class Corpus:
         offsets: NDArray[np.int64] = row * (stride[0] * int(np.prod(shape[1:]))) + column * step
         return offsets
 
-    def _runs(self, record: Record) -> tuple[int, int]:
-        """Return the length and number of the pieces of a window that lie together in memory."""
+    @cached_property
+    def _runs(self) -> tuple[int, int]:
+        """The length and number of the pieces of a window that lie together in memory."""
         window = self.domain.window
-        varied = any(r.shape[1:] != record.shape[1:] for r in self.records if r.shape)
-        if len(window) == 1 or (window[1:] == record.shape[1:] and not varied):
+        if len(window) == 1 or {record.shape[1:] for record in self.records if record.shape} == {window[1:]}:
             return self.width, 1
         return int(np.prod(window[1:])), window[0]
 

@@ -3,7 +3,7 @@
 from audiosae.domain.conformance import check_domain
 from audiosae.domain.guard import asking
 from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, settled
-from audiosae.domain.protocol import Clip, Domain, Json, Probe, Span
+from audiosae.domain.protocol import Clip, Domain, Json, Kind, Probe, Span
 from audiosae.domain.registry import (
     BUILT_IN,
     Listing,
@@ -19,6 +19,7 @@ __all__ = [
     "Clip",
     "Domain",
     "Json",
+    "Kind",
     "Listing",
     "Probe",
     "Span",

@@ -135,6 +135,8 @@ def _check_places(domain: Domain, file: Path, field: NDArray[np.float32]) -> Non
         whole = isinstance(clip, Clip) and clip.data.size > 0 and bool(np.isfinite(clip.data).all())
         _promise(whole, f"{file.name}: the excerpt of {span} is empty or not finite")
         _promise(clip.kind != "sound" or clip.rate > 0, f"{file.name}: a sound must have a rate")
+        told = f"{file.name}: a domain of kind {domain.kind} gave an excerpt of kind {clip.kind}"
+        _promise((clip.kind == "sound") == (domain.kind == "sound"), told)
 
 
 def _check_atom(domain: Domain) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+Kind = Literal["sound", "picture", "rows"]
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
@@ -43,13 +44,13 @@ class Clip:
         Samples in [-1, 1] of shape (frames,) for a sound; (rows, columns[, 3]), usually in [0, 1], for a picture; rows
         for vectors.
     kind
-        ``"sound"``, ``"picture"`` or ``"rows"``.
+        What it is taken in as.
     rate
         Samples per second of a sound, 0 otherwise.
     """
 
     data: NDArray[np.float32]
-    kind: str
+    kind: Kind
     rate: int = 0
 
 
@@ -86,7 +87,9 @@ class Domain(Protocol):
     suffixes
         Lower-case file suffixes that are looked for in folders.
     unit
-        Unit of spans: ``"s"``, ``"px"``, ``"row"``.
+        Unit of spans: ``"s"``, ``"px"``, ``"row"``; it says nothing of the kind.
+    kind
+        What sources are: sound, that is played; pictures, that are seen; rows of numbers, that are neither.
     colours
         Matplotlib's name of the colour map that shows values from less to more, zero in the middle.
     defaults
@@ -96,6 +99,7 @@ class Domain(Protocol):
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     unit: ClassVar[str]
+    kind: ClassVar[Kind] = "rows"
     colours: ClassVar[str] = "RdBu_r"
     defaults: ClassVar[Mapping[str, Json]] = {}
 

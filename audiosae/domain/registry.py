@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from audiosae.domain.options import make_domain, options_of
-from audiosae.domain.protocol import Domain
+from audiosae.domain.protocol import Domain, Kind
 from audiosae.errors import InputError, PluginError
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def fault_of(cls: Any, name: str) -> str:  # noqa: ANN401
     missing = [key for key in _NEEDED if getattr(cls, key, None) in (None, getattr(Domain, key, None))]
     if missing:
         return f"lacks {', '.join(missing)}"
+    if getattr(cls, "kind", "rows") not in get_args(Kind):
+        return f"has kind = {cls.kind!r}, wanted one of {', '.join(get_args(Kind))}"
     parameters = getattr(cls, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen or cls.name != name:
         return f"is not a frozen dataclass with name = {name!r}"

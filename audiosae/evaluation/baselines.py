@@ -51,7 +51,7 @@ def choose(text: str, domain: Domain) -> tuple[str, ...]:
     InputError
         One is unknown, or does not suit the domain.
     """
-    sound = domain.unit == "s" and len(domain.window) == 2  # noqa: PLR2004 (frames of bands)
+    sound = domain.kind == "sound" and len(domain.window) == 2  # noqa: PLR2004 (frames of bands)
     if text in {"all", "none"}:
         return tuple(name for name in BASELINES if text == "all" and (sound or name != "mfcc"))
     names = [name.strip() for name in text.split(",")]
@@ -103,7 +103,7 @@ def untrained(model: Model) -> Model:
     """Return the model as it was before its first step: the same start, the same whitening."""
     p, options = model.params, model.facts["options"]
     fresh = start(
-        p.hidden, p.width, seed=options["seed"], rho=options["rho"], activation=p.activation, decoder=p.decoder,
+        p.hidden, p.width, seed=options.get("seed", 0), rho=options["rho"], activation=p.activation, decoder=p.decoder,
         dtype=str(p.flat.dtype), spread=model.whitener.spread,
     )  # fmt: skip
     return replace(model, params=fresh)

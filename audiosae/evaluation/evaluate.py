@@ -117,8 +117,10 @@ def evaluate(
         Where sources are encoded, and trained on: here, unless one is given.
     """
     began, engine = time.monotonic(), engine or Here()
-    if engine.remote and (options.refit or options.stability):
-        full_batch(TrainOptions(**model.facts["options"]), engine.name, math.prod(model.domain.window))
+    if options.refit or options.stability:
+        again = TrainOptions.stored(model.facts["options"])  # refused before the work, not after
+        if engine.remote:
+            full_batch(again, engine.name, math.prod(model.domain.window))
     work = _Work(model, records, sources, plan, options, cache, workers, progress or Progress(), engine)
     predicted, results = work.run()
     facts: dict[str, Any] = {
@@ -184,7 +186,7 @@ class _Work:
     def stability(self) -> dict[str, Any]:
         """Train once more with the next seed on these sources, and say how many atoms come back."""
         self.progress.say("learning once more with another seed")
-        seed = self.model.facts["options"]["seed"] + 1
+        seed = TrainOptions.stored(self.model.facts["options"]).seed + 1
         return match(self.model, self._trained(list(self.sources), seed=seed)).to_json() | {"seed": seed}
 
     def _refitted(self, split: Split) -> Model:
@@ -192,7 +194,7 @@ class _Work:
 
     def _trained(self, sources: list[Source], **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
-        options, engine = TrainOptions(**self.model.facts["options"] | changed), self.engine
+        options, engine = TrainOptions.stored(self.model.facts["options"], **changed), self.engine
         if not engine.remote:
             engine = Here(choose("auto")[0])
             engine.shards = self.engine.shards

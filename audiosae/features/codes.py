@@ -11,6 +11,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
+from audiosae.domain import asking
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -157,11 +158,13 @@ def encoded(domain: Domain, parts: Iterable[tuple[Record, int, int | None]], enc
 def _encoded_together(blocks: Iterable[Windows], encode: Encode) -> Iterator[Encoded]:
     """Encode short sources together: a matrix product of a few rows costs as much as one of many."""
     held: list[Windows] = []
+    count = 0
     for block in blocks:
         held.append(block)
-        if sum(len(windows) for _, _, windows in held) >= CHUNK_WINDOWS:
+        count += len(block[2])
+        if count >= CHUNK_WINDOWS:
             yield from _encoded(held, encode)
-            held = []
+            held, count = [], 0
     yield from _encoded(held, encode)
 
 
@@ -232,7 +235,8 @@ def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
 
 def spans(domain: Domain, record: Record, starts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[float, ...], ...]]:
     """Return (start, end) of windows in the domain's unit; each computed from its index, so that times do not drift."""
-    found = [domain.span(Path(record.path), start) for start in starts]
+    with asking(domain, "span"):
+        found = [domain.span(Path(record.path), start) for start in starts]
     return [(span.start, span.end) for span in found]
 
 

@@ -244,10 +244,12 @@ class _Parquet:
         )
         self._writer = pq.ParquetWriter(path, self._schema)
         self._held: list[Block] = []
+        self._rows = 0
 
     def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
         self._held.append((keys, np.asarray(values, np.float32)))
-        if sum(len(held) for _, held in self._held) >= 4096:  # noqa: PLR2004 (rows in a group: small files, few groups)
+        self._rows += len(values)
+        if self._rows >= 4096:  # noqa: PLR2004 (rows in a group: small files, few groups)
             self._flush()
 
     def _flush(self) -> None:
@@ -260,7 +262,7 @@ class _Parquet:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=False)]
         arrays += [pa.array(np.ascontiguousarray(column)) for column in values.T]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._held = []
+        self._held, self._rows = [], 0
 
     def close(self) -> None:
         self._flush()

@@ -34,10 +34,11 @@ def summarise(model: Model, activity: dict[str, Any]) -> list[tuple[str, str]]:
         ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
         ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
         ("window", " x ".join(map(str, model.domain.window))),
-        ("whitening", f"{whitening['kind']}, power {options['whiten_power']:g}, "
+        ("whitening", f"{whitening['kind']}, power {_told(options, 'whiten_power')}, "
                       f"{params.width} of {model.whitener.width} numbers"),
-        ("training", f"{options['solver']}, rho {options['rho']:g}, beta {options['beta']:g}, "
-                     f"weight decay {options['weight_decay']:g}, seed {options['seed']}, {options['dtype']}"),
+        ("training", f"{_told(options, 'solver')}, rho {options['rho']:g}, beta {_told(options, 'beta')}, "
+                     f"weight decay {_told(options, 'weight_decay')}, seed {_told(options, 'seed')}, "
+                     f"{_told(options, 'dtype')}"),
         ("data", f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
                  f"held out: {sources['held_out']}"),
         ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, "
@@ -51,3 +52,9 @@ def summarise(model: Model, activity: dict[str, Any]) -> list[tuple[str, str]]:
                        f"(cosine 0.95 or more)"),
         ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
     ]  # fmt: skip
+
+
+def _told(options: dict[str, Any], name: str) -> str:
+    """Return an option as it is shown; another version may not have had it."""
+    value = options.get(name, "?")
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from audiosae.domain import Json
+    from audiosae.domain import Json, Kind
 
 _PROBED = 200  # headers that are read to choose a rate
 _HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
@@ -61,6 +61,7 @@ class Spectrogram(Domain):
     name: ClassVar[str] = "spectrogram"
     suffixes: ClassVar[tuple[str, ...]] = audio.SUFFIXES
     unit: ClassVar[str] = "s"
+    kind: ClassVar[Kind] = "sound"
     defaults: ClassVar[Mapping[str, Json]] = {
         "whiten": "pca",
         "whiten_power": 0.25,

@@ -90,7 +90,7 @@ def write_diff(
                   *((name, name, False) for name in sides[0][0]["measures"]),
                   ("likeness", "similar units side by side", False)],
         "about": [about(m, f"{letter}: {n}", r) for letter, m, n, r in zip("AB", models, names, runs, strict=True)],
-        "colours": first.domain.colours, "label_name": "", "plays": first.domain.unit == "s", "meanings": (),
+        "colours": first.domain.colours, "label_name": "", "plays": first.domain.kind == "sound", "meanings": (),
     }  # fmt: skip
     page = render_page(view)
     write_aside(path, page)

@@ -113,7 +113,7 @@ class Excerpts:
     def _margin(self, index: int) -> int:
         """Return how many rows are shown before and after a window at least."""
         window = self._domain.window[0]
-        if self._domain.unit != "s":
+        if self._domain.kind != "sound":
             return 1 if window == 1 else _MARGIN_WINDOWS * window
         if index not in self._margins:
             second = self._at(self._corpus.records[index], 1)[0]

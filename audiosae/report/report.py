@@ -165,20 +165,20 @@ def _view(
         for unit, side in enumerate(sides)
     ]  # fmt: skip
     used, left_out = sources
-    what = {"s": "recording", "px": "picture"}.get(model.domain.unit, "source") + "s" * (used != 1)
+    what = {"sound": "recording", "picture": "picture"}.get(model.domain.kind, "source") + "s" * (used != 1)
     notes = [f"Files that could not be used, or are shorter than a window: {left_out}."] if left_out else []
     if len(names) == 1:
         notes.append(f"All have the label {names[0]!r}: no unit goes with one label more than with another.")
     return {
         "title": f"{hidden} units of {model.domain.name}", "heading": f"What {hidden} units have learned",
         "lead": f"From {used:,} {what}, {usage.count:,} windows. Choose a unit to see the pattern it responds to, and "
-                f"{'the moments that excite' if model.domain.unit == 's' else 'what excites'} it most.",
+                f"{'the moments that excite' if model.domain.kind == 'sound' else 'what excites'} it most.",
         "notes": notes, "items": items, "pieces": [], "groups": [], "columns": columns, "bins": BINS,
         "sorts": [("activity", "activity", True), ("selectivity", "selectivity", True),
                   *((name, name, False) for name in sides[0]["measures"]),
                   ("likeness", "similarity", False), ("number", "number", False)],
-        "colours": model.domain.colours, "plays": model.domain.unit == "s",
-        "meanings": _MEANINGS + (_OF_SOUND if model.domain.unit == "s" else ()),
+        "colours": model.domain.colours, "plays": model.domain.kind == "sound",
+        "meanings": _MEANINGS + (_OF_SOUND if model.domain.kind == "sound" else ()),
     }  # fmt: skip
 
 

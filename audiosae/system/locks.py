@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+_LOCK_FILE, _LOCK_BYTES = ".lock", 2**30
+
 
 class Held:
     """A lock on a folder, until it is closed or the process ends, however it ends."""
 
-    def __init__(self, descriptor: int | None) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int | None, file: Path | None = None) -> None:
+        self._descriptor, self._file = descriptor, file
 
     def __enter__(self) -> Self:
         """Hold it for the length of a block."""
@@ -31,13 +34,16 @@ class Held:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+            if self._file is not None:
+                with contextlib.suppress(OSError):  # another has it open
+                    self._file.unlink()
 
 
 def hold(folder: Path, *, shared: bool = False) -> Held | None:
     """Lock a folder; None when another process holds it.
 
-    The lock is the system's (flock), so none is left behind by a process that was killed. Where a file system or the
-    system has no such locks, it is granted.
+    The lock is the system's (flock; on Windows bytes of a file in the folder), so none is left behind by a process that
+    was killed. Where a file system or the system has no such locks, it is granted.
 
     Parameters
     ----------
@@ -49,7 +55,7 @@ def hold(folder: Path, *, shared: bool = False) -> Held | None:
     try:
         import fcntl
     except ImportError:
-        return Held(None)
+        return _hold_file(folder, shared=shared)
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -59,3 +65,21 @@ def hold(folder: Path, *, shared: bool = False) -> Held | None:
     except OSError:
         pass
     return Held(descriptor)
+
+
+def _hold_file(folder: Path, *, shared: bool) -> Held | None:
+    """Lock bytes of a file in a folder: all of them alone, or shared one of one's own. For Windows."""
+    try:
+        import msvcrt
+    except ImportError:
+        return Held(None)
+    system: Any = msvcrt  # the type checker knows it on Windows alone
+    file = folder / _LOCK_FILE
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
+    try:
+        os.lseek(descriptor, os.getpid() % _LOCK_BYTES if shared else 0, os.SEEK_SET)
+        system.locking(descriptor, system.LK_NBLCK, 1 if shared else _LOCK_BYTES)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return Held(descriptor, file)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 _GROUPS = (
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
@@ -19,7 +22,29 @@ def available() -> int | None:
     except (OSError, ValueError, IndexError):
         pass
     known = [number for number in found if number is not None]
-    return min(known) if known else None
+    return min(known) if known else _by_system()
+
+
+def _by_system() -> int | None:
+    """Return what Windows says is free; elsewhere all the memory there is, which nothing can exceed."""
+    if sys.platform == "win32":
+        return _free_on_windows()
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _free_on_windows() -> int | None:
+    """Return the free physical memory, from GlobalMemoryStatusEx."""
+    import ctypes
+
+    kernel: Any = getattr(ctypes, "windll", None)
+    status = (ctypes.c_uint64 * 8)()  # MEMORYSTATUSEX: two numbers of 4 bytes, seven of 8; the second of these is free
+    status[0] = ctypes.sizeof(status)
+    if kernel is None or not kernel.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+        return None
+    return int(status[2])
 
 
 def _of_group(folder: Path, most: str, used: str) -> int | None:

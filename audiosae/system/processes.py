@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+_MOST_ON_WINDOWS = 61  # processes: Python waits for them all at once, and Windows waits for 63 things at most
 _BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and what they read: less time than sending them
 _AHEAD = 4  # batches under way per worker
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _FORKSERVER = "forkserver"
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
+
+
+def most_workers() -> int | None:
+    """Return how many processes a pool may have here, None for as many as one likes."""
+    return _MOST_ON_WINDOWS if sys.platform == "win32" else None
 
 
 def run_in_order(
@@ -46,6 +52,7 @@ def run_in_order(
     A job that kills its process gives ``crashed(job)``; the others are done all the same. ``weigh(job)`` is the bytes
     that it reads: jobs are sent together where all of them are small. Jobs fewer than processes have threads.
     """
+    workers = min(workers, most_workers() or workers)
     batches = _batches(jobs, weigh)
     threads = max(1, workers // max(1, len(batches)))
     while batches:

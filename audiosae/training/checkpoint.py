@@ -10,7 +10,7 @@ import numpy as np
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
 from audiosae.training.history import History, Row
-from audiosae.training.options import flag
+from audiosae.training.options import TrainOptions, flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +92,9 @@ class State:
         except InputError as error:
             raise InputError(f"{error}; train again without --resume: what was read is in the cache") from error
         tensors, facts = content.tensors, content.facts
+        if facts.get("format") != FORMAT:
+            raise InputError(f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; resume with "
+                             f"the version that began the run, or train again without --resume")  # fmt: skip
         _refuse_other(path, facts.get("identity"), identity, changed)
         try:
             kept: dict[str, Any] = {name: tensors[name] for name in cls._TENSORS}
@@ -108,7 +111,14 @@ def _refuse_other(path: Path, kept: Any, now: dict[str, Json], changed: str) -> 
     """Compare the identities of two runs, key by key."""
     if not isinstance(kept, dict):
         raise InputError(f"{path} is damaged: it does not say what it belongs to; train again without --resume")
+    general = TrainOptions().to_json()
+    gone = sorted(key for key in kept if key not in now and not key.startswith("--"))
+    if gone:
+        raise InputError(f"--resume: the run began with {', '.join(map(flag, gone))}, which this version of audiosae "
+                         f"does not have; resume with the one that began it, or train into another folder")  # fmt: skip
     for key, value in now.items():
+        if key not in kept and key in general and value == general[key]:
+            continue  # an option of later versions, as it always was
         if key not in kept or kept[key] != value:
             if key == "sources":
                 raise InputError(

@@ -101,7 +101,7 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     for _ in range(3):
         a @ a
     speed = 3 * 2 * _SPEED_PROBE**3 / (time.perf_counter() - began)
-    options = TrainOptions.resolve(domain.defaults, {})
+    options = TrainOptions.resolve(domain.defaults, {}, domain=domain.name)
     seen = max(1, int(width * _SEEN_SHARE)) if options.whiten == "pca" else width
     used = min(windows, options.max_windows or windows)
     options = settle_solver(options, used, seen, lambda _: None)

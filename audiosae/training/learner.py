@@ -86,7 +86,7 @@ class Learner:
         known = {f.name for f in fields(TrainOptions)}  # another version may have had others
         kept = {key: value for key, value in model.facts["options"].items() if key in known}
         own = {"hidden": params.hidden, "activation": params.activation, "decoder": params.decoder}
-        options = TrainOptions.resolve(kept, own | {"dtype": params.flat.dtype.name})
+        options = TrainOptions.stored(kept, **own, dtype=params.flat.dtype.name)
         state = State.fresh(params.flat.copy(), params.hidden)
         fvu = float(model.facts.get("fvu", np.nan))
         return cls(options, model.whitener, state, model.rho_hat, fvu, base=model.facts, domain=model.domain)
@@ -170,7 +170,7 @@ class Learner:
     def model(self, domain: Domain) -> Model:
         """Return the model that can be saved; untouched since `of`, with the provenance that it came with."""
         facts = self._provenance() if self.rows else dict(self.base)
-        return Model(domain, self.whitener, self.params, np.asarray(self.rho_hat, np.float64), facts)
+        return Model.made(domain, self.whitener, self.params, np.asarray(self.rho_hat, np.float64), facts)
 
     def _provenance(self) -> dict[str, Any]:
         versions: dict[str, Json] = {name: version(name) for name in ("audiosae", "numpy", "scipy")}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
+
+import numpy as np
 
 from audiosae.autoencoder.sae import Penalty
 from audiosae.errors import InputError, PluginError
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Json
 
+_KINDS: dict[Any, tuple[Any, str]] = {
+    bool: (bool | np.bool_, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+}
 _Range = tuple[Callable[[Any], bool], str]
 _AT_LEAST_0: _Range = (lambda value: value >= 0, "at least 0")
 _AT_LEAST_1: _Range = (lambda value: value >= 1, "at least 1")
@@ -76,6 +84,9 @@ class TrainOptions:
             value = getattr(self, field.name)
             if choices and value not in choices:
                 raise InputError(f"{flag(field.name)} {value}: wanted one of {', '.join(choices)}")
+            if hints[field.name] in _KINDS:
+                value = _whole_or_not(field.name, value, hints[field.name])
+                object.__setattr__(self, field.name, value)  # NumPy's numbers become Python's: they must go into JSON
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"{flag(field.name)} {value}: wanted a finite number")
         for name, (allowed, wanted) in _RANGES.items():
@@ -89,21 +100,53 @@ class TrainOptions:
         return Penalty(self.rho, self.beta, self.weight_decay)
 
     @classmethod
-    def resolve(cls, defaults: Mapping[str, Json], given: Mapping[str, Any]) -> Self:
-        """Return the options: `given` (None counts as not given) over the domain's defaults over the general ones."""
+    def resolve(cls, defaults: Mapping[str, Json], given: Mapping[str, Any], *, domain: str = "") -> Self:
+        """Return the options: `given` (None counts as not given) over the domain's defaults over the general ones.
+
+        Raises
+        ------
+        InputError
+            A value that was given is out of range or of the wrong kind.
+        PluginError
+            One of the defaults is, or is no option of training; `domain` is named.
+        """
+        whose = f"domain {domain}: its defaults" if domain else "the domain's defaults"
         unknown = sorted(defaults.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise PluginError(f"the domain's defaults name {', '.join(unknown)}, which training does not have")
+            raise PluginError(f"{whose} name {', '.join(unknown)}, which training does not have")
         values: dict[str, Any] = dict(defaults)
-        values |= {key: value for key, value in given.items() if value is not None}
         try:
-            return cls(**values)
-        except TypeError as error:
-            raise PluginError(f"the domain's defaults hold a value of the wrong kind: {dict(defaults)}") from error
+            cls(**values)
+        except (InputError, TypeError) as error:
+            raise PluginError(f"{whose} hold a value that training cannot take ({error})") from error
+        return cls(**values | {key: value for key, value in given.items() if value is not None})
+
+    @classmethod
+    def stored(cls, kept: Mapping[str, Any], **changed: Any) -> Self:  # noqa: ANN401
+        """Return the options that a model was trained with, some of them changed; what it lacks is as it is in general.
+
+        Raises
+        ------
+        InputError
+            It was trained with an option that this version does not have: it cannot be trained as it was.
+        """
+        unknown = sorted(kept.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            raise InputError(f"the model was trained with {', '.join(map(flag, unknown))}, which this version of "
+                             f"audiosae does not have; install the one that made it, or train anew")  # fmt: skip
+        return cls(**{**kept, **changed})
 
     def to_json(self) -> dict[str, Json]:
         """Return the options as JSON values."""
         return asdict(self)
+
+
+def _whole_or_not(name: str, value: Any, kind: type) -> Any:  # noqa: ANN401
+    """Return a value as one of Python's; refuse one of another kind: 64.0 and True are no whole numbers."""
+    fitting, wanted = _KINDS[kind]
+    if not isinstance(value, fitting) or (kind is not bool and isinstance(value, bool | np.bool_)):
+        raise InputError(f"{flag(name)} {value!r}: wanted {wanted}")
+    return value if isinstance(value, int | float) else kind(value)
 
 
 def flag(name: str) -> str:

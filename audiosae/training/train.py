@@ -230,7 +230,7 @@ def _model(task: solvers.Task, domain: Domain, whitener: Whitener, facts: dict[s
     row["fvu"] = None if math.isnan(state.history.rows[-1].fvu) else row["fvu"]
     facts |= {"fvu": fvu, "fvu_train": inside.fvu, "held_out": task.held is not None, "history": row}
     facts["best_epoch"] = state.history.best_epoch
-    return Model(domain, whitener, params, inside.rho_hat, facts)
+    return Model.made(domain, whitener, params, inside.rho_hat, facts)
 
 
 def _provenance(options: TrainOptions, records: list[Record], kept: Corpus, held: Corpus, how: str) -> dict[str, Json]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from audiosae.domain import Json
+    from audiosae.domain import Json, Kind
 
 __all__ = ["Images"]
 
@@ -47,6 +47,7 @@ class Images(Domain):
     name: ClassVar[str] = "images"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     unit: ClassVar[str] = "px"
+    kind: ClassVar[Kind] = "picture"
     colours: ClassVar[str] = "gray"
     # Measured: with these nearly every unit becomes an oriented edge, on photographs and on synthetic scenes alike. A
     # higher rho, a linear output, whitening by PCA or ZCA give fewer; without contrast normalisation, the UFLDL notes'

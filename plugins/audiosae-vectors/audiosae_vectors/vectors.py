@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from audiosae.domain import Json
+    from audiosae.domain import Json, Kind
 
 _HELD_NUMBERS = 2**24  # 64 MiB: files up to this size are kept in memory between excerpts
 _PROBED = 500  # files whose width is looked at when none is given
@@ -55,6 +55,7 @@ class Vectors(Domain):
     name: ClassVar[str] = "vectors"
     suffixes: ClassVar[tuple[str, ...]] = tuple(_OPENERS)
     unit: ClassVar[str] = "row"
+    kind: ClassVar[Kind] = "rows"
     # measured on pixels, pooled MFCC and activations of a network (README): small batches and fast steps, because there
     # are few rows where recordings have many windows; half whitening, so that weak directions count, but not as noise
     defaults: ClassVar[Mapping[str, Json]] = {

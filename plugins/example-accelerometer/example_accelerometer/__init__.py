@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from audiosae.domain import Json
+    from audiosae.domain import Json, Kind
 
 _COLUMNS = ["time", "x", "y", "z"]
 _AT_ONCE = 4096  # samples in memory at a time: a recording of a month is read like one of a minute
@@ -46,6 +46,7 @@ class Accelerometer(Domain):
     name: ClassVar[str] = "accelerometer"
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
     unit: ClassVar[str] = "s"
+    kind: ClassVar[Kind] = "rows"
     defaults: ClassVar[Mapping[str, Json]] = {"hidden": 32, "whiten_power": 0.5, "keep": 0.95, "beta": 10.0}
 
     rate: float = 0.0

@@ -1,0 +1,87 @@
+"""Systems that are not this one: Windows' locks, its bound on processes, and memory where there is no /proc."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from audiosae.corpus.ingest import ingest
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system import memory, processes
+from audiosae.system.locks import hold
+
+
+class Locks:
+    """What msvcrt does, for one process that plays several."""
+
+    LK_NBLCK = 2
+
+    def __init__(self):
+        self.held = {}
+
+    def locking(self, descriptor, mode, count):
+        first = os.lseek(descriptor, 0, os.SEEK_CUR)
+        self.held = {d: r for d, r in self.held.items() if d != descriptor and open_still(d)}
+        if any(first < stop and low < first + count for low, stop in self.held.values()):
+            raise OSError(13, "locked")
+        self.held[descriptor] = (first, first + count)
+
+
+def open_still(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def windows_locks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", Locks())
+
+
+@pytest.mark.usefixtures("windows_locks")
+def test_windows_locks_are_shared_by_runs_and_refused_to_who_wants_the_folder_alone(tmp_path, monkeypatch):
+    first = hold(tmp_path, shared=True)
+    monkeypatch.setattr(os, "getpid", lambda: 4711)
+    second = hold(tmp_path, shared=True)
+    assert first is not None
+    assert second is not None
+    assert hold(tmp_path) is None
+    first.close()
+    assert hold(tmp_path) is None
+    second.close()
+    with hold(tmp_path):
+        assert hold(tmp_path, shared=True) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_processes_than_windows_allows_are_fewer_and_said_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes.sys, "platform", "win32")
+    asked, said = [], []
+    monkeypatch.setattr(
+        processes, "_run", lambda work, batches, workers, threads: (asked.append(workers), batches.clear())[:0]
+    )
+    assert list(processes.run_in_order(len, ["a"], workers=200, crashed=len)) == []
+    assert asked == [61]
+    ingest(Spectrogram(sample_rate=8000, n_fft=256), [], cache=tmp_path, workers=200, say=said.append)
+    assert said == ["200 decoding processes: this system allows 61, which are used"]
+
+
+def test_memory_is_known_without_proc(monkeypatch):
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert memory._by_system() == total
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    def tell(at):
+        at._obj[2] = 123
+        return 1
+
+    kernel = SimpleNamespace(GlobalMemoryStatusEx=tell)
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    assert memory._by_system() == 123
