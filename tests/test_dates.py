@@ -1,0 +1,166 @@
+"""Dates: what recorders write into names and headers is read right, and what is open stays undated."""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from audiosae.errors import InputError
+from audiosae.survey.dates import read_dates
+from audiosae.survey.filenames import read_names
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+START = datetime(2024, 6, 1, 5, 30)  # noqa: DTZ001 (what names say has no zone)
+
+
+def at(hours):
+    return START.replace(tzinfo=timezone(timedelta(hours=hours)))
+
+
+FORMS = [
+    ("20240601_053000.WAV", START),
+    ("24F319046D0D1234_20240601_053000T.WAV", START),
+    ("665AB2C8.WAV", datetime(2024, 6, 1, 5, 34, 0, tzinfo=UTC)),
+    ("SM4A_20240601_053000.wav", START),
+    ("SM304290_0+1_20240601$053000.wav", START),
+    ("SMU01234__0__20240601_053000.wav", START),
+    ("SM4A_20240601_053000_000.wav", START),
+    ("5146.240601053000.wav", START),
+    ("240601-053000.wav", START),
+    ("240601_0530.wav", START),
+    ("2024-06-01T05-30-00Z.wav", at(0)),
+    ("20240601T053000+0200.wav", at(2)),
+    ("2024-06-01T05:30:00-04:00.flac", at(-4)),
+    ("20240601T053000+1000_REC_-27.3871+152.9126.flac", at(10)),
+    ("S1234_20240601_053000-0400.wav", at(-4)),
+    ("SWIFT01_20240601_053000.wav", START),
+    ("Recording 2024-06-01 05.30.00.wav", START),
+    ("2024_06_01_05_30_00.wav", START),
+    ("Voice 240601_053000.mp3", START),
+    ("20240601 053000-ABCDEF12.wav", START),
+    ("WhatsApp Audio 2024-06-01 at 05.30.00.ogg", START),
+    ("Note 2024-06-01 at 5.30.00 AM.wav", START),
+    ("20240601/053000.wav", START),
+    ("2024-06-01/REC_05-30-00.wav", START),
+    ("2024/06/01/053000.wav", START),
+    ("20240601053000.wav", START),
+    ("20240601_053000_20240601_063000.wav", START),
+    ("31122023_053000.wav", datetime(2023, 12, 31, 5, 30)),  # noqa: DTZ001
+    ("12-31-2023 05-30-00.wav", datetime(2023, 12, 31, 5, 30)),  # noqa: DTZ001
+    ("1 Jun 2024 05h30m00.wav", START),
+]
+REFUSED = [
+    (["ZOOM0001.WAV", "ZOOM0002.WAV"], "no form"),
+    (["M00001.wav"], "no form"),
+    (["AUD-20240601-WA0001.wav"], "no time"),
+    (["240601_0001.wav", "240601_0002.wav"], "takes"),
+    (["240601_0101.wav", "240602_0102.wav", "240603_0103.wav"], "takes"),
+    (["20240601_000001.wav", "20240601_000002.wav"], "takes"),
+    (["01062024_053000.wav", "02062024_053000.wav"], "DDMMYYYY"),
+    (["010624_053000.wav"], "DDMMYY"),
+    (["20241301_053000.wav"], "no form"),
+    (["20240601_256000.wav"], "no time"),
+    (["20240601_053000Z.wav", "20240602_053000.wav"], "zone"),
+    (["5e90a4d0.wav"], "no form"),
+    (["12345678.wav"], "no form"),
+    (["20240601_053000.wav", "a.wav", "b.wav"], "no form"),
+]
+
+
+@pytest.mark.parametrize(("name", "start"), FORMS, ids=[name for name, _ in FORMS])
+def test_a_form_that_recorders_write_gives_the_right_time(name, start):
+    found = read_names([Path(name)], now=NOW)
+    assert found.starts == (start,), found.reason
+    assert found.starts[0].utcoffset() == start.utcoffset()
+
+
+@pytest.mark.parametrize(("names", "why"), REFUSED, ids=[names[0] for names, _ in REFUSED])
+def test_names_that_leave_the_time_open_are_refused(names, why):
+    found = read_names([Path(name) for name in names], now=NOW)
+    assert (found.form, found.starts) == ("", ())
+    assert why in found.reason
+
+
+def chunk(name, content):
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def recording(path, *chunks, rf64=False):
+    """A WAV file of four samples with chunks after its sound."""
+    data = chunk(b"data", bytes(8))
+    if rf64:
+        data = chunk(b"ds64", struct.pack("<QQQI", 0, 8, 4, 0)) + b"data" + b"\xff" * 4 + bytes(8)
+    kind = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16))
+    body = b"WAVE" + kind + data + b"".join(chunks)
+    path.write_bytes((b"RF64" + b"\xff" * 4 if rf64 else b"RIFF" + struct.pack("<I", len(body))) + body)
+    return path
+
+
+def comment(text):
+    return chunk(b"LIST", b"INFO" + chunk(b"ICMT", text.encode()))
+
+
+HEADERS = {
+    "guano": (chunk(b"guan", b"GUANO|Version: 1.0\nTimestamp: 2024-06-01T05:30:00+10:00\n"), at(10)),
+    "guano without zone": (chunk(b"guan", b"Timestamp: 2024-06-01 05:30:00\nNote: x"), START),
+    "wamd": (chunk(b"wamd", struct.pack("<HI", 5, 25) + b"2024-06-01 05:30:00-05:00"), at(-5)),
+    "audiomoth": (comment("Recorded at 05:30:00 01/06/2024 (UTC+2) by AudioMoth 24F3"), at(2)),
+    "audiomoth half hour": (comment("Recorded at 05:30:00 01/06/2024 (UTC-3:30) by AudioMoth 24F3"), at(-3.5)),
+    "audiomoth utc": (comment("Recorded at 05:30:00 01/06/2024 (UTC) by AudioMoth 24F3"), at(0)),
+    "bext": (chunk(b"bext", bytes(320) + b"2024-06-0105:30:00" + bytes(264)), START),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+@pytest.mark.parametrize("rf64", [False, True])
+def test_headers_after_the_sound_state_the_time(tmp_path, kind, rf64):
+    content, start = HEADERS[kind]
+    found = read_dates([recording(tmp_path / "a.wav", content, rf64=rf64)], now=NOW)
+    assert found.starts == [start]
+    assert found.starts[0].utcoffset() == start.utcoffset()
+
+
+def test_a_header_gives_the_zone_of_a_name_that_states_the_same_time(tmp_path):
+    path = recording(tmp_path / "20240601_053000.WAV", HEADERS["audiomoth"][0])
+    assert read_dates([path], now=NOW).starts[0].utcoffset() == timedelta(hours=2)
+    assert read_dates([path], when="name", now=NOW).starts == [START]
+
+
+def test_names_and_headers_that_disagree_by_days_give_no_date(tmp_path):
+    path = recording(tmp_path / "20240701_053000.WAV", HEADERS["audiomoth"][0])
+    found = read_dates([path], now=NOW)
+    assert found.starts == [None]
+    assert "disagree" in found.note
+
+
+def test_a_zone_is_given_to_times_without_one_and_converts_those_with():
+    naive, stated = (
+        read_dates([Path(name)], time_zone="Europe/Berlin", now=NOW).starts[0]
+        for name in ("20240601_053000.wav", "20240601_053000Z.wav")
+    )
+    assert naive.isoformat() == "2024-06-01T05:30:00+02:00"
+    assert stated.isoformat() == "2024-06-01T07:30:00+02:00"
+
+
+def test_hours_that_clocks_repeat_or_skip_are_told():
+    paths = [Path("20241027_023000.wav"), Path("20240331_023000.wav")]
+    found = read_dates(paths, time_zone="Europe/Berlin", now=NOW)
+    assert "1 in an hour that clocks repeat" in found.note
+    assert "1 in an hour that clocks skip" in found.note
+    assert found.starts[0].isoformat() == "2024-10-27T02:30:00+02:00"
+
+
+def test_the_note_says_what_was_understood():
+    paths = [Path(f"202406{day:02d}_053000.wav") for day in range(1, 21)] + [Path("notes.wav")]
+    found = read_dates(paths, now=NOW)
+    assert found.note == "file names: YYYYMMDD_HHMMSS, 20 of 21, no zone: give --time-zone for local time"
+    assert found.starts[-1] is None
+    assert read_dates(paths, when="none").starts == [None] * 21
+
+
+def test_an_unknown_zone_is_refused():
+    with pytest.raises(InputError, match="Nowhere/Here"):
+        read_dates([Path("a.wav")], time_zone="Nowhere/Here")
