@@ -152,7 +152,7 @@ def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
     ]
 
 
-def _read(texts: Sequence[str], form: str, kind: str, order: str, pattern: re.Pattern[str], latest: int) -> _Reading:
+def _read(texts: Sequence[str], form: str, kind: str, order: str, pattern: re.Pattern[str], latest: int) -> _Reading:  # noqa: PLR0917
     matches = [list(pattern.finditer(text)) for text in texts]
     starts = [_first([_start(match, kind, order, latest) for match in found]) for found in matches]
     seen = [found[0] for found in matches if found]

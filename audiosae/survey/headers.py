@@ -49,7 +49,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             long_data = struct.unpack("<8xQ", file.read(16))[0]
         elif name in _WANTED:
             yield name, file.read(min(size, _BYTES))
-        if name == b"data" and size == 0xFFFFFFFF:
+        if name == b"data" and size == 0xFFFFFFFF:  # noqa: PLR2004
             size = long_data
         file.seek(at + size + size % 2)
 

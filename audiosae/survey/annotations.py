@@ -1,0 +1,138 @@
+"""Events as Raven selection tables and Audacity label tracks, one file for each recording that has events."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.errors import InputError
+from audiosae.system.files import write_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+RAVEN, AUDACITY = ".selections.txt", ".txt"
+_COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
+            "Begin File", "File Offset (s)", "Type", "Name")  # fmt: skip
+_LONGEST = 120  # letters of a name: folders, suffixes and old file systems need room too
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An event as it is drawn on a spectrogram.
+
+    Attributes
+    ----------
+    file
+        The recording's name, with "/" between folders.
+    start, end
+        Seconds in the recording.
+    low_hz, high_hz
+        Hz.
+    type
+        As in types.csv.
+    name
+        That a person gave the type, or "".
+    """
+
+    file: str
+    start: float
+    end: float
+    low_hz: float
+    high_hz: float
+    type: str
+    name: str = ""
+
+
+def write_raven(selections: Iterable[Selection], folder: Path) -> list[Path]:
+    """Write NAME.selections.txt for each recording into a folder, in place of those that lie there.
+
+    Raises
+    ------
+    InputError
+        A folder that cannot be written.
+    """
+    return _write(selections, folder, RAVEN, _raven)
+
+
+def write_audacity(selections: Iterable[Selection], folder: Path) -> list[Path]:
+    """Write NAME.txt for each recording into a folder: label tracks with frequencies, in place of those there.
+
+    Raises
+    ------
+    InputError
+        A folder that cannot be written.
+    """
+    return _write(selections, folder, AUDACITY, _audacity)
+
+
+def safe_names(files: Sequence[str]) -> dict[str, str]:
+    """Return a name for each recording that is a file's name everywhere and is no other's, whatever the letters' case.
+
+    Parameters
+    ----------
+    files
+        Distinct, with "/" between folders; the names do not depend on their order.
+    """
+    taken: set[str] = set()
+    names = {}
+    for file in sorted(files):
+        stem = re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
+        plain = re.sub(r'[\x00-\x1f<>:"|?*\\/]+', "_", stem).strip(" .")[:_LONGEST].lstrip("-").rstrip(" .") or "_"
+        plain = f"_{plain}" if _RESERVED.match(plain) else plain
+        name, number = plain, 2
+        while name.casefold() in taken:
+            name, number = f"{plain}-{number}", number + 1
+        taken.add(name.casefold())
+        names[file] = name
+    return names
+
+
+def _write(
+    selections: Iterable[Selection], folder: Path, suffix: str, lines: Callable[[Sequence[Selection]], Iterable[str]]
+) -> list[Path]:
+    by_file: dict[str, list[Selection]] = {}
+    for selection in selections:
+        by_file.setdefault(selection.file, []).append(selection)
+    names = safe_names(list(by_file))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = set(folder.glob(f"*{suffix}"))
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from error
+    written = [folder / f"{names[file]}{suffix}" for file in by_file]
+    for path, events in zip(written, by_file.values(), strict=True):
+        text = "".join(f"{line}\n" for line in lines(sorted(events, key=lambda event: (event.start, event.end))))
+        write_aside(path, text.encode())
+    for path in old - set(written):  # of an earlier survey: they would pass for this one's
+        path.unlink(missing_ok=True)
+    return written
+
+
+def _raven(events: Sequence[Selection]) -> Iterable[str]:
+    yield "\t".join(_COLUMNS)
+    for number, event in enumerate(events, 1):
+        start, end, low, high = map(_number, (event.start, event.end, event.low_hz, event.high_hz))
+        file = event.file.rsplit("/", 1)[-1]
+        yield "\t".join((str(number), "Spectrogram 1", "1", start, end, low, high, _text(file), start,
+                         _text(event.type), _text(event.name)))  # fmt: skip
+
+
+def _audacity(events: Sequence[Selection]) -> Iterable[str]:
+    for event in events:
+        yield f"{_number(event.start)}\t{_number(event.end)}\t{_text(event.name or f'type {event.type}')}"
+        yield f"\\\t{_number(event.low_hz)}\t{_number(event.high_hz)}"
+
+
+def _number(value: float) -> str:
+    """Return the shortest decimals that read back as the same number; no exponent, which Audacity cannot read."""
+    return np.format_float_positional(float(value), trim="0")
+
+
+def _text(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,93 @@
+"""Tables for other programs: what is written for Raven and Audacity reads back exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from audiosae.survey.annotations import Selection, safe_names, write_audacity, write_raven
+
+RAVEN_COLUMNS = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
+                 "Begin File", "File Offset (s)", "Type", "Name"]  # fmt: skip
+
+
+@pytest.fixture
+def events():
+    """Forty events in two recordings of the same name in two folders."""
+    rng = np.random.default_rng(0)
+    starts, lows = np.sort(rng.uniform(0, 3600, 40)), rng.uniform(0, 4000, 40)
+    starts[0] = 1e-5
+    return [
+        Selection(
+            f"{'ab'[i % 2]}/rec.wav", start, start + 1 / 3, low, low + 1000 / 7, str(i % 3), "wren" * (i % 3 == 1)
+        )
+        for i, (start, low) in enumerate(zip(starts.tolist(), lows.tolist(), strict=True))
+    ]
+
+
+def boxes(events, file):
+    return [(e.start, e.end, e.low_hz, e.high_hz) for e in events if e.file == file]
+
+
+def test_raven_tables_read_back_exactly(events, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    paths = write_raven(events, tmp_path)
+    assert [path.name for path in paths] == ["a_rec.selections.txt", "b_rec.selections.txt"]
+    table = pandas.read_csv(paths[1], sep="\t", float_precision="round_trip", keep_default_na=False)
+    assert list(table.columns) == RAVEN_COLUMNS
+    assert list(table.iloc[:, 3:7].itertuples(index=False, name=None)) == boxes(events, "b/rec.wav")
+    assert set(table["Begin File"]) == {"rec.wav"}
+    assert list(table["File Offset (s)"]) == list(table["Begin Time (s)"])
+    assert list(table["Name"]) == [e.name for e in events if e.file == "b/rec.wav"]
+
+
+def test_crowsetta_reads_both_formats(events, tmp_path):
+    formats = pytest.importorskip("crowsetta").formats.bbox
+    raven = formats.Raven.from_file(write_raven(events, tmp_path / "raven")[0], annot_col="Type").to_bbox()
+    audacity = formats.AudBBox.from_file(write_audacity(events, tmp_path / "audacity")[0]).to_bbox()
+    wanted = boxes(events, "a/rec.wav")
+    np.testing.assert_allclose([(b.onset, b.offset, b.low_freq, b.high_freq) for b in raven], wanted, rtol=1e-14)
+    assert [(b.onset, b.offset, b.low_freq, b.high_freq) for b in audacity] == wanted
+    assert [b.label for b in audacity] == [e.name or f"type {e.type}" for e in events if e.file == "a/rec.wav"]
+
+
+def test_audacity_labels_have_a_line_of_frequencies_and_no_exponents(events, tmp_path):
+    lines = write_audacity(events, tmp_path)[0].read_text().splitlines()
+    read = [
+        (*map(float, first.split("\t")[:2]), *map(float, second.split("\t")[1:]))
+        for first, second in zip(lines[::2], lines[1::2], strict=True)
+    ]
+    assert read == boxes(events, "a/rec.wav")
+    assert all(line.startswith("\\\t") for line in lines[1::2])
+    assert lines[0].startswith("0.00001\t")
+
+
+def test_names_are_safe_and_no_two_recordings_share_one():
+    files = [
+        "a/b.wav",
+        "a_b.wav",
+        "A_B.flac",
+        "con.wav",
+        "x/" + "y" * 300 + ".wav",
+        "q?:*.wav",
+        "...wav",
+        "5146.240601.wav",
+    ]
+    names = safe_names(files)
+    assert len({name.casefold() for name in names.values()}) == len(files)
+    assert names == safe_names(files[::-1])
+    assert all(len(name) <= 125 and not set('<>:"|?*\\/') & set(name) for name in names.values())
+    assert names["con.wav"] == "_con"
+    assert names["5146.240601.wav"] == "5146.240601"
+
+
+def test_tables_of_an_earlier_survey_do_not_stay(events, tmp_path):
+    write_raven(events, tmp_path)
+    (tmp_path / "notes.md").touch()
+    write_raven([e for e in events if e.file == "a/rec.wav"], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_rec.selections.txt", "notes.md"]
+
+
+def test_a_name_cannot_break_a_line(tmp_path):
+    (path,) = write_raven([Selection("a.wav", 0.5, 1.0, 100.0, 200.0, "1", "wren\tor\nrobin")], tmp_path)
+    assert path.read_text().splitlines()[1].split("\t")[-1] == "wren or robin"
