@@ -182,8 +182,10 @@ def _start(match: re.Match[str], kind: str, order: str, latest: int) -> datetime
         hour = hour % 12 + 12 * (half == "p")
     found = _date(year, month, day, first=_FIRST_SHORT_YEAR if kind in _SHORT else FIRST_YEAR, latest=latest)
     fraction = int((parts["frac"] or "0").ljust(6, "0"))
+    if found is None:
+        return None
     try:
-        return found and datetime(
+        return datetime(
             found.year, found.month, found.day, hour, int(parts["m"]), int(parts.get("sec") or 0), fraction,
             tzinfo=UTC if parts["zone"] else _offset(parts["offset"]),
         )  # fmt: skip
