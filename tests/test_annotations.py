@@ -43,6 +43,7 @@ def test_raven_tables_read_back_exactly(events, tmp_path):
     assert [row[10] for row in rows] == [e.name for e in events if e.file == "b/rec.wav"]
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of crowsetta under pandas 3.1
 def test_crowsetta_reads_both_formats(events, tmp_path):
     formats = pytest.importorskip("crowsetta").formats.bbox
     raven = formats.Raven.from_file(write_raven(events, tmp_path / "raven")[0], annot_col="Type").to_bbox()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from signals import tone, write
 
 from audiosae.errors import InputError
 from audiosae.survey.dates import read_dates
@@ -164,3 +166,27 @@ def test_the_note_says_what_was_understood():
 def test_an_unknown_zone_is_refused():
     with pytest.raises(InputError, match="Nowhere/Here"):
         read_dates([Path("a.wav")], time_zone="Nowhere/Here")
+
+
+def test_inspect_says_what_was_understood_of_the_names(tmp_path, run):
+    write(tmp_path / "20240601_053000.wav", tone())
+    status, out, _ = run("inspect", tmp_path, "--json", "--time-zone", "Europe/Berlin")
+    found = json.loads(out)
+    assert status == 0
+    assert found["dates"]["form"] == "file names: YYYYMMDD_HHMMSS"
+    assert found["files"][0]["time"] == "2024-06-01T05:30:00+02:00"
+    assert "no zone: give --time-zone" in run("inspect", tmp_path)[1]
+
+
+@pytest.mark.parametrize(("level", "index"), [("window", 3), ("clip", 2)])
+def test_tables_have_a_column_of_times_only_where_dates_are_known(tmp_path, run, trained, level, index):
+    write(tmp_path / "a" / "20240601_053000.wav", tone())
+    write(tmp_path / "b" / "call.wav", tone())
+    heads = {}
+    for folder in "ab":
+        table = tmp_path / f"{folder}.csv"
+        assert run("export", trained, tmp_path / folder, "-o", table, "--level", level)[0] == 0
+        heads[folder] = [line.split(",") for line in table.read_text().splitlines()]
+    assert [name for name in heads["a"][0] if name != "time"] == heads["b"][0]
+    assert heads["a"][0][index] == "time"
+    assert heads["a"][1][index].startswith("2024-06-01T05:30:00")

@@ -46,7 +46,8 @@ def test_the_hour_that_clocks_skip_stays_empty():
 def test_all_that_was_recorded_and_every_event_is_in_some_hour():
     rng = np.random.default_rng(0)
     starts = [START + timedelta(minutes=float(minute)) for minute in rng.uniform(0, 9999, 50)]
-    events = [(int(i), at, at + 3.0, int(i) % 4) for i, at in zip(rng.integers(0, 50, 300), rng.uniform(0, 597, 300))]
+    record, start = rng.integers(0, 50, 300).tolist(), rng.uniform(0, 597, 300).tolist()
+    events = [(index, at, at + 3.0, index % 4) for index, at in zip(record, start, strict=True)]
     found = timeline(starts, [600.0] * 50, events)
     assert found.events.sum() == 300
     np.testing.assert_allclose([found.seconds.sum(), found.recorded.sum()], [900.0, 30000.0], rtol=1e-6)

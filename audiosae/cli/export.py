@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (Typer reads it)
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,11 +21,19 @@ from audiosae.cli.parameters import (
     Quiet,
     Segments,
     Sources,
+    TimeZone,
+    When,
+    WhenName,
     Workers,
     places,
     worker_cache,
 )
 from audiosae.cli.reading import find, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from audiosae.corpus.sources import Source
 
 
 class Level(StrEnum):
@@ -45,6 +53,8 @@ def export(  # noqa: PLR0917
     code: Code = CodeName.sqrt,
     labels: Annotated[str | None, typer.Option(metavar="folder|FILE.csv", help="Add a column label.")] = None,
     label_column: LabelColumn = None,
+    when: When = WhenName.auto,
+    time_zone: TimeZone = None,
     workers: Workers = None,
     engine: EngineName = "here",
     cache: Cache = None,
@@ -69,6 +79,7 @@ def export(  # noqa: PLR0917
     writing.check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
+    stamp = _stamp(loaded.domain.unit, found, when, time_zone, console)
     known = read_labels(labels, found, label_column) if labels else None
     said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
@@ -76,9 +87,26 @@ def export(  # noqa: PLR0917
         console.stage("encoding", len(there.records), "files")
         rows = writing.export(
             loaded, there.records, out, level=level.value, pools=pools, segments=segments, code=code.value,
-            labels=[known[i] for i in there.used] if known else None, skipped=there.skipped, engine=opened,
+            labels=[known[i] for i in there.used] if known else None, skipped=there.skipped, engine=opened, stamp=stamp,
             digest=file_digest(model / FILE if model.is_dir() else model), done=lambda _: console.advance(1),
         )  # fmt: skip
     used, skipped = len(there.records), len(there.skipped)
     told = f"wrote {rows} rows of {used} sources to {out} ({skipped} skipped)"
     console.result(told, {"table": str(out), "rows": rows, "sources_used": used, "sources_skipped": skipped})
+
+
+def _stamp(
+    unit: str, found: Sequence[Source], when: WhenName, time_zone: str | None, console: Console
+) -> Callable[[str, float], str] | None:
+    """Return what gives date and time of so many seconds in a source; nothing where no date is known."""
+    from audiosae.survey.dates import read_dates
+    from audiosae.survey.timeline import later
+
+    if unit != "s":
+        return None
+    dates = read_dates([source.path for source in found], when=when.value, time_zone=time_zone)
+    if not dates.form:
+        return None
+    console.say(dates.note)
+    starts = {source.name: start for source, start in zip(found, dates.starts, strict=True) if start}
+    return lambda file, seconds: later(starts[file], seconds).isoformat() if file in starts else ""

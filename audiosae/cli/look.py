@@ -9,7 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import AsJson, DomainName, ModelPath, Quiet, Settings, Sources, make
+from audiosae.cli.parameters import (
+    AsJson,
+    DomainName,
+    ModelPath,
+    Quiet,
+    Settings,
+    Sources,
+    TimeZone,
+    When,
+    WhenName,
+    make,
+)
 
 
 class Show(StrEnum):
@@ -60,18 +71,24 @@ def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> Non
     Console(quiet=quiet, as_json=as_json).result(table(summarise(loaded, activity)), facts)
 
 
-def inspect(
+def inspect(  # noqa: PLR0917
     sources: Sources,
     domain: DomainName = "spectrogram",
     set_: Settings = None,
+    when: When = WhenName.auto,
+    time_zone: TimeZone = None,
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Say what is there before paying for it: lengths, rates, broken files, estimated time and memory."""
+    from audiosae.corpus.sources import scan
     from audiosae.training.inspection import inspect_sources
 
     console = Console(quiet=quiet, as_json=as_json)
-    found = inspect_sources(make(domain, set_), sources, progress=console)
+    kind = make(domain, set_)
+    found = inspect_sources(kind, sources, progress=console)
+    if found["unit"] == "s":
+        _add_dates(found, [source.path for source in scan(sources, kind.suffixes)], when, time_zone)
     rows = [
         (f["file"], f["status"], f"{f['extent']:.2f} {found['unit']}", _facts(f["facts"]), f["reason"])
         for f in found["files"]
@@ -79,6 +96,17 @@ def inspect(
     shown = rows if len(rows) <= 60 else [*(r for r in rows if r[1] != "ok"), ("...", "", "", "", "")]  # noqa: PLR2004
     lines = [table([("file", "status", "length", "what", "reason"), *shown]), "", *found["told"]]
     console.result("\n".join(lines), {key: value for key, value in found.items() if key != "told"})
+
+
+def _add_dates(found: dict[str, Any], paths: list[Path], when: WhenName, time_zone: str | None) -> None:
+    """Put what is known of date and time into what was found: `time` of each file, `dates`, and a line."""
+    from audiosae.survey.dates import read_dates
+
+    dates = read_dates(paths, when=when.value, time_zone=time_zone)
+    for file, start in zip(found["files"], dates.starts, strict=True):
+        file["time"] = start.isoformat() if start else None
+    found["dates"] = {"form": dates.form, "note": dates.note}
+    found["told"].append(dates.note)
 
 
 def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002

@@ -23,6 +23,15 @@ class CodeName(StrEnum):
     activation = "activation"
 
 
+class WhenName(StrEnum):
+    """Choices of --when."""
+
+    auto = "auto"
+    name = "name"
+    metadata = "metadata"
+    none = "none"
+
+
 Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, and folders searched recursively.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder or a model.safetensors.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and JSON).")]
@@ -39,6 +48,8 @@ Pool = Annotated[
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
 Code = Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")]
+When = Annotated[WhenName, typer.Option(help="Where date and time of recordings are read: file names, metadata.")]
+TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="Of times that state none: Europe/Berlin, UTC.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded fields.  [default: the user's cache folder]")]
 
 

@@ -51,7 +51,7 @@ def export(
     pools: Sequence[str] = features.DEFAULT_POOL,
     segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str] | None = None,
     digest: str = "", skipped: Sequence[Record] = (), done: Callable[[Record], None] = lambda _: None,
-    engine: Engine | None = None,
+    engine: Engine | None = None, stamp: Callable[[str, float], str] | None = None,
 ) -> int:  # fmt: skip
     """Write the features of sources and, beside the table, a .json that says what they are.
 
@@ -79,6 +79,8 @@ def export(
         Called with each record that is written.
     engine
         Where sources are encoded: here, unless one is given. The table is written here, in order of the sources.
+    stamp
+        Gives the column ``time``: ISO 8601 of so many seconds in a source, or "" where its date is not known.
 
     Returns
     -------
@@ -108,8 +110,13 @@ def export(
         names, keys = features.unit_names(units), ["file", *places, *(["label"] if labels else [])]
         count = sum(features.window_count(model.domain, record) for record, _ in used)
         blocks = _windows(work, places)
+    if stamp:
+        keys = [*keys, "time"]
     with _opened(path, keys, names, count) as writer:
         for block_keys, values in blocks:
+            if stamp:
+                seconds = block_keys.get("start") or [0.0] * len(values)
+                block_keys["time"] = [stamp(*at) for at in zip(block_keys["file"], seconds, strict=True)]
             writer.write({key: block_keys[key] for key in keys}, values)
     facts: dict[str, Json] = {
         "model_digest": digest, "level": level, "pool": list(pools), "segments": segments, "code": code,

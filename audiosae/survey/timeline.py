@@ -67,14 +67,14 @@ def later(start: datetime, seconds: float) -> datetime:
     return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)
 
 
-def make_timeline(
+def make_timeline(  # noqa: PLR0917
     starts: Sequence[datetime | None],
     durations: Sequence[float],
     record: NDArray[Any],
     start: NDArray[Any],
     end: NDArray[Any],
     types: NDArray[Any],
-) -> Timeline:  # fmt: skip
+) -> Timeline:
     """Count events by date, hour and type.
 
     Parameters
