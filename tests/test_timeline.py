@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import matplotlib.image
 import numpy as np
 
 from audiosae.survey.timeline import later, make_timeline
+from audiosae.survey.timeline_picture import colours, draw_recordings, draw_timeline
 
 DAY = date(2024, 6, 1)
 START = datetime(2024, 6, 1, 5, 30)  # noqa: DTZ001
@@ -51,3 +53,25 @@ def test_all_that_was_recorded_and_every_event_is_in_some_hour():
     found = timeline(starts, [600.0] * 50, events)
     assert found.events.sum() == 300
     np.testing.assert_allclose([found.seconds.sum(), found.recorded.sum()], [900.0, 30000.0], rtol=1e-6)
+
+
+def test_pictures_show_gaps_and_types(tmp_path):
+    starts = [START + timedelta(hours=hour) for hour in range(30) if hour % 4]
+    events = [(i, 1.0, 2.0, 1 + i % 2) for i in range(len(starts))]
+    draw_timeline(timeline(starts, [60.0] * len(starts), events), tmp_path / "t.png", names={1: "wren"})
+    series = [np.full((5, 6), i) + np.eye(5, 6) for i in range(len(starts))]
+    draw_recordings(series, [60.0] * len(starts), tmp_path / "days.png", starts=starts)
+    draw_recordings(
+        series, [60.0] * len(starts), tmp_path / "files.png", names=[f"{i}.wav" for i in range(len(starts))]
+    )
+    for name in ("t", "days", "files"):
+        assert matplotlib.image.imread(tmp_path / f"{name}.png").std() > 0.05
+
+
+def test_like_codes_have_like_colours():
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(3, 20))
+    series = [kinds[[i % 3] * 10] + 0.01 * rng.normal(size=(10, 20)) for i in range(9)]
+    found = colours(series)
+    assert np.abs(found[0].mean(0) - found[3].mean(0)).max() < 0.05
+    assert np.abs(found[0].mean(0) - found[1].mean(0)).max() > 0.5
