@@ -1,6 +1,7 @@
 """Domains: the one door through which inputs come in, built-in or from a plugin."""
 
 from audiosae.domain.conformance import check_domain
+from audiosae.domain.drawing import default_settings
 from audiosae.domain.guard import asking
 from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, settled
 from audiosae.domain.protocol import Clip, Domain, Json, Kind, Probe, Span
@@ -26,6 +27,7 @@ __all__ = [
     "asking",
     "check_domain",
     "check_window",
+    "default_settings",
     "domain_from_json",
     "domain_to_json",
     "find_domain",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.domain.drawing import default_settings
 from audiosae.domain.guard import asking
 from audiosae.domain.options import make_domain, options_of, settled
 from audiosae.domain.protocol import Clip, Probe, Span
@@ -139,6 +140,7 @@ def _check_places(domain: Domain, file: Path, field: NDArray[np.float32]) -> Non
         _promise((clip.kind == "sound") == (domain.kind == "sound"), told)
 
 
+@default_settings()
 def _check_atom(domain: Domain) -> None:
     from matplotlib.figure import Figure
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.errors import InputError
+from audiosae.domain import default_settings
+from audiosae.pictures.atoms import new_figure, save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 _VALUES_SHOWN = 30  # classes up to which a confusion matrix has numbers in it
 
 
+@default_settings()
 def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     """Draw accuracies as bars with standard errors, the best on top, and chance as a line."""
-    from matplotlib.figure import Figure
-
     ranked = sorted(results, key=lambda result: result["accuracy"])
-    figure = Figure(figsize=(8, max(2.8, 1.6 + 0.45 * len(ranked))), dpi=120, layout="constrained")
+    figure = new_figure(8, max(2.8, 1.6 + 0.45 * len(ranked)))
     ax = figure.subplots()
     values, errors = [[100 * r[key] for r in ranked] for key in ("accuracy", "stderr")]
     colours = ["C1" if r["name"] == "model" else "0.65" for r in ranked]
@@ -41,17 +41,16 @@ def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title
     ax.set_title(_plain(title), fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", frameon=False, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
+@default_settings()
 def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: str) -> None:
     """Draw the share of each class that was taken for each class, in per cent; rows add to 100."""
-    from matplotlib.figure import Figure
-
     count = len(plan.classes)
     share = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = min(24.0, max(4.5, 0.45 * count + 2))
-    figure = Figure(figsize=(side + 1.2, side), dpi=120, layout="constrained")
+    figure = new_figure(side + 1.2, side)
     ax = figure.subplots()
     image = ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
     if count <= _VALUES_SHOWN:
@@ -66,16 +65,9 @@ def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: 
     ax.set(xlabel="what the classifier said", ylabel="what it was (number of clips)")
     ax.set_title(_plain(title), fontsize=10)
     figure.colorbar(image, ax=ax, shrink=0.8, label="per cent of the row's clips")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _plain(text: str) -> str:
     """Keep matplotlib from reading what lies between two dollars as a formula."""
     return text.replace("$", r"\$")
-
-
-def _save(figure: Any, path: Path) -> None:  # noqa: ANN401
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audiosae.domain import asking
+from audiosae.domain import asking, default_settings
 from audiosae.errors import InputError
+from audiosae.system.files import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Order = Literal["activity", "frequency", "index"]
 SUFFIXES = (".png", ".svg", ".pdf")
 _OWN_AXES = 64
+_MARKED = {".png": "Description"}  # what the mark is called in a file; Creator in the others
 _LIMIT_QUANTILE = 0.998  # of |atoms|: a few extreme pixels must not pale all others
 _ROOM = 12.0  # points; in smaller tiles a number would hide the tile
 _SLIVER = 4  # a tile more oblong than this is thickened
@@ -36,6 +38,7 @@ _DPI = 120
 _LARGEST_INCHES = 40.0
 
 
+@default_settings()
 def draw_atoms(
     model: Model,
     path: Path,
@@ -270,8 +273,8 @@ def _scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of its suffix."""
+    """Write a figure in the format of its suffix, marked as made here."""
     try:
-        figure.savefig(path)
+        figure.savefig(path, metadata={_MARKED.get(path.suffix.lower(), "Creator"): MARK})
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error

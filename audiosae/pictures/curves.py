@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from audiosae.domain import default_settings
 from audiosae.pictures.atoms import new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from audiosae.training.history import Row
 
 
+@default_settings()
 def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
     """Draw cost, held-out fraction of variance unexplained and mean activity over the run.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from audiosae.domain import default_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,13 +70,19 @@ def figure_png(figure: Figure) -> str:
 
 def _of_shades(values: NDArray[Any], colours: str, shades: int) -> str:
     """Return values in [0, 1] as a picture with a palette."""
-    from matplotlib import colormaps
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(np.rint(values * (shades - 1)).astype(np.uint8)))
-    palette = colormaps[colours](np.linspace(0, 1, shades))[:, :3]
-    picture.putpalette(np.rint(255 * palette).astype(np.uint8).tobytes())
+    picture.putpalette(_palette(colours, shades))
     return _saved(picture)
+
+
+@lru_cache(maxsize=16)
+@default_settings()
+def _palette(colours: str, shades: int) -> bytes:
+    from matplotlib import colormaps
+
+    return np.rint(255 * colormaps[colours](np.linspace(0, 1, shades))[:, :3]).astype(np.uint8).tobytes()
 
 
 def _of_colours(values: NDArray[Any]) -> str:

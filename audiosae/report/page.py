@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from audiosae.report.media import gradient_png
+from audiosae.system.files import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def render_page(view: dict[str, Any]) -> bytes:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     bare = [item | {"sides": [_without_tile(side) for side in item["sides"]]} for item in view["items"]]
     text = environment.get_template("page.html.j2").render(
-        view, style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}",  # noqa: S704
+        view, mark=MARK, style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}",  # noqa: S704
         gradient=gradient_png(view["colours"]),
         data=as_json({"items": bare, "bins": view["bins"], "labelName": view["label_name"]}),
         read=as_json(view["pieces"]),

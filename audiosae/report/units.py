@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.domain import asking
+from audiosae.domain import asking, default_settings
 from audiosae.errors import PluginError
 from audiosae.pictures.atoms import colour_limit, new_figure, tile_of
 from audiosae.report.media import encode_sound, figure_png, tile_png
@@ -73,6 +73,7 @@ def show_units(
     return shown
 
 
+@default_settings()
 def _show(job: _Job) -> dict[str, Any]:
     domain, atom = job.domain, job.atom
     with asking(domain, "measures"):

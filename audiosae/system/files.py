@@ -1,4 +1,4 @@
-"""Files written whole: aside, then moved into place; CSV in which no name or label is taken for a formula."""
+"""Files written whole: aside, then moved into place, and over nothing that is the user's; CSV without formulas."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import csv
 import hashlib
 import io
+import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +16,20 @@ from audiosae.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
-
+MARK = "made by audiosae"  # in pictures and pages: what has it may be written over
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_LOOKED_AT = 2**16  # bytes at either end of a file that may have the mark
 
 
 def cell(value: Any) -> Any:  # noqa: ANN401
     """Return a value as it may stand in a cell: a text that a spreadsheet would compute gets an apostrophe before it.
 
-    Source: OWASP, "CSV injection".
+    A number is no formula. Source: OWASP, "CSV injection".
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if formula else value
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
@@ -33,6 +37,53 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     csv.writer(text).writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def is_marked(path: Path) -> bool:
+    """Return whether a picture or a page was made here."""
+    with path.open("rb") as file:
+        head = file.read(_LOOKED_AT)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LOOKED_AT))
+        return MARK.encode() in head + b"\0" + file.read()
+
+
+def has_facts(path: Path, *keys: str) -> bool:
+    """Return whether a file is a JSON object that has some keys."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {*keys} <= {*found}
+
+
+def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
+    """Refuse to write over one of the inputs, or over what was not written here.
+
+    Parameters
+    ----------
+    path
+        Of an output; fine when it is not there.
+    inputs
+        Files that are read; none of them is written over, whoever wrote it.
+    own
+        Whether what is there was written here.
+
+    Raises
+    ------
+    InputError
+        It must not be written.
+    """
+    try:
+        there = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return
+    for one in inputs:
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(one), there):  # noqa: PTH116
+                raise InputError(f"cannot write {path}: it is one of the inputs; choose another name with -o")
+    if not own:
+        raise InputError(f"cannot write {path}: it is there, and audiosae did not write it; choose another name with "
+                         f"-o, or move it away")  # fmt: skip
 
 
 def write_aside(path: Path, content: bytes) -> None:

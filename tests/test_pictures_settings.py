@@ -1,0 +1,59 @@
+"""Pictures are the same whatever the user has set up matplotlib for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import matplotlib
+import pytest
+
+from audiosae.autoencoder.model import load_model
+from audiosae.domain.drawing import default_settings
+from audiosae.pictures.atoms import draw_atoms
+from audiosae.report.units import show_units
+
+HOSTILE = {"image.origin": "lower", "text.usetex": True, "lines.linewidth": 9, "savefig.dpi": 30, "font.size": 30,
+           "axes.facecolor": "red", "savefig.transparent": True, "image.cmap": "hot", "figure.dpi": 40}  # fmt: skip
+RENDER = "from audiosae.cli import main; main()"
+
+
+@pytest.fixture
+def hostile():
+    with matplotlib.rc_context(HOSTILE):
+        yield
+
+
+def test_a_users_settings_change_no_picture(trained, tmp_path, request):
+    model = load_model(trained)
+    draw_atoms(model, tmp_path / "plain.png")
+    units = show_units(model)
+    request.getfixturevalue("hostile")
+    draw_atoms(model, tmp_path / "hostile.png")
+    assert (tmp_path / "hostile.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    assert show_units(model) == units
+    assert matplotlib.rcParams["lines.linewidth"] == HOSTILE["lines.linewidth"]  # the user's again
+
+
+@pytest.mark.usefixtures("hostile")
+def test_within_the_block_nothing_is_set():
+    with default_settings():
+        changed = {k for k, v in matplotlib.rcParamsDefault.items() if matplotlib.rcParams[k] != v}
+    assert changed <= {"backend", "backend_fallback", "interactive"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "matplotlibrc"),
+    [("module://no_such_module.backend", b""), ("inline_of_nowhere", b""), ("", b"image.origin: lower\n"),
+     ("", b"font.size: \xff\xfe\n"), ("", b"no.such.key: 3\nimage.origin: sideways\n")],
+)  # fmt: skip
+def test_no_backend_and_no_settings_file_keeps_a_picture_from_being_drawn(trained, tmp_path, backend, matplotlibrc):
+    (tmp_path / "matplotlibrc").write_bytes(matplotlibrc)
+    draw_atoms(load_model(trained), tmp_path / "here.png")
+    found = subprocess.run(
+        [sys.executable, "-c", RENDER, "render", trained, "-o", "atoms.png"],
+        cwd=tmp_path, env=os.environ | {"MPLBACKEND": backend}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "atoms.png").read_bytes() == (tmp_path / "here.png").read_bytes()
