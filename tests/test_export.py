@@ -183,13 +183,13 @@ def test_labels_come_from_a_csv(sounds, tmp_path):
         ("name,kind\n", None, "no column filename"),
         ("filename,a,b\n", None, "choose one with --label-column"),
         ("filename,a\ntone_00.wav,1\n", "b", "no such column; it has filename, a"),
-        ("filename,a\ntone_00.wav,1\n", None, "no row for tone_01.wav, tone_02.wav, tone_03.wav and 8 more"),
+        ("filename,a\nx.wav,1\n", None, "no row for tone_00.wav, tone_01.wav, tone_02.wav and 9 more"),
         ("filename,a\nx.wav,1\nx.wav,2\n", None, "names x.wav more than once"),
         ("filename,a\nx.wav\n", None, "line 2 does not have 2 columns"),
         (
-            "filename,a\n" + "".join(f"tone_{i:02d}.wav,{'' if i == 3 else i}\n" for i in range(12)),
+            "filename,a\n" + "".join(f"tone_{i:02d}.wav, \n" for i in range(12)),
             None,
-            "has nothing in column a for tone_03.wav",
+            "has nothing in column a for tone_00.wav",
         ),
     ],
 )

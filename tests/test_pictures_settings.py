@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-import matplotlib
+import matplotlib as mpl
 import pytest
 
 from audiosae.autoencoder.model import load_model
@@ -21,7 +21,7 @@ RENDER = "from audiosae.cli import main; main()"
 
 @pytest.fixture
 def hostile():
-    with matplotlib.rc_context(HOSTILE):
+    with mpl.rc_context(HOSTILE):
         yield
 
 
@@ -33,13 +33,13 @@ def test_a_users_settings_change_no_picture(trained, tmp_path, request):
     draw_atoms(model, tmp_path / "hostile.png")
     assert (tmp_path / "hostile.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
     assert show_units(model) == units
-    assert matplotlib.rcParams["lines.linewidth"] == HOSTILE["lines.linewidth"]  # the user's again
+    assert mpl.rcParams["lines.linewidth"] == HOSTILE["lines.linewidth"]  # the user's again
 
 
 @pytest.mark.usefixtures("hostile")
 def test_within_the_block_nothing_is_set():
     with default_settings():
-        changed = {k for k, v in matplotlib.rcParamsDefault.items() if matplotlib.rcParams[k] != v}
+        changed = {k for k, v in mpl.rcParamsDefault.items() if mpl.rcParams[k] != v}
     assert changed <= {"backend", "backend_fallback", "interactive"}
 
 

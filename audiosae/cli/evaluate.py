@@ -22,11 +22,12 @@ from audiosae.cli.parameters import (
     Quiet,
     Segments,
     Sources,
+    Strict,
     Workers,
     places,
     worker_cache,
 )
-from audiosae.cli.reading import find, read
+from audiosae.cli.reading import check_skipped, find, read, tell_unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,7 @@ def evaluate(  # noqa: PLR0917
     workers: Workers = None,
     engine: EngineName = "here",
     cache: Cache = None,
+    strict: Strict = False,  # noqa: FBT002
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
@@ -101,14 +103,22 @@ def evaluate(  # noqa: PLR0917
     divided = read_column(Path(labels), found, column, option=f"--{kind}-column") if column else None
     if labels != FOLDER:
         check_rows(Path(labels), found)
+    pairs = zip(known, divided or known, strict=True)
+    usable = [None if value is None else label for label, value in pairs]
+    unlabelled = tell_unlabelled(found, usable, console, "left out", strict=strict)
+    kept = [i for i, label in enumerate(usable) if label is not None]
+    found, known = [found[i] for i in kept], [known[i] for i in kept]
+    divided = [divided[i] for i in kept] if divided else None
     where = places(cache, workers)
     said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     try:
         with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
             there = read(loaded, found, console, where, opened)
             records, sources_used = there.records, [found[i] for i in there.used]
-            values = [divided[i] for i in there.used] if divided else None
-            plan = make_plan([known[i] for i in there.used], kind=kind, values=values, column=column or "", seed=seed)
+            values = [divided[i] or "" for i in there.used] if divided else None
+            plan = make_plan(
+                [known[i] or "" for i in there.used], kind=kind, values=values, column=column or "", seed=seed
+            )
             done = evaluating.evaluate(
                 loaded, sources_used, records, plan, options, **where, progress=console, engine=opened
             )
@@ -116,10 +126,12 @@ def evaluate(  # noqa: PLR0917
         console.close()
     title = f"{label_column or 'label'} of {len(records)} clips: {plan.told}"
     facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
-             "sources_skipped": len(there.skipped), "out": str(folder)}  # fmt: skip
+             "sources_skipped": len(there.skipped), "without_label": len(unlabelled),
+             "unlabelled": unlabelled, "out": str(folder)}  # fmt: skip
     _write(folder, done, records, facts, title)
     _draw_units(loaded, done.facts["quality"]["units_of_labels"], folder / "units.png")
     console.result(_told(done, title, folder, there.skipped), facts)
+    check_skipped(there.skipped, strict=strict)
 
 
 def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:

@@ -21,6 +21,7 @@ from audiosae.cli.parameters import (
     Quiet,
     Segments,
     Sources,
+    Strict,
     TimeZone,
     When,
     WhenName,
@@ -28,7 +29,7 @@ from audiosae.cli.parameters import (
     places,
     worker_cache,
 )
-from audiosae.cli.reading import find, read
+from audiosae.cli.reading import check_skipped, find, read, tell_unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ def export(  # noqa: PLR0917
     workers: Workers = None,
     engine: EngineName = "here",
     cache: Cache = None,
+    strict: Strict = False,  # noqa: FBT002
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
@@ -81,6 +83,7 @@ def export(  # noqa: PLR0917
     found = find(loaded, sources, console)
     stamp = _stamp(loaded.domain.unit, found, when, time_zone, console)
     known = read_labels(labels, found, label_column) if labels else None
+    unlabelled = tell_unlabelled(found, known, console, "exported without one", strict=strict) if known else []
     said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
         there = read(loaded, found, console, places(cache, workers), opened, dealt=True)
@@ -92,7 +95,10 @@ def export(  # noqa: PLR0917
         )  # fmt: skip
     used, skipped = len(there.records), len(there.skipped)
     told = f"wrote {rows} rows of {used} sources to {out} ({skipped} skipped)"
-    console.result(told, {"table": str(out), "rows": rows, "sources_used": used, "sources_skipped": skipped})
+    facts = {"table": str(out), "rows": rows, "sources_used": used, "sources_skipped": skipped,
+             "without_label": len(unlabelled), "unlabelled": unlabelled}  # fmt: skip
+    console.result(told, facts)
+    check_skipped(there.skipped, strict=strict)
 
 
 def _stamp(

@@ -46,6 +46,7 @@ Pool = Annotated[
     str | None, typer.Option(help="How windows become clips: some of mean, max, std.  [default: all three]")
 ]
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a source was skipped or has no label.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
 Code = Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")]
 When = Annotated[WhenName, typer.Option(help="Where date and time of recordings are read: file names, metadata.")]

@@ -52,6 +52,38 @@ def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Sour
                          f"{', '.join(model.domain.suffixes)}") from error  # fmt: skip
 
 
+def tell_unlabelled(
+    found: Sequence[Source], known: Sequence[str | None], console: Console, what: str, *, strict: bool
+) -> list[str]:
+    """Return the names of sources without a label, having told of them; `what` becomes of them.
+
+    Raises
+    ------
+    InputError
+        There are some, and `strict` is set.
+    """
+    from audiosae.corpus.labels import some_of
+
+    names = [source.name for source, label in zip(found, known, strict=True) if label is None]
+    if names and strict:
+        raise InputError(f"--strict: no label for {len(names)} of {len(found)} sources: {some_of(names)}")
+    if names:
+        console.say(f"no label for {len(names)} of {len(found)} sources, {what}: {some_of(names)}")
+    return names
+
+
+def check_skipped(skipped: Sequence[Record], *, strict: bool) -> None:
+    """Refuse skipped sources where that was asked for, when everything is written.
+
+    Raises
+    ------
+    InputError
+        There are some, and `strict` is set.
+    """
+    if strict and skipped:
+        raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the rest is written")
+
+
 def read(
     model: Model,
     found: Sequence[Source],

@@ -17,6 +17,7 @@ from audiosae.cli.parameters import (
     ModelPath,
     Quiet,
     Sources,
+    Strict,
     Workers,
     byte_count,
     cache_folder,
@@ -24,7 +25,7 @@ from audiosae.cli.parameters import (
     worker_cache,
     worker_count,
 )
-from audiosae.cli.reading import find, read
+from audiosae.cli.reading import check_skipped, find, read, tell_unlabelled
 
 Page = Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Page to write.")]
 
@@ -40,6 +41,7 @@ def report(  # noqa: PLR0917
     workers: Workers = None,
     engine: EngineName = "here",
     cache: Cache = None,
+    strict: Strict = False,  # noqa: FBT002
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
@@ -58,6 +60,7 @@ def report(  # noqa: PLR0917
     loaded = load_model(model)
     found = find(loaded, sources, console)
     known = read_labels(labels, found, label_column) if labels else None
+    unlabelled = tell_unlabelled(found, known, console, "shown without one", strict=strict) if known else []
     said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     try:
         with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
@@ -78,7 +81,8 @@ def report(  # noqa: PLR0917
     )
     told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
     told += f", {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\nnext: open {out} in a browser"
-    console.result(told, facts)
+    console.result(told, facts | {"without_label": len(unlabelled), "unlabelled": unlabelled})
+    check_skipped(there.skipped, strict=strict)
 
 
 def diff(  # noqa: PLR0917

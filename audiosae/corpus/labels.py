@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
+from audiosae.corpus.sources import folder_name, printable
+from audiosae.corpus.spreadsheets import KEY, read_rows
 from audiosae.errors import InputError
+from audiosae.system.files import cell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from audiosae.corpus.sources import Source
 
@@ -18,8 +21,8 @@ FOLDER = "folder"
 _NAMED = 3  # of several faulty names, this many are told
 
 
-def read_labels(labels: str, sources: Sequence[Source], column: str | None = None) -> list[str]:
-    """Return one label per source.
+def read_labels(labels: str, sources: Sequence[Source], column: str | None = None) -> list[str | None]:
+    """Return one label per source, None for those that a CSV tells nothing of.
 
     Parameters
     ----------
@@ -33,34 +36,30 @@ def read_labels(labels: str, sources: Sequence[Source], column: str | None = Non
     Raises
     ------
     InputError
-        No such file or column, a source without a row, two rows for one source.
+        No such file or column, two rows for one source, a row for more than one, no label for any.
     """
     if labels == FOLDER:
-        return [source.path.absolute().parent.name for source in sources]
+        return [folder_name(source.path) for source in sources]
     return read_column(Path(labels), sources, column)
 
 
 def read_column(
     path: Path, sources: Sequence[Source], column: str | None, *, option: str = "--label-column"
-) -> list[str]:
-    """Return one value of a CSV's column per source; see `read_labels`."""
-    rows, columns = _rows(path)
+) -> list[str | None]:
+    """Return one value of a CSV's column per source, without blanks at its ends; see `read_labels`."""
+    names = _Names(sources)
+    rows, columns = read_rows(path, names.known)
     column = column or _only(columns, path, option)
     if column not in columns:
         raise InputError(f"{option} {column}: {path} has no such column; it has {', '.join(columns)}")
-    values = {row["filename"].replace("\\", "/").removeprefix("./"): row[column] for row in rows}
-    bare = Counter(source.path.name for source in sources)
-    found = [_value(source, values, bare) for source in sources]
-    missing = [source.name for source, value in zip(sources, found, strict=True) if value is None]
-    if missing:
+    values = {number: _value(row[column]) for number, row in _matched(path, rows, names)}
+    if not any(values.values()):
+        why = f"has nothing in column {column} for" if values else "has no row for"
         raise InputError(
-            f"{path} has no row for {_some(missing)}; wanted a filename relative to the source folder, or with the "
-            f"folder as it was named where there are several"
+            f"{path} {why} {some_of([source.name for source in sources])}; wanted a {KEY} relative to the source "
+            f"folder, or with the folder as it was named where there are several"
         )
-    blank = [source.name for source, value in zip(sources, found, strict=True) if not (value or "").strip()]
-    if blank:
-        raise InputError(f"{path} has nothing in column {column} for {_some(blank)}; fill it in, or leave them out")
-    return [value for value in found if value is not None]
+    return [values.get(number) for number in range(len(sources))]
 
 
 def check_rows(path: Path, sources: Sequence[Source]) -> None:
@@ -71,53 +70,82 @@ def check_rows(path: Path, sources: Sequence[Source]) -> None:
     InputError
         It does.
     """
-    rows, _ = _rows(path)
-    bare = Counter(source.path.name for source in sources)
-    there = {source.name for source in sources} | {name for name, count in bare.items() if count == 1}
-    named = [row["filename"] for row in rows]
-    gone = [name for name in named if name.replace("\\", "/").removeprefix("./") not in there]
+    names = _Names(sources)
+    gone = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
     if gone:
-        raise InputError(f"{path} names {_some(gone)}: not among the {len(sources)} sources; name their folder too, or "
-                         f"leave the rows out")  # fmt: skip
+        raise InputError(f"{path} names {some_of(gone)}: not among the {len(sources)} sources; name their folder too, "
+                         f"or leave the rows out")  # fmt: skip
 
 
-def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except OSError as error:
-        raise InputError(
-            f"--labels {path}: {error.strerror}; wanted 'folder' or a CSV with a column filename"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--labels {path}: not a CSV in UTF-8 ({error})") from error
-    if "filename" not in columns:
-        raise InputError(f"{path} has no column filename; it has {', '.join(columns) or 'nothing'}")
-    short = [number for number, row in enumerate(rows, 2) if None in row.values() or None in row]
-    if short:
-        raise InputError(f"{path}: line {short[0]} does not have {len(columns)} columns")
-    twice = [name for name, count in Counter(row["filename"] for row in rows).items() if count > 1]
+def some_of(names: Sequence[str]) -> str:
+    """Return the first few of some names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+class _Names:
+    """Numbers of sources by name: as it is, however it may be spelt, and the same of the name without its folder."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = sources
+        whole = [source.name for source in sources]
+        bare = [printable(source.path.name) for source in sources]
+        self._tiers = [_numbered(names) for names in (whole, map(spelt, whole), bare, map(spelt, bare))]
+
+    def known(self, name: str) -> bool:
+        """Return whether a name is that of a source, and of one alone."""
+        return len(self.numbers(name)) == 1
+
+    def numbers(self, name: str) -> list[int]:
+        """Return the sources that a name may mean: those of the first kind of likeness in which there are any."""
+        keys = (name, spelt(name)) * 2
+        return next((tier[key] for tier, key in zip(self._tiers, keys, strict=True) if key in tier), [])
+
+
+def _numbered(names: Iterable[str]) -> dict[str, list[int]]:
+    found = defaultdict(list)
+    for number, name in enumerate(names):
+        found[name].append(number)
+    return dict(found)
+
+
+def spelt(name: str) -> str:
+    r"""Return the one spelling of a name: ``./a.wav``, ``a.wav`` and ``.\a.wav``, composed or not, are one file's.
+
+    An apostrophe that keeps a spreadsheet from computing the name is none of it.
+    """
+    name = name[1:] if name.startswith("'") and cell(name[1:]) == name else name
+    parts = normalize("NFC", name.strip().replace("\\", "/")).split("/")
+    return "/".join(part for number, part in enumerate(parts) if part not in (".", "") or (not part and not number))
+
+
+def _matched(path: Path, rows: list[dict[str, str]], names: _Names) -> list[tuple[int, dict[str, str]]]:
+    """Return rows with the numbers of their sources, without the rows of files that are not among these."""
+    found, ambiguous = [], []
+    for row in rows:
+        numbers = names.numbers(row[KEY])
+        found.append((numbers[0] if numbers else -1, row))
+        ambiguous += [(row[KEY], numbers)] if len(numbers) > 1 else []
+    if ambiguous:
+        name, numbers = ambiguous[0]
+        meant = " or ".join(names.sources[number].name for number in numbers[:_NAMED])
+        raise InputError(f"{path} names {name}, which may be {meant}; wanted a {KEY} that is that of one file")
+    counts = Counter(number if number >= 0 else spelt(row[KEY]) for number, row in found)
+    twice = [row[KEY] for number, row in found if counts[number if number >= 0 else spelt(row[KEY])] > 1]
     if twice:
-        raise InputError(f"{path} names {_some(twice)} more than once")
-    return rows, columns
+        raise InputError(f"{path} names {some_of(list(dict.fromkeys(twice)))} more than once")
+    return [(number, row) for number, row in found if number >= 0]
+
+
+def _value(text: str) -> str | None:
+    """Return a label as one class has it: without blanks at its ends, its letters composed."""
+    return normalize("NFC", text.strip()) or None
 
 
 def _only(columns: list[str], path: Path, option: str) -> str:
-    others = [name for name in columns if name != "filename"]
+    others = [name for name in columns if name != KEY]
     if "label" in others:
         return "label"
     if len(others) != 1:
         raise InputError(f"{path} has the columns {', '.join(others) or 'filename alone'}; choose one with {option}")
     return others[0]
-
-
-def _value(source: Source, values: dict[str, str], bare: Counter[str]) -> str | None:
-    """Look a source up by its name, else by its bare name where that is unique."""
-    name = source.path.name
-    return values.get(source.name, values.get(name) if bare[name] == 1 else None)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

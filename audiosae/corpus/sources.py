@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 from audiosae.errors import InputError
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _SUFFIXES_SHOWN = 4
+_APPLE_DOUBLE = "._"  # what macOS keeps beside a file on disks that are not its own
+_UNSEEN = {"$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle", "@recycle", "__macosx"}
+_BREAKS = {"Cc", "Zl", "Zp"}  # control characters, and those that begin a new line or paragraph
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ def scan(
 ) -> list[Source]:
     """Return the files that are named or lie in the folders named, in order of name.
 
+    In a folder, hidden folders, trash and AppleDouble files (``._x``) are passed over.
+
     Parameters
     ----------
     arguments
@@ -53,7 +59,7 @@ def scan(
     domain
         Its name, for the message when there is nothing.
     say
-        Told which suffixes were passed over.
+        Told what was passed over.
 
     Raises
     ------
@@ -62,6 +68,7 @@ def scan(
     """
     found: dict[Path, Source] = {}
     passed: Counter[str] = Counter()
+    unseen: Counter[str] = Counter()
     folders = 0
     for argument in arguments:
         if not os.path.lexists(argument):
@@ -70,7 +77,7 @@ def scan(
             name = printable(argument.name if len(arguments) == 1 else argument)
             found.setdefault(argument.absolute(), Source(name, argument))
             continue
-        for path, fault in _walk(argument):
+        for path, fault in _walk(argument, unseen):
             folders += path is None
             if path is not None and (fault or path.suffix.lower() in suffixes):
                 name = printable(path.relative_to(argument) if len(arguments) == 1 else path)
@@ -79,6 +86,9 @@ def scan(
                 passed[printable(path.suffix.lower())] += 1
     if not found:
         raise InputError(_nothing(arguments, suffixes, folders, domain))
+    if unseen:
+        told = ", ".join(f"{name} ({count})" for name, count in unseen.most_common(_SUFFIXES_SHOWN))
+        say(f"passed over as hidden, trash or AppleDouble: {told}; what is named itself is always tried")
     if passed:
         told = ", ".join(f"{suffix} ({count})" for suffix, count in passed.most_common(_SUFFIXES_SHOWN))
         more = f" and {len(passed) - _SUFFIXES_SHOWN} more" if len(passed) > _SUFFIXES_SHOWN else ""
@@ -87,12 +97,22 @@ def scan(
 
 
 def printable(path: Path | str) -> str:
-    r"""Return a path as one line of valid text: bytes that are not UTF-8 as ``\xff``, line breaks as ``\n``."""
+    r"""Return a path as one line of valid text.
+
+    Bytes that are not UTF-8 become ``\xff``, line breaks ``\n``, other control characters likewise; every other
+    character stays, of whatever width.
+    """
     text = os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c.encode("unicode_escape").decode() if category(c) in _BREAKS else c for c in text)
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path | None, str]]:
+def folder_name(path: Path) -> str:
+    """Return the name of the folder that a file lies in, where it was given as ``..`` or ``.`` too."""
+    parent = path.parent
+    return printable(parent.name if parent.name not in ("", "..") else parent.resolve().name or parent.resolve())
+
+
+def _walk(folder: Path, unseen: Counter[str]) -> Iterator[tuple[Path | None, str]]:
     """Yield (file, fault), and (None, "") for each folder; follow links, but into no folder twice."""
     seen: set[tuple[int, int]] = set()
     faults: list[tuple[Path, str]] = []
@@ -106,10 +126,15 @@ def _walk(folder: Path) -> Iterator[tuple[Path | None, str]]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders.sort()
+        hidden = {name for name in folders if name.startswith(".") or name.lower() in _UNSEEN}
+        unseen.update(printable(name) for name in hidden)
+        folders[:] = sorted(set(folders) - hidden)
         yield None, ""
         for name in files:
-            yield Path(at) / name, ""
+            if name.startswith(_APPLE_DOUBLE):
+                unseen[f"{_APPLE_DOUBLE}*"] += 1
+            else:
+                yield Path(at) / name, ""
     yield from faults
 
 

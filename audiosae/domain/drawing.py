@@ -34,8 +34,8 @@ def default_settings() -> Iterator[None]:
 def _matplotlib() -> Any:  # noqa: ANN401 (a module)
     """Import matplotlib, without the user's settings where they keep it from being imported.
 
-    It refuses a backend that is not installed (a notebook hands ``MPLBACKEND`` on to what it starts), and a matplotlibrc
-    that is not UTF-8.
+    It refuses a backend that is not installed (a notebook hands ``MPLBACKEND`` on to what it starts), and a file of
+    settings that is not UTF-8.
     """
     try:
         return importlib.import_module("matplotlib")

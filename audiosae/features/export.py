@@ -49,7 +49,7 @@ class Writer(Protocol):
 def export(
     model: Model, records: Sequence[Record], path: Path, *, level: str = "clip",
     pools: Sequence[str] = features.DEFAULT_POOL,
-    segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str] | None = None,
+    segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
     digest: str = "", skipped: Sequence[Record] = (), done: Callable[[Record], None] = lambda _: None,
     engine: Engine | None = None, stamp: Callable[[str, float], str] | None = None,
 ) -> int:  # fmt: skip
@@ -70,7 +70,7 @@ def export(
     code
         See `audiosae.features.codes.encoder`.
     labels
-        One per record.
+        One per record, None for one that has none.
     digest
         Of the model's file.
     skipped
@@ -296,5 +296,7 @@ class _Npz:
         self._features.close()
         for key, column in {**self._kept, "names": self._names}.items():
             with self._zip.open(f"{key}.npy", "w") as file:
-                np.lib.format.write_array(file, np.array(column), allow_pickle=False)
+                np.lib.format.write_array(
+                    file, np.array(["" if item is None else item for item in column]), allow_pickle=False
+                )
         self._zip.close()

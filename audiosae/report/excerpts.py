@@ -55,7 +55,7 @@ class Excerpts:
         One per record of the corpus, if any.
     """
 
-    def __init__(self, model: Model, corpus: Corpus, labels: Sequence[str] | None = None) -> None:
+    def __init__(self, model: Model, corpus: Corpus, labels: Sequence[str | None] | None = None) -> None:
         self._domain, self._corpus, self._labels = model.domain, corpus, labels
         self._margins: dict[int, int] = {}
 

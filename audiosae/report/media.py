@@ -82,7 +82,8 @@ def _of_shades(values: NDArray[Any], colours: str, shades: int) -> str:
 def _palette(colours: str, shades: int) -> bytes:
     from matplotlib import colormaps
 
-    return np.rint(255 * colormaps[colours](np.linspace(0, 1, shades))[:, :3]).astype(np.uint8).tobytes()
+    palette = np.rint(255 * colormaps[colours](np.linspace(0, 1, shades))[:, :3])
+    return bytes(palette.astype(np.uint8).tobytes())
 
 
 def _of_colours(values: NDArray[Any]) -> str:

@@ -51,7 +51,8 @@ _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times th
 
 
 def write_report(
-    model: Model, records: Sequence[Record], path: Path, *, top: int, size: int, labels: Sequence[str] | None = None,
+    model: Model, records: Sequence[Record], path: Path, *, top: int, size: int,
+    labels: Sequence[str | None] | None = None,
     label_name: str = "label", skipped: Sequence[Record] = (), run: Path | None = None, workers: int = 1,
     engine: Engine | None = None, cache: Path | None = None, progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
@@ -70,7 +71,7 @@ def write_report(
     size
         Bytes that the page may have.
     labels, label_name
-        One per record, and what they are called.
+        One per record, None for one that has none, and what they are called.
     skipped
         Sources that could not be used: counted on the page.
     run
@@ -98,11 +99,12 @@ def write_report(
     corpus = Corpus(model.domain, records)
     if not len(corpus):
         raise InputError(f"none of the {len(records)} sources is as long as a window; nothing to show")
-    labels = [printable(label) for label in labels] if labels else None
-    names = sorted(set(labels or ()))
+    labels = [label and printable(label) for label in labels] if labels else None
+    names = sorted({label for label in labels or () if label})
     used = sum(count > 0 for count in corpus.windows_per_record())
     left_out = len(skipped) + len(records) - used
-    codes = np.searchsorted(names, labels) if labels else None
+    place = {name: number for number, name in enumerate(names)}
+    codes = np.array([place.get(label or "", -1) for label in labels], np.int64) if labels else None
     progress.stage("encoding", len(corpus), "windows")
     gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance,
                       engine=engine)  # fmt: skip

@@ -9,13 +9,13 @@ import io
 import json
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 MARK = "made by audiosae"  # in pictures and pages: what has it may be written over
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -1,0 +1,110 @@
+"""Tables as spreadsheets write them: commas, semicolons or tabs, in UTF-8, UTF-16 or a code page, with empty rows."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEY = "filename"
+_SEPARATORS = (",", ";", "\t")
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "cp936", "cp949", "cp950", "mac_roman")
+_SAVE = "save it as CSV UTF-8 (so called in Excel; in LibreOffice, choose Unicode (UTF-8) as its character set)"
+
+
+def read_rows(path: Path, known: Callable[[str], bool]) -> tuple[list[dict[str, str]], list[str]]:
+    """Return the rows of a table with a column `filename`, and the names of its columns.
+
+    Parameters
+    ----------
+    path
+        Of the table.
+    known
+        Whether a name is one of the files': where the encoding is not Unicode, it is one in which all names with
+        letters beyond ASCII are known.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or only by guessing; it has no such column; a row has more or fewer cells than the first.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"--labels {path}: {error.strerror}; wanted 'folder' or a CSV with a column {KEY}") from error
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _parsed(path, _decoded(path, content, encoding))
+    if b"\0" in content:
+        raise InputError(f"--labels {path}: not a CSV in UTF-8 (it has null bytes); {_SAVE}")
+    try:
+        return _parsed(path, content.decode())
+    except UnicodeDecodeError as error:
+        return _in_code_page(path, content, known, error)
+
+
+def _decoded(path: Path, content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(f"--labels {path}: not a CSV in {encoding.upper()} ({error.reason}); {_SAVE}") from error
+
+
+def _in_code_page(
+    path: Path, content: bytes, known: Callable[[str], bool], error: UnicodeDecodeError
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Read a table by the one code page in which its names are those of files."""
+    texts = set()
+    for page in _PAGES:
+        try:
+            text = content.decode(page)
+            names = [row[KEY] for row in _parsed(path, text)[0] if not row[KEY].isascii()]
+        except (UnicodeDecodeError, InputError):
+            continue
+        if names and all(map(known, names)):
+            texts.add(text)
+    if len(texts) != 1:
+        raise InputError(f"--labels {path}: not a CSV in UTF-8 ({error.reason} at byte {error.start}); {_SAVE}")
+    return _parsed(path, texts.pop())
+
+
+def _parsed(path: Path, text: str) -> tuple[list[dict[str, str]], list[str]]:
+    try:
+        table = max((_split(text, separator) for separator in _SEPARATORS), key=_fits)
+    except csv.Error as error:
+        raise InputError(f"--labels {path}: not a CSV ({error})") from error
+    columns = [cell.strip() for cell in table[0][1]] if table else []
+    while columns and not columns[-1]:
+        columns.pop()
+    if KEY not in columns:
+        raise InputError(f"{path} has no column {KEY}; it has {', '.join(columns) or 'nothing'}")
+    rows = [(number, _cells(path, number, row, len(columns))) for number, row in table[1:]]
+    return [dict(zip(columns, cells, strict=True)) for _, cells in rows], columns
+
+
+def _split(text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """Return the rows that have something in them, with the numbers of their lines."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    return rows[1:] if rows and "".join(rows[0][1]).lower().startswith("sep=") else rows  # Excel's own first line
+
+
+def _fits(table: list[tuple[int, list[str]]]) -> tuple[bool, int]:
+    head = [cell.strip() for cell in table[0][1]] if table else []
+    return KEY in head, len(head)
+
+
+def _cells(path: Path, number: int, row: list[str], count: int) -> list[str]:
+    """Return the cells of a row, without empty ones behind the last column."""
+    if len(row) < count or any(cell.strip() for cell in row[count:]):
+        raise InputError(f"{path}: line {number} does not have {count} columns")
+    return row[:count]
