@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Domain
 
-FORMAT = 2
+FORMAT = 3
 _ABOUT = "domain.json"
 _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; what else lies in the cache's folder is the user's
 _ENTRY, _ASIDE = ".npy", ".tmp"
+_POLL, _PATIENCE = 0.1, 1.0  # seconds between looks at a lock, and until the wait is told
 _ABANDONED = 3600.0  # seconds after which a file that was written aside belongs to nobody
-_used: dict[Path, Held | None] = {}  # folders that this process reads, for as long as it lives
+_used: dict[Path, Held] = {}  # folders that this process reads, for as long as it lives
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,34 @@ def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path
     folder = cache / hashlib.blake2b(signature.encode(), digest_size=8).hexdigest()
     try:
         fresh = not (folder / _ABOUT).exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        if folder not in _used:
-            _used[folder] = hold(folder, shared=True)
+        _share(folder, say)
         (folder / _ABOUT).write_text(signature + "\n", encoding="utf-8")
     except OSError as error:
         raise unwritable(cache, error) from error
     if fresh:
         _tell_of_others(cache, described, say)
     return folder
+
+
+def _share(folder: Path, say: Callable[[str], None]) -> None:
+    """Make a folder and lock it for as long as this process lives; wait while it is pruned, and perhaps removed."""
+    if folder in _used and _used[folder].covers(folder):
+        return
+    began, told = time.monotonic(), False
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # removed since
+            held = hold(folder, shared=True)
+            if held is not None and held.covers(folder):
+                _used[folder] = held
+                return
+            if held is not None:
+                held.close()
+                continue
+        if not told and time.monotonic() - began > _PATIENCE:
+            told = True
+            say(f"waiting: another process makes room in {folder.parent}")
+        time.sleep(_POLL)
 
 
 def unwritable(cache: Path, error: OSError) -> InputError:

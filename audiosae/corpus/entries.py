@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +30,7 @@ _DAY = 86400.0
 
 HEADER_BYTES = 128
 LENGTH_DIGITS = 8
+_PIECES, _PIECE_BYTES = 8, 4096  # of a source, that tell it from another
 _HELD_BYTES = 2**23  # longer fields are finished on disk
 
 
@@ -110,14 +112,33 @@ def read_field(record: Record) -> NDArray[np.float32]:
 
 
 def entry_path(source: Source, folder: Path) -> Path:
-    """Return the cache entry of a source as it is now."""
+    """Return the cache entry of a source as it is now: of its place, size, times and of samples of its content.
+
+    Size and modification time are alike where a recording was put in another's place with ``cp -p``. The time of the
+    last change of the inode tells these apart, but memory cards (FAT) and Windows keep none, and a recorder without a
+    clock gives every first recording one name and one time: there the samples do. An inode's number is no help, as
+    some network drives make up another at each mount.
+    """
+    digest = hashlib.blake2b(os.fsencode(source.path.absolute()) + b"\0", digest_size=16)
     try:
         status = os.stat(source.path)  # noqa: PTH116
-        stamp = f"{status.st_size} {status.st_mtime_ns}"
+        digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode())
+        if stat.S_ISREG(status.st_mode):  # nothing else gives the same twice, and a pipe would block
+            _add_samples(digest, source.path, status.st_size)
     except OSError:
-        stamp = "gone"
-    name = os.fsencode(source.path.absolute())
-    return folder / (hashlib.blake2b(name + b"\0" + stamp.encode(), digest_size=16).hexdigest() + ".npy")
+        digest.update(b"gone")
+    return folder / f"{digest.hexdigest()}.npy"
+
+
+def _add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
+    """Add the whole of a short file, or pieces of a long one, first and last included, spread evenly."""
+    with path.open("rb", buffering=0) as file:
+        if size <= _PIECES * _PIECE_BYTES:
+            digest.update(file.read(_PIECES * _PIECE_BYTES))
+            return
+        for number in range(_PIECES):
+            file.seek(number * (size - _PIECE_BYTES) // (_PIECES - 1))
+            digest.update(file.read(_PIECE_BYTES))
 
 
 def cached_record(source: Source, entry: Path) -> Record | None:

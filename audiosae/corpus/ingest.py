@@ -1,7 +1,7 @@
 """Sources become fields on disk: decoded once, in worker processes, each written aside and then moved into place.
 
 An entry of the cache is one file, ``KEY.npy``: the field as NumPy keeps it, then its record as JSON, then the record's
-length. The key is made of the path, size and modification time of the source and of the domain with all its options.
+length. The key is made of the path, size, times and samples of the source and of the domain with all its options.
 """
 
 from __future__ import annotations

@@ -29,6 +29,15 @@ class Held:
         """Let it go."""
         self.close()
 
+    def covers(self, folder: Path) -> bool:
+        """Return whether a folder is still the one that was locked, and was not removed or put in its place."""
+        if self._descriptor is None:
+            return folder.is_dir()
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(folder))  # noqa: PTH116
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Let it go."""
         if self._descriptor is not None:
