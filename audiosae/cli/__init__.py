@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import sys
-from typing import Annotated
+import traceback
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,11 +16,36 @@ from audiosae.cli import evaluate as evaluating
 from audiosae.cli import export as exporting
 from audiosae.cli import report as reporting
 from audiosae.cli import train as training
+from audiosae.cli.console import close_all
+from audiosae.cli.streams import prepare_streams
 from audiosae.errors import AudiosaeError, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
+_TRACEBACK = "--traceback"
+_DEBUG = "AUDIOSAE_DEBUG"
+
+
+Traceback = Annotated[bool, typer.Option(_TRACEBACK, help=f"Show where an error comes from ({_DEBUG}=1: always).")]
+
+
+def _traceable(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command the option that `main` reads."""
+
+    @wraps(command)
+    def with_option(*arguments: Any, traceback: bool = False, **options: Any) -> int | None:  # noqa: ANN401, ARG001
+        return command(*arguments, **options)
+
+    mine = inspect.signature(command, eval_str=True)
+    option = inspect.Parameter("traceback", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Traceback)
+    with_option.__signature__ = mine.replace(parameters=[*mine.parameters.values(), option])  # type: ignore[attr-defined]
+    with_option.__annotations__ = inspect.get_annotations(command, eval_str=True) | {"traceback": Traceback}
+    return with_option
+
 
 app = typer.Typer(
     help="Learn sparse features of unlabelled recordings, look at them, use them.",
@@ -35,8 +64,8 @@ for command in (
     check.gradcheck,
     check.doctor,
 ):
-    app.command()(command)
-app.command("cache")(cache.stored)
+    app.command()(_traceable(command))
+app.command("cache")(_traceable(cache.stored))
 
 
 def _show_version(wanted: bool | None) -> None:  # noqa: FBT001
@@ -58,6 +87,7 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
+    prepare_streams()
     out = sys.stdout
     if len(sys.argv) == 1:
         sys.argv.append("--help")
@@ -66,11 +96,15 @@ def main() -> None:
         if code == _INTERRUPTED:  # Typer's own reading of Ctrl-C, which says nothing
             raise KeyboardInterrupt  # noqa: TRY301
     except (Exception, KeyboardInterrupt) as error:
+        close_all()
         line, code = _explain(error)
         if not line:
             raise
+        if _TRACEBACK in sys.argv or os.environ.get(_DEBUG, "0") not in {"", "0"}:
+            traceback.print_exception(error)
         print("audiosae: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
     finally:
+        close_all()
         sys.stdout = out  # a command that prints JSON has kept it to itself
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -84,7 +118,8 @@ def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one lin
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted; what was read is kept in the cache: the same command goes on from it", 130
     if isinstance(error, OSError):
-        return f"cannot go on: {error.strerror or error}", 1
+        named = f"{error.filename}: " if error.filename and error.strerror else ""
+        return f"cannot go on: {named}{error.strerror or error}", 1
     if isinstance(error, MemoryError):
         if "OutOfMemory" in type(error).__name__:  # CuPy's
             return "the card's memory is full; try fewer --hidden or a smaller --memory, or --backend numpy", 1

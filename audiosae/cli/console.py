@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from audiosae.system.progress import Progress
 
@@ -36,6 +37,7 @@ class Console(Progress):
         if as_json:
             sys.stdout = sys.stderr  # whatever a plugin prints, standard output is one JSON object
         self._stage: _Bar | _Lines | None = None
+        _open.add(self)
 
     def say(self, line: str) -> None:
         """Tell something on standard error."""
@@ -68,6 +70,15 @@ class Console(Progress):
         if self._stage is not None:
             self._stage.close()
             self._stage = None
+
+
+_open: WeakSet[Console] = WeakSet()
+
+
+def close_all() -> None:
+    """End every stage: whatever went wrong, the cursor is there again."""
+    for console in list(_open):
+        console.close()
 
 
 class _Bar:

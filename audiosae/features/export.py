@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import zipfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -214,15 +215,50 @@ def _opened(path: Path, keys: list[str], names: list[str], count: int) -> Iterat
     kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".npz": _Npz}
     check_place(path)
     aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with ExitStack() as stack:
+        stack.callback(_remove, aside)
+        with _unwritable(path):
+            writer = kinds[path.suffix.lower()](aside, keys, names, count)
+        stack.callback(_abandon, writer)
+        yield _Told(writer, path)
+        with _unwritable(path):
+            writer.close()
+            os.replace(aside, path)  # noqa: PTH105 (one atomic call)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A writer whose errors name the table; an error of what is written is none of its."""
+
+    writer: Writer
+    path: Path
+
+    def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
+        with _unwritable(self.path):
+            self.writer.write(keys, values)
+
+    def close(self) -> None:
+        with _unwritable(self.path):
+            self.writer.close()
+
+
+@contextmanager
+def _unwritable(path: Path) -> Iterator[None]:
     try:
-        writer = kinds[path.suffix.lower()](aside, keys, names, count)
-        yield writer
-        writer.close()
-        os.replace(aside, path)  # noqa: PTH105 (one atomic call)
+        yield
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True) if aside.parent.is_dir() else None
+
+
+def _abandon(writer: Writer) -> None:
+    """Close a table that may be half-written; open, it could not be removed everywhere."""
+    with contextlib.suppress(Exception):
+        writer.close()
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 class _Csv:

@@ -38,7 +38,11 @@ def _notebook() -> IO[bytes]:
 def overheard(chatter: Chatter) -> Iterator[None]:
     """Catch what is written on this process's standard error meanwhile, by C libraries too."""
     file = _notebook()
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none: nothing is written, and nothing to be heard
+        yield
+        return
     os.dup2(file.fileno(), 2)
     try:
         yield
