@@ -27,7 +27,7 @@ from audiosae.cli.parameters import (
     places,
     worker_cache,
 )
-from audiosae.cli.reading import check_skipped, find, read, tell_unlabelled
+from audiosae.cli.reading import check_skipped, find, labels_file, read, tell_unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _CLASSES_TOLD = 12
 _LABEL_SHOWN = 16  # characters, over a tile
+_FILES = ("results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png")
 _AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 
@@ -97,8 +98,9 @@ def evaluate(  # noqa: PLR0917
         stability,
         classifier.value,
     )
-    folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation")
     found = find(loaded, sources, console)
+    inputs = [*(source.path for source in found), *labels_file(labels)]
+    folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation", inputs)
     known = read_labels(labels, found, label_column)
     divided = read_column(Path(labels), found, column, option=f"--{kind}-column") if column else None
     if labels != FOLDER:
@@ -147,9 +149,10 @@ def _division(fold: str | None, group: str | None, split: str | None, labels: st
     return given[0] if given else ("stratified", None)
 
 
-def _folder(path: Path) -> Path:
-    """Make the folder now: half an hour later is late to learn that it cannot be written."""
+def _folder(path: Path, inputs: Sequence[Path]) -> Path:
+    """Make the folder now: half an hour later is late to learn that it cannot be written, or has other files in it."""
     from audiosae.errors import InputError
+    from audiosae.system.files import check_replaceable, has_facts
 
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -158,6 +161,9 @@ def _folder(path: Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise InputError(f"cannot write the folder {path}: {error.strerror}; choose another with -o") from error
+    own = has_facts(path / "results.json", "results", "chance", "model")
+    for name in _FILES:
+        check_replaceable(path / name, inputs, own=own)
     return path
 
 

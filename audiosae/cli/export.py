@@ -29,7 +29,7 @@ from audiosae.cli.parameters import (
     places,
     worker_cache,
 )
-from audiosae.cli.reading import check_skipped, find, read, tell_unlabelled
+from audiosae.cli.reading import check_skipped, find, labels_file, read, tell_unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +81,7 @@ def export(  # noqa: PLR0917
     writing.check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
+    writing.check_place(out, [*(source.path for source in found), *labels_file(labels)])
     stamp = _stamp(loaded.domain.unit, found, when, time_zone, console)
     known = read_labels(labels, found, label_column) if labels else None
     unlabelled = tell_unlabelled(found, known, console, "exported without one", strict=strict) if known else []

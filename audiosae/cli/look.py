@@ -52,8 +52,10 @@ def render(  # noqa: PLR0917
     """Draw what a model has learned."""
     from audiosae.autoencoder.model import load_model
     from audiosae.pictures.atoms import draw_atoms
+    from audiosae.system.files import check_replaceable, is_marked
 
     console = Console(quiet=quiet, as_json=as_json)
+    check_replaceable(out, [model], own=not out.exists() or is_marked(out))
     drawn = draw_atoms(
         load_model(model), out, show=show.value, units=_numbers(units), order=order.value, columns=columns, plain=tiles
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from audiosae.autoencoder.model import Model
     from audiosae.cli.console import Console
@@ -50,6 +50,13 @@ def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Sour
         shown = ", ".join(map(str, arguments))
         raise InputError(f"nothing for a model of {model.domain.name} in {shown}: it was trained on files of the kind "
                          f"{', '.join(model.domain.suffixes)}") from error  # fmt: skip
+
+
+def labels_file(labels: str | None) -> list[Path]:
+    """Return the CSV that labels come from, where they do."""
+    from audiosae.corpus.labels import FOLDER
+
+    return [Path(labels)] if labels and labels != FOLDER else []
 
 
 def tell_unlabelled(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,7 +25,10 @@ from audiosae.cli.parameters import (
     worker_cache,
     worker_count,
 )
-from audiosae.cli.reading import check_skipped, find, read, tell_unlabelled
+from audiosae.cli.reading import check_skipped, find, labels_file, read, tell_unlabelled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Page = Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Page to write.")]
 
@@ -59,6 +62,7 @@ def report(  # noqa: PLR0917
     _check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
+    _check_place(out, [*(source.path for source in found), *labels_file(labels)])
     known = read_labels(labels, found, label_column) if labels else None
     unlabelled = tell_unlabelled(found, known, console, "shown without one", strict=strict) if known else []
     said = console.say if engine != "here" else lambda _: None  # which backend is no question here
@@ -118,9 +122,10 @@ def _name(path: Path) -> str:
     return printable(path)
 
 
-def _check_place(out: Path) -> None:
+def _check_place(out: Path, inputs: Sequence[Path] = ()) -> None:
     """Refuse a page that cannot be written before the work is done."""
     from audiosae.errors import InputError
+    from audiosae.system.files import check_replaceable, is_marked
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted .html")
@@ -128,3 +133,4 @@ def _check_place(out: Path) -> None:
         raise InputError(f"cannot write {out}: it is a folder; give a file in it")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise InputError(f"cannot write {out}: {out.parent} is no folder that can be written; choose another with -o")
+    check_replaceable(out, inputs, own=not out.exists() or is_marked(out))

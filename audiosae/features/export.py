@@ -20,10 +20,10 @@ from audiosae.engine import Here
 from audiosae.engine.shards import split
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.system.files import cell, write_aside
+from audiosae.system.files import cell, check_replaceable, has_facts, write_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -192,13 +192,15 @@ def _coded(
         yield record.file, np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T, codes
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a table that cannot be written, before the work is done.
+
+    A table is replaced where the .json beside it says that it was exported; nothing else is, and no input.
 
     Raises
     ------
     InputError
-        Another suffix, no such folder, or pyarrow is missing.
+        Another suffix, no such folder, pyarrow is missing, or it would take the place of something else.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -207,6 +209,10 @@ def check_place(path: Path) -> None:
         raise InputError(f"{suffix} needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
     if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+    sidecar, inputs = path.with_suffix(".json"), list(inputs)
+    own = has_facts(sidecar, "model_digest", "level")
+    for each in (path, sidecar):
+        check_replaceable(each, inputs, own=own)
 
 
 @contextmanager

@@ -68,14 +68,15 @@ class RunFolder:
         """Call once there is something to write: earlier files are moved aside, and the folder stays."""
         self._keep = True
         there = [name for name in _FILES if (self._path / name).exists()]
-        if self._resume or not {model.FILE, checkpoint.FILE} & set(there):
+        if self._resume or not there:
             return
         number = next(n for n in range(1, 10**6) if not (self._path / f"before-{n}").exists())
         aside = self._path / f"before-{number}"
         aside.mkdir()
         for name in there:
             (self._path / name).rename(aside / name)
-        self._say(f"{self._path} held an earlier run: moved to {aside}")
+        what = "an earlier run" if {model.FILE, checkpoint.FILE} & set(there) else ", ".join(there)
+        self._say(f"{self._path} held {what}: moved to {aside}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

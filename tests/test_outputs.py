@@ -1,0 +1,70 @@
+"""Nothing of the user's is written over unasked; what was written here is replaced."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+OUTPUTS = {"export": "o.csv", "report": "o.html", "render": "o.png"}
+
+
+@pytest.fixture
+def command(trained, sounds, tmp_path, run):
+    def call(name, out, *more):
+        return run(name, trained, *([] if name == "render" else [sounds]), "-o", out, *more)
+
+    return call
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_file_of_somebody_elses_is_refused_and_ones_own_is_replaced(command, tmp_path, name):
+    out = tmp_path / OUTPUTS[name]
+    out.write_text("my notes\n")
+    code, _, err = command(name, out)
+    assert (code, out.read_text()) == (1, "my notes\n")
+    assert "it is there, and audiosae did not write it" in err
+    out.unlink()
+    assert command(name, out)[0] == 0
+    assert command(name, out)[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf"])
+def test_pictures_of_every_kind_are_known_again(command, tmp_path, suffix):
+    assert [command("render", tmp_path / f"o.{suffix}")[0] for _ in range(2)] == [0, 0]
+
+
+def test_notes_beside_a_table_are_refused(command, tmp_path):
+    (tmp_path / "o.json").write_text('{"mine": 1}')
+    code, _, err = command("export", tmp_path / "o.csv")
+    assert (code, "o.json" in err, (tmp_path / "o.json").read_text()) == (1, True, '{"mine": 1}')
+
+
+def test_a_table_of_labels_is_no_place_for_features(command, tmp_path):
+    labels = tmp_path / "l.csv"
+    labels.write_text("filename,label\ntone_00.wav,a\n")
+    (tmp_path / "l.json").write_text('{"model_digest": "", "level": "clip"}')
+    code, _, err = command("export", labels, "--labels", labels)
+    assert (code, labels.read_text()[:8]) == (1, "filename")
+    assert "it is one of the inputs" in err
+
+
+def test_an_evaluation_replaces_its_own_files_alone(command, tmp_path):
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "predictions.csv").write_text("mine\n")
+    code, _, err = command("evaluate", tmp_path / "o", "--labels", "folder")
+    assert (code, (tmp_path / "o" / "predictions.csv").read_text()) == (1, "mine\n")
+    assert "audiosae did not write it" in err
+
+
+def test_a_journal_of_another_programs_is_moved_aside_with_a_word(run, sounds, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "journal.csv").write_text("another program's\n")
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(sounds / "tone_11.wav", few)
+    code, _, err = run("train", few, "-o", folder, "--hidden", 4, "--epochs", 1)
+    assert code == 0, err
+    assert (folder / "before-1" / "journal.csv").read_text() == "another program's\n"
+    assert f"held journal.csv: moved to {folder / 'before-1'}" in err
