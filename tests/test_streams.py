@@ -13,6 +13,7 @@ import pytest
 from audiosae.cli import app
 from audiosae.cli.console import _Bar
 from audiosae.features import export as writing
+from audiosae.features import tables
 
 COMMANDS = sorted(command.callback.__name__.replace("stored", "cache") for command in app.registered_commands)
 START = "from audiosae.cli import main; main()"
@@ -88,7 +89,7 @@ def test_a_failing_export_ends_its_bar_and_closes_and_removes_its_table(
     monkeypatch.setattr(_Bar, "close", lambda bar: (closed.append(bar), bar._bar.stop()))
     begin = _Bar.__init__
     monkeypatch.setattr(_Bar, "__init__", lambda bar, *rest: (shown.append(bar), begin(bar, *rest))[1])
-    kind = getattr(writing, f"_{suffix.title()}")
+    kind = getattr(tables, f"_{suffix.title()}")
     close = kind.close
     monkeypatch.setattr(kind, "close", lambda writer: (writers.append(writer), close(writer))[1])
 

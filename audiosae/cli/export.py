@@ -70,6 +70,7 @@ def export(  # noqa: PLR0917
     from audiosae.errors import InputError
     from audiosae.features import export as writing
     from audiosae.features.codes import DEFAULT_POOL, check_pools
+    from audiosae.features.tables import check_place
     from audiosae.system.files import file_digest
 
     console = Console(quiet=quiet, as_json=as_json)
@@ -78,10 +79,10 @@ def export(  # noqa: PLR0917
     if level is Level.window and (pool or segments != 1):
         raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
     pools = check_pools(pool or DEFAULT_POOL, segments)
-    writing.check_place(out)
+    check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
-    writing.check_place(out, [*(source.path for source in found), *labels_file(labels)])
+    check_place(out, [*(source.path for source in found), *labels_file(labels)])
     stamp = _stamp(loaded.domain.unit, found, when, time_zone, console)
     known = read_labels(labels, found, label_column) if labels else None
     unlabelled = tell_unlabelled(found, known, console, "exported without one", strict=strict) if known else []
