@@ -132,7 +132,7 @@ class _Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        texts = {"file", "label"}
+        texts = {"file", "label", "time"}
         self._schema = pa.schema(
             [(key, pa.string() if key in texts else pa.float64()) for key in keys] + [(n, pa.float32()) for n in names]
         )
