@@ -66,9 +66,9 @@ class Backend(Place):
     def run(self, calls: Sequence[Callable[[], None]]) -> None:
         """Make independent calls, side by side where there are cores."""
         if len(calls) == 1:
-            calls[0]()
+            _quietly(calls[0])
         else:
-            list(_threads(os.getpid()).map(lambda call: call(), calls))
+            list(_threads(os.getpid()).map(_quietly, calls))
 
     def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
         """Return windows of a slab, whitened, (count, seen)."""
@@ -261,6 +261,12 @@ class Backend(Place):
         count = min(_BLOCK_ROWS, max(1, _BLOCK_BYTES // max(1, rows[:1].nbytes)))
         for at in range(0, len(rows), count):
             yield rows[at : at + count]
+
+
+def _quietly(call: Callable[[], None]) -> None:
+    """Make a call in which small numbers may become zero: that is what is meant, whatever `np.seterr` says."""
+    with np.errstate(under="ignore"):
+        call()
 
 
 @cache

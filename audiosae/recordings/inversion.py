@@ -55,9 +55,7 @@ def from_spectrum(
         spectrum[bins, margin:-margin] = power.T
     else:
         spectrum[:, margin:-margin] = librosa.util.nnls(filters.T.astype(np.float64), power.T)
-    signal = librosa.griffinlim(
-        np.sqrt(spectrum), n_iter=_ITERATIONS, hop_length=hop_length, n_fft=n_fft, **_seed()
-    )
+    signal = librosa.griffinlim(np.sqrt(spectrum), n_iter=_ITERATIONS, hop_length=hop_length, n_fft=n_fft, **_seed())
     return _levelled(signal[margin * hop_length : (margin + frames) * hop_length])
 
 
