@@ -76,7 +76,7 @@ def from_constant_q(
     return _levelled(signal[margin * hop_length : (margin + len(power)) * hop_length])
 
 
-def _seed() -> dict[str, int]:
+def _seed() -> dict[str, Any]:
     """Return the seed of Griffin-Lim's first phases, under the name that this librosa has for it."""
     import librosa
 
