@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 from test_engine import own_folders
-from test_train import learn, same
+from test_train import alike, learn
 
 from audiosae.corpus.sources import Source
 from audiosae.engine import open_engine
@@ -135,13 +135,13 @@ def test_broken_sources_are_journalled_as_here_and_change_nothing(address, sound
     shutil.copytree(sounds, folder)
     (folder / "a_broken.wav").write_bytes(b"RIFF nothing")
     (folder / "tone_03b.wav").write_bytes(b"")
-    learn(sounds, tmp_path / "good", cache, solver="lbfgs")
-    learn(folder, tmp_path / "here", cache, solver="lbfgs")
+    learn(sounds, tmp_path / "good", cache, solver="lbfgs", dtype="float64")
+    learn(folder, tmp_path / "here", cache, solver="lbfgs", dtype="float64")
     with open_engine(address) as engine:
-        outcome = learn(folder, tmp_path / "there", cache, engine=engine, solver="lbfgs")
+        outcome = learn(folder, tmp_path / "there", cache, engine=engine, solver="lbfgs", dtype="float64")
     assert [record.file for record in outcome.skipped] == ["a_broken.wav", "tone_03b.wav"]
     assert (tmp_path / "there/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
-    assert same(tmp_path / "there", tmp_path / "good")
+    assert alike(tmp_path / "there", tmp_path / "good")
 
 
 DIVIDED = "from audiosae import cli; from audiosae.training import solvers; solvers._ONE_BLOCK_BYTES = 0; cli.main()"

@@ -45,6 +45,13 @@ def same(a, b):
     return all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
+def alike(a, b, most=1e-10):
+    """Say whether two runs have the same model to rounding: what process, cluster and card agree to in float64."""
+    one, other = (read_tensors(run / "model.safetensors").tensors for run in (a, b))
+    assert one.keys() == other.keys()
+    return all(np.allclose(one[name], other[name], rtol=most, atol=most) for name in one)
+
+
 class StopAfter(Progress):
     """Asks the run to stop, as Ctrl-C does, after some progress in training."""
 

@@ -91,7 +91,7 @@ class Model:
             raise InputError(f"encode wants windows of shape (count, *{self.domain.window}); found {flat.shape}")
         flat = flat.reshape(len(flat), -1).astype(self.params.flat.dtype, copy=False)
         backend = Backend()
-        return np.asarray(encode(backend, self.params, backend.whitened(flat, self.whitener)))
+        return np.asarray(encode(backend, self.params.on(backend), backend.whitened(flat, self.whitener)))
 
     def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Return what counts as activity, in [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""

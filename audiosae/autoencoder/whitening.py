@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["pca", "zca", "scale", "none"]
 _SMALLEST = 1e-7  # eigenvalues under this share of the largest are rounding, not signal
+_FLAT = 4  # rounding steps of its mean: a window that varies by no more is constant
 _SQUASH_LIMIT, _SQUASH_LOW, _SQUASH_HIGH = 3.0, 0.1, 0.9  # the UFLDL notes' normalisation of image patches
 
 
@@ -153,9 +154,14 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
     """Remove each window's own mean, and with `contrast` divide by its standard deviation."""
     if not (contrast or remove_mean):
         return windows
-    x: NDArray[np.floating] = windows - windows.mean(axis=1, keepdims=True)
+    mean = windows.mean(axis=1, keepdims=True)
+    x: NDArray[np.floating] = windows - mean
     if contrast:
-        x /= x.std(axis=1, keepdims=True) + x.dtype.type(1e-6)
+        deviation = x.std(axis=1, keepdims=True, dtype=np.float64)
+        flat = deviation <= _FLAT * float(np.finfo(x.dtype).eps) * abs(mean)  # what is left of a constant is rounding
+        deviation += flat
+        x /= deviation.astype(x.dtype)
+        x *= ~flat
     return x
 
 

@@ -35,6 +35,14 @@ CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite
 class Backend(Place):
     """Operations on arrays of `xp`."""
 
+    def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
+        """Return an array row by row in memory, at an address that its numbers may have; a copy where it is not.
+
+        Arrays that travelled lie at any byte. A product with such an array goes another way in NumPy, and rounds
+        otherwise, than with the same numbers in their usual place.
+        """
+        return np.require(array, dtype, ["C", "A"])
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """Give the cores to `run`'s threads: within, BLAS uses one thread a call.
@@ -58,9 +66,9 @@ class Backend(Place):
     def run(self, calls: Sequence[Callable[[], None]]) -> None:
         """Make independent calls, side by side where there are cores."""
         if len(calls) == 1:
-            calls[0]()
+            _quietly(calls[0])
         else:
-            list(_threads().map(lambda call: call(), calls))
+            list(_threads(os.getpid()).map(_quietly, calls))
 
     def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
         """Return windows of a slab, whitened, (count, seen)."""
@@ -68,6 +76,7 @@ class Backend(Place):
 
     def whitened(self, windows: NDArray[Any], whitener: Any) -> NDArray[Any]:  # noqa: ANN401
         """Whiten windows (count, width) in this process's memory, parts of the rows side by side."""
+        windows, whitener = Backend.asarray(self, windows), whitener.moved(partial(Backend.asarray, self))
         found = np.empty((len(windows), whitener.seen), windows.dtype)
 
         def part(rows: slice) -> None:
@@ -254,8 +263,14 @@ class Backend(Place):
             yield rows[at : at + count]
 
 
+def _quietly(call: Callable[[], None]) -> None:
+    """Make a call in which small numbers may become zero: that is what is meant, whatever `np.seterr` says."""
+    with np.errstate(under="ignore"):
+        call()
+
+
 @cache
-def _threads() -> ThreadPoolExecutor:
+def _threads(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 (of each process: a forked child has no threads)
     if os.environ.get(THREADS):
         return ThreadPoolExecutor(int(os.environ[THREADS]), thread_name_prefix="audiosae")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

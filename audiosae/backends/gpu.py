@@ -49,23 +49,30 @@ class GpuBackend(Backend):
         super().__init__()
         self.xp, self.tf32, self._graphs = cupy, tf32, graphs
         self._launch, self._fields = kernels(cupy), Fields(cupy, self._tell)
-        self._pace = cupy.zeros(2)
+        self._pace, self._sessions = cupy.zeros(2), 0
 
     def _tell(self, line: str) -> None:
         self.say(line)  # whoever listens by then
 
+    def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
+        """As the specification, on the card."""
+        return self.xp.asarray(array, dtype)
+
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Compute at the precision that was asked for; give the card's memory back at the end."""
+        """Compute at the precision that was asked for; give the card's memory back at the end of the outermost."""
         from cupy import _core
 
         before = _core.get_compute_type(np.float32)
         _core.set_compute_type(np.float32, _TF32_PRODUCTS if self.tf32 else _DEFAULT_PRODUCTS)
+        self._sessions += 1
         try:
             yield
         finally:
+            self._sessions -= 1
             _core.set_compute_type(np.float32, before)
-            self.release()
+            if not self._sessions:
+                self.release()
 
     def release(self) -> None:
         """Give back what is kept between steps, and the pool that CuPy keeps of what was freed."""

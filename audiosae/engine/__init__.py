@@ -2,7 +2,7 @@
 
 The maths does not know. Sources are divided into shards by their order and sizes, every shard's windows come in the
 same blocks, what a pass over them gives is added in a fixed tree (`audiosae.engine.tree`): the numbers are the same
-wherever they are computed, and on however many workers.
+to rounding wherever they are computed, and on however many workers.
 """
 
 from __future__ import annotations

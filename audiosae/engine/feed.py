@@ -236,4 +236,5 @@ def score(feed: Feed, params: Params, backend: Backend) -> Scores:
 def _scored(backend: Backend, x: Array, params: Params) -> Scores:
     error, activity = reconstruct(backend, params.on(backend), x)
     total = backend.to_host(x.sum(axis=0, dtype=np.float64))
-    return Scores(len(x), 2 * float(error), total, float(backend.xp.vdot(x, x)), backend.to_host(activity))
+    squares = float(backend.xp.square(x).sum(dtype=np.float64))
+    return Scores(len(x), 2 * float(error), total, squares, backend.to_host(activity))

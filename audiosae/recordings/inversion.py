@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,9 +55,7 @@ def from_spectrum(
         spectrum[bins, margin:-margin] = power.T
     else:
         spectrum[:, margin:-margin] = librosa.util.nnls(filters.T.astype(np.float64), power.T)
-    signal = librosa.griffinlim(
-        np.sqrt(spectrum), n_iter=_ITERATIONS, hop_length=hop_length, n_fft=n_fft, random_state=0
-    )
+    signal = librosa.griffinlim(np.sqrt(spectrum), n_iter=_ITERATIONS, hop_length=hop_length, n_fft=n_fft, **_seed())
     return _levelled(signal[margin * hop_length : (margin + frames) * hop_length])
 
 
@@ -72,9 +71,16 @@ def from_constant_q(
         warnings.filterwarnings("ignore", message="n_fft=")  # of the lowest octaves, which are few samples
         signal = librosa.griffinlim_cqt(
             np.pad(np.sqrt(power.T), ((0, 0), (margin, margin))), n_iter=_ITERATIONS_CQT, sr=rate,
-            hop_length=hop_length, fmin=fmin, bins_per_octave=bins_per_octave, random_state=0,
+            hop_length=hop_length, fmin=fmin, bins_per_octave=bins_per_octave, **_seed(),
         )  # fmt: skip
     return _levelled(signal[margin * hop_length : (margin + len(power)) * hop_length])
+
+
+def _seed() -> dict[str, Any]:
+    """Return the seed of Griffin-Lim's first phases, under the name that this librosa has for it."""
+    import librosa
+
+    return {"rng" if "rng" in signature(librosa.griffinlim).parameters else "random_state": 0}
 
 
 def _levelled(signal: NDArray[Any]) -> NDArray[np.float32]:

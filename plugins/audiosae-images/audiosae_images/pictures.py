@@ -103,7 +103,8 @@ def _in_channels(piece: Pixels, channels: int) -> Pixels:
     if channels == piece.shape[2]:
         return piece
     if channels == 1:
-        return (piece @ np.array(_LUMA, np.float32))[..., None]
+        red, green, blue = (piece[..., i : i + 1] * np.float32(share) for i, share in enumerate(_LUMA))
+        return red + green + blue  # not a product of BLAS: a pixel's grey would depend on the piece that it is read in
     return np.repeat(piece, channels, axis=2)
 
 

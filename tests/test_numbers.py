@@ -1,0 +1,147 @@
+"""What is the same to the bit, and what does not depend on how numbers lie, who computes, or how large they are."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import numpy as np
+import pytest
+from gpu_runs import learn
+
+from audiosae.autoencoder.sae import Penalty, accumulate, encode, finish, start
+from audiosae.autoencoder.whitening import prepare
+from audiosae.backends import Backend, stream
+from audiosae.backends.gpu import GpuBackend
+from audiosae.engine.feed import Feed
+from audiosae.estimator import SparseAutoencoder
+
+B = Backend()
+
+
+def laid(array, how):
+    """The same numbers, elsewhere in memory."""
+    if how == "columns":
+        return np.asfortranarray(array)
+    if how == "strided":
+        return np.repeat(array, 2, axis=0)[::2]
+    room = np.empty(array.nbytes + 128, np.uint8)
+    found = room[-room.ctypes.data % 64 + how :][: array.nbytes].view(array.dtype).reshape(array.shape)
+    found[...] = array
+    return found
+
+
+LAYOUTS = ["columns", "strided", 0, 1, 3, 5, 6, 8, 16, 40]
+
+
+@pytest.mark.parametrize(("how", "dtype"), list(product(LAYOUTS, ["float32", "float64"])))
+def test_gradient_and_codes_do_not_depend_on_where_what_travelled_lies(how, dtype):
+    rng = np.random.default_rng(0)
+    params = start(12, 238, seed=0, rho=0.05, dtype=dtype)
+    x = rng.normal(size=(700, 238)).astype(dtype)
+    there = params.like(laid(params.flat, how)).on(B)
+    for wanted, found in zip(results(params, x), results(there, B.asarray(laid(x, how))), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def results(params, x):
+    cost, gradient = finish(B, params, accumulate(B, params, x), Penalty())
+    return cost.total, gradient, encode(B, params, x)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 64, 255, 700])
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_a_window_alone_and_in_company_has_the_same_codes_to_rounding(rows, dtype, most):
+    x = np.random.default_rng(0).normal(size=(700, 238)).astype(dtype)
+    params = start(64, 238, seed=0, rho=0.05, dtype=dtype)
+    np.testing.assert_allclose(encode(B, params, x[:rows]), encode(B, params, x)[:rows], rtol=0, atol=most)
+
+
+def codes(_=None):
+    params = start(16, 30, seed=0, rho=0.1, dtype="float64")
+    return encode(Backend(), params, np.random.default_rng(0).normal(size=(1200, 30)))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_children_of_a_process_that_has_encoded_encode(method):
+    wanted = codes()
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        for found in pool.map_async(codes, range(4)).get(timeout=120):
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_threads_and_a_running_event_loop_encode_the_same():
+    async def notebook():
+        return codes()
+
+    wanted = codes()
+    with ThreadPoolExecutor(4) as pool:
+        for found in (*pool.map(codes, range(8)), asyncio.run(notebook())):
+            np.testing.assert_array_equal(found, wanted)
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from audiosae import SparseAutoencoder
+x = np.random.default_rng(0).normal(size=(1500, 20))
+for solver in ("adam", "lbfgs"):
+    sae = SparseAutoencoder(n_components=130, max_iter=4, solver=solver, random_state=0).fit(x)
+    sys.stdout.buffer.write(sae.transform(x).tobytes() + sae.components_.tobytes())
+"""
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    conditions = [{"AUDIOSAE_THREADS": str(n)} for n in (1, 2, 3)] + [{"OPENBLAS_NUM_THREADS": "1"}]
+    found = [
+        subprocess.run([sys.executable, "-c", SCRIPT], env=os.environ | given, capture_output=True, check=True).stdout
+        for given in conditions
+    ]
+    assert len(found[0]) > 10**5
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-7, 1, 1e10])
+def test_contrast_does_not_depend_on_the_scale(scale):
+    rows = np.random.default_rng(0).normal(size=(5, 40)).astype("f4")
+    found = prepare(rows * np.float32(scale), contrast=True, remove_mean=True)
+    np.testing.assert_allclose(found.std(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found, prepare(rows, contrast=True, remove_mean=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0, 0.1, 1e-7, 12345.678])
+def test_contrast_makes_no_signal_of_a_constants_rounding(level):
+    assert not prepare(np.full((3, 37), level, "f4"), contrast=True, remove_mean=True).any()
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_numbers_too_small_to_hold_are_no_error_of_fit(solver):
+    rows = np.random.default_rng(0).normal(size=(200, 10)).astype("f4")
+    rows[0] *= 1e6
+    sae = SparseAutoencoder(n_components=6, max_iter=30, learning_rate=1.0, solver=solver, random_state=0)
+    with np.errstate(all="raise"):
+        found = sae.fit(rows).transform(1e3 * rows)
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.usefixtures("device")
+def test_fields_that_fit_on_the_card_are_sent_no_more_often_for_more_epochs(sounds, tmp_path, cache, monkeypatch):
+    monkeypatch.setattr("audiosae.training.train.Feed", lambda *given, **how: Feed(*given, **how | {"memory": 2**14}))
+    sent, whole, piecewise = [], stream._Resident, stream._streamed
+    monkeypatch.setattr(stream, "_Resident", lambda *given: sent.append("whole") or whole(*given))
+    monkeypatch.setattr(stream, "_streamed", lambda *given: sent.append("pieces") or piecewise(*given))
+    found = []
+    for epochs in (3, 6):
+        sent.clear()
+        backend = GpuBackend()
+        learn(sounds, tmp_path / str(epochs), cache, backend, epochs=epochs)
+        found.append(len(sent))
+        assert not backend._fields._kept
+    assert found[0] == found[1], found
+    assert "whole" in sent
