@@ -26,7 +26,7 @@ from audiosae.autoencoder.sae import Sums, accumulate, start
 from audiosae.backends import Backend
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
-from audiosae.engine import Here, open_engine
+from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.feed import Feed
 from audiosae.engine.whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
@@ -77,14 +77,14 @@ def figures(*, short: bool) -> Iterator[Figure]:
         sounds.mkdir()
         write_sounds(sounds, count, seconds, 22050)
         cache = Path(folder) / "cache"
-        alone, params, backend = _feed(Here(), sounds, cache, hidden)
+        alone, params, backend = _feed(LocalEngine(), sounds, cache, hidden)
         with open_engine("local:2", cache=cache) as engine:
             feed, _, _ = _feed(engine, sounds, cache, hidden)
             found = alternate(
                 {
-                    "one process": lambda: alone.fold(_step, backend, params),
-                    "two workers": lambda: feed.fold(_step, backend, params),
-                    "no work": lambda: feed.fold(_nothing, backend, params),
+                    "one process": lambda: alone.sum_over(_step, backend, params),
+                    "two workers": lambda: feed.sum_over(_step, backend, params),
+                    "no work": lambda: feed.sum_over(_nothing, backend, params),
                 },
                 repeats=2 if short else 7,
             )
@@ -104,7 +104,7 @@ def figures(*, short: bool) -> Iterator[Figure]:
 def _watched(feed: Feed, backend: Backend, params: Params) -> tuple[float, float]:
     """Return the seconds that the slower worker computes in an iteration, and the share that is left."""
     began = time.perf_counter()
-    busy = max(feed.fold(_step, backend, params).seconds.values())
+    busy = max(feed.sum_over(_step, backend, params).seconds.values())
     return busy, 1 - busy / (time.perf_counter() - began)
 
 
@@ -129,10 +129,10 @@ class _Costs:
 def _feed(engine: Engine, sounds: Path, cache: Path, hidden: int) -> tuple[Feed, Params, Backend]:
     """Return whitened windows that are held, where the engine has them, and an autoencoder for them."""
     backend, sources = Backend(), scan([sounds], (".wav",))
-    domain = Spectrogram().settle([source.path for source in sources])
+    domain = Spectrogram().resolve([source.path for source in sources])
     corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=2))
     whitener = learn_whitener(corpus, engine, kind="pca", power=0.25, keep=0.98)
-    params = start(hidden, whitener.seen, seed=0, rho=0.02, spread=whitener.spread)
+    params = start(hidden, whitener.n_components, seed=0, rho=0.02, spread=whitener.spread)
     return Feed(corpus, whitener, backend, memory=2**30, engine=engine), params, backend
 
 

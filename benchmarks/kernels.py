@@ -74,8 +74,8 @@ def _residual(y: Any, bias: Any, x: Any) -> Any:  # noqa: ANN401
     return (y * y).sum() / 2, y.sum(axis=0)
 
 
-def _delta(d: Any, a: Any, pull: Any) -> Any:  # noqa: ANN401
-    d += pull
+def _delta(d: Any, a: Any, kl_gradient: Any) -> Any:  # noqa: ANN401
+    d += kl_gradient
     d *= a * (1 - a)
     return d.sum(axis=0)
 
@@ -103,7 +103,7 @@ def _adam(backend: Backend, size: int) -> tuple[Callable[[], Any], Callable[[], 
     pace, xp = backend.pace(1e-3, 1), backend.xp
 
     def ours() -> None:
-        backend.settle(w, g, size, count=100, decay=1e-4, then=backend.adam(w, g, m, v, pace))
+        backend.average_gradient(w, g, size, count=100, decay=1e-4, then=backend.adam(w, g, m, v, pace))
 
     def plain() -> None:
         xp.vdot(w, w)

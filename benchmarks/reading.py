@@ -24,7 +24,7 @@ WORKERS = 2
 OURS = """
 from pathlib import Path; from audiosae.corpus.ingest import ingest; from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
-sources = scan([Path({sounds!r})], (".wav",)); domain = Spectrogram().settle([s.path for s in sources])
+sources = scan([Path({sounds!r})], (".wav",)); domain = Spectrogram().resolve([s.path for s in sources])
 ingest(domain, sources, cache=Path({cache!r}), workers={workers})
 """
 LIBROSAS = """
@@ -50,7 +50,7 @@ def _case(name: str, count: int, seconds: float, rate: int, bar: float, *, repea
         sounds.mkdir()
         write_sounds(sounds, count, seconds, rate)
         sources = scan([sounds], (".wav",))
-        domain = Spectrogram().settle([source.path for source in sources])
+        domain = Spectrogram().resolve([source.path for source in sources])
         number = [0]
 
         def ours() -> None:

@@ -74,7 +74,7 @@ def _training(*, short: bool) -> Figure:
             sounds.mkdir()
             write_sounds(sounds, 20 if short else 600, 2.0, 22050)
             sources = scan([sounds], (".wav",))
-            domain = Spectrogram().settle([source.path for source in sources])
+            domain = Spectrogram().resolve([source.path for source in sources])
             options = TrainOptions.resolve(Spectrogram.defaults, {"epochs": 2 if short else 12, "seed": number})
             began = time.perf_counter()
             ingest(domain, sources, cache=Path(folder) / "alone", workers=2)

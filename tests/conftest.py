@@ -62,9 +62,9 @@ def device(kernels):
 @pytest.fixture
 def card():
     """A card; a test that wants one is skipped where there is none, with the reason."""
-    from audiosae.backends import look
+    from audiosae.backends import detect_gpu
 
-    if reason := look().reason:
+    if reason := detect_gpu().reason:
         pytest.skip(reason)
     if os.environ.get("PLAIN_MALLOC"):  # no pool between an array's end and compute-sanitizer
         import cupy

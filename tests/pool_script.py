@@ -10,7 +10,7 @@ from audiosae.recordings.spectrogram import Spectrogram
 
 print("started")
 sources = scan([Path(sys.argv[1])], Spectrogram.suffixes)
-domain = Spectrogram().settle([source.path for source in sources])
+domain = Spectrogram().resolve([source.path for source in sources])
 with tempfile.TemporaryDirectory() as folder:
     records = ingest(domain, sources, cache=Path(folder), workers=2)
     print(len(records), {record.status for record in records})

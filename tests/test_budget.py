@@ -19,21 +19,26 @@ DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80)
 
 
 def test_the_estimate_grows_with_what_takes_the_memory():
-    small = budget.estimate(DOMAIN, TrainOptions(), windows=1000, seen=100)
-    assert budget.estimate(DOMAIN, TrainOptions(hidden=8192), windows=1000, seen=100).weights > 10 * small.weights
-    assert budget.estimate(DOMAIN, TrainOptions(), windows=10**9, seen=100).windows == 256 * budget.MIB
-    assert budget.estimate(DOMAIN, TrainOptions(memory=32), windows=10**9, seen=100).windows == 32 * budget.MIB
-    assert budget.estimate(DOMAIN, TrainOptions(dtype="float64"), windows=1000, seen=100).weights == 2 * small.weights
-    assert budget.estimate(DOMAIN, TrainOptions(whiten="scale"), windows=1000, seen=100).whitening == 0
+    small = budget.estimate(DOMAIN, TrainOptions(), windows=1000, n_components=100)
+    assert (
+        budget.estimate(DOMAIN, TrainOptions(hidden=8192), windows=1000, n_components=100).weights > 10 * small.weights
+    )
+    assert budget.estimate(DOMAIN, TrainOptions(), windows=10**9, n_components=100).windows == 256 * budget.MIB
+    assert budget.estimate(DOMAIN, TrainOptions(memory=32), windows=10**9, n_components=100).windows == 32 * budget.MIB
+    assert (
+        budget.estimate(DOMAIN, TrainOptions(dtype="float64"), windows=1000, n_components=100).weights
+        == 2 * small.weights
+    )
+    assert budget.estimate(DOMAIN, TrainOptions(whiten="scale"), windows=1000, n_components=100).whitening == 0
 
 
 def test_what_cannot_fit_is_refused_with_what_to_change_first(monkeypatch):
     monkeypatch.setattr(budget, "available", lambda: 400 * budget.MIB)
-    budget.check(budget.estimate(DOMAIN, TrainOptions(), windows=1000, seen=100))
+    budget.check(budget.estimate(DOMAIN, TrainOptions(), windows=1000, n_components=100))
     with pytest.raises(InputError, match=r"would take about [\d,]+ MiB of memory and 400 are free; change --hidden"):
-        budget.check(budget.estimate(DOMAIN, TrainOptions(hidden=50000), windows=1000, seen=100))
+        budget.check(budget.estimate(DOMAIN, TrainOptions(hidden=50000), windows=1000, n_components=100))
     with pytest.raises(InputError, match=r"change --memory, then"):
-        budget.check(budget.estimate(DOMAIN, TrainOptions(memory=512), windows=10**9, seen=100))
+        budget.check(budget.estimate(DOMAIN, TrainOptions(memory=512), windows=10**9, n_components=100))
     with pytest.raises(InputError, match=r"change --whiten scale"):
         budget.check(budget.least(Spectrogram(frames=500, sample_rate=8000), TrainOptions()))
 
@@ -48,7 +53,7 @@ def test_a_run_that_cannot_fit_is_refused_before_anything_is_read_or_moved(sound
 
 def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(budget, "available", lambda: None)
-    budget.check(budget.estimate(DOMAIN, TrainOptions(hidden=10**7), windows=10**9, seen=600))
+    budget.check(budget.estimate(DOMAIN, TrainOptions(hidden=10**7), windows=10**9, n_components=600))
 
 
 def test_a_container_with_a_limit_counts(tmp_path):

@@ -20,7 +20,7 @@ from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.files import cell
-from audiosae.system.locks import hold
+from audiosae.system.locks import lock_folder
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
 
@@ -99,8 +99,8 @@ def test_what_a_run_uses_is_not_taken_from_under_it(filled):
     cache, _ = filled
     folder = fields.list_folders(cache)[0].path
     held = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path; from audiosae.system.locks import hold\n"
-         "held = hold(Path(sys.argv[1]), shared=True); print('held', flush=True); sys.stdin.read()", str(folder)],
+        [sys.executable, "-c", "import sys; from pathlib import Path\nfrom audiosae.system.locks import lock_folder\n"
+         "held = lock_folder(Path(sys.argv[1]), shared=True)\nprint('held', flush=True); sys.stdin.read()", str(folder)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert held.stdout.readline() == "held\n"
@@ -120,11 +120,11 @@ def test_a_field_that_has_gone_says_what_to_do(filled):
 
 
 def test_a_lock_is_one_at_a_time_or_shared(tmp_path):
-    with hold(tmp_path):
-        assert hold(tmp_path) is None
-        assert hold(tmp_path, shared=True) is None
-    with hold(tmp_path, shared=True), hold(tmp_path, shared=True):
-        assert hold(tmp_path) is None
+    with lock_folder(tmp_path):
+        assert lock_folder(tmp_path) is None
+        assert lock_folder(tmp_path, shared=True) is None
+    with lock_folder(tmp_path, shared=True), lock_folder(tmp_path, shared=True):
+        assert lock_folder(tmp_path) is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gpu_runs import steps_of
 
-from audiosae.backends import Backend, choose, look
+from audiosae.backends import Backend, choose, detect_gpu
 from audiosae.errors import BackendError
 
 GIB = 2**30
@@ -70,31 +70,31 @@ def test_each_reason_is_one_line_and_numpy_is_taken(monkeypatch, given, reason, 
     assert str(error.value) == f"--backend cupy: {reason}; --backend numpy works here"
     status, out, _ = run("doctor")
     assert status == 0
-    assert f"{reason} ({look().advice})" in out
+    assert f"{reason} ({detect_gpu().advice})" in out
 
 
 def test_a_toolkit_that_is_not_there_is_told(monkeypatch):
     pretend(monkeypatch, {}, RawModule=raises("CuPy failed to load libnvrtc.so.12"))
-    assert look().reason == "the card cannot be used: CuPy failed to load libnvrtc.so.12"
-    assert "audiosae[cuda12]" in look().advice
+    assert detect_gpu().reason == "the card cannot be used: CuPy failed to load libnvrtc.so.12"
+    assert "audiosae[cuda12]" in detect_gpu().advice
 
 
 def test_a_cupy_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
     (tmp_path / "cupy.py").write_text("raise ImportError('libcuda is of another world')")
     monkeypatch.delitem(sys.modules, "cupy", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    assert look().reason == "CuPy cannot be imported: libcuda is of another world"
+    assert detect_gpu().reason == "CuPy cannot be imported: libcuda is of another world"
 
 
 def test_without_cupy_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("audiosae.backends.find_spec", lambda name: None)
-    assert "audiosae[cuda12]" in look().advice
+    assert "audiosae[cuda12]" in detect_gpu().advice
 
 
 @pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed")
 def test_the_real_cupy_gives_a_reason_or_a_card():
-    found = look()
-    assert bool(found.reason) != bool(found.told)
+    found = detect_gpu()
+    assert bool(found.reason) != bool(found.description)
     assert "\n" not in found.reason
 
 

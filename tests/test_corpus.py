@@ -13,7 +13,7 @@ from audiosae.corpus.entries import _npy_header
 from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
-from audiosae.engine.feed import Feed, fold
+from audiosae.engine.feed import Feed, reduce_blocks
 from audiosae.engine.whitening import learn_whitener
 
 
@@ -196,5 +196,5 @@ def test_batches_mix_sources(tmp_path):
 
 def test_a_fold_adds_over_blocks(tmp_path):
     corpus = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(50, 2))])
-    assert fold(len, corpus.blocks(7)) == len(corpus)
+    assert reduce_blocks(len, corpus.blocks(7)) == len(corpus)
     assert Path(tmp_path / "a.npy").exists()

@@ -327,10 +327,10 @@ BROKEN = {
     "defaults must be numbers, texts": {"defaults": {"rho": [1]}},
     "centre must be a finite number or None, not nan": {"centre": lambda self, atom: float("nan")},
     r"its tile, draw or centre failed \(ZeroDivisionError": {"centre": lambda self, atom: 1 / 0},
-    r"its settle failed \(KeyError": {"settle": lambda self, paths: {}["rate"]},
+    r"its resolve failed \(KeyError": {"resolve": lambda self, paths: {}["rate"]},
     "options do not survive": {"__eq__": lambda self, other: self is other, "__hash__": object.__hash__},
-    "must stay as it is when it is settled again": {
-        "settle": lambda self, paths: make_domain(type(self), {"width": self.width + 1})
+    "must stay as it is when it is resolved again": {
+        "resolve": lambda self, paths: make_domain(type(self), {"width": self.width + 1})
     },
 }
 
@@ -364,7 +364,7 @@ def test_an_error_of_several_lines_breaks_a_promise(files):
 
 def test_what_has_a_default_is_inherited(files):
     domain = Bytes()
-    assert domain.settle(files) is domain
+    assert domain.resolve(files) is domain
     assert domain.finish(np.zeros((7, 4), np.float32)) == [(0, 7)]
     assert domain.synthesize(np.zeros((2, 4))) is None
     assert domain.centre(np.zeros((2, 4))) is None

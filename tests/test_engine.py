@@ -16,7 +16,7 @@ from test_train import alike, learn
 from audiosae.autoencoder.model import load_model
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
-from audiosae.engine import Here, open_engine
+from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.cluster import connection
 from audiosae.features.export import export
 from audiosae.recordings.spectrogram import Spectrogram
@@ -123,10 +123,10 @@ class Numbers(list):
         return Numbers([*self, *other])
 
 
-def numbered(backend, portion):
-    after = portion.first
+def numbered(backend, shard):
+    after = shard.first
     found = Numbers()
-    for block in portion.blocks(backend):
+    for block in shard.blocks(backend):
         found = found + [(after + row, float(window[0])) for row, window in enumerate(block)]
         after += len(block)
     return found
@@ -134,10 +134,10 @@ def numbered(backend, portion):
 
 def test_a_fold_can_tell_which_window_of_the_corpus_it_has(sounds, cache):
     sources = scan([sounds], Spectrogram.suffixes)
-    domain = Spectrogram().settle([source.path for source in sources])
+    domain = Spectrogram().resolve([source.path for source in sources])
     with open_engine("local:2", cache=cache) as engine:
         corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=1)).sample(500)
-        found = engine.fold(numbered, engine.place(corpus))
+        found = engine.reduce(numbered, engine.place(corpus))
     firsts = np.concatenate(list(corpus.blocks()))[:, 0]
     assert found == [(number, float(total)) for number, total in enumerate(firsts)]
 
@@ -152,8 +152,8 @@ def model(sounds, cache, tmp_path_factory):
 @pytest.mark.parametrize("level", ["clip", "window"])
 def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
     monkeypatch.setattr("audiosae.features.codes._PIECE_WINDOWS", 30)
-    sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "dealt": True}
-    here = Here()
+    sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "interleaved": True}
+    here = LocalEngine()
     export(model, here.ingest(model.domain, sources, **where), tmp_path / "a.parquet", level=level, engine=here)
     killed = []
 

@@ -17,7 +17,7 @@ from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
 from audiosae.errors import InputError
 from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
-from audiosae.features.activity import Usage
+from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
@@ -326,7 +326,7 @@ def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):
 def test_sparseness_is_0_for_even_and_1_for_single_activity():
     even, single = np.full((1, 10), 0.3), np.eye(10)[:1]
     for act, wanted in ((even, 0), (single, 1)):
-        assert Usage.of(act).population == pytest.approx(wanted)
+        assert ActivityStatistics.of(act).population == pytest.approx(wanted)
 
 
 def test_units_go_with_labels_by_the_area_under_the_roc(known):

@@ -50,7 +50,7 @@ def test_a_step_is_a_dozen_launches_and_a_recorded_one_is_a_single(device):
     backend = GpuBackend(graphs=False)
     before = device.launches
     steps_of(backend, rows=(64,), rounds=1)
-    assert device.launches - before == 10  # pace, 3 sweeps with their sums, pull, adam, cost
+    assert device.launches - before == 10  # pace, 3 sweeps with their sums, kl_gradient, adam, cost
     steps_of(GpuBackend(), rows=(64,), rounds=10)
     assert device.graphs == 9
 

@@ -11,7 +11,7 @@ from test_corpus import Grid, field, record
 
 from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.here import Here
+from audiosae.engine.here import LocalEngine
 from audiosae.engine.shards import split
 from audiosae.features.codes import pieces, pooled_clips
 
@@ -33,9 +33,9 @@ def slabs(corpus):
 
 
 def shards(corpus):
-    engine = Here()
+    engine = LocalEngine()
     engine.shards = {record.path: number // 5 for number, record in enumerate(corpus.records)}
-    return sum(len(block) for _, portion in engine.place(corpus) for block in portion.fields())
+    return sum(len(block) for _, shard in engine.place(corpus) for block in shard.fields())
 
 
 def parts(corpus):

@@ -12,7 +12,7 @@ from audiosae.autoencoder.model import Model
 from audiosae.autoencoder.sae import start
 from audiosae.autoencoder.whitening import Whitener
 from audiosae.corpus.ingest import decode
-from audiosae.domain import Probe, asking, settled
+from audiosae.domain import Probe, asking, resolved
 from audiosae.errors import InputError, PluginError
 from audiosae.pictures.atoms import draw_atoms
 from audiosae.system.progress import Progress
@@ -23,10 +23,10 @@ files = test_domain.files
 
 def test_what_a_domain_raises_on_purpose_passes_and_the_rest_names_domain_and_method():
     domain = test_domain.Bytes()
-    with pytest.raises(InputError, match="^mine$"), asking(domain, "settle"):
+    with pytest.raises(InputError, match="^mine$"), asking(domain, "resolve"):
         raise InputError("mine")
-    told = r"domain bytes: its settle failed \(KeyError: 'a b'\); .* in test_domain"
-    with pytest.raises(PluginError, match=told), asking(domain, "settle"):
+    told = r"domain bytes: its resolve failed \(KeyError: 'a b'\); .* in test_domain"
+    with pytest.raises(PluginError, match=told), asking(domain, "resolve"):
         raise KeyError("a b")
 
 
@@ -36,17 +36,17 @@ def test_what_a_domain_raises_on_purpose_passes_and_the_rest_names_domain_and_me
         ({"window": property(lambda self: 3)}, "found 3 and"),
         ({"stride": property(lambda self: (0, 4))}, r"found \(2, 4\) and \(0, 4\)"),
         ({"window": property(lambda self: 1 / 0)}, "its window failed"),
-        ({"settle": lambda self, paths: self.no_such}, "its settle failed"),
+        ({"resolve": lambda self, paths: self.no_such}, "its resolve failed"),
     ],
 )
 def test_windows_that_cannot_be_cut_are_refused_before_anything_is_read(files, replaced, words):
     with pytest.raises(PluginError, match=words):
-        settled(test_domain.bad(**replaced), files)
+        resolved(test_domain.bad(**replaced), files)
 
 
 def test_a_width_that_no_readable_file_settles_is_no_fault_of_the_domain(files):
     flat = test_domain.bad(window=property(lambda self: (1, 0)), stride=property(lambda self: (1, 0)))
-    assert settled(flat, files) == flat
+    assert resolved(flat, files) == flat
 
 
 @pytest.mark.parametrize("ranges", [[(0, 11)], [(5, 3)], [(4, 10), (0, 3)], [(0, 6), (4, 10)]])

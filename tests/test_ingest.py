@@ -26,7 +26,7 @@ from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.processes import run_in_order
 
-DOMAIN = Spectrogram(sample_rate=8000).settle([])
+DOMAIN = Spectrogram(sample_rate=8000).resolve([])
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_field_is_an_npy_file_and_read_only(folder, tmp_path, here):
 def test_a_long_field_is_finished_on_disk_to_the_same_bytes(folder, tmp_path, monkeypatch, here):
     silent = replace(DOMAIN, silence=20.0)
     (held,) = bring(folder / "good2.wav", tmp_path / "held", silent)
-    monkeypatch.setattr(store, "_HELD_BYTES", 0)
+    monkeypatch.setattr(store, "_BUFFER_BYTES", 0)
     monkeypatch.setattr(ingest_module, "_HASHED_AT_ONCE", 1000)
     (mapped,) = bring(folder / "good2.wav", tmp_path / "mapped", silent)
     assert replace(mapped, field="") == replace(held, field="")
@@ -361,7 +361,7 @@ class Reusing(Domain):
 
 @pytest.mark.parametrize("held", [0, 2**20])
 def test_a_domain_may_yield_the_same_array_again(folder, tmp_path, monkeypatch, held):
-    monkeypatch.setattr(store, "_HELD_BYTES", held)
+    monkeypatch.setattr(store, "_BUFFER_BYTES", held)
     record = decode((Reusing(), folder / "good0.wav", tmp_path / "field.npy"))
     assert not record.reason
     np.testing.assert_array_equal(read_field(record)[:, 0], [0, 0, 1, 1])

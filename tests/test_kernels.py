@@ -72,15 +72,17 @@ def test_pull_and_cost_equal_the_specification(gpu, hidden, kind):
     activity[0] = 0.0  # a unit that is never active is clipped
     penalty = Penalty(0.05, 3.0, 1e-3)
     np.testing.assert_allclose(
-        gpu.to_host(gpu.pull(gpu.asarray(activity), 100, penalty, kind, np.float64)),
-        B.pull(activity, 100, penalty, kind, np.float64), rtol=1e-12,
+        gpu.to_host(gpu.kl_gradient(gpu.asarray(activity), 100, penalty, kind, np.float64)),
+        B.kl_gradient(activity, 100, penalty, kind, np.float64), rtol=1e-12,
     )  # fmt: skip
-    tallies = np.arange(4.0 + hidden), gpu.asarray(np.arange(4.0 + hidden))
-    wanted = B.cost(np.float64(7.0), activity, np.float64(5.0), 100, penalty, tally=tallies[0])
+    totals_kept = np.arange(4.0 + hidden), gpu.asarray(np.arange(4.0 + hidden))
+    wanted = B.cost(np.float64(7.0), activity, np.float64(5.0), 100, penalty, running_totals=totals_kept[0])
     parts = gpu.asarray(np.array([2.0, 2.5, 0.5]))
-    found = gpu.cost(gpu.asarray(np.array(7.0)), gpu.asarray(activity), parts, 100, penalty, tally=tallies[1])
+    found = gpu.cost(
+        gpu.asarray(np.array(7.0)), gpu.asarray(activity), parts, 100, penalty, running_totals=totals_kept[1]
+    )
     np.testing.assert_allclose(gpu.to_host(found), wanted, rtol=1e-12)
-    np.testing.assert_allclose(gpu.to_host(tallies[1]), tallies[0], rtol=1e-12)
+    np.testing.assert_allclose(gpu.to_host(totals_kept[1]), totals_kept[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -98,7 +100,7 @@ def test_adam_and_settle_equal_the_specification_apart_and_in_one_launch(device,
             before = device.launches
             update = backend.adam(flat, gradient, first, second, backend.pace(0.01, step))
             then = update if fused else lambda part, update=update: update(part)
-            squares = backend.settle(flat, gradient, decayed, count=10, decay=0.1, then=then)
+            squares = backend.average_gradient(flat, gradient, decayed, count=10, decay=0.1, then=then)
             assert device.launches - before == (0 if backend is B else 2 + (not fused))
         results.append([backend.to_host(a) for a in arrays] + [np.sum(backend.to_host(squares), dtype=float)])
     for wanted, found in zip(*results, strict=True):
@@ -176,7 +178,17 @@ def test_operations_of_both_backends_have_one_signature():
     from audiosae.backends.gpu import GpuBackend
 
     own = [n for n, member in vars(GpuBackend).items() if callable(member) and hasattr(Backend, n) and n[0] != "_"]
-    assert {"activate", "residual", "hidden_delta", "slope", "adam", "settle", "pull", "cost", "unit_rows"} <= set(own)
+    assert {
+        "activate",
+        "residual",
+        "hidden_delta",
+        "slope",
+        "adam",
+        "average_gradient",
+        "kl_gradient",
+        "cost",
+        "unit_rows",
+    } <= set(own)
     for name in own:
         one, other = (inspect.signature(getattr(cls, name)) for cls in (Backend, GpuBackend))
         plain = [[(p.name, p.kind, p.default) for p in s.parameters.values()] for s in (one, other)]

@@ -21,7 +21,7 @@ def model():
     domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)
     windows = np.random.default_rng(0).normal(size=(500, 24)).astype(np.float32) @ np.diag(np.linspace(1, 3, 24))
     whitener = make_whitener(Moments.of(windows), "pca", power=0.5, keep=0.9)
-    params = start(7, whitener.seen, seed=0, rho=0.05)
+    params = start(7, whitener.n_components, seed=0, rho=0.05)
     facts = {"options": {"rho": 0.05}, "history": {"epoch": 1}}
     return Model(domain, whitener, params, np.full(7, 0.05), facts)
 

@@ -21,7 +21,7 @@ SCALES = ["mel", "linear", "cqt"]
 
 
 def settled(**options):
-    return Spectrogram(**({"sample_rate": 8000} | options)).settle([])
+    return Spectrogram(**({"sample_rate": 8000} | options)).resolve([])
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_it_keeps_the_promises_of_a_domain(tmp_path, scale):
     [(8000, 8000), (16000, 16000), (44100, 22050), (48000, 22050), (96000, 22050), (250000, 250000)],
 )
 def test_the_rate_is_chosen_from_the_recordings(tmp_path, rate, wanted):
-    domain = Spectrogram().settle([write(tmp_path / "a.wav", tone(0.1, rate), rate)])
+    domain = Spectrogram().resolve([write(tmp_path / "a.wav", tone(0.1, rate), rate)])
     assert domain.sample_rate == wanted
     assert domain.hop_length == round(0.01 * wanted)
     assert domain.n_fft & (domain.n_fft - 1) == 0
@@ -51,22 +51,22 @@ def test_the_rate_is_chosen_from_the_recordings(tmp_path, rate, wanted):
 def test_the_rate_is_that_of_most_of_the_sound_not_of_most_files(tmp_path):
     few = [write(tmp_path / f"{n}.wav", tone(5.0, 16000), 16000) for n in range(2)]
     many = [write(tmp_path / f"few{n}.wav", tone(0.1)) for n in range(4)]
-    assert Spectrogram().settle(many + few).sample_rate == 16000
+    assert Spectrogram().resolve(many + few).sample_rate == 16000
 
 
 def test_broken_files_have_no_say_in_the_rate(tmp_path):
     (tmp_path / "b.wav").write_bytes(b"no sound")
     paths = [tmp_path / "b.wav", tmp_path / "gone.wav"]
-    assert Spectrogram().settle([*paths, write(tmp_path / "a.wav", tone())]).sample_rate == 8000
-    assert Spectrogram().settle(paths).sample_rate == 22050
+    assert Spectrogram().resolve([*paths, write(tmp_path / "a.wav", tone())]).sample_rate == 8000
+    assert Spectrogram().resolve(paths).sample_rate == 22050
 
 
 def test_what_was_given_is_kept_and_what_is_settled_stays(tmp_path):
     paths = [write(tmp_path / "a.wav", tone(0.2, 44100), 44100)]
-    domain = Spectrogram(hop_length=100).settle(paths)
+    domain = Spectrogram(hop_length=100).resolve(paths)
     assert (domain.sample_rate, domain.hop_length, domain.n_fft) == (22050, 100, 512)
-    assert Spectrogram(sample_rate=8000, n_fft=300).settle(paths).n_fft == 300
-    assert domain.settle([]) == domain.settle([write(tmp_path / "b.wav", tone())]) == domain
+    assert Spectrogram(sample_rate=8000, n_fft=300).resolve(paths).n_fft == 300
+    assert domain.resolve([]) == domain.resolve([write(tmp_path / "b.wav", tone())]) == domain
 
 
 def librosas(samples, domain):
@@ -214,7 +214,7 @@ def test_a_span_is_in_seconds_and_its_excerpt_is_that_sound(recording):
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_the_probe_foretells_the_rows_of_the_field(tmp_path, rate):
     path = write(tmp_path / "a.wav", np.stack([tone(0.7, rate)] * 2, axis=1), rate)
-    domain = Spectrogram().settle([path])
+    domain = Spectrogram().resolve([path])
     probe = domain.probe(path)
     assert probe.extent == pytest.approx(0.7)
     assert probe.rows == len(collect(domain.field(path))[0])
@@ -270,11 +270,11 @@ def test_options_that_cannot_be_are_refused_with_what_was_wanted(options, messag
 
 def test_an_fmax_above_half_the_chosen_rate_is_refused_when_it_is_settled(recording):
     with pytest.raises(InputError, match=r"wanted fmin < fmax <= 4000 Hz, half the sample rate"):
-        Spectrogram(fmax=9000.0).settle([recording])
+        Spectrogram(fmax=9000.0).resolve([recording])
 
 
 def test_options_survive_json(recording):
-    domain = Spectrogram(scale="cqt", fmin=55.5, silence=40.0, level="none", bins_per_octave=24).settle([recording])
+    domain = Spectrogram(scale="cqt", fmin=55.5, silence=40.0, level="none", bins_per_octave=24).resolve([recording])
     kept = json.loads(json.dumps(domain_to_json(domain)))
     assert kept["options"] == options_of(domain)
     assert (kept["name"], kept["package"]) == ("spectrogram", "audiosae")

@@ -22,7 +22,7 @@ def one_again():
 @pytest.mark.parametrize("scale", ["mel", "linear"])
 def test_a_field_does_not_depend_on_the_number_of_threads(tmp_path, scale):
     path = write(tmp_path / "a.wav", tone(60.0))
-    domain = Spectrogram(sample_rate=8000, scale=scale).settle([])
+    domain = Spectrogram(sample_rate=8000, scale=scale).resolve([])
     one = np.concatenate(list(domain.field(path)))
     threads.allow(3)
     np.testing.assert_array_equal(np.concatenate(list(domain.field(path))), one)

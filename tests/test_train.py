@@ -16,7 +16,7 @@ from audiosae.engine.feed import Feed
 from audiosae.errors import InputError, Interrupted
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
-from audiosae.training.options import TrainOptions, settle_solver
+from audiosae.training.options import TrainOptions, choose_solver
 from audiosae.training.train import train
 
 QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
@@ -207,7 +207,7 @@ def test_streaming_from_disk_learns_what_memory_learns(sounds, tmp_path, cache, 
 )
 def test_auto_chooses_by_size_and_says_why(windows, wanted):
     said = []
-    options = settle_solver(TrainOptions(hidden=100), windows, 64, said.append)
+    options = choose_solver(TrainOptions(hidden=100), windows, 64, said.append)
     assert (options.solver, options.epochs) == wanted
     assert f"solver {wanted[0]}: {windows} windows" in said[0]
 

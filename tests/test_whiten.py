@@ -40,7 +40,7 @@ def test_keep_leaves_the_leading_dimensions(windows):
     values = np.sort(np.linalg.eigvalsh(np.cov(windows.T)))[::-1]
     wanted = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), 0.9))
     whitener = make_whitener(Moments.of(windows), "pca", keep=0.9)
-    assert whitener.seen == wanted < 12
+    assert whitener.n_components == wanted < 12
     assert whitener.notes["kept_variance"] >= 0.9
 
 

@@ -176,7 +176,7 @@ def load_model(path: Path | str) -> Model:
         raise InputError(f"{path} is damaged: its parts are not those of a model ({told})") from error
     if (
         whitener.width != int(np.prod(domain.window))
-        or whitener.seen != params.width
+        or whitener.n_components != params.width
         or rho_hat.shape != params.b1.shape
     ):
         raise InputError(f"{path} is damaged: its domain's windows {domain.window}, whitening and weights do not fit")

@@ -48,7 +48,7 @@ class Penalty:
         rho = self.rho
         return rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
 
-    def pull(self, rho_hat: Array, activation: str) -> Array:
+    def kl_gradient(self, rho_hat: Array, activation: str) -> Array:
         """Return beta dKL/drho_hat times d act / d a, per unit."""
         share = 0.5 if activation == TANH else 1.0
         return share * self.beta * ((1 - self.rho) / (1 - rho_hat) - self.rho / rho_hat)

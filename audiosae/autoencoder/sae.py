@@ -4,12 +4,13 @@
     J = 1/m sum 1/2 |x_hat - x|^2 + weight_decay/2 (|W1|^2 + |W2|^2) + beta sum_j KL(rho || rho_hat_j)
 
 The letters are those of A. Ng's "Sparse autoencoder" notes (CS294A; UFLDL). rho_hat is the mean activity over all m
-windows, so the penalty's pull on a unit is one number, which factors out of the sum over windows:
+windows, so the KL term's gradient with respect to a unit's activation (`kl_gradient`) is one number, which factors out
+of the sum over windows:
 
-    sum_i (d_i + pull) f'_i x_i = sum_i d_i f'_i x_i + pull sum_i f'_i x_i
+    sum_i (d_i + kl_gradient) f'_i x_i = sum_i d_i f'_i x_i + kl_gradient sum_i f'_i x_i
 
-`accumulate` keeps both sums; they add over blocks, files and machines; `finish` applies the pull at the end. A batch
-that is all there is knows its rho_hat after the forward pass and saves the sixth matrix product.
+`accumulate` keeps both sums; they add over blocks, files and machines; `finish` applies `kl_gradient` at the
+end. A batch that is all there is knows its rho_hat after the forward pass and saves the sixth matrix product.
 """
 
 from __future__ import annotations
@@ -31,7 +32,18 @@ if TYPE_CHECKING:
 
     Array = Any
 
-__all__ = ["Cost", "Params", "Penalty", "Sums", "accumulate", "encode", "finish", "reconstruct", "settle", "start"]
+__all__ = [
+    "Cost",
+    "Params",
+    "Penalty",
+    "Sums",
+    "accumulate",
+    "encode",
+    "finish",
+    "finish_async",
+    "reconstruct",
+    "start",
+]
 
 _FEWEST, _MOST = 64, 256  # units whose gradients are worth another thread: each is a product over all rows
 
@@ -49,9 +61,9 @@ class Sums:
     activity
         Sum of act per unit, (hidden,).
     gradient
-        Flat like Params: sums of the reconstruction term's gradient, (and of the pull's, where it was known).
+        Flat like Params: sums of the reconstruction term's gradient, and of the KL term's where it was known.
     slope_weights, slope_bias
-        Sums of f' x and f', (hidden, width) and (hidden,); None where the pull is in the gradient already.
+        Sums of f' x and f', (hidden, width) and (hidden,); None where the KL term is in the gradient already.
     """
 
     count: int
@@ -64,7 +76,7 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         """Add the sums of two sets of windows."""
         if self.slope_weights is None or self.slope_bias is None or other.slope_weights is None:
-            raise ValueError("sums of whole batches hold their own pull and do not add")
+            raise ValueError("sums of whole batches hold their own kl_gradient and do not add")
         return Sums(
             self.count + other.count,
             self.error + other.error,
@@ -89,24 +101,24 @@ class _Pass:
         self.gradient = params.like(backend.xp.empty_like(params.flat) if out is None else out)
 
     def forward(self) -> tuple[Array, Array]:
-        """Go to the output, and back to the hidden units but for what needs the pull; return error and activity."""
+        """Forward pass, and backward to the hidden units without the KL term; return error and activity."""
         found = self._side_by_side(self._forward, self._rows)
         self.gradient.b2[...] = _total([sums for _, _, sums in found])
         return _total([error for error, _, _ in found]), _total([activity for _, activity, _ in found])
 
-    def backward(self, pull: Array | None) -> None:
+    def backward(self, kl_gradient: Array | None) -> None:
         """Finish the gradient."""
         kind = self._params.activation
 
         def delta(rows: slice) -> Array:
-            return self._backend.hidden_delta(self._d[rows], self._a[rows], pull, kind)
+            return self._backend.hidden_delta(self._d[rows], self._a[rows], kl_gradient, kind)
 
         self._side_by_side(self._decode, self._units)
         self.gradient.b1[...] = _total(self._side_by_side(delta, self._rows))
         self._side_by_side(self._encode, self._units)
 
     def slopes(self) -> tuple[Array, Array]:
-        """Return the sums of f' x and f', which a later pull is multiplied with; the activations are used up."""
+        """Return the sums of f' x and f', which `kl_gradient` is multiplied with later; the activations are used up."""
         backend, weights = self._backend, self._backend.xp.empty_like(self.gradient.W1)
 
         def slope(rows: slice) -> Array:
@@ -160,8 +172,8 @@ def accumulate(
     x
         Windows (count, width).
     whole
-        The penalty, when these windows are all there are (a mini-batch): its pull goes into the gradient at once and
-        five matrix products do. Without it the sums can be added to others.
+        The penalty, when these windows are all there are (a mini-batch): `kl_gradient` goes into the gradient at
+        once and five matrix products do. Without it the sums can be added to others.
     out
         Flat, for the gradient; made when not given.
 
@@ -172,10 +184,10 @@ def accumulate(
     """
     run = _Pass(backend, params, x, out)
     error, activity = run.forward()
-    pull = None
+    kl_gradient = None
     if whole is not None and whole.beta:
-        pull = backend.pull(activity, len(x), whole, params.activation, x.dtype)
-    run.backward(pull)
+        kl_gradient = backend.kl_gradient(activity, len(x), whole, params.activation, x.dtype)
+    run.backward(kl_gradient)
     slopes = run.slopes() if whole is None else (None, None)
     return Sums(len(x), error, activity, run.gradient.flat, *slopes)
 
@@ -196,29 +208,29 @@ def finish(
     then
         Called for each part of the flat gradient once it is finished: a solver's update.
     """
-    found = backend.to_host(settle(backend, params, sums, penalty, then=then))
+    found = backend.to_host(finish_async(backend, params, sums, penalty, then=then))
     return Cost(float(found[0]), float(found[1]), float(found[2]), found[3:]), sums.gradient
 
 
-def settle(
+def finish_async(
     backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None,
-    tally: Array | None = None,
+    running_totals: Array | None = None,
 ) -> Array:  # fmt: skip
     """Do what `finish` does, and leave the cost where it was computed; nobody waits for it.
 
     Returns
     -------
     array of shape (3 + hidden,)
-        As from `Backend.cost`, where `tally` is explained too.
+        As from `Backend.cost`, where `running_totals` is explained too.
     """
     gradient = params.like(sums.gradient)
     if sums.slope_weights is not None and sums.slope_bias is not None and penalty.beta:
-        pull = backend.pull(sums.activity, sums.count, penalty, params.activation, np.float64)
-        gradient.W1 += (pull[:, None] * sums.slope_weights).astype(gradient.flat.dtype)
-        gradient.b1 += (pull * sums.slope_bias).astype(gradient.flat.dtype)
+        kl_gradient = backend.kl_gradient(sums.activity, sums.count, penalty, params.activation, np.float64)
+        gradient.W1 += (kl_gradient[:, None] * sums.slope_weights).astype(gradient.flat.dtype)
+        gradient.b1 += (kl_gradient * sums.slope_bias).astype(gradient.flat.dtype)
     decayed, decay = 2 * params.hidden * params.width, penalty.weight_decay
-    squares = backend.settle(params.flat, gradient.flat, decayed, count=sums.count, decay=decay, then=then)
-    return backend.cost(sums.error, sums.activity, squares, sums.count, penalty, tally=tally)
+    squares = backend.average_gradient(params.flat, gradient.flat, decayed, count=sums.count, decay=decay, then=then)
+    return backend.cost(sums.error, sums.activity, squares, sums.count, penalty, running_totals=running_totals)
 
 
 def encode(backend: Backend, params: Params, x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Whitening: from windows of a field to what the autoencoder sees, and back.
+"""Whitening: from windows of a field to the autoencoder's input components, and back.
 
     y = ((x - mean) V diag(lambda^(-power / 2)) [V^T]) / scale
 
@@ -70,7 +70,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Whitener:
-    """The map between windows of shape (count, width) and what the autoencoder sees, (count, seen).
+    """The map between windows (count, width) and whitened components (count, n_components).
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Whitener:
     mean
         (width,), subtracted first.
     forward, backward
-        (width, seen) and (seen, width), or None where whitening is one number.
+        (width, n_components) and (n_components, width), or None where whitening is one number.
     scale
         What is divided by, after the matrix.
     contrast
@@ -89,7 +89,7 @@ class Whitener:
     squash
         Clipped at 3 standard deviations and mapped to [0.1, 0.9], for a sigmoid output.
     spread
-        (seen,), standard deviation of each dimension that is seen, where they differ (pca with a power under 1).
+        (n_components,), standard deviation after whitening, where it differs (pca with a power under 1).
     """
 
     kind: Kind
@@ -105,16 +105,16 @@ class Whitener:
 
     @property
     def width(self) -> int:
-        """Numbers in a window."""
+        """Values per window."""
         return len(self.mean)
 
     @property
-    def seen(self) -> int:
-        """Numbers that the autoencoder sees."""
+    def n_components(self) -> int:
+        """Dimension after whitening."""
         return self.width if self.forward is None else self.forward.shape[1]
 
     def apply(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Whiten windows of shape (count, width); returns (count, seen), the dtype kept."""
+        """Whiten windows of shape (count, width); returns (count, n_components), the dtype kept."""
         x = prepare(windows, contrast=self.contrast, remove_mean=self.remove_mean)
         return self.project(x - self.mean.astype(x.dtype, copy=False))
 
@@ -134,7 +134,7 @@ class Whitener:
         return replace(self, mean=to(self.mean), forward=None if self.forward is None else to(self.forward))
 
     def undo(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Carry directions (count, seen) back to the field, (count, width), without the mean: patterns."""
+        """Carry directions (count, n_components) back to the field, (count, width), without the mean: patterns."""
         x = seen * self.scale
         return x if self.backward is None else x @ self.backward.astype(x.dtype, copy=False)
 
@@ -146,7 +146,7 @@ class Whitener:
         return self.undo(seen) + self.mean.astype(seen.dtype, copy=False)
 
     def filters(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Carry weights (count, seen) through the whitening: the field-space inputs that they respond to most."""
+        """Return filters: the inputs, (count, width), that weights (count, n_components) respond to most."""
         return seen.copy() if self.forward is None else seen @ self.forward.T.astype(seen.dtype, copy=False)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from audiosae.backends import card
-from audiosae.backends.card import Card
+from audiosae.backends.card import GpuStatus
 from audiosae.backends.cpu import Backend
 from audiosae.errors import BackendError
 
-__all__ = ["Backend", "Card", "choose", "look", "usable"]
+__all__ = ["Backend", "GpuStatus", "choose", "detect_gpu", "usable"]
 
 
 def choose(name: str = "auto", *, tf32: bool = False) -> tuple[Backend, str]:
@@ -31,23 +31,23 @@ def choose(name: str = "auto", *, tf32: bool = False) -> tuple[Backend, str]:
         raise BackendError(f"--backend {name}: wanted auto, numpy or cupy")
     if name == "numpy":
         return Backend(), "numpy, as asked"
-    found = look()
+    found = detect_gpu()
     if not found.reason:
         from audiosae.backends.gpu import GpuBackend
 
-        return GpuBackend(tf32=tf32), f"cupy: {found.told}{', TF32' if tf32 else ''}"
+        return GpuBackend(tf32=tf32), f"cupy: {found.description}{', TF32' if tf32 else ''}"
     if name == "cupy":
         raise BackendError(f"--backend cupy: {found.reason}; --backend numpy works here")
     return Backend(), f"numpy ({found.reason})"
 
 
-def look() -> Card:
+def detect_gpu() -> GpuStatus:
     """Return the card that can be used, or why there is none; CuPy is loaded where it is installed."""
     if find_spec("cupy") is None:
-        return Card("CuPy is not installed", "with an NVIDIA card: pip install 'audiosae[cuda12]', or [cuda13]")
-    return card.look()
+        return GpuStatus("CuPy is not installed", "with an NVIDIA card: pip install 'audiosae[cuda12]', or [cuda13]")
+    return card.detect_gpu()
 
 
 def usable() -> list[Backend]:
     """Return every backend that can be used here."""
-    return [Backend(), *([] if look().reason else [choose("cupy")[0]])]
+    return [Backend(), *([] if detect_gpu().reason else [choose("cupy")[0]])]

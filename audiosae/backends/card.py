@@ -11,7 +11,7 @@ _MIB, _GIB = 2**20, 2**30
 
 
 @dataclass(frozen=True)
-class Card:
+class GpuStatus:
     """What was found.
 
     Attributes
@@ -20,21 +20,21 @@ class Card:
         Why no card is used, empty where one can be.
     advice
         What would help.
-    told
+    description
         The card, in words.
     """
 
     reason: str = ""
     advice: str = ""
-    told: str = ""
+    description: str = ""
 
 
-def look() -> Card:
+def detect_gpu() -> GpuStatus:
     """Look for a card, with CuPy, which is installed."""
     try:
         import cupy
     except Exception as error:  # noqa: BLE001 (whatever a broken installation raises)
-        return Card(f"CuPy cannot be imported: {_line(error)}", "install it again: pip install 'audiosae[cuda12]'")
+        return GpuStatus(f"CuPy cannot be imported: {_line(error)}", "install it again: pip install 'audiosae[cuda12]'")
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except Exception as error:  # noqa: BLE001 (the driver's own error types depend on what is missing)
@@ -42,49 +42,51 @@ def look() -> Card:
     return _usable(cupy) if count else _no_device()
 
 
-def _without_driver(cupy: Any, error: Exception) -> Card:  # noqa: ANN401
+def _without_driver(cupy: Any, error: Exception) -> GpuStatus:  # noqa: ANN401
     """Tell a driver that is missing from one that is too old."""
     try:
         driver, needed = int(cupy.cuda.runtime.driverGetVersion()), int(cupy.cuda.runtime.runtimeGetVersion())
     except Exception:  # noqa: BLE001
         driver, needed = -1, 0
     if driver == 0:
-        return Card("CuPy is installed, but there is no NVIDIA driver", "install NVIDIA's driver; nvidia-smi shows it")
+        return GpuStatus(
+            "CuPy is installed, but there is no NVIDIA driver", "install NVIDIA's driver; nvidia-smi shows it"
+        )
     if "NoDevice" in str(error):
         return _no_device()
     if 0 < driver < needed:
         told = f"the NVIDIA driver is too old: it reaches to CUDA {_version(driver)}, CuPy needs {_version(needed)}"
-        return Card(told, "install a newer driver, or CuPy for an older CUDA (audiosae[cuda12])")
-    return Card(f"the NVIDIA driver does not answer: {_line(error)}", "nvidia-smi shows what is wrong")
+        return GpuStatus(told, "install a newer driver, or CuPy for an older CUDA (audiosae[cuda12])")
+    return GpuStatus(f"the NVIDIA driver does not answer: {_line(error)}", "nvidia-smi shows what is wrong")
 
 
-def _no_device() -> Card:
-    return Card("no CUDA device", "nvidia-smi shows the cards; CUDA_VISIBLE_DEVICES may hide them")
+def _no_device() -> GpuStatus:
+    return GpuStatus("no CUDA device", "nvidia-smi shows the cards; CUDA_VISIBLE_DEVICES may hide them")
 
 
-def _usable(cupy: Any) -> Card:  # noqa: ANN401
+def _usable(cupy: Any) -> GpuStatus:  # noqa: ANN401
     """Look at the first card closely: how old it is, what is free on it, whether kernels can be compiled for it."""
     try:
         facts = cupy.cuda.runtime.getDeviceProperties(0)
         capability = (int(facts["major"]), int(facts["minor"]))
         told = f"{facts['name'].decode()} (compute capability {capability[0]}.{capability[1]})"
         if capability < _LEAST_CAPABILITY:
-            return Card(f"{told} is too old: wanted 7.0 or newer", "cards since 2017 (Volta) will do")
+            return GpuStatus(f"{told} is too old: wanted 7.0 or newer", "cards since 2017 (Volta) will do")
         free, total = (int(size) for size in cupy.cuda.runtime.memGetInfo())
         if free < _LEAST_FREE:
             held = f"{free / _MIB:,.0f} of {total / _MIB:,.0f} MiB are free, wanted {_LEAST_FREE / _MIB:.0f}"
-            return Card(f"the device is full: {held}", "nvidia-smi shows who has it")
+            return GpuStatus(f"the device is full: {held}", "nvidia-smi shows who has it")
         from audiosae.backends.launch import kernels
 
         kernels(cupy).load("cost")
     except Exception as error:  # noqa: BLE001 (a full device, a toolkit that is not there, a card in use by others)
         full = isinstance(error, MemoryError) or "MemoryAllocation" in str(error)
         if full:
-            return Card("the device is full", "nvidia-smi shows who has it")
-        return Card(
+            return GpuStatus("the device is full", "nvidia-smi shows who has it")
+        return GpuStatus(
             f"the card cannot be used: {_line(error)}", "pip install 'audiosae[cuda12]' brings CUDA's libraries"
         )
-    return Card(told=f"{told}, {free / _GIB:.1f} of {total / _GIB:.1f} GiB free")
+    return GpuStatus(description=f"{told}, {free / _GIB:.1f} of {total / _GIB:.1f} GiB free")
 
 
 def _version(number: int) -> str:

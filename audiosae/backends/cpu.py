@@ -7,6 +7,7 @@ between steps.
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.backends.place import Array, Place
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+Array = Any  # an array of the backend's module
 
 _BLOCK_BYTES = 2**20  # a core's L2 cache; threads take turns at Python between operations, so smaller is slower
 _BLOCK_ROWS = 512  # of fewer rows the sums need no more than single precision
@@ -32,8 +33,73 @@ SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
 CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite there
 
 
-class Backend(Place):
-    """Operations on arrays of `xp`."""
+class Backend:
+    """Arrays of a module `xp`, and the operations on them: NumPy in this process's memory.
+
+    Attributes
+    ----------
+    name
+        As in ``--backend``.
+    xp
+        The array module.
+    sync_interval
+        Seconds between two reads of the steps' running totals; a read waits for the steps to be done.
+    batch_parts
+        In how many parts a batch is worked through; more when memory ran out.
+    capturing
+        Whether what is done now is recorded, to be replayed later.
+    say
+        Is told what is done otherwise than usual.
+    """
+
+    name = "numpy"
+    xp: Any = np
+    sync_interval = 0.0
+
+    def __init__(self) -> None:
+        self._scratch: dict[str, Array] = {}
+        self.batch_parts, self.capturing = 1, False
+        self.say: Callable[[str], None] = lambda _: None
+
+    def to_host(self, array: Array) -> NDArray[Any]:
+        """Bring an array back."""
+        return np.asarray(array)
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:  # noqa: ANN401
+        """Return an array whose content is left from the last call with the same name; one step uses it at a time.
+
+        Arrays of a batch's size are given back to the system when they are freed, and its pages cost more than a sweep.
+        """
+        held = self._scratch.get(name)
+        size = math.prod(shape)
+        if held is None or held.size < size or held.dtype != dtype:
+            held = self._scratch[name] = self.xp.empty(size, dtype)
+        return held[:size].reshape(shape)
+
+    def repeated(self, step: Callable[[Array], None], size: int) -> Callable[[Array], None]:  # noqa: ARG002
+        """Return a step that is taken many times on windows (count, width); a backend may record and replay it.
+
+        `size` is the number of parameters, by which the work of a step is told.
+        """
+        return step
+
+    def release(self) -> None:
+        """Give back the memory that is kept between steps."""
+        self._scratch.clear()
+
+    def host_buffer(self, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:  # noqa: ANN401
+        """Return an array for windows where there was no room for one of `xp`; `take` takes from it."""
+        raise MemoryError(f"no room for {shape[0]} windows of {shape[1]} numbers ({dtype})")
+
+    def slabs(self, corpus: Any, order: NDArray[np.int64] | None, memory: int) -> Iterator[Any]:  # noqa: ANN401
+        """Yield a `Corpus`'s slabs, as its own `slabs`, where `windows` can take from them."""
+        return corpus.slabs(order, memory=memory)  # type: ignore[no-any-return]
+
+    def take(self, rows: Array, index: Array) -> Array:
+        """Gather rows (count, width) by their numbers, into an array that the next call uses again."""
+        out = self.scratch("batch", (len(index), *rows.shape[1:]), rows.dtype)
+        taken: Array = self.xp.take(rows, index, axis=0, out=out, mode="clip")  # "raise" goes by way of a copy
+        return taken
 
     def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
         """Return an array row by row in memory, at an address that its numbers may have; a copy where it is not.
@@ -71,13 +137,13 @@ class Backend(Place):
             list(_threads(os.getpid()).map(_quietly, calls))
 
     def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
-        """Return windows of a slab, whitened, (count, seen)."""
+        """Return windows of a slab, whitened, (count, n_components)."""
         return self.whitened(slab.take(index).astype(dtype, copy=False), whitener)
 
     def whitened(self, windows: NDArray[Any], whitener: Any) -> NDArray[Any]:  # noqa: ANN401
         """Whiten windows (count, width) in this process's memory, parts of the rows side by side."""
         windows, whitener = Backend.asarray(self, windows), whitener.moved(partial(Backend.asarray, self))
-        found = np.empty((len(windows), whitener.seen), windows.dtype)
+        found = np.empty((len(windows), whitener.n_components), windows.dtype)
 
         def part(rows: slice) -> None:
             found[rows] = whitener.apply(windows[rows])
@@ -121,12 +187,12 @@ class Backend(Place):
             total = total + self._column_sums(block)
         return error, total
 
-    def hidden_delta(self, d: Array, a: Array, pull: Array | None, kind: str) -> Array:
-        """Turn d = delta_out W2^T (rows, hidden) in place into (d + pull) f'(a); return its sums over rows."""
+    def hidden_delta(self, d: Array, a: Array, kl_gradient: Array | None, kind: str) -> Array:
+        """Turn d = delta_out W2^T (rows, hidden) in place into (d + kl_gradient) f'(a); return its sums over rows."""
         total = 0
         for block, active in zip(self._blocks(d), self._blocks(a), strict=True):
-            if pull is not None:
-                block += pull
+            if kl_gradient is not None:
+                block += kl_gradient
             block *= self._slope(active, kind)
             total = total + self._column_sums(block)
         return total
@@ -139,31 +205,31 @@ class Backend(Place):
             total = total + self._column_sums(block)
         return total
 
-    def pull(self, activity: Array, count: int, penalty: Any, kind: str, dtype: Any) -> Array:  # noqa: ANN401
+    def kl_gradient(self, activity: Array, count: int, penalty: Any, kind: str, dtype: Any) -> Array:  # noqa: ANN401
         """Return what a `Penalty` adds to each unit's delta, from the sums of act over all `count` windows."""
-        return penalty.pull(self._rho_hat(activity, count), kind).astype(dtype)
+        return penalty.kl_gradient(self._rho_hat(activity, count), kind).astype(dtype)
 
     def cost(
         self, error: Array, activity: Array, squares: Array, count: int, penalty: Any, *,  # noqa: ANN401
-        tally: Array | None = None,
+        running_totals: Array | None = None,
     ) -> Array:  # fmt: skip
         """Return reconstruction, sparsity and decay terms and rho_hat, (3 + hidden,), float64.
 
-        `squares` is what `settle` returned. A `tally` (4 + hidden,) takes up the count, and each times the count: the
-        sum of the terms, reconstruction, sparsity, rho_hat.
+        `squares` is what `average_gradient` returned. `running_totals` (4 + hidden,) takes up the count, and each
+        times the count: the sum of the terms, reconstruction, sparsity, rho_hat.
         """
         rho_hat = self._rho_hat(activity, count)
         found = self.xp.empty(3 + len(rho_hat))
         found[0], found[1] = error / count, penalty.beta * penalty.divergence(rho_hat).sum()
         found[2], found[3:] = penalty.weight_decay / 2 * float(squares), rho_hat
-        if tally is not None:
-            tally[0] += count
-            tally[1] += count * (found[0] + found[1] + found[2])
-            tally[2:4] += count * found[:2]
-            tally[4:] += count * rho_hat
+        if running_totals is not None:
+            running_totals[0] += count
+            running_totals[1] += count * (found[0] + found[1] + found[2])
+            running_totals[2:4] += count * found[:2]
+            running_totals[4:] += count * rho_hat
         return found
 
-    def settle(
+    def average_gradient(
         self, flat: Array, gradient: Array, decayed: int, *, count: int, decay: float,
         then: Callable[[slice], None] | None = None,
     ) -> Array:  # fmt: skip
@@ -175,14 +241,14 @@ class Backend(Place):
         weights = flat[:decayed]
         squares = self.xp.vdot(weights, weights)
 
-        def settle(part: slice) -> None:
+        def average_gradient(part: slice) -> None:
             found, held = gradient[part], weights[part]
             found /= count
             found[: len(held)] += decay * held
             if then is not None:
                 then(part)
 
-        self.sweep(flat, settle)
+        self.sweep(flat, average_gradient)
         return squares
 
     def pace(self, rate: float, step: int, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Array:
@@ -196,7 +262,7 @@ class Backend(Place):
     ) -> Callable[[slice], None]:  # fmt: skip
         """Return the update of a part of the parameters and both moments in place; `gradient` is used up.
 
-        Kingma and Ba 2015, algorithm 1. It is for `settle` or `sweep`, behind what else is done to the gradient.
+        Kingma and Ba 2015, algorithm 1. Pass it to `average_gradient` or `sweep`.
         """
         xp, (length, epsilon) = self.xp, pace
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = Any
 
-_READ_EVERY = 0.5
+_SYNC_INTERVAL = 0.5
 _DEFAULT_PRODUCTS, _TF32_PRODUCTS = 1, 7  # CuPy's COMPUTE_TYPE_DEFAULT and COMPUTE_TYPE_TF32
 _SMALL_STEP = 2e10  # floating-point operations of a step under which launches cost as much as they do
 
@@ -41,7 +41,7 @@ class GpuBackend(Backend):
     """
 
     name = "cupy"
-    read_every = _READ_EVERY
+    sync_interval = _SYNC_INTERVAL
 
     def __init__(self, *, tf32: bool = False, graphs: bool = True) -> None:
         import cupy
@@ -108,38 +108,38 @@ class GpuBackend(Backend):
         sums, error = self._matrix_sweep("residual", y, (bias, x), kind, errors=True)
         return error, sums
 
-    def hidden_delta(self, d: Array, a: Array, pull: Array | None, kind: str) -> Array:
+    def hidden_delta(self, d: Array, a: Array, kl_gradient: Array | None, kind: str) -> Array:
         """As the specification."""
-        return self._matrix_sweep("hidden_delta", d, (a, NULL if pull is None else pull), kind)[0]
+        return self._matrix_sweep("hidden_delta", d, (a, NULL if kl_gradient is None else kl_gradient), kind)[0]
 
     def slope(self, a: Array, kind: str) -> Array:
         """As the specification."""
         return self._matrix_sweep("slope", a, (), kind)[0]
 
-    def pull(self, activity: Array, count: int, penalty: Any, kind: str, dtype: Any) -> Array:  # noqa: ANN401
+    def kl_gradient(self, activity: Array, count: int, penalty: Any, kind: str, dtype: Any) -> Array:  # noqa: ANN401
         """As the specification."""
         found = self.xp.empty(len(activity), dtype)
         numbers = map(np.float64, (count, penalty.rho, penalty.beta, CLIP))
         grid, block = launch.flat_grid(len(activity), 1)
         self._launch(
-            "pull", (np.dtype(dtype).name, kind), grid, block, activity, *numbers, found, np.int32(len(activity))
+            "kl_gradient", (np.dtype(dtype).name, kind), grid, block, activity, *numbers, found, np.int32(len(activity))
         )
         return found
 
     def cost(
         self, error: Array, activity: Array, squares: Array, count: int, penalty: Any, *,  # noqa: ANN401
-        tally: Array | None = None,
+        running_totals: Array | None = None,
     ) -> Array:  # fmt: skip
         """As the specification; `squares` are partial sums."""
         found = self.xp.empty(3 + len(activity))
         numbers = map(np.float64, (count, penalty.rho, penalty.beta, penalty.weight_decay, CLIP))
         self._launch(
             "cost", (), (1,), (4 * launch.THREADS,), error, activity, squares, np.int32(squares.size), *numbers, found,
-            NULL if tally is None else tally, np.int32(len(activity)),
+            NULL if running_totals is None else running_totals, np.int32(len(activity)),
         )  # fmt: skip
         return found
 
-    def settle(
+    def average_gradient(
         self, flat: Array, gradient: Array, decayed: int, *, count: int, decay: float,
         then: Callable[[slice], None] | None = None,
     ) -> Array:  # fmt: skip
@@ -150,7 +150,7 @@ class GpuBackend(Backend):
         grid, block = launch.flat_grid(flat.size, width)
         squares = self.xp.empty(grid[0])
         numbers = (np.int64(flat.size), np.int64(decayed), np.float64(count), np.float64(decay))
-        self._launch("settle", (flat.dtype.name, width), grid, block, gradient, flat, *numbers, squares)
+        self._launch("average_gradient", (flat.dtype.name, width), grid, block, gradient, flat, *numbers, squares)
         if then is not None:
             self.sweep(flat, then)
         return squares
@@ -195,11 +195,11 @@ class GpuBackend(Backend):
     @contextmanager
     def while_recording(self) -> Iterator[None]:
         """Say that nothing else can be done meanwhile."""
-        self.recording = True
+        self.capturing = True
         try:
             yield
         finally:
-            self.recording = False
+            self.capturing = False
 
     def slabs(self, corpus: Any, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:  # noqa: ANN401
         """As the specification: on the card once where they fit, else streamed."""
@@ -216,7 +216,7 @@ class GpuBackend(Backend):
         self._gather(slab.flat, (starts, pitches, index, whitener.mean if plain else None), found, slab.run, slab.runs)
         return whitener.project(found) if plain else whitener.apply(found)
 
-    def spill(self, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:  # noqa: ANN401
+    def host_buffer(self, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:  # noqa: ANN401
         """As the specification: in the computer's memory."""
         held = np.empty(shape, dtype)
         self.say(f"no room on the card for {held.nbytes / 2**20:,.0f} MiB of windows: they are sent batch by batch")
@@ -262,7 +262,7 @@ class GpuBackend(Backend):
 
 @dataclass(frozen=True)
 class _Adam:
-    """Adam's update, which `settle` launches together with its own work."""
+    """Adam's update, which `average_gradient` launches together with its own work."""
 
     backend: GpuBackend
     flat: Array

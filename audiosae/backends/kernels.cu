@@ -113,11 +113,11 @@ __global__ void residual(T* y, const T* bias, const T* x, T* partial, double* er
   if (threadIdx.x == 0 && threadIdx.y == 0) errors[blockIdx.y * gridDim.x + blockIdx.x] = error;
 }
 
-// d (rows, cols) becomes (d + pull) f'(a); its sums. No pull: a null pointer.
+// d (rows, cols) becomes (d + kl_gradient) f'(a); its sums. No kl_gradient: a null pointer.
 template <typename T, int V, int K>
-__global__ void hidden_delta(T* d, const T* a, const T* pull, T* partial, Index rows, int cols, int stripe) {
+__global__ void hidden_delta(T* d, const T* a, const T* kl_gradient, T* partial, Index rows, int cols, int stripe) {
   striped<T, V>(rows, cols, stripe, partial, [&](int column, Index row, Index end, T(&sums)[V]) {
-    const Pack<T, V> extra = pull ? load<T, V>(pull + column) : Pack<T, V>{};
+    const Pack<T, V> extra = kl_gradient ? load<T, V>(kl_gradient + column) : Pack<T, V>{};
     for (; row < end; row += blockDim.y) {
       Pack<T, V> p = load<T, V>(d + row * cols + column);
       const Pack<T, V> active = load<T, V>(a + row * cols + column);
@@ -169,24 +169,24 @@ __global__ void total(const T* partial, int stripes, int cols, double* sums, con
   }
 }
 
-// The penalty's pull on each unit: beta dKL / drho_hat times d act / d a.
+// The penalty's kl_gradient on each unit: beta dKL / drho_hat times d act / d a.
 template <typename T, int K>
-__global__ void pull(const double* activity, double count, double rho, double beta, double clip, T* found, int hidden) {
+__global__ void kl_gradient(const double* activity, double count, double rho, double beta, double clip, T* found, int hidden) {
   for (int j = blockIdx.x * blockDim.x + threadIdx.x; j < hidden; j += gridDim.x * blockDim.x) {
     const double rho_hat = clipped(activity[j], count, clip);
     found[j] = (T)((K == TANH ? 0.5 : 1.0) * beta * ((1 - rho) / (1 - rho_hat) - rho / rho_hat));
   }
 }
 
-// One block: reconstruction, sparsity and decay terms, rho_hat; into a tally too, where there is one.
+// One block: reconstruction, sparsity and decay terms, rho_hat; into a running_totals too, where there is one.
 __global__ void cost(const double* error, const double* activity, const double* squares, int parts, double count, double rho,
-                     double beta, double decay, double clip, double* found, double* tally, int hidden) {
+                     double beta, double decay, double clip, double* found, double* running_totals, int hidden) {
   double divergence = 0, weights = 0;
   for (int j = threadIdx.x; j < hidden; j += blockDim.x) {
     const double rho_hat = clipped(activity[j], count, clip);
     divergence += rho * log(rho / rho_hat) + (1 - rho) * log((1 - rho) / (1 - rho_hat));
     found[3 + j] = rho_hat;
-    if (tally) tally[4 + j] += count * rho_hat;
+    if (running_totals) running_totals[4 + j] += count * rho_hat;
   }
   for (int i = threadIdx.x; i < parts; i += blockDim.x) weights += squares[i];
   divergence = block_sum(divergence);
@@ -196,7 +196,7 @@ __global__ void cost(const double* error, const double* activity, const double* 
     found[1] = beta * divergence;
     found[2] = decay / 2 * weights;
     const double told[] = {1, found[0] + found[1] + found[2], found[0], found[1]};
-    for (int i = 0; tally && i < 4; ++i) tally[i] += count * told[i];
+    for (int i = 0; running_totals && i < 4; ++i) running_totals[i] += count * told[i];
   }
 }
 
@@ -253,7 +253,7 @@ __device__ void visit_all(const Work& work, Index size, double* squares) {
 }
 
 template <typename T, int V>
-__global__ void settle(T* gradient, T* flat, Index size, Index decayed, double count, double decay, double* squares) {
+__global__ void average_gradient(T* gradient, T* flat, Index size, Index decayed, double count, double decay, double* squares) {
   visit_all<V>(Update<T, false>{gradient, flat, (T)count, (T)decay, decayed}, size, squares);
 }
 

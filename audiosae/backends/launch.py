@@ -32,11 +32,11 @@ def names() -> list[str]:
     """Return the name expression of every instance that is launched."""
     found = ["cost", "pace"]
     for dtype, kind in product(_TYPE, (SIGMOID, TANH)):
-        found.append(name("pull", dtype, _NUMBER[kind]))
+        found.append(name("kl_gradient", dtype, _NUMBER[kind]))
     for dtype in _TYPE:
         found += [name("total", dtype), name("unit_rows", dtype)]
         for pack in (1, _LOAD_BYTES // np.dtype(dtype).itemsize):
-            found += [name(flat, dtype, pack) for flat in ("settle", "adam")]
+            found += [name(flat, dtype, pack) for flat in ("average_gradient", "adam")]
             found += [
                 name(sweep, dtype, pack, _NUMBER[kind])
                 for sweep, kinds in (

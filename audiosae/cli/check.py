@@ -11,7 +11,7 @@ from audiosae.cli.parameters import AsJson, Quiet, worker_count
 def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FBT002
     """Check the gradient against differences of the cost, for every form of the autoencoder, on every backend."""
     from audiosae.autoencoder.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
-    from audiosae.backends import look, usable
+    from audiosae.backends import detect_gpu, usable
 
     checks: list[dict[str, Any]] = [check for backend in usable() for check in check_gradients(backend)]
     rows = [("backend", "units", "output", "beta", "decay", "error", "shards", "")]
@@ -21,7 +21,7 @@ def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FB
             check["backend"], check["activation"], check["decoder"], f"{check['beta']:g}", f"{check['weight_decay']:g}",
             f"{check['error']:.1e}", f"{check['shards']:.1e}", "ok" if check["passed"] else "WRONG",
         ))  # fmt: skip
-    missing = look().reason
+    missing = detect_gpu().reason
     passed = all(check["passed"] for check in checks)
     verdict = "every gradient is right" if passed else "a gradient is wrong"
     told = f"{table(rows)}\n{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})"
@@ -35,7 +35,7 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from audiosae.backends import choose, look
+    from audiosae.backends import choose, detect_gpu
     from audiosae.cli.parameters import cache_folder
 
     facts: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
@@ -64,8 +64,8 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
     facts["blas"] = _blas()
     facts["cores"] = worker_count(None)
     facts["cache"] = str(cache_folder(None))
-    card = look()
-    facts["gpu"] = card.told or f"{card.reason} ({card.advice})"
+    card = detect_gpu()
+    facts["gpu"] = card.description or f"{card.reason} ({card.advice})"
     facts["backend"] = choose("auto")[1]
     rows = [(key, str(value)) for key, value in facts.items() if value is not None]
     Console(quiet=quiet, as_json=as_json).result(table(rows), facts)

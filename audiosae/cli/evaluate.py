@@ -126,7 +126,7 @@ def evaluate(  # noqa: PLR0917
             )
     finally:
         console.close()
-    title = f"{label_column or 'label'} of {len(records)} clips: {plan.told}"
+    title = f"{label_column or 'label'} of {len(records)} clips: {plan.description}"
     facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
              "sources_skipped": len(there.skipped), "without_label": len(unlabelled),
              "unlabelled": unlabelled, "out": str(folder)}  # fmt: skip
@@ -200,7 +200,9 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
     from audiosae.evaluation.classifier import JUDGES
 
     facts, plan = done.facts, done.plan
-    rows = [("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "the model is ahead by")]
+    rows = [
+        ("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "model - baseline (paired difference)")
+    ]
     for r in sorted(done.results, key=lambda result: -result["accuracy"]):
         low, high = r["interval"]
         ahead = r.get("model_ahead")

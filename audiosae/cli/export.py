@@ -88,7 +88,7 @@ def export(  # noqa: PLR0917
     unlabelled = tell_unlabelled(found, known, console, "exported without one", strict=strict) if known else []
     said = console.say if engine != "here" else lambda _: None  # which backend is no question here
     with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
-        there = read(loaded, found, console, places(cache, workers), opened, dealt=True)
+        there = read(loaded, found, console, places(cache, workers), opened, interleaved=True)
         console.stage("encoding", len(there.records), "files")
         rows = writing.export(
             loaded, there.records, out, level=level.value, pools=pools, segments=segments, code=code.value,

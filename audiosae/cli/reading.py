@@ -98,9 +98,9 @@ def read(
     where: dict[str, Any],
     engine: Engine,
     *,
-    dealt: bool = False,
+    interleaved: bool = False,
 ) -> Reading:  # fmt: skip
-    """Bring the fields of sources into the cache, `dealt` as in `Engine.ingest`; tell of those that cannot be used.
+    """Bring the fields of sources into the cache, `interleaved` as in `Engine.ingest`; tell the skipped.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def read(
     """
     console.stage("reading", len(found), "files")
     records = engine.ingest(
-        model.domain, found, **where, dealt=dealt, done=lambda _: console.advance(1), say=console.say
+        model.domain, found, **where, interleaved=interleaved, done=lambda _: console.advance(1), say=console.say
     )
     console.close()
     used = [i for i, record in enumerate(records) if record.status == "used"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.domain import domain_to_json
 from audiosae.errors import InputError
-from audiosae.system.locks import Held, hold
+from audiosae.system.locks import FolderLock, lock_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; what else lies in the cache'
 _ENTRY, _ASIDE = ".npy", ".tmp"
 _POLL, _PATIENCE = 0.1, 1.0  # seconds between looks at a lock, and until the wait is told
 _ABANDONED = 3600.0  # seconds after which a file that was written aside belongs to nobody
-_used: dict[Path, Held] = {}  # folders that this process reads, for as long as it lives
+_used: dict[Path, FolderLock] = {}  # folders that this process reads, for as long as it lives
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _share(folder: Path, say: Callable[[str], None]) -> None:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # removed since
-            held = hold(folder, shared=True)
+            held = lock_folder(folder, shared=True)
             if held is not None and held.covers(folder):
                 _used[folder] = held
                 return
@@ -131,7 +131,7 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
     folders = list_folders(cache)
     size, freed = sum(folder.size for folder in folders), 0
     for folder in sorted(folders, key=lambda folder: (not folder.outdated, folder.used)):
-        held = hold(folder.path)
+        held = lock_folder(folder.path)
         if held is None:
             say(f"{folder.path.name} is in use and stays")
             continue

@@ -31,16 +31,16 @@ _DAY = 86400.0
 HEADER_BYTES = 128
 LENGTH_DIGITS = 8
 _PIECES, _PIECE_BYTES = 8, 4096  # of a source, that tell it from another
-_HELD_BYTES = 2**23  # longer fields are finished on disk
+_BUFFER_BYTES = 2**23  # longer fields are finished on disk
 
 
-class Store:
+class FieldWriter:
     """A field as it grows: in memory while it is short, to be written in one call, else in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._blocks: list[NDArray[np.float32]] = []
-        self._held = 0
+        self._buffered = 0
         self._file: BufferedRandom | None = None
 
     def __enter__(self) -> Self:
@@ -54,11 +54,11 @@ class Store:
             with contextlib.suppress(OSError):  # Windows keeps what is still mapped; pruning removes it later
                 self._path.unlink(missing_ok=True)
 
-    def add(self, block: NDArray[np.float32]) -> None:
+    def append(self, block: NDArray[np.float32]) -> None:
         """Take the next rows."""
         self._blocks.append(block)
-        self._held += block.nbytes
-        if self._held > _HELD_BYTES or self._file:
+        self._buffered += block.nbytes
+        if self._buffered > _BUFFER_BYTES or self._file:
             self._spill()
 
     def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -69,7 +69,7 @@ class Store:
         self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
         return self._blocks[0]
 
-    def keep(self, target: Path, shape: tuple[int, ...], record: dict[str, Any]) -> None:
+    def commit(self, target: Path, shape: tuple[int, ...], record: dict[str, Any]) -> None:
         """Complete the file, and move it into place."""
         kept = json.dumps(record).encode()
         end = kept + b"%0*x" % (LENGTH_DIGITS, len(kept))

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.cache import open_folder, unwritable
-from audiosae.corpus.entries import Store, cached_record, entry_path
+from audiosae.corpus.entries import FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
 from audiosae.errors import InputError
 from audiosae.system.processes import most_workers, prepare, run_in_order
-from audiosae.system.stderr import Chatter, overheard
+from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,16 +94,16 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
         The cache cannot be written.
     """
     domain, path, target = job
-    chatter = Chatter()
+    captured = CapturedStderr()
     aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        with Store(aside) as store:
-            with overheard(chatter):
-                record = _read_field(domain, path, store)
-            record = _remarked(record, chatter)
-            store.keep(target, record.shape, vars(record))
+        with FieldWriter(aside) as writer:
+            with capture_stderr(captured):
+                record = _read_field(domain, path, writer)
+            record = _remarked(record, captured)
+            writer.commit(target, record.shape, vars(record))
     except InputError as error:
-        return _remarked(Record("", "skipped", str(error)), chatter)
+        return _remarked(Record("", "skipped", str(error)), captured)
     except MemoryError:
         return Record("", "skipped", "needs more memory than there is")
     except OSError as error:
@@ -113,23 +113,23 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     return replace(record, field=os.fspath(target))
 
 
-def _remarked(record: Record, chatter: Chatter) -> Record:
+def _remarked(record: Record, captured: CapturedStderr) -> Record:
     """Add what the decoder said to what is told of a source."""
-    if not chatter.text:
+    if not captured.text:
         return record
-    return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {chatter.text}") if part))
+    return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {captured.text}") if part))
 
 
-def _read_field(domain: Domain, path: Path, store: Store) -> Record:
+def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
     """Bring the blocks of a field into a store and let the domain finish it there."""
     rows, tail = 0, domain.window[1:]
     for block in (blocks := _Blocks(domain, path)):
         _check_block(block, domain, rows, tail)
         rows, tail = rows + len(block), block.shape[1:]
-        store.add(np.array(block, np.float32))  # the domain may use its own again
+        writer.append(np.array(block, np.float32))  # the domain may use its own again
     if not rows:
         raise InputError(NOTHING)
-    field = store.field((rows, *tail))
+    field = writer.field((rows, *tail))
     with _costing_the_source():
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])

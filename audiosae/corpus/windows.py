@@ -131,7 +131,7 @@ class Corpus:
 
     @property
     def width(self) -> int:
-        """Numbers in a window."""
+        """Values per window."""
         return int(np.prod(self.domain.window))
 
     def windows_per_record(self) -> list[int]:

@@ -3,7 +3,7 @@
 from audiosae.domain.conformance import check_domain
 from audiosae.domain.drawing import default_settings
 from audiosae.domain.guard import asking
-from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, settled
+from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, resolved
 from audiosae.domain.protocol import Clip, Domain, Json, Kind, Probe, Span
 from audiosae.domain.registry import (
     BUILT_IN,
@@ -37,5 +37,5 @@ __all__ = [
     "option_defaults",
     "options_of",
     "parse_settings",
-    "settled",
+    "resolved",
 ]

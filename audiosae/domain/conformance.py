@@ -13,7 +13,7 @@ import numpy as np
 
 from audiosae.domain.drawing import default_settings
 from audiosae.domain.guard import asking
-from audiosae.domain.options import make_domain, options_of, settled
+from audiosae.domain.options import make_domain, options_of, resolved
 from audiosae.domain.protocol import Clip, Probe, Span
 from audiosae.domain.registry import fault_of
 from audiosae.errors import AudiosaeError, InputError
@@ -46,7 +46,7 @@ def check_domain(domain: Domain, files: Sequence[Path]) -> None:
     _promise(len(files) > 0, "check_domain wants at least one good file")
     try:
         _check_class(type(domain))
-        domain = settled(domain, files)
+        domain = resolved(domain, files)
         _check_options(domain)
         for file in files:
             with asking(domain, f"handling of {file.name}"):
@@ -81,7 +81,7 @@ def _check_options(domain: Domain) -> None:
     _promise(written == domain, f"options do not survive --set: {domain} became {written}")
     shapes = f"window {domain.window}, stride {domain.stride}"
     _promise(min(*domain.window, *domain.stride) >= 1, f"window and stride must be at least 1: {shapes}")
-    _promise(domain.settle([]) == domain, "a settled domain must stay as it is when it is settled again")
+    _promise(domain.resolve([]) == domain, "a resolved domain must stay as it is when it is resolved again")
     lower = all(s.startswith(".") and s == s.lower() for s in cls.suffixes)
     _promise(bool(cls.suffixes) and lower, f"suffixes must be lower-case with a dot: {cls.suffixes}")
     try:
@@ -170,7 +170,7 @@ def _check_broken(domain: Domain) -> None:
         for name, content in (("empty", b""), ("noise", bytes(range(256)) * 4)):
             path = Path(folder) / f"{name}{domain.suffixes[0]}"
             path.write_bytes(content)
-            domain.settle([path])  # must pass over what it cannot read
+            domain.resolve([path])  # must pass over what it cannot read
             _check_refusal(name, lambda path: list(domain.field(path)), path)
             _check_refusal(name, domain.probe, path)
 

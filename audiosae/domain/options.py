@@ -95,7 +95,7 @@ def _refuse() -> NoReturn:
     raise ValueError
 
 
-def settled(domain: Domain, paths: Sequence[Path]) -> Domain:
+def resolved(domain: Domain, paths: Sequence[Path]) -> Domain:
     """Have a domain choose what was left open, and see that windows can be cut.
 
     Raises
@@ -103,8 +103,8 @@ def settled(domain: Domain, paths: Sequence[Path]) -> Domain:
     PluginError
         Its code fails, or `window` or `stride` is not one positive whole number per axis.
     """
-    with asking(domain, "settle"):
-        found = domain.settle(paths)
+    with asking(domain, "resolve"):
+        found = domain.resolve(paths)
         if type(found) is not type(domain):
             raise TypeError(f"it gave {found!r}, wanted a {type(domain).__name__}")
         if make_domain(type(found), json.loads(json.dumps(options_of(found)))) != found:
@@ -114,7 +114,7 @@ def settled(domain: Domain, paths: Sequence[Path]) -> Domain:
 
 
 def check_window(domain: Domain) -> None:
-    """Refuse a domain whose windows cannot be cut (see `settled`)."""
+    """Refuse a domain whose windows cannot be cut (see `resolved`)."""
     with asking(domain, "window"):
         window = domain.window
     with asking(domain, "stride"):

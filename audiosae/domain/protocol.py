@@ -113,8 +113,8 @@ class Domain(Protocol):
         """Steps between windows, one per axis of the field."""
         ...
 
-    def settle(self, paths: Sequence[Path]) -> Self:  # noqa: ARG002
-        """Return this domain with every option that was left open settled by what the sources are."""
+    def resolve(self, paths: Sequence[Path]) -> Self:  # noqa: ARG002
+        """Return this domain with every option that was left open resolved by what the sources are."""
         return self
 
     def probe(self, path: Path) -> Probe:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from audiosae.backends import Backend, choose
-from audiosae.engine.here import Here
+from audiosae.engine.here import LocalEngine
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PORTS = 2**16
 
-__all__ = ["Engine", "Here", "open_engine"]
+__all__ = ["Engine", "LocalEngine", "open_engine"]
 
 
 class Engine(Protocol):
@@ -57,21 +57,21 @@ class Engine(Protocol):
     def ingest(
         self, domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
         done: Callable[[Record], None] = ..., say: Callable[[str], None] = ...,
-        dealt: bool = False,
+        interleaved: bool = False,
     ) -> list[Record]:  # fmt: skip
         """Bring the field of every source into a cache; as `audiosae.corpus.ingest.ingest`.
 
-        For `fold`, workers have shards that follow one another, so that most is added where it was found. With `dealt`
-        every worker has some of each stretch: `map` yields in order, and all are at work.
+        For `reduce`, workers have shards that follow one another, so that most is added where it was found. With
+        `interleaved` every worker has some of each stretch: `map` yields in order, and all are at work.
         """
 
     def place(
         self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
     ) -> Any:  # noqa: ANN401
-        """Return the portions of a corpus, each where its fields are; for `fold` and `map`."""
+        """Return the shards of a corpus, each where its fields are; for `reduce` and `map`."""
 
-    def fold(self, step: Callable[..., Any], placed: Any, *shared: Any) -> Any:  # noqa: ANN401
-        """Add ``step(backend, portion, *shared)`` over all portions, in a fixed tree.
+    def reduce(self, step: Callable[..., Any], placed: Any, *shared: Any) -> Any:  # noqa: ANN401
+        """Add ``step(backend, shard, *shared)`` over all shards, in a fixed tree.
 
         Parameters
         ----------
@@ -86,14 +86,14 @@ class Engine(Protocol):
     def map(
         self, step: Callable[..., Any], placed: Any, *shared: Any, jobs: list[tuple[int, Any]] | None = None  # noqa: ANN401
     ) -> Iterator[Iterable[Any]]:  # fmt: skip
-        """Yield what ``step(backend, portion, *shared)`` yields, portion by portion in order; a few are under way.
+        """Yield what ``step(backend, shard, *shared)`` yields, shard by shard in order; a few are under way.
 
         Parameters
         ----------
         step, placed, shared
-            As in `fold`; the step is a generator, of as much as may lie in memory.
+            As in `reduce`; the step is a generator, of as much as may lie in memory.
         jobs
-            (shard, job) in order of the shards, for ``step(backend, portion, job, *shared)``; else one a portion.
+            (shard, job) in order of the shards, for ``step(backend, shard, job, *shared)``; else one a shard.
         """
 
     def blocks(self, placed: Any) -> Iterator[tuple[int, Iterable[Any]]]:  # noqa: ANN401
@@ -126,7 +126,7 @@ def open_engine(
     if name == "here":
         chosen, reason = choose(backend, tf32=tf32)
         say(f"backend {reason}{'; --tf32 is for a card' if tf32 and chosen.name == 'numpy' else ''}")
-        yield Here(chosen)
+        yield LocalEngine(chosen)
         return
     local = re.fullmatch(r"local:([1-9]\d{0,3})", name)
     address = re.fullmatch(r"(?:tcp|tls|ucx|ws|wss)://[^\s/]+:(\d{1,5})", name)

@@ -15,8 +15,8 @@ import numpy as np
 
 from audiosae.autoencoder.sae import reconstruct
 from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
-from audiosae.engine import Here
-from audiosae.engine.here import fold_in_tree
+from audiosae.engine import LocalEngine
+from audiosae.engine.here import add_in_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.corpus.windows import Corpus
     from audiosae.engine import Engine
-    from audiosae.engine.portion import Portion
+    from audiosae.engine.shard import Shard
 
     Array = Any
 
 Total = TypeVar("Total")
 
 
-def fold(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
+def reduce_blocks(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
     """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
     return reduce(add, map(step, blocks))
 
@@ -67,20 +67,20 @@ class Feed:
     ) -> None:  # fmt: skip
         self._corpus, self._whitener, self._backend = corpus, whitener.moved(backend.asarray), backend
         self._given, self._dtype, self._memory = whitener, np.dtype(dtype), memory
-        self._engine = engine or Here(backend)
+        self._engine = engine or LocalEngine(backend)
         self._held: Array | None = None
         self._edges: dict[int, list[int]] = {}
-        size = len(corpus) * whitener.seen * self._dtype.itemsize
+        size = len(corpus) * whitener.n_components * self._dtype.itemsize
         hold = 0 < size <= memory * self._engine.width
         self._placed = self._engine.place(corpus, whitener, dtype=dtype, hold=hold and self._engine.remote)
         if hold and (gathered or not self._engine.remote):
-            self._held, self._placed = self._hold((len(corpus), whitener.seen)), None
+            self._held, self._placed = self._hold((len(corpus), whitener.n_components)), None
 
     @classmethod
     def of(cls, held: Array, backend: Backend) -> Feed:
-        """Return a feed of windows that are whitened and held already, (count, seen), and belong to no corpus."""
+        """Return a feed of whitened windows in memory, (count, n_components), that belong to no corpus."""
         feed = cls.__new__(cls)
-        feed._held, feed._backend, feed._engine = held, backend, Here(backend)  # noqa: SLF001 (its own)
+        feed._held, feed._backend, feed._engine = held, backend, LocalEngine(backend)  # noqa: SLF001 (its own)
         feed._edges = {0: [*range(0, len(held), CHUNK_WINDOWS), len(held)]}  # noqa: SLF001
         return feed
 
@@ -90,11 +90,11 @@ class Feed:
 
     @property
     def held(self) -> Array | None:
-        """All whitened windows (count, seen), when they are kept in this process."""
+        """All whitened windows (count, n_components), when they are kept in this process."""
         return self._held
 
-    def fold(self, step: Callable[..., Any], backend: Backend, *shared: Any) -> Any:  # noqa: ANN401
-        """Add ``step(backend, x, *shared)`` over blocks x (up to 4096, seen), shard by shard and then in a fixed tree.
+    def sum_over(self, step: Callable[..., Any], backend: Backend, *shared: Any) -> Any:  # noqa: ANN401
+        """Sum ``step(backend, x, *shared)`` over blocks x (up to 4096, n_components), in an order fixed by the shards.
 
         Parameters
         ----------
@@ -106,14 +106,16 @@ class Feed:
             Sent to every worker once.
         """
         if self._held is None:
-            return self._engine.fold(_fold_portion, self._placed, step, *shared)
+            return self._engine.reduce(_sum_shard, self._placed, step, *shared)
         held = self._held
 
         def total(edges: list[int]) -> Any:  # noqa: ANN401
-            return fold(lambda ends: step(backend, backend.asarray(held[slice(*ends)]), *shared), pairwise(edges))
+            return reduce_blocks(
+                lambda ends: step(backend, backend.asarray(held[slice(*ends)]), *shared), pairwise(edges)
+            )
 
         with backend.session():
-            return fold_in_tree((number, total(edges)) for number, edges in self._edges.items())
+            return add_in_tree((number, total(edges)) for number, edges in self._edges.items())
 
     def sampled(self, count: int, memory: int) -> Feed:
         """Return this feed, or of more than `count` windows one of that many, evenly spaced."""
@@ -123,7 +125,7 @@ class Feed:
         return Feed(few, self._given, self._backend, dtype=str(self._dtype), memory=memory, engine=self._engine)
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[Array]:
-        """Yield all windows in order, whitened, shape (up to `rows`, seen)."""
+        """Yield all windows in order, whitened, shape (up to `rows`, n_components)."""
         if self._held is not None:
             for at in range(0, len(self._held), rows):
                 yield self._backend.asarray(self._held[at : at + rows])
@@ -161,7 +163,7 @@ class Feed:
         try:
             held = self._backend.xp.empty(shape, self._dtype)
         except MemoryError:
-            held = self._backend.spill(shape, self._dtype)
+            held = self._backend.host_buffer(shape, self._dtype)
         at = 0
         for number, blocks in self._engine.blocks(self._placed):
             edges = self._edges[number] = [at]
@@ -180,8 +182,8 @@ class Feed:
         return self._backend.windows(slab, index, self._whitener, self._dtype)
 
 
-def _fold_portion(backend: Backend, portion: Portion, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
-    return fold(lambda x: step(backend, x, *shared), portion.blocks(backend))
+def _sum_shard(backend: Backend, shard: Shard, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
+    return reduce_blocks(lambda x: step(backend, x, *shared), shard.blocks(backend))
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class Scores:
     error
         Sum of |x_hat - x|^2, in the whitened space.
     total, squares
-        Sum of x, (seen,), and of |x|^2.
+        Sum of x, (n_components,), and of |x|^2.
     activity
         Sum of act per unit, (hidden,).
     """
@@ -229,7 +231,7 @@ class Scores:
 
 def score(feed: Feed, params: Params, backend: Backend) -> Scores:
     """Reconstruct every window of a feed."""
-    found: Scores = feed.fold(_scored, backend, params)
+    found: Scores = feed.sum_over(_scored, backend, params)
     return found
 
 

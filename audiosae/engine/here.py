@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.portion import Portion
+from audiosae.engine.shard import Shard
 from audiosae.engine.shards import Run, known_or_new, split
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
 
-Placed = list[tuple[int, Portion]]
+Placed = list[tuple[int, Shard]]
 Jobs = list[tuple[int, Any]]
 
 
-class Here:
+class LocalEngine:
     """Work in this process; its shards are those of a cluster.
 
     Parameters
@@ -50,47 +50,47 @@ class Here:
     def ingest(
         self, domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
         done: Callable[[Record], None] = lambda _: None, say: Callable[[str], None] = lambda _: None,
-        dealt: bool = False,
+        interleaved: bool = False,
     ) -> list[Record]:  # fmt: skip
         """See `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
-        self.shards = known_or_new(self.shards, sources, Corpus(domain, records), dealt=dealt)
+        self.shards = known_or_new(self.shards, sources, Corpus(domain, records), interleaved=interleaved)
         return records
 
     def place(
         self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
     ) -> Placed:
-        """Return the portions of a corpus."""
+        """Return the shards of a corpus."""
         parts = split(corpus, self.shards)
         firsts = accumulate((len(part) for _, part in parts), initial=0)
         return [
-            (number, Portion(part, whitener, first=first, dtype=dtype, hold=hold))
+            (number, Shard(part, whitener, first=first, dtype=dtype, hold=hold))
             for (number, part), first in zip(parts, firsts, strict=False)
         ]
 
-    def fold(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Any:  # noqa: ANN401
-        """Add ``step(backend, portion, *shared)`` over all portions."""
+    def reduce(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Any:  # noqa: ANN401
+        """Add ``step(backend, shard, *shared)`` over all shards."""
         with self.backend.session():
-            return fold_in_tree((number, step(self.backend, portion, *shared)) for number, portion in placed)
+            return add_in_tree((number, step(self.backend, shard, *shared)) for number, shard in placed)
 
     def map(
         self, step: Callable[..., Any], placed: Placed, *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
     ) -> Iterator[Any]:  # fmt: skip
-        """Yield ``step(backend, portion, *shared)`` of every portion, or of every job."""
-        portions = dict(placed)
+        """Yield ``step(backend, shard, *shared)`` of every shard, or of every job."""
+        by_number = dict(placed)
         with self.backend.session():
             if jobs is None:
-                yield from (step(self.backend, portion, *shared) for portion in portions.values())
+                yield from (step(self.backend, shard, *shared) for shard in by_number.values())
             else:
-                yield from (step(self.backend, portions[number], job, *shared) for number, job in jobs)
+                yield from (step(self.backend, by_number[number], job, *shared) for number, job in jobs)
 
     def blocks(self, placed: Placed) -> Iterator[tuple[int, Iterable[Any]]]:
         """Yield each shard's number and blocks."""
         with self.backend.session():
-            yield from ((number, portion.blocks(self.backend)) for number, portion in placed)
+            yield from ((number, shard.blocks(self.backend)) for number, shard in placed)
 
 
-def fold_in_tree(totals: Iterator[tuple[int, Any]]) -> Any:  # noqa: ANN401
+def add_in_tree(totals: Iterator[tuple[int, Any]]) -> Any:  # noqa: ANN401
     """Add totals of ascending shards; shards that are not there count for nothing."""
     return run_of(totals).total()
 

@@ -28,7 +28,9 @@ def place_of(path: os.PathLike[str] | str) -> str:
     return os.path.abspath(path)  # noqa: PTH100 (pathlib's follows links, or keeps "..")
 
 
-def divide(sources: Sequence[Source], windows: Sequence[int] | None = None, *, dealt: bool = False) -> dict[str, int]:
+def divide(
+    sources: Sequence[Source], windows: Sequence[int] | None = None, *, interleaved: bool = False
+) -> dict[str, int]:
     """Return the shard of each source: runs of sources with about equal bytes, at least 8 MiB where there are many.
 
     Parameters
@@ -38,12 +40,12 @@ def divide(sources: Sequence[Source], windows: Sequence[int] | None = None, *, d
     windows
         Of each, once they are known: those without any do not weigh, so that broken files do not change what is learned
         from the others.
-    dealt
+    interleaved
         As many shards as there are bytes for: what is done with them does not add up.
     """
     sizes = [size_of(s) if windows is None or windows[i] else 0 for i, s in enumerate(sources)]
     whole = max(1, sum(sizes))
-    most = len(sizes) if dealt else MOST
+    most = len(sizes) if interleaved else MOST
     count = min(sum(size > 0 for size in sizes), max(FEWEST, min(most, whole // _SHARD_BYTES)))
     found, before, now, last = {}, 0, 0, 0
     for source, size in zip(sources, sizes, strict=True):
@@ -55,12 +57,14 @@ def divide(sources: Sequence[Source], windows: Sequence[int] | None = None, *, d
 
 
 def known_or_new(
-    shards: dict[str, int], sources: Sequence[Source], corpus: Corpus | None = None, *, dealt: bool = False
+    shards: dict[str, int], sources: Sequence[Source], corpus: Corpus | None = None, *, interleaved: bool = False
 ) -> dict[str, int]:
     """Return the shards as they are where they have a place for every source: of some of them, learned from anew."""
     if all(place_of(source.path) in shards for source in sources):
         return shards
-    return divide(sources, None if dealt or corpus is None else corpus.windows_per_record(), dealt=dealt)
+    return divide(
+        sources, None if interleaved or corpus is None else corpus.windows_per_record(), interleaved=interleaved
+    )
 
 
 def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]:

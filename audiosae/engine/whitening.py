@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
-from audiosae.engine import Here
+from audiosae.engine import LocalEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.corpus.windows import Corpus
     from audiosae.engine import Engine
-    from audiosae.engine.portion import Portion
+    from audiosae.engine.shard import Shard
 
 
 _ROWS, _PARTS = 1024, 4  # worth a thread, and as many totals at once
@@ -42,8 +42,8 @@ def learn_whitener(corpus: Corpus, engine: Engine | None = None, **options: Any)
     options
         As in `audiosae.autoencoder.whitening.make_whitener`.
     """
-    engine, how = engine or Here(), _preparation(options)
-    moments = engine.fold(moments_of, engine.place(corpus.sample(MOMENT_WINDOWS)), how, _full(options))
+    engine, how = engine or LocalEngine(), _preparation(options)
+    moments = engine.reduce(moments_of, engine.place(corpus.sample(MOMENT_WINDOWS)), how, _full(options))
     return make_whitener(moments, **options)
 
 
@@ -61,8 +61,8 @@ def _full(options: dict[str, Any]) -> bool:
     return options["kind"] in ("pca", "zca")
 
 
-def moments_of(backend: Backend, portion: Portion, how: dict[str, bool], full: bool) -> Moments:  # noqa: FBT001
-    """Return the moments of a portion's windows, runs of a thousand rows side by side."""
+def moments_of(backend: Backend, shard: Shard, how: dict[str, bool], full: bool) -> Moments:  # noqa: FBT001
+    """Return the moments of a shard's windows, runs of a thousand rows side by side."""
 
     def of_block(x: NDArray[np.floating]) -> Moments:
         edges = np.linspace(0, len(x), max(1, min(_PARTS, len(x) // _ROWS)) + 1).astype(int)
@@ -74,4 +74,4 @@ def moments_of(backend: Backend, portion: Portion, how: dict[str, bool], full: b
         backend.run([partial(part, low, high) for low, high in pairwise(edges.tolist())])
         return reduce(add, (found[low] for low in sorted(found)))
 
-    return reduce(add, map(of_block, portion.fields()))
+    return reduce(add, map(of_block, shard.fields()))

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.autoencoder.sae import start
 from audiosae.corpus.windows import Corpus
-from audiosae.engine import Here
+from audiosae.engine import LocalEngine
 from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.features import codes
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
     from audiosae.engine import Engine
-    from audiosae.engine.portion import Portion
+    from audiosae.engine.shard import Shard
     from audiosae.features.codes import Code, Encode
 
 MODEL = "model"
@@ -84,7 +84,9 @@ def feature_sets(
         Where the windows are; what is learned is learned here.
     """
     windows = (
-        _windows(corpus, engine or Here()) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
+        _windows(corpus, engine or LocalEngine())
+        if {"pca", "kmeans", "nmf"} & set(names)
+        else np.empty((0, 0), np.float32)
     )
     window = corpus.domain.window
     by_rows = len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records)  # noqa: PLR2004
@@ -194,7 +196,7 @@ def pooled_clips(
     done: Callable[[int], None] = lambda _: None, engine: Engine | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many more are there."""
-    engine, found = engine or Here(), []
+    engine, found = engine or LocalEngine(), []
     for part in engine.map(_pooled, engine.place(Corpus(domain, records)), features, pools, segments):
         for values in part:
             found.append(values)
@@ -203,10 +205,10 @@ def pooled_clips(
 
 
 def _pooled(
-    backend: Backend, portion: Portion, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
+    backend: Backend, shard: Shard, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
-    """Yield the features of each clip of a portion, flat."""
-    corpus = portion.corpus
+    """Yield the features of each clip of a shard, flat."""
+    corpus = shard.corpus
     for _, values in codes.pooled_clips(
         corpus.domain, corpus.records, features.encode, pools=pools, segments=segments, rows=features.rows
     ):

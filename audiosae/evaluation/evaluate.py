@@ -15,7 +15,7 @@ import numpy as np
 
 from audiosae.backends import choose
 from audiosae.corpus.windows import Corpus
-from audiosae.engine import Here
+from audiosae.engine import LocalEngine
 from audiosae.errors import Interrupted
 from audiosae.evaluation import baselines, scores
 from audiosae.evaluation.baselines import MODEL, FeatureSet
@@ -116,7 +116,7 @@ def evaluate(
     engine
         Where sources are encoded, and trained on: here, unless one is given.
     """
-    began, engine = time.monotonic(), engine or Here()
+    began, engine = time.monotonic(), engine or LocalEngine()
     if options.refit or options.stability:
         again = TrainOptions.stored(model.facts["options"])  # refused before the work, not after
         if engine.remote:
@@ -124,7 +124,7 @@ def evaluate(
     work = _Work(model, records, sources, plan, options, cache, workers, progress or Progress(), engine)
     predicted, results = work.run()
     facts: dict[str, Any] = {
-        "folds": plan.told, "clips": len(records), "tested": len(plan.tested), "classes": plan.classes,
+        "folds": plan.description, "clips": len(records), "tested": len(plan.tested), "classes": plan.classes,
         "chance": plan.chance, "notes": plan.notes, "quality": measure(model, records, plan, engine),
         **_seen(model, records, plan, refit=options.refit), "options": asdict(options),
     }  # fmt: skip
@@ -196,7 +196,7 @@ class _Work:
         """Train the model anew on some sources, with the options it was trained with."""
         options, engine = TrainOptions.stored(self.model.facts["options"], **changed), self.engine
         if not engine.remote:
-            engine = Here(choose("auto")[0])
+            engine = LocalEngine(choose("auto")[0])
             engine.shards = self.engine.shards
         with tempfile.TemporaryDirectory() as folder:
             try:

@@ -44,7 +44,7 @@ class Plan:
         Folds; no clip is tested twice.
     groups
         Group number of each clip, or None.
-    told, notes
+    description, notes
         In words, and what a reader should know before believing the numbers.
     """
 
@@ -52,7 +52,7 @@ class Plan:
     target: NDArray[np.int64]
     splits: list[Split]
     groups: NDArray[np.int64] | None
-    told: str
+    description: str
     notes: list[str]
 
     @property

@@ -14,7 +14,7 @@ from audiosae.corpus.windows import Corpus
 from audiosae.engine.feed import Feed, score
 from audiosae.evaluation import baselines
 from audiosae.evaluation.baselines import FeatureSet
-from audiosae.features.activity import ACTIVE, Usage
+from audiosae.features.activity import ACTIVE, ActivityStatistics
 from audiosae.features.codes import encoder
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def measure(model: Model, records: Sequence[Record], plan: Plan, engine: Engine 
     corpus = Corpus(model.domain, records).sample(_MEASURED_WINDOWS)
     backend = Backend()
     feed = Feed(corpus, model.whitener, backend, dtype=str(model.params.flat.dtype), engine=engine)
-    usage: Usage = feed.fold(_usage_of, backend, model.params)
+    usage: ActivityStatistics = feed.sum_over(_usage_of, backend, model.params)
     share, mean = usage.share, usage.mean
     rho = float(model.facts["options"]["rho"])
     return {
@@ -58,9 +58,9 @@ def measure(model: Model, records: Sequence[Record], plan: Plan, engine: Engine 
     }
 
 
-def _usage_of(backend: Backend, x: Array, params: Params) -> Usage:
+def _usage_of(backend: Backend, x: Array, params: Params) -> ActivityStatistics:
     codes = backend.to_host(encode(backend, params.on(backend), x))
-    return Usage.of((codes + 1) / 2 if params.activation == TANH else codes)
+    return ActivityStatistics.of((codes + 1) / 2 if params.activation == TANH else codes)
 
 
 def _units_of_labels(

@@ -14,7 +14,7 @@ ACTIVE = 0.1  # activity above which a unit counts as on
 
 
 @dataclass(frozen=True)
-class Usage:
+class ActivityStatistics:
     """Sums over windows of what units do; they add.
 
     Sparseness is (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n), 0 for equal activity everywhere, 1 for a single active one:
@@ -40,17 +40,17 @@ class Usage:
     population: float
 
     @classmethod
-    def of(cls, act: NDArray[Any]) -> Usage:
+    def of(cls, act: NDArray[Any]) -> ActivityStatistics:
         """Return the sums over a block of activity, (windows, hidden)."""
         squares = np.square(act, dtype=np.float64)
         population = _sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1])
         total = act.sum(axis=0, dtype=np.float64)
         return cls(len(act), total, squares.sum(axis=0), (act > ACTIVE).sum(axis=0), float(population.sum()))
 
-    def __add__(self, other: Usage) -> Usage:
+    def __add__(self, other: ActivityStatistics) -> ActivityStatistics:
         """Return the sums over both sets of windows."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Usage(*(mine + theirs for mine, theirs in pairs))
+        return ActivityStatistics(*(mine + theirs for mine, theirs in pairs))
 
     @property
     def mean(self) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.windows import Corpus
-from audiosae.engine import Here
+from audiosae.engine import LocalEngine
 from audiosae.engine.shards import split
 from audiosae.errors import InputError
 from audiosae.features import codes as features
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.domain import Json
     from audiosae.engine import Engine
-    from audiosae.engine.portion import Portion
+    from audiosae.engine.shard import Shard
 
 
 def export(
@@ -79,7 +79,7 @@ def export(
     used = [(r, labels[i] if labels else None) for i, r in enumerate(records) if r.status == "used"]
     if not used:
         raise InputError(f"nothing to export: none of {len(records)} sources can be used")
-    work, units = _Work(model, used, code, done, engine or Here()), model.params.hidden
+    work, units = _Work(model, used, code, done, engine or LocalEngine()), model.params.hidden
     axes = len(model.domain.span(Path(used[0][0].path), (0,) * len(model.domain.window)).start)
     if level == "clip":
         names, keys = (
@@ -136,10 +136,10 @@ def _clips(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Bloc
 
 
 def _pooled(
-    backend: Backend, portion: Portion, model: Model, code: features.Code, how: tuple[Sequence[str], int]  # noqa: ARG001
+    backend: Backend, shard: Shard, model: Model, code: features.Code, how: tuple[Sequence[str], int]  # noqa: ARG001
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
-    """Yield the pooled codes (1, features) of each source of a portion; `how` is pools and segments."""
-    encode, records, (pools, segments) = features.encoder(model, code), portion.corpus.records, how
+    """Yield the pooled codes (1, features) of each source of a shard; `how` is pools and segments."""
+    encode, records, (pools, segments) = features.encoder(model, code), shard.corpus.records, how
     for _, values in features.pooled_clips(model.domain, records, encode, pools=pools, segments=segments):
         yield values.reshape(1, -1)
 
@@ -163,10 +163,10 @@ def _windows(work: _Work, places: Sequence[str]) -> Iterator[Block]:
 
 
 def _coded(
-    backend: Backend, portion: Portion, piece: Sequence[features.Piece], model: Model, code: features.Code,  # noqa: ARG001
+    backend: Backend, shard: Shard, piece: Sequence[features.Piece], model: Model, code: features.Code,  # noqa: ARG001
 ) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:  # fmt: skip
-    """Yield (file, starts and ends (places, count), codes (count, hidden)) of a piece of a portion."""
-    records, encode = portion.corpus.records, features.encoder(model, code)
+    """Yield (file, starts and ends (places, count), codes (count, hidden)) of a piece of a shard."""
+    records, encode = shard.corpus.records, features.encoder(model, code)
     parts = ((records[index], low, high) for index, low, high in piece)
     for record, starts, codes in features.encoded(model.domain, parts, encode):
         yield record.file, np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T, codes

@@ -150,7 +150,7 @@ class Spectrogram(Domain):
         width = self.sample_rate / max(1, self.n_fft)
         return slice(int(np.ceil(self._lowest / width)), int(self._highest / width) + 1)
 
-    def settle(self, paths: Sequence[Path]) -> Spectrogram:
+    def resolve(self, paths: Sequence[Path]) -> Spectrogram:
         """Choose rate, transform length and hop where they were left open."""
         rate = self.sample_rate or _common_rate(paths)
         n_fft = self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate))))

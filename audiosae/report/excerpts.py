@@ -15,7 +15,7 @@ from audiosae.errors import AudiosaeError
 from audiosae.pictures.atoms import colour_limit, tile_of
 from audiosae.report.media import encode_sound, scene_png, sound_scene_png, tile_png
 from audiosae.report.page import as_json
-from audiosae.system.stderr import Chatter, overheard
+from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ _NUMBERS_SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceRange:
     """A piece of a source: record, first row and the row after the last; whole pictures have no rows."""
 
     record: int
@@ -59,7 +59,7 @@ class Excerpts:
         self._domain, self._corpus, self._labels = model.domain, corpus, labels
         self._margins: dict[int, int] = {}
 
-    def place(self, number: int) -> tuple[Place, tuple[int, ...]]:
+    def place(self, number: int) -> tuple[SourceRange, tuple[int, ...]]:
         """Return the piece that a window is shown in, and where in its field the window begins.
 
         Pieces begin and end at multiples of the margin, so that windows that lie close share one.
@@ -67,13 +67,13 @@ class Excerpts:
         records, starts = self._corpus.places(np.array([number]))
         index, start = int(records[0]), tuple(int(at) for at in starts[0])
         if len(self._span(index, start).start) > 1:
-            return Place(index, 0, 0), start
+            return SourceRange(index, 0, 0), start
         margin, size = self._margin(index), self._domain.window[0]
         low = max(0, (start[0] - margin) // margin * margin)
         high = min(self._corpus.records[index].shape[0], -(-(start[0] + size + margin) // margin) * margin)
-        return Place(index, low, high), start
+        return SourceRange(index, low, high), start
 
-    def piece(self, place: Place) -> dict[str, Any]:
+    def piece(self, place: SourceRange) -> dict[str, Any]:
         """Return a piece as a page keeps it: file, low and high in the domain's unit, image, sound or what hinders."""
         record = self._corpus.records[place.record]
         found: dict[str, Any] = {"file": record.file, "image": None, "sound": None}
@@ -86,7 +86,7 @@ class Excerpts:
             found["size"] = [scene.shape[1], scene.shape[0]]
         return found
 
-    def window(self, place: Place, start: tuple[int, ...], piece: dict[str, Any]) -> dict[str, Any]:
+    def window(self, place: SourceRange, start: tuple[int, ...], piece: dict[str, Any]) -> dict[str, Any]:
         """Return a window as a page keeps it: where it lies, its mark on the piece in per cent, itself where useful."""
         record, size = self._corpus.records[place.record], self._domain.window
         span = self._span(place.record, start)
@@ -120,7 +120,7 @@ class Excerpts:
             self._margins[index] = max(window, math.ceil(_MARGIN_SECONDS / second))
         return self._margins[index]
 
-    def _scene(self, record: Record, place: Place) -> NDArray[Any] | None:
+    def _scene(self, record: Record, place: SourceRange) -> NDArray[Any] | None:
         """Return the picture of a piece of the field, pictures thinned out."""
         field = read_field(record)
         if place.high:
@@ -144,7 +144,10 @@ class Excerpts:
     def _clip(self, record: Record, span: Span) -> Clip | str:
         """Return a piece of the source itself, or why it cannot be had: the rest of the page can."""
         try:
-            with overheard(Chatter()), asking(self._domain, "excerpt"):  # decoders remark on jumps into a stream
+            with (
+                capture_stderr(CapturedStderr()),
+                asking(self._domain, "excerpt"),
+            ):  # decoders remark on jumps into a stream
                 clip = self._domain.excerpt(Path(record.path), span)
         except AudiosaeError as error:
             return str(error)
@@ -234,13 +237,13 @@ def choose(
     done
         Called after each piece.
     """
-    chosen, there = Chosen([], [[] for _ in tops]), dict[Place, int]()
+    chosen, there = Chosen([], [[] for _ in tops]), dict[SourceRange, int]()
     for rank in range(max(map(len, tops), default=0)):
         wanted = {
             unit: (excerpts.place(top[rank][0]), top[rank][1]) for unit, top in enumerate(tops) if rank < len(top)
         }
         places = {place for (place, _), _ in wanted.values()}
-        made: dict[Place, dict[str, Any]] = {}
+        made: dict[SourceRange, dict[str, Any]] = {}
         for place in sorted(places - set(there), key=lambda place: (place.record, place.low)):
             made[place] = excerpts.piece(place)
             room -= cost(made[place])

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiosae.corpus.sources import printable
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.portion import read_again
+from audiosae.engine.shard import read_again
 from audiosae.engine.shards import over
 from audiosae.errors import InputError
 from audiosae.features.activity import ACTIVE

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.engine import Here
-from audiosae.features.activity import Usage
+from audiosae.engine import LocalEngine
+from audiosae.features.activity import ActivityStatistics
 from audiosae.report.top_windows import Neighbourhoods, TopWindows
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.corpus.windows import Corpus
     from audiosae.engine import Engine
-    from audiosae.engine.portion import Portion
+    from audiosae.engine.shard import Shard
 
 BINS = 20  # of the histogram of activity, over [0, 1]
 
@@ -41,7 +41,7 @@ class Gathered:
         The strongest windows.
     """
 
-    usage: Usage
+    usage: ActivityStatistics
     histogram: NDArray[np.int64]
     label_total: NDArray[np.float64]
     label_windows: NDArray[np.int64]
@@ -95,7 +95,9 @@ class Step:
         member = self.labels[records] == np.arange(self.classes)[:, None] if self.classes else np.empty((0, len(act)))
         tops = TopWindows.of(codes, numbers, self.near.cells(records, starts), self.keep)
         label_total = member.astype(np.float64) @ act
-        return Gathered(Usage.of(act), _histogram(act), label_total, member.sum(axis=1).astype(np.int64), tops)
+        return Gathered(
+            ActivityStatistics.of(act), _histogram(act), label_total, member.sum(axis=1).astype(np.int64), tops
+        )
 
 
 def gather(
@@ -119,20 +121,20 @@ def gather(
     engine
         Where it is done; here, unless one is given.
     """
-    engine = engine or Here()
+    engine = engine or LocalEngine()
     near = Neighbourhoods.of(corpus)
     none = np.full(len(corpus.records), -1, np.int64)
     step = Step(model, corpus, near, top * near.crowd, none if labels is None else labels, classes)
-    found: Gathered = engine.fold(_gathered, engine.place(corpus), step, None if engine.remote else done)
+    found: Gathered = engine.reduce(_gathered, engine.place(corpus), step, None if engine.remote else done)
     return found
 
 
 def _gathered(
-    backend: Backend, portion: Portion, step: Step, done: Callable[[int], None] | None  # noqa: ARG001
+    backend: Backend, shard: Shard, step: Step, done: Callable[[int], None] | None  # noqa: ARG001
 ) -> Gathered | None:  # fmt: skip
-    """Gather over a portion; None where it has no windows."""
+    """Gather over a shard; None where it has no windows."""
     found: Gathered | None = None
-    for block in numbered(portion.fields(), portion.first):
+    for block in numbered(shard.fields(), shard.first):
         part = step(block)
         found = part if found is None else found + part
         if done is not None:

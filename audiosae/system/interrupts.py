@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def block_sigint() -> Iterator[None]:
     """Keep processes and threads that are started meanwhile from hearing Ctrl-C, even while Python starts up in them.
 
     The signal is blocked for the moment, which they inherit; one that arrives meanwhile is delivered after.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _LOCK_FILE, _LOCK_BYTES = ".lock", 2**30
 
 
-class Held:
+class FolderLock:
     """A lock on a folder, until it is closed or the process ends, however it ends."""
 
     def __init__(self, descriptor: int | None, file: Path | None = None) -> None:
@@ -26,7 +26,7 @@ class Held:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let it go."""
+        """Release the lock."""
         self.close()
 
     def covers(self, folder: Path) -> bool:
@@ -39,7 +39,7 @@ class Held:
             return False
 
     def close(self) -> None:
-        """Let it go."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -48,7 +48,7 @@ class Held:
                     self._file.unlink()
 
 
-def hold(folder: Path, *, shared: bool = False) -> Held | None:
+def lock_folder(folder: Path, *, shared: bool = False) -> FolderLock | None:
     """Lock a folder; None when another process holds it.
 
     The lock is the system's (flock; on Windows bytes of a file in the folder), so none is left behind by a process that
@@ -73,15 +73,15 @@ def hold(folder: Path, *, shared: bool = False) -> Held | None:
         return None
     except OSError:
         pass
-    return Held(descriptor)
+    return FolderLock(descriptor)
 
 
-def _hold_file(folder: Path, *, shared: bool) -> Held | None:
+def _hold_file(folder: Path, *, shared: bool) -> FolderLock | None:
     """Lock bytes of a file in a folder: all of them alone, or shared one of one's own. For Windows."""
     try:
         import msvcrt
     except ImportError:
-        return Held(None)
+        return FolderLock(None)
     system: Any = msvcrt  # the type checker knows it on Windows alone
     file = folder / _LOCK_FILE
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
@@ -91,4 +91,4 @@ def _hold_file(folder: Path, *, shared: bool) -> Held | None:
     except OSError:
         os.close(descriptor)
         return None
-    return Held(descriptor, file)
+    return FolderLock(descriptor, file)

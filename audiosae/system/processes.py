@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import BackendError
-from audiosae.system.interrupts import deaf
+from audiosae.system.interrupts import block_sigint
 from audiosae.system.threads import allow
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
 def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
     """Open a pool whose processes have one thread for BLAS each, leave Ctrl-C to us, and do not outlive us."""
     with _one_thread():
-        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_settle_in, initargs=(threads,))
+        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_init_worker, initargs=(threads,))
         try:
             yield pool
         finally:
@@ -137,7 +137,7 @@ def prepare() -> None:
     if _FORKSERVER in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver
 
-        with _one_thread(), deaf():
+        with _one_thread(), block_sigint():
             _context()
             forkserver.ensure_running()
 
@@ -168,7 +168,7 @@ def _one_thread() -> Iterator[None]:
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: ANN401
     """Hand work to a pool, which may start a process for it."""
-    with deaf(), _without_main(arguments):
+    with block_sigint(), _without_main(arguments):
         return pool.submit(work, *arguments)
 
 
@@ -200,7 +200,7 @@ def _parts(found: Any) -> Iterator[Any]:  # noqa: ANN401
         yield found
 
 
-def _settle_in(threads: int) -> None:
+def _init_worker(threads: int) -> None:
     allow(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()

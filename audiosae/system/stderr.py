@@ -20,24 +20,24 @@ _HEARD = 300  # bytes of what a decoder says on standard error
 
 
 @dataclass
-class Chatter:
+class CapturedStderr:
     """What libraries wrote on standard error: the first lines, as one."""
 
     text: str = ""
 
 
 @cache
-def _notebook() -> IO[bytes]:
-    """Return this process's file for what is overheard; its descriptor appends, so that nothing is written apart."""
+def _stderr_file() -> IO[bytes]:
+    """Return this process's file for captured text; its descriptor appends, so that no writer overwrites another."""
     file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (it lives as long as the process)
     atexit.register(file.close)
     return file
 
 
 @contextmanager
-def overheard(chatter: Chatter) -> Iterator[None]:
+def capture_stderr(captured: CapturedStderr) -> Iterator[None]:
     """Catch what is written on this process's standard error meanwhile, by C libraries too."""
-    file = _notebook()
+    file = _stderr_file()
     try:
         kept = os.dup(2)
     except OSError:  # there is none: nothing is written, and nothing to be heard
@@ -51,5 +51,5 @@ def overheard(chatter: Chatter) -> Iterator[None]:
         os.close(kept)
         if file.seek(0, os.SEEK_END):
             file.seek(0)
-            chatter.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
+            captured.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
             file.truncate(0)

@@ -37,7 +37,7 @@ class Need:
         return _BASE + max(self.windows + self.weights, self.windows // 8 + self.whitening)
 
 
-def estimate(domain: Domain, options: TrainOptions, *, windows: int, seen: int) -> Need:
+def estimate(domain: Domain, options: TrainOptions, *, windows: int, n_components: int) -> Need:
     """Estimate a run's memory.
 
     Parameters
@@ -46,21 +46,21 @@ def estimate(domain: Domain, options: TrainOptions, *, windows: int, seen: int) 
         Settled.
     options
         Of training.
-    windows, seen
+    windows, n_components
         Number of windows, and of the dimensions that the whitening keeps; as few as is sure while they are not known.
     """
     width, size = int(np.prod(domain.window)), np.dtype(options.dtype).itemsize
-    step = options.batch_size * (2 * options.hidden + 2 * seen + width)
+    step = options.batch_size * (2 * options.hidden + 2 * n_components + width)
     full = options.whiten in ("pca", "zca")
-    held = min(options.memory * MIB, windows * max(seen, width // 8) * size)
-    weights = size * (2 * options.hidden * seen * _COPIES + step)
+    held = min(options.memory * MIB, windows * max(n_components, width // 8) * size)
+    weights = size * (2 * options.hidden * n_components * _COPIES + step)
     return Need(held, weights, 8 * _MOMENT_COPIES * width**2 if full else 0)
 
 
 def least(domain: Domain, options: TrainOptions) -> Need:
     """Return what a run takes at least, before its sources have been read."""
     width = int(np.prod(domain.window))
-    return estimate(domain, options, windows=1, seen=1 if options.whiten == "pca" else width)
+    return estimate(domain, options, windows=1, n_components=1 if options.whiten == "pca" else width)
 
 
 def check(need: Need) -> None:

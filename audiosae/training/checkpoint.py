@@ -74,7 +74,11 @@ class State:
         """Write the checkpoint; `to_host` brings arrays back from where they are."""
         history = self.history
         facts: dict[str, Json] = {name: getattr(self, name) for name in self._NUMBERS}
-        kept = {"best": min(history.best, 1e300), "best_epoch": history.best_epoch, "idle": history.idle}
+        kept = {
+            "best": min(history.best, 1e300),
+            "best_epoch": history.best_epoch,
+            "epochs_without_improvement": history.epochs_without_improvement,
+        }
         facts |= {"format": FORMAT, "identity": identity, "history": kept, "rows": [asdict(r) for r in history.rows]}
         write_tensors(path, {name: to_host(getattr(self, name)) for name in self._TENSORS}, facts)
 

@@ -39,18 +39,18 @@ class History:
         In order.
     best
         Lowest held-out cost.
-    best_epoch, idle
+    best_epoch, epochs_without_improvement
         When that was, and epochs since the last improvement worth the name.
     """
 
     rows: list[Row] = field(default_factory=list)
     best: float = float("inf")
     best_epoch: int = 0
-    idle: int = 0
+    epochs_without_improvement: int = 0
 
-    def judge(self, cost: float, epoch: int, tol: float) -> bool:
+    def update_best(self, cost: float, epoch: int, tol: float) -> bool:
         """Take note of a held-out cost; return whether it is the lowest so far."""
-        self.idle = 0 if cost < self.best * (1 - tol) else self.idle + 1
+        self.epochs_without_improvement = 0 if cost < self.best * (1 - tol) else self.epochs_without_improvement + 1
         if cost < self.best:
             self.best, self.best_epoch = cost, epoch
             return True

@@ -10,10 +10,10 @@ import numpy as np
 
 from audiosae.corpus.ingest import NOTHING
 from audiosae.corpus.sources import scan
-from audiosae.domain import settled
+from audiosae.domain import resolved
 from audiosae.errors import InputError
 from audiosae.training import budget
-from audiosae.training.options import TrainOptions, settle_solver
+from audiosae.training.options import TrainOptions, choose_solver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
         `files` (file, status ok|skipped, reason, extent, facts), totals, estimates, and `told`, lines for a person.
     """
     sources = scan(arguments, domain.suffixes, domain=domain.name, say=progress.say)
-    domain = settled(domain, [source.path for source in sources])
+    domain = resolved(domain, [source.path for source in sources])
     progress.stage("inspecting", len(sources), "files")
     files = []
     for source in sources:
@@ -102,14 +102,14 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
         a @ a
     speed = 3 * 2 * _SPEED_PROBE**3 / (time.perf_counter() - began)
     options = TrainOptions.resolve(domain.defaults, {}, domain=domain.name)
-    seen = max(1, int(width * _SEEN_SHARE)) if options.whiten == "pca" else width
+    n_components = max(1, int(width * _SEEN_SHARE)) if options.whiten == "pca" else width
     used = min(windows, options.max_windows or windows)
-    options = settle_solver(options, used, seen, lambda _: None)
-    work = options.epochs * used * _PRODUCTS * 2 * seen * options.hidden
+    options = choose_solver(options, used, n_components, lambda _: None)
+    work = options.epochs * used * _PRODUCTS * 2 * n_components * options.hidden
     field_bytes = numbers * 4
     return {
         "field_bytes": field_bytes,
-        "memory_bytes": budget.estimate(domain, options, windows=used, seen=seen).total,
+        "memory_bytes": budget.estimate(domain, options, windows=used, n_components=n_components).total,
         "seconds": _OVERHEAD * work / speed,
     }
 

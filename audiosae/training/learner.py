@@ -20,7 +20,7 @@ from audiosae.engine.feed import Feed, score
 from audiosae.engine.whitening import MOMENT_WINDOWS, whitener_of
 from audiosae.system.progress import Progress
 from audiosae.training.checkpoint import State
-from audiosae.training.options import TrainOptions, settle_solver
+from audiosae.training.options import TrainOptions, choose_solver
 from audiosae.training.solvers import Task, adam, adam_epoch, lbfgs
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Learner:
             remove_mean=options.remove_mean, squash=options.decoder == SIGMOID,
         )  # fmt: skip
         params = start(
-            options.hidden, whitener.seen, seed=options.seed, rho=options.rho, activation=options.activation,
+            options.hidden, whitener.n_components, seed=options.seed, rho=options.rho, activation=options.activation,
             decoder=options.decoder, dtype=options.dtype, spread=whitener.spread,
         )  # fmt: skip
         return cls(options, whitener, State.fresh(params.flat, options.hidden), np.zeros(options.hidden))
@@ -114,12 +114,12 @@ class Learner:
     def _params(self, flat: NDArray[Any]) -> Params:
         options = self.options
         how = {"activation": options.activation, "decoder": options.decoder}
-        return Params(flat, options.hidden, self.whitener.seen, **how)
+        return Params(flat, options.hidden, self.whitener.n_components, **how)
 
     def fit(self, rows: Rows, backend: Backend) -> None:
         """Run the solver that the options name, or the one that suits the number of rows."""
         feed = self._feed(rows, backend)
-        self.options = settle_solver(self.options, len(feed), self.whitener.seen, lambda _: None)
+        self.options = choose_solver(self.options, len(feed), self.whitener.n_components, lambda _: None)
         uses_adam = self.options.solver == "adam"
         with self._on(backend):
             (adam if uses_adam else lbfgs)(self._task(feed, backend, self.options.epochs))

@@ -154,14 +154,14 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def settle_solver(options: TrainOptions, windows: int, seen: int, say: Callable[[str], None]) -> TrainOptions:
+def choose_solver(options: TrainOptions, windows: int, n_components: int, say: Callable[[str], None]) -> TrainOptions:
     """Choose solver and number of epochs where they were left open, and say which and why."""
     solver, epochs = options.solver, options.epochs
     if solver == "auto":
-        work = 12.0 * _LBFGS_ITERATIONS * windows * seen * options.hidden
+        work = 12.0 * _LBFGS_ITERATIONS * windows * n_components * options.hidden
         solver = "lbfgs" if work <= _LBFGS_AFFORDABLE else "adam"
         size = "small enough for exact full-batch steps" if solver == "lbfgs" else "mini-batches learn sooner"
-        say(f"solver {solver}: {windows} windows of {seen} numbers, {options.hidden} units: {size}")
+        say(f"solver {solver}: {windows} windows of {n_components} components, {options.hidden} units: {size}")
     if not epochs:
         shown = min(_MOST_EPOCHS, max(1, round(_WINDOWS_SHOWN / max(1, windows))))
         epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from audiosae.autoencoder import model
 from audiosae.errors import InputError
-from audiosae.system.locks import Held, hold
+from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RunFolder:
         self._path, self._resume, self._say = path, resume, say
         self._made: list[Path] = []
         self._keep = False
-        self._held: Held | None = None
+        self._held: FolderLock | None = None
 
     def __enter__(self) -> Self:
         """Make the folder and see that it can be written."""
@@ -59,7 +59,7 @@ class RunFolder:
         except OSError as error:
             self._remove_made()
             raise InputError(f"cannot write the run folder {path}: {error.strerror}; choose another with -o") from error
-        self._held = hold(path)
+        self._held = lock_folder(path)
         if self._held is None:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
         return self

@@ -54,7 +54,7 @@ class Task:
         Most epochs (Adam) or iterations (L-BFGS).
     save
         Writes the checkpoint.
-    asked
+    stop_requested
         Set when the run is asked to stop.
     """
 
@@ -66,22 +66,22 @@ class Task:
     epochs: int
     state: State
     save: Callable[[], None]
-    asked: threading.Event
+    stop_requested: threading.Event
     progress: Progress
     _since: float = 0.0
     _saved: float = 0.0
-    _looked: float = 0.0
+    _synced: float = 0.0
 
     @cached_property
     def steps(self) -> Steps:
         """Steps of Adam."""
         return Steps(self.backend, self.params, self.state, self.options.penalty)
 
-    def look(self) -> None:
+    def sync_totals(self) -> None:
         """Between steps of Adam: read what they add up, as often as the backend bears."""
-        if time.monotonic() - self._looked >= self.backend.read_every:
+        if time.monotonic() - self._synced >= self.backend.sync_interval:
             self.steps.read()
-            self._looked = time.monotonic()
+            self._synced = time.monotonic()
 
     def begin(self) -> None:
         """Start the clocks."""
@@ -97,9 +97,9 @@ class Task:
                 self.steps.read()
             self.save()
 
-    def pause(self) -> None:
+    def checkpoint_or_stop(self) -> None:
         """Between steps: write the state every minute, and stop when asked to."""
-        if self.asked.is_set():
+        if self.stop_requested.is_set():
             self.checkpoint()
             raise Interrupted("the checkpoint is written: the same command with --resume goes on from it")
         self.checkpoint(after=_CHECKPOINT_SECONDS)
@@ -115,7 +115,7 @@ class Task:
         state.epoch += 1
         params = self.params.like(state.flat)
         held_cost, fvu = self._held_cost(params, cost[2]) if self.held else (cost[0], math.nan)
-        if state.history.judge(held_cost, state.epoch, options.tol):
+        if state.history.update_best(held_cost, state.epoch, options.tol):
             state.best = state.flat.copy()
         seconds = state.seconds + time.monotonic() - self._since
         dead = int((rho_hat < DEAD_SHARE * options.rho).sum())
@@ -127,11 +127,11 @@ class Task:
         self.checkpoint(after=_AT_MOST_EVERY)
 
     @property
-    def going(self) -> bool:
+    def should_continue(self) -> bool:
         """Whether there are epochs left and held-out sources have improved not too long ago."""
         least = _PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE  # it starts on a plateau
         patience = max(least, self.epochs // _PATIENCE_SHARE)
-        return self.state.epoch < self.epochs and self.state.history.idle < patience
+        return self.state.epoch < self.epochs and self.state.history.epochs_without_improvement < patience
 
     def _held_cost(self, params: Params, sparsity: float) -> tuple[float, float]:
         """Return the cost and the fraction of variance unexplained on held-out windows.
@@ -147,7 +147,7 @@ class Task:
 def adam(task: Task) -> None:
     """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat; the rate falls along a cosine to 0."""
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is told as one, by its cost
-        while task.going:
+        while task.should_continue:
             adam_epoch(task, _schedule)
 
 
@@ -160,9 +160,9 @@ def adam_epoch(task: Task, schedule: Callable[[float], float]) -> None:
         done = (state.epoch * len(task.feed) + windows) / total
         task.steps.take(x, options.learning_rate * schedule(done))
         windows += len(x)
-        task.look()
+        task.sync_totals()
         task.progress.advance(len(x), **_facts(state))
-        task.pause()
+        task.checkpoint_or_stop()
     task.steps.read()
     windows, *sums = state.sums
     cost = tuple(s / windows for s in sums)
@@ -179,7 +179,7 @@ def lbfgs(task: Task) -> None:
     from scipy.optimize import minimize
 
     state, backend, penalty = task.state, task.backend, task.options.penalty
-    if not task.going:
+    if not task.should_continue:
         return
     last: dict[str, Cost] = {}
     held = task.feed.held if one_block(len(task.feed), task.options) else None
@@ -192,7 +192,7 @@ def lbfgs(task: Task) -> None:
         if held is not None:
             sums = summed(backend, params, backend.asarray(held), whole=penalty)
         else:
-            sums = task.feed.fold(_sums_of, backend, params)
+            sums = task.feed.sum_over(_sums_of, backend, params)
         last["cost"], gradient = finish(backend, params, sums, penalty)
         return last["cost"].total, backend.to_host(gradient).astype(np.float64)
 
@@ -203,8 +203,8 @@ def lbfgs(task: Task) -> None:
         state.sums = [float(len(task.feed)), cost.total, cost.reconstruction, cost.sparsity]
         task.close_epoch((cost.total, cost.reconstruction, cost.sparsity), cost.rho_hat)
         task.progress.advance(1, **_facts(state))
-        task.pause()
-        if not task.going:
+        task.checkpoint_or_stop()
+        if not task.should_continue:
             raise StopIteration
 
     settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.autoencoder.sae import accumulate, settle
+from audiosae.autoencoder.sae import accumulate, finish_async
 
 if TYPE_CHECKING:
     from audiosae.autoencoder.sae import Params, Penalty, Sums
@@ -37,17 +37,17 @@ class Steps:
 
     def __init__(self, backend: Backend, params: Params, state: State, penalty: Penalty) -> None:
         self._backend, self._params, self._state, self._penalty = backend, params, state, penalty
-        self._tally = backend.asarray(self._told())
+        self._running_totals = backend.asarray(self._told())
         self._pace: Any = None
         self._step = backend.repeated(self._once, state.flat.size)
 
     def begin(self) -> None:
         """Go on from the state's sums and activity."""
-        self._tally[...] = self._backend.asarray(self._told())
+        self._running_totals[...] = self._backend.asarray(self._told())
 
     def read(self) -> None:
         """Bring the state's sums and activity up to date; waits for the steps."""
-        found = self._backend.to_host(self._tally)
+        found = self._backend.to_host(self._running_totals)
         self._state.sums, self._state.activity = found[:4].tolist(), found[4:].copy()
 
     def take(self, x: Array, rate: float) -> None:
@@ -62,7 +62,7 @@ class Steps:
         out = backend.scratch("gradient", state.flat.shape, state.flat.dtype)
         sums = summed(backend, self._params, x, whole=self._penalty, out=out)
         update = backend.adam(state.flat, sums.gradient, state.first, state.second, self._pace)
-        settle(backend, self._params, sums, self._penalty, then=update, tally=self._tally)
+        finish_async(backend, self._params, sums, self._penalty, then=update, running_totals=self._running_totals)
 
     def _told(self) -> np.ndarray[Any, Any]:
         return np.concatenate([self._state.sums, self._state.activity])
@@ -82,7 +82,7 @@ def summed(
             parts = backend.xp.array_split(x, min(len(x), backend.batch_parts))
             return reduce(add, (accumulate(backend, params, part) for part in parts))
         except MemoryError:
-            if backend.batch_parts >= len(x) or backend.recording:
+            if backend.batch_parts >= len(x) or backend.capturing:
                 raise
             backend.batch_parts *= 2
             backend.release()

@@ -15,15 +15,15 @@ from audiosae.autoencoder.model import FILE, Model
 from audiosae.autoencoder.sae import start
 from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.corpus.windows import Corpus
-from audiosae.domain import domain_to_json, options_of, settled
-from audiosae.engine import Here
+from audiosae.domain import domain_to_json, options_of, resolved
+from audiosae.engine import LocalEngine
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.whitening import learn_whitener
 from audiosae.errors import InputError
 from audiosae.system.interrupts import gentle_interrupt
 from audiosae.system.progress import Progress
 from audiosae.training import budget, checkpoint, solvers
-from audiosae.training.options import full_batch, settle_solver
+from audiosae.training.options import choose_solver, full_batch
 from audiosae.training.runfolder import RunFolder
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def train(
     Parameters
     ----------
     domain
-        Its open options are settled from the sources.
+        Its open options are resolved from the sources.
     sources
         What `audiosae.corpus.sources.scan` found.
     out
@@ -106,9 +106,9 @@ def train(
     Interrupted
         Asked to stop (Ctrl-C); the checkpoint was written.
     """
-    progress, began, engine = progress or Progress(), time.monotonic(), engine or Here(backend)
+    progress, began, engine = progress or Progress(), time.monotonic(), engine or LocalEngine(backend)
     backend.say = progress.say
-    domain = settled(domain, [source.path for source in sources])
+    domain = resolved(domain, [source.path for source in sources])
     if engine.remote:
         options = full_batch(options, engine.name, math.prod(domain.window))
     with RunFolder(out, resume=resume, say=progress.say) as folder:
@@ -129,7 +129,7 @@ def train(
             kept, engine, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
             remove_mean=options.remove_mean, squash=options.decoder == "sigmoid",
         )  # fmt: skip
-        budget.check(budget.estimate(domain, options, windows=len(kept), seen=whitener.seen))
+        budget.check(budget.estimate(domain, options, windows=len(kept), n_components=whitener.n_components))
         bound = options.memory * budget.MIB  # what is held out is a tenth: an eighth of the memory does where all fits
         how_held = ((kept, bound), (held, bound // 8))
         here = solvers.one_block(len(kept), options)
@@ -137,7 +137,7 @@ def train(
             Feed(part, whitener, backend, dtype=options.dtype, memory=most, engine=engine, gathered=here)
             for part, most in how_held
         ]
-        options = settle_solver(options, len(kept), whitener.seen, progress.say)
+        options = choose_solver(options, len(kept), whitener.n_components, progress.say)
         folder.keep()
         journal, identity = out / "journal.csv", _identity(domain, options, records)
         changed = changed_since(journal, records) if resume else None
@@ -188,7 +188,7 @@ def _task(
     feed, held = feeds
     path = out / checkpoint.FILE
     params = start(
-        options.hidden, whitener.seen, seed=options.seed, rho=options.rho, activation=options.activation,
+        options.hidden, whitener.n_components, seed=options.seed, rho=options.rho, activation=options.activation,
         decoder=options.decoder, dtype=options.dtype, spread=whitener.spread,
     )  # fmt: skip
     state = checkpoint.State.fresh(params.flat, options.hidden)
@@ -211,7 +211,7 @@ def _solve(task: solvers.Task) -> None:
     task.progress.stage("training", total, "windows" if adam else "iterations")
     done = task.state.epoch * (len(task.feed) if adam else 1) + (task.state.sums[0] if adam else 0)
     task.progress.advance(done)
-    with gentle_interrupt(task.asked), task.backend.session():
+    with gentle_interrupt(task.stop_requested), task.backend.session():
         task.begin()
         (solvers.adam if adam else solvers.lbfgs)(task)
         task.checkpoint()

@@ -49,7 +49,7 @@ class Calls:
         return [address for address in sorted(found) for _ in range(found[address])]
 
     def living(self, lanes: list[str]) -> list[str]:
-        """Return the workers of lanes; those of workers that are no more are dealt to others."""
+        """Return the workers of lanes; those of lost workers go to the others in turn."""
         there = self.threads()
         if not there:
             return lanes

@@ -31,7 +31,7 @@ _READ_BYTES = 2**26  # of files that a worker reads for one answer: often enough
 
 
 @dataclass(frozen=True)
-class Lane:
+class WorkerShards:
     """Shards of one thread of one worker.
 
     Attributes
@@ -42,14 +42,14 @@ class Lane:
         The first shard, and the one after the last.
     numbers
         Of the shards that are there.
-    portions
-        Future of `audiosae.engine.cluster.worker.make_portions`; made again by another worker when this one is lost.
+    shards
+        Future of `audiosae.engine.cluster.worker.make_shards`; made again by another worker when this one is lost.
     """
 
     address: str
     bounds: tuple[int, int]
     numbers: list[int]
-    portions: Any
+    shards: Any
 
 
 class Cluster:
@@ -78,7 +78,7 @@ class Cluster:
         self._calls, self._chosen, self._storage = calls, chosen, worker.Storage(cache)
         self._lanes = calls.threads()
         self._lane_of: dict[int, int] = {}
-        self._dealt = False
+        self._interleaved = False
         self._known: dict[tuple[str, str], Record] = {}
 
     @property
@@ -89,7 +89,7 @@ class Cluster:
     def ingest(
         self, domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,  # noqa: ARG002
         done: Callable[[Record], None] = lambda _: None, say: Callable[[str], None] = lambda _: None,  # noqa: ARG002
-        dealt: bool = False,
+        interleaved: bool = False,
     ) -> list[Record]:  # fmt: skip
         """Bring the field of every source into the cache of the worker that its shard belongs to.
 
@@ -100,20 +100,20 @@ class Cluster:
         known = [self._known[key] for key in keys if key in self._known]
         if len(known) < len(keys):
             self._calls.check_storage(domain, [key[1] for key in keys])
-            lanes = self._assigned(sources, dealt=dealt)
+            lanes = self._assigned(sources, interleaved=interleaved)
             for index, record in self._read(domain, sources, lanes):
                 self._known[keys[index]] = record
                 done(record)
             found = [self._known[key] for key in keys]
-            self._divide(sources, Corpus(domain, found), lanes, dealt=dealt)
+            self._divide(sources, Corpus(domain, found), lanes, interleaved=interleaved)
         for record in known if len(known) == len(keys) else []:
             done(record)
         return [replace(self._known[k], file=s.name, path=str(s.path)) for s, k in zip(sources, keys, strict=True)]
 
     def place(
         self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
-    ) -> list[Lane]:
-        """Return the portions of a corpus, each with the worker that has its fields."""
+    ) -> list[WorkerShards]:
+        """Return the shards of a corpus, each with the worker that has its fields."""
         self._lanes = self._calls.living(self._lanes)
         sent = self._calls.constant(whitener)
         found = []
@@ -126,23 +126,21 @@ class Cluster:
         for lane, address in enumerate(self._lanes):
             numbers = [number for number, _, _ in mine[lane]]
             if numbers:
-                made = self._calls.submit(
-                    worker.make_portions, mine[lane], self._storage, dtype, hold, sent, at=address
-                )
-                found.append(Lane(address, (numbers[0], numbers[-1] + 1), numbers, made))
+                made = self._calls.submit(worker.make_shards, mine[lane], self._storage, dtype, hold, sent, at=address)
+                found.append(WorkerShards(address, (numbers[0], numbers[-1] + 1), numbers, made))
         return found
 
-    def fold(self, step: Callable[..., Any], placed: list[Lane], *shared: Any) -> Any:  # noqa: ANN401
-        """Add ``step(backend, portion, *shared)`` over all portions, neighbours first, between the workers."""
-        if self._dealt:
-            raise ValueError("shards that were dealt have no neighbours: read them with dealt=False")
+    def reduce(self, step: Callable[..., Any], placed: list[WorkerShards], *shared: Any) -> Any:  # noqa: ANN401
+        """Add ``step(backend, shard, *shared)`` over all shards, neighbours first, between the workers."""
+        if self._interleaved:
+            raise ValueError("shards that were interleaved have no neighbours: read them with interleaved=False")
         starts = [*(lane.bounds[0] for lane in placed[1:]), placed[-1].bounds[1]] if placed else []
 
         def once() -> Any:  # noqa: ANN401
             sent = [self._calls.constant(value) for value in shared]
             runs = [
                 self._calls.submit(
-                    worker.fold_shards, step, lane.portions, (lane.bounds[0], stop), self._chosen, *sent,
+                    worker.reduce_shards, step, lane.shards, (lane.bounds[0], stop), self._chosen, *sent,
                     at=lane.address,
                 )
                 for lane, stop in zip(placed, starts, strict=True)
@@ -156,42 +154,40 @@ class Cluster:
         return run.total()
 
     def map(
-        self, step: Callable[..., Any], placed: list[Lane], *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
+        self, step: Callable[..., Any], placed: list[WorkerShards], *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
     ) -> Iterator[Any]:  # fmt: skip
-        """Yield what ``step(backend, portion, *shared)`` yields, portion by portion; one task a lane at a time.
+        """Yield what ``step(backend, shard, *shared)`` yields, shard by shard; one task a lane at a time.
 
-        Of shards that were not dealt all of a lane's are one task.
+        Of shards that were not interleaved all of a lane's are one task.
         """
         lanes = {number: lane for lane in placed for number in lane.numbers}
         sent = [self._calls.constant(value) for value in shared]
-        tasks: list[tuple[Lane, list[tuple[Any, ...]]]] = [
+        tasks: list[tuple[WorkerShards, list[tuple[Any, ...]]]] = [
             (lanes[number], [(number, job)]) for number, job in jobs or []
         ]
-        if jobs is None and self._dealt:
+        if jobs is None and self._interleaved:
             tasks = [(lanes[number], [(number,)]) for number in sorted(lanes)]
         elif jobs is None:
             tasks = [(lane, [(number,) for number in lane.numbers]) for lane in placed]
 
-        def start(lane: Lane, which: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401
-            return self._calls.submit(
-                worker.map_shards, step, lane.portions, which, self._chosen, *sent, at=lane.address
-            )
+        def start(lane: WorkerShards, which: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401
+            return self._calls.submit(worker.map_shards, step, lane.shards, which, self._chosen, *sent, at=lane.address)
 
         waiting = deque(start(*task) for task in tasks[: len(placed)])
         for at in range(len(tasks)):
             yield from self._calls.result(waiting.popleft())
             waiting.extend(start(*task) for task in tasks[at + len(placed) : at + len(placed) + 1])
 
-    def blocks(self, placed: list[Lane]) -> Iterator[tuple[int, list[Any]]]:
+    def blocks(self, placed: list[WorkerShards]) -> Iterator[tuple[int, list[Any]]]:
         """Yield each shard's number and blocks, brought here."""
         numbers = sorted(number for lane in placed for number in lane.numbers)
         yield from zip(numbers, self.map(worker.blocks_of, placed), strict=True)
 
-    def _assigned(self, sources: Sequence[Source], *, dealt: bool) -> list[int]:
-        """Return the lane of each source: shards in a row, with equal shares of the bytes, or dealt like cards."""
-        places, lanes = divide(sources, dealt=dealt), len(self._lanes)
+    def _assigned(self, sources: Sequence[Source], *, interleaved: bool) -> list[int]:
+        """Return the lane of each source: shards in a row, with equal shares of the bytes, or in turn."""
+        places, lanes = divide(sources, interleaved=interleaved), len(self._lanes)
         shards = [places[place_of(source.path)] for source in sources]
-        if dealt:
+        if interleaved:
             return [shard % lanes for shard in shards]
         sizes = [0] * (shards[-1] + 1)
         for source, shard in zip(sources, shards, strict=True):
@@ -199,9 +195,12 @@ class Cluster:
         middles = [after - size / 2 for after, size in zip(accumulate(sizes), sizes, strict=True)]
         return [int(middles[shard] * lanes / sum(sizes)) for shard in shards]
 
-    def _divide(self, sources: Sequence[Source], corpus: Corpus, lanes: list[int], *, dealt: bool) -> None:
+    def _divide(self, sources: Sequence[Source], corpus: Corpus, lanes: list[int], *, interleaved: bool) -> None:
         """Settle the shards once it is known what can be used; each belongs to the lane of its middle source."""
-        self.shards, self._dealt = divide(sources, None if dealt else corpus.windows_per_record(), dealt=dealt), dealt
+        self.shards, self._interleaved = (
+            divide(sources, None if interleaved else corpus.windows_per_record(), interleaved=interleaved),
+            interleaved,
+        )
         numbers = [self.shards[place_of(source.path)] for source in sources]
         for number, members in groupby(range(len(sources)), key=lambda i: numbers[i]):
             mine = list(members)

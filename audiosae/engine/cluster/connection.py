@@ -16,7 +16,7 @@ from audiosae.engine.cluster import worker
 from audiosae.engine.cluster.calls import Calls, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
-from audiosae.system.interrupts import deaf
+from audiosae.system.interrupts import block_sigint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def connected(
             say(f"starting {_count(processes, 'worker')}{busy}")
         elif name.startswith("tcp:"):
             _check_scheduler(name)
-        with deaf():
+        with block_sigint():
             address = stack.enter_context(_started(processes)) if processes else name
             client = stack.enter_context(_client(name, address))
         _check_versions(client)

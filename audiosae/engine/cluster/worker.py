@@ -1,4 +1,4 @@
-"""What a cluster's workers do: read sources, make passes over their portions. Nothing here runs in the client."""
+"""What a cluster's workers do: read sources, make passes over their shards. Nothing here runs in the client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiosae.backends import choose
 from audiosae.backends.cpu import THREADS
 from audiosae.corpus.ingest import ingest
 from audiosae.engine.here import run_of
-from audiosae.engine.portion import Portion
+from audiosae.engine.shard import Shard
 from audiosae.errors import AudiosaeError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
     from audiosae.engine.shards import Run
 
-Shards = list[tuple[int, Portion]]
+Shards = list[tuple[int, Shard]]
 Part = tuple[int, "Corpus", int]  # a shard's number, its windows, and the number of the first in the corpus
 _own = threading.local()
 _reading = threading.Lock()  # the decoders of a worker are as many as its threads already
@@ -87,23 +87,23 @@ def read(domain: Domain, sources: Sequence[Source], storage: Storage) -> tuple[s
     return str(me.address), records, missing
 
 
-def make_portions(
+def make_shards(
     parts: Sequence[Part], storage: Storage, dtype: str, hold: bool, whitener: Whitener | None  # noqa: FBT001
 ) -> Shards:  # fmt: skip
-    """Return portions that stay with this worker."""
+    """Return shards that stay with this worker."""
     kept: dict[str, Any] = {"dtype": dtype, "hold": hold, "cache": storage}
-    return [(number, Portion(part, whitener, first=first, **kept)) for number, part, first in parts]
+    return [(number, Shard(part, whitener, first=first, **kept)) for number, part, first in parts]
 
 
-def fold_shards(
+def reduce_shards(
     step: Callable[..., Any], shards: Shards, bounds: tuple[int, int], backend: str, *shared: Any  # noqa: ANN401
 ) -> Run:  # fmt: skip
     """Return the run of all shards from the first of `bounds` to below the second."""
     own = _backend(backend)
 
     def totals() -> Iterator[tuple[int, Any]]:
-        for number, portion in shards:
-            yield number, _hosted(own, step(own, portion, *shared))
+        for number, shard in shards:
+            yield number, _hosted(own, step(own, shard, *shared))
 
     return run_of(totals(), *bounds)
 
@@ -111,14 +111,14 @@ def fold_shards(
 def map_shards(
     step: Callable[..., Any], shards: Shards, which: Sequence[tuple[Any, ...]], backend: str, *shared: Any  # noqa: ANN401
 ) -> list[list[Any]]:  # fmt: skip
-    """Return what ``step(backend, portion, *job, *shared)`` yields, for each (shard, *job) of `which`."""
-    own, portions = _backend(backend), dict(shards)
-    return [list(step(own, portions[number], *job, *shared)) for number, *job in which]
+    """Return what ``step(backend, shard, *job, *shared)`` yields, for each (shard, *job) of `which`."""
+    own, by_number = _backend(backend), dict(shards)
+    return [list(step(own, by_number[number], *job, *shared)) for number, *job in which]
 
 
-def blocks_of(backend: Backend, portion: Portion) -> Iterator[Any]:
-    """Yield all blocks of a portion, to be sent."""
-    return map(backend.to_host, portion.blocks(backend))
+def blocks_of(backend: Backend, shard: Shard) -> Iterator[Any]:
+    """Yield all blocks of a shard, to be sent."""
+    return map(backend.to_host, shard.blocks(backend))
 
 
 def joined(left: Run, right: Run) -> Run:

@@ -94,7 +94,7 @@ class Vectors(Domain):
         """From row to row."""
         return 1, self.width
 
-    def settle(self, paths: Sequence[Path]) -> Vectors:
+    def resolve(self, paths: Sequence[Path]) -> Vectors:
         """Choose the most common width, and the most common names of columns among the files of that width."""
         if self.width and self.names:
             return self

@@ -67,7 +67,7 @@ def test_every_format_gives_the_same_field_and_keeps_the_protocol(
 ) -> None:
     path = tmp_path / name
     FORMATS[name](path, rows)
-    domain = Vectors().settle([path])
+    domain = Vectors().resolve([path])
     assert domain.width == WIDTH
     np.testing.assert_array_equal(np.concatenate(list(domain.field(path))), rows)
     for held in (2**24, 0):
@@ -83,7 +83,7 @@ def test_pandas_index_columns_are_left_out(rows: np.ndarray, tmp_path: Path) -> 
     table = pa.table({f"x{i}": column for i, column in enumerate(rows.T)} | {"__index_level_0__": indexed[:, 0]})
     parquet.write_table(table, tmp_path / "a.parquet")
     for path in (tmp_path / "a.csv", tmp_path / "a.parquet"):
-        domain = Vectors().settle([path])
+        domain = Vectors().resolve([path])
         assert domain.names == "x0,x1,x2,x3,x4,x5,x6"
         np.testing.assert_array_equal(np.concatenate(list(domain.field(path))), rows)
 
@@ -91,14 +91,14 @@ def test_pandas_index_columns_are_left_out(rows: np.ndarray, tmp_path: Path) -> 
 def test_columns_of_text_are_skipped_on_demand(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('file,a,b,kind\n"one, two.wav",1,2,x\nb.wav,3,4,y\n')
-    domain = Vectors(skip="file,kind").settle([path])
+    domain = Vectors(skip="file,kind").resolve([path])
     assert (domain.width, domain.names) == (2, "a,b")
     np.testing.assert_array_equal(np.concatenate(list(domain.field(path))), [[1, 2], [3, 4]])
     path.write_text("dog,0.5,0.25\ncat,1,2\n")
     np.testing.assert_array_equal(np.concatenate(list(Vectors(skip="0").field(path))), [[0.5, 0.25], [1, 2]])
     table = pa.table({"file": ["a"], "a": [1.5]})
     parquet.write_table(table, tmp_path / "a.parquet")
-    assert Vectors(skip="file").settle([tmp_path / "a.parquet"]).names == "a"
+    assert Vectors(skip="file").resolve([tmp_path / "a.parquet"]).names == "a"
 
 
 def test_an_array_of_one_axis_is_one_row(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Options that are settled from the files, and pictures of vectors."""
+"""Options that are resolved from the files, and pictures of vectors."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def test_the_most_common_width_is_chosen_and_others_are_refused_with_both(tmp_pa
         np.save(tmp_path / f"{name}.npy", np.ones((3, width)))
     (tmp_path / "d.npy").write_bytes(b"broken")
     paths = sorted(tmp_path.iterdir())
-    domain = Vectors().settle(paths)
+    domain = Vectors().resolve(paths)
     assert domain.window == domain.stride == (1, 4)
-    assert domain.settle([]) == domain
-    assert Vectors(width=8).settle(paths).width == 8
+    assert domain.resolve([]) == domain
+    assert Vectors(width=8).resolve(paths).width == 8
     with pytest.raises(InputError, match="another width: rows of 8 numbers, wanted 4"):
         list(domain.field(tmp_path / "a.npy"))
     with pytest.raises(InputError, match="another width"):
@@ -41,7 +41,7 @@ def test_tables_with_other_columns_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mean, std\n1,2\n")
     (tmp_path / "b.csv").write_text("std,mean\n1,2\n")
     np.save(tmp_path / "c.npy", np.ones((3, 2)))
-    domain = Vectors().settle([tmp_path / "a.csv", tmp_path / "c.npy"])
+    domain = Vectors().resolve([tmp_path / "a.csv", tmp_path / "c.npy"])
     assert domain.names == "mean,std"
     assert len(next(domain.field(tmp_path / "c.npy"))) == 3
     with pytest.raises(InputError, match="column 0 is 'std', wanted 'mean'"):

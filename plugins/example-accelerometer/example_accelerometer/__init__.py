@@ -71,7 +71,7 @@ class Accelerometer(Domain):
         """Windows slide along time only, so the second step is the whole width."""
         return self.step, 3
 
-    def settle(self, paths: Sequence[Path]) -> Accelerometer:
+    def resolve(self, paths: Sequence[Path]) -> Accelerometer:
         """Choose the rate where it was left open. Broken files are passed over here: `field` reports them."""
         rates = []
         for path in paths[:_PROBED] if not self.rate else ():

@@ -22,7 +22,7 @@ def test_it_keeps_the_protocol(write: Write, tmp_path: Path) -> None:
 
 def test_the_rate_comes_from_the_recordings_and_another_is_refused(write: Write, tmp_path: Path) -> None:
     slow, fast = write(tmp_path / "a.csv", rate=50), write(tmp_path / "b.csv", rate=100)
-    domain = Accelerometer().settle([slow, slow, fast])
+    domain = Accelerometer().resolve([slow, slow, fast])
     assert domain.rate == 50
     assert domain.span(slow, (100, 0)).start == (2.0,)
     assert domain.probe(slow).rows == pytest.approx(1500, rel=0.1)
@@ -32,7 +32,7 @@ def test_the_rate_comes_from_the_recordings_and_another_is_refused(write: Write,
 
 def test_a_long_recording_comes_in_blocks_and_loses_gravity(write: Write, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", seconds=200)
-    domain = Accelerometer().settle([path])
+    domain = Accelerometer().resolve([path])
     blocks = list(domain.field(path))
     assert [len(block) for block in blocks] == [4096, 4096, 1808]
     field = np.concatenate(blocks)
@@ -43,7 +43,7 @@ def test_a_long_recording_comes_in_blocks_and_loses_gravity(write: Write, tmp_pa
 
 def test_an_excerpt_is_what_the_file_holds(write: Write, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
-    domain = Accelerometer().settle([path])
+    domain = Accelerometer().resolve([path])
     table = np.loadtxt(path, delimiter=",", skiprows=1)
     np.testing.assert_allclose(domain.excerpt(path, domain.span(path, (128, 0))).data, table[128:192, 1:], rtol=1e-6)
 
@@ -75,7 +75,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(text: str, reason: str, 
     path.write_text(text)
     with pytest.raises(InputError, match=reason):
         list(Accelerometer().field(path))
-    assert Accelerometer().settle([path]).rate in {0, 10}  # passes over it
+    assert Accelerometer().resolve([path]).rate in {0, 10}  # passes over it
 
 
 def test_a_gap_between_two_blocks_is_found(write: Write, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Array = Any
 
 
-class Portion:
+class Shard:
     """Windows of a shard, in the same blocks on every machine. It travels as a recipe, without what it holds.
 
     Parameters
@@ -92,9 +92,9 @@ class Portion:
         return self.corpus.blocks()
 
 
-def _made(*recipe: Any) -> Portion:  # noqa: ANN401
+def _made(*recipe: Any) -> Shard:  # noqa: ANN401
     corpus, whitener, first, dtype, hold, cache = recipe
-    return Portion(corpus, whitener, first=first, dtype=dtype, hold=hold, cache=cache)
+    return Shard(corpus, whitener, first=first, dtype=dtype, hold=hold, cache=cache)
 
 
 def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]:
