@@ -100,7 +100,8 @@ def test_what_a_run_uses_is_not_taken_from_under_it(filled):
     folder = fields.list_folders(cache)[0].path
     held = subprocess.Popen(
         [sys.executable, "-c", "import sys; from pathlib import Path\nfrom audiosae.system.locks import lock_folder\n"
-         "held = lock_folder(Path(sys.argv[1]), shared=True)\nprint('held', flush=True); sys.stdin.read()", str(folder)],
+         "held = lock_folder(Path(sys.argv[1]), shared=True)\nprint('held', flush=True)\nsys.stdin.read()",
+         str(folder)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert held.stdout.readline() == "held\n"
