@@ -1,8 +1,8 @@
-"""What can go wrong, told as what was wanted, what was found and what to do."""
+"""Exceptions; each message says what was wanted, what was found and what to do."""
 
 
 class AudiosaeError(Exception):
-    """Root of every error that audiosae raises on purpose; its text is one line for a person."""
+    """Base class of every error that audiosae raises on purpose; the message is one line for a person."""
 
 
 class InputError(AudiosaeError):
@@ -14,11 +14,11 @@ class PluginError(AudiosaeError):
 
 
 class BackendError(AudiosaeError):
-    """A backend that is not to be had on this machine."""
+    """The requested backend is not available."""
 
 
 class EngineError(AudiosaeError):
-    """A cluster that is not to be had, does not fit, or was lost."""
+    """The Dask cluster is unavailable, incompatible, or was lost."""
 
 
 class Interrupted(AudiosaeError):  # noqa: N818 (no error: it was asked for)

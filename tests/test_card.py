@@ -46,8 +46,8 @@ CASES = [
     ({"getDeviceCount": raises("cudaErrorNoDevice: no CUDA-capable device is detected")}, "no CUDA device"),
     ({"getDeviceCount": raises("cudaErrorUnknown: it is ill")}, "the NVIDIA driver does not answer: it is ill"),
     ({"memGetInfo": lambda: (100 * 2**20, 8 * GIB)},
-     "the device is full: 100 of 8,192 MiB are free, wanted 512"),
-    ({"memGetInfo": raises("cudaErrorMemoryAllocation: out of memory")}, "the device is full"),
+     "GPU out of memory: 100 of 8,192 MiB free, 512 needed"),
+    ({"memGetInfo": raises("cudaErrorMemoryAllocation: out of memory")}, "GPU out of memory"),
     ({"getDeviceProperties": lambda number: {"name": b"GTX 1080", "major": 6, "minor": 1}},
      "GTX 1080 (compute capability 6.1) is too old: wanted 7.0 or newer"),
 ]  # fmt: skip

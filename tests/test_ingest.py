@@ -248,7 +248,7 @@ class Numbers(Domain):
         ("yield np.ones((5, 3, 1), 'f4')", "another shape: (5, 3, 1) does not fit windows of (2, 3)"),
         ("yield np.full((5, 3), np.nan, 'f4')", "NaN or infinite values"),
         ("yield np.full((5, 3), -np.inf, 'f4')", "NaN or infinite values"),
-        ("yield np.empty((0, 3), 'f4')", "nothing in it"),
+        ("yield np.empty((0, 3), 'f4')", "empty: no rows"),
     ],
 )
 def test_whatever_goes_wrong_in_a_domain_costs_only_the_source(tmp_path, text, reason):

@@ -1,4 +1,4 @@
-"""The analytic gradient against differences of the cost, for every form of the autoencoder."""
+"""Gradient check: the analytic gradient against finite differences of the cost, for every form of the autoencoder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _problem(activation: str, decoder: str, seed: int, backend: Backend) -> tupl
 
 
 def _numerical(backend: Backend, params: Params, x: Any, penalty: Penalty) -> np.ndarray[Any, Any]:  # noqa: ANN401
-    """Differentiate the cost by (8 (J(+h) - J(-h)) - (J(+2h) - J(-2h))) / 12 h."""
+    """Return the numerical gradient, by (8 (J(+h) - J(-h)) - (J(+2h) - J(-2h))) / 12 h."""
 
     def cost(index: int, step: float) -> float:
         flat = params.flat.copy()

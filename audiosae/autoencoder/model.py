@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE = "model.safetensors"
-ALWAYS_ON = 0.5  # mean activity of a unit that tells next to nothing
+ALWAYS_ON = 0.5  # units above this mean activity are reported as always on
 DEAD_SHARE = 0.1  # a unit is dead when its mean activity is under this share of rho
 
 
 @dataclass(frozen=True)
 class Model:
-    """What was learned, and what it was learned from.
+    """A trained model and its provenance.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Model:
         return np.asarray(encode(backend, self.params.on(backend), backend.whitened(flat, self.whitener)))
 
     def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """Return what counts as activity, in [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
+        """Return activations scaled to [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
         return (codes + 1) / 2 if self.params.activation == TANH else codes
 
     @property

@@ -1,4 +1,4 @@
-"""What is learned and what it is held to: weights and biases, where they start, and the penalty."""
+"""Parameters (weights and biases), their initialisation, and the penalty (KL sparsity, weight decay)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Penalty:
-    """What is added to the reconstruction error.
+    """The sparsity and weight decay terms of the cost.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Penalty:
     weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
-        """Refuse what is no penalty."""
+        """Refuse values out of range."""
         if not 0 < self.rho < 1:
             raise InputError(f"--rho {self.rho:g}: wanted a mean activity between 0 and 1, for instance 0.05")
         if not (self.beta >= 0 and self.weight_decay >= 0):
@@ -49,7 +49,7 @@ class Penalty:
         return rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
 
     def kl_gradient(self, rho_hat: Array, activation: str) -> Array:
-        """Return beta dKL/drho_hat times d act / d a, per unit."""
+        """Return d(beta KL) / d activation, per unit: beta dKL/drho_hat times d act / d a."""
         share = 0.5 if activation == TANH else 1.0
         return share * self.beta * ((1 - self.rho) / (1 - rho_hat) - self.rho / rho_hat)
 

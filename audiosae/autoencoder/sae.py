@@ -1,4 +1,4 @@
-"""The sparse autoencoder: the only maths, blind to the device.
+"""The sparse autoencoder: forward pass, cost and gradient, on any backend.
 
     a = f(W1 x + b1),  x_hat = g(W2^T a + b2)
     J = 1/m sum 1/2 |x_hat - x|^2 + weight_decay/2 (|W1|^2 + |W2|^2) + beta sum_j KL(rho || rho_hat_j)
@@ -50,7 +50,7 @@ _FEWEST, _MOST = 64, 256  # units whose gradients are worth another thread: each
 
 @dataclass
 class Sums:
-    """What one pass over windows gives; the Sums of two sets of windows add to those of both.
+    """Cost and gradient sums of one pass over windows; the Sums of two sets of windows add to those of both.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Sums:
 
 
 class _Pass:
-    """Windows on their way forward and back: rows side by side, then the gradients' rows (units) side by side."""
+    """Forward and backward pass of one batch: threads share the windows, then the gradients' rows (units)."""
 
     def __init__(self, backend: Backend, params: Params, x: Array, out: Array | None) -> None:
         self._backend, self._params, self._x = backend, params, x
@@ -107,7 +107,7 @@ class _Pass:
         return _total([error for error, _, _ in found]), _total([activity for _, activity, _ in found])
 
     def backward(self, kl_gradient: Array | None) -> None:
-        """Finish the gradient."""
+        """Backward pass from the hidden units; completes the gradient."""
         kind = self._params.activation
 
         def delta(rows: slice) -> Array:
@@ -161,7 +161,7 @@ class _Pass:
 def accumulate(
     backend: Backend, params: Params, x: Array, *, whole: Penalty | None = None, out: Array | None = None
 ) -> Sums:
-    """Run forward and backward over windows.
+    """Forward and backward pass over windows.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def finish_async(
     backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None,
     running_totals: Array | None = None,
 ) -> Array:  # fmt: skip
-    """Do what `finish` does, and leave the cost where it was computed; nobody waits for it.
+    """Finish the gradient as `finish` does, and leave the cost on the device, without synchronising.
 
     Returns
     -------

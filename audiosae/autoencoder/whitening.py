@@ -119,7 +119,7 @@ class Whitener:
         return self.project(x - self.mean.astype(x.dtype, copy=False))
 
     def project(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Do what is left of `apply` to windows without the mean, (count, width), which are used up."""
+        """Whiten centred windows (count, width), in place: what `apply` does after subtracting the mean."""
         if self.forward is not None:
             x = x @ self.forward.astype(x.dtype, copy=False)
         x *= x.dtype.type(1 / self.scale)
@@ -130,7 +130,7 @@ class Whitener:
         return x
 
     def moved(self, to: Callable[[NDArray[np.float32]], Any]) -> Whitener:
-        """Return the same map with the arrays that `apply` needs brought elsewhere."""
+        """Return the same whitening with the arrays that `apply` needs on another device."""
         return replace(self, mean=to(self.mean), forward=None if self.forward is None else to(self.forward))
 
     def undo(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -1,4 +1,4 @@
-"""Where the numbers are computed: NumPy everywhere, CuPy where there is a card."""
+"""Backends: array operations in NumPy, or in CUDA kernels through CuPy where there is an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def choose(name: str = "auto", *, tf32: bool = False) -> tuple[Backend, str]:
 
 
 def detect_gpu() -> GpuStatus:
-    """Return the card that can be used, or why there is none; CuPy is loaded where it is installed."""
+    """Return the GPU that can be used, or why there is none; CuPy is loaded where it is installed."""
     if find_spec("cupy") is None:
         return GpuStatus("CuPy is not installed", "with an NVIDIA card: pip install 'audiosae[cuda12]', or [cuda13]")
     return card.detect_gpu()

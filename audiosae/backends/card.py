@@ -1,4 +1,4 @@
-"""Whether there is a card that can be used, and if not, why and what would help."""
+"""Detection of a usable NVIDIA GPU; if there is none, why and what would help."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GpuStatus:
 
 
 def detect_gpu() -> GpuStatus:
-    """Look for a card, with CuPy, which is installed."""
+    """Look for a GPU through CuPy, which is installed."""
     try:
         import cupy
     except Exception as error:  # noqa: BLE001 (whatever a broken installation raises)
@@ -43,7 +43,7 @@ def detect_gpu() -> GpuStatus:
 
 
 def _without_driver(cupy: Any, error: Exception) -> GpuStatus:  # noqa: ANN401
-    """Tell a driver that is missing from one that is too old."""
+    """Distinguish a missing driver from one that is too old."""
     try:
         driver, needed = int(cupy.cuda.runtime.driverGetVersion()), int(cupy.cuda.runtime.runtimeGetVersion())
     except Exception:  # noqa: BLE001
@@ -65,7 +65,7 @@ def _no_device() -> GpuStatus:
 
 
 def _usable(cupy: Any) -> GpuStatus:  # noqa: ANN401
-    """Look at the first card closely: how old it is, what is free on it, whether kernels can be compiled for it."""
+    """Check the first GPU: compute capability, free memory, whether kernels can be compiled for it."""
     try:
         facts = cupy.cuda.runtime.getDeviceProperties(0)
         capability = (int(facts["major"]), int(facts["minor"]))
@@ -74,15 +74,15 @@ def _usable(cupy: Any) -> GpuStatus:  # noqa: ANN401
             return GpuStatus(f"{told} is too old: wanted 7.0 or newer", "cards since 2017 (Volta) will do")
         free, total = (int(size) for size in cupy.cuda.runtime.memGetInfo())
         if free < _LEAST_FREE:
-            held = f"{free / _MIB:,.0f} of {total / _MIB:,.0f} MiB are free, wanted {_LEAST_FREE / _MIB:.0f}"
-            return GpuStatus(f"the device is full: {held}", "nvidia-smi shows who has it")
+            held = f"{free / _MIB:,.0f} of {total / _MIB:,.0f} MiB free, {_LEAST_FREE / _MIB:.0f} needed"
+            return GpuStatus(f"GPU out of memory: {held}", "nvidia-smi lists the processes")
         from audiosae.backends.launch import kernels
 
         kernels(cupy).load("cost")
     except Exception as error:  # noqa: BLE001 (a full device, a toolkit that is not there, a card in use by others)
         full = isinstance(error, MemoryError) or "MemoryAllocation" in str(error)
         if full:
-            return GpuStatus("the device is full", "nvidia-smi shows who has it")
+            return GpuStatus("GPU out of memory", "nvidia-smi lists the processes")
         return GpuStatus(
             f"the card cannot be used: {_line(error)}", "pip install 'audiosae[cuda12]' brings CUDA's libraries"
         )

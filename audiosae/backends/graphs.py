@@ -1,4 +1,4 @@
-"""Small steps recorded as CUDA graphs: one launch where there were twenty."""
+"""CUDA graphs of small training steps: one launch where there were twenty."""
 
 from __future__ import annotations
 

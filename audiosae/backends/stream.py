@@ -1,4 +1,4 @@
-"""Fields on the card: all of them once where they fit, else slab by slab while the card works on the one before."""
+"""Fields in GPU memory: all of them where they fit, else streamed slab by slab while the GPU works on the last one."""
 
 from __future__ import annotations
 

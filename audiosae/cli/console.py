@@ -1,4 +1,4 @@
-"""What is printed: results on standard output, everything else on standard error."""
+"""Output of a command: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Console(Progress):
         _open.add(self)
 
     def say(self, line: str) -> None:
-        """Tell something on standard error."""
+        """Print a message on standard error."""
         if not self._quiet:
             if self._stage is not None:
                 self._stage.pause()

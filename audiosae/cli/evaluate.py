@@ -76,7 +76,7 @@ def evaluate(  # noqa: PLR0917
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Say how good the features are beside what anyone could have had for less, under one classifier."""
+    """Benchmark the features against baselines (random weights, PCA, k-means, NMF, MFCC, log-mel), one classifier."""
     from audiosae.autoencoder.model import load_model
     from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
     from audiosae.engine import open_engine

@@ -63,7 +63,7 @@ def render(  # noqa: PLR0917
 
 
 def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Say what a model is: domain, options, training data, history, activity."""
+    """Describe a model: domain, options, training data, history, activity."""
     from audiosae.autoencoder.model import load_model
     from audiosae.features.summary import activity_of, summarise
 
@@ -82,7 +82,7 @@ def inspect(  # noqa: PLR0917
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Say what is there before paying for it: lengths, rates, broken files, estimated time and memory."""
+    """Inspect sources without decoding: lengths, rates, broken files, estimated time and memory."""
     from audiosae.corpus.sources import scan
     from audiosae.training.inspection import inspect_sources
 

@@ -1,4 +1,4 @@
-"""The sources that a trained model is asked about: found, read, and those told that cannot be used."""
+"""Reading the sources of a trained model: scan, ingest, labels, skipped sources."""
 
 from __future__ import annotations
 

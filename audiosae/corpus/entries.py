@@ -1,4 +1,4 @@
-"""A field as it is written into the cache: ``.npy``, its record as JSON, the record's length."""
+"""Cache entries: the file format of a field in the cache: ``.npy``, its record as JSON, the record's length."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BUFFER_BYTES = 2**23  # longer fields are finished on disk
 
 
 class FieldWriter:
-    """A field as it grows: in memory while it is short, to be written in one call, else in a file."""
+    """Writer of one field: buffers short fields in memory, appends long ones to a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class FieldWriter:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        """Leave nothing behind of a field that was not completed."""
+        """Close the file; remove an incomplete one."""
         if self._file is not None:
             self._file.close()
         if failure[0] is not None:
@@ -55,7 +55,7 @@ class FieldWriter:
                 self._path.unlink(missing_ok=True)
 
     def append(self, block: NDArray[np.float32]) -> None:
-        """Take the next rows."""
+        """Append rows."""
         self._blocks.append(block)
         self._buffered += block.nbytes
         if self._buffered > _BUFFER_BYTES or self._file:
@@ -70,7 +70,7 @@ class FieldWriter:
         return self._blocks[0]
 
     def commit(self, target: Path, shape: tuple[int, ...], record: dict[str, Any]) -> None:
-        """Complete the file, and move it into place."""
+        """Write header and record, and move the file into place."""
         kept = json.dumps(record).encode()
         end = kept + b"%0*x" % (LENGTH_DIGITS, len(kept))
         if self._file is None:

@@ -1,4 +1,4 @@
-"""Sources become fields on disk: decoded once, in worker processes, each written aside and then moved into place.
+"""Ingest: sources are decoded into cached fields, once, by worker processes.
 
 An entry of the cache is one file, ``KEY.npy``: the field as NumPy keeps it, then its record as JSON, then the record's
 length. The key is made of the path, size, times and samples of the source and of the domain with all its options.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
 
-NOTHING = "nothing in it"
+NOTHING = "empty: no rows"
 _HASHED_AT_ONCE = 2**22
 
 
@@ -114,14 +114,14 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
 
 
 def _remarked(record: Record, captured: CapturedStderr) -> Record:
-    """Add what the decoder said to what is told of a source."""
+    """Add the decoder's messages to the reason of a record."""
     if not captured.text:
         return record
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {captured.text}") if part))
 
 
 def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
-    """Bring the blocks of a field into a store and let the domain finish it there."""
+    """Write the blocks of a field and let the domain finish it."""
     rows, tail = 0, domain.window[1:]
     for block in (blocks := _Blocks(domain, path)):
         _check_block(block, domain, rows, tail)

@@ -1,4 +1,4 @@
-"""What became of each source, and the table that says so."""
+"""The journal: the result of reading each source, and its CSV table."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_UNITS = {"s": "seconds", "px": "pixels", "row": "rows"}
+
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one source.
+    """Result of reading one source.
 
     Attributes
     ----------
@@ -49,9 +51,9 @@ class Record:
     field: str = ""
 
 
-def write_journal(path: Path, rows: Iterable[tuple[Record, int]]) -> None:
-    """Write journal.csv: one row per source with the number of its windows."""
-    head = ["file", "status", "reason", "seconds", "windows"]
+def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str = "s") -> None:
+    """Write journal.csv: one row per source with its extent, in a column named after the unit, and its windows."""
+    head = ["file", "status", "reason", _UNITS.get(unit, unit), "windows"]
     told = ([r.file, r.status, r.reason, f"{r.extent:.3f}", windows] for r, windows in rows)
     write_aside(path, csv_text(chain([head], told)).encode())
 

@@ -1,4 +1,4 @@
-"""What the user knows of the sources: a label from the parent folder, or columns of a CSV."""
+"""Labels of sources: from the parent folder, or from columns of a CSV."""
 
 from __future__ import annotations
 

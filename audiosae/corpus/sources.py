@@ -1,4 +1,4 @@
-"""Which files are meant by the sources that a user names."""
+"""Scan: the files that a user's SOURCE arguments stand for."""
 
 from __future__ import annotations
 

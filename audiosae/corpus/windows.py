@@ -1,4 +1,4 @@
-"""Windows over the fields of many sources: counted, gathered from memory-mapped fields, traced back to where they came.
+"""Windows of the fields of many sources: counted, gathered from memory-mapped fields, located in their sources.
 
 Windows are numbered through all sources in order. They are read in chunks, runs of rows that lie together on disk; a
 slab is as many chunks as fit the memory that is allowed, in one flat array from which any of its windows is one index.
@@ -147,7 +147,7 @@ class Corpus:
 
     @property
     def bytes(self) -> int:
-        """What all chunks take in memory."""
+        """Memory of all chunks, in bytes."""
         return sum(map(self._bytes, self.chunks))
 
     def sample(self, count: int, seed: int | None = None) -> Corpus:

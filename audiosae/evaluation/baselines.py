@@ -1,4 +1,4 @@
-"""What features are compared with: less costly ones of the same clips."""
+"""Baselines: random weights, PCA, k-means, NMF, MFCC and the log-mel on the same clips."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def feature_sets(
 
 
 def untrained(model: Model) -> Model:
-    """Return the model as it was before its first step: the same start, the same whitening."""
+    """Return the untrained model (random weights): the same initialisation, the same whitening."""
     p, options = model.params, model.facts["options"]
     fresh = start(
         p.hidden, p.width, seed=options.get("seed", 0), rho=options["rho"], activation=p.activation, decoder=p.decoder,

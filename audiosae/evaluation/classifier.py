@@ -1,4 +1,4 @@
-"""The classifier that all features share: ridge, or another of the literature's."""
+"""The classifier: ridge by default; logistic regression, linear SVM or random forest; the same for all features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good features are beside what anyone could have had for less, and what the units do."""
+"""Evaluation: accuracy of a model's features beside baselines, and measures of its units."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What is compared, and how.
+    """Options of an evaluation.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of it.
+    """Results of an evaluation.
 
     Attributes
     ----------

@@ -36,7 +36,7 @@ def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title
     chance = 100 * plan.chance
     ax.axvline(chance, color="C3", ls="--", lw=1.2, label=f"chance, always the commonest class: {chance:.1f} %")
     ax.set_yticks(places, [f"{r['name']} ({r['features']})" for r in ranked])
-    ax.set(xlim=(0, 118), xticks=range(0, 101, 10), xlabel="clips classified right, per cent (± standard error)")
+    ax.set(xlim=(0, 118), xticks=range(0, 101, 10), xlabel="accuracy: clips classified right, per cent (± s.e.)")
     ax.set_ylabel("features (numbers a clip)")
     ax.set_title(_plain(title), fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
@@ -46,7 +46,7 @@ def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title
 
 @default_settings()
 def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: str) -> None:
-    """Draw the share of each class that was taken for each class, in per cent; rows add to 100."""
+    """Draw the confusion matrix in per cent of each true class; rows add to 100."""
     count = len(plan.classes)
     share = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = min(24.0, max(4.5, 0.45 * count + 2))
@@ -62,7 +62,7 @@ def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: 
     counted = [f"{name} ({clips})" for name, clips in zip(names, confusion.sum(axis=1), strict=True)]
     ax.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=size)  # noqa: PLR2004
     ax.set_yticks(range(count), counted, fontsize=size)
-    ax.set(xlabel="what the classifier said", ylabel="what it was (number of clips)")
+    ax.set(xlabel="predicted class", ylabel="true class (number of clips)")
     ax.set_title(_plain(title), fontsize=10)
     figure.colorbar(image, ax=ax, shrink=0.8, label="per cent of the row's clips")
     save_figure(figure, path)

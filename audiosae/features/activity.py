@@ -1,4 +1,4 @@
-"""What units do over many windows: sums that add, and what they mean."""
+"""Activity statistics of the units: mean, share of windows, sparseness."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ACTIVE = 0.1  # activity above which a unit counts as on
+ACTIVE = 0.1  # activation threshold: a unit is active in a window above it
 
 
 @dataclass(frozen=True)
 class ActivityStatistics:
-    """Sums over windows of what units do; they add.
+    """Sums of the units' activity over windows; sums of two sets of windows add.
 
     Sparseness is (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n), 0 for equal activity everywhere, 1 for a single active one:
     Treves and Rolls (1991) as in Vinje and Gallant (Science 287, 2000); over windows for a unit's lifetime, over units

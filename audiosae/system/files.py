@@ -1,4 +1,4 @@
-"""Files written whole: aside, then moved into place, and over nothing that is the user's; CSV without formulas."""
+"""Atomic file writes that never replace a file of the user's; CSV cells without formulas."""
 
 from __future__ import annotations
 

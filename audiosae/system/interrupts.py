@@ -1,4 +1,4 @@
-"""Ctrl-C: kept from children, and turned into a request to stop."""
+"""SIGINT (Ctrl-C): blocked in child processes, and turned into a request to stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def block_sigint() -> Iterator[None]:
-    """Keep processes and threads that are started meanwhile from hearing Ctrl-C, even while Python starts up in them.
+    """Block SIGINT in processes and threads started meanwhile, even while Python starts up in them.
 
     The signal is blocked for the moment, which they inherit; one that arrives meanwhile is delivered after.
     """

@@ -1,4 +1,4 @@
-"""Folders that two runs must not change at once."""
+"""Locks on folders that two runs must not change at once."""
 
 from __future__ import annotations
 

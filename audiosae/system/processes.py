@@ -1,4 +1,4 @@
-"""Work in other processes, in order, surviving a process that dies."""
+"""A process pool that yields results in order and survives a process that crashes."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
 
 
 def prepare() -> None:
-    """Let what decoding processes import be imported while the caller does something else."""
+    """Start importing what decoding processes need, in the background."""
     if _FORKSERVER in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver
 

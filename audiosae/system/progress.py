@@ -1,10 +1,10 @@
-"""How long work tells of itself; the library is silent, the command line listens."""
+"""Progress callbacks of long operations. The default does nothing; the CLI prints."""
 
 from __future__ import annotations
 
 
 class Progress:
-    """What a listener can be told. This one tells nobody."""
+    """Callbacks of one operation; this base class ignores them."""
 
     def stage(self, title: str, total: float | None, unit: str) -> None:
         """Begin a stage of `total` units, or of unknown length."""
@@ -13,4 +13,4 @@ class Progress:
         """Report work done in the stage, and what a person would like to see beside it."""
 
     def say(self, line: str) -> None:
-        """Tell something once."""
+        """Report a message."""

@@ -1,4 +1,4 @@
-"""What libraries write on standard error, C libraries included, caught while they work."""
+"""Capture of standard error, including what C libraries write to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEARD = 300  # bytes of what a decoder says on standard error
 
 @dataclass
 class CapturedStderr:
-    """What libraries wrote on standard error: the first lines, as one."""
+    """Text captured from standard error: the first lines, joined."""
 
     text: str = ""
 
@@ -36,7 +36,7 @@ def _stderr_file() -> IO[bytes]:
 
 @contextmanager
 def capture_stderr(captured: CapturedStderr) -> Iterator[None]:
-    """Catch what is written on this process's standard error meanwhile, by C libraries too."""
+    """Capture what this process writes to standard error meanwhile, C libraries included."""
     file = _stderr_file()
     try:
         kept = os.dup(2)

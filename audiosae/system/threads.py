@@ -1,4 +1,4 @@
-"""Threads within a process that decodes: for when there are fewer recordings than cores."""
+"""Threads within a decoding process, for when there are fewer recordings than cores."""
 
 from __future__ import annotations
 

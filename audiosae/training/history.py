@@ -49,7 +49,7 @@ class History:
     epochs_without_improvement: int = 0
 
     def update_best(self, cost: float, epoch: int, tol: float) -> bool:
-        """Take note of a held-out cost; return whether it is the lowest so far."""
+        """Record a held-out cost; return whether it is the lowest so far."""
         self.epochs_without_improvement = 0 if cost < self.best * (1 - tol) else self.epochs_without_improvement + 1
         if cost < self.best:
             self.best, self.best_epoch = cost, epoch

@@ -1,4 +1,4 @@
-"""What is there before paying for it: headers, broken files, and what training on it would take."""
+"""Inspection without decoding: headers, broken files, estimated time and memory of training."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class TrainOptions:
 
     @property
     def penalty(self) -> Penalty:
-        """What is added to the reconstruction error."""
+        """The penalty: KL sparsity and weight decay."""
         return Penalty(self.rho, self.beta, self.weight_decay)
 
     @classmethod

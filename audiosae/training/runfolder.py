@@ -1,4 +1,4 @@
-"""The folder of a run: made, kept from being written over, removed again when nothing came of it."""
+"""The run folder: created and locked, earlier results moved aside, removed again when a run fails at once."""
 
 from __future__ import annotations
 

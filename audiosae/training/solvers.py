@@ -78,7 +78,7 @@ class Task:
         return Steps(self.backend, self.params, self.state, self.options.penalty)
 
     def sync_totals(self) -> None:
-        """Between steps of Adam: read what they add up, as often as the backend bears."""
+        """Between Adam steps: read the running totals, at most once per `sync_interval`."""
         if time.monotonic() - self._synced >= self.backend.sync_interval:
             self.steps.read()
             self._synced = time.monotonic()
@@ -98,14 +98,14 @@ class Task:
             self.save()
 
     def checkpoint_or_stop(self) -> None:
-        """Between steps: write the state every minute, and stop when asked to."""
+        """Between steps: write a checkpoint every minute; stop when requested."""
         if self.stop_requested.is_set():
             self.checkpoint()
             raise Interrupted("the checkpoint is written: the same command with --resume goes on from it")
         self.checkpoint(after=_CHECKPOINT_SECONDS)
 
     def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array) -> None:
-        """Take note of an epoch."""
+        """Record an epoch in the history, and check for divergence."""
         state, options = self.state, self.options
         if not all(map(math.isfinite, cost)):
             raise InputError(
@@ -128,7 +128,7 @@ class Task:
 
     @property
     def should_continue(self) -> bool:
-        """Whether there are epochs left and held-out sources have improved not too long ago."""
+        """Early stopping: whether epochs are left and the held-out cost has improved recently."""
         least = _PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE  # it starts on a plateau
         patience = max(least, self.epochs // _PATIENCE_SHARE)
         return self.state.epoch < self.epochs and self.state.history.epochs_without_improvement < patience

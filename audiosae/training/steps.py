@@ -1,4 +1,4 @@
-"""Steps of Adam that nobody waits for, and sums over batches that may be too large for the device."""
+"""Asynchronous Adam steps: no device synchronisation until totals are read. Large batches in parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From sources to a model: settle the domain, ingest, hold out, whiten, solve, write."""
+"""Training: resolve the domain, ingest, hold out, whiten, optimise, write."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SHARE_HELD = 10  # one held-out window to ten of --max-windows
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave.
+    """Result of a training run.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def train(
         changed = changed_since(journal, records) if resume else None
         task = _task(options, backend, feeds, out, identity=identity, whitener=whitener, progress=progress,
                      changed=changed)  # fmt: skip
-        write_journal(journal, zip(records, corpus.windows_per_record(), strict=True))
+        write_journal(journal, zip(records, corpus.windows_per_record(), strict=True), unit=domain.unit)
         _solve(task)
         model = _model(task, domain, whitener, _provenance(options, records, kept, held, how))
         model.save(out / FILE)
@@ -246,7 +246,7 @@ def _provenance(options: TrainOptions, records: list[Record], kept: Corpus, held
 
 
 def _identity(domain: Domain, options: TrainOptions, records: list[Record]) -> dict[str, Json]:
-    """Return what must be the same for a checkpoint to be taken up."""
+    """Return what must be the same for a checkpoint to be resumed."""
     kept = domain_to_json(domain)
     settings = {f"--set {key}": value for key, value in options_of(domain).items()}
     return {"domain": kept["name"], **settings, **options.to_json(), "sources": digest_of(records)}
