@@ -109,7 +109,7 @@ def test_a_split_column_tests_what_it_calls_test_else_the_rarer_value():
     assert [len(plan.splits) for plan in (called, rarer)] == [1, 1]
     assert called.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]
     assert rarer.splits[0].test.tolist() == [6, 7]
-    assert "tested where it is 'y' (2 of 8 clips)" in rarer.told
+    assert "tested where it is 'y' (2 of 8 clips)" in rarer.description
     beside = plan_of(labels, "split", ["eval"] * 6 + ["Train"] * 2)
     assert beside.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]  # and never what is called train
 
