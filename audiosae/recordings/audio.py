@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.recordings import headers
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -29,11 +30,20 @@ _CANCELLED = 1e-3  # of the channels' peak: a mean under it is rounding, of one 
 _LOUDEST = 1e12  # far above every integer format taken for float; its square is still a float32
 _PLAIN = {"WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64"}  # samples as they are: what fails is the disk
 _GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate; every file delivers fewer frames
-_SHORTER = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-_NO_END = "lacks an end-of-stream bit"  # so libsndfile notes of an Ogg file that was cut
+_SHORTER = re.compile(
+    r"^\s*(?:data|SSND|BODY|Data Size|Data length|riff|Riff size)\s*:?\s*(\d+) \(?should be (\d+)\b", re.MULTILINE
+)
+_CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # so libsndfile notes of Ogg and MAT4
 
 
-_newest: dict[tuple[str, int, int], Header] = {}  # of the recording opened last, whose length is asked for once more
+class _Last(threading.local):
+    """What this thread opened last: its length is asked for once more, and excerpts often come from one recording."""
+
+    header: tuple[tuple[str, int, int], Header] | None = None
+    held: tuple[tuple[str, int, int], soundfile.SoundFile] | None = None
+
+
+_last = _Last()
 
 
 @dataclass(frozen=True)
@@ -59,9 +69,10 @@ def read_header(path: Path) -> Header:
     InputError
         It is not a regular file, is empty, cannot be read or is no recording that libsndfile knows.
     """
-    if (key := _key(path)) not in _newest:
-        _open(path).close()
-    return _newest[key]
+    if _last.header is not None and _last.header[0] == _key(path):
+        return _last.header[1]
+    with _open(path) as file:
+        return _header(file)
 
 
 def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str]:
@@ -85,7 +96,7 @@ def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str
         Unreadable, no samples, silent, or samples that are not numbers.
     """
     with _open(path) as file:
-        reader = _Reader(file)
+        reader = _Reader(file, path)
         if file.samplerate == rate:
             yield from reader.blocks()
         else:
@@ -97,30 +108,43 @@ def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float
     """Return the mono samples between two times in seconds, and their rate (the recording's own)."""
     import soundfile
 
-    try:
-        file = _held_open(path, os.stat(path).st_mtime_ns)  # noqa: PTH116 (as in _open)
-    except OSError as error:
-        raise InputError(f"unreadable: {error.strerror or error}") from error
+    file = _held(path)
     first = min(max(0, round(start * file.samplerate)), file.frames)
+    count = max(0, round(end * file.samplerate) - first)
     try:
-        file.seek(first)
-        samples = file.read(max(0, round(end * file.samplerate) - first), dtype="float32", always_2d=True)
+        if file.seekable():
+            file.seek(first)
+            samples = file.read(count, dtype="float32", always_2d=True)
+        else:
+            samples = _read_from_start(path, first, count)
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
         raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
     return samples.mean(axis=1), file.samplerate
 
 
-@lru_cache(maxsize=1)
-def _held_open(path: Path, changed: int) -> soundfile.SoundFile:  # noqa: ARG001 (a file that changes is opened anew)
+def _held(path: Path) -> soundfile.SoundFile:
     """Open a recording and leave it open: each opening of an MP3 reads all of it to learn its length."""
-    return _open(path)
+    key = _key(path)
+    if _last.held is None or _last.held[0] != key:
+        _last.held = None
+        _last.held = key, _open(path)
+    return _last.held[1]
+
+
+def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
+    """Read samples of a codec that cannot seek."""
+    with _open(path) as file:
+        while first > 0 and (passed := len(file.read(min(first, _SAMPLES_AT_ONCE), dtype="float32"))):
+            first -= passed
+        found: NDArray[np.float32] = file.read(count, dtype="float32", always_2d=True)
+        return found
 
 
 class _Reader:
     """Blocks of one open file, and what became of it."""
 
-    def __init__(self, file: soundfile.SoundFile) -> None:
-        self._file = file
+    def __init__(self, file: soundfile.SoundFile, path: Path) -> None:
+        self._file, self._path = file, path
         self._low, self._high = np.inf, -np.inf
         self._loudest = 0.0  # of all channels
         self._frames = 0
@@ -180,19 +204,33 @@ class _Reader:
     def verdict(self) -> str:
         """Judge what was read, at the end of it."""
         file = self._file
+        told = file.extra_info
+        cut = any(words in told for words in _CUT) or any(
+            int(there) < int(claimed) and not headers.is_placeholder(int(claimed))
+            for claimed, there in _SHORTER.findall(told)
+        )
+        if not self._frames and (self._fault or cut):
+            raise InputError(f"undecodable: {self._fault}" if self._fault else "no samples: truncated before the first")
         if not self._frames:
-            raise InputError(f"undecodable: {self._fault}" if self._fault else "no samples: zero frames in the file")
+            raise InputError("no samples: zero frames in the file")
         if self._low == self._high:
             raise InputError("silent: every sample is the same")
         if (left := max(-self._low, self._high)) < _CANCELLED * self._loudest:
             below = 20 * np.log10(self._loudest / left)
             raise InputError(f"channels cancel: their mean is {below:.0f} dB below them; keep one channel")
-        told = file.extra_info
-        cut = _NO_END in told or any(int(there) < int(claimed) for claimed, there in _SHORTER.findall(told))
+        return self._missing(cut=cut)
+
+    def _missing(self, *, cut: bool) -> str:
+        """Return in words what of the recording was not read."""
+        file, at = self._file, f"{self._frames / self._file.samplerate:.1f} s"
+        remark = "" if self._fault else headers.remark(self._path, file.format, self._frames)
+        if file.frames == headers.UNKNOWN:  # the decoder says nothing good of the end, where it is not known
+            return ""
         fewer = self._frames < file.frames and file.format not in _GUESSED_LENGTH
-        missing = self._fault or fewer or cut
         fault = f" ({self._fault})" if self._fault else ""
-        return f"truncated at {self._frames / file.samplerate:.1f} s{fault}" if missing else ""
+        if remark and remark != headers.CUT:
+            return f"only the first {at}: {remark}"
+        return f"truncated at {at}{fault}" if self._fault or fewer or cut or remark else ""
 
 
 def _open(path: Path) -> soundfile.SoundFile:
@@ -201,16 +239,20 @@ def _open(path: Path) -> soundfile.SoundFile:
 
     key = _key(path)
     try:
-        file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+        view = headers.mended(path)
+        name = os.fsencode(path) if os.name == "posix" else str(path)
+        file = soundfile.SoundFile(name if view is None else view)
+    except OSError as error:
+        raise _unreadable(error) from error
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
-        try:
-            path.open("rb").close()  # libsndfile says "System error." for what Python can name
-        except OSError as reason:
-            raise _unreadable(reason) from error
         raise InputError(f"undecodable: {_one_line(error)}") from error
-    _newest.clear()
-    _newest[key] = Header(file.samplerate, file.channels, max(0, file.frames), f"{file.format}/{file.subtype}")
+    _last.header = key, _header(file)
     return file
+
+
+def _header(file: soundfile.SoundFile) -> Header:
+    frames = 0 if file.frames == headers.UNKNOWN else max(0, file.frames)
+    return Header(file.samplerate, file.channels, frames, f"{file.format}/{file.subtype}")
 
 
 def _key(path: Path) -> tuple[str, int, int]:
