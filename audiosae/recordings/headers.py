@@ -1,7 +1,7 @@
 """Headers that do not tell the truth of a recording's length: corrected in memory, or told of.
 
-libsndfile believes most of what a header says. Recorders that die leave sizes of 0, long recordings wrap past 4 GiB, pipes
-leave no length at all, and files are joined end to end.
+libsndfile believes most of what a header says. Recorders that die leave sizes of 0, long recordings wrap past 4 GiB,
+pipes leave no length at all, and files are joined end to end.
 """
 
 from __future__ import annotations
