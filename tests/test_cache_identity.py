@@ -17,7 +17,7 @@ from audiosae.corpus import entries
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.system.locks import hold
+from audiosae.system.locks import lock_folder
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
 
@@ -80,7 +80,7 @@ def test_a_run_that_begins_while_the_cache_is_pruned_waits_and_then_holds_its_fo
     monkeypatch.setattr(fields, "_PATIENCE", 0.0)
     folder = fields.open_folder(tmp_path, DOMAIN, print)
     fields._used.pop(folder).close()
-    pruning, told, got = hold(folder), [], []
+    pruning, told, got = lock_folder(folder), [], []
     waiting = threading.Thread(target=lambda: got.append(fields.open_folder(tmp_path, DOMAIN, told.append)))
     waiting.start()
     while not told:
@@ -90,5 +90,5 @@ def test_a_run_that_begins_while_the_cache_is_pruned_waits_and_then_holds_its_fo
     waiting.join()
     assert told == [f"waiting: another process makes room in {tmp_path}"]
     assert got == [folder]
-    assert hold(folder) is None  # the new folder is locked, not the one that has gone
+    assert lock_folder(folder) is None  # the new folder is locked, not the one that has gone
     fields._used.pop(folder).close()

@@ -12,7 +12,7 @@ import pytest
 from audiosae.corpus.ingest import ingest
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import memory, processes
-from audiosae.system.locks import hold
+from audiosae.system.locks import lock_folder
 
 
 class Locks:
@@ -47,17 +47,17 @@ def windows_locks(monkeypatch):
 
 @pytest.mark.usefixtures("windows_locks")
 def test_windows_locks_are_shared_by_runs_and_refused_to_who_wants_the_folder_alone(tmp_path, monkeypatch):
-    first = hold(tmp_path, shared=True)
+    first = lock_folder(tmp_path, shared=True)
     monkeypatch.setattr(os, "getpid", lambda: 4711)
-    second = hold(tmp_path, shared=True)
+    second = lock_folder(tmp_path, shared=True)
     assert first is not None
     assert second is not None
-    assert hold(tmp_path) is None
+    assert lock_folder(tmp_path) is None
     first.close()
-    assert hold(tmp_path) is None
+    assert lock_folder(tmp_path) is None
     second.close()
-    with hold(tmp_path):
-        assert hold(tmp_path, shared=True) is None
+    with lock_folder(tmp_path):
+        assert lock_folder(tmp_path, shared=True) is None
     assert list(tmp_path.iterdir()) == []
 
 

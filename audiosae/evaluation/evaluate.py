@@ -230,6 +230,7 @@ class _Work:
         with warnings.catch_warnings(), threadpool_limits(1), ThreadPoolExecutor(self.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
+            warnings.filterwarnings("ignore", message="The least populated class")  # it is in some inner folds alone
             return list(pool.map(work, jobs))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -169,10 +168,8 @@ def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64
     """Return a fold number per clip, drawn at random with every class spread evenly; a rare class is in some alone."""
     from sklearn.model_selection import StratifiedKFold
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
-        count = min(count, int(np.bincount(target).max()))
-        return _numbers(StratifiedKFold(max(2, count), shuffle=True, random_state=seed).split(target, target))
+    count = max(2, min(count, int(np.bincount(target).max())))
+    return _numbers(StratifiedKFold(count, shuffle=True, random_state=seed).split(target, target))
 
 
 def _grouped(groups: NDArray[Any], count: int) -> NDArray[np.int64]:
