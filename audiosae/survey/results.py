@@ -106,7 +106,7 @@ class Events:
 
     def with_columns(self, **columns: NDArray[Any]) -> Events:
         """Return the events with other values in some columns."""
-        return replace(self, **columns)  # type: ignore[arg-type]
+        return replace(self, **columns)
 
 
 @dataclass(frozen=True)
