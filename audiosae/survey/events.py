@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.survey.floor import Views, noise_floor
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from audiosae.survey.floor import Levels
 
     Array = NDArray[np.float32]
     Mask = NDArray[np.bool_]
@@ -56,28 +56,22 @@ class Stretch:
     peak: float
 
 
-def stretches(
-    field: NDArray[np.float32], seconds_per_row: float, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS
-) -> Iterator[Stretch]:
-    """Yield the events of a field (rows, bands) in dB, in order of their start.
+def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
+    """Yield the events of a recording in order of their start.
 
     Parameters
     ----------
-    field
-        Memory-mapped, of any length.
-    seconds_per_row
-        Between frames.
+    levels
+        Of any length.
     shortest, longest
         Seconds; a sound that goes on for longer is cut into events of about that length.
     """
-    rows = _Rows.of(seconds_per_row, shortest, longest)
-    views = Views.of(field, seconds_per_row)
-    floor = noise_floor(views, seconds_per_row)
-    for begin in range(0, len(field), rows.piece):
-        low, high = max(0, begin - rows.context), min(len(field), begin + rows.piece + rows.context)
-        middle, spread = floor.at(low, high)
-        rise = views.rows(low, high) - middle
-        bands = field.shape[1]
+    rows = _Rows.of(levels.seconds_per_row, shortest, longest)
+    count, bands = levels.field.shape
+    for begin in range(0, count, rows.piece):
+        low, high = max(0, begin - rows.context), min(count, begin + rows.piece + rows.context)
+        middle, spread = levels.floor.at(low, high)
+        rise = levels.views(low, high) - middle
         beyond = np.maximum(*np.split(rise / spread, [bands], axis=1))
         found = _events_of(beyond, rise[:, :bands], low, rows)
         yield from (event for event in found if begin <= event.start < begin + rows.piece)
@@ -138,7 +132,7 @@ def _joined(heard: Mask, gap: int) -> Mask:
 
 
 def _cut_long(heard: Mask, places: list[Place], first: int, longest: int) -> bool:
-    """Clear a row of each sound that is too long at every multiple of the greatest length, counted from the file's start.
+    """Clear a row of each sound that is too long at every multiple of the greatest length from the start of the file.
 
     Pieces that see the same sound cut it at the same rows, so that no part of it is found twice.
     """

@@ -9,6 +9,7 @@ wide spread, and rain that goes on becomes the floor.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,33 +30,45 @@ _NORMAL = (-0.67449, 0.25335)  # where a normal distribution of mean 0 and varia
 
 
 @dataclass(frozen=True)
-class Views:
-    """Reads the two views of a field (rows, bands) in dB.
+class Levels:
+    """The levels of a recording and their noise.
 
     Attributes
     ----------
     field
-        Memory-mapped, of any length.
-    width
-        Odd number of rows that a level is the mean of.
+        (rows, bands) in dB; memory-mapped, of any length.
+    seconds_per_row
+        Between frames.
     """
 
     field: Array
-    width: int
+    seconds_per_row: float
 
-    @classmethod
-    def of(cls, field: Array, seconds_per_row: float) -> Views:
-        """Return the views of a field with a width of about 30 ms."""
-        return cls(
-            field, 2 * round((SMOOTH_SECONDS / seconds_per_row - 1) / 2) + 1 if seconds_per_row < SMOOTH_SECONDS else 1
-        )
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return int(self.field.shape[1])
 
-    def rows(self, low: int, high: int, step: int = 1) -> Array:
+    @cached_property
+    def floor(self) -> NoiseFloor:
+        """The running noise floor."""
+        return noise_floor(self)
+
+    @property
+    def width(self) -> int:
+        """Odd number of rows that a level is the mean of, about 30 ms."""
+        return max(1, 2 * round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2) + 1)
+
+    def views(self, low: int, high: int, step: int = 1) -> Array:
         """Return rows `low` to below `high`, every `step`-th, as (rows, 2 x bands): levels, then contrasts."""
-        levels = self._levels(low, high)[::step]
+        levels = self._smooth(low, high)[::step]
         return np.concatenate([levels, _contrast(levels)], axis=1)
 
-    def _levels(self, low: int, high: int) -> Array:
+    def cleaned(self, low: int, high: int) -> Array:
+        """Return by how much rows `low` to below `high` stand above the noise, (rows, bands) in dB, at least 0."""
+        return np.maximum(self.field[low:high] - self.floor.at(low, high)[0][:, : self.bands], 0)
+
+    def _smooth(self, low: int, high: int) -> Array:
         """Return the mean of `width` rows about each; the ends of the field are repeated."""
         half = self.width // 2
         first, last = max(0, low - half), min(len(self.field), high + half)
@@ -101,18 +114,18 @@ class NoiseFloor:
         return middle, spread
 
 
-def noise_floor(views: Views, seconds_per_row: float) -> NoiseFloor:
-    """Measure the noise floor of a field, reading it once in order, the rows of one knot at a time."""
-    pitch = max(1, round(KNOT_SECONDS / seconds_per_row))
+def noise_floor(levels: Levels) -> NoiseFloor:
+    """Measure the noise floor of a recording, reading it once in order, the rows of one knot at a time."""
+    pitch = max(1, round(KNOT_SECONDS / levels.seconds_per_row))
     reach = round(REACH_SECONDS / KNOT_SECONDS)
     step = max(1, pitch * (2 * reach + 1) // _SAMPLES)
-    rows = len(views.field)
+    rows = len(levels.field)
     knots = -(-rows // pitch)
     held: dict[int, Array] = {}
     found = []
     for knot in range(knots):
         for number in range(max(held, default=-1) + 1, min(knots, knot + reach + 1)):
-            held[number] = views.rows(number * pitch, min(rows, (number + 1) * pitch), step)
+            held[number] = levels.views(number * pitch, min(rows, (number + 1) * pitch), step)
         held.pop(knot - reach - 1, None)
         found.append(np.quantile(np.concatenate(list(held.values())), _QUANTILES, axis=0).astype(np.float32))
     lower, upper = np.stack(found, axis=1)
