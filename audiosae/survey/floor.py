@@ -66,7 +66,7 @@ class Levels:
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` stand above the noise, (rows, bands) in dB, at least 0."""
-        return np.maximum(self.field[low:high] - self.floor.at(low, high)[0][:, : self.bands], 0)
+        return np.asarray(np.maximum(self.field[low:high] - self.floor.at(low, high)[0][:, : self.bands], 0))
 
     def _smooth(self, low: int, high: int) -> Array:
         """Return the mean of `width` rows about each; the ends of the field are repeated."""
