@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
     from audiosae.engine import Engine
-    from audiosae.engine.portion import Portion
+    from audiosae.engine.shard import Shard
 
     Codes = NDArray[np.float32]
 
@@ -93,11 +93,11 @@ def find_events(
 
 
 def _found(
-    backend: Backend, portion: Portion, model: Model, limits: tuple[float, float]  # noqa: ARG001
+    backend: Backend, shard: Shard, model: Model, limits: tuple[float, float]  # noqa: ARG001
 ) -> Iterator[Found | None]:  # fmt: skip
-    """Yield the events of each recording of a portion, and None after its last."""
+    """Yield the events of each recording of a shard, and None after its last."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
-    for record in portion.corpus.records:
+    for record in shard.corpus.records:
         levels = Levels(read_field(record), seconds)
         events = stretches(levels, shortest=limits[0], longest=limits[1])
         while batch := list(islice(events, _BATCH_EVENTS)):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from audiosae.survey.timeline import later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -219,7 +220,7 @@ class Survey:
         for number in range(len(self.events)) if numbers is None else numbers:
             record, start, end, low, high, kind, score, peak, unit = (column[number].item() for column in columns)
             time = self.times[record] if record < len(self.times) else None
-            at = None if time is None else time + timedelta(seconds=start)
+            at = None if time is None else later(time, round(start, 3))
             yield Event(
                 int(number), record, self.records[record].file, start, end, low, high, kind, names.get(kind, ""), score,
                 peak, unit, at,

@@ -259,7 +259,7 @@ def _reach(points: Array, labels: Labels, centres: Array) -> Array:
     distance = np.linalg.norm(points - centres[labels], axis=1)
     reach = np.array([_robust_most(distance[labels == number]) for number in range(len(centres))])
     usual = _robust_most(distance)
-    return np.maximum(np.maximum(reach, usual), 1e-6).astype(np.float32)
+    return np.asarray(np.maximum(np.maximum(reach, usual), 1e-6), np.float32)
 
 
 def _robust_most(values: NDArray[Any]) -> float:
@@ -269,4 +269,4 @@ def _robust_most(values: NDArray[Any]) -> float:
 
 def _distances(a: Array, b: Array) -> Array:
     squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0))
+    return np.asarray(np.sqrt(np.maximum(squares, 0)))
