@@ -84,7 +84,9 @@ def _gated(sound):
 def _tone(frequency, seconds, harmonics=(1.0,)):
     """Harmonics of a frequency (Hz) that may run from the start to the end of the sound."""
     time = np.linspace(0, 1, int(seconds * RATE))
-    phase = 2 * np.pi * np.cumsum(np.interp(time, np.linspace(0, 1, np.size(frequency)), np.atleast_1d(frequency))) / RATE
+    phase = (
+        2 * np.pi * np.cumsum(np.interp(time, np.linspace(0, 1, np.size(frequency)), np.atleast_1d(frequency))) / RATE
+    )
     return _gated(sum(a * np.sin((n + 1) * phase) for n, a in enumerate(harmonics)))
 
 
@@ -191,3 +193,28 @@ def plant(folder: Path, *, recordings=168, seed=0, kinds=None, each=(3, 7)):
         soundfile.write(folder / name, np.clip(sound, -1, 1), RATE, subtype="PCM_16", format="WAV")
         found += planted
     return found
+
+
+def overlap(a, b):
+    """Intersection over union of two stretches (start, end)."""
+    shared = min(a[1], b[1]) - max(a[0], b[0])
+    return max(0.0, shared) / (max(a[1], b[1]) - min(a[0], b[0]))
+
+
+def match(planted, found, least=0.5):
+    """Pairs (planted, found) of one file that overlap, the best first; found has (file, start, end)."""
+    of_file = {}
+    for j, (file, *_) in enumerate(found):
+        of_file.setdefault(file, []).append(j)
+    near = [
+        (overlap((one.start, one.end), found[j][1:3]), i, j)
+        for i, one in enumerate(planted)
+        for j in of_file.get(one.file, [])
+    ]
+    mine, theirs, pairs = set(), set(), []
+    for share, i, j in sorted(near, reverse=True):
+        if share >= least and i not in mine and j not in theirs:
+            mine.add(i)
+            theirs.add(j)
+            pairs.append((i, j))
+    return pairs
