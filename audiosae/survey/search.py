@@ -17,7 +17,7 @@ from audiosae.survey.codes import CodeFile, find_events, pooled_codes, recording
 from audiosae.survey.events import Stretch, stretches
 from audiosae.survey.floor import Levels
 from audiosae.survey.survey import Columns
-from audiosae.survey.types import SAMPLE, Space, evenly
+from audiosae.survey.types import COMPONENTS, SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from audiosae.survey.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
+_EVENTS_PER_COMPONENT = 8  # with fewer, a component's variance is chance, and whitening would make it count
 _PLACE = re.compile(r"(.+)@(\d+(?:\.\d*)?)-(\d+(?:\.\d*)?)")
 
 
@@ -134,7 +135,8 @@ def find_like(
 
 def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the cosine of each event's code with that of the example, (events,), in whitened principal components."""
-    space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
+    most = min(COMPONENTS, max(2, len(codes) // _EVENTS_PER_COMPONENT))
+    space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), most)
     direction = space.directions(wanted)[0]
     return np.concatenate([space.directions(block) @ direction for block in codes.blocks()]).astype(np.float32)
 

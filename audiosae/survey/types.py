@@ -55,13 +55,13 @@ class Space:
     variance: Array
 
     @classmethod
-    def of(cls, codes: Array) -> Space:
-        """Learn the space of codes (events, features)."""
+    def of(cls, codes: Array, most: int = COMPONENTS) -> Space:
+        """Learn the space of codes (events, features), of at most so many components."""
         mean, spread = codes.mean(axis=0), codes.std(axis=0)
         spread = np.where(spread > _FLAT * spread.max(initial=0), spread, 0).astype(np.float32)
         x = _standardised(codes, mean, spread).astype(np.float64)
         _, values, vectors = np.linalg.svd(x, full_matrices=False)
-        keep = max(1, min(COMPONENTS, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
+        keep = max(1, min(most, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
         variance = np.square(values[:keep]) / max(1, len(codes))
         return cls(mean, spread, vectors[:keep].T.astype(np.float32), variance.astype(np.float32))
 
