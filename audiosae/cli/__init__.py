@@ -15,6 +15,7 @@ from audiosae.cli import cache, check, look
 from audiosae.cli import evaluate as evaluating
 from audiosae.cli import export as exporting
 from audiosae.cli import report as reporting
+from audiosae.cli import survey as surveying
 from audiosae.cli import train as training
 from audiosae.cli.console import close_all
 from audiosae.cli.streams import prepare_streams
@@ -57,6 +58,7 @@ for command in (
     exporting.export,
     evaluating.evaluate,
     reporting.report,
+    surveying.survey,
     reporting.diff,
     look.info,
     look.inspect,
@@ -65,6 +67,7 @@ for command in (
     check.doctor,
 ):
     app.command()(_traceable(command))
+app.command("find")(surveying.find_moments)
 app.command("cache")(_traceable(cache.stored))
 
 

@@ -1,0 +1,285 @@
+"""audiosae survey, find: what is in a folder of recordings, and moments like one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 (Typer reads it)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiosae.cli.console import Console, table
+from audiosae.cli.parameters import (
+    AsJson,
+    Cache,
+    EngineName,
+    ModelPath,
+    Quiet,
+    Sources,
+    Strict,
+    TimeZone,
+    When,
+    WhenName,
+    Workers,
+    places,
+    worker_cache,
+)
+from audiosae.cli.reading import check_skipped, find, read
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from audiosae.corpus.sources import Source
+    from audiosae.survey.results import Survey
+
+_FORMATS = ("csv", "parquet", "raven", "audacity")
+_FACTS = "survey.json"
+
+
+def survey(  # noqa: PLR0917
+    model: ModelPath,
+    sources: Sources,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    types: Annotated[str, typer.Option(metavar="auto|N", help="How many sound types.")] = "auto",
+    types_from: Annotated[Path | None, typer.Option(help="Folder of an earlier survey: same types.")] = None,
+    names: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Your names: columns type,name.")] = None,
+    when: When = WhenName.auto,
+    time_zone: TimeZone = None,
+    events: Annotated[str, typer.Option(help="Tables of events: some of csv, parquet, raven, audacity.")] = "csv",
+    min_duration: Annotated[float, typer.Option(help="Least seconds of an event.", min=0)] = 0.08,
+    workers: Workers = None,
+    engine: EngineName = "here",
+    cache: Cache = None,
+    strict: Strict = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Find what is in recordings and when: events, and types of them that sound alike."""
+    from audiosae.autoencoder.model import FILE, load_model
+    from audiosae.engine import open_engine
+    from audiosae.survey.codes import recordings_domain
+    from audiosae.survey.survey import survey as work
+    from audiosae.survey.tables import read_names
+    from audiosae.survey.types import load_types
+    from audiosae.system.files import file_digest
+
+    console = Console(quiet=quiet, as_json=as_json)
+    count, formats = _count(types, types_from), _formats(events)
+    loaded = load_model(model)
+    recordings_domain(loaded, "survey")
+    digest = file_digest(model / FILE if model.is_dir() else model)
+    known = load_types(types_from, digest) if types_from else None
+    named = read_names(names) if names else {}
+    found = find(loaded, sources, console)
+    _check_folder(out, [source.path for source in found])
+    times, note = _times(found, when, time_zone, console)
+    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
+    with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
+        there = read(loaded, found, console, places(cache, workers), opened, interleaved=True)
+        console.stage("listening", len(there.records), "files")
+        result, kept = work(
+            loaded, there.records, count=count, known=known, names=named, shortest=min_duration, engine=opened,
+            times=[times[i] for i in there.used], skipped=there.skipped, folder=out, done=lambda _: console.advance(1),
+        )  # fmt: skip
+    _tell_unknown_names(named, result, console)
+    kept.save(out / "types.safetensors", digest)
+    _write(result, out, formats)
+    facts = _facts(result, out, digest, note)
+    (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    console.result(_told(result, out), facts)
+    check_skipped(there.skipped, strict=strict)
+
+
+def _count(types: str, types_from: Path | None) -> int | None:
+    """Return the number of types asked for; None where it is to be chosen."""
+    if types == "auto":
+        return None
+    if not types.isdecimal() or int(types) < 1:
+        raise InputError(f"--types {types}: wanted auto or a number from 1")
+    if types_from:
+        raise InputError(f"--types {types}: --types-from has its own number of types; leave out one of the two")
+    return int(types)
+
+
+def _formats(text: str) -> list[str]:
+    """Return the formats of a comma list.
+
+    Raises
+    ------
+    InputError
+        One is unknown, or pyarrow is missing.
+    """
+    from importlib.util import find_spec
+
+    wanted = [part.strip() for part in text.split(",")]
+    wrong = [part for part in wanted if part not in _FORMATS]
+    if wrong:
+        raise InputError(f"--events {text}: no format {wrong[0]!r}; wanted some of {', '.join(_FORMATS)}")
+    if "parquet" in wanted and find_spec("pyarrow") is None:
+        raise InputError("--events parquet needs pyarrow: pip install 'audiosae[parquet]', or take csv")
+    return wanted
+
+
+def _check_folder(out: Path, inputs: Sequence[Path]) -> None:
+    """Make the folder; refuse one that holds something else.
+
+    Raises
+    ------
+    InputError
+        It is a file, cannot be made, or holds what no survey wrote.
+    """
+    from audiosae.system.files import check_replaceable, has_facts
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}; wanted a folder") from error
+    own = has_facts(out / _FACTS, "model_digest", "types")
+    for name in ("events.csv", "events.parquet", "types.csv", "types.safetensors", "timeline.csv", "timeline.png",
+                 "index.html", _FACTS):  # fmt: skip
+        check_replaceable(out / name, inputs, own=own)
+
+
+def _times(
+    found: Sequence[Source], when: WhenName, time_zone: str | None, console: Console
+) -> tuple[Sequence[datetime | None], str]:
+    """Return date and time at the start of each source, and what was understood."""
+    from audiosae.survey.dates import read_dates
+
+    dates = read_dates([source.path for source in found], when=when.value, time_zone=time_zone)
+    console.say(dates.note)
+    return dates.starts, dates.note
+
+
+def _tell_unknown_names(names: dict[int, str], result: Survey, console: Console) -> None:
+    if wrong := sorted(set(names) - {kind.number for kind in result.types}):
+        console.say(f"--names: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
+
+
+def _write(result: Survey, out: Path, formats: list[str]) -> None:
+    """Write the tables and pictures of a survey into its folder."""
+    from audiosae.survey.annotations import write_audacity, write_raven
+    from audiosae.survey.tables import selections, write_events_csv, write_events_parquet, write_types_csv
+
+    write_types_csv(result, out / "types.csv")
+    if "csv" in formats:
+        write_events_csv(result, out / "events.csv")
+    if "parquet" in formats:
+        write_events_parquet(result, out / "events.parquet")
+    if "raven" in formats:
+        write_raven(selections(result), out / "events.raven")
+    if "audacity" in formats:
+        write_audacity(selections(result), out / "events.audacity")
+    if result.dated:
+        _write_timeline(result, out)
+
+
+def _write_timeline(result: Survey, out: Path) -> None:
+    from audiosae.survey.timeline import COLUMNS, make_timeline
+    from audiosae.survey.timeline_picture import draw_timeline
+    from audiosae.system.files import csv_text, write_aside
+
+    e = result.events
+    line = make_timeline(result.times, [r.extent for r in result.records], e.record, e.start, e.end, e.type)
+    write_aside(out / "timeline.csv", csv_text([COLUMNS, *line.rows()]).encode())
+    draw_timeline(line, out / "timeline.png", names=result.names)
+
+
+def _facts(result: Survey, out: Path, digest: str, note: str) -> dict[str, Any]:
+    """Return what a survey found as JSON has it."""
+    return {
+        "folder": str(out), "model_digest": digest, "events": len(result.events), "seconds": result.seconds,
+        "event_seconds": float(result.events.seconds.sum()), "sources_used": len(result.records),
+        "sources_skipped": len(result.skipped),
+        "skipped": [{"file": r.file, "reason": r.reason} for r in result.skipped],
+        "types": [asdict(kind) for kind in result.types], "like_no_type": len(result.events.of_type(0)),
+        "number_of_types": result.choice, "stability": asdict(result.stability) if result.stability else None,
+        "dates": note, "dated": result.dated,
+    }  # fmt: skip
+
+
+def _told(result: Survey, out: Path) -> str:
+    """Return what a survey found for a person."""
+    rows = [("type", "events", "files", "seconds", "Hz", "best example")]
+    for kind in result.types:
+        best = result.event(kind.exemplar) if kind.exemplar >= 0 else None
+        rows.append((
+            f"{kind.number} {kind.name}".strip(), f"{kind.events:,}", f"{kind.files:,}", f"{kind.seconds:,.0f}",
+            f"{kind.low_hz:.0f}-{kind.high_hz:.0f}", f"{best.file} at {best.start:.2f} s" if best else "none here",
+        ))  # fmt: skip
+    used, skipped, stable = len(result.records), len(result.skipped), result.stability
+    lines = [
+        table(rows),
+        f"like no type: {len(result.events.of_type(0)):,} events",
+        f"number of types: {result.choice}",
+    ]
+    if stable:
+        lines.append(f"stability of the types (adjusted Rand index): {stable.seed:.2f} from other draws, "
+                     f"{stable.halves:.2f} between halves")  # fmt: skip
+    lines.append(f"{len(result.events):,} events in {used} recordings ({skipped} skipped), written to {out}")
+    return "\n".join(lines)
+
+
+def find_moments(  # noqa: PLR0917
+    model: ModelPath,
+    sources: Sources,
+    like: Annotated[str, typer.Option(metavar="FILE[@START-END]", help="The example; START and END in seconds.")],
+    count: Annotated[int, typer.Option("--count", "-n", help="How many moments.", min=1)] = 20,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Table to write: .csv.")] = None,
+    workers: Workers = None,
+    engine: EngineName = "here",
+    cache: Cache = None,
+    strict: Strict = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Find the moments in recordings that sound most like a given one."""
+    from audiosae.autoencoder.model import load_model
+    from audiosae.engine import open_engine
+    from audiosae.survey.codes import recordings_domain
+    from audiosae.survey.search import COLUMNS, Example, find_like, write_matches_csv
+
+    console = Console(quiet=quiet, as_json=as_json)
+    example = Example.parse(like)
+    loaded = load_model(model)
+    recordings_domain(loaded, "find")
+    found = find(loaded, sources, console)
+    _check_table(out, [example.path, *(source.path for source in found)])
+    where = places(cache, workers)
+    with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=lambda _: None) as opened:
+        given = read(loaded, find(loaded, [example.path], console), console, where, opened)
+        there = read(loaded, found, console, where, opened, interleaved=True)
+        console.stage("listening", len(there.records), "files")
+        matches = find_like(
+            loaded, there.records, given.records[0], example, count=count, engine=opened,
+            done=lambda _: console.advance(1),
+        )  # fmt: skip
+    rows = list(matches.rows())
+    if out:
+        write_matches_csv(matches, out)
+    told = table([COLUMNS, *(tuple(map(str, row)) for row in rows)])
+    facts = {"matches": [dict(zip(COLUMNS, row, strict=True)) for row in rows], "table": str(out) if out else None,
+             "sources_used": len(there.records), "sources_skipped": len(there.skipped)}  # fmt: skip
+    console.result(told, facts)
+    check_skipped(there.skipped, strict=strict)
+
+
+def _check_table(out: Path | None, inputs: Sequence[Path]) -> None:
+    """Refuse a table that cannot be written, before the work is done."""
+    from audiosae.survey.search import COLUMNS
+    from audiosae.system.files import check_replaceable
+
+    if out is None:
+        return
+    if out.suffix.lower() != ".csv":
+        raise InputError(f"--out {out}: cannot write {out.suffix or 'that'}; wanted .csv")
+    if not out.parent.is_dir():
+        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+    try:
+        own = out.read_text(encoding="utf-8").startswith(",".join(COLUMNS))
+    except (OSError, UnicodeDecodeError):
+        own = False
+    check_replaceable(out, inputs, own=own)

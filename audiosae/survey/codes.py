@@ -1,0 +1,193 @@
+"""Pooled codes of events: found and encoded wherever the fields are, kept in a file while there are many."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
+from audiosae.errors import InputError
+from audiosae.features.codes import DEFAULT_POOL, Pool, encoder
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.survey.events import MAX_SECONDS, MIN_SECONDS, Stretch, stretches
+from audiosae.survey.floor import Levels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.backends import Backend
+    from audiosae.corpus.journal import Record
+    from audiosae.engine import Engine
+    from audiosae.engine.shard import Shard
+
+    Codes = NDArray[np.float32]
+
+_BATCH_EVENTS = 256
+_MARGIN = 0.08  # of all bands, to each side of an event's own
+_STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
+
+
+def recordings_domain(model: Model, command: str) -> Spectrogram:
+    """Return the model's domain, which must be that of recordings.
+
+    Raises
+    ------
+    InputError
+        It is another.
+    """
+    if not isinstance(model.domain, Spectrogram):
+        raise InputError(f"{command} looks for sounds in recordings; this model is of {model.domain.name}: wanted one "
+                         f"that was trained on recordings")  # fmt: skip
+    return model.domain
+
+
+def seconds_per_row(domain: Spectrogram) -> float:
+    """Return the time between frames."""
+    return domain.hop_length / domain.sample_rate
+
+
+@dataclass(frozen=True)
+class Found:
+    """Events of one recording with their pooled codes, (events, units x pools)."""
+
+    stretches: list[Stretch]
+    codes: Codes
+
+
+def find_events(
+    model: Model, records: Sequence[Record], engine: Engine, *, shortest: float = MIN_SECONDS,
+    longest: float = MAX_SECONDS, done: Callable[[Record], None] = lambda _: None,
+) -> Iterator[tuple[int, Found]]:  # fmt: skip
+    """Yield (number of a recording, some of its events) in order, at most 256 events at a time.
+
+    Parameters
+    ----------
+    model
+        Of recordings.
+    records
+        Used ones.
+    engine
+        Where events are found and encoded.
+    shortest, longest
+        See `audiosae.survey.events.stretches`.
+    done
+        Called with each recording that has been looked through.
+    """
+    placed, number = engine.place(Corpus(model.domain, records)), 0
+    for part in engine.map(_found, placed, model, (shortest, longest)):
+        for found in part:
+            if found is None:
+                done(records[number])
+                number += 1
+            else:
+                yield number, found
+
+
+def _found(
+    backend: Backend, shard: Shard, model: Model, limits: tuple[float, float]  # noqa: ARG001
+) -> Iterator[Found | None]:  # fmt: skip
+    """Yield the events of each recording of a shard, and None after its last."""
+    seconds = seconds_per_row(recordings_domain(model, "survey"))
+    for record in shard.corpus.records:
+        levels = Levels(read_field(record), seconds)
+        events = stretches(levels, shortest=limits[0], longest=limits[1])
+        while batch := list(islice(events, _BATCH_EVENTS)):
+            yield Found(batch, pooled_codes(model, levels, batch))
+        yield None
+
+
+def pooled_codes(model: Model, levels: Levels, events: Sequence[Stretch]) -> Codes:
+    """Return the square-root codes of the windows in events, pooled by mean, maximum and deviation.
+
+    A window shows the event alone, before the mean of the model's training windows: what does not stand above the
+    running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
+    does not tell how near it was, nor what the wind did.
+
+    Returns
+    -------
+    array of shape (events, units x 3)
+        Unit by unit.
+    """
+    encode, found = encoder(model), []
+    held: list[NDArray[np.float32]] = []
+    for event in events:
+        held.append(_windows(model, levels, event))
+        if sum(map(len, held)) >= CHUNK_WINDOWS or event is events[-1]:
+            codes, at = encode(np.concatenate(held)), 0
+            for windows in held:
+                pool = Pool(len(windows), 1)
+                pool.add(codes[at : at + len(windows)])
+                found.append(pool.result(DEFAULT_POOL).reshape(-1))
+                at += len(windows)
+            held = []
+    return np.stack(found)
+
+
+def _windows(model: Model, levels: Levels, event: Stretch) -> Codes:
+    """Return the windows (count, width) whose middles lie in an event, at least the nearest, cleaned."""
+    frames, step = model.domain.window[0], model.domain.stride[0]
+    first = max(0, min(event.start - frames // 2, len(levels.field) - frames))
+    last = max(first, min(event.end - 1 - frames // 2, len(levels.field) - frames))
+    rise = levels.cleaned(first, min(len(levels.field), last + frames))
+    margin = max(1, round(_MARGIN * levels.bands))
+    rise[:, : max(0, event.low - margin)] = 0
+    rise[:, event.high + margin + 1 :] = 0
+    strength = np.quantile(
+        rise[event.start - first : event.end - first, event.low : event.high + 1], _STRENGTH_QUANTILE
+    )
+    rise *= np.float32(_STRENGTH / max(float(strength), _LEAST_STRENGTH))
+    rise = np.pad(rise, ((0, max(0, frames - len(rise))), (0, 0)))
+    behind = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
+    view = np.lib.stride_tricks.sliding_window_view(rise + behind, model.domain.window)[::step, 0]
+    return view.reshape(len(view), -1)
+
+
+class CodeFile:
+    """Pooled codes of any number of events, in a temporary file that goes when it is closed.
+
+    Parameters
+    ----------
+    folder
+        Where there is room; None for the system's place.
+    width
+        Features of an event.
+    """
+
+    def __init__(self, folder: Path | None, width: int) -> None:
+        self.width, self._count = width, 0
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return self._count
+
+    def append(self, codes: Codes) -> None:
+        """Add events."""
+        self._file.write(np.ascontiguousarray(codes, np.float32).data)
+        self._count += len(codes)
+
+    @property
+    def codes(self) -> Codes:
+        """All of them, memory-mapped, (events, width)."""
+        self._file.flush()
+        if not self._count:
+            return np.empty((0, self.width), np.float32)
+        return np.memmap(self._file, np.float32, "r", shape=(self._count, self.width))
+
+    def blocks(self, rows: int = 4096) -> Iterator[Codes]:
+        """Yield all of them in order."""
+        codes: NDArray[Any] = self.codes
+        yield from (np.asarray(codes[at : at + rows]) for at in range(0, self._count, rows))
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()

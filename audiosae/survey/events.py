@@ -1,0 +1,162 @@
+"""Events: stretches of a recording in which something sounds, found in the levels of its spectrogram.
+
+A level that stands out far from the running noise of its band begins an event, and all that still stands out and
+touches it in time and frequency belongs to it: hysteresis, as in Canny (1986), IEEE Trans. PAMI 8. How far and for how
+long it stands out must be more than a drop of rain does. Sounds at one time in bands of their own are events of their
+own, unless they begin and end together, as harmonics do.
+
+A field is worked through in pieces of a minute that know what lies around them, on a grid of the method's own: what
+is found does not depend on how much is read at a time, and memory does not grow with the length of a recording.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from audiosae.survey.floor import Levels
+
+    Array = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+    Place = tuple[slice, slice]
+
+MIN_SECONDS, MAX_SECONDS = 0.08, 10.0
+_PIECE_SECONDS = 60.0
+_GAP_SECONDS = 0.15  # shorter silences do not end an event
+_START, _KEEP = 5.0, 3.5  # spreads above the middle of the noise that begin an event, and that go on with it
+_MASS = 0.0125  # spreads over `_KEEP`, added up over seconds and the share of the bands
+_TOGETHER = 0.7  # of their common span: sounds that overlap for as long are one event
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """An event's place in a field.
+
+    Attributes
+    ----------
+    start, end
+        First row, and the one after the last.
+    low, high
+        First and last band.
+    peak
+        Strongest level above the middle of the noise, dB.
+    """
+
+    start: int
+    end: int
+    low: int
+    high: int
+    peak: float
+
+
+def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
+    """Yield the events of a recording in order of their start.
+
+    Parameters
+    ----------
+    levels
+        Of any length.
+    shortest, longest
+        Seconds; a sound that goes on for longer is cut into events of about that length.
+    """
+    rows = _Rows.of(levels.seconds_per_row, shortest, longest)
+    count, bands = levels.field.shape
+    for begin in range(0, count, rows.piece):
+        low, high = max(0, begin - rows.context), min(count, begin + rows.piece + rows.context)
+        middle, spread = levels.floor.at(low, high)
+        rise = levels.views(low, high) - middle
+        beyond = np.maximum(*np.split(rise / spread, [bands], axis=1))
+        found = _events_of(beyond, rise[:, :bands], low, rows)
+        yield from (event for event in found if begin <= event.start < begin + rows.piece)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The method's times in rows of the field."""
+
+    gap: int
+    shortest: float
+    longest: int
+    piece: int
+    context: int
+    seconds: float
+
+    @classmethod
+    def of(cls, seconds: float, shortest: float, longest: float) -> _Rows:
+        most, gap = max(4, round(longest / seconds)), round(_GAP_SECONDS / seconds)
+        piece = max(most, round(_PIECE_SECONDS / seconds))
+        return cls(gap, shortest / seconds, most, piece, 2 * (most + gap), seconds)
+
+
+def _events_of(beyond: Array, rise: Array, first: int, rows: _Rows) -> list[Stretch]:
+    """Return the events in some rows, of which the first is number `first` of the field.
+
+    Parameters
+    ----------
+    beyond
+        How many spreads each level is above the middle of the noise.
+    rise
+        The same in dB.
+    """
+    from scipy import ndimage
+
+    heard = _joined(beyond > _KEEP, rows.gap)
+    touching = np.ones((3, 3), int)
+    labels, _ = ndimage.label(heard, touching)
+    if _cut_long(heard, ndimage.find_objects(labels), first, rows.longest):
+        labels, _ = ndimage.label(heard, touching)
+    mass = np.bincount(labels.ravel(), np.maximum(beyond - _KEEP, 0).ravel()) * rows.seconds / beyond.shape[1]
+    strong = np.zeros(len(mass), bool)
+    strong[labels[(beyond > _START) & heard]] = True
+    places, found = ndimage.find_objects(labels), []
+    for number in np.flatnonzero(strong & (mass > _MASS)):
+        (time, band), inside = places[number - 1], labels[places[number - 1]] == number
+        peak = float(rise[time, band][inside].max())
+        found.append(Stretch(first + time.start, first + time.stop, band.start, band.stop - 1, peak))
+    return [event for event in _merged(found) if event.end - event.start >= rows.shortest]
+
+
+def _joined(heard: Mask, gap: int) -> Mask:
+    """Close silences of at most `gap` rows in each band."""
+    rows = np.arange(len(heard), dtype=np.int32)[:, None]
+    before = np.maximum.accumulate(np.where(heard, rows, -len(heard) - gap), axis=0)
+    after = np.minimum.accumulate(np.where(heard, rows, 2 * len(heard) + gap)[::-1], axis=0)[::-1]
+    return np.asarray(after - before <= gap + 1)
+
+
+def _cut_long(heard: Mask, places: list[Place], first: int, longest: int) -> bool:
+    """Clear a row of each sound that is too long at every multiple of the greatest length from the start of the file.
+
+    Pieces that see the same sound cut it at the same rows, so that no part of it is found twice.
+    """
+    cut = False
+    for time, band in places:
+        if time.stop - time.start > longest:
+            edge = longest // 4
+            at = np.arange(-(-(first + time.start + edge) // longest) * longest - first, time.stop - edge, longest)
+            heard[at, band] = False
+            cut = cut or len(at) > 0
+    return cut
+
+
+def _merged(found: list[Stretch]) -> list[Stretch]:
+    """Join sounds that begin and end together; in order of their start."""
+    merged: list[Stretch] = []
+    for one in sorted(found, key=lambda event: (event.start, event.low, event.end)):
+        for i in range(len(merged) - 1, -1, -1):
+            other = merged[i]
+            start, end = min(one.start, other.start), max(one.end, other.end)
+            if min(one.end, other.end) - max(one.start, other.start) >= _TOGETHER * (end - start):
+                low, high = min(one.low, other.low), max(one.high, other.high)
+                merged[i] = Stretch(start, end, low, high, max(one.peak, other.peak))
+                break
+        else:
+            merged.append(one)
+    return sorted(merged, key=lambda event: (event.start, event.low, event.end))

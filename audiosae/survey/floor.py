@@ -1,0 +1,133 @@
+"""The running noise floor of each band: what a level must rise above to be heard.
+
+There are two views of a level: itself, and how it stands out from the bands about it, which a gust of wind does not
+change. Around each knot, a few seconds apart, two low quantiles of a minute of either give the middle and the spread of
+the noise as if it were normal: sounds that fill less than half of that minute do not move them, an unsteady noise has a
+wide spread, and rain that goes on becomes the floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+KNOT_SECONDS = 5.0
+REACH_SECONDS = 30.0  # to each side of a knot
+SMOOTH_SECONDS = 0.03
+BANDS_ABOUT = 0.2  # of all bands, to each side of one
+LEAST_SPREAD = 1.0  # dB: digital silence has none
+_SAMPLES = 1200  # levels that the quantiles of a knot are taken from
+_QUANTILES = (0.25, 0.6)
+_NORMAL = (-0.67449, 0.25335)  # where a normal distribution of mean 0 and variance 1 has them
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of a recording and their noise.
+
+    Attributes
+    ----------
+    field
+        (rows, bands) in dB; memory-mapped, of any length.
+    seconds_per_row
+        Between frames.
+    """
+
+    field: Array
+    seconds_per_row: float
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return int(self.field.shape[1])
+
+    @cached_property
+    def floor(self) -> NoiseFloor:
+        """The running noise floor."""
+        return noise_floor(self)
+
+    @property
+    def width(self) -> int:
+        """Odd number of rows that a level is the mean of, about 30 ms."""
+        return max(1, 2 * round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2) + 1)
+
+    def views(self, low: int, high: int, step: int = 1) -> Array:
+        """Return rows `low` to below `high`, every `step`-th, as (rows, 2 x bands): levels, then contrasts."""
+        levels = self._smooth(low, high)[::step]
+        return np.concatenate([levels, _contrast(levels)], axis=1)
+
+    def cleaned(self, low: int, high: int) -> Array:
+        """Return by how much rows `low` to below `high` stand above the noise, (rows, bands) in dB, at least 0."""
+        return np.asarray(np.maximum(self.field[low:high] - self.floor.at(low, high)[0][:, : self.bands], 0))
+
+    def _smooth(self, low: int, high: int) -> Array:
+        """Return the mean of `width` rows about each; the ends of the field are repeated."""
+        half = self.width // 2
+        first, last = max(0, low - half), min(len(self.field), high + half)
+        rows = np.pad(self.field[first:last], ((half - (low - first), half - (last - high)), (0, 0)), mode="edge")
+        total = rows[: high - low].copy()
+        for shift in range(1, self.width):
+            total += rows[shift : shift + high - low]
+        return np.asarray(total / np.float32(self.width))
+
+
+def _contrast(levels: Array) -> Array:
+    """Return levels minus the mean of the bands about them."""
+    count = levels.shape[1]
+    about = max(1, round(BANDS_ABOUT * count))
+    total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
+    low, high = np.maximum(np.arange(count) - about, 0), np.minimum(np.arange(count) + about + 1, count)
+    return np.asarray(levels - ((total[:, high] - total[:, low]) / (high - low)).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Middle and spread of the noise in each view and band, in dB.
+
+    Attributes
+    ----------
+    middle, spread
+        At the knots, (knots, 2 x bands).
+    pitch
+        Rows of the field between knots; the first lies half of that in.
+    """
+
+    middle: Array
+    spread: Array
+    pitch: int
+
+    def at(self, low: int, high: int) -> tuple[Array, Array]:
+        """Return middle and spread of rows `low` to below `high`, with straight lines between knots."""
+        place = np.clip((np.arange(low, high) - self.pitch / 2) / self.pitch, 0, len(self.middle) - 1)
+        left = np.minimum(place.astype(int), max(0, len(self.middle) - 2))
+        right = np.minimum(left + 1, len(self.middle) - 1)
+        share = (place - left).astype(np.float32)[:, None]
+        middle, spread = ((1 - share) * part[left] + share * part[right] for part in (self.middle, self.spread))
+        return middle, spread
+
+
+def noise_floor(levels: Levels) -> NoiseFloor:
+    """Measure the noise floor of a recording, reading it once in order, the rows of one knot at a time."""
+    pitch = max(1, round(KNOT_SECONDS / levels.seconds_per_row))
+    reach = round(REACH_SECONDS / KNOT_SECONDS)
+    step = max(1, pitch * (2 * reach + 1) // _SAMPLES)
+    rows = len(levels.field)
+    knots = -(-rows // pitch)
+    held: dict[int, Array] = {}
+    found = []
+    for knot in range(knots):
+        for number in range(max(held, default=-1) + 1, min(knots, knot + reach + 1)):
+            held[number] = levels.views(number * pitch, min(rows, (number + 1) * pitch), step)
+        held.pop(knot - reach - 1, None)
+        found.append(np.quantile(np.concatenate(list(held.values())), _QUANTILES, axis=0).astype(np.float32))
+    lower, upper = np.stack(found, axis=1)
+    spread = (upper - lower) / np.float32(_NORMAL[1] - _NORMAL[0])
+    return NoiseFloor(upper - np.float32(_NORMAL[1]) * spread, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)

@@ -1,0 +1,162 @@
+"""Search by example: the events of recordings that sound most like a given moment."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.corpus.entries import read_field
+from audiosae.engine import LocalEngine
+from audiosae.errors import InputError
+from audiosae.survey.codes import CodeFile, find_events, pooled_codes, recordings_domain, seconds_per_row
+from audiosae.survey.events import Stretch, stretches
+from audiosae.survey.floor import Levels
+from audiosae.survey.survey import Columns
+from audiosae.survey.types import COMPONENTS, SAMPLE, Space, evenly
+from audiosae.system.files import csv_text, write_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.engine import Engine
+    from audiosae.survey.results import Events
+
+COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
+_EVENTS_PER_COMPONENT = 8  # with fewer, a component's variance is chance, and whitening would make it count
+_PLACE = re.compile(r"(.+)@(\d+(?:\.\d*)?)-(\d+(?:\.\d*)?)")
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is searched for: a file, or a stretch of it in seconds."""
+
+    path: Path
+    start: float = 0.0
+    end: float = float("inf")
+
+    @classmethod
+    def parse(cls, text: str) -> Example:
+        """Read ``FILE`` or ``FILE@START-END``; a file of that whole name comes first.
+
+        Raises
+        ------
+        InputError
+            The stretch ends before it begins, or there is no such file.
+        """
+        found = None if Path(text).exists() else _PLACE.fullmatch(text)
+        example = cls(Path(found[1]), float(found[2]), float(found[3])) if found else cls(Path(text))
+        if not example.start < example.end:
+            raise InputError(f"--like {text}: wanted FILE@START-END in seconds, with START before END")
+        if not example.path.is_file():
+            raise InputError(
+                f"--like {text}: no file {example.path}; wanted FILE or FILE@START-END, as song.wav@3.2-4.5"
+            )
+        return example
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The moments most like an example, the most like it first.
+
+    Attributes
+    ----------
+    records
+        That were searched.
+    events
+        One row a moment, as `audiosae.survey.results.Events`; types are 0.
+    similarity
+        Cosine with the example in the space where events vary equally in all directions, (matches,), at most 1.
+    """
+
+    records: Sequence[Record]
+    events: Events
+    similarity: NDArray[np.float32]
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield rank, file, start, end, low_hz, high_hz, similarity."""
+        e = self.events
+        for i in range(len(e)):
+            place = (
+                round(float(value[i]), digits)
+                for value, digits in ((e.start, 3), (e.end, 3), (e.low_hz, 1), (e.high_hz, 1))
+            )
+            yield i + 1, self.records[e.record[i]].file, *place, round(float(self.similarity[i]), 4)
+
+
+def find_like(
+    model: Model, records: Sequence[Record], like: Record, example: Example, *, count: int = 20,
+    folder: Path | None = None, engine: Engine | None = None, done: Callable[[Record], None] = lambda _: None,
+) -> Matches:  # fmt: skip
+    """Find the events that sound most like an example.
+
+    Parameters
+    ----------
+    model
+        Trained on recordings.
+    records
+        Of the recordings that are searched, ingested with the model's domain.
+    like, example
+        The example's record, ingested likewise, and which part of it is meant.
+    count
+        How many moments at most; the example itself is none of them.
+    folder, engine, done
+        As in `audiosae.survey.survey.survey`.
+
+    Raises
+    ------
+    InputError
+        The model is not of recordings, nothing sounds in them, or the stretch lies behind the example's end.
+    """
+    wanted = example_codes(model, like, example)
+    with closing(CodeFile(folder, wanted.shape[1])) as codes:
+        columns = Columns(recordings_domain(model, "find"))
+        for number, found in find_events(model, records, engine or LocalEngine(), done=done):
+            columns.append(number, found)
+            codes.append(found.codes)
+        if not len(codes):
+            raise InputError(f"no events in {len(records)} recordings: there is nothing to compare with")
+        near = similarity(codes, wanted)
+    flat = np.zeros(len(near))
+    events = columns.events(flat.astype(np.int32), flat.astype(np.float32), flat.astype(np.int32))
+    itself = np.array([Path(r.path).absolute() == example.path.absolute() for r in records])[events.record]
+    near[itself & (events.start < example.end) & (events.end > example.start)] = -np.inf
+    order = np.argsort(-near, kind="stable")[: min(count, int(np.isfinite(near).sum()))]
+    return Matches(records, events.taken(order), near[order])
+
+
+def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cosine of each event's code with that of the example, (events,), in whitened principal components."""
+    most = min(COMPONENTS, max(2, len(codes) // _EVENTS_PER_COMPONENT))
+    space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), most)
+    direction = space.directions(wanted)[0]
+    return np.concatenate([space.directions(block) @ direction for block in codes.blocks()]).astype(np.float32)
+
+
+def example_codes(model: Model, record: Record, example: Example) -> NDArray[np.float32]:
+    """Return the pooled code (1, features) of what sounds in an example, or of all of it where nothing stands out."""
+    levels = Levels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
+    low = round(example.start / levels.seconds_per_row)
+    high = round(min(example.end, len(levels.field) * levels.seconds_per_row) / levels.seconds_per_row)
+    if low >= high:
+        raise InputError(f"--like {example.path}@{example.start:g}-{example.end:g}: the recording ends at "
+                         f"{record.extent:.2f} s")  # fmt: skip
+    inside = [event for event in stretches(levels) if event.start < high and event.end > low]
+    if not inside:
+        return pooled_codes(model, levels, [Stretch(low, high, 0, levels.bands - 1, 0.0)])
+    loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
+    start, end = max(low, loudest.start), min(high, loudest.end)
+    return pooled_codes(model, levels, [Stretch(start, end, loudest.low, loudest.high, loudest.peak)])
+
+
+def write_matches_csv(matches: Matches, path: Path) -> None:
+    """Write the moments as a table."""
+    write_aside(path, csv_text([COLUMNS, *matches.rows()]).encode())

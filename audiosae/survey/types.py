@@ -1,0 +1,272 @@
+"""Sound types: events that sound alike, found in their pooled codes without labels, and kept for other recordings.
+
+Codes are standardised and projected onto their principal components; Ward's clustering (1963) groups an evenly drawn
+sample of them; all events go to the nearest centre, or nowhere when they are further from it than its own events are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.autoencoder.tensors import read_tensors, write_tensors
+from audiosae.errors import InputError
+from audiosae.survey.results import NOWHERE, Stability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+    Labels = NDArray[np.int32]
+
+FILE = "types.safetensors"
+SAMPLE = 3000  # events that the types are learned from
+COMPONENTS = 30
+MOST_TYPES = 40
+_FORMAT = 1
+_NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are taken
+_LEAST_SILHOUETTE = 0.05  # under it there is but one type
+_SPREADS = 4.0  # robust standard deviations above the median distance: a type's reach
+_FLAT = 1e-6  # features that vary less than this share of the most varied one tell nothing
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where codes of events are compared.
+
+    Attributes
+    ----------
+    mean, spread
+        Of each feature, (features,); a spread of 0 leaves it out.
+    components
+        Principal components of standardised codes, (features, components).
+    variance
+        Of the events along each component, (components,).
+    """
+
+    mean: Array
+    spread: Array
+    components: Array
+    variance: Array
+
+    @classmethod
+    def of(cls, codes: Array, most: int = COMPONENTS) -> Space:
+        """Learn the space of codes (events, features), of at most so many components."""
+        mean, spread = codes.mean(axis=0), codes.std(axis=0)
+        spread = np.where(spread > _FLAT * spread.max(initial=0), spread, 0).astype(np.float32)
+        x = _standardised(codes, mean, spread).astype(np.float64)
+        _, values, vectors = np.linalg.svd(x, full_matrices=False)
+        keep = max(1, min(most, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
+        variance = np.square(values[:keep]) / max(1, len(codes))
+        return cls(mean, spread, vectors[:keep].T.astype(np.float32), variance.astype(np.float32))
+
+    def standardised(self, codes: Array) -> Array:
+        """Return codes in standard deviations from the mean."""
+        return _standardised(codes, self.mean, self.spread)
+
+    def project(self, codes: Array) -> Array:
+        """Return where codes lie, (events, components)."""
+        return np.asarray(self.standardised(codes) @ self.components)
+
+    def directions(self, codes: Array) -> Array:
+        """Return directions of norm 1 in the space with variance 1 along each component, (events, components)."""
+        x = self.project(codes) / np.sqrt(np.maximum(self.variance, 1e-12))
+        return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
+
+
+def _standardised(codes: Array, mean: Array, spread: Array) -> Array:
+    return np.asarray((codes - mean) * np.where(spread > 0, 1 / np.where(spread > 0, spread, 1), 0), np.float32)
+
+
+@dataclass(frozen=True)
+class Types:
+    """What gives events their numbers.
+
+    Attributes
+    ----------
+    space
+        Where they are compared.
+    centres
+        Of types 1, 2, ..., (types, components).
+    reach
+        Distance from its centre at which a type ends, (types,).
+    names
+        The user's.
+    """
+
+    space: Space
+    centres: Array
+    reach: Array
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of types."""
+        return len(self.centres)
+
+    def nearest(self, points: Array) -> tuple[Labels, Array]:
+        """Return the number of the nearest type of points of the space, from 1, and their distance over its reach."""
+        distance = _distances(points, self.centres)
+        index = distance.argmin(axis=1)
+        score = distance[np.arange(len(points)), index] / self.reach[index]
+        return (index + 1).astype(np.int32), score.astype(np.float32)
+
+    def assign(self, codes: Array) -> tuple[Labels, Array]:
+        """Return type and score of codes (events, features); the type of what is out of reach is 0."""
+        kinds, score = self.nearest(self.space.project(codes))
+        return np.where(score > 1, NOWHERE, kinds).astype(np.int32), score
+
+    def ordered(self, seconds: NDArray[np.float64]) -> Types:
+        """Return the types numbered by how much they fill, (types,), most first."""
+        order = np.argsort(-seconds, kind="stable")
+        return replace(self, centres=self.centres[order], reach=self.reach[order])
+
+    @property
+    def novelty(self) -> Array:
+        """Distance of each centre from the nearest other one over the median of these distances, (types,)."""
+        if len(self) < 2:  # noqa: PLR2004
+            return np.ones(len(self), np.float32)
+        apart = _distances(self.centres, self.centres)
+        np.fill_diagonal(apart, np.inf)
+        nearest = apart.min(axis=1)
+        return np.asarray(nearest / max(float(np.median(nearest)), 1e-12))
+
+    def save(self, path: Path, digest: str) -> None:
+        """Write the types to a file, with the digest of the model that they belong to."""
+        space = self.space
+        tensors = {
+            "mean": space.mean, "spread": space.spread, "components": space.components, "variance": space.variance,
+            "centres": self.centres, "reach": self.reach,
+        }  # fmt: skip
+        names = {str(number): name for number, name in self.names.items()}
+        write_tensors(path, tensors, {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names})
+
+
+def load_types(path: Path, digest: str) -> Types:
+    """Read types from a file or the folder of a survey.
+
+    Raises
+    ------
+    InputError
+        There are none, or they belong to another model.
+    """
+    path = path / FILE if path.is_dir() else path
+    if not path.exists():
+        raise InputError(f"--types-from: no {FILE} in {path.parent}; wanted the folder that audiosae survey wrote")
+    content = read_tensors(path)
+    if content.facts.get("kind") != "sound types" or content.facts.get("format") != _FORMAT:
+        raise InputError(f"{path} holds no sound types of this version; wanted the {FILE} of audiosae survey")
+    content.check()
+    if content.facts.get("model_digest") != digest:
+        raise InputError(f"--types-from {path.parent}: its types belong to another model; wanted the model that they "
+                         f"were found with, or a survey without --types-from")  # fmt: skip
+    parts = content.tensors
+    space = Space(*(parts[name] for name in ("mean", "spread", "components", "variance")))
+    names = {int(number): str(name) for number, name in content.facts["names"].items()}
+    return Types(space, parts["centres"], parts["reach"], names)
+
+
+def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
+    """Find sound types.
+
+    Parameters
+    ----------
+    codes
+        Of events, (events, features); of more than 3000 a sample, evenly drawn.
+    count
+        How many types; None chooses, between 2 and 40, the fewest whose mean silhouette (Rousseeuw 1987) is at least
+        95 % of the best.
+
+    Returns
+    -------
+    Types, str
+        The types, and how their number was chosen.
+    """
+    sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
+    space = Space.of(sample)
+    points = space.project(sample)
+    labels, told = _clusters(points, count)
+    centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
+    return Types(space, centres, _reach(points, labels, centres)), told
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Return the numbers of at most `most` of `count` things, evenly spaced."""
+    few = min(count, most)
+    return np.arange(few, dtype=np.int64) * count // max(1, few)
+
+
+def stability_of(codes: Array, count: int, *, seed: int = 0) -> Stability | None:
+    """Measure whether the same types are found from other events; None with fewer than four a type."""
+    from sklearn.metrics import adjusted_rand_score
+
+    sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
+    if len(sample) < 4 * count or count < 2:  # noqa: PLR2004
+        return None
+    order = np.random.default_rng(seed).permutation(len(sample))
+    half, most = len(sample) // 2, max(2 * count, 4 * len(sample) // 5)
+    found = [
+        _labels_from(sample[part], count, sample)
+        for part in (slice(None), np.sort(order[:most]), np.sort(order[:half]), np.sort(order[half:]))
+    ]
+    return Stability(float(adjusted_rand_score(*found[:2])), float(adjusted_rand_score(*found[2:])))
+
+
+def _labels_from(part: Array, count: int, sample: Array) -> Labels:
+    types, _ = learn_types(part, count)
+    return types.nearest(types.space.project(sample))[0]
+
+
+def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
+    """Return each point's cluster, from 0, and how many there are in words."""
+    if len(points) < 3:  # noqa: PLR2004
+        return np.zeros(len(points), np.int32), "one type: there are too few events for more"
+    from scipy.cluster.hierarchy import ward
+    from scipy.spatial.distance import pdist, squareform
+
+    flat = pdist(points.astype(np.float64))
+    tree = ward(flat)
+    if count is not None:
+        return _cut(tree, min(count, len(points))), "as given"
+    apart = squareform(flat)
+    tried = {number: _cut(tree, number) for number in range(2, min(MOST_TYPES, len(points) - 1) + 1)}
+    values = {number: _silhouette(apart, labels) for number, labels in tried.items()}
+    best = max(values.values())
+    if best < _LEAST_SILHOUETTE:
+        return np.zeros(len(points), np.int32), f"one type: silhouette at most {best:.2f}"
+    chosen = min(number for number, value in values.items() if value >= _NEAR_BEST * best)
+    return tried[chosen], f"fewest within 5 % of the best silhouette, {values[chosen]:.2f} (tried 2 to {max(tried)})"
+
+
+def _cut(tree: NDArray[Any], count: int) -> Labels:
+    from scipy.cluster.hierarchy import fcluster
+
+    return np.asarray(fcluster(tree, count, "maxclust") - 1, np.int32)
+
+
+def _silhouette(apart: NDArray[np.float64], labels: Labels) -> float:
+    from sklearn.metrics import silhouette_score
+
+    return float(silhouette_score(apart, labels, metric="precomputed")) if 0 < labels.max() < len(labels) - 1 else -1.0
+
+
+def _reach(points: Array, labels: Labels, centres: Array) -> Array:
+    """Return the distance from each centre at which its type ends; that of small types is at least the usual one."""
+    distance = np.linalg.norm(points - centres[labels], axis=1)
+    reach = np.array([_robust_most(distance[labels == number]) for number in range(len(centres))])
+    usual = _robust_most(distance)
+    return np.asarray(np.maximum(np.maximum(reach, usual), 1e-6), np.float32)
+
+
+def _robust_most(values: NDArray[Any]) -> float:
+    middle = np.median(values)
+    return float(middle + _SPREADS * 1.4826 * np.median(np.abs(values - middle)))
+
+
+def _distances(a: Array, b: Array) -> Array:
+    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0)))

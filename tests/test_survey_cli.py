@@ -1,0 +1,174 @@
+"""The commands survey and find."""
+
+from __future__ import annotations
+
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import once
+from signals import write
+
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import scan
+from audiosae.engine import open_engine
+from audiosae.errors import InputError
+from audiosae.survey.codes import pooled_codes, recordings_domain, seconds_per_row
+from audiosae.survey.events import stretches
+from audiosae.survey.floor import Levels
+from audiosae.survey.search import Example
+from audiosae.survey.survey import survey
+
+RATE = 8000
+PITCHES = (600, 1500, 2900)
+
+
+def recording(number, level=0.2, hiss=0.01):
+    """20 s of hiss with a tone, a sweep down and a pulsed tone at 3, 9 and 15 s."""
+    rng = np.random.default_rng(number)
+    samples, time = hiss * rng.normal(size=20 * RATE), np.arange(RATE // 2) / RATE
+    for place, kind in ((3, 0), (9, 1), (15, 2)):
+        pitch = PITCHES[kind] * rng.uniform(0.95, 1.05) * np.linspace(1, 0.7 if kind == 1 else 1, len(time))
+        tone = np.sin(2 * np.pi * np.cumsum(pitch) / RATE)
+        if kind == 2:
+            tone *= np.sin(2 * np.pi * 8 * time) > 0
+        samples[place * RATE : place * RATE + len(tone)] += level * tone
+    return samples.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def archive(cache, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    for number in range(8):
+        write(folder / "in" / f"20240601_{number:02d}0000.wav", recording(number), RATE)
+    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"])
+    model = load_model(folder / "run")
+    records = ingest(model.domain, scan([folder / "in"], (".wav",), domain="spectrogram"), cache=cache, workers=1)
+    return SimpleNamespace(folder=folder, run=folder / "run", sounds=folder / "in", model=model, records=records)
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
+    code, told, _ = run("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "--json")
+    facts = json.loads(told)
+    assert code == 0
+    assert [kind["events"] for kind in facts["types"]] == [8, 8, 8]
+    rows = rows_of(tmp_path / "out" / "events.csv")
+    assert len({(round(float(row["start"])), row["type"]) for row in rows}) == 3
+    assert rows[0]["time"].startswith("2024-06-01T00:00:0")
+    assert "name" not in rows[0]
+
+
+def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run, tmp_path):
+    (tmp_path / "names.csv").write_text("type,name\n1,=Kiebitz\n")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run("survey", archive.run, archive.sounds, "-o", one, "--cache", cache, "--names", tmp_path / "names.csv",
+               "-q")[0] == 0  # fmt: skip
+    assert run("survey", archive.run, archive.sounds, "-o", two, "--cache", cache, "--types-from", one, "-q")[0] == 0
+    for folder in (one, two):
+        assert rows_of(folder / "types.csv")[0]["name"] == "'=Kiebitz"
+        assert {row["name"] for row in rows_of(folder / "events.csv")} == {"'=Kiebitz", ""}
+    assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
+
+
+def test_a_cluster_finds_the_same(archive, cache):
+    own, _ = survey(archive.model, archive.records)
+    with open_engine("local:2", backend="numpy", cache=cache) as engine:
+        sources = scan([archive.sounds], (".wav",), domain="spectrogram")
+        records = engine.ingest(archive.model.domain, sources, cache=cache, workers=1, interleaved=True)
+        theirs, _ = survey(archive.model, records, engine=engine)
+    assert [e.start for e in theirs.rows()] == [e.start for e in own.rows()]
+    assert theirs.events.type.tolist() == own.events.type.tolist()
+
+
+def test_loudness_and_hiss_do_not_change_what_an_event_is_like(archive, cache, tmp_path):
+    for name, level, hiss in (("a", 0.2, 0.01), ("b", 0.05, 0.01), ("c", 0.2, 0.03)):
+        write(tmp_path / f"{name}.wav", recording(0, level, hiss), RATE)
+    sources = scan([tmp_path], (".wav",), domain="spectrogram")
+    records = ingest(archive.model.domain, sources, cache=cache, workers=1)
+    codes = []
+    for record in records:
+        levels = Levels(read_field(record), seconds_per_row(archive.model.domain))
+        codes.append(pooled_codes(archive.model, levels, list(stretches(levels))))
+    apart = np.linalg.norm(codes[0][0] - codes[0][2])
+    assert all(np.linalg.norm(codes[0][0] - other[0]) < 0.5 * apart for other in codes[1:])
+
+
+def test_find_gives_the_moments_most_like_the_example(archive, cache, run, tmp_path):
+    like = write(tmp_path / "like.wav", recording(50), RATE)
+    out = tmp_path / "found.csv"
+    code, told, _ = run("find", archive.run, archive.sounds, "--like", f"{like}@8.8-9.7", "-n", 8, "-o", out, "--cache",
+                        cache, "--json")  # fmt: skip
+    assert code == 0
+    assert [round(row["start"]) for row in json.loads(told)["matches"]] == [9] * 8
+    assert [int(row["rank"]) for row in rows_of(out)] == list(range(1, 9))
+
+
+def test_the_example_itself_is_not_among_what_is_found(archive, cache, run):
+    like = archive.sounds / "20240601_000000.wav"
+    _, told, _ = run(
+        "find", archive.run, archive.sounds, "--like", f"{like}@2.9-3.6", "-n", 7, "--cache", cache, "--json"
+    )
+    found = json.loads(told)["matches"]
+    assert like.name not in {row["file"] for row in found}
+    assert [round(row["start"]) for row in found] == [3] * 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--types", "none"], "wanted auto or a number"),
+        (["--events", "csv,xls"], "no format 'xls'"),
+        (["--types", "3", "--types-from", "."], "leave out one of the two"),
+        (["--names", "nowhere.csv"], "cannot be read"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(archive, run, tmp_path, arguments, told):
+    code, _, error = run("survey", archive.run, archive.sounds, "-o", tmp_path / "out", *arguments)
+    assert code == 1
+    assert told in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_what_no_survey_wrote_is_not_written_over(archive, run, tmp_path):
+    (tmp_path / "events.csv").write_text("mine")
+    code, _, error = run("survey", archive.run, archive.sounds, "-o", tmp_path)
+    assert code == 1
+    assert "events.csv" in error
+    assert (tmp_path / "events.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("like", "told"),
+    [("none.wav", "no file"), ("{}@3-2", "START before END"), ("{}@30-31", "the recording ends at 20.00 s")],
+)
+def test_examples_that_are_not_there_are_refused(archive, cache, run, like, told):
+    like = like.format(archive.sounds / "20240601_000000.wav")
+    code, _, error = run("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "-q")
+    assert code == 1
+    assert told in error
+
+
+def test_a_file_may_be_named_as_a_stretch_is(tmp_path):
+    odd = write(tmp_path / "a@1-2", recording(0), RATE, format="WAV")
+    assert Example.parse(str(odd)).end == np.inf
+
+
+def test_pictures_and_rows_are_refused_in_one_line():
+    with pytest.raises(InputError, match="this model is of images: wanted one"):
+        recordings_domain(SimpleNamespace(domain=SimpleNamespace(name="images")), "survey")
+
+
+def test_silence_has_no_events_and_says_so(archive, cache, run, tmp_path):
+    write(tmp_path / "silence.wav", 0.01 * np.random.default_rng(0).normal(size=RATE * 5), RATE)
+    code, _, error = run("survey", archive.run, tmp_path, "-o", tmp_path / "out", "--cache", cache, "-q")
+    assert code == 1
+    assert "no events in 1 recordings" in error

@@ -1,0 +1,93 @@
+"""Events: where something stands out from the running noise, and only there."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from audiosae.survey.events import MAX_SECONDS, stretches
+from audiosae.survey.floor import Levels
+
+ROW = 0.01  # s
+
+
+def noise(seconds, bands=40, seed=0):
+    """A field of noise about 0 dB with the spread that averaged spectra have."""
+    rng = np.random.default_rng(seed)
+    return (10 * np.log10(rng.chisquare(6, (round(seconds / ROW), bands)) / 6)).astype(np.float32)
+
+
+def sound(field, start, end, low, high, level=20.0):
+    field[round(start / ROW) : round(end / ROW), low : high + 1] += level
+    return field
+
+
+def found(field, **limits):
+    return [(e.start * ROW, e.end * ROW, e.low, e.high) for e in stretches(Levels(field, ROW), **limits)]
+
+
+def test_a_sound_is_one_event_at_its_time_and_in_its_band():
+    ((start, end, low, high),) = found(sound(noise(30), 10, 11.5, 12, 15))
+    assert (start, end) == pytest.approx((10, 11.5), abs=0.03)
+    assert (low, high) == (12, 15)
+
+
+@pytest.mark.parametrize("field", [noise(90), np.full((3000, 40), -100, np.float32), noise(0.05), noise(30, bands=1)])
+def test_nothing_is_found_where_nothing_sounds(field):
+    assert found(field) == []
+
+
+def test_slow_gusts_are_no_events():
+    field = noise(120)
+    time = np.arange(len(field)) * ROW
+    assert found(field + (6 * np.sin(2 * np.pi * time / 7)[:, None]).astype(np.float32)) == []
+
+
+def test_short_silences_do_not_end_an_event():
+    field = noise(30)
+    for pulse in range(8):
+        sound(field, 10 + 0.12 * pulse, 10.06 + 0.12 * pulse, 20, 24)
+    ((start, end, *_),) = found(field)
+    assert (start, end) == pytest.approx((10, 10.9), abs=0.03)
+
+
+def test_sounds_at_one_time_in_bands_of_their_own_are_two_events():
+    field = sound(sound(noise(30), 10, 12, 3, 5), 10.8, 14, 30, 32)
+    assert [event[2:] for event in found(field)] == [(3, 5), (30, 32)]
+
+
+def test_harmonics_that_begin_and_end_together_are_one_event():
+    field = sound(sound(noise(30), 10, 11, 5, 6), 10, 11, 15, 16)
+    assert [event[2:] for event in found(field)] == [(5, 16)]
+
+
+def test_a_sound_that_goes_on_becomes_events_of_bounded_length_that_do_not_overlap():
+    events = found(sound(noise(300), 52, 77, 10, 20))
+    assert max(end - start for start, end, *_ in events) <= 1.25 * MAX_SECONDS
+    assert sum(end - start for start, end, *_ in events) == pytest.approx(25, abs=0.5)
+    assert all(before[1] <= after[0] for before, after in pairwise(events))
+
+
+def test_rain_for_hours_becomes_the_floor_and_no_flood_of_events():
+    events = found(sound(noise(1200), 200, 1100, 0, 39, level=15))
+    assert len(events) <= 10
+    assert sum(end - start for start, end, *_ in events) <= 60
+
+
+@pytest.mark.parametrize("at", [59.5, 60.0, 119.9])
+def test_a_sound_across_the_edge_of_a_piece_is_found_once(at):
+    ((start, end, *_),) = found(sound(noise(180), at, at + 0.8, 12, 15))
+    assert (start, end) == pytest.approx((at, at + 0.8), abs=0.03)
+
+
+def test_what_is_found_does_not_depend_on_what_is_far_away():
+    field = sound(noise(240), 100, 101, 12, 15)
+    assert found(field)[0] == found(field[: round(180 / ROW)])[0]
+
+
+def test_shorter_events_than_wanted_are_left_out():
+    field = sound(noise(30), 10, 10.3, 12, 20)
+    assert len(found(field)) == 1
+    assert found(field, shortest=0.5) == []

@@ -1,0 +1,148 @@
+"""Recordings with planted sounds: they are found, at the right times, and grouped by kind without labels."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import once
+from planted import KINDS, match, plant
+
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import scan
+from audiosae.evaluation.baselines import cepstra
+from audiosae.survey.survey import survey
+from audiosae.survey.types import learn_types
+
+
+def made(folder, cache, recordings, seed=0, kinds=KINDS):
+    """A week of recordings, what was planted, and a model that was trained on them."""
+    planted = plant(folder / "week", recordings=recordings, seed=seed, kinds=kinds)
+    once(["train", folder / "week", "-o", folder / "run", "--hidden", 192, "--epochs", 5, "--max-windows", 40000,
+          "--cache", cache, "-q"])  # fmt: skip
+    model = load_model(folder / "run")
+    records = ingest(model.domain, scan([folder / "week"], (".wav",), domain="spectrogram"), cache=cache, workers=2)
+    return SimpleNamespace(planted=planted, model=model, records=records, folder=folder)
+
+
+@pytest.fixture(scope="module", params=[40, pytest.param(168, marks=pytest.mark.slow)], ids=["two days", "a week"])
+def week(request, cache, tmp_path_factory):
+    found = made(tmp_path_factory.mktemp("week"), cache, request.param)
+    found.survey, found.types = survey(found.model, found.records)
+    places = [(event.file, event.start, event.end) for event in found.survey.rows()]
+    found.pairs = match(found.planted, places)
+    return found
+
+
+def kinds_of(week):
+    """Kind of each event that was planted, and the events' numbers."""
+    mine, events = zip(*week.pairs, strict=True)
+    return [week.planted[number].kind for number in mine], np.array(events)
+
+
+def agreement(week, labels):
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    kinds, events = kinds_of(week)
+    return adjusted_mutual_info_score(kinds, labels[events])
+
+
+def pooled(week, of_rows):
+    """Mean, maximum and deviation over the frames of each event."""
+    domain, fields = week.model.domain, [read_field(record) for record in week.records]
+    rate, found = domain.sample_rate / domain.hop_length, []
+    for event in week.survey.rows():
+        rows = of_rows(np.asarray(fields[event.record][round(event.start * rate) : round(event.end * rate)]))
+        found.append(np.concatenate([rows.mean(axis=0), rows.max(axis=0), rows.std(axis=0)]))
+    return np.array(found, np.float32)
+
+
+def test_planted_sounds_are_found(week):
+    assert len(week.pairs) >= 0.9 * len(week.planted)  # IoU at least 0.5
+
+
+def test_few_events_are_anything_else(week):
+    assert len(week.pairs) >= 0.85 * len(week.survey.events)
+
+
+def test_starts_and_ends_are_right_within_40_ms(week):
+    events = week.survey.events
+    for at, ends in (("start", events.start), ("end", events.end)):
+        wrong = [abs(getattr(week.planted[i], at) - ends[j]) for i, j in week.pairs]
+        assert np.median(wrong) <= 0.04, at
+
+
+def test_bands_of_tones_hold_their_frequency(week):
+    pairs = [(week.planted[i], week.survey.event(j)) for i, j in week.pairs if week.planted[i].kind == "hoot"]
+    assert pairs
+    assert all(event.low_hz < planted.high and event.high_hz > planted.low for planted, event in pairs)
+
+
+def test_types_are_the_kinds_without_labels(week):
+    assert agreement(week, week.survey.events.type) >= 0.75
+
+
+def test_types_of_codes_are_nearer_the_kinds_than_those_of_cepstra_and_levels(week):
+    own = agreement(week, week.survey.events.type)
+    for of_rows in (np.asarray, cepstra):
+        features = pooled(week, of_rows)
+        types, _ = learn_types(features)
+        assert own >= 0.05 + agreement(week, types.assign(features)[0])
+
+
+def test_types_are_numbered_by_what_they_fill_and_stable(week):
+    seconds = [kind.seconds for kind in week.survey.types]
+    assert seconds == sorted(seconds, reverse=True)
+    assert [kind.number for kind in week.survey.types] == list(range(1, len(seconds) + 1))
+    assert week.survey.stability.seed > 0.7
+    assert week.survey.stability.halves > 0.6
+
+
+def test_next_months_recordings_keep_the_numbers(week):
+    half = len(week.records) // 2
+    first, types = survey(week.model, week.records[:half])
+    later, kept = survey(week.model, week.records[half:], known=types)
+    assert len(kept) == len(types)
+    before, after = kinds_by_number(week, first), kinds_by_number(week, later)
+    meaning = {number: Counter(kinds).most_common(1)[0][0] for number, kinds in before.items()}
+    same = [meaning.get(number) == kind for number, kinds in after.items() for kind in kinds]
+    assert np.mean(same) >= 0.95
+
+
+def kinds_by_number(week, part):
+    """Kinds of the planted sounds among a part's events, by the number of their type."""
+    events = list(part.rows())
+    places = [(event.file, event.start, event.end) for event in events]
+    found = {}
+    for mine, event in match(week.planted, places):
+        found.setdefault(events[event].type, []).append(week.planted[mine].kind)
+    return found
+
+
+def test_the_command_writes_what_it_found(week, cache, run):
+    out = week.folder / "out"
+    code, told, _ = run("survey", week.folder / "run", week.folder / "week", "-o", out, "--cache", cache, "--json",
+                        "--events", "csv,parquet,raven,audacity", "--time-zone", "UTC")  # fmt: skip
+    assert code == 0
+    facts = json.loads(told)
+    assert facts["events"] == len(week.survey.events)
+    assert facts["stability"]["halves"] == pytest.approx(week.survey.stability.halves)
+    with (out / "events.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["type"]) for row in rows] == week.survey.events.type.tolist()
+    assert rows[0]["time"].startswith("2024-06-01T00:00:")
+    assert rows[0]["time"].endswith("+00:00")
+    import pandas as pd
+
+    assert pd.read_parquet(out / "events.parquet")["start"].tolist() == [float(row["start"]) for row in rows]
+    with (out / "types.csv").open(newline="") as file:
+        types = list(csv.DictReader(file))
+    assert sum(int(row["events"]) for row in types) + facts["like_no_type"] == len(rows)
+    assert (out / "timeline.csv").exists()
+    assert list((out / "events.raven").iterdir())
