@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from signals import tone, write
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import threads
@@ -53,3 +57,44 @@ def allowed(job):
 def test_fewer_batches_than_processes_have_the_other_cores_as_threads(weights, count):
     found = run_in_order(allowed, weights, workers=4, crashed=lambda job: None, weigh=lambda weight: weight)
     assert list(found) == [count] * len(weights)
+
+
+def blas(_=None):
+    """How many threads each BLAS has."""
+    import scipy.linalg  # noqa: F401 (another BLAS)
+
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+def test_blas_has_one_thread_as_long_as_anybody_wants_it_and_then_what_it_had():
+    def nap(number):
+        with threads.one_blas_thread():
+            time.sleep(0.01 * (number % 3))
+            return blas()
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas()
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(nap, range(20))) == [{1}] * 20
+        assert blas() == before
+        with threads.one_blas_thread(), threads.one_blas_thread():
+            assert blas() == {1}
+        assert blas() == before
+
+
+LATE = """
+from threadpoolctl import threadpool_info
+from audiosae.system.threads import one_blas_thread
+with one_blas_thread():
+    import scipy.linalg
+    with one_blas_thread():
+        print(*{found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"})
+"""
+
+
+def test_a_blas_that_is_loaded_later_has_one_thread_too():
+    assert subprocess.run([sys.executable, "-c", LATE], capture_output=True, check=True, text=True).stdout == "1\n"
+
+
+def test_the_blas_of_decoding_processes_has_one_thread():
+    assert list(run_in_order(blas, range(2), workers=2, crashed=lambda job: None)) == [{1}, {1}]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,7 @@ class Moments:
     outer: NDArray[np.float64]
 
     @classmethod
+    @one_blas_thread()
     def of(cls, windows: NDArray[np.floating], *, full: bool = True) -> Moments:
         """Return the moments of windows of shape (count, width)."""
         rows = windows.astype(np.float64)
@@ -113,6 +115,7 @@ class Whitener:
         """Dimension after whitening."""
         return self.width if self.forward is None else self.forward.shape[1]
 
+    @one_blas_thread()
     def apply(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
         """Whiten windows of shape (count, width); returns (count, n_components), the dtype kept."""
         x = prepare(windows, contrast=self.contrast, remove_mean=self.remove_mean)
@@ -133,6 +136,7 @@ class Whitener:
         """Return the same whitening with the arrays that `apply` needs on another device."""
         return replace(self, mean=to(self.mean), forward=None if self.forward is None else to(self.forward))
 
+    @one_blas_thread()
     def undo(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
         """Carry directions (count, n_components) back to the field, (count, width), without the mean: patterns."""
         x = seen * self.scale
@@ -145,6 +149,7 @@ class Whitener:
             seen = (seen - seen.dtype.type(middle)) / seen.dtype.type(reach)
         return self.undo(seen) + self.mean.astype(seen.dtype, copy=False)
 
+    @one_blas_thread()
     def filters(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return filters: the inputs, (count, width), that weights (count, n_components) respond to most."""
         return seen.copy() if self.forward is None else seen @ self.forward.T.astype(seen.dtype, copy=False)
@@ -165,6 +170,7 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
     return x
 
 
+@one_blas_thread()
 def make_whitener(
     moments: Moments,
     kind: Kind,

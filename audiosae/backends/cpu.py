@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.system.threads import one_blas_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -111,13 +113,8 @@ class Backend:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Give the cores to `run`'s threads: within, BLAS uses one thread a call.
-
-        BLAS's own threads leave the sweeps between products to one core, and spin while another program has the other.
-        """
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, user_api="blas"):
+        """Give the cores to `run`'s threads: within, BLAS uses one thread a call."""
+        with one_blas_thread():
             yield
 
     def parts(self, rows: int, *, least: int = 256) -> list[slice]:
@@ -131,10 +128,11 @@ class Backend:
 
     def run(self, calls: Sequence[Callable[[], None]]) -> None:
         """Make independent calls, side by side where there are cores."""
-        if len(calls) == 1:
-            _quietly(calls[0])
-        else:
-            list(_threads(os.getpid()).map(_quietly, calls))
+        with one_blas_thread():
+            if len(calls) == 1:
+                _quietly(calls[0])
+            else:
+                list(_threads(os.getpid()).map(_quietly, calls))
 
     def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
         """Return windows of a slab, whitened, (count, n_components)."""

@@ -14,6 +14,7 @@ from audiosae.backends.cpu import CLIP, Backend
 from audiosae.backends.graphs import Replay
 from audiosae.backends.launch import NULL, kernels
 from audiosae.backends.stream import Fields
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +68,8 @@ class GpuBackend(Backend):
         _core.set_compute_type(np.float32, _TF32_PRODUCTS if self.tf32 else _DEFAULT_PRODUCTS)
         self._sessions += 1
         try:
-            yield
+            with one_blas_thread():  # what is computed on the host meanwhile
+                yield
         finally:
             self._sessions -= 1
             _core.set_compute_type(np.float32, before)

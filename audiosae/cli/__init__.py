@@ -20,6 +20,7 @@ from audiosae.cli import train as training
 from audiosae.cli.console import close_all
 from audiosae.cli.streams import prepare_streams
 from audiosae.errors import AudiosaeError, Interrupted
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ def _traceable(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a command the option that `main` reads."""
 
     @wraps(command)
+    @one_blas_thread()
     def with_option(*arguments: Any, traceback: bool = False, **options: Any) -> int | None:  # noqa: ANN401, ARG001
         return command(*arguments, **options)
 

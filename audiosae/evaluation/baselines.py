@@ -14,6 +14,7 @@ from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.features import codes
 from audiosae.features.codes import encoder
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,7 @@ def choose(text: str, domain: Domain) -> tuple[str, ...]:
     return tuple(name for name in BASELINES if name in names)
 
 
+@one_blas_thread()
 def feature_sets(
     names: Sequence[str], model: Model, corpus: Corpus, *, code: Code, seed: int, engine: Engine | None = None
 ) -> dict[str, FeatureSet]:
@@ -139,10 +141,12 @@ def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
 def _kmeans(windows: NDArray[np.float32], model: Model, seed: int) -> Encode:
     """Learn centres of whitened windows; codes are the "triangle" of Coates, Ng and Lee (AISTATS 2011)."""
     from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
 
     x = model.whitener.apply(windows)
     means = MiniBatchKMeans(min(model.params.hidden, len(x)), batch_size=4096, n_init=1, max_iter=20, random_state=seed)
-    centres = means.fit(x).cluster_centers_.astype(np.float32)
+    with threadpool_limits(1, user_api="openmp"):  # their sums would depend on how many threads there are
+        centres = means.fit(x).cluster_centers_.astype(np.float32)
     lengths = np.square(centres).sum(axis=1)
 
     def triangle(windows: NDArray[np.float32]) -> NDArray[Any]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audiosae.system.threads import one_blas_thread
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -53,9 +55,12 @@ def classify(
         Class numbers of the test clips, and the strength: the cost is the mean loss plus strength / 2 |w|^2. A random
         forest has none: 0.
     """
-    x, y = _rotated(*_standardised(train, test)) if judge != "forest" else (train, test)
+    import sklearn.linear_model  # noqa: F401 (brings SciPy with a BLAS of its own, which can be limited once it is there)
+
     judges = {"ridge": _ridge, "logistic": _logistic, "svm": _svm, "forest": _forest}
-    return judges[judge](x, classes, y, inner)
+    with one_blas_thread():
+        x, y = _rotated(*_standardised(train, test)) if judge != "forest" else (train, test)
+        return judges[judge](x, classes, y, inner)
 
 
 def _ridge(

@@ -24,6 +24,7 @@ from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
 from audiosae.system.progress import Progress
+from audiosae.system.threads import one_blas_thread
 from audiosae.training.options import TrainOptions, full_batch
 from audiosae.training.train import digest_of as sources_digest
 from audiosae.training.train import train
@@ -95,6 +96,7 @@ class Evaluation:
     facts: dict[str, Any]
 
 
+@one_blas_thread()
 def evaluate(
     model: Model, sources: Sequence[Source], records: Sequence[Record], plan: Plan, options: Options, *,
     cache: Path, workers: int, progress: Progress | None = None, engine: Engine | None = None,
@@ -225,9 +227,8 @@ class _Work:
     def _each(self, work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""
         from sklearn.exceptions import ConvergenceWarning
-        from threadpoolctl import threadpool_limits
 
-        with warnings.catch_warnings(), threadpool_limits(1), ThreadPoolExecutor(self.workers) as pool:
+        with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
             warnings.filterwarnings("ignore", message="The least populated class")  # it is in some inner folds alone

@@ -16,6 +16,7 @@ from audiosae.errors import InputError
 from audiosae.features import codes as features
 from audiosae.features.tables import Block, opened
 from audiosae.system.files import write_aside
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from audiosae.engine.shard import Shard
 
 
+@one_blas_thread()
 def export(
     model: Model, records: Sequence[Record], path: Path, *, level: str = "clip",
     pools: Sequence[str] = features.DEFAULT_POOL,

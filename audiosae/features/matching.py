@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +63,7 @@ def match(a: Model, b: Model) -> Match:
     return Match(rows[order], columns[order], cosines[rows, columns][order])
 
 
+@one_blas_thread()
 def atom_cosines(a: Model, b: Model) -> NDArray[np.float64]:
     """Return the cosines of the atoms of two models in field space, (hidden of a, hidden of b)."""
     return _unit(a.atoms()) @ _unit(b.atoms()).T

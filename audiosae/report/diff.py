@@ -12,6 +12,7 @@ from audiosae.report.page import render_page
 from audiosae.report.report import about
 from audiosae.report.units import by_likeness, lay_out, show_units
 from audiosae.system.files import write_aside
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ CHANGED = 0.5  # cosine from which a pair that is not alike is still one pattern
 GROUPS = ("alike", "changed", "variant", "vanished", "appeared")
 
 
+@one_blas_thread()
 def write_diff(
     models: tuple[Model, Model], names: tuple[str, str], path: Path, *, runs: tuple[Path | None, Path | None],
     workers: int = 1, progress: Progress,

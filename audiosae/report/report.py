@@ -21,6 +21,7 @@ from audiosae.report.page import bars, render_page
 from audiosae.report.statistics import BINS, Gathered, gather
 from audiosae.report.units import by_likeness, lay_out, most_alike, show_units
 from audiosae.system.files import write_aside
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ _NOTE_BYTES = 512  # for saying that not all had room
 _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times the average says nothing
 
 
+@one_blas_thread()
 def write_report(
     model: Model, records: Sequence[Record], path: Path, *, top: int, size: int,
     labels: Sequence[str | None] | None = None,

@@ -14,6 +14,7 @@ from audiosae.errors import PluginError
 from audiosae.pictures.atoms import colour_limit, new_figure, tile_of
 from audiosae.report.media import encode_sound, figure_png, tile_png
 from audiosae.system.processes import run_in_order
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +169,7 @@ def lay_out(cosines: NDArray[np.float64]) -> tuple[list[tuple[int, int]], int]:
     return [(int(row), int(column)) for row, column in cells[chosen]], columns
 
 
+@one_blas_thread()
 def _plane(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     count = len(cosines)
     if count < _FEWEST_FOR_TSNE:
@@ -181,5 +183,5 @@ def _plane(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
     start = np.linalg.eigh(cosines + cosines.T)[1][:, -2:] * 1e-4  # as PCA starts it, but of the cosines
     perplexity = min(_PERPLEXITY, (count - 1) / 3)
     how = TSNE(metric="precomputed", init=start.astype(np.float32), perplexity=perplexity, random_state=0)
-    with threadpool_limits(1):  # threads wait for each other longer than they work
+    with threadpool_limits(1, user_api="openmp"):  # threads wait for each other longer than they work
         return np.asarray(how.fit_transform(distance), np.float64)

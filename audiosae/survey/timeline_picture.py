@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.pictures.atoms import new_figure, save_figure
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,7 @@ def _legend(figure: Any) -> None:  # noqa: ANN401
     figure.legend(handles=[blank], loc="outside lower center", frameon=False, fontsize=8)
 
 
+@one_blas_thread()
 def colours(series: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
     """Return codes as colours: their first three principal components as red, green and blue.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import BackendError
 from audiosae.system.interrupts import block_sigint
-from audiosae.system.threads import allow
+from audiosae.system.threads import THREAD_VARIABLES, allow, one_blas_thread_for_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,6 @@ Result = TypeVar("Result")
 _MOST_ON_WINDOWS = 61  # processes: Python waits for them all at once, and Windows waits for 63 things at most
 _BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and what they read: less time than sending them
 _AHEAD = 4  # batches under way per worker
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _FORKSERVER = "forkserver"
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
 
@@ -157,8 +156,8 @@ def _context() -> BaseContext:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Have the BLAS of processes that start meanwhile use one thread."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
     finally:
@@ -202,6 +201,7 @@ def _parts(found: Any) -> Iterator[Any]:  # noqa: ANN401
 
 def _init_worker(threads: int) -> None:
     allow(threads)
+    one_blas_thread_for_good()  # whoever started the server that this was forked from
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

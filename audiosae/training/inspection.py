@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.backends import Backend
 from audiosae.corpus.ingest import NOTHING
 from audiosae.corpus.sources import scan
 from audiosae.domain import resolved
@@ -97,9 +99,11 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     """Estimate what training with the defaults would take here, from the speed of one matrix product."""
     width = int(np.prod(domain.window))
     a = np.ones((_SPEED_PROBE, _SPEED_PROBE), np.float32)
+    backend, out = Backend(), np.empty_like(a)
+    products = [partial(np.matmul, a[rows], a, out=out[rows]) for rows in backend.parts(len(a), least=64)]
     began = time.perf_counter()
     for _ in range(3):
-        a @ a
+        backend.run(products)
     speed = 3 * 2 * _SPEED_PROBE**3 / (time.perf_counter() - began)
     options = TrainOptions.resolve(domain.defaults, {}, domain=domain.name)
     n_components = max(1, int(width * _SEEN_SHARE)) if options.whiten == "pca" else width

@@ -19,6 +19,7 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.whitening import MOMENT_WINDOWS, whitener_of
 from audiosae.system.progress import Progress
+from audiosae.system.threads import one_blas_thread
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions, choose_solver
 from audiosae.training.solvers import Task, adam, adam_epoch, lbfgs
@@ -116,6 +117,7 @@ class Learner:
         how = {"activation": options.activation, "decoder": options.decoder}
         return Params(flat, options.hidden, self.whitener.n_components, **how)
 
+    @one_blas_thread()
     def fit(self, rows: Rows, backend: Backend) -> None:
         """Run the solver that the options name, or the one that suits the number of rows."""
         feed = self._feed(rows, backend)
@@ -127,6 +129,7 @@ class Learner:
         self.state.step *= uses_adam  # Adam corrects its moments by the number of its own steps
         self._measure(feed, backend)
 
+    @one_blas_thread()
     def step(self, rows: Rows, backend: Backend) -> None:
         """Take a step of Adam for each batch of the rows, at an even rate."""
         feed = self._feed(rows, backend)
@@ -152,11 +155,13 @@ class Learner:
         self.rho_hat, self.fvu = found.rho_hat, float(found.fvu)
         self.rows += len(feed)
 
+    @one_blas_thread()
     def encode(self, rows: Rows, backend: Backend) -> Rows:
         """Return the codes (count, hidden) of rows (count, width), in the rows' dtype."""
         params = self._params(backend.asarray(self.state.flat.astype(rows.dtype, copy=False)))
         return backend.to_host(encode(backend, params, backend.asarray(self.whitener.apply(rows))))
 
+    @one_blas_thread()
     def decode(self, codes: Rows) -> Rows:
         """Return the rows (count, width) that codes (count, hidden) stand for, in the codes' dtype."""
         params = self._params(self.state.flat.astype(codes.dtype, copy=False))

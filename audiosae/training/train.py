@@ -22,6 +22,7 @@ from audiosae.engine.whitening import learn_whitener
 from audiosae.errors import InputError
 from audiosae.system.interrupts import gentle_interrupt
 from audiosae.system.progress import Progress
+from audiosae.system.threads import one_blas_thread
 from audiosae.training import budget, checkpoint, solvers
 from audiosae.training.options import choose_solver, full_batch
 from audiosae.training.runfolder import RunFolder
@@ -63,6 +64,7 @@ class Outcome:
     skipped: list[Record]
 
 
+@one_blas_thread()
 def train(
     domain: Domain,
     sources: Sequence[Source],

@@ -16,6 +16,7 @@ from audiosae.corpus.ingest import ingest
 from audiosae.engine.here import run_of
 from audiosae.engine.shard import Shard
 from audiosae.errors import AudiosaeError
+from audiosae.system.threads import one_blas_thread_for_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -134,12 +135,11 @@ def itself(value: Any) -> Any:  # noqa: ANN401
 def _backend(name: str) -> Backend:
     """Return this thread's backend: Dask runs as many steps at once as a worker has threads, each with one thread."""
     from distributed import get_worker
-    from threadpoolctl import threadpool_limits
 
     found: Backend | None = getattr(_own, "backend", None)
     if found is None:
         os.environ[THREADS] = str(get_worker().state.nthreads)
-        threadpool_limits(1, user_api="blas")
+        one_blas_thread_for_good()
         found = _own.backend = choose(name)[0]
     return found
 
