@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from signals import tone, write
 
+from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
@@ -26,7 +27,8 @@ class Told(Progress):
 
 
 def inspect(*arguments, domain=None, progress=None):
-    return inspect_sources(domain or Spectrogram(), arguments, progress=progress or Progress())
+    domain = domain or Spectrogram()
+    return inspect_sources(domain, scan(arguments, domain.suffixes), progress=progress or Progress())
 
 
 @pytest.fixture

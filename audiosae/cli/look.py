@@ -88,9 +88,10 @@ def inspect(  # noqa: PLR0917
 
     console = Console(quiet=quiet, as_json=as_json)
     kind = make(domain, set_)
-    found = inspect_sources(kind, sources, progress=console)
+    there = scan(sources, kind.suffixes, domain=kind.name, say=console.say)
+    found = inspect_sources(kind, there, progress=console)
     if found["unit"] == "s":
-        _add_dates(found, [source.path for source in scan(sources, kind.suffixes)], when, time_zone)
+        _add_dates(found, [source.path for source in there], when, time_zone)
     rows = [
         (f["file"], f["status"], f"{f['extent']:.2f} {found['unit']}", _facts(f["facts"]), f["reason"])
         for f in found["files"]

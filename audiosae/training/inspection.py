@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.ingest import NOTHING
-from audiosae.corpus.sources import scan
 from audiosae.domain import resolved
 from audiosae.errors import InputError
 from audiosae.training import budget
@@ -17,7 +16,6 @@ from audiosae.training.options import TrainOptions, choose_solver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
@@ -30,7 +28,7 @@ _OVERHEAD = 1.5  # a step over its products
 _SEEN_SHARE = 0.25  # of a window's numbers are left after whitening, as a rule of thumb
 
 
-def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Progress) -> dict[str, Any]:
+def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Progress) -> dict[str, Any]:
     """Read the headers of all sources.
 
     Returns
@@ -38,7 +36,6 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
     dict
         `files` (file, status ok|skipped, reason, extent, facts), totals, estimates, and `told`, lines for a person.
     """
-    sources = scan(arguments, domain.suffixes, domain=domain.name, say=progress.say)
     domain = resolved(domain, [source.path for source in sources])
     progress.stage("inspecting", len(sources), "files")
     files = []
