@@ -82,7 +82,10 @@ def inspect(  # noqa: PLR0917
     quiet: Quiet = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Inspect sources without decoding: lengths, rates, broken files, estimated time and memory."""
+    """Inspect sources by their headers: lengths, rates, broken files, estimated time and memory.
+
+    A few are looked into as well, two seconds each: many with a constant offset are told.
+    """
     from audiosae.corpus.sources import scan
     from audiosae.training.inspection import inspect_sources
 

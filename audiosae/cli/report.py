@@ -50,6 +50,7 @@ def report(  # noqa: PLR0917
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
     from audiosae.autoencoder.model import load_model
+    from audiosae.corpus.journal import told_of
     from audiosae.corpus.labels import read_labels
     from audiosae.engine import open_engine
     from audiosae.errors import InputError
@@ -85,7 +86,8 @@ def report(  # noqa: PLR0917
     )
     told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
     told += f", {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\nnext: open {out} in a browser"
-    console.result(told, facts | {"without_label": len(unlabelled), "unlabelled": unlabelled})
+    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled}
+    console.result(told, facts | told_of([*there.records, *there.skipped]))
     check_skipped(there.skipped, strict=strict)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.autoencoder.model import FILE, Model
 from audiosae.autoencoder.sae import start
-from audiosae.corpus.journal import changed_since, write_journal
+from audiosae.corpus.journal import changed_since, told_of, write_journal
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import domain_to_json, options_of, resolved
 from audiosae.engine import LocalEngine
@@ -55,12 +55,15 @@ class Outcome:
         What ``train --json`` prints.
     skipped
         The sources that were not used.
+    used
+        Those that were.
     """
 
     model: Model
     state: checkpoint.State
     summary: dict[str, Json]
     skipped: list[Record]
+    used: list[Record]
 
 
 def train(
@@ -151,9 +154,9 @@ def train(
     state = task.state
     del task, feeds  # what they hold on a device is free for others
     backend.release()
-    skipped = [record for record in records if record.status != "used"]
+    used, skipped = ([r for r in records if (r.status == "used") == wanted] for wanted in (True, False))
     summary = _summary(model, records, out, time.monotonic() - began)
-    return Outcome(model, state, summary, skipped)
+    return Outcome(model, state, summary, skipped, used)
 
 
 def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
@@ -276,4 +279,5 @@ def _summary(model: Model, records: list[Record], out: Path, seconds: float) -> 
         "seconds": round(seconds, 3),
         "model": str(out / FILE),
         "run": str(out),
+        **told_of(records),
     }
