@@ -157,7 +157,8 @@ class Spectrogram(Domain):
         """Read a recording's header."""
         header = audio.read_header(path)
         rate = self.sample_rate or header.rate
-        rows = 1 + int(header.seconds * rate) // (self.hop_length or max(1, round(_HOP_SECONDS * rate)))
+        hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
+        rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         facts: dict[str, Json] = {"rate": header.rate, "channels": header.channels, "format": header.format}
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
         remark = f"a lower rate than {2 * self._highest:g} Hz: their upper bands are empty" if lower else ""

@@ -162,9 +162,7 @@ def train(
 def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
     """Mark what is too short as skipped; refuse when nothing is left."""
     counts = Corpus(domain, records).windows_per_record()
-    marked = [
-        _too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)
-    ]
+    marked = [too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)]
     if not any(counts):
         reasons = ", ".join(sorted({r.reason.split(":")[0] for r in marked}))
         first = next(r for r in marked if r.reason)
@@ -174,7 +172,8 @@ def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]
     return Corpus(domain, marked), marked
 
 
-def _too_short(domain: Domain, record: Record) -> Record:
+def too_short(domain: Domain, record: Record) -> Record:
+    """Return a record of a source without a whole window as one that was skipped."""
     found = " x ".join(map(str, record.shape[: len(record.shape)]))
     wanted = " x ".join(map(str, domain.window))
     extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == "s" else ""
