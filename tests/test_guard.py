@@ -12,6 +12,7 @@ from audiosae.autoencoder.model import Model
 from audiosae.autoencoder.sae import start
 from audiosae.autoencoder.whitening import Whitener
 from audiosae.corpus.ingest import decode
+from audiosae.corpus.sources import scan
 from audiosae.domain import Probe, asking, resolved
 from audiosae.errors import InputError, PluginError
 from audiosae.pictures.atoms import draw_atoms
@@ -59,7 +60,7 @@ def test_ranges_outside_the_field_cost_the_file(files, tmp_path, ranges):
 
 def test_a_probe_that_fails_costs_the_file(files):
     domain = test_domain.bad(probe=lambda self, path: {}["rate"])
-    (found,) = inspect_sources(domain, files, progress=Progress())["files"]
+    (found,) = inspect_sources(domain, scan(files, domain.suffixes), progress=Progress())["files"]
     assert (found["status"], found["reason"]) == ("skipped", "KeyError: 'rate'")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from signals import tone, write
 
+from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
@@ -26,7 +27,8 @@ class Told(Progress):
 
 
 def inspect(*arguments, domain=None, progress=None):
-    return inspect_sources(domain or Spectrogram(), arguments, progress=progress or Progress())
+    domain = domain or Spectrogram()
+    return inspect_sources(domain, scan(arguments, domain.suffixes), progress=progress or Progress())
 
 
 @pytest.fixture
@@ -110,3 +112,46 @@ def test_only_broken_files_are_told_as_none(tmp_path):
     found = inspect(tmp_path)
     assert (found["sources_ok"], found["windows"], found["extent"]) == (0, 0, 0)
     assert found["told"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]
+
+
+def test_recordings_of_a_lower_rate_than_the_one_chosen_are_told(tmp_path):
+    for name in "ab":
+        write(tmp_path / f"{name}.wav", tone(2.0, 16000), 16000)
+    write(tmp_path / "low.wav", tone(1.0))
+    found = inspect(tmp_path)
+    remark = "a lower rate than 16000 Hz: their upper bands are empty"
+    assert [file["remark"] for file in found["files"]] == ["", "", remark]
+    assert f"1 of 3 sources have {remark}: low.wav" in found["told"]
+    assert not any(remark in line for line in inspect(tmp_path, domain=Spectrogram(fmax=4000.0))["told"])
+
+
+def with_offset(folder, offset, count=4):
+    for number in range(count):
+        write(folder / f"{number}.wav", 0.1 * tone(1.0, 22050, noise=0.2, seed=number) + offset, 22050, subtype="FLOAT")
+    return folder
+
+
+def test_many_recordings_with_a_constant_offset_are_told_and_what_helps(tmp_path):
+    folder = with_offset(tmp_path, 0.05)
+    found = inspect(folder)
+    words = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
+    assert found["glances"] == {"sources": 4, "found": [{"file": f"{i}.wav", "remark": words} for i in range(4)]}
+    assert f"4 of 4 sources that were looked into have {words}: 0.wav, 1.wav, 2.wav and 1 more" in found["told"]
+    for good in (inspect(folder, domain=Spectrogram(fmin=100.0)), inspect(with_offset(folder, 0.005))):
+        assert good["glances"]["found"] == []
+        assert not any("offset" in line for line in good["told"])
+
+
+def test_without_the_lowest_bands_an_offset_changes_nothing(tmp_path):
+    plain, shifted = (with_offset(tmp_path / name, offset, 1) / "0.wav" for name, offset in (("a", 0), ("b", 0.1)))
+    for fmin, least, most in ((0.0, 2.0, np.inf), (100.0, 0.0, 0.1)):
+        domain = Spectrogram(sample_rate=22050, fmin=fmin).resolve([])
+        fields = [np.concatenate([block.copy() for block in domain.field(path)]) for path in (plain, shifted)]
+        for field in fields:
+            domain.finish(field)
+        assert least < np.sqrt(np.mean((fields[0] - fields[1])[2:-3] ** 2)) < most  # in dB; the ends are a step
+
+
+def test_only_a_few_of_many_are_looked_into(tmp_path):
+    with_offset(tmp_path, 0.0, 130)
+    assert inspect(tmp_path)["glances"]["sources"] == 33

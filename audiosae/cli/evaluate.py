@@ -78,6 +78,7 @@ def evaluate(  # noqa: PLR0917
 ) -> None:
     """Benchmark the features against baselines (random weights, PCA, k-means, NMF, MFCC, log-mel), one classifier."""
     from audiosae.autoencoder.model import load_model
+    from audiosae.corpus.journal import told_of
     from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
     from audiosae.engine import open_engine
     from audiosae.evaluation import evaluate as evaluating
@@ -129,7 +130,7 @@ def evaluate(  # noqa: PLR0917
     title = f"{label_column or 'label'} of {len(records)} clips: {plan.description}"
     facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
              "sources_skipped": len(there.skipped), "without_label": len(unlabelled),
-             "unlabelled": unlabelled, "out": str(folder)}  # fmt: skip
+             "unlabelled": unlabelled, "out": str(folder), **told_of([*records, *there.skipped])}  # fmt: skip
     _write(folder, done, records, facts, title)
     _draw_units(loaded, done.facts["quality"]["units_of_labels"], folder / "units.png")
     console.result(_told(done, title, folder, there.skipped), facts)

@@ -65,6 +65,7 @@ def export(  # noqa: PLR0917
 ) -> None:
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
     from audiosae.autoencoder.model import FILE, load_model
+    from audiosae.corpus.journal import told_of
     from audiosae.corpus.labels import read_labels
     from audiosae.engine import open_engine
     from audiosae.errors import InputError
@@ -98,7 +99,8 @@ def export(  # noqa: PLR0917
     used, skipped = len(there.records), len(there.skipped)
     told = f"wrote {rows} rows of {used} sources to {out} ({skipped} skipped)"
     facts = {"table": str(out), "rows": rows, "sources_used": used, "sources_skipped": skipped,
-             "without_label": len(unlabelled), "unlabelled": unlabelled}  # fmt: skip
+             "without_label": len(unlabelled), "unlabelled": unlabelled,
+             **told_of([*there.records, *there.skipped])}  # fmt: skip
     console.result(told, facts)
     check_skipped(there.skipped, strict=strict)
 

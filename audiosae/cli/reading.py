@@ -79,6 +79,18 @@ def tell_unlabelled(
     return names
 
 
+def tell_used(records: Sequence[Record], console: Console) -> None:
+    """Tell, in a line for each kind, which of the used sources are not whole, and what is said of others."""
+    from audiosae.corpus.labels import some_of
+
+    used = [record for record in records if record.status == "used"]
+    if parts := [f"{record.file} ({record.reason})" for record in used if record.reason]:
+        console.say(f"used as far as they can be decoded, {len(parts)} of {len(used)} sources: {some_of(parts)}")
+    for remark in dict.fromkeys(record.remark for record in used if record.remark):
+        names = [record.file for record in used if record.remark == remark]
+        console.say(f"{len(names)} of {len(used)} sources have {remark}: {some_of(names)}")
+
+
 def check_skipped(skipped: Sequence[Record], *, strict: bool) -> None:
     """Refuse skipped sources where that was asked for, when everything is written.
 
@@ -119,4 +131,5 @@ def read(
                          f"{skipped[0].file}: {skipped[0].reason}")  # fmt: skip
     for record in skipped:
         console.say(f"skipped {record.file}: {record.reason}")
+    tell_used(records, console)
     return Reading(used, [records[i] for i in used], skipped)

@@ -50,10 +50,13 @@ def report(  # noqa: PLR0917
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
     from audiosae.autoencoder.model import load_model
+    from audiosae.corpus.journal import told_of
     from audiosae.corpus.labels import read_labels
+    from audiosae.corpus.windows import Corpus
     from audiosae.engine import open_engine
     from audiosae.errors import InputError
     from audiosae.report import write_report
+    from audiosae.training.train import too_short
 
     console = Console(quiet=quiet, as_json=as_json)
     if label_column and not labels:
@@ -85,7 +88,10 @@ def report(  # noqa: PLR0917
     )
     told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
     told += f", {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\nnext: open {out} in a browser"
-    console.result(told, facts | {"without_label": len(unlabelled), "unlabelled": unlabelled})
+    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled}
+    counts = Corpus(loaded.domain, there.records).windows_per_record()
+    shown_of = [r if n else too_short(loaded.domain, r) for r, n in zip(there.records, counts, strict=True)]
+    console.result(told, facts | told_of([*shown_of, *there.skipped]))
     check_skipped(there.skipped, strict=strict)
 
 

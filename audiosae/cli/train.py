@@ -26,6 +26,7 @@ from audiosae.cli.parameters import (
     worker_cache,
 )
 from audiosae.cli.parameters import worker_count as count_workers
+from audiosae.cli.reading import tell_used
 from audiosae.errors import AudiosaeError, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
             )  # fmt: skip
     finally:
         console.close()
+    tell_used(outcome.used, console)
     trouble = _draw(outcome, out)
     console.result(_closing(outcome, out), outcome.summary)
     if strict and outcome.skipped and not trouble:

@@ -137,12 +137,14 @@ def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
     for at in range(0, flat.size, _HASHED_AT_ONCE):
         digest.update(flat[at : at + _HASHED_AT_ONCE].data)
     with _costing_the_source():
-        extent = _extent(domain, path, rows)
-    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest())
+        extent, remark = _told_by_header(domain, path, rows)
+    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest(), remark=remark)
 
 
-def _extent(domain: Domain, path: Path, rows: int) -> float:
-    """Return the length of a field's rows in the domain's unit; the header's, where that ends within the last row.
+def _told_by_header(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
+    """Return the length of a field's rows in the domain's unit, and the domain's remark on the source.
+
+    The length is the header's, where that ends within the last row.
 
     A row may reach over the end of a source. What else a header claims may be an estimate, or a lie.
     """
@@ -150,10 +152,11 @@ def _extent(domain: Domain, path: Path, rows: int) -> float:
     first, next_ = (domain.span(path, (row, *rest)).start[0] for row in (0, 1))
     end = domain.span(path, (rows - domain.window[0], *rest)).end[0]
     try:
-        claimed = float(domain.probe(path).extent)
+        probe = domain.probe(path)
+        claimed = float(probe.extent)
     except (Exception, SystemExit):  # noqa: BLE001 (the field was read: what the header is good for does not matter)
-        return end
-    return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end
+        return end, ""
+    return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end, probe.remark
 
 
 class _Blocks:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from audiosae.domain import Json
+
 _UNITS = {"s": "seconds", "px": "pixels", "row": "rows"}
 
 
@@ -38,6 +40,8 @@ class Record:
         BLAKE2b of the field's bytes.
     path, field
         The source, and its field in the cache.
+    remark
+        What makes its field unlike others (`audiosae.domain.Probe`).
     """
 
     file: str
@@ -49,6 +53,22 @@ class Record:
     digest: str = ""
     path: str = ""
     field: str = ""
+    remark: str = ""
+
+
+def told_of(records: Iterable[Record]) -> dict[str, Json]:
+    """Return what a command's JSON tells of sources: `skipped`, `in_part` (file, reason) and `remarks` (file, remark).
+
+    Sources in part are used as far as they could be decoded, or the decoder complained of them.
+    """
+    found: dict[str, list[Json]] = {"skipped": [], "in_part": [], "remarks": []}
+    for record in records:
+        if record.reason:
+            key = "in_part" if record.status == "used" else "skipped"
+            found[key].append({"file": record.file, "reason": record.reason})
+        if record.remark and record.status == "used":
+            found["remarks"].append({"file": record.file, "remark": record.remark})
+    return {**found}
 
 
 def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str = "s") -> None:

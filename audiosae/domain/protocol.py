@@ -66,12 +66,16 @@ class Probe:
         Estimated lengths of the field's first and second axes; 0 columns for as many as a window has.
     facts
         What a person would ask for: ``{"rate": 44100, "channels": 2, "format": "WAV/PCM_16"}``.
+    remark
+        What makes the source's field unlike others, such as a lower rate than the domain's; the same words for the
+        same thing. "" where nothing does.
     """
 
     extent: float
     rows: int
     columns: int = 0
     facts: dict[str, Json] = field(default_factory=dict)
+    remark: str = ""
 
 
 class Domain(Protocol):
@@ -120,6 +124,14 @@ class Domain(Protocol):
     def probe(self, path: Path) -> Probe:
         """Read what the header says, cheaply. Raises InputError when it is not readable."""
         ...
+
+    def glance(self, path: Path) -> str:  # noqa: ARG002
+        """Return what a look at a little of the content shows that spoils the field, and what to do; "" for nothing.
+
+        ``audiosae inspect`` asks it of a few sources, so it may decode seconds, not hours. The same words for the same
+        thing. Raises InputError when the source cannot be decoded.
+        """
+        return ""
 
     def field(self, path: Path) -> Iterator[NDArray[np.float32]]:
         """Yield the field of one source in blocks along axis 0, in bounded memory.

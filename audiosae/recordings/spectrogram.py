@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from audiosae.domain import Clip, Domain, Probe, Span
 from audiosae.errors import InputError
-from audiosae.recordings import audio, bands, inversion, ticks
+from audiosae.recordings import audio, bands, glance, inversion, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Json, Kind
 
-_PROBED = 200  # headers that are read to choose a rate
-_HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
-_ULTRASOUND_RATE = 192000
 _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
 _SMALLEST_FFT = 8
 _LEAST_FFT = 128  # of rates under 4 kHz: with fewer bins, low bands would be empty
@@ -152,7 +148,7 @@ class Spectrogram(Domain):
 
     def resolve(self, paths: Sequence[Path]) -> Spectrogram:
         """Choose rate, transform length and hop where they were left open."""
-        rate = self.sample_rate or _common_rate(paths)
+        rate = self.sample_rate or glance.common_rate(paths)
         n_fft = self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate))))
         hop = self.hop_length or max(round(_LEAST_FFT * _HOP_SECONDS / _FFT_SECONDS), round(_HOP_SECONDS * rate))
         return replace(self, sample_rate=rate, hop_length=hop, n_fft=n_fft)
@@ -161,9 +157,18 @@ class Spectrogram(Domain):
         """Read a recording's header."""
         header = audio.read_header(path)
         rate = self.sample_rate or header.rate
-        rows = 1 + int(header.seconds * rate) // (self.hop_length or max(1, round(_HOP_SECONDS * rate)))
+        hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
+        rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         facts: dict[str, Json] = {"rate": header.rate, "channels": header.channels, "format": header.format}
-        return Probe(header.seconds, rows, facts=facts)
+        lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
+        remark = f"a lower rate than {2 * self._highest:g} Hz: their upper bands are empty" if lower else ""
+        return Probe(header.seconds, rows, facts=facts, remark=remark)
+
+    def glance(self, path: Path) -> str:
+        """Say whether a recording has a constant offset, and bands that it spoils."""
+        reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, of the transform's window
+        spoilt = self._lowest < reach < self._highest and glance.has_offset(path)
+        return f"a constant offset, which fills the lowest bands: --set fmin={reach} leaves them out" if spoilt else ""
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
         """Yield the spectrogram in dB, shape (frames, bands) a block; the level is removed by `finish`."""
@@ -274,21 +279,6 @@ class _Noted:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         self.note = yield from self._blocks
-
-
-def _common_rate(paths: Sequence[Path]) -> int:
-    """Return the rate that most of the sound has, by duration; higher ones are brought down to 22050 Hz."""
-    seconds: Counter[int] = Counter()
-    for path in paths[:: max(1, len(paths) // _PROBED)]:
-        try:
-            header = audio.read_header(path)
-        except InputError:
-            continue
-        seconds[header.rate] += 1 + min(header.seconds, 1e6)  # type: ignore[assignment]
-    if not seconds:
-        return _HIGHEST_RATE
-    rate = max(sorted(seconds), key=lambda r: seconds[r])
-    return rate if rate <= _HIGHEST_RATE or rate >= _ULTRASOUND_RATE else _HIGHEST_RATE
 
 
 def _ranges(wanted: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from audiosae.survey import forms
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 MOST = 0.9  # of the names must have the form: a few others may lie beside
@@ -17,30 +19,9 @@ _FIRST_SHORT_YEAR = 2005  # no recorder wrote dates with two digits for the year
 _FIRST_HEX_YEAR = 2015  # of AudioMoths
 _COMPACT = 10  # times: dates that lie so much closer together under another order cast doubt on this one
 _COUNT = 100  # four digits under this are rather the number of a take than a time after midnight
+_DIGITS = re.compile(r"(?:\d\D*){8}")  # the fewest that a date and a time have
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-_DATES = {
-    "YYYYMMDD": r"(?<!\d)(?P<a>\d{4})(?P<b>\d\d)(?P<c>\d\d)",
-    "DDMMYYYY": r"(?<!\d)(?P<a>\d\d)(?P<b>\d\d)(?P<c>\d{4})",
-    "YYMMDD": r"(?<!\d)(?P<a>\d\d)(?P<b>\d\d)(?P<c>\d\d)",
-    "YYYY-MM-DD": r"(?<!\d)(?P<a>\d{4})(?P<s>[-_./])(?P<b>\d\d?)(?P=s)(?P<c>\d\d?)(?!\d)",
-    "DD-MM-YYYY": r"(?<!\d)(?P<a>\d\d?)(?P<s>[-_./])(?P<b>\d\d?)(?P=s)(?P<c>\d{4})(?!\d)",
-    "YY-MM-DD": r"(?<!\d)(?P<a>\d\d)(?P<s>[-_./])(?P<b>\d\d)(?P=s)(?P<c>\d\d)(?!\d)",
-    "DD-Mon-YYYY": r"(?<!\d)(?P<a>\d\d?)(?P<s>[-_. ]?)(?P<b>[A-Za-z]{3,9})(?P=s)(?P<c>\d{4})(?!\d)",
-}
-_TIMES = {
-    "HHMMSS": r"(?P<h>\d\d)(?P<m>\d\d)(?P<sec>\d\d)(?!\d)",
-    "HHMM": r"(?P<h>\d\d)(?P<m>\d\d)(?!\d)",
-    "HH-MM-SS": r"(?P<h>\d\d?)(?P<t>[-_.: ])(?P<m>\d\d)(?P=t)(?P<sec>\d\d)(?!\d)",
-    "HHhMMmSS": r"(?P<h>\d\d?)h(?P<m>\d\d)m(?P<sec>\d\d)(?!\d)",
-    "HH-MM": r"(?P<h>\d\d?)(?P<t>[-_.:h])(?P<m>\d\d)(?!\d|(?P=t)\d)",
-}
-_JOINED = r"(?:[\s_.$,T-]{1,3}|[\s_-]at[\s_-])"
-_FOLDER = r"/(?:[^/]*[^/\d])?"  # the date is a folder's name, the time the file's
-_AFTER = (
-    r"(?:\.(?P<frac>\d{3}|\d{6})(?!\d))?(?:[\s_.]?(?P<half>[AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
-    r"(?:[\s_-]?(?P<zone>Z|UTC|GMT)(?![A-Za-z])|(?P<offset>[+-]\d\d:?\d\d|\+\d\d)(?![\dA-Za-z:]))?"
-)
 _ORDERS = {"YYYYMMDD": ("abc",), "YYYY-MM-DD": ("abc",), "DD-Mon-YYYY": ("cba",), "YYMMDD": ("abc", "cba", "cab"),
            "YY-MM-DD": ("abc", "cba", "cab"), "DDMMYYYY": ("cba", "cab"), "DD-MM-YYYY": ("cba", "cab")}  # fmt: skip
 _SHORT = ("YYMMDD", "YY-MM-DD")
@@ -115,12 +96,12 @@ def read_names(paths: Sequence[Path], *, now: datetime | None = None) -> Named:
     latest = (now or datetime.now(UTC)).year + 1
     stems = [_stem(path) for path in paths]
     whole = ["/".join([*path.absolute().parts[-4:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
-    for texts, patterns in ((stems, _patterns()), (whole, _folder_patterns())):
+    for texts, patterns in ((stems, forms.patterns), (whole, forms.folder_patterns)):
         found = [
             reading
-            for form, kind, pattern in patterns
+            for form, kind, pattern in (patterns() if _matches(texts, _DIGITS) else [])
             for order in _ORDERS[kind]
-            if (reading := _read(texts, form, kind, order, pattern, latest)).explains()
+            if (reading := _read(texts, form, kind, order, pattern, latest)) and reading.explains()
         ]
         if found:
             return _choose(found)
@@ -133,27 +114,11 @@ def _stem(path: Path) -> str:
     return path.stem if any(letter.isalpha() for letter in path.suffix) else path.name
 
 
-def _patterns() -> list[tuple[str, str, re.Pattern[str]]]:
-    found = []
-    for kind, day in _DATES.items():
-        for time, clock in _TIMES.items():
-            found.append((f"{kind}_{time}", kind, re.compile(day + _JOINED + clock + _AFTER)))
-            if kind in _ORDERS and kind.isalpha() and time in ("HHMMSS", "HHMM"):
-                found.append((f"{kind}{time}", kind, re.compile(day + clock + _AFTER)))
-    return found
-
-
-def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
-    return [
-        (f"{kind}/{time}", kind, re.compile(rf"(?:^|/)[^/]*?{day}[^/\d]*{_FOLDER}{clock}{_AFTER}[^/]*$"))
-        for kind, day in _DATES.items()
-        for time, clock in _TIMES.items()
-        if time != "HHMM"  # which is as often a number
-    ]
-
-
-def _read(texts: Sequence[str], form: str, kind: str, order: str, pattern: re.Pattern[str], latest: int) -> _Reading:  # noqa: PLR0917
-    matches = [list(pattern.finditer(text)) for text in texts]
+def _read(  # noqa: PLR0917
+    texts: Sequence[str], form: str, kind: str, order: str, pattern: re.Pattern[str], latest: int
+) -> _Reading | None:
+    if (matches := _matches(texts, pattern)) is None:
+        return None
     starts = [_first([_start(match, kind, order, latest) for match in found]) for found in matches]
     seen = [found[0] for found in matches if found]
     clocks = tuple(f"{match['h']}{match['m']}{match.groupdict().get('sec') or ''}" for match in seen)
@@ -162,6 +127,17 @@ def _read(texts: Sequence[str], form: str, kind: str, order: str, pattern: re.Pa
     starts = [start if zoned or start is None else start.replace(tzinfo=None) for start in starts]
     starts = [start if not zoned or start is None or start.tzinfo else None for start in starts]
     return _Reading(form, kind, order, tuple(texts), tuple(starts), len(seen), 0 if zoned else zones, clocks)
+
+
+def _matches(texts: Sequence[str], pattern: re.Pattern[str]) -> list[list[re.Match[str]]] | None:
+    """Return what of each text has a form; None as soon as too few can have it: there are many forms to try."""
+    found, misses = [], 0
+    for text in texts:
+        found.append(list(pattern.finditer(text)))
+        misses += not found[-1]
+        if len(texts) - misses < MOST * len(texts):
+            return None
+    return found
 
 
 def _first(times: Sequence[datetime | None]) -> datetime | None:
@@ -290,11 +266,9 @@ def _hexadecimal(stems: Sequence[str], latest: int) -> tuple[datetime | None, ..
 
 def _nothing(stems: Sequence[str], latest: int) -> str:
     """Return what the names have instead of date and time."""
-    for kind, pattern in _DATES.items():
-        read: Callable[[re.Match[str]], date | None] = lambda match: _date(  # noqa: E731
-            match["a"], match["b"], match["c"], first=FIRST_YEAR, latest=latest
-        )
-        found = [match for stem in stems if (match := re.search(pattern + r"(?!\d)", stem)) and read(match)]
-        if kind.startswith("YY") and len(found) >= max(1, MOST * len(stems)):
-            return f"names have a date and no time ({kind}, {len(found)} of {len(stems)})"
+    for kind in ("YYYYMMDD", "YYMMDD", "YYYY-MM-DD", "YY-MM-DD"):
+        seen = map(re.compile(forms.DATES[kind] + r"(?!\d)").search, stems)
+        count = sum(bool(m and _date(m["a"], m["b"], m["c"], first=FIRST_YEAR, latest=latest)) for m in seen)
+        if count >= max(1, MOST * len(stems)):
+            return f"names have a date and no time ({kind}, {count} of {len(stems)})"
     return "no form of date and time explains the names"

@@ -1,9 +1,10 @@
-"""Inspection without decoding: headers, broken files, estimated time and memory of training."""
+"""Inspection before decoding: headers of all sources, a glance into a few, estimated time and memory of training."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,14 @@ import numpy as np
 
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import NOTHING
-from audiosae.corpus.sources import scan
+from audiosae.corpus.labels import some_of
 from audiosae.domain import resolved
 from audiosae.errors import InputError
 from audiosae.training import budget
 from audiosae.training.options import TrainOptions, choose_solver
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
 
 _SPEED_PROBE = 1024
 _KINDS = 6  # that are told
+_GLANCES = 40  # sources of which a little is decoded
+_MANY = 0.1  # of them have what is then told of all
 _PRODUCTS = 5  # matrix products a step
 _OVERHEAD = 1.5  # a step over its products
 _SEEN_SHARE = 0.25  # of a window's numbers are left after whitening, as a rule of thumb
 
 
-def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Progress) -> dict[str, Any]:
-    """Read the headers of all sources.
+def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Progress) -> dict[str, Any]:
+    """Read the headers of all sources, and a little of the content of a few.
 
     Returns
     -------
     dict
-        `files` (file, status ok|skipped, reason, extent, facts), totals, estimates, and `told`, lines for a person.
+        `files` (file, status ok|skipped, reason, extent, facts, remark), totals, estimates, `glances` (how many sources
+        were looked into, and in which what was found), and `told`, lines for a person.
     """
-    sources = scan(arguments, domain.suffixes, domain=domain.name, say=progress.say)
     domain = resolved(domain, [source.path for source in sources])
     progress.stage("inspecting", len(sources), "files")
     files = []
@@ -48,6 +50,7 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
         files.append(_inspect(domain, source))
         progress.advance(1)
     good = [file for file in files if file["status"] == "ok"]
+    glances = _glance(domain, [source for source, file in zip(sources, files, strict=True) if file["status"] == "ok"])
     windows = sum(_windows(domain, file["rows"], file["columns"]) for file in good)
     numbers = sum(file["rows"] * _row_numbers(domain, file["columns"]) for file in good)
     estimate = _estimate(domain, numbers, windows)
@@ -55,7 +58,7 @@ def inspect_sources(domain: Domain, arguments: Sequence[Path], *, progress: Prog
     return {
         "domain": domain.name, "unit": domain.unit, "files": files, "extent": extent, "windows": windows,
         "sources_ok": len(good), "sources_skipped": len(files) - len(good), "estimate": estimate,
-        "told": _told(domain, files, extent, windows, estimate),
+        "glances": glances, "told": [*_told(domain, files, extent, windows, estimate), *_remarked(good, glances)],
     }  # fmt: skip
 
 
@@ -68,12 +71,14 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         "rows": 0,
         "columns": 0,
         "facts": {},
+        "remark": "",
     }
     if source.fault:
         return found | {"status": "skipped", "reason": source.fault}
     try:
         probe = domain.probe(source.path)
         found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
+        found["remark"] = probe.remark
     except InputError as error:
         return found | {"status": "skipped", "reason": str(error)}
     except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, as its field would)
@@ -82,6 +87,35 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         reason = f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}" if probe.rows else NOTHING
         found |= {"status": "skipped", "reason": reason}
     return found
+
+
+def _glance(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
+    """Look into sources spread evenly; what cannot be decoded is told when all is."""
+    looked, found = sources[:: max(1, -(-len(sources) // _GLANCES))], []
+    for source in looked:
+        with suppress(Exception, SystemExit):  # a plugin's: no glance is worth the inspection
+            if words := domain.glance(source.path):
+                found.append({"file": source.name, "remark": words})
+    return {"sources": len(looked), "found": found}
+
+
+def _remarked(good: Sequence[dict[str, Any]], glances: dict[str, Any]) -> list[str]:
+    """Return a line for each remark: on which of all sources, or on how many of those that were looked into."""
+    lines = [
+        f"{len(names)} of {len(good)} sources have {remark}: {some_of(names)}" for remark, names in _by_remark(good)
+    ]
+    looked = glances["sources"]
+    lines += [
+        f"{len(names)} of {looked} sources that were looked into have {remark}: {some_of(names)}"
+        for remark, names in _by_remark(glances["found"])
+        if len(names) >= _MANY * looked
+    ]
+    return lines
+
+
+def _by_remark(found: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    for remark in dict.fromkeys(file["remark"] for file in found if file["remark"]):
+        yield remark, [file["file"] for file in found if file["remark"] == remark]
 
 
 def _windows(domain: Domain, rows: int, columns: int) -> int:

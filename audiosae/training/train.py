@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.autoencoder.model import FILE, Model
 from audiosae.autoencoder.sae import start
-from audiosae.corpus.journal import changed_since, write_journal
+from audiosae.corpus.journal import changed_since, told_of, write_journal
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import domain_to_json, options_of, resolved
 from audiosae.engine import LocalEngine
@@ -56,12 +56,15 @@ class Outcome:
         What ``train --json`` prints.
     skipped
         The sources that were not used.
+    used
+        Those that were.
     """
 
     model: Model
     state: checkpoint.State
     summary: dict[str, Json]
     skipped: list[Record]
+    used: list[Record]
 
 
 @one_blas_thread()
@@ -153,17 +156,15 @@ def train(
     state = task.state
     del task, feeds  # what they hold on a device is free for others
     backend.release()
-    skipped = [record for record in records if record.status != "used"]
+    used, skipped = ([r for r in records if (r.status == "used") == wanted] for wanted in (True, False))
     summary = _summary(model, records, out, time.monotonic() - began)
-    return Outcome(model, state, summary, skipped)
+    return Outcome(model, state, summary, skipped, used)
 
 
 def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
     """Mark what is too short as skipped; refuse when nothing is left."""
     counts = Corpus(domain, records).windows_per_record()
-    marked = [
-        _too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)
-    ]
+    marked = [too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)]
     if not any(counts):
         reasons = ", ".join(sorted({r.reason.split(":")[0] for r in marked}))
         first = next(r for r in marked if r.reason)
@@ -173,7 +174,8 @@ def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]
     return Corpus(domain, marked), marked
 
 
-def _too_short(domain: Domain, record: Record) -> Record:
+def too_short(domain: Domain, record: Record) -> Record:
+    """Return a record of a source without a whole window as one that was skipped."""
     found = " x ".join(map(str, record.shape[: len(record.shape)]))
     wanted = " x ".join(map(str, domain.window))
     extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == "s" else ""
@@ -278,4 +280,5 @@ def _summary(model: Model, records: list[Record], out: Path, seconds: float) -> 
         "seconds": round(seconds, 3),
         "model": str(out / FILE),
         "run": str(out),
+        **told_of(records),
     }
