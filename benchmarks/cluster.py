@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.autoencoder.sae import Sums, accumulate, start
-from audiosae.backends import Backend
+from audiosae.autoencoder.whitening import Whitening
 from audiosae.corpus.sources import scan
-from audiosae.corpus.windows import Corpus
 from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.feed import Feed
+from audiosae.engine.placed import read
 from audiosae.engine.whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
 from benchmarks.measure import Figure, alternate, told
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from audiosae.autoencoder.sae import Params
+    from audiosae.backends import Backend
     from audiosae.engine import Engine
 
 _HOURS = 100.0  # of sound in the predicted run
@@ -77,18 +78,18 @@ def figures(*, short: bool) -> Iterator[Figure]:
         sounds.mkdir()
         write_sounds(sounds, count, seconds, 22050)
         cache = Path(folder) / "cache"
-        alone, params, backend = _feed(LocalEngine(), sounds, cache, hidden)
+        alone, params = _feed(LocalEngine(), sounds, cache, hidden)
         with open_engine("local:2", cache=cache) as engine:
-            feed, _, _ = _feed(engine, sounds, cache, hidden)
+            feed, _ = _feed(engine, sounds, cache, hidden)
             found = alternate(
                 {
-                    "one process": lambda: alone.sum_over(_step, backend, params),
-                    "two workers": lambda: feed.sum_over(_step, backend, params),
-                    "no work": lambda: feed.sum_over(_nothing, backend, params),
+                    "one process": lambda: alone.sum_over(_step, params),
+                    "two workers": lambda: feed.sum_over(_step, params),
+                    "no work": lambda: feed.sum_over(_nothing, params),
                 },
                 repeats=2 if short else 7,
             )
-            runs = [_watched(feed, backend, params) for _ in range(2 if short else 5)]
+            runs = [_watched(feed, params) for _ in range(2 if short else 5)]
             sent, per_task = _bandwidth(engine), _per_task(engine)
     ratio = found["two workers"] / found["one process"]
     yield Figure("an iteration on two workers over one process, the same two cores", ratio, 1.15, at_least=False,
@@ -101,10 +102,10 @@ def figures(*, short: bool) -> Iterator[Figure]:
     yield _predicted(costs, params)
 
 
-def _watched(feed: Feed, backend: Backend, params: Params) -> tuple[float, float]:
+def _watched(feed: Feed, params: Params) -> tuple[float, float]:
     """Return the seconds that the slower worker computes in an iteration, and the share that is left."""
     began = time.perf_counter()
-    busy = max(feed.sum_over(_step, backend, params).seconds.values())
+    busy = max(feed.sum_over(_step, params).seconds.values())
     return busy, 1 - busy / (time.perf_counter() - began)
 
 
@@ -126,14 +127,14 @@ class _Costs:
         return alone / (alone / workers + exchanged + waiting)
 
 
-def _feed(engine: Engine, sounds: Path, cache: Path, hidden: int) -> tuple[Feed, Params, Backend]:
+def _feed(engine: Engine, sounds: Path, cache: Path, hidden: int) -> tuple[Feed, Params]:
     """Return whitened windows that are held, where the engine has them, and an autoencoder for them."""
-    backend, sources = Backend(), scan([sounds], (".wav",))
+    sources = scan([sounds], (".wav",))
     domain = Spectrogram().resolve([source.path for source in sources])
-    corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=2))
-    whitener = learn_whitener(corpus, engine, kind="pca", power=0.25, keep=0.98)
+    corpus = read(domain, sources, engine, cache=cache, workers=2)
+    whitener = learn_whitener(corpus, Whitening("pca", power=0.25, keep=0.98))
     params = start(hidden, whitener.n_components, seed=0, rho=0.02, spread=whitener.spread)
-    return Feed(corpus, whitener, backend, memory=2**30, engine=engine), params, backend
+    return Feed(corpus, whitener, memory=2**30), params
 
 
 def _bandwidth(engine: Any) -> float:  # noqa: ANN401

@@ -14,11 +14,12 @@ import numpy as np
 from audiosae.autoencoder.sae import start
 from audiosae.backends import Backend, choose
 from audiosae.corpus.sources import scan
+from audiosae.engine import LocalEngine
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions
 from audiosae.training.steps import Steps
-from audiosae.training.train import train
+from audiosae.training.train import train_sources
 from benchmarks.kernels import sweeps
 from benchmarks.measure import Figure, alternate, told
 from benchmarks.reading import write_sounds
@@ -152,7 +153,6 @@ def _trained(backend: Backend, sounds: Path, folder: Path) -> tuple[float, float
     options = TrainOptions.resolve(Spectrogram.defaults, {"solver": "adam", "epochs": 2})
     sources = scan([sounds], (".wav",))
     began = time.perf_counter()
-    outcome = train(
-        Spectrogram(), sources, folder / "run", options, backend, cache=folder / "cache", workers=2
-    )  # fmt: skip
+    where = {"cache": folder / "cache", "workers": 2}
+    outcome = train_sources(Spectrogram(), sources, folder / "run", options, LocalEngine(backend), **where)
     return time.perf_counter() - began, outcome.state.seconds

@@ -62,9 +62,10 @@ def _training(*, short: bool) -> Figure:
     from audiosae.backends import Backend
     from audiosae.corpus.ingest import ingest
     from audiosae.corpus.sources import scan
+    from audiosae.engine import LocalEngine
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.training.options import TrainOptions
-    from audiosae.training.train import train
+    from audiosae.training.train import train_sources
     from benchmarks.steps import our_step
 
     ratios, details = [], []
@@ -80,8 +81,8 @@ def _training(*, short: bool) -> Figure:
             ingest(domain, sources, cache=Path(folder) / "alone", workers=2)
             reading = time.perf_counter() - began
             began = time.perf_counter()
-            outcome = train(
-                domain, sources, Path(folder) / "run", options, Backend(), cache=Path(folder) / "c", workers=2
+            outcome = train_sources(
+                domain, sources, Path(folder) / "run", options, LocalEngine(), cache=Path(folder) / "c", workers=2
             )
             whole = time.perf_counter() - began
             steps, seen = outcome.state.step, outcome.model.params.width

@@ -8,15 +8,17 @@ from test_corpus import Grid, field, record
 from test_train import QUICK
 
 from audiosae.autoencoder.sae import Penalty, start
+from audiosae.autoencoder.whitening import Whitening
 from audiosae.corpus.sources import scan
-from audiosae.corpus.windows import Corpus
+from audiosae.engine import LocalEngine
 from audiosae.engine.feed import Feed
+from audiosae.engine.placed import PlacedCorpus
 from audiosae.engine.whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions
 from audiosae.training.steps import Steps
-from audiosae.training.train import train
+from audiosae.training.train import train_sources
 
 
 class Said:
@@ -36,8 +38,9 @@ class Said:
 def learn(folder, out, cache, backend, *, progress=None, resume=False, **given):
     options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
     sources = scan([folder], Spectrogram.suffixes)
-    return train(
-        Spectrogram(), sources, out, options, backend, cache=cache, workers=1, progress=progress, resume=resume
+    where = {"cache": cache, "workers": 1}
+    return train_sources(
+        Spectrogram(), sources, out, options, LocalEngine(backend), **where, progress=progress, resume=resume
     )
 
 
@@ -68,5 +71,6 @@ def steps_of(backend, *, hidden=30, width=17, rows=(64, 64, 63), dtype="float32"
 
 
 def feeds(tmp_path, backend):
-    corpus = Corpus(Grid("5,4", "1,4"), [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)])
-    return Feed(corpus, learn_whitener(corpus, kind="pca", power=1.0, keep=0.9), backend)
+    records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
+    corpus = PlacedCorpus(Grid("5,4", "1,4"), records, LocalEngine(backend))
+    return Feed(corpus, learn_whitener(corpus, Whitening("pca", keep=0.9)))

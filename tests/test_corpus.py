@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audiosae.backends import Backend
+from audiosae.autoencoder.whitening import Whitening
 from audiosae.corpus.entries import _npy_header
 from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
+from audiosae.engine import LocalEngine
 from audiosae.engine.feed import Feed, reduce_blocks
+from audiosae.engine.placed import PlacedCorpus
 from audiosae.engine.whitening import learn_whitener
 
 
@@ -155,9 +157,9 @@ def test_strips_keep_to_the_ranges(tmp_path):
 
 def feeds(tmp_path):
     records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
-    corpus = Corpus(Grid("5,4", "1,4"), records)
-    whitener = learn_whitener(corpus, kind="pca", power=1.0, keep=0.9)
-    return [Feed(corpus, whitener, Backend(), memory=memory) for memory in (2**30, 2**13)]
+    corpus = PlacedCorpus(Grid("5,4", "1,4"), records, LocalEngine())
+    whitener = learn_whitener(corpus, Whitening("pca", keep=0.9))
+    return [Feed(corpus, whitener, memory=memory) for memory in (2**30, 2**13)]
 
 
 def test_held_and_streamed_windows_are_the_same(tmp_path):

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from scipy.optimize import minimize
 
 from audiosae.autoencoder.sae import Penalty, accumulate, finish, start
-from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
+from audiosae.autoencoder.whitening import Moments, Whitening, make_whitener, prepare
 from audiosae.backends import Backend
 
 
@@ -35,7 +35,7 @@ def test_the_stanford_setting_gives_oriented_edges():
     backend, penalty = Backend(), Penalty(0.01, 3.0, 1e-4)
     windows = patches(10_000, 8, seed=0)
     moments = Moments.of(prepare(windows, contrast=False, remove_mean=True), full=False)
-    x = make_whitener(moments, "scale", remove_mean=True, squash=True).apply(windows).astype(np.float64)
+    x = make_whitener(moments, Whitening("scale", remove_mean=True, squash=True)).apply(windows).astype(np.float64)
     params = start(25, 64, seed=0, rho=penalty.rho, decoder="sigmoid", dtype="float64")
 
     def evaluate(flat):

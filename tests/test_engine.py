@@ -18,6 +18,7 @@ from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
 from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.cluster import connection
+from audiosae.engine.placed import read
 from audiosae.features.export import export
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
@@ -153,8 +154,7 @@ def model(sounds, cache, tmp_path_factory):
 def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
     monkeypatch.setattr("audiosae.features.codes._PIECE_WINDOWS", 30)
     sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "interleaved": True}
-    here = LocalEngine()
-    export(model, here.ingest(model.domain, sources, **where), tmp_path / "a.parquet", level=level, engine=here)
+    export(model, read(model.domain, sources, LocalEngine(), **where), tmp_path / "a.parquet", level=level)
     killed = []
 
     def kill_once(record):
@@ -163,8 +163,8 @@ def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, mo
             os.kill(killed[1], signal.SIGKILL)
 
     with own_folders(2) as address, open_engine(address) as engine:
-        records = engine.ingest(model.domain, sources, **where)
-        export(model, records, tmp_path / "b.parquet", level=level, engine=engine, done=kill_once)
+        corpus = read(model.domain, sources, engine, **where)
+        export(model, corpus, tmp_path / "b.parquet", level=level, done=kill_once)
     one, other = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
     assert killed
     pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)

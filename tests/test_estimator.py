@@ -24,8 +24,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import audiosae
 from audiosae import SparseAutoencoder, load_model
 from audiosae.autoencoder.sae import accumulate, finish
+from audiosae.autoencoder.whitening import Whitening
 from audiosae.backends import Backend
 from audiosae.domain import list_domains
+from audiosae.engine import LocalEngine
+from audiosae.engine.placed import PlacedCorpus
 from audiosae.engine.whitening import learn_whitener
 from audiosae.errors import PluginError
 from audiosae.recordings.spectrogram import Spectrogram
@@ -116,7 +119,7 @@ def test_fit_ends_where_the_gradient_vanishes(X):
 
 
 def test_an_array_is_whitened_like_the_same_rows_of_a_corpus(X, fitted):
-    class Rows:
+    class Rows(PlacedCorpus):
         def sample(self, count):
             assert count >= len(X)
             return self
@@ -125,7 +128,7 @@ def test_an_array_is_whitened_like_the_same_rows_of_a_corpus(X, fitted):
             yield X[:100]
             yield X[100:]
 
-    whitener = learn_whitener(Rows(), kind="pca", power=1.0, keep=0.99)
+    whitener = learn_whitener(Rows(DOMAIN, [], LocalEngine()), Whitening("pca"))
     np.testing.assert_allclose(whitener.mean, fitted.mean_)
     np.testing.assert_allclose(whitener.forward, fitted.to_model(DOMAIN).whitener.forward, atol=1e-6)
 

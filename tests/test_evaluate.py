@@ -12,9 +12,9 @@ from signals import tone, write
 
 from audiosae import cli
 from audiosae.autoencoder.model import load_model
-from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
-from audiosae.corpus.windows import Corpus
+from audiosae.engine import LocalEngine
+from audiosae.engine.placed import read
 from audiosae.errors import InputError
 from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
 from audiosae.features.activity import ActivityStatistics
@@ -60,10 +60,9 @@ def trained(clips, cache, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def known(clips, trained, cache):
-    """The model, the sources and their records."""
+    """The model and the sources as they were read."""
     model = load_model(trained)
-    sources = scan([clips], model.domain.suffixes)
-    return model, sources, ingest(model.domain, sources, cache=cache, workers=1)
+    return model, read(model.domain, scan([clips], model.domain.suffixes), LocalEngine(), cache=cache, workers=1)
 
 
 def plan_of(labels, kind="stratified", values=None):
@@ -256,11 +255,11 @@ def test_several_folds_have_students_interval_and_the_models_lead_fold_by_fold()
 
 
 def test_short_clips_encoded_together_have_the_features_that_each_has_alone(known):
-    model, _, records = known
-    sets = baselines.feature_sets(("pca",), model, Corpus(model.domain, records), code="sqrt", seed=0)
+    model, corpus = known
+    sets = baselines.feature_sets(("pca",), model, corpus, code="sqrt", seed=0)
     for features in sets.values():
-        together = baselines.pooled_clips(model.domain, records, features, pools=("max", "mean"), segments=2)
-        for row, record in zip(together, records, strict=True):
+        together = baselines.pooled_clips(corpus, features, pools=("max", "mean"), segments=2)
+        for row, record in zip(together, corpus.records, strict=True):
             alone = pooled(model.domain, record, features.encode, pools=("max", "mean"), segments=2)
             np.testing.assert_allclose(row, alone.reshape(-1), rtol=1e-4, atol=1e-4)
 
@@ -284,8 +283,7 @@ def test_cepstra_are_cosine_sums_of_a_row():
 
 
 def test_pca_and_kmeans_and_nmf_give_as_many_outputs_as_there_are_units(known):
-    model, _, records = known
-    corpus = Corpus(model.domain, records)
+    model, corpus = known
     windows = next(iter(corpus.blocks()))
     names = ("pca", "kmeans", "nmf")
     sets = baselines.feature_sets(names, model, corpus, code="sqrt", seed=0)
@@ -313,10 +311,10 @@ def test_nonnegative_codes_come_near_those_of_exact_least_squares():
 
 
 def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):
-    model, _, records = known
-    sets = baselines.feature_sets(("field", "mfcc"), model, Corpus(model.domain, records), code="sqrt", seed=0)
+    model, corpus = known
+    sets = baselines.feature_sets(("field", "mfcc"), model, corpus, code="sqrt", seed=0)
     assert sets["field"].rows
-    field = baselines.pooled_clips(model.domain, records[:2], sets["field"], pools=("mean",))
+    field = baselines.pooled_clips(corpus.only([0, 1]), sets["field"], pools=("mean",))
     assert field.shape == (2, 40)
 
 
@@ -332,9 +330,10 @@ def test_sparseness_is_0_for_even_and_1_for_single_activity():
 def test_units_go_with_labels_by_the_area_under_the_roc(known):
     from sklearn.metrics import roc_auc_score
 
-    model, _, records = known
+    model, corpus = known
+    records = corpus.records
     labels = [record.file.split("/")[0] for record in records]
-    found = quality.measure(model, records, plan_of(labels))
+    found = quality.measure(model, corpus, plan_of(labels))
     assert {pair["label"] for pair in found["units_of_labels"]} == set(KINDS)
     best = found["units_of_labels"][0]
     activity = [pooled(model.domain, record, model.encode, pools=("mean",))[best["unit"], 0, 0] for record in records]
@@ -395,20 +394,19 @@ def test_a_model_of_other_files_does_not_claim_to_have_seen_these(run, trained, 
     assert "is not known" in out
 
 
-def test_refit_learns_from_each_training_part_alone(known, cache, monkeypatch):
-    model, sources, records = known
-    labels = [record.file.split("/")[0] for record in records]
+def test_refit_learns_from_each_training_part_alone(known, monkeypatch):
+    model, corpus = known
+    labels = [record.file.split("/")[0] for record in corpus.records]
     plan = plan_of(labels, "group", [str(i % 2) for i in range(36)])
     seen, learned = [], []
     train, sets = evaluate.train, baselines.feature_sets
-    monkeypatch.setattr(evaluate, "train", lambda d, s, *rest, **more: seen.append(s) or train(d, s, *rest, **more))
+    monkeypatch.setattr(evaluate, "train", lambda c, *rest: seen.append(c) or train(c, *rest))
     monkeypatch.setattr(baselines, "feature_sets", lambda n, m, c, **more: learned.append(c) or sets(n, m, c, **more))
     options = evaluate.Options(("pca",), refit=True)
-    found = evaluate.evaluate(model, sources, records, plan, options, cache=cache, workers=1)
-    for split, used, corpus in zip(plan.splits, seen, learned, strict=True):
-        names = [sources[clip].name for clip in split.train]
-        assert [source.name for source in used] == names
-        assert [record.file for record in corpus.records] == names
+    found = evaluate.evaluate(model, corpus, plan, options)
+    for split, *used in zip(plan.splits, seen, learned, strict=True):
+        names = [corpus.records[clip].file for clip in split.train]
+        assert [[record.file for record in part.records] for part in used] == [names, names]
     assert found.facts["seen"] == 0
     assert found.results[0]["accuracy"] > 0.5
 

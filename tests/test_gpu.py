@@ -86,7 +86,7 @@ def test_codes_and_scores_are_the_cpus(tmp_path):
     for backend in (Backend(), GpuBackend()):
         feed = feeds(tmp_path, backend)
         params = start(9, feed.held.shape[1], seed=0, rho=0.1)
-        found.append(score(feed, params, backend))
+        found.append(score(feed, params))
         there = params.like(backend.asarray(params.flat))
         codes = [backend.to_host(encode(backend, there, x)) for x in feed.blocks()]
         found.append(np.concatenate(codes))

@@ -20,8 +20,9 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.journal import Record
 from audiosae.corpus.sources import scan
-from audiosae.corpus.windows import Corpus
 from audiosae.domain import Span, make_domain
+from audiosae.engine import LocalEngine
+from audiosae.engine.placed import PlacedCorpus
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.report.excerpts import told_span
 from audiosae.report.media import SLOWED, encode_sound
@@ -34,7 +35,7 @@ HOSTILE = 'a "quoted" <b onload=alert(1)> & </script><script>alert(2)</script>\n
 
 def corpus_of(model, folder, cache):
     records = ingest(model.domain, scan([folder], model.domain.suffixes), cache=cache, workers=1)
-    return Corpus(model.domain, records)
+    return PlacedCorpus(model.domain, records, LocalEngine())
 
 
 def sent(value):
@@ -284,7 +285,7 @@ def test_rows_of_vectors_are_shown_with_their_numbers(tmp_path, run):
 def test_neighbourhoods_of_two_axes_hold_each_window_once():
     domain = make_domain(type(Spectrogram()), {"sample_rate": 8000, "n_fft": 256, "hop_length": 80, "frames": 4})
     records = [Record("a", "used", shape=(30, 40), ranges=((0, 30),)), Record("b", "skipped")]
-    near = Neighbourhoods.of(Corpus(domain, records))
+    near = Neighbourhoods.of(PlacedCorpus(domain, records, LocalEngine()))
     assert near.reach == (7, 79)
     assert near.crowd == 3
     assert near.cells(np.array([0, 0, 0]), np.array([[0, 0], [6, 0], [7, 0]])).tolist() == [0, 0, 1]

@@ -15,7 +15,8 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
-from audiosae.engine import open_engine
+from audiosae.engine import LocalEngine, open_engine
+from audiosae.engine.placed import PlacedCorpus, read
 from audiosae.errors import InputError
 from audiosae.survey.codes import pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import stretches
@@ -80,11 +81,12 @@ def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run,
 
 
 def test_a_cluster_finds_the_same(archive, cache):
-    own, _ = survey(archive.model, archive.records)
+    own, _ = survey(archive.model, PlacedCorpus(archive.model.domain, archive.records, LocalEngine()))
     with open_engine("local:2", backend="numpy", cache=cache) as engine:
         sources = scan([archive.sounds], (".wav",), domain="spectrogram")
-        records = engine.ingest(archive.model.domain, sources, cache=cache, workers=1, interleaved=True)
-        theirs, _ = survey(archive.model, records, engine=engine)
+        theirs, _ = survey(
+            archive.model, read(archive.model.domain, sources, engine, cache=cache, workers=1, interleaved=True)
+        )
     assert [e.start for e in theirs.rows()] == [e.start for e in own.rows()]
     assert theirs.events.type.tolist() == own.events.type.tolist()
 

@@ -16,9 +16,15 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
+from audiosae.engine import LocalEngine
+from audiosae.engine.placed import PlacedCorpus
 from audiosae.evaluation.baselines import cepstra
 from audiosae.survey.survey import survey
 from audiosae.survey.types import learn_types
+
+
+def placed(week, records):
+    return PlacedCorpus(week.model.domain, records, LocalEngine())
 
 
 def made(folder, cache, recordings, seed=0, kinds=KINDS):
@@ -34,7 +40,7 @@ def made(folder, cache, recordings, seed=0, kinds=KINDS):
 @pytest.fixture(scope="module", params=[40, pytest.param(168, marks=pytest.mark.slow)], ids=["two days", "a week"])
 def week(request, cache, tmp_path_factory):
     found = made(tmp_path_factory.mktemp("week"), cache, request.param)
-    found.survey, found.types = survey(found.model, found.records)
+    found.survey, found.types = survey(found.model, placed(found, found.records))
     places = [(event.file, event.start, event.end) for event in found.survey.rows()]
     found.pairs = match(found.planted, places)
     return found
@@ -106,8 +112,8 @@ def test_types_are_numbered_by_what_they_fill_and_stable(week):
 
 def test_next_months_recordings_keep_the_numbers(week):
     half = len(week.records) // 2
-    first, types = survey(week.model, week.records[:half])
-    later, kept = survey(week.model, week.records[half:], known=types)
+    first, types = survey(week.model, placed(week, week.records[:half]))
+    later, kept = survey(week.model, placed(week, week.records[half:]), known=types)
     assert len(kept) == len(types)
     before, after = kinds_by_number(week, first), kinds_by_number(week, later)
     meaning = {number: Counter(kinds).most_common(1)[0][0] for number, kinds in before.items()}

@@ -10,14 +10,14 @@ import pytest
 
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors
-from audiosae.backends import Backend
 from audiosae.corpus.sources import scan
+from audiosae.engine import LocalEngine
 from audiosae.engine.feed import Feed
 from audiosae.errors import InputError, Interrupted
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 from audiosae.training.options import TrainOptions, choose_solver
-from audiosae.training.train import train
+from audiosae.training.train import train_sources
 
 QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
 
@@ -25,17 +25,9 @@ QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
 def learn(folder, out, cache, *, workers=1, progress=None, resume=False, engine=None, **given):
     options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
     sources = scan([folder], Spectrogram.suffixes)
-    return train(
-        Spectrogram(),
-        sources,
-        out,
-        options,
-        Backend(),
-        cache=cache,
-        workers=workers,
-        resume=resume,
-        progress=progress,
-        engine=engine,
+    where = {"cache": cache, "workers": workers}
+    return train_sources(
+        Spectrogram(), sources, out, options, engine or LocalEngine(), **where, resume=resume, progress=progress
     )
 
 

@@ -11,15 +11,15 @@ import pytest
 
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
-from audiosae.backends import Backend
 from audiosae.corpus.sources import scan
+from audiosae.engine import LocalEngine
 from audiosae.errors import InputError, PluginError
 from audiosae.estimator import SparseAutoencoder
 from audiosae.features.summary import activity_of, summarise
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import FILE, State
 from audiosae.training.options import TrainOptions
-from audiosae.training.train import train
+from audiosae.training.train import train_sources
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_checkpoint_may_lack_a_new_option_at_its_general_value_and_may_not_hav
 def test_a_model_has_the_same_facts_before_it_is_saved_and_after_it_is_loaded(sounds, cache, tmp_path):
     options = TrainOptions.resolve(Spectrogram.defaults, {"hidden": 4, "epochs": 2})
     found = scan([sounds], Spectrogram.suffixes)
-    model = train(Spectrogram(), found, tmp_path / "run", options, Backend(), cache=cache, workers=1).model
+    model = train_sources(Spectrogram(), found, tmp_path / "run", options, LocalEngine(), cache=cache, workers=1).model
     again = load_model(tmp_path / "run")
     assert model.facts == again.facts
     assert summarise(model, activity_of(model)) == summarise(again, activity_of(again))

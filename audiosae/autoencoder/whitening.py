@@ -28,6 +28,51 @@ _FLAT = 4  # rounding steps of its mean: a window that varies by no more is cons
 _SQUASH_LIMIT, _SQUASH_LOW, _SQUASH_HIGH = 3.0, 0.1, 0.9  # the UFLDL notes' normalisation of image patches
 
 
+@dataclass(frozen=True)
+class Whitening:
+    """What is asked of a whitening.
+
+    Attributes
+    ----------
+    kind
+        ``none`` leaves windows alone (mean 0, scale 1), ``scale`` centres and divides by one standard deviation.
+    power
+        Of the whitening, 0 to 1: eigenvalues are raised to ``-power / 2``.
+    keep
+        Share of the variance whose leading eigenvectors are kept.
+    contrast, remove_mean, squash
+        See `Whitener`.
+
+    Raises
+    ------
+    InputError
+        A number is out of range.
+    """
+
+    kind: Kind
+    power: float = 1.0
+    keep: float = 0.99
+    contrast: bool = False
+    remove_mean: bool = False
+    squash: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        if not 0 <= self.power <= 1 or not 0 < self.keep <= 1:
+            given = f"--whiten-power {self.power:g} --keep {self.keep:g}"
+            raise InputError(f"{given}: wanted a power in [0, 1] and a share in (0, 1]")
+
+    @property
+    def full(self) -> bool:
+        """Whether the covariance is wanted, not the variances alone."""
+        return self.kind in ("pca", "zca")
+
+    @property
+    def preparation(self) -> dict[str, bool]:
+        """What `prepare` does first."""
+        return {"contrast": self.contrast, "remove_mean": self.remove_mean}
+
+
 @dataclass
 class Moments:
     """Count, sum and sum of outer products of windows, in float64; they add.
@@ -171,39 +216,16 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
 
 
 @one_blas_thread()
-def make_whitener(
-    moments: Moments,
-    kind: Kind,
-    *,
-    power: float = 1.0,
-    keep: float = 0.99,
-    contrast: bool = False,
-    remove_mean: bool = False,
-    squash: bool = False,
-) -> Whitener:
-    """Learn the whitening from moments of windows that were `prepare`d the same way.
-
-    Parameters
-    ----------
-    moments
-        With `outer` full for pca and zca.
-    kind
-        ``none`` leaves windows alone (mean 0, scale 1), ``scale`` centres and divides by one standard deviation.
-    power
-        Of the whitening, 0 to 1: eigenvalues are raised to ``-power / 2``.
-    keep
-        Share of the variance whose leading eigenvectors are kept.
-    contrast, remove_mean, squash
-        See `Whitener`.
+def make_whitener(moments: Moments, how: Whitening) -> Whitener:
+    """Learn the whitening from moments of windows that were `prepare`d the same way, `outer` full where it is wanted.
 
     Raises
     ------
     InputError
-        The windows do not vary, or the options are out of range.
+        The windows do not vary.
     """
-    if not 0 <= power <= 1 or not 0 < keep <= 1:
-        raise InputError(f"--whiten-power {power:g} --keep {keep:g}: wanted a power in [0, 1] and a share in (0, 1]")
-    flags: dict[str, Any] = {"contrast": contrast, "remove_mean": remove_mean, "squash": squash}
+    kind = how.kind
+    flags: dict[str, Any] = {**how.preparation, "squash": how.squash}
     variances = moments.covariance if moments.outer.ndim == 1 else np.diag(moments.covariance)
     if not variances.sum() > 0:
         raise InputError("every window is the same: there is nothing to learn")
@@ -213,16 +235,16 @@ def make_whitener(
     if kind == "scale":
         return Whitener(kind, mean, scale=float(np.sqrt(variances.mean())), **flags)
     values, vectors = _eigen(moments.covariance)
-    count = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), keep - 1e-12))
+    count = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), how.keep - 1e-12))
     count = min(count, int((values > values[0] * _SMALLEST).sum()))
     kept = {"kept_dimensions": float(count), "kept_variance": float(values[:count].sum() / values.sum())}
     values, vectors = values[:count], vectors[:, :count]
-    gain = values ** (-power / 2)
+    gain = values ** (-how.power / 2)
     forward, backward = vectors * gain, (vectors / gain).T
     if kind == "zca":
         forward, backward = forward @ vectors.T, vectors @ backward
     scale = float(np.sqrt((values * gain**2).sum() / forward.shape[1]))
-    spread = (np.sqrt(values) * gain / scale).astype(np.float32) if kind == "pca" and power < 1 else None
+    spread = (np.sqrt(values) * gain / scale).astype(np.float32) if kind == "pca" and how.power < 1 else None
     return Whitener(
         kind,
         mean,

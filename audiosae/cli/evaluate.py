@@ -24,10 +24,8 @@ from audiosae.cli.parameters import (
     Sources,
     Strict,
     Workers,
-    places,
-    worker_cache,
 )
-from audiosae.cli.reading import check_skipped, find, labels_file, read, tell_unlabelled
+from audiosae.cli.reading import check_skipped, find, labels_file, opened, tell_unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +78,6 @@ def evaluate(  # noqa: PLR0917
     from audiosae.autoencoder.model import load_model
     from audiosae.corpus.journal import told_of
     from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
-    from audiosae.engine import open_engine
     from audiosae.evaluation import evaluate as evaluating
     from audiosae.evaluation.baselines import choose
     from audiosae.evaluation.folds import make_plan
@@ -112,29 +109,23 @@ def evaluate(  # noqa: PLR0917
     kept = [i for i, label in enumerate(usable) if label is not None]
     found, known = [found[i] for i in kept], [known[i] for i in kept]
     divided = [divided[i] for i in kept] if divided else None
-    where = places(cache, workers)
-    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
-    try:
-        with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
-            there = read(loaded, found, console, where, opened)
-            records, sources_used = there.records, [found[i] for i in there.used]
-            values = [divided[i] or "" for i in there.used] if divided else None
-            plan = make_plan(
-                [known[i] or "" for i in there.used], kind=kind, values=values, column=column or "", seed=seed
-            )
-            done = evaluating.evaluate(
-                loaded, sources_used, records, plan, options, **where, progress=console, engine=opened
-            )
-    finally:
-        console.close()
+    with opened(loaded, found, console, engine=engine, cache=cache, workers=workers) as corpus:
+        used, skipped = corpus.only(corpus.used), corpus.skipped
+        values = [divided[i] or "" for i in corpus.used] if divided else None
+        plan = make_plan(
+            [known[i] or "" for i in corpus.used], kind=kind, values=values, column=column or "", seed=seed
+        )
+        done = evaluating.evaluate(loaded, used, plan, options, console)
+    console.close()
+    records = used.records
     title = f"{label_column or 'label'} of {len(records)} clips: {plan.description}"
     facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
-             "sources_skipped": len(there.skipped), "without_label": len(unlabelled),
-             "unlabelled": unlabelled, "out": str(folder), **told_of([*records, *there.skipped])}  # fmt: skip
+             "sources_skipped": len(skipped), "without_label": len(unlabelled),
+             "unlabelled": unlabelled, "out": str(folder), **told_of([*records, *skipped])}  # fmt: skip
     _write(folder, done, records, facts, title)
     _draw_units(loaded, done.facts["quality"]["units_of_labels"], folder / "units.png")
-    console.result(_told(done, title, folder, there.skipped), facts)
-    check_skipped(there.skipped, strict=strict)
+    console.result(_told(done, title, folder, skipped), facts)
+    check_skipped(skipped, strict=strict)
 
 
 def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:

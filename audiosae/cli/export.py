@@ -26,10 +26,8 @@ from audiosae.cli.parameters import (
     When,
     WhenName,
     Workers,
-    places,
-    worker_cache,
 )
-from audiosae.cli.reading import check_skipped, find, labels_file, read, tell_unlabelled
+from audiosae.cli.reading import check_label_column, check_skipped, find, known_labels, labels_file, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,8 +64,6 @@ def export(  # noqa: PLR0917
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
     from audiosae.autoencoder.model import FILE, load_model
     from audiosae.corpus.journal import told_of
-    from audiosae.corpus.labels import read_labels
-    from audiosae.engine import open_engine
     from audiosae.errors import InputError
     from audiosae.features import export as writing
     from audiosae.features.codes import DEFAULT_POOL, check_pools
@@ -75,8 +71,7 @@ def export(  # noqa: PLR0917
     from audiosae.system.files import file_digest
 
     console = Console(quiet=quiet, as_json=as_json)
-    if label_column and not labels:
-        raise InputError(f"--label-column {label_column}: wanted together with --labels FILE.csv")
+    check_label_column(labels, label_column)
     if level is Level.window and (pool or segments != 1):
         raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
     pools = check_pools(pool or DEFAULT_POOL, segments)
@@ -85,24 +80,23 @@ def export(  # noqa: PLR0917
     found = find(loaded, sources, console)
     check_place(out, [*(source.path for source in found), *labels_file(labels)])
     stamp = _stamp(loaded.domain.unit, found, when, time_zone, console)
-    known = read_labels(labels, found, label_column) if labels else None
-    unlabelled = tell_unlabelled(found, known, console, "exported without one", strict=strict) if known else []
-    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
-    with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
-        there = read(loaded, found, console, places(cache, workers), opened, interleaved=True)
-        console.stage("encoding", len(there.records), "files")
+    known, unlabelled = known_labels(labels, label_column, found, console, "exported without one", strict=strict)
+    with opened(
+        loaded, found, console, engine=engine, cache=cache, workers=workers, interleaved=True
+    ) as corpus:  # fmt: skip
+        console.stage("encoding", len(corpus.used), "files")
         rows = writing.export(
-            loaded, there.records, out, level=level.value, pools=pools, segments=segments, code=code.value,
-            labels=[known[i] for i in there.used] if known else None, skipped=there.skipped, engine=opened, stamp=stamp,
-            digest=file_digest(model / FILE if model.is_dir() else model), done=lambda _: console.advance(1),
+            loaded, corpus, out, level=level.value, pools=pools, segments=segments, code=code.value, labels=known,
+            stamp=stamp, digest=file_digest(model / FILE if model.is_dir() else model),
+            done=lambda _: console.advance(1),
         )  # fmt: skip
-    used, skipped = len(there.records), len(there.skipped)
+    used, skipped = len(corpus.used), len(corpus.skipped)
     told = f"wrote {rows} rows of {used} sources to {out} ({skipped} skipped)"
     facts = {"table": str(out), "rows": rows, "sources_used": used, "sources_skipped": skipped,
              "without_label": len(unlabelled), "unlabelled": unlabelled,
-             **told_of([*there.records, *there.skipped])}  # fmt: skip
+             **told_of(corpus.records)}  # fmt: skip
     console.result(told, facts)
-    check_skipped(there.skipped, strict=strict)
+    check_skipped(corpus.skipped, strict=strict)
 
 
 def _stamp(

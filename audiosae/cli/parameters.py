@@ -6,7 +6,7 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -75,11 +75,6 @@ def cache_folder(given: Path | None) -> Path:
 def worker_cache(engine: str, given: Path | None) -> Path | None:
     """Return the folder for fields on workers: here's for those on this machine, else theirs unless one was given."""
     return cache_folder(given).absolute() if engine.startswith("local:") else given and given.absolute()
-
-
-def places(cache: Path | None, workers: int | None) -> dict[str, Any]:
-    """Return where sources are read to, and by how many processes."""
-    return {"cache": cache_folder(cache), "workers": worker_count(workers)}
 
 
 def worker_count(given: int | None) -> int:

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosae.cli.parameters import cache_folder, worker_cache, worker_count
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from audiosae.autoencoder.model import Model
     from audiosae.cli.console import Console
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Source
     from audiosae.engine import Engine
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was read.
-
-    Attributes
-    ----------
-    used
-        Numbers of the sources that can be used, in order.
-    records
-        Theirs.
-    skipped
-        Those of the others.
-    """
-
-    used: list[int]
-    records: list[Record]
-    skipped: list[Record]
+    from audiosae.engine.placed import PlacedCorpus
 
 
 def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Source]:
@@ -57,6 +40,22 @@ def labels_file(labels: str | None) -> list[Path]:
     from audiosae.corpus.labels import FOLDER
 
     return [Path(labels)] if labels and labels != FOLDER else []
+
+
+def check_label_column(labels: str | None, column: str | None) -> None:
+    """Refuse a column of nothing."""
+    if column and not labels:
+        raise InputError(f"--label-column {column}: wanted together with --labels FILE.csv")
+
+
+def known_labels(
+    labels: str | None, column: str | None, found: Sequence[Source], console: Console, what: str, *, strict: bool
+) -> tuple[list[str | None] | None, list[str]]:
+    """Return the sources' labels, where any were asked for, and the names of those without; see `tell_unlabelled`."""
+    from audiosae.corpus.labels import read_labels
+
+    known = read_labels(labels, found, column) if labels else None
+    return known, tell_unlabelled(found, known, console, what, strict=strict) if known else []
 
 
 def tell_unlabelled(
@@ -103,33 +102,47 @@ def check_skipped(skipped: Sequence[Record], *, strict: bool) -> None:
         raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the rest is written")
 
 
-def read(
-    model: Model,
-    found: Sequence[Source],
-    console: Console,
-    where: dict[str, Any],
-    engine: Engine,
-    *,
-    interleaved: bool = False,
-) -> Reading:  # fmt: skip
-    """Bring the fields of sources into the cache, `interleaved` as in `Engine.ingest`; tell the skipped.
+@contextmanager
+def opened_engine(name: str, cache: Path | None, console: Console) -> Iterator[Engine]:
+    """Open what ``--engine`` names, for a model that is trained; `cache` as it is typed."""
+    from audiosae.engine import open_engine
+
+    said = console.say if name != "here" else lambda _: None  # which backend is no question here
+    with open_engine(name, backend="numpy", cache=worker_cache(name, cache), say=said) as engine:
+        yield engine
+
+
+def read_sources(
+    model: Model, found: Sequence[Source], console: Console, engine: Engine, *, cache: Path | None,
+    workers: int | None, interleaved: bool = False,
+) -> PlacedCorpus:  # fmt: skip
+    """Read sources and tell the skipped; `cache` and `workers` as they are typed, `interleaved` as in `Engine.ingest`.
 
     Raises
     ------
     InputError
         None can be used.
     """
-    console.stage("reading", len(found), "files")
-    records = engine.ingest(
-        model.domain, found, **where, interleaved=interleaved, done=lambda _: console.advance(1), say=console.say
-    )
+    from audiosae.engine.placed import read
+
+    where: dict[str, Any] = {"cache": cache_folder(cache), "workers": worker_count(workers)}
+    corpus = read(model.domain, found, engine, **where, progress=console, interleaved=interleaved)
     console.close()
-    used = [i for i, record in enumerate(records) if record.status == "used"]
-    skipped = [record for record in records if record.status != "used"]
-    if not used:
+    if not corpus.used:
+        first = corpus.skipped[0]
         raise InputError(f"none of {len(found)} sources suits a model of {model.domain.name}; the first is "
-                         f"{skipped[0].file}: {skipped[0].reason}")  # fmt: skip
-    for record in skipped:
+                         f"{first.file}: {first.reason}")  # fmt: skip
+    for record in corpus.skipped:
         console.say(f"skipped {record.file}: {record.reason}")
-    tell_used(records, console)
-    return Reading(used, [records[i] for i in used], skipped)
+    tell_used(corpus.records, console)
+    return corpus
+
+
+@contextmanager
+def opened(
+    model: Model, found: Sequence[Source], console: Console, *, engine: str, cache: Path | None, workers: int | None,
+    interleaved: bool = False,
+) -> Iterator[PlacedCorpus]:  # fmt: skip
+    """Open an engine and read sources there: `opened_engine` and `read_sources` at once."""
+    with opened_engine(engine, cache, console) as there:
+        yield read_sources(model, found, console, there, cache=cache, workers=workers, interleaved=interleaved)

@@ -20,12 +20,9 @@ from audiosae.cli.parameters import (
     Strict,
     Workers,
     byte_count,
-    cache_folder,
-    places,
-    worker_cache,
     worker_count,
 )
-from audiosae.cli.reading import check_skipped, find, labels_file, read, tell_unlabelled
+from audiosae.cli.reading import check_label_column, check_skipped, find, known_labels, labels_file, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,35 +48,22 @@ def report(  # noqa: PLR0917
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
     from audiosae.autoencoder.model import load_model
     from audiosae.corpus.journal import told_of
-    from audiosae.corpus.labels import read_labels
-    from audiosae.corpus.windows import Corpus
-    from audiosae.engine import open_engine
-    from audiosae.errors import InputError
     from audiosae.report import write_report
     from audiosae.training.train import too_short
 
     console = Console(quiet=quiet, as_json=as_json)
-    if label_column and not labels:
-        raise InputError(f"--label-column {label_column}: wanted together with --labels FILE.csv")
+    check_label_column(labels, label_column)
     room = byte_count("--size", size, least="10K")
     _check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
     _check_place(out, [*(source.path for source in found), *labels_file(labels)])
-    known = read_labels(labels, found, label_column) if labels else None
-    unlabelled = tell_unlabelled(found, known, console, "shown without one", strict=strict) if known else []
-    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
-    try:
-        with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
-            there = read(loaded, found, console, places(cache, workers), opened)
-            facts = write_report(
-                loaded, there.records, out, top=top, size=room, skipped=there.skipped,
-                labels=[known[i] for i in there.used] if known else None, label_name=label_column or "label",
-                run=model if model.is_dir() else None, workers=worker_count(workers), engine=opened,
-                cache=cache_folder(cache), progress=console,
-            )  # fmt: skip
-    finally:
-        console.close()
+    known, unlabelled = known_labels(labels, label_column, found, console, "shown without one", strict=strict)
+    with opened(loaded, found, console, engine=engine, cache=cache, workers=workers) as corpus:
+        facts = write_report(
+            loaded, corpus, out, top=top, size=room, labels=known, label_name=label_column or "label",
+            run=model if model.is_dir() else None, progress=console,
+        )  # fmt: skip
     shown, mebibytes = facts["windows_per_unit"], facts["bytes"] / 2**20
     fewer = (
         f", not {facts['windows_per_unit_there']}: more would exceed --size {size}"
@@ -89,10 +73,13 @@ def report(  # noqa: PLR0917
     told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
     told += f", {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\nnext: open {out} in a browser"
     facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled}
-    counts = Corpus(loaded.domain, there.records).windows_per_record()
-    shown_of = [r if n else too_short(loaded.domain, r) for r, n in zip(there.records, counts, strict=True)]
-    console.result(told, facts | told_of([*shown_of, *there.skipped]))
-    check_skipped(there.skipped, strict=strict)
+    counts = corpus.windows_per_record()
+    shown_of = [
+        r if n or r.status != "used" else too_short(loaded.domain, r)
+        for r, n in zip(corpus.records, counts, strict=True)
+    ]
+    console.result(told, facts | told_of(shown_of))
+    check_skipped(corpus.skipped, strict=strict)
 
 
 def diff(  # noqa: PLR0917
@@ -110,13 +97,10 @@ def diff(  # noqa: PLR0917
     console = Console(quiet=quiet, as_json=as_json)
     _check_place(out)
     runs = (first if first.is_dir() else None, second if second.is_dir() else None)
-    try:
-        facts = write_diff(
-            (load_model(first), load_model(second)), (_name(first), _name(second)), out,
-            runs=runs, workers=worker_count(workers), progress=console,
-        )  # fmt: skip
-    finally:
-        console.close()
+    facts = write_diff(
+        (load_model(first), load_model(second)), (_name(first), _name(second)), out,
+        runs=runs, workers=worker_count(workers), progress=console,
+    )  # fmt: skip
     told = ", ".join(f"{count} {group}" for group, count in facts["groups"].items())
     told += "".join(f"\n{note}" for note in facts["notes"])
     console.result(f"wrote {out}: {told}\nnext: open {out} in a browser", facts)

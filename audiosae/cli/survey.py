@@ -22,10 +22,8 @@ from audiosae.cli.parameters import (
     When,
     WhenName,
     Workers,
-    places,
-    worker_cache,
 )
-from audiosae.cli.reading import check_skipped, find, read
+from audiosae.cli.reading import check_skipped, find, opened, opened_engine, read_sources
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +57,6 @@ def survey(  # noqa: PLR0917
 ) -> None:
     """Find what is in recordings and when: events, and types of them that sound alike."""
     from audiosae.autoencoder.model import FILE, load_model
-    from audiosae.engine import open_engine
     from audiosae.survey.codes import recordings_domain
     from audiosae.survey.survey import survey as work
     from audiosae.survey.tables import read_names
@@ -76,13 +73,13 @@ def survey(  # noqa: PLR0917
     found = find(loaded, sources, console)
     _check_folder(out, [source.path for source in found])
     times, note = _times(found, when, time_zone, console)
-    said = console.say if engine != "here" else lambda _: None  # which backend is no question here
-    with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=said) as opened:
-        there = read(loaded, found, console, places(cache, workers), opened, interleaved=True)
-        console.stage("listening", len(there.records), "files")
+    with opened(
+        loaded, found, console, engine=engine, cache=cache, workers=workers, interleaved=True
+    ) as corpus:  # fmt: skip
+        console.stage("listening", len(corpus.used), "files")
         result, kept = work(
-            loaded, there.records, count=count, known=known, names=named, shortest=min_duration, engine=opened,
-            times=[times[i] for i in there.used], skipped=there.skipped, folder=out, done=lambda _: console.advance(1),
+            loaded, corpus, count=count, known=known, names=named, shortest=min_duration, times=times, folder=out,
+            done=lambda _: console.advance(1),
         )  # fmt: skip
     _tell_unknown_names(named, result, console)
     kept.save(out / "types.safetensors", digest)
@@ -90,7 +87,7 @@ def survey(  # noqa: PLR0917
     facts = _facts(result, out, digest, note)
     (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     console.result(_told(result, out), facts)
-    check_skipped(there.skipped, strict=strict)
+    check_skipped(corpus.skipped, strict=strict)
 
 
 def _count(types: str, types_from: Path | None) -> int | None:
@@ -238,7 +235,6 @@ def find_moments(  # noqa: PLR0917
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
     from audiosae.autoencoder.model import load_model
-    from audiosae.engine import open_engine
     from audiosae.survey.codes import recordings_domain
     from audiosae.survey.search import COLUMNS, Example, find_like, write_matches_csv
 
@@ -248,23 +244,22 @@ def find_moments(  # noqa: PLR0917
     recordings_domain(loaded, "find")
     found = find(loaded, sources, console)
     _check_table(out, [example.path, *(source.path for source in found)])
-    where = places(cache, workers)
-    with open_engine(engine, backend="numpy", cache=worker_cache(engine, cache), say=lambda _: None) as opened:
-        given = read(loaded, find(loaded, [example.path], console), console, where, opened)
-        there = read(loaded, found, console, where, opened, interleaved=True)
-        console.stage("listening", len(there.records), "files")
+    where: dict[str, Any] = {"cache": cache, "workers": workers}
+    with opened_engine(engine, cache, console) as there:
+        given = read_sources(loaded, find(loaded, [example.path], console), console, there, **where)
+        corpus = read_sources(loaded, found, console, there, **where, interleaved=True)
+        console.stage("listening", len(corpus.used), "files")
         matches = find_like(
-            loaded, there.records, given.records[0], example, count=count, engine=opened,
-            done=lambda _: console.advance(1),
+            loaded, corpus, given.records[0], example, count=count, done=lambda _: console.advance(1)
         )  # fmt: skip
     rows = list(matches.rows())
     if out:
         write_matches_csv(matches, out)
     told = table([COLUMNS, *(tuple(map(str, row)) for row in rows)])
     facts = {"matches": [dict(zip(COLUMNS, row, strict=True)) for row in rows], "table": str(out) if out else None,
-             "sources_used": len(there.records), "sources_skipped": len(there.skipped)}  # fmt: skip
+             "sources_used": len(corpus.used), "sources_skipped": len(corpus.skipped)}  # fmt: skip
     console.result(told, facts)
-    check_skipped(there.skipped, strict=strict)
+    check_skipped(corpus.skipped, strict=strict)
 
 
 def _check_table(out: Path | None, inputs: Sequence[Path]) -> None:

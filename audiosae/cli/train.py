@@ -24,8 +24,8 @@ from audiosae.cli.parameters import (
     cache_folder,
     make,
     worker_cache,
+    worker_count,
 )
-from audiosae.cli.parameters import worker_count as count_workers
 from audiosae.cli.reading import tell_used
 from audiosae.errors import AudiosaeError, InputError, Interrupted
 
@@ -131,7 +131,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     from audiosae.corpus.sources import scan
     from audiosae.engine import open_engine
     from audiosae.training.options import TrainOptions
-    from audiosae.training.train import train as run
+    from audiosae.training.train import train_sources
 
     console = Console(quiet=quiet, as_json=as_json)
     made = make(domain, set_)
@@ -143,23 +143,21 @@ def train(  # noqa: PLR0917 (the command line's own options)
         "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory, least="16M") // 2**20,
     }  # fmt: skip
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
-    settled = engine != "here" and solver is None
-    if settled:
+    only_lbfgs = engine != "here" and solver is None
+    if only_lbfgs:
         plain["solver"] = "lbfgs"
     options = TrainOptions.resolve(made.defaults, plain, domain=made.name)
     found = scan(sources, made.suffixes, domain=made.name, say=console.say)
-    try:
-        with open_engine(
-            engine, backend=str(backend), tf32=tf32, cache=worker_cache(engine, cache), say=console.say
-        ) as opened:
-            if settled:
-                console.say("solver lbfgs: with --engine, every step is a pass over all windows")
-            outcome = run(
-                made, found, out, options, opened.backend, engine=opened,
-                cache=cache_folder(cache), workers=count_workers(workers), resume=resume, progress=console,
-            )  # fmt: skip
-    finally:
-        console.close()
+    with open_engine(
+        engine, backend=str(backend), tf32=tf32, cache=worker_cache(engine, cache), say=console.say
+    ) as opened:
+        if only_lbfgs:
+            console.say("solver lbfgs: with --engine, every step is a pass over all windows")
+        outcome = train_sources(
+            made, found, out, options, opened, cache=cache_folder(cache), workers=worker_count(workers),
+            resume=resume, progress=console,
+        )  # fmt: skip
+    console.close()
     tell_used(outcome.used, console)
     trouble = _draw(outcome, out)
     console.result(_closing(outcome, out), outcome.summary)

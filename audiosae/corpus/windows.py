@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -100,7 +100,7 @@ class Corpus:
     Parameters
     ----------
     domain
-        Settled.
+        With no option left open.
     records
         Of the sources; skipped ones and ones without a window count for nothing.
     picked
@@ -150,7 +150,11 @@ class Corpus:
         """Memory of all chunks, in bytes."""
         return sum(map(self._bytes, self.chunks))
 
-    def sample(self, count: int, seed: int | None = None) -> Corpus:
+    def part(self, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> Self:
+        """Return windows of these records: of the same domain, and whatever else this corpus knows."""
+        return type(self)(self.domain, records, picked)
+
+    def sample(self, count: int, seed: int | None = None) -> Self:
         """Return at most `count` windows: evenly spaced, or drawn at random with a seed."""
         if count >= len(self):
             return self
@@ -158,9 +162,9 @@ class Corpus:
             index = np.arange(count, dtype=np.int64) * len(self) // count
         else:
             index = np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
-        return Corpus(self.domain, self.records, index if self.picked is None else self.picked[index])
+        return self.part(self.records, index if self.picked is None else self.picked[index])
 
-    def split(self, seed: int) -> tuple[Corpus, Corpus, str]:
+    def split(self, seed: int) -> tuple[Self, Self, str]:
         """Hold out one source in ten, or with fewer than ten a tenth of each, in strips; say which."""
         usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
         if len(usable) < _HELD_OUT_SHARE:
@@ -173,7 +177,7 @@ class Corpus:
             parts = [(None, r) if i in out else (r, None) for i, r in enumerate(usable)]
             how = f"{len(out)} of {len(usable)} sources"
         kept, held = zip(*parts, strict=True) if parts else ((), ())
-        return Corpus(self.domain, [r for r in kept if r]), Corpus(self.domain, [r for r in held if r]), how
+        return self.part([r for r in kept if r]), self.part([r for r in held if r]), how
 
     def slabs(self, order: NDArray[np.int64] | None = None, *, memory: int = DEFAULT_MEMORY) -> Iterator[Slab]:
         """Yield slabs of about equal size, of at most `memory` bytes, with the chunks in the order given."""

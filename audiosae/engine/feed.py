@@ -15,7 +15,6 @@ import numpy as np
 
 from audiosae.autoencoder.sae import reconstruct
 from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
-from audiosae.engine import LocalEngine
 from audiosae.engine.here import add_in_tree
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.sae import Params
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
-    from audiosae.corpus.windows import Corpus
-    from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
     Array = Any
@@ -48,26 +46,24 @@ class Feed:
 
     Parameters
     ----------
-    corpus, whitener, backend
-        Where windows come from, what is done to them, where they go.
+    corpus, whitener
+        Where windows come from, and what is done to them; they go to the backend of the corpus.
     dtype
         Of what is fed.
     memory
         Bytes for whitened windows, of every worker; an eighth for the slabs of fields that windows are gathered from
         where they do not fit: random runs of a few thousand windows, enough to be shuffled together.
-    engine
-        Where they are worked on; here, unless one is given.
     gathered
         Whether windows that workers have are brought here.
     """
 
     def __init__(
-        self, corpus: Corpus, whitener: Whitener, backend: Backend, *, dtype: str = "float32",
-        memory: int = DEFAULT_MEMORY, engine: Engine | None = None, gathered: bool = False,
+        self, corpus: PlacedCorpus, whitener: Whitener, *, dtype: str = "float32", memory: int = DEFAULT_MEMORY,
+        gathered: bool = False,
     ) -> None:  # fmt: skip
-        self._corpus, self._whitener, self._backend = corpus, whitener.moved(backend.asarray), backend
+        self._corpus, self._engine, self._backend = corpus, corpus.engine, corpus.backend
         self._given, self._dtype, self._memory = whitener, np.dtype(dtype), memory
-        self._engine = engine or LocalEngine(backend)
+        self._whitener = whitener.moved(self._backend.asarray)
         self._held: Array | None = None
         self._edges: dict[int, list[int]] = {}
         size = len(corpus) * whitener.n_components * self._dtype.itemsize
@@ -80,7 +76,7 @@ class Feed:
     def of(cls, held: Array, backend: Backend) -> Feed:
         """Return a feed of whitened windows in memory, (count, n_components), that belong to no corpus."""
         feed = cls.__new__(cls)
-        feed._held, feed._backend, feed._engine = held, backend, LocalEngine(backend)  # noqa: SLF001 (its own)
+        feed._held, feed._backend = held, backend  # noqa: SLF001 (its own)
         feed._edges = {0: [*range(0, len(held), CHUNK_WINDOWS), len(held)]}  # noqa: SLF001
         return feed
 
@@ -93,21 +89,19 @@ class Feed:
         """All whitened windows (count, n_components), when they are kept in this process."""
         return self._held
 
-    def sum_over(self, step: Callable[..., Any], backend: Backend, *shared: Any) -> Any:  # noqa: ANN401
+    def sum_over(self, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
         """Sum ``step(backend, x, *shared)`` over blocks x (up to 4096, n_components), in an order fixed by the shards.
 
         Parameters
         ----------
         step
             A function of a module.
-        backend
-            For what is computed in this process.
         shared
             Sent to every worker once.
         """
         if self._held is None:
             return self._engine.reduce(_sum_shard, self._placed, step, *shared)
-        held = self._held
+        held, backend = self._held, self._backend
 
         def total(edges: list[int]) -> Any:  # noqa: ANN401
             return reduce_blocks(
@@ -121,8 +115,7 @@ class Feed:
         """Return this feed, or of more than `count` windows one of that many, evenly spaced."""
         if len(self) <= count:
             return self
-        few = self._corpus.sample(count)
-        return Feed(few, self._given, self._backend, dtype=str(self._dtype), memory=memory, engine=self._engine)
+        return Feed(self._corpus.sample(count), self._given, dtype=str(self._dtype), memory=memory)
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[Array]:
         """Yield all windows in order, whitened, shape (up to `rows`, n_components)."""
@@ -229,9 +222,9 @@ class Scores:
         return self.activity / self.count
 
 
-def score(feed: Feed, params: Params, backend: Backend) -> Scores:
+def score(feed: Feed, params: Params) -> Scores:
     """Reconstruct every window of a feed."""
-    found: Scores = feed.sum_over(_scored, backend, params)
+    found: Scores = feed.sum_over(_scored, params)
     return found
 
 

@@ -33,14 +33,16 @@ class LocalEngine:
     ----------
     backend
         Where the numbers are computed.
+    shards
+        Of sources that were divided before.
     """
 
     name = "here"
     remote = False
 
-    def __init__(self, backend: Backend | None = None) -> None:
+    def __init__(self, backend: Backend | None = None, shards: dict[str, int] | None = None) -> None:
         self.backend = backend or Backend()
-        self.shards: dict[str, int] = {}
+        self.shards = shards or {}
 
     @property
     def width(self) -> int:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.autoencoder.sae import start
-from audiosae.corpus.windows import Corpus
-from audiosae.engine import LocalEngine
+from audiosae.autoencoder.whitening import Whitening
 from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.features import codes
-from audiosae.features.codes import encoder
+from audiosae.features.codes import FeatureSet, encoder
 from audiosae.system.threads import one_blas_thread
+from audiosae.training.learner import options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.backends import Backend
-    from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
-    from audiosae.engine import Engine
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.features.codes import Code, Encode
 
 MODEL = "model"
@@ -34,14 +30,6 @@ BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
 COEFFICIENTS = 20
 _LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF learn from, evenly spaced
 _NMF_STEPS = 20
-
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """How a clip becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
-
-    encode: Encode
-    rows: bool = False
 
 
 def choose(text: str, domain: Domain) -> tuple[str, ...]:
@@ -66,7 +54,7 @@ def choose(text: str, domain: Domain) -> tuple[str, ...]:
 
 @one_blas_thread()
 def feature_sets(
-    names: Sequence[str], model: Model, corpus: Corpus, *, code: Code, seed: int, engine: Engine | None = None
+    names: Sequence[str], model: Model, corpus: PlacedCorpus, *, code: Code, seed: int
 ) -> dict[str, FeatureSet]:
     """Return the model's features and, learned from a corpus where there is something to learn, the baselines'.
 
@@ -77,19 +65,13 @@ def feature_sets(
     model
         Trained; its whitening is that of `random-weights` and `kmeans`, its number of units that of all.
     corpus
-        What PCA, k-means and NMF learn from; at most 65536 windows, evenly spaced.
+        What PCA, k-means and NMF learn from, in this process; at most 65536 windows, evenly spaced.
     code
         See `audiosae.features.codes.encoder`; for the model and for random weights.
     seed
         Of k-means and NMF.
-    engine
-        Where the windows are; what is learned is learned here.
     """
-    windows = (
-        _windows(corpus, engine or LocalEngine())
-        if {"pca", "kmeans", "nmf"} & set(names)
-        else np.empty((0, 0), np.float32)
-    )
+    windows = _windows(corpus) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
     window = corpus.domain.window
     by_rows = len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records)  # noqa: PLR2004
     makers: dict[str, Callable[[], FeatureSet]] = {
@@ -105,12 +87,7 @@ def feature_sets(
 
 def untrained(model: Model) -> Model:
     """Return the untrained model (random weights): the same initialisation, the same whitening."""
-    p, options = model.params, model.facts["options"]
-    fresh = start(
-        p.hidden, p.width, seed=options.get("seed", 0), rho=options["rho"], activation=p.activation, decoder=p.decoder,
-        dtype=str(p.flat.dtype), spread=model.whitener.spread,
-    )  # fmt: skip
-    return replace(model, params=fresh)
+    return replace(model, params=options_of(model).start(model.whitener))
 
 
 def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
@@ -120,15 +97,14 @@ def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
     return np.asarray(dct(rows, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS])
 
 
-def _windows(corpus: Corpus, engine: Engine) -> NDArray[np.float32]:
+def _windows(corpus: PlacedCorpus) -> NDArray[np.float32]:
     count = min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width)))
-    placed = engine.place(corpus.sample(count))
-    return np.concatenate([block for _, blocks in engine.blocks(placed) for block in blocks])
+    return np.concatenate(list(corpus.sample(count).gathered()))
 
 
 def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
     """Learn as many principal components as there are units, at most the window's width; they are not scaled."""
-    found = whitener_of([windows], kind="pca", power=0.0, keep=1.0)
+    found = whitener_of([windows], Whitening("pca", power=0.0, keep=1.0))
     assert found.forward is not None  # noqa: S101
     forward = np.ascontiguousarray(found.forward[:, :outputs])
 
@@ -196,24 +172,12 @@ def _nonnegative(target: NDArray[Any], gram: NDArray[Any], step: np.float32) -> 
 
 
 def pooled_clips(
-    domain: Domain, records: Sequence[Record], features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
-    done: Callable[[int], None] = lambda _: None, engine: Engine | None = None,
+    corpus: PlacedCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
+    done: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many more are there."""
-    engine, found = engine or LocalEngine(), []
-    for part in engine.map(_pooled, engine.place(Corpus(domain, records)), features, pools, segments):
-        for values in part:
-            found.append(values)
-            done(1)
+    found = []
+    for values in codes.clip_features(corpus, features, pools=pools, segments=segments):
+        found.append(values)
+        done(1)
     return np.stack(found)
-
-
-def _pooled(
-    backend: Backend, shard: Shard, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
-) -> Iterator[NDArray[np.float32]]:  # fmt: skip
-    """Yield the features of each clip of a shard, flat."""
-    corpus = shard.corpus
-    for _, values in codes.pooled_clips(
-        corpus.domain, corpus.records, features.encode, pools=pools, segments=segments, rows=features.rows
-    ):
-        yield values.reshape(-1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 import warnings
@@ -14,18 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.backends import choose
-from audiosae.corpus.windows import Corpus
-from audiosae.engine import LocalEngine
 from audiosae.errors import Interrupted
 from audiosae.evaluation import baselines, scores
-from audiosae.evaluation.baselines import MODEL, FeatureSet
+from audiosae.evaluation.baselines import MODEL
 from audiosae.evaluation.classifier import INNER_FOLDS, Judge, classify
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
 from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
-from audiosae.training.options import TrainOptions, full_batch
+from audiosae.training.options import TrainOptions, suited_to
+from audiosae.training.runfolder import RunFolder
 from audiosae.training.train import digest_of as sources_digest
 from audiosae.training.train import train
 
@@ -35,11 +33,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.corpus.journal import Record
-    from audiosae.corpus.sources import Source
-    from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.evaluation.folds import Plan, Split
-    from audiosae.features.codes import Code
+    from audiosae.features.codes import Code, FeatureSet
 
 
 @dataclass(frozen=True)
@@ -98,37 +94,28 @@ class Evaluation:
 
 @one_blas_thread()
 def evaluate(
-    model: Model, sources: Sequence[Source], records: Sequence[Record], plan: Plan, options: Options, *,
-    cache: Path, workers: int, progress: Progress | None = None, engine: Engine | None = None,
+    model: Model, corpus: PlacedCorpus, plan: Plan, options: Options, progress: Progress | None = None
 ) -> Evaluation:  # fmt: skip
     """Compare a model's features with baselines on labelled sources, and measure the units on them.
 
     Parameters
     ----------
-    model, sources, records
-        A trained model, what is classified, and its records of `audiosae.corpus.ingest.ingest`, all used.
+    model, corpus
+        A trained model, and what is classified: all used, encoded and trained on where it lies.
     plan, options
         Labels and folds, and what is compared.
-    cache
-        Folder for fields, for `refit`.
-    workers
-        Threads, and decoding processes for `refit`.
     progress
         Who is told.
-    engine
-        Where sources are encoded, and trained on: here, unless one is given.
     """
-    began, engine = time.monotonic(), engine or LocalEngine()
-    if options.refit or options.stability:
-        again = TrainOptions.stored(model.facts["options"])  # refused before the work, not after
-        if engine.remote:
-            full_batch(again, engine.name, math.prod(model.domain.window))
-    work = _Work(model, records, sources, plan, options, cache, workers, progress or Progress(), engine)
+    began = time.monotonic()
+    if options.refit or options.stability:  # refused before the work, not after
+        suited_to(corpus.engine, TrainOptions.stored(model.facts["options"]), corpus.width)
+    work = _Work(model, corpus, plan, options, progress or Progress())
     predicted, results = work.run()
     facts: dict[str, Any] = {
-        "folds": plan.description, "clips": len(records), "tested": len(plan.tested), "classes": plan.classes,
-        "chance": plan.chance, "notes": plan.notes, "quality": measure(model, records, plan, engine),
-        **_seen(model, records, plan, refit=options.refit), "options": asdict(options),
+        "folds": plan.description, "clips": len(corpus.records), "tested": len(plan.tested), "classes": plan.classes,
+        "chance": plan.chance, "notes": plan.notes, "quality": measure(model, corpus, plan),
+        **_seen(model, corpus, plan, refit=options.refit), "options": asdict(options),
     }  # fmt: skip
     if options.stability:
         facts["stability"] = work.stability()
@@ -140,22 +127,18 @@ class _Work:
     """Features and predictions of every set."""
 
     model: Model
-    records: Sequence[Record]
-    sources: Sequence[Source]
+    corpus: PlacedCorpus
     plan: Plan
     options: Options
-    cache: Path
-    workers: int
     progress: Progress
-    engine: Engine
 
     def run(self) -> tuple[dict[str, NDArray[np.int64]], list[dict[str, Any]]]:
         names = [MODEL, *self.options.names]
-        predicted = {name: np.full(len(self.records), -1, np.int64) for name in names}
+        predicted = {name: np.full(len(self.corpus.records), -1, np.int64) for name in names}
         strengths: dict[str, list[float]] = {name: [] for name in names}
         widths = {}
         for splits, sets in self._learned():
-            self.progress.stage("encoding", len(sets) * len(self.records), "clips")
+            self.progress.stage("encoding", len(sets) * len(self.corpus.records), "clips")
             features = dict(zip(sets, self._each(self._features, list(sets.values())), strict=True))
             widths = {name: found.shape[1] for name, found in features.items()}
             jobs = [(name, split) for name in sets for split in splits]
@@ -172,49 +155,38 @@ class _Work:
 
     def _learned(self) -> Iterator[tuple[list[Split], dict[str, FeatureSet]]]:
         """Yield folds with the sets that were learned for them: for all at once, or anew for each."""
-        o, everything = self.options, Corpus(self.model.domain, self.records)
+        o = self.options
         if not o.refit:
             self.progress.stage("learning", None, "baselines")
-            yield self.plan.splits, baselines.feature_sets(o.names, self.model, everything, code=o.code, seed=o.seed,
-                                                           engine=self.engine)  # fmt: skip
+            sets = baselines.feature_sets(o.names, self.model, self.corpus, code=o.code, seed=o.seed)
+            yield self.plan.splits, sets
             return
         for split in self.plan.splits:
             self.progress.say(f"learning on the training part of fold {split.name}")
-            corpus = Corpus(self.model.domain, [self.records[i] for i in split.train])
-            sets = baselines.feature_sets(o.names, self._refitted(split), corpus, code=o.code, seed=o.seed,
-                                          engine=self.engine)  # fmt: skip
-            yield [split], sets
+            part = self.corpus.only(split.train)
+            yield [split], baselines.feature_sets(o.names, self._trained(part), part, code=o.code, seed=o.seed)
 
     def stability(self) -> dict[str, Any]:
         """Train once more with the next seed on these sources, and say how many atoms come back."""
         self.progress.say("learning once more with another seed")
         seed = TrainOptions.stored(self.model.facts["options"]).seed + 1
-        return match(self.model, self._trained(list(self.sources), seed=seed)).to_json() | {"seed": seed}
+        return match(self.model, self._trained(self.corpus, seed=seed)).to_json() | {"seed": seed}
 
-    def _refitted(self, split: Split) -> Model:
-        return self._trained([self.sources[i] for i in split.train])
-
-    def _trained(self, sources: list[Source], **changed: Any) -> Model:  # noqa: ANN401
+    def _trained(self, corpus: PlacedCorpus, **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
-        options, engine = TrainOptions.stored(self.model.facts["options"], **changed), self.engine
-        if not engine.remote:
-            engine = LocalEngine(choose("auto")[0])
-            engine.shards = self.engine.shards
-        with tempfile.TemporaryDirectory() as folder:
+        options, progress = TrainOptions.stored(self.model.facts["options"], **changed), self.progress
+        with tempfile.TemporaryDirectory() as path:
             try:
-                return train(
-                    self.model.domain, sources, Path(folder), options, engine.backend, engine=engine,
-                    cache=self.cache, workers=self.workers, progress=self.progress,
-                ).model  # fmt: skip
+                with RunFolder(Path(path), resume=False, say=progress.say) as folder:
+                    return train(corpus.on(choose("auto")[0]), folder, options, progress).model
             except Interrupted as error:
                 raise KeyboardInterrupt from error  # its checkpoint goes with the folder: there is nothing to resume
 
     def _features(self, features: FeatureSet) -> NDArray[np.float32]:
         o = self.options
         return baselines.pooled_clips(
-            self.model.domain, self.records, features, pools=o.pools, segments=o.segments, done=self.progress.advance,
-            engine=self.engine,
-        )  # fmt: skip
+            self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
+        )
 
     def _classified(self, job: tuple[NDArray[np.float32], Split]) -> tuple[NDArray[np.int64], float]:
         features, split = job
@@ -228,14 +200,14 @@ class _Work:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""
         from sklearn.exceptions import ConvergenceWarning
 
-        with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.workers) as pool:
+        with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.corpus.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
             warnings.filterwarnings("ignore", message="The least populated class")  # it is in some inner folds alone
             return list(pool.map(work, jobs))
 
 
-def _seen(model: Model, records: Sequence[Record], plan: Plan, *, refit: bool) -> dict[str, Any]:
+def _seen(model: Model, corpus: PlacedCorpus, plan: Plan, *, refit: bool) -> dict[str, Any]:
     """Say how many of the tested sources the model had been trained on, as far as its digest of them tells."""
     tested = len(plan.tested)
     if refit:
@@ -243,8 +215,8 @@ def _seen(model: Model, records: Sequence[Record], plan: Plan, *, refit: bool) -
             "seen": 0,
             "seen_told": "everything was learned anew on each fold's training part: no test file was seen",
         }
-    counts = Corpus(model.domain, records).windows_per_record()
-    mine = sources_digest([r for r, windows in zip(records, counts, strict=True) if windows])
+    counts = corpus.windows_per_record()
+    mine = sources_digest([r for r, windows in zip(corpus.records, counts, strict=True) if windows])
     if mine == model.facts["sources"]["digest"]:
         told = f"the model was trained on these very files: it had seen all {tested} test files, without their labels"
         return {"seen": tested, "seen_told": f"{told} (--refit learns on the training part of each fold alone)"}

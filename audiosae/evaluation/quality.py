@@ -8,22 +8,17 @@ import numpy as np
 
 from audiosae.autoencoder.model import DEAD_SHARE
 from audiosae.autoencoder.sae import encode
-from audiosae.backends import Backend
 from audiosae.backends.cpu import TANH
-from audiosae.corpus.windows import Corpus
 from audiosae.engine.feed import Feed, score
 from audiosae.evaluation import baselines
-from audiosae.evaluation.baselines import FeatureSet
 from audiosae.features.activity import ACTIVE, ActivityStatistics
-from audiosae.features.codes import encoder
+from audiosae.features.codes import FeatureSet, encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from audiosae.autoencoder.model import Model
     from audiosae.autoencoder.sae import Params
-    from audiosae.corpus.journal import Record
-    from audiosae.engine import Engine
+    from audiosae.backends import Backend
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.evaluation.folds import Plan
 
     Array = Any
@@ -33,19 +28,17 @@ _MEASURED_WINDOWS = 2**17
 _UNITS_TOLD = 3  # per label
 
 
-def measure(model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None = None) -> dict[str, Any]:
+def measure(model: Model, corpus: PlacedCorpus, plan: Plan) -> dict[str, Any]:
     """Measure reconstruction, sparsity and units on sources.
 
     What the numbers of the units mean: `audiosae.features.activity`.
     """
-    corpus = Corpus(model.domain, records).sample(_MEASURED_WINDOWS)
-    backend = Backend()
-    feed = Feed(corpus, model.whitener, backend, dtype=str(model.params.flat.dtype), engine=engine)
-    usage: ActivityStatistics = feed.sum_over(_usage_of, backend, model.params)
+    feed = Feed(corpus.sample(_MEASURED_WINDOWS), model.whitener, dtype=str(model.params.flat.dtype))
+    usage: ActivityStatistics = feed.sum_over(_usage_of, model.params)
     share, mean = usage.share, usage.mean
     rho = float(model.facts["options"]["rho"])
     return {
-        "fvu": score(feed, model.params, backend).fvu,
+        "fvu": score(feed, model.params).fvu,
         "windows": usage.count,
         "mean_activity": float(mean.mean()),
         "lifetime_sparseness": float(usage.lifetime_sparseness.mean()),
@@ -54,7 +47,7 @@ def measure(model: Model, records: Sequence[Record], plan: Plan, engine: Engine 
         "l0": float(share.sum()),
         "dead_units": np.flatnonzero(mean < DEAD_SHARE * rho).tolist(),
         "always_on_units": np.flatnonzero(share > _ALWAYS).tolist(),
-        "units_of_labels": _units_of_labels(model, records, plan, engine),
+        "units_of_labels": _units_of_labels(model, corpus, plan),
     }
 
 
@@ -63,9 +56,7 @@ def _usage_of(backend: Backend, x: Array, params: Params) -> ActivityStatistics:
     return ActivityStatistics.of((codes + 1) / 2 if params.activation == TANH else codes)
 
 
-def _units_of_labels(
-    model: Model, records: Sequence[Record], plan: Plan, engine: Engine | None
-) -> list[dict[str, Any]]:
+def _units_of_labels(model: Model, corpus: PlacedCorpus, plan: Plan) -> list[dict[str, Any]]:
     """Return, for each label, the units whose mean activity best tells its clips from others, by area under the ROC.
 
     The area is that of the Mann-Whitney statistic: 0.5 tells nothing, 1 everything. They are the best of many on the
@@ -74,7 +65,7 @@ def _units_of_labels(
     from scipy.stats import rankdata
 
     plain = FeatureSet(encoder(model, "activation"))
-    activity = baselines.pooled_clips(model.domain, records, plain, pools=("mean",), engine=engine)
+    activity = baselines.pooled_clips(corpus, plain, pools=("mean",))
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)
     parts = [activity[:, at : at + 64] for at in range(0, activity.shape[1], 64)]  # ranks are float64: a few at a time

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
+    from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
+    from audiosae.engine.placed import PlacedCorpus
+    from audiosae.engine.shard import Shard
 
     Encode = Callable[[NDArray[np.float32]], NDArray[Any]]
 
@@ -36,6 +39,14 @@ Piece = tuple[
     int, int, int
 ]  # number of a source, the first of its rows at which windows begin, and the one after the last
 _PIECE_WINDOWS = 2**16
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """How a clip becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
+
+    encode: Encode
+    rows: bool = False
 
 
 def encoder(model: Model, code: Code = "sqrt") -> Encode:
@@ -196,6 +207,22 @@ def pooled_clips(
         pool.add(codes)
     if current is not None:
         yield current, pool.result(pools)
+
+
+def clip_features(
+    corpus: PlacedCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1
+) -> Iterator[NDArray[np.float32]]:  # fmt: skip
+    """Yield the pooled features (outputs x pools x segments,) of each source of a corpus, computed where it lies."""
+    for part in corpus.map(_pooled_shard, features, pools, segments):
+        yield from part
+
+
+def _pooled_shard(
+    backend: Backend, shard: Shard, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
+) -> Iterator[NDArray[np.float32]]:  # fmt: skip
+    part, (encode, rows) = shard.corpus, (features.encode, features.rows)
+    for _, values in pooled_clips(part.domain, part.records, encode, pools=pools, segments=segments, rows=rows):
+        yield values.reshape(-1)
 
 
 def _row_blocks(record: Record) -> Iterator[tuple[Starts, NDArray[np.float32]]]:

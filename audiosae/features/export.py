@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.windows import Corpus
-from audiosae.engine import LocalEngine
-from audiosae.engine.shards import split
 from audiosae.errors import InputError
 from audiosae.features import codes as features
 from audiosae.features.tables import Block, opened
@@ -27,17 +24,16 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
     from audiosae.domain import Json
-    from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
 
 @one_blas_thread()
 def export(
-    model: Model, records: Sequence[Record], path: Path, *, level: str = "clip",
-    pools: Sequence[str] = features.DEFAULT_POOL,
-    segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
-    digest: str = "", skipped: Sequence[Record] = (), done: Callable[[Record], None] = lambda _: None,
-    engine: Engine | None = None, stamp: Callable[[str, float], str] | None = None,
+    model: Model, corpus: PlacedCorpus, path: Path, *, level: str = "clip",
+    pools: Sequence[str] = features.DEFAULT_POOL, segments: int = 1, code: features.Code = "sqrt",
+    labels: Sequence[str | None] | None = None, digest: str = "", done: Callable[[Record], None] = lambda _: None,
+    stamp: Callable[[str, float], str] | None = None,
 ) -> int:  # fmt: skip
     """Write the features of sources and, beside the table, a .json that says what they are.
 
@@ -45,8 +41,9 @@ def export(
     ----------
     model
         A trained model.
-    records
-        Of the sources, ingested with the model's domain; skipped ones have no rows.
+    corpus
+        The sources, read with the model's domain and encoded where they are; skipped ones have no rows and are named in
+        the .json. The table is written here, in order of the sources.
     path
         .parquet, .csv or .npz.
     level
@@ -56,15 +53,11 @@ def export(
     code
         See `audiosae.features.codes.encoder`.
     labels
-        One per record, None for one that has none.
+        One per record of the corpus, None for one that has none.
     digest
         Of the model's file.
-    skipped
-        Sources that could not be used: named in the .json.
     done
         Called with each record that is written.
-    engine
-        Where sources are encoded: here, unless one is given. The table is written here, in order of the sources.
     stamp
         Gives the column ``time``: ISO 8601 of so many seconds in a source, or "" where its date is not known.
 
@@ -78,23 +71,23 @@ def export(
     InputError
         Another suffix, nothing to write, an unwritable file, or pyarrow is missing.
     """
-    used = [(r, labels[i] if labels else None) for i, r in enumerate(records) if r.status == "used"]
-    if not used:
-        raise InputError(f"nothing to export: none of {len(records)} sources can be used")
-    work, units = _Work(model, used, code, done, engine or LocalEngine()), model.params.hidden
-    axes = len(model.domain.span(Path(used[0][0].path), (0,) * len(model.domain.window)).start)
+    used, units = corpus.only(corpus.used), model.params.hidden
+    if not used.records:
+        raise InputError(f"nothing to export: none of {len(corpus.records)} sources can be used")
+    work = _Work(model, used, [labels[i] if labels else None for i in corpus.used], code, done)
+    axes = len(model.domain.span(Path(used.records[0].path), (0,) * len(model.domain.window)).start)
     if level == "clip":
         names, keys = (
             features.pooled_names(units, pools, segments),
             ["file", *(["label"] if labels else []), "duration"],
         )
-        count, blocks = len(used), _clips(work, pools=pools, segments=segments)
+        count, blocks = len(used.records), _clips(work, pools=pools, segments=segments)
     else:
         places = (
             ["start", "end"] if axes == 1 else [f"{end}_{axis}" for end in ("start", "end") for axis in range(axes)]
         )
         names, keys = features.unit_names(units), ["file", *places, *(["label"] if labels else [])]
-        count = sum(features.window_count(model.domain, record) for record, _ in used)
+        count = sum(features.window_count(model.domain, record) for record in used.records)
         blocks = _windows(work, places)
     if stamp:
         keys = [*keys, "time"]
@@ -107,7 +100,7 @@ def export(
     facts: dict[str, Json] = {
         "model_digest": digest, "level": level, "pool": list(pools), "segments": segments, "code": code,
         "rows": count, "features": len(names), "domain": model.facts.get("domain"), "unit": model.domain.unit,
-        "skipped": [{"file": record.file, "reason": record.reason} for record in skipped],
+        "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
     }  # fmt: skip
     write_aside(path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
     return count
@@ -115,46 +108,29 @@ def export(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is encoded, and where."""
+    """What is encoded, where it lies, and its labels."""
 
     model: Model
-    used: Sequence[tuple[Record, str | None]]
+    corpus: PlacedCorpus
+    labels: Sequence[str | None]
     code: features.Code
     done: Callable[[Record], None]
-    engine: Engine
-
-    @property
-    def corpus(self) -> Corpus:
-        return Corpus(self.model.domain, [record for record, _ in self.used])
 
 
 def _clips(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
-    placed, rows = work.engine.place(work.corpus), iter(work.used)
-    for part in work.engine.map(_pooled, placed, work.model, work.code, (pools, segments)):
-        for values, (record, label) in zip(part, rows, strict=False):
-            keys: dict[str, list[Any]] = {"file": [record.file], "label": [label], "duration": [record.extent]}
-            yield keys, values
-            work.done(record)
-
-
-def _pooled(
-    backend: Backend, shard: Shard, model: Model, code: features.Code, how: tuple[Sequence[str], int]  # noqa: ARG001
-) -> Iterator[NDArray[np.float32]]:  # fmt: skip
-    """Yield the pooled codes (1, features) of each source of a shard; `how` is pools and segments."""
-    encode, records, (pools, segments) = features.encoder(model, code), shard.corpus.records, how
-    for _, values in features.pooled_clips(model.domain, records, encode, pools=pools, segments=segments):
-        yield values.reshape(1, -1)
+    plain = features.FeatureSet(features.encoder(work.model, work.code))
+    found = features.clip_features(work.corpus, plain, pools=pools, segments=segments)
+    for record, label, values in zip(work.corpus.records, work.labels, found, strict=False):
+        yield {"file": [record.file], "label": [label], "duration": [record.extent]}, values[None]
+        work.done(record)
 
 
 def _windows(work: _Work, places: Sequence[str]) -> Iterator[Block]:
-    domain, labels = work.model.domain, {record.file: (record, label) for record, label in work.used}
-    jobs = [
-        (number, piece)
-        for number, part in split(work.corpus, work.engine.shards)
-        for piece in features.pieces(domain, part.records)
-    ]
+    domain, records = work.model.domain, work.corpus.records
+    labels = {record.file: (record, label) for record, label in zip(records, work.labels, strict=True)}
+    jobs = [(number, piece) for number, part in work.corpus.parts() for piece in features.pieces(domain, part.records)]
     last = None
-    for rows in work.engine.map(_coded, work.engine.place(work.corpus), work.model, work.code, jobs=jobs):
+    for rows in work.corpus.map(_coded, work.model, work.code, jobs=jobs):
         for file, spans, codes in rows:
             record, label = labels[file]
             keys: dict[str, list[Any]] = {place: column.tolist() for place, column in zip(places, spans, strict=True)}

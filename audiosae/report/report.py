@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.sources import printable
-from audiosae.corpus.windows import Corpus
 from audiosae.engine.shard import read_again
-from audiosae.engine.shards import over
 from audiosae.errors import InputError
 from audiosae.features.activity import ACTIVE
 from audiosae.features.matching import atom_cosines
@@ -29,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.corpus.journal import Record
-    from audiosae.engine import Engine
+    from audiosae.corpus.windows import Corpus
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.system.progress import Progress
 
 _LABELS_SHOWN = 4
@@ -53,10 +51,9 @@ _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times th
 
 @one_blas_thread()
 def write_report(
-    model: Model, records: Sequence[Record], path: Path, *, top: int, size: int,
-    labels: Sequence[str | None] | None = None,
-    label_name: str = "label", skipped: Sequence[Record] = (), run: Path | None = None, workers: int = 1,
-    engine: Engine | None = None, cache: Path | None = None, progress: Progress,
+    model: Model, corpus: PlacedCorpus, path: Path, *, top: int, size: int,
+    labels: Sequence[str | None] | None = None, label_name: str = "label", run: Path | None = None,
+    progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a page that shows every unit of a model and the windows of sources that excite it most.
 
@@ -64,8 +61,9 @@ def write_report(
     ----------
     model
         A trained model.
-    records
-        Of the sources that can be used, ingested with the model's domain.
+    corpus
+        The sources, read with the model's domain, and encoded where they lie; those that were skipped are counted. The
+        page does not depend on its workers, which draw.
     path
         Of the page.
     top
@@ -74,16 +72,8 @@ def write_report(
         Bytes that the page may have.
     labels, label_name
         One per record, None for one that has none, and what they are called.
-    skipped
-        Sources that could not be used: counted on the page.
     run
         Folder of the run, whose history is shown.
-    workers
-        Processes that draw; the page does not depend on them.
-    engine
-        Where the windows are encoded; here, unless one is given.
-    cache
-        Folder for the fields of what is shown, where they lie with workers elsewhere.
     progress
         Told what goes on.
 
@@ -98,32 +88,50 @@ def write_report(
     InputError
         No source is as long as a window, there is no room for the units alone, the page cannot be written.
     """
-    corpus = Corpus(model.domain, records)
+    left_out, labels = len(corpus.skipped), [labels[i] for i in corpus.used] if labels else None
+    corpus = corpus.only(corpus.used)
     if not len(corpus):
-        raise InputError(f"none of the {len(records)} sources is as long as a window; nothing to show")
+        raise InputError(f"none of the {len(corpus.records)} sources is as long as a window; nothing to show")
     labels = [label and printable(label) for label in labels] if labels else None
     names = sorted({label for label in labels or () if label})
     used = sum(count > 0 for count in corpus.windows_per_record())
-    left_out = len(skipped) + len(records) - used
+    left_out += len(corpus.records) - used
     place = {name: number for number, name in enumerate(names)}
     codes = np.array([place.get(label or "", -1) for label in labels], np.int64) if labels else None
     progress.stage("encoding", len(corpus), "windows")
-    gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance,
-                      engine=engine)  # fmt: skip
+    gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
     progress.stage("drawing", model.params.hidden, "units")
-    sides = show_units(model, workers=workers, done=lambda: progress.advance(1))
+    sides = show_units(model, workers=corpus.workers, done=lambda: progress.advance(1))
     view = _view(model, gathered, sides, (used, left_out), names) | {
         "label_name": label_name, "about": [about(model, "This model", run)],
     }  # fmt: skip
-    empty = len(render_page(view))
-    if empty > size:
-        raise InputError(f"--size {size / 2**20:.3g}M: the {model.params.hidden} units alone take "
-                         f"{empty / 2**20:.1f} MiB; give more")  # fmt: skip
     tops = gathered.tops.strongest(corpus, top)
     progress.stage("excerpts", None, "pieces")
-    corpus = _readable(corpus, tops, cache, workers) if cache else corpus
-    excerpts, room = Excerpts(model, corpus, labels), size - empty - _NOTE_BYTES
-    chosen = choose(tops, excerpts, room, lambda: progress.advance(1))
+    shown, pieces = _show_windows(view, size, tops, Excerpts(model, _readable(corpus, tops), labels), progress)
+    page = render_page(view)
+    write_aside(path, page)
+    return {
+        "report": str(path), "bytes": len(page), "units": model.params.hidden, "windows": len(corpus),
+        "windows_per_unit": shown, "windows_per_unit_there": max(map(len, tops)), "pieces": pieces,
+        "sources_used": used, "sources_skipped": left_out,
+    }  # fmt: skip
+
+
+def _show_windows(
+    view: dict[str, Any], size: int, tops: Sequence[Sequence[tuple[int, float]]], excerpts: Excerpts, progress: Progress
+) -> tuple[int, int]:  # fmt: skip
+    """Put as many windows on a page as it may have bytes for; return how many a unit has, and the pieces of them all.
+
+    Raises
+    ------
+    InputError
+        There is no room for the units alone.
+    """
+    empty = len(render_page(view))
+    if empty > size:
+        raise InputError(f"--size {size / 2**20:.3g}M: the {len(view['items'])} units alone take "
+                         f"{empty / 2**20:.1f} MiB; give more")  # fmt: skip
+    chosen = choose(tops, excerpts, size - empty - _NOTE_BYTES, lambda: progress.advance(1))
     view["pieces"] = chosen.pieces
     for item, mine in zip(view["items"], chosen.windows, strict=True):
         item["windows"] = mine
@@ -131,22 +139,18 @@ def write_report(
     if shown < wanted:
         view["notes"].append(f"Each unit shows its {shown} strongest windows, not {wanted}: more would exceed the size "
                              f"that was allowed ({size / 2**20:.3g} MiB; --size gives more).")  # fmt: skip
-    page = render_page(view)
-    write_aside(path, page)
-    return {
-        "report": str(path), "bytes": len(page), "units": model.params.hidden, "windows": len(corpus),
-        "windows_per_unit": shown, "windows_per_unit_there": wanted, "pieces": len(chosen.pieces),
-        "sources_used": used, "sources_skipped": left_out,
-    }  # fmt: skip
+    return shown, len(chosen.pieces)
 
 
-def _readable(corpus: Corpus, tops: Sequence[Sequence[tuple[int, float]]], cache: Path, workers: int) -> Corpus:
+def _readable(corpus: PlacedCorpus, tops: Sequence[Sequence[tuple[int, float]]]) -> Corpus:
     """Read here what is shown of sources whose fields lie with workers elsewhere."""
     numbers = np.array([number for top in tops for number, _ in top], np.int64)
     shown = [i for i in np.unique(corpus.places(numbers)[0]).tolist() if not Path(corpus.records[i].field).exists()]
-    again = read_again(Corpus(corpus.domain, [corpus.records[i] for i in shown]), cache, workers=workers)
+    if not shown or corpus.cache is None:
+        return corpus
+    again = read_again(corpus.only(shown), corpus.cache, workers=corpus.workers)
     found = dict(zip(shown, again, strict=True))
-    return over(corpus, [found.get(i, record) for i, record in enumerate(corpus.records)])
+    return corpus.part([found.get(i, record) for i, record in enumerate(corpus.records)], corpus.picked)
 
 
 def _view(

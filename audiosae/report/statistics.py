@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.engine import LocalEngine
 from audiosae.features.activity import ActivityStatistics
 from audiosae.report.top_windows import Neighbourhoods, TopWindows
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.backends import Backend
     from audiosae.corpus.windows import Corpus
-    from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
 BINS = 20  # of the histogram of activity, over [0, 1]
@@ -101,8 +100,8 @@ class Step:
 
 
 def gather(
-    model: Model, corpus: Corpus, *, top: int, labels: NDArray[np.int64] | None = None, classes: int = 0,
-    done: Callable[[int], None] = lambda _: None, engine: Engine | None = None,
+    model: Model, corpus: PlacedCorpus, *, top: int, labels: NDArray[np.int64] | None = None, classes: int = 0,
+    done: Callable[[int], None] = lambda _: None,
 ) -> Gathered:  # fmt: skip
     """Encode all windows of a corpus once and say what the units do.
 
@@ -111,21 +110,18 @@ def gather(
     model
         A trained model.
     corpus
-        Of the model's domain, with at least one window.
+        Of the model's domain, with at least one window; encoded where it lies.
     top
         How many windows are wanted per unit.
     labels, classes
         Index of each record's label, and the number of labels.
     done
         Called with the number of windows of each block that has been encoded here.
-    engine
-        Where it is done; here, unless one is given.
     """
-    engine = engine or LocalEngine()
     near = Neighbourhoods.of(corpus)
     none = np.full(len(corpus.records), -1, np.int64)
     step = Step(model, corpus, near, top * near.crowd, none if labels is None else labels, classes)
-    found: Gathered = engine.reduce(_gathered, engine.place(corpus), step, None if engine.remote else done)
+    found: Gathered = corpus.reduce(_gathered, step, None if corpus.engine.remote else done)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.entries import read_field
-from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
+from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Pool, encoder
 from audiosae.recordings.spectrogram import Spectrogram
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
-    from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
     Codes = NDArray[np.float32]
@@ -64,7 +64,7 @@ class Found:
 
 
 def find_events(
-    model: Model, records: Sequence[Record], engine: Engine, *, shortest: float = MIN_SECONDS,
+    model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS,
     longest: float = MAX_SECONDS, done: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
     """Yield (number of a recording, some of its events) in order, at most 256 events at a time.
@@ -73,20 +73,18 @@ def find_events(
     ----------
     model
         Of recordings.
-    records
-        Used ones.
-    engine
-        Where events are found and encoded.
+    corpus
+        Recordings that are used; events are found and encoded where they lie.
     shortest, longest
         See `audiosae.survey.events.stretches`.
     done
         Called with each recording that has been looked through.
     """
-    placed, number = engine.place(Corpus(model.domain, records)), 0
-    for part in engine.map(_found, placed, model, (shortest, longest)):
+    number = 0
+    for part in corpus.map(_found, model, (shortest, longest)):
         for found in part:
             if found is None:
-                done(records[number])
+                done(corpus.records[number])
                 number += 1
             else:
                 yield number, found

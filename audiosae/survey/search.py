@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.entries import read_field
-from audiosae.engine import LocalEngine
 from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, find_events, pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import Stretch, stretches
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
-    from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.survey.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
@@ -93,8 +92,8 @@ class Matches:
 
 
 def find_like(
-    model: Model, records: Sequence[Record], like: Record, example: Example, *, count: int = 20,
-    folder: Path | None = None, engine: Engine | None = None, done: Callable[[Record], None] = lambda _: None,
+    model: Model, corpus: PlacedCorpus, like: Record, example: Example, *, count: int = 20,
+    folder: Path | None = None, done: Callable[[Record], None] = lambda _: None,
 ) -> Matches:  # fmt: skip
     """Find the events that sound most like an example.
 
@@ -102,13 +101,13 @@ def find_like(
     ----------
     model
         Trained on recordings.
-    records
-        Of the recordings that are searched, ingested with the model's domain.
+    corpus
+        The recordings that are searched, read with the model's domain.
     like, example
         The example's record, ingested likewise, and which part of it is meant.
     count
         How many moments at most; the example itself is none of them.
-    folder, engine, done
+    folder, done
         As in `audiosae.survey.survey.survey`.
 
     Raises
@@ -116,10 +115,11 @@ def find_like(
     InputError
         The model is not of recordings, nothing sounds in them, or the stretch lies behind the example's end.
     """
-    wanted = example_codes(model, like, example)
+    wanted, corpus = example_codes(model, like, example), corpus.only(corpus.used)
+    records = corpus.records
     with closing(CodeFile(folder, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"))
-        for number, found in find_events(model, records, engine or LocalEngine(), done=done):
+        for number, found in find_events(model, corpus, done=done):
             columns.append(number, found)
             codes.append(found.codes)
         if not len(codes):

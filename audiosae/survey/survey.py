@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.engine import LocalEngine
 from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, find_events, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
-    from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.survey.codes import Found
 
@@ -33,10 +32,9 @@ _POOLS = 3  # mean, maximum, deviation; the mean is the first
 
 
 def survey(
-    model: Model, records: Sequence[Record], *, count: int | None = None, known: Types | None = None,
+    model: Model, corpus: PlacedCorpus, *, count: int | None = None, known: Types | None = None,
     names: Mapping[int, str] | None = None, shortest: float = MIN_SECONDS, times: Sequence[datetime | None] = (),
-    skipped: Sequence[Record] = (), folder: Path | None = None, engine: Engine | None = None,
-    done: Callable[[Record], None] = lambda _: None,
+    folder: Path | None = None, done: Callable[[Record], None] = lambda _: None,
 ) -> tuple[Survey, Types]:  # fmt: skip
     """Find what sounds in recordings, and which of it sounds alike.
 
@@ -44,8 +42,8 @@ def survey(
     ----------
     model
         Trained on recordings.
-    records
-        Of the recordings, ingested with the model's domain; those that can be used.
+    corpus
+        The recordings, read with the model's domain; events are found and encoded where they lie.
     count
         How many types; None chooses.
     known
@@ -55,13 +53,9 @@ def survey(
     shortest
         Least duration of an event in seconds.
     times
-        Date and time at the start of each recording.
-    skipped
-        Sources that could not be used; they are handed on.
+        Date and time at the start of each recording, those that were skipped included.
     folder
         Where there is room for the codes of all events while this runs; None for the system's place.
-    engine
-        Where events are found and encoded; here, unless one is given.
     done
         Called with each recording that has been looked through.
 
@@ -70,12 +64,15 @@ def survey(
     InputError
         The model is not of recordings, or nothing sounds in any of them.
     """
-    domain = recordings_domain(model, "survey")
+    domain, skipped = recordings_domain(model, "survey"), corpus.skipped
+    times = [times[i] for i in corpus.used] if times else ()
+    corpus = corpus.only(corpus.used)
+    records = corpus.records
     if not records:
         raise InputError("nothing to survey: wanted at least one recording that can be used")
     with closing(CodeFile(folder, _POOLS * model.params.hidden)) as codes:
         columns = Columns(domain)
-        for number, found in find_events(model, records, engine or LocalEngine(), shortest=shortest, done=done):
+        for number, found in find_events(model, corpus, shortest=shortest, done=done):
             columns.append(number, found)
             codes.append(found.codes)
         if not len(codes):

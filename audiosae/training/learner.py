@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from audiosae.autoencoder.model import Model
-from audiosae.autoencoder.sae import Params, encode, start
+from audiosae.autoencoder.sae import Params, encode
 from audiosae.backends import Backend
 from audiosae.backends.cpu import SIGMOID
 from audiosae.corpus.windows import CHUNK_WINDOWS
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain, Json
 
     Rows = NDArray[np.floating]
+
+
+def options_of(model: Model) -> TrainOptions:
+    """Return the options that a model was trained with, as far as this version knows them."""
+    params, known = model.params, {f.name for f in fields(TrainOptions)}  # another version may have had others
+    kept = {key: value for key, value in model.facts["options"].items() if key in known}
+    own = {"hidden": params.hidden, "activation": params.activation, "decoder": params.decoder}
+    return TrainOptions.stored(kept, **own, dtype=params.flat.dtype.name)
 
 
 @dataclass
@@ -71,23 +79,15 @@ class Learner:
         take = np.arange(count) * len(rows) // count
         whitener = whitener_of(
             (rows[take[at : at + CHUNK_WINDOWS]] for at in range(0, count, CHUNK_WINDOWS)),
-            kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
-            remove_mean=options.remove_mean, squash=options.decoder == SIGMOID,
-        )  # fmt: skip
-        params = start(
-            options.hidden, whitener.n_components, seed=options.seed, rho=options.rho, activation=options.activation,
-            decoder=options.decoder, dtype=options.dtype, spread=whitener.spread,
-        )  # fmt: skip
-        return cls(options, whitener, State.fresh(params.flat, options.hidden), np.zeros(options.hidden))
+            options.whitening,
+        )
+        state = State.fresh(options.start(whitener).flat, options.hidden)
+        return cls(options, whitener, state, np.zeros(options.hidden))
 
     @classmethod
     def of(cls, model: Model) -> Self:
         """Go on from a model; Adam's moments are not in it and begin at zero."""
-        params = model.params
-        known = {f.name for f in fields(TrainOptions)}  # another version may have had others
-        kept = {key: value for key, value in model.facts["options"].items() if key in known}
-        own = {"hidden": params.hidden, "activation": params.activation, "decoder": params.decoder}
-        options = TrainOptions.stored(kept, **own, dtype=params.flat.dtype.name)
+        params, options = model.params, options_of(model)
         state = State.fresh(params.flat.copy(), params.hidden)
         fvu = float(model.facts.get("fvu", np.nan))
         return cls(options, model.whitener, state, model.rho_hat, fvu, base=model.facts, domain=model.domain)
@@ -127,7 +127,7 @@ class Learner:
             (adam if uses_adam else lbfgs)(self._task(feed, backend, self.options.epochs))
             self.state.flat[:] = self.state.best
         self.state.step *= uses_adam  # Adam corrects its moments by the number of its own steps
-        self._measure(feed, backend)
+        self._measure(feed)
 
     @one_blas_thread()
     def step(self, rows: Rows, backend: Backend) -> None:
@@ -135,7 +135,7 @@ class Learner:
         feed = self._feed(rows, backend)
         with self._on(backend):
             adam_epoch(self._task(feed, backend, self.state.epoch + 1), lambda _: 1.0)
-        self._measure(feed, backend)
+        self._measure(feed)
 
     def _feed(self, rows: Rows, backend: Backend) -> Feed:
         return Feed.of(backend.asarray(self.whitener.apply(rows.astype(self.options.dtype, copy=False))), backend)
@@ -148,10 +148,10 @@ class Learner:
         task.begin()
         return task
 
-    def _measure(self, feed: Feed, backend: Backend) -> None:
+    def _measure(self, feed: Feed) -> None:
         """Score the rows just learned from, with the weights as they are now."""
         self.state.best = self.state.flat  # one array: a pickle need not hold both
-        found = score(feed, self.params, backend)
+        found = score(feed, self.params)
         self.rho_hat, self.fvu = found.rho_hat, float(found.fvu)
         self.rows += len(feed)
 

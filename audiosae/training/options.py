@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
 
 import numpy as np
 
-from audiosae.autoencoder.sae import Penalty
+from audiosae.autoencoder.sae import Penalty, start
+from audiosae.autoencoder.whitening import Whitening
 from audiosae.errors import InputError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audiosae.autoencoder.sae import Params
+    from audiosae.autoencoder.whitening import Whitener
     from audiosae.domain import Json
+    from audiosae.engine import Engine
 
 _KINDS: dict[Any, tuple[Any, str]] = {
     bool: (bool | np.bool_, "True or False"),
@@ -99,6 +103,19 @@ class TrainOptions:
         """The penalty: KL sparsity and weight decay."""
         return Penalty(self.rho, self.beta, self.weight_decay)
 
+    @property
+    def whitening(self) -> Whitening:
+        """What is asked of the whitening."""
+        squash = self.decoder == "sigmoid"
+        return Whitening(self.whiten, self.whiten_power, self.keep, self.contrast, self.remove_mean, squash)
+
+    def start(self, whitener: Whitener) -> Params:
+        """Return the random parameters that training begins with, on windows that are whitened so."""
+        return start(
+            self.hidden, whitener.n_components, seed=self.seed, rho=self.rho, activation=self.activation,
+            decoder=self.decoder, dtype=self.dtype, spread=whitener.spread,
+        )  # fmt: skip
+
     @classmethod
     def resolve(cls, defaults: Mapping[str, Json], given: Mapping[str, Any], *, domain: str = "") -> Self:
         """Return the options: `given` (None counts as not given) over the domain's defaults over the general ones.
@@ -168,15 +185,15 @@ def choose_solver(options: TrainOptions, windows: int, n_components: int, say: C
     return replace(options, solver=solver, epochs=epochs)
 
 
-def full_batch(options: TrainOptions, engine: str, width: int) -> TrainOptions:
+def suited_to(engine: Engine, options: TrainOptions, width: int) -> TrainOptions:
     """Have workers make exact passes over all windows; refuse mini-batches, which do not pay (docs/cluster.md).
 
     Parameters
     ----------
+    engine
+        Where passes are made; this process alone takes any options.
     options
         Of training.
-    engine
-        As in ``--engine``.
     width
         Numbers in a window.
 
@@ -185,6 +202,8 @@ def full_batch(options: TrainOptions, engine: str, width: int) -> TrainOptions:
     InputError
         The solver is Adam.
     """
+    if not engine.remote:
+        return options
     if options.solver != "adam":
         return replace(options, solver="lbfgs")
     weights = 2 * options.hidden * width
@@ -193,7 +212,7 @@ def full_batch(options: TrainOptions, engine: str, width: int) -> TrainOptions:
         5 * weights * options.batch_size / 1e9
     )  # five products of hidden x width, a multiplication and an addition each
     raise InputError(
-        f"--solver adam --engine {engine}: a step of {options.batch_size} windows ({width} numbers, {options.hidden} "
-        f"units) is {work:.2g} GFlop of work for up to {size:.2g} MB sent to and from every worker, slower than one "
-        f"machine alone; use --solver lbfgs, one exchange for a pass over all windows"
+        f"--solver adam --engine {engine.name}: a step of {options.batch_size} windows ({width} numbers, "
+        f"{options.hidden} units) is {work:.2g} GFlop of work for up to {size:.2g} MB sent to and from every worker, "
+        f"slower than one machine alone; use --solver lbfgs, one exchange for a pass over all windows"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Self
 
 from audiosae.autoencoder import model
@@ -24,7 +25,7 @@ class RunFolder:
     Parameters
     ----------
     path
-        The folder.
+        The folder; its clock begins now.
     resume
         Whether a checkpoint must be there; otherwise what an earlier run left is moved to ``before-N/``.
     say
@@ -37,19 +38,20 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, resume: bool, say: Callable[[str], None]) -> None:
-        self._path, self._resume, self._say = path, resume, say
+        self.path, self.resume, self.began = path, resume, time.monotonic()
+        self._say = say
         self._made: list[Path] = []
         self._keep = False
         self._held: FolderLock | None = None
 
     def __enter__(self) -> Self:
         """Make the folder and see that it can be written."""
-        path = self._path
-        if self._resume and not (path / checkpoint.FILE).exists():
+        path = self.path
+        if self.resume and not (path / checkpoint.FILE).exists():
             if not path.is_dir() or (path / model.FILE).exists():
                 raise InputError(f"--resume: no {checkpoint.FILE} in {path}; leave --resume out to start a run there")
             self._say(f"{path} has no checkpoint yet: training starts anew; what was read is in the cache")
-            self._resume = False
+            self.resume = False
         try:
             self._made = [p for p in (path, *path.parents) if not p.exists()]
             path.mkdir(parents=True, exist_ok=True)
@@ -64,19 +66,24 @@ class RunFolder:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
         return self
 
+    @property
+    def journal(self) -> Path:
+        """Where the journal is."""
+        return self.path / "journal.csv"
+
     def keep(self) -> None:
         """Call once there is something to write: earlier files are moved aside, and the folder stays."""
         self._keep = True
-        there = [name for name in _FILES if (self._path / name).exists()]
-        if self._resume or not there:
+        there = [name for name in _FILES if (self.path / name).exists()]
+        if self.resume or not there:
             return
-        number = next(n for n in range(1, 10**6) if not (self._path / f"before-{n}").exists())
-        aside = self._path / f"before-{number}"
+        number = next(n for n in range(1, 10**6) if not (self.path / f"before-{n}").exists())
+        aside = self.path / f"before-{number}"
         aside.mkdir()
         for name in there:
-            (self._path / name).rename(aside / name)
+            (self.path / name).rename(aside / name)
         what = "an earlier run" if {model.FILE, checkpoint.FILE} & set(there) else ", ".join(there)
-        self._say(f"{self._path} held {what}: moved to {aside}")
+        self._say(f"{self.path} held {what}: moved to {aside}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -140,7 +140,7 @@ class Task:
         term multiplies it by beta.
         """
         assert self.held is not None  # noqa: S101
-        found = score(self.held, params, self.backend)
+        found = score(self.held, params)
         return found.error / 2 / found.count + sparsity, found.fvu
 
 
@@ -192,7 +192,7 @@ def lbfgs(task: Task) -> None:
         if held is not None:
             sums = summed(backend, params, backend.asarray(held), whole=penalty)
         else:
-            sums = task.feed.sum_over(_sums_of, backend, params)
+            sums = task.feed.sum_over(_sums_of, params)
         last["cost"], gradient = finish(backend, params, sums, penalty)
         return last["cost"].total, backend.to_host(gradient).astype(np.float64)
 

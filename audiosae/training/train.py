@@ -6,25 +6,22 @@ import hashlib
 import math
 import platform
 import threading
-import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from audiosae.autoencoder.model import FILE, Model
-from audiosae.autoencoder.sae import start
 from audiosae.corpus.journal import changed_since, told_of, write_journal
-from audiosae.corpus.windows import Corpus
 from audiosae.domain import domain_to_json, options_of, resolved
-from audiosae.engine import LocalEngine
 from audiosae.engine.feed import Feed, score
+from audiosae.engine.placed import read
 from audiosae.engine.whitening import learn_whitener
 from audiosae.errors import InputError
 from audiosae.system.interrupts import gentle_interrupt
 from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
 from audiosae.training import budget, checkpoint, solvers
-from audiosae.training.options import choose_solver, full_batch
+from audiosae.training.options import choose_solver, suited_to
 from audiosae.training.runfolder import RunFolder
 
 if TYPE_CHECKING:
@@ -32,11 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audiosae.autoencoder.whitening import Whitener
-    from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain, Json
     from audiosae.engine import Engine
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.training.options import TrainOptions
 
 _SCORED_WINDOWS = 2**17
@@ -67,21 +64,11 @@ class Outcome:
     used: list[Record]
 
 
-@one_blas_thread()
-def train(
-    domain: Domain,
-    sources: Sequence[Source],
-    out: Path,
-    options: TrainOptions,
-    backend: Backend,
-    *,
-    cache: Path,
-    workers: int,
-    resume: bool = False,
-    progress: Progress | None = None,
-    engine: Engine | None = None,
-) -> Outcome:
-    """Learn a model of the sources and write it, its history and its journal to the folder `out`.
+def train_sources(
+    domain: Domain, sources: Sequence[Source], out: Path, options: TrainOptions, engine: Engine, *, cache: Path,
+    workers: int, resume: bool = False, progress: Progress | None = None,
+) -> Outcome:  # fmt: skip
+    """Read sources and `train` on them; what cannot be done is refused before they are read.
 
     Parameters
     ----------
@@ -91,18 +78,16 @@ def train(
         What `audiosae.corpus.sources.scan` found.
     out
         The run folder; what an earlier run left there is moved aside, not lost.
-    options, backend
-        What is learned, and where it is computed.
-    cache
-        Folder for fields.
-    workers
-        Decoding processes; the model does not depend on their number.
+    options
+        What is learned.
+    engine
+        Where passes over all windows are made.
+    cache, workers
+        Folder for fields, and decoding processes; the model does not depend on their number.
     resume
         Go on from the folder's checkpoint.
     progress
         Who is told.
-    engine
-        Where passes over all windows are made: here, unless one is given.
 
     Raises
     ------
@@ -111,67 +96,96 @@ def train(
     Interrupted
         Asked to stop (Ctrl-C); the checkpoint was written.
     """
-    progress, began, engine = progress or Progress(), time.monotonic(), engine or LocalEngine(backend)
-    backend.say = progress.say
+    progress = progress or Progress()
     domain = resolved(domain, [source.path for source in sources])
-    if engine.remote:
-        options = full_batch(options, engine.name, math.prod(domain.window))
+    options = suited_to(engine, options, math.prod(domain.window))
     with RunFolder(out, resume=resume, say=progress.say) as folder:
-        progress.stage("reading", len(sources), "files")
         budget.check(budget.least(domain, options))
-        records = engine.ingest(
-            domain, sources, cache=cache, workers=workers, done=lambda _: progress.advance(1), say=progress.say
-        )
-        corpus, records = _usable(domain, records)
-        kept, held, how = corpus.split(options.seed)
-        if options.max_windows:
-            kept = kept.sample(options.max_windows, options.seed)
-            held = held.sample(max(1, options.max_windows // _SHARE_HELD), options.seed)
-        if not len(kept) or len(held) < _FEWEST_HELD:
-            kept, held, how = kept if len(kept) else corpus, Corpus(domain, []), "nothing: too few windows"
-        progress.stage("whitening", None, "windows")
-        whitener = learn_whitener(
-            kept, engine, kind=options.whiten, power=options.whiten_power, keep=options.keep, contrast=options.contrast,
-            remove_mean=options.remove_mean, squash=options.decoder == "sigmoid",
-        )  # fmt: skip
-        budget.check(budget.estimate(domain, options, windows=len(kept), n_components=whitener.n_components))
-        bound = options.memory * budget.MIB  # what is held out is a tenth: an eighth of the memory does where all fits
-        how_held = ((kept, bound), (held, bound // 8))
-        here = solvers.one_block(len(kept), options)
-        feeds = [
-            Feed(part, whitener, backend, dtype=options.dtype, memory=most, engine=engine, gathered=here)
-            for part, most in how_held
-        ]
-        options = choose_solver(options, len(kept), whitener.n_components, progress.say)
-        folder.keep()
-        journal, identity = out / "journal.csv", _identity(domain, options, records)
-        changed = changed_since(journal, records) if resume else None
-        task = _task(options, backend, feeds, out, identity=identity, whitener=whitener, progress=progress,
-                     changed=changed)  # fmt: skip
-        write_journal(journal, zip(records, corpus.windows_per_record(), strict=True), unit=domain.unit)
-        _solve(task)
-        model = _model(task, domain, whitener, _provenance(options, records, kept, held, how))
-        model.save(out / FILE)
-        task.state.history.write(out / "history.csv")
+        corpus = read(domain, sources, engine, cache=cache, workers=workers, progress=progress)
+        return train(corpus, folder, options, progress)
+
+
+@one_blas_thread()
+def train(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progress: Progress) -> Outcome:
+    """Hold out, whiten, optimise, and write model, history and journal to an open run folder.
+
+    Parameters
+    ----------
+    corpus
+        With a record of every source that was read.
+    folder
+        Opened; where it is to be resumed, its checkpoint is gone on from.
+    options
+        What is learned.
+    progress
+        Who is told.
+
+    Raises
+    ------
+    InputError, Interrupted
+        As in `train_sources`.
+    """
+    corpus.backend.say = progress.say
+    options = suited_to(corpus.engine, options, corpus.width)
+    corpus = _usable(corpus)
+    kept, held, how = _held_out(corpus, options)
+    progress.stage("whitening", None, "windows")
+    whitener = learn_whitener(kept, options.whitening)
+    budget.check(budget.estimate(corpus.domain, options, windows=len(kept), n_components=whitener.n_components))
+    feeds = _feeds(kept, held, whitener, options)
+    options = choose_solver(options, len(kept), whitener.n_components, progress.say)
+    folder.keep()
+    task = _task(corpus, feeds, whitener, options, folder=folder, progress=progress)
+    counts = corpus.windows_per_record()
+    write_journal(folder.journal, zip(corpus.records, counts, strict=True), unit=corpus.domain.unit)
+    _solve(task)
+    model = _model(task, corpus.domain, whitener, _provenance(options, corpus, kept, held, how))
+    model.save(folder.path / FILE)
+    task.state.history.write(folder.path / "history.csv")
     state = task.state
     del task, feeds  # what they hold on a device is free for others
-    backend.release()
-    used, skipped = ([r for r in records if (r.status == "used") == wanted] for wanted in (True, False))
-    summary = _summary(model, records, out, time.monotonic() - began)
-    return Outcome(model, state, summary, skipped, used)
+    corpus.backend.release()
+    used = [record for record in corpus.records if record.status == "used"]
+    return Outcome(model, state, _summary(model, corpus, folder), corpus.skipped, used)
 
 
-def _usable(domain: Domain, records: list[Record]) -> tuple[Corpus, list[Record]]:
+def _usable(corpus: PlacedCorpus) -> PlacedCorpus:
     """Mark what is too short as skipped; refuse when nothing is left."""
-    counts = Corpus(domain, records).windows_per_record()
-    marked = [too_short(domain, r) if r.status == "used" and not n else r for r, n in zip(records, counts, strict=True)]
+    counts = corpus.windows_per_record()
+    marked = [
+        too_short(corpus.domain, r) if r.status == "used" and not n else r
+        for r, n in zip(corpus.records, counts, strict=True)
+    ]
     if not any(counts):
         reasons = ", ".join(sorted({r.reason.split(":")[0] for r in marked}))
         first = next(r for r in marked if r.reason)
         raise InputError(
             f"none of {len(marked)} sources can be used ({reasons}); the first is {first.file}: {first.reason}"
         )
-    return Corpus(domain, marked), marked
+    return corpus.part(marked)
+
+
+def _held_out(corpus: PlacedCorpus, options: TrainOptions) -> tuple[PlacedCorpus, PlacedCorpus, str]:
+    """Return the windows to train on, those that are held out, and how they were divided."""
+    kept, held, how = corpus.split(options.seed)
+    if options.max_windows:
+        kept = kept.sample(options.max_windows, options.seed)
+        held = held.sample(max(1, options.max_windows // _SHARE_HELD), options.seed)
+    if not len(kept) or len(held) < _FEWEST_HELD:
+        return kept if len(kept) else corpus, corpus.part([]), "nothing: too few windows"
+    return kept, held, how
+
+
+def _feeds(
+    kept: PlacedCorpus, held: PlacedCorpus, whitener: Whitener, options: TrainOptions
+) -> tuple[Feed, Feed | None]:  # fmt: skip
+    """Return the windows, whitened; what is held out is a tenth: an eighth of the memory does where all fits."""
+    bound, here = options.memory * budget.MIB, solvers.one_block(len(kept), options)
+    feed, rest = (
+        Feed(part, whitener, dtype=options.dtype, memory=most, gathered=here)
+        for part, most in ((kept, bound), (held, bound // 8))
+    )
+    return feed, rest if len(held) else None
 
 
 def too_short(domain: Domain, record: Record) -> Record:
@@ -185,25 +199,21 @@ def too_short(domain: Domain, record: Record) -> Record:
 
 
 def _task(
-    options: TrainOptions, backend: Backend, feeds: list[Feed], out: Path, *, identity: dict[str, Json],
-    whitener: Whitener, progress: Progress, changed: str | None,
+    corpus: PlacedCorpus, feeds: tuple[Feed, Feed | None], whitener: Whitener, options: TrainOptions, *,
+    folder: RunFolder, progress: Progress,
 ) -> solvers.Task:  # fmt: skip
     """Prepare a solver's work, from the start, or from a checkpoint where it is known what has changed since."""
-    feed, held = feeds
-    path = out / checkpoint.FILE
-    params = start(
-        options.hidden, whitener.n_components, seed=options.seed, rho=options.rho, activation=options.activation,
-        decoder=options.decoder, dtype=options.dtype, spread=whitener.spread,
-    )  # fmt: skip
+    backend, path, params = corpus.backend, folder.path / checkpoint.FILE, options.start(whitener)
+    identity = _identity(options, corpus)
     state = checkpoint.State.fresh(params.flat, options.hidden)
-    if changed is not None and path.exists():
-        state = checkpoint.State.load(path, identity, changed=changed)
+    if folder.resume:
+        state = checkpoint.State.load(path, identity, changed=changed_since(folder.journal, corpus.records))
         if state.flat.shape != params.flat.shape:
             raise InputError(f"{path} is damaged: {state.flat.size} parameters, wanted {params.flat.size}")
         progress.say(f"resumed at epoch {state.epoch}, step {state.step}")
     state.move(backend.asarray)
     return solvers.Task(
-        backend, feed, held if len(held) else None, params.like(state.flat), options, options.epochs, state,
+        backend, *feeds, params.like(state.flat), options, options.epochs, state,
         lambda: state.save(path, identity, backend.to_host), threading.Event(), progress,
     )  # fmt: skip
 
@@ -224,10 +234,10 @@ def _solve(task: solvers.Task) -> None:
 
 def _model(task: solvers.Task, domain: Domain, whitener: Whitener, facts: dict[str, Json]) -> Model:
     """Take the best parameters and measure them once more."""
-    options, state, backend = task.options, task.state, task.backend
+    options, state = task.options, task.state
     params = task.params.like(state.best)
-    inside = score(task.feed.sampled(_SCORED_WINDOWS, options.memory * budget.MIB // 8), params, backend)
-    fvu = score(task.held, params, backend).fvu if task.held else inside.fvu
+    inside = score(task.feed.sampled(_SCORED_WINDOWS, options.memory * budget.MIB // 8), params)
+    fvu = score(task.held, params).fvu if task.held else inside.fvu
     if not state.history.rows:
         raise InputError(f"training ended before its first step; --tol {options.tol:g} is too large")
     row = {key: value for key, value in vars(state.history.rows[-1]).items() if key != "seconds"}
@@ -237,10 +247,12 @@ def _model(task: solvers.Task, domain: Domain, whitener: Whitener, facts: dict[s
     return Model.made(domain, whitener, params, inside.rho_hat, facts)
 
 
-def _provenance(options: TrainOptions, records: list[Record], kept: Corpus, held: Corpus, how: str) -> dict[str, Json]:
-    used = [record for record in records if record.status == "used"]
+def _provenance(
+    options: TrainOptions, corpus: PlacedCorpus, kept: PlacedCorpus, held: PlacedCorpus, how: str
+) -> dict[str, Json]:  # fmt: skip
+    used = corpus.only(corpus.used).records
     sources: dict[str, Json] = {
-        "used": len(used), "skipped": len(records) - len(used), "digest": digest_of(records),
+        "used": len(used), "skipped": len(corpus.skipped), "digest": digest_of(used),
         "windows": len(kept), "windows_held_out": len(held), "held_out": how,
         "extent": round(sum(record.extent for record in used), 3),
     }  # fmt: skip
@@ -249,11 +261,11 @@ def _provenance(options: TrainOptions, records: list[Record], kept: Corpus, held
     return {"options": options.to_json(), "seed": options.seed, "versions": versions, "sources": sources}
 
 
-def _identity(domain: Domain, options: TrainOptions, records: list[Record]) -> dict[str, Json]:
+def _identity(options: TrainOptions, corpus: PlacedCorpus) -> dict[str, Json]:
     """Return what must be the same for a checkpoint to be resumed."""
-    kept = domain_to_json(domain)
-    settings = {f"--set {key}": value for key, value in options_of(domain).items()}
-    return {"domain": kept["name"], **settings, **options.to_json(), "sources": digest_of(records)}
+    kept = domain_to_json(corpus.domain)
+    settings = {f"--set {key}": value for key, value in options_of(corpus.domain).items()}
+    return {"domain": kept["name"], **settings, **options.to_json(), "sources": digest_of(corpus.records)}
 
 
 def digest_of(records: list[Record]) -> str:
@@ -262,7 +274,7 @@ def digest_of(records: list[Record]) -> str:
     return hashlib.blake2b("\n".join(used).encode(), digest_size=16).hexdigest()
 
 
-def _summary(model: Model, records: list[Record], out: Path, seconds: float) -> dict[str, Json]:
+def _summary(model: Model, corpus: PlacedCorpus, folder: RunFolder) -> dict[str, Json]:
     facts = model.facts
     return {
         "fvu": facts["fvu"],
@@ -276,9 +288,7 @@ def _summary(model: Model, records: list[Record], out: Path, seconds: float) -> 
         "solver": facts["options"]["solver"],
         "windows": facts["sources"]["windows"],
         "sources_used": facts["sources"]["used"],
-        "sources_skipped": len(records) - facts["sources"]["used"],
-        "seconds": round(seconds, 3),
-        "model": str(out / FILE),
-        "run": str(out),
-        **told_of(records),
+        "model": str(folder.path / FILE),
+        "run": str(folder.path),
+        **told_of(corpus.records),
     }
