@@ -314,3 +314,7 @@ def test_a_band_is_measured_where_it_lies():
     assert found["bandwidth (Hz)"] == pytest.approx(0, abs=1e-6)
     atom[:, 30] = 1.0
     assert domain.measures(atom)["bandwidth (Hz)"] == pytest.approx(domain.frequencies[30] - domain.frequencies[20])
+
+
+def test_a_linear_window_can_be_asked_for_before_the_rate_is_known():
+    assert Spectrogram(scale="linear").window == (16, 1)

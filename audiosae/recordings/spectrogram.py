@@ -143,7 +143,7 @@ class Spectrogram(Domain):
 
     @property
     def _bins(self) -> slice:
-        width = self.sample_rate / max(1, self.n_fft)
+        width = self.sample_rate / max(1, self.n_fft) or 1.0  # before the rate is known there is one bin
         return slice(int(np.ceil(self._lowest / width)), int(self._highest / width) + 1)
 
     def resolve(self, paths: Sequence[Path]) -> Spectrogram:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import platform
 import threading
+import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -288,6 +289,8 @@ def _summary(model: Model, corpus: PlacedCorpus, folder: RunFolder) -> dict[str,
         "solver": facts["options"]["solver"],
         "windows": facts["sources"]["windows"],
         "sources_used": facts["sources"]["used"],
+        "sources_skipped": len(corpus.skipped),
+        "seconds": round(time.monotonic() - folder.began, 3),
         "model": str(folder.path / FILE),
         "run": str(folder.path),
         **told_of(corpus.records),
