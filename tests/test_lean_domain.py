@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from audiosae.system.progress import Progress
 from audiosae.training import inspection
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 
@@ -81,7 +81,7 @@ def install(tmp_path, monkeypatch):
 def traces(tmp_path):
     folder = tmp_path / "traces"
     rng = np.random.default_rng(0)
-    for number in range(6):
+    for number in range(10):
         (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         trace = np.sin(np.arange(400) * (0.2 + 0.3 * (number % 2))) + 0.1 * rng.normal(size=400)
         np.save(folder / "ab"[number % 2] / f"{number}.npy", trace)
@@ -113,7 +113,7 @@ def test_every_command_works_on_a_domain_of_four_names(traces, tmp_path, install
             assert not stop.code, capfd.readouterr().err
         return capfd.readouterr().out
 
-    assert "6 of 6 sources can be read: 2400.0 row" in run("inspect", traces, "--domain", "seismograms")
+    assert "10 of 10 sources can be read: 4000.0 row" in run("inspect", traces, "--domain", "seismograms")
     one, other = tmp_path / "one", tmp_path / "other"
     for folder, seed in ((one, 0), (other, 1)):
         small = ["--hidden", 6, "--epochs", 4, "--seed", seed, "--cache", tmp_path / "cache"]
@@ -154,7 +154,7 @@ def test_a_large_file_without_a_probe_is_told_and_not_read(traces, monkeypatch):
     monkeypatch.setattr(inspection, "_READ_BYTES", 100)
     found = inspection.inspect_sources(Seismograms(), [traces], progress=Progress())
     assert {file["reason"] for file in found["files"]} == {"length unknown before it is read"}
-    assert any(line.startswith("  6 not counted: seismograms") for line in found["told"])
+    assert any(line.startswith("  10 not counted: seismograms") for line in found["told"])
 
 
 @pytest.mark.parametrize("editable", [True, False])
