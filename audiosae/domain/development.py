@@ -22,7 +22,7 @@ def source_digest(package: str, module: str) -> str:
     module
         Of the domain's class.
     """
-    if not _in_development(package):
+    if not package or not _in_development(package):
         return ""
     root, _, rest = module.partition(".")
     own = root == __name__.partition(".")[0] and rest  # of audiosae itself only the domain's own room makes fields
