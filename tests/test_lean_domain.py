@@ -13,6 +13,7 @@ import pytest
 from audiosae import cli
 from audiosae.corpus.cache import open_folder
 from audiosae.corpus.ingest import decode
+from audiosae.corpus.sources import scan
 from audiosae.domain import Blocks, Clip, Domain, Span, check_domain, load_domain, source_digest
 from audiosae.errors import InputError
 from audiosae.system.progress import Progress
@@ -152,7 +153,7 @@ def test_a_field_may_be_any_iterable_of_blocks(traces, tmp_path):
 
 def test_a_large_file_without_a_probe_is_told_and_not_read(traces, monkeypatch):
     monkeypatch.setattr(inspection, "_READ_BYTES", 100)
-    found = inspection.inspect_sources(Seismograms(), [traces], progress=Progress())
+    found = inspection.inspect_sources(Seismograms(), scan([traces], (".npy",)), progress=Progress())
     assert {file["reason"] for file in found["files"]} == {"length unknown before it is read"}
     assert any(line.startswith("  10 not counted: seismograms") for line in found["told"])
 
