@@ -201,7 +201,7 @@ def test_a_description_that_is_none_is_refused(kept):
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ("class Domain:\n    name = 'odd'\n", "odd_plugin:Domain lacks suffixes, unit, window, stride,"),
+        ("class Domain:\n    name = 'odd'\n", "odd_plugin:Domain lacks suffixes, window, field"),
         ("def Domain(): pass\n", "odd_plugin:Domain lacks name, suffixes"),
         (
             "import test_domain\nclass Domain(test_domain.Bytes):\n    name = 'other'\n",
@@ -318,16 +318,22 @@ BROKEN = {
     "measures must be finite numbers": {"measures": lambda self, atom: {"size": float("nan")}},
     "synthesize must return a sound": {"synthesize": lambda self, atom: Clip(np.ones(3, np.float32), "sound")},
     "a scene must be": {"scene": lambda self, piece: np.ones(3)},
+    "unit 's' wants a span": {"unit": "s", "span": Domain.span},
+    r"must yield blocks, found an array": {"field": lambda self, path: Bytes.read(self, path).astype(np.float32)},
+    r"slide along 2 axes of \(10, 4\); a span must have as many numbers": {
+        "window": property(lambda self: (2, 2)),
+        "stride": property(lambda self: (1, 1)),
+    },
     r"a tile must be \(rows, columns": {"tile": lambda self, atom: atom.ravel()},
     "draw must put something on the axes": {"draw": lambda self, atom, ax, *, limit: None},
     "suffixes must be lower-case with a dot": {"suffixes": (".BIN",)},
     "one whole number above 0 per axis": {"stride": property(lambda self: (0, self.width))},
-    r"found \(2, 4\) and \(1,\)": {"stride": property(lambda self: (1,))},
-    "found 2 and": {"window": property(lambda self: 2)},
-    "defaults must be numbers, texts": {"defaults": {"rho": [1]}},
+    r"found \(1,\) for a window of \(2, 4\)": {"stride": property(lambda self: (1,))},
+    "wanted window as a tuple .* found 2; please report this to": {"window": property(lambda self: 2)},
+    "defaults must be numbers, texts and truth values, found": {"defaults": {"rho": [1]}},
     "centre must be a finite number or None, not nan": {"centre": lambda self, atom: float("nan")},
-    r"its tile, draw or centre failed \(ZeroDivisionError": {"centre": lambda self, atom: 1 / 0},
-    r"its resolve failed \(KeyError": {"resolve": lambda self, paths: {}["rate"]},
+    r"domain bytes: centre\(\) raised ZeroDivisionError": {"centre": lambda self, atom: 1 / 0},
+    r"domain bytes: resolve\(\) raised KeyError": {"resolve": lambda self, paths: {}["rate"]},
     "options do not survive": {"__eq__": lambda self, other: self is other, "__hash__": object.__hash__},
     "must stay as it is when it is resolved again": {
         "resolve": lambda self, paths: make_domain(type(self), {"width": self.width + 1})

@@ -199,7 +199,7 @@ def test_a_source_that_has_gone_costs_its_sounds_not_the_page(trained, sounds, t
     code, _, err = run("report", trained, sounds, "-o", tmp_path / "page.html")
     assert code == 0, err
     faults = {piece["fault"] for piece in pieces(tmp_path / "page.html")}
-    assert all("excerpt failed" in fault for fault in faults)
+    assert all("excerpt() raised" in fault for fault in faults)
     assert items(tmp_path / "page.html")[0]["windows"][0]["activation"] > 0
 
 

@@ -103,10 +103,11 @@ def _stamp(
     unit: str, found: Sequence[Source], when: WhenName, time_zone: str | None, console: Console
 ) -> Callable[[str, float], str] | None:
     """Return what gives date and time of so many seconds in a source; nothing where no date is known."""
+    from audiosae.domain import SECONDS
     from audiosae.survey.dates import read_dates
     from audiosae.survey.timeline import later
 
-    if unit != "s":
+    if unit != SECONDS:
         return None
     dates = read_dates([source.path for source in found], when=when.value, time_zone=time_zone)
     if not dates.form:

@@ -185,10 +185,12 @@ def _draw(outcome: Outcome, out: Path) -> AudiosaeError | None:
 
 def _closing(outcome: Outcome, out: Path) -> str:
     """Return the summary that a person reads at the end."""
+    from audiosae.domain import SECONDS
+
     s, sources = outcome.summary, outcome.model.facts["sources"]
     domain = outcome.model.domain
     of = f"{s['sources_used']} of {len(outcome.skipped) + sources['used']} sources"
-    length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == "s" else ""
+    length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
     window = " x ".join(map(str, domain.window))
     lines = [
         f"learned {s['hidden']} units from {of} ({length}{s['windows']} windows of {window}) in {s['seconds']:.0f} s",

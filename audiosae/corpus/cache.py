@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from audiosae.domain import domain_to_json
+from audiosae.domain import domain_to_json, source_digest
 from audiosae.errors import InputError
 from audiosae.system.locks import FolderLock, lock_folder
 
@@ -71,6 +71,9 @@ def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path
         It cannot be written.
     """
     described = domain_to_json(domain)
+    code = source_digest(str(described.get("package", "")), type(domain).__module__)
+    if code:  # of a package under development: its version stays while its code changes
+        described["source"] = code
     signature = json.dumps([FORMAT, described], sort_keys=True)
     folder = cache / hashlib.blake2b(signature.encode(), digest_size=8).hexdigest()
     try:
@@ -177,10 +180,12 @@ def _about(folder: Path) -> tuple[int, dict[str, Any]]:
 
 def _tell_of_others(cache: Path, described: dict[str, Any], say: Callable[[str], None]) -> None:
     """Say that fields of the same domain and options are there, but of another version, and are not used."""
-    same = {key: value for key, value in described.items() if key != "version"}
+    changing = {"version", "source"}
+    same = {key: value for key, value in described.items() if key not in changing}
     for folder in list_folders(cache):
         number, domain = folder.about
-        other = {key: value for key, value in domain.items() if key != "version"}
+        other = {key: value for key, value in domain.items() if key not in changing}
         if other == same and folder.files and (number != FORMAT or domain != described):
             made = f"{domain.get('package')} {domain.get('version')}, format {number}"
+            made += ", other source files" if domain.get("source") != described.get("source") else ""
             say(f"the cache holds {folder.files} fields of {made}: read again; audiosae cache --prune removes them")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +19,7 @@ import numpy as np
 from audiosae.corpus.cache import open_folder, unwritable
 from audiosae.corpus.entries import FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
+from audiosae.domain import Probe
 from audiosae.errors import InputError
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -141,6 +143,21 @@ def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
     return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest(), remark=remark)
 
 
+def count_rows(domain: Domain, path: Path) -> Probe:
+    """Read a source whose domain has no probe, and tell its length. Raises what `Domain.field` raises."""
+    rows, tail = 0, domain.window[1:]
+    for block in _Blocks(domain, path):
+        _check_block(block, domain, rows, tail)
+        rows, tail = rows + len(block), block.shape[1:]
+    return Probe(_end(domain, path, rows) if rows else 0.0, rows, tail[0] if tail else 0)
+
+
+def _end(domain: Domain, path: Path, rows: int) -> float:
+    """Return where a field of so many rows ends, in the domain's unit."""
+    rest = (0,) * (len(domain.window) - 1)
+    return domain.span(path, (rows - domain.window[0], *rest)).end[0]
+
+
 def _told_by_header(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
     """Return the length of a field's rows in the domain's unit, and the domain's remark on the source.
 
@@ -150,9 +167,11 @@ def _told_by_header(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
     """
     rest = (0,) * (len(domain.window) - 1)
     first, next_ = (domain.span(path, (row, *rest)).start[0] for row in (0, 1))
-    end = domain.span(path, (rows - domain.window[0], *rest)).end[0]
+    end = _end(domain, path, rows)
     try:
         probe = domain.probe(path)
+        if probe is None:
+            return end, ""
         claimed = float(probe.extent)
     except (Exception, SystemExit):  # noqa: BLE001 (the field was read: what the header is good for does not matter)
         return end, ""
@@ -168,7 +187,11 @@ class _Blocks:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         with _costing_the_source():
-            self.note = (yield from self._domain.field(self._path)) or ""  # type: ignore[func-returns-value]
+            blocks = self._domain.field(self._path)
+            if isinstance(blocks, Generator):
+                self.note = (yield from blocks) or ""
+            else:
+                yield from blocks
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Domains: the one door through which inputs come in, built-in or from a plugin."""
 
 from audiosae.domain.conformance import check_domain
+from audiosae.domain.development import source_digest
 from audiosae.domain.drawing import default_settings
 from audiosae.domain.guard import asking
 from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, resolved
-from audiosae.domain.protocol import Clip, Domain, Json, Kind, Probe, Span
+from audiosae.domain.protocol import SECONDS, Blocks, Clip, Domain, Json, Kind, Probe, Span
 from audiosae.domain.registry import (
     BUILT_IN,
     Listing,
@@ -17,6 +18,8 @@ from audiosae.domain.registry import (
 
 __all__ = [
     "BUILT_IN",
+    "SECONDS",
+    "Blocks",
     "Clip",
     "Domain",
     "Json",
@@ -38,4 +41,5 @@ __all__ = [
     "options_of",
     "parse_settings",
     "resolved",
+    "source_digest",
 ]

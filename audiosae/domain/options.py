@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, 
 
 import numpy as np
 
-from audiosae.domain.guard import asking
-from audiosae.errors import InputError, PluginError
+from audiosae.domain.guard import asking, fault
+from audiosae.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -117,12 +117,20 @@ def check_window(domain: Domain) -> None:
     """Refuse a domain whose windows cannot be cut (see `resolved`)."""
     with asking(domain, "window"):
         window = domain.window
+    if not _whole(window):
+        raise fault(domain, f"wanted window as a tuple with one whole number per axis of the field, found {window!r}")
     with asking(domain, "stride"):
         stride = domain.stride
-    tuples = isinstance(window, tuple) and isinstance(stride, tuple) and len(window) == len(stride) > 0
-    whole = tuples and all(isinstance(n, int | np.integer) and n >= 0 for n in window + stride)
-    if not whole or (0 in stride and 0 not in window):  # a width of 0: no file could be read that would settle it
-        raise PluginError(
-            f"domain {domain.name}: wanted window and stride as tuples with one whole number above 0 per axis of the "
-            f"field, found {window!r} and {stride!r}; this is a fault in {type(domain).__module__}, tell its authors"
+    if not _whole(stride) or len(stride) != len(window) or (0 in stride and 0 not in window):
+        raise fault(
+            domain,
+            f"wanted stride as a tuple with one whole number above 0 per axis of the window, found {stride!r} for a "
+            f"window of {window!r}",
         )
+
+
+def _whole(shape: object) -> bool:
+    """Return whether something is a shape; a width of 0 is one: no file could be read that would resolve it."""
+    if not isinstance(shape, tuple) or not shape:
+        return False
+    return all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in shape)

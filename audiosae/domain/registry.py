@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from audiosae.domain.guard import GROUP
 from audiosae.domain.options import make_domain, options_of
 from audiosae.domain.protocol import Domain, Kind
 from audiosae.errors import InputError, PluginError
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
 
     from audiosae.domain.protocol import Json
 
-GROUP = "audiosae.domains"
 BUILT_IN = "spectrogram"
 _WHERE = "images and vectors lie in plugins/ of audiosae's sources: pip install plugins/audiosae-images"
-_NEEDED = ("name", "suffixes", "unit", "window", "stride", "probe", "field", "span", "tile", "draw", "excerpt")
+_NEEDED = ("name", "suffixes", "window", "field")
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,13 @@ def load_domain(name: str, *, package: str = "") -> type[Domain]:
 
 
 def fault_of(cls: Any, name: str) -> str:  # noqa: ANN401
-    """Return why a class is no domain; methods that it merely inherits from the protocol are stubs."""
+    """Return why a class is no domain, or an empty text."""
     missing = [key for key in _NEEDED if getattr(cls, key, None) in (None, getattr(Domain, key, None))]
     if missing:
         return f"lacks {', '.join(missing)}"
-    if getattr(cls, "kind", "rows") not in get_args(Kind):
+    if not isinstance(cls, type) or not issubclass(cls, Domain):
+        return "is not a subclass of audiosae.domain.Domain"
+    if cls.kind not in get_args(Kind):
         return f"has kind = {cls.kind!r}, wanted one of {', '.join(get_args(Kind))}"
     parameters = getattr(cls, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen or cls.name != name:

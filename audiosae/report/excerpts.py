@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.entries import read_field
-from audiosae.domain import Span, asking
+from audiosae.domain import SECONDS, Span, asking
 from audiosae.errors import AudiosaeError
 from audiosae.pictures.atoms import colour_limit, tile_of
 from audiosae.report.media import encode_sound, scene_png, sound_scene_png, tile_png
@@ -180,7 +180,7 @@ def _per_cent(left: float, top: float, width: float, height: float) -> list[floa
 
 def told_span(span: Span) -> str:
     """Return where a window lies, in words."""
-    if span.unit == "s":
+    if span.unit == SECONDS:
         return f"{_clock(span.start[0])} to {_clock(span.end[0])}"
     if len(span.start) > 1:
         axes = zip(("rows", "columns"), span.start, span.end, strict=False)

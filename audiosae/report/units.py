@@ -79,7 +79,7 @@ def _show(job: _Job) -> dict[str, Any]:
     domain, atom = job.domain, job.atom
     with asking(domain, "measures"):
         measures = {str(key): _finite(value) for key, value in domain.measures(atom).items()}
-    figure = _drawing(domain, job.limit, job.first).figure(atom)  # type: ignore[arg-type]
+    figure = _drawing(domain, job.limit, job.first).figure(atom)
     tile = tile_png(tile_of(domain, atom), job.limit, domain.colours)
     return {"tile": tile, "figure": figure, "sound": _sound(domain, atom), "measures": measures}
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.backends import Backend
-from audiosae.corpus.ingest import NOTHING
+from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.labels import some_of
-from audiosae.domain import resolved
+from audiosae.domain import SECONDS, resolved
 from audiosae.errors import InputError
 from audiosae.training import budget
 from audiosae.training.options import TrainOptions, choose_solver
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audiosae.system.progress import Progress
 
 _SPEED_PROBE = 1024
+_READ_BYTES = 2**24  # of a file that is read to know its length, where its domain has no probe
 _KINDS = 6  # that are told
 _GLANCES = 40  # sources of which a little is decoded
 _MANY = 0.1  # of them have what is then told of all
@@ -77,6 +78,9 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         return found | {"status": "skipped", "reason": source.fault}
     try:
         probe = domain.probe(source.path)
+        if probe is None and source.path.stat().st_size > _READ_BYTES:
+            return found | {"reason": "length unknown before it is read"}
+        probe = probe or count_rows(domain, source.path)
         found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
         found["remark"] = probe.remark
     except InputError as error:
@@ -157,12 +161,15 @@ def _told(
 ) -> list[str]:
     bad = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
     kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
-    length = f"{extent / 3600:.2f} h" if domain.unit == "s" and extent > 3600 else f"{extent:.1f} {domain.unit}"  # noqa: PLR2004
+    length = f"{extent / 3600:.2f} h" if domain.unit == SECONDS and extent > 3600 else f"{extent:.1f} {domain.unit}"  # noqa: PLR2004
     lines = [f"{sum(kinds.values())} of {len(files)} sources can be read: {length}, about {windows:,} windows"]
     lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(_KINDS) if kind]
     if len(kinds) > _KINDS:
         lines.append(f"  and {len(kinds) - _KINDS} more kinds")
     lines += [f"  skipped: {reason} ({count})" for reason, count in bad.most_common()]
+    unknown = sum(file["status"] == "ok" and file["reason"] != "" for file in files)
+    if unknown:
+        lines.append(f"  {unknown} not counted: {domain.name} tells the length of large files only when they are read")
     lines.append(
         f"training with the defaults, roughly: {estimate['seconds']:.0f} s after reading, "
         f"{estimate['field_bytes'] / 2**20:.0f} MiB of cache, {estimate['memory_bytes'] / 2**20:.0f} MiB of memory"

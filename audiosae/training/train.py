@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.autoencoder.model import FILE, Model
 from audiosae.corpus.journal import changed_since, told_of, write_journal
-from audiosae.domain import domain_to_json, options_of, resolved
+from audiosae.domain import SECONDS, domain_to_json, options_of, resolved
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.placed import read
 from audiosae.engine.whitening import learn_whitener
@@ -193,7 +193,7 @@ def too_short(domain: Domain, record: Record) -> Record:
     """Return a record of a source without a whole window as one that was skipped."""
     found = " x ".join(map(str, record.shape[: len(record.shape)]))
     wanted = " x ".join(map(str, domain.window))
-    extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == "s" else ""
+    extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == SECONDS else ""
     return replace(
         record, status="skipped", reason=f"shorter than a window: {extent}a field of {found}, wanted {wanted}"
     )

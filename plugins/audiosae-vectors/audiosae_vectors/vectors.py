@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import Clip, Domain, Probe, Span
+from audiosae.domain import Clip, Domain, Probe
 from audiosae.errors import InputError
 from audiosae_vectors import pictures
 from audiosae_vectors.arrays import open_npy, open_npz
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from audiosae.domain import Json, Kind
+    from audiosae.domain import Json, Span
 
 _HELD_NUMBERS = 2**24  # 64 MiB: files up to this size are kept in memory between excerpts
 _PROBED = 500  # files whose width is looked at when none is given
@@ -54,8 +54,6 @@ class Vectors(Domain):
 
     name: ClassVar[str] = "vectors"
     suffixes: ClassVar[tuple[str, ...]] = tuple(_OPENERS)
-    unit: ClassVar[str] = "row"
-    kind: ClassVar[Kind] = "rows"
     # measured on pixels, pooled MFCC and activations of a network (README): small batches and fast steps, because there
     # are few rows where recordings have many windows; half whitening, so that weak directions count, but not as noise
     defaults: ClassVar[Mapping[str, Json]] = {
@@ -89,11 +87,6 @@ class Vectors(Domain):
         """One row."""
         return 1, self.width
 
-    @property
-    def stride(self) -> tuple[int, int]:
-        """From row to row."""
-        return 1, self.width
-
     def resolve(self, paths: Sequence[Path]) -> Vectors:
         """Choose the most common width, and the most common names of columns among the files of that width."""
         if self.width and self.names:
@@ -122,10 +115,6 @@ class Vectors(Domain):
         rows = self._fitting(path)
         with readable():
             yield from rows.blocks()
-
-    def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
-        """Return a row's number, counted from 0."""
-        return Span((start[0],), (start[0] + 1,), self.unit)
 
     def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
         """Fold the vector, row by row, into the most nearly square rectangle; what is left over is zero."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import Clip, Domain, Probe, Span
+from audiosae.domain import Domain, Probe, Span
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from audiosae.domain import Json, Kind
+    from audiosae.domain import Json
 
 _COLUMNS = ["time", "x", "y", "z"]
 _AT_ONCE = 4096  # samples in memory at a time: a recording of a month is read like one of a minute
@@ -46,7 +46,6 @@ class Accelerometer(Domain):
     name: ClassVar[str] = "accelerometer"
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
     unit: ClassVar[str] = "s"
-    kind: ClassVar[Kind] = "rows"
     defaults: ClassVar[Mapping[str, Json]] = {"hidden": 32, "whiten_power": 0.5, "keep": 0.95, "beta": 10.0}
 
     rate: float = 0.0
@@ -114,10 +113,6 @@ class Accelerometer(Domain):
         """Return a window's time in seconds, from its first sample to the one after its last."""
         return Span((start[0] / self.rate,), ((start[0] + self.samples) / self.rate,), self.unit)
 
-    def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
-        """Three rows, x on top, time to the right."""
-        return np.asarray(atom).T
-
     def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
         """Draw the three axes as curves over seconds, each with its name at its end."""
         seconds = np.arange(self.samples) / self.rate
@@ -125,11 +120,6 @@ class Accelerometer(Domain):
             ax.plot(seconds, atom[:, axis], color=colour)
             ax.annotate("xyz"[axis], (seconds[-1], atom[-1, axis]), color=colour, fontsize=7)
         ax.set(ylim=(-1.5 * limit, 1.5 * limit), xlabel="s", ylabel="acceleration")  # peaks may go beyond the limit
-
-    def excerpt(self, path: Path, span: Span) -> Clip:
-        """Return the samples that a window was cut from."""
-        first, last = (round(edge * self.rate) for edge in (span.start[0], span.end[0]))
-        return Clip(np.array([row[1:] for row in islice(_rows(path), first, last)], np.float32), "rows")
 
     def centre(self, atom: NDArray[Any]) -> float:
         """Return the centroid in Hz of an atom's power, so that atoms can be put in order of it."""

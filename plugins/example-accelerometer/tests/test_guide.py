@@ -1,28 +1,92 @@
+"""The guide beside the examples: every block of it is run, in its order, as a reader would."""
+
 from __future__ import annotations
 
+import importlib
+import os
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[1]
-GUIDE = EXAMPLE.parent / "README.md"
+from audiosae.domain import check_domain
 
-pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the guide that quotes this example was not copied along")
+if TYPE_CHECKING:
+    from audiosae.domain import Domain
+
+GUIDE = Path(__file__).parents[2] / "README.md"
+
+pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the guide was not copied along")
 
 
 def quoted(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    ("name", "language"), [("example_accelerometer/__init__.py", "python"), ("pyproject.toml", "toml")]
-)
-def test_the_guide_quotes_the_example_whole_and_as_it_is(name: str, language: str) -> None:
-    assert (EXAMPLE / name).read_text(encoding="utf-8") in quoted(language)
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The guide's folder with its two files, its data, and what an editable installation leaves."""
+    (tmp_path / "audiosae_ecg").mkdir()
+    (tmp_path / "audiosae_ecg/__init__.py").write_text(quoted("python")[0])
+    project = tomllib.loads(quoted("toml")[0])["project"]
+    info = tmp_path / "audiosae_ecg-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    ((group, points),) = project["entry-points"].items()
+    lines = [f"{name} = {target}" for name, target in points.items()]
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    exec(quoted("python")[1], {})  # noqa: S102 (makes the recordings)
+    return tmp_path
 
 
-def test_all_code_of_the_guide_is_the_example_s() -> None:
-    files = [EXAMPLE / "pyproject.toml", EXAMPLE / "example_accelerometer/__init__.py", *EXAMPLE.glob("tests/*.py")]
-    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    assert all(block in code for language in ("python", "toml") for block in quoted(language))
+def written(source: str, monkeypatch: pytest.MonkeyPatch) -> Domain:
+    """Write the module anew, import it, and make its domain."""
+    Path("audiosae_ecg/__init__.py").write_text(source)
+    monkeypatch.delitem(sys.modules, "audiosae_ecg", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importlib.invalidate_caches()
+    domain: Domain = importlib.import_module("audiosae_ecg").Ecg()
+    return domain
+
+
+def test_the_first_domain_has_twelve_lines_and_the_guide_is_short() -> None:
+    assert len([line for line in quoted("python")[0].splitlines() if line]) == 12
+    assert len(GUIDE.read_text(encoding="utf-8").splitlines()) < 250
+
+
+def test_the_domain_keeps_its_promises_after_every_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, _, *steps, test = quoted("python")
+    for step in ["", *steps]:
+        source += "\n" + step
+        check_domain(written(source, monkeypatch), sorted(folder.glob("hearts/*.csv")))
+    names: dict[str, object] = {}
+    exec(test, names)  # noqa: S102
+    names["test_it_keeps_its_promises"]()  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_the_commands_work_with_four_names_alone(folder: Path) -> None:
+    paths = [str(folder), *sys.path]
+    environment = os.environ | {"AUDIOSAE_CACHE": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(paths)}
+    printed = {}
+    for command in quoted("sh")[0].splitlines():
+        name, *arguments = shlex.split(command)
+        if name != "audiosae":
+            assert command in {"pip install -e .", "python make_data.py"}  # done by the fixture
+            continue
+        found = subprocess.run(
+            [sys.executable, "-m", "audiosae", *arguments], check=False, capture_output=True, text=True, env=environment
+        )
+        assert found.returncode == 0, found.stderr
+        printed[arguments[0]] = found.stdout
+    assert "ecg  (audiosae-ecg 0.1.0)" in printed["domains"]
+    assert "4 of 4 sources can be read: 16000.0 row" in printed["inspect"]
+    for picture in ("run/atoms.png", "atoms.png", "features.csv", "report.html"):
+        assert (folder / picture).stat().st_size > 1000
