@@ -15,7 +15,7 @@ from audiosae.cli.console import _Bar
 from audiosae.features import export as writing
 from audiosae.features import tables
 
-COMMANDS = sorted(command.callback.__name__.replace("stored", "cache") for command in app.registered_commands)
+COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
 START = "from audiosae.cli import main; main()"
 
 

@@ -69,7 +69,7 @@ for command in (
     check.doctor,
 ):
     app.command()(_traceable(command))
-app.command("find")(surveying.find_moments)
+app.command("find")(_traceable(surveying.find_moments))
 app.command("cache")(_traceable(cache.stored))
 
 
