@@ -141,10 +141,11 @@ class _Work:
             self.progress.stage("encoding", len(sets) * len(self.corpus.records), "clips")
             features = dict(zip(sets, self._each(self._features, list(sets.values())), strict=True))
             widths = {name: found.shape[1] for name, found in features.items()}
-            jobs = [(name, split) for name in sets for split in splits]
+            inner = [self.plan.inner(split, INNER_FOLDS, self.options.seed) for split in splits]
+            jobs = [(name, *parts) for name in sets for parts in zip(splits, inner, strict=True)]
             self.progress.stage("classifying", len(jobs), "folds")
-            found = self._each(self._classified, [(features[name], split) for name, split in jobs])
-            for (name, split), (classes, strength) in zip(jobs, found, strict=True):
+            found = self._each(self._classified, [(features[name], *parts) for name, *parts in jobs])
+            for (name, split, _), (classes, strength) in zip(jobs, found, strict=True):
                 predicted[name][split.test] = classes
                 strengths[name].append(strength)
         results = []
@@ -188,9 +189,8 @@ class _Work:
             self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
         )
 
-    def _classified(self, job: tuple[NDArray[np.float32], Split]) -> tuple[NDArray[np.int64], float]:
-        features, split = job
-        inner = self.plan.inner(split, INNER_FOLDS, self.options.seed)
+    def _classified(self, job: Any) -> tuple[NDArray[np.int64], float]:  # noqa: ANN401
+        features, split, inner = job
         train, test = features[split.train], features[split.test]
         found = classify(train, self.plan.target[split.train], test, inner, self.options.judge)
         self.progress.advance(1)

@@ -37,7 +37,7 @@ def _table(path: Path, rows: np.ndarray, *, kind: Any) -> None:
     if kind is None:
         table = pa.table({f"x{i}": column for i, column in enumerate(rows.T)})
     else:
-        cells = pa.array(rows.tolist(), kind)
+        cells = pa.array([list(row) for row in rows.astype(kind.value_type.to_pandas_dtype())], kind)
         table = pa.table({"id": [f"row {i}" for i in range(len(rows))], "embedding": cells})
     parquet.write_table(table, path, row_group_size=11)
 
