@@ -6,6 +6,7 @@ import hashlib
 import math
 import platform
 import threading
+import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -145,7 +146,7 @@ def train(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progre
     state = task.state
     del task, feeds  # what they hold on a device is free for others
     corpus.backend.release()
-    used = [record for record in corpus.records if record.status == "used"]
+    used = corpus.only(corpus.used).records
     return Outcome(model, state, _summary(model, corpus, folder), corpus.skipped, used)
 
 
@@ -288,6 +289,7 @@ def _summary(model: Model, corpus: PlacedCorpus, folder: RunFolder) -> dict[str,
         "solver": facts["options"]["solver"],
         "windows": facts["sources"]["windows"],
         "sources_used": facts["sources"]["used"],
+        "seconds": round(time.monotonic() - folder.began, 3),
         "model": str(folder.path / FILE),
         "run": str(folder.path),
         **told_of(corpus.records),
