@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +161,21 @@ def feeds(tmp_path):
     corpus = PlacedCorpus(Grid("5,4", "1,4"), records, LocalEngine())
     whitener = learn_whitener(corpus, Whitening("pca", keep=0.9))
     return [Feed(corpus, whitener, memory=memory) for memory in (2**30, 2**13)]
+
+
+def test_what_is_taken_from_a_placed_corpus_lies_there_too_and_what_is_sent_away_is_plain(tmp_path):
+    records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
+    skipped = Record("broken", "skipped", "silent")
+    corpus = PlacedCorpus(Grid("5,4", "1,4"), [skipped, *records], LocalEngine(), cache=tmp_path, workers=3)
+    assert (corpus.used, corpus.skipped) == ([1, 2, 3, 4, 5, 6], [skipped])
+    kept, held, _ = corpus.split(0)
+    for part in (kept, held, corpus.sample(7), corpus.only([1])):
+        assert (part.engine, part.cache, part.workers) == (corpus.engine, tmp_path, 3)
+    few = corpus.sample(7)
+    sent = pickle.loads(pickle.dumps(few))  # noqa: S301 (our own)
+    assert type(sent) is Corpus
+    np.testing.assert_array_equal(sent.picked, few.picked)
+    np.testing.assert_array_equal(np.concatenate(list(few.gathered())), np.concatenate(list(sent.blocks())))
 
 
 def test_held_and_streamed_windows_are_the_same(tmp_path):

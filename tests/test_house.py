@@ -81,6 +81,26 @@ def test_files_stay_small():
     assert long == {}
 
 
+def code_lines(function):
+    """Lines of a function without its docstring."""
+    told = function.body[0] if ast.get_docstring(function) else None
+    return function.end_lineno - function.lineno + 1 - (told.end_lineno - told.lineno + 1 if told else 0)
+
+
+def test_functions_stay_short_but_for_the_command_lines_own_option_lists():
+    long = {}
+    for path in PACKAGE.rglob("*.py"):
+        functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
+        long |= {f"{path.name} {f.name}": n for f in functions if "cli" not in path.parts and (n := code_lines(f)) > 45}
+    assert long == {}
+
+
+def test_no_room_is_a_maze_of_the_others():
+    assert len([path for path in PACKAGE.glob("*.py") if path.stem != "__init__"]) <= 4
+    assert len(list(PACKAGE.glob("*/__init__.py"))) <= 14
+    assert len({(own, other) for own, other in arrows() if own != other}) <= 90
+
+
 def test_nothing_is_pickled():
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text()

@@ -180,7 +180,6 @@ def load_model(path: Path | str) -> Model:
         or rho_hat.shape != params.b1.shape
     ):
         raise InputError(f"{path} is damaged: its domain's windows {domain.window}, whitening and weights do not fit")
-    content.check()
     return Model(domain, whitener, params, rho_hat, facts)
 
 

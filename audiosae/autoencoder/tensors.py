@@ -47,23 +47,12 @@ class Content:
 
     Attributes
     ----------
-    path
-        The file.
     tensors, facts
         What was written.
-    whole
-        Whether they agree with the file's checksum.
     """
 
-    path: Path
     tensors: dict[str, NDArray[Any]]
     facts: dict[str, Any]
-    whole: bool
-
-    def check(self) -> None:
-        """Raise InputError when anything has changed since it was written; call it after checks that say more."""
-        if not self.whole:
-            raise InputError(f"{self.path} is damaged: its content does not agree with its checksum")
 
 
 def read_tensors(path: Path) -> Content:
@@ -72,7 +61,7 @@ def read_tensors(path: Path) -> Content:
     Raises
     ------
     InputError
-        It is not there, is not such a file, or holds numbers that are not finite.
+        It is not there, is not such a file, was changed since, or holds numbers that are not finite.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -85,7 +74,8 @@ def read_tensors(path: Path) -> Content:
             facts = _object(json.loads(kept[_KEY]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             claimed = facts.pop(_SUM, None)
-            whole = claimed in (None, _checksum(tensors, facts))
+            if claimed not in (None, _checksum(tensors, facts)):
+                raise InputError(f"{path} is damaged: its content does not agree with its checksum")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except _DAMAGE as error:
@@ -95,7 +85,7 @@ def read_tensors(path: Path) -> Content:
     bad = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
     if bad:
         raise InputError(f"{path} is damaged: {bad[0]} holds NaN or infinite numbers")
-    return Content(path, tensors, facts, whole)
+    return Content(tensors, facts)
 
 
 def _object(found: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -146,7 +146,7 @@ def train(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progre
     state = task.state
     del task, feeds  # what they hold on a device is free for others
     corpus.backend.release()
-    used = [record for record in corpus.records if record.status == "used"]
+    used = corpus.only(corpus.used).records
     return Outcome(model, state, _summary(model, corpus, folder), corpus.skipped, used)
 
 
