@@ -34,7 +34,8 @@ SECONDS = 1.2345
 USED, PART, SKIPPED, PASSED = "used", "partly used", "skipped", "passed over"
 JOINED = "only the first 1.2 s: another recording follows"
 LOWER = "a lower rate than 22050 Hz: their upper bands are empty"
-SAMPLES = tone(SECONDS, RATE, noise=0.1)
+SAMPLES = tone(SECONDS, RATE, level=0.0, noise=0.05)
+SAMPLES[8000:14000] += tone(SECONDS, RATE, pitch=2500, noise=0.0)[8000:14000]  # what a survey finds
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Beast:
     remark
         Of an input that is used.
     encoded
-        Outcome in export and evaluate, where it is another: each clip has its row there.
+        Outcome in export, evaluate and survey, where it is another: each clip has its row there.
     """
 
     file: str | bytes
@@ -262,15 +263,16 @@ class Found:
 
 
 def rows_of(path):
+    """The rows of a table, with the names of files as they are, where a spreadsheet would compute them."""
+    names = {cell(beast.name): beast.name for beast in THERE}
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return [row | {"file": names.get(row["file"], row["file"])} for row in csv.DictReader(file)]
 
 
 def from_table(facts, told, lengths):
     """What a command says whose table has the used files: their lengths, and from its JSON the reasons."""
-    names = {cell(beast.name): beast.name for beast in THERE}
     parts = {row["file"]: row["reason"] for row in facts["in_part"]}
-    files = {names.get(file, file): (USED, parts.get(names.get(file, file), ""), length) for file, length in lengths}
+    files = {file: (USED, parts.get(file, ""), length) for file, length in lengths}
     skipped = {row["file"]: (SKIPPED, row["reason"], 0.0) for row in facts["skipped"]}
     assert not files.keys() & skipped.keys()
     return Found(facts, told, files | skipped)
@@ -301,11 +303,7 @@ def found(zoo, cache, tmp_path_factory):
     results = {"inspect": Found(facts, told, files)}
     run = out / "run"
     facts, told = command("train", zoo, "-o", run, "--hidden", 4, "--epochs", 1, *here)
-    names = {cell(beast.name): beast.name for beast in THERE}
-    files = {
-        names.get(row["file"], row["file"]): (row["status"], row["reason"], float(row["seconds"]))
-        for row in rows_of(run / "journal.csv")
-    }
+    files = {row["file"]: (row["status"], row["reason"], float(row["seconds"])) for row in rows_of(run / "journal.csv")}
     results["train"] = Found(facts, told, files)
     facts, told = command("export", run, zoo, "-o", out / "clips.csv", *here)
     lengths = [(row["file"], float(row["duration"])) for row in rows_of(out / "clips.csv")]
@@ -319,6 +317,8 @@ def found(zoo, cache, tmp_path_factory):
     results["evaluate"] = from_table(facts, told, lengths)
     facts, told = command("report", run, zoo, "-o", out / "page.html", "--labels", labels, "--top", 2, *here)
     results["report"] = Found(facts, told, {})
+    facts, told = command("survey", run, zoo, "-o", out / "survey", "--types", 2, *here)
+    results["survey"] = Found(facts, told, {row["file"]: () for row in rows_of(out / "survey/events.csv")})
     return results
 
 
@@ -331,7 +331,7 @@ def beast(request):
 
 def as_told_by(beast, name):
     """The line of the table as it is for one command."""
-    encoded = beast.encoded if name.startswith(("export", "evaluate")) else ""
+    encoded = beast.encoded if name.startswith(("export", "evaluate", "survey")) else ""
     return replace(beast, outcome=encoded, reason="") if encoded else beast
 
 
@@ -364,7 +364,7 @@ def test_every_command_makes_the_same_of_it(found, beast, name):
     check(beast, found[name].files, reason=beast.reason)
 
 
-@pytest.mark.parametrize("name", ["train", "export clips", "export windows", "evaluate", "report"])
+@pytest.mark.parametrize("name", ["train", "export clips", "export windows", "evaluate", "report", "survey"])
 def test_json_tells_what_was_skipped_and_what_was_used_in_part(found, beast, name):
     facts, beast = found[name].facts, as_told_by(beast, name)
     for key, outcome in (("skipped", SKIPPED), ("in_part", PART)):
@@ -375,7 +375,7 @@ def test_json_tells_what_was_skipped_and_what_was_used_in_part(found, beast, nam
     assert remarks.get(beast.name, "") == beast.remark
 
 
-@pytest.mark.parametrize("name", ["train", "export clips", "export windows", "evaluate", "report"])
+@pytest.mark.parametrize("name", ["train", "export clips", "export windows", "evaluate", "report", "survey"])
 def test_the_zoo_is_counted(found, name):
     facts, outcomes = found[name].facts, [as_told_by(beast, name).outcome for beast in THERE]
     wrong = os.geteuid() == 0  # root reads what is unreadable
@@ -393,7 +393,7 @@ def test_the_rate_is_that_of_most(found):
     assert lower == {beast.name: beast.remark for beast in ZOO if beast.remark}
 
 
-@pytest.mark.parametrize("name", ["train", "export clips", "evaluate", "report"])
+@pytest.mark.parametrize("name", ["train", "export clips", "evaluate", "report", "survey"])
 def test_a_lower_rate_and_parts_are_told_in_a_line_each(found, name):
     assert re.search(rf"^2 of \d+ sources have {LOWER}: cut.opus, eight-kilohertz.wav$", found[name].told, re.MULTILINE)
     parts = sum(beast.outcome == PART for beast in ZOO)

@@ -187,11 +187,13 @@ def _write_timeline(result: Survey, out: Path) -> None:
 
 def _facts(result: Survey, out: Path, digest: str, note: str) -> dict[str, Any]:
     """Return what a survey found as JSON has it."""
+    from audiosae.corpus.journal import told_of
+
     return {
         "folder": str(out), "model_digest": digest, "events": len(result.events), "seconds": result.seconds,
         "event_seconds": float(result.events.seconds.sum()), "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
-        "skipped": [{"file": r.file, "reason": r.reason} for r in result.skipped],
+        **told_of([*result.records, *result.skipped]),
         "types": [asdict(kind) for kind in result.types], "like_no_type": len(result.events.of_type(0)),
         "number_of_types": result.choice, "stability": asdict(result.stability) if result.stability else None,
         "dates": note, "dated": result.dated,

@@ -72,7 +72,7 @@ def read_header(path: Path) -> Header:
     if _last.header is not None and _last.header[0] == _key(path):
         return _last.header[1]
     with _open(path) as file:
-        return _header(file)
+        return _last.header[1] if _last.header else _header(file)
 
 
 def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str]:

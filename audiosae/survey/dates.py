@@ -93,7 +93,13 @@ def _zone(name: str | None) -> tzinfo | None:
 
 def _stated(paths: Sequence[Path], latest: int) -> tuple[list[datetime | None], str]:
     """Return the starts of the first kind of header that nearly all files have."""
-    found = [header_times(path) for path in paths]
+    found: list[dict[str, datetime]] = []
+    silent = 0
+    for path in paths:
+        found.append(header_times(path))
+        silent += not found[-1]
+        if len(paths) - silent < MOST * len(paths):  # no kind can be that of nearly all: the others need no look
+            return [], ""
     for kind in KINDS:
         starts = [times.get(kind) for times in found]
         starts = [start if start and FIRST_YEAR <= start.year <= latest else None for start in starts]
