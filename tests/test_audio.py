@@ -355,6 +355,14 @@ def test_of_files_joined_end_to_end_the_first_is_used_and_the_rest_told(tmp_path
     assert note == "only the first 2.0 s: another recording follows"
 
 
+@pytest.mark.parametrize("kind", ["W64", "VOC", "NIST", "IRCAM", "PAF", "PVF", "MAT5", "SDS"])
+def test_of_rarer_containers_it_is_told_that_another_recording_was_joined_to_one(tmp_path, kind):
+    path = write(tmp_path / "a.wav", tone(2.0), format=kind, subtype="PCM_16")
+    assert read(path)[1] == ""
+    path.write_bytes(2 * path.read_bytes())
+    assert read(path)[1].startswith("another recording was joined to it")
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "subtype"), [*JOINED, ("a.voc", "VOC", "PCM_16"), ("a.nist", "NIST", "PCM_16")]
 )

@@ -228,6 +228,8 @@ class _Reader:
             return ""
         fewer = self._frames < file.frames and file.format not in _GUESSED_LENGTH
         fault = f" ({self._fault})" if self._fault else ""
+        if remark == headers.WITHIN:
+            return remark
         if remark and remark != headers.CUT:
             return f"only the first {at}: {remark}"
         return f"truncated at {at}{fault}" if self._fault or fewer or cut or remark else ""

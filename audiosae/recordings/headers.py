@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 UNKNOWN = 2**63 - 1  # libsndfile's number of frames where a FLAC tells none
 CUT, ANOTHER, MORE = "cut", "another recording follows", "more follows than its header tells"
+WITHIN = "another recording was joined to it: what was read is not one recording, and may hold a header as a click"
+_MAGIC = 12  # bytes with which the rarer containers begin; the same again means another file behind the first
 _MOST = 2**32 - 1
 _PLACEHOLDERS = ((2**31 - 2**16, 2**31), (2**32 - 2**16, 2**32))  # sizes that are written when the end is not known
 _TRAILING = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"cue ", b"guan", b"JUNK", b"PAD ", b"fact", b"smpl", b"afsp")
@@ -63,7 +65,13 @@ def remark(path: Path, kind: str, frames: int) -> str:
                 return _AFTER[kind](content, frames)
         trouble = _look(file, size)[2]
         file.seek(0)
-        return trouble or (CUT if kind in _CLAIMS and _CLAIMS[kind](file.read(_HEAD)) > frames else "")
+        head = file.read(_HEAD)
+        if trouble or (kind in _CLAIMS and _CLAIMS[kind](head) > frames):
+            return trouble or CUT
+        if head[:4] in _FINDERS:
+            return ""
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return WITHIN if content.find(head[:_MAGIC], _MAGIC) >= 0 else ""
 
 
 def _look(file: IO[bytes], size: int) -> Found:
