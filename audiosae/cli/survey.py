@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("csv", "parquet", "raven", "audacity")
 _FACTS = "survey.json"
+_PAGES = (".html", ".htm")
 
 
 def survey(  # noqa: PLR0917
@@ -57,6 +58,7 @@ def survey(  # noqa: PLR0917
 ) -> None:
     """Find what is in recordings and when: events, and types of them that sound alike."""
     from audiosae.autoencoder.model import FILE, load_model
+    from audiosae.report import write_survey_page
     from audiosae.survey.codes import recordings_domain
     from audiosae.survey.survey import survey as work
     from audiosae.survey.tables import read_names
@@ -81,10 +83,11 @@ def survey(  # noqa: PLR0917
             loaded, corpus, count=count, known=known, names=named, shortest=min_duration, times=times, folder=out,
             done=lambda _: console.advance(1),
         )  # fmt: skip
-    _tell_unknown_names(named, result, console)
-    kept.save(out / "types.safetensors", digest)
-    _write(result, out, formats)
-    facts = _facts(result, out, digest, note)
+        _tell_unknown_names(named, result, console)
+        kept.save(out / "types.safetensors", digest)
+        _write(result, out, formats)
+        page = write_survey_page(result, loaded, corpus, out / "index.html", progress=console)
+    facts = _facts(result, out, digest, note) | {"page": page["page"]}
     (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     console.result(_told(result, out), facts)
     check_skipped(corpus.skipped, strict=strict)
@@ -219,6 +222,7 @@ def _told(result: Survey, out: Path) -> str:
         lines.append(f"stability of the types (adjusted Rand index): {stable.seed:.2f} from other draws, "
                      f"{stable.halves:.2f} between halves")  # fmt: skip
     lines.append(f"{len(result.events):,} events in {used} recordings ({skipped} skipped), written to {out}")
+    lines.append(f"next: open {out / 'index.html'} in a browser")
     return "\n".join(lines)
 
 
@@ -227,7 +231,7 @@ def find_moments(  # noqa: PLR0917
     sources: Sources,
     like: Annotated[str, typer.Option(metavar="FILE[@START-END]", help="The example; START and END in seconds.")],
     count: Annotated[int, typer.Option("--count", "-n", help="How many moments.", min=1)] = 20,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Table to write: .csv.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Page or table to write: .html, .csv.")] = None,
     workers: Workers = None,
     engine: EngineName = "here",
     cache: Cache = None,
@@ -237,6 +241,7 @@ def find_moments(  # noqa: PLR0917
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
     from audiosae.autoencoder.model import load_model
+    from audiosae.report import write_find_page
     from audiosae.survey.codes import recordings_domain
     from audiosae.survey.search import COLUMNS, Example, find_like, write_matches_csv
 
@@ -254,8 +259,10 @@ def find_moments(  # noqa: PLR0917
         matches = find_like(
             loaded, corpus, given.records[0], example, count=count, done=lambda _: console.advance(1)
         )  # fmt: skip
+        if out and out.suffix.lower() in _PAGES:
+            write_find_page(loaded, corpus, example, given, matches, out, progress=console)
     rows = list(matches.rows())
-    if out:
+    if out and out.suffix.lower() not in _PAGES:
         write_matches_csv(matches, out)
     told = table([COLUMNS, *(tuple(map(str, row)) for row in rows)])
     facts = {"matches": [dict(zip(COLUMNS, row, strict=True)) for row in rows], "table": str(out) if out else None,
@@ -267,16 +274,20 @@ def find_moments(  # noqa: PLR0917
 def _check_table(out: Path | None, inputs: Sequence[Path]) -> None:
     """Refuse a table that cannot be written, before the work is done."""
     from audiosae.survey.search import COLUMNS
-    from audiosae.system.files import check_replaceable
+    from audiosae.system.files import check_replaceable, is_marked
 
     if out is None:
         return
-    if out.suffix.lower() != ".csv":
-        raise InputError(f"--out {out}: cannot write {out.suffix or 'that'}; wanted .csv")
+    if out.suffix.lower() not in {".csv", *_PAGES}:
+        raise InputError(f"--out {out}: cannot write {out.suffix or 'that'}; wanted .html or .csv")
     if not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
     try:
-        own = out.read_text(encoding="utf-8").startswith(",".join(COLUMNS))
+        own = (
+            is_marked(out)
+            if out.suffix.lower() in _PAGES
+            else out.read_text(encoding="utf-8").startswith(",".join(COLUMNS))
+        )
     except (OSError, UnicodeDecodeError):
         own = False
     check_replaceable(out, inputs, own=own)

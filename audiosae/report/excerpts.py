@@ -11,6 +11,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.domain import SECONDS, Span, asking
+from audiosae.engine.shard import read_again
 from audiosae.errors import AudiosaeError
 from audiosae.pictures.atoms import colour_limit, tile_of
 from audiosae.report.media import encode_sound, scene_png, sound_scene_png, tile_png
@@ -18,14 +19,14 @@ from audiosae.report.page import as_json
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.corpus.windows import Corpus
-    from audiosae.domain import Clip
+    from audiosae.domain import Clip, Domain
+    from audiosae.engine.placed import PlacedCorpus
 
 _MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
 _MARGIN_WINDOWS = 2  # of other inputs with one axis
@@ -47,7 +48,7 @@ class Excerpts:
 
     Parameters
     ----------
-    model
+    domain
         Whose windows they are.
     corpus
         Where the windows lie.
@@ -55,8 +56,8 @@ class Excerpts:
         One per record of the corpus, if any.
     """
 
-    def __init__(self, model: Model, corpus: Corpus, labels: Sequence[str | None] | None = None) -> None:
-        self._domain, self._corpus, self._labels = model.domain, corpus, labels
+    def __init__(self, domain: Domain, corpus: Corpus, labels: Sequence[str | None] | None = None) -> None:
+        self._domain, self._corpus, self._labels = domain, corpus, labels
         self._margins: dict[int, int] = {}
 
     def place(self, number: int) -> tuple[SourceRange, tuple[int, ...]]:
@@ -68,10 +69,7 @@ class Excerpts:
         index, start = int(records[0]), tuple(int(at) for at in starts[0])
         if len(self._span(index, start).start) > 1:
             return SourceRange(index, 0, 0), start
-        margin, size = self._margin(index), self._domain.window[0]
-        low = max(0, (start[0] - margin) // margin * margin)
-        high = min(self._corpus.records[index].shape[0], -(-(start[0] + size + margin) // margin) * margin)
-        return SourceRange(index, low, high), start
+        return self._around(index, start[0], start[0] + self._domain.window[0]), start
 
     def piece(self, place: SourceRange) -> dict[str, Any]:
         """Return a piece as a page keeps it: file, low and high in the domain's unit, image, sound or what hinders."""
@@ -94,12 +92,18 @@ class Excerpts:
         found |= {"where": told_span(span), "label": self._labels[place.record] if self._labels else None}
         if place.high:
             length = place.high - place.low
-            found["box"] = _per_cent((start[0] - place.low) / length, 0, size[0] / length, 1)
+            found["box"] = per_cent((start[0] - place.low) / length, 0, size[0] / length, 1)
         else:
             rows, columns = record.shape[:2]
-            found["box"] = _per_cent(start[1] / columns, start[0] / rows, size[1] / columns, size[0] / rows)
+            found["box"] = per_cent(start[1] / columns, start[0] / rows, size[1] / columns, size[0] / rows)
         alone = not place.high or piece["image"] is None
         return found | self._itself(record, span, start) if alone else found
+
+    def _around(self, index: int, low: int, high: int) -> SourceRange:
+        """Return the piece around some rows."""
+        margin = self._margin(index)
+        below, above = max(0, (low - margin) // margin * margin), -(-(high + margin) // margin) * margin
+        return SourceRange(index, below, min(self._corpus.records[index].shape[0], above))
 
     def _span(self, index: int, start: tuple[int, ...]) -> Span:
         with asking(self._domain, "span"):
@@ -174,7 +178,18 @@ class Excerpts:
         return np.array(read_field(record)[pieces])
 
 
-def _per_cent(left: float, top: float, width: float, height: float) -> list[float]:
+def readable(corpus: PlacedCorpus, shown: Iterable[int]) -> PlacedCorpus:
+    """Read here what is shown of records whose fields lie with workers elsewhere."""
+    away = [i for i in shown if not Path(corpus.records[i].field).exists()]
+    if not away or corpus.cache is None:
+        return corpus
+    again = read_again(corpus.only(away), corpus.cache, workers=corpus.workers)
+    found = dict(zip(away, again, strict=True))
+    return corpus.part([found.get(i, record) for i, record in enumerate(corpus.records)], corpus.picked)
+
+
+def per_cent(left: float, top: float, width: float, height: float) -> list[float]:
+    """Return a rectangle of shares in per cent."""
     return [round(100 * min(max(value, 0.0), 1.0), 3) for value in (left, top, width, height)]
 
 

@@ -1,4 +1,4 @@
-"""The one page of report and diff: a template, a style and a script in one file that asks for nothing else."""
+"""Pages as one file each, that asks for nothing else: a template, a style, a script, and what the script reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from audiosae.report.media import gradient_png
 from audiosae.system.files import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from markupsafe import Markup
 
@@ -31,6 +31,23 @@ def render_page(view: dict[str, Any]) -> bytes:
         HTML in UTF-8. Whatever stands in `view` is text there: Jinja2 escapes it in the markup and in the JSON that
         the script reads, and the page forbids every request and every script but its own.
     """
+    bare = [item | {"sides": [_without_tile(side) for side in item["sides"]]} for item in view["items"]]
+    blocks = {"items": {"items": bare, "bins": view["bins"], "labelName": view["label_name"]}, "pieces": view["pieces"]}
+    return fill("page", view | {"gradient": gradient_png(view["colours"])}, blocks)
+
+
+def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any]) -> bytes:
+    """Return a page of a template and a script of that name.
+
+    Parameters
+    ----------
+    name
+        Of NAME.html.j2 and NAME.js.
+    view
+        What stands in the template; title, heading, lead and notes at least.
+    blocks
+        What the script reads, by the id of the element that holds it as JSON.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -38,14 +55,11 @@ def render_page(view: dict[str, Any]) -> bytes:
         loader=PackageLoader("audiosae.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    style, script = (_own(name) for name in ("page.css", "page.js"))
+    style, script = _own("page.css"), _own("parts.js") + _own(f"{name}.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    bare = [item | {"sides": [_without_tile(side) for side in item["sides"]]} for item in view["items"]]
-    text = environment.get_template("page.html.j2").render(
+    text = environment.get_template(f"{name}.html.j2").render(
         view, mark=MARK, style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}",  # noqa: S704
-        gradient=gradient_png(view["colours"]),
-        data=as_json({"items": bare, "bins": view["bins"], "labelName": view["label_name"]}),
-        read=as_json(view["pieces"]),
+        blocks={key: as_json(value) for key, value in blocks.items()},
     )  # fmt: skip
     return text.encode()
 

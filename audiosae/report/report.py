@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.corpus.sources import printable
-from audiosae.engine.shard import read_again
 from audiosae.errors import InputError
 from audiosae.features.activity import ACTIVE
 from audiosae.features.matching import atom_cosines
 from audiosae.features.summary import activity_of, summarise
-from audiosae.report.excerpts import Excerpts, choose
+from audiosae.report.excerpts import Excerpts, choose, readable
 from audiosae.report.page import bars, render_page
 from audiosae.report.statistics import BINS, Gathered, gather
 from audiosae.report.units import by_likeness, lay_out, most_alike, show_units
@@ -23,11 +21,11 @@ from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.corpus.windows import Corpus
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.system.progress import Progress
 
@@ -107,7 +105,9 @@ def write_report(
     }  # fmt: skip
     tops = gathered.tops.strongest(corpus, top)
     progress.stage("excerpts", None, "pieces")
-    shown, pieces = _show_windows(view, size, tops, Excerpts(model, _readable(corpus, tops), labels), progress)
+    shown, pieces = _show_windows(
+        view, size, tops, Excerpts(model.domain, readable(corpus, _shown(corpus, tops)), labels), progress
+    )
     page = render_page(view)
     write_aside(path, page)
     return {
@@ -142,15 +142,9 @@ def _show_windows(
     return shown, len(chosen.pieces)
 
 
-def _readable(corpus: PlacedCorpus, tops: Sequence[Sequence[tuple[int, float]]]) -> Corpus:
-    """Read here what is shown of sources whose fields lie with workers elsewhere."""
+def _shown(corpus: PlacedCorpus, tops: Sequence[Sequence[tuple[int, float]]]) -> list[int]:
     numbers = np.array([number for top in tops for number, _ in top], np.int64)
-    shown = [i for i in np.unique(corpus.places(numbers)[0]).tolist() if not Path(corpus.records[i].field).exists()]
-    if not shown or corpus.cache is None:
-        return corpus
-    again = read_again(corpus.only(shown), corpus.cache, workers=corpus.workers)
-    found = dict(zip(shown, again, strict=True))
-    return corpus.part([found.get(i, record) for i, record in enumerate(corpus.records)], corpus.picked)
+    return [int(i) for i in np.unique(corpus.places(numbers)[0])]
 
 
 def _view(

@@ -1,0 +1,87 @@
+(() => {
+  const { groups, hours } = read("items");
+  const pieces = read("pieces");
+  const nearest = 5;
+  const inputs = [...document.querySelectorAll("input[data-type]")];
+  const nameOf = (type) => (inputs.find((input) => input.dataset.type === `${type}`) || { value: "" }).value.trim();
+  const called = (type) => (type ? `type ${type} ${nameOf(type)}`.trim() : "like no kind");
+
+  for (const list of document.querySelectorAll("ol[data-group]")) {
+    const { group, part } = list.dataset;
+    const all = groups[group] || [];
+    const shown = { typical: all.slice(0, nearest), unlike: all.slice(nearest), all }[part];
+    shown.forEach((window, rank) => list.append(moment(pieces[window.piece], window, `${rank + 1}`,
+      [window.where, window.time, window.hz, `${part === "all" ? `${called(window.type)}, ` : ""}distance ${window.score}`])));
+    if (part === "unlike" && !shown.length) list.parentElement.hidden = true;
+  }
+
+  // Names: shown at once wherever the type is, kept by saving them.
+  let unsaved = false;
+  for (const input of inputs) {
+    input.addEventListener("input", () => {
+      unsaved = true;
+      find(`kind-${input.dataset.type}`).querySelector("[data-name]").textContent = input.value;
+      const option = document.querySelector(`#kind option[value="${input.dataset.type}"]`);
+      if (option) option.textContent = called(input.dataset.type);
+      find("saved").textContent = "Names are not saved yet.";
+    });
+  }
+  addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+  find("save").addEventListener("click", () => {
+    const named = inputs.filter((input) => input.value.trim());
+    const rows = ["type,name", ...named.map((input) => `${input.dataset.type},${quoted(input.value.trim())}`)];
+    const link = make("a", { download: "names.csv", href: URL.createObjectURL(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" })) });
+    link.click();
+    unsaved = false;
+    find("saved").textContent = `Saved ${named.length} ${named.length === 1 ? "name" : "names"} as names.csv, where your browser puts downloads.`;
+  });
+
+  if (!hours) return;
+  const cells = [...document.querySelectorAll("#hours button")];
+  const sum = (cell, kind) => Object.entries(cell.types).reduce((all, [type, count]) => all + (kind === "" || type === kind ? count : 0), 0);
+  function draw() {
+    const kind = find("kind").value;
+    const rates = cells.map((button) => sum(hours.cells[button.dataset.cell], kind) / Math.max(hours.cells[button.dataset.cell].seconds, 1));
+    const most = Math.max(...rates, 1e-9);
+    cells.forEach((button, i) => {
+      const count = sum(hours.cells[button.dataset.cell], kind);
+      const [day, hour] = button.dataset.cell.split(" ");
+      button.textContent = count;
+      button.setAttribute("aria-label", `${day}, ${hour}:00: ${count} ${count === 1 ? "sound" : "sounds"}`);
+      button.style.setProperty("--share", `${Math.round(70 * rates[i] / most)}%`);
+    });
+  }
+  function open(button) {
+    const kind = find("kind").value;
+    const cell = hours.cells[button.dataset.cell];
+    const [day, hour] = button.dataset.cell.split(" ");
+    const listed = cell.events.filter((event) => kind === "" || `${event[3]}` === kind);
+    const count = sum(cell, kind);
+    find("hour").replaceChildren(
+      make("h3", {}, `${day}, ${hour}:00 to ${Number(hour) + 1}:00: ${count} ${count === 1 ? "sound" : "sounds"}`),
+      make("ul", {}, ...listed.map(([file, start, end, type]) => make("li", {}, `${hours.files[file]}, ${start.toFixed(2)} to ${end.toFixed(2)} s: `,
+        type ? make("a", { href: `#type-${type}` }, called(type)) : called(type)))),
+      listed.length < count ? make("p", {}, `${count - listed.length} more are in the tables of events.`) : "");
+    for (const each of cells) each.setAttribute("aria-pressed", each === button);
+  }
+  const focus = (button) => { for (const each of cells) each.tabIndex = each === button ? 0 : -1; };
+  find("kind").addEventListener("input", () => { draw(); find("hour").replaceChildren(); });
+  find("hours").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) { focus(button); open(button); }
+  });
+  find("hours").addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (!way || !event.target.closest("td")) return;
+    event.preventDefault();
+    const at = event.target.closest("td");
+    let [row, column] = [at.parentElement.rowIndex + way[0], at.cellIndex + way[1]];
+    for (; find("hours").rows[row]?.cells[column]; row += way[0], column += way[1]) {
+      const next = find("hours").rows[row].cells[column].querySelector("button");
+      if (next) { focus(next); next.focus(); return; }
+    }
+  });
+  focus(cells[0]);
+  draw();
+})();
