@@ -364,7 +364,8 @@ def test_of_rarer_containers_it_is_told_that_another_recording_was_joined_to_one
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "subtype"), [*JOINED, ("a.voc", "VOC", "PCM_16"), ("a.nist", "NIST", "PCM_16")]
+    ("name", "kind", "subtype"),
+    [*JOINED, *((f"a.{k.lower()}", k, "PCM_16") for k in ("VOC", "NIST", "MAT4", "MAT5", "W64"))],
 )
 def test_a_recording_of_any_container_that_was_cut_says_so(tmp_path, name, kind, subtype):
     path = write(tmp_path / name, tone(8.0, noise=0.3), format=kind, subtype=subtype)

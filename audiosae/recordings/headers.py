@@ -289,4 +289,5 @@ _CLAIMS: dict[str, Callable[[bytes], int]] = {
     "VOC": _voc_frames,
     "AVR": lambda head: int.from_bytes(head[26:30], "big"),
     "MPC2K": lambda head: int.from_bytes(head[26:30], "little"),
+    "MAT5": lambda head: int.from_bytes(head[236:240], "little" if head[126:128] == b"IM" else "big"),
 }
