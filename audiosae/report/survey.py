@@ -82,7 +82,7 @@ def write_survey_page(
     line = _timeline(survey) if survey.dated else None
     cards = [_card(survey, kind, moments, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
     view = _view(survey, cards, line) | {"report": (path.parent / "report.html").is_file()}
-    data: dict[str, Any] = {"groups": [], "hours": _hours(survey, line, size) if line else None}
+    data = {"groups": [], "hours": _hours(survey, line, size) if line else None}
 
     def page() -> bytes:
         return fill("survey", view, {"items": data, "pieces": pieces})
@@ -161,9 +161,9 @@ def _by_hour(line: Timeline, number: int) -> NDArray[np.float64]:
 
 def _view(survey: Survey, cards: list[dict[str, Any]], line: Timeline | None) -> dict[str, Any]:
     odd, skipped = len(survey.events.of_type(NOWHERE)), len(survey.skipped)
-    were = "was" if len(survey.events) == 1 else "were"
-    lead = (f"In {_count(len(survey.records), 'recording')} ({length(survey.seconds)}) "
-            f"{_count(len(survey.events), 'sound')} of {_count(len(cards), 'kind')} {were} found")  # fmt: skip
+    kinds, verb = _count(len(cards), "kind"), "was" if len(survey.events) == 1 else "were"
+    where = f"{_count(len(survey.records), 'recording')} ({length(survey.seconds)})"
+    lead = f"In {where} {_count(len(survey.events), 'sound')} of {kinds} {verb} found"
     lead += f"; {odd:,} of them {'is' if odd == 1 else 'are'} like no kind." if odd else "."
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
     if line and line.undated:

@@ -1,0 +1,121 @@
+"""The pages of survey and find."""
+
+from __future__ import annotations
+
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import once
+from pages import block, decoded, pieces
+from signals import write
+from test_report_browser import chromium, see  # noqa: F401 (fixtures)
+from test_survey_cli import RATE, recording
+
+HOSTILE = '</script><script>alert(1)</script>"&,<b>'
+
+
+@pytest.fixture(scope="module")
+def surveyed(cache, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("surveyed")
+    for number in range(6):
+        write(folder / "in" / f"20240601_{number:02d}0000.wav", recording(number), RATE)
+    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"])
+    (folder / "names.csv").write_text('type,name\n1,"' + HOSTILE.replace('"', '""') + '"\n')
+    (folder / "out").mkdir()
+    (folder / "out" / "report.html").write_text("the report")
+    once(["survey", folder / "run", folder / "in", "-o", folder / "out", "--names", folder / "names.csv", "--cache",
+          cache, "-q"])  # fmt: skip
+    return SimpleNamespace(folder=folder, run=folder / "run", sounds=folder / "in", page=folder / "out" / "index.html")
+
+
+def test_the_page_says_what_was_found_and_links_to_the_report(surveyed):
+    text = surveyed.page.read_text(encoding="utf-8")
+    assert "In 6 recordings (2 min 0 s) 18 sounds of 3 kinds were found" in text
+    assert 'href="report.html"' in text
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", text)
+    assert text.count('class="mean"') == 3
+
+
+def test_a_name_is_shown_as_text_whatever_is_in_it(surveyed):
+    text = surveyed.page.read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in text
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
+
+
+def test_every_player_has_the_stretch_that_it_names(surveyed):
+    kept = pieces(surveyed.page)
+    groups = block(surveyed.page, "items")["groups"]
+    assert [len(group) for group in groups] == [6, 6, 6, 18]
+    for window in sum(groups, []):
+        piece = kept[window["piece"]]
+        assert piece["low"] <= window["from"][0] - 0.2
+        assert piece["high"] >= window["to"][0] + 0.2
+        samples, rate = decoded(piece["sound"])
+        source, _ = soundfile.read(surveyed.sounds / piece["file"])
+        wanted = source[round(piece["low"] * RATE) : round(piece["high"] * RATE)]
+        assert rate == RATE
+        length = min(len(samples), len(wanted))
+        lags = np.fft.irfft(np.fft.rfft(samples[:length]) * np.conj(np.fft.rfft(wanted[:length])))
+        assert np.argmax(lags) in {0, 1, len(lags) - 1}
+
+
+def test_hours_count_and_list_their_sounds(surveyed):
+    hours = block(surveyed.page, "items")["hours"]
+    assert list(hours["cells"]) == [f"2024-06-01 {hour}" for hour in range(6)]
+    for hour in range(6):
+        cell = hours["cells"][f"2024-06-01 {hour}"]
+        assert sum(cell["types"].values()) == len(cell["events"]) == 3
+        assert {event[0] for event in cell["events"]} == {hour}
+
+
+def test_find_has_a_page_with_the_example_first(surveyed, cache, run, tmp_path):
+    like = f"{surveyed.sounds}/20240601_000000.wav@9-9.6"
+    out = tmp_path / "found.html"
+    arguments = ["find", surveyed.run, surveyed.sounds, "--like", like, "-n", 4, "--cache", cache, "-o", out]
+    code, told, _ = run(*arguments, "--json")
+    query, *found = block(out, "items")
+    assert code == 0
+    assert (query[0]["from"], query[0]["to"]) == ([9.0], [9.6])
+    assert [w["from"][0] for (w,) in found] == pytest.approx(
+        [m["start"] for m in json.loads(told)["matches"]], abs=1e-3
+    )
+    out.write_text("mine")
+    assert run(*arguments)[0] == 1
+    assert out.read_text() == "mine"
+
+
+def test_events_of_the_user_are_not_written_over(surveyed, cache, run, tmp_path):
+    (tmp_path / "events.raven").mkdir()
+    (tmp_path / "events.raven" / "mine.selections.txt").write_text("mine")
+    code, _, err = run("survey", surveyed.run, surveyed.sounds, "-o", tmp_path, "--events", "raven", "--cache", cache)
+    assert code == 1
+    assert "audiosae did not write it" in err
+    assert (tmp_path / "events.raven" / "mine.selections.txt").read_text() == "mine"
+
+
+@pytest.mark.browser
+def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):  # noqa: F811
+    from audiosae.survey.tables import read_names
+
+    tab = see(surveyed.page)
+    tab.fill("input[data-type='2']", 'a "song", loud')
+    assert 'a "song", loud' in tab.inner_text("#kind-2")
+    with tab.expect_download() as saved:
+        tab.click("#save")
+    saved.value.save_as(tmp_path / "names.csv")
+    assert read_names(tmp_path / "names.csv") == {1: HOSTILE, 2: 'a "song", loud'}
+
+
+@pytest.mark.browser
+def test_hours_open_their_sounds_and_arrows_move(surveyed, see):  # noqa: F811
+    tab = see(surveyed.page)
+    tab.click("[data-cell='2024-06-01 2']")
+    assert tab.locator("#hour li").count() == 3
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.dataset.cell") == "2024-06-01 3"
+    tab.select_option("#kind", "1")
+    assert tab.inner_text("[data-cell='2024-06-01 3']") == "1"
