@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,15 @@ from pages import block, decoded, pieces
 from signals import write
 from test_report_browser import chromium, see  # noqa: F401 (fixtures)
 from test_survey_cli import RATE, recording
+
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import scan
+from audiosae.engine import LocalEngine
+from audiosae.engine.placed import PlacedCorpus
+from audiosae.errors import InputError
+from audiosae.report import write_survey_page
+from audiosae.survey.survey import survey
 
 HOSTILE = '</script><script>alert(1)</script>"&,<b>'
 
@@ -50,7 +60,7 @@ def test_every_player_has_the_stretch_that_it_names(surveyed):
     kept = pieces(surveyed.page)
     groups = block(surveyed.page, "items")["groups"]
     assert [len(group) for group in groups] == [6, 6, 6, 18]
-    for window in sum(groups, []):
+    for window in chain.from_iterable(groups):
         piece = kept[window["piece"]]
         assert piece["low"] <= window["from"][0] - 0.2
         assert piece["high"] >= window["to"][0] + 0.2
@@ -95,6 +105,21 @@ def test_events_of_the_user_are_not_written_over(surveyed, cache, run, tmp_path)
     assert code == 1
     assert "audiosae did not write it" in err
     assert (tmp_path / "events.raven" / "mine.selections.txt").read_text() == "mine"
+
+
+def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path):
+    model = load_model(surveyed.run)
+    records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
+    corpus = PlacedCorpus(model.domain, records, LocalEngine())
+    found, _ = survey(model, corpus, count=3)
+    size = surveyed.page.stat().st_size * 6 // 10
+    facts = write_survey_page(found, model, corpus, tmp_path / "page.html", size=size)
+    assert (tmp_path / "page.html").stat().st_size == facts["bytes"] <= size
+    assert 0 < facts["examples"] < facts["examples_there"] == 36
+    note = f"{facts['examples']} of 36 examples have room"
+    assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="the 3 types alone take"):
+        write_survey_page(found, model, corpus, tmp_path / "page.html", size=1000)
 
 
 @pytest.mark.browser

@@ -138,8 +138,8 @@ def _check_folder(out: Path, inputs: Sequence[Path]) -> None:
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; wanted a folder") from error
     own = has_facts(out / _FACTS, "model_digest", "types")
-    for name in ("events.csv", "events.parquet", "types.csv", "types.safetensors", "timeline.csv", "timeline.png", "events.raven",
-                 "events.audacity", "index.html", _FACTS):  # fmt: skip
+    for name in ("events.csv", "events.parquet", "types.csv", "types.safetensors", "timeline.csv", "timeline.png",
+                 "events.raven", "events.audacity", "index.html", _FACTS):  # fmt: skip
         check_replaceable(out / name, inputs, own=own)
 
 

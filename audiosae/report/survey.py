@@ -82,7 +82,7 @@ def write_survey_page(
     line = _timeline(survey) if survey.dated else None
     cards = [_card(survey, kind, moments, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
     view = _view(survey, cards, line) | {"report": (path.parent / "report.html").is_file()}
-    data = {"groups": [], "hours": _hours(survey, line, size) if line else None}
+    data: dict[str, Any] = {"groups": [], "hours": _hours(survey, line, size) if line else None}
 
     def page() -> bytes:
         return fill("survey", view, {"items": data, "pieces": pieces})
@@ -138,7 +138,7 @@ def _card(
     facts = [
         ("how many", f"{kind.events:,} in {_count(kind.files, 'recording')}"),
         ("how long", f"{seconds:.2f} s each, {length(kind.seconds)} in all"),
-        ("pitch", f"{kind.low_hz:,.0f} to {kind.high_hz:,.0f} Hz"),
+        ("frequencies", f"{kind.low_hz:,.0f} to {kind.high_hz:,.0f} Hz"),
     ]
     hours = _by_hour(line, kind.number) if line else None
     if hours is not None and hours.any():
