@@ -203,7 +203,6 @@ class _Work:
         with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.corpus.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
-            warnings.filterwarnings("ignore", message="The least populated class")  # it is in some inner folds alone
             return list(pool.map(work, jobs))
 
 

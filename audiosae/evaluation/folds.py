@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -169,7 +170,9 @@ def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64
     from sklearn.model_selection import StratifiedKFold
 
     count = max(2, min(count, int(np.bincount(target).max())))
-    return _numbers(StratifiedKFold(count, shuffle=True, random_state=seed).split(target, target))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return _numbers(StratifiedKFold(count, shuffle=True, random_state=seed).split(target, target))
 
 
 def _grouped(groups: NDArray[Any], count: int) -> NDArray[np.int64]:
