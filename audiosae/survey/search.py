@@ -18,6 +18,7 @@ from audiosae.survey.floor import Levels
 from audiosae.survey.survey import Columns
 from audiosae.survey.types import COMPONENTS, SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,6 +92,7 @@ class Matches:
             yield i + 1, self.records[e.record[i]].file, *place, round(float(self.similarity[i]), 4)
 
 
+@one_blas_thread()
 def find_like(
     model: Model, corpus: PlacedCorpus, like: Record, example: Example, *, count: int = 20,
     folder: Path | None = None, done: Callable[[Record], None] = lambda _: None,

@@ -11,8 +11,9 @@ import numpy as np
 from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, find_events, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS
-from audiosae.survey.results import NOWHERE, Events, SoundType, Survey
+from audiosae.survey.results import Events, SoundType, Survey
 from audiosae.survey.types import Types, learn_types, stability_of
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ _TOP_UNITS = 5
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
 
 
+@one_blas_thread()
 def survey(
     model: Model, corpus: PlacedCorpus, *, count: int | None = None, known: Types | None = None,
     names: Mapping[int, str] | None = None, shortest: float = MIN_SECONDS, times: Sequence[datetime | None] = (),
@@ -163,8 +165,3 @@ def _sound_types(types: Types, events: Events, activity: NDArray[np.float64]) ->
             int(own[0]) if len(own) else -1,
         ))  # fmt: skip
     return found
-
-
-def nowhere(events: Events) -> int:
-    """Return how many events are like none of the types."""
-    return int((events.type == NOWHERE).sum())
