@@ -32,6 +32,15 @@ _FIRST_OF_POWERS = 8
 Found = tuple[list[tuple[int, bytes]], int, str]  # what to write over, where to end, what is wrong
 
 
+class _Corrected(mmap.mmap):
+    """A recording with its header corrected. A seek beyond its ends stops there, as libsndfile expects of a file."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> None:
+        """Move to an offset from the beginning, the present place or the end."""
+        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: len(self)}[whence]
+        super().seek(min(max(0, begin + offset), len(self)))
+
+
 def is_placeholder(size: int) -> bool:
     """Tell a size that means "until the end" from one that was meant."""
     return any(low <= size < high for low, high in _PLACEHOLDERS)
@@ -50,7 +59,7 @@ def mended(path: Path) -> mmap.mmap | None:
         patches, stop, _ = _look(file, size)
         if not patches and stop == size:
             return None
-        view = mmap.mmap(file.fileno(), stop, access=mmap.ACCESS_COPY)
+        view = _Corrected(file.fileno(), stop, access=mmap.ACCESS_COPY)
     for at, content in patches:
         view[at : at + len(content)] = content
     return view
