@@ -170,7 +170,19 @@ def test_pictures_and_rows_are_refused_in_one_line():
 
 
 def test_silence_has_no_events_and_says_so(archive, cache, run, tmp_path):
-    write(tmp_path / "silence.wav", 0.01 * np.random.default_rng(0).normal(size=RATE * 5), RATE)
+    write(tmp_path / "silence.wav", 0.01 * np.random.default_rng(0).normal(size=RATE * 15), RATE)
     code, _, error = run("survey", archive.run, tmp_path, "-o", tmp_path / "out", "--cache", cache, "-q")
     assert code == 1
     assert "no events in 1 recordings" in error
+
+
+def test_a_survey_has_a_folder_of_its_own_and_leaves_no_table_of_an_earlier_one(archive, cache, run, tmp_path):
+    for folder, why in ((archive.run, "is a run folder"), (archive.sounds, "holds recordings")):
+        code, _, error = run("survey", archive.run, archive.sounds, "-o", folder, "--cache", cache, "-q")
+        assert (code, why in error) == (1, True)
+    command = ("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "-q")
+    assert run(*command, "--events", "csv,raven,audacity")[0] == 0
+    assert run(*command, "--events", "csv")[0] == 0
+    assert (tmp_path / "out" / "events.csv").exists()
+    assert not [*(tmp_path / "out").glob("events.*/*")]
+    assert "wanted at most that" in run(*command, "--types", 5000)[2]

@@ -39,6 +39,13 @@ def test_nothing_is_found_where_nothing_sounds(field):
     assert found(field) == []
 
 
+def test_a_clip_that_is_filled_by_its_sound_is_one_event():
+    field = sound(noise(1.5), 0, 1.5, 12, 25, level=40.0)
+    ((start, end, low, high),) = found(field)
+    assert (start, end) == pytest.approx((0, 1.5), abs=0.03)
+    assert (low, high) == (12, 25)
+
+
 def test_slow_gusts_are_no_events():
     field = noise(120)
     time = np.arange(len(field)) * ROW

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from audiosae.survey.results import Survey
 
 _FORMATS = ("csv", "parquet", "raven", "audacity")
+_WRITTEN = {  # what a survey leaves in its folder, and the suffix of files in folders of it
+    "events.csv": "", "events.parquet": "", "types.csv": "", "timeline.csv": "", "timeline.png": "", "index.html": "",
+    "events.raven": ".selections.txt", "events.audacity": ".txt",
+}  # fmt: skip
 _FACTS = "survey.json"
 _PAGES = (".html", ".htm")
 
@@ -47,7 +51,9 @@ def survey(  # noqa: PLR0917
     names: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Your names: columns type,name.")] = None,
     when: When = WhenName.auto,
     time_zone: TimeZone = None,
-    events: Annotated[str, typer.Option(help="Tables of events: some of csv, parquet, raven, audacity.")] = "csv",
+    events: Annotated[str, typer.Option(help="Tables of events: some of csv, parquet, raven, audacity.")] = (
+        "csv,raven,audacity"
+    ),
     min_duration: Annotated[float, typer.Option(help="Least seconds of an event.", min=0)] = 0.08,
     workers: Workers = None,
     engine: EngineName = "here",
@@ -114,7 +120,7 @@ def _formats(text: str) -> list[str]:
     """
     from importlib.util import find_spec
 
-    wanted = [part.strip() for part in text.split(",")]
+    wanted = [part.strip().lower() for part in text.split(",")]
     wrong = [part for part in wanted if part not in _FORMATS]
     if wrong:
         raise InputError(f"--events {text}: no format {wrong[0]!r}; wanted some of {', '.join(_FORMATS)}")
@@ -131,15 +137,18 @@ def _check_folder(out: Path, inputs: Sequence[Path]) -> None:
     InputError
         It is a file, cannot be made, or holds what no survey wrote.
     """
+    from audiosae.autoencoder.model import FILE
     from audiosae.system.files import check_replaceable, has_facts
 
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {out}: {error.strerror}; wanted a folder") from error
+    if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
+        what = "is a run folder" if (out / FILE).exists() else "holds recordings that are surveyed"
+        raise InputError(f"--out {out}: {what}; give the survey a folder of its own")
     own = has_facts(out / _FACTS, "model_digest", "types")
-    for name in ("events.csv", "events.parquet", "types.csv", "types.safetensors", "timeline.csv", "timeline.png",
-                 "events.raven", "events.audacity", "index.html", _FACTS):  # fmt: skip
+    for name in (*_WRITTEN, _FACTS):
         check_replaceable(out / name, inputs, own=own)
 
 
@@ -164,6 +173,7 @@ def _write(result: Survey, out: Path, formats: list[str]) -> None:
     from audiosae.survey.annotations import write_audacity, write_raven
     from audiosae.survey.tables import selections, write_events_csv, write_events_parquet, write_types_csv
 
+    _remove_former(out)
     write_types_csv(result, out / "types.csv")
     if "csv" in formats:
         write_events_csv(result, out / "events.csv")
@@ -175,6 +185,13 @@ def _write(result: Survey, out: Path, formats: list[str]) -> None:
         write_audacity(selections(result), out / "events.audacity")
     if result.dated:
         _write_timeline(result, out)
+
+
+def _remove_former(out: Path) -> None:
+    """Remove the tables of an earlier survey in this folder, whose types may have had other numbers."""
+    for name, suffix in _WRITTEN.items():
+        for path in (out / name).glob(f"*{suffix}") if suffix else [out / name]:
+            path.unlink(missing_ok=True)
 
 
 def _write_timeline(result: Survey, out: Path) -> None:

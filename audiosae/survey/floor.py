@@ -24,6 +24,8 @@ REACH_SECONDS = 30.0  # to each side of a knot
 SMOOTH_SECONDS = 0.03
 BANDS_ABOUT = 0.2  # of all bands, to each side of one
 LEAST_SPREAD = 1.0  # dB: digital silence has none
+CLIP_SECONDS = 10.0  # a shorter recording is a clip of one sound: it says nothing of the noise around it
+CLIP_DEPTH = 30.0  # dB under a clip's loudest level, taken for its floor
 _SAMPLES = 1200  # levels that the quantiles of a knot are taken from
 _QUANTILES = (0.25, 0.6)
 _NORMAL = (-0.67449, 0.25335)  # where a normal distribution of mean 0 and variance 1 has them
@@ -120,6 +122,8 @@ def noise_floor(levels: Levels) -> NoiseFloor:
     reach = round(REACH_SECONDS / KNOT_SECONDS)
     step = max(1, pitch * (2 * reach + 1) // _SAMPLES)
     rows = len(levels.field)
+    if rows * levels.seconds_per_row < CLIP_SECONDS:
+        return _floor_of_clip(levels, pitch)
     knots = -(-rows // pitch)
     held: dict[int, Array] = {}
     found = []
@@ -131,3 +135,12 @@ def noise_floor(levels: Levels) -> NoiseFloor:
     lower, upper = np.stack(found, axis=1)
     spread = (upper - lower) / np.float32(_NORMAL[1] - _NORMAL[0])
     return NoiseFloor(upper - np.float32(_NORMAL[1]) * spread, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)
+
+
+def _floor_of_clip(levels: Levels, pitch: int) -> NoiseFloor:
+    """Return one floor for all of a clip, a fixed depth below its loudest level; its contrasts are not looked at."""
+    bands = levels.bands
+    loudest = levels.views(0, len(levels.field))[:, :bands].max()
+    middle = np.full((1, 2 * bands), loudest - CLIP_DEPTH, np.float32)
+    middle[:, bands:] = np.finfo(np.float32).max / 4
+    return NoiseFloor(middle, np.full_like(middle, LEAST_SPREAD), pitch)

@@ -80,6 +80,8 @@ def survey(
         if not len(codes):
             raise InputError(f"no events in {len(records)} recordings: nothing in them stands out from the running "
                              f"noise for {shortest:g} s; lower --min-duration, or listen to one")  # fmt: skip
+        if count is not None and count > len(codes):
+            raise InputError(f"--types {count}: there are {len(codes)} events; wanted at most that, or auto")
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count)
         stability = None if known else stability_of(codes.codes, len(types))
         events = columns.events(*_assigned(types, codes))

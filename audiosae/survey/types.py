@@ -154,6 +154,8 @@ def load_types(path: Path, digest: str) -> Types:
     InputError
         There are none, or they belong to another model.
     """
+    if not path.exists():
+        raise InputError(f"--types-from {path}: no such file or folder; wanted the folder that audiosae survey wrote")
     path = path / FILE if path.is_dir() else path
     if not path.exists():
         raise InputError(f"--types-from: no {FILE} in {path.parent}; wanted the folder that audiosae survey wrote")
