@@ -46,6 +46,13 @@ def test_wide_and_joining_characters_stay_as_they_are_on_disk(folder):
     assert labelled(folder, "filename,label\n" + rows, sources) == [str(i) for i in range(len(WIDE))]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no line breaks in names")
+@pytest.mark.parametrize("name", ["a\nb.wav", "a\\nb.wav"])
+def test_a_line_break_may_stand_in_the_table_as_it_is_on_disk_or_as_it_is_shown(folder, name):
+    sources = touched(folder, "a\nb.wav")
+    assert labelled(folder, f'filename,label\n"{name}",x\n', sources) == ["x"]
+
+
 @pytest.mark.parametrize(("disk", "table"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_composed_and_decomposed_names_are_one(folder, disk, table):
     sources = touched(folder, normalize(disk, BIRD), normalize(disk, "été/á.wav"))

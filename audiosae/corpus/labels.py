@@ -98,8 +98,12 @@ class _Names:
 
     def numbers(self, name: str) -> list[int]:
         """Return the sources that a name may mean: those of the first kind of likeness in which there are any."""
-        keys = (name, spelt(name)) * 2
-        return next((tier[key] for tier, key in zip(self._tiers, keys, strict=True) if key in tier), [])
+        for text in (name, printable(name)):  # as it is on disk, or as it is shown
+            keys = (text, spelt(text)) * 2
+            for tier, key in zip(self._tiers, keys, strict=True):
+                if key in tier:
+                    return tier[key]
+        return []
 
 
 def _numbered(names: Iterable[str]) -> dict[str, list[int]]:
