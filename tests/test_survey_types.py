@@ -79,8 +79,11 @@ def test_types_of_another_model_are_refused(tmp_path):
     learn_types(codes()[0])[0].save(tmp_path / "types.safetensors", "abc")
     with pytest.raises(InputError, match="belong to another model"):
         load_types(tmp_path, "def")
-    with pytest.raises(InputError, match="no types.safetensors"):
+    with pytest.raises(InputError, match="none: no such file or folder"):
         load_types(tmp_path / "none", "abc")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no types.safetensors"):
+        load_types(tmp_path / "empty", "abc")
 
 
 def test_names_are_read_as_a_spreadsheet_writes_them(tmp_path):
