@@ -33,7 +33,7 @@ def test_what_a_code_page_lacks_is_escaped(sounds, tmp_path, encoding):
     assert b"\\u86d9" in found.stdout or "蛙".encode() in found.stdout
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors before the start")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sh to close descriptors with")
 @pytest.mark.parametrize("streams", ["1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"])
 def test_without_standard_streams_the_work_is_done(trained, sounds, tmp_path, streams):
     out = tmp_path / "o.csv"
