@@ -18,7 +18,7 @@ from audiosae.autoencoder.sae import Penalty, accumulate, encode, finish, start
 from audiosae.autoencoder.whitening import prepare
 from audiosae.backends import Backend, stream
 from audiosae.backends.gpu import GpuBackend
-from audiosae.engine.feed import Feed
+from audiosae.engine.feed import Feed, score
 from audiosae.estimator import SparseAutoencoder
 
 B = Backend()
@@ -145,6 +145,13 @@ def test_contrast_does_not_depend_on_the_scale(scale):
     found = prepare(rows * np.float32(scale), contrast=True, remove_mean=True)
     np.testing.assert_allclose(found.std(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(found, prepare(rows, contrast=True, remove_mean=True), atol=1e-5)
+
+
+def test_the_variance_of_many_large_windows_is_summed_without_rounding():
+    x = np.random.default_rng(0).integers(-2047, 2048, size=(3 * 4096, 64)).astype(np.float32)  # squares are exact
+    found = score(Feed.of(x, B), start(2, 64, seed=0, rho=0.05))
+    assert found.squares == float(np.square(x.astype(np.int64)).sum())
+    np.testing.assert_array_equal(found.total, x.astype(np.int64).sum(axis=0))
 
 
 @pytest.mark.parametrize("level", [0, 0.1, 1e-7, 12345.678])
