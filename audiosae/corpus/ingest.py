@@ -38,14 +38,9 @@ _HASHED_AT_ONCE = 2**22
 
 
 def ingest(
-    domain: Domain,
-    sources: Sequence[Source],
-    *,
-    cache: Path,
-    workers: int,
-    done: Callable[[Record], None] = lambda _: None,
-    say: Callable[[str], None] = lambda _: None,
-) -> list[Record]:
+    domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
+    done: Callable[[Record], None] = lambda _: None, say: Callable[[str], None] = lambda _: None,
+) -> list[Record]:  # fmt: skip
     """Bring the field of every source into the cache; one record per source, in order.
 
     Parameters

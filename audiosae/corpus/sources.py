@@ -40,12 +40,9 @@ class Source:
 
 
 def scan(
-    arguments: Sequence[Path],
-    suffixes: Sequence[str],
-    *,
-    domain: str = "spectrogram",
+    arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "spectrogram",
     say: Callable[[str], None] = lambda _: None,
-) -> list[Source]:
+) -> list[Source]:  # fmt: skip
     """Return the files that are named or lie in the folders named, in order of name.
 
     In a folder, hidden folders, trash and AppleDouble files (``._x``) are passed over.
@@ -87,13 +84,15 @@ def scan(
     if not found:
         raise InputError(_nothing(arguments, suffixes, folders, domain))
     if unseen:
-        told = ", ".join(f"{name} ({count})" for name, count in unseen.most_common(_SUFFIXES_SHOWN))
-        say(f"passed over as hidden, trash or AppleDouble: {told}; what is named itself is always tried")
+        say(f"passed over as hidden, trash or AppleDouble: {_counted(unseen)}; what is named itself is always tried")
     if passed:
-        told = ", ".join(f"{suffix} ({count})" for suffix, count in passed.most_common(_SUFFIXES_SHOWN))
-        more = f" and {len(passed) - _SUFFIXES_SHOWN} more" if len(passed) > _SUFFIXES_SHOWN else ""
-        say(f"passed over by suffix: {told}{more}; a file that is named itself is always tried")
+        say(f"passed over by suffix: {_counted(passed)}; a file that is named itself is always tried")
     return sorted(found.values(), key=lambda source: (source.name, os.fsencode(source.path)))
+
+
+def _counted(names: Counter[str]) -> str:
+    more = f" and {len(names) - _SUFFIXES_SHOWN} more" if len(names) > _SUFFIXES_SHOWN else ""
+    return ", ".join(f"{name} ({count})" for name, count in names.most_common(_SUFFIXES_SHOWN)) + more
 
 
 def printable(path: Path | str) -> str:

@@ -40,17 +40,10 @@ _LARGEST_INCHES = 40.0
 
 @default_settings()
 def draw_atoms(
-    model: Model,
-    path: Path,
-    *,
-    show: Literal["atom", "filter"] = "atom",
-    units: Sequence[int] | None = None,
-    order: Order = "activity",
-    columns: int | None = None,
-    plain: bool = False,
-    titles: Sequence[str] | None = None,
-    title: str = "",
-) -> list[int]:
+    model: Model, path: Path, *, show: Literal["atom", "filter"] = "atom", units: Sequence[int] | None = None,
+    order: Order = "activity", columns: int | None = None, plain: bool = False,
+    titles: Sequence[str] | None = None, title: str = "",
+) -> list[int]:  # fmt: skip
     """Draw atoms or filters into a picture.
 
     Parameters
@@ -59,16 +52,12 @@ def draw_atoms(
         A trained model.
     path
         .png, .svg or .pdf.
-    show
-        Patterns (``atom``) or what units respond to most (``filter``).
-    units
-        Which, in this order; all, in `order`, when not given.
+    show, units
+        Patterns (``atom``) or what units respond to most (``filter``); of which, or of all in `order`.
     order
         ``activity`` (most active first), ``frequency`` (the domain's own order, such as centroid frequency), ``index``.
-    columns
-        Of the mosaic; chosen when not given.
-    plain
-        Tiles only, each stretched to its own range, no axes.
+    columns, plain
+        Of the mosaic, chosen when not given; tiles only, each stretched to its own range, without axes.
     titles
         Of the units named, where they have axes of their own; their numbers when not given.
     title

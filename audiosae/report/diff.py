@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
+    from audiosae.features.matching import Match
     from audiosae.system.progress import Progress
 
 CHANGED = 0.5  # cosine from which a pair that is not alike is still one pattern that has changed
@@ -40,18 +41,12 @@ def write_diff(
 
     Parameters
     ----------
-    models
-        Of one domain, with windows of one shape.
-    names
-        What to call them.
+    models, names, runs
+        Of one domain, with windows of one shape; what to call them; the folders of their runs.
     path
         Of the page.
-    runs
-        The folders of their runs.
-    workers
-        Processes that draw; the page does not depend on them.
-    progress
-        Told what goes on.
+    workers, progress
+        Processes that draw, and who is told; the page does not depend on them.
 
     Returns
     -------
@@ -70,6 +65,27 @@ def write_diff(
     found = match(first, second)
     progress.stage("drawing", first.params.hidden + second.params.hidden, "units")
     sides = [show_units(model, workers=workers, done=lambda: progress.advance(1)) for model in models]
+    view = _view(models, names, found, sides)
+    counts = {group: sum(item["group"] == group for item in view["items"]) for group in GROUPS}
+    told = ", ".join(f"{count} {group}" for group, count in counts.items())
+    view["lead"] = (
+        f"A is {names[0]}, B is {names[1]}. Of their units, {told}. Alike: a cosine of {ALIKE:g} or more "
+        f"between the atoms. Changed: {CHANGED:g} or more. Variant: that much like a unit which has a better "
+        f"partner. Vanished from A, appeared in B: the other has nothing like it."
+    )
+    view["about"] = [about(m, f"{letter}: {n}", r) for letter, m, n, r in zip("AB", models, names, runs, strict=True)]
+    page = render_page(view)
+    write_aside(path, page)
+    return {
+        "diff": str(path), "bytes": len(page), "groups": counts, "match": found.to_json(), "notes": view["notes"],
+    }  # fmt: skip
+
+
+def _view(
+    models: tuple[Model, Model], names: tuple[str, str], found: Match, sides: Sequence[Sequence[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Return what the page shows of all pairs, placed so that similar ones are neighbours."""
+    first, second = models
     pairs = _pairs(found.first, found.second, found.cosine, (first.params.hidden, second.params.hidden))
     cosines = atom_cosines(first, second)
     items = [_item(pair, sides, names, cosines) for pair in pairs]
@@ -79,25 +95,14 @@ def write_diff(
     for number, item in enumerate(items):
         item |= {"cell": cells[number], "number": number}
         item["order"] |= {"likeness": int(rank[number])}
-    counts = {group: sum(item["group"] == group for item in items) for group in GROUPS}
-    told = ", ".join(f"{count} {group}" for group, count in counts.items())
-    view = {
+    return {
         "title": f"{names[0]} and {names[1]}", "heading": "What two models share",
-        "lead": f"A is {names[0]}, B is {names[1]}. Of their units, {told}. Alike: a cosine of {ALIKE:g} or more "
-                f"between the atoms. Changed: {CHANGED:g} or more. Variant: that much like a unit which has a better "
-                f"partner. Vanished from A, appeared in B: the other has nothing like it.",
         "notes": _differences(first, second), "items": items, "pieces": [], "groups": list(GROUPS), "columns": columns,
         "bins": 0,
         "sorts": [("cosine", "similarity of the pair", True), ("activity", "activity", True),
                   *((name, name, False) for name in sides[0][0]["measures"]),
                   ("likeness", "similar units side by side", False)],
-        "about": [about(m, f"{letter}: {n}", r) for letter, m, n, r in zip("AB", models, names, runs, strict=True)],
         "colours": first.domain.colours, "label_name": "", "plays": first.domain.kind == "sound", "meanings": (),
-    }  # fmt: skip
-    page = render_page(view)
-    write_aside(path, page)
-    return {
-        "diff": str(path), "bytes": len(page), "groups": counts, "match": found.to_json(), "notes": view["notes"],
     }  # fmt: skip
 
 
