@@ -57,15 +57,26 @@ def gradient_png(colours: str) -> str:
     return _of_shades(np.linspace(0, 1, 2 * _SHADES + 1)[None], colours, 2 * _SHADES + 1)
 
 
-def figure_png(figure: Figure) -> str:
-    """Return a figure as it is laid out."""
+def canvas_of(figure: Figure) -> Any:  # noqa: ANN401 (its methods have no types)
+    """Return what a figure is drawn on, as pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    return FigureCanvasAgg(figure)
+
+
+def figure_pixels(figure: Figure) -> NDArray[np.uint8]:
+    """Return a figure as it is laid out, (height, width, 3)."""
+    canvas = canvas_of(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def pixels_png(pixels: NDArray[np.uint8]) -> str:
+    """Return pixels (height, width, 3) as a picture of 64 colours."""
     from PIL import Image
 
-    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
-    canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    return _saved(picture.quantize(_FIGURE_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+    few = Image.fromarray(pixels).quantize(_FIGURE_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return _saved(few)
 
 
 def _of_shades(values: NDArray[Any], colours: str, shades: int) -> str:
