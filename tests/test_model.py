@@ -65,6 +65,21 @@ def test_without_whitening_atoms_and_filters_are_the_same_picture():
     np.testing.assert_allclose(model.atoms(), model.filters(), atol=1e-6)
 
 
+@pytest.mark.parametrize("hidden", [20, 400])  # whitening and weights as one matrix, and apart
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("contrast", [False, True])
+def test_codes_are_those_of_the_whitened_windows_in_float64(hidden, activation, contrast):
+    rng = np.random.default_rng(0)
+    domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=20, frames=8)
+    windows = (rng.normal(size=(700, 160)) * np.linspace(0.5, 20, 160) - 60).astype("f4")  # dB, far from zero
+    whitener = make_whitener(Moments.of(windows), Whitening("pca", power=0.25, keep=0.98, contrast=contrast))
+    params = start(hidden, whitener.n_components, seed=1, rho=0.05, activation=activation)
+    found = Model(domain, whitener, params, np.full(hidden, 0.05), {}).encode(windows)
+    z = whitener.apply(windows.astype(float)) @ params.W1.T.astype(float) + params.b1
+    wanted = np.tanh(z) if activation == "tanh" else 1 / (1 + np.exp(-z))
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
 def test_windows_of_another_shape_are_refused(model):
     with pytest.raises(InputError, match=r"\(count, \*\(4, 6\)\)"):
         model.encode(np.zeros((3, 4, 7)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -90,8 +90,8 @@ class Model:
         if flat.shape[1:] not in (tuple(self.domain.window), (self.whitener.width,)):
             raise InputError(f"encode wants windows of shape (count, *{self.domain.window}); found {flat.shape}")
         flat = flat.reshape(len(flat), -1).astype(self.params.flat.dtype, copy=False)
-        backend = Backend()
-        return np.asarray(encode(backend, self.params.on(backend), backend.whitened(flat, self.whitener)))
+        backend, (whitener, params) = Backend(), self._encoder
+        return np.asarray(encode(backend, params.on(backend), flat, whitener.moved(backend.asarray).apply))
 
     def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Return activations scaled to [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
@@ -101,6 +101,18 @@ class Model:
     def dead(self) -> NDArray[np.bool_]:
         """Which units are hardly ever active, (hidden,)."""
         return np.asarray(self.rho_hat < DEAD_SHARE * float(self.facts["options"]["rho"]))
+
+    @cached_property
+    def _encoder(self) -> tuple[Whitener, Params]:
+        """What encodes: as learned, or both matrices multiplied into one where that is fewer operations a window."""
+        w, (hidden, count) = self.whitener, self.params.W1.shape
+        if w.forward is None or w.squash or w.width * hidden >= (w.width + hidden) * count:
+            return w, self.params
+        rows = self.params.W1.astype(np.float64) @ w.forward.T.astype(np.float64) / w.scale
+        unused = np.zeros_like(rows), self.params.b1, np.zeros(w.width)  # W2, and b2: nothing is reconstructed
+        flat = np.concatenate([part.ravel() for part in (rows, *unused)]).astype(self.params.flat.dtype)
+        kinds = {"activation": self.params.activation, "decoder": self.params.decoder}
+        return replace(w, forward=None, scale=1.0), Params(flat, hidden, w.width, **kinds)
 
     @cached_property
     def _unit_weights(self) -> NDArray[np.float32]:

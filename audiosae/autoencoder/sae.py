@@ -233,12 +233,12 @@ def finish_async(
     return backend.cost(sums.error, sums.activity, squares, sums.count, penalty, running_totals=running_totals)
 
 
-def encode(backend: Backend, params: Params, x: Array) -> Array:
-    """Return the codes (count, hidden) of windows (count, width)."""
+def encode(backend: Backend, params: Params, x: Array, whiten: Callable[[Array], Array] | None = None) -> Array:
+    """Return the codes (count, hidden) of windows (count, width), which are whitened first where a way is given."""
     a = backend.xp.empty((len(x), params.hidden), params.flat.dtype)
 
     def part(rows: slice) -> None:
-        backend.xp.matmul(x[rows], params.W1.T, out=a[rows])
+        backend.xp.matmul(x[rows] if whiten is None else whiten(x[rows]), params.W1.T, out=a[rows])
         backend.activate(a[rows], params.b1, params.activation)
 
     backend.run([partial(part, rows) for rows in backend.parts(len(x))])

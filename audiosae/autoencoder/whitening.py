@@ -170,7 +170,8 @@ class Whitener:
         """Whiten centred windows (count, width), in place: what `apply` does after subtracting the mean."""
         if self.forward is not None:
             x = x @ self.forward.astype(x.dtype, copy=False)
-        x *= x.dtype.type(1 / self.scale)
+        if self.scale != 1:
+            x *= x.dtype.type(1 / self.scale)
         if self.squash:
             np.clip(x, -_SQUASH_LIMIT, _SQUASH_LIMIT, out=x)
             x *= x.dtype.type((_SQUASH_HIGH - _SQUASH_LOW) / (2 * _SQUASH_LIMIT))

@@ -65,7 +65,8 @@ def encoder(model: Model, code: Code = "sqrt") -> Encode:
         codes = model.encode(windows)
         if code == "activation":
             return codes
-        return np.asarray(np.sqrt(np.maximum(model.activity(codes), 0)))
+        activity = model.activity(codes)
+        return np.asarray(np.sqrt(activity, out=activity))
 
     return encode
 
