@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.corpus.entries import read_field
+from audiosae.corpus.windows import Corpus
 from audiosae.domain import SECONDS, Span, asking
 from audiosae.engine.shard import read_again
 from audiosae.errors import AudiosaeError
 from audiosae.pictures.atoms import colour_limit, tile_of
 from audiosae.report.media import encode_sound, scene_png, sound_scene_png, tile_png
 from audiosae.report.page import as_json
+from audiosae.system.processes import run_in_order
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from audiosae.corpus.journal import Record
-    from audiosae.corpus.windows import Corpus
     from audiosae.domain import Clip, Domain
     from audiosae.engine.placed import PlacedCorpus
 
 _MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
+_PIECES_PER_WORKER = 32  # fewer are made sooner than a process has started
 _MARGIN_WINDOWS = 2  # of other inputs with one axis
 _THUMBNAIL = 176  # pixels of a whole picture
 _NUMBERS_SHOWN = 8
@@ -54,10 +56,14 @@ class Excerpts:
         Where the windows lie.
     labels
         One per record of the corpus, if any.
+    workers
+        Processes that make pieces, where there is enough for them; what they make does not depend on it.
     """
 
-    def __init__(self, domain: Domain, corpus: Corpus, labels: Sequence[str | None] | None = None) -> None:
-        self._domain, self._corpus, self._labels = domain, corpus, labels
+    def __init__(
+        self, domain: Domain, corpus: Corpus, labels: Sequence[str | None] | None = None, *, workers: int = 1
+    ) -> None:
+        self._domain, self._corpus, self._labels, self._workers = domain, corpus, labels, workers
         self._margins: dict[int, int] = {}
 
     def place(self, number: int) -> tuple[SourceRange, tuple[int, ...]]:
@@ -70,6 +76,14 @@ class Excerpts:
         if len(self._span(index, start).start) > 1:
             return SourceRange(index, 0, 0), start
         return self._around(index, start[0], start[0] + self._domain.window[0]), start
+
+    def pieces(self, places: Sequence[SourceRange]) -> Iterator[dict[str, Any]]:
+        """Yield pieces as `piece` makes them, in order."""
+        workers = min(self._workers, -(-len(places) // _PIECES_PER_WORKER))
+        if workers < 2:  # noqa: PLR2004
+            return map(self.piece, places)
+        jobs = [(self._domain, self._corpus.records[place.record], replace(place, record=0)) for place in places]
+        return run_in_order(_piece, jobs, workers=workers, crashed=_crashed)
 
     def piece(self, place: SourceRange) -> dict[str, Any]:
         """Return a piece as a page keeps it: file, low and high in the domain's unit, image, sound or what hinders."""
@@ -178,6 +192,17 @@ class Excerpts:
         return np.array(read_field(record)[pieces])
 
 
+def _piece(job: tuple[Domain, Record, SourceRange]) -> dict[str, Any]:
+    domain, record, place = job
+    return Excerpts(domain, Corpus(domain, [record])).piece(place)
+
+
+def _crashed(job: tuple[Domain, Record, SourceRange]) -> dict[str, Any]:
+    _, record, place = job
+    found = {"file": record.file, "image": None, "sound": None, "fault": "the decoder crashed on it"}
+    return found | ({"low": 0.0, "high": 0.0} if place.high else {})
+
+
 def readable(corpus: PlacedCorpus, shown: Iterable[int]) -> PlacedCorpus:
     """Read here what is shown of records whose fields lie with workers elsewhere."""
     away = [i for i in shown if not Path(corpus.records[i].field).exists()]
@@ -259,9 +284,10 @@ def choose(
         }
         places = {place for (place, _), _ in wanted.values()}
         made: dict[SourceRange, dict[str, Any]] = {}
-        for place in sorted(places - set(there), key=lambda place: (place.record, place.low)):
-            made[place] = excerpts.piece(place)
-            room -= cost(made[place])
+        fresh = sorted(places - set(there), key=lambda place: (place.record, place.low))
+        for place, piece in zip(fresh, excerpts.pieces(fresh), strict=True):
+            made[place] = piece
+            room -= cost(piece)
             done()
             if room < 0:
                 return chosen

@@ -105,9 +105,9 @@ def write_report(
     }  # fmt: skip
     tops = gathered.tops.strongest(corpus, top)
     progress.stage("excerpts", None, "pieces")
-    shown, pieces = _show_windows(
-        view, size, tops, Excerpts(model.domain, readable(corpus, _shown(corpus, tops)), labels), progress
-    )
+    there = readable(corpus, _shown(corpus, tops))
+    excerpts = Excerpts(model.domain, there, labels, workers=corpus.workers)
+    shown, pieces = _show_windows(view, size, tops, excerpts, progress)
     page = render_page(view)
     write_aside(path, page)
     return {
