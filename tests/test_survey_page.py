@@ -98,6 +98,15 @@ def test_find_has_a_page_with_the_example_first(surveyed, cache, run, tmp_path):
     assert out.read_text() == "mine"
 
 
+def test_progress_counts_files_while_listening_and_moments_while_the_page_is_made(surveyed, cache, run, tmp_path):
+    like = f"{surveyed.sounds}/20240601_000000.wav@9-9.6"
+    _, _, told = run("find", surveyed.run, surveyed.sounds, "--like", like, "-n", 9, "--cache", cache, "-o",
+                     tmp_path / "found.html")  # fmt: skip
+    (listening,) = [line for line in told.splitlines() if line.startswith("listening")]
+    assert listening.startswith("listening: 6 of 6 files")
+    assert "page: 10 of 10 moments" in told
+
+
 def test_events_of_the_user_are_not_written_over(surveyed, cache, run, tmp_path):
     (tmp_path / "events.raven").mkdir()
     (tmp_path / "events.raven" / "mine.selections.txt").write_text("mine")

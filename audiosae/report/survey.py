@@ -251,6 +251,7 @@ def write_find_page(  # noqa: PLR0917
         "title": "Moments like an example", "heading": "Moments like an example", "notes": [],
         "lead": f"The {_count(count, 'moment')} in {_count(len(records) - 1, 'recording')} most like {where}.",
     }  # fmt: skip
+    progress.stage("page", count + 1, "moments")
     room = _room(len(fill("find", view, {"items": [], "pieces": []})), size, "words")
     chosen = choose([[(n, 0.0)] for n in (count, *range(count))], Moments(domain, corpus, events), room,
                     lambda: progress.advance(1))  # fmt: skip
