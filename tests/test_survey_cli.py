@@ -66,6 +66,7 @@ def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
     assert len({(round(float(row["start"])), row["type"]) for row in rows}) == 3
     assert rows[0]["time"].startswith("2024-06-01T00:00:0")
     assert "name" not in rows[0]
+    assert [*rows_of(tmp_path / "out" / "timeline.csv")[0]] == ["date", "hour", "type", "events", "seconds"]
 
 
 def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run, tmp_path):
@@ -77,6 +78,12 @@ def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run,
     for folder in (one, two):
         assert rows_of(folder / "types.csv")[0]["name"] == "'=Kiebitz"
         assert {row["name"] for row in rows_of(folder / "events.csv")} == {"'=Kiebitz", ""}
+        assert {(row["type"], row["name"]) for row in rows_of(folder / "timeline.csv")} == {
+            ("1", "'=Kiebitz"), ("2", ""), ("3", ""),
+        }  # fmt: skip
+        raven = [path.read_text() for path in (folder / "events.raven").iterdir()]
+        audacity = [path.read_text() for path in (folder / "events.audacity").iterdir()]
+        assert all(text.count("\t=Kiebitz\n") == 1 for text in [*raven, *audacity])
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
 
 

@@ -195,13 +195,11 @@ def _remove_former(out: Path) -> None:
 
 
 def _write_timeline(result: Survey, out: Path) -> None:
-    from audiosae.survey.timeline import COLUMNS, make_timeline
+    from audiosae.survey.tables import write_timeline_csv
     from audiosae.survey.timeline_picture import draw_timeline
-    from audiosae.system.files import csv_text, write_aside
 
-    e = result.events
-    line = make_timeline(result.times, [r.extent for r in result.records], e.record, e.start, e.end, e.type)
-    write_aside(out / "timeline.csv", csv_text([COLUMNS, *line.rows()]).encode())
+    line = result.timeline()
+    write_timeline_csv(line, out / "timeline.csv", result.names)
     draw_timeline(line, out / "timeline.png", names=result.names)
 
 

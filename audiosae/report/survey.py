@@ -15,7 +15,6 @@ from audiosae.report.moments import Moments
 from audiosae.report.page import bars, fill
 from audiosae.survey.codes import recordings_domain
 from audiosae.survey.results import NOWHERE, Events
-from audiosae.survey.timeline import make_timeline
 from audiosae.system.files import write_aside
 from audiosae.system.progress import Progress
 
@@ -79,7 +78,7 @@ def write_survey_page(
     corpus = readable(corpus, sorted({int(survey.events.record[n]) for n in shown}))
     moments = Moments(domain, corpus, survey.events)
     progress.stage("page", None, "pieces")
-    line = _timeline(survey) if survey.dated else None
+    line = survey.timeline() if survey.dated else None
     cards = [_card(survey, kind, moments, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
     view = _view(survey, cards, line) | {"report": (path.parent / "report.html").is_file()}
     data: dict[str, Any] = {"groups": [], "hours": _hours(survey, line, size) if line else None}
@@ -116,11 +115,6 @@ def _examples(events: Events, kind: SoundType) -> list[int]:
 
 def _oddest(events: Events) -> list[int]:
     return [int(n) for n in np.argsort(-events.score, kind="stable")[:_ODDEST]]
-
-
-def _timeline(survey: Survey) -> Timeline:
-    e = survey.events
-    return make_timeline(survey.times, [r.extent for r in survey.records], e.record, e.start, e.end, e.type)
 
 
 def _told(survey: Survey, window: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.survey.timeline import later
+from audiosae.survey.timeline import Timeline, later, make_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -209,6 +209,11 @@ class Survey:
     def dated(self) -> bool:
         """Whether the date and time of any recording is known."""
         return any(time is not None for time in self.times)
+
+    def timeline(self) -> Timeline:
+        """Return the events by date and hour of the clock, and what was recorded in each."""
+        e = self.events
+        return make_timeline(self.times, [r.extent for r in self.records], e.record, e.start, e.end, e.type)
 
     def event(self, number: int) -> Event:
         """Return one event as a row."""

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.errors import InputError
 from audiosae.survey.annotations import Selection
+from audiosae.survey.timeline import COLUMNS
 from audiosae.system.files import cell, csv_text, write_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from audiosae.survey.results import Event, Survey
+    from audiosae.survey.timeline import Timeline
 
 _TIME, _NAME = "time", "name"  # columns that are there when they are known
 _COLUMNS = ("file", "start", "end", _TIME, "low_hz", "high_hz", "type", _NAME, "score", "peak", "top_unit")
@@ -89,6 +91,12 @@ def write_types_csv(survey: Survey, path: Path) -> None:
             *place,
         ])  # fmt: skip
     write_aside(path, csv_text(rows).encode())
+
+
+def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> None:
+    """Write timeline.csv, with a last column name where any type has one."""
+    rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
+    write_aside(path, csv_text([(*COLUMNS, _NAME) if names else COLUMNS, *rows]).encode())
 
 
 def selections(survey: Survey) -> Iterator[Selection]:
