@@ -11,7 +11,7 @@ import pytest
 from conftest import once
 from signals import write
 
-from audiosae.autoencoder.model import load_model
+from audiosae.autoencoder.model import FILE, load_model
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
@@ -23,6 +23,8 @@ from audiosae.survey.events import stretches
 from audiosae.survey.floor import Levels
 from audiosae.survey.search import Example
 from audiosae.survey.survey import survey
+from audiosae.survey.types import load_types
+from audiosae.system.files import file_digest
 
 RATE = 8000
 PITCHES = (600, 1500, 2900)
@@ -87,6 +89,23 @@ def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run,
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
 
 
+def test_names_of_other_types_are_told(archive, cache, run, tmp_path):
+    one, names = tmp_path / "one", tmp_path / "names.csv"
+    command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv")
+    assert run(*command, "-o", one, "-q")[0] == 0
+    digest = load_types(one, file_digest(archive.run / FILE)).digest
+    for content, more, told in (
+        ("type,name\n1,a\n", [], "with --types-from FOLDER numbers and names stay"),
+        ("type,name\n1,a\n", ["--types-from", one], ""),
+        (f"type,name,survey\n1,a,{digest}\n", ["--types-from", one], ""),
+        (f"type,name,survey\n1,a,{digest}\n", ["--types", 2], "names the types of another survey"),
+        ("type,name,survey\n1,a,0123\n", ["--types-from", one], "names the types of another survey"),
+    ):
+        names.write_text(content)
+        _, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
+        assert ("--names" in error, told in error) == (bool(told), True)
+
+
 def test_a_cluster_finds_the_same(archive, cache):
     own, _ = survey(archive.model, PlacedCorpus(archive.model.domain, archive.records, LocalEngine()))
     with open_engine("local:2", backend="numpy", cache=cache) as engine:
@@ -137,7 +156,7 @@ def test_the_example_itself_is_not_among_what_is_found(archive, cache, run):
         (["--types", "none"], "wanted auto or a number"),
         (["--events", "csv,xls"], "no format 'xls'"),
         (["--types", "3", "--types-from", "."], "leave out one of the two"),
-        (["--names", "nowhere.csv"], "cannot be read"),
+        (["--names", "nowhere.csv"], "nowhere.csv: No such file"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(archive, run, tmp_path, arguments, told):

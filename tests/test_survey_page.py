@@ -133,7 +133,10 @@ def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path)
 
 @pytest.mark.browser
 def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):  # noqa: F811
+    from audiosae.autoencoder.model import FILE
     from audiosae.survey.tables import read_names
+    from audiosae.survey.types import load_types
+    from audiosae.system.files import file_digest
 
     tab = see(surveyed.page)
     tab.fill("input[data-type='2']", 'a "song", loud')
@@ -141,7 +144,9 @@ def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path): 
     with tab.expect_download() as saved:
         tab.click("#save")
     saved.value.save_as(tmp_path / "names.csv")
-    assert read_names(tmp_path / "names.csv") == {1: HOSTILE, 2: 'a "song", loud'}
+    names, kept = read_names(tmp_path / "names.csv"), load_types(surveyed.page.parent, file_digest(surveyed.run / FILE))
+    assert names.of == {1: HOSTILE, 2: 'a "song", loud'}
+    assert names.types == kept.digest
 
 
 @pytest.mark.browser

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.sources import Source
     from audiosae.survey.results import Survey
+    from audiosae.survey.tables import Names
 
 _FORMATS = ("csv", "parquet", "raven", "audacity")
 _WRITTEN = {  # what a survey leaves in its folder, and the suffix of files in folders of it
@@ -77,7 +78,7 @@ def survey(  # noqa: PLR0917
     recordings_domain(loaded, "survey")
     digest = file_digest(model / FILE if model.is_dir() else model)
     known = load_types(types_from, digest) if types_from else None
-    named = read_names(names) if names else {}
+    named = read_names(names, console.say) if names else None
     found = find(loaded, sources, console)
     _check_folder(out, [source.path for source in found])
     times, note = _times(found, when, time_zone, console)
@@ -86,14 +87,16 @@ def survey(  # noqa: PLR0917
     ) as corpus:  # fmt: skip
         console.stage("listening", len(corpus.used), "files")
         result, kept = work(
-            loaded, corpus, count=count, known=known, names=named, shortest=min_duration, times=times, folder=out,
-            done=lambda _: console.advance(1),
+            loaded, corpus, count=count, known=known, names=named.of if named else None, shortest=min_duration,
+            times=times, folder=out, done=lambda _: console.advance(1),
         )  # fmt: skip
-        _tell_unknown_names(named, result, console)
+        told = _names_note(named, result, names, types_from)
+        if told:
+            console.say(told)
         kept.save(out / "types.safetensors", digest)
         _write(result, out, formats)
         page = write_survey_page(result, loaded, corpus, out / "index.html", progress=console)
-    facts = _facts(result, out, digest, note) | {"page": page["page"]}
+    facts = _facts(result, out, digest, note) | {"page": page["page"], "names": told}
     (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     console.result(_told(result, out), facts)
     check_skipped(corpus.skipped, strict=strict)
@@ -163,9 +166,21 @@ def _times(
     return dates.starts, dates.note
 
 
-def _tell_unknown_names(names: dict[int, str], result: Survey, console: Console) -> None:
-    if wrong := sorted(set(names) - {kind.number for kind in result.types}):
-        console.say(f"--names: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
+def _names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
+    """Return what a user should know of names that were given: a number alone does not say which sound it is."""
+    if names is None:
+        return ""
+    notes = []
+    if wrong := sorted(set(names.of) - {kind.number for kind in result.types}):
+        notes.append(f"--names {path}: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
+    if names.types and names.types != result.types_digest:
+        what = "those in --types-from" if types_from else "this survey's"
+        notes.append(f"--names {path}: it names the types of another survey, not {what}; they went to the same numbers, "
+                     f"which may be other sounds; take --types-from with the folder of that survey")  # fmt: skip
+    elif not names.types and types_from is None:
+        notes.append(f"--names {path}: names are given to the numbers of this survey, and other recordings may give "
+                     f"other numbers; with --types-from FOLDER numbers and names stay")  # fmt: skip
+    return "\n".join(notes)
 
 
 def _write(result: Survey, out: Path, formats: list[str]) -> None:

@@ -170,6 +170,7 @@ def _view(survey: Survey, cards: list[dict[str, Any]], line: Timeline | None) ->
     return {
         "title": "What is in these recordings", "heading": "What is in these recordings", "lead": lead,
         "notes": notes, "cards": cards, "timeline": _table(line) if line else None, "about": about, "odd": odd,
+        "survey": survey.types_digest,
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -182,8 +182,8 @@ class Survey:
         Of the sources that could not be used.
     choice
         How the number of types was chosen, in words.
-    facts
-        Of the model and of the options, for the page and ``--json``.
+    types_digest
+        `audiosae.survey.types.Types.digest`.
     """
 
     records: Sequence[Record]
@@ -193,7 +193,7 @@ class Survey:
     times: Sequence[datetime | None] = ()
     skipped: Sequence[Record] = ()
     choice: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    types_digest: str = ""
 
     @property
     def seconds(self) -> float:
