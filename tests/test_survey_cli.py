@@ -176,13 +176,30 @@ def test_what_no_survey_wrote_is_not_written_over(archive, run, tmp_path):
 
 @pytest.mark.parametrize(
     ("like", "told"),
-    [("none.wav", "no file"), ("{}@3-2", "START before END"), ("{}@30-31", "the recording ends at 20.00 s")],
+    [
+        ("none.wav", "no file"),
+        ("none.wav@1-2", "no file none.wav;"),
+        ("{}@3-2", "START 3 s is not before END 2 s"),
+        ("{}@30-31", "the recording ends at 20.00 s"),
+        ("{}@3-3.02", "0.02 s are too short"),
+        ("{}@19.97-900", "0.03 s are too short"),
+        ("{}@a-b", "'a-b' is no stretch of"),
+        ("{}@1:03-1:04", "wanted START-END in seconds"),
+    ],
 )
 def test_examples_that_are_not_there_are_refused(archive, cache, run, like, told):
     like = like.format(archive.sounds / "20240601_000000.wav")
     code, _, error = run("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "-q")
     assert code == 1
     assert told in error
+
+
+def test_an_example_that_is_cut_at_the_end_of_its_recording_is_told(archive, cache, run):
+    like = archive.sounds / "20240601_000000.wav"
+    command = ("find", archive.run, archive.sounds, "-n", 2, "--cache", cache, "--like")
+    assert "the recording ends at 20.00 s; the example is 15 to 20.00 s of it" in run(*command, f"{like}@15-900")[2]
+    assert "the example is" not in run(*command, f"{like}@15-20")[2]
+    assert "the example is" not in run(*command, like)[2]
 
 
 def test_a_file_may_be_named_as_a_stretch_is(tmp_path):
