@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from audiosae.survey.annotations import Selection, safe_names, write_audacity, write_raven
+from audiosae.survey.annotations import Selection, safe_names, write_annotations
 
 RAVEN_COLUMNS = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
                  "Begin File", "File Offset (s)", "Type", "Name"]  # fmt: skip
@@ -32,7 +32,7 @@ def boxes(events, file):
 
 
 def test_raven_tables_read_back_exactly(events, tmp_path):
-    paths = write_raven(events, tmp_path)
+    paths = write_annotations(events, tmp_path, "raven")
     assert [path.name for path in paths] == ["a_rec.selections.txt", "b_rec.selections.txt"]
     with paths[1].open(newline="") as file:
         header, *rows = csv.reader(file, delimiter="\t")
@@ -46,8 +46,10 @@ def test_raven_tables_read_back_exactly(events, tmp_path):
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of crowsetta under pandas 3.1
 def test_crowsetta_reads_both_formats(events, tmp_path):
     formats = pytest.importorskip("crowsetta").formats.bbox
-    raven = formats.Raven.from_file(write_raven(events, tmp_path / "raven")[0], annot_col="Type").to_bbox()
-    audacity = formats.AudBBox.from_file(write_audacity(events, tmp_path / "audacity")[0]).to_bbox()
+    raven = formats.Raven.from_file(
+        write_annotations(events, tmp_path / "raven", "raven")[0], annot_col="Type"
+    ).to_bbox()
+    audacity = formats.AudBBox.from_file(write_annotations(events, tmp_path / "audacity", "audacity")[0]).to_bbox()
     wanted = boxes(events, "a/rec.wav")
     np.testing.assert_allclose([(b.onset, b.offset, b.low_freq, b.high_freq) for b in raven], wanted, rtol=1e-14)
     assert [(b.onset, b.offset, b.low_freq, b.high_freq) for b in audacity] == wanted
@@ -55,7 +57,7 @@ def test_crowsetta_reads_both_formats(events, tmp_path):
 
 
 def test_audacity_labels_have_a_line_of_frequencies_and_no_exponents(events, tmp_path):
-    lines = write_audacity(events, tmp_path)[0].read_text().splitlines()
+    lines = write_annotations(events, tmp_path, "audacity")[0].read_text().splitlines()
     read = [
         (*map(float, first.split("\t")[:2]), *map(float, second.split("\t")[1:]))
         for first, second in zip(lines[::2], lines[1::2], strict=True)
@@ -85,12 +87,12 @@ def test_names_are_safe_and_no_two_recordings_share_one():
 
 
 def test_tables_of_an_earlier_survey_do_not_stay(events, tmp_path):
-    write_raven(events, tmp_path)
+    write_annotations(events, tmp_path, "raven")
     (tmp_path / "notes.md").touch()
-    write_raven([e for e in events if e.file == "a/rec.wav"], tmp_path)
+    write_annotations([e for e in events if e.file == "a/rec.wav"], tmp_path, "raven")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_rec.selections.txt", "notes.md"]
 
 
 def test_a_name_cannot_break_a_line(tmp_path):
-    (path,) = write_raven([Selection("a.wav", 0.5, 1.0, 100.0, 200.0, "1", "wren\tor\nrobin")], tmp_path)
+    (path,) = write_annotations([Selection("a.wav", 0.5, 1.0, 100.0, 200.0, "1", "wren\tor\nrobin")], tmp_path, "raven")
     assert path.read_text().splitlines()[1].split("\t")[-1] == "wren or robin"

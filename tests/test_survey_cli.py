@@ -11,7 +11,7 @@ import pytest
 from conftest import once
 from signals import write
 
-from audiosae.autoencoder.model import load_model
+from audiosae.autoencoder.model import FILE, load_model
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
@@ -23,6 +23,8 @@ from audiosae.survey.events import stretches
 from audiosae.survey.floor import Levels
 from audiosae.survey.search import Example
 from audiosae.survey.survey import survey
+from audiosae.survey.types import load_types
+from audiosae.system.files import file_digest
 
 RATE = 8000
 PITCHES = (600, 1500, 2900)
@@ -66,6 +68,7 @@ def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
     assert len({(round(float(row["start"])), row["type"]) for row in rows}) == 3
     assert rows[0]["time"].startswith("2024-06-01T00:00:0")
     assert "name" not in rows[0]
+    assert [*rows_of(tmp_path / "out" / "timeline.csv")[0]] == ["date", "hour", "type", "events", "seconds"]
 
 
 def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run, tmp_path):
@@ -77,7 +80,30 @@ def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run,
     for folder in (one, two):
         assert rows_of(folder / "types.csv")[0]["name"] == "'=Kiebitz"
         assert {row["name"] for row in rows_of(folder / "events.csv")} == {"'=Kiebitz", ""}
+        assert {(row["type"], row["name"]) for row in rows_of(folder / "timeline.csv")} == {
+            ("1", "'=Kiebitz"), ("2", ""), ("3", ""),
+        }  # fmt: skip
+        raven = [path.read_text() for path in (folder / "events.raven").iterdir()]
+        audacity = [path.read_text() for path in (folder / "events.audacity").iterdir()]
+        assert all(text.count("\t=Kiebitz\n") == 1 for text in [*raven, *audacity])
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
+
+
+def test_names_of_other_types_are_told(archive, cache, run, tmp_path):
+    one, names = tmp_path / "one", tmp_path / "names.csv"
+    command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv")
+    assert run(*command, "-o", one, "-q")[0] == 0
+    digest = load_types(one, file_digest(archive.run / FILE)).digest
+    for content, more, told in (
+        ("type,name\n1,a\n", [], "with --types-from FOLDER numbers and names stay"),
+        ("type,name\n1,a\n", ["--types-from", one], ""),
+        (f"type,name,survey\n1,a,{digest}\n", ["--types-from", one], ""),
+        (f"type,name,survey\n1,a,{digest}\n", ["--types", 2], "names the types of another survey"),
+        ("type,name,survey\n1,a,0123\n", ["--types-from", one], "names the types of another survey"),
+    ):
+        names.write_text(content)
+        _, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
+        assert ("--names" in error, told in error) == (bool(told), True)
 
 
 def test_a_cluster_finds_the_same(archive, cache):
@@ -130,7 +156,7 @@ def test_the_example_itself_is_not_among_what_is_found(archive, cache, run):
         (["--types", "none"], "wanted auto or a number"),
         (["--events", "csv,xls"], "no format 'xls'"),
         (["--types", "3", "--types-from", "."], "leave out one of the two"),
-        (["--names", "nowhere.csv"], "cannot be read"),
+        (["--names", "nowhere.csv"], "nowhere.csv: No such file"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(archive, run, tmp_path, arguments, told):
@@ -150,13 +176,30 @@ def test_what_no_survey_wrote_is_not_written_over(archive, run, tmp_path):
 
 @pytest.mark.parametrize(
     ("like", "told"),
-    [("none.wav", "no file"), ("{}@3-2", "START before END"), ("{}@30-31", "the recording ends at 20.00 s")],
+    [
+        ("none.wav", "no file"),
+        ("none.wav@1-2", "no file none.wav;"),
+        ("{}@3-2", "START 3 s is not before END 2 s"),
+        ("{}@30-31", "the recording ends at 20.00 s"),
+        ("{}@3-3.02", "0.02 s are too short"),
+        ("{}@19.97-900", "0.03 s are too short"),
+        ("{}@a-b", "'a-b' is no stretch of"),
+        ("{}@1:03-1:04", "wanted START-END in seconds"),
+    ],
 )
 def test_examples_that_are_not_there_are_refused(archive, cache, run, like, told):
     like = like.format(archive.sounds / "20240601_000000.wav")
     code, _, error = run("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "-q")
     assert code == 1
     assert told in error
+
+
+def test_an_example_that_is_cut_at_the_end_of_its_recording_is_told(archive, cache, run):
+    like = archive.sounds / "20240601_000000.wav"
+    command = ("find", archive.run, archive.sounds, "-n", 2, "--cache", cache, "--like")
+    assert "the recording ends at 20.00 s; the example is 15 to 20.00 s of it" in run(*command, f"{like}@15-900")[2]
+    assert "the example is" not in run(*command, f"{like}@15-20")[2]
+    assert "the example is" not in run(*command, like)[2]
 
 
 def test_a_file_may_be_named_as_a_stretch_is(tmp_path):

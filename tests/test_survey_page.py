@@ -98,6 +98,15 @@ def test_find_has_a_page_with_the_example_first(surveyed, cache, run, tmp_path):
     assert out.read_text() == "mine"
 
 
+def test_progress_counts_files_while_listening_and_moments_while_the_page_is_made(surveyed, cache, run, tmp_path):
+    like = f"{surveyed.sounds}/20240601_000000.wav@9-9.6"
+    _, _, told = run("find", surveyed.run, surveyed.sounds, "--like", like, "-n", 9, "--cache", cache, "-o",
+                     tmp_path / "found.html")  # fmt: skip
+    (listening,) = [line for line in told.splitlines() if line.startswith("listening")]
+    assert listening.startswith("listening: 6 of 6 files")
+    assert "page: 10 of 10 moments" in told
+
+
 def test_events_of_the_user_are_not_written_over(surveyed, cache, run, tmp_path):
     (tmp_path / "events.raven").mkdir()
     (tmp_path / "events.raven" / "mine.selections.txt").write_text("mine")
@@ -124,7 +133,10 @@ def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path)
 
 @pytest.mark.browser
 def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):  # noqa: F811
+    from audiosae.autoencoder.model import FILE
     from audiosae.survey.tables import read_names
+    from audiosae.survey.types import load_types
+    from audiosae.system.files import file_digest
 
     tab = see(surveyed.page)
     tab.fill("input[data-type='2']", 'a "song", loud')
@@ -132,7 +144,9 @@ def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path): 
     with tab.expect_download() as saved:
         tab.click("#save")
     saved.value.save_as(tmp_path / "names.csv")
-    assert read_names(tmp_path / "names.csv") == {1: HOSTILE, 2: 'a "song", loud'}
+    names, kept = read_names(tmp_path / "names.csv"), load_types(surveyed.page.parent, file_digest(surveyed.run / FILE))
+    assert names.of == {1: HOSTILE, 2: 'a "song", loud'}
+    assert names.types == kept.digest
 
 
 @pytest.mark.browser

@@ -88,12 +88,25 @@ def test_types_of_another_model_are_refused(tmp_path):
 
 def test_names_are_read_as_a_spreadsheet_writes_them(tmp_path):
     (tmp_path / "names.csv").write_bytes("\ufefftype,name\r\n2,Kiebitz\r\n 11 ,a b \r\n3,\r\n".encode())
-    assert read_names(tmp_path / "names.csv") == {2: "Kiebitz", 11: "a b"}
+    assert read_names(tmp_path / "names.csv").of == {2: "Kiebitz", 11: "a b"}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-16"])
+def test_names_may_have_semicolons_and_be_in_latin_1(tmp_path, encoding):
+    said = []
+    (tmp_path / "names.csv").write_bytes("type;name\r\n1;Möwe, laut\r\n;;\r\n2;'=x\r\n".encode(encoding))
+    assert read_names(tmp_path / "names.csv", said.append).of == {1: "Möwe, laut", 2: "=x"}
+    assert ["Latin-1" in line for line in said] == [True] * (encoding == "latin-1")
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("a,b\n1,x\n", "columns type,name"), ("type,name\nx,y\n", "'x'"), ("type,name\n1,a\n1,b\n", "two names")],
+    [
+        ("a,b\n1,x\n", "no column type"),
+        ("type\n1\n", "columns type,name"),
+        ("type,name\nx,y\n", "'x'"),
+        ("type,name\n1,a\n1,b\n", "two names"),
+    ],
 )
 def test_names_that_mean_nothing_are_refused(tmp_path, text, told):
     (tmp_path / "names.csv").write_text(text)

@@ -26,7 +26,8 @@ def test_events_count_where_they_start_and_their_seconds_are_split():
         ("2024-06-01", 5, 1, 1, 10.0), ("2024-06-01", 5, 2, 1, 2.0),
         ("2024-06-01", 6, 1, 0, 10.0), ("2024-06-01", 6, 2, 0, 0.0),
     ]  # fmt: skip
-    assert list(found.recorded_rows()) == [("2024-06-01", 5, 1, 1800.0), ("2024-06-01", 6, 1, 1800.0)]
+    assert found.cells == ((DAY, 5), (DAY, 6))
+    assert found.recorded.tolist() == [1800.0, 1800.0]
 
 
 def test_hours_without_a_recording_have_no_row_and_silent_ones_have_zeros():

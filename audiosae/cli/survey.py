@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.sources import Source
     from audiosae.survey.results import Survey
+    from audiosae.survey.search import Example
+    from audiosae.survey.tables import Names
 
-_FORMATS = ("csv", "parquet", "raven", "audacity")
-_WRITTEN = {  # what a survey leaves in its folder, and the suffix of files in folders of it
-    "events.csv": "", "events.parquet": "", "types.csv": "", "timeline.csv": "", "timeline.png": "", "index.html": "",
-    "events.raven": ".selections.txt", "events.audacity": ".txt",
-}  # fmt: skip
+_WRITTEN = (  # what a survey leaves in its folder, besides folders of tables for other programs
+    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "index.html",
+)  # fmt: skip
 _FACTS = "survey.json"
 _PAGES = (".html", ".htm")
+_HEARD = 0.01  # s: a stretch may end with its recording as rounded
 
 
 def survey(  # noqa: PLR0917
@@ -77,7 +78,7 @@ def survey(  # noqa: PLR0917
     recordings_domain(loaded, "survey")
     digest = file_digest(model / FILE if model.is_dir() else model)
     known = load_types(types_from, digest) if types_from else None
-    named = read_names(names) if names else {}
+    named = read_names(names, console.say) if names else None
     found = find(loaded, sources, console)
     _check_folder(out, [source.path for source in found])
     times, note = _times(found, when, time_zone, console)
@@ -86,14 +87,16 @@ def survey(  # noqa: PLR0917
     ) as corpus:  # fmt: skip
         console.stage("listening", len(corpus.used), "files")
         result, kept = work(
-            loaded, corpus, count=count, known=known, names=named, shortest=min_duration, times=times, folder=out,
-            done=lambda _: console.advance(1),
+            loaded, corpus, count=count, known=known, names=named.of if named else None, shortest=min_duration,
+            times=times, folder=out, done=lambda _: console.advance(1),
         )  # fmt: skip
-        _tell_unknown_names(named, result, console)
+        told = _names_note(named, result, names, types_from)
+        if told:
+            console.say(told)
         kept.save(out / "types.safetensors", digest)
         _write(result, out, formats)
         page = write_survey_page(result, loaded, corpus, out / "index.html", progress=console)
-    facts = _facts(result, out, digest, note) | {"page": page["page"]}
+    facts = _facts(result, out, digest, note) | {"page": page["page"], "names": told}
     (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     console.result(_told(result, out), facts)
     check_skipped(corpus.skipped, strict=strict)
@@ -120,10 +123,13 @@ def _formats(text: str) -> list[str]:
     """
     from importlib.util import find_spec
 
+    from audiosae.survey.annotations import FORMATS
+
+    there = ("csv", "parquet", *FORMATS)
     wanted = [part.strip().lower() for part in text.split(",")]
-    wrong = [part for part in wanted if part not in _FORMATS]
+    wrong = [part for part in wanted if part not in there]
     if wrong:
-        raise InputError(f"--events {text}: no format {wrong[0]!r}; wanted some of {', '.join(_FORMATS)}")
+        raise InputError(f"--events {text}: no format {wrong[0]!r}; wanted some of {', '.join(there)}")
     if "parquet" in wanted and find_spec("pyarrow") is None:
         raise InputError("--events parquet needs pyarrow: pip install 'audiosae[parquet]', or take csv")
     return wanted
@@ -138,6 +144,7 @@ def _check_folder(out: Path, inputs: Sequence[Path]) -> None:
         It is a file, cannot be made, or holds what no survey wrote.
     """
     from audiosae.autoencoder.model import FILE
+    from audiosae.survey.annotations import FORMATS
     from audiosae.system.files import check_replaceable, has_facts
 
     try:
@@ -148,7 +155,7 @@ def _check_folder(out: Path, inputs: Sequence[Path]) -> None:
         what = "is a run folder" if (out / FILE).exists() else "holds recordings that are surveyed"
         raise InputError(f"--out {out}: {what}; give the survey a folder of its own")
     own = has_facts(out / _FACTS, "model_digest", "types")
-    for name in (*_WRITTEN, _FACTS):
+    for name in (*_WRITTEN, *(f"events.{program}" for program in FORMATS), _FACTS):
         check_replaceable(out / name, inputs, own=own)
 
 
@@ -163,14 +170,26 @@ def _times(
     return dates.starts, dates.note
 
 
-def _tell_unknown_names(names: dict[int, str], result: Survey, console: Console) -> None:
-    if wrong := sorted(set(names) - {kind.number for kind in result.types}):
-        console.say(f"--names: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
+def _names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
+    """Return what a user should know of names that were given: a number alone does not say which sound it is."""
+    if names is None:
+        return ""
+    notes = []
+    if wrong := sorted(set(names.of) - {kind.number for kind in result.types}):
+        notes.append(f"--names {path}: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
+    if names.types and names.types != result.types_digest:
+        what = "those in --types-from" if types_from else "this survey's"
+        notes.append(f"--names {path}: it names the types of another survey, not {what}; they went to the same "
+                     f"numbers, which may be other sounds; give --types-from the folder of that survey")  # fmt: skip
+    elif not names.types and types_from is None:
+        notes.append(f"--names {path}: names are given to the numbers of this survey, and other recordings may give "
+                     f"other numbers; with --types-from FOLDER numbers and names stay")  # fmt: skip
+    return "\n".join(notes)
 
 
 def _write(result: Survey, out: Path, formats: list[str]) -> None:
     """Write the tables and pictures of a survey into its folder."""
-    from audiosae.survey.annotations import write_audacity, write_raven
+    from audiosae.survey.annotations import FORMATS, write_annotations
     from audiosae.survey.tables import selections, write_events_csv, write_events_parquet, write_types_csv
 
     _remove_former(out)
@@ -179,29 +198,28 @@ def _write(result: Survey, out: Path, formats: list[str]) -> None:
         write_events_csv(result, out / "events.csv")
     if "parquet" in formats:
         write_events_parquet(result, out / "events.parquet")
-    if "raven" in formats:
-        write_raven(selections(result), out / "events.raven")
-    if "audacity" in formats:
-        write_audacity(selections(result), out / "events.audacity")
+    for program in FORMATS:
+        if program in formats:
+            write_annotations(selections(result), out / f"events.{program}", program)
     if result.dated:
         _write_timeline(result, out)
 
 
 def _remove_former(out: Path) -> None:
     """Remove the tables of an earlier survey in this folder, whose types may have had other numbers."""
-    for name, suffix in _WRITTEN.items():
-        for path in (out / name).glob(f"*{suffix}") if suffix else [out / name]:
-            path.unlink(missing_ok=True)
+    from audiosae.survey.annotations import FORMATS
+
+    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
+    for path in [*(out / name for name in _WRITTEN), *tables]:
+        path.unlink(missing_ok=True)
 
 
 def _write_timeline(result: Survey, out: Path) -> None:
-    from audiosae.survey.timeline import COLUMNS, make_timeline
+    from audiosae.survey.tables import write_timeline_csv
     from audiosae.survey.timeline_picture import draw_timeline
-    from audiosae.system.files import csv_text, write_aside
 
-    e = result.events
-    line = make_timeline(result.times, [r.extent for r in result.records], e.record, e.start, e.end, e.type)
-    write_aside(out / "timeline.csv", csv_text([COLUMNS, *line.rows()]).encode())
+    line = result.timeline()
+    write_timeline_csv(line, out / "timeline.csv", result.names)
     draw_timeline(line, out / "timeline.png", names=result.names)
 
 
@@ -271,6 +289,7 @@ def find_moments(  # noqa: PLR0917
     where: dict[str, Any] = {"cache": cache, "workers": workers}
     with opened_engine(engine, cache, console) as there:
         given = read_sources(loaded, find(loaded, [example.path], console), console, there, **where)
+        example = _whole(example, given.records[0].extent, console)
         corpus = read_sources(loaded, found, console, there, **where, interleaved=True)
         console.stage("listening", len(corpus.used), "files")
         matches = find_like(
@@ -286,6 +305,15 @@ def find_moments(  # noqa: PLR0917
              "sources_used": len(corpus.used), "sources_skipped": len(corpus.skipped)}  # fmt: skip
     console.result(told, facts)
     check_skipped(corpus.skipped, strict=strict)
+
+
+def _whole(example: Example, seconds: float, console: Console) -> Example:
+    """Return what there is of an example in its recording; a stretch that is cut at the end of it is told."""
+    there = example.within(seconds)
+    if example.end - there.end > _HEARD and example.end < float("inf"):
+        console.say(f"--like {example.path}: the recording ends at {seconds:.2f} s; the example is "
+                    f"{example.start:g} to {there.end:.2f} s of it")  # fmt: skip
+    return there
 
 
 def _check_table(out: Path | None, inputs: Sequence[Path]) -> None:

@@ -10,7 +10,7 @@ from unicodedata import normalize
 from audiosae.corpus.sources import folder_name, printable
 from audiosae.corpus.spreadsheets import KEY, read_rows
 from audiosae.errors import InputError
-from audiosae.system.files import cell
+from audiosae.system.files import uncelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -118,8 +118,7 @@ def spelt(name: str) -> str:
 
     An apostrophe that keeps a spreadsheet from computing the name is none of it.
     """
-    name = name[1:] if name.startswith("'") and cell(name[1:]) == name else name
-    parts = normalize("NFC", name.strip().replace("\\", "/")).split("/")
+    parts = normalize("NFC", uncelled(name).strip().replace("\\", "/")).split("/")
     return "/".join(part for number, part in enumerate(parts) if part not in (".", "") or (not part and not number))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
@@ -17,12 +18,28 @@ KEY = "filename"
 _SEPARATORS = (",", ";", "\t")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+WESTERN = "cp1252"  # Latin-1 as Windows has it
 _PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "cp936", "cp949", "cp950", "mac_roman")
 _SAVE = "save it as CSV UTF-8 (so called in Excel; in LibreOffice, choose Unicode (UTF-8) as its character set)"
 
 
-def read_rows(path: Path, known: Callable[[str], bool]) -> tuple[list[dict[str, str]], list[str]]:
-    """Return the rows of a table with a column `filename`, and the names of its columns.
+@dataclass(frozen=True)
+class Wanted:
+    """What a table is read for, as messages have it, and the column that it must have."""
+
+    option: str = "--labels"
+    key: str = KEY
+    example: str = f"'folder' or a CSV with a column {KEY}"
+
+
+_LABELS = Wanted()
+
+
+def read_rows(
+    path: Path, known: Callable[[str], bool] | None, wanted: Wanted = _LABELS,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[list[dict[str, str]], list[str]]:  # fmt: skip
+    """Return the rows of a table with a certain column, and the names of its columns.
 
     Parameters
     ----------
@@ -30,7 +47,11 @@ def read_rows(path: Path, known: Callable[[str], bool]) -> tuple[list[dict[str, 
         Of the table.
     known
         Whether a name is one of the files': where the encoding is not Unicode, it is one in which all names with
-        letters beyond ASCII are known.
+        letters beyond ASCII are known. None where there is nothing to go by: then it is taken as Western European.
+    wanted
+        What it is read for.
+    say
+        Told when the encoding was taken for granted.
 
     Raises
     ------
@@ -40,53 +61,58 @@ def read_rows(path: Path, known: Callable[[str], bool]) -> tuple[list[dict[str, 
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"--labels {path}: {error.strerror}; wanted 'folder' or a CSV with a column {KEY}") from error
+        raise InputError(f"{wanted.option} {path}: {error.strerror}; wanted {wanted.example}") from error
     for mark, encoding in _MARKS:
         if content.startswith(mark):
-            return _parsed(path, _decoded(path, content, encoding))
+            return _parsed(path, _decoded(path, content, encoding, wanted), wanted)
     if b"\0" in content:
-        raise InputError(f"--labels {path}: not a CSV in UTF-8 (it has null bytes); {_SAVE}")
+        raise InputError(f"{wanted.option} {path}: not a CSV in UTF-8 (it has null bytes); {_SAVE}")
     try:
-        return _parsed(path, content.decode())
+        return _parsed(path, content.decode(), wanted)
     except UnicodeDecodeError as error:
-        return _in_code_page(path, content, known, error)
+        if known is not None:
+            return _in_code_page(path, content, known, error, wanted)
+        found = _parsed(path, _decoded(path, content, WESTERN, wanted), wanted)
+        say(f"{wanted.option} {path}: not UTF-8, read as Latin-1 (Windows-1252); where letters are wrong, {_SAVE}")
+        return found
 
 
-def _decoded(path: Path, content: bytes, encoding: str) -> str:
+def _decoded(path: Path, content: bytes, encoding: str, wanted: Wanted) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InputError(f"--labels {path}: not a CSV in {encoding.upper()} ({error.reason}); {_SAVE}") from error
+        found = "UTF-8" if encoding == WESTERN else encoding.upper()
+        raise InputError(f"{wanted.option} {path}: not a CSV in {found} ({error.reason}); {_SAVE}") from error
 
 
 def _in_code_page(
-    path: Path, content: bytes, known: Callable[[str], bool], error: UnicodeDecodeError
+    path: Path, content: bytes, known: Callable[[str], bool], error: UnicodeDecodeError, wanted: Wanted
 ) -> tuple[list[dict[str, str]], list[str]]:
     """Read a table by the one code page in which its names are those of files."""
     texts = set()
     for page in _PAGES:
         try:
             text = content.decode(page)
-            names = [row[KEY] for row in _parsed(path, text)[0] if not row[KEY].isascii()]
+            names = [row[wanted.key] for row in _parsed(path, text, wanted)[0] if not row[wanted.key].isascii()]
         except (UnicodeDecodeError, InputError):
             continue
         if names and all(map(known, names)):
             texts.add(text)
     if len(texts) != 1:
-        raise InputError(f"--labels {path}: not a CSV in UTF-8 ({error.reason} at byte {error.start}); {_SAVE}")
-    return _parsed(path, texts.pop())
+        raise InputError(f"{wanted.option} {path}: not a CSV in UTF-8 ({error.reason} at byte {error.start}); {_SAVE}")
+    return _parsed(path, texts.pop(), wanted)
 
 
-def _parsed(path: Path, text: str) -> tuple[list[dict[str, str]], list[str]]:
+def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]], list[str]]:
     try:
-        table = max((_split(text, separator) for separator in _SEPARATORS), key=_fits)
+        table = max((_split(text, separator) for separator in _SEPARATORS), key=lambda rows: _fits(rows, wanted.key))
     except csv.Error as error:
-        raise InputError(f"--labels {path}: not a CSV ({error})") from error
+        raise InputError(f"{wanted.option} {path}: not a CSV ({error})") from error
     columns = [cell.strip() for cell in table[0][1]] if table else []
     while columns and not columns[-1]:
         columns.pop()
-    if KEY not in columns:
-        raise InputError(f"{path} has no column {KEY}; it has {', '.join(columns) or 'nothing'}")
+    if wanted.key not in columns:
+        raise InputError(f"{path} has no column {wanted.key}; it has {', '.join(columns) or 'nothing'}")
     rows = [(number, _cells(path, number, row, len(columns))) for number, row in table[1:]]
     return [dict(zip(columns, cells, strict=True)) for _, cells in rows], columns
 
@@ -98,9 +124,9 @@ def _split(text: str, separator: str) -> list[tuple[int, list[str]]]:
     return rows[1:] if rows and "".join(rows[0][1]).lower().startswith("sep=") else rows  # Excel's own first line
 
 
-def _fits(table: list[tuple[int, list[str]]]) -> tuple[bool, int]:
+def _fits(table: list[tuple[int, list[str]]], key: str) -> tuple[bool, int]:
     head = [cell.strip() for cell in table[0][1]] if table else []
-    return KEY in head, len(head)
+    return key in head, len(head)
 
 
 def _cells(path: Path, number: int, row: list[str], count: int) -> list[str]:

@@ -15,7 +15,6 @@ from audiosae.report.moments import Moments
 from audiosae.report.page import bars, fill
 from audiosae.survey.codes import recordings_domain
 from audiosae.survey.results import NOWHERE, Events
-from audiosae.survey.timeline import make_timeline
 from audiosae.system.files import write_aside
 from audiosae.system.progress import Progress
 
@@ -79,7 +78,7 @@ def write_survey_page(
     corpus = readable(corpus, sorted({int(survey.events.record[n]) for n in shown}))
     moments = Moments(domain, corpus, survey.events)
     progress.stage("page", None, "pieces")
-    line = _timeline(survey) if survey.dated else None
+    line = survey.timeline() if survey.dated else None
     cards = [_card(survey, kind, moments, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
     view = _view(survey, cards, line) | {"report": (path.parent / "report.html").is_file()}
     data: dict[str, Any] = {"groups": [], "hours": _hours(survey, line, size) if line else None}
@@ -116,11 +115,6 @@ def _examples(events: Events, kind: SoundType) -> list[int]:
 
 def _oddest(events: Events) -> list[int]:
     return [int(n) for n in np.argsort(-events.score, kind="stable")[:_ODDEST]]
-
-
-def _timeline(survey: Survey) -> Timeline:
-    e = survey.events
-    return make_timeline(survey.times, [r.extent for r in survey.records], e.record, e.start, e.end, e.type)
 
 
 def _told(survey: Survey, window: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +170,7 @@ def _view(survey: Survey, cards: list[dict[str, Any]], line: Timeline | None) ->
     return {
         "title": "What is in these recordings", "heading": "What is in these recordings", "lead": lead,
         "notes": notes, "cards": cards, "timeline": _table(line) if line else None, "about": about, "odd": odd,
+        "survey": survey.types_digest,
     }  # fmt: skip
 
 
@@ -251,6 +246,7 @@ def write_find_page(  # noqa: PLR0917
         "title": "Moments like an example", "heading": "Moments like an example", "notes": [],
         "lead": f"The {_count(count, 'moment')} in {_count(len(records) - 1, 'recording')} most like {where}.",
     }  # fmt: skip
+    progress.stage("page", count + 1, "moments")
     room = _room(len(fill("find", view, {"items": [], "pieces": []})), size, "words")
     chosen = choose([[(n, 0.0)] for n in (count, *range(count))], Moments(domain, corpus, events), room,
                     lambda: progress.advance(1))  # fmt: skip

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-RAVEN, AUDACITY = ".selections.txt", ".txt"
 _COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
             "Begin File", "File Offset (s)", "Type", "Name")  # fmt: skip
 _LONGEST = 120  # letters of a name: folders, suffixes and old file systems need room too
@@ -49,28 +48,6 @@ class Selection:
     name: str = ""
 
 
-def write_raven(selections: Iterable[Selection], folder: Path) -> list[Path]:
-    """Write NAME.selections.txt for each recording into a folder, in place of those that lie there.
-
-    Raises
-    ------
-    InputError
-        A folder that cannot be written.
-    """
-    return _write(selections, folder, RAVEN, _raven)
-
-
-def write_audacity(selections: Iterable[Selection], folder: Path) -> list[Path]:
-    """Write NAME.txt for each recording into a folder: label tracks with frequencies, in place of those there.
-
-    Raises
-    ------
-    InputError
-        A folder that cannot be written.
-    """
-    return _write(selections, folder, AUDACITY, _audacity)
-
-
 def safe_names(files: Sequence[str]) -> dict[str, str]:
     """Return a name for each recording that is a file's name everywhere and is no other's, whatever the letters' case.
 
@@ -93,9 +70,24 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _write(
-    selections: Iterable[Selection], folder: Path, suffix: str, lines: Callable[[Sequence[Selection]], Iterable[str]]
-) -> list[Path]:
+def write_annotations(selections: Iterable[Selection], folder: Path, program: str) -> list[Path]:
+    """Write a table for each recording into a folder, in place of those that lie there.
+
+    Parameters
+    ----------
+    selections
+        Of any number of recordings.
+    folder
+        Where NAME and the suffix of the format are written; made where it is not there.
+    program
+        That reads them, one of `FORMATS`.
+
+    Raises
+    ------
+    InputError
+        A folder that cannot be written.
+    """
+    suffix, lines = FORMATS[program].suffix, FORMATS[program].lines
     by_file: dict[str, list[Selection]] = {}
     for selection in selections:
         by_file.setdefault(selection.file, []).append(selection)
@@ -127,6 +119,20 @@ def _audacity(events: Sequence[Selection]) -> Iterable[str]:
     for event in events:
         yield f"{_number(event.start)}\t{_number(event.end)}\t{_text(event.name or f'type {event.type}')}"
         yield f"\\\t{_number(event.low_hz)}\t{_number(event.high_hz)}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a program has the events of one recording: the suffix of its tables, and their lines in order of time."""
+
+    suffix: str
+    lines: Callable[[Sequence[Selection]], Iterable[str]]
+
+
+FORMATS = {
+    "raven": Format(".selections.txt", _raven),  # a selection table
+    "audacity": Format(".txt", _audacity),  # a label track with the line of frequencies
+}
 
 
 def _number(value: float) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.survey.timeline import later
+from audiosae.survey.timeline import Timeline, later, make_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -182,8 +182,8 @@ class Survey:
         Of the sources that could not be used.
     choice
         How the number of types was chosen, in words.
-    facts
-        Of the model and of the options, for the page and ``--json``.
+    types_digest
+        `audiosae.survey.types.Types.digest`.
     """
 
     records: Sequence[Record]
@@ -193,7 +193,7 @@ class Survey:
     times: Sequence[datetime | None] = ()
     skipped: Sequence[Record] = ()
     choice: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    types_digest: str = ""
 
     @property
     def seconds(self) -> float:
@@ -209,6 +209,11 @@ class Survey:
     def dated(self) -> bool:
         """Whether the date and time of any recording is known."""
         return any(time is not None for time in self.times)
+
+    def timeline(self) -> Timeline:
+        """Return the events by date and hour of the clock, and what was recorded in each."""
+        e = self.events
+        return make_timeline(self.times, [r.extent for r in self.records], e.record, e.start, e.end, e.type)
 
     def event(self, number: int) -> Event:
         """Return one event as a row."""

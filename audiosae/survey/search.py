@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, find_events, pooled_codes, recordings_domain, seconds_per_row
-from audiosae.survey.events import Stretch, stretches
+from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
 from audiosae.survey.floor import Levels
 from audiosae.survey.survey import Columns
 from audiosae.survey.types import COMPONENTS, SAMPLE, Space, evenly
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from audiosae.survey.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
+_ROUNDING = 1e-6  # s, of decimals as they are typed
 _EVENTS_PER_COMPONENT = 8  # with fewer, a component's variance is chance, and whitening would make it count
 _PLACE = re.compile(r"(.+)@(\d+(?:\.\d*)?)-(\d+(?:\.\d*)?)")
 
@@ -50,17 +51,37 @@ class Example:
         Raises
         ------
         InputError
-            The stretch ends before it begins, or there is no such file.
+            The stretch ends before it begins or is no stretch, or there is no such file.
         """
         found = None if Path(text).exists() else _PLACE.fullmatch(text)
         example = cls(Path(found[1]), float(found[2]), float(found[3])) if found else cls(Path(text))
-        if not example.start < example.end:
-            raise InputError(f"--like {text}: wanted FILE@START-END in seconds, with START before END")
+        file, _, place = text.rpartition("@")
+        if not found and file and not example.path.is_file() and Path(file).is_file():
+            raise InputError(f"--like {text}: {place!r} is no stretch of {file}; wanted START-END in seconds, as in "
+                             f"{file}@3.2-4.5")  # fmt: skip
         if not example.path.is_file():
-            raise InputError(
-                f"--like {text}: no file {example.path}; wanted FILE or FILE@START-END, as song.wav@3.2-4.5"
-            )
+            raise InputError(f"--like {text}: no file {example.path}; wanted FILE or FILE@START-END, as in "
+                             f"song.wav@3.2-4.5")  # fmt: skip
+        if not example.start < example.end:
+            raise InputError(f"--like {text}: START {example.start:g} s is not before END {example.end:g} s")
         return example
+
+    def within(self, seconds: float) -> Example:
+        """Return what there is of the example in a recording of that length.
+
+        Raises
+        ------
+        InputError
+            Nothing, or less than the shortest event has.
+        """
+        there = replace(self, end=min(self.end, seconds))
+        told = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
+        if self.start >= seconds:
+            raise InputError(f"{told}: the recording ends at {seconds:.2f} s")
+        if there.end - there.start < MIN_SECONDS - _ROUNDING:
+            raise InputError(f"{told}: {there.end - there.start:.3g} s are too short to tell what is like them; wanted "
+                             f"at least {MIN_SECONDS:g} s")  # fmt: skip
+        return there
 
 
 @dataclass(frozen=True)
@@ -115,7 +136,7 @@ def find_like(
     Raises
     ------
     InputError
-        The model is not of recordings, nothing sounds in them, or the stretch lies behind the example's end.
+        The model is not of recordings, nothing sounds in them, or the example is too short or not there.
     """
     wanted, corpus = example_codes(model, like, example), corpus.only(corpus.used)
     records = corpus.records
@@ -146,11 +167,9 @@ def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float
 def example_codes(model: Model, record: Record, example: Example) -> NDArray[np.float32]:
     """Return the pooled code (1, features) of what sounds in an example, or of all of it where nothing stands out."""
     levels = Levels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
-    low = round(example.start / levels.seconds_per_row)
-    high = round(min(example.end, len(levels.field) * levels.seconds_per_row) / levels.seconds_per_row)
-    if low >= high:
-        raise InputError(f"--like {example.path}@{example.start:g}-{example.end:g}: the recording ends at "
-                         f"{record.extent:.2f} s")  # fmt: skip
+    example, last = example.within(record.extent), len(levels.field)
+    low = min(last - 1, round(example.start / levels.seconds_per_row))
+    high = max(low + 1, min(last, round(example.end / levels.seconds_per_row)))
     inside = [event for event in stretches(levels) if event.start < high and event.end > low]
     if not inside:
         return pooled_codes(model, levels, [Stretch(low, high, 0, levels.bands - 1, 0.0)])

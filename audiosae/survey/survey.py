@@ -89,7 +89,7 @@ def survey(
             types, events = _numbered(types, events)
         types = replace(types, names={**types.names, **(names or {})})
         kinds = _sound_types(types, events, _activity(types, codes, events.type))
-    return Survey(records, events, kinds, stability, times, skipped, choice), types
+    return Survey(records, events, kinds, stability, times, skipped, choice, types.digest), types
 
 
 @dataclass

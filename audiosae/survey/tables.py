@@ -5,22 +5,44 @@ from __future__ import annotations
 import csv
 import io
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from audiosae.corpus.spreadsheets import Wanted, read_rows
 from audiosae.errors import InputError
 from audiosae.survey.annotations import Selection
-from audiosae.system.files import cell, csv_text, write_aside
+from audiosae.survey.timeline import COLUMNS
+from audiosae.system.files import cell, csv_text, uncelled, write_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from audiosae.survey.results import Event, Survey
+    from audiosae.survey.timeline import Timeline
 
 _TIME, _NAME = "time", "name"  # columns that are there when they are known
 _COLUMNS = ("file", "start", "end", _TIME, "low_hz", "high_hz", "type", _NAME, "score", "peak", "top_unit")
 _DIGITS = {"start": 3, "end": 3, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
 _ROWS_AT_ONCE = 2**16
+OF_TYPES = "survey"  # column of names.csv that the page writes: which types were named
+_NAMES = Wanted("--names", "type", "a CSV with the columns type,name")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The user's names for types.
+
+    Attributes
+    ----------
+    of
+        By the number of the type.
+    types
+        `audiosae.survey.types.Types.digest` of the types that were named; "" where the table does not say.
+    """
+
+    of: Mapping[int, str]
+    types: str = ""
 
 
 def event_columns(survey: Survey) -> tuple[str, ...]:
@@ -91,34 +113,41 @@ def write_types_csv(survey: Survey, path: Path) -> None:
     write_aside(path, csv_text(rows).encode())
 
 
+def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> None:
+    """Write timeline.csv, with a last column name where any type has one."""
+    rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
+    write_aside(path, csv_text([(*COLUMNS, _NAME) if names else COLUMNS, *rows]).encode())
+
+
 def selections(survey: Survey) -> Iterator[Selection]:
     """Yield the events as annotations for other programs."""
     for e in survey.rows():
         yield Selection(e.file, e.start, e.end, e.low_hz, e.high_hz, str(e.type), e.name)
 
 
-def read_names(path: Path) -> dict[int, str]:
-    """Read the user's names for types from a CSV with the columns type and name.
+def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names:
+    """Read the user's names for types from a CSV with the columns type and name, as spreadsheets write it.
+
+    Parameters
+    ----------
+    path
+        Of the table; types.csv of a survey with names is one, too.
+    say
+        Told when its encoding was taken for granted.
 
     Raises
     ------
     InputError
         It cannot be read, lacks a column, or a type is no number from 1 or has two names.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--names {path}: cannot be read: {error}") from error
+    rows, columns = read_rows(path, None, _NAMES, say)
+    if _NAME not in columns:
+        raise InputError(f"--names {path}: wanted the columns type,name; it has {', '.join(columns)}")
     names: dict[int, str] = {}
-    for number, row in enumerate(rows, 2):
-        kind, name = (row.get("type") or "").strip(), (row.get("name") or "").strip()
-        if row.get("type") is None or row.get("name") is None:
-            raise InputError(
-                f"--names {path}: wanted the columns type,name; line {number} has {', '.join(map(str, row))}"
-            )
+    for number, row in enumerate(rows, 1):
+        kind, name = row["type"].strip(), uncelled(row[_NAME].strip())
         if not kind.isdecimal() or int(kind) < 1:
-            raise InputError(f"--names {path}: line {number} has type {kind!r}; wanted a number from 1")
+            raise InputError(f"--names {path}: row {number} has type {kind!r}; wanted a number from 1")
         if name and names.setdefault(int(kind), name) != name:
             raise InputError(f"--names {path}: type {kind} has two names, {names[int(kind)]!r} and {name!r}")
-    return names
+    return Names(names, next((row[OF_TYPES].strip() for row in rows if row.get(OF_TYPES, "").strip()), ""))

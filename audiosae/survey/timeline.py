@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Cell = tuple[date, int]
 COLUMNS = ("date", "hour", "type", "events", "seconds")
-RECORDED_COLUMNS = ("date", "hour", "files", "seconds")
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,6 @@ class Timeline:
         (date, hour) of the clock, in order; hours in which nothing was recorded are not there.
     recorded
         Seconds recorded, (cells,).
-    files
-        Recordings that reach into the hour, (cells,).
     types
         Numbers of the types.
     events
@@ -42,22 +39,16 @@ class Timeline:
 
     cells: tuple[Cell, ...]
     recorded: NDArray[np.float64]
-    files: NDArray[np.int64]
     types: tuple[int, ...]
     events: NDArray[np.int64]
     seconds: NDArray[np.float64]
     undated: int
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of timeline.csv: date, hour, type, events, seconds; zeros where there was only silence."""
+        """Yield date, hour, type, events and seconds; zeros where there was only silence."""
         for (day, hour), events, seconds in zip(self.cells, self.events, self.seconds, strict=True):
             for number, count, length in zip(self.types, events.tolist(), seconds.tolist(), strict=True):
                 yield day.isoformat(), hour, number, count, round(length, 3)
-
-    def recorded_rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield date, hour, files, seconds of what was recorded."""
-        for (day, hour), count, length in zip(self.cells, self.files.tolist(), self.recorded.tolist(), strict=True):
-            yield day.isoformat(), hour, count, round(length, 3)
 
 
 def later(start: datetime, seconds: float) -> datetime:
@@ -85,10 +76,10 @@ def make_timeline(  # noqa: PLR0917
         Of the events: index of the recording, seconds in it, and number of the type; each (events,).
     """
     known = [(begin, seconds) for begin, seconds in zip(starts, durations, strict=True) if begin]
-    recorded: dict[Cell, list[float]] = {}
+    recorded: dict[Cell, float] = {}
     for begin, seconds in known:
         for cell, part in _hours(begin, seconds):
-            recorded.setdefault(cell, []).append(part)
+            recorded[cell] = recorded.get(cell, 0.0) + part
     cells = tuple(sorted(recorded))
     place, kinds = {cell: i for i, cell in enumerate(cells)}, sorted({int(kind) for kind in types})
     column = {kind: i for i, kind in enumerate(kinds)}
@@ -105,8 +96,7 @@ def make_timeline(  # noqa: PLR0917
             events[row, column[int(kind)]] += number == 0
             seconds_in[row, column[int(kind)]] += part
     return Timeline(
-        cells, np.array([sum(recorded[cell]) for cell in cells]),
-        np.array([len(recorded[cell]) for cell in cells], np.int64), tuple(kinds), events, seconds_in, undated,
+        cells, np.array([recorded[cell] for cell in cells]), tuple(kinds), events, seconds_in, undated,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ sample of them; all events go to the nearest centre, or nowhere when they are fu
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,14 @@ class Types:
         np.fill_diagonal(apart, np.inf)
         nearest = apart.min(axis=1)
         return np.asarray(nearest / max(float(np.median(nearest)), 1e-12))
+
+    @property
+    def digest(self) -> str:
+        """What tells these types from others, whatever their names."""
+        found = hashlib.blake2b(digest_size=8)
+        for part in (self.space.mean, self.space.spread, self.space.components, self.centres, self.reach):
+            found.update(np.ascontiguousarray(part, np.float32).tobytes())
+        return found.hexdigest()
 
     def save(self, path: Path, digest: str) -> None:
         """Write the types to a file, with the digest of the model that they belong to."""

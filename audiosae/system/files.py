@@ -32,6 +32,11 @@ def cell(value: Any) -> Any:  # noqa: ANN401
     return f"'{value}" if formula else value
 
 
+def uncelled(text: str) -> str:
+    """Return a text of a cell without the apostrophe that `cell` put before it."""
+    return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
+
+
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Return rows as the text of a CSV file."""
     text = io.StringIO()

@@ -30,7 +30,8 @@
   const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
   find("save").addEventListener("click", () => {
     const named = inputs.filter((input) => input.value.trim());
-    const rows = ["type,name", ...named.map((input) => `${input.dataset.type},${quoted(input.value.trim())}`)];
+    const { survey } = find("save").dataset; // so that names do not go to another survey's numbers unnoticed
+    const rows = ["type,name,survey", ...named.map((input) => `${input.dataset.type},${quoted(input.value.trim())},${survey}`)];
     const link = make("a", { download: "names.csv", href: URL.createObjectURL(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" })) });
     link.click();
     unsaved = false;
