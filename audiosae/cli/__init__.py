@@ -15,6 +15,7 @@ from audiosae.cli import cache, check, look
 from audiosae.cli import evaluate as evaluating
 from audiosae.cli import export as exporting
 from audiosae.cli import report as reporting
+from audiosae.cli import samples as sampling
 from audiosae.cli import survey as surveying
 from audiosae.cli import train as training
 from audiosae.cli.console import close_all
@@ -65,6 +66,7 @@ for command in (
     look.info,
     look.inspect,
     look.domains,
+    sampling.samples,
     check.gradcheck,
     check.doctor,
 ):
