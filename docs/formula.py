@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-_FONT = FontProperties(size=13, math_fontfamily="stix")
+_FONT = FontProperties(size=16, math_fontfamily="stix")
 
 
 class Formula(SphinxDirective):

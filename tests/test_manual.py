@@ -34,7 +34,7 @@ INSTALLED = {"audiosae", "audiosae-images", "audiosae-vectors", "'audiosae[clust
 
 
 def blocks(page):
-    return BLOCK.findall(PAGES[page])
+    return [(kind, text.replace("\\\n", " ")) for kind, text in BLOCK.findall(PAGES[page])]
 
 
 def commands(page):
