@@ -154,10 +154,11 @@ def test_the_manual_opens_offline_and_its_links_lead_somewhere(manual):
 @pytest.mark.browser
 @pytest.mark.parametrize("page", ["index", "first-steps", "howto/edges", "explanation/autoencoder", "reference/files",
                                   "generated/commands/train", "generated/python", "search"])  # fmt: skip
-def test_a_page_of_the_manual_has_no_serious_fault_of_accessibility(manual, chromium, page):
+def test_a_page_of_the_manual_has_no_serious_fault_of_accessibility(request, chromium, page):
     axe = os.environ.get("AUDIOSAE_AXE")
     if not axe:
         missing("axe-core (AUDIOSAE_AXE names its axe.min.js)")
+    manual = request.getfixturevalue("manual")
     tab = chromium.new_page()
     tab.goto((manual / f"{page}.html").as_uri())
     tab.evaluate(Path(axe).read_text(encoding="utf-8"))
