@@ -50,11 +50,11 @@ def _traceable(command: Callable[..., int | None]) -> Callable[..., int | None]:
     return with_option
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Learn sparse features of unlabelled recordings, look at them, use them.",
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
-for command in (
+for _command in (
     training.train,
     look.render,
     exporting.export,
@@ -68,7 +68,7 @@ for command in (
     check.gradcheck,
     check.doctor,
 ):
-    app.command()(_traceable(command))
+    app.command()(_traceable(_command))
 app.command("find")(_traceable(surveying.find_moments))
 app.command("cache")(_traceable(cache.stored))
 
