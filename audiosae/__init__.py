@@ -1,7 +1,8 @@
 """audiosae: sparse features of unlabelled recordings.
 
-`load_model` reads what ``audiosae train`` wrote; `SparseAutoencoder` learns from an array, in scikit-learn's manner.
-Nothing heavy is imported until it is needed.
+`train`, `export_table`, `survey_recordings` and `evaluate` are the commands train, export, survey and evaluate, for
+scripts and notebooks; `load_model` reads what ``audiosae train`` wrote; `SparseAutoencoder` learns from an array, in
+scikit-learn's manner. Nothing heavy is imported until it is needed.
 """
 
 from __future__ import annotations
@@ -9,18 +10,59 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audiosae.autoencoder.model import Model, load_model
+    from audiosae.errors import AudiosaeError, InputError
     from audiosae.estimator import SparseAutoencoder
+    from audiosae.evaluation.evaluate import Evaluation
+    from audiosae.features.table import Table
+    from audiosae.report.evaluating import evaluate
+    from audiosae.report.exporting import export_table
+    from audiosae.report.model import Model, load_model
+    from audiosae.report.surveying import survey_recordings
+    from audiosae.report.training import Run, train
+    from audiosae.survey.results import Survey
 
-__all__ = ["Model", "SparseAutoencoder", "load_model"]
+__all__ = [
+    "AudiosaeError",
+    "Evaluation",
+    "InputError",
+    "Model",
+    "Run",
+    "SparseAutoencoder",
+    "Survey",
+    "Table",
+    "evaluate",
+    "export_table",
+    "load_model",
+    "survey_recordings",
+    "train",
+]
+
+_PLACES = {
+    "AudiosaeError": "errors",
+    "Evaluation": "evaluation.evaluate",
+    "InputError": "errors",
+    "Model": "report.model",
+    "Run": "report.training",
+    "SparseAutoencoder": "estimator",
+    "Survey": "survey.results",
+    "Table": "features.table",
+    "evaluate": "report.evaluating",
+    "export_table": "report.exporting",
+    "load_model": "report.model",
+    "survey_recordings": "report.surveying",
+    "train": "report.training",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import what the package offers when it is asked for."""
-    if name in __all__:
+    if name in _PLACES:
         from importlib import import_module
 
-        return getattr(
-            import_module("audiosae.estimator" if name == "SparseAutoencoder" else "audiosae.autoencoder.model"), name
-        )
+        return getattr(import_module(f"audiosae.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return what the package offers, imported yet or not."""
+    return sorted({*globals(), *__all__})

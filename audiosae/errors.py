@@ -2,11 +2,27 @@
 
 
 class AudiosaeError(Exception):
-    """Base class of every error that audiosae raises on purpose; the message is one line for a person."""
+    """Base class of every error that audiosae raises on purpose; the message is one line for a person.
+
+    Examples
+    --------
+    >>> try:
+    ...     audiosae.load_model("nowhere")
+    ... except audiosae.AudiosaeError as error:
+    ...     print(error)
+    cannot read nowhere: No such file or directory
+    """
 
 
 class InputError(AudiosaeError):
-    """A source, an option or a file that cannot be used."""
+    """A source, an option or a file that cannot be used; options are named as they are typed.
+
+    Examples
+    --------
+    >>> audiosae.train(sounds, rho=2.0)
+    Traceback (most recent call last):
+    audiosae.errors.InputError: --rho 2: wanted a mean activity between 0 and 1, for instance 0.05
+    """
 
 
 class PluginError(AudiosaeError):

@@ -15,10 +15,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from audiosae.autoencoder.model import Model, load_model
 from audiosae.backends import Backend, choose
 from audiosae.domain import load_domain
 from audiosae.errors import BackendError, InputError
+from audiosae.report.model import Model, opened_model
 from audiosae.training.learner import Learner
 from audiosae.training.options import TrainOptions
 
@@ -39,7 +39,36 @@ _SHARED = (
 _BETWEEN_CALLS = ("rho", "beta", "weight_decay", "batch_size", "learning_rate")  # what partial_fit reads anew
 
 
-class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+if TYPE_CHECKING:
+
+    class _Transformer:
+        """What scikit-learn's base classes bring, which have no types of their own."""
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
+            """Return the parameters by name."""
+
+        def set_params(self, **params: Any) -> Self:  # noqa: ANN401
+            """Set parameters by name."""
+
+        def set_output(self, *, transform: str | None = None) -> Self:
+            """Choose the container of what `transform` returns: default, pandas or polars."""
+
+        def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
+            """Return the names of the codes."""
+
+        def fit_transform(self, X: ArrayLike, y: object = None, **params: Any) -> NDArray[np.floating]:  # noqa: ANN401
+            """Fit, and return the codes (n_samples, n_components) of the same rows."""
+
+        def __sklearn_tags__(self) -> Any:  # noqa: ANN401
+            """Return what scikit-learn knows of the estimator."""
+
+else:
+
+    class _Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+        """scikit-learn's base classes."""
+
+
+class SparseAutoencoder(_Transformer):
     """Sparse autoencoder of one hidden layer, as a transformer of rows into codes.
 
     Minimises, over whitened rows x, ``1/m sum 1/2 |x_hat - x|^2 + weight_decay/2 (|W1|^2 + |W2|^2) + beta sum_j
@@ -122,6 +151,31 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     (True, True)
     """
 
+    n_components: int
+    activation: str
+    decoder: str
+    rho: float
+    beta: float
+    weight_decay: float
+    whiten: str
+    whiten_power: float
+    keep: float
+    contrast: bool
+    remove_mean: bool
+    solver: str
+    max_iter: int | None
+    batch_size: int
+    learning_rate: float
+    tol: float
+    random_state: int | np.random.RandomState | None
+    backend: str
+    n_features_in_: int
+    mean_: NDArray[np.floating]
+    rho_hat_: NDArray[np.float64]
+    fvu_: float
+    n_iter_: int
+    n_samples_seen_: int
+
     def __init__(
         self, *, n_components: int = 256, activation: str = "sigmoid", decoder: str = "linear", rho: float = 0.05,
         beta: float = 3.0, weight_decay: float = 1e-4, whiten: str = "pca", whiten_power: float = 1.0,
@@ -151,7 +205,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         backend : str, default="auto"
             As in the class.
         """
-        learner = Learner.of(model if isinstance(model, Model) else load_model(model))
+        learner = Learner.of(opened_model(model))
         options = learner.options
         self = cls(
             n_components=options.hidden, max_iter=options.epochs or None, random_state=options.seed, backend=backend,
@@ -190,7 +244,7 @@ class SparseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             domain = self._learner.domain or vectors(width=self.n_features_in_)
         if int(np.prod(domain.window)) != self.n_features_in_:
             raise ValueError(f"{domain.name} has windows of {domain.window}; rows had {self.n_features_in_} features")
-        return self._learner.model(domain)
+        return Model.of(self._learner.model(domain))
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
         """Learn whitening and weights from rows X of shape (n_samples, n_features); y is not used."""

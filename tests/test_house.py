@@ -10,7 +10,7 @@ import pytest
 from conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "audiosae"
-FLOORS = ["__main__", "cli", "report", "survey evaluation", "estimator pictures", "training features", "engine",
+FLOORS = ["__main__", "cli", "estimator", "report", "survey evaluation", "pictures", "training features", "engine",
           "autoencoder", "backends", "recordings corpus samples", "domain system", "errors"]  # fmt: skip
 
 

@@ -66,6 +66,7 @@ def test_the_python_of_the_readme_runs(tmp_path, cache):
     audiosae("audiosae export first-run samples/sounds -o features.csv --labels folder -q", tmp_path, cache)
     setting = "import numpy as np\nwindows = np.zeros((3, 16, 40), np.float32)\n"
     code = setting + "\n".join(PYTHON) + "\nassert codes.shape == (1797, 64)\nassert scores.mean() > 0.5\n"
+    code += "assert table.features.shape == (120, 192)\nassert len(found.types) > 1\n"
     found = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from audiosae.autoencoder.sae import Params, encode
-from audiosae.autoencoder.tensors import read_tensors, write_tensors
+from audiosae.autoencoder.tensors import read_tensors, tensor_bytes
 from audiosae.autoencoder.whitening import Whitener
 from audiosae.backends import Backend
 from audiosae.backends.cpu import LINEAR, SIGMOID, TANH
 from audiosae.domain import check_window, domain_from_json, domain_to_json
 from audiosae.errors import InputError
+from audiosae.system.files import write_aside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,8 +122,12 @@ class Model:
     def _pictures(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         return rows.reshape(len(rows), *self.domain.window).astype(np.float32, copy=False)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the model to a file; what was there stays until the new one is whole."""
+        write_aside(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the model as its file holds it."""
         w, p = self.whitener, self.params
         tensors = {
             "encoder.weight": p.W1, "encoder.bias": p.b1, "decoder.weight": p.W2, "decoder.bias": p.b2,
@@ -132,8 +137,7 @@ class Model:
             tensors |= {"whiten.forward": w.forward, "whiten.backward": w.backward}
         if w.spread is not None:
             tensors["whiten.spread"] = w.spread
-        own = own_facts(self.domain, w, p)
-        write_tensors(path, tensors, self.facts | own)
+        return tensor_bytes(tensors, self.facts | own_facts(self.domain, w, p))
 
 
 def own_facts(domain: Domain, w: Whitener, p: Params) -> dict[str, Json]:
@@ -149,6 +153,14 @@ def own_facts(domain: Domain, w: Whitener, p: Params) -> dict[str, Json]:
         "activation": p.activation,
         "decoder": p.decoder,
     }
+
+
+def is_model(path: Path) -> bool:
+    """Return whether a file is a model of this format."""
+    try:
+        return read_tensors(path).facts.get("format") == FORMAT
+    except InputError:
+        return False
 
 
 def load_model(path: Path | str) -> Model:

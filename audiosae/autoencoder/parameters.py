@@ -57,6 +57,16 @@ class Penalty:
 class Params:
     """W1 and W2 (hidden, width), b1 (hidden,), b2 (width,): views into one flat array, so that a solver sees one."""
 
+    flat: Array
+    hidden: int
+    width: int
+    activation: str
+    decoder: str
+    W1: Array
+    W2: Array
+    b1: Array
+    b2: Array
+
     def __init__(
         self, flat: Array, hidden: int, width: int, *, activation: str = SIGMOID, decoder: str = "linear"
     ) -> None:

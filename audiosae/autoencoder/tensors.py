@@ -34,11 +34,16 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mappin
     InputError
         The disk is full, the folder has gone or may not be written.
     """
+    write_aside(path, tensor_bytes(tensors, facts))
+
+
+def tensor_bytes(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json]) -> bytes:
+    """Return what `write_tensors` writes."""
     from safetensors.numpy import save
 
     plain = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
     text = json.dumps({**facts, _SUM: _checksum(plain, facts)}, sort_keys=True)
-    write_aside(path, save(plain, {_KEY: text}))  # one key alone: several would come in a random order
+    return bytes(save(plain, {_KEY: text}))  # one key alone: several would come in a random order
 
 
 @dataclass(frozen=True)

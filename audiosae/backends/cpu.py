@@ -54,9 +54,11 @@ class Backend:
         Is told what is done otherwise than usual.
     """
 
-    name = "numpy"
+    name: str = "numpy"
     xp: Any = np
-    sync_interval = 0.0
+    sync_interval: float = 0.0
+    batch_parts: int
+    capturing: bool
 
     def __init__(self) -> None:
         self._scratch: dict[str, Array] = {}

@@ -43,6 +43,9 @@ class GpuBackend(Backend):
 
     name = "cupy"
     sync_interval = _SYNC_INTERVAL
+    tf32: bool
+    xp: Any
+    capturing: bool
 
     def __init__(self, *, tf32: bool = False, graphs: bool = True) -> None:
         import cupy

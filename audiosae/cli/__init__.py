@@ -53,12 +53,12 @@ def _traceable(command: Callable[..., int | None]) -> Callable[..., int | None]:
     return with_option
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Learn sparse features of unlabelled recordings, look at them, use them.",
     epilog="Example: audiosae train samples/sounds -o first-run",
     no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
-for command in (
+for _command in (
     training.train,
     look.render,
     exporting.export,
@@ -73,7 +73,7 @@ for command in (
     check.gradcheck,
     check.doctor,
 ):
-    app.command(cls=Command)(_traceable(command))
+    app.command(cls=Command)(_traceable(_command))
 app.command("find", cls=Command)(_traceable(surveying.find_moments))
 app.command("cache", cls=Command)(_traceable(cache.stored))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import AsJson, Cache, Quiet, byte_count, cache_folder
+from audiosae.cli.parameters import AsJson, Cache, Quiet, byte_count
 
 Prune = Annotated[bool, typer.Option("--prune", help="Remove fields of other versions, and down to --size.")]
 
@@ -28,7 +28,7 @@ def stored(
 
     if size is not None and not prune:
         raise InputError(f"--size {size}: wanted together with --prune")
-    console, where = Console(quiet=quiet, as_json=as_json), cache_folder(cache)
+    console, where = Console(quiet=quiet, as_json=as_json), fields.cache_folder(cache)
     freed = fields.prune(where, keep=byte_count("--size", size or "1000T"), say=console.say) if prune else 0
     found = fields.list_folders(where)
     rows = [("folder", "files", "MiB", "last used", "what")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import AsJson, Quiet, worker_count
+from audiosae.cli.parameters import AsJson, Quiet  # noqa: TC001 (Typer reads them)
 
 
 def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FBT002
@@ -36,7 +36,8 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
     from importlib.metadata import PackageNotFoundError, version
 
     from audiosae.backends import choose, detect_gpu
-    from audiosae.cli.parameters import cache_folder
+    from audiosae.corpus.cache import cache_folder
+    from audiosae.system.processes import worker_count
 
     facts: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
     packages = (
@@ -62,8 +63,8 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
     facts["cupy"] = _cupy()
     facts["libsndfile"] = _sndfile()
     facts["blas"] = _blas()
-    facts["cores"] = worker_count(None)
-    facts["cache"] = str(cache_folder(None))
+    facts["cores"] = worker_count()
+    facts["cache"] = str(cache_folder())
     card = detect_gpu()
     facts["gpu"] = card.description or f"{card.reason} ({card.advice})"
     facts["backend"] = choose("auto")[1]

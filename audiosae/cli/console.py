@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from audiosae.system.progress import Progress
+from audiosae.system.progress import Bar as _Bar
+from audiosae.system.progress import Progress, joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
 
 _PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
 
@@ -81,41 +78,6 @@ def close_all() -> None:
         console.close()
 
 
-class _Bar:
-    """A bar of rich's: title, share, rate, time left, and the facts."""
-
-    def __init__(self, title: str, total: float | None, unit: str) -> None:
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._unit, self._began, self._done = unit, time.monotonic(), 0.0
-        self._bar: Bar = RichProgress(
-            TextColumn("{task.description:<10}"), BarColumn(bar_width=_bar_width()),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[facts]}"),
-            console=RichConsole(stderr=True), refresh_per_second=5,
-        )  # fmt: skip
-        self._bar.start()
-        self._task: TaskID = self._bar.add_task(title, total=total, rate="", facts="")
-
-    def advance(self, amount: float, facts: Mapping[str, str]) -> None:
-        self._done += amount
-        rate = f"{self._done / max(1e-9, time.monotonic() - self._began):,.0f} {self._unit}/s"
-        self._bar.update(self._task, advance=amount, rate=rate, facts=_joined(facts))
-
-    def pause(self) -> None:
-        """Let a line be printed; rich redraws below it."""
-
-    def close(self) -> None:
-        self._bar.stop()
-
-
-def _bar_width() -> int:
-    """Return how much of a narrow terminal the bar may take from the numbers beside it."""
-    return min(24, max(6, shutil.get_terminal_size().columns - 76))
-
-
 class _Lines:
     """A line every ten seconds and one at the end."""
 
@@ -126,7 +88,7 @@ class _Lines:
 
     def advance(self, amount: float, facts: Mapping[str, str]) -> None:
         self._done += amount
-        self._facts = _joined(facts)
+        self._facts = joined(facts)
         now = time.monotonic()
         if now - self._told >= _PLAIN_SECONDS:
             self._told = now
@@ -149,10 +111,6 @@ class _Lines:
         )
         line = f"{self._title}: {self._done:,.0f}{share} {self._unit}, {rate:,.0f}/s{left}  {self._facts}"
         print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _joined(facts: Mapping[str, str]) -> str:
-    return "  ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

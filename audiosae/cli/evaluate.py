@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 (Typer reads it)
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,20 +24,13 @@ from audiosae.cli.parameters import (
     Strict,
     Workers,
 )
-from audiosae.cli.reading import check_skipped, find, labels_file, opened, tell_unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from audiosae.autoencoder.model import Model
-    from audiosae.corpus.journal import Record
     from audiosae.evaluation.evaluate import Evaluation
-    from audiosae.evaluation.folds import Kind
 
 _CLASSES_TOLD = 12
-_LABEL_SHOWN = 16  # characters, over a tile
-_FILES = ("results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png")
-_AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 
 class JudgeName(StrEnum):
@@ -75,123 +67,25 @@ def evaluate(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Benchmark the features against baselines (random weights, PCA, k-means, NMF, MFCC, log-mel), one classifier."""
-    from audiosae.autoencoder.model import load_model
-    from audiosae.corpus.journal import told_of
-    from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
-    from audiosae.evaluation import evaluate as evaluating
-    from audiosae.evaluation.baselines import choose
-    from audiosae.evaluation.folds import make_plan
-    from audiosae.features.codes import DEFAULT_POOL, check_pools
+    from audiosae.engine.reading import check_skipped
+    from audiosae.report.evaluating import evaluate as work
 
     console = Console(quiet=quiet, as_json=as_json)
-    kind, column = _division(fold_column, group_column, split_column, labels)
-    loaded = load_model(model)
-    options = evaluating.Options(
-        choose(baselines, loaded.domain),
-        check_pools(pool or DEFAULT_POOL, segments),
-        segments,
-        code.value,
-        refit,
-        seed,
-        stability,
-        classifier.value,
-    )
-    found = find(loaded, sources, console)
-    inputs = [*(source.path for source in found), *labels_file(labels)]
-    folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation", inputs)
-    known = read_labels(labels, found, label_column)
-    divided = read_column(Path(labels), found, column, option=f"--{kind}-column") if column else None
-    if labels != FOLDER:
-        check_rows(Path(labels), found)
-    pairs = zip(known, divided or known, strict=True)
-    usable = [None if value is None else label for label, value in pairs]
-    unlabelled = tell_unlabelled(found, usable, console, "left out", strict=strict)
-    kept = [i for i, label in enumerate(usable) if label is not None]
-    found, known = [found[i] for i in kept], [known[i] for i in kept]
-    divided = [divided[i] for i in kept] if divided else None
-    with opened(loaded, found, console, engine=engine, cache=cache, workers=workers) as corpus:
-        used, skipped = corpus.only(corpus.used), corpus.skipped
-        values = [divided[i] or "" for i in corpus.used] if divided else None
-        plan = make_plan(
-            [known[i] or "" for i in corpus.used], kind=kind, values=values, column=column or "", seed=seed
-        )
-        done = evaluating.evaluate(loaded, used, plan, options, console)
-    console.close()
-    records = used.records
-    title = f"{label_column or 'label'} of {len(records)} clips: {plan.description}"
-    facts = {"results": done.results, **done.facts, "model": str(model), "sources_used": len(records),
-             "sources_skipped": len(skipped), "without_label": len(unlabelled),
-             "unlabelled": unlabelled, "out": str(folder), **told_of([*records, *skipped])}  # fmt: skip
-    _write(folder, done, records, facts, title)
-    _draw_units(loaded, done.facts["quality"]["units_of_labels"], folder / "units.png")
-    console.result(_told(done, title, folder, skipped), facts)
-    check_skipped(skipped, strict=strict)
+    done = work(
+        model, sources, labels, out or (model if model.is_dir() else model.parent) / "evaluation",
+        label_column=label_column, fold_column=fold_column, group_column=group_column, split_column=split_column,
+        baselines=baselines, classifier=classifier.value, pool=pool, segments=segments, code=code.value, refit=refit,
+        stability=stability, seed=seed, strict=strict, workers=workers, engine=engine, cache=cache, progress=console,
+    )  # fmt: skip
+    console.result(_told(done), done.facts)
+    check_skipped(done.skipped, strict=strict)
 
 
-def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:
-    from audiosae.corpus.labels import FOLDER
-    from audiosae.errors import InputError
-
-    asked: list[tuple[Kind, str | None]] = [("fold", fold), ("group", group), ("split", split)]
-    given = [(kind, column) for kind, column in asked if column is not None]
-    if len(given) > 1:
-        raise InputError(f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted one of them")
-    if given and labels == FOLDER:
-        raise InputError(f"--{given[0][0]}-column {given[0][1]}: wanted --labels FILE.csv with that column, not folder")
-    return given[0] if given else ("stratified", None)
-
-
-def _folder(path: Path, inputs: Sequence[Path]) -> Path:
-    """Make the folder now: half an hour later is late to learn that it cannot be written, or has other files in it."""
-    from audiosae.errors import InputError
-    from audiosae.system.files import check_replaceable, has_facts
-
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"cannot write the folder {path}: {error.strerror}; choose another with -o") from error
-    own = has_facts(path / "results.json", "results", "chance", "model")
-    for name in _FILES:
-        check_replaceable(path / name, inputs, own=own)
-    return path
-
-
-def _write(folder: Path, done: Evaluation, records: Sequence[Record], facts: dict[str, Any], title: str) -> None:
-    """Write results.json, results.csv, predictions.csv, scores.png and confusion.png."""
-    import numpy as np
-
-    from audiosae.evaluation.figures import draw_confusion, draw_scores
-    from audiosae.system.files import csv_text, write_aside
-
-    plan, best = done.plan, done.results[0]
-    write_aside(folder / "results.json", (json.dumps(facts, indent=1, default=float) + "\n").encode())
-    keys = ("name", "features", "accuracy", "std", "stderr")
-    head = [*keys, "low", "high"]
-    head += [f"fold_{split.name}" for split in plan.splits] + [f"recall_{name}" for name in best["recall"]]
-    rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
-    write_aside(folder / "results.csv", csv_text([head, *rows]).encode())
-    fold = {int(clip): split.name for split in plan.splits for clip in split.test}
-    told = [
-        [records[clip].file, fold[clip], plan.classes[plan.target[clip]],
-         *(plan.classes[predicted[clip]] for predicted in done.predicted.values())]
-        for clip in map(int, plan.tested)
-    ]  # fmt: skip
-    write_aside(folder / "predictions.csv", csv_text([["file", "fold", "label", *done.predicted], *told]).encode())
-    draw_scores(plan, done.results, folder / "scores.png", title)
-    accuracy = f"{100 * best['accuracy']:.1f} % right"
-    draw_confusion(
-        plan, np.array(best["confusion"]), folder / "confusion.png", f"{title}\nthe model's features: {accuracy}"
-    )
-
-
-def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record]) -> str:
+def _told(done: Evaluation) -> str:
     """Return what a person reads at the end."""
     from audiosae.evaluation.classifier import JUDGES
 
-    facts, plan = done.facts, done.plan
+    facts, plan, skipped = done.facts, done.plan, done.skipped
     rows = [
         ("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "model - baseline (paired difference)")
     ]
@@ -202,7 +96,7 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
         std = f"{100 * r['std']:.1f}" if len(plan.splits) > 1 else ""
         rows.append((r["name"], str(r["features"]), f"{100 * r['accuracy']:.1f}", std, f"{100 * r['stderr']:.1f}",
                      f"{100 * low:.1f} to {100 * high:.1f}", gain))  # fmt: skip
-    lines = [title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
+    lines = [done.title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
     lines += [f"classifier: {JUDGES[facts['options']['judge']]}; features standardised on the training part"]
     lines += ["", *_few_units(done.results), "", facts["seen_told"], *plan.notes]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
@@ -212,7 +106,7 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
         lines.append(f"stability            {100 * s['alike']:.0f} % of the atoms come back with seed {s['seed']} "
                      f"(cosine {s['alike_from']:g} or more; median {s['cosine_median']:.2f})")  # fmt: skip
     files = "scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
-    lines.append(f"files                {folder}/: {files}")
+    lines.append(f"files                {facts['out']}/: {files}")
     return "\n".join(lines)
 
 
@@ -226,23 +120,6 @@ def _few_units(results: Sequence[dict[str, Any]]) -> list[str]:
         rows.append((r["name"], *(told.get(count, "") for count in counts), groups))
     head = "accuracy % with the best units alone, chosen on the training part; agreement of groups found without labels"
     return [f"{head} (adjusted mutual information)", table(rows)]
-
-
-def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw the units that best tell each label from the others, a row a label."""
-    from audiosae.pictures.atoms import draw_atoms
-
-    columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
-    shown, labels = pairs[: columns * (64 // columns)], len(pairs) // columns
-    title = f"units that best tell each label's clips from the others ({_AREA})"
-    if len(shown) < len(pairs):
-        title += f"; the first {len(shown) // columns} of {labels} labels"
-    titles = [f"{_shortened(pair['label'])}\nunit {pair['unit']}: {pair['auc']:.2f}" for pair in shown]
-    draw_atoms(model, path, units=[pair["unit"] for pair in shown], columns=columns, titles=titles, title=title)
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_SHOWN else label[: _LABEL_SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _quality(found: dict[str, Any]) -> list[str]:

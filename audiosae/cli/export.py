@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (Typer reads it)
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -27,12 +27,6 @@ from audiosae.cli.parameters import (
     WhenName,
     Workers,
 )
-from audiosae.cli.reading import check_label_column, check_skipped, find, known_labels, labels_file, opened
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from audiosae.corpus.sources import Source
 
 
 class Level(StrEnum):
@@ -62,56 +56,15 @@ def export(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
-    from audiosae.autoencoder.model import FILE, load_model
-    from audiosae.corpus.journal import told_of
-    from audiosae.errors import InputError
-    from audiosae.features import export as writing
-    from audiosae.features.codes import DEFAULT_POOL, check_pools
-    from audiosae.features.tables import check_place
-    from audiosae.system.files import file_digest
+    from audiosae.engine.reading import check_skipped
+    from audiosae.report.exporting import export_table
 
     console = Console(quiet=quiet, as_json=as_json)
-    check_label_column(labels, label_column)
-    if level is Level.window and (pool or segments != 1):
-        raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
-    pools = check_pools(pool or DEFAULT_POOL, segments)
-    check_place(out)
-    loaded = load_model(model)
-    found = find(loaded, sources, console)
-    check_place(out, [*(source.path for source in found), *labels_file(labels)])
-    stamp = _stamp(loaded.domain.unit, found, when, time_zone, console)
-    known, unlabelled = known_labels(labels, label_column, found, console, "exported without one", strict=strict)
-    with opened(
-        loaded, found, console, engine=engine, cache=cache, workers=workers, interleaved=True
-    ) as corpus:  # fmt: skip
-        console.stage("encoding", len(corpus.used), "files")
-        rows = writing.export(
-            loaded, corpus, out, level=level.value, pools=pools, segments=segments, code=code.value, labels=known,
-            stamp=stamp, digest=file_digest(model / FILE if model.is_dir() else model),
-            done=lambda _: console.advance(1),
-        )  # fmt: skip
-    used, skipped = len(corpus.used), len(corpus.skipped)
-    told = f"wrote {rows} rows of {used} sources to {out} ({skipped} skipped)"
-    facts = {"table": str(out), "rows": rows, "sources_used": used, "sources_skipped": skipped,
-             "without_label": len(unlabelled), "unlabelled": unlabelled,
-             **told_of(corpus.records)}  # fmt: skip
-    console.result(told, facts)
-    check_skipped(corpus.skipped, strict=strict)
-
-
-def _stamp(
-    unit: str, found: Sequence[Source], when: WhenName, time_zone: str | None, console: Console
-) -> Callable[[str, float], str] | None:
-    """Return what gives date and time of so many seconds in a source; nothing where no date is known."""
-    from audiosae.domain import SECONDS
-    from audiosae.survey.dates import read_dates
-    from audiosae.survey.timeline import later
-
-    if unit != SECONDS:
-        return None
-    dates = read_dates([source.path for source in found], when=when.value, time_zone=time_zone)
-    if not dates.form:
-        return None
-    console.say(dates.note)
-    starts = {source.name: start for source, start in zip(found, dates.starts, strict=True) if start}
-    return lambda file, seconds: later(starts[file], seconds).isoformat() if file in starts else ""
+    table = export_table(
+        model, sources, out, level=level.value, pool=pool, segments=segments, code=code.value, labels=labels,
+        label_column=label_column, when=when.value, time_zone=time_zone, strict=strict, workers=workers, engine=engine,
+        cache=cache, progress=console,
+    )  # fmt: skip
+    used, skipped = table.facts["sources_used"], len(table.skipped)
+    console.result(f"wrote {table.rows} rows of {used} sources to {out} ({skipped} skipped)", table.facts)
+    check_skipped(table.skipped, strict=strict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -59,28 +58,6 @@ def make(name: str, settings: list[str] | None) -> Domain:
     from audiosae.domain import load_domain, make_domain, parse_settings
 
     return make_domain(load_domain(name), parse_settings(settings or []))
-
-
-def cache_folder(given: Path | None) -> Path:
-    """Return the cache: as given, or AUDIOSAE_CACHE, or the system's place for caches."""
-    if given is not None:
-        return given
-    if os.environ.get("AUDIOSAE_CACHE"):
-        return Path(os.environ["AUDIOSAE_CACHE"])
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("audiosae"))
-
-
-def worker_cache(engine: str, given: Path | None) -> Path | None:
-    """Return the folder for fields on workers: here's for those on this machine, else theirs unless one was given."""
-    return cache_folder(given).absolute() if engine.startswith("local:") else given and given.absolute()
-
-
-def worker_count(given: int | None) -> int:
-    """Return the number of decoding processes: as given, or one per core that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return given or usable or 1
 
 
 def byte_count(option: str, text: str, *, least: str = "0") -> int:

@@ -20,9 +20,7 @@ from audiosae.cli.parameters import (
     Strict,
     Workers,
     byte_count,
-    worker_count,
 )
-from audiosae.cli.reading import check_label_column, check_skipped, find, known_labels, labels_file, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +46,7 @@ def report(  # noqa: PLR0917
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
     from audiosae.autoencoder.model import load_model
     from audiosae.corpus.journal import told_of
+    from audiosae.engine.reading import check_label_column, check_skipped, find, known_labels, labels_file, opened
     from audiosae.report import write_report
     from audiosae.training.train import too_short
 
@@ -93,6 +92,7 @@ def diff(  # noqa: PLR0917
     """Write one page that shows two models' atoms side by side: alike, changed, vanished, appeared."""
     from audiosae.autoencoder.model import load_model
     from audiosae.report import write_diff
+    from audiosae.system.processes import worker_count
 
     console = Console(quiet=quiet, as_json=as_json)
     _check_place(out)

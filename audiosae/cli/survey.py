@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 (Typer reads it)
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,22 +21,14 @@ from audiosae.cli.parameters import (
     WhenName,
     Workers,
 )
-from audiosae.cli.reading import check_skipped, find, opened, opened_engine, read_sources
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from audiosae.corpus.sources import Source
     from audiosae.survey.results import Survey
     from audiosae.survey.search import Example
-    from audiosae.survey.tables import Names
 
-_WRITTEN = (  # what a survey leaves in its folder, besides folders of tables for other programs
-    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "index.html",
-)  # fmt: skip
-_FACTS = "survey.json"
 _PAGES = (".html", ".htm")
 _HEARD = 0.01  # s: a stretch may end with its recording as rounded
 
@@ -64,178 +54,16 @@ def survey(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Find what is in recordings and when: events, and types of them that sound alike."""
-    from audiosae.autoencoder.model import FILE, load_model
-    from audiosae.report import write_survey_page
-    from audiosae.survey.codes import recordings_domain
-    from audiosae.survey.survey import survey as work
-    from audiosae.survey.tables import read_names
-    from audiosae.survey.types import load_types
-    from audiosae.system.files import file_digest
+    from audiosae.engine.reading import check_skipped
+    from audiosae.report.surveying import survey_recordings
 
     console = Console(quiet=quiet, as_json=as_json)
-    count, formats = _count(types, types_from), _formats(events)
-    loaded = load_model(model)
-    recordings_domain(loaded, "survey")
-    digest = file_digest(model / FILE if model.is_dir() else model)
-    known = load_types(types_from, digest) if types_from else None
-    named = read_names(names, console.say) if names else None
-    found = find(loaded, sources, console)
-    _check_folder(out, [source.path for source in found])
-    times, note = _times(found, when, time_zone, console)
-    with opened(
-        loaded, found, console, engine=engine, cache=cache, workers=workers, interleaved=True
-    ) as corpus:  # fmt: skip
-        console.stage("listening", len(corpus.used), "files")
-        result, kept = work(
-            loaded, corpus, count=count, known=known, names=named.of if named else None, shortest=min_duration,
-            times=times, folder=out, done=lambda _: console.advance(1),
-        )  # fmt: skip
-        told = _names_note(named, result, names, types_from)
-        if told:
-            console.say(told)
-        kept.save(out / "types.safetensors", digest)
-        _write(result, out, formats)
-        page = write_survey_page(result, loaded, corpus, out / "index.html", progress=console)
-    facts = _facts(result, out, digest, note) | {"page": page["page"], "names": told}
-    (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    console.result(_told(result, out), facts)
-    check_skipped(corpus.skipped, strict=strict)
-
-
-def _count(types: str, types_from: Path | None) -> int | None:
-    """Return the number of types asked for; None where it is to be chosen."""
-    if types == "auto":
-        return None
-    if not types.isdecimal() or int(types) < 1:
-        raise InputError(f"--types {types}: wanted auto or a number from 1")
-    if types_from:
-        raise InputError(f"--types {types}: --types-from has its own number of types; leave out one of the two")
-    return int(types)
-
-
-def _formats(text: str) -> list[str]:
-    """Return the formats of a comma list.
-
-    Raises
-    ------
-    InputError
-        One is unknown, or pyarrow is missing.
-    """
-    from importlib.util import find_spec
-
-    from audiosae.survey.annotations import FORMATS
-
-    there = ("csv", "parquet", *FORMATS)
-    wanted = [part.strip().lower() for part in text.split(",")]
-    wrong = [part for part in wanted if part not in there]
-    if wrong:
-        raise InputError(f"--events {text}: no format {wrong[0]!r}; wanted some of {', '.join(there)}")
-    if "parquet" in wanted and find_spec("pyarrow") is None:
-        raise InputError("--events parquet needs pyarrow: pip install 'audiosae[parquet]', or take csv")
-    return wanted
-
-
-def _check_folder(out: Path, inputs: Sequence[Path]) -> None:
-    """Make the folder; refuse one that holds something else.
-
-    Raises
-    ------
-    InputError
-        It is a file, cannot be made, or holds what no survey wrote.
-    """
-    from audiosae.autoencoder.model import FILE
-    from audiosae.survey.annotations import FORMATS
-    from audiosae.system.files import check_replaceable, has_facts
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}; wanted a folder") from error
-    if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
-        what = "is a run folder" if (out / FILE).exists() else "holds recordings that are surveyed"
-        raise InputError(f"--out {out}: {what}; give the survey a folder of its own")
-    own = has_facts(out / _FACTS, "model_digest", "types")
-    for name in (*_WRITTEN, *(f"events.{program}" for program in FORMATS), _FACTS):
-        check_replaceable(out / name, inputs, own=own)
-
-
-def _times(
-    found: Sequence[Source], when: WhenName, time_zone: str | None, console: Console
-) -> tuple[Sequence[datetime | None], str]:
-    """Return date and time at the start of each source, and what was understood."""
-    from audiosae.survey.dates import read_dates
-
-    dates = read_dates([source.path for source in found], when=when.value, time_zone=time_zone)
-    console.say(dates.note)
-    return dates.starts, dates.note
-
-
-def _names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
-    """Return what a user should know of names that were given: a number alone does not say which sound it is."""
-    if names is None:
-        return ""
-    notes = []
-    if wrong := sorted(set(names.of) - {kind.number for kind in result.types}):
-        notes.append(f"--names {path}: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
-    if names.types and names.types != result.types_digest:
-        what = "those in --types-from" if types_from else "this survey's"
-        notes.append(f"--names {path}: it names the types of another survey, not {what}; they went to the same "
-                     f"numbers, which may be other sounds; give --types-from the folder of that survey")  # fmt: skip
-    elif not names.types and types_from is None:
-        notes.append(f"--names {path}: names are given to the numbers of this survey, and other recordings may give "
-                     f"other numbers; with --types-from FOLDER numbers and names stay")  # fmt: skip
-    return "\n".join(notes)
-
-
-def _write(result: Survey, out: Path, formats: list[str]) -> None:
-    """Write the tables and pictures of a survey into its folder."""
-    from audiosae.survey.annotations import FORMATS, write_annotations
-    from audiosae.survey.tables import selections, write_events_csv, write_events_parquet, write_types_csv
-
-    _remove_former(out)
-    write_types_csv(result, out / "types.csv")
-    if "csv" in formats:
-        write_events_csv(result, out / "events.csv")
-    if "parquet" in formats:
-        write_events_parquet(result, out / "events.parquet")
-    for program in FORMATS:
-        if program in formats:
-            write_annotations(selections(result), out / f"events.{program}", program)
-    if result.dated:
-        _write_timeline(result, out)
-
-
-def _remove_former(out: Path) -> None:
-    """Remove the tables of an earlier survey in this folder, whose types may have had other numbers."""
-    from audiosae.survey.annotations import FORMATS
-
-    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
-    for path in [*(out / name for name in _WRITTEN), *tables]:
-        path.unlink(missing_ok=True)
-
-
-def _write_timeline(result: Survey, out: Path) -> None:
-    from audiosae.survey.tables import write_timeline_csv
-    from audiosae.survey.timeline_picture import draw_timeline
-
-    line = result.timeline()
-    write_timeline_csv(line, out / "timeline.csv", result.names)
-    draw_timeline(line, out / "timeline.png", names=result.names)
-
-
-def _facts(result: Survey, out: Path, digest: str, note: str) -> dict[str, Any]:
-    """Return what a survey found as JSON has it."""
-    from audiosae.corpus.journal import told_of
-
-    return {
-        "folder": str(out), "model_digest": digest, "events": len(result.events), "seconds": result.seconds,
-        "event_seconds": float(result.events.seconds.sum()), "sources_used": len(result.records),
-        "sources_skipped": len(result.skipped),
-        **told_of([*result.records, *result.skipped]),
-        "types": [asdict(kind) for kind in result.types], "like_no_type": len(result.events.of_type(0)),
-        "number_of_types": result.choice, "stability": asdict(result.stability) if result.stability else None,
-        "dates": note, "dated": result.dated,
-    }  # fmt: skip
+    result = survey_recordings(
+        model, sources, out, types=types, types_from=types_from, names=names, when=when.value, time_zone=time_zone,
+        events=events, min_duration=min_duration, workers=workers, engine=engine, cache=cache, progress=console,
+    )  # fmt: skip
+    console.result(_told(result, out), result.facts)
+    check_skipped(result.skipped, strict=strict)
 
 
 def _told(result: Survey, out: Path) -> str:
@@ -276,6 +104,7 @@ def find_moments(  # noqa: PLR0917
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
     from audiosae.autoencoder.model import load_model
+    from audiosae.engine.reading import check_skipped, find, opened_engine, read_sources
     from audiosae.report import write_find_page
     from audiosae.survey.codes import recordings_domain
     from audiosae.survey.search import COLUMNS, Example, find_like, write_matches_csv

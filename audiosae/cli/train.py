@@ -21,16 +21,11 @@ from audiosae.cli.parameters import (
     Sources,
     Workers,
     byte_count,
-    cache_folder,
-    make,
-    worker_cache,
-    worker_count,
 )
-from audiosae.cli.reading import tell_used
-from audiosae.errors import AudiosaeError, InputError, Interrupted
+from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from audiosae.training.train import Outcome
+    from audiosae.report.training import Run
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder for model, history, journal, pictures.")
@@ -128,13 +123,10 @@ def train(  # noqa: PLR0917 (the command line's own options)
 
     Options that are not given take the value that suits the domain; `audiosae domains` and `audiosae info` show it.
     """
-    from audiosae.corpus.sources import scan
-    from audiosae.engine import open_engine
-    from audiosae.training.options import TrainOptions
-    from audiosae.training.train import train_sources
+    from audiosae.domain import parse_settings
+    from audiosae.report.training import run_training
 
     console = Console(quiet=quiet, as_json=as_json)
-    made = make(domain, set_)
     given: dict[str, Any] = {
         "hidden": hidden, "activation": activation, "decoder": decoder, "rho": rho, "beta": beta,
         "weight_decay": weight_decay, "whiten": whiten, "whiten_power": whiten_power, "keep": keep,
@@ -143,53 +135,25 @@ def train(  # noqa: PLR0917 (the command line's own options)
         "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory, least="16M") // 2**20,
     }  # fmt: skip
     plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
-    only_lbfgs = engine != "here" and solver is None
-    if only_lbfgs:
-        plain["solver"] = "lbfgs"
-    options = TrainOptions.resolve(made.defaults, plain, domain=made.name)
-    found = scan(sources, made.suffixes, domain=made.name, say=console.say)
-    with open_engine(
-        engine, backend=str(backend), tf32=tf32, cache=worker_cache(engine, cache), say=console.say
-    ) as opened:
-        if only_lbfgs:
-            console.say("solver lbfgs: with --engine, every step is a pass over all windows")
-        outcome = train_sources(
-            made, found, out, options, opened, cache=cache_folder(cache), workers=worker_count(workers),
-            resume=resume, progress=console,
-        )  # fmt: skip
-    console.close()
-    tell_used(outcome.used, console)
-    trouble = _draw(outcome, out)
-    console.result(_closing(outcome, out), outcome.summary)
-    if strict and outcome.skipped and not trouble:
-        trouble = InputError(f"--strict: {len(outcome.skipped)} of the sources were skipped; the model is saved")
+    run = run_training(
+        sources, out, domain, parse_settings(set_ or []), plain, backend=str(backend), tf32=tf32, workers=workers,
+        engine=engine, cache=cache, resume=resume, progress=console,
+    )  # fmt: skip
+    trouble = run.trouble
+    console.result(_closing(run, out), run.summary)
+    if strict and run.skipped and not trouble:
+        trouble = InputError(f"--strict: {len(run.skipped)} of the sources were skipped; the model is saved")
     if trouble:
         raise trouble
 
 
-def _draw(outcome: Outcome, out: Path) -> AudiosaeError | None:
-    """Draw what belongs to a run; what goes wrong is told after the summary, for the model is there."""
-    from audiosae.pictures.atoms import draw_atoms
-    from audiosae.pictures.curves import draw_history
-
-    try:
-        draw_history(outcome.state.history.rows, out / "history.png", rho=outcome.model.facts["options"]["rho"])
-        draw_atoms(outcome.model, out / "atoms.png")
-    except AudiosaeError as error:
-        return type(error)(f"the model is saved, but atoms.png could not be drawn: {error}")
-    except KeyboardInterrupt:
-        again = f"audiosae render {shlex.quote(str(out))} -o {shlex.quote(str(out / 'atoms.png'))}"
-        return Interrupted(f"the model is saved; only its picture is missing: {again}")
-    return None
-
-
-def _closing(outcome: Outcome, out: Path) -> str:
+def _closing(run: Run, out: Path) -> str:
     """Return the summary that a person reads at the end."""
     from audiosae.domain import SECONDS
 
-    s, sources = outcome.summary, outcome.model.facts["sources"]
-    domain = outcome.model.domain
-    of = f"{s['sources_used']} of {len(outcome.skipped) + sources['used']} sources"
+    s, sources = run.summary, run.model.facts["sources"]
+    domain = run.model.domain
+    of = f"{s['sources_used']} of {len(run.skipped) + sources['used']} sources"
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
     window = " x ".join(map(str, domain.window))
     lines = [
@@ -197,16 +161,19 @@ def _closing(outcome: Outcome, out: Path) -> str:
         f"  unexplained variance  {s['fvu']:.3g} of {s['fvu_of']} ({sources['held_out']}), in the whitened space",
         f"  mean activity         {s['rho_hat_mean']:.4f}, wanted rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
-    epochs, most, best = s["epochs"], outcome.model.facts["options"]["epochs"], outcome.model.facts["best_epoch"]
+    epochs, most, best = s["epochs"], run.model.facts["options"]["epochs"], run.model.facts["best_epoch"]
     if epochs < most:
         what = "iterations" if s["solver"] == "lbfgs" else "epochs"
         lines.append(f"  stopped early         after {epochs} of {most} {what}: no longer better (best {best}, kept)")
-    if not outcome.model.facts["fvu"] < 1:
+    if not run.model.facts["fvu"] < 1:
         lines.append("  nothing learned yet   the reconstruction is no better than the mean: train longer, or on more")
-    if outcome.skipped:
-        reasons = Counter(record.reason.split(":")[0] for record in outcome.skipped)
+    if run.skipped:
+        reasons = Counter(record.reason.split(":")[0] for record in run.skipped)
         told = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(4))
-        lines.append(f"  skipped               {len(outcome.skipped)}: {told}; all in {out / 'journal.csv'}")
-    lines.append(f"  files                 {out}/: model.safetensors, atoms.png, history.png, history.csv, journal.csv")
+        lines.append(f"  skipped               {len(run.skipped)}: {told}; all in {out / 'journal.csv'}")
+    lines.append(
+        f"  files                 {out}/: model.safetensors, README.md, atoms.png, history.png, history.csv, "
+        "journal.csv"
+    )
     lines.append(f"next: open {out / 'atoms.png'}, then: audiosae info {shlex.quote(str(out))}")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.domain import domain_to_json, source_digest
@@ -21,7 +22,6 @@ from audiosae.system.locks import FolderLock, lock_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from audiosae.domain import Domain
 
@@ -32,6 +32,17 @@ _ENTRY, _ASIDE = ".npy", ".tmp"
 _POLL, _PATIENCE = 0.1, 1.0  # seconds between looks at a lock, and until the wait is told
 _ABANDONED = 3600.0  # seconds after which a file that was written aside belongs to nobody
 _used: dict[Path, FolderLock] = {}  # folders that this process reads, for as long as it lives
+
+
+def cache_folder(given: Path | None = None) -> Path:
+    """Return the cache: as given, or AUDIOSAE_CACHE, or the system's place for caches."""
+    if given is not None:
+        return given
+    if os.environ.get("AUDIOSAE_CACHE"):
+        return Path(os.environ["AUDIOSAE_CACHE"])
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("audiosae"))
 
 
 @dataclass(frozen=True)

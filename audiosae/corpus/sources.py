@@ -12,7 +12,9 @@ from unicodedata import category
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    Named = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # files and folders as a caller gives them
 
 _SUFFIXES_SHOWN = 4
 _APPLE_DOUBLE = "._"  # what macOS keeps beside a file on disks that are not its own
@@ -37,6 +39,11 @@ class Source:
     name: str
     path: Path
     fault: str = ""
+
+
+def named_paths(sources: Named) -> list[Path]:
+    """Return one file or folder, or several, as paths."""
+    return [Path(sources)] if isinstance(sources, str | os.PathLike) else [Path(source) for source in sources]
 
 
 def scan(

@@ -75,6 +75,12 @@ class Slab:
         Length of the pieces of a window that lie together, and their number.
     """
 
+    flat: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    pitches: NDArray[np.int64]
+    run: int
+    runs: int
+
     def __init__(
         self, flat: NDArray[np.float32], starts: NDArray[np.int64], pitches: NDArray[np.int64], run: int, runs: int
     ) -> None:
@@ -106,6 +112,10 @@ class Corpus:
     picked
         Ascending numbers of the windows that are meant; None for all.
     """
+
+    domain: Domain
+    records: list[Record]
+    picked: NDArray[np.int64] | None
 
     def __init__(self, domain: Domain, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> None:
         self.domain, self.records, self.picked = domain, list(records), picked

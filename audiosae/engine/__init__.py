@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PORTS = 2**16
 
-__all__ = ["Engine", "LocalEngine", "open_engine"]
+__all__ = ["Backend", "Engine", "LocalEngine", "open_engine"]
 
 
 class Engine(Protocol):

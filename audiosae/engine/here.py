@@ -37,8 +37,10 @@ class LocalEngine:
         Of sources that were divided before.
     """
 
-    name = "here"
-    remote = False
+    name: str = "here"
+    remote: bool = False
+    backend: Backend
+    shards: dict[str, int]
 
     def __init__(self, backend: Backend | None = None, shards: dict[str, int] | None = None) -> None:
         self.backend = backend or Backend()

@@ -38,6 +38,10 @@ class PlacedCorpus(Corpus):
         Folder of this machine for fields, and processes that may decode; for what is read here again.
     """
 
+    engine: Engine
+    cache: Path | None
+    workers: int
+
     def __init__(
         self, domain: Domain, records: Sequence[Record], engine: Engine, picked: NDArray[Any] | None = None, *,
         cache: Path | None = None, workers: int = 1,

@@ -21,6 +21,7 @@ from audiosae.evaluation.probing import PROBED, agreement_of_groups, probe
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
+from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
 from audiosae.training.options import TrainOptions, suited_to
@@ -31,12 +32,17 @@ from audiosae.training.train import train
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.evaluation.folds import Plan, Split
     from audiosae.features.codes import Code, FeatureSet
+
+
+_SCORES = ("name", "features", "accuracy", "std", "stderr")
 
 
 @dataclass(frozen=True)
@@ -84,13 +90,38 @@ class Evaluation:
     predicted
         Class number per set and clip, -1 where it was not tested.
     facts
-        What else ``evaluate --json`` prints.
+        What ``evaluate --json`` prints, `quality` of the units among it.
+    skipped
+        The sources that could not be used, each with its `file` and `reason`.
+    notes
+        Messages: what was passed over, left out for want of a label, or is not whole.
+    title
+        What was told apart, and how clips were divided.
+
+    Examples
+    --------
+    >>> judged = audiosae.evaluate(model, "classes", "folder", baselines="none")
+    >>> judged.plan.classes, judged.plan.chance, judged.facts["quality"]["dead_units"] == []
+    (['high', 'low'], 0.5, True)
     """
 
     plan: Plan
     results: list[dict[str, Any]]
     predicted: dict[str, NDArray[np.int64]]
     facts: dict[str, Any]
+    skipped: Sequence[Record] = ()
+    notes: Sequence[str] = ()
+    title: str = ""
+
+    def frame(self) -> pd.DataFrame:
+        """Return a pandas frame with a row for each set of features: name, features, accuracy, std, stderr."""
+        return pandas_frame({key: [result[key] for result in self.results] for key in _SCORES})
+
+    def _repr_html_(self) -> str:
+        """Return the accuracies, the best first, for a notebook."""
+        ranked = sorted(self.results, key=lambda result: -result["accuracy"])
+        rows = [(r["name"], r["features"], *(f"{100 * r[key]:.1f} %" for key in _SCORES[2:])) for r in ranked]
+        return html_table(rows, head=_SCORES, caption=f"{self.title}; chance {100 * self.plan.chance:.1f} %")
 
 
 @one_blas_thread()

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
+    from audiosae.engine import Backend
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 

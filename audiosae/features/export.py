@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
     from audiosae.domain import Json
+    from audiosae.engine import Backend
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
@@ -71,39 +71,78 @@ def export(
     InputError
         Another suffix, nothing to write, an unwritable file, or pyarrow is missing.
     """
+    laid = lay_out(
+        model, corpus, level=level, pools=pools, segments=segments, code=code, labels=labels, done=done, stamp=stamp
+    )
+    with opened(path, laid.columns, laid.names, laid.count) as writer:
+        for keys, values in laid.blocks:
+            writer.write({key: keys[key] for key in laid.columns}, values)
+    options: dict[str, Json] = {"level": level, "pool": list(pools), "segments": segments, "code": code}
+    facts = described(model, corpus, laid, model_digest=digest, **options)
+    write_aside(path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    return laid.count
+
+
+@dataclass(frozen=True)
+class Laid:
+    """The rows of a table, computed as they are asked for.
+
+    Attributes
+    ----------
+    columns, names
+        Of what says what a row is, and of the features.
+    count
+        Number of rows.
+    blocks
+        Of rows.
+    """
+
+    columns: list[str]
+    names: list[str]
+    count: int
+    blocks: Iterator[Block]
+
+
+def lay_out(
+    model: Model, corpus: PlacedCorpus, *, level: str = "clip", pools: Sequence[str] = features.DEFAULT_POOL,
+    segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
+    done: Callable[[Record], None] = lambda _: None, stamp: Callable[[str, float], str] | None = None,
+) -> Laid:  # fmt: skip
+    """Return the rows of a table of features; see `export`."""
     used, units = corpus.only(corpus.used), model.params.hidden
     if not used.records:
         raise InputError(f"nothing to export: none of {len(corpus.records)} sources can be used")
     work = _Work(model, used, [labels[i] if labels else None for i in corpus.used], code, done)
     axes = len(model.domain.span(Path(used.records[0].path), (0,) * len(model.domain.window)).start)
+    label = ["label"] if labels else []
     if level == "clip":
-        names, keys = (
-            features.pooled_names(units, pools, segments),
-            ["file", *(["label"] if labels else []), "duration"],
-        )
+        names, columns = features.pooled_names(units, pools, segments), ["file", *label, "duration"]
         count, blocks = len(used.records), _clips(work, pools=pools, segments=segments)
     else:
         places = (
             ["start", "end"] if axes == 1 else [f"{end}_{axis}" for end in ("start", "end") for axis in range(axes)]
         )
-        names, keys = features.unit_names(units), ["file", *places, *(["label"] if labels else [])]
+        names, columns = features.unit_names(units), ["file", *places, *label]
         count = sum(features.window_count(model.domain, record) for record in used.records)
         blocks = _windows(work, places)
     if stamp:
-        keys = [*keys, "time"]
-    with opened(path, keys, names, count) as writer:
-        for block_keys, values in blocks:
-            if stamp:
-                seconds = block_keys.get("start") or [0.0] * len(values)
-                block_keys["time"] = [stamp(*at) for at in zip(block_keys["file"], seconds, strict=True)]
-            writer.write({key: block_keys[key] for key in keys}, values)
-    facts: dict[str, Json] = {
-        "model_digest": digest, "level": level, "pool": list(pools), "segments": segments, "code": code,
-        "rows": count, "features": len(names), "domain": model.facts.get("domain"), "unit": model.domain.unit,
+        return Laid([*columns, "time"], names, count, _stamped(blocks, stamp))
+    return Laid(columns, names, count, blocks)
+
+
+def _stamped(blocks: Iterator[Block], stamp: Callable[[str, float], str]) -> Iterator[Block]:
+    for keys, values in blocks:
+        seconds = keys.get("start") or [0.0] * len(values)
+        yield keys | {"time": [stamp(*at) for at in zip(keys["file"], seconds, strict=True)]}, values
+
+
+def described(model: Model, corpus: PlacedCorpus, laid: Laid, **made: Json) -> dict[str, Json]:
+    """Return what the .json beside a table says of it."""
+    return {
+        **made, "rows": laid.count, "features": len(laid.names), "domain": model.facts.get("domain"),
+        "unit": model.domain.unit,
         "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
     }  # fmt: skip
-    write_aside(path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
-    return count
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the axes that all share.
 
 from __future__ import annotations
 
+import io
 import math
 import textwrap
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,6 +87,33 @@ def draw_atoms(
         figure = _mosaic_with_key(model, atoms, chosen, columns, show)
     save_figure(figure, path)
     return chosen
+
+
+def small_picture(model: Model, *, count: int = 64, width: int = 640) -> bytes:
+    """Return a mosaic of the most active units' atoms as a small PNG, about so many pixels wide.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    count
+        At most so many atoms, the most active first.
+    width
+        Pixels, about: every pixel of the field is a square of some.
+    """
+    from matplotlib.image import imsave
+
+    atoms = model.atoms()
+    chosen = _chosen(model, atoms, None, "activity")[:count]
+    limit = colour_limit(atoms[chosen])
+    tiles = [tile_of(model.domain, atom) for atom in atoms[chosen]]
+    picture = _mosaic(tiles, min(len(chosen), _columns(len(chosen) + _OWN_AXES, model.domain, atoms)), limit)
+    scale = max(1, round(width / picture.shape[1]))
+    large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    out = io.BytesIO()
+    with np.errstate(invalid="ignore"):
+        imsave(out, large, vmin=-limit, vmax=limit, cmap=model.domain.colours, format="png", origin="upper")
+    return out.getvalue()
 
 
 def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, order: Order) -> list[int]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.backends import Backend
     from audiosae.corpus.windows import Corpus
+    from audiosae.engine import Backend
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 

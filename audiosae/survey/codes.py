@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
+    from audiosae.engine import Backend
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
@@ -159,6 +159,8 @@ class CodeFile:
     width
         Features of an event.
     """
+
+    width: int
 
     def __init__(self, folder: Path | None, width: int) -> None:
         self.width, self._count = width, 0

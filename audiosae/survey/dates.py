@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Literal
 from audiosae.errors import InputError
 from audiosae.survey.filenames import FIRST_YEAR, MOST, Named, read_names
 from audiosae.survey.headers import KINDS, header_times
+from audiosae.survey.timeline import later
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from audiosae.corpus.sources import Source
 
 When = Literal["auto", "name", "metadata", "none"]
 _SAME = timedelta(seconds=2)
@@ -74,6 +77,29 @@ def read_dates(
     if kind:
         return _placed(f"headers: {kind}", stated, zone, time_zone)
     return _none(paths, named.reason or "no header states date and time")
+
+
+def stamps(
+    sources: Sequence[Source], *, when: When = "auto", time_zone: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Callable[[str, float], str] | None:  # fmt: skip
+    """Return what gives date and time of so many seconds in a source, in ISO 8601; None where no date is known.
+
+    Parameters
+    ----------
+    sources
+        Recordings.
+    when, time_zone
+        As in `read_dates`.
+    say
+        Told what was understood.
+    """
+    dates = read_dates([source.path for source in sources], when=when, time_zone=time_zone)
+    if not dates.form:
+        return None
+    say(dates.note)
+    starts = {source.name: start for source, start in zip(sources, dates.starts, strict=True) if start}
+    return lambda file, seconds: later(starts[file], seconds).isoformat() if file in starts else ""
 
 
 def _none(paths: Sequence[Path], reason: str) -> Dates:

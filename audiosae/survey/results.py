@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.survey.timeline import Timeline, later, make_timeline
+from audiosae.system.frames import html_table, pandas_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from audiosae.corpus.journal import Record
@@ -184,6 +186,19 @@ class Survey:
         How the number of types was chosen, in words.
     types_digest
         `audiosae.survey.types.Types.digest`.
+    facts
+        What ``survey --json`` prints.
+    notes
+        Messages: what was passed over, skipped or not whole, how dates were understood.
+
+    Examples
+    --------
+    >>> found = audiosae.survey_recordings(model, sounds, types=2)
+    >>> [kind.number for kind in found.types], found.dated, found.seconds == sum(r.extent for r in found.records)
+    ([1, 2], False, True)
+    >>> best = found.event(found.types[0].exemplar)
+    >>> 0 <= best.start < best.end, best.type
+    (True, 1)
     """
 
     records: Sequence[Record]
@@ -194,6 +209,8 @@ class Survey:
     skipped: Sequence[Record] = ()
     choice: str = ""
     types_digest: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def seconds(self) -> float:
@@ -234,3 +251,20 @@ class Survey:
     def named(self, names: Mapping[int, str]) -> Survey:
         """Return the survey with the user's names for its types."""
         return replace(self, types=[replace(kind, name=names.get(kind.number, "")) for kind in self.types])
+
+    def frame(self) -> pd.DataFrame:
+        """Return the events as a pandas frame, a row each, with the columns of events.csv."""
+        from audiosae.survey.tables import event_columns, event_rows
+
+        columns = event_columns(self)
+        return pandas_frame(dict(zip(columns, zip(*event_rows(self), strict=True), strict=True)))
+
+    def _repr_html_(self) -> str:
+        """Return the types as a table, for a notebook."""
+        head = ("type", "name", "events", "files", "seconds", "Hz")
+        rows = [
+            (k.number, k.name, k.events, k.files, f"{k.seconds:.1f}", f"{k.low_hz:.0f}-{k.high_hz:.0f}")
+            for k in self.types
+        ]
+        told = f"{len(self.events)} events in {len(self.records)} recordings, {len(self.skipped)} skipped"
+        return html_table(rows, head=head, caption=told)

@@ -52,6 +52,26 @@ def is_marked(path: Path) -> bool:
         return MARK.encode() in head + b"\0" + file.read()
 
 
+def signed(text: str) -> str:
+    """Return a text with a last line that says, as a comment of HTML, that it was made here and what it was then."""
+    return f"{text}\n<!-- {MARK} {_digest_of(text)} -->\n"
+
+
+def signature(path: Path) -> str:
+    """Return whether a text was made here: "" if not, "whole" if nobody has changed it since, else "changed"."""
+    try:
+        text, _, mark = path.read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    if not mark.startswith(MARK):
+        return ""
+    return "whole" if mark == f"{MARK} {_digest_of(text)} -->" else "changed"
+
+
+def _digest_of(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
 def has_facts(path: Path, *keys: str) -> bool:
     """Return whether a file is a JSON object that has some keys."""
     try:

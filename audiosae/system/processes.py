@@ -33,6 +33,12 @@ _FORKSERVER = "forkserver"
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
 
 
+def worker_count(given: int | None = None) -> int:
+    """Return the number of decoding processes: as given, or one per core that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return given or usable or 1
+
+
 def most_workers() -> int | None:
     """Return how many processes a pool may have here, None for as many as one likes."""
     return _MOST_ON_WINDOWS if sys.platform == "win32" else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from audiosae.autoencoder import model
 from audiosae.errors import InputError
+from audiosae.system.files import signature
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png")
+CARD = "README.md"
 
 
 class RunFolder:
@@ -36,6 +38,10 @@ class RunFolder:
     InputError
         It cannot be written, or there is nothing to resume.
     """
+
+    path: Path
+    resume: bool
+    began: float
 
     def __init__(self, path: Path, *, resume: bool, say: Callable[[str], None]) -> None:
         self.path, self.resume, self.began = path, resume, time.monotonic()
@@ -75,6 +81,7 @@ class RunFolder:
         """Call once there is something to write: earlier files are moved aside, and the folder stays."""
         self._keep = True
         there = [name for name in _FILES if (self.path / name).exists()]
+        there += [CARD] if there and signature(self.path / CARD) else []  # the user's own stays
         if self.resume or not there:
             return
         number = next(n for n in range(1, 10**6) if not (self.path / f"before-{n}").exists())

@@ -70,7 +70,9 @@ class Cluster:
         Folder for fields on every worker; None for the worker's own.
     """
 
-    remote = True
+    name: str
+    backend: Backend
+    remote: bool = True
 
     def __init__(self, name: str, calls: Calls, *, chosen: str, cache: Path | None) -> None:
         self.name, self.backend = name, Backend()

@@ -7,26 +7,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosae.cli.parameters import cache_folder, worker_cache, worker_count
+from audiosae.corpus.cache import cache_folder
+from audiosae.corpus.labels import FOLDER, read_labels, some_of
+from audiosae.corpus.sources import scan
+from audiosae.engine import open_engine
+from audiosae.engine.placed import read
 from audiosae.errors import InputError
+from audiosae.system.processes import worker_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audiosae.autoencoder.model import Model
-    from audiosae.cli.console import Console
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Source
     from audiosae.engine import Engine
     from audiosae.engine.placed import PlacedCorpus
+    from audiosae.system.progress import Progress
 
 
-def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Source]:
+def find(model: Model, arguments: Sequence[Path], progress: Progress) -> list[Source]:
     """Return the files of the model's kind that are named or lie in the folders named."""
-    from audiosae.corpus.sources import scan
-
     try:
-        return scan(arguments, model.domain.suffixes, domain=model.domain.name, say=console.say)
+        return scan(arguments, model.domain.suffixes, domain=model.domain.name, say=progress.say)
     except InputError as error:
         if not all(os.path.lexists(argument) for argument in arguments):
             raise
@@ -37,8 +40,6 @@ def find(model: Model, arguments: Sequence[Path], console: Console) -> list[Sour
 
 def labels_file(labels: str | None) -> list[Path]:
     """Return the CSV that labels come from, where they do."""
-    from audiosae.corpus.labels import FOLDER
-
     return [Path(labels)] if labels and labels != FOLDER else []
 
 
@@ -49,17 +50,15 @@ def check_label_column(labels: str | None, column: str | None) -> None:
 
 
 def known_labels(
-    labels: str | None, column: str | None, found: Sequence[Source], console: Console, what: str, *, strict: bool
+    labels: str | None, column: str | None, found: Sequence[Source], progress: Progress, what: str, *, strict: bool
 ) -> tuple[list[str | None] | None, list[str]]:
     """Return the sources' labels, where any were asked for, and the names of those without; see `tell_unlabelled`."""
-    from audiosae.corpus.labels import read_labels
-
     known = read_labels(labels, found, column) if labels else None
-    return known, tell_unlabelled(found, known, console, what, strict=strict) if known else []
+    return known, tell_unlabelled(found, known, progress, what, strict=strict) if known else []
 
 
 def tell_unlabelled(
-    found: Sequence[Source], known: Sequence[str | None], console: Console, what: str, *, strict: bool
+    found: Sequence[Source], known: Sequence[str | None], progress: Progress, what: str, *, strict: bool
 ) -> list[str]:
     """Return the names of sources without a label, having told of them; `what` becomes of them.
 
@@ -68,26 +67,22 @@ def tell_unlabelled(
     InputError
         There are some, and `strict` is set.
     """
-    from audiosae.corpus.labels import some_of
-
     names = [source.name for source, label in zip(found, known, strict=True) if label is None]
     if names and strict:
         raise InputError(f"--strict: no label for {len(names)} of {len(found)} sources: {some_of(names)}")
     if names:
-        console.say(f"no label for {len(names)} of {len(found)} sources, {what}: {some_of(names)}")
+        progress.say(f"no label for {len(names)} of {len(found)} sources, {what}: {some_of(names)}")
     return names
 
 
-def tell_used(records: Sequence[Record], console: Console) -> None:
+def tell_used(records: Sequence[Record], progress: Progress) -> None:
     """Tell, in a line for each kind, which of the used sources are not whole, and what is said of others."""
-    from audiosae.corpus.labels import some_of
-
     used = [record for record in records if record.status == "used"]
     if parts := [f"{record.file} ({record.reason})" for record in used if record.reason]:
-        console.say(f"used as far as they can be decoded, {len(parts)} of {len(used)} sources: {some_of(parts)}")
+        progress.say(f"used as far as they can be decoded, {len(parts)} of {len(used)} sources: {some_of(parts)}")
     for remark in dict.fromkeys(record.remark for record in used if record.remark):
         names = [record.file for record in used if record.remark == remark]
-        console.say(f"{len(names)} of {len(used)} sources have {remark}: {some_of(names)}")
+        progress.say(f"{len(names)} of {len(used)} sources have {remark}: {some_of(names)}")
 
 
 def check_skipped(skipped: Sequence[Record], *, strict: bool) -> None:
@@ -102,18 +97,21 @@ def check_skipped(skipped: Sequence[Record], *, strict: bool) -> None:
         raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the rest is written")
 
 
-@contextmanager
-def opened_engine(name: str, cache: Path | None, console: Console) -> Iterator[Engine]:
-    """Open what ``--engine`` names, for a model that is trained; `cache` as it is typed."""
-    from audiosae.engine import open_engine
+def worker_cache(engine: str, given: Path | None) -> Path | None:
+    """Return the folder for fields on workers: here's for those on this machine, else theirs unless one was given."""
+    return cache_folder(given).absolute() if engine.startswith("local:") else given and given.absolute()
 
-    said = console.say if name != "here" else lambda _: None  # which backend is no question here
+
+@contextmanager
+def opened_engine(name: str, cache: Path | None, progress: Progress) -> Iterator[Engine]:
+    """Open what ``--engine`` names, for a model that is trained; `cache` as it is typed."""
+    said = progress.say if name != "here" else lambda _: None  # which backend is no question here
     with open_engine(name, backend="numpy", cache=worker_cache(name, cache), say=said) as engine:
         yield engine
 
 
 def read_sources(
-    model: Model, found: Sequence[Source], console: Console, engine: Engine, *, cache: Path | None,
+    model: Model, found: Sequence[Source], progress: Progress, engine: Engine, *, cache: Path | None,
     workers: int | None, interleaved: bool = False,
 ) -> PlacedCorpus:  # fmt: skip
     """Read sources and tell the skipped; `cache` and `workers` as they are typed, `interleaved` as in `Engine.ingest`.
@@ -123,26 +121,24 @@ def read_sources(
     InputError
         None can be used.
     """
-    from audiosae.engine.placed import read
-
     where: dict[str, Any] = {"cache": cache_folder(cache), "workers": worker_count(workers)}
-    corpus = read(model.domain, found, engine, **where, progress=console, interleaved=interleaved)
-    console.close()
+    corpus = read(model.domain, found, engine, **where, progress=progress, interleaved=interleaved)
+    progress.close()
     if not corpus.used:
         first = corpus.skipped[0]
         raise InputError(f"none of {len(found)} sources suits a model of {model.domain.name}; the first is "
                          f"{first.file}: {first.reason}")  # fmt: skip
     for record in corpus.skipped:
-        console.say(f"skipped {record.file}: {record.reason}")
-    tell_used(corpus.records, console)
+        progress.say(f"skipped {record.file}: {record.reason}")
+    tell_used(corpus.records, progress)
     return corpus
 
 
 @contextmanager
 def opened(
-    model: Model, found: Sequence[Source], console: Console, *, engine: str, cache: Path | None, workers: int | None,
+    model: Model, found: Sequence[Source], progress: Progress, *, engine: str, cache: Path | None, workers: int | None,
     interleaved: bool = False,
 ) -> Iterator[PlacedCorpus]:  # fmt: skip
     """Open an engine and read sources there: `opened_engine` and `read_sources` at once."""
-    with opened_engine(engine, cache, console) as there:
-        yield read_sources(model, found, console, there, cache=cache, workers=workers, interleaved=interleaved)
+    with opened_engine(engine, cache, progress) as there:
+        yield read_sources(model, found, progress, there, cache=cache, workers=workers, interleaved=interleaved)

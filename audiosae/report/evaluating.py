@@ -1,0 +1,173 @@
+"""An evaluation from labelled files to its folder, as ``audiosae evaluate`` makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from audiosae.autoencoder import model as stored
+from audiosae.autoencoder.model import FILE
+from audiosae.corpus.journal import told_of
+from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
+from audiosae.corpus.sources import named_paths
+from audiosae.engine.reading import find, labels_file, opened, tell_unlabelled
+from audiosae.errors import InputError
+from audiosae.evaluation import evaluate as judging
+from audiosae.evaluation.baselines import choose
+from audiosae.evaluation.folder import open_folder, write_evaluation
+from audiosae.evaluation.folds import make_plan
+from audiosae.features.codes import DEFAULT_POOL, check_pools
+from audiosae.report.card import write_card
+from audiosae.report.model import opened_model
+from audiosae.system.files import signature
+from audiosae.system.progress import Notes, Progress
+from audiosae.training.runfolder import CARD
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from audiosae.corpus.sources import Named, Source
+    from audiosae.evaluation.classifier import Judge
+    from audiosae.evaluation.evaluate import Evaluation
+    from audiosae.evaluation.folds import Kind
+    from audiosae.features.codes import Code
+    from audiosae.report.model import Model
+
+
+def evaluate(
+    model: Model | str | os.PathLike[str], sources: Named, labels: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None, *, label_column: str | None = None, fold_column: str | None = None,
+    group_column: str | None = None, split_column: str | None = None, baselines: str = "all",
+    classifier: Judge = "ridge", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
+    refit: bool = False, stability: bool = False, seed: int = 0, strict: bool = False, workers: int | None = None,
+    engine: str = "here", cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
+) -> Evaluation:  # fmt: skip
+    """Compare a model's features with what could be had for less, under one classifier (``audiosae evaluate``).
+
+    Parameters
+    ----------
+    model
+        Itself, its run folder or its file.
+    sources
+        A file or folder, or several.
+    labels, label_column
+        ``folder`` for the name of each source's folder, or a CSV with a column filename; its column of labels.
+    out
+        Folder for tables and pictures; None writes nothing.
+    fold_column, group_column, split_column
+        One of them: a column whose values are folds, stay together, or say ``test``. Else 5 stratified folds.
+    baselines
+        ``all``, ``none`` or some of random-weights, field, mfcc, pca, kmeans, nmf, with commas between.
+    classifier
+        ridge, logistic, svm or forest: the same for every set of features.
+    pool, segments, code
+        How windows become clips; see `audiosae.export_table`.
+    refit
+        Learn everything anew on each fold's training part.
+    stability
+        Train once more with another seed, and match atoms.
+    seed
+        Of folds, k-means and NMF.
+    strict
+        Refuse sources without a label, before any is read.
+    workers, engine, cache
+        Decoding processes (one per core), where the work is done, folder for decoded fields (the user's cache).
+    progress
+        True for bars in a terminal or a notebook.
+
+    Returns
+    -------
+    Evaluation
+        `results` (name, accuracy, folds, ...; the model first), `predicted`, `frame()`, `skipped`.
+
+    Raises
+    ------
+    InputError
+        An option, source or label cannot be used.
+
+    Examples
+    --------
+    >>> judged = audiosae.evaluate(model, "classes", "folder", baselines="pca")
+    >>> [result["name"] for result in judged.results], len(judged.predicted["model"])
+    (['model', 'pca'], 10)
+    >>> 0 <= judged.results[0]["accuracy"] <= 1, judged.skipped
+    (True, [])
+    """
+    given = str(labels)
+    kind, column = _division(fold_column, group_column, split_column, given)
+    loaded = opened_model(model)
+    options = judging.Options(
+        choose(baselines, loaded.domain), check_pools(pool or DEFAULT_POOL, segments), segments, code, refit, seed,
+        stability, classifier,
+    )  # fmt: skip
+    with Notes(progress) as notes:
+        found = find(loaded, named_paths(sources), notes)
+        inputs = [*(source.path for source in found), *labels_file(given)]
+        folder = None if out is None else open_folder(Path(out), inputs)
+        known = _Known.read(given, found, label_column, kind, column)
+        unlabelled = tell_unlabelled(found, known.usable, notes, "left out", strict=strict)
+        known = known.labelled()
+        where: dict[str, Any] = {"engine": engine, "cache": cache and Path(cache), "workers": workers}
+        with opened(loaded, known.sources, notes, **where) as corpus:
+            used = corpus.only(corpus.used)
+            values = [known.divided[i] or "" for i in corpus.used] if known.divided else None
+            labelled = [known.labels[i] or "" for i in corpus.used]
+            plan = make_plan(labelled, kind=kind, values=values, column=column or "", seed=seed)
+            done = judging.evaluate(loaded, used, plan, options, notes)
+    title = f"{label_column or 'label'} of {len(used.records)} clips: {plan.description}"
+    facts = {"results": done.results, **done.facts, "model": str(_named(model)), "sources_used": len(used.records),
+             "sources_skipped": len(corpus.skipped), "without_label": len(unlabelled), "unlabelled": unlabelled,
+             "out": str(folder) if folder else None, **told_of([*used.records, *corpus.skipped]),
+             "model_digest": loaded.digest}  # fmt: skip
+    done = replace(done, facts=facts, skipped=corpus.skipped, notes=notes.lines, title=title)
+    if folder:
+        write_evaluation(folder, loaded, done, used.records, title)
+        if stability and (folder.parent / FILE).exists() and signature(folder.parent / CARD) == "whole":
+            write_card(loaded, folder.parent, digest=loaded.digest)
+    return done
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Sources with their labels and the values that divide them, None where there is none."""
+
+    sources: list[Source]
+    labels: list[str | None]
+    divided: list[str | None] | None
+
+    @classmethod
+    def read(cls, labels: str, found: list[Source], label_column: str | None, kind: Kind, column: str | None) -> Self:
+        known = read_labels(labels, found, label_column)
+        divided = read_column(Path(labels), found, column, option=f"--{kind}-column") if column else None
+        if labels != FOLDER:
+            check_rows(Path(labels), found)
+        return cls(found, known, divided)
+
+    @property
+    def usable(self) -> list[str | None]:
+        """Labels of the sources that have everything."""
+        pairs = zip(self.labels, self.divided or self.labels, strict=True)
+        return [None if value is None else label for label, value in pairs]
+
+    def labelled(self) -> _Known:
+        """Return the sources that have everything."""
+        kept = [i for i, label in enumerate(self.usable) if label is not None]
+        divided = [self.divided[i] for i in kept] if self.divided else None
+        return _Known([self.sources[i] for i in kept], [self.labels[i] for i in kept], divided)
+
+
+def _named(model: object) -> object:
+    """Return the path of a model that was given as one."""
+    return "in memory" if isinstance(model, stored.Model) else model
+
+
+def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:
+    asked: list[tuple[Kind, str | None]] = [("fold", fold), ("group", group), ("split", split)]
+    given = [(kind, column) for kind, column in asked if column is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted one of them")
+    if given and labels == FOLDER:
+        raise InputError(f"--{given[0][0]}-column {given[0][1]}: wanted --labels FILE.csv with that column, not folder")
+    return given[0] if given else ("stratified", None)

@@ -1,0 +1,149 @@
+"""The folder of a survey: what is asked of it, its tables and pictures, and its facts as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from audiosae.autoencoder.model import FILE
+from audiosae.corpus.journal import told_of
+from audiosae.errors import InputError
+from audiosae.survey.annotations import FORMATS, write_annotations
+from audiosae.survey.tables import (
+    selections,
+    write_events_csv,
+    write_events_parquet,
+    write_timeline_csv,
+    write_types_csv,
+)
+from audiosae.survey.timeline_picture import draw_timeline
+from audiosae.system.files import check_replaceable, has_facts, write_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from audiosae.survey.results import Survey
+    from audiosae.survey.tables import Names
+
+TYPES, PAGE = "types.safetensors", "index.html"
+_WRITTEN = (  # what a survey leaves in its folder, besides folders of tables for other programs
+    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "index.html",
+)  # fmt: skip
+_FACTS = "survey.json"
+
+
+def type_count(types: int | str, types_from: Path | None) -> int | None:
+    """Return the number of types asked for; None where it is to be chosen."""
+    types = str(types)
+    if types == "auto":
+        return None
+    if not types.isdecimal() or int(types) < 1:
+        raise InputError(f"--types {types}: wanted auto or a number from 1")
+    if types_from:
+        raise InputError(f"--types {types}: --types-from has its own number of types; leave out one of the two")
+    return int(types)
+
+
+def formats_of(text: str) -> list[str]:
+    """Return the formats of a comma list.
+
+    Raises
+    ------
+    InputError
+        One is unknown, or pyarrow is missing.
+    """
+    there = ("csv", "parquet", *FORMATS)
+    wanted = [part.strip().lower() for part in text.split(",")]
+    wrong = [part for part in wanted if part not in there]
+    if wrong:
+        raise InputError(f"--events {text}: no format {wrong[0]!r}; wanted some of {', '.join(there)}")
+    if "parquet" in wanted and find_spec("pyarrow") is None:
+        raise InputError("--events parquet needs pyarrow: pip install 'audiosae[parquet]', or take csv")
+    return wanted
+
+
+def check_folder(out: Path, inputs: Sequence[Path]) -> None:
+    """Make the folder; refuse one that holds something else.
+
+    Raises
+    ------
+    InputError
+        It is a file, cannot be made, or holds what no survey wrote.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}; wanted a folder") from error
+    if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
+        what = "is a run folder" if (out / FILE).exists() else "holds recordings that are surveyed"
+        raise InputError(f"--out {out}: {what}; give the survey a folder of its own")
+    own = has_facts(out / _FACTS, "model_digest", "types")
+    for name in (*_WRITTEN, *(f"events.{program}" for program in FORMATS), _FACTS):
+        check_replaceable(out / name, inputs, own=own)
+
+
+def names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
+    """Return what a user should know of names that were given: a number alone does not say which sound it is."""
+    if names is None:
+        return ""
+    notes = []
+    if wrong := sorted(set(names.of) - {kind.number for kind in result.types}):
+        notes.append(f"--names {path}: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
+    if names.types and names.types != result.types_digest:
+        what = "those in --types-from" if types_from else "this survey's"
+        notes.append(f"--names {path}: it names the types of another survey, not {what}; they went to the same "
+                     f"numbers, which may be other sounds; give --types-from the folder of that survey")  # fmt: skip
+    elif not names.types and types_from is None:
+        notes.append(f"--names {path}: names are given to the numbers of this survey, and other recordings may give "
+                     f"other numbers; with --types-from FOLDER numbers and names stay")  # fmt: skip
+    return "\n".join(notes)
+
+
+def write_tables(result: Survey, out: Path, formats: list[str]) -> None:
+    """Write the tables and pictures of a survey into its folder."""
+    _remove_former(out)
+    write_types_csv(result, out / "types.csv")
+    if "csv" in formats:
+        write_events_csv(result, out / "events.csv")
+    if "parquet" in formats:
+        write_events_parquet(result, out / "events.parquet")
+    for program in FORMATS:
+        if program in formats:
+            write_annotations(selections(result), out / f"events.{program}", program)
+    if result.dated:
+        _write_timeline(result, out)
+
+
+def _remove_former(out: Path) -> None:
+    """Remove the tables of an earlier survey in this folder, whose types may have had other numbers."""
+    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
+    for path in [*(out / name for name in _WRITTEN), *tables]:
+        path.unlink(missing_ok=True)
+
+
+def _write_timeline(result: Survey, out: Path) -> None:
+    line = result.timeline()
+    write_timeline_csv(line, out / "timeline.csv", result.names)
+    draw_timeline(line, out / "timeline.png", names=result.names)
+
+
+def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[str, Any]:
+    """Return what a survey found as JSON has it."""
+    return {
+        "folder": str(out) if out else None, "model_digest": digest, "events": len(result.events),
+        "seconds": result.seconds,
+        "event_seconds": float(result.events.seconds.sum()), "sources_used": len(result.records),
+        "sources_skipped": len(result.skipped),
+        **told_of([*result.records, *result.skipped]),
+        "types": [asdict(kind) for kind in result.types], "like_no_type": len(result.events.of_type(0)),
+        "number_of_types": result.choice, "stability": asdict(result.stability) if result.stability else None,
+        "dates": note, "dated": result.dated,
+    }  # fmt: skip
+
+
+def write_facts(facts: Mapping[str, Any], out: Path) -> None:
+    """Write survey.json, by which a survey's folder is known again."""
+    write_aside(out / _FACTS, (json.dumps(facts, indent=1) + "\n").encode())

@@ -1,0 +1,36 @@
+"""Tables as a notebook shows them: HTML, and pandas frames where pandas is there."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+
+def pandas_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return columns as a pandas frame.
+
+    Raises
+    ------
+    InputError
+        pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise InputError("a frame needs pandas: pip install pandas, or take the arrays") from error
+    return pd.DataFrame(dict(columns))
+
+
+def html_table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), caption: str = "") -> str:
+    """Return rows as an HTML table; every value stands there as text."""
+    told = f"<caption>{escape(caption)}</caption>" if caption else ""
+    top = f"<thead><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr></thead>" if head else ""
+    body = "".join(f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
+    return f"<table>{told}{top}<tbody>{body}</tbody></table>"

@@ -1,0 +1,262 @@
+"""From Python as from the shell: the same files, the same words, nothing silently left out."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE, REPOSITORY, once
+
+import audiosae
+from audiosae.errors import InputError
+from audiosae.system.progress import Bar, Shown
+
+
+@pytest.fixture
+def mixed(sounds, tmp_path):
+    """The twelve sounds in two folders, and a file that is none."""
+    for number in range(12):
+        folder = tmp_path / "mixed" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"tone_{number:02d}.wav").symlink_to(sounds / f"tone_{number:02d}.wav")
+    (tmp_path / "mixed" / "broken.wav").write_bytes(b"no sound")
+    return tmp_path / "mixed"
+
+
+def test_a_run_is_that_of_the_command_to_the_bit(sounds, trained, tmp_path):
+    run = audiosae.train(str(sounds), tmp_path / "run", hidden=12, epochs=8)
+    for name in ("model.safetensors", "journal.csv", "atoms.png"):
+        assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes(), name
+    assert run.summary["sources_used"] == len(run.used) == 12
+    assert run.summary["model"] == str(tmp_path / "run" / "model.safetensors")
+
+
+def test_a_run_without_a_folder_is_the_same_model_and_leaves_nothing(sounds, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run = audiosae.train(sounds, hidden=12, epochs=8)
+    assert list(tmp_path.iterdir()) == []
+    assert (run.folder, run.summary["run"], run.summary["model"]) == (None, None, None)
+    run.model.save(str(tmp_path / "saved.safetensors"))
+    assert (tmp_path / "saved.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_the_skipped_are_in_every_result(mixed, trained, tmp_path):
+    run = audiosae.train(mixed, hidden=4, epochs=1)
+    table = audiosae.load_model(trained).features(mixed)
+    found = audiosae.survey_recordings(trained, mixed, types=2)
+    labels = tmp_path / "l.csv"
+    files = [f"{folder}/{path.name},{folder}" for folder in "ab" for path in sorted((mixed / folder).iterdir())]
+    labels.write_text("\n".join(["filename,label", "broken.wav,a", *files]))
+    judged = audiosae.evaluate(trained, mixed, labels, baselines="none")
+    for result in (run, table, found, judged):
+        assert [record.file for record in result.skipped] == ["broken.wav"]
+        assert any("broken.wav" in line for line in result.notes) == (result is not run)
+
+
+def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
+    calls = {
+        "train --hidden 0": lambda: audiosae.train(sounds, tmp_path / "r", hidden=0),
+        "train --set n_mel=3": lambda: audiosae.train(sounds, tmp_path / "r", settings={"n_mel": 3}),
+        "export --pool mode": lambda: audiosae.export_table(trained, sounds, tmp_path / "r.csv", pool="mode"),
+        "export --label-column x": lambda: audiosae.load_model(trained).features(sounds, label_column="x"),
+        "survey --types 0": lambda: audiosae.survey_recordings(trained, sounds, tmp_path / "r", types=0),
+        "evaluate --labels nowhere.csv": lambda: audiosae.evaluate(trained, sounds, "nowhere.csv"),
+    }
+    for command, call in calls.items():
+        name, *options = command.split()
+        out = [] if name == "evaluate" else ["-o", tmp_path / ("r.csv" if name == "export" else "r")]
+        code, _, err = run(name, *([] if name == "train" else [trained]), sounds, *out, *options, "-q")
+        with pytest.raises(InputError) as error:
+            call()
+        assert (code, err.strip()) == (1, f"audiosae: {error.value}"), command
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
+@pytest.mark.parametrize("level", ["clip", "window"])
+def test_a_table_in_memory_is_that_in_a_file(trained, mixed, tmp_path, suffix, level):
+    (mixed / "a" / "=odd.wav").symlink_to((mixed / "a" / "tone_00.wav").resolve())
+    held = audiosae.load_model(trained).features(mixed, level=level, labels="folder")
+    written = audiosae.export_table(trained, mixed, tmp_path / f"t.{suffix}", level=level, labels="folder")
+    assert written.path == tmp_path / f"t.{suffix}"
+    assert written.features.dtype == held.features.dtype == np.float32
+    assert np.array_equal(written.features, held.features)
+    assert written.columns == held.columns == list(held.keys)
+    assert all(np.array_equal(written.keys[name], held.keys[name]) for name in held.columns)
+    assert len(held) == len(held.keys["file"]) == len(held.features)
+    assert "a/=odd.wav" in held.keys["file"]
+
+
+def test_a_table_is_a_frame_of_pandas(trained, sounds):
+    table = audiosae.load_model(trained).features(sounds, pool=["mean"])
+    frame = table.frame()
+    assert list(frame.columns) == [*table.columns, *table.names]
+    assert frame["u003_mean"].to_numpy().tolist() == table.features[:, 3].tolist()
+    assert len(audiosae.survey_recordings(trained, sounds).frame()) >= 1
+
+
+def test_without_pandas_a_frame_says_what_is_missing(trained, sounds, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="needs pandas"):
+        audiosae.load_model(trained).features(sounds).frame()
+
+
+def test_a_survey_is_that_of_the_command(trained, sounds, tmp_path):
+    once(["survey", trained, sounds, "-o", tmp_path / "shell", "--types", "3", "-q"])
+    found = audiosae.survey_recordings(audiosae.load_model(trained), [sounds], tmp_path / "python", types=3)
+    names = sorted(path.name for path in (tmp_path / "shell").iterdir())
+    assert sorted(path.name for path in (tmp_path / "python").iterdir()) == names
+    for name in ("events.csv", "types.csv", "types.safetensors"):
+        assert (tmp_path / "python" / name).read_bytes() == (tmp_path / "shell" / name).read_bytes(), name
+    facts = json.loads((tmp_path / "shell" / "survey.json").read_text())
+    assert {key for key in facts if facts[key] != json.loads(json.dumps(found.facts))[key]} == {"folder", "page"}
+
+
+def test_an_evaluation_without_a_folder_writes_nothing(trained, mixed, monkeypatch, tmp_path):
+    (mixed / "broken.wav").unlink()
+    before = sorted(trained.rglob("*"))
+    judged = audiosae.evaluate(trained, mixed, "folder", baselines="random-weights")
+    assert sorted(trained.rglob("*")) == before
+    assert judged.frame()["name"].tolist() == ["model", "random-weights"]
+    assert "random-weights" in judged._repr_html_()
+
+
+class Elements(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.texts = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_a_notebook_shows_what_a_model_is_and_its_atoms(trained):
+    shown = audiosae.load_model(trained)._repr_html_()
+    page = Elements()
+    page.feed(shown)
+    source = next(attrs["src"] for tag, attrs in page.tags if tag == "img")
+    assert source.startswith("data:image/png;base64,iVBOR")
+    assert "12 sigmoid, linear output" in page.texts
+    assert len(shown) < 100_000
+
+
+def test_what_a_notebook_shows_is_text_and_no_markup(trained, sounds):
+    table = audiosae.load_model(trained).features(sounds)
+    table.keys["file"][0] = "<b>"
+    assert "<b>" not in table._repr_html_()
+    assert "&lt;b&gt;" in table._repr_html_()
+
+
+def test_a_model_is_saved_over_a_model_and_over_nothing_else(trained, tmp_path):
+    model = audiosae.load_model(trained)
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    with pytest.raises(InputError, match="audiosae did not write it"):
+        model.save(path)
+    with pytest.raises(InputError, match="it is a folder"):
+        model.save(tmp_path)
+    for _ in range(2):
+        model.save(tmp_path / "m.safetensors")
+    assert path.read_text() == "mine"
+    assert model.digest == audiosae.load_model(tmp_path / "m.safetensors").digest
+
+
+def test_nothing_is_printed_unless_progress_is_asked_for(trained, sounds, capfd):
+    audiosae.load_model(trained).features(sounds)
+    assert capfd.readouterr() == ("", "")
+    audiosae.load_model(trained).features(sounds, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "encoding" in err
+
+
+def test_a_bar_is_ended_by_an_error(trained, sounds, monkeypatch):
+    ended = []
+    monkeypatch.setattr(Bar, "close", lambda self: ended.append(self._bar.stop()))
+    monkeypatch.setattr("audiosae.report.exporting.gathered", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        audiosae.load_model(trained).features(sounds, progress=Shown())
+    assert len(ended) == 2  # reading, encoding
+
+
+def test_no_public_name_is_a_room(tmp_path):
+    rooms = {path.name.removesuffix(".py") for path in (REPOSITORY / "audiosae").iterdir()}
+    assert rooms & {*audiosae.__all__} == set()
+
+
+@pytest.mark.parametrize(
+    "order", ["import audiosae.{0}, audiosae", "import audiosae; audiosae.{1}; import audiosae.{0}"]
+)
+def test_public_names_do_not_depend_on_what_was_imported_first(order):
+    for room, name in (("survey", "survey_recordings"), ("training", "train"), ("evaluation.evaluate", "evaluate")):
+        code = f"{order.format(room, name)}; assert callable(audiosae.{name}), audiosae.{name}"
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_all_names_are_seen_by_completion_and_by_type_checkers():
+    text = (REPOSITORY / "audiosae" / "__init__.py").read_text()
+    block = next(node for node in ast.parse(text).body if isinstance(node, ast.If))
+    imported = {alias.name for line in block.body for alias in line.names}
+    assert imported == {*audiosae.__all__} == {*audiosae._PLACES}
+    assert {*audiosae.__all__} <= {*dir(audiosae)}
+    assert all(getattr(audiosae, name) is not None for name in audiosae.__all__)
+
+
+@pytest.mark.skipif(shutil.which("pyright") is None, reason="no pyright")
+def test_the_types_of_all_public_names_are_complete(tmp_path):
+    command = ["pyright", "--verifytypes", "audiosae", "--ignoreexternal"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = subprocess.run(
+        command, check=False, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
+    assert "Type completeness score: 100%" in found.stdout, found.stdout[-2000:]
+
+
+@pytest.fixture(scope="module")
+def namespace(tmp_path_factory):
+    """What the examples of docstrings use: four sounds, a model of them, ten clips of two classes."""
+    folder, rng = tmp_path_factory.mktemp("examples"), np.random.default_rng(0)
+    time = np.arange(RATE // 2) / RATE
+    pitches = {f"sounds/{n}.wav": 300 * (n + 1) for n in range(4)}
+    for n in range(5):
+        pitches |= {f"classes/high/{n}.wav": 2000, f"classes/low/{n}.wav": 400}
+    for name, pitch in pitches.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tone = np.sin(2 * np.pi * pitch * time) * np.exp(-time / 0.1)
+        soundfile.write(path, 0.3 * tone + 0.01 * rng.normal(size=len(time)), RATE)
+    run = audiosae.train(folder / "sounds", folder / "run", hidden=6, epochs=5)
+    return {"audiosae": audiosae, "sounds": folder / "sounds", "run": folder / "run", "model": run.model}
+
+
+@pytest.mark.parametrize("name", audiosae.__all__)
+def test_every_public_name_has_an_example_that_runs(namespace, name, monkeypatch):
+    monkeypatch.chdir(namespace["sounds"].parent)
+    found = getattr(audiosae, name)
+    module = sys.modules[found.__module__]
+    examples = doctest.DocTestFinder(recurse=False).find(found, name, module=module, extraglobs=namespace)
+    assert examples[0].examples, f"{name} has no example"
+    ran = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples[0])
+    assert ran.failed == 0
+
+
+@pytest.mark.parametrize("name", ["train", "export_table", "survey_recordings", "evaluate", "load_model"])
+def test_every_parameter_is_documented(name):
+    function = getattr(audiosae, name)
+    text = function.__doc__.split("Parameters\n")[1].split("Returns\n")[0]
+    told = {part for line in re.findall(r"^    (\w[\w, ]*)$", text, re.MULTILINE) for part in line.split(", ")}
+    code = function.__code__
+    assert told == {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
