@@ -143,6 +143,7 @@ class Array(NDArrayOperatorsMixin):
         return self._a.copy()
 
     def set(self, host, stream=None):
+        self._device.uploads.append((host.dtype.name, host.nbytes))
         if type(host) is not np.ndarray or (host.shape, host.dtype) != (self.shape, self.dtype):
             raise ValueError(f"set wants {self.shape} {self.dtype}, found {getattr(host, 'shape', host)}")
         self._a[...] = host
@@ -158,6 +159,7 @@ class Device:
         self.kernels, self.memory, self.fibers = kernels, memory, fibers
         self.used = self.most = self.reads = self.launches = self.graphs = 0
         self.pool = self.recording = None
+        self.uploads = []  # type and bytes of each array that was sent
         self.stingy = False  # no memory for what is recorded
 
     def free(self, size):
@@ -183,6 +185,10 @@ class Device:
         found = self.empty(np.shape(array), np.asarray(array).dtype)
         found._a[...] = array
         return found
+
+    def sent(self, array):
+        self.uploads.append((array.dtype.name, array.nbytes))
+        return self.fresh(array)
 
     def apply(self, function, inputs, how):
         """Call a function of NumPy's on device arrays."""
@@ -300,7 +306,7 @@ def module(device):
     fake.empty_like = lambda like: device.empty(like.shape, like.dtype)
     fake.zeros = lambda shape, dtype=float: device.fresh(np.zeros(shape, dtype))
     fake.zeros_like = lambda like: device.fresh(np.zeros(like.shape, like.dtype))
-    fake.asarray = lambda a, dtype=None: a if isinstance(a, Array) else device.fresh(np.asarray(a, dtype))
+    fake.asarray = lambda a, dtype=None: a if isinstance(a, Array) else device.sent(np.asarray(a, dtype))
     fake.asnumpy = lambda a: a.get() if isinstance(a, Array) else np.asarray(a)
     fake.RawModule = lambda code, options, name_expressions: RawModule(device, code, options, name_expressions)
     pool = SimpleNamespace(free_all_blocks=lambda: None)

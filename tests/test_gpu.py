@@ -45,7 +45,7 @@ def test_what_does_not_fit_the_bound_comes_from_fields_on_the_card_or_is_streame
     said = Said()
     found = learn(sounds, tmp_path / "gpu", cache, GpuBackend(), dtype="float64", progress=said)
     close(wanted, found, rel=1e-6)
-    assert any("sent again in every epoch" in line for line in said.lines) == streamed
+    assert any("sent again in every pass" in line for line in said.lines) == streamed
 
 
 def test_a_run_stopped_and_resumed_gives_the_same_bits(sounds, tmp_path, cache):

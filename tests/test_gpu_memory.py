@@ -100,7 +100,7 @@ def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_or
     empty = backend.xp.empty
 
     def full(shape, dtype):
-        if shape[0] == 6 * 296:
+        if isinstance(shape, tuple) and shape[0] == 6 * 296 and shape[1] < 20:  # components, not the windows themselves
             monkeypatch.setattr(backend.xp, "empty", empty)
             raise OutOfMemoryError
         return empty(shape, dtype)

@@ -12,6 +12,8 @@ import typer
 from audiosae.cli.console import Console, table
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     Code,
     CodeName,
@@ -68,6 +70,7 @@ def evaluate(  # noqa: PLR0917
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -109,7 +112,7 @@ def evaluate(  # noqa: PLR0917
     kept = [i for i, label in enumerate(usable) if label is not None]
     found, known = [found[i] for i in kept], [known[i] for i in kept]
     divided = [divided[i] for i in kept] if divided else None
-    with opened(loaded, found, console, engine=engine, cache=cache, workers=workers) as corpus:
+    with opened(loaded, found, console, engine=engine, backend=str(backend), cache=cache, workers=workers) as corpus:
         used, skipped = corpus.only(corpus.used), corpus.skipped
         values = [divided[i] or "" for i in corpus.used] if divided else None
         plan = make_plan(

@@ -11,6 +11,8 @@ import typer
 from audiosae.cli.console import Console
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     Code,
     CodeName,
@@ -55,6 +57,7 @@ def export(  # noqa: PLR0917
     when: When = WhenName.auto,
     time_zone: TimeZone = None,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -82,7 +85,7 @@ def export(  # noqa: PLR0917
     stamp = _stamp(loaded.domain.unit, found, when, time_zone, console)
     known, unlabelled = known_labels(labels, label_column, found, console, "exported without one", strict=strict)
     with opened(
-        loaded, found, console, engine=engine, cache=cache, workers=workers, interleaved=True
+        loaded, found, console, engine=engine, backend=str(backend), cache=cache, workers=workers, interleaved=True
     ) as corpus:  # fmt: skip
         console.stage("encoding", len(corpus.used), "files")
         rows = writing.export(

@@ -103,12 +103,16 @@ def check_skipped(skipped: Sequence[Record], *, strict: bool) -> None:
 
 
 @contextmanager
-def opened_engine(name: str, cache: Path | None, console: Console) -> Iterator[Engine]:
-    """Open what ``--engine`` names, for a model that is trained; `cache` as it is typed."""
+def opened_engine(name: str, backend: str, cache: Path | None, console: Console) -> Iterator[Engine]:
+    """Open what ``--engine`` and ``--backend`` name, for a model that is trained; `cache` as it is typed."""
     from audiosae.engine import open_engine
 
-    said = console.say if name != "here" else lambda _: None  # which backend is no question here
-    with open_engine(name, backend="numpy", cache=worker_cache(name, cache), say=said) as engine:
+    def say(line: str) -> None:
+        if name != "here" or not line.startswith("backend numpy"):  # that there is no card is no news here
+            console.say(line)
+
+    with open_engine(name, backend=backend, cache=worker_cache(name, cache), say=say) as engine:
+        engine.backend.say = console.say
         yield engine
 
 
@@ -140,9 +144,9 @@ def read_sources(
 
 @contextmanager
 def opened(
-    model: Model, found: Sequence[Source], console: Console, *, engine: str, cache: Path | None, workers: int | None,
-    interleaved: bool = False,
+    model: Model, found: Sequence[Source], console: Console, *, engine: str, backend: str, cache: Path | None,
+    workers: int | None, interleaved: bool = False,
 ) -> Iterator[PlacedCorpus]:  # fmt: skip
     """Open an engine and read sources there: `opened_engine` and `read_sources` at once."""
-    with opened_engine(engine, cache, console) as there:
+    with opened_engine(engine, backend, cache, console) as there:
         yield read_sources(model, found, console, there, cache=cache, workers=workers, interleaved=interleaved)

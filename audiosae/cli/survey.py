@@ -12,6 +12,8 @@ import typer
 from audiosae.cli.console import Console, table
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     EngineName,
     ModelPath,
@@ -57,6 +59,7 @@ def survey(  # noqa: PLR0917
     ),
     min_duration: Annotated[float, typer.Option(help="Least seconds of an event.", min=0)] = 0.08,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -83,7 +86,7 @@ def survey(  # noqa: PLR0917
     _check_folder(out, [source.path for source in found])
     times, note = _times(found, when, time_zone, console)
     with opened(
-        loaded, found, console, engine=engine, cache=cache, workers=workers, interleaved=True
+        loaded, found, console, engine=engine, backend=str(backend), cache=cache, workers=workers, interleaved=True
     ) as corpus:  # fmt: skip
         console.stage("listening", len(corpus.used), "files")
         result, kept = work(
@@ -268,6 +271,7 @@ def find_moments(  # noqa: PLR0917
     count: Annotated[int, typer.Option("--count", "-n", help="How many moments.", min=1)] = 20,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page or table to write: .html, .csv.")] = None,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -287,7 +291,7 @@ def find_moments(  # noqa: PLR0917
     found = find(loaded, sources, console)
     _check_table(out, [example.path, *(source.path for source in found)])
     where: dict[str, Any] = {"cache": cache, "workers": workers}
-    with opened_engine(engine, cache, console) as there:
+    with opened_engine(engine, str(backend), cache, console) as there:
         given = read_sources(loaded, find(loaded, [example.path], console), console, there, **where)
         example = _whole(example, given.records[0].extent, console)
         corpus = read_sources(loaded, found, console, there, **where, interleaved=True)
