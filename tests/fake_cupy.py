@@ -161,6 +161,7 @@ class Device:
         self.pool = self.recording = None
         self.uploads = []  # type and bytes of each array that was sent
         self.stingy = False  # no memory for what is recorded
+        self.records_products = False  # CuPy refuses, up to 14
 
     def free(self, size):
         self.used -= size
@@ -198,6 +199,8 @@ class Device:
         if function is np.matmul and out is not None:
             a, b, c = Recorded(inputs[0]), Recorded(inputs[1]), Recorded(out)
             assert out.flags.c_contiguous
+            if self.recording is not None and not self.records_products:
+                raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
             assert inputs[0].dtype == inputs[1].dtype == out.dtype
             self.do(lambda: np.matmul(a(), b(), out=c()))
             return out
@@ -313,7 +316,7 @@ def module(device):
     fake.get_default_memory_pool = fake.get_default_pinned_memory_pool = lambda: pool
     compute = {np.float32: 1}
     fake._core = SimpleNamespace(get_compute_type=compute.get, set_compute_type=compute.__setitem__)
-    fake.compute = compute
+    fake.compute, fake.pretended = compute, device
     fake.cuda = _cuda(device)
     return fake
 

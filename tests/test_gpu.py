@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from gpu_runs import Said, close, feeds, learn, steps_of
@@ -65,6 +67,8 @@ def test_a_run_goes_on_from_the_cpus_checkpoint(sounds, tmp_path, cache):
 
 
 def test_recorded_steps_give_the_bits_of_plain_ones():
+    if pretended := getattr(sys.modules["cupy"], "pretended", None):
+        pretended.records_products = True
     one, other = (steps_of(GpuBackend(graphs=graphs)) for graphs in (True, False))
     assert one.flat.tobytes() == other.flat.tobytes()
     assert one.sums == other.sums
