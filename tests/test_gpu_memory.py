@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from fake_cupy import OutOfMemoryError
 from gpu_runs import feeds, learn, steps_of
 
+from audiosae.autoencoder.gradcheck import FORMS
 from audiosae.autoencoder.sae import Penalty, start
 from audiosae.autoencoder.whitening import Moments
 from audiosae.backends import Backend, choose, usable
@@ -14,6 +17,7 @@ from audiosae.backends.gpu import GpuBackend
 from audiosae.engine.feed import Feed
 from audiosae.training.checkpoint import State
 from audiosae.training.steps import Steps, summed
+from benchmarks import __main__ as harness
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -157,9 +161,7 @@ def test_tf32_is_asked_for_and_set_back(device):
 
 
 def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
-    monkeypatch.setattr(
-        "audiosae.autoencoder.gradcheck.product", lambda *_: [("tanh", "linear", 3.0, 1e-4)]
-    )  # one of 16
+    monkeypatch.setattr("audiosae.autoencoder.gradcheck.FORMS", FORMS[-1:])  # one of 16
     status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1, "--tf32")
     assert status == 0
     assert "backend cupy: Fake (compute capability 9.0)" in said
@@ -171,14 +173,30 @@ def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
     assert "gpu          Fake" in out
 
 
-def test_the_benchmark_of_a_card_runs():
-    from benchmarks.gpu import figures
-
-    found = {figure.name: figure for figure in figures(short=True)}
+def test_the_harness_runs_and_writes_the_table_with_device_and_date(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "gpu", "--short", "-o", str(tmp_path / "found.json")])
+    harness.main()
+    kept, table = json.loads((tmp_path / "found.json").read_text()), (tmp_path / "found.md").read_text()
+    assert table.strip() == capsys.readouterr().out.strip()
+    found = {figure["name"]: figure for figure in kept["figures"]}
     kernels = ("activate", "residual", "hidden delta", "slope", "unit rows", "gather", "Adam")
     assert all(f"{kernel}: CuPy's expression over ours" in found for kernel in kernels)
-    assert "Adam step 64 x 32 x 48 over its five cuBLAS products" in found
-    assert found["train on 0.01 h: two cores over the card"].value > 0
+    assert all(f"{kernel}: its bytes over time, against a copy on the card" in found for kernel in kernels)
+    assert all(figure["held"] for name, figure in found.items() if "20 steps" in name or "gradient" in name)
+    for name in (
+        "Adam step 64 x 32 x 48 over its five cuBLAS products",
+        "Adam step 64 x 32 x 48 in TF32 over its products in TF32", "the step in float32 over that in TF32",
+        "train on 0.01 h: two cores over the card",
+        "all windows of 0.01 h gathered from streamed fields over those from fields that are kept",
+    ):  # fmt: skip
+        assert found[name]["value"] > 0
+    peers = [found[name] for name in found if name.startswith(("PyTorch", "torch.compile"))]
+    assert [peer["value"] for peer in peers] == [None] * 3
+    assert all(peer["detail"].startswith("PyTorch ") for peer in peers)
+    recorded = found["a small step 32 x 8 x 16 over one that is recorded in a graph"]
+    assert "during stream capture" in recorded["detail"]
+    assert "training" in found["train on 0.01 h: two cores over the card"]["detail"]
+    assert harness.place(kept["machine"]).name == f"{kept['machine']['date']}-fake.json"
 
 
 def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_path, run, device, monkeypatch):
