@@ -145,8 +145,10 @@ def test_moments_that_do_not_fit_are_added_up_on_the_cores(tmp_path, monkeypatch
         return of(windows, **how)
 
     monkeypatch.setattr(Moments, "of", full)
-    backend = GpuBackend()
+    backend, said = GpuBackend(), []
+    backend.say = said.append
     found = feeds(tmp_path, backend)
+    assert said == ["no room on the card for the moments of the windows: they are added up on the cores"]
     np.testing.assert_allclose(backend.to_host(found.held), wanted.held, atol=1e-5)
 
 
