@@ -24,7 +24,9 @@ def fields(monkeypatch):
 def sent(device, sounds, out, cache, **given):
     """Train; return what was sent: bytes of fields and all else that is float32, of places and orders, of rest."""
     device.uploads.clear()
-    outcome = learn(sounds, out, cache, GpuBackend(), hidden=HIDDEN, tol=0.0, **given)
+    backend = GpuBackend()
+    outcome = learn(sounds, out, cache, backend, hidden=HIDDEN, tol=0.0, **given)
+    assert not backend._fields._kept
     totals = {"float32": 0, "int64": 0, "float64": 0}
     for dtype, size in device.uploads:
         totals[dtype] += size
