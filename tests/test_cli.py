@@ -33,7 +33,7 @@ def test_train_leaves_everything_and_says_what_to_do_next(run, sounds, tmp_path)
     assert code == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
     wanted = {"model.safetensors", "history.csv", "journal.csv", "atoms.png", "history.png", "checkpoint.safetensors"}
-    assert names == wanted
+    assert names == wanted | {"README.md"}
     for words in ("learned 8 units from 12 of 12 sources", "unexplained variance", "whitened", "rho 0.02", "next:"):
         assert words in out
 
