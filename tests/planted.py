@@ -1,13 +1,12 @@
 """Recordings with sounds planted at known times: a week of an hour's first minute, as a recorder in the field makes it.
 
-The background is noise with the spectra of the wind and the rain of `samples/make_samples.py`, in slow gusts, and those
+The background is noise with the spectra of the wind and the rain of `audiosae.samples`, in slow gusts, and those
 sounds themselves below it. The level of a sound is its power over that of the recording's background in its own band,
 or in the third of an octave about its middle where that is wider.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-from conftest import REPOSITORY
+
+from audiosae import samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,22 +40,13 @@ class Planted:
     high: float
 
 
-@lru_cache(maxsize=1)
-def samples():
-    """The module that makes the sample sounds."""
-    spec = importlib.util.spec_from_file_location("make_samples", REPOSITORY / "samples" / "make_samples.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @lru_cache(maxsize=4)
 def backgrounds(seed, count=2):
     """Minutes of winds and rains, unit standard deviation: their noise in slow gusts, and themselves 6 dB below it."""
     made, time = [], np.arange(RATE * LOOP) / RATE
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        for make, place in ((samples().wind, rng.uniform(0.2, 0.8)), (samples().rain, rng.uniform(0.3, 0.9))):
+        for make, place in ((samples.wind, rng.uniform(0.2, 0.8)), (samples.rain, rng.uniform(0.3, 0.9))):
             sound = make(rng, time, place)
             made.append((_shaped(rng, sound) + 0.5 * np.tile(sound / sound.std(), SECONDS // LOOP)).astype(np.float32))
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from conftest import REPOSITORY
 from gabor import gabor_r2
 from matplotlib.image import imread
@@ -30,10 +31,11 @@ def test_white_noise_is_no_edge():
     assert max(gabor_r2(patch) for patch in noise) < 0.7
 
 
-def test_the_stanford_setting_gives_oriented_edges():
+@pytest.mark.parametrize(("count", "iterations"), [(3000, 150), pytest.param(10_000, 400, marks=pytest.mark.slow)])
+def test_the_stanford_setting_gives_oriented_edges(count, iterations):
     """10000 patches of 8x8, 25 units, rho 0.01, weight decay 1e-4, beta 3, sigmoid output, 400 iterations of L-BFGS."""
     backend, penalty = Backend(), Penalty(0.01, 3.0, 1e-4)
-    windows = patches(10_000, 8, seed=0)
+    windows = patches(count, 8, seed=0)
     moments = Moments.of(prepare(windows, contrast=False, remove_mean=True), full=False)
     x = make_whitener(moments, Whitening("scale", remove_mean=True, squash=True)).apply(windows).astype(np.float64)
     params = start(25, 64, seed=0, rho=penalty.rho, decoder="sigmoid", dtype="float64")
@@ -43,6 +45,6 @@ def test_the_stanford_setting_gives_oriented_edges():
         cost, gradient = finish(backend, p, accumulate(backend, p, x, whole=penalty), penalty)
         return cost.total, gradient
 
-    found = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": 400, "maxcor": 20})
+    found = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
     scores = np.array([gabor_r2(row.reshape(8, 8)) for row in params.like(found.x).W1])
     assert np.mean(scores >= 0.7) >= 0.9

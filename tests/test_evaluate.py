@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from signals import tone, write
+from sklearn.feature_selection import f_classif
 
 from audiosae import cli
 from audiosae.autoencoder.model import load_model
@@ -17,6 +18,7 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.placed import read
 from audiosae.errors import InputError
 from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
+from audiosae.evaluation.probing import agreement_of_groups, best_units, probe
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled
 
@@ -228,6 +230,41 @@ def test_constant_features_do_no_harm():
 # what it amounts to
 
 
+def features_with_a_telling_unit(seed, unit=7, units=30, per_unit=3, clips=120):
+    rng = np.random.default_rng(seed)
+    classes = np.arange(clips) % 2
+    features = rng.normal(size=(clips, units, per_unit)).astype(np.float32)
+    features[:, unit, per_unit - 1] += 6 * classes
+    return features.reshape(clips, -1), classes
+
+
+def test_the_unit_that_tells_the_classes_is_found_and_is_enough():
+    features, classes = features_with_a_telling_unit(0)
+    assert best_units(features, classes, 3)[0] == 7
+    train, test = np.arange(0, 90), np.arange(90, 120)
+    found = probe(features[train], classes[train], features[test], train % 5, per_unit=3)
+    assert sorted(found) == [1, 2, 5, 20]
+    assert (found[1] == classes[test]).mean() > 0.9
+    few = probe(features[train, :12], classes[train], features[test, :12], train % 5, per_unit=3)
+    assert sorted(few) == [1, 2]  # of four units
+
+
+def test_units_are_ranked_as_scikit_learn_ranks_features():
+    features, classes = features_with_a_telling_unit(1, per_unit=1)
+    features[:, 3] = 1.5  # tells nothing
+    with np.errstate(all="ignore"):
+        wanted = np.argsort(-np.nan_to_num(f_classif(np.delete(features, 3, axis=1), classes)[0]), kind="stable")
+    assert [unit - (unit > 3) for unit in best_units(features, classes, 1)[:-1]] == wanted.tolist()
+    assert best_units(features, classes, 1)[-1] == 3
+
+
+def test_groups_without_labels_agree_with_classes_that_lie_apart_and_not_with_noise():
+    features, classes = features_with_a_telling_unit(2)
+    apart = features + 4 * np.random.default_rng(3).normal(size=(2, features.shape[1]))[classes].astype(np.float32)
+    assert agreement_of_groups(apart, classes) == pytest.approx(1)
+    assert abs(agreement_of_groups(features[:, :3], classes)) < 0.1
+
+
 def test_one_fold_has_wilsons_interval_over_its_clips():
     plan = plan_of(["a"] * 60 + ["b"] * 60, "split", (["test"] * 50 + ["train"] * 10) * 2)
     predicted = plan.target.copy()
@@ -360,6 +397,11 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
         assert {"name", "accuracy", "std", "folds", "features", "stderr", "interval", "recall"} <= result.keys()
         assert len(result["folds"]) == 4
         assert result["accuracy"] == pytest.approx(np.mean(result["folds"]))
+        assert [probed["units"] for probed in result["probing"]] == (
+            [1, 2, 5] if result["features"] == 36 else [1, 2, 5, 20]
+        )
+        assert -0.5 < result["groups"] <= 1
+    assert facts["results"][2]["groups"] > 0.5
     sizes = {result["name"]: result["features"] for result in facts["results"]}
     assert sizes == dict(zip(NAMES, [36, 36, 120, 60, 36, 36, 36], strict=True))
     assert facts["results"][2]["accuracy"] > 0.9  # three pitches far apart

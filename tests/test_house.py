@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "audiosae"
 FLOORS = ["__main__", "cli", "estimator", "report", "survey evaluation", "pictures", "training features", "engine",
-          "autoencoder", "backends", "recordings corpus", "domain system", "errors"]  # fmt: skip
+          "autoencoder", "backends", "recordings corpus samples", "domain system", "errors"]  # fmt: skip
 
 
 def imports(path):

@@ -102,7 +102,6 @@ def test_small_domains_keep_every_promise_with_what_they_inherit(traces, tables)
     check_domain(Leads(), tables)
 
 
-@pytest.mark.slow
 def test_every_command_works_on_a_domain_of_four_names(traces, tmp_path, install, monkeypatch, capfd):
     install("seismograms", "from test_lean_domain import Seismograms\n")
 

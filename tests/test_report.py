@@ -291,9 +291,9 @@ def test_neighbourhoods_of_two_axes_hold_each_window_once():
     assert near.cells(np.array([0, 0, 0]), np.array([[0, 0], [6, 0], [7, 0]])).tolist() == [0, 0, 1]
 
 
-@pytest.mark.slow
-def test_units_are_drawn_and_heard_the_same_whoever_draws_them():
-    model = make(70)  # enough for two processes
+def test_units_are_drawn_and_heard_the_same_whoever_draws_them(monkeypatch):
+    monkeypatch.setattr("audiosae.report.units._UNITS_PER_WORKER", 4)
+    model = make(8)  # enough for two processes
     assert show_units(model, workers=2) == show_units(model, workers=1)
 
 

@@ -83,6 +83,16 @@ def test_rain_for_hours_becomes_the_floor_and_no_flood_of_events():
     assert sum(end - start for start, end, *_ in events) <= 60
 
 
+def test_sounds_that_fill_half_of_the_time_in_one_band_are_found_one_by_one():
+    field = noise(120)
+    starts = np.arange(1, 118, 2).tolist()
+    for start in starts:
+        sound(field, start, start + 1.1, 12, 15, level=12)
+    events = found(field)
+    assert [event[0] for event in events] == pytest.approx(starts, abs=0.05)
+    assert [event[1] for event in events] == pytest.approx([start + 1.1 for start in starts], abs=0.05)
+
+
 @pytest.mark.parametrize("at", [59.5, 60.0, 119.9])
 def test_a_sound_across_the_edge_of_a_piece_is_found_once(at):
     ((start, end, *_),) = found(sound(noise(180), at, at + 0.8, 12, 15))

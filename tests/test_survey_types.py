@@ -28,6 +28,14 @@ def test_the_number_of_types_is_found():
     assert len({(int(a), int(b)) for a, b in zip(kind, types.assign(points)[0], strict=True) if b}) == KINDS
 
 
+def test_a_few_odd_events_are_not_all_that_there_is_to_tell_apart():
+    rng = np.random.default_rng(1)
+    centres = rng.normal(size=(5, 20))
+    codes = np.concatenate([c + 0.45 * rng.normal(size=(40, 20)) for c in centres] + [25 + rng.normal(size=(4, 20))])
+    types, _ = learn_types(codes.astype(np.float32))
+    assert 5 <= len(types) <= 8
+
+
 def test_the_number_of_types_is_as_given():
     assert len(learn_types(codes()[0], 3)[0]) == 3
 

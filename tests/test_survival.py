@@ -15,7 +15,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
-from conftest import REPOSITORY
+from conftest import REPOSITORY, once
 from fuzz import DOMAIN, fuzz_models, fuzz_recordings, mutated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,36 +26,55 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.ingest import decode
 from audiosae.errors import AudiosaeError
 
-KILLS = 30
-
 
 def audiosae(*arguments, **options):
     command = [sys.executable, "-m", "audiosae", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-@pytest.mark.slow
-def test_a_run_killed_thirty_times_at_any_moment_gives_the_same_bits(sounds, tmp_path):
-    command = ["--hidden", 12, "--epochs", 4000, "--tol", 0, "--batch-size", 128, "--cache", tmp_path / "cache", "-q"]
-    whole = audiosae("train", sounds, "-o", tmp_path / "whole", *command)
-    whole.communicate()
-    assert whole.returncode == 0
+def at_any_moment(rng, *_):
+    time.sleep(rng.uniform(0.2, 1.6))
+
+
+def once_it_has_gone_on(rng, run, checkpoint):
+    """Wait until a run has written a checkpoint of its own, and a little."""
+    before = written(checkpoint)
+    while run.poll() is None and written(checkpoint) == before:
+        time.sleep(0.005)
+    time.sleep(rng.uniform(0, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("most", "epochs", "wait"),
+    [(3, 2000, once_it_has_gone_on), pytest.param(30, 4000, at_any_moment, marks=pytest.mark.slow)],
+)
+def test_a_run_killed_at_any_moment_gives_the_same_bits(sounds, tmp_path, most, epochs, wait):
+    command = ["--hidden", 12, "--epochs", epochs, "--tol", 0, "--batch-size", 128, "--cache", tmp_path / "cache", "-q"]
+    once(["train", sounds, "-o", tmp_path / "whole", *command])
     rng, kills, number = random.Random(0), 0, 0
-    while kills < KILLS:
+    while kills < most:
         number += 1
-        kills += killed(KILLS - kills, rng, ["train", sounds, "-o", tmp_path / f"run{number}", *command])
-        assert same(tmp_path / "whole", tmp_path / f"run{number}")
+        out = tmp_path / f"run{number}"
+        found = killed(most - kills, lambda *run: wait(rng, *run), ["train", sounds, "-o", out, *command])
+        assert found, "the run was over before it could be killed"
+        assert same(tmp_path / "whole", out)
+        kills += found
 
 
-def killed(most, rng, command):
+def written(path):
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def killed(most, wait, command):
     """Kill a run and resume it until it is done; return how often."""
     kills, out = 0, command[3]
     while True:
         run = audiosae(*command, *(["--resume"] if out.exists() else []), start_new_session=True)
         if kills < most:
-            time.sleep(rng.uniform(0.2, 1.6))
-            os.killpg(run.pid, signal.SIGKILL)
-            kills += 1
+            wait(run, out / "checkpoint.safetensors")
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+                kills += 1
         _, err = run.communicate()
         assert "Traceback" not in err
         if run.returncode == 0:
@@ -184,7 +203,6 @@ def test_mutated_recordings_are_used_or_skipped_with_a_reason(sounds, tmp_path):
     assert found["skipped"] > 10
 
 
-@pytest.mark.slow
 def test_the_fuzzer_runs_by_hand_within_bounded_memory(model, sounds):
     files = [str(model), *map(str, sorted(sounds.iterdir())[:3])]
     command = [sys.executable, str(REPOSITORY / "tests" / "fuzz.py"), "30", "2", *files]

@@ -15,9 +15,11 @@ from audiosae.cli import cache, check, look
 from audiosae.cli import evaluate as evaluating
 from audiosae.cli import export as exporting
 from audiosae.cli import report as reporting
+from audiosae.cli import samples as sampling
 from audiosae.cli import survey as surveying
 from audiosae.cli import train as training
 from audiosae.cli.console import close_all
+from audiosae.cli.help import Command
 from audiosae.cli.streams import prepare_streams
 from audiosae.errors import AudiosaeError, Interrupted
 from audiosae.system.threads import one_blas_thread
@@ -30,6 +32,7 @@ __all__ = ["app", "main"]
 _INTERRUPTED = 130
 _TRACEBACK = "--traceback"
 _DEBUG = "AUDIOSAE_DEBUG"
+_NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # Typer's
 
 
 Traceback = Annotated[bool, typer.Option(_TRACEBACK, help=f"Show where an error comes from ({_DEBUG}=1: always).")]
@@ -52,7 +55,8 @@ def _traceable(command: Callable[..., int | None]) -> Callable[..., int | None]:
 
 app: typer.Typer = typer.Typer(
     help="Learn sparse features of unlabelled recordings, look at them, use them.",
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    epilog="Example: audiosae train samples/sounds -o first-run",
+    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
 for _command in (
     training.train,
@@ -65,12 +69,13 @@ for _command in (
     look.info,
     look.inspect,
     look.domains,
+    sampling.samples,
     check.gradcheck,
     check.doctor,
 ):
-    app.command()(_traceable(_command))
-app.command("find")(_traceable(surveying.find_moments))
-app.command("cache")(_traceable(cache.stored))
+    app.command(cls=Command)(_traceable(_command))
+app.command("find", cls=Command)(_traceable(surveying.find_moments))
+app.command("cache", cls=Command)(_traceable(cache.stored))
 
 
 def _show_version(wanted: bool | None) -> None:  # noqa: FBT001
@@ -93,11 +98,12 @@ def _root(
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
     prepare_streams()
+    _take_named_shell()
     out = sys.stdout
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="audiosae", standalone_mode=False)
         if code == _INTERRUPTED:  # Typer's own reading of Ctrl-C, which says nothing
             raise KeyboardInterrupt  # noqa: TRY301
     except (Exception, KeyboardInterrupt) as error:
@@ -110,8 +116,15 @@ def main() -> None:
         print("audiosae: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
     finally:
         close_all()
+        os.environ.pop(_NO_DETECTION, None)
         sys.stdout = out  # a command that prints JSON has kept it to itself
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _take_named_shell() -> None:
+    """Let `--show-completion zsh` mean zsh: Typer takes the shell that it runs in, unless it is told not to look."""
+    if len(sys.argv) > 2 and sys.argv[1] in {"--show-completion", "--install-completion"}:  # noqa: PLR2004
+        os.environ[_NO_DETECTION] = "1"
 
 
 def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one line an error)

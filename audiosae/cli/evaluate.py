@@ -26,6 +26,8 @@ from audiosae.cli.parameters import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audiosae.evaluation.evaluate import Evaluation
 
 _CLASSES_TOLD = 12
@@ -96,7 +98,7 @@ def _told(done: Evaluation) -> str:
                      f"{100 * low:.1f} to {100 * high:.1f}", gain))  # fmt: skip
     lines = [done.title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
     lines += [f"classifier: {JUDGES[facts['options']['judge']]}; features standardised on the training part"]
-    lines += [facts["seen_told"], *plan.notes]
+    lines += ["", *_few_units(done.results), "", facts["seen_told"], *plan.notes]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
     if "stability" in facts:
@@ -106,6 +108,18 @@ def _told(done: Evaluation) -> str:
     files = "scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
     lines.append(f"files                {facts['out']}/: {files}")
     return "\n".join(lines)
+
+
+def _few_units(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a table of what a few units tell, and of groups without labels."""
+    counts = [probed["units"] for probed in results[0]["probing"]]
+    rows = [("features", *(f"best {count}" for count in counts), "groups without labels")]
+    for r in results:
+        told = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in r["probing"]}
+        groups = "" if r["groups"] is None else f"{r['groups']:.2f}"
+        rows.append((r["name"], *(told.get(count, "") for count in counts), groups))
+    head = "accuracy % with the best units alone, chosen on the training part; agreement of groups found without labels"
+    return [f"{head} (adjusted mutual information)", table(rows)]
 
 
 def _quality(found: dict[str, Any]) -> list[str]:

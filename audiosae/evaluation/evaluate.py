@@ -17,6 +17,7 @@ from audiosae.errors import Interrupted
 from audiosae.evaluation import baselines, scores
 from audiosae.evaluation.baselines import MODEL
 from audiosae.evaluation.classifier import INNER_FOLDS, Judge, classify
+from audiosae.evaluation.probing import PROBED, agreement_of_groups, probe
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
@@ -170,8 +171,10 @@ class _Work:
     def run(self) -> tuple[dict[str, NDArray[np.int64]], list[dict[str, Any]]]:
         names = [MODEL, *self.options.names]
         predicted = {name: np.full(len(self.corpus.records), -1, np.int64) for name in names}
+        probed = {name: {count: np.full(len(self.corpus.records), -1, np.int64) for count in PROBED} for name in names}
         strengths: dict[str, list[float]] = {name: [] for name in names}
-        widths = {}
+        widths: dict[str, int] = {}
+        groups: dict[str, float] = {}
         for splits, sets in self._learned():
             self.progress.stage("encoding", len(sets) * len(self.corpus.records), "clips")
             features = dict(zip(sets, self._each(self._features, list(sets.values())), strict=True))
@@ -180,13 +183,19 @@ class _Work:
             jobs = [(name, *parts) for name in sets for parts in zip(splits, inner, strict=True)]
             self.progress.stage("classifying", len(jobs), "folds")
             found = self._each(self._classified, [(features[name], *parts) for name, *parts in jobs])
-            for (name, split, _), (classes, strength) in zip(jobs, found, strict=True):
+            for (name, split, _), (classes, strength, few) in zip(jobs, found, strict=True):
                 predicted[name][split.test] = classes
                 strengths[name].append(strength)
+                for count, told in few.items():
+                    probed[name][count][split.test] = told
+            if not self.options.refit:  # with it there are no features that all clips share
+                groups = dict(zip(features, self._each(self._grouped, list(features.values())), strict=True))
         results = []
         for name in names:
             summary = scores.summarise(self.plan, predicted[name], predicted[MODEL] if name != MODEL else None)
-            results.append({"name": name, "features": widths[name], **summary, "strengths": strengths[name]})
+            few_units = scores.of_few_units(self.plan, probed[name])
+            results.append({"name": name, "features": widths[name], **summary, "strengths": strengths[name],
+                            "probing": few_units, "groups": groups.get(name)})  # fmt: skip
         return predicted, results
 
     def _learned(self) -> Iterator[tuple[list[Split], dict[str, FeatureSet]]]:
@@ -224,12 +233,18 @@ class _Work:
             self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
         )
 
-    def _classified(self, job: Any) -> tuple[NDArray[np.int64], float]:  # noqa: ANN401
+    def _classified(
+        self, job: Any  # noqa: ANN401
+    ) -> tuple[NDArray[np.int64], float, dict[int, NDArray[np.int64]]]:  # fmt: skip
         features, split, inner = job
-        train, test = features[split.train], features[split.test]
-        found = classify(train, self.plan.target[split.train], test, inner, self.options.judge)
+        parts = features[split.train], self.plan.target[split.train], features[split.test], inner
+        per_unit = len(self.options.pools) * self.options.segments
+        found = classify(*parts, self.options.judge), probe(*parts, per_unit=per_unit, judge=self.options.judge)
         self.progress.advance(1)
-        return found
+        return *found[0], found[1]
+
+    def _grouped(self, features: NDArray[np.float32]) -> float:
+        return agreement_of_groups(features, self.plan.target)
 
     def _each(self, work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""

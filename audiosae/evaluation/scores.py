@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from audiosae.evaluation.folds import Plan
@@ -50,6 +52,17 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
         ahead = by_fold if len(by_fold) > 1 else gain[plan.tested]
         error = float(ahead.std(ddof=1) / np.sqrt(len(ahead))) if len(ahead) > 1 else 0.0
         found["model_ahead"] = {"mean": float(by_fold.mean()), "stderr": error}
+    return found
+
+
+def of_few_units(plan: Plan, predicted: Mapping[int, NDArray[np.int64]]) -> list[dict[str, Any]]:
+    """Return `units`, `accuracy` and `stderr` of each number of units with which every fold was predicted."""
+    found = []
+    for count, classes in predicted.items():
+        if (classes[plan.tested] >= 0).all():
+            right = classes == plan.target
+            spread = _spread(np.array([right[split.test].mean() for split in plan.splits]), right[plan.tested])
+            found.append({"units": count, "accuracy": spread["accuracy"], "stderr": spread["stderr"]})
     return found
 
 

@@ -232,7 +232,8 @@ def _number_tiles(ax: Any, chosen: list[int], columns: int, shape: tuple[int, ..
     if min(wide, high) * points < _ROOM:
         return
     for number, unit in enumerate(chosen):
-        ax.text(number % columns * wide + 1, number // columns * high + 1, str(unit), fontsize=4.5, va="top")
+        at = (number % columns * wide + 1, number // columns * high + 1)
+        ax.text(*at, str(unit), fontsize=4.5, va="top", in_layout=False)  # they are inside, whatever the layout
 
 
 def _number_rows(ax: Any, pitch: int, columns: int, count: int) -> None:  # noqa: ANN401
@@ -298,6 +299,9 @@ def _scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> None:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of its suffix, marked as made here."""
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)  # savefig would draw everything once more to lay it out
+        figure.set_layout_engine("none")
     try:
         figure.savefig(path, metadata={_MARKED.get(path.suffix.lower(), "Creator"): MARK})
     except OSError as error:

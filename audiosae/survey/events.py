@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MIN_SECONDS, MAX_SECONDS = 0.08, 10.0
 _PIECE_SECONDS = 60.0
 _GAP_SECONDS = 0.15  # shorter silences do not end an event
-_START, _KEEP = 5.0, 3.5  # spreads above the middle of the noise that begin an event, and that go on with it
+_START, _KEEP = 5.0, 4.0  # spreads above the middle of the noise that begin an event, and that go on with it
 _MASS = 0.0125  # spreads over `_KEEP`, added up over seconds and the share of the bands
 _TOGETHER = 0.7  # of their common span: sounds that overlap for as long are one event
 

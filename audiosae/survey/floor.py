@@ -2,8 +2,9 @@
 
 There are two views of a level: itself, and how it stands out from the bands about it, which a gust of wind does not
 change. Around each knot, a few seconds apart, two low quantiles of a minute of either give the middle and the spread of
-the noise as if it were normal: sounds that fill less than half of that minute do not move them, an unsteady noise has a
-wide spread, and rain that goes on becomes the floor.
+the noise as if it were normal; then levels that stand out from it are left out, and two quantiles of the others are
+taken, several times. Sounds that fill half of that minute hardly move them, an unsteady noise has a wide spread, and
+rain that goes on becomes the floor.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ LEAST_SPREAD = 1.0  # dB: digital silence has none
 CLIP_SECONDS = 10.0  # a shorter recording is a clip of one sound: it says nothing of the noise around it
 CLIP_DEPTH = 30.0  # dB under a clip's loudest level, taken for its floor
 _SAMPLES = 1200  # levels that the quantiles of a knot are taken from
-_QUANTILES = (0.25, 0.6)
-_NORMAL = (-0.67449, 0.25335)  # where a normal distribution of mean 0 and variance 1 has them
+_FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that are taken for noise
+_FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # of a normal distribution: between them; the upper
+_NOISE, _ROUNDS = 3.75, 5  # spreads above the middle up to which a level is taken for noise; how often it is looked at
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,32 @@ def noise_floor(levels: Levels) -> NoiseFloor:
         for number in range(max(held, default=-1) + 1, min(knots, knot + reach + 1)):
             held[number] = levels.views(number * pitch, min(rows, (number + 1) * pitch), step)
         held.pop(knot - reach - 1, None)
-        found.append(np.quantile(np.concatenate(list(held.values())), _QUANTILES, axis=0).astype(np.float32))
-    lower, upper = np.stack(found, axis=1)
-    spread = (upper - lower) / np.float32(_NORMAL[1] - _NORMAL[0])
-    return NoiseFloor(upper - np.float32(_NORMAL[1]) * spread, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)
+        found.append(_noise_of(np.concatenate(list(held.values()))))
+    middle, spread = np.stack(found, axis=1)
+    return NoiseFloor(middle, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)
+
+
+def _noise_of(levels: Array) -> Array:
+    """Return middle and spread of the noise in each column of levels, (2, columns), whatever stands out from it.
+
+    In noise alone the result is that of all levels: few of them are as much as `_NOISE` spreads above the middle.
+    """
+    ordered = np.sort(np.ascontiguousarray(levels.T), axis=1)
+    lower, upper = _quantiles(ordered, np.full(len(ordered), ordered.shape[1]), _FIRST)
+    middle, spread = upper, (upper - lower) / np.float32(_FIRST_GAP)
+    for _ in range(_ROUNDS):
+        top = middle + np.float32(_NOISE) * np.maximum(spread, np.float32(LEAST_SPREAD / 2))
+        lower, upper = _quantiles(ordered, (ordered <= top[:, None]).sum(axis=1), _LATER)
+        spread = (upper - lower) / np.float32(_LATER_GAP)
+        middle = upper - np.float32(_LATER_UPPER) * spread
+    return np.stack([middle, spread])
+
+
+def _quantiles(ordered: Array, count: NDArray[np.int64], wanted: tuple[float, float]) -> tuple[Array, Array]:
+    """Return two quantiles of the first `count` values of each row, (rows,) each."""
+    rows = np.arange(len(ordered))
+    lower, upper = (ordered[rows, np.round(share * (count - 1)).astype(int)] for share in wanted)
+    return lower, upper
 
 
 def _floor_of_clip(levels: Levels, pitch: int) -> NoiseFloor:

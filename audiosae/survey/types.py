@@ -30,7 +30,8 @@ SAMPLE = 3000  # events that the types are learned from
 COMPONENTS = 30
 MOST_TYPES = 40
 _FORMAT = 1
-_NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are taken
+_NEAR_BEST = 0.9  # of the best value: the fewest types that reach it are taken
+_FEWEST_ALIKE = 3  # events that make a type: what one or two are like is left to chance
 _LEAST_SILHOUETTE = 0.05  # under it there is but one type
 _SPREADS = 4.0  # robust standard deviations above the median distance: a type's reach
 _FLAT = 1e-6  # features that vary less than this share of the most varied one tell nothing
@@ -188,8 +189,9 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
     codes
         Of events, (events, features); of more than 3000 a sample, evenly drawn.
     count
-        How many types; None chooses, between 2 and 40, the fewest whose mean silhouette (Rousseeuw 1987) is at least
-        95 % of the best.
+        How many types; None chooses, between 2 and 40, the fewest that are worth at least 90 % of the best: the mean
+        silhouette (Rousseeuw 1987) times the chance that two events are of different types (Simpson 1949). The
+        silhouette alone is best where a few odd events lie apart from one large type of everything else.
 
     Returns
     -------
@@ -244,12 +246,14 @@ def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
         return _cut(tree, min(count, len(points))), "as given"
     apart = squareform(flat)
     tried = {number: _cut(tree, number) for number in range(2, min(MOST_TYPES, len(points) - 1) + 1)}
-    values = {number: _silhouette(apart, labels) for number, labels in tried.items()}
-    best = max(values.values())
+    widths = {number: _silhouette(apart, labels) for number, labels in tried.items()}
+    best = max(widths.values())
     if best < _LEAST_SILHOUETTE:
         return np.zeros(len(points), np.int32), f"one type: silhouette at most {best:.2f}"
-    chosen = min(number for number, value in values.items() if value >= _NEAR_BEST * best)
-    return tried[chosen], f"fewest within 5 % of the best silhouette, {values[chosen]:.2f} (tried 2 to {max(tried)})"
+    values = {number: widths[number] * _diversity(labels) for number, labels in tried.items()}
+    chosen = min(number for number, value in values.items() if value >= _NEAR_BEST * max(values.values()))
+    told = f"silhouette {widths[chosen]:.2f}, and of {max(tried)} tried the fewest within 10 % of the best"
+    return tried[chosen], told
 
 
 def _cut(tree: NDArray[Any], count: int) -> Labels:
@@ -259,9 +263,18 @@ def _cut(tree: NDArray[Any], count: int) -> Labels:
 
 
 def _silhouette(apart: NDArray[np.float64], labels: Labels) -> float:
-    from sklearn.metrics import silhouette_score
+    """Return the mean silhouette; events of types of one or two count 0, as scikit-learn has it for those of one."""
+    from sklearn.metrics import silhouette_samples
 
-    return float(silhouette_score(apart, labels, metric="precomputed")) if 0 < labels.max() < len(labels) - 1 else -1.0
+    if not 0 < labels.max() < len(labels) - 1:
+        return -1.0
+    widths = silhouette_samples(apart, labels, metric="precomputed")
+    return float(np.where(np.bincount(labels)[labels] < _FEWEST_ALIKE, 0, widths).mean())
+
+
+def _diversity(labels: Labels) -> float:
+    """Return the chance that two events, drawn at random, are of different types."""
+    return float(1 - np.square(np.bincount(labels) / len(labels)).sum())
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:

@@ -1,7 +1,6 @@
 """What the plugin is for: from pictures to oriented edges, through the command line."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -10,23 +9,27 @@ from gabor import gabor_r2, share_of_edges
 from PIL import Image
 from scenes import leaves
 
-from audiosae import load_model
+from audiosae import cli, load_model
 
-CLASSIC = "--solver lbfgs --decoder sigmoid --whiten scale --rho 0.01 --max-windows 10000 --hidden 25 --epochs 400"
+CLASSIC = "--solver lbfgs --decoder sigmoid --whiten scale --rho 0.01 --hidden 25 --set size=8"
 
 
-def train(folder, run, *options):
-    """Train and return the model."""
-    command = [sys.executable, "-m", "audiosae", "train", folder, "--domain", "images", "-o", run, "--json", *options]
-    done = subprocess.run(
-        [str(part) for part in [*command, "--cache", run.parent / "cache", "--workers", 1]],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["dead_units"] == 0
-    return load_model(run)
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """Train with the command line and return the model."""
+
+    def call(folder, *options):
+        where = ["-o", tmp_path / "run", "--cache", tmp_path / "cache", "--workers", 1, "--json"]
+        command = ["audiosae", "train", folder, "--domain", "images", *where, *options]
+        monkeypatch.setattr(sys, "argv", [str(part) for part in command])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert stop.value.code == 0, err
+        assert json.loads(out)["dead_units"] == 0
+        return load_model(tmp_path / "run")
+
+    return call
 
 
 def test_noise_is_no_edge_and_a_grating_under_a_window_is():
@@ -46,26 +49,30 @@ def scenes(tmp_path_factory):
     return folder
 
 
-def test_the_classic_setting_makes_every_unit_an_edge(scenes, tmp_path):
-    model = train(scenes, tmp_path / "run", *CLASSIC.split(), "--set", "size=8")
+@pytest.mark.parametrize(("windows", "epochs"), [(4000, 100), pytest.param(10000, 400, marks=pytest.mark.slow)])
+def test_the_classic_setting_makes_every_unit_an_edge(scenes, train, windows, epochs):
+    model = train(scenes, *CLASSIC.split(), "--max-windows", windows, "--epochs", epochs)
     assert model.atoms().shape == (25, 8, 8, 1)
     assert share_of_edges(model.atoms()[..., 0]) == 1
 
 
 @pytest.mark.parametrize("options", [("color=rgb",), ("filter=1/f",)])
-def test_a_few_iterations_learn_in_colour_and_on_filtered_pictures(scenes, tmp_path, options):
+def test_a_few_iterations_learn_in_colour_and_on_filtered_pictures(scenes, train, options):
     settings = [part for option in options for part in ("--set", option)]
-    model = train(scenes, tmp_path / "run", "--hidden", 9, "--max-windows", 2000, "--epochs", 20, *settings)
+    model = train(scenes, "--hidden", 9, "--max-windows", 2000, "--epochs", 20, *settings)
     assert model.atoms().shape == (9, *model.domain.window)
 
 
-@pytest.mark.slow
-def test_the_defaults_make_edges_of_pictures_they_were_not_chosen_on(tmp_path):
+@pytest.mark.parametrize(
+    ("units", "few"),
+    [(25, ("--hidden", 25, "--max-windows", 10000, "--epochs", 100)), pytest.param(100, (), marks=pytest.mark.slow)],
+)
+def test_the_defaults_make_edges_of_pictures_they_were_not_chosen_on(tmp_path, train, units, few):
     datasets = pytest.importorskip("sklearn.datasets")
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number, pixels in enumerate(datasets.load_sample_images().images):
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    model = train(folder, tmp_path / "run")
-    assert model.atoms().shape == (100, 10, 10, 1)
+    model = train(folder, *few)
+    assert model.atoms().shape == (units, 10, 10, 1)
     assert share_of_edges(model.atoms()[..., 0]) >= 0.9

@@ -55,7 +55,6 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return environment
 
 
-@pytest.mark.slow
 def test_the_installed_domain_is_listed_with_its_package(fresh: Environment) -> None:
     listed = json.loads(fresh.run("-m", "audiosae", "domains", "--json"))["domains"]
     (found,) = [domain for domain in listed if domain["name"] == "accelerometer"]
@@ -63,13 +62,11 @@ def test_the_installed_domain_is_listed_with_its_package(fresh: Environment) -> 
     assert found["options"]["samples"] == 64
 
 
-@pytest.mark.slow
 def test_the_installed_domain_passes_its_own_tests(fresh: Environment) -> None:
     passed = fresh.run("-m", "pytest", "-p", "no:cacheprovider", EXAMPLE / "tests/test_accelerometer.py")
     assert "failed" not in passed
 
 
-@pytest.mark.slow
 def test_the_installed_domain_trains(fresh: Environment, write: Callable[..., Path]) -> None:
     (fresh.folder / "data").mkdir()
     for seed in range(6):

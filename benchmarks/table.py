@@ -1,0 +1,99 @@
+"""From a folder of recordings to a table of clips: two commands of ours beside a script of librosa and scikit-learn."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import Figure
+from benchmarks.reading import write_sounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WINDOWS = 200_000  # drawn to learn from; each is shown some seven times by both
+SCRIPT = """
+import sys, pathlib, librosa, numpy as np, pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import MiniBatchDictionaryLearning
+from sklearn.preprocessing import StandardScaler
+method, sounds, out = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+units, drawn = map(int, sys.argv[4:])
+paths, spectra = sorted(sounds.iterdir()), []
+for path in paths:
+    samples, rate = librosa.load(path, sr=22050)
+    power = librosa.feature.melspectrogram(y=samples, sr=rate, n_fft=512, hop_length=220, n_mels=40)
+    level = librosa.power_to_db(power, top_db=80).T
+    spectra.append(np.ascontiguousarray(level - level.mean(), np.float32))
+def windows(level):
+    return sliding_window_view(level, (16, 40))[:, 0].reshape(-1, 640)
+rng, counts = np.random.default_rng(0), np.array([len(level) - 15 for level in spectra])
+share = min(1.0, drawn / counts.sum())
+x = np.concatenate([windows(level)[rng.random(count) < share] for level, count in zip(spectra, counts)])
+scaler = StandardScaler().fit(x)
+if method == "kmeans":
+    learned = MiniBatchKMeans(units, batch_size=1024, max_iter=7, n_init=1, random_state=0)
+else:
+    learned = MiniBatchDictionaryLearning(units, batch_size=1024, max_iter=7, fit_algorithm="cd",
+                                          transform_algorithm="omp", transform_n_nonzero_coefs=10, random_state=0)
+learned.fit(scaler.transform(x))
+rows = []
+for level in spectra:
+    codes = np.concatenate([learned.transform(scaler.transform(windows(level[at : at + 8192 + 15])))
+                            for at in range(0, len(level) - 15, 8192)])
+    rows.append(np.concatenate([codes.mean(axis=0), codes.max(axis=0), codes.std(axis=0)]))
+frame = pd.DataFrame(rows, columns=[f"{pool}{unit}" for pool in ("mean", "max", "std") for unit in range(units)])
+frame.insert(0, "file", [path.name for path in paths])
+frame.to_parquet(out)
+"""
+
+
+def figures(*, short: bool) -> Iterator[Figure]:
+    """Yield ten hours beside mini-batch k-means, and a quarter of an hour beside a sparse dictionary."""
+    cases = [("mini-batch k-means", "kmeans", 10.0, 1.0), ("MiniBatchDictionaryLearning", "dictionary", 0.25, 5.0)]
+    for peer, method, hours, bar in cases:
+        if short:
+            yield _case(peer, method, 0.02, bar, units=16, repeats=1)
+        else:
+            yield _case(peer, method, hours, bar, units=256, repeats=3 if hours < 1 else 1)
+
+
+def _case(peer: str, method: str, hours: float, bar: float, *, units: int, repeats: int) -> Figure:
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sounds").mkdir()
+        write_sounds(folder / "sounds", max(2, round(hours * 6)), min(600.0, hours * 1800), 22050)
+        for number in range(repeats):
+            drawn = round(min(WINDOWS, hours * 360_000))
+            times["theirs"].append(_theirs(folder, method, units, drawn))
+            times["ours"].append(_ours(folder, number, units, drawn))
+    ours, theirs = (statistics.median(found) for found in (times["ours"], times["theirs"]))
+    detail = f"{hours:g} h, {units} units: {peer} {theirs:.1f} s, train and export {ours:.1f} s"
+    return Figure(
+        f"{hours:g} h to a table, librosa and {peer} over ours", theirs / ours, bar, at_least=True, detail=detail
+    )
+
+
+def _ours(folder: Path, number: int, units: int, drawn: int) -> float:
+    run, cache = str(folder / f"run{number}"), ["--cache", str(folder / f"cache{number}"), "-q"]
+    audiosae, began = [sys.executable, "-m", "audiosae"], time.perf_counter()
+    sounds = str(folder / "sounds")
+    few = ["--hidden", str(units), "--max-windows", str(drawn), "--epochs", "7", "--solver", "adam"]
+    subprocess.run([*audiosae, "train", sounds, "-o", run, *few, *cache], check=True)
+    table = str(folder / f"features{number}.parquet")
+    subprocess.run([*audiosae, "export", run, sounds, "-o", table, *cache], check=True)
+    return time.perf_counter() - began
+
+
+def _theirs(folder: Path, method: str, units: int, drawn: int) -> float:
+    began = time.perf_counter()
+    given = [method, str(folder / "sounds"), str(folder / "theirs.parquet"), str(units), str(drawn)]
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, *given], check=True)
+    return time.perf_counter() - began

@@ -1,0 +1,97 @@
+"""Help has an example of every command and groups long lists; completion works; the nearest name is suggested."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from audiosae.cli import app
+from audiosae.cli.help import EXAMPLES
+
+GROUP = typer.main.get_command(app)
+COMMANDS = sorted(GROUP.commands)
+SCRIPTS = Path(sys.executable).parent
+
+
+def test_every_command_has_an_example():
+    assert sorted(EXAMPLES) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_ends_with_an_example_in_one_line_that_can_be_parsed(run, name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    code, out, _ = run(name, "--help")
+    lines = out.rstrip().splitlines()
+    assert code == 0
+    assert lines[-2:] == ["Example:", f"  {EXAMPLES[name]}"]
+    program, command, *arguments = shlex.split(EXAMPLES[name])
+    assert (program, command) == ("audiosae", name)
+    GROUP.commands[name].make_context(name, arguments)  # an option that is not there would raise
+
+
+def test_long_lists_of_options_are_in_groups_and_none_is_lost(run):
+    text = run("train", "--help")[1]
+    parts = re.split(r"\n(\w+):\n", text)
+    groups = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert list(groups) == ["Arguments", "Input", "Model", "Training", "Machine", "Output", "Example"]
+    for option, group in {
+        "--set": "Input",
+        "--hidden": "Model",
+        "--epochs": "Training",
+        "--resume": "Training",
+        "--workers": "Machine",
+        "--out": "Output",
+        "--help": "Output",
+    }.items():
+        assert option in groups[group], option
+    for param in GROUP.commands["train"].params:
+        assert all(name in text for name in param.opts if name.startswith("--"))
+
+
+def test_short_lists_are_one(run):
+    assert "\nOptions:\n" in run("info", "--help")[1]
+    assert "\nMethod:\n" in run("evaluate", "--help")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [(["trian"], "'train'"), (["surveys"], "'survey'"), (["train", "x", "-o", "y", "--hiden", "3"], "--hidden")],
+)
+def test_a_name_that_is_not_there_has_the_nearest_suggested(run, arguments, nearest):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert nearest in err
+
+
+@pytest.mark.parametrize(("shell", "words"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --com")])
+def test_the_script_of_a_named_shell_is_printed(run, shell, words):
+    code, out, _ = run("--show-completion", shell)
+    assert code == 0
+    assert words in out
+    assert "_AUDIOSAE_COMPLETE" in out
+    assert run("--show-completion", "csh")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"), [("sur", ["survey"]), ("train --whit", ["--whiten", "--whiten-power"])]
+)  # fmt: skip
+def test_bash_completes(typed, found):
+    bash = shutil.which("bash")
+    if bash is None or not (SCRIPTS / "audiosae").exists():
+        pytest.skip("no bash here, or audiosae is not installed as a script")
+    words = ["audiosae", *typed.split()]
+    script = f"""eval "$(audiosae --show-completion bash)"
+COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
+_audiosae_completion audiosae; echo "${{COMPREPLY[*]}}" """
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    told = subprocess.run([bash, "-c", script], check=True, capture_output=True, text=True,
+                          env=os.environ | {"PATH": path})  # fmt: skip
+    assert told.stdout.split() == found

@@ -1,0 +1,168 @@
+"""The manual: every shell and Python block of its pages runs, in its order; it is built without a warning."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from conftest import REPOSITORY
+from test_report_browser import chromium, missing
+
+from audiosae.cli import app
+
+DOCS = REPOSITORY / "docs"
+PAGES = {
+    path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(DOCS.rglob("*.md"))
+    if "generated" not in path.parts
+}
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+__all__ = ["chromium"]  # a fixture
+GROUP = typer.main.get_command(app)
+ELSEWHERE = {"cluster.md"}  # needs machines; test_engine runs what it says on workers of this one
+INSTALLED = {"audiosae", "audiosae-images", "audiosae-vectors", "'audiosae[cluster]'", "'audiosae[cuda12]'", "asyncssh"}
+
+
+def blocks(page):
+    return [(kind, text.replace("\\\n", " ")) for kind, text in BLOCK.findall(PAGES[page])]
+
+
+def commands(page):
+    return [line for kind, text in blocks(page) if kind == "sh" for line in text.splitlines() if line]
+
+
+def songs(folder, kinds, names, seconds=12.0, seed=0):
+    """Recordings of some seconds: samples one after the other, with faint noise between them."""
+    rng, rate = np.random.default_rng(seed), 22050
+    folder.mkdir()
+    sounds = [path for kind in kinds for path in sorted((REPOSITORY / "samples/sounds" / kind).glob("*.flac"))]
+    for name in names:
+        out, at = 1e-3 * rng.normal(size=int(seconds * rate)), rate // 2
+        while True:
+            sound, _ = soundfile.read(rng.choice(sounds))
+            if at + len(sound) > len(out):
+                break
+            out[at : at + len(sound)] += sound
+            at += len(sound) + rate // 2
+        soundfile.write(folder / name, out, rate)
+
+
+def months(folder):
+    for month, name in ((6, "june"), (7, "july")):
+        times = [f"2026{month:02d}{day:02d}_{hour:02d}0000.WAV" for day in (1, 2) for hour in (4, 5, 6, 20, 21)]
+        songs(folder / name, ["bird", "frog", "cricket"], times, seed=month)
+    (folder / "names.csv").write_text("type,name\n1,the first\n")
+
+
+BEFORE = {  # what a page takes for given, besides samples/
+    "howto/month.md": months,
+    "howto/syllables.md": lambda folder: songs(folder / "songs", ["bird"], [f"song_{n:02d}.wav" for n in range(4)]),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_can_be_parsed(page):
+    for line in commands(page):
+        program, *arguments = shlex.split(line)
+        if program == "audiosae":
+            command = GROUP.commands[arguments[0]]
+            command.make_context(arguments[0], arguments[1:])
+        elif program == "pip":
+            assert set(line.split()[2:]) <= INSTALLED, line
+        else:
+            assert page in ELSEWHERE, line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page not in ELSEWHERE])
+def test_every_block_of_a_page_runs(page, tmp_path, cache):
+    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    BEFORE.get(page, lambda _: None)(tmp_path)
+    environment = os.environ | {"AUDIOSAE_CACHE": str(cache)}
+    python = []
+    for kind, text in blocks(page):
+        if kind == "python":
+            python.append(text)
+            run([sys.executable, "-c", "\n".join(python)], tmp_path, environment)
+        for line in text.splitlines() if kind == "sh" else []:
+            if line.startswith("audiosae "):
+                run([sys.executable, "-m", *shlex.split(line)], tmp_path, environment)
+    assert not (tmp_path / "samples/first-run").exists()
+
+
+def run(command, folder, environment):
+    found = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, env=environment)
+    assert found.returncode == 0, (command, found.stderr)
+
+
+def test_what_the_pages_are_about_is_all_there():
+    for name in ("month", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
+        assert f"howto/{name}.md" in PAGES
+    assert "cluster.md" in PAGES
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory):
+    """The manual as it is built, warnings being errors; AUDIOSAE_MANUAL names a folder to leave it in."""
+    if any(find_spec(name) is None for name in ("sphinx", "myst_parser", "numpydoc")):
+        pytest.skip("Sphinx is not here: pip install --group docs")
+    folder = tmp_path_factory.mktemp("manual")
+    source, out = folder / "docs", Path(os.environ.get("AUDIOSAE_MANUAL", folder / "html"))
+    shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("generated", "_build"))
+    for name in ("plugins", "benchmarks"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", source, out]
+    found = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    return out
+
+
+@pytest.mark.slow
+def test_every_command_and_public_name_has_a_page(manual):
+    import audiosae
+
+    for name in GROUP.commands:
+        page = (manual / f"generated/commands/{name}.html").read_text(encoding="utf-8")
+        for param in GROUP.commands[name].params:
+            assert all(option in page for option in param.opts if option.startswith("--")), (name, param.opts)
+    page = (manual / "generated/python.html").read_text(encoding="utf-8")
+    assert all(f'id="audiosae.{name}"' in page for name in audiosae.__all__)
+
+
+@pytest.mark.slow
+def test_the_manual_opens_offline_and_its_links_lead_somewhere(manual):
+    for page in manual.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r'(?:src|<link [^>]*href)="https?://[^"]*', text) == [], page
+        for link, anchor in re.findall(r'(?:src|href)="([^":#?]*)(?:#([^"]*))?"', text):
+            target = page.parent / link if link else page
+            assert target.exists(), (page, link)
+            if anchor:
+                assert f'id="{anchor}"' in target.read_text(encoding="utf-8"), (page, link, anchor)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", ["index", "first-steps", "howto/edges", "explanation/autoencoder", "reference/files",
+                                  "generated/commands/train", "generated/python", "search"])  # fmt: skip
+def test_a_page_of_the_manual_has_no_serious_fault_of_accessibility(request, chromium, page):
+    axe = os.environ.get("AUDIOSAE_AXE")
+    if not axe:
+        missing("axe-core (AUDIOSAE_AXE names its axe.min.js)")
+    manual = request.getfixturevalue("manual")
+    tab = chromium.new_page()
+    tab.goto((manual / f"{page}.html").as_uri())
+    tab.evaluate(Path(axe).read_text(encoding="utf-8"))
+    faults = tab.evaluate("axe.run().then((found) => found.violations)")
+    told = [(fault["id"], fault["impact"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
+    tab.close()
+    assert [each for each in told if each[1] in {"serious", "critical"}] == []

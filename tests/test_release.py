@@ -1,0 +1,75 @@
+"""What a release says of itself agrees: versions, licence, range of the plugins, what the workflow calls."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+
+import pytest
+from conftest import REPOSITORY
+
+PROJECTS = {path.parent.name: tomllib.loads(path.read_text()) for path in REPOSITORY.glob("plugins/*/pyproject.toml")}
+CORE = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+VERSION = CORE["project"]["version"]
+
+
+def numbers(text):
+    return tuple(map(int, text.split(".")))
+
+
+def test_the_version_is_the_same_wherever_it_stands(run):
+    assert version("audiosae") == VERSION
+    assert run("--version")[1] == f"audiosae {VERSION}\n"
+    assert re.search(r"^version: (.*)$", (REPOSITORY / "CITATION.cff").read_text(), re.MULTILINE)[1] == VERSION
+    assert re.search(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == VERSION
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_plugin_says_which_audiosae_it_works_with(name):
+    (wanted,) = [d for d in PROJECTS[name]["project"]["dependencies"] if re.match(r"audiosae\b(?!-)", d)]
+    low, high = re.fullmatch(r"audiosae>=([\d.]+),<([\d.]+)", wanted).groups()
+    assert numbers(low) <= numbers(VERSION) < numbers(high)
+
+
+@pytest.mark.parametrize("project", [CORE, *PROJECTS.values()], ids=["audiosae", *PROJECTS])
+def test_the_licence_is_an_expression_and_its_text_is_there(project):
+    about = project["project"]
+    folder = REPOSITORY if about["name"] == "audiosae" else REPOSITORY / "plugins" / about["name"]
+    assert about["license"] == "MIT"
+    assert [(folder / name).read_text() for name in about["license-files"]] == [(REPOSITORY / "LICENSE").read_text()]
+    assert (folder / about["readme"]).exists()
+    assert not any(text.startswith("License ::") for text in about.get("classifiers", []))
+
+
+def test_there_are_groups_for_tests_linters_and_the_manual():
+    assert {"test", "lint", "docs", "release"} <= set(CORE["dependency-groups"])
+    assert set(CORE["dependency-groups"]["lint"]) <= set(CORE["project"]["optional-dependencies"]["test"])
+
+
+def test_the_citation_has_what_citing_needs():
+    keys = re.findall(r"^([a-z-]+):", (REPOSITORY / "CITATION.cff").read_text(), re.MULTILINE)
+    assert {"cff-version", "message", "title", "authors", "version", "license"} <= set(keys)
+    assert len(keys) == len(set(keys))
+
+
+def test_the_workflow_calls_what_is_there():
+    text = (REPOSITORY / ".github/workflows/test.yml").read_text()
+    assert {"ubuntu-latest", "macos-latest", "windows-latest"} <= set(re.findall(r"\w+-latest", text))
+    for script in re.findall(r"\.ci/\w+", text):
+        path = REPOSITORY / script
+        assert path.exists()
+        assert os.name == "nt" or path.stat().st_mode & stat.S_IXUSR
+
+
+def test_a_block_of_the_readme_is_printed_as_it_stands():
+    told = subprocess.run(
+        [sys.executable, REPOSITORY / ".ci/readme", "2"], check=True, capture_output=True, text=True
+    ).stdout
+    (command,) = told.split("\n\n")[0].splitlines()
+    assert command.endswith("python -m pytest -n 2")
+    assert command.replace("/Scripts/", "/bin/") in (REPOSITORY / "README.md").read_text()

@@ -1,0 +1,104 @@
+"""`audiosae samples` writes what lies in the repository's samples/, and nothing over what is the user's."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import REPOSITORY
+from PIL import Image
+
+from audiosae import samples
+
+ONES = ["sounds/frog/frog_00.flac", "sounds/wind/wind_11.flac", "pictures/leaves_03.png"]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Make three of the files instead of all 130, which take fifteen seconds."""
+    files = samples.sample_files()
+    monkeypatch.setattr(samples, "sample_files", lambda: {name: files[name] for name in ONES})
+
+
+def in_repository():
+    found = (path.relative_to(REPOSITORY / "samples") for path in (REPOSITORY / "samples").rglob("*.*"))
+    return {path.as_posix() for path in found if path.suffix in {".flac", ".png"}}
+
+
+def assert_alike(made, kept, name):
+    """The same bytes, or to a step where another library compresses or rounds otherwise."""
+    if made != kept and name.endswith(".png"):
+        made, kept = (np.asarray(Image.open(BytesIO(content))).astype(int) for content in (made, kept))
+        np.testing.assert_allclose(made, kept, atol=1)
+    elif made != kept:
+        (made, rate), (kept, other) = (soundfile.read(BytesIO(content), dtype="int16") for content in (made, kept))
+        assert rate == other
+        np.testing.assert_allclose(made.astype(int), kept.astype(int), atol=1)
+
+
+def test_the_files_are_those_of_the_repository():
+    assert set(samples.sample_files()) == in_repository()
+    assert len(in_repository()) == 130
+
+
+@pytest.mark.slow
+def test_every_sample_is_the_repositorys(run, tmp_path):
+    code, out, _ = run("samples", tmp_path / "samples")
+    assert code == 0
+    assert "120 sounds and 10 pictures" in out
+    for name in in_repository():
+        assert_alike((tmp_path / "samples" / name).read_bytes(), (REPOSITORY / "samples" / name).read_bytes(), name)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_few_are_written_and_told(run, tmp_path):
+    code, out, _ = run("samples", tmp_path / "new", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["sounds"], facts["pictures"], facts["written"]) == (2, 1, 3)
+    for name in ONES:
+        assert_alike((tmp_path / "new" / name).read_bytes(), (REPOSITORY / "samples" / name).read_bytes(), name)
+    assert {p.name for p in (tmp_path / "new").iterdir()} == {"sounds", "pictures"}
+
+
+@pytest.mark.usefixtures("few")
+def test_samples_that_are_there_stay_and_what_else_is_there_too(run, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert run("samples", tmp_path, "--quiet") == (0, "", "")
+    before = (tmp_path / ONES[0]).stat().st_mtime_ns
+    (tmp_path / ONES[2]).unlink()
+    code, out, _ = run("samples", tmp_path, "--json")
+    assert code == 0
+    assert json.loads(out)["written"] == 1
+    assert (tmp_path / ONES[0]).stat().st_mtime_ns == before
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("what", ["file", "folder", "link"])
+def test_what_is_the_users_is_never_written_over(run, tmp_path, what):
+    mine = tmp_path / ONES[1]
+    mine.parent.mkdir(parents=True)
+    {
+        "file": lambda: mine.write_bytes(b"mine"),
+        "folder": mine.mkdir,
+        "link": lambda: mine.symlink_to(tmp_path / "nowhere"),
+    }[what]()
+    code, out, err = run("samples", tmp_path)
+    assert (code, out) == (1, "")
+    assert "wind_11.flac: something else has this name" in err
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["sounds", "wind", "wind_11.flac"]
+    if what == "file":
+        assert mine.read_bytes() == b"mine"
+
+
+@pytest.mark.usefixtures("few")
+def test_a_file_in_the_place_of_the_folder_is_one_line(run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, _, err = run("samples", tmp_path / "file")
+    assert code == 1
+    assert "wanted a folder" in err
+    assert (tmp_path / "file").read_text() == "mine"
