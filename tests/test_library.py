@@ -183,6 +183,23 @@ def test_nothing_is_printed_unless_progress_is_asked_for(trained, sounds, capfd)
     assert "encoding" in err
 
 
+def test_a_notebook_without_widgets_has_a_line_for_each_stage_and_no_warning(trained, sounds, monkeypatch):
+    told = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.console.Console.out", lambda _, line, **options: told.append(line))
+    monkeypatch.setattr("audiosae.system.progress.find_spec", lambda _: None)
+    audiosae.load_model(trained).features(sounds, progress=True)
+    assert told == ["reading: 12 files", "encoding: 12 files"]
+
+
+def test_results_are_shown_in_a_line_where_there_is_no_notebook(trained, sounds):
+    run = audiosae.train(sounds, hidden=4, epochs=1)
+    assert repr(run) == "<Run: 4 units from 12 sources, 0 skipped>"
+    assert repr(run.model) == "<Model: 4 units of spectrogram, windows of 16 x 40>"
+    found = audiosae.survey_recordings(trained, sounds, types=2)
+    assert repr(found) == f"<Survey: {len(found.events)} events of 2 types in 12 recordings; 0 skipped>"
+
+
 def test_a_bar_is_ended_by_an_error(trained, sounds, monkeypatch):
     ended = []
     monkeypatch.setattr(Bar, "close", lambda self: ended.append(self._bar.stop()))

@@ -116,6 +116,10 @@ class Evaluation:
         """Return a pandas frame with a row for each set of features: name, features, accuracy, std, stderr."""
         return pandas_frame({key: [result[key] for result in self.results] for key in _SCORES})
 
+    def __repr__(self) -> str:
+        told = ", ".join(f"{result['name']} {100 * result['accuracy']:.1f} %" for result in self.results)
+        return f"<Evaluation: {told}; {len(self.skipped)} sources skipped>"
+
     def _repr_html_(self) -> str:
         """Return the accuracies, the best first, for a notebook."""
         ranked = sorted(self.results, key=lambda result: -result["accuracy"])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
 
-_TAGS = {"sound": ["audio", "bioacoustics"], "picture": ["images"]}
+_TAGS = {"sound": ["audio"], "picture": ["images"]}
 
 
 def write_card(

@@ -123,6 +123,10 @@ class Model(stored.Model):
             cache=cache, progress=progress,
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        window = " x ".join(map(str, self.domain.window))
+        return f"<Model: {self.params.hidden} units of {self.domain.name}, windows of {window}>"
+
     def _repr_html_(self) -> str:
         """Return what the model is and its most active atoms, for a notebook."""
         picture = base64.b64encode(small_picture(self)).decode()

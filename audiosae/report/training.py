@@ -71,6 +71,11 @@ class Run:
     folder: Path | None = None
     trouble: AudiosaeError | None = None
 
+    def __repr__(self) -> str:
+        where = f"; {self.folder}" if self.folder else ""
+        told = f"{len(self.used)} sources, {len(self.skipped)} skipped"
+        return f"<Run: {self.model.params.hidden} units from {told}{where}>"
+
     def _repr_html_(self) -> str:
         """Return the model as a notebook shows it."""
         return self.model._repr_html_()

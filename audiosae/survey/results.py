@@ -266,5 +266,8 @@ class Survey:
             (k.number, k.name, k.events, k.files, f"{k.seconds:.1f}", f"{k.low_hz:.0f}-{k.high_hz:.0f}")
             for k in self.types
         ]
-        told = f"{len(self.events)} events in {len(self.records)} recordings, {len(self.skipped)} skipped"
-        return html_table(rows, head=head, caption=told)
+        return html_table(rows, head=head, caption=repr(self).strip("<>"))
+
+    def __repr__(self) -> str:
+        told = f"{len(self.events)} events of {len(self.types)} types in {len(self.records)} recordings"
+        return f"<Survey: {told}; {len(self.skipped)} skipped>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -74,15 +75,23 @@ class Notes(Progress):
 
 
 class Shown(Progress):
-    """Bars and messages of rich's on standard error, or in the cell of a notebook."""
+    """Bars and messages of rich's on standard error, or in the cell of a notebook.
+
+    A notebook without ipywidgets cannot draw a bar again: it has a line when a stage begins.
+    """
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
 
     def stage(self, title: str, total: float | None, unit: str) -> None:
-        """Begin a stage with a bar."""
+        """Begin a stage."""
+        from rich.console import Console
+
         self.close()
-        self._bar = Bar(title, total, unit)
+        if Console(stderr=True).is_jupyter and find_spec("ipywidgets") is None:
+            self.say(f"{title}: {total:,.0f} {unit}" if total else title)
+        else:
+            self._bar = Bar(title, total, unit)
 
     def advance(self, amount: float, **facts: str) -> None:
         """Move the bar."""
