@@ -1,13 +1,16 @@
 """Sound types: events that sound alike, found in their pooled codes without labels, and kept for other recordings.
 
-Codes are standardised and projected onto their principal components; Ward's clustering (1963) groups an evenly drawn
-sample of them; all events go to the nearest centre, or nowhere when they are further from it than its own events are.
+Codes are standardised and projected onto their principal components, the strongest of which are held back a little, and
+compared by direction: how far a sound is from the usual one says little of its kind. Ward's clustering (1963) groups an
+evenly drawn sample of them; all events go to the nearest centre, or nowhere when they are further from it than its own
+events are.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +30,13 @@ if TYPE_CHECKING:
 
 FILE = "types.safetensors"
 SAMPLE = 3000  # events that the types are learned from
-COMPONENTS = 30
+COMPONENTS = 50
 MOST_TYPES = 40
-_FORMAT = 1
+_FORMAT = 2
 _NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are taken
 _LEAST_SILHOUETTE = 0.05  # under it there is but one type
 _SPREADS = 4.0  # robust standard deviations above the median distance: a type's reach
+_HELD_BACK = 0.25  # power of its spread that a component is divided by
 _FLAT = 1e-6  # features that vary less than this share of the most varied one tell nothing
 
 
@@ -70,13 +74,17 @@ class Space:
         """Return codes in standard deviations from the mean."""
         return _standardised(codes, self.mean, self.spread)
 
-    def project(self, codes: Array) -> Array:
-        """Return where codes lie, (events, components)."""
-        return np.asarray(self.standardised(codes) @ self.components)
+    def points(self, codes: Array) -> Array:
+        """Return where codes lie when types are sought: on the sphere of radius 1, (events, components)."""
+        return self._on_sphere(codes, _HELD_BACK)
 
     def directions(self, codes: Array) -> Array:
         """Return directions of norm 1 in the space with variance 1 along each component, (events, components)."""
-        x = self.project(codes) / np.sqrt(np.maximum(self.variance, 1e-12))
+        return self._on_sphere(codes, 1.0)
+
+    def _on_sphere(self, codes: Array, power: float) -> Array:
+        spread = np.sqrt(np.maximum(self.variance, 1e-12))
+        x = self.standardised(codes) @ self.components / spread ** np.float32(power)
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
@@ -118,7 +126,7 @@ class Types:
 
     def assign(self, codes: Array) -> tuple[Labels, Array]:
         """Return type and score of codes (events, features); the type of what is out of reach is 0."""
-        kinds, score = self.nearest(self.space.project(codes))
+        kinds, score = self.nearest(self.space.points(codes))
         return np.where(score > 1, NOWHERE, kinds).astype(np.int32), score
 
     def ordered(self, seconds: NDArray[np.float64]) -> Types:
@@ -188,8 +196,8 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
     codes
         Of events, (events, features); of more than 3000 a sample, evenly drawn.
     count
-        How many types; None chooses, between 2 and 40, the fewest whose mean silhouette (Rousseeuw 1987) is at least
-        95 % of the best.
+        How many types; None chooses, between 2 and the root of the number of events, at most 40, the fewest whose mean
+        silhouette (Rousseeuw 1987) is at least 95 % of the best.
 
     Returns
     -------
@@ -198,7 +206,7 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
     """
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
     space = Space.of(sample)
-    points = space.project(sample)
+    points = space.points(sample)
     labels, told = _clusters(points, count)
     centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
     return Types(space, centres, _reach(points, labels, centres)), told
@@ -228,7 +236,7 @@ def stability_of(codes: Array, count: int, *, seed: int = 0) -> Stability | None
 
 def _labels_from(part: Array, count: int, sample: Array) -> Labels:
     types, _ = learn_types(part, count)
-    return types.nearest(types.space.project(sample))[0]
+    return types.nearest(types.space.points(sample))[0]
 
 
 def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
@@ -243,7 +251,8 @@ def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
     if count is not None:
         return _cut(tree, min(count, len(points))), "as given"
     apart = squareform(flat)
-    tried = {number: _cut(tree, number) for number in range(2, min(MOST_TYPES, len(points) - 1) + 1)}
+    most = max(2, min(MOST_TYPES, isqrt(len(points))))
+    tried = {number: _cut(tree, number) for number in range(2, most + 1)}
     values = {number: _silhouette(apart, labels) for number, labels in tried.items()}
     best = max(values.values())
     if best < _LEAST_SILHOUETTE:
