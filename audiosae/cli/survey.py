@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from audiosae.autoencoder.model import Model
     from audiosae.corpus.sources import Source
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.survey.results import Survey
     from audiosae.survey.search import Example
     from audiosae.survey.tables import Names
 
 _WRITTEN = (  # what a survey leaves in its folder, besides folders of tables for other programs
-    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "index.html",
+    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "recordings.png",
+    "index.html",
 )  # fmt: skip
 _FACTS = "survey.json"
 _PAGES = (".html", ".htm")
@@ -95,6 +98,7 @@ def survey(  # noqa: PLR0917
             console.say(told)
         kept.save(out / "types.safetensors", digest)
         _write(result, out, formats)
+        _draw_recordings(result, loaded, corpus, out)
         page = write_survey_page(result, loaded, corpus, out / "index.html", progress=console)
     facts = _facts(result, out, digest, note) | {"page": page["page"], "names": told}
     (out / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -221,6 +225,15 @@ def _write_timeline(result: Survey, out: Path) -> None:
     line = result.timeline()
     write_timeline_csv(line, out / "timeline.csv", result.names)
     draw_timeline(line, out / "timeline.png", names=result.names)
+
+
+def _draw_recordings(result: Survey, model: Model, corpus: PlacedCorpus, out: Path) -> None:
+    from audiosae.survey.glimpses import glimpses
+    from audiosae.survey.timeline_picture import draw_recordings
+
+    series, lengths = glimpses(model, corpus.only(corpus.used)), [record.extent for record in result.records]
+    files, starts = [record.file for record in result.records], result.times if result.dated else ()
+    draw_recordings(series, lengths, out / "recordings.png", starts=starts, names=files)
 
 
 def _facts(result: Survey, out: Path, digest: str, note: str) -> dict[str, Any]:
