@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Codes = NDArray[np.float32]
 
 MOST = 20000  # moments, of all recordings together
-SECONDS = 15.0  # between moments, at least
+SECONDS = 1.0  # between moments, at least
 EACH = 2  # windows of a moment
 
 
