@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import cluster, gpu, reading, steps, whole
+from benchmarks import cluster, gpu, reading, steps, survey, whole
 from benchmarks.measure import machine
 
 PARTS = {
     "steps": steps.figures,
     "reading": reading.figures,
     "whole": whole.figures,
+    "survey": survey.figures,
     "cluster": cluster.figures,
     "gpu": gpu.figures,
 }
