@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from audiosae.errors import AudiosaeError
-from benchmarks import cluster, gpu, reading, steps, table, whole
+from benchmarks import cluster, gpu, reading, steps, survey, table, whole
 from benchmarks.measure import machine
 
 PARTS = {
@@ -19,6 +19,7 @@ PARTS = {
     "reading": reading.figures,
     "whole": whole.figures,
     "table": table.figures,
+    "survey": survey.figures,
     "cluster": cluster.figures,
     "gpu": gpu.figures,
 }

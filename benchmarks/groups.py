@@ -76,7 +76,7 @@ def agreement(features: np.ndarray, classes: list[str]) -> float:
     from sklearn.metrics import adjusted_mutual_info_score
 
     types, _ = learn_types(features, len(set(classes)))
-    return float(adjusted_mutual_info_score(classes, types.nearest(types.space.project(features))[0]))
+    return float(adjusted_mutual_info_score(classes, types.nearest(types.space.points(features))[0]))
 
 
 def share_of_nearest(features: np.ndarray, classes: list[str]) -> float:

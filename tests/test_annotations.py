@@ -45,7 +45,9 @@ def test_raven_tables_read_back_exactly(events, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of crowsetta under pandas 3.1
 def test_crowsetta_reads_both_formats(events, tmp_path):
-    formats = pytest.importorskip("crowsetta").formats.bbox
+    formats = pytest.importorskip(
+        "crowsetta", reason="crowsetta reads the tables back: pip install crowsetta"
+    ).formats.bbox
     raven = formats.Raven.from_file(
         write_annotations(events, tmp_path / "raven", "raven")[0], annot_col="Type"
     ).to_bbox()

@@ -20,7 +20,7 @@ from audiosae.errors import InputError
 from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
 from audiosae.evaluation.probing import agreement_of_groups, best_units, probe
 from audiosae.features.activity import ActivityStatistics
-from audiosae.features.codes import pooled
+from audiosae.features.codes import pooled_clips
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
 NAMES = ["model", *baselines.BASELINES]
@@ -297,7 +297,7 @@ def test_short_clips_encoded_together_have_the_features_that_each_has_alone(know
     for features in sets.values():
         together = baselines.pooled_clips(corpus, features, pools=("max", "mean"), segments=2)
         for row, record in zip(together, corpus.records, strict=True):
-            alone = pooled(model.domain, record, features.encode, pools=("max", "mean"), segments=2)
+            alone = next(pooled_clips(model.domain, [record], features.encode, pools=("max", "mean"), segments=2))[1]
             np.testing.assert_allclose(row, alone.reshape(-1), rtol=1e-4, atol=1e-4)
 
 
@@ -373,7 +373,10 @@ def test_units_go_with_labels_by_the_area_under_the_roc(known):
     found = quality.measure(model, corpus, plan_of(labels))
     assert {pair["label"] for pair in found["units_of_labels"]} == set(KINDS)
     best = found["units_of_labels"][0]
-    activity = [pooled(model.domain, record, model.encode, pools=("mean",))[best["unit"], 0, 0] for record in records]
+    activity = [
+        next(pooled_clips(model.domain, [record], model.encode, pools=("mean",)))[1][best["unit"], 0, 0]
+        for record in records
+    ]
     assert best["auc"] == pytest.approx(roc_auc_score([label == best["label"] for label in labels], activity), abs=1e-6)
     assert 0 < found["mean_activity"] < 1
     assert 0 < found["l0"] <= 12

@@ -99,10 +99,10 @@ def test_the_strongest_window_comes_first_and_no_neighbours_are_shown(trained, s
     tops = gather(model, corpus, top=6).tops.strongest(corpus, 6)
     for unit, top in enumerate(tops):
         assert top[0][1] == pytest.approx(codes[:, unit].max(), rel=1e-6)
-        places = [corpus.locate(number) for number, _ in top]
+        places = list(zip(*corpus.places(np.array([number for number, _ in top])), strict=True))
         for i, (record, start) in enumerate(places):
             for other, there in places[:i]:
-                assert record is not other or abs(start[0] - there[0]) >= 2 * model.domain.window[0] - 1
+                assert record != other or abs(start[0] - there[0]) >= 2 * model.domain.window[0] - 1
 
 
 def test_the_strongest_window_encoded_again_gives_the_activation_stated(trained, sounds, page):

@@ -18,9 +18,11 @@ from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.placed import PlacedCorpus, read
 from audiosae.errors import InputError
+from audiosae.features.codes import encoder
 from audiosae.survey.codes import pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import stretches
 from audiosae.survey.floor import Levels
+from audiosae.survey.glimpses import glimpses
 from audiosae.survey.search import Example
 from audiosae.survey.survey import survey
 from audiosae.survey.types import load_types
@@ -229,3 +231,15 @@ def test_a_survey_has_a_folder_of_its_own_and_leaves_no_table_of_an_earlier_one(
     assert (tmp_path / "out" / "events.csv").exists()
     assert not [*(tmp_path / "out").glob("events.*/*")]
     assert "wanted at most that" in run(*command, "--types", 5000)[2]
+
+
+def test_glimpses_are_bounded_and_are_codes_of_windows_of_each_recording(archive):
+    corpus = PlacedCorpus(archive.model.domain, archive.records, LocalEngine())
+    seen = glimpses(archive.model, corpus)
+    assert [part.shape for part in seen] == [(21, 24)] * 8
+    field = np.asarray(read_field(archive.records[3]))
+    frames = archive.model.domain.window[0]
+    starts = [int(place * (len(field) - frames + 1)) for place in (0.5 / 42, 1.5 / 42)]
+    windows = np.stack([field[at : at + frames].ravel() for at in starts])
+    np.testing.assert_allclose(seen[3][0], encoder(archive.model)(windows).mean(axis=0), rtol=1e-4)
+    assert [len(part) for part in glimpses(archive.model, corpus, most=1)] == [1] * 8

@@ -46,6 +46,8 @@ def test_the_page_says_what_was_found_and_links_to_the_report(surveyed):
     text = surveyed.page.read_text(encoding="utf-8")
     assert "In 6 recordings (2 min 0 s) 18 sounds of 3 kinds were found" in text
     assert 'href="report.html"' in text
+    assert 'href="recordings.png"' in text
+    assert (surveyed.page.parent / "recordings.png").read_bytes().startswith(b"\x89PNG")
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", text)
     assert text.count('class="mean"') == 3
 

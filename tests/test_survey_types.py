@@ -28,12 +28,16 @@ def test_the_number_of_types_is_found():
     assert len({(int(a), int(b)) for a, b in zip(kind, types.assign(points)[0], strict=True) if b}) == KINDS
 
 
-def test_a_few_odd_events_are_not_all_that_there_is_to_tell_apart():
-    rng = np.random.default_rng(1)
-    centres = rng.normal(size=(5, 20))
-    codes = np.concatenate([c + 0.45 * rng.normal(size=(40, 20)) for c in centres] + [25 + rng.normal(size=(4, 20))])
-    types, _ = learn_types(codes.astype(np.float32))
-    assert 5 <= len(types) <= 8
+def test_a_few_sounds_that_stand_far_out_do_not_make_all_others_one_type():
+    points, kind = codes()
+    points[:4] *= 12
+    types, _ = learn_types(points)
+    assert KINDS <= len(types) <= KINDS + 1
+    assert len({(int(a), int(b)) for a, b in zip(kind[4:], types.assign(points[4:])[0], strict=True) if b}) == KINDS
+
+
+def test_few_events_have_few_types():
+    assert len(learn_types(codes(each=3, kinds=40)[0])[0]) <= 10
 
 
 def test_the_number_of_types_is_as_given():
@@ -62,7 +66,7 @@ def test_units_that_never_vary_do_not_count():
     types, _ = learn_types(flat)
     odd = flat[:1].copy()
     odd[:, -3:] = 9
-    assert types.nearest(types.space.project(odd))[1] == pytest.approx(types.nearest(types.space.project(flat[:1]))[1])
+    assert types.nearest(types.space.points(odd))[1] == pytest.approx(types.nearest(types.space.points(flat[:1]))[1])
 
 
 def test_types_that_are_there_are_stable_and_such_that_are_not_are_not():

@@ -236,11 +236,6 @@ class Corpus:
         starts[:, 0] += first_row
         return record, starts
 
-    def locate(self, number: int) -> tuple[Record, tuple[int, ...]]:
-        """Return the source of a window and where in its field it begins."""
-        record, starts = self.places(np.array([number]))
-        return self.records[record[0]], tuple(starts[0].tolist())
-
     def _rows(self, chunk: Chunk) -> int:
         return (chunk.starts - 1) * self.domain.stride[0] + self.domain.window[0]
 

@@ -243,13 +243,6 @@ def _row_blocks(record: Record) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
     yield from (([], np.asarray(field[at : at + CHUNK_WINDOWS])) for at in range(0, len(field), CHUNK_WINDOWS))
 
 
-def pooled(
-    domain: Domain, record: Record, encode: Encode, *, pools: Sequence[str], segments: int = 1
-) -> NDArray[np.float32]:
-    """Return the pooled codes of one source, (units, pools, segments)."""
-    return next(pooled_clips(domain, [record], encode, pools=pools, segments=segments))[1]
-
-
 def check_pools(text: str | Sequence[str], segments: int) -> tuple[str, ...]:
     """Return the pools of a comma list in a stable order; refuse unknown ones."""
     names = [name.strip() for name in text.split(",")] if isinstance(text, str) else list(text)
@@ -268,7 +261,7 @@ def unit_names(count: int) -> list[str]:
 
 
 def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
-    """Return the names of pooled features, in the order of `pooled` flattened."""
+    """Return the names of pooled features, in the order of one clip of `pooled_clips` flattened."""
     tails = [""] if segments == 1 else [f"_{i + 1:0{len(str(segments))}d}" for i in range(segments)]
     return [f"{unit}_{pool}{tail}" for unit in unit_names(count) for pool in pools for tail in tails]
 

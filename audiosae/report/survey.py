@@ -54,7 +54,7 @@ def write_survey_page(
     corpus
         The recordings, those that were skipped included.
     path
-        Of the page; a `report.html` beside it is linked to.
+        Of the page; a `report.html` and a `recordings.png` beside it are linked to.
     size
         Bytes that the page may have.
     progress
@@ -80,7 +80,9 @@ def write_survey_page(
     progress.stage("page", None, "pieces")
     line = survey.timeline() if survey.dated else None
     cards = [_card(survey, kind, moments, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
-    view = _view(survey, cards, line) | {"report": (path.parent / "report.html").is_file()}
+    view = _view(survey, cards, line) | {
+        name: (path.parent / file).is_file() for name, file in (("report", "report.html"), ("lines", "recordings.png"))
+    }
     data: dict[str, Any] = {"groups": [], "hours": _hours(survey, line, size) if line else None}
 
     def page() -> bytes:

@@ -110,6 +110,7 @@ def survey_recordings(
             if place:
                 kept.save(place / folder.TYPES, loaded.digest)
                 folder.write_tables(result, place, formats)
+                folder.draw_units_over_time(result, loaded, corpus, place)
                 page = write_survey_page(result, loaded, corpus, place / folder.PAGE, progress=notes)
                 facts |= {"page": page["page"], "names": told}
                 folder.write_facts(facts, place)

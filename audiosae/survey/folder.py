@@ -11,6 +11,7 @@ from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import told_of
 from audiosae.errors import InputError
 from audiosae.survey.annotations import FORMATS, write_annotations
+from audiosae.survey.glimpses import glimpses
 from audiosae.survey.tables import (
     selections,
     write_events_csv,
@@ -18,19 +19,22 @@ from audiosae.survey.tables import (
     write_timeline_csv,
     write_types_csv,
 )
-from audiosae.survey.timeline_picture import draw_timeline
+from audiosae.survey.timeline_picture import draw_recordings, draw_timeline
 from audiosae.system.files import check_replaceable, has_facts, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from audiosae.autoencoder.model import Model
+    from audiosae.engine.placed import PlacedCorpus
     from audiosae.survey.results import Survey
     from audiosae.survey.tables import Names
 
 TYPES, PAGE = "types.safetensors", "index.html"
 _WRITTEN = (  # what a survey leaves in its folder, besides folders of tables for other programs
-    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "index.html",
+    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "recordings.png",
+    "index.html",
 )  # fmt: skip
 _FACTS = "survey.json"
 
@@ -128,6 +132,13 @@ def _write_timeline(result: Survey, out: Path) -> None:
     line = result.timeline()
     write_timeline_csv(line, out / "timeline.csv", result.names)
     draw_timeline(line, out / "timeline.png", names=result.names)
+
+
+def draw_units_over_time(result: Survey, model: Model, corpus: PlacedCorpus, out: Path) -> None:
+    """Draw recordings.png: a line a day or a file, coloured by what the units do."""
+    series, lengths = glimpses(model, corpus.only(corpus.used)), [record.extent for record in result.records]
+    files, starts = [record.file for record in result.records], result.times if result.dated else ()
+    draw_recordings(series, lengths, out / "recordings.png", starts=starts, names=files)
 
 
 def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[str, Any]:

@@ -24,9 +24,10 @@ _PANELS = 24
 _DAYS = 60  # a longer stretch with gaps is drawn without the days on which nothing was recorded
 _SHARE = 0.25
 _LINES = 400
-_BINS = 1440  # of a line: minutes of a day
+_BINS = 720  # of a line, fewer than the picture has columns: two minutes of a day
 _SAMPLE = 20000
 _LINE_LABELS = 30
+_HOUR = 3600.0  # s
 
 
 def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None) -> None:
@@ -165,9 +166,10 @@ def draw_recordings(
     figure = new_figure(12, min(20.0, 1.6 + 0.22 * len(labels)))
     ax = figure.subplots()
     _blank(ax)
-    ax.imshow(picture, aspect="auto", interpolation="nearest", extent=(0, length / 3600, len(labels), 0))
+    unit, divisor = ("hours", 3600) if length >= _HOUR else ("seconds", 1)
+    ax.imshow(picture, aspect="auto", interpolation="nearest", extent=(0, length / divisor, len(labels), 0))
     ax.set_yticks(np.arange(0, len(labels), step) + 0.5, [t.replace("$", r"\$") for t in labels[::step]], fontsize=7)
-    ax.set_xlabel("hour of the day" if dated else "hours in the recording")
+    ax.set_xlabel("hour of the day" if dated else f"{unit} in the recording")
     if dated:
         ax.set_xticks(range(0, 25, 3))
     left_out = len(days) - len(lines) if dated else len(series) - len(chosen)

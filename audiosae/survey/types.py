@@ -1,13 +1,16 @@
 """Sound types: events that sound alike, found in their pooled codes without labels, and kept for other recordings.
 
-Codes are standardised and projected onto their principal components; Ward's clustering (1963) groups an evenly drawn
-sample of them; all events go to the nearest centre, or nowhere when they are further from it than its own events are.
+Codes are standardised and projected onto their principal components, the strongest of which are held back a little, and
+compared by direction: how far a sound is from the usual one says little of its kind. Ward's clustering (1963) groups an
+evenly drawn sample of them; all events go to the nearest centre, or nowhere when they are further from it than its own
+events are.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,13 +30,14 @@ if TYPE_CHECKING:
 
 FILE = "types.safetensors"
 SAMPLE = 3000  # events that the types are learned from
-COMPONENTS = 30
+COMPONENTS = 50
 MOST_TYPES = 40
-_FORMAT = 1
-_NEAR_BEST = 0.9  # of the best value: the fewest types that reach it are taken
-_FEWEST_ALIKE = 3  # events that make a type: what one or two are like is left to chance
+_FORMAT = 2
+_NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are taken
+_NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9  # a best silhouette under which it does not tell how many types there are
 _LEAST_SILHOUETTE = 0.05  # under it there is but one type
 _SPREADS = 4.0  # robust standard deviations above the median distance: a type's reach
+_HELD_BACK = 0.25  # power of its spread that a component is divided by
 _FLAT = 1e-6  # features that vary less than this share of the most varied one tell nothing
 
 
@@ -71,13 +75,17 @@ class Space:
         """Return codes in standard deviations from the mean."""
         return _standardised(codes, self.mean, self.spread)
 
-    def project(self, codes: Array) -> Array:
-        """Return where codes lie, (events, components)."""
-        return np.asarray(self.standardised(codes) @ self.components)
+    def points(self, codes: Array) -> Array:
+        """Return where codes lie when types are sought: on the sphere of radius 1, (events, components)."""
+        return self._on_sphere(codes, _HELD_BACK)
 
     def directions(self, codes: Array) -> Array:
         """Return directions of norm 1 in the space with variance 1 along each component, (events, components)."""
-        x = self.project(codes) / np.sqrt(np.maximum(self.variance, 1e-12))
+        return self._on_sphere(codes, 1.0)
+
+    def _on_sphere(self, codes: Array, power: float) -> Array:
+        spread = np.sqrt(np.maximum(self.variance, 1e-12))
+        x = self.standardised(codes) @ self.components / spread ** np.float32(power)
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
@@ -119,7 +127,7 @@ class Types:
 
     def assign(self, codes: Array) -> tuple[Labels, Array]:
         """Return type and score of codes (events, features); the type of what is out of reach is 0."""
-        kinds, score = self.nearest(self.space.project(codes))
+        kinds, score = self.nearest(self.space.points(codes))
         return np.where(score > 1, NOWHERE, kinds).astype(np.int32), score
 
     def ordered(self, seconds: NDArray[np.float64]) -> Types:
@@ -189,9 +197,10 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
     codes
         Of events, (events, features); of more than 3000 a sample, evenly drawn.
     count
-        How many types; None chooses, between 2 and 40, the fewest that are worth at least 90 % of the best: the mean
-        silhouette (Rousseeuw 1987) times the chance that two events are of different types (Simpson 1949). The
-        silhouette alone is best where a few odd events lie apart from one large type of everything else.
+        How many types; None chooses, between 2 and the root of the number of events, at most 40, the fewest whose mean
+        silhouette (Rousseeuw 1987) is at least 95 % of the best. Where that is under 0.25, "no substantial structure"
+        (Kaufman and Rousseeuw 1990), two halves are as good as anything: there it is multiplied by the chance that two
+        events are of different types (Simpson 1949), and 90 % will do.
 
     Returns
     -------
@@ -200,7 +209,7 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
     """
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
     space = Space.of(sample)
-    points = space.project(sample)
+    points = space.points(sample)
     labels, told = _clusters(points, count)
     centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
     return Types(space, centres, _reach(points, labels, centres)), told
@@ -230,7 +239,7 @@ def stability_of(codes: Array, count: int, *, seed: int = 0) -> Stability | None
 
 def _labels_from(part: Array, count: int, sample: Array) -> Labels:
     types, _ = learn_types(part, count)
-    return types.nearest(types.space.project(sample))[0]
+    return types.nearest(types.space.points(sample))[0]
 
 
 def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
@@ -245,15 +254,18 @@ def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
     if count is not None:
         return _cut(tree, min(count, len(points))), "as given"
     apart = squareform(flat)
-    tried = {number: _cut(tree, number) for number in range(2, min(MOST_TYPES, len(points) - 1) + 1)}
-    widths = {number: _silhouette(apart, labels) for number, labels in tried.items()}
-    best = max(widths.values())
+    most = max(2, min(MOST_TYPES, isqrt(len(points))))
+    tried = {number: _cut(tree, number) for number in range(2, most + 1)}
+    values = {number: _silhouette(apart, labels) for number, labels in tried.items()}
+    best = max(values.values())
     if best < _LEAST_SILHOUETTE:
         return np.zeros(len(points), np.int32), f"one type: silhouette at most {best:.2f}"
-    values = {number: widths[number] * _diversity(labels) for number, labels in tried.items()}
-    chosen = min(number for number, value in values.items() if value >= _NEAR_BEST * max(values.values()))
-    told = f"silhouette {widths[chosen]:.2f}, and of {max(tried)} tried the fewest within 10 % of the best"
-    return tried[chosen], told
+    worth, near = values, _NEAR_BEST
+    if best < _NO_STRUCTURE:
+        worth, near = {number: values[number] * _diversity(labels) for number, labels in tried.items()}, _NEAR_EVEN
+    chosen = min(number for number, value in worth.items() if value >= near * max(worth.values()))
+    told = f"silhouette {values[chosen]:.2f}, the fewest of 2 to {max(tried)} that come near the best"
+    return tried[chosen], told + ("; no number of types stands out" if best < _NO_STRUCTURE else "")
 
 
 def _cut(tree: NDArray[Any], count: int) -> Labels:
@@ -263,13 +275,9 @@ def _cut(tree: NDArray[Any], count: int) -> Labels:
 
 
 def _silhouette(apart: NDArray[np.float64], labels: Labels) -> float:
-    """Return the mean silhouette; events of types of one or two count 0, as scikit-learn has it for those of one."""
-    from sklearn.metrics import silhouette_samples
+    from sklearn.metrics import silhouette_score
 
-    if not 0 < labels.max() < len(labels) - 1:
-        return -1.0
-    widths = silhouette_samples(apart, labels, metric="precomputed")
-    return float(np.where(np.bincount(labels)[labels] < _FEWEST_ALIKE, 0, widths).mean())
+    return float(silhouette_score(apart, labels, metric="precomputed")) if 0 < labels.max() < len(labels) - 1 else -1.0
 
 
 def _diversity(labels: Labels) -> float:
