@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,16 @@ import numpy as np
 from audiosae.autoencoder.sae import start
 from audiosae.backends import Backend, choose
 from audiosae.corpus.sources import scan
+from audiosae.corpus.windows import CHUNK_WINDOWS, SLAB_BYTES
 from audiosae.engine import LocalEngine
+from audiosae.engine.placed import read
 from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.system.progress import Progress
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions
 from audiosae.training.steps import Steps
 from audiosae.training.train import train_sources
+from benchmarks import parity
 from benchmarks.kernels import sweeps
 from benchmarks.measure import Figure, alternate, told
 from benchmarks.reading import write_sounds
@@ -28,18 +33,25 @@ from benchmarks.steps import PENALTY, torch_step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from audiosae.corpus.windows import Corpus
+
+    Measure = Callable[..., dict[str, float]]
+    Shape = tuple[int, int, int]
+
 LARGE, SMALL = (8192, 1024, 8192), (1024, 256, 512)  # batch, inputs, units
+PYTORCH, COMPILED = "PyTorch", "torch.compile"
 _HOURS = 10
 _LEAST = 0.05  # seconds of a measurement
 
 
 def figures(*, short: bool) -> Iterator[Figure]:
-    """Yield the figures of a card; without one, say why there is none."""
+    """Yield the figures of a card; without one, say why there is none. Planned to take under ten minutes."""
     backend, _ = choose("cupy")
-    repeats, least = (1, 0.0) if short else (15, _LEAST)
-    measure = partial(on_card, backend.xp, repeats=repeats, least=least)
-    yield from _large(backend, (64, 32, 48) if short else LARGE, measure)
-    yield from _small(backend, (32, 8, 16) if short else SMALL, measure)
+    large, small = ((64, 32, 48), (32, 8, 16)) if short else (LARGE, SMALL)
+    measure = partial(on_card, backend.xp, repeats=1 if short else 15, least=0.0 if short else _LEAST)
+    yield from parity.figures(backend, small, short=short)
+    yield from _large(backend, large, measure)
+    yield from _small(backend, small, measure)
     for sweep in sweeps(backend, 256 if short else 8192):
         seconds = measure({"copy": sweep.copy, "ours": sweep.ours, "CuPy": sweep.plain})
         moved = sweep.moved / (2 * sweep.copied)
@@ -48,7 +60,8 @@ def figures(*, short: bool) -> Iterator[Figure]:
         yield Figure(
             f"{sweep.name}: CuPy's expression over ours", seconds["CuPy"] / seconds["ours"], 1.0, at_least=True
         )
-    yield _training(backend, 0.01 if short else _HOURS)
+    backend.release()
+    yield from _training(backend, 0.01 if short else _HOURS, 1 if short else 3)
 
 
 def on_card(
@@ -71,29 +84,48 @@ def on_card(
     return {name: value / counts[name] for name, value in seconds.items()}
 
 
-def _large(backend: Backend, shape: tuple[int, int, int], measure: Callable[..., dict[str, float]]) -> Iterator[Figure]:
-    calls = {"products": _products(backend, shape), "ours": _step(backend, shape)}
-    seconds = measure(calls | _peers(shape, compiled=True))
+def _large(backend: Backend, shape: Shape, measure: Measure) -> Iterator[Figure]:
+    """Yield a step over its products in float32 and in TF32, the one over the other, and PyTorch over ours."""
+    peers, missing = _peers(shape, (PYTORCH, COMPILED))
+    seconds = measure({"products": _products(backend, shape), "ours": _step(backend, shape)} | peers)
     name = "Adam step " + " x ".join(map(str, shape))
     ratio = seconds["ours"] / seconds["products"]
     yield Figure(f"{name} over its five cuBLAS products", ratio, 1.12, at_least=False, detail=told(seconds))
-    for peer, bar in (("PyTorch", 1.3), ("torch.compile", 1.1)):
-        if peer in seconds:
-            yield Figure(f"{peer} over ours, the same", seconds[peer] / seconds["ours"], bar, at_least=True)
+    for peer, bar in ((PYTORCH, 1.2), (COMPILED, 1.05)):
+        yield _over_ours(f"{peer} over ours, the same", peer, seconds, missing, bar)
+    coarse, _ = choose("cupy", tf32=True)
+    with coarse.session():
+        rounded = measure({"products": _products(coarse, shape), "ours": _step(coarse, shape)})
+    ratio = rounded["ours"] / rounded["products"]
+    yield Figure(f"{name} in TF32 over its products in TF32", ratio, 1.35, at_least=False, detail=told(rounded))
+    yield Figure("the step in float32 over that in TF32", seconds["ours"] / rounded["ours"], 1.0, at_least=True)
 
 
-def _small(backend: Backend, shape: tuple[int, int, int], measure: Callable[..., dict[str, float]]) -> Iterator[Figure]:
-    seconds = measure({"ours": _step(backend, shape)} | _peers(shape, compiled=False))
-    name = "PyTorch over ours, small step " + " x ".join(map(str, shape))
-    if "PyTorch" in seconds:
-        yield Figure(name, seconds["PyTorch"] / seconds["ours"], 5.0, at_least=True, detail=told(seconds))
+def _small(backend: Backend, shape: Shape, measure: Measure) -> Iterator[Figure]:
+    """Yield PyTorch over a small step, and what it gains by being recorded, where CuPy can record it."""
+    from audiosae.backends.gpu import GpuBackend
+
+    recording, said = GpuBackend(graphs=True), list[str]()
+    recording.say = said.append
+    peers, missing = _peers(shape, (PYTORCH,))
+    seconds = measure({"ours": _step(backend, shape), "recorded": _step(recording, shape)} | peers)
+    name = f"small step {' x '.join(map(str, shape))}"
+    yield _over_ours(f"PyTorch over ours, {name}", PYTORCH, seconds, missing, 4.0)
+    gain = None if said else seconds["ours"] / seconds["recorded"]
+    detail = said[0] if said else told(seconds)
+    yield Figure(f"a {name} over one that is recorded in a graph", gain, 1.0, at_least=True, detail=detail)
 
 
-def _windows(shape: tuple[int, int, int]) -> Any:  # noqa: ANN401
+def _over_ours(name: str, peer: str, seconds: dict[str, float], missing: dict[str, str], bar: float) -> Figure:
+    value = seconds[peer] / seconds["ours"] if peer in seconds else None
+    return Figure(name, value, bar, at_least=True, detail=missing.get(peer, told(seconds)))
+
+
+def _windows(shape: Shape) -> Any:  # noqa: ANN401
     return np.random.default_rng(0).normal(size=shape[:2]).astype(np.float32)
 
 
-def _step(backend: Backend, shape: tuple[int, int, int]) -> Callable[[], None]:
+def _step(backend: Backend, shape: Shape) -> Callable[[], None]:
     """Return a whole step as training takes it."""
     params = start(shape[2], shape[1], seed=0, rho=PENALTY.rho)
     state = State.fresh(params.flat, shape[2])
@@ -102,7 +134,7 @@ def _step(backend: Backend, shape: tuple[int, int, int]) -> Callable[[], None]:
     return lambda: steps.take(x, 1e-3)
 
 
-def _products(backend: Backend, shape: tuple[int, int, int]) -> Callable[[], None]:
+def _products(backend: Backend, shape: Shape) -> Callable[[], None]:
     """Return a step's five products, into buffers."""
     (rows, width, hidden), xp = shape, backend.xp
     x, w = backend.asarray(_windows(shape)), backend.asarray(_windows((hidden, width, 0)))
@@ -118,20 +150,27 @@ def _products(backend: Backend, shape: tuple[int, int, int]) -> Callable[[], Non
     return run
 
 
-def _peers(shape: tuple[int, int, int], *, compiled: bool) -> dict[str, Callable[[], None]]:
-    """Return the same step in PyTorch on the card, where PyTorch and its card are there."""
+def _peers(shape: Shape, wanted: tuple[str, ...]) -> tuple[dict[str, Callable[[], None]], dict[str, str]]:
+    """Return the same step in PyTorch on the card, and why there is none of those that are missing."""
     try:
         import torch
     except ImportError:
-        return {}
+        return {}, dict.fromkeys(wanted, "PyTorch is not installed")
     if not torch.cuda.is_available():
-        return {}
-    kinds = {"PyTorch": False} | ({"torch.compile": True} if compiled else {})
-    made = {name: torch_step(_windows(shape), shape[2], device="cuda", compiled=how) for name, how in kinds.items()}
-    return {name: step for name, step in made.items() if step is not None}
+        return {}, dict.fromkeys(wanted, "PyTorch finds no card")
+    made, missing = {}, {}
+    for peer in wanted:
+        step = torch_step(_windows(shape), shape[2], device="cuda", compiled=peer == COMPILED)
+        try:
+            step()  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001 (a compiler that is not there, or does not know the card)
+            missing[peer] = f"{peer} fails: {' '.join(str(error).split())[:120]}"
+        else:
+            made[peer] = step
+    return made, missing  # type: ignore[return-value]
 
 
-def _training(backend: Backend, hours: float) -> Figure:
+def _training(backend: Backend, hours: float, repeats: int) -> Iterator[Figure]:
     """Train on hours of sound from an empty cache, by two cores alone and by the same two with the card."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:2])
@@ -141,18 +180,56 @@ def _training(backend: Backend, hours: float) -> Figure:
             sounds.mkdir()
             write_sounds(sounds, max(2, round(hours * 6)), min(600.0, hours * 1800), 22050)
             found = {which.name: _trained(which, sounds, Path(folder) / which.name) for which in (Backend(), backend)}
+            passes = _passes(backend, sounds, Path(folder) / backend.name / "cache", repeats)
     finally:
         os.sched_setaffinity(0, cores)
-    detail = "; ".join(f"{name}: {whole:.1f} s, {steps:.1f} of them training" for name, (whole, steps) in found.items())
-    ratio = found["numpy"][0] / found["cupy"][0]
-    return Figure(f"train on {hours:g} h: two cores over the card", ratio, 1.0, at_least=True, detail=detail)
+    whole = {name: sum(stages.values()) for name, stages in found.items()}
+    parts = {name: ", ".join(f"{title} {took:.1f}" for title, took in stages.items()) for name, stages in found.items()}
+    detail = "; ".join(f"{name}: {whole[name]:.1f} s ({parts[name]})" for name in found)
+    name = f"train on {hours:g} h: two cores over the card"
+    yield Figure(name, whole["numpy"] / whole["cupy"], 1.0, at_least=True, detail=detail)
+    name = f"all windows of {hours:g} h gathered from streamed fields over those from fields that are kept"
+    yield Figure(name, passes["streamed"] / passes["kept"], 1.0, at_least=True, detail=told(passes))
 
 
-def _trained(backend: Backend, sounds: Path, folder: Path) -> tuple[float, float]:
-    """Return the seconds of a run, and those of its training."""
-    options = TrainOptions.resolve(Spectrogram.defaults, {"solver": "adam", "epochs": 2})
+def _passes(backend: Backend, sounds: Path, cache: Path, repeats: int) -> dict[str, float]:
+    """Return the seconds of a pass over all windows, fields streamed and kept on the card."""
     sources = scan([sounds], (".wav",))
-    began = time.perf_counter()
+    domain = Spectrogram().resolve([source.path for source in sources])
+    corpus = read(domain, sources, LocalEngine(backend), cache=cache, workers=2)
+
+    def gather(windows: Corpus) -> None:
+        for slab in backend.slabs(windows, None, SLAB_BYTES):
+            for at in range(0, len(slab), CHUNK_WINDOWS):
+                backend.windows(slab, slice(at, at + CHUNK_WINDOWS), None, np.float32)
+        backend.xp.cuda.runtime.deviceSynchronize()
+
+    with backend.session():  # a corpus that was not asked for before is streamed
+        streamed = alternate({"streamed": lambda: gather(corpus.part(corpus.records))}, repeats=repeats)
+        backend.keep(corpus)
+        return streamed | alternate({"kept": lambda: gather(corpus)}, repeats=repeats)
+
+
+class _Stages(Progress):
+    """When each stage of a run began."""
+
+    def __init__(self) -> None:
+        self.began = [("start", time.perf_counter())]
+
+    def stage(self, title: str, total: float | None, unit: str) -> None:  # noqa: ARG002
+        """Note the time."""
+        self.began.append((title, time.perf_counter()))
+
+    def seconds(self) -> dict[str, float]:
+        """Return what each stage took, the last one until now."""
+        ends = [*self.began, ("end", time.perf_counter())]
+        return {title: after - at for (title, at), (_, after) in pairwise(ends)}
+
+
+def _trained(backend: Backend, sounds: Path, folder: Path) -> dict[str, float]:
+    """Return the seconds of a run's stages: training with the final scores, whitening with that of all windows."""
+    options = TrainOptions.resolve(Spectrogram.defaults, {"solver": "adam", "epochs": 2})
+    sources, stages = scan([sounds], (".wav",)), _Stages()
     where = {"cache": folder / "cache", "workers": 2}
-    outcome = train_sources(Spectrogram(), sources, folder / "run", options, LocalEngine(backend), **where)
-    return time.perf_counter() - began, outcome.state.seconds
+    train_sources(Spectrogram(), sources, folder / "run", options, LocalEngine(backend), **where, progress=stages)
+    return stages.seconds()

@@ -24,7 +24,7 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.evaluation.baselines import cepstra
-from audiosae.features.codes import DEFAULT_POOL, encoder, pooled_clips
+from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_clips
 from audiosae.survey.codes import pooled_codes, seconds_per_row
 from audiosae.survey.events import Stretch
 from audiosae.survey.floor import Levels
@@ -59,7 +59,7 @@ def feature_sets(paths: list[Path], where: Path, options: argparse.Namespace, se
     records = ingest(model.domain, [Source(path.name, path) for path in paths], cache=cache, workers=2)
     found: dict[str, list[np.ndarray]] = {"model": [], "model, as an event": [], "log-mel": [], "MFCC": []}
     found["model"] = [codes.reshape(-1) for _, codes in
-                      pooled_clips(model.domain, records, encoder(model), pools=DEFAULT_POOL)]  # fmt: skip
+                      pooled_clips(model.domain, records, Encoder(model), pools=DEFAULT_POOL)]  # fmt: skip
     for record in records:
         field = read_field(record)
         levels = Levels(field, seconds_per_row(model.domain))

@@ -33,7 +33,7 @@ class Figure:
     name
         What over what.
     value, bar
-        The ratio, and what it should reach.
+        The ratio, None where it could not be measured (the detail says why), and what it should reach.
     at_least
         Whether more is better.
     detail
@@ -41,15 +41,22 @@ class Figure:
     """
 
     name: str
-    value: float
+    value: float | None
     bar: float
     at_least: bool
     detail: str = ""
 
     @property
     def held(self) -> bool:
-        """Whether the bar is reached."""
+        """Whether the bar is reached; what was not measured has not missed it."""
+        if self.value is None:
+            return True
         return self.value >= self.bar if self.at_least else self.value <= self.bar
+
+    @property
+    def shown(self) -> str:
+        """The value for a person."""
+        return "not measured" if self.value is None else f"{self.value:.3g}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the figure as JSON values."""

@@ -121,7 +121,7 @@ def show(found: list[Figure], machine: dict[str, Any]) -> str:
     lines = ["| figure | measured | bar | |", "|---|---|---|---|"]
     for figure in found:
         bar = f"{'at least' if figure.at_least else 'at most'} {figure.bar:g}"
-        lines.append(f"| {figure.name} | {figure.value:.3g} | {bar} | {'' if figure.held else 'missed'} |")
+        lines.append(f"| {figure.name} | {figure.shown} | {bar} | {'' if figure.held else 'missed'} |")
     lines += ["", *(f"- {figure.name}: {figure.detail}" for figure in found if figure.detail)]
     lines += ["", ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None)]
     return "\n".join(lines)

@@ -31,7 +31,7 @@ plot_html_show_formats = plot_html_show_source_link = False
 plot_formats = [("png", 130)]
 plot_rcparams = {"figure.facecolor": "white", "font.size": 9}
 plot_apply_rcparams = True
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", *(f"generated/{page}" for page in generate.BESIDE)]  # these are parts of pages
 html_theme = "alabaster"
 html_title = f"audiosae {release}"
 html_theme_options = {

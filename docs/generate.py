@@ -20,7 +20,7 @@ _MODULES = {  # page: (module, title)
     "domain": ("audiosae.domain", "Writing domains"),
     "errors": ("audiosae.errors", "Errors"),
 }
-_BESIDE = {  # page: what lies outside of docs/
+BESIDE = {  # page: what lies outside of docs/
     "benchmarks.md": "benchmarks/README.md",
     "domain-guide.md": "plugins/README.md",
     "images.md": "plugins/audiosae-images/README.md",
@@ -38,7 +38,7 @@ def write_pages(docs: Path) -> None:
         _write(folder / "commands" / f"{name}.md", command_page(name, command))
     for page, (module, title) in _MODULES.items():
         _write(folder / f"{page}.rst", names_page(module, title))
-    for page, source in _BESIDE.items():
+    for page, source in BESIDE.items():
         text = (docs.parent / source).read_text(encoding="utf-8")
         _write(folder / page, _LINK.sub(lambda link: link[1], text))  # what they link to is not in the manual
 
@@ -91,7 +91,7 @@ def names_page(module: str, title: str) -> str:
 
 def mend_links(_app: object, _page: str, source: list[str]) -> None:
     """Let links to files beside docs/ lead to their pages."""
-    source[0] = source[0].replace("](../benchmarks/README.md", "](generated/benchmarks.md")
+    source[0] = source[0].replace("](../benchmarks/README.md", "](reference/measured.md")
 
 
 def is_not_ours(_app: object, _what: str, name: str, _member: object, skip: bool, _options: object) -> bool | None:  # noqa: FBT001

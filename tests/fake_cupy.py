@@ -143,6 +143,7 @@ class Array(NDArrayOperatorsMixin):
         return self._a.copy()
 
     def set(self, host, stream=None):
+        self._device.uploads.append((host.dtype.name, host.nbytes))
         if type(host) is not np.ndarray or (host.shape, host.dtype) != (self.shape, self.dtype):
             raise ValueError(f"set wants {self.shape} {self.dtype}, found {getattr(host, 'shape', host)}")
         self._a[...] = host
@@ -158,7 +159,9 @@ class Device:
         self.kernels, self.memory, self.fibers = kernels, memory, fibers
         self.used = self.most = self.reads = self.launches = self.graphs = 0
         self.pool = self.recording = None
+        self.uploads = []  # type and bytes of each array that was sent
         self.stingy = False  # no memory for what is recorded
+        self.records_products = False  # CuPy refuses, up to 14
 
     def free(self, size):
         self.used -= size
@@ -184,6 +187,10 @@ class Device:
         found._a[...] = array
         return found
 
+    def sent(self, array):
+        self.uploads.append((array.dtype.name, array.nbytes))
+        return self.fresh(array)
+
     def apply(self, function, inputs, how):
         """Call a function of NumPy's on device arrays."""
         out = how.get("out")
@@ -192,6 +199,8 @@ class Device:
         if function is np.matmul and out is not None:
             a, b, c = Recorded(inputs[0]), Recorded(inputs[1]), Recorded(out)
             assert out.flags.c_contiguous
+            if self.recording is not None and not self.records_products:
+                raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
             assert inputs[0].dtype == inputs[1].dtype == out.dtype
             self.do(lambda: np.matmul(a(), b(), out=c()))
             return out
@@ -300,14 +309,14 @@ def module(device):
     fake.empty_like = lambda like: device.empty(like.shape, like.dtype)
     fake.zeros = lambda shape, dtype=float: device.fresh(np.zeros(shape, dtype))
     fake.zeros_like = lambda like: device.fresh(np.zeros(like.shape, like.dtype))
-    fake.asarray = lambda a, dtype=None: a if isinstance(a, Array) else device.fresh(np.asarray(a, dtype))
+    fake.asarray = lambda a, dtype=None: a if isinstance(a, Array) else device.sent(np.asarray(a, dtype))
     fake.asnumpy = lambda a: a.get() if isinstance(a, Array) else np.asarray(a)
     fake.RawModule = lambda code, options, name_expressions: RawModule(device, code, options, name_expressions)
     pool = SimpleNamespace(free_all_blocks=lambda: None)
     fake.get_default_memory_pool = fake.get_default_pinned_memory_pool = lambda: pool
     compute = {np.float32: 1}
     fake._core = SimpleNamespace(get_compute_type=compute.get, set_compute_type=compute.__setitem__)
-    fake.compute = compute
+    fake.compute, fake.pretended = compute, device
     fake.cuda = _cuda(device)
     return fake
 

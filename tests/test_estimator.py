@@ -26,6 +26,7 @@ from audiosae import SparseAutoencoder, load_model
 from audiosae.autoencoder.sae import accumulate, finish
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.backends import Backend
+from audiosae.corpus.windows import Slab
 from audiosae.domain import list_domains
 from audiosae.engine import LocalEngine
 from audiosae.engine.placed import PlacedCorpus
@@ -118,16 +119,20 @@ def test_fit_ends_where_the_gradient_vanishes(X):
     np.testing.assert_allclose(cost.rho_hat, end.rho_hat_)
 
 
-def test_an_array_is_whitened_like_the_same_rows_of_a_corpus(X, fitted):
+def test_an_array_is_whitened_like_the_same_rows_of_a_corpus(X):
+    rows = X.astype(np.float32)
+
     class Rows(PlacedCorpus):
         def sample(self, count):
             assert count >= len(X)
             return self
 
-        def blocks(self):
-            yield X[:100]
-            yield X[100:]
+        def slabs(self, order=None, *, memory=0):
+            for part in (rows[:100], rows[100:]):
+                starts = np.arange(len(part)) * part.shape[1]
+                yield Slab(part.reshape(-1), starts, np.full(len(part), part.shape[1]), part.shape[1], 1)
 
+    fitted = SparseAutoencoder(**SMALL, max_iter=1).fit(rows)
     whitener = learn_whitener(Rows(DOMAIN, [], LocalEngine()), Whitening("pca"))
     np.testing.assert_allclose(whitener.mean, fitted.mean_)
     np.testing.assert_allclose(whitener.forward, fitted.to_model(DOMAIN).whitener.forward, atol=1e-6)

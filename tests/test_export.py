@@ -20,7 +20,7 @@ from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.placed import PlacedCorpus
 from audiosae.errors import InputError
-from audiosae.features.codes import Pool, check_pools, encoder, pooled, pooled_names, window_blocks
+from audiosae.features.codes import Encoder, Pool, check_pools, pooled, pooled_names, window_blocks
 from audiosae.features.export import export
 
 
@@ -84,7 +84,7 @@ def test_columns_are_named_and_sorted(model, records, tmp_path):
 
 def test_segments_are_parts_in_time(model, records):
     by_hand = codes(model, records[6])
-    found = pooled(model.domain, records[6], encoder(model), pools=("mean",), segments=3)
+    found = pooled(model.domain, records[6], Encoder(model), pools=("mean",), segments=3)
     bounds = [len(by_hand) * i // 3 for i in range(4)]
     np.testing.assert_allclose(found[:, 0, 1], by_hand[bounds[1] : bounds[2] + 1].mean(axis=0), atol=0.02)
     assert found.shape == (12, 1, 3)

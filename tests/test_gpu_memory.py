@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from fake_cupy import OutOfMemoryError
 from gpu_runs import feeds, learn, steps_of
 
+from audiosae.autoencoder.gradcheck import FORMS
 from audiosae.autoencoder.sae import Penalty, start
+from audiosae.autoencoder.whitening import Moments
 from audiosae.backends import Backend, choose, usable
 from audiosae.backends.gpu import GpuBackend
 from audiosae.engine.feed import Feed
 from audiosae.training.checkpoint import State
 from audiosae.training.steps import Steps, summed
+from benchmarks import __main__ as harness
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -32,7 +37,8 @@ def test_the_memory_is_given_back_at_the_end(sounds, tmp_path, cache, device):
 
 
 def test_no_step_reads_back(device):
-    for backend in (GpuBackend(), GpuBackend(graphs=False)):
+    device.records_products = True
+    for backend in (GpuBackend(), GpuBackend(graphs=True)):
         params = start(8, 5, seed=0, rho=0.1, dtype="float32")
         state = State.fresh(params.flat, 8)
         state.move(backend.asarray)
@@ -47,23 +53,40 @@ def test_no_step_reads_back(device):
 
 
 def test_a_step_is_a_dozen_launches_and_a_recorded_one_is_a_single(device):
-    backend = GpuBackend(graphs=False)
     before = device.launches
-    steps_of(backend, rows=(64,), rounds=1)
+    steps_of(GpuBackend(), rows=(64,), rounds=1)
     assert device.launches - before == 10  # pace, 3 sweeps with their sums, kl_gradient, adam, cost
-    steps_of(GpuBackend(), rows=(64,), rounds=10)
+    device.records_products = True
+    steps_of(GpuBackend(graphs=True), rows=(64,), rounds=10)
     assert device.graphs == 9
 
 
+def test_where_products_cannot_be_recorded_steps_are_taken_as_they_are_and_it_is_told_once(device):
+    wanted, backend, said = steps_of(GpuBackend()), GpuBackend(graphs=True), []
+    backend.say = said.append
+    assert steps_of(backend, rows=(64, 64)).flat.tobytes() == steps_of(GpuBackend(), rows=(64, 64)).flat.tobytes()
+    assert said == ["steps are not recorded: calling cuBLAS API during stream capture is currently unsupported"]
+    assert steps_of(backend).flat.tobytes() == wanted.flat.tobytes()
+    assert device.graphs == 0
+
+
+def test_steps_are_not_recorded_unless_it_is_asked_for(device):
+    device.records_products = True
+    steps_of(GpuBackend())
+    assert device.graphs == 0
+
+
 def test_recorded_steps_outlive_larger_batches_between_them(device):
+    device.records_products = True
     rows = (64, 64, 64, 200, 64, 200, 300, 64)
-    assert steps_of(GpuBackend(), rows=rows).sums == steps_of(GpuBackend(graphs=False), rows=rows).sums
+    assert steps_of(GpuBackend(graphs=True), rows=rows).sums == steps_of(GpuBackend(), rows=rows).sums
     assert device.graphs > 10
 
 
 def test_only_small_steps_are_recorded(device, monkeypatch):
+    device.records_products = True
     monkeypatch.setattr("audiosae.backends.gpu._SMALL_STEP", 1e3)
-    steps_of(GpuBackend())
+    steps_of(GpuBackend(graphs=True))
     assert device.graphs == 0
 
 
@@ -79,9 +102,9 @@ def test_out_of_memory_a_batch_is_worked_through_in_parts_with_the_same_sums(dev
 
 
 def test_where_a_step_cannot_be_recorded_for_want_of_memory_it_is_taken_as_it_is(device):
-    wanted = steps_of(GpuBackend(graphs=False))
-    backend = GpuBackend()
-    device.stingy = True
+    wanted = steps_of(GpuBackend())
+    backend = GpuBackend(graphs=True)
+    device.stingy = device.records_products = True
     assert steps_of(backend).flat.tobytes() == wanted.flat.tobytes()
     assert device.graphs == 0
 
@@ -100,7 +123,7 @@ def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_or
     empty = backend.xp.empty
 
     def full(shape, dtype):
-        if shape[0] == 6 * 296:
+        if isinstance(shape, tuple) and shape[0] == 6 * 296 and shape[1] < 20:  # components, not the windows themselves
             monkeypatch.setattr(backend.xp, "empty", empty)
             raise OutOfMemoryError
         return empty(shape, dtype)
@@ -111,6 +134,22 @@ def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_or
     assert "sent batch by batch" in said[0]
     for one, other in zip(wanted, feed.batches(64, seed=0, epoch=0), strict=True):
         np.testing.assert_allclose(backend.to_host(other), one, atol=1e-5)
+
+
+def test_moments_that_do_not_fit_are_added_up_on_the_cores(tmp_path, monkeypatch):
+    wanted, of = feeds(tmp_path, Backend()), Moments.of
+
+    def full(windows, **how):
+        if not isinstance(windows, np.ndarray):
+            raise OutOfMemoryError
+        return of(windows, **how)
+
+    monkeypatch.setattr(Moments, "of", full)
+    backend, said = GpuBackend(), []
+    backend.say = said.append
+    found = feeds(tmp_path, backend)
+    assert said == ["no room on the card for the moments of the windows: they are added up on the cores"]
+    np.testing.assert_allclose(backend.to_host(found.held), wanted.held, atol=1e-5)
 
 
 def test_tf32_is_asked_for_and_set_back(device):
@@ -124,9 +163,7 @@ def test_tf32_is_asked_for_and_set_back(device):
 
 
 def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
-    monkeypatch.setattr(
-        "audiosae.autoencoder.gradcheck.product", lambda *_: [("tanh", "linear", 3.0, 1e-4)]
-    )  # one of 16
+    monkeypatch.setattr("audiosae.autoencoder.gradcheck.FORMS", FORMS[-1:])  # one of 16
     status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1, "--tf32")
     assert status == 0
     assert "backend cupy: Fake (compute capability 9.0)" in said
@@ -138,14 +175,30 @@ def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
     assert "gpu          Fake" in out
 
 
-def test_the_benchmark_of_a_card_runs():
-    from benchmarks.gpu import figures
-
-    found = {figure.name: figure for figure in figures(short=True)}
+def test_the_harness_runs_and_writes_the_table_with_device_and_date(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "gpu", "--short", "-o", str(tmp_path / "found.json")])
+    harness.main()
+    kept, table = json.loads((tmp_path / "found.json").read_text()), (tmp_path / "found.md").read_text()
+    assert table.strip() == capsys.readouterr().out.strip()
+    found = {figure["name"]: figure for figure in kept["figures"]}
     kernels = ("activate", "residual", "hidden delta", "slope", "unit rows", "gather", "Adam")
     assert all(f"{kernel}: CuPy's expression over ours" in found for kernel in kernels)
-    assert "Adam step 64 x 32 x 48 over its five cuBLAS products" in found
-    assert found["train on 0.01 h: two cores over the card"].value > 0
+    assert all(f"{kernel}: its bytes over time, against a copy on the card" in found for kernel in kernels)
+    assert all(figure["held"] for name, figure in found.items() if "20 steps" in name or "gradient" in name)
+    for name in (
+        "Adam step 64 x 32 x 48 over its five cuBLAS products",
+        "Adam step 64 x 32 x 48 in TF32 over its products in TF32", "the step in float32 over that in TF32",
+        "train on 0.01 h: two cores over the card",
+        "all windows of 0.01 h gathered from streamed fields over those from fields that are kept",
+    ):  # fmt: skip
+        assert found[name]["value"] > 0
+    peers = [found[name] for name in found if name.startswith(("PyTorch", "torch.compile"))]
+    assert [peer["value"] for peer in peers] == [None] * 3
+    assert all(peer["detail"].startswith("PyTorch ") for peer in peers)
+    recorded = found["a small step 32 x 8 x 16 over one that is recorded in a graph"]
+    assert "during stream capture" in recorded["detail"]
+    assert "training" in found["train on 0.01 h: two cores over the card"]["detail"]
+    assert harness.place(kept["machine"]).name == f"{kept['machine']['date']}-fake.json"
 
 
 def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_path, run, device, monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from conftest import REPOSITORY, once
 
 from audiosae.cli import app
 from audiosae.cli.help import EXAMPLES
@@ -35,6 +36,18 @@ def test_help_ends_with_an_example_in_one_line_that_can_be_parsed(run, name, mon
     program, command, *arguments = shlex.split(EXAMPLES[name])
     assert (program, command) == ("audiosae", name)
     GROUP.commands[name].make_context(name, arguments)  # an option that is not there would raise
+
+
+@pytest.mark.slow
+def test_every_example_runs(tmp_path, cache, monkeypatch):
+    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    monkeypatch.chdir(tmp_path)
+    once(["train", "samples/sounds", "-o", "second-run", "--epochs", "5", "-q"])  # what `diff` compares with
+    for name, example in {**EXAMPLES, "samples": "audiosae samples new"}.items():
+        if name != "cache":  # it would be read again for every other test
+            once([*shlex.split(example)[1:], "-q"])
+    for written in ("some.png", "features.csv", "report.html", "found/index.html", "like.html", "diff.html"):
+        assert (tmp_path / written).stat().st_size > 1000, written
 
 
 def test_long_lists_of_options_are_in_groups_and_none_is_lost(run):

@@ -18,7 +18,7 @@ from audiosae.backends.launch import OPTIONS, SOURCE, matrix_grid, names, pack
 
 B = Backend()
 SHAPES = [(1, 1), (1, 7), (3, 1), (1023, 5), (4097, 3), (17, 4000), (130, 132)]
-CAPABILITIES = [70, 75, 80, 86, 89, 90, 100]
+CAPABILITIES = [70, 75, 80, 86, 89, 90, 100, 120]
 
 
 def numbers(shape, dtype, seed=0):

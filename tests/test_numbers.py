@@ -12,12 +12,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from gpu_runs import learn
 
 from audiosae.autoencoder.sae import Penalty, accumulate, encode, finish, start
 from audiosae.autoencoder.whitening import prepare
-from audiosae.backends import Backend, stream
-from audiosae.backends.gpu import GpuBackend
+from audiosae.backends import Backend
 from audiosae.engine.feed import Feed, score
 from audiosae.estimator import SparseAutoencoder
 
@@ -167,20 +165,3 @@ def test_numbers_too_small_to_hold_are_no_error_of_fit(solver):
     with np.errstate(all="raise"):
         found = sae.fit(rows).transform(1e3 * rows)
     assert np.isfinite(found).all()
-
-
-@pytest.mark.usefixtures("device")
-def test_fields_that_fit_on_the_card_are_sent_no_more_often_for_more_epochs(sounds, tmp_path, cache, monkeypatch):
-    monkeypatch.setattr("audiosae.training.train.Feed", lambda *given, **how: Feed(*given, **how | {"memory": 2**14}))
-    sent, whole, piecewise = [], stream._Resident, stream._streamed
-    monkeypatch.setattr(stream, "_Resident", lambda *given: sent.append("whole") or whole(*given))
-    monkeypatch.setattr(stream, "_streamed", lambda *given: sent.append("pieces") or piecewise(*given))
-    found = []
-    for epochs in (3, 6):
-        sent.clear()
-        backend = GpuBackend()
-        learn(sounds, tmp_path / str(epochs), cache, backend, epochs=epochs)
-        found.append(len(sent))
-        assert not backend._fields._kept
-    assert found[0] == found[1], found
-    assert "whole" in sent

@@ -17,6 +17,7 @@ from pages import decoded, items, pieces
 from test_render import make
 
 from audiosae.autoencoder.model import load_model
+from audiosae.backends import Backend
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.journal import Record
 from audiosae.corpus.sources import scan
@@ -81,7 +82,7 @@ def test_a_step_sent_to_another_process_adds_up_to_the_fold(trained, sounds, cac
         for first, all_ in numbered(corpus.blocks())
         for at in range(0, len(all_), 100)
     ]
-    parts = [sent(step(block)) for block in reversed(small)]
+    parts = [sent(step(Backend(), block)) for block in reversed(small)]
     added, whole = reduce(add, parts), gather(model, corpus, top=5, labels=labels, classes=3)
     assert added.usage.count == whole.usage.count == len(corpus)
     assert added.histogram.sum(axis=1).tolist() == [len(corpus)] * 12

@@ -10,6 +10,8 @@ import numpy as np
 from audiosae.autoencoder.sae import Penalty, accumulate, finish, start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audiosae.autoencoder.sae import Params
     from audiosae.backends import Backend
     from audiosae.domain import Json
@@ -20,19 +22,29 @@ _HIDDEN, _WIDTH, _WINDOWS = 7, 9, 60
 _STEP = 1e-4  # with a stencil of fourth order: truncation 1e-16, rounding 1e-12
 
 
-def check_gradients(backend: Backend, *, seed: int = 0) -> list[dict[str, Json]]:
+FORMS = tuple(product(("sigmoid", "tanh"), ("linear", "sigmoid"), (0.0, 3.0), (0.0, 1e-4)))
+
+
+def check_gradients(
+    backend: Backend, *, seed: int = 0, forms: Sequence[tuple[str, str, float, float]] | None = None
+) -> list[dict[str, Json]]:  # fmt: skip
     """Compare gradients in float64.
+
+    Parameters
+    ----------
+    backend, seed
+        Where they are computed; of weights and windows.
+    forms
+        (activation, decoder, beta, weight_decay) of the autoencoders; all of `FORMS` if none are given.
 
     Returns
     -------
     list of dict
-        One per activation x decoder x beta x weight_decay: `error` (analytic against numerical) and `shards` (the sum
+        One per form: `error` (analytic against numerical) and `shards` (the sum
         over unlike shards against the whole), both as |a - b| / |a + b|.
     """
     found: list[dict[str, Json]] = []
-    for activation, decoder, beta, decay in product(
-        ("sigmoid", "tanh"), ("linear", "sigmoid"), (0.0, 3.0), (0.0, 1e-4)
-    ):
+    for activation, decoder, beta, decay in forms or FORMS:
         penalty = Penalty(0.1, beta, decay)
         params, x = _problem(activation, decoder, seed, backend)
         _, whole = finish(backend, params, accumulate(backend, params, x, whole=penalty), penalty)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Domain, Json
 
+    Array = Any
+
 FORMAT = 1
 FILE = "model.safetensors"
 ALWAYS_ON = 0.5  # units above this mean activity are reported as always on
@@ -70,13 +72,15 @@ class Model:
         """Return each unit's filter: the field-space input of norm 1 that excites it most; (hidden, *window)."""
         return self._pictures(Backend().unit_rows(self.whitener.filters(self._unit_weights)))
 
-    def encode(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
+    def encode(self, windows: NDArray[np.floating], backend: Backend | None = None) -> NDArray[np.floating]:
         """Return the codes of windows of the field.
 
         Parameters
         ----------
         windows
             (count, *window) or (count, width), in the field's own units.
+        backend
+            Where they are computed; None for NumPy.
 
         Returns
         -------
@@ -90,9 +94,18 @@ class Model:
         flat = np.asarray(windows)
         if flat.shape[1:] not in (tuple(self.domain.window), (self.whitener.width,)):
             raise InputError(f"encode wants windows of shape (count, *{self.domain.window}); found {flat.shape}")
-        flat = flat.reshape(len(flat), -1).astype(self.params.flat.dtype, copy=False)
-        backend, (whitener, params) = Backend(), self._encoder
-        return np.asarray(encode(backend, params.on(backend), flat, whitener.moved(backend.asarray).apply))
+        backend = backend or Backend()
+        return backend.to_host(self.codes(backend.asarray(flat.reshape(len(flat), -1)), backend))
+
+    def codes(self, windows: Array, backend: Backend) -> Array:
+        """Return the codes (count, hidden) of windows (count, width) where the backend is, and leave them there."""
+
+        def moved() -> tuple[Whitener, Params]:
+            whitener, params = self._encoder
+            return whitener.moved(backend.asarray), params.on(backend)
+
+        whitener, params = backend.once(self, moved)
+        return encode(backend, params, windows.astype(params.flat.dtype, copy=False), whitener.apply)
 
     def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Return activations scaled to [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -87,6 +88,14 @@ class Backend:
         """
         return step
 
+    def once(self, owner: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401, ARG002
+        """Return what is made for an owner; a backend with a memory of its own keeps it for the session."""
+        return make()
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """Return what a thread enters while it uses the backend for a while beside others: here all may at once."""
+        return nullcontext()
+
     def release(self) -> None:
         """Give back the memory that is kept between steps."""
         self._scratch.clear()
@@ -94,6 +103,13 @@ class Backend:
     def host_buffer(self, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:  # noqa: ANN401
         """Return an array for windows where there was no room for one of `xp`; `take` takes from it."""
         raise MemoryError(f"no room for {shape[0]} windows of {shape[1]} numbers ({dtype})")
+
+    def keep(self, corpus: Any) -> bool:  # noqa: ANN401, ARG002
+        """Have the fields of a `Corpus` where they are worked on, for all of a session; say whether they fit there.
+
+        Here they are where they are: mapped into memory from the cache.
+        """
+        return True
 
     def slabs(self, corpus: Any, order: NDArray[np.int64] | None, memory: int) -> Iterator[Any]:  # noqa: ANN401
         """Yield a `Corpus`'s slabs, as its own `slabs`, where `windows` can take from them."""
@@ -137,8 +153,9 @@ class Backend:
                 list(_threads(os.getpid()).map(_quietly, calls))
 
     def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
-        """Return windows of a slab, whitened, (count, n_components)."""
-        return self.whitened(slab.take(index).astype(dtype, copy=False), whitener)
+        """Return windows of a slab, whitened, (count, n_components); as they are where there is no whitener."""
+        windows = slab.take(index).astype(dtype, copy=False)
+        return windows if whitener is None else self.whitened(windows, whitener)
 
     def whitened(self, windows: NDArray[Any], whitener: Any) -> NDArray[Any]:  # noqa: ANN401
         """Whiten windows (count, width) in this process's memory, parts of the rows side by side."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _SYNC_INTERVAL = 0.5
 _DEFAULT_PRODUCTS, _TF32_PRODUCTS = 1, 7  # CuPy's COMPUTE_TYPE_DEFAULT and COMPUTE_TYPE_TF32
+_MOST_OWNERS = 8
 _SMALL_STEP = 2e10  # floating-point operations of a step under which launches cost as much as they do
 
 
@@ -38,7 +41,7 @@ class GpuBackend(Backend):
     tf32
         Whether cuBLAS may round single-precision factors to 10 bits, for speed.
     graphs
-        Whether small steps are recorded and replayed.
+        Whether small steps are recorded and replayed, where CuPy records products: no release up to 14 does.
     """
 
     name = "cupy"
@@ -47,13 +50,15 @@ class GpuBackend(Backend):
     xp: Any
     capturing: bool
 
-    def __init__(self, *, tf32: bool = False, graphs: bool = True) -> None:
+    def __init__(self, *, tf32: bool = False, graphs: bool = False) -> None:
         import cupy
 
         super().__init__()
         self.xp, self.tf32, self._graphs = cupy, tf32, graphs
         self._launch, self._fields = kernels(cupy), Fields(cupy, self._tell)
-        self._pace, self._sessions = cupy.zeros(2), 0
+        self._pace, self._sessions, self._precision = cupy.zeros(2), 0, _DEFAULT_PRODUCTS
+        self._made: dict[int, tuple[object, Any]] = {}
+        self._turn = RLock()
 
     def _tell(self, line: str) -> None:
         self.say(line)  # whoever listens by then
@@ -64,26 +69,49 @@ class GpuBackend(Backend):
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Compute at the precision that was asked for; give the card's memory back at the end of the outermost."""
+        """Compute at the precision that was asked for; give the card's memory back at the end of the outermost.
+
+        Sessions nest, and those of several threads overlap: CuPy's precision is one for the process.
+        """
         from cupy import _core
 
-        before = _core.get_compute_type(np.float32)
-        _core.set_compute_type(np.float32, _TF32_PRODUCTS if self.tf32 else _DEFAULT_PRODUCTS)
-        self._sessions += 1
+        with self._turn:
+            if not self._sessions:
+                self._precision = _core.get_compute_type(np.float32)
+                _core.set_compute_type(np.float32, _TF32_PRODUCTS if self.tf32 else _DEFAULT_PRODUCTS)
+            self._sessions += 1
         try:
             with one_blas_thread():  # what is computed on the host meanwhile
                 yield
         finally:
-            self._sessions -= 1
-            _core.set_compute_type(np.float32, before)
-            if not self._sessions:
-                self.release()
+            with self._turn:
+                self._sessions -= 1
+                if not self._sessions:
+                    _core.set_compute_type(np.float32, self._precision)
+                    self._fields.clear()
+                    self._made.clear()
+                    self.release()
+
+    def keep(self, corpus: Any) -> bool:  # noqa: ANN401
+        """As the specification: on the card until the end of the outermost session."""
+        return self._fields.keep(corpus)
+
+    def once(self, owner: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """As the specification, for a few owners at a time."""
+        if id(owner) not in self._made:
+            if len(self._made) >= _MOST_OWNERS:
+                self._made.clear()
+            self._made[id(owner)] = owner, make()  # with its owner, lest another one gets the number
+        return self._made[id(owner)][1]
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """As the specification: one thread at a time, as launches share buffers."""
+        return self._turn
 
     def release(self) -> None:
-        """Give back what is kept between steps, and the pool that CuPy keeps of what was freed."""
+        """Give back what is kept between steps, and the pool that CuPy keeps of what was freed; fields stay."""
         super().release()
         gc.collect()  # recorded steps and what they belong to hold each other
-        self._fields.clear()
         self.xp.get_default_memory_pool().free_all_blocks()
         self.xp.get_default_pinned_memory_pool().free_all_blocks()
 
@@ -182,7 +210,7 @@ class GpuBackend(Backend):
         return found
 
     def repeated(self, step: Callable[[Array], None], size: int) -> Callable[[Array], None]:
-        """As the specification: small steps are recorded at their second call and replayed from then on."""
+        """As the specification: with `graphs`, small steps are recorded at their second call and replayed after it."""
         if not self._graphs:
             return step
         replay = Replay(self, step)
@@ -214,11 +242,13 @@ class GpuBackend(Backend):
         """As the specification; the mean is subtracted on the way where nothing comes before it."""
         starts, pitches = slab.starts, slab.pitches
         if isinstance(index, slice):
-            starts, pitches, index = starts[index], pitches[index], None
-        plain = not (whitener.contrast or whitener.remove_mean)
+            starts, pitches, index = starts[index], None if pitches is None else pitches[index], None
+        plain = whitener is not None and not (whitener.contrast or whitener.remove_mean)
         count = len(starts) if index is None else len(index)
         found = self.xp.empty((count, slab.run * slab.runs), dtype)
         self._gather(slab.flat, (starts, pitches, index, whitener.mean if plain else None), found, slab.run, slab.runs)
+        if whitener is None:
+            return found
         return whitener.project(found) if plain else whitener.apply(found)
 
     def host_buffer(self, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:  # noqa: ANN401

@@ -20,7 +20,9 @@ class Replay:
 
     A recorded step works on the addresses that it was recorded with: its windows are copied to one place, what it
     allocates comes from a pool of its own, and what it found allocated is kept. The first call is not recorded: in it
-    kernels are loaded and buffers find their sizes. Where there is no memory for that pool, steps are not recorded.
+    kernels are loaded and buffers find their sizes. Where there is no memory for that pool, steps are not recorded; nor
+    where CuPy refuses: up to version 14 it takes no product of cuBLAS into a recording (cupy issue 6290), although
+    cuBLAS itself could be recorded.
 
     Parameters
     ----------
@@ -47,8 +49,9 @@ class Replay:
         if x.shape not in self._graphs:
             try:
                 self._graphs[x.shape] = self._record(held), self._backend.buffers()
-            except MemoryError:
+            except (MemoryError, NotImplementedError) as error:
                 self._graphs[x.shape] = None
+                self._backend.say(f"steps are not recorded: {error}")
         recorded = self._graphs[x.shape]
         if recorded is None:
             self._step(x)

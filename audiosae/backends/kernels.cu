@@ -4,6 +4,10 @@
 // (V = 1 where not), and down the rows in stripes. Column sums are written as one partial row per stripe and added up
 // by `total` in a fixed order: no atomics, the same bits in every run. How many stripes and blocks there are depends on
 // shapes alone, not on the card. Every loop strides over the grid, so that any grid gives the same numbers.
+//
+// Why the products do not take these sweeps along: what cuBLASLt can do at a product's end (RELU, GELU, BIAS, their AUX,
+// DRELU, DGELU, BGRAD) has no sigmoid and no tanh, and none of their slopes. Only a bias could go along, and a sweep over
+// the matrix would follow all the same.
 
 constexpr int SIGMOID = 0, TANH = 1;  // and LINEAR = 2: neither
 constexpr int LANES = 32, LINES = 8;  // of a block that sums columns, at most

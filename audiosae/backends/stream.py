@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.windows import size_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from audiosae.corpus.journal import Record
     from audiosae.corpus.windows import Corpus, Slab
 
     Array = Any
 
 _SHARE = 2  # fields may take one part in this many of what is free on the card
+_STAGED = 2**24  # numbers of fields that are put together for one copy to the card
 _MIB = 2**20
 
 
@@ -29,16 +35,16 @@ class DeviceSlab:
     Attributes
     ----------
     flat
-        Numbers of all chunks, one after the other.
+        Numbers of all chunks, or of all fields, one after the other.
     starts, pitches
-        Where each window begins in `flat`, and the distance between its runs.
+        Where each window begins in `flat`, and the distance between its runs; None where a window is one run.
     run, runs
         Length of the pieces of a window that lie together, and their number.
     """
 
     flat: Array
     starts: Array
-    pitches: Array
+    pitches: Array | None
     run: int
     runs: int
 
@@ -48,9 +54,9 @@ class DeviceSlab:
 
 
 class Fields:
-    """The slabs of corpora, on the card.
+    """Fields on the card: sent once where they fit, and then used by every corpus of the same records.
 
-    A corpus that is asked for again (each epoch does) is put on the card whole, where it fits.
+    What was not put there by `keep` is streamed when it is asked for, and kept when it is asked for again and fits.
 
     Parameters
     ----------
@@ -62,62 +68,114 @@ class Fields:
 
     def __init__(self, xp: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401
         self._xp, self._say = xp, say
-        self._kept: WeakKeyDictionary[Corpus, _Resident | None] = WeakKeyDictionary()
-        self._asked: WeakKeyDictionary[Corpus, int] = WeakKeyDictionary()
+        self._kept: list[_Kept] = []
+        self._windows: WeakKeyDictionary[Corpus, _Windows | None] = WeakKeyDictionary()
+        self._asked: WeakSet[Corpus] = WeakSet()
 
     def clear(self) -> None:
         """Forget what is on the card."""
         self._kept.clear()
+        self._windows.clear()
+        self._asked.clear()
+
+    def keep(self, corpus: Corpus) -> bool:
+        """Put the fields of a corpus on the card, unless they are there; say whether they fit, and tell if not."""
+        need, room = 4 * sum(map(size_of, _fields(corpus).values())), self._room()
+        if self._holder(corpus) or self._put(corpus, need, room):
+            return True
+        told = f"{need / _MIB:,.0f} MiB of fields, {room / _MIB:,.0f} MiB on the card are for them"
+        self._say(f"{told}: they are sent again in every pass")
+        return False
 
     def slabs(self, corpus: Corpus, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:
         """Yield a corpus's slabs; each is good until the next is asked for."""
-        self._asked[corpus] = self._asked.get(corpus, 0) + 1
-        if self._asked[corpus] > 1 and corpus not in self._kept:
-            self._kept[corpus] = self._resident(corpus, memory)
-        kept = self._kept.get(corpus)
-        if kept is not None:
-            yield from kept.slabs(corpus, order, memory)
-        else:
+        windows = self._windows_of(corpus)
+        if windows is None:
             yield from _streamed(self._xp, corpus.slabs(order, memory=memory))
+        else:
+            yield from windows.slabs(corpus, order, memory)
 
-    def _resident(self, corpus: Corpus, memory: int) -> _Resident | None:
-        """Put all fields of a corpus on the card; None where they do not fit, which is told."""
-        need = corpus.bytes + 2 * np.dtype(np.int64).itemsize * len(corpus)
-        free = self._xp.cuda.runtime.memGetInfo()[0]
-        if need <= free // _SHARE:
-            try:
-                return _Resident(self._xp, corpus, memory)
-            except MemoryError:
-                self._xp.get_default_memory_pool().free_all_blocks()
-        told = f"{need / _MIB:,.0f} MiB of fields, {free / _MIB:,.0f} MiB are free on the card"
-        self._say(f"{told}: they are sent again in every epoch")
-        return None
+    def _windows_of(self, corpus: Corpus) -> _Windows | None:
+        """Return where windows begin in fields on the card; None where their fields are not there."""
+        if corpus in self._windows:
+            return self._windows[corpus]
+        holder, again = self._holder(corpus), corpus in self._asked
+        self._asked.add(corpus)
+        if holder is None and not again:
+            return None  # a single pass is streamed: the card works while the next part is read
+        if holder is None:
+            self._put(corpus, 4 * sum(map(size_of, _fields(corpus).values())), self._room())
+            holder = self._holder(corpus)
+        self._windows[corpus] = _Windows(self._xp, holder, corpus) if holder else None
+        return self._windows[corpus]
+
+    def _holder(self, corpus: Corpus) -> _Kept | None:
+        wanted = _fields(corpus).keys()
+        return next((kept for kept in self._kept if wanted <= kept.first.keys()), None)
+
+    def _room(self) -> int:
+        """Return the bytes that more fields may take."""
+        there: int = sum(kept.flat.nbytes for kept in self._kept)
+        free = int(self._xp.cuda.runtime.memGetInfo()[0])
+        return (free + there) // _SHARE - there
+
+    def _put(self, corpus: Corpus, need: int, room: int) -> bool:
+        if need > room:
+            return False
+        try:
+            self._kept.append(_Kept(self._xp, _fields(corpus)))
+        except MemoryError:
+            self._xp.get_default_memory_pool().free_all_blocks()
+            return False
+        return True
 
 
-class _Resident:
-    """All of a corpus on the card."""
+def _fields(corpus: Corpus) -> dict[str, Record]:
+    """Return the records that windows of a corpus lie in, by their fields."""
+    return {record.field: record for record in (corpus.records[i] for i in {chunk.record for chunk in corpus.chunks})}
 
-    def __init__(self, xp: Any, corpus: Corpus, memory: int) -> None:  # noqa: ANN401
-        self._xp = xp
+
+class _Kept:
+    """Whole fields on the card, one after the other; `first` says where each begins."""
+
+    def __init__(self, xp: Any, fields: Mapping[str, Record]) -> None:  # noqa: ANN401
+        sizes = [size_of(record) for record in fields.values()]
+        self.first = dict(zip(fields, accumulate(sizes, initial=0), strict=False))
+        self.flat = xp.empty(sum(sizes), np.float32)
+        staged, at, held = np.empty(min(sum(sizes), _STAGED), np.float32), 0, 0
+        for record in fields.values():
+            field = read_field(record).reshape(-1)
+            while len(field):
+                part = field[: len(staged) - held]
+                staged[held : held + len(part)] = part
+                field, held = field[len(part) :], held + len(part)
+                if held == len(staged):
+                    self.flat[at : at + held].set(staged)
+                    at, held = at + held, 0
+        if held:
+            self.flat[at : at + held].set(staged[:held])
+
+
+class _Windows:
+    """Where the windows of a corpus begin in fields that are kept."""
+
+    def __init__(self, xp: Any, kept: _Kept, corpus: Corpus) -> None:  # noqa: ANN401
+        self._xp, self._kept = xp, kept
         self._edges = np.concatenate([[0], np.cumsum(corpus.windows_per_chunk())])
-        self._flat = xp.empty(corpus.bytes // 4, np.float32)
-        self._starts, self._pitches = (xp.empty(len(corpus), np.int64) for _ in range(2))
-        self._run = self._runs = at = number = 0
-        for slab in corpus.slabs(memory=memory):
-            stop, end = at + slab.flat.size, number + len(slab)
-            self._flat[at:stop].set(slab.flat)
-            self._starts[number:end].set(slab.starts + at)
-            self._pitches[number:end].set(slab.pitches)
-            self._run, self._runs, at, number = slab.run, slab.runs, stop, end
+        starts, pitches = corpus.places_in(kept.first)
+        self._starts = xp.asarray(starts)
+        self._pitches = None if corpus.runs[1] == 1 else xp.asarray(pitches)
 
     def slabs(self, corpus: Corpus, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:
         """Yield what `Corpus.slabs` does, windows in the same order."""
         for group in corpus.groups(order, memory):
             parts = [slice(self._edges[i], self._edges[i + 1]) for i in group if self._edges[i] < self._edges[i + 1]]
             if parts:
-                starts = self._xp.concatenate([self._starts[part] for part in parts])
-                pitches = self._xp.concatenate([self._pitches[part] for part in parts])
-                yield DeviceSlab(self._flat, starts, pitches, self._run, self._runs)
+                starts, pitches = (
+                    places if places is None else self._xp.concatenate([places[part] for part in parts])
+                    for places in (self._starts, self._pitches)
+                )
+                yield DeviceSlab(self._kept.flat, starts, pitches, *corpus.runs)
 
 
 class _Buffer:
@@ -158,8 +216,8 @@ class _Slot:
         stream.wait_event(self.done)
         field, starts, pitches = self._buffers
         sent = DeviceSlab(
-            field.fill(slab.flat, stream), starts.fill(slab.starts, stream), pitches.fill(slab.pitches, stream),
-            slab.run, slab.runs,
+            field.fill(slab.flat, stream), starts.fill(slab.starts, stream),
+            None if slab.runs == 1 else pitches.fill(slab.pitches, stream), slab.run, slab.runs,
         )  # fmt: skip
         self.ready.record(stream)
         return sent

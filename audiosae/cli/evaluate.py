@@ -11,6 +11,8 @@ import typer
 from audiosae.cli.console import Console, table
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     Code,
     CodeName,
@@ -60,6 +62,7 @@ def evaluate(  # noqa: PLR0917
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -75,7 +78,8 @@ def evaluate(  # noqa: PLR0917
         model, sources, labels, out or (model if model.is_dir() else model.parent) / "evaluation",
         label_column=label_column, fold_column=fold_column, group_column=group_column, split_column=split_column,
         baselines=baselines, classifier=classifier.value, pool=pool, segments=segments, code=code.value, refit=refit,
-        stability=stability, seed=seed, strict=strict, workers=workers, engine=engine, cache=cache, progress=console,
+        stability=stability, seed=seed, strict=strict, workers=workers, engine=engine,
+        backend=backend.value, cache=cache, progress=console,
     )  # fmt: skip
     console.result(_told(done), done.facts)
     check_skipped(done.skipped, strict=strict)

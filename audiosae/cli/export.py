@@ -11,6 +11,8 @@ import typer
 from audiosae.cli.console import Console
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     Code,
     CodeName,
@@ -49,6 +51,7 @@ def export(  # noqa: PLR0917
     when: When = WhenName.auto,
     time_zone: TimeZone = None,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -63,7 +66,7 @@ def export(  # noqa: PLR0917
     table = export_table(
         model, sources, out, level=level.value, pool=pool, segments=segments, code=code.value, labels=labels,
         label_column=label_column, when=when.value, time_zone=time_zone, strict=strict, workers=workers, engine=engine,
-        cache=cache, progress=console,
+        backend=backend.value, cache=cache, progress=console,
     )  # fmt: skip
     used, skipped = table.facts["sources_used"], len(table.skipped)
     console.result(f"wrote {table.rows} rows of {used} sources to {out} ({skipped} skipped)", table.facts)

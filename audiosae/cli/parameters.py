@@ -22,6 +22,14 @@ class CodeName(StrEnum):
     activation = "activation"
 
 
+class BackendName(StrEnum):
+    """Choices of --backend."""
+
+    auto = "auto"
+    numpy = "numpy"
+    cupy = "cupy"
+
+
 class WhenName(StrEnum):
     """Choices of --when."""
 
@@ -40,6 +48,9 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Workers = Annotated[int | None, typer.Option(help="Decoding processes; default: one per core.", min=1)]
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="here|local:N|tcp://HOST:PORT", help="This process, or workers of Dask.")
+]
+BackendChoice = Annotated[
+    BackendName, typer.Option("--backend", help="Where it is computed: auto takes an NVIDIA card where there is one.")
 ]
 Pool = Annotated[
     str | None, typer.Option(help="How windows become clips: some of mean, max, std.  [default: all three]")

@@ -11,6 +11,8 @@ import typer
 from audiosae.cli.console import Console
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     EngineName,
     LabelColumn,
@@ -37,6 +39,7 @@ def report(  # noqa: PLR0917
     top: Annotated[int, typer.Option(help="Windows shown per unit, where there is room.", min=1, max=100)] = 10,
     size: Annotated[str, typer.Option(metavar="20M", help="Bound of the page's size.")] = "20M",
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -58,7 +61,7 @@ def report(  # noqa: PLR0917
     found = find(loaded, sources, console)
     _check_place(out, [*(source.path for source in found), *labels_file(labels)])
     known, unlabelled = known_labels(labels, label_column, found, console, "shown without one", strict=strict)
-    with opened(loaded, found, console, engine=engine, cache=cache, workers=workers) as corpus:
+    with opened(loaded, found, console, engine=engine, backend=str(backend), cache=cache, workers=workers) as corpus:
         facts = write_report(
             loaded, corpus, out, top=top, size=room, labels=known, label_name=label_column or "label",
             run=model if model.is_dir() else None, progress=console,

@@ -10,6 +10,8 @@ import typer
 from audiosae.cli.console import Console, table
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     EngineName,
     ModelPath,
@@ -47,6 +49,7 @@ def survey(  # noqa: PLR0917
     ),
     min_duration: Annotated[float, typer.Option(help="Least seconds of an event.", min=0)] = 0.08,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -60,7 +63,8 @@ def survey(  # noqa: PLR0917
     console = Console(quiet=quiet, as_json=as_json)
     result = survey_recordings(
         model, sources, out, types=types, types_from=types_from, names=names, when=when.value, time_zone=time_zone,
-        events=events, min_duration=min_duration, workers=workers, engine=engine, cache=cache, progress=console,
+        events=events, min_duration=min_duration, workers=workers, engine=engine, backend=backend.value, cache=cache,
+        progress=console,
     )  # fmt: skip
     console.result(_told(result, out), result.facts)
     check_skipped(result.skipped, strict=strict)
@@ -96,6 +100,7 @@ def find_moments(  # noqa: PLR0917
     count: Annotated[int, typer.Option("--count", "-n", help="How many moments.", min=1)] = 20,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page or table to write: .html, .csv.")] = None,
     workers: Workers = None,
+    backend: BackendChoice = BackendName.auto,
     engine: EngineName = "here",
     cache: Cache = None,
     strict: Strict = False,  # noqa: FBT002
@@ -116,7 +121,7 @@ def find_moments(  # noqa: PLR0917
     found = find(loaded, sources, console)
     _check_table(out, [example.path, *(source.path for source in found)])
     where: dict[str, Any] = {"cache": cache, "workers": workers}
-    with opened_engine(engine, cache, console) as there:
+    with opened_engine(engine, str(backend), cache, console) as there:
         given = read_sources(loaded, find(loaded, [example.path], console), console, there, **where)
         example = _whole(example, given.records[0].extent, console)
         corpus = read_sources(loaded, found, console, there, **where, interleaved=True)

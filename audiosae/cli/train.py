@@ -13,6 +13,8 @@ import typer
 from audiosae.cli.console import Console
 from audiosae.cli.parameters import (
     AsJson,
+    BackendChoice,
+    BackendName,
     Cache,
     DomainName,
     EngineName,
@@ -63,14 +65,6 @@ class SolverName(StrEnum):
     lbfgs = "lbfgs"
 
 
-class BackendName(StrEnum):
-    """Choices of --backend."""
-
-    auto = "auto"
-    numpy = "numpy"
-    cupy = "cupy"
-
-
 class Dtype(StrEnum):
     """Choices of --dtype."""
 
@@ -108,7 +102,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
         str | None, typer.Option(metavar="256M", help="Bound of what is held of the windows.  [default: 256M]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the start, the split and the order.  [default: 0]")] = None,
-    backend: Annotated[BackendName, typer.Option(help="Where the numbers are computed.")] = BackendName.auto,
+    backend: BackendChoice = BackendName.auto,
     tf32: Annotated[bool, typer.Option("--tf32", help="On a card: faster products of 10-bit factors.")] = False,  # noqa: FBT002
     dtype: Annotated[Dtype | None, typer.Option(help="Of the numbers.  [default: float32]")] = None,
     workers: Workers = None,

@@ -15,7 +15,7 @@ import numpy as np
 from audiosae.corpus.entries import read_field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -155,10 +155,18 @@ class Corpus:
         """Return how many (picked) windows begin in each chunk."""
         return [len(self._offsets(chunk)) for chunk in self.chunks]
 
-    @property
-    def bytes(self) -> int:
-        """Memory of all chunks, in bytes."""
-        return sum(map(self._bytes, self.chunks))
+    def places_in(self, first: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where all windows begin, and the distance between their runs, in an array of whole fields.
+
+        `first` says where each record's field begins in it.
+        """
+        starts, pitches = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for chunk in self.chunks:
+            record, offsets = self.records[chunk.record], self._offsets(chunk)
+            row = int(np.prod(record.shape[1:]))
+            starts.append(first[record.field] + chunk.row * row + offsets)
+            pitches.append(np.full(len(offsets), row, np.int64))
+        return np.concatenate(starts), np.concatenate(pitches)
 
     def part(self, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> Self:
         """Return windows of these records: of the same domain, and whatever else this corpus knows."""
@@ -255,7 +263,7 @@ class Corpus:
             at += rows.size
         if not starts:
             return None
-        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), *self._runs)
+        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), *self.runs)
 
     def _offsets(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return where the chunk's (picked) windows begin, counted in numbers from its first row."""
@@ -271,12 +279,17 @@ class Corpus:
         return offsets
 
     @cached_property
-    def _runs(self) -> tuple[int, int]:
+    def runs(self) -> tuple[int, int]:
         """The length and number of the pieces of a window that lie together in memory."""
         window = self.domain.window
         if len(window) == 1 or {record.shape[1:] for record in self.records if record.shape} == {window[1:]}:
             return self.width, 1
         return int(np.prod(window[1:])), window[0]
+
+
+def size_of(record: Record) -> int:
+    """Return how many numbers a record's field holds."""
+    return int(np.prod(record.shape))
 
 
 def _pieces(domain: Domain, record: Record) -> Iterator[tuple[int, int, int]]:

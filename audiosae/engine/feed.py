@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from audiosae.autoencoder.sae import reconstruct
+from audiosae.autoencoder.sae import Params, reconstruct
 from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
 from audiosae.engine.here import add_in_tree
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.autoencoder.sae import Params
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
     from audiosae.engine.placed import PlacedCorpus
@@ -63,7 +62,7 @@ class Feed:
     ) -> None:  # fmt: skip
         self._corpus, self._engine, self._backend = corpus, corpus.engine, corpus.backend
         self._given, self._dtype, self._memory = whitener, np.dtype(dtype), memory
-        self._whitener = whitener.moved(self._backend.asarray)
+        self._whitener = self._backend.once(whitener, lambda: whitener.moved(self._backend.asarray))
         self._held: Array | None = None
         self._edges: dict[int, list[int]] = {}
         size = len(corpus) * whitener.n_components * self._dtype.itemsize
@@ -97,8 +96,9 @@ class Feed:
         step
             A function of a module.
         shared
-            Sent to every worker once.
+            Sent to every worker once; parameters to this process's backend.
         """
+        shared = tuple(value.on(self._backend) if isinstance(value, Params) else value for value in shared)
         if self._held is None:
             return self._engine.reduce(_sum_shard, self._placed, step, *shared)
         held, backend = self._held, self._backend

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.here import LocalEngine
 from audiosae.engine.shards import split
 from audiosae.system.progress import Progress
 
@@ -76,13 +75,6 @@ class PlacedCorpus(Corpus):
         """For what is computed in this process."""
         return self.engine.backend
 
-    def on(self, backend: Backend) -> Self:
-        """Return the same with another backend for this process; workers elsewhere keep theirs."""
-        if self.engine.remote:
-            return self
-        engine = LocalEngine(backend, self.engine.shards)
-        return type(self)(self.domain, self.records, engine, self.picked, cache=self.cache, workers=self.workers)
-
     def reduce(self, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, shard, *shared)`` over all shards; see `Engine.reduce`."""
         return self.engine.reduce(step, self.engine.place(self), *shared)
@@ -100,7 +92,7 @@ class PlacedCorpus(Corpus):
     def gathered(self) -> Iterator[NDArray[Any]]:
         """Yield all windows in order, brought to this process; for what fits its memory."""
         for _, blocks in self.engine.blocks(self.engine.place(self)):
-            yield from blocks
+            yield from map(self.backend.to_host, blocks)
 
 
 def read(

@@ -103,10 +103,15 @@ def worker_cache(engine: str, given: Path | None) -> Path | None:
 
 
 @contextmanager
-def opened_engine(name: str, cache: Path | None, progress: Progress) -> Iterator[Engine]:
-    """Open what ``--engine`` names, for a model that is trained; `cache` as it is typed."""
-    said = progress.say if name != "here" else lambda _: None  # which backend is no question here
-    with open_engine(name, backend="numpy", cache=worker_cache(name, cache), say=said) as engine:
+def opened_engine(name: str, backend: str, cache: Path | None, progress: Progress) -> Iterator[Engine]:
+    """Open what ``--engine`` and ``--backend`` name, for a model that is trained; `cache` as it is typed."""
+
+    def say(line: str) -> None:
+        if name != "here" or not line.startswith("backend numpy"):  # that there is no card is no news here
+            progress.say(line)
+
+    with open_engine(name, backend=backend, cache=worker_cache(name, cache), say=say) as engine:
+        engine.backend.say = progress.say
         yield engine
 
 
@@ -136,9 +141,9 @@ def read_sources(
 
 @contextmanager
 def opened(
-    model: Model, found: Sequence[Source], progress: Progress, *, engine: str, cache: Path | None, workers: int | None,
-    interleaved: bool = False,
+    model: Model, found: Sequence[Source], progress: Progress, *, engine: str, backend: str, cache: Path | None,
+    workers: int | None, interleaved: bool = False,
 ) -> Iterator[PlacedCorpus]:  # fmt: skip
     """Open an engine and read sources there: `opened_engine` and `read_sources` at once."""
-    with opened_engine(engine, cache, progress) as there:
+    with opened_engine(engine, backend, cache, progress) as there:
         yield read_sources(model, found, progress, there, cache=cache, workers=workers, interleaved=interleaved)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.corpus.windows import CHUNK_WINDOWS, SLAB_BYTES
@@ -14,9 +16,6 @@ from audiosae.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
@@ -76,9 +75,9 @@ class Shard:
             return
         _, whitener, _, dtype, hold, _ = self._recipe
         if whitener is None:
-            yield from map(backend.asarray, self.fields())
+            yield from self.windows(backend)
             return
-        kept, moved = [], whitener.moved(backend.asarray)
+        kept, moved = [], backend.once(whitener, lambda: whitener.moved(backend.asarray))
         for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
             for at in range(0, len(slab), CHUNK_WINDOWS):
                 x = backend.windows(slab, slice(at, at + CHUNK_WINDOWS), moved, dtype)
@@ -87,9 +86,11 @@ class Shard:
                 yield x
         self._held = kept if hold else None
 
-    def fields(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the windows as they lie in the fields, (up to 4096, width), in this process's memory."""
-        return self.corpus.blocks()
+    def windows(self, backend: Backend) -> Iterator[Array]:
+        """Yield the windows as they lie in the fields, (up to 4096, width), where the backend is."""
+        for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
+            for at in range(0, len(slab), CHUNK_WINDOWS):
+                yield backend.windows(slab, slice(at, at + CHUNK_WINDOWS), None, np.float32)
 
 
 def _made(*recipe: Any) -> Shard:  # noqa: ANN401

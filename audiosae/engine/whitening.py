@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial, reduce
 from itertools import pairwise
 from operator import add
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
+from audiosae.backends import Backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.whitening import Whitener, Whitening
-    from audiosae.backends import Backend
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
+
+    Array = Any
 
 
 _ROWS, _PARTS = 1024, 4  # worth a thread, and as many totals at once
@@ -38,9 +40,21 @@ def whitener_of(blocks: Iterable[NDArray[np.floating]], how: Whitening) -> White
 
 
 def moments_of(backend: Backend, shard: Shard, how: Whitening) -> Moments:
-    """Return the moments of a shard's windows, runs of a thousand rows side by side."""
+    """Return the moments of a shard's windows, on the cores where a card has no room for squares of the width."""
+    try:
+        return _moments(backend, shard, how)
+    except MemoryError:
+        if backend.xp is np:
+            raise
+        backend.release()
+        backend.say("no room on the card for the moments of the windows: they are added up on the cores")
+        return _moments(Backend(), shard, how)
 
-    def of_block(x: NDArray[np.floating]) -> Moments:
+
+def _moments(backend: Backend, shard: Shard, how: Whitening) -> Moments:
+    """Add up the moments of a shard's windows, runs of a thousand rows side by side."""
+
+    def of_block(x: Array) -> Moments:
         edges = np.linspace(0, len(x), max(1, min(_PARTS, len(x) // _ROWS)) + 1).astype(int)
         found: dict[int, Moments] = {}
 
@@ -50,4 +64,5 @@ def moments_of(backend: Backend, shard: Shard, how: Whitening) -> Moments:
         backend.run([partial(part, low, high) for low, high in pairwise(edges.tolist())])
         return reduce(add, (found[low] for low in sorted(found)))
 
-    return reduce(add, map(of_block, shard.fields()))
+    found = reduce(add, map(of_block, shard.windows(backend)))
+    return Moments(found.count, backend.to_host(found.total), backend.to_host(found.outer))

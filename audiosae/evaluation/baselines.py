@@ -11,7 +11,7 @@ from audiosae.autoencoder.whitening import Whitening
 from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.features import codes
-from audiosae.features.codes import FeatureSet, encoder
+from audiosae.features.codes import Encoder, FeatureSet
 from audiosae.system.threads import one_blas_thread
 from audiosae.training.learner import options_of
 
@@ -75,14 +75,14 @@ def feature_sets(
     window = corpus.domain.window
     by_rows = len(window) == 2 and all(r.shape[1:] == window[1:] for r in corpus.records)  # noqa: PLR2004
     makers: dict[str, Callable[[], FeatureSet]] = {
-        "random-weights": lambda: FeatureSet(encoder(untrained(model), code)),
+        "random-weights": lambda: FeatureSet(Encoder(untrained(model), code)),
         "field": lambda: FeatureSet(np.asarray, rows=by_rows),
         "mfcc": lambda: FeatureSet(cepstra, rows=True),
         "pca": lambda: FeatureSet(_pca(windows, model.params.hidden)),
         "kmeans": lambda: FeatureSet(_kmeans(windows, model, seed)),
         "nmf": lambda: FeatureSet(_nmf(windows, model.params.hidden, seed)),
     }
-    return {MODEL: FeatureSet(encoder(model, code))} | {name: makers[name]() for name in names}
+    return {MODEL: FeatureSet(Encoder(model, code))} | {name: makers[name]() for name in names}
 
 
 def untrained(model: Model) -> Model:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.backends import choose
 from audiosae.errors import Interrupted
 from audiosae.evaluation import baselines, scores
 from audiosae.evaluation.baselines import MODEL
@@ -146,7 +145,14 @@ def evaluate(
     began = time.monotonic()
     if options.refit or options.stability:  # refused before the work, not after
         suited_to(corpus.engine, TrainOptions.stored(model.facts["options"]), corpus.width)
-    work = _Work(model, corpus, plan, options, progress or Progress())
+    with corpus.backend.session():
+        if options.refit or options.stability:  # the same windows are learned from again and again
+            corpus.backend.keep(corpus)
+        return _evaluated(_Work(model, corpus, plan, options, progress or Progress()), began)
+
+
+def _evaluated(work: _Work, began: float) -> Evaluation:
+    model, corpus, plan, options = work.model, work.corpus, work.plan, work.options
     predicted, results = work.run()
     facts: dict[str, Any] = {
         "folds": plan.description, "clips": len(corpus.records), "tested": len(plan.tested), "classes": plan.classes,
@@ -223,7 +229,7 @@ class _Work:
         with tempfile.TemporaryDirectory() as path:
             try:
                 with RunFolder(Path(path), resume=False, say=progress.say) as folder:
-                    return train(corpus.on(choose("auto")[0]), folder, options, progress).model
+                    return train(corpus, folder, options, progress).model
             except Interrupted as error:
                 raise KeyboardInterrupt from error  # its checkpoint goes with the folder: there is nothing to resume
 

@@ -12,7 +12,7 @@ from audiosae.backends.cpu import TANH
 from audiosae.engine.feed import Feed, score
 from audiosae.evaluation import baselines
 from audiosae.features.activity import ACTIVE, ActivityStatistics
-from audiosae.features.codes import FeatureSet, encoder
+from audiosae.features.codes import Encoder, FeatureSet
 
 if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
@@ -64,7 +64,7 @@ def _units_of_labels(model: Model, corpus: PlacedCorpus, plan: Plan) -> list[dic
     """
     from scipy.stats import rankdata
 
-    plain = FeatureSet(encoder(model, "activation"))
+    plain = FeatureSet(Encoder(model, "activation"))
     activity = baselines.pooled_clips(corpus, plain, pools=("mean",))
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)

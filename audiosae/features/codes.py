@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ import numpy as np
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.domain import asking
+from audiosae.engine import Backend
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
-    from audiosae.engine import Backend
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
@@ -42,33 +42,45 @@ _PIECE_WINDOWS = 2**16
 
 
 @dataclass(frozen=True)
-class FeatureSet:
-    """How a clip becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
+class Encoder:
+    """The map from windows (count, width) of the field to codes (count, hidden).
 
-    encode: Encode
-    rows: bool = False
-
-
-def encoder(model: Model, code: Code = "sqrt") -> Encode:
-    """Return the map from windows (count, width) of the field to codes (count, hidden).
-
-    Parameters
+    Attributes
     ----------
     model
         A trained model.
     code
         ``activation`` is what the units give; ``sqrt`` its square root (of (a + 1) / 2 for tanh units), which keeps
         weak activity from vanishing beside strong: with sparse codes it classifies better.
+    backend
+        Where codes are computed; None for NumPy.
     """
 
-    def encode(windows: NDArray[np.float32]) -> NDArray[Any]:
-        codes = model.encode(windows)
-        if code == "activation":
-            return codes
-        activity = model.activity(codes)
-        return np.asarray(np.sqrt(activity, out=activity))
+    model: Model
+    code: Code = "sqrt"
+    backend: Backend | None = None
 
-    return encode
+    def __call__(self, windows: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the codes of windows."""
+        backend = self.backend or Backend()
+        with backend.turn():
+            codes = self.model.codes(backend.asarray(windows), backend)
+            if self.code != "activation":
+                codes = self.model.activity(codes)
+                codes = backend.xp.sqrt(codes, out=codes)
+            return backend.to_host(codes)
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """How a clip becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
+
+    encode: Encode
+    rows: bool = False
+
+    def on(self, backend: Backend) -> Encode:
+        """Return the map where the backend is: a model's; what else there is stays with NumPy."""
+        return replace(self.encode, backend=backend) if isinstance(self.encode, Encoder) else self.encode
 
 
 def window_blocks(
@@ -219,9 +231,9 @@ def clip_features(
 
 
 def _pooled_shard(
-    backend: Backend, shard: Shard, features: FeatureSet, pools: Sequence[str], segments: int,  # noqa: ARG001
+    backend: Backend, shard: Shard, features: FeatureSet, pools: Sequence[str], segments: int,
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
-    part, (encode, rows) = shard.corpus, (features.encode, features.rows)
+    part, (encode, rows) = shard.corpus, (features.on(backend), features.rows)
     for _, values in pooled_clips(part.domain, part.records, encode, pools=pools, segments=segments, rows=rows):
         yield values.reshape(-1)
 

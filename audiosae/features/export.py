@@ -157,7 +157,7 @@ class _Work:
 
 
 def _clips(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
-    plain = features.FeatureSet(features.encoder(work.model, work.code))
+    plain = features.FeatureSet(features.Encoder(work.model, work.code))
     found = features.clip_features(work.corpus, plain, pools=pools, segments=segments)
     for record, label, values in zip(work.corpus.records, work.labels, found, strict=False):
         yield {"file": [record.file], "label": [label], "duration": [record.extent]}, values[None]
@@ -180,10 +180,10 @@ def _windows(work: _Work, places: Sequence[str]) -> Iterator[Block]:
 
 
 def _coded(
-    backend: Backend, shard: Shard, piece: Sequence[features.Piece], model: Model, code: features.Code,  # noqa: ARG001
+    backend: Backend, shard: Shard, piece: Sequence[features.Piece], model: Model, code: features.Code,
 ) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:  # fmt: skip
     """Yield (file, starts and ends (places, count), codes (count, hidden)) of a piece of a shard."""
-    records, encode = shard.corpus.records, features.encoder(model, code)
+    records, encode = shard.corpus.records, features.Encoder(model, code, backend)
     parts = ((records[index], low, high) for index, low, high in piece)
     for record, starts, codes in features.encoded(model.domain, parts, encode):
         yield record.file, np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T, codes

@@ -42,7 +42,8 @@ def evaluate(
     group_column: str | None = None, split_column: str | None = None, baselines: str = "all",
     classifier: Judge = "ridge", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
     refit: bool = False, stability: bool = False, seed: int = 0, strict: bool = False, workers: int | None = None,
-    engine: str = "here", cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
+    engine: str = "here", backend: str = "auto",
+    cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
 ) -> Evaluation:  # fmt: skip
     """Compare a model's features with what could be had for less, under one classifier (``audiosae evaluate``).
 
@@ -72,8 +73,9 @@ def evaluate(
         Of folds, k-means and NMF.
     strict
         Refuse sources without a label, before any is read.
-    workers, engine, cache
-        Decoding processes (one per core), where the work is done, folder for decoded fields (the user's cache).
+    workers, engine, backend, cache
+        Decoding processes (one per core), where the work is done and by what (auto takes an NVIDIA card where there is
+        one), folder for decoded fields (the user's cache).
     progress
         True for bars in a terminal or a notebook.
 
@@ -109,7 +111,9 @@ def evaluate(
         known = _Known.read(given, found, label_column, kind, column)
         unlabelled = tell_unlabelled(found, known.usable, notes, "left out", strict=strict)
         known = known.labelled()
-        where: dict[str, Any] = {"engine": engine, "cache": cache and Path(cache), "workers": workers}
+        where: dict[str, Any] = {
+            "engine": engine, "backend": backend, "cache": cache and Path(cache), "workers": workers
+        }  # fmt: skip
         with opened(loaded, known.sources, notes, **where) as corpus:
             used = corpus.only(corpus.used)
             values = [known.divided[i] or "" for i in corpus.used] if known.divided else None

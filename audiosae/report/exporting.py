@@ -34,7 +34,7 @@ def export_table(
     level: Level = "clip", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
     labels: str | os.PathLike[str] | None = None, label_column: str | None = None, when: When = "auto",
     time_zone: str | None = None, strict: bool = False, workers: int | None = None, engine: str = "here",
-    cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
+    backend: str = "auto", cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
 ) -> Table:  # fmt: skip
     """Return the features of sources, and write them to a file where one is given (``audiosae export``).
 
@@ -58,8 +58,9 @@ def export_table(
         Where date and time are read (auto, name, metadata, none), and the zone of times that state none.
     strict
         Refuse sources without a label, before any is read.
-    workers, engine, cache
-        Decoding processes (one per core), where the work is done, folder for decoded fields (the user's cache).
+    workers, engine, backend, cache
+        Decoding processes (one per core), where the work is done and by what (auto takes an NVIDIA card where there is
+        one), folder for decoded fields (the user's cache).
     progress
         True for bars in a terminal or a notebook.
 
@@ -98,7 +99,9 @@ def export_table(
         sound = loaded.domain.unit == SECONDS
         what |= {"stamp": stamps(found, when=when, time_zone=time_zone, say=notes.say) if sound else None}
         known, unlabelled = known_labels(given, label_column, found, notes, "exported without one", strict=strict)
-        where: dict[str, Any] = {"engine": engine, "cache": cache and Path(cache), "workers": workers}
+        where: dict[str, Any] = {
+            "engine": engine, "backend": backend, "cache": cache and Path(cache), "workers": workers
+        }  # fmt: skip
         with opened(loaded, found, notes, **where, interleaved=True) as corpus:
             notes.stage("encoding", len(corpus.used), "files")
             what |= {"code": code, "labels": known, "done": lambda _: notes.advance(1)}

@@ -90,7 +90,8 @@ class Model(stored.Model):
         self, sources: Named, *, level: Level = "clip", pool: str | Sequence[str] | None = None, segments: int = 1,
         code: Code = "sqrt", labels: os.PathLike[str] | str | None = None, label_column: str | None = None,
         when: When = "auto", time_zone: str | None = None, strict: bool = False, workers: int | None = None,
-        engine: str = "here", cache: os.PathLike[str] | str | None = None, progress: bool | Progress = False,
+        engine: str = "here", backend: str = "auto",
+        cache: os.PathLike[str] | str | None = None, progress: bool | Progress = False,
     ) -> Table:  # fmt: skip
         """Return the features of sources as arrays in memory: `audiosae.export_table` without a file.
 
@@ -100,7 +101,7 @@ class Model(stored.Model):
             A file or folder, or several.
         level, pool, segments, code, labels, label_column, when, time_zone, strict
             What the rows are; see `audiosae.export_table`.
-        workers, engine, cache, progress
+        workers, engine, backend, cache, progress
             How the work is done; see `audiosae.export_table`.
 
         Returns
@@ -118,6 +119,7 @@ class Model(stored.Model):
         return export_table(
             self, sources, level=level, pool=pool, segments=segments, code=code, labels=labels,
             label_column=label_column, when=when, time_zone=time_zone, strict=strict, workers=workers, engine=engine,
+            backend=backend,
             cache=cache, progress=progress,
         )  # fmt: skip
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
+    Array = Any
+
 BINS = 20  # of the histogram of activity, over [0, 1]
 
 
@@ -84,12 +86,12 @@ class Step:
     labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     classes: int = 0
 
-    def __call__(self, block: tuple[int, NDArray[np.float32]]) -> Gathered:
+    def __call__(self, backend: Backend, block: tuple[int, Array]) -> Gathered:
         """Return what the units do over a block: the number of its first window, and the windows (count, width)."""
         first, windows = block
         numbers = first + np.arange(len(windows), dtype=np.int64)
         records, starts = self.corpus.places(numbers)
-        codes = self.model.encode(windows)
+        codes = backend.to_host(self.model.codes(windows, backend))
         act = self.model.activity(codes)
         member = self.labels[records] == np.arange(self.classes)[:, None] if self.classes else np.empty((0, len(act)))
         tops = TopWindows.of(codes, numbers, self.near.cells(records, starts), self.keep)
@@ -126,21 +128,19 @@ def gather(
 
 
 def _gathered(
-    backend: Backend, shard: Shard, step: Step, done: Callable[[int], None] | None  # noqa: ARG001
+    backend: Backend, shard: Shard, step: Step, done: Callable[[int], None] | None
 ) -> Gathered | None:  # fmt: skip
     """Gather over a shard; None where it has no windows."""
     found: Gathered | None = None
-    for block in numbered(shard.fields(), shard.first):
-        part = step(block)
+    for block in numbered(shard.windows(backend), shard.first):
+        part = step(backend, block)
         found = part if found is None else found + part
         if done is not None:
             done(len(block[1]))
     return found
 
 
-def numbered(
-    blocks: Iterable[NDArray[np.float32]], first: int = 0
-) -> Iterator[tuple[int, NDArray[np.float32]]]:  # fmt: skip
+def numbered(blocks: Iterable[Array], first: int = 0) -> Iterator[tuple[int, Array]]:
     """Yield blocks with the number of the first window of each."""
     for windows in blocks:
         yield first, windows

@@ -33,7 +33,8 @@ def survey_recordings(
     types: int | str = "auto", types_from: str | os.PathLike[str] | None = None,
     names: str | os.PathLike[str] | None = None, when: When = "auto", time_zone: str | None = None,
     events: str = "csv,raven,audacity", min_duration: float = MIN_SECONDS, workers: int | None = None,
-    engine: str = "here", cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
+    engine: str = "here", backend: str = "auto",
+    cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
 ) -> Survey:  # fmt: skip
     """Find what is in recordings and when: events, and types of them that sound alike (``audiosae survey``).
 
@@ -57,8 +58,9 @@ def survey_recordings(
         Tables of events that are written: some of csv, parquet, raven, audacity, with commas between.
     min_duration
         Least duration of an event in seconds.
-    workers, engine, cache
-        Decoding processes (one per core), where the work is done, folder for decoded fields (the user's cache).
+    workers, engine, backend, cache
+        Decoding processes (one per core), where the work is done and by what (auto takes an NVIDIA card where there is
+        one), folder for decoded fields (the user's cache).
     progress
         True for bars in a terminal or a notebook.
 
@@ -92,7 +94,9 @@ def survey_recordings(
             folder.check_folder(place, [source.path for source in found])
         dates = read_dates([source.path for source in found], when=when, time_zone=time_zone)
         notes.say(dates.note)
-        where: dict[str, Any] = {"engine": engine, "cache": cache and Path(cache), "workers": workers}
+        where: dict[str, Any] = {
+            "engine": engine, "backend": backend, "cache": cache and Path(cache), "workers": workers
+        }  # fmt: skip
         with opened(loaded, found, notes, **where, interleaved=True) as corpus:
             notes.stage("listening", len(corpus.used), "files")
             result, kept = survey(

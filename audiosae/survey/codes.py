@@ -12,7 +12,7 @@ import numpy as np
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
-from audiosae.features.codes import DEFAULT_POOL, Pool, encoder
+from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.survey.events import MAX_SECONDS, MIN_SECONDS, Stretch, stretches
 from audiosae.survey.floor import Levels
@@ -91,7 +91,7 @@ def find_events(
 
 
 def _found(
-    backend: Backend, shard: Shard, model: Model, limits: tuple[float, float]  # noqa: ARG001
+    backend: Backend, shard: Shard, model: Model, limits: tuple[float, float]
 ) -> Iterator[Found | None]:  # fmt: skip
     """Yield the events of each recording of a shard, and None after its last."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
@@ -99,11 +99,11 @@ def _found(
         levels = Levels(read_field(record), seconds)
         events = stretches(levels, shortest=limits[0], longest=limits[1])
         while batch := list(islice(events, _BATCH_EVENTS)):
-            yield Found(batch, pooled_codes(model, levels, batch))
+            yield Found(batch, pooled_codes(model, levels, batch, backend))
         yield None
 
 
-def pooled_codes(model: Model, levels: Levels, events: Sequence[Stretch]) -> Codes:
+def pooled_codes(model: Model, levels: Levels, events: Sequence[Stretch], backend: Backend | None = None) -> Codes:
     """Return the square-root codes of the windows in events, pooled by mean, maximum and deviation.
 
     A window shows the event alone, before the mean of the model's training windows: what does not stand above the
@@ -115,7 +115,7 @@ def pooled_codes(model: Model, levels: Levels, events: Sequence[Stretch]) -> Cod
     array of shape (events, units x 3)
         Unit by unit.
     """
-    encode, found = encoder(model), []
+    encode, found = Encoder(model, backend=backend), []
     held: list[NDArray[np.float32]] = []
     for event in events:
         held.append(_windows(model, levels, event))

@@ -128,8 +128,13 @@ def train(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progre
     """
     corpus.backend.say = progress.say
     options = suited_to(corpus.engine, options, corpus.width)
-    corpus = _usable(corpus)
+    with corpus.backend.session():  # one for all of it: what is on a card by then stays there
+        return _trained(_usable(corpus), folder, options, progress)
+
+
+def _trained(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progress: Progress) -> Outcome:
     kept, held, how = _held_out(corpus, options)
+    _ = corpus.backend.keep(corpus) or corpus.backend.keep(held)
     progress.stage("whitening", None, "windows")
     whitener = learn_whitener(kept, options.whitening)
     budget.check(budget.estimate(corpus.domain, options, windows=len(kept), n_components=whitener.n_components))
@@ -143,11 +148,8 @@ def train(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progre
     model = _model(task, corpus.domain, whitener, _provenance(options, corpus, kept, held, how))
     model.save(folder.path / FILE)
     task.state.history.write(folder.path / "history.csv")
-    state = task.state
-    del task, feeds  # what they hold on a device is free for others
-    corpus.backend.release()
     used = corpus.only(corpus.used).records
-    return Outcome(model, state, _summary(model, corpus, folder), corpus.skipped, used)
+    return Outcome(model, task.state, _summary(model, corpus, folder), corpus.skipped, used)
 
 
 def _usable(corpus: PlacedCorpus) -> PlacedCorpus:
