@@ -85,7 +85,7 @@ def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
 @pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
 @pytest.mark.parametrize("level", ["clip", "window"])
 def test_a_table_in_memory_is_that_in_a_file(trained, mixed, tmp_path, suffix, level):
-    (mixed / "a" / "=odd.wav").symlink_to((mixed / "a" / "tone_00.wav").resolve())
+    (mixed / "=odd.wav").symlink_to((mixed / "a" / "tone_00.wav").resolve())
     held = audiosae.load_model(trained).features(mixed, level=level, labels="folder")
     written = audiosae.export_table(trained, mixed, tmp_path / f"t.{suffix}", level=level, labels="folder")
     assert written.path == tmp_path / f"t.{suffix}"
@@ -94,7 +94,7 @@ def test_a_table_in_memory_is_that_in_a_file(trained, mixed, tmp_path, suffix, l
     assert written.columns == held.columns == list(held.keys)
     assert all(np.array_equal(written.keys[name], held.keys[name]) for name in held.columns)
     assert len(held) == len(held.keys["file"]) == len(held.features)
-    assert "a/=odd.wav" in held.keys["file"]
+    assert "=odd.wav" in held.keys["file"]
 
 
 def test_a_table_is_a_frame_of_pandas(trained, sounds):
