@@ -179,6 +179,23 @@ def test_the_error_held_out_is_that_of_fits_without_the_fold():
     assert classifier._Ridge(x, target).error_held_out(strength, folds) == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.parametrize("count", [7, 40])
+def test_a_fold_is_left_out_alike_by_either_product(count):
+    rng = np.random.default_rng(8)
+    root, residual = 0.05 * rng.normal(size=(20, count)), rng.normal(size=(20, 2))
+    wanted = np.linalg.solve(np.eye(20) - root @ root.T, residual)
+    np.testing.assert_allclose(classifier._unhatted(root, residual), wanted)
+
+
+def test_the_strength_is_that_of_the_least_error_wherever_its_valley_lies():
+    for least in range(6):
+        looked = []
+        error = {10.0**-i: abs(i - least) for i in range(6)}
+        found = classifier._valley(lambda s, e=error, seen=looked: seen.append(s) or e[s], list(error))
+        assert found == 10.0**-least
+    assert classifier._valley(lambda _: 1.0, [3.0, 2.0, 1.0]) == 2.0
+
+
 def test_ridge_predicts_what_scikit_learns_does():
     from sklearn.linear_model import RidgeClassifier
 

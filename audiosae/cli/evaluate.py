@@ -205,6 +205,7 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
     lines = [title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
     lines += [f"classifier: {JUDGES[facts['options']['judge']]}; features standardised on the training part"]
     lines += [facts["seen_told"], *plan.notes]
+    lines += ["", table(_few_units(done)), "", *_few_units_told(facts)]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
     if "stability" in facts:
@@ -214,6 +215,26 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
     files = "scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
     lines.append(f"files                {folder}/: {files}")
     return "\n".join(lines)
+
+
+def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
+    """Return a table of what a few units do alone, and of groups without labels."""
+    counts = [probed["units"] for probed in done.results[0]["probing"]]
+    rows = [("features", *(f"best {count}" for count in counts), "all", "groups")]
+    for r in done.results:
+        accuracy = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in r["probing"]}
+        few = [accuracy.get(count, "") for count in counts]
+        rows.append((r["name"], *few, f"{100 * r['accuracy']:.1f}", f"{r['groups']:.2f}"))
+    return rows
+
+
+def _few_units_told(facts: dict[str, Any]) -> list[str]:
+    some = f" of {facts['grouped']} clips, drawn at random" if facts["grouped"] < facts["clips"] else ""
+    return [
+        "best N: accuracy % with the N units alone that best tell the training part's classes apart (F-test)",
+        f"groups: adjusted mutual information of the labels with as many groups made{some} without them "
+        "(Ward; 1 the same, 0 chance)",
+    ]
 
 
 def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from audiosae.backends import choose
 from audiosae.errors import Interrupted
-from audiosae.evaluation import baselines, scores
+from audiosae.evaluation import baselines, probing
+from audiosae.evaluation.answers import Answers, Judged, judge_fold
 from audiosae.evaluation.baselines import MODEL
-from audiosae.evaluation.classifier import INNER_FOLDS, Judge, classify
+from audiosae.evaluation.classifier import INNER_FOLDS, Judge
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
@@ -30,6 +29,7 @@ from audiosae.training.train import train
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
@@ -79,7 +79,7 @@ class Evaluation:
     plan
         Of the folds.
     results
-        One for each set of features, the model first: see `summarise`.
+        One for each set of features, the model first: see `audiosae.evaluation.answers.Answers.summary`.
     predicted
         Class number per set and clip, -1 where it was not tested.
     facts
@@ -114,7 +114,8 @@ def evaluate(
     predicted, results = work.run()
     facts: dict[str, Any] = {
         "folds": plan.description, "clips": len(corpus.records), "tested": len(plan.tested), "classes": plan.classes,
-        "chance": plan.chance, "notes": plan.notes, "quality": measure(model, corpus, plan),
+        "chance": plan.chance, "notes": plan.notes,
+        "grouped": min(len(corpus.records), probing.MOST_GROUPED), "quality": measure(model, corpus, plan),
         **_seen(model, corpus, plan, refit=options.refit), "options": asdict(options),
     }  # fmt: skip
     if options.stability:
@@ -133,26 +134,25 @@ class _Work:
     progress: Progress
 
     def run(self) -> tuple[dict[str, NDArray[np.int64]], list[dict[str, Any]]]:
-        names = [MODEL, *self.options.names]
-        predicted = {name: np.full(len(self.corpus.records), -1, np.int64) for name in names}
-        strengths: dict[str, list[float]] = {name: [] for name in names}
-        widths = {}
+        o, clips = self.options, len(self.corpus.records)
+        found = {name: Answers.none(clips) for name in (MODEL, *o.names)}
+        some = probing.grouped(clips, o.seed)
         for splits, sets in self._learned():
-            self.progress.stage("encoding", len(sets) * len(self.corpus.records), "clips")
+            self.progress.stage("encoding", len(sets) * clips, "clips")
             features = dict(zip(sets, self._each(self._features, list(sets.values())), strict=True))
-            widths = {name: found.shape[1] for name, found in features.items()}
-            inner = [self.plan.inner(split, INNER_FOLDS, self.options.seed) for split in splits]
+            inner = [self.plan.inner(split, INNER_FOLDS, o.seed) for split in splits]
             jobs = [(name, *parts) for name in sets for parts in zip(splits, inner, strict=True)]
             self.progress.stage("classifying", len(jobs), "folds")
-            found = self._each(self._classified, [(features[name], *parts) for name, *parts in jobs])
-            for (name, split, _), (classes, strength) in zip(jobs, found, strict=True):
-                predicted[name][split.test] = classes
-                strengths[name].append(strength)
-        results = []
-        for name in names:
-            summary = scores.summarise(self.plan, predicted[name], predicted[MODEL] if name != MODEL else None)
-            results.append({"name": name, "features": widths[name], **summary, "strengths": strengths[name]})
-        return predicted, results
+            judged = self._each(self._judged, [(features[name], *parts) for name, *parts in jobs])
+            for (name, split, _), each in zip(jobs, judged, strict=True):
+                found[name].add(split, each)
+            groups = self._each(self._grouped, [values[some] for values in features.values()])
+            for (name, values), alike in zip(features.items(), groups, strict=True):
+                found[name].features = values.shape[1]
+                found[name].groups.append(alike)
+        reference = {name: None if name == MODEL else found[MODEL].predicted for name in found}
+        results = [{"name": name} | each.summary(self.plan, reference[name]) for name, each in found.items()]
+        return {name: each.predicted for name, each in found.items()}, results
 
     def _learned(self) -> Iterator[tuple[list[Split], dict[str, FeatureSet]]]:
         """Yield folds with the sets that were learned for them: for all at once, or anew for each."""
@@ -189,12 +189,16 @@ class _Work:
             self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
         )
 
-    def _classified(self, job: Any) -> tuple[NDArray[np.int64], float]:  # noqa: ANN401
+    def _judged(self, job: Any) -> Judged:  # noqa: ANN401
         features, split, inner = job
-        train, test = features[split.train], features[split.test]
-        found = classify(train, self.plan.target[split.train], test, inner, self.options.judge)
+        width = len(self.options.pools) * self.options.segments
+        found = judge_fold(features, self.plan.target, split, inner, width=width, judge=self.options.judge)
         self.progress.advance(1)
         return found
+
+    def _grouped(self, features: NDArray[np.float32]) -> float:
+        some = probing.grouped(len(self.corpus.records), self.options.seed)
+        return probing.groups_like_classes(features, self.plan.target[some])
 
     def _each(self, work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""
