@@ -64,7 +64,7 @@ def evaluate(  # noqa: PLR0917
     segments: Segments = 1,
     code: Code = CodeName.sqrt,
     refit: Annotated[bool, typer.Option("--refit", help="Learn everything on each training part alone.")] = False,  # noqa: FBT002
-    stability: Annotated[bool, typer.Option("--stability", help="Train with another seed too; compare atoms.")] = False,  # noqa: FBT002
+    stability: Annotated[int, typer.Option(help="Train with so many other seeds; which atoms come back?", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
     workers: Workers = None,
@@ -81,6 +81,7 @@ def evaluate(  # noqa: PLR0917
     from audiosae.evaluation import evaluate as evaluating
     from audiosae.evaluation.baselines import choose
     from audiosae.evaluation.folds import make_plan
+    from audiosae.features import stability as stable
     from audiosae.features.codes import DEFAULT_POOL, check_pools
 
     console = Console(quiet=quiet, as_json=as_json)
@@ -97,6 +98,8 @@ def evaluate(  # noqa: PLR0917
         classifier.value,
     )
     found = find(loaded, sources, console)
+    if stability:
+        stable.check_place(model)
     inputs = [*(source.path for source in found), *labels_file(labels)]
     folder = _folder(out or (model if model.is_dir() else model.parent) / "evaluation", inputs)
     known = read_labels(labels, found, label_column)
@@ -124,6 +127,8 @@ def evaluate(  # noqa: PLR0917
              "unlabelled": unlabelled, "out": str(folder), **told_of([*records, *skipped])}  # fmt: skip
     _write(folder, done, records, facts, title)
     _draw_units(loaded, done.facts["quality"]["units_of_labels"], folder / "units.png")
+    if done.stability is not None:
+        stable.write(model, done.stability)
     console.result(_told(done, title, folder, skipped), facts)
     check_skipped(skipped, strict=strict)
 
@@ -208,10 +213,8 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
     lines += ["", table(_few_units(done)), "", *_few_units_told(facts)]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
-    if "stability" in facts:
-        s = facts["stability"]
-        lines.append(f"stability            {100 * s['alike']:.0f} % of the atoms come back with seed {s['seed']} "
-                     f"(cosine {s['alike_from']:g} or more; median {s['cosine_median']:.2f})")  # fmt: skip
+    if done.stability is not None:
+        lines.append(f"stability            {done.stability.summary()}")
     files = "scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
     lines.append(f"files                {folder}/: {files}")
     return "\n".join(lines)

@@ -67,6 +67,7 @@ def export(  # noqa: PLR0917
     from audiosae.errors import InputError
     from audiosae.features import export as writing
     from audiosae.features.codes import DEFAULT_POOL, check_pools
+    from audiosae.features.stability import read
     from audiosae.features.tables import check_place
     from audiosae.system.files import file_digest
 
@@ -87,7 +88,7 @@ def export(  # noqa: PLR0917
         console.stage("encoding", len(corpus.used), "files")
         rows = writing.export(
             loaded, corpus, out, level=level.value, pools=pools, segments=segments, code=code.value, labels=known,
-            stamp=stamp, digest=file_digest(model / FILE if model.is_dir() else model),
+            stamp=stamp, stability=read(model), digest=file_digest(model / FILE if model.is_dir() else model),
             done=lambda _: console.advance(1),
         )  # fmt: skip
     used, skipped = len(corpus.used), len(corpus.skipped)

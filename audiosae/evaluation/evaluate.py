@@ -19,6 +19,7 @@ from audiosae.evaluation.classifier import INNER_FOLDS, Judge
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
+from audiosae.features.stability import Stability
 from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
 from audiosae.training.options import TrainOptions, suited_to
@@ -55,7 +56,7 @@ class Options:
     seed
         Of folds, k-means and NMF.
     stability
-        Train once more with the next seed, and match atoms.
+        Train with so many of the next seeds, and match atoms.
     judge
         The classifier, of `audiosae.evaluation.classifier.JUDGES`: the same for every set of features.
     """
@@ -66,7 +67,7 @@ class Options:
     code: Code = "sqrt"
     refit: bool = False
     seed: int = 0
-    stability: bool = False
+    stability: int = 0
     judge: Judge = "ridge"
 
 
@@ -84,12 +85,15 @@ class Evaluation:
         Class number per set and clip, -1 where it was not tested.
     facts
         What else ``evaluate --json`` prints.
+    stability
+        Of the units, where it was asked for.
     """
 
     plan: Plan
     results: list[dict[str, Any]]
     predicted: dict[str, NDArray[np.int64]]
     facts: dict[str, Any]
+    stability: Stability | None = None
 
 
 @one_blas_thread()
@@ -118,9 +122,11 @@ def evaluate(
         "grouped": min(len(corpus.records), probing.MOST_GROUPED), "quality": measure(model, corpus, plan),
         **_seen(model, corpus, plan, refit=options.refit), "options": asdict(options),
     }  # fmt: skip
+    stability = None
     if options.stability:
-        facts["stability"] = work.stability()
-    return Evaluation(plan, results, predicted, facts | {"seconds": round(time.monotonic() - began, 3)})
+        stability = work.stability()
+        facts["stability"] = stability.to_json()
+    return Evaluation(plan, results, predicted, facts | {"seconds": round(time.monotonic() - began, 3)}, stability)
 
 
 @dataclass(frozen=True)
@@ -167,11 +173,14 @@ class _Work:
             part = self.corpus.only(split.train)
             yield [split], baselines.feature_sets(o.names, self._trained(part), part, code=o.code, seed=o.seed)
 
-    def stability(self) -> dict[str, Any]:
-        """Train once more with the next seed on these sources, and say how many atoms come back."""
-        self.progress.say("learning once more with another seed")
-        seed = TrainOptions.stored(self.model.facts["options"]).seed + 1
-        return match(self.model, self._trained(self.corpus, seed=seed)).to_json() | {"seed": seed}
+    def stability(self) -> Stability:
+        """Train with the next seeds on these sources, and see which atoms come back."""
+        first = TrainOptions.stored(self.model.facts["options"]).seed + 1
+        seeds, matches = range(first, first + self.options.stability), []
+        for number, seed in enumerate(seeds):
+            self.progress.say(f"learning with another seed, {number + 1} of {len(seeds)}")
+            matches.append(match(self.model, self._trained(self.corpus, seed=seed)))
+        return Stability.of(seeds, matches)
 
     def _trained(self, corpus: PlacedCorpus, **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
