@@ -369,7 +369,8 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
     for words in ("random-weights", "95 % interval", "one singer left out at a time", "seen all 36 test files"):
         assert words in out
     folder = trained / "evaluation"
-    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png"}
+    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
+             "index.html"}  # fmt: skip
     assert {path.name for path in folder.iterdir()} == names
     facts = json.loads((folder / "results.json").read_text())
     assert [result["name"] for result in facts["results"]] == NAMES

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 _CLASSES_TOLD = 12
 _LABEL_SHOWN = 16  # characters, over a tile
-_FILES = ("results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png")
+_FILES = ("results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
+          "index.html")  # fmt: skip
 _AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 
@@ -83,6 +84,7 @@ def evaluate(  # noqa: PLR0917
     from audiosae.evaluation.folds import make_plan
     from audiosae.features import stability as stable
     from audiosae.features.codes import DEFAULT_POOL, check_pools
+    from audiosae.report.evaluation import write_evaluation
 
     console = Console(quiet=quiet, as_json=as_json)
     kind, column = _division(fold_column, group_column, split_column, labels)
@@ -127,6 +129,7 @@ def evaluate(  # noqa: PLR0917
              "unlabelled": unlabelled, "out": str(folder), **told_of([*records, *skipped])}  # fmt: skip
     _write(folder, done, records, facts, title)
     _draw_units(loaded, done.facts["quality"]["units_of_labels"], folder / "units.png")
+    write_evaluation(loaded, folder / "index.html", facts, title=title, told=_measured(done))
     if done.stability is not None:
         stable.write(model, done.stability)
     console.result(_told(done, title, folder, skipped), facts)
@@ -215,9 +218,25 @@ def _told(done: Evaluation, title: str, folder: Path, skipped: Sequence[Record])
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
     if done.stability is not None:
         lines.append(f"stability            {done.stability.summary()}")
-    files = "scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
+    files = "index.html, scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
     lines.append(f"files                {folder}/: {files}")
     return "\n".join(lines)
+
+
+def _measured(done: Evaluation) -> list[tuple[str, str]]:
+    """Return what the page says of how it was measured."""
+    from audiosae.evaluation.classifier import JUDGES
+
+    facts = done.facts
+    rows = [
+        ("clips", f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
+        ("folds", done.plan.description),
+        ("classifier", f"{JUDGES[facts['options']['judge']]}; features standardised on the training part"),
+        ("model", facts["seen_told"]),
+        ("groups", f"Ward's of {facts['grouped']} clips on 30 principal components; adjusted mutual information"),
+        ("unexplained variance", f"{facts['quality']['fvu']:.3f} of {facts['quality']['windows']} windows"),
+    ]
+    return [*rows, *([("stability", done.stability.summary())] if done.stability is not None else [])]
 
 
 def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
