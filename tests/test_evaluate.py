@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 
 import numpy as np
@@ -19,6 +20,7 @@ from audiosae.errors import InputError
 from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled
+from audiosae.report.units import show_units
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
 NAMES = ["model", *baselines.BASELINES]
@@ -387,6 +389,26 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
     right = np.mean([row["model"] == row["label"] for row in rows])
     assert right == pytest.approx(facts["results"][0]["accuracy"])
     assert len((folder / "results.csv").read_text().splitlines()) == 1 + len(NAMES)
+
+
+def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
+    options = ["--labels", "folder", "--baselines", "pca,field", "-o", tmp_path, "--json"]
+    facts = json.loads(run("evaluate", trained, clips, *options)[1])
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for result in facts["results"]:
+        assert f"{100 * result['accuracy']:.1f} ± {100 * result['stderr']:.1f}" in page
+        assert f"<td>{result['groups']:.2f}</td>" in page
+        for probed in result["probing"]:
+            assert f"<td>{100 * probed['accuracy']:.1f}</td>" in page
+    units = {pair["unit"] for pair in facts["quality"]["units_of_labels"]}
+    drawn = {int(unit) for unit in re.findall(r'alt="Atom of unit (\d+)"', page)}
+    assert drawn == units
+    model = load_model(trained)
+    wanted = dict(zip(sorted(units), show_units(model, units=sorted(units)), strict=True))
+    everything = show_units(model)
+    assert all(wanted[unit]["unit"] == unit and wanted[unit] == everything[unit] for unit in units)
+    assert all(each["figure"] in page for each in wanted.values())
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
 def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, clips, tmp_path):

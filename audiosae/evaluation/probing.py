@@ -64,7 +64,8 @@ def groups_like_classes(features: NDArray[np.float32], target: NDArray[np.int64]
     kept = spread > 0
     if not kept.any():
         return 0.0
-    x: NDArray[Any] = (features[:, kept] - features[:, kept].mean(axis=0, dtype=np.float64)) / spread[kept]
+    mean, gain = features[:, kept].mean(axis=0, dtype=np.float64), 1 / spread[kept]
+    x: NDArray[Any] = (features[:, kept] - mean.astype(np.float32)) * gain.astype(np.float32)
     few = min(x.shape) <= 2 * _COMPONENTS
     parts = PCA(min(_COMPONENTS, *x.shape), svd_solver="full" if few else "arpack", random_state=0).fit_transform(x)
     groups = AgglomerativeClustering(len(np.unique(target)), linkage="ward").fit_predict(parts)

@@ -53,8 +53,8 @@ def write_evaluation(
     best = results[0]
     view = {
         "title": "How good the features are", "heading": "How good the features are",
-        "lead": f"{title}. {100 * best['accuracy']:.1f} % of the clips are classified right by the model's features; "
-                f"always saying the commonest class gets {100 * facts['chance']:.1f} %.",
+        "lead": f"{title[:1].upper()}{title[1:]}. {100 * best['accuracy']:.1f} % of the clips are classified right by "
+                f"the model's features; always saying the commonest class gets {100 * facts['chance']:.1f} %.",
         "notes": facts["notes"], "rows": [_row(r) for r in sorted(results, key=lambda r: -r["accuracy"])],
         "chance": 100 * facts["chance"], "curve": _curve(results), "confusion": _confusion(facts["classes"], best),
         "classes": len(facts["classes"]), "told": told, "sides": sides, "labels_left": len(pairs) - len(shown),
