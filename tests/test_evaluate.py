@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
 from signals import tone, write
-from sklearn.feature_selection import f_classif
 
 from audiosae import cli
 from audiosae.autoencoder.model import load_model
@@ -18,9 +18,9 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.placed import read
 from audiosae.errors import InputError
 from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
-from audiosae.evaluation.probing import agreement_of_groups, best_units, probe
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled_clips
+from audiosae.report.units import show_units
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
 NAMES = ["model", *baselines.BASELINES]
@@ -181,6 +181,23 @@ def test_the_error_held_out_is_that_of_fits_without_the_fold():
     assert classifier._Ridge(x, target).error_held_out(strength, folds) == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.parametrize("count", [7, 40])
+def test_a_fold_is_left_out_alike_by_either_product(count):
+    rng = np.random.default_rng(8)
+    root, residual = 0.05 * rng.normal(size=(20, count)), rng.normal(size=(20, 2))
+    wanted = np.linalg.solve(np.eye(20) - root @ root.T, residual)
+    np.testing.assert_allclose(classifier._unhatted(root, residual), wanted)
+
+
+def test_the_strength_is_that_of_the_least_error_wherever_its_valley_lies():
+    for least in range(6):
+        looked = []
+        error = {10.0**-i: abs(i - least) for i in range(6)}
+        found = classifier._valley(lambda s, e=error, seen=looked: seen.append(s) or e[s], list(error))
+        assert found == 10.0**-least
+    assert classifier._valley(lambda _: 1.0, [3.0, 2.0, 1.0]) == 2.0
+
+
 def test_ridge_predicts_what_scikit_learns_does():
     from sklearn.linear_model import RidgeClassifier
 
@@ -228,41 +245,6 @@ def test_constant_features_do_no_harm():
 
 
 # what it amounts to
-
-
-def features_with_a_telling_unit(seed, unit=7, units=30, per_unit=3, clips=120):
-    rng = np.random.default_rng(seed)
-    classes = np.arange(clips) % 2
-    features = rng.normal(size=(clips, units, per_unit)).astype(np.float32)
-    features[:, unit, per_unit - 1] += 6 * classes
-    return features.reshape(clips, -1), classes
-
-
-def test_the_unit_that_tells_the_classes_is_found_and_is_enough():
-    features, classes = features_with_a_telling_unit(0)
-    assert best_units(features, classes, 3)[0] == 7
-    train, test = np.arange(0, 90), np.arange(90, 120)
-    found = probe(features[train], classes[train], features[test], train % 5, per_unit=3)
-    assert sorted(found) == [1, 2, 5, 20]
-    assert (found[1] == classes[test]).mean() > 0.9
-    few = probe(features[train, :12], classes[train], features[test, :12], train % 5, per_unit=3)
-    assert sorted(few) == [1, 2]  # of four units
-
-
-def test_units_are_ranked_as_scikit_learn_ranks_features():
-    features, classes = features_with_a_telling_unit(1, per_unit=1)
-    features[:, 3] = 1.5  # tells nothing
-    with np.errstate(all="ignore"):
-        wanted = np.argsort(-np.nan_to_num(f_classif(np.delete(features, 3, axis=1), classes)[0]), kind="stable")
-    assert [unit - (unit > 3) for unit in best_units(features, classes, 1)[:-1]] == wanted.tolist()
-    assert best_units(features, classes, 1)[-1] == 3
-
-
-def test_groups_without_labels_agree_with_classes_that_lie_apart_and_not_with_noise():
-    features, classes = features_with_a_telling_unit(2)
-    apart = features + 4 * np.random.default_rng(3).normal(size=(2, features.shape[1]))[classes].astype(np.float32)
-    assert agreement_of_groups(apart, classes) == pytest.approx(1)
-    assert abs(agreement_of_groups(features[:, :3], classes)) < 0.1
 
 
 def test_one_fold_has_wilsons_interval_over_its_clips():
@@ -392,7 +374,8 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
     for words in ("random-weights", "95 % interval", "one singer left out at a time", "seen all 36 test files"):
         assert words in out
     folder = trained / "evaluation"
-    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png"}
+    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
+             "index.html"}  # fmt: skip
     assert {path.name for path in folder.iterdir()} == names
     facts = json.loads((folder / "results.json").read_text())
     assert [result["name"] for result in facts["results"]] == NAMES
@@ -400,11 +383,6 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
         assert {"name", "accuracy", "std", "folds", "features", "stderr", "interval", "recall"} <= result.keys()
         assert len(result["folds"]) == 4
         assert result["accuracy"] == pytest.approx(np.mean(result["folds"]))
-        assert [probed["units"] for probed in result["probing"]] == (
-            [1, 2, 5] if result["features"] == 36 else [1, 2, 5, 20]
-        )
-        assert -0.5 < result["groups"] <= 1
-    assert facts["results"][2]["groups"] > 0.5
     sizes = {result["name"]: result["features"] for result in facts["results"]}
     assert sizes == dict(zip(NAMES, [36, 36, 120, 60, 36, 36, 36], strict=True))
     assert facts["results"][2]["accuracy"] > 0.9  # three pitches far apart
@@ -414,6 +392,26 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
     right = np.mean([row["model"] == row["label"] for row in rows])
     assert right == pytest.approx(facts["results"][0]["accuracy"])
     assert len((folder / "results.csv").read_text().splitlines()) == 1 + len(NAMES)
+
+
+def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
+    options = ["--labels", "folder", "--baselines", "pca,field", "-o", tmp_path, "--json"]
+    facts = json.loads(run("evaluate", trained, clips, *options)[1])
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for result in facts["results"]:
+        assert f"{100 * result['accuracy']:.1f} ± {100 * result['stderr']:.1f}" in page
+        assert f"<td>{result['groups']:.2f}</td>" in page
+        for probed in result["probing"]:
+            assert f"<td>{100 * probed['accuracy']:.1f}</td>" in page
+    units = {pair["unit"] for pair in facts["quality"]["units_of_labels"]}
+    drawn = {int(unit) for unit in re.findall(r'alt="Atom of unit (\d+)"', page)}
+    assert drawn == units
+    model = load_model(trained)
+    wanted = dict(zip(sorted(units), show_units(model, units=sorted(units)), strict=True))
+    everything = show_units(model)
+    assert all(wanted[unit]["unit"] == unit and wanted[unit] == everything[unit] for unit in units)
+    assert all(each["figure"] in page for each in wanted.values())
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
 def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, clips, tmp_path):

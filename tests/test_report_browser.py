@@ -232,12 +232,12 @@ def test_hostile_names_stay_text(see, trained, sounds, tmp_path, run):
 
 
 @pytest.mark.parametrize("how", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}])
-@pytest.mark.parametrize("which", ["report", "diff"])
-def test_there_is_no_serious_fault_of_accessibility(see, page, both, which, how):
+@pytest.mark.parametrize("which", ["report", "diff", "evaluation"])
+def test_there_is_no_serious_fault_of_accessibility(see, page, both, evaluation, which, how):
     axe = os.environ.get("AUDIOSAE_AXE")
     if not axe:
         missing("axe-core (AUDIOSAE_AXE names its axe.min.js)")
-    tab = see(page if which == "report" else both, **how)
+    tab = see({"report": page, "diff": both, "evaluation": evaluation}[which], **how)
     tab.evaluate(Path(axe).read_text(encoding="utf-8"))  # the page's own rule lets no other script in by its markup
     faults = tab.evaluate("axe.run().then((found) => found.violations)")
     told = [(fault["id"], fault["impact"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
@@ -268,8 +268,34 @@ def test_the_diff_shows_groups(see, both):
     assert tab.locator("#detail .atom").count() == 2
 
 
-def test_nothing_is_wider_than_a_phone(see, page):
-    tab = see(page, viewport={"width": 360, "height": 740})
+@pytest.fixture(scope="module")
+def evaluation(trained, sounds, cache, tmp_path_factory):
+    """The evaluation of the run, its files in two labels, one of them hostile."""
+    from conftest import once
+
+    folder = tmp_path_factory.mktemp("evaluation")
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = [[f"tone_{number:02d}.wav", ("plain", HOSTILE)[number % 2]] for number in range(12)]
+        csv.writer(file).writerows([["filename", "label"], *rows])
+    options = ["--labels", folder / "labels.csv", "--baselines", "pca,field", "-o", folder / "out", "--cache", cache]
+    once(["evaluate", trained, sounds, *options, "-q"])
+    return folder / "out" / "index.html"
+
+
+def test_the_evaluation_has_its_tables_and_hostile_labels_stay_text(see, evaluation):
+    tab = see(evaluation)
+    name = HOSTILE.replace("\n", "\\n")
+    assert tab.locator("h3").all_text_contents() == [name, "plain"]
+    assert tab.locator(".confusion thead th").all_text_contents()[1:] == [name, "plain"]
+    assert tab.locator("img[src=x], b[onload], script").count() == 1, "the page's own script"
+    assert sorted(tab.locator("tr.own th").all_text_contents()) == ["model", "model"]
+    assert tab.locator(".curve polyline").count() == 3
+    assert tab.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
+
+
+@pytest.mark.parametrize("which", ["report", "evaluation"])
+def test_nothing_is_wider_than_a_phone(see, page, evaluation, which):
+    tab = see({"report": page, "evaluation": evaluation}[which], viewport={"width": 360, "height": 740})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
 

@@ -18,7 +18,7 @@ from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.placed import PlacedCorpus, read
 from audiosae.errors import InputError
-from audiosae.features.codes import encoder
+from audiosae.features.codes import Encoder
 from audiosae.survey.codes import pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import stretches
 from audiosae.survey.floor import Levels
@@ -241,5 +241,5 @@ def test_glimpses_are_bounded_and_are_codes_of_windows_of_each_recording(archive
     frames = archive.model.domain.window[0]
     starts = [int(place * (len(field) - frames + 1)) for place in (0.5 / 42, 1.5 / 42)]
     windows = np.stack([field[at : at + frames].ravel() for at in starts])
-    np.testing.assert_allclose(seen[3][0], encoder(archive.model)(windows).mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(seen[3][0], Encoder(archive.model)(windows).mean(axis=0), rtol=1e-4)
     assert [len(part) for part in glimpses(archive.model, corpus, most=1)] == [1] * 8

@@ -99,6 +99,7 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
     prepare_streams()
     _take_named_shell()
+    _give_number("--stability", "1")
     out = sys.stdout
     if len(sys.argv) == 1:
         sys.argv.append("--help")
@@ -119,6 +120,13 @@ def main() -> None:
         os.environ.pop(_NO_DETECTION, None)
         sys.stdout = out  # a command that prints JSON has kept it to itself
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _give_number(option: str, number: str) -> None:
+    """Let an option that had no value mean a number: scripts of earlier versions go on."""
+    for at, given in reversed(list(enumerate(sys.argv))):
+        if given == option and not "".join(sys.argv[at + 1 : at + 2]).isdecimal():
+            sys.argv.insert(at + 1, number)
 
 
 def _take_named_shell() -> None:

@@ -28,8 +28,6 @@ from audiosae.cli.parameters import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from audiosae.evaluation.evaluate import Evaluation
 
 _CLASSES_TOLD = 12
@@ -58,7 +56,7 @@ def evaluate(  # noqa: PLR0917
     segments: Segments = 1,
     code: Code = CodeName.sqrt,
     refit: Annotated[bool, typer.Option("--refit", help="Learn everything on each training part alone.")] = False,  # noqa: FBT002
-    stability: Annotated[bool, typer.Option("--stability", help="Train with another seed too; compare atoms.")] = False,  # noqa: FBT002
+    stability: Annotated[int, typer.Option(help="Train with so many other seeds; which atoms come back?", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
     workers: Workers = None,
@@ -102,28 +100,35 @@ def _told(done: Evaluation) -> str:
                      f"{100 * low:.1f} to {100 * high:.1f}", gain))  # fmt: skip
     lines = [done.title, "", table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
     lines += [f"classifier: {JUDGES[facts['options']['judge']]}; features standardised on the training part"]
-    lines += ["", *_few_units(done.results), "", facts["seen_told"], *plan.notes]
+    lines += [facts["seen_told"], *plan.notes]
+    lines += ["", table(_few_units(done)), "", *_few_units_told(facts)]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
     lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
-    if "stability" in facts:
-        s = facts["stability"]
-        lines.append(f"stability            {100 * s['alike']:.0f} % of the atoms come back with seed {s['seed']} "
-                     f"(cosine {s['alike_from']:g} or more; median {s['cosine_median']:.2f})")  # fmt: skip
-    files = "scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
+    if done.stability is not None:
+        lines.append(f"stability            {done.stability.summary()}")
+    files = "index.html, scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
     lines.append(f"files                {facts['out']}/: {files}")
     return "\n".join(lines)
 
 
-def _few_units(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a table of what a few units tell, and of groups without labels."""
-    counts = [probed["units"] for probed in results[0]["probing"]]
-    rows = [("features", *(f"best {count}" for count in counts), "groups without labels")]
-    for r in results:
-        told = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in r["probing"]}
-        groups = "" if r["groups"] is None else f"{r['groups']:.2f}"
-        rows.append((r["name"], *(told.get(count, "") for count in counts), groups))
-    head = "accuracy % with the best units alone, chosen on the training part; agreement of groups found without labels"
-    return [f"{head} (adjusted mutual information)", table(rows)]
+def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
+    """Return a table of what a few units do alone, and of groups without labels."""
+    counts = [probed["units"] for probed in done.results[0]["probing"]]
+    rows = [("features", *(f"best {count}" for count in counts), "all", "groups")]
+    for r in done.results:
+        accuracy = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in r["probing"]}
+        few = [accuracy.get(count, "") for count in counts]
+        rows.append((r["name"], *few, f"{100 * r['accuracy']:.1f}", f"{r['groups']:.2f}"))
+    return rows
+
+
+def _few_units_told(facts: dict[str, Any]) -> list[str]:
+    some = f" of {facts['grouped']} clips, drawn at random" if facts["grouped"] < facts["clips"] else ""
+    return [
+        "best N: accuracy % with the N units alone that best tell the training part's classes apart (F-test)",
+        f"groups: adjusted mutual information of the labels with as many groups made{some} without them "
+        "(Ward; 1 the same, 0 chance)",
+    ]
 
 
 def _quality(found: dict[str, Any]) -> list[str]:

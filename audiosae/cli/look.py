@@ -65,12 +65,14 @@ def render(  # noqa: PLR0917
 def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
     """Describe a model: domain, options, training data, history, activity."""
     from audiosae.autoencoder.model import load_model
+    from audiosae.features.stability import read
     from audiosae.features.summary import activity_of, summarise
 
-    loaded = load_model(model)
+    loaded, stability = load_model(model), read(model)
     activity = activity_of(loaded)
     facts = loaded.facts | {"window": list(loaded.domain.window), "activity": activity, "hidden": loaded.params.hidden}
-    Console(quiet=quiet, as_json=as_json).result(table(summarise(loaded, activity)), facts)
+    facts |= {"stability": stability.to_json()} if stability else {}
+    Console(quiet=quiet, as_json=as_json).result(table(summarise(loaded, activity, stability)), facts)
 
 
 def inspect(  # noqa: PLR0917

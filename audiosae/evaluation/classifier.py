@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -69,11 +70,20 @@ def _ridge(
     """Regress on class indicators with an L2 penalty; the strength with the least squared error on inner folds."""
     names, numbers = np.unique(classes, return_inverse=True)
     ridge, folds = _Ridge(x, np.eye(len(names), dtype=x.dtype)[numbers]), list(_held_out(classes, inner))
-    errors = {strength: ridge.error_held_out(strength, folds) for strength in _RIDGE_STRENGTHS}
-    near = min(errors, key=errors.__getitem__)
-    errors |= {strength: ridge.error_held_out(strength, folds) for strength in (near * _HALF_STEP, near / _HALF_STEP)}
-    strength = min(errors, key=errors.__getitem__)
+    error = cache(lambda strength: ridge.error_held_out(strength, folds))
+    near = _valley(error, _RIDGE_STRENGTHS)
+    strength = min((near, near * _HALF_STEP, near / _HALF_STEP), key=error)
     return names[ridge.predict(test, strength).argmax(axis=1)], strength
+
+
+def _valley(error: Callable[[float], float], strengths: Sequence[float]) -> float:
+    """Return the strength with the least error, found by going down from the middle one: there is one valley."""
+    at = len(strengths) // 2
+    while True:
+        best = min(range(max(0, at - 1), min(len(strengths), at + 2)), key=lambda i: error(strengths[i]))
+        if best == at or error(strengths[best]) >= error(strengths[at]):
+            return strengths[at]
+        at = best
 
 
 class _Ridge:
@@ -103,15 +113,27 @@ class _Ridge:
         The residuals of a fold that was left out are (I - A)^-1 times those of the whole fit, A being the fold's block
         of the hat matrix (Cook and Weisberg 1982, section 3.4); the penalty is that of the whole fit.
         """
-        from scipy.linalg import solve
-
-        gain = 1 / (self._values + self._rotated.dtype.type(strength))
+        dtype, count = self._rotated.dtype.type, len(self._rotated)
+        gain = 1 / (self._values + dtype(strength))
         residual, total = self._target - self._rotated @ (gain[:, None] * self._projected), 0.0
         for out in folds:
-            z = self._rotated[out]
-            left = np.eye(len(z), dtype=z.dtype) - ((z * gain) @ z.T + 1) / z.dtype.type(len(self._rotated))
-            total += float(np.square(solve(left, residual[out], assume_a="pos")).sum(dtype=np.float64))
+            root = np.empty((out.sum(), len(gain) + 1), dtype)  # times its transpose it is the block
+            root[:, :-1] = self._rotated[out] * np.sqrt(gain / dtype(count))
+            root[:, -1] = dtype(count**-0.5)
+            total += float(np.square(_unhatted(root, residual[out])).sum(dtype=np.float64))
         return total
+
+
+def _unhatted(root: NDArray[Any], residual: NDArray[Any]) -> NDArray[Any]:
+    """Return (I - R R')^-1 r, by the smaller of the two products of R (Woodbury 1950)."""
+    from scipy.linalg import solve
+
+    wide = root.shape[1] >= len(root)
+    left = root @ root.T if wide else root.T @ root  # NumPy computes half of what is symmetric
+    np.negative(left, out=left)
+    left.flat[:: len(left) + 1] += left.dtype.type(1)
+    how = {"assume_a": "pos", "overwrite_a": True, "check_finite": False}
+    return np.asarray(solve(left, residual, **how) if wide else residual + root @ solve(left, root.T @ residual, **how))
 
 
 def _logistic(

@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from audiosae.errors import Interrupted
-from audiosae.evaluation import baselines, scores
+from audiosae.evaluation import baselines, probing
+from audiosae.evaluation.answers import Answers, Judged, judge_fold
 from audiosae.evaluation.baselines import MODEL
-from audiosae.evaluation.classifier import INNER_FOLDS, Judge, classify
-from audiosae.evaluation.probing import PROBED, agreement_of_groups, probe
+from audiosae.evaluation.classifier import INNER_FOLDS, Judge
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
+from audiosae.features.stability import Stability
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
@@ -31,6 +30,7 @@ from audiosae.training.train import train
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -61,7 +61,7 @@ class Options:
     seed
         Of folds, k-means and NMF.
     stability
-        Train once more with the next seed, and match atoms.
+        Train with so many of the next seeds, and match atoms.
     judge
         The classifier, of `audiosae.evaluation.classifier.JUDGES`: the same for every set of features.
     """
@@ -72,7 +72,7 @@ class Options:
     code: Code = "sqrt"
     refit: bool = False
     seed: int = 0
-    stability: bool = False
+    stability: int = 0
     judge: Judge = "ridge"
 
 
@@ -85,11 +85,13 @@ class Evaluation:
     plan
         Of the folds.
     results
-        One for each set of features, the model first: see `summarise`.
+        One for each set of features, the model first: see `audiosae.evaluation.answers.Answers.summary`.
     predicted
         Class number per set and clip, -1 where it was not tested.
     facts
         What ``evaluate --json`` prints, `quality` of the units among it.
+    stability
+        Of the units, where it was asked for.
     skipped
         The sources that could not be used, each with its `file` and `reason`.
     notes
@@ -108,6 +110,7 @@ class Evaluation:
     results: list[dict[str, Any]]
     predicted: dict[str, NDArray[np.int64]]
     facts: dict[str, Any]
+    stability: Stability | None = None
     skipped: Sequence[Record] = ()
     notes: Sequence[str] = ()
     title: str = ""
@@ -156,12 +159,15 @@ def _evaluated(work: _Work, began: float) -> Evaluation:
     predicted, results = work.run()
     facts: dict[str, Any] = {
         "folds": plan.description, "clips": len(corpus.records), "tested": len(plan.tested), "classes": plan.classes,
-        "chance": plan.chance, "notes": plan.notes, "quality": measure(model, corpus, plan),
+        "chance": plan.chance, "notes": plan.notes,
+        "grouped": min(len(corpus.records), probing.MOST_GROUPED), "quality": measure(model, corpus, plan),
         **_seen(model, corpus, plan, refit=options.refit), "options": asdict(options),
     }  # fmt: skip
+    stability = None
     if options.stability:
-        facts["stability"] = work.stability()
-    return Evaluation(plan, results, predicted, facts | {"seconds": round(time.monotonic() - began, 3)})
+        stability = work.stability()
+        facts["stability"] = stability.to_json()
+    return Evaluation(plan, results, predicted, facts | {"seconds": round(time.monotonic() - began, 3)}, stability)
 
 
 @dataclass(frozen=True)
@@ -175,34 +181,25 @@ class _Work:
     progress: Progress
 
     def run(self) -> tuple[dict[str, NDArray[np.int64]], list[dict[str, Any]]]:
-        names = [MODEL, *self.options.names]
-        predicted = {name: np.full(len(self.corpus.records), -1, np.int64) for name in names}
-        probed = {name: {count: np.full(len(self.corpus.records), -1, np.int64) for count in PROBED} for name in names}
-        strengths: dict[str, list[float]] = {name: [] for name in names}
-        widths: dict[str, int] = {}
-        groups: dict[str, float] = {}
+        o, clips = self.options, len(self.corpus.records)
+        found = {name: Answers.none(clips) for name in (MODEL, *o.names)}
+        some = probing.grouped(clips, o.seed)
         for splits, sets in self._learned():
-            self.progress.stage("encoding", len(sets) * len(self.corpus.records), "clips")
+            self.progress.stage("encoding", len(sets) * clips, "clips")
             features = dict(zip(sets, self._each(self._features, list(sets.values())), strict=True))
-            widths = {name: found.shape[1] for name, found in features.items()}
-            inner = [self.plan.inner(split, INNER_FOLDS, self.options.seed) for split in splits]
+            inner = [self.plan.inner(split, INNER_FOLDS, o.seed) for split in splits]
             jobs = [(name, *parts) for name in sets for parts in zip(splits, inner, strict=True)]
             self.progress.stage("classifying", len(jobs), "folds")
-            found = self._each(self._classified, [(features[name], *parts) for name, *parts in jobs])
-            for (name, split, _), (classes, strength, few) in zip(jobs, found, strict=True):
-                predicted[name][split.test] = classes
-                strengths[name].append(strength)
-                for count, told in few.items():
-                    probed[name][count][split.test] = told
-            if not self.options.refit:  # with it there are no features that all clips share
-                groups = dict(zip(features, self._each(self._grouped, list(features.values())), strict=True))
-        results = []
-        for name in names:
-            summary = scores.summarise(self.plan, predicted[name], predicted[MODEL] if name != MODEL else None)
-            few_units = scores.of_few_units(self.plan, probed[name])
-            results.append({"name": name, "features": widths[name], **summary, "strengths": strengths[name],
-                            "probing": few_units, "groups": groups.get(name)})  # fmt: skip
-        return predicted, results
+            judged = self._each(self._judged, [(features[name], *parts) for name, *parts in jobs])
+            for (name, split, _), each in zip(jobs, judged, strict=True):
+                found[name].add(split, each)
+            groups = self._each(self._grouped, [values[some] for values in features.values()])
+            for (name, values), alike in zip(features.items(), groups, strict=True):
+                found[name].features = values.shape[1]
+                found[name].groups.append(alike)
+        reference = {name: None if name == MODEL else found[MODEL].predicted for name in found}
+        results = [{"name": name} | each.summary(self.plan, reference[name]) for name, each in found.items()]
+        return {name: each.predicted for name, each in found.items()}, results
 
     def _learned(self) -> Iterator[tuple[list[Split], dict[str, FeatureSet]]]:
         """Yield folds with the sets that were learned for them: for all at once, or anew for each."""
@@ -217,11 +214,14 @@ class _Work:
             part = self.corpus.only(split.train)
             yield [split], baselines.feature_sets(o.names, self._trained(part), part, code=o.code, seed=o.seed)
 
-    def stability(self) -> dict[str, Any]:
-        """Train once more with the next seed on these sources, and say how many atoms come back."""
-        self.progress.say("learning once more with another seed")
-        seed = TrainOptions.stored(self.model.facts["options"]).seed + 1
-        return match(self.model, self._trained(self.corpus, seed=seed)).to_json() | {"seed": seed}
+    def stability(self) -> Stability:
+        """Train with the next seeds on these sources, and see which atoms come back."""
+        first = TrainOptions.stored(self.model.facts["options"]).seed + 1
+        seeds, matches = range(first, first + self.options.stability), []
+        for number, seed in enumerate(seeds):
+            self.progress.say(f"learning with another seed, {number + 1} of {len(seeds)}")
+            matches.append(match(self.model, self._trained(self.corpus, seed=seed)))
+        return Stability.of(seeds, matches)
 
     def _trained(self, corpus: PlacedCorpus, **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
@@ -239,18 +239,16 @@ class _Work:
             self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
         )
 
-    def _classified(
-        self, job: Any  # noqa: ANN401
-    ) -> tuple[NDArray[np.int64], float, dict[int, NDArray[np.int64]]]:  # fmt: skip
+    def _judged(self, job: Any) -> Judged:  # noqa: ANN401
         features, split, inner = job
-        parts = features[split.train], self.plan.target[split.train], features[split.test], inner
-        per_unit = len(self.options.pools) * self.options.segments
-        found = classify(*parts, self.options.judge), probe(*parts, per_unit=per_unit, judge=self.options.judge)
+        width = len(self.options.pools) * self.options.segments
+        found = judge_fold(features, self.plan.target, split, inner, width=width, judge=self.options.judge)
         self.progress.advance(1)
-        return *found[0], found[1]
+        return found
 
     def _grouped(self, features: NDArray[np.float32]) -> float:
-        return agreement_of_groups(features, self.plan.target)
+        some = probing.grouped(len(self.corpus.records), self.options.seed)
+        return probing.groups_like_classes(features, self.plan.target[some])
 
     def _each(self, work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""

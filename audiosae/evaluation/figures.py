@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audiosae.evaluation.folds import Plan
 
 
+_NAME_SHOWN = 24  # characters
 _VALUES_SHOWN = 30  # classes up to which a confusion matrix has numbers in it
 
 
@@ -58,7 +59,7 @@ def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: 
             colour = "white" if share[row, column] > 55 else "black"  # noqa: PLR2004 (readable on the blue below)
             place = (float(column), float(row))
             ax.text(*place, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=8, color=colour)
-    names, size = [_plain(name) for name in plan.classes], 9 if count <= _VALUES_SHOWN else 5
+    names, size = [_plain(_shortened(name)) for name in plan.classes], 9 if count <= _VALUES_SHOWN else 5
     counted = [f"{name} ({clips})" for name, clips in zip(names, confusion.sum(axis=1), strict=True)]
     ax.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 3 else 0, fontsize=size)  # noqa: PLR2004
     ax.set_yticks(range(count), counted, fontsize=size)
@@ -66,6 +67,12 @@ def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: 
     ax.set_title(_plain(title), fontsize=10)
     figure.colorbar(image, ax=ax, shrink=0.8, label="per cent of the row's clips")
     save_figure(figure, path)
+
+
+def _shortened(name: str) -> str:
+    """Leave room for the matrix beside its names."""
+    name = " ".join(name.split())
+    return name if len(name) <= _NAME_SHOWN else name[: _NAME_SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _plain(text: str) -> str:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.evaluation.evaluate import Evaluation
 
-RESULTS = "results.json"
+RESULTS, PAGE = "results.json", "index.html"
 _LABEL_SHOWN = 16  # characters, over a tile
-_FILES = (RESULTS, "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png")
+_FILES = (RESULTS, "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
+          PAGE)  # fmt: skip
 _AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 

@@ -1,95 +1,72 @@
-"""What a few units tell (sparse probing), and what all of them tell without labels (groups)."""
+"""Two more questions to every set of features: how far a few units go, and what groups there are without labels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from audiosae.evaluation.classifier import Judge, classify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PROBED = (1, 2, 5, 20)  # units
-COMPONENTS = 30  # in which groups are sought
-MOST_GROUPED = 4000  # clips: the distances between all of them are held at once
+COUNTS = (1, 2, 5, 20)  # units of a sparse probe
+MOST_GROUPED = 4096  # clips that are grouped: Ward's method needs their distances two by two
+_COMPONENTS = 30
 
 
-def best_units(features: NDArray[np.float32], classes: NDArray[np.int64], per_unit: int) -> NDArray[np.int64]:
-    """Return the numbers of all units, the one that differs most between the classes first.
+def telling(features: NDArray[np.float32], classes: NDArray[np.int64], units: int) -> NDArray[np.int64]:
+    """Return the units in the order of how well each alone tells the classes apart; the best is first.
 
-    Units are ranked by the ratio of variances between and within classes (Fisher's F, one-way analysis of variance),
-    that of the best of their pooled values.
+    A unit is as good as its best number is by the F-test of analysis of variance (Fisher 1925). How few units know a
+    class is asked as in sparse probing (Gurnee et al., TMLR 2023).
 
     Parameters
     ----------
     features
-        Of the clips that may be looked at, (clips, units x per_unit).
+        Of the training part alone, (clips, units x numbers of each); the numbers of a unit lie side by side.
     classes
-        Class number of each clip.
-    per_unit
-        Pooled values of a unit, which lie side by side.
+        Class numbers of its clips.
+    units
+        How many there are.
     """
-    numbers = np.unique(classes, return_inverse=True)[1]
-    counts = np.bincount(numbers)
-    x = (features - features.mean(axis=0)).astype(np.float64)
-    means = np.stack([x[numbers == i].mean(axis=0) for i in range(len(counts))])
-    between, total = counts @ np.square(means), np.square(x).sum(axis=0)
-    within = np.maximum(total - between, 0)
-    ratio = np.where(total > 0, between / np.maximum(within, 1e-12 * np.maximum(total, 1e-300)), 0)
-    return np.argsort(-ratio.reshape(-1, per_unit).max(axis=1), kind="stable")
+    member = classes[:, None] == np.unique(classes)
+    inside = member.sum(axis=0)
+    centred = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    means = (member.T.astype(np.float32) @ centred) / inside[:, None]
+    between, total = inside @ np.square(means), np.square(centred).sum(axis=0, dtype=np.float64)
+    share = np.divide(between, total, out=np.zeros_like(total), where=total > 0)  # F rises with it
+    return np.argsort(-share.reshape(units, -1).max(axis=1), kind="stable")
 
 
-def probe(
-    train: NDArray[np.float32], classes: NDArray[np.int64], test: NDArray[np.float32], inner: NDArray[np.int64], *,
-    per_unit: int, judge: Judge = "ridge",
-) -> dict[int, NDArray[np.int64]]:  # fmt: skip
-    """Predict the classes of test clips from the best few units, which are chosen on the training part alone.
+def numbers_of(units: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Return which features belong to some units, each with `width` numbers side by side."""
+    return np.asarray((units[:, None] * width + np.arange(width)).reshape(-1))
 
-    Gurnee and others 2023 ("Finding neurons in a haystack") call it sparse probing.
 
-    Parameters
-    ----------
-    train, classes, test, inner, judge
-        As in `audiosae.evaluation.classifier.classify`.
-    per_unit
-        As in `best_units`.
+def grouped(count: int, seed: int) -> NDArray[np.int64]:
+    """Return the clips that are grouped, ascending: all of them, or 4096 drawn by the seed."""
+    if count <= MOST_GROUPED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, MOST_GROUPED, replace=False))
 
-    Returns
-    -------
-    dict
-        Class numbers of the test clips by the number of units; numbers above that of all units are left out.
+
+def groups_like_classes(features: NDArray[np.float32], target: NDArray[np.int64]) -> float:
+    """Return how alike groups of clips, made without labels, are to their classes: 1 the same, 0 by chance.
+
+    As many groups as there are classes, by Ward's method (1963) on 30 principal components of the standardised
+    features; adjusted mutual information (Vinh, Epps and Bailey, JMLR 2010). All three as scikit-learn has them.
     """
-    order, found = best_units(train, classes, per_unit), {}
-    for count in PROBED:
-        if count <= len(order):
-            columns = (order[:count, None] * per_unit + np.arange(per_unit)).ravel()
-            found[count] = classify(train[:, columns], classes, test[:, columns], inner, judge)[0]
-    return found
-
-
-def agreement_of_groups(features: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
-    """Return how far clips that are grouped without labels, as many groups as classes, are grouped as the classes are.
-
-    Features are standardised and projected onto 30 principal components; Ward's clustering; of more than 4000 clips
-    an even sample.
-
-    Returns
-    -------
-    float
-        Adjusted mutual information (Vinh, Epps and Bailey 2010): 1 where groups are the classes, 0 by chance.
-    """
-    from scipy.cluster.hierarchy import fcluster, ward
-    from scipy.spatial.distance import pdist
+    from sklearn.cluster import AgglomerativeClustering
     from sklearn.decomposition import PCA
     from sklearn.metrics import adjusted_mutual_info_score
-    from sklearn.preprocessing import StandardScaler
 
-    few = min(len(features), MOST_GROUPED)
-    drawn = np.arange(few) * len(features) // few
-    x, wanted = StandardScaler().fit_transform(features[drawn].astype(np.float64)), classes[drawn]
-    most = min(COMPONENTS, *x.shape)
-    points = PCA(most, svd_solver="randomized", random_state=0).fit_transform(x)
-    groups = fcluster(ward(pdist(points)), len(np.unique(wanted)), "maxclust")
-    return float(adjusted_mutual_info_score(wanted, groups))
+    spread = features.std(axis=0, dtype=np.float64)
+    kept = spread > 0
+    if not kept.any():
+        return 0.0
+    mean, gain = features[:, kept].mean(axis=0, dtype=np.float64), 1 / spread[kept]
+    x: NDArray[Any] = (features[:, kept] - mean.astype(np.float32)) * gain.astype(np.float32)
+    few = min(x.shape) <= 2 * _COMPONENTS
+    parts = PCA(min(_COMPONENTS, *x.shape), svd_solver="full" if few else "arpack", random_state=0).fit_transform(x)
+    groups = AgglomerativeClustering(len(np.unique(target)), linkage="ward").fit_predict(parts)
+    return float(adjusted_mutual_info_score(target, groups))

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from audiosae.evaluation.folds import Plan
@@ -39,13 +37,12 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
     from sklearn.metrics import confusion_matrix
 
     right = predicted == plan.target
-    folds = np.array([right[split.test].mean() for split in plan.splits])
-    found = _spread(folds, right[plan.tested])
+    found = spread(plan, predicted)
     classes = np.arange(len(plan.classes))
     confusion = confusion_matrix(plan.target[plan.tested], predicted[plan.tested], labels=classes)
     seen = confusion.sum(axis=1)
     recall = {name: float(confusion[i, i] / seen[i]) for i, name in enumerate(plan.classes) if seen[i]}
-    found |= {"folds": folds.tolist(), "recall": recall, "confusion": confusion.tolist()}
+    found |= {"recall": recall, "confusion": confusion.tolist()}
     if reference is not None:
         gain = (reference == plan.target).astype(float) - right
         by_fold = np.array([gain[split.test].mean() for split in plan.splits])
@@ -55,20 +52,12 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
     return found
 
 
-def of_few_units(plan: Plan, predicted: Mapping[int, NDArray[np.int64]]) -> list[dict[str, Any]]:
-    """Return `units`, `accuracy` and `stderr` of each number of units with which every fold was predicted."""
-    found = []
-    for count, classes in predicted.items():
-        if (classes[plan.tested] >= 0).all():
-            right = classes == plan.target
-            spread = _spread(np.array([right[split.test].mean() for split in plan.splits]), right[plan.tested])
-            found.append({"units": count, "accuracy": spread["accuracy"], "stderr": spread["stderr"]})
-    return found
-
-
-def _spread(folds: NDArray[Any], right: NDArray[np.bool_]) -> dict[str, Any]:
+def spread(plan: Plan, predicted: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the accuracy of predictions (`summarise`), how sure it is, and that of each fold."""
     from scipy import stats
 
+    all_right = predicted == plan.target
+    folds, right = np.array([all_right[split.test].mean() for split in plan.splits]), all_right[plan.tested]
     mean, std = float(folds.mean()), 0.0
     if len(folds) > 1:
         std = float(folds.std(ddof=1))
@@ -78,4 +67,7 @@ def _spread(folds: NDArray[Any], right: NDArray[np.bool_]) -> dict[str, Any]:
         error, method = np.sqrt(mean * (1 - mean) / len(right)), "Wilson, over clips"
         low, high = stats.binomtest(int(right.sum()), len(right)).proportion_ci(_LEVEL, "wilson")
     interval = [max(0.0, float(low)), min(1.0, float(high))]
-    return {"accuracy": mean, "std": std, "stderr": float(error), "interval": interval, "interval_method": method}
+    return {
+        "accuracy": mean, "std": std, "stderr": float(error), "interval": interval, "interval_method": method,
+        "folds": folds.tolist(),
+    }  # fmt: skip

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audiosae.engine import Backend
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
+    from audiosae.features.stability import Stability
 
 
 @one_blas_thread()
@@ -33,7 +34,7 @@ def export(
     model: Model, corpus: PlacedCorpus, path: Path, *, level: str = "clip",
     pools: Sequence[str] = features.DEFAULT_POOL, segments: int = 1, code: features.Code = "sqrt",
     labels: Sequence[str | None] | None = None, digest: str = "", done: Callable[[Record], None] = lambda _: None,
-    stamp: Callable[[str, float], str] | None = None,
+    stamp: Callable[[str, float], str] | None = None, stability: Stability | None = None,
 ) -> int:  # fmt: skip
     """Write the features of sources and, beside the table, a .json that says what they are.
 
@@ -60,6 +61,8 @@ def export(
         Called with each record that is written.
     stamp
         Gives the column ``time``: ISO 8601 of so many seconds in a source, or "" where its date is not known.
+    stability
+        Of the units, for the .json.
 
     Returns
     -------
@@ -79,6 +82,8 @@ def export(
             writer.write({key: keys[key] for key in laid.columns}, values)
     options: dict[str, Json] = {"level": level, "pool": list(pools), "segments": segments, "code": code}
     facts = described(model, corpus, laid, model_digest=digest, **options)
+    if stability:
+        facts["stability"] = stability.to_json()
     write_aside(path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
     return laid.count
 

@@ -11,6 +11,7 @@ from audiosae.features.matching import redundant
 
 if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
+    from audiosae.features.stability import Stability
 
 
 def activity_of(model: Model) -> dict[str, Any]:
@@ -24,7 +25,9 @@ def activity_of(model: Model) -> dict[str, Any]:
     }
 
 
-def summarise(model: Model, activity: dict[str, Any]) -> list[tuple[str, str]]:
+def summarise(
+    model: Model, activity: dict[str, Any], stability: Stability | None = None
+) -> list[tuple[str, str]]:  # fmt: skip
     """Return what a person wants to know of a model, with a word before each; `activity` as of `activity_of`."""
     facts, params = model.facts, model.params
     sources, options, whitening = facts["sources"], facts["options"], facts["whitening"]
@@ -50,6 +53,7 @@ def summarise(model: Model, activity: dict[str, Any]) -> list[tuple[str, str]]:
                      f"on in most windows {activity['always_on_units']}"),
         ("redundancy", f"{activity['redundant_units']} of {params.hidden} units have an atom that another has too "
                        f"(cosine 0.95 or more)"),
+        *([("stability", stability.summary())] if stability else []),
         ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
     ]  # fmt: skip
 

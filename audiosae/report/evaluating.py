@@ -15,10 +15,13 @@ from audiosae.engine.reading import find, labels_file, opened, tell_unlabelled
 from audiosae.errors import InputError
 from audiosae.evaluation import evaluate as judging
 from audiosae.evaluation.baselines import choose
-from audiosae.evaluation.folder import open_folder, write_evaluation
+from audiosae.evaluation.classifier import JUDGES
+from audiosae.evaluation.folder import PAGE, open_folder, write_evaluation
 from audiosae.evaluation.folds import make_plan
+from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.report.card import write_card
+from audiosae.report.evaluation import write_evaluation as write_page
 from audiosae.report.model import opened_model
 from audiosae.system.files import signature
 from audiosae.system.progress import Notes, Progress
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Named, Source
     from audiosae.evaluation.classifier import Judge
     from audiosae.evaluation.evaluate import Evaluation
@@ -41,7 +45,7 @@ def evaluate(
     out: str | os.PathLike[str] | None = None, *, label_column: str | None = None, fold_column: str | None = None,
     group_column: str | None = None, split_column: str | None = None, baselines: str = "all",
     classifier: Judge = "ridge", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
-    refit: bool = False, stability: bool = False, seed: int = 0, strict: bool = False, workers: int | None = None,
+    refit: bool = False, stability: int = 0, seed: int = 0, strict: bool = False, workers: int | None = None,
     engine: str = "here", backend: str = "auto",
     cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
 ) -> Evaluation:  # fmt: skip
@@ -68,7 +72,8 @@ def evaluate(
     refit
         Learn everything anew on each fold's training part.
     stability
-        Train once more with another seed, and match atoms.
+        Train with so many other seeds, and say of each unit in how many its atom comes back; kept beside a model
+        that is given as a path.
     seed
         Of folds, k-means and NMF.
     strict
@@ -98,6 +103,8 @@ def evaluate(
     (True, [])
     """
     given = str(labels)
+    if stability and not isinstance(model, stored.Model):
+        stable.check_place(Path(model))
     kind, column = _division(fold_column, group_column, split_column, given)
     loaded = opened_model(model)
     options = judging.Options(
@@ -127,10 +134,32 @@ def evaluate(
              "model_digest": loaded.digest}  # fmt: skip
     done = replace(done, facts=facts, skipped=corpus.skipped, notes=notes.lines, title=title)
     if folder:
-        write_evaluation(folder, loaded, done, used.records, title)
-        if stability and (folder.parent / FILE).exists() and signature(folder.parent / CARD) == "whole":
-            write_card(loaded, folder.parent, digest=loaded.digest)
+        _write(folder, loaded, done, used.records)
+        if done.stability is not None and not isinstance(model, stored.Model):
+            stable.write(Path(model), done.stability)
     return done
+
+
+def _write(folder: Path, model: Model, done: Evaluation, records: Sequence[Record]) -> None:
+    """Write an evaluation's files and page; a model's card beside them that is ours hears of stability."""
+    write_evaluation(folder, model, done, records, done.title)
+    write_page(model, folder / PAGE, done.facts, title=done.title, told=_measured(done))
+    if done.stability and (folder.parent / FILE).exists() and signature(folder.parent / CARD) == "whole":
+        write_card(model, folder.parent, digest=model.digest)
+
+
+def _measured(done: Evaluation) -> list[tuple[str, str]]:
+    """Return what the page says of how it was measured."""
+    facts = done.facts
+    rows = [
+        ("clips", f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
+        ("folds", done.plan.description),
+        ("classifier", f"{JUDGES[facts['options']['judge']]}; features standardised on the training part"),
+        ("model", facts["seen_told"]),
+        ("groups", f"Ward's of {facts['grouped']} clips on 30 principal components; adjusted mutual information"),
+        ("unexplained variance", f"{facts['quality']['fvu']:.3f} of {facts['quality']['windows']} windows"),
+    ]
+    return [*rows, *([("stability", done.stability.summary())] if done.stability is not None else [])]
 
 
 @dataclass(frozen=True)

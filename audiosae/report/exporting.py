@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosae.autoencoder import model as stored
 from audiosae.corpus.journal import told_of
 from audiosae.corpus.sources import named_paths
 from audiosae.domain import SECONDS
 from audiosae.engine.reading import check_label_column, find, known_labels, labels_file, opened
 from audiosae.errors import InputError
+from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.export import export, lay_out
 from audiosae.features.table import Table, gathered
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.sources import Named
     from audiosae.features.codes import Code
+    from audiosae.features.stability import Stability
     from audiosae.features.table import Level
     from audiosae.report.model import Model
     from audiosae.survey.dates import When
@@ -108,8 +111,13 @@ def export_table(
             laid = lay_out(loaded, corpus, **what)
             held = None if place else gathered(laid.blocks, laid.columns, laid.names, laid.count)
             if place:
-                export(loaded, corpus, place, **what, digest=loaded.digest)
+                export(loaded, corpus, place, **what, digest=loaded.digest, stability=_stability(model))
     facts = {"table": str(place) if place else None, "rows": laid.count, "sources_used": len(corpus.used),
              "sources_skipped": len(corpus.skipped), "without_label": len(unlabelled), "unlabelled": unlabelled,
              **told_of(corpus.records)}  # fmt: skip
     return Table(laid.columns, laid.names, laid.count, facts, corpus.skipped, notes.lines, place, held)
+
+
+def _stability(model: Model | str | os.PathLike[str]) -> Stability | None:
+    """Return what ``evaluate --stability`` has left beside a model that lies in a file."""
+    return None if isinstance(model, stored.Model) else stable.read(Path(model))

@@ -10,7 +10,8 @@ import numpy as np
 from audiosae.corpus.sources import printable
 from audiosae.errors import InputError
 from audiosae.features.activity import ACTIVE
-from audiosae.features.matching import atom_cosines
+from audiosae.features.matching import ALIKE, atom_cosines
+from audiosae.features.stability import read
 from audiosae.features.summary import activity_of, summarise
 from audiosae.report.excerpts import Excerpts, choose, readable
 from audiosae.report.page import bars, render_page
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.placed import PlacedCorpus
+    from audiosae.features.stability import Stability
     from audiosae.system.progress import Progress
 
 _LABELS_SHOWN = 4
@@ -103,6 +105,8 @@ def write_report(
     view = _view(model, gathered, sides, (used, left_out), names) | {
         "label_name": label_name, "about": [about(model, "This model", run)],
     }  # fmt: skip
+    if run and (stability := read(run)):
+        _add_stability(view, stability)
     tops = gathered.tops.strongest(corpus, top)
     progress.stage("excerpts", None, "pieces")
     there = readable(corpus, _shown(corpus, tops))
@@ -194,6 +198,14 @@ def _facts(gathered: Gathered, unit: int, side: dict[str, Any]) -> list[tuple[st
     ]
 
 
+def _add_stability(view: dict[str, Any], stability: Stability) -> None:
+    """Say of each unit in how many other seeds it comes back."""
+    for unit, item in enumerate(view["items"]):
+        item["facts"].append(("comes back", stability.told(unit)))
+    found = f"training with so many other seeds has found its atom again (a cosine of {ALIKE:g} or more)"
+    view["meanings"] = (("comes back", found), *view["meanings"])
+
+
 def _goes_with(lift: NDArray[np.float64], names: Sequence[str]) -> list[tuple[str, float]]:
     """Return the labels whose windows excite a unit more than others do, with how many times more."""
     order = np.argsort(-lift, kind="stable")[:_LABELS_SHOWN]
@@ -212,12 +224,12 @@ def about(model: Model, heading: str, run: Path | None) -> dict[str, Any]:
     run
         Folder of its run, or None.
     """
-    activity = activity_of(model)
+    told = summarise(model, activity_of(model), read(run) if run else None)
     counts, edges = np.histogram(model.rho_hat, bins=24, range=(0, max(float(model.rho_hat.max()), 1e-9)))
     picture = run / "history.png" if run else None
     there = picture is not None and picture.is_file()
     return {
-        "heading": heading, "rows": [(term or "its options", told) for term, told in summarise(model, activity)],
+        "heading": heading, "rows": [(term or "its options", text) for term, text in told],
         "options": sorted((str(key), str(value)) for key, value in model.facts["options"].items()),
         "history": base64.b64encode(picture.read_bytes()).decode() if picture is not None and there else None,
         "rho_hat": bars(counts.tolist(), high=float(edges[-1])), "rho_hat_most": float(edges[-1]),

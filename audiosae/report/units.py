@@ -17,7 +17,7 @@ from audiosae.system.processes import run_in_order
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class _Job:
 
 
 def show_units(
-    model: Model, *, workers: int = 1, done: Callable[[], None] = lambda: None
+    model: Model, *, units: Sequence[int] | None = None, workers: int = 1, done: Callable[[], None] = lambda: None
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return what a page shows of each unit, apart from what it does on sources.
 
@@ -53,6 +53,8 @@ def show_units(
     ----------
     model
         A trained model.
+    units
+        Their numbers; all when not given.
     workers
         Processes that draw, where there is enough for them; the result does not depend on it.
     done
@@ -65,11 +67,12 @@ def show_units(
     """
     atoms, dead = model.atoms(), model.dead
     limit, two = colour_limit(atoms), atoms[[0, -1]].tobytes()
-    jobs = [_Job(model.domain, atom, two, limit) for atom in atoms]
+    units = range(len(atoms)) if units is None else units
+    jobs = [_Job(model.domain, atoms[unit], two, limit) for unit in units]
     workers = min(workers, -(-len(jobs) // _UNITS_PER_WORKER))
     drawn = map(_show, jobs) if workers == 1 else run_in_order(_show, jobs, workers=workers, crashed=_crashed)
     shown = []
-    for unit, each in enumerate(drawn):
+    for unit, each in zip(units, drawn, strict=True):
         shown.append(each | {"unit": unit, "rho_hat": float(model.rho_hat[unit]), "dead": bool(dead[unit])})
         done()
     return shown

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-_FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png")
+_FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png",
+          "stability.json")  # fmt: skip
 CARD = "README.md"
 
 
