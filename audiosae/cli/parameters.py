@@ -43,7 +43,7 @@ EngineName = Annotated[
     str, typer.Option("--engine", metavar="here|local:N|tcp://HOST:PORT", help="This process, or workers of Dask.")
 ]
 Pool = Annotated[
-    str | None, typer.Option(help="How windows become clips: some of mean, max, std.  [default: all three]")
+    str | None, typer.Option(help="How windows become clips: mean, max, std, change.  [default: the first three]")
 ]
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a source was skipped or has no label.")]
