@@ -289,8 +289,8 @@ def table(rows: Sequence[Row], each: int) -> str:
         f"`python -m benchmarks.worth --each {each}`: of each class and group at most {each} clips, evenly spaced in "
         "the set's table; 512 units. Ridge classification, one group left out at a time, or five folds of groups. "
         "Accuracies in per cent: mean over seeds, ± its standard error over folds. `against defaults` is the paired "
-        "difference, fold by fold, of the mean of the sets to the same method under today's defaults. `groups`: adjusted "
-        "mutual information with the classes of as many groups as there are classes, found without labels.", "",
+        "difference, fold by fold, of the mean of the sets to the same method under today's defaults. `groups`: "
+        "adjusted mutual information of as many groups as there are classes, found without labels, with them.", "",
         f"| setting | code | pools | method | seeds | {' | '.join(SETS)} | mean | against defaults | "
         f"{' | '.join('groups: ' + name for name in SETS)} | mean |",
         "|---|---|---|---|" + "---|" * (2 * len(SETS) + 4),

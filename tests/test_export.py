@@ -89,6 +89,13 @@ def test_a_clips_row_holds_its_pooled_codes(model, records, tmp_path):
     assert row["u007_std"] == pytest.approx(by_hand[:, 7].std(), rel=1e-3)
 
 
+def test_a_share_is_the_root_of_a_units_part_of_all_activity(model, records):
+    squares = np.square(codes(model, records[4]))
+    shares = pooled(model.domain, records[4], encoder(model, "share"), pools=("mean",))[:, 0, 0]
+    by_hand = np.sqrt(squares / squares.sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(shares, by_hand, rtol=1e-3)
+
+
 def test_columns_are_named_and_sorted(model, records, tmp_path):
     export(model, placed(model, records), tmp_path / "f.csv", pools=("max", "mean"), segments=2, labels=["a"] * 12)
     names = pd.read_csv(tmp_path / "f.csv").columns.tolist()
@@ -186,8 +193,7 @@ def test_change_follows_time_where_windows_lie_side_by_side(tmp_path):
 
 def test_change_is_a_column_where_it_is_asked_for(call, run, model, records, sounds, tmp_path):
     call("export", run, sounds, "-o", tmp_path / "f.csv", "--pool", "mean,change")
-    table = pd.read_csv(tmp_path / "f.csv")
-    by_hand = codes(model, records[4])
+    table, by_hand = pd.read_csv(tmp_path / "f.csv"), codes(model, records[4])
     assert table["u007_change"][4] == pytest.approx(np.abs(np.diff(by_hand[:, 7])).mean(), rel=1e-3)
     assert json.loads((tmp_path / "f.json").read_text())["pool"] == ["change", "mean"]
 

@@ -21,6 +21,7 @@ class CodeName(StrEnum):
 
     sqrt = "sqrt"
     activation = "activation"
+    share = "share"
 
 
 class WhenName(StrEnum):
@@ -48,7 +49,7 @@ Pool = Annotated[
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a source was skipped or has no label.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
-Code = Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")]
+Code = Annotated[CodeName, typer.Option(help="Root of the activation, the activation, or the root of its share.")]
 When = Annotated[WhenName, typer.Option(help="Where date and time of recordings are read: file names, metadata.")]
 TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="Of times that state none: Europe/Berlin, UTC.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded fields.  [default: the user's cache folder]")]
