@@ -30,7 +30,6 @@ from audiosae.engine.placed import read
 from audiosae.evaluation import baselines, scores
 from audiosae.evaluation.classifier import INNER_FOLDS, classify
 from audiosae.evaluation.folds import make_plan
-from audiosae.features.codes import FeatureSet, shares
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.options import TrainOptions
 from audiosae.training.train import train_sources
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.evaluation.folds import Plan
-    from audiosae.features.codes import Encode
+    from audiosae.features.codes import Code
 
 Row = dict[str, Any]
 Key = tuple[str, str, str, str]  # setting, code, pools, method
@@ -51,7 +50,7 @@ Codes = dict[tuple[str, str], "NDArray[np.float32]"]  # of (method, code): (clip
 
 SETS = {"fsdd": ("digit", "speaker"), "instruments": ("instrument", "note"), "emodb": ("emotion", "speaker")}
 METHODS = (baselines.MODEL, "kmeans", "random-weights")
-CODES = ("sqrt", "share")
+CODES: tuple[Code, ...] = ("sqrt", "share")
 POOLS = ("mean", "max", "std", "change")
 VARIANTS = {"mean, max, std": (0, 1, 2), "mean, max, std, change": (0, 1, 2, 3)}
 DEFAULT = "defaults"
@@ -153,20 +152,12 @@ def codes_of(view: View, clips: Clips, more: Sequence[Source], seed: int, work: 
     if len(corpus.used) != len(clips.sources):
         raise RuntimeError(f"{len(clips.sources) - len(corpus.used)} recordings cannot be read")
     seen = read(model.domain, learned, engine, cache=cache, workers=1) if more else corpus
-    activities = baselines.feature_sets(METHODS[1:], model, seen, code="activation", seed=seed)
-    found = {}
-    for method, features in activities.items():
-        for code in CODES:
-            values = baselines.pooled_clips(corpus, FeatureSet(_coded(features.encode, method, code)), pools=POOLS)
+    found: Codes = {}
+    for code in CODES:
+        for method, features in baselines.feature_sets(METHODS[1:], model, seen, code=code, seed=seed).items():
+            values = baselines.pooled_clips(corpus, features, pools=POOLS)
             found[method, code] = values.reshape(len(values), -1, len(POOLS))
     return found
-
-
-def _coded(encode: Encode, method: str, code: str) -> Encode:
-    """Return codes of activities; those of k-means are the triangle itself, or shares of it."""
-    if code == "share":
-        return lambda windows: shares(encode(windows))
-    return encode if method == "kmeans" else lambda windows: np.sqrt(encode(windows))
 
 
 def judged(x: NDArray[np.float32], clips: Clips) -> Row:
