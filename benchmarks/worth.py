@@ -54,6 +54,7 @@ CODES: tuple[Code, ...] = ("sqrt", "share")
 POOLS = ("mean", "max", "std", "change")
 VARIANTS = {"mean, max, std": (0, 1, 2), "mean, max, std, change": (0, 1, 2, 3)}
 DEFAULT = "defaults"
+NOTES = "\n## What it says\n"  # what a person wrote under the tables
 
 
 @dataclass(frozen=True)
@@ -206,24 +207,32 @@ def run(options: argparse.Namespace) -> list[Row]:
 
 @dataclass(frozen=True)
 class Scores:
-    """What one way of making features came to: per set, accuracies (seeds, folds) and agreement of groups (seeds,)."""
+    """What one way of making features came to, for the seeds that every set has been measured with.
 
+    Attributes
+    ----------
+    seeds
+        In order.
+    folds, groups
+        Per set: accuracies, (seeds, folds), and agreement of groups with classes, (seeds,).
+    """
+
+    seeds: list[int]
     folds: dict[str, NDArray[Any]]
     groups: dict[str, NDArray[Any]]
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds every set has."""
-        return min(len(found) for found in self.folds.values())
 
     def accuracy(self) -> str:
         """Return the mean over seeds and folds of each set, and of the sets, in per cent, as cells."""
         return " | ".join(_cell(*_spread(found)) for found in _each(self.folds))
 
     def ahead(self, other: Scores) -> str:
-        """Return the difference to others, fold by fold, as a cell."""
-        n = min(self.seeds, other.seeds)
-        mean, error = _spread([self.folds[name][:n] - other.folds[name][:n] for name in SETS])
+        """Return the difference to others with the same seeds, fold by fold, as a cell."""
+        if not set(self.seeds) & set(other.seeds):
+            return ""
+        own, others = zip(
+            *((i, other.seeds.index(s)) for i, s in enumerate(self.seeds) if s in other.seeds), strict=True
+        )
+        mean, error = _spread([self.folds[name][[*own]] - other.folds[name][[*others]] for name in SETS])
         return f"{100 * mean:+.1f} ± {100 * error:.1f}"
 
     def agreement(self) -> str:
@@ -251,17 +260,18 @@ def _cell(mean: float, error: float) -> str:
 
 def scores_of(rows: Sequence[Row]) -> dict[Key, Scores]:
     """Return the scores of each (setting, code, pools, method) that every set has been measured for."""
-    grouped: dict[Key, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in sorted(rows, key=lambda row: row["seed"]):
-        grouped[row["setting"], row["code"], row["pools"], row["method"]][row["set"]].append(row)
-    return {
-        key: Scores(
-            {name: np.array([row["folds"] for row in found[name]]) for name in SETS},
-            {name: np.array([row["groups"] for row in found[name]]) for name in SETS},
-        )
-        for key, found in grouped.items()
-        if set(found) == set(SETS)
-    }
+    grouped: dict[Key, dict[str, dict[int, Row]]] = defaultdict(lambda: {name: {} for name in SETS})
+    for row in rows:
+        grouped[row["setting"], row["code"], row["pools"], row["method"]][row["set"]][row["seed"]] = row
+    scored = {}
+    for key, found in grouped.items():
+        if seeds := sorted(set.intersection(*(set(found[name]) for name in SETS))):
+            folds, groups = (
+                {name: np.array([found[name][seed][what] for seed in seeds]) for name in SETS}
+                for what in ("folds", "groups")
+            )
+            scored[key] = Scores(seeds, folds, groups)
+    return scored
 
 
 def _told(way: tuple[str, str, str]) -> str:
@@ -291,7 +301,7 @@ def table(rows: Sequence[Row], each: int) -> str:
         for method in METHODS:
             own = found[*way, method]
             today = found.get((DEFAULT, CODES[0], next(iter(VARIANTS)), method), own)
-            lines.append(f"| {_told(way)} | {method} | {own.seeds} | {own.accuracy()} | {own.ahead(today)} | "
+            lines.append(f"| {_told(way)} | {method} | {len(own.seeds)} | {own.accuracy()} | {own.ahead(today)} | "
                          f"{own.agreement()} |")  # fmt: skip
     lines += ["", "The model ahead of the baselines, on the mean of the sets, fold by fold:", "",
               "| setting | code | pools | of k-means | of random weights |", "|---|---|---|---|---|"]  # fmt: skip
@@ -309,12 +319,16 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--settings", default=",".join(SETTINGS), help=f"of {', '.join(SETTINGS)}")
     parser.add_argument("--each", type=int, default=15, help="clips of each class and group at most")
-    parser.add_argument("-o", "--out", type=Path, help="Markdown file")
+    parser.add_argument("-o", "--out", type=Path, help="Markdown file; its notes are kept")
     options = parser.parse_args()
+    if unknown := set(options.settings.split(",")) - set(SETTINGS):
+        parser.error(f"no setting {', '.join(sorted(unknown))}; wanted some of {', '.join(SETTINGS)}")
     text = table(run(options), options.each)
     print(text)
     if options.out:
-        options.out.write_text(text, encoding="utf-8")
+        before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+        notes = before[before.find(NOTES) :] if NOTES in before else ""
+        options.out.write_text(text + notes, encoding="utf-8")
 
 
 if __name__ == "__main__":
