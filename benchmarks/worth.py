@@ -93,6 +93,7 @@ SETTINGS = {
         tuple(View({"frames": frames}, {"hidden": 256}) for frames in (8, 24)),
     ),
     "top_db": Setting("what lies 60 dB under the loudest is cut off (top_db 60)", (View({"top_db": 60.0}),)),
+    "power": Setting("no whitening but rotation (whiten_power 0)", (View(train={"whiten_power": 0.0}),)),
     "rho": Setting("units fire more often (rho 0.05)", (View(train={"rho": 0.05}),)),
     "beta": Setting("a weaker sparsity penalty (beta 10)", (View(train={"beta": 10.0}),)),
     "keep": Setting("fewer components (keep 0.95)", (View(train={"keep": 0.95}),)),
