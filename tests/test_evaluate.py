@@ -317,6 +317,14 @@ def test_pca_and_kmeans_and_nmf_give_as_many_outputs_as_there_are_units(known):
     assert codes["nmf"].max() > 0
 
 
+def test_shares_have_length_one_whoever_they_are_of(known):
+    model, corpus = known
+    windows = next(iter(corpus.blocks()))
+    sets = baselines.feature_sets(("random-weights", "kmeans"), model, corpus, code="share", seed=0)
+    for features in sets.values():
+        np.testing.assert_allclose(np.linalg.norm(features.encode(windows), axis=1), 1, rtol=1e-4)
+
+
 def test_nonnegative_codes_come_near_those_of_exact_least_squares():
     from scipy.optimize import nnls
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,29 @@ import soundfile
 from test_train import learn
 
 from audiosae import cli, load_model
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.entries import HEADER_BYTES, read_field
 from audiosae.corpus.ingest import ingest
+from audiosae.corpus.journal import Record
 from audiosae.corpus.labels import read_labels
 from audiosae.corpus.sources import scan
+from audiosae.domain import Domain
 from audiosae.engine import LocalEngine
 from audiosae.engine.placed import PlacedCorpus
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder, Pool, check_pools, pooled_clips, pooled_names, window_blocks
 from audiosae.features.export import export
+
+
+@dataclass(frozen=True)
+class Grid(Domain):
+    """Windows that lie side by side, as in pictures."""
+
+    name = "grid"
+    suffixes = (".npy",)
+    window = (4, 3)
+
+    def field(self, path):
+        yield np.load(path)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +87,13 @@ def test_a_clips_row_holds_its_pooled_codes(model, records, tmp_path):
     assert row["u007_mean"] == pytest.approx(by_hand[:, 7].mean(), rel=1e-4)
     assert row["u007_max"] == pytest.approx(by_hand[:, 7].max(), rel=1e-4)
     assert row["u007_std"] == pytest.approx(by_hand[:, 7].std(), rel=1e-3)
+
+
+def test_a_share_is_the_root_of_a_units_part_of_all_activity(model, records):
+    squares = np.square(codes(model, records[4]))
+    shares = next(pooled_clips(model.domain, [records[4]], Encoder(model, "share"), pools=("mean",)))[1][:, 0, 0]
+    by_hand = np.sqrt(squares / squares.sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(shares, by_hand, rtol=1e-3)
 
 
 def test_columns_are_named_and_sorted(model, records, tmp_path):
@@ -133,9 +155,9 @@ def test_a_clip_shorter_than_a_window_has_one_row(model, tmp_path, cache):
 
 
 def test_more_segments_than_windows_still_give_numbers():
-    pool = Pool(windows=2, segments=5)
+    pool = Pool(windows=2, segments=5, lag=1)
     pool.add(np.array([[1.0], [3.0]]))
-    found = pool.result(("mean", "max"))
+    found = pool.result(("mean", "max", "change"))
     assert np.isfinite(found).all()
     assert found[0, 0, 0] == 1.0
     assert found[0, 1, 4] == 3.0
@@ -143,11 +165,37 @@ def test_more_segments_than_windows_still_give_numbers():
 
 def test_pooling_in_blocks_is_pooling_at_once():
     codes = np.random.default_rng(0).normal(size=(97, 4))
-    whole, blocks = Pool(97, 3), Pool(97, 3)
+    whole, blocks = Pool(97, 3, lag=7), Pool(97, 3, lag=7)
     whole.add(codes)
-    for at in range(0, 97, 10):
-        blocks.add(codes[at : at + 10])
-    np.testing.assert_allclose(whole.result(("mean", "std", "max")), blocks.result(("mean", "std", "max")), rtol=1e-5)
+    for at in range(0, 97, 5):
+        blocks.add(codes[at : at + 5])
+    pools = ("mean", "std", "max", "change")
+    np.testing.assert_allclose(whole.result(pools), blocks.result(pools), rtol=1e-5)
+
+
+def test_change_is_the_mean_absolute_difference_within_each_segment():
+    codes = np.random.default_rng(0).normal(size=(20, 4))
+    pool = Pool(20, 2, lag=3)
+    pool.add(codes)
+    wanted = [np.abs(half[3:] - half[:-3]).mean(axis=0) for half in (codes[:10], codes[10:])]
+    np.testing.assert_allclose(pool.result(("change",))[:, 0], np.transpose(wanted), rtol=1e-5)
+
+
+def test_change_follows_time_where_windows_lie_side_by_side(tmp_path):
+    field = np.random.default_rng(0).normal(size=(12, 9)).astype(np.float32)
+    (tmp_path / "field").write_bytes(bytes(HEADER_BYTES) + field.tobytes())
+    domain, record = Grid(), Record("grid", "used", shape=field.shape, field=str(tmp_path / "field"))
+    by_row = np.lib.stride_tricks.sliding_window_view(field, (4, 3))[:: domain.stride[0]]
+    sums = by_row[:, :: domain.stride[1]].sum(axis=(2, 3))
+    found = next(pooled_clips(domain, [record], lambda x: x.sum(axis=1, keepdims=True), pools=("change",)))[1]
+    assert found.item() == pytest.approx(np.abs(np.diff(sums, axis=0)).mean(), rel=1e-4)
+
+
+def test_change_is_a_column_where_it_is_asked_for(call, run, model, records, sounds, tmp_path):
+    call("export", run, sounds, "-o", tmp_path / "f.csv", "--pool", "mean,change")
+    table, by_hand = pd.read_csv(tmp_path / "f.csv"), codes(model, records[4])
+    assert table["u007_change"][4] == pytest.approx(np.abs(np.diff(by_hand[:, 7])).mean(), rel=1e-3)
+    assert json.loads((tmp_path / "f.json").read_text())["pool"] == ["change", "mean"]
 
 
 def test_the_sidecar_says_which_model_and_options(call, run, sounds, tmp_path):

@@ -20,6 +20,7 @@ class CodeName(StrEnum):
 
     sqrt = "sqrt"
     activation = "activation"
+    share = "share"
 
 
 class BackendName(StrEnum):
@@ -53,12 +54,12 @@ BackendChoice = Annotated[
     BackendName, typer.Option("--backend", help="Where it is computed: auto takes an NVIDIA card where there is one.")
 ]
 Pool = Annotated[
-    str | None, typer.Option(help="How windows become clips: some of mean, max, std.  [default: all three]")
+    str | None, typer.Option(help="How windows become clips: mean, max, std, change.  [default: the first three]")
 ]
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a source was skipped or has no label.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
-Code = Annotated[CodeName, typer.Option(help="Square root of the activation, or the activation.")]
+Code = Annotated[CodeName, typer.Option(help="Root of the activation, the activation, or the root of its share.")]
 When = Annotated[WhenName, typer.Option(help="Where date and time of recordings are read: file names, metadata.")]
 TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="Of times that state none: Europe/Berlin, UTC.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded fields.  [default: the user's cache folder]")]

@@ -11,7 +11,7 @@ from audiosae.autoencoder.whitening import Whitening
 from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.features import codes
-from audiosae.features.codes import Encoder, FeatureSet
+from audiosae.features.codes import Encoder, FeatureSet, shares
 from audiosae.system.threads import one_blas_thread
 from audiosae.training.learner import options_of
 
@@ -67,7 +67,8 @@ def feature_sets(
     corpus
         What PCA, k-means and NMF learn from, in this process; at most 65536 windows, evenly spaced.
     code
-        See `audiosae.features.codes.encoder`; for the model and for random weights.
+        See `audiosae.features.codes.encoder`; for the model and for random weights. With ``share``, whose codes have
+        length 1, those of k-means have, too.
     seed
         Of k-means and NMF.
     """
@@ -79,7 +80,7 @@ def feature_sets(
         "field": lambda: FeatureSet(np.asarray, rows=by_rows),
         "mfcc": lambda: FeatureSet(cepstra, rows=True),
         "pca": lambda: FeatureSet(_pca(windows, model.params.hidden)),
-        "kmeans": lambda: FeatureSet(_kmeans(windows, model, seed)),
+        "kmeans": lambda: FeatureSet(_kmeans(windows, model, seed, code)),
         "nmf": lambda: FeatureSet(_nmf(windows, model.params.hidden, seed)),
     }
     return {MODEL: FeatureSet(Encoder(model, code))} | {name: makers[name]() for name in names}
@@ -114,7 +115,7 @@ def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
     return project
 
 
-def _kmeans(windows: NDArray[np.float32], model: Model, seed: int) -> Encode:
+def _kmeans(windows: NDArray[np.float32], model: Model, seed: int, code: Code) -> Encode:
     """Learn centres of whitened windows; codes are the "triangle" of Coates, Ng and Lee (AISTATS 2011)."""
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_limits
@@ -131,7 +132,7 @@ def _kmeans(windows: NDArray[np.float32], model: Model, seed: int) -> Encode:
         distances = np.sqrt(np.maximum(squares, 0))
         return np.asarray(np.maximum(distances.mean(axis=1, keepdims=True) - distances, 0))
 
-    return triangle
+    return triangle if code != "share" else lambda windows: shares(np.square(triangle(windows)))
 
 
 def _nmf(windows: NDArray[np.float32], components: int, seed: int) -> Encode:

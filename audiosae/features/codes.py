@@ -32,9 +32,11 @@ Starts = list[tuple[int, ...]]  # where windows begin in a field
 Windows = tuple["Record", Starts, "NDArray[np.float32]"]
 Encoded = tuple["Record", Starts, "NDArray[Any]"]
 
-Code = Literal["sqrt", "activation"]
-POOLS = ("max", "mean", "std")
+Code = Literal["sqrt", "activation", "share"]
+POOLS = ("max", "mean", "std", "change")
 DEFAULT_POOL = ("mean", "max", "std")
+_CHANGE = "change"
+_LEAST_ACTIVITY = 1e-12  # of all units together
 Piece = tuple[
     int, int, int
 ]  # number of a source, the first of its rows at which windows begin, and the one after the last
@@ -51,7 +53,8 @@ class Encoder:
         A trained model.
     code
         ``activation`` is what the units give; ``sqrt`` its square root (of (a + 1) / 2 for tanh units), which keeps
-        weak activity from vanishing beside strong: with sparse codes it classifies better.
+        weak activity from vanishing beside strong: with sparse codes it classifies better. ``share`` is the square root
+        of a unit's share of the activity of all units: what a window is made of, whether many units fire or few.
     backend
         Where codes are computed; None for NumPy.
     """
@@ -67,8 +70,10 @@ class Encoder:
             codes = self.model.codes(backend.asarray(windows), backend)
             if self.code != "activation":
                 codes = self.model.activity(codes)
+            if self.code == "sqrt":
                 codes = backend.xp.sqrt(codes, out=codes)
-            return backend.to_host(codes)
+            found = backend.to_host(codes)
+        return shares(found) if self.code == "share" else found
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,11 @@ class FeatureSet:
     def on(self, backend: Backend) -> Encode:
         """Return the map where the backend is: a model's; what else there is stays with NumPy."""
         return replace(self.encode, backend=backend) if isinstance(self.encode, Encoder) else self.encode
+
+
+def shares(activity: NDArray[Any]) -> NDArray[Any]:
+    """Return the square root of each output's share in the sum of outputs (count, outputs) that are not negative."""
+    return np.asarray(np.sqrt(activity / np.maximum(activity.sum(axis=1, keepdims=True), _LEAST_ACTIVITY)))
 
 
 def window_blocks(
@@ -111,7 +121,7 @@ def window_blocks(
 
 @dataclass
 class Pool:
-    """Sums over the windows of a clip, per segment; from them mean, standard deviation and maximum.
+    """Sums over the windows of a clip, per segment; from them mean, standard deviation, maximum and change.
 
     Attributes
     ----------
@@ -119,18 +129,26 @@ class Pool:
         Of the clip, known from the start.
     segments
         Equal parts in time; with fewer windows than segments they overlap.
+    lag
+        How many windows later the next in time comes: one, or as many as lie side by side. 0: nobody asks for `change`,
+        the mean absolute difference of the codes of two windows of a segment that follow each other (0 if it has one).
     """
 
     windows: int
     segments: int
+    lag: int = 0
     _seen: int = 0
     _sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
+    _changes: NDArray[Any] | None = None
+    _latest: NDArray[Any] | None = None  # codes that those to come are compared with
 
     def add(self, codes: NDArray[Any]) -> None:
         """Add the codes (count, units) of the clip's next windows."""
         if self._sums is None:
             zeros = np.zeros((self.segments, codes.shape[1]))
             self._sums = (zeros, zeros.copy(), np.full_like(zeros, -np.inf))
+        if self.lag:
+            self._add_changes(codes)
         total, squares, largest = self._sums
         for segment, (low, high) in enumerate(self._bounds()):
             part = codes[max(0, low - self._seen) : max(0, high - self._seen)]
@@ -140,6 +158,17 @@ class Pool:
                 np.maximum(largest[segment], part.max(axis=0), out=largest[segment])
         self._seen += len(codes)
 
+    def _add_changes(self, codes: NDArray[Any]) -> None:
+        if self._changes is None or self._latest is None:
+            self._changes, self._latest = np.zeros((self.segments, codes.shape[1])), codes[:0]
+        joined = np.concatenate([self._latest, codes])
+        later = self._seen - len(self._latest) + self.lag  # number of the first window with one before it
+        changes = np.abs(joined[self.lag :] - joined[: -self.lag])
+        for segment, (low, high) in enumerate(self._bounds()):
+            part = changes[max(0, low + self.lag - later) : max(0, high - later)]
+            self._changes[segment] += part.sum(axis=0, dtype=np.float64)
+        self._latest = joined[-self.lag :]
+
     def result(self, pools: Sequence[str]) -> NDArray[np.float32]:
         """Return the pooled codes, (units, pools, segments)."""
         if self._sums is None:
@@ -148,6 +177,8 @@ class Pool:
         count = np.array([high - low for low, high in self._bounds()], float)[:, None]
         mean = total / count
         found = {"mean": mean, "max": largest, "std": np.sqrt(np.maximum(squares / count - mean**2, 0))}
+        if self._changes is not None:
+            found[_CHANGE] = self._changes / np.maximum(count - self.lag, 1)
         return np.stack([found[pool] for pool in pools]).transpose(2, 0, 1).astype(np.float32)
 
     def _bounds(self) -> list[tuple[int, int]]:
@@ -216,7 +247,9 @@ def pooled_clips(
             if current is not None:
                 yield current, pool.result(pools)
             current = record
-            pool = Pool(record.shape[0] if rows else window_count(domain, record), segments)
+            columns = [] if rows else _counts(domain, record)[1:]
+            lag = int(np.prod(columns)) if _CHANGE in pools else 0
+            pool = Pool(record.shape[0] if rows else window_count(domain, record), segments, lag)
         pool.add(codes)
     if current is not None:
         yield current, pool.result(pools)
