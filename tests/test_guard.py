@@ -84,7 +84,7 @@ def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatc
     def fail(*_, **__):
         raise PluginError("no ink")
 
-    monkeypatch.setattr("audiosae.pictures.atoms.draw_atoms", fail)
+    monkeypatch.setattr("audiosae.report.training.draw_atoms", fail)
     monkeypatch.setattr("sys.argv", ["audiosae", "train", str(sounds), "-o", str(tmp_path / "run"), *TRAIN])
     with pytest.raises(SystemExit) as stop:
         cli.main()
