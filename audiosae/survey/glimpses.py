@@ -52,6 +52,8 @@ def _seen(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterato
     encode, frames = Encoder(model, backend=backend), model.domain.window[0]
     for record in shard.corpus.records:
         field = read_field(record)
+        if len(field) < frames:  # the one window that repeating its last row fills, as everywhere
+            field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
         count = EACH * (1 + int(record.extent / pitch))
         starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
         found = [
