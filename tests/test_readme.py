@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -78,14 +77,6 @@ def test_the_tour_works_on_a_few_of_the_samples_with_few_units(tmp_path, run, mo
     check_left(tmp_path)
 
 
-@pytest.mark.slow
-def test_the_tour_works_from_the_first_command_on(tmp_path, cache):
-    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
-    for command in COMMANDS:
-        audiosae(command, tmp_path, cache)
-    check_left(tmp_path)
-
-
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -102,14 +93,6 @@ def test_the_python_of_the_readme_runs_on_a_small_model(tmp_path, run, monkeypat
     few = ["--hidden", 32, "--epochs", 30, "--solver", "adam", "--max-windows", 2000, "-q"]
     assert run("train", "samples/sounds", "-o", "first-run", *few)[0] == 0
     assert run("export", "first-run", "samples/sounds", "-o", "features.csv", "--labels", "folder", "-q")[0] == 0
-    check_python(tmp_path)
-
-
-@pytest.mark.slow
-def test_the_python_of_the_readme_runs(tmp_path, cache):
-    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
-    audiosae("audiosae train samples/sounds -o first-run --hidden 256 --epochs 20 -q", tmp_path, cache)
-    audiosae("audiosae export first-run samples/sounds -o features.csv --labels folder -q", tmp_path, cache)
     check_python(tmp_path)
 
 
