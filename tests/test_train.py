@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors
@@ -157,6 +158,19 @@ def test_bad_files_do_not_change_the_model(sounds, tmp_path, cache):
     assert [record.file for record in outcome.skipped] == ["a_broken.wav", "tone_03b.wav"]
     assert outcome.skipped[1].reason == "empty: zero bytes"
     assert same(tmp_path / "good", tmp_path / "mixed")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_last_recording_with_no_window_to_hold_out_is_no_trouble(tmp_path, cache, streamed, monkeypatch):
+    (tmp_path / "sounds").mkdir()
+    rng = np.random.default_rng(0)
+    for name, seconds in (("a", 14), ("b", 14), ("z", 0.5)):
+        soundfile.write(tmp_path / "sounds" / f"{name}.wav", 0.1 * rng.normal(size=int(seconds * 8000)), 8000)
+    if streamed:
+        monkeypatch.setattr("audiosae.training.train.Feed", small_feed)
+    outcome = learn(tmp_path / "sounds", tmp_path / "run", cache, epochs=2, solver="adam")
+    assert outcome.model.facts["held_out"]
+    assert len(outcome.used) == 3
 
 
 def test_only_bad_files_are_one_clear_error_and_leave_nothing(tmp_path, cache):

@@ -135,8 +135,9 @@ def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT
         else:
             facts |= {"options": option_defaults(cls), "training": options, "suffixes": list(cls.suffixes)}
             lines.append("  --set " + "  ".join(f"{key}={value}" for key, value in option_defaults(cls).items()))
-            chosen = "  ".join(f"{flag(key)} {value}" for key, value in cls.defaults.items())
-            lines.append(f"  trains with: {chosen}")
+            chosen = [flag(key) if value is True else f"{flag(key)} {value}"
+                      for key, value in cls.defaults.items() if value is not False]  # fmt: skip
+            lines.append("  trains with: " + "  ".join(chosen))  # as it is typed: a switch has no value
         listed.append(facts)
     Console(quiet=quiet, as_json=as_json).result("\n".join(lines), {"domains": listed})
 

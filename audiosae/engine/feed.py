@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 Total = TypeVar("Total")
 
 
-def reduce_blocks(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
-    """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
-    return reduce(add, map(step, blocks))
+def reduce_blocks(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total | None:
+    """Add up ``step(block)`` over blocks of windows; one block at a time is in memory. No blocks give None."""
+    totals = map(step, blocks)
+    first = next(totals, None)
+    return None if first is None else reduce(add, totals, first)
 
 
 class Feed:

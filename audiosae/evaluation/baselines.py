@@ -32,14 +32,15 @@ _LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # what k-means, PCA and NMF lea
 _NMF_STEPS = 20
 
 
-def choose(text: str, domain: Domain) -> tuple[str, ...]:
-    """Return the baselines of ``all``, ``none`` or a comma list; MFCC are for recordings alone.
+def choose(wanted: str | Sequence[str], domain: Domain) -> tuple[str, ...]:
+    """Return the baselines of ``all``, ``none``, a comma list or a list; MFCC are for recordings alone.
 
     Raises
     ------
     InputError
         One is unknown, or does not suit the domain.
     """
+    text = wanted if isinstance(wanted, str) else ",".join(wanted)
     sound = domain.kind == "sound" and len(domain.window) == 2  # noqa: PLR2004 (frames of bands)
     if text in {"all", "none"}:
         return tuple(name for name in BASELINES if text == "all" and (sound or name != "mfcc"))

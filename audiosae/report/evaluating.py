@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: Model | str | os.PathLike[str], sources: Named, labels: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None, *, label_column: str | None = None, fold_column: str | None = None,
-    group_column: str | None = None, split_column: str | None = None, baselines: str = "all",
+    group_column: str | None = None, split_column: str | None = None, baselines: str | Sequence[str] = "all",
     classifier: Judge = "ridge", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
     refit: bool = False, stability: int = 0, seed: int = 0, strict: bool = False, workers: int | None = None,
     engine: str = "here", backend: str = "auto",
@@ -64,7 +64,7 @@ def evaluate(
     fold_column, group_column, split_column
         One of them: a column whose values are folds, stay together, or say ``test``. Else 5 stratified folds.
     baselines
-        ``all``, ``none`` or some of random-weights, field, mfcc, pca, kmeans, nmf, with commas between.
+        ``all``, ``none`` or some of random-weights, field, mfcc, pca, kmeans, nmf, in a list or with commas between.
     classifier
         ridge, logistic, svm or forest: the same for every set of features.
     pool, segments, code
