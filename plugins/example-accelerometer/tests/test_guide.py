@@ -65,6 +65,8 @@ def test_the_domain_keeps_its_promises_after_every_step(folder: Path, monkeypatc
     for step in ["", *steps]:
         source += "\n" + step
         check_domain(written(source, monkeypatch), sorted(folder.glob("hearts/*.csv")))
+    whole = written(source, monkeypatch)
+    assert {"rate", "span", "stride", "probe", "field", "finish", "draw", "centre"} <= vars(type(whole)).keys()
     names: dict[str, object] = {}
     exec(test, names)  # noqa: S102
     names["test_it_keeps_its_promises"]()  # type: ignore[operator]
