@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from audiosae.autoencoder import model
 from audiosae.errors import InputError
-from audiosae.system.files import signature
+from audiosae.system.files import has_facts, signature
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png",
           "stability.json")  # fmt: skip
-CARD = "README.md"
+CARD, _EVALUATION = "README.md", "evaluation"
 
 
 class RunFolder:
@@ -85,6 +85,7 @@ class RunFolder:
         there += [CARD] if there and signature(self.path / CARD) else []  # the user's own stays
         if self.resume or not there:
             return
+        there += [_EVALUATION] if has_facts(self.path / _EVALUATION / "results.json", "results", "chance") else []
         number = next(n for n in range(1, 10**6) if not (self.path / f"before-{n}").exists())
         aside = self.path / f"before-{number}"
         aside.mkdir()
