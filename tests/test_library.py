@@ -232,7 +232,7 @@ def test_all_names_are_seen_by_completion_and_by_type_checkers():
     assert all(getattr(audiosae, name) is not None for name in audiosae.__all__)
 
 
-@pytest.mark.skipif(shutil.which("pyright") is None, reason="no pyright")
+@pytest.mark.skipif(shutil.which("pyright") is None, reason="pyright is not installed: pip install pyright")
 def test_the_types_of_all_public_names_are_complete(tmp_path):
     command = ["pyright", "--verifytypes", "audiosae", "--ignoreexternal"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -173,6 +173,10 @@ def test_a_last_recording_with_no_window_to_hold_out_is_no_trouble(tmp_path, cac
     assert len(outcome.used) == 3
 
 
+def test_fewer_windows_than_recordings_are_no_trouble(sounds, tmp_path, cache):
+    assert learn(sounds, tmp_path / "run", cache, epochs=2, max_windows=5).model.facts["sources"]["windows"] == 5
+
+
 def test_only_bad_files_are_one_clear_error_and_leave_nothing(tmp_path, cache):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/x.wav").write_bytes(b"")

@@ -61,7 +61,7 @@ def report(  # noqa: PLR0917
     found = find(loaded, sources, console)
     _check_place(out, [*(source.path for source in found), *labels_file(labels)])
     known, unlabelled = known_labels(labels, label_column, found, console, "shown without one", strict=strict)
-    with opened(loaded, found, console, engine=engine, backend=str(backend), cache=cache, workers=workers) as corpus:
+    with opened(loaded, found, console, engine, str(backend), cache=cache, workers=workers) as corpus:
         facts = write_report(
             loaded, corpus, out, top=top, size=room, labels=known, label_name=label_column or "label",
             run=model if model.is_dir() else None, progress=console,

@@ -32,11 +32,9 @@ if TYPE_CHECKING:
 Total = TypeVar("Total")
 
 
-def reduce_blocks(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total | None:
-    """Add up ``step(block)`` over blocks of windows; one block at a time is in memory. No blocks give None."""
-    totals = map(step, blocks)
-    first = next(totals, None)
-    return None if first is None else reduce(add, totals, first)
+def reduce_blocks(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
+    """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
+    return reduce(add, map(step, blocks))
 
 
 class Feed:
@@ -161,11 +159,13 @@ class Feed:
             held = self._backend.host_buffer(shape, self._dtype)
         at = 0
         for number, blocks in self._engine.blocks(self._placed):
-            edges = self._edges[number] = [at]
+            edges = [at]
             for block in blocks:
                 held[at : at + len(block)] = self._like(held, block)
                 at += len(block)
                 edges.append(at)
+            if at > edges[0]:
+                self._edges[number] = edges
         return held
 
     def _like(self, held: Array, block: Array) -> Array:

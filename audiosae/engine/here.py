@@ -73,9 +73,9 @@ class LocalEngine:
         ]
 
     def reduce(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Any:  # noqa: ANN401
-        """Add ``step(backend, shard, *shared)`` over all shards."""
+        """Add ``step(backend, shard, *shared)`` over all shards that have windows."""
         with self.backend.session():
-            return add_in_tree((number, step(self.backend, shard, *shared)) for number, shard in placed)
+            return add_in_tree((number, step(self.backend, shard, *shared)) for number, shard in placed if len(shard))
 
     def map(
         self, step: Callable[..., Any], placed: Placed, *shared: Any, jobs: Jobs | None = None  # noqa: ANN401

@@ -141,9 +141,10 @@ def read_sources(
 
 @contextmanager
 def opened(
-    model: Model, found: Sequence[Source], progress: Progress, *, engine: str, backend: str, cache: Path | None,
-    workers: int | None, interleaved: bool = False,
+    model: Model, found: Sequence[Source], progress: Progress, engine: str, backend: str, *,
+    cache: os.PathLike[str] | str | None, workers: int | None, interleaved: bool = False,
 ) -> Iterator[PlacedCorpus]:  # fmt: skip
     """Open an engine and read sources there: `opened_engine` and `read_sources` at once."""
-    with opened_engine(engine, backend, cache, progress) as there:
-        yield read_sources(model, found, progress, there, cache=cache, workers=workers, interleaved=interleaved)
+    fields = None if cache is None else Path(cache)
+    with opened_engine(engine, backend, fields, progress) as there:
+        yield read_sources(model, found, progress, there, cache=fields, workers=workers, interleaved=interleaved)

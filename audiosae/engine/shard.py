@@ -54,6 +54,10 @@ class Shard:
         self._corpus: Corpus | None = None
         self._held: list[Array] | None = None
 
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._recipe[0])
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as a recipe."""
         return _made, self._recipe

@@ -11,6 +11,7 @@ import numpy as np
 
 from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
 from audiosae.backends import Backend
+from audiosae.engine.feed import reduce_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,5 +65,5 @@ def _moments(backend: Backend, shard: Shard, how: Whitening) -> Moments:
         backend.run([partial(part, low, high) for low, high in pairwise(edges.tolist())])
         return reduce(add, (found[low] for low in sorted(found)))
 
-    found = reduce(add, map(of_block, shard.windows(backend)))
+    found = reduce_blocks(of_block, shard.windows(backend))
     return Moments(found.count, backend.to_host(found.total), backend.to_host(found.outer))

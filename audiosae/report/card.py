@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
 from audiosae.domain import SECONDS
-from audiosae.evaluation.folder import RESULTS
+from audiosae.features.stability import read
 from audiosae.features.summary import activity_of
 from audiosae.system.files import signature, signed, write_aside
 from audiosae.training.runfolder import CARD
@@ -17,12 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audiosae.autoencoder.model import Model
+    from audiosae.features.stability import Stability
 
 _TAGS = {"sound": ["audio"], "picture": ["images"]}
 
 
 def write_card(
-    model: Model, folder: Path, *, digest: str = "", say: Callable[[str], None] = lambda _: None
+    model: Model, folder: Path, *, say: Callable[[str], None] = lambda _: None
 ) -> bool:  # fmt: skip
     """Write README.md into a run folder, unless one is there that is the user's or that the user has changed.
 
@@ -32,8 +32,6 @@ def write_card(
         Of the run.
     folder
         Its folder; a stability that ``evaluate --stability`` has left there for this model is told.
-    digest
-        Of the model's file, by which such a result is known to be of this model.
     say
         Told when the card is not written.
 
@@ -47,11 +45,11 @@ def write_card(
         what = "has been changed" if signature(path) else "was not written by audiosae"
         say(f"{path} {what}: it stays, and no card of the model is written")
         return False
-    write_aside(path, signed(card(model, _stability(folder, digest))).encode())
+    write_aside(path, signed(card(model, read(folder))).encode())
     return True
 
 
-def card(model: Model, stability: dict[str, Any] | None = None) -> str:
+def card(model: Model, stability: Stability | None = None) -> str:
     """Return the card of a model in Markdown, with what the hub reads before it; no licence is claimed."""
     facts, domain, sources = model.facts, model.domain, model.facts["sources"]
     tags = ["audiosae", "sparse-autoencoder", "feature-extraction", *_TAGS.get(domain.kind, [])]
@@ -60,8 +58,7 @@ def card(model: Model, stability: dict[str, Any] | None = None) -> str:
     fvu = f"{facts['fvu']:.3g} in the whitened space, of {of}"
     quality = [("unexplained variance (fvu)", fvu), *_quality(model)]
     if stability:
-        quality.append(("stability", f"{100 * stability['alike']:.0f} % of the atoms come back with another seed "
-                        f"(cosine {stability['alike_from']:g} or more)"))  # fmt: skip
+        quality.append(("stability", stability.summary()))
     extent = f"{sources['extent']:,.0f} s" if domain.unit == SECONDS else f"{sources['extent']:,.0f} {domain.unit}"
     data = [("files", f"{sources['used']} used, {sources['skipped']} skipped"), ("length", extent),
             ("windows", f"{sources['windows']} of {' x '.join(map(str, domain.window))}"),
@@ -105,13 +102,3 @@ def _table(rows: list[tuple[str, str]]) -> list[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", r"\|").replace("<", "&lt;")
-
-
-def _stability(folder: Path, digest: str) -> dict[str, Any] | None:
-    """Return what ``evaluate --stability`` left in a run folder for this model."""
-    try:
-        found = json.loads((folder / "evaluation" / RESULTS).read_bytes())
-    except (OSError, ValueError):
-        return None
-    mine = isinstance(found, dict) and digest and found.get("model_digest") == digest
-    return found.get("stability") if mine else None

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from audiosae.autoencoder import model as stored
-from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import told_of
 from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
 from audiosae.corpus.sources import named_paths
@@ -22,7 +20,7 @@ from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.report.card import write_card
 from audiosae.report.evaluation import write_evaluation as write_page
-from audiosae.report.model import opened_model
+from audiosae.report.model import opened_model, path_of
 from audiosae.system.files import signature
 from audiosae.system.progress import Notes, Progress
 from audiosae.training.runfolder import CARD
@@ -31,12 +29,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Named, Source
     from audiosae.evaluation.classifier import Judge
     from audiosae.evaluation.evaluate import Evaluation
     from audiosae.evaluation.folds import Kind
     from audiosae.features.codes import Code
+    from audiosae.features.stability import Stability
     from audiosae.report.model import Model
 
 
@@ -103,8 +101,9 @@ def evaluate(
     (True, [])
     """
     given = str(labels)
-    if stability and not isinstance(model, stored.Model):
-        stable.check_place(Path(model))
+    lies = path_of(model)
+    if stability and lies:
+        stable.check_place(lies)
     kind, column = _division(fold_column, group_column, split_column, given)
     loaded = opened_model(model)
     options = judging.Options(
@@ -118,34 +117,32 @@ def evaluate(
         known = _Known.read(given, found, label_column, kind, column)
         unlabelled = tell_unlabelled(found, known.usable, notes, "left out", strict=strict)
         known = known.labelled()
-        where: dict[str, Any] = {
-            "engine": engine, "backend": backend, "cache": cache and Path(cache), "workers": workers
-        }  # fmt: skip
-        with opened(loaded, known.sources, notes, **where) as corpus:
+        with opened(loaded, known.sources, notes, engine, backend, cache=cache, workers=workers) as corpus:
             used = corpus.only(corpus.used)
             values = [known.divided[i] or "" for i in corpus.used] if known.divided else None
             labelled = [known.labels[i] or "" for i in corpus.used]
             plan = make_plan(labelled, kind=kind, values=values, column=column or "", seed=seed)
             done = judging.evaluate(loaded, used, plan, options, notes)
     title = f"{label_column or 'label'} of {len(used.records)} clips: {plan.description}"
-    facts = {"results": done.results, **done.facts, "model": str(_named(model)), "sources_used": len(used.records),
-             "sources_skipped": len(corpus.skipped), "without_label": len(unlabelled), "unlabelled": unlabelled,
-             "out": str(folder) if folder else None, **told_of([*used.records, *corpus.skipped]),
+    facts = {"results": done.results, **done.facts, "model": str(lies or "in memory"),
+             "sources_used": len(used.records), "sources_skipped": len(corpus.skipped),
+             "without_label": len(unlabelled), "unlabelled": unlabelled, "out": str(folder) if folder else None,
+             **told_of([*used.records, *corpus.skipped]),
              "model_digest": loaded.digest}  # fmt: skip
     done = replace(done, facts=facts, skipped=corpus.skipped, notes=notes.lines, title=title)
     if folder:
-        _write(folder, loaded, done, used.records)
-        if done.stability is not None and not isinstance(model, stored.Model):
-            stable.write(Path(model), done.stability)
+        write_evaluation(folder, loaded, done, used.records, title)
+        write_page(loaded, folder / PAGE, facts, title=title, told=_measured(done))
+        _keep_stability(loaded, lies, done.stability)
     return done
 
 
-def _write(folder: Path, model: Model, done: Evaluation, records: Sequence[Record]) -> None:
-    """Write an evaluation's files and page; a model's card beside them that is ours hears of stability."""
-    write_evaluation(folder, model, done, records, done.title)
-    write_page(model, folder / PAGE, done.facts, title=done.title, told=_measured(done))
-    if done.stability and (folder.parent / FILE).exists() and signature(folder.parent / CARD) == "whole":
-        write_card(model, folder.parent, digest=model.digest)
+def _keep_stability(model: Model, lies: Path | None, stability: Stability | None) -> None:
+    """Write the stability of a model beside it; a card there that is ours hears of it."""
+    if lies and stability:
+        stable.write(lies, stability)
+        if lies.is_dir() and signature(lies / CARD) == "whole":
+            write_card(model, lies)
 
 
 def _measured(done: Evaluation) -> list[tuple[str, str]]:
@@ -189,11 +186,6 @@ class _Known:
         kept = [i for i, label in enumerate(self.usable) if label is not None]
         divided = [self.divided[i] for i in kept] if self.divided else None
         return _Known([self.sources[i] for i in kept], [self.labels[i] for i in kept], divided)
-
-
-def _named(model: object) -> object:
-    """Return the path of a model that was given as one."""
-    return "in memory" if isinstance(model, stored.Model) else model
 
 
 def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosae.autoencoder import model as stored
 from audiosae.corpus.journal import told_of
 from audiosae.corpus.sources import named_paths
 from audiosae.domain import SECONDS
@@ -16,7 +15,7 @@ from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.export import export, lay_out
 from audiosae.features.table import Table, gathered
 from audiosae.features.tables import check_place
-from audiosae.report.model import opened_model
+from audiosae.report.model import opened_model, path_of
 from audiosae.survey.dates import stamps
 from audiosae.system.progress import Notes, Progress
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.sources import Named
     from audiosae.features.codes import Code
-    from audiosae.features.stability import Stability
     from audiosae.features.table import Level
     from audiosae.report.model import Model
     from audiosae.survey.dates import When
@@ -94,7 +92,7 @@ def export_table(
     what: dict[str, Any] = {"level": level, "pools": check_pools(pool or DEFAULT_POOL, segments), "segments": segments}
     if place:
         check_place(place)
-    loaded = opened_model(model)
+    loaded, lies = opened_model(model), path_of(model)
     with Notes(progress) as notes:
         found = find(loaded, named_paths(sources), notes)
         if place:
@@ -102,22 +100,16 @@ def export_table(
         sound = loaded.domain.unit == SECONDS
         what |= {"stamp": stamps(found, when=when, time_zone=time_zone, say=notes.say) if sound else None}
         known, unlabelled = known_labels(given, label_column, found, notes, "exported without one", strict=strict)
-        where: dict[str, Any] = {
-            "engine": engine, "backend": backend, "cache": cache and Path(cache), "workers": workers
-        }  # fmt: skip
-        with opened(loaded, found, notes, **where, interleaved=True) as corpus:
+        with opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus:
             notes.stage("encoding", len(corpus.used), "files")
             what |= {"code": code, "labels": known, "done": lambda _: notes.advance(1)}
             laid = lay_out(loaded, corpus, **what)
             held = None if place else gathered(laid.blocks, laid.columns, laid.names, laid.count)
             if place:
-                export(loaded, corpus, place, **what, digest=loaded.digest, stability=_stability(model))
+                export(
+                    loaded, corpus, place, **what, digest=loaded.digest, stability=stable.read(lies) if lies else None
+                )
     facts = {"table": str(place) if place else None, "rows": laid.count, "sources_used": len(corpus.used),
              "sources_skipped": len(corpus.skipped), "without_label": len(unlabelled), "unlabelled": unlabelled,
              **told_of(corpus.records)}  # fmt: skip
     return Table(laid.columns, laid.names, laid.count, facts, corpus.skipped, notes.lines, place, held)
-
-
-def _stability(model: Model | str | os.PathLike[str]) -> Stability | None:
-    """Return what ``evaluate --stability`` has left beside a model that lies in a file."""
-    return None if isinstance(model, stored.Model) else stable.read(Path(model))

@@ -119,8 +119,7 @@ class Model(stored.Model):
         return export_table(
             self, sources, level=level, pool=pool, segments=segments, code=code, labels=labels,
             label_column=label_column, when=when, time_zone=time_zone, strict=strict, workers=workers, engine=engine,
-            backend=backend,
-            cache=cache, progress=progress,
+            backend=backend, cache=cache, progress=progress,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -165,6 +164,11 @@ def load_model(path: os.PathLike[str] | str) -> Model:
     path = Path(path)
     model = stored.load_model(path)
     return Model.of(model, file_digest(path / stored.FILE if path.is_dir() else path))
+
+
+def path_of(model: stored.Model | os.PathLike[str] | str) -> Path | None:
+    """Return the run folder or file of a model that is given as one; None for one in memory."""
+    return None if isinstance(model, stored.Model) else Path(model)
 
 
 def opened_model(model: stored.Model | os.PathLike[str] | str) -> Model:

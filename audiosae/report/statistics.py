@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.engine.feed import reduce_blocks
 from audiosae.features.activity import ActivityStatistics
 from audiosae.report.top_windows import Neighbourhoods, TopWindows
 
@@ -129,15 +130,16 @@ def gather(
 
 def _gathered(
     backend: Backend, shard: Shard, step: Step, done: Callable[[int], None] | None
-) -> Gathered | None:  # fmt: skip
-    """Gather over a shard; None where it has no windows."""
-    found: Gathered | None = None
-    for block in numbered(shard.windows(backend), shard.first):
-        part = step(backend, block)
-        found = part if found is None else found + part
+) -> Gathered:  # fmt: skip
+    """Gather over a shard."""
+
+    def each(block: tuple[int, Array]) -> Gathered:
+        found = step(backend, block)
         if done is not None:
             done(len(block[1]))
-    return found
+        return found
+
+    return reduce_blocks(each, numbered(shard.windows(backend), shard.first))
 
 
 def numbered(blocks: Iterable[Array], first: int = 0) -> Iterator[tuple[int, Array]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiosae.corpus.sources import named_paths
 from audiosae.engine.reading import find, opened
@@ -94,10 +94,7 @@ def survey_recordings(
             folder.check_folder(place, [source.path for source in found])
         dates = read_dates([source.path for source in found], when=when, time_zone=time_zone)
         notes.say(dates.note)
-        where: dict[str, Any] = {
-            "engine": engine, "backend": backend, "cache": cache and Path(cache), "workers": workers
-        }  # fmt: skip
-        with opened(loaded, found, notes, **where, interleaved=True) as corpus:
+        with opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus:
             notes.stage("listening", len(corpus.used), "files")
             result, kept = survey(
                 loaded, corpus, count=count, known=known, names=named.of if named else None, shortest=min_duration,

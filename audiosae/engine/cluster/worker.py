@@ -99,12 +99,13 @@ def make_shards(
 def reduce_shards(
     step: Callable[..., Any], shards: Shards, bounds: tuple[int, int], backend: str, *shared: Any  # noqa: ANN401
 ) -> Run:  # fmt: skip
-    """Return the run of all shards from the first of `bounds` to below the second."""
+    """Return the run of all shards from the first of `bounds` to below the second; one without windows is nothing."""
     own = _backend(backend)
 
     def totals() -> Iterator[tuple[int, Any]]:
         for number, shard in shards:
-            yield number, _hosted(own, step(own, shard, *shared))
+            if len(shard):
+                yield number, _hosted(own, step(own, shard, *shared))
 
     return run_of(totals(), *bounds)
 

@@ -68,7 +68,8 @@ def test_a_few_iterations_learn_in_colour_and_on_filtered_pictures(scenes, train
     [(25, ("--hidden", 25, "--max-windows", 10000, "--epochs", 100)), pytest.param(100, (), marks=pytest.mark.slow)],
 )
 def test_the_defaults_make_edges_of_pictures_they_were_not_chosen_on(tmp_path, train, units, few):
-    datasets = pytest.importorskip("sklearn.datasets")
+    from sklearn import datasets
+
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number, pixels in enumerate(datasets.load_sample_images().images):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pa = pytest.importorskip("pyarrow")
+pa = pytest.importorskip("pyarrow", reason="Parquet files need pyarrow: install the extra test")
 from pyarrow import parquet  # noqa: E402
 
 WIDTH = 7

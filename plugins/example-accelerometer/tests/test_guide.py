@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GUIDE = Path(__file__).parents[2] / "README.md"
 
-pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the guide was not copied along")
+pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="a copy of this plugin alone has no guide beside it")
 
 
 def quoted(language: str) -> list[str]:
