@@ -123,6 +123,9 @@ def test_an_array_is_whitened_like_the_same_rows_of_a_corpus(X):
     rows = X.astype(np.float32)
 
     class Rows(PlacedCorpus):
+        def __len__(self):
+            return len(rows)
+
         def sample(self, count):
             assert count >= len(X)
             return self
