@@ -416,7 +416,7 @@ def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
     assert drawn == units
     model = load_model(trained)
     wanted = dict(zip(sorted(units), show_units(model, units=sorted(units)), strict=True))
-    everything = show_units(model)
+    everything = [*show_units(model)]
     assert all(wanted[unit]["unit"] == unit and wanted[unit] == everything[unit] for unit in units)
     assert all(each["figure"] in page for each in wanted.values())
     assert not re.findall(r'(?:src|href)="(?!data:)', page)

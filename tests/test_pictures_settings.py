@@ -28,11 +28,11 @@ def hostile():
 def test_a_users_settings_change_no_picture(trained, tmp_path, request):
     model = load_model(trained)
     draw_atoms(model, tmp_path / "plain.png")
-    units = show_units(model)
+    units = [*show_units(model)]
     request.getfixturevalue("hostile")
     draw_atoms(model, tmp_path / "hostile.png")
     assert (tmp_path / "hostile.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
-    assert show_units(model) == units
+    assert [*show_units(model)] == units
     assert mpl.rcParams["lines.linewidth"] == HOSTILE["lines.linewidth"]  # the user's again
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,8 @@ if TYPE_CHECKING:
 
 _DEPTH = 40.0  # dB from an atom's strongest value to what it does not speak of
 _LOUD = 0.8
-_ITERATIONS = 16  # of 64, where nothing is gained any more, an atom's spectrum is missed by 0.20; here by 0.22
+_ITERATIONS = 16  # of 64, where nothing is gained any more, an atom's spectrum is missed by 0.20; here by 0.22, and
+# so it is from phases of zero: random ones gain nothing, and their seed has other names in other librosas
 _ITERATIONS_CQT = 8  # each of them costs more than all above
 
 
@@ -55,7 +55,7 @@ def from_spectrum(
         spectrum[bins, margin:-margin] = power.T
     else:
         spectrum[:, margin:-margin] = librosa.util.nnls(filters.T.astype(np.float64), power.T)
-    signal = librosa.griffinlim(np.sqrt(spectrum), n_iter=_ITERATIONS, hop_length=hop_length, n_fft=n_fft, **_seed())
+    signal = librosa.griffinlim(np.sqrt(spectrum), n_iter=_ITERATIONS, hop_length=hop_length, n_fft=n_fft, init=None)
     return _levelled(signal[margin * hop_length : (margin + frames) * hop_length])
 
 
@@ -71,16 +71,9 @@ def from_constant_q(
         warnings.filterwarnings("ignore", message="n_fft=")  # of the lowest octaves, which are few samples
         signal = librosa.griffinlim_cqt(
             np.pad(np.sqrt(power.T), ((0, 0), (margin, margin))), n_iter=_ITERATIONS_CQT, sr=rate,
-            hop_length=hop_length, fmin=fmin, bins_per_octave=bins_per_octave, **_seed(),
+            hop_length=hop_length, fmin=fmin, bins_per_octave=bins_per_octave, init=None,
         )  # fmt: skip
     return _levelled(signal[margin * hop_length : (margin + len(power)) * hop_length])
-
-
-def _seed() -> dict[str, Any]:
-    """Return the seed of Griffin-Lim's first phases, under the name that this librosa has for it."""
-    import librosa
-
-    return {"rng" if "rng" in signature(librosa.griffinlim).parameters else "random_state": 0}
 
 
 def _levelled(signal: NDArray[Any]) -> NDArray[np.float32]:

@@ -64,7 +64,7 @@ def write_diff(
         raise InputError(f"{names[0]} is of {first.domain.name} and {names[1]} of {second.domain.name}: not comparable")
     found = match(first, second)
     progress.stage("drawing", first.params.hidden + second.params.hidden, "units")
-    sides = [show_units(model, workers=workers, done=lambda: progress.advance(1)) for model in models]
+    sides = [[*show_units(model, workers=workers, done=lambda: progress.advance(1))] for model in models]
     view = _view(models, names, found, sides)
     counts = {group: sum(item["group"] == group for item in view["items"]) for group in GROUPS}
     told = ", ".join(f"{count} {group}" for group, count in counts.items())

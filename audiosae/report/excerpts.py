@@ -21,7 +21,7 @@ from audiosae.system.processes import run_in_order
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -278,22 +278,23 @@ def choose(
         Called after each piece.
     """
     chosen, there = Chosen([], [[] for _ in tops]), dict[SourceRange, int]()
-    for rank in range(max(map(len, tops), default=0)):
-        wanted = {
-            unit: (excerpts.place(top[rank][0]), top[rank][1]) for unit, top in enumerate(tops) if rank < len(top)
-        }
-        places = {place for (place, _), _ in wanted.values()}
+    ranks = [
+        {unit: (*excerpts.place(top[rank][0]), top[rank][1]) for unit, top in enumerate(tops) if rank < len(top)}
+        for rank in range(max(map(len, tops), default=0))
+    ]
+    fresh = _new_places(ranks)
+    pieces = excerpts.pieces([place for places in fresh for place in places])  # of all: processes start but once
+    for wanted, places in zip(ranks, fresh, strict=True):
         made: dict[SourceRange, dict[str, Any]] = {}
-        fresh = sorted(places - set(there), key=lambda place: (place.record, place.low))
-        for place, piece in zip(fresh, excerpts.pieces(fresh), strict=True):
-            made[place] = piece
-            room -= cost(piece)
+        for place in places:
+            made[place] = next(pieces)
+            room -= cost(made[place])
             done()
             if room < 0:
                 return chosen
         numbers = there | {place: len(there) + i for i, place in enumerate(made)}
         row = {}
-        for unit, ((place, start), activation) in wanted.items():
+        for unit, (place, start, activation) in wanted.items():
             piece = made[place] if place in made else chosen.pieces[there[place]]
             row[unit] = excerpts.window(place, start, piece) | {"activation": activation, "piece": numbers[place]}
         room -= sum(map(cost, row.values()))
@@ -304,3 +305,13 @@ def choose(
         for unit, window in row.items():
             chosen.windows[unit].append(window)
     return chosen
+
+
+def _new_places(ranks: Sequence[Mapping[int, tuple[SourceRange, Any, float]]]) -> list[list[SourceRange]]:
+    """Return, of each rank, the pieces that no rank before it has, in order of the sources."""
+    seen, fresh = set[SourceRange](), []
+    for wanted in ranks:
+        places = {place for place, _, _ in wanted.values()} - seen
+        seen |= places
+        fresh.append(sorted(places, key=lambda place: (place.record, place.low)))
+    return fresh

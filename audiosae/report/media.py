@@ -105,7 +105,7 @@ def _of_colours(values: NDArray[Any]) -> str:
 
 def _saved(picture: Any) -> str:  # noqa: ANN401 (Pillow's Image, which is not imported for all)
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+    picture.save(file, "PNG", compress_level=8)  # half the time of 9, and a hundredth more bytes
     return base64.b64encode(file.getvalue()).decode()
 
 

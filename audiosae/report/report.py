@@ -101,8 +101,10 @@ def write_report(
     progress.stage("encoding", len(corpus), "windows")
     gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
     progress.stage("drawing", model.params.hidden, "units")
-    sides = show_units(model, workers=corpus.workers, done=lambda: progress.advance(1))
-    view = _view(model, gathered, sides, (used, left_out), names) | {
+    drawn = show_units(model, workers=corpus.workers, done=lambda: progress.advance(1))
+    first, cosines = next(drawn), atom_cosines(model, model)
+    places = lay_out(cosines)  # while processes draw
+    view = _view(model, gathered, [first, *drawn], (used, left_out), names, cosines=cosines, places=places) | {
         "label_name": label_name, "about": [about(model, "This model", run)],
     }  # fmt: skip
     if run and (stability := read(run)):
@@ -152,12 +154,12 @@ def _shown(corpus: PlacedCorpus, tops: Sequence[Sequence[tuple[int, float]]]) ->
 
 
 def _view(
-    model: Model, gathered: Gathered, sides: Sequence[dict[str, Any]], sources: tuple[int, int], names: Sequence[str]
+    model: Model, gathered: Gathered, sides: Sequence[dict[str, Any]], sources: tuple[int, int], names: Sequence[str],
+    *, cosines: NDArray[np.float64], places: tuple[Sequence[tuple[int, int]], int],
 ) -> dict[str, Any]:  # fmt: skip
     """Return all of the page but the windows."""
     hidden = model.params.hidden
-    cosines = atom_cosines(model, model)
-    cells, columns = lay_out(cosines)
+    cells, columns = places
     rank = np.argsort(by_likeness(cosines))
     usage, lift = gathered.usage, gathered.lift()
     items = [

@@ -17,7 +17,7 @@ from audiosae.system.processes import run_in_order
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -46,8 +46,10 @@ class _Job:
 
 def show_units(
     model: Model, *, units: Sequence[int] | None = None, workers: int = 1, done: Callable[[], None] = lambda: None
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Return what a page shows of each unit, apart from what it does on sources.
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Yield what a page shows of each unit, apart from what it does on sources.
+
+    With several workers the next ones are drawn while the caller does something else.
 
     Parameters
     ----------
@@ -60,9 +62,9 @@ def show_units(
     done
         Called after each unit.
 
-    Returns
-    -------
-    list of dict
+    Yields
+    ------
+    dict
         unit, tile and figure (PNG), sound (None where there is none), measures, rho_hat, dead.
     """
     atoms, dead = model.atoms(), model.dead
@@ -71,11 +73,9 @@ def show_units(
     jobs = [_Job(model.domain, atoms[unit], two, limit) for unit in units]
     workers = min(workers, -(-len(jobs) // _UNITS_PER_WORKER))
     drawn = map(_show, jobs) if workers == 1 else run_in_order(_show, jobs, workers=workers, crashed=_crashed)
-    shown = []
     for unit, each in zip(units, drawn, strict=True):
-        shown.append(each | {"unit": unit, "rho_hat": float(model.rho_hat[unit]), "dead": bool(dead[unit])})
         done()
-    return shown
+        yield each | {"unit": unit, "rho_hat": float(model.rho_hat[unit]), "dead": bool(dead[unit])}
 
 
 @default_settings()
