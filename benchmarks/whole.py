@@ -26,6 +26,8 @@ def figures(*, short: bool) -> Iterator[Figure]:
     """Yield the figures of whole commands."""
     yield _help(3 if short else 9)
     yield _encoding(short=short)
+    for units in (32,) if short else (256, 512):
+        yield _window_encoding(units, repeats=3 if short else 15)
     yield _training(short=short)
     yield _memory(short=short)
 
@@ -55,6 +57,30 @@ def _encoding(*, short: bool) -> Figure:
     found = alternate(calls, repeats=3)
     name = "MiniBatchDictionaryLearning with OMP over our encoding"
     return Figure(name, found["scikit-learn"] / found["ours"], 8.0, at_least=True, detail=told(found))
+
+
+def _window_encoding(units: int, repeats: int) -> Figure:
+    """Encode a block of windows of coloured noise, over the two products: with the whitening, and with the units."""
+    from audiosae import SparseAutoencoder
+    from audiosae.backends import Backend
+
+    rng, width = np.random.default_rng(0), 640
+    loud = (
+        rng.normal(size=(4096, width)) / (1 + np.arange(width) / 20) ** 1.3
+    )  # some 200 components, as of spectrograms
+    x = np.asarray(loud @ np.linalg.qr(rng.normal(size=(width, width)))[0], np.float32)
+    model = SparseAutoencoder(n_components=units, max_iter=1, random_state=0).fit(x).to_model()
+    backend, count = Backend(), model.whitener.n_components
+    first, second = (rng.normal(size=shape).astype(np.float32) for shape in ((width, count), (count, units)))
+    seen, codes = np.empty((len(x), count), np.float32), np.empty((len(x), units), np.float32)
+
+    def products() -> None:
+        np.matmul(np.matmul(x, first, out=seen), second, out=codes)
+
+    calls = {"products": products, "ours": lambda: model.codes(x, backend)}
+    found = alternate(calls, repeats=repeats, least=0.2, within={"ours": backend.session})
+    name = f"encoding 4096 windows of {width} ({count} components, {units} units) over its two products"
+    return Figure(name, found["ours"] / found["products"], 1.25, at_least=False, detail=told(found))
 
 
 def _training(*, short: bool) -> Figure:

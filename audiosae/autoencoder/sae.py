@@ -241,7 +241,7 @@ def encode(backend: Backend, params: Params, x: Array, whiten: Callable[[Array],
         backend.xp.matmul(x[rows] if whiten is None else whiten(x[rows]), params.W1.T, out=a[rows])
         backend.activate(a[rows], params.b1, params.activation)
 
-    backend.run([partial(part, rows) for rows in backend.parts(len(x))])
+    backend.run([partial(part, rows) for rows in backend.parts(len(x), least=512)])  # products of fewer rows are slower
     return a
 
 
