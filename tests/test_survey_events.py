@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from planted import overlap
 
 from audiosae.survey.events import MAX_SECONDS, stretches
 from audiosae.survey.floor import Levels
@@ -50,6 +51,36 @@ def test_slow_gusts_are_no_events():
     field = noise(120)
     time = np.arange(len(field)) * ROW
     assert found(field + (6 * np.sin(2 * np.pi * time / 7)[:, None]).astype(np.float32)) == []
+
+
+def drops(field, a_second, seed=1):
+    """Rain on water: short sounds at any time and in any band, mostly soft."""
+    rng = np.random.default_rng(seed)
+    for _ in range(rng.poisson(a_second * len(field) * ROW)):
+        at, low = rng.integers(len(field) - 8), rng.integers(field.shape[1] - 3)
+        fall = np.exp(-np.arange(8) / rng.uniform(1, 3))[:, None]
+        field[at : at + 8, low : low + 3] += (rng.exponential(9) * fall).astype(np.float32)
+    return field
+
+
+@pytest.mark.parametrize("a_second", [10, 20])
+def test_drops_of_rain_are_no_events_and_sounds_among_them_are(a_second):
+    assert len(found(drops(noise(180), a_second))) <= 6  # 20 and more without a threshold for rain
+    field = drops(noise(180), a_second)
+    starts = [20.0, 75.0, 130.0]
+    for start in starts:
+        sound(field, start, start + 0.8, 12, 16, level=25)
+    events = found(field)
+    assert len(events) <= 9
+    assert all(any(overlap(event, (start, start + 0.8)) >= 0.5 for event in events) for start in starts)
+
+
+def test_short_soft_sounds_of_one_kind_are_not_taken_for_rain():
+    field = noise(120)
+    starts = np.arange(2, 118, 1.0).tolist()
+    for start in starts:
+        sound(field, start, start + 0.12, 20, 22, level=11)
+    assert len(found(field)) >= 0.9 * len(starts)
 
 
 def test_short_silences_do_not_end_an_event():

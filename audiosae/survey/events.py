@@ -2,8 +2,9 @@
 
 A level that stands out far from the running noise of its band begins an event, and all that still stands out and
 touches it in time and frequency belongs to it: hysteresis, as in Canny (1986), IEEE Trans. PAMI 8. How far and for how
-long it stands out must be more than a drop of rain does. Sounds at one time in bands of their own are events of their
-own, unless they begin and end together, as harmonics do.
+long it stands out must be more than a drop of rain does, and where drops are many and near, more than chance makes of
+them: a threshold for a constant rate of false alarms, as in Finn and Johnson (1968), RCA Review 29. Sounds at one time
+in bands of their own are events of their own, unless they begin and end together, as harmonics do.
 
 A field is worked through in pieces of a minute that know what lies around them, on a grid of the method's own: what
 is found does not depend on how much is read at a time, and memory does not grow with the length of a recording.
@@ -32,6 +33,10 @@ _PIECE_SECONDS = 60.0
 _GAP_SECONDS = 0.15  # shorter silences do not end an event
 _START, _KEEP = 5.0, 4.0  # spreads above the middle of the noise that begin an event, and that go on with it
 _MASS = 0.0125  # spreads over `_KEEP`, added up over seconds and the share of the bands
+_CLUTTER = (0.0025, 0.0045, 0.0085)  # masses, two ranges: in rain both have many, sounds of their own hardly any
+_MANY = 10  # in the lower range, a minute and in all: where there are fewer, there is no rain
+_TAIL = 1.5  # the masses of near drops fall off more slowly than an exponential through both ranges, by so much
+_FALSE = 0.5  # events a minute that rain may make
 _TOGETHER = 0.7  # of their common span: sounds that overlap for as long are one event
 
 
@@ -116,11 +121,22 @@ def _events_of(beyond: Array, rise: Array, first: int, rows: _Rows) -> list[Stre
     strong = np.zeros(len(mass), bool)
     strong[labels[(beyond > _START) & heard]] = True
     places, found = ndimage.find_objects(labels), []
-    for number in np.flatnonzero(strong & (mass > _MASS)):
+    for number in np.flatnonzero(strong & (mass > _least_mass(mass[1:], len(beyond) * rows.seconds / 60))):
         (time, band), inside = places[number - 1], labels[places[number - 1]] == number
         peak = float(rise[time, band][inside].max())
         found.append(Stretch(first + time.start, first + time.stop, band.start, band.stop - 1, peak))
     return [event for event in _merged(found) if event.end - event.start >= rows.shortest]
+
+
+def _least_mass(masses: NDArray[np.float64], minutes: float) -> float:
+    """Return the mass from which on a sound is an event: `_MASS`, or what rain exceeds but once in two minutes."""
+    low, middle, high = _CLUTTER
+    counts = np.histogram(masses, _CLUTTER)[0]
+    lower, upper = (counts + np.array([0, 0.5])) / np.diff(_CLUTTER) / minutes
+    if counts[0] < _MANY * max(1, minutes) or upper > 0.9 * lower:  # few, or such as one kind of sound has
+        return _MASS
+    scale = _TAIL * (high - low) / 2 / np.log(lower / upper)
+    return max(_MASS, float((middle + high) / 2 + scale * np.log(max(upper * scale / _FALSE, 1))))
 
 
 def _joined(heard: Mask, gap: int) -> Mask:
