@@ -27,6 +27,7 @@ BANDS_ABOUT = 0.2  # of all bands, to each side of one
 LEAST_SPREAD = 1.0  # dB: digital silence has none
 CLIP_SECONDS = 10.0  # a shorter recording is a clip of one sound: it says nothing of the noise around it
 CLIP_DEPTH = 30.0  # dB under a clip's loudest level, taken for its floor
+CLIP_SHOWN = 45.0  # dB under it that belong to its sound: overtones tell instruments and voices apart
 _SAMPLES = 1200  # levels that the quantiles of a knot are taken from
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that are taken for noise
 _FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # of a normal distribution: between them; the upper
@@ -70,7 +71,13 @@ class Levels:
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` stand above the noise, (rows, bands) in dB, at least 0."""
-        return np.asarray(np.maximum(self.field[low:high] - self.floor.at(low, high)[0][:, : self.bands], 0))
+        below = CLIP_SHOWN - CLIP_DEPTH if self.is_clip else 0.0
+        return np.asarray(np.maximum(self.field[low:high] - self.floor.at(low, high)[0][:, : self.bands] + below, 0))
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether the recording is too short to tell noise from sound."""
+        return len(self.field) * self.seconds_per_row < CLIP_SECONDS
 
     def _smooth(self, low: int, high: int) -> Array:
         """Return the mean of `width` rows about each; the ends of the field are repeated."""
@@ -124,7 +131,7 @@ def noise_floor(levels: Levels) -> NoiseFloor:
     reach = round(REACH_SECONDS / KNOT_SECONDS)
     step = max(1, pitch * (2 * reach + 1) // _SAMPLES)
     rows = len(levels.field)
-    if rows * levels.seconds_per_row < CLIP_SECONDS:
+    if levels.is_clip:
         return _floor_of_clip(levels, pitch)
     knots = -(-rows // pitch)
     held: dict[int, Array] = {}
