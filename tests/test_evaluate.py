@@ -198,6 +198,19 @@ def test_the_strength_is_that_of_the_least_error_wherever_its_valley_lies():
     assert classifier._valley(lambda _: 1.0, [3.0, 2.0, 1.0]) == 2.0
 
 
+def test_a_penalty_that_rounding_hides_is_not_chosen(monkeypatch):
+    rng = np.random.default_rng(9)
+    classes, inner = np.arange(60) % 2, np.arange(60) // 2 % 5
+    x = rng.normal(size=(60, 90)).astype(np.float32)  # more features than clips: without a penalty every clip fits
+    x[:, 0] += 9 * classes
+    ridge = classifier._Ridge(x, np.eye(2, dtype=np.float32)[classes])
+    held_out = [inner == fold for fold in range(5)]
+    errors = [ridge.error_held_out(strength, held_out) for strength in (1e-12, 1.0)]
+    assert errors[0] == np.inf > errors[1]
+    monkeypatch.setattr(classifier, "_RIDGE_STRENGTHS", (1.0, 1e-3, 1e-12))
+    assert classifier.classify(x, classes, x, inner)[1] > 1e-12
+
+
 def test_ridge_predicts_what_scikit_learns_does():
     from sklearn.linear_model import RidgeClassifier
 
@@ -331,10 +344,25 @@ def test_nonnegative_codes_come_near_those_of_exact_least_squares():
     rng = np.random.default_rng(0)
     parts = rng.uniform(size=(6, 20)).astype(np.float32)
     windows = (rng.exponential(size=(5, 6)) @ parts + 0.1 * rng.uniform(size=(5, 20))).astype(np.float32)
-    gram = parts @ parts.T
-    codes = baselines._nonnegative(windows @ parts.T, gram, np.float32(1 / np.linalg.eigvalsh(gram)[-1]))
+    codes = baselines._nonnegative(parts @ parts.T)(windows @ parts.T)
     exact = sum(nnls(parts.T.astype(float), window.astype(float))[1] ** 2 for window in windows)
     assert np.square(windows - codes @ parts).sum() < exact + 0.02 * np.square(windows).sum()
+
+
+def test_nonnegative_codes_of_alike_parts_are_those_of_the_steps_in_full(monkeypatch):
+    rng = np.random.default_rng(1)
+    parts = (rng.uniform(size=(40, 5)) @ rng.uniform(size=(5, 30)) + 1e-3 * rng.uniform(size=(40, 30))).astype("f4")
+    gram, target = parts @ parts.T, rng.uniform(size=(300, 30)).astype("f4") @ parts.T
+    found = baselines._nonnegative(gram)(target)
+    step, pace = 1 / np.linalg.eigvalsh(gram.astype(float))[-1], 1.0
+    full = ahead = np.zeros((300, 40))
+    for _ in range(baselines._NMF_STEPS):  # as it is printed
+        stepped = np.maximum(ahead - step * (ahead @ gram - target), 0)
+        faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        full, ahead, pace = stepped, stepped + (pace - 1) / faster * (stepped - full), faster
+    assert np.linalg.norm(found - full) < 0.01 * np.linalg.norm(full)
+    monkeypatch.setattr(baselines, "_NMF_LEAST", 0.0)
+    np.testing.assert_allclose(baselines._nonnegative(gram)(target), full, atol=1e-4 * full.max())
 
 
 def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):

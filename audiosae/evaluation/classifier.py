@@ -111,8 +111,11 @@ class _Ridge:
         """Return the sum of squared errors on each fold of a fit to the others, without fitting anew.
 
         The residuals of a fold that was left out are (I - A)^-1 times those of the whole fit, A being the fold's block
-        of the hat matrix (Cook and Weisberg 1982, section 3.4); the penalty is that of the whole fit.
+        of the hat matrix (Cook and Weisberg 1982, section 3.4); the penalty is that of the whole fit. The sum is
+        infinite where the penalty is so weak that rounding hides it: features that say nearly the same can make it so.
         """
+        from scipy.linalg import LinAlgError
+
         dtype, count = self._rotated.dtype.type, len(self._rotated)
         gain = 1 / (self._values + dtype(strength))
         residual, total = self._target - self._rotated @ (gain[:, None] * self._projected), 0.0
@@ -120,7 +123,10 @@ class _Ridge:
             root = np.empty((out.sum(), len(gain) + 1), dtype)  # times its transpose it is the block
             root[:, :-1] = self._rotated[out] * np.sqrt(gain / dtype(count))
             root[:, -1] = dtype(count**-0.5)
-            total += float(np.square(_unhatted(root, residual[out])).sum(dtype=np.float64))
+            try:
+                total += float(np.square(_unhatted(root, residual[out])).sum(dtype=np.float64))
+            except LinAlgError:
+                return np.inf
         return total
 
 

@@ -186,9 +186,11 @@ class _Work:
         some = probing.grouped(clips, o.seed)
         for splits, sets in self._learned():
             self.progress.stage("encoding", len(sets) * clips, "clips")
-            features = dict(zip(sets, self._each(self._features, list(sets.values())), strict=True))
+            slowest = list(reversed(sets))  # first, that it need not be waited for
+            encoded = self._each(self._features, [sets[name] for name in slowest])
+            features = dict(zip(slowest, encoded, strict=True))
             inner = [self.plan.inner(split, INNER_FOLDS, o.seed) for split in splits]
-            jobs = [(name, *parts) for name in sets for parts in zip(splits, inner, strict=True)]
+            jobs = [(name, *parts) for name in slowest for parts in zip(splits, inner, strict=True)]
             self.progress.stage("classifying", len(jobs), "folds")
             judged = self._each(self._judged, [(features[name], *parts) for name, *parts in jobs])
             for (name, split, _), each in zip(jobs, judged, strict=True):
