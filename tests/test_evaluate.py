@@ -451,9 +451,9 @@ def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
 
 
 def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, clips, tmp_path):
-    options = ["--labels", "folder", "--baselines", "kmeans,field", "--json", "-o", tmp_path, "--seed", "3"]
+    options = ["--labels", "folder", "--baselines", "kmeans,nmf,field", "--json", "-o", tmp_path, "--seed", "3"]
     found = [json.loads(run("evaluate", trained, clips, *options, "--workers", n)[1]) for n in (1, 2)]
-    assert [result["name"] for result in found[0]["results"]] == ["model", "field", "kmeans"]
+    assert [result["name"] for result in found[0]["results"]] == ["model", "field", "kmeans", "nmf"]
     assert found[0]["results"] == found[1]["results"]
     assert "session" in found[0]["notes"][0]
 

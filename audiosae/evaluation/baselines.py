@@ -153,7 +153,7 @@ def _nmf(windows: NDArray[np.float32], components: int, seed: int) -> Encode:
     x, count = windows - low, min(components, len(windows))
     drawn = x[np.random.default_rng(seed).choice(len(x), count, replace=False)] + np.float32(1e-3)
     learner = MiniBatchNMF(
-        count, init="custom", batch_size=1024, max_iter=2, tol=0, max_no_improvement=None, random_state=seed
+        count, init="custom", batch_size=1024, max_iter=1, tol=0, max_no_improvement=None, random_state=seed
     )
     learner.fit_transform(x, W=np.full((len(x), count), 1 / count, np.float32), H=drawn)
     parts = learner.components_.astype(np.float32)
