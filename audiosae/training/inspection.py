@@ -13,8 +13,9 @@ import numpy as np
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.labels import some_of
-from audiosae.domain import SECONDS, resolved
+from audiosae.domain import SECONDS, Domain, resolved
 from audiosae.errors import InputError
+from audiosae.system.stderr import CapturedStderr, capture_stderr
 from audiosae.training import budget
 from audiosae.training.options import TrainOptions, choose_solver
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audiosae.corpus.sources import Source
-    from audiosae.domain import Domain
     from audiosae.system.progress import Progress
 
 _SPEED_PROBE = 1024
@@ -48,7 +48,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     progress.stage("inspecting", len(sources), "files")
     files = []
     for source in sources:
-        files.append(_inspect(domain, source))
+        with capture_stderr(CapturedStderr()):  # decoders remark on headers; the journal of a run has what they say
+            files.append(_inspect(domain, source))
         progress.advance(1)
     good = [file for file in files if file["status"] == "ok"]
     glances = _glance(domain, [source for source, file in zip(sources, files, strict=True) if file["status"] == "ok"])
@@ -97,7 +98,10 @@ def _glance(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
     """Look into sources spread evenly; what cannot be decoded is told when all is."""
     looked, found = sources[:: max(1, -(-len(sources) // _GLANCES))], []
     for source in looked:
-        with suppress(Exception, SystemExit):  # a plugin's: no glance is worth the inspection
+        with (
+            suppress(Exception, SystemExit),
+            capture_stderr(CapturedStderr()),
+        ):  # a plugin's: no glance is worth the inspection
             if words := domain.glance(source.path):
                 found.append({"file": source.name, "remark": words})
     return {"sources": len(looked), "found": found}
@@ -156,12 +160,19 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     }
 
 
+def told_extent(extent: float, unit: str, digits: int = 2) -> str:
+    """Return a length as a person says it: 1.25 s, 640 px, 1 row, 4,000 rows."""
+    number = f"{extent:.{digits}f}" if unit == SECONDS or extent != int(extent) else f"{extent:,.0f}"
+    return f"{number} {unit}{'s' if unit == Domain.unit and extent != 1 else ''}"
+
+
 def _told(
     domain: Domain, files: list[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]
 ) -> list[str]:
     bad = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
     kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
-    length = f"{extent / 3600:.2f} h" if domain.unit == SECONDS and extent > 3600 else f"{extent:.1f} {domain.unit}"  # noqa: PLR2004
+    hours = domain.unit == SECONDS and extent > 3600  # noqa: PLR2004
+    length = f"{extent / 3600:.2f} h" if hours else told_extent(extent, domain.unit, 1)
     lines = [f"{sum(kinds.values())} of {len(files)} sources can be read: {length}, about {windows:,} windows"]
     lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(_KINDS) if kind]
     if len(kinds) > _KINDS:
