@@ -25,6 +25,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Put tests that share what their module makes first: a worker without work takes of another's last tests."""
+    items.sort(
+        key=lambda item: not any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values())
+    )
+
+
 def pytest_collection_finish(session):
     """Keep what is there before the first test out of every search for garbage: some code under test asks for one."""
     gc.collect()
@@ -117,9 +124,17 @@ def page(trained, sounds, cache, tmp_path_factory):
     return path
 
 
-def once(arguments):
+UNDRAWN = (
+    "audiosae.report.training._show",
+    lambda *_: None,
+)  # no pictures and card of a run: their tests have their own
+
+
+def once(arguments, *, pictures=True):
     """Run the command line in this process, outside of a test."""
     with pytest.MonkeyPatch.context() as patch:
+        if not pictures:
+            patch.setattr(*UNDRAWN)
         patch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
             cli.main()

@@ -84,7 +84,14 @@ class HostKernels:
         code = f'#include "{here / "host_cuda.h"}"\n#include "{SOURCE}"\n'
         code += 'extern "C" int launch(int i, const int* shape, void** a) { switch (i) {\n' + "\n".join(cases) + "\n}\n"
         (folder / "host.cpp").write_text(code + "return 2; }\n")
-        flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-U_FORTIFY_SOURCE"]  # it takes jumps between stacks for faults
+        flags = [
+            "-std=c++17",
+            "-O1",
+            "-fPIC",
+            "-shared",
+            "-w",
+            "-U_FORTIFY_SOURCE",
+        ]  # it takes jumps between stacks for faults
         subprocess.run([compiler(), *flags, "-o", folder / "host.so", folder / "host.cpp"], check=True)
         self._launch = ctypes.CDLL(str(folder / "host.so")).launch
 
