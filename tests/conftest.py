@@ -117,6 +117,14 @@ def trained(sounds, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small(sounds, cache, tmp_path_factory):
+    """A run folder of two units: each costs a picture and a sound wherever it is shown."""
+    folder = tmp_path_factory.mktemp("small") / "run"
+    once(["train", sounds, "-o", folder, "--hidden", 2, "--epochs", 2, "--cache", cache, "-q"])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def page(trained, sounds, cache, tmp_path_factory):
     """The report of that run on the recordings that it was trained on."""
     path = tmp_path_factory.mktemp("page") / "report.html"

@@ -96,7 +96,7 @@ class HostKernels:
         self._launch = ctypes.CDLL(str(folder / "host.so")).launch
 
     def __call__(self, name, grid, block, arguments, *, fibers=True):
-        """Run an instance on a grid; arguments, which `check` has seen, are NumPy's. One thread a block without fibers."""
+        """Run an instance on a grid, on arguments that `check` has seen; without fibers a block is one thread."""
         (gx, gy), (bx, by) = ((*shape, 1)[:2] for shape in (grid, block))
         shape = (ctypes.c_int * 4)(gx, gy, *((bx, by) if fibers else (1, 1)))
         held = [np.array(a.ctypes.data if isinstance(a, np.ndarray) else a) for a in arguments]

@@ -75,14 +75,14 @@ def test_every_gradient_passes_the_check(backend, forms):
 def test_a_wrong_pull_fails_the_check(monkeypatch):
     right = Penalty.kl_gradient
     monkeypatch.setattr(Penalty, "kl_gradient", lambda self, rho_hat, kind: 1.001 * right(self, rho_hat, kind))
-    errors = {check["beta"]: check["error"] for check in check_gradients(B)}
+    errors = {check["beta"]: check["error"] for check in check_gradients(B, forms=FEW)}
     assert errors[3.0] > TOLERANCE
     assert errors[0.0] <= TOLERANCE
 
 
 def test_a_wrong_slope_fails_the_check(monkeypatch):
     monkeypatch.setattr(Backend, "_slope", lambda self, a, kind: a * (1 - a))
-    assert max(c["error"] for c in check_gradients(B) if c["activation"] == "tanh") > TOLERANCE
+    assert max(c["error"] for c in check_gradients(B, forms=FEW) if c["activation"] == "tanh") > TOLERANCE
 
 
 def test_sums_of_unlike_shards_add_to_the_whole(backend):

@@ -79,7 +79,7 @@ def test_a_file_of_that_name_that_is_not_its_own_stays(measured, run, sounds, tm
 
 def test_training_again_moves_it_aside_with_the_model_that_it_is_of(measured, run, sounds, tmp_path):
     shutil.copytree(measured / "run", tmp_path / "run")
-    assert run("train", sounds, "-o", tmp_path / "run", "--hidden", 4, "--epochs", 1, "-q")[0] == 0
+    assert run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 1, "-q")[0] == 0
     assert not (tmp_path / "run" / "stability.json").exists()
     assert stable.read(tmp_path / "run" / "before-1") is not None
 
@@ -94,6 +94,6 @@ def test_the_option_may_stand_without_a_number_as_it_did(measured, run, sounds, 
 def test_an_evaluation_goes_aside_with_the_model_that_it_is_of(measured, run, sounds, tmp_path):
     shutil.copytree(measured / "run", tmp_path / "run")
     shutil.copytree(measured / "out", tmp_path / "run" / "evaluation")
-    assert run("train", sounds, "-o", tmp_path / "run", "--hidden", 4, "--epochs", 1, "-q")[0] == 0
+    assert run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 1, "-q")[0] == 0
     assert not (tmp_path / "run" / "evaluation").exists()
     assert (tmp_path / "run" / "before-1" / "evaluation" / "results.json").exists()
