@@ -17,8 +17,6 @@ from host_kernels import HostKernels, compiler
 from audiosae import cli
 from audiosae.backends import Backend
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what runs in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # commands that tests interrupt would inherit it
 RATE = 8000
 REPOSITORY = Path(__file__).parent.parent
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background: what is started would not hear Ctrl-C
