@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -20,6 +21,19 @@ RATE = 8000
 REPOSITORY = Path(__file__).parent.parent
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background: what is started would not hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Put tests that share what their module makes first: a worker without work takes of another's last tests."""
+    items.sort(
+        key=lambda item: not any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values())
+    )
+
+
+def pytest_collection_finish(session):
+    """Keep what is there before the first test out of every search for garbage: some code under test asks for one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +115,14 @@ def trained(sounds, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small(sounds, cache, tmp_path_factory):
+    """A run folder of two units: each costs a picture and a sound wherever it is shown."""
+    folder = tmp_path_factory.mktemp("small") / "run"
+    once(["train", sounds, "-o", folder, "--hidden", 2, "--epochs", 2, "--cache", cache, "-q"])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def page(trained, sounds, cache, tmp_path_factory):
     """The report of that run on the recordings that it was trained on."""
     path = tmp_path_factory.mktemp("page") / "report.html"
@@ -108,9 +130,17 @@ def page(trained, sounds, cache, tmp_path_factory):
     return path
 
 
-def once(arguments):
+UNDRAWN = (
+    "audiosae.report.training._show",
+    lambda *_: None,
+)  # no pictures and card of a run: their tests have their own
+
+
+def once(arguments, *, pictures=True):
     """Run the command line in this process, outside of a test."""
     with pytest.MonkeyPatch.context() as patch:
+        if not pictures:
+            patch.setattr(*UNDRAWN)
         patch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
             cli.main()

@@ -1,9 +1,11 @@
 // CUDA on the host, for tests: a grid is run block by block, a block's threads as fibers that change at barriers, or
 // as one thread that strides over everything. Enough for kernels.cu, which uses no warps, no atomics, no texture.
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #define __global__
@@ -23,21 +25,41 @@ static Dim gridDim, blockDim, blockIdx, threadIdx;
 
 struct Fiber {
   ucontext_t context;
-  std::vector<char> stack = std::vector<char>(1 << 16);
-  bool done = false;
+  jmp_buf place;
+  std::unique_ptr<char[]> stack{new char[1 << 16]};
+  bool begun = false, done = false;
 };
 static std::vector<Fiber> fibers(1024);
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static std::function<void()> body;
 static int current;
 
+// Fibers change by jumps, which a context begins: swapcontext would ask the system at every change.
+static void leave() {
+  if (!_setjmp(fibers[current].place)) _longjmp(scheduler, 1);
+}
+
 static void enter() {
-  body();
-  fibers[current].done = true;
+  for (;;) {
+    body();
+    fibers[current].done = true;
+    leave();
+  }
+}
+
+static void go_on(Fiber& fiber) {
+  if (_setjmp(scheduler)) return;
+  if (fiber.begun) _longjmp(fiber.place, 1);
+  fiber.begun = true;
+  getcontext(&fiber.context);
+  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_size = 1 << 16;
+  makecontext(&fiber.context, enter, 0);
+  setcontext(&fiber.context);
 }
 
 static void __syncthreads() {
-  if (blockDim.x * blockDim.y > 1) swapcontext(&fibers[current].context, &scheduler);
+  if (blockDim.x * blockDim.y > 1) leave();
 }
 
 // Returns 0, or 1 where some threads of a block ended while others waited at a barrier.
@@ -48,24 +70,19 @@ static int run_block() {
     body();
     return 0;
   }
-  for (int i = 0; i < count; ++i) {
-    Fiber& fiber = fibers[i];
-    fiber.done = false;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.data();
-    fiber.context.uc_stack.ss_size = fiber.stack.size();
-    fiber.context.uc_link = &scheduler;
-    makecontext(&fiber.context, enter, 0);
-  }
+  for (int i = 0; i < count; ++i) fibers[i].done = false;
   for (int ended = 0; ended < count;) {
     ended = 0;
     for (int i = count - 1; i >= 0; --i) {  // backwards: what only works in order shows
       current = i;
       threadIdx = {i % blockDim.x, i / blockDim.x};
-      swapcontext(&scheduler, &fibers[i].context);
+      go_on(fibers[i]);
       ended += fibers[i].done;
     }
-    if (ended && ended < count) return 1;
+    if (ended && ended < count) {
+      for (Fiber& fiber : fibers) fiber.begun = false;  // the next block has none that waits in this one
+      return 1;
+    }
   }
   return 0;
 }

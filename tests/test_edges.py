@@ -31,7 +31,7 @@ def test_white_noise_is_no_edge():
     assert max(gabor_r2(patch) for patch in noise) < 0.7
 
 
-@pytest.mark.parametrize(("count", "iterations"), [(3000, 150), pytest.param(10_000, 400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "iterations"), [(2000, 100), pytest.param(10_000, 400, marks=pytest.mark.slow)])
 def test_the_stanford_setting_gives_oriented_edges(count, iterations):
     """10000 patches of 8x8, 25 units, rho 0.01, weight decay 1e-4, beta 3, sigmoid output, 400 iterations of L-BFGS."""
     backend, penalty = Backend(), Penalty(0.01, 3.0, 1e-4)

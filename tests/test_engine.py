@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import UNDRAWN
 from test_train import alike, learn
 
 from audiosae.autoencoder.model import load_model
@@ -170,7 +171,8 @@ def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, mo
     pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_the_command_line_works_with_workers(sounds, tmp_path, cache, run):
+def test_the_command_line_works_with_workers(sounds, tmp_path, cache, run, monkeypatch):
+    monkeypatch.setattr(*UNDRAWN)
     folders = tmp_path / "labelled"
     for number, path in enumerate(sorted(sounds.iterdir())):
         target = folders / ("odd" if number % 2 else "even") / path.name

@@ -164,7 +164,7 @@ def test_tf32_is_asked_for_and_set_back(device):
 
 def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
     monkeypatch.setattr("audiosae.autoencoder.gradcheck.FORMS", FORMS[-1:])  # one of 16
-    status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1, "--tf32")
+    status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 1, "--tf32")
     assert status == 0
     assert "backend cupy: Fake (compute capability 9.0)" in said
     assert device.launches > 10
@@ -176,6 +176,7 @@ def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
 
 
 def test_the_harness_runs_and_writes_the_table_with_device_and_date(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.measure._PAUSE", 0.0)
     monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "gpu", "--short", "-o", str(tmp_path / "found.json")])
     harness.main()
     kept, table = json.loads((tmp_path / "found.json").read_text()), (tmp_path / "found.md").read_text()

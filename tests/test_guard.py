@@ -90,7 +90,7 @@ def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatc
         cli.main()
     out, err = capfd.readouterr()
     assert stop.value.code == 1
-    assert "learned 8 units" in out
+    assert "learned 4 units" in out
     assert err.splitlines()[-1] == "audiosae: the model is saved, but atoms.png could not be drawn: no ink"
     assert (tmp_path / "run" / "model.safetensors").exists()
 

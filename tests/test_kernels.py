@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import inspect
 import re
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -217,6 +218,7 @@ def ptx():
     def call(function, *arguments):
         assert getattr(library, function)(*arguments) == 0, function
 
+    @cache
     def compile_for(capability):
         program, size = ctypes.c_void_p(), ctypes.c_size_t()
         call("nvrtcCreateProgram", ctypes.byref(program), SOURCE.read_bytes(), b"kernels.cu", 0, None, None)

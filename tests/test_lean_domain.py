@@ -116,7 +116,7 @@ def test_every_command_works_on_a_domain_of_four_names(traces, tmp_path, install
     assert "10 of 10 sources can be read: 4000.0 row" in run("inspect", traces, "--domain", "seismograms")
     one, other = tmp_path / "one", tmp_path / "other"
     for folder, seed in ((one, 0), (other, 1)):
-        small = ["--hidden", 6, "--epochs", 4, "--seed", seed, "--cache", tmp_path / "cache"]
+        small = ["--hidden", 3, "--epochs", 4, "--seed", seed, "--cache", tmp_path / "cache"]
         run("train", traces, "--domain", "seismograms", "-o", folder, *small)
     run("render", one, "-o", tmp_path / "a.png")
     for command, name in (("export", "t.csv"), ("report", "r.html")):

@@ -80,9 +80,9 @@ def test_a_card_that_was_changed_stays_on_resume_and_goes_aside_with_its_run(fol
     found = audiosae.train(sounds, folder, hidden=12, epochs=8, resume=True)
     assert path.read_text() == changed
     assert any("README.md has been changed: it stays" in line for line in found.notes)
-    audiosae.train(sounds, folder, hidden=4, epochs=1)
+    audiosae.train(sounds, folder, hidden=2, epochs=1)
     assert (folder / "before-1" / "README.md").read_text() == changed
-    assert "| training: hidden | 4 |" in path.read_text()
+    assert "| training: hidden | 2 |" in path.read_text()
 
 
 def test_ones_own_card_is_written_anew(folder):
@@ -94,7 +94,7 @@ def test_ones_own_card_is_written_anew(folder):
 
 def test_a_users_own_readme_is_not_moved_with_an_earlier_run(folder, sounds):
     (folder / "README.md").write_text("mine, of all runs here\n")
-    audiosae.train(sounds, folder, hidden=4, epochs=1)
+    audiosae.train(sounds, folder, hidden=2, epochs=1)
     assert (folder / "README.md").read_text() == "mine, of all runs here\n"
     assert (folder / "before-1" / "model.safetensors").exists()
 

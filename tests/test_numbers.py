@@ -90,6 +90,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 from audiosae import SparseAutoencoder, cli, load_model
+from audiosae.report import training
+
+training._show = lambda *_: None  # no pictures
 
 def once(*arguments):
     sys.argv = ["audiosae", *map(str, arguments)]

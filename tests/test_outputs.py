@@ -11,9 +11,9 @@ OUTPUTS = {"export": "o.csv", "report": "o.html", "render": "o.png"}
 
 
 @pytest.fixture
-def command(trained, sounds, tmp_path, run):
+def command(small, sounds, tmp_path, run):
     def call(name, out, *more):
-        return run(name, trained, *([] if name == "render" else [sounds]), "-o", out, *more)
+        return run(name, small, *([] if name == "render" else [sounds]), "-o", out, *more)
 
     return call
 
@@ -65,7 +65,7 @@ def test_a_journal_of_another_programs_is_moved_aside_with_a_word(run, sounds, t
     few = tmp_path / "few"
     few.mkdir()
     shutil.copy(sounds / "tone_11.wav", few)
-    code, _, err = run("train", few, "-o", folder, "--hidden", 4, "--epochs", 1)
+    code, _, err = run("train", few, "-o", folder, "--hidden", 1, "--epochs", 1)
     assert code == 0, err
     assert (folder / "before-1" / "journal.csv").read_text() == "another program's\n"
     assert f"held journal.csv: moved to {folder / 'before-1'}" in err

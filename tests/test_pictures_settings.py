@@ -27,12 +27,12 @@ def hostile():
 
 def test_a_users_settings_change_no_picture(trained, tmp_path, request):
     model = load_model(trained)
-    draw_atoms(model, tmp_path / "plain.png")
-    units = [*show_units(model)]
+    draw_atoms(model, tmp_path / "plain.png", units=[0, 3])
+    units = [*show_units(model, units=[0, 3])]
     request.getfixturevalue("hostile")
-    draw_atoms(model, tmp_path / "hostile.png")
+    draw_atoms(model, tmp_path / "hostile.png", units=[0, 3])
     assert (tmp_path / "hostile.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
-    assert [*show_units(model)] == units
+    assert [*show_units(model, units=[0, 3])] == units
     assert mpl.rcParams["lines.linewidth"] == HOSTILE["lines.linewidth"]  # the user's again
 
 
@@ -50,9 +50,9 @@ def test_within_the_block_nothing_is_set():
 )  # fmt: skip
 def test_no_backend_and_no_settings_file_keeps_a_picture_from_being_drawn(trained, tmp_path, backend, matplotlibrc):
     (tmp_path / "matplotlibrc").write_bytes(matplotlibrc)
-    draw_atoms(load_model(trained), tmp_path / "here.png")
+    draw_atoms(load_model(trained), tmp_path / "here.png", units=[3])
     found = subprocess.run(
-        [sys.executable, "-c", RENDER, "render", trained, "-o", "atoms.png"],
+        [sys.executable, "-c", RENDER, "render", trained, "--units", "3", "-o", "atoms.png"],
         cwd=tmp_path, env=os.environ | {"MPLBACKEND": backend}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr

@@ -48,24 +48,24 @@ def test_a_picture_is_written_in_the_format_of_its_suffix(tmp_path, suffix):
 
 
 def test_units_are_drawn_most_active_first(tmp_path):
-    model = make(30)
+    model = make(7)
     drawn = draw_atoms(model, tmp_path / "a.png")
     assert drawn == np.argsort(-model.rho_hat).tolist()
-    assert draw_atoms(model, tmp_path / "b.png", order="index") == list(range(30))
+    assert draw_atoms(model, tmp_path / "b.png", order="index") == list(range(7))
 
 
 def test_units_can_be_ordered_by_frequency(tmp_path):
-    model = make(12)
+    model = make(6)
     drawn = draw_atoms(model, tmp_path / "a.png", order="frequency")
     centres = [model.domain.centre(model.atoms()[unit]) for unit in drawn]
     assert centres == sorted(centres)
 
 
 def test_few_units_have_axes_in_hertz_and_milliseconds(tmp_path, figures):
-    draw_atoms(make(16), tmp_path / "a.png")
+    draw_atoms(make(9), tmp_path / "a.png")
     labels = {ax.get_xlabel() for ax in figures[0].axes} | {ax.get_ylabel() for ax in figures[0].axes}
     assert {"ms", "Hz"} <= labels
-    assert sum(ax.get_title().isdigit() for ax in figures[0].axes) == 16
+    assert sum(ax.get_title().isdigit() for ax in figures[0].axes) == 9
 
 
 def test_a_thousand_units_share_a_key_with_axes(tmp_path, figures):

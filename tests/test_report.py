@@ -185,32 +185,32 @@ def test_a_size_that_the_units_alone_exceed_is_refused(trained, sounds, tmp_path
         (["-o", "page.html", "--label-column", "x"], "wanted together with --labels"),
     ],
 )
-def test_what_cannot_be_done_is_refused_at_once(trained, sounds, tmp_path, run, monkeypatch, arguments, told):
+def test_what_cannot_be_done_is_refused_at_once(small, sounds, tmp_path, run, monkeypatch, arguments, told):
     monkeypatch.chdir(tmp_path)
-    code, _, err = run("report", trained, sounds, *arguments)
+    code, _, err = run("report", small, sounds, *arguments)
     assert code == 1
     assert told in err
 
 
-def test_a_source_that_has_gone_costs_its_sounds_not_the_page(trained, sounds, tmp_path, run, monkeypatch):
+def test_a_source_that_has_gone_costs_its_sounds_not_the_page(small, sounds, tmp_path, run, monkeypatch):
     def gone(self, path, span):
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(Spectrogram, "excerpt", gone)
-    code, _, err = run("report", trained, sounds, "-o", tmp_path / "page.html", "--workers", "1")  # in this process
+    code, _, err = run("report", small, sounds, "-o", tmp_path / "page.html", "--workers", "1")  # in this process
     assert code == 0, err
     faults = {piece["fault"] for piece in pieces(tmp_path / "page.html")}
     assert all("excerpt() raised" in fault for fault in faults)
     assert items(tmp_path / "page.html")[0]["windows"][0]["activation"] > 0
 
 
-def test_labels_say_what_a_unit_goes_with(trained, sounds, tmp_path, run, cache):
-    model = load_model(trained)
+def test_labels_say_what_a_unit_goes_with(small, sounds, tmp_path, run, cache):
+    model = load_model(small)
     corpus = corpus_of(model, sounds, cache)
     table = tmp_path / "labels.csv"
     names = ["low" if i < 6 else "high" for i in range(12)]
     table.write_text("filename,kind\n" + "".join(f"tone_{i:02d}.wav,{name}\n" for i, name in enumerate(names)))
-    run("report", trained, sounds, "-o", tmp_path / "page.html", "--labels", table)
+    run("report", small, sounds, "-o", tmp_path / "page.html", "--labels", table)
     codes = np.concatenate([model.encode(windows) for windows in corpus.blocks()])
     records, _ = corpus.places(np.arange(len(corpus)))
     for item in items(tmp_path / "page.html"):
@@ -224,12 +224,12 @@ def test_labels_say_what_a_unit_goes_with(trained, sounds, tmp_path, run, cache)
             assert window["label"] == names[int(file[5:7])]
 
 
-def test_hostile_names_of_files_and_labels_are_text(sounds, trained, tmp_path, run):
+def test_hostile_names_of_files_and_labels_are_text(sounds, small, tmp_path, run):
     folder = tmp_path / "<i>&amp;"
     folder.mkdir()
     for name, number in ((HOSTILE, 5), (os.fsdecode(b"\xff\xfe.wav"), 6)):
         (folder / name).write_bytes((sounds / f"tone_{number:02d}.wav").read_bytes())
-    code, _, err = run("report", trained, folder, "-o", tmp_path / "page.html", "--labels", "folder")
+    code, _, err = run("report", small, folder, "-o", tmp_path / "page.html", "--labels", "folder")
     assert code == 0, err
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<b onload" not in text
@@ -240,7 +240,7 @@ def test_hostile_names_of_files_and_labels_are_text(sounds, trained, tmp_path, r
 
 
 def test_tanh_units_state_their_codes(sounds, tmp_path, run, cache):
-    run("train", sounds, "-o", tmp_path / "run", "--hidden", 4, "--epochs", 3, "--activation", "tanh", "-q")
+    run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 3, "--activation", "tanh", "-q")
     assert run("report", tmp_path / "run", sounds, "-o", tmp_path / "page.html", "-q")[0] == 0
     model = load_model(tmp_path / "run")
     codes = np.concatenate([model.encode(windows) for windows in corpus_of(model, sounds, cache).blocks()])
@@ -254,7 +254,7 @@ def test_patches_of_pictures_are_shown_with_their_place(tmp_path, run):
     folder.mkdir()
     for number in range(2):
         np.save(folder / f"p{number}.npy", rng.normal(size=(60, 80)).astype(np.float32))
-    few = ["--hidden", 6, "--epochs", 5, "-q"]
+    few = ["--hidden", 3, "--epochs", 5, "-q"]
     assert run("train", folder, "--domain", "images", "-o", tmp_path / "run", *few)[0] == 0
     assert run("report", tmp_path / "run", folder, "-o", tmp_path / "page.html")[0] == 0
     model = load_model(tmp_path / "run")
@@ -272,7 +272,7 @@ def test_patches_of_pictures_are_shown_with_their_place(tmp_path, run):
 def test_rows_of_vectors_are_shown_with_their_numbers(tmp_path, run):
     rows = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32)
     np.save(tmp_path / "v.npy", rows)
-    few = ["--hidden", 5, "--epochs", 5, "-q"]
+    few = ["--hidden", 3, "--epochs", 5, "-q"]
     assert run("train", tmp_path, "--domain", "vectors", "-o", tmp_path / "run", *few)[0] == 0
     assert run("report", tmp_path / "run", tmp_path / "v.npy", "-o", tmp_path / "page.html")[0] == 0
     for item in items(tmp_path / "page.html"):
@@ -293,8 +293,8 @@ def test_neighbourhoods_of_two_axes_hold_each_window_once():
 
 
 def test_units_are_drawn_and_heard_the_same_whoever_draws_them(monkeypatch):
-    monkeypatch.setattr("audiosae.report.units._UNITS_PER_WORKER", 4)
-    model = make(8)  # enough for two processes
+    monkeypatch.setattr("audiosae.report.units._UNITS_PER_WORKER", 2)
+    model = make(4)  # enough for two processes
     assert [*show_units(model, workers=2)] == [*show_units(model, workers=1)]
 
 
@@ -340,13 +340,13 @@ def test_sounds_keep_their_pitch_and_length_and_ultrasound_is_slowed_down(rate, 
     assert pitch == pytest.approx(0.05 * rate / slowed, rel=0.01)
 
 
-def test_copies_of_a_recording_are_shown_once_and_what_is_too_short_is_counted(trained, sounds, tmp_path, run):
+def test_copies_of_a_recording_are_shown_once_and_what_is_too_short_is_counted(small, sounds, tmp_path, run):
     folder = tmp_path / "copied"
     shutil.copytree(sounds, folder)
     for copy in range(4):
         shutil.copy(folder / "tone_11.wav", folder / f"copy{copy}.wav")
     soundfile.write(folder / "short.wav", np.linspace(-0.5, 0.5, 300), 8000)
-    code, out, err = run("report", trained, folder, "-o", tmp_path / "page.html", "--json")
+    code, out, err = run("report", small, folder, "-o", tmp_path / "page.html", "--json")
     assert code == 0, err
     told = json.loads(out)
     assert (told["sources_used"], told["sources_skipped"]) == (16, 1)
@@ -356,6 +356,6 @@ def test_copies_of_a_recording_are_shown_once_and_what_is_too_short_is_counted(t
         assert len(set(heard)) == len({window["piece"] for window in item["windows"]})
 
 
-def test_a_folder_is_no_page(trained, sounds, tmp_path, run):
+def test_a_folder_is_no_page(small, sounds, tmp_path, run):
     (tmp_path / "page.html").mkdir()
-    assert "it is a folder" in run("report", trained, sounds, "-o", tmp_path / "page.html")[2]
+    assert "it is a folder" in run("report", small, sounds, "-o", tmp_path / "page.html")[2]

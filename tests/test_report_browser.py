@@ -13,7 +13,7 @@ import soundfile
 from pages import items, pieces
 from test_report import HOSTILE
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]  # asked for first: pages are long in the making
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -30,7 +30,7 @@ def missing(what):
     (pytest.fail if os.environ.get("AUDIOSAE_NEED_BROWSER") else pytest.skip)(f"{what} is not installed")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium():
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:

@@ -50,7 +50,8 @@ def archive(cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
     for number in range(8):
         write(folder / "in" / f"20240601_{number:02d}0000.wav", recording(number), RATE)
-    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"])
+    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"],
+         pictures=False)  # fmt: skip
     model = load_model(folder / "run")
     records = ingest(model.domain, scan([folder / "in"], (".wav",), domain="spectrogram"), cache=cache, workers=1)
     return SimpleNamespace(folder=folder, run=folder / "run", sounds=folder / "in", model=model, records=records)

@@ -33,7 +33,8 @@ def surveyed(cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("surveyed")
     for number in range(6):
         write(folder / "in" / f"20240601_{number:02d}0000.wav", recording(number), RATE)
-    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"])
+    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"],
+         pictures=False)  # fmt: skip
     (folder / "names.csv").write_text('type,name\n1,"' + HOSTILE.replace('"', '""') + '"\n')
     (folder / "out").mkdir()
     (folder / "out" / "report.html").write_text("the report")

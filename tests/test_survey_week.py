@@ -34,7 +34,7 @@ def made(folder, cache, recordings, seed=0, kinds=KINDS):
     """A week of recordings, what was planted, and a model that was trained on them."""
     planted = plant(folder / "week", recordings=recordings, seed=seed, kinds=kinds)
     once(["train", folder / "week", "-o", folder / "run", "--hidden", 192, "--epochs", 5, "--max-windows", 40000,
-          "--cache", cache, "-q"])  # fmt: skip
+          "--cache", cache, "-q"], pictures=False)  # fmt: skip
     model = load_model(folder / "run")
     records = ingest(model.domain, scan([folder / "week"], (".wav",), domain="spectrogram"), cache=cache, workers=2)
     return SimpleNamespace(planted=planted, model=model, records=records, folder=folder)

@@ -27,8 +27,8 @@ from audiosae.corpus.ingest import decode
 from audiosae.errors import AudiosaeError
 
 
-def audiosae(*arguments, **options):
-    command = [sys.executable, "-m", "audiosae", *map(str, arguments)]
+def audiosae(*arguments, how=("-m", "audiosae"), **options):
+    command = [sys.executable, *how, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -46,11 +46,11 @@ def once_it_has_gone_on(rng, run, checkpoint):
 
 @pytest.mark.parametrize(
     ("most", "epochs", "wait"),
-    [(3, 2000, once_it_has_gone_on), pytest.param(30, 4000, at_any_moment, marks=pytest.mark.slow)],
+    [(3, 800, once_it_has_gone_on), pytest.param(30, 4000, at_any_moment, marks=pytest.mark.slow)],
 )
 def test_a_run_killed_at_any_moment_gives_the_same_bits(sounds, tmp_path, most, epochs, wait):
     command = ["--hidden", 12, "--epochs", epochs, "--tol", 0, "--batch-size", 128, "--cache", tmp_path / "cache", "-q"]
-    once(["train", sounds, "-o", tmp_path / "whole", *command])
+    once(["train", sounds, "-o", tmp_path / "whole", *command], pictures=False)
     rng, kills, number = random.Random(0), 0, 0
     while kills < most:
         number += 1
@@ -65,11 +65,15 @@ def written(path):
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+OFTEN = "from audiosae import cli; from audiosae.training import solvers; solvers._AT_MOST_EVERY = 0.1; cli.main()"
+
+
 def killed(most, wait, command):
-    """Kill a run and resume it until it is done; return how often."""
+    """Kill a run, which writes its checkpoint often, and resume it until it is done; return how often."""
     kills, out = 0, command[3]
     while True:
-        run = audiosae(*command, *(["--resume"] if out.exists() else []), start_new_session=True)
+        resumed = ["--resume"] if out.exists() else []
+        run = audiosae(*command, *resumed, how=("-c", OFTEN), start_new_session=True)
         if kills < most:
             wait(run, out / "checkpoint.safetensors")
             if run.poll() is None:
@@ -115,21 +119,20 @@ def test_a_run_folder_that_vanishes_is_one_clear_line(sounds, tmp_path, cache):
     assert (tmp_path / "elsewhere" / "checkpoint.safetensors").exists()
 
 
-def test_two_runs_into_one_folder_are_refused_and_into_one_cache_are_not(sounds, tmp_path):
+def test_two_runs_into_one_folder_are_refused_and_into_one_cache_are_not(sounds, tmp_path, run):
     options = ["--hidden", 12, "--epochs", 30, "--batch-size", 128, "--tol", 0, "--cache", tmp_path / "cache"]
     runs = [audiosae("train", sounds, "-o", tmp_path / name, *options) for name in ("a", "b")]
-    errors = [run.communicate(timeout=120)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], errors
+    errors = [one.communicate(timeout=120)[1] for one in runs]
+    assert [one.returncode for one in runs] == [0, 0], errors
     assert same(tmp_path / "a", tmp_path / "b")
     first = audiosae("train", sounds, "-o", tmp_path / "c", "--hidden", 12, "--epochs", 100000, "--tol", 0)
     while not (tmp_path / "c" / "checkpoint.safetensors").exists():
         assert first.poll() is None
         time.sleep(0.05)
-    second = audiosae("train", sounds, "-o", tmp_path / "c", *options)
-    _, err = second.communicate(timeout=60)
+    code, _, err = run("train", sounds, "-o", tmp_path / "c", *options)
     first.kill()
     first.communicate()
-    assert second.returncode == 1
+    assert code == 1
     assert "another run is writing" in err.splitlines()[-1]
 
 

@@ -191,8 +191,11 @@ def test_a_run_folder_that_cannot_be_written_is_a_clear_error(sounds, tmp_path, 
         learn(sounds, tmp_path / "file/run", cache)
 
 
-def test_the_structure_is_learned_and_activity_is_held_near_rho(sounds, tmp_path, cache):
-    outcome = learn(sounds, tmp_path / "run", cache, epochs=0, hidden=256, batch_size=256)
+@pytest.mark.parametrize(
+    ("units", "batch", "epochs"), [(200, 64, 200), pytest.param(256, 256, 0, marks=pytest.mark.slow)]
+)
+def test_the_structure_is_learned_and_activity_is_held_near_rho(sounds, tmp_path, cache, units, batch, epochs):
+    outcome = learn(sounds, tmp_path / "run", cache, epochs=epochs, hidden=units, batch_size=batch)
     assert outcome.summary["fvu"] < 0.5
     assert outcome.summary["rho_hat_mean"] == pytest.approx(outcome.summary["rho"], rel=0.3)
     assert outcome.summary["dead_units"] == 0

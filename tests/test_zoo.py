@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from conftest import UNDRAWN
 from signals import tone, wav_bytes, write
 
 from audiosae import cli
@@ -302,7 +303,9 @@ def found(zoo, cache, tmp_path_factory):
     }
     results = {"inspect": Found(facts, told, files)}
     run = out / "run"
-    facts, told = command("train", zoo, "-o", run, "--hidden", 4, "--epochs", 1, *here)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*UNDRAWN)
+        facts, told = command("train", zoo, "-o", run, "--hidden", 4, "--epochs", 1, *here)
     files = {row["file"]: (row["status"], row["reason"], float(row["seconds"])) for row in rows_of(run / "journal.csv")}
     results["train"] = Found(facts, told, files)
     facts, told = command("export", run, zoo, "-o", out / "clips.csv", *here)

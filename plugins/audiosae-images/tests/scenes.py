@@ -10,11 +10,14 @@ from PIL import Image
 def leaves(seed, rows=64, columns=80, count=400):
     """Return grey discs that hide one another, uint8 (rows, columns)."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:rows, :columns]
     picture = np.full((rows, columns), 128, np.uint8)
     for radius in 2.5 * rng.uniform(0.003, 1, count) ** -0.5:  # their number falls as radius^-3
-        inside = (y - rng.uniform(0, rows)) ** 2 + (x - rng.uniform(0, columns)) ** 2 < radius**2
-        picture[inside] = rng.integers(0, 256)
+        y, x = rng.uniform(0, rows), rng.uniform(0, columns)
+        top, left = (max(0, int(at - radius)) for at in (y, x))
+        box = np.s_[top : int(y + radius) + 1, left : int(x + radius) + 1]
+        part = picture[box]
+        down, across = np.ogrid[top : top + len(part), left : left + part.shape[1]]
+        part[(down - y) ** 2 + (across - x) ** 2 < radius**2] = rng.integers(0, 256)
     return picture
 
 

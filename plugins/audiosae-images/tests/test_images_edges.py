@@ -11,7 +11,7 @@ from scenes import leaves
 
 from audiosae import cli, load_model
 
-CLASSIC = "--solver lbfgs --decoder sigmoid --whiten scale --rho 0.01 --hidden 25 --set size=8"
+CLASSIC = "--solver lbfgs --decoder sigmoid --whiten scale --rho 0.01 --set size=8"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def train(tmp_path, monkeypatch, capsys):
 
 
 def test_noise_is_no_edge_and_a_grating_under_a_window_is():
-    noise = np.random.default_rng(0).normal(size=(20, 10, 10))
+    noise = np.random.default_rng(0).normal(size=(10, 10, 10))
     assert share_of_edges(noise) == 0
     y, x = np.mgrid[:10, :10]
     edge = np.exp(-((x - 5) ** 2 + (y - 4) ** 2) / 8) * np.sin(0.5 * x + 0.8 * y)
@@ -49,23 +49,25 @@ def scenes(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("windows", "epochs"), [(4000, 100), pytest.param(10000, 400, marks=pytest.mark.slow)])
-def test_the_classic_setting_makes_every_unit_an_edge(scenes, train, windows, epochs):
-    model = train(scenes, *CLASSIC.split(), "--max-windows", windows, "--epochs", epochs)
-    assert model.atoms().shape == (25, 8, 8, 1)
+@pytest.mark.parametrize(
+    ("units", "windows", "epochs"), [(16, 2000, 60), pytest.param(25, 10000, 400, marks=pytest.mark.slow)]
+)
+def test_the_classic_setting_makes_every_unit_an_edge(scenes, train, units, windows, epochs):
+    model = train(scenes, *CLASSIC.split(), "--hidden", units, "--max-windows", windows, "--epochs", epochs)
+    assert model.atoms().shape == (units, 8, 8, 1)
     assert share_of_edges(model.atoms()[..., 0]) == 1
 
 
 @pytest.mark.parametrize("options", [("color=rgb",), ("filter=1/f",)])
 def test_a_few_iterations_learn_in_colour_and_on_filtered_pictures(scenes, train, options):
     settings = [part for option in options for part in ("--set", option)]
-    model = train(scenes, "--hidden", 9, "--max-windows", 2000, "--epochs", 20, *settings)
-    assert model.atoms().shape == (9, *model.domain.window)
+    model = train(scenes, "--hidden", 4, "--max-windows", 2000, "--epochs", 20, *settings)
+    assert model.atoms().shape == (4, *model.domain.window)
 
 
 @pytest.mark.parametrize(
     ("units", "few"),
-    [(25, ("--hidden", 25, "--max-windows", 10000, "--epochs", 100)), pytest.param(100, (), marks=pytest.mark.slow)],
+    [(12, ("--hidden", 12, "--max-windows", 6000, "--epochs", 60)), pytest.param(100, (), marks=pytest.mark.slow)],
 )
 def test_the_defaults_make_edges_of_pictures_they_were_not_chosen_on(tmp_path, train, units, few):
     from sklearn import datasets
