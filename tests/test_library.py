@@ -59,7 +59,9 @@ def test_the_skipped_are_in_every_result(mixed, trained, tmp_path):
     files = [f"{folder}/{path.name},{folder}" for folder in "ab" for path in sorted((mixed / folder).iterdir())]
     labels.write_text("\n".join(["filename,label", "broken.wav,a", *files]))
     judged = audiosae.evaluate(trained, mixed, labels, baselines="none")
-    for result in (run, table, found, judged):
+    like = audiosae.find_moments(trained, mixed, mixed / "a" / "tone_00.wav")
+    page = audiosae.report_units(trained, mixed, tmp_path / "report.html")
+    for result in (run, table, found, judged, like, page):
         assert [record.file for record in result.skipped] == ["broken.wav"]
         assert any("broken.wav" in line for line in result.notes) == (result is not run)
 
@@ -72,10 +74,14 @@ def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
         "export --label-column x": lambda: audiosae.load_model(trained).features(sounds, label_column="x"),
         "survey --types 0": lambda: audiosae.survey_recordings(trained, sounds, tmp_path / "r", types=0),
         "evaluate --labels nowhere.csv": lambda: audiosae.evaluate(trained, sounds, "nowhere.csv"),
+        "find --like nowhere.wav": lambda: audiosae.find_moments(trained, sounds, "nowhere.wav", tmp_path / "r.csv"),
+        "report --label-column x": lambda: audiosae.report_units(trained, sounds, tmp_path / "r", label_column="x"),
+        "report --top 3": lambda: audiosae.report_units(trained, sounds, tmp_path / "r", top=3),
+        "diff": lambda: audiosae.compare_models(trained, sounds, tmp_path / "r"),
     }
     for command, call in calls.items():
         name, *options = command.split()
-        out = [] if name == "evaluate" else ["-o", tmp_path / ("r.csv" if name == "export" else "r")]
+        out = [] if name == "evaluate" else ["-o", tmp_path / ("r.csv" if name in {"export", "find"} else "r")]
         code, _, err = run(name, *([] if name == "train" else [trained]), sounds, *out, *options, "-q")
         with pytest.raises(InputError) as error:
             call()
@@ -120,6 +126,42 @@ def test_a_survey_is_that_of_the_command(trained, sounds, tmp_path):
         assert (tmp_path / "python" / name).read_bytes() == (tmp_path / "shell" / name).read_bytes(), name
     facts = json.loads((tmp_path / "shell" / "survey.json").read_text())
     assert {key for key in facts if facts[key] != json.loads(json.dumps(found.facts))[key]} == {"folder", "page"}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "html"])
+def test_moments_that_are_found_are_those_of_the_command(trained, sounds, tmp_path, suffix, run):
+    shell, like = tmp_path / f"shell.{suffix}", f"{sounds / 'tone_00.wav'}@0.1-0.4"
+    facts = json.loads(run("find", trained, sounds, "--like", like, "-n", 3, "-o", shell, "--json")[1])
+    found = audiosae.find_moments(
+        audiosae.load_model(trained), [sounds], like, tmp_path / f"python.{suffix}", count=3
+    )  # fmt: skip
+    assert (tmp_path / f"python.{suffix}").read_bytes() == shell.read_bytes()
+    assert {key for key in facts if facts[key] != found.facts[key]} == {"table"}
+    assert list(found.frame().itertuples(index=False, name=None)) == list(found.rows())
+    assert "similarity" in found._repr_html_()
+
+
+def test_pages_are_those_of_the_commands(trained, sounds, tmp_path, run):
+    options = ["-o", tmp_path / "shell.html", "--labels", "folder", "--top", 2, "--json"]
+    facts = json.loads(run("report", trained, sounds, *options)[1])
+    page = audiosae.report_units(trained, sounds, tmp_path / "python.html", labels="folder", top=2)
+    assert page.path.read_bytes() == (tmp_path / "shell.html").read_bytes()
+    assert {key for key in facts if facts[key] != json.loads(json.dumps(page.facts))[key]} == {"report"}
+    assert f'href="{page.path.as_posix()}"' in page._repr_html_()
+    once(["diff", trained, trained, "-o", tmp_path / "shell.html", "-q"])
+    compared = audiosae.compare_models(str(trained), trained, tmp_path / "python.html")
+    assert compared.path.read_bytes() == (tmp_path / "shell.html").read_bytes()
+    in_memory = audiosae.compare_models(trained, audiosae.load_model(trained), tmp_path / "python.html")
+    assert in_memory.facts["groups"] == compared.facts["groups"]
+    assert "a model in memory" in in_memory.path.read_text()
+
+
+def test_numbers_that_the_shell_would_refuse_are_refused(trained, sounds, tmp_path):
+    for wrong, words in (({"top": 0}, "--top 0: wanted 1 to 100"), ({"size": 9}, "--size 9: wanted at least 10240")):
+        with pytest.raises(InputError, match=words):
+            audiosae.report_units(trained, sounds, tmp_path / "r.html", **wrong)
+    with pytest.raises(InputError, match="--count 0: wanted at least 1"):
+        audiosae.find_moments(trained, sounds, sounds / "tone_00.wav", count=0)
 
 
 def test_an_evaluation_without_a_folder_writes_nothing(trained, mixed, monkeypatch, tmp_path):
@@ -232,12 +274,16 @@ def test_all_names_are_seen_by_completion_and_by_type_checkers():
     assert all(getattr(audiosae, name) is not None for name in audiosae.__all__)
 
 
-@pytest.mark.skipif(shutil.which("pyright") is None, reason="pyright is not installed: pip install pyright")
+PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.skipif(
+    shutil.which("pyright", path=PROGRAMS) is None, reason="needs pyright: pip install --group types (.ci/run does)"
+)
 def test_the_types_of_all_public_names_are_complete(tmp_path):
-    command = ["pyright", "--verifytypes", "audiosae", "--ignoreexternal"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [shutil.which("pyright", path=PROGRAMS), "--verifytypes", "audiosae", "--ignoreexternal"]
     found = subprocess.run(
-        command, check=False, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PATH": path}
+        command, check=False, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PATH": PROGRAMS}
     )
     assert "Type completeness score: 100%" in found.stdout, found.stdout[-2000:]
 
@@ -270,7 +316,7 @@ def test_every_public_name_has_an_example_that_runs(namespace, name, monkeypatch
     assert ran.failed == 0
 
 
-@pytest.mark.parametrize("name", ["train", "export_table", "survey_recordings", "evaluate", "load_model"])
+@pytest.mark.parametrize("name", [name for name in audiosae.__all__ if name.islower()])
 def test_every_parameter_is_documented(name):
     function = getattr(audiosae, name)
     text = function.__doc__.split("Parameters\n")[1].split("Returns\n")[0]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +22,6 @@ from audiosae.cli.parameters import (
     Workers,
     byte_count,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Page = Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Page to write.")]
 
@@ -47,41 +43,22 @@ def report(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
-    from audiosae.autoencoder.model import load_model
-    from audiosae.corpus.journal import told_of
-    from audiosae.engine.reading import check_label_column, check_skipped, find, known_labels, labels_file, opened
-    from audiosae.report import write_report
-    from audiosae.training.train import too_short
+    from audiosae.engine.reading import check_skipped
+    from audiosae.report.reporting import report_units
 
     console = Console(quiet=quiet, as_json=as_json)
-    check_label_column(labels, label_column)
-    room = byte_count("--size", size, least="10K")
-    _check_place(out)
-    loaded = load_model(model)
-    found = find(loaded, sources, console)
-    _check_place(out, [*(source.path for source in found), *labels_file(labels)])
-    known, unlabelled = known_labels(labels, label_column, found, console, "shown without one", strict=strict)
-    with opened(loaded, found, console, engine, str(backend), cache=cache, workers=workers) as corpus:
-        facts = write_report(
-            loaded, corpus, out, top=top, size=room, labels=known, label_name=label_column or "label",
-            run=model if model.is_dir() else None, progress=console,
-        )  # fmt: skip
-    shown, mebibytes = facts["windows_per_unit"], facts["bytes"] / 2**20
-    fewer = (
-        f", not {facts['windows_per_unit_there']}: more would exceed --size {size}"
-        if shown < facts["windows_per_unit_there"]
-        else ""
-    )
-    told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
+    page = report_units(
+        model, sources, out, labels=labels, label_column=label_column, top=top,
+        size=byte_count("--size", size, least="10K"), strict=strict, workers=workers, engine=engine,
+        backend=backend.value, cache=cache, progress=console,
+    )  # fmt: skip
+    facts = page.facts
+    shown, there = facts["windows_per_unit"], facts["windows_per_unit_there"]
+    fewer = f", not {there}: more would exceed --size {size}" if shown < there else ""
+    told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {facts['bytes'] / 2**20:.1f} MiB"
     told += f", {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\nnext: open {out} in a browser"
-    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled}
-    counts = corpus.windows_per_record()
-    shown_of = [
-        r if n or r.status != "used" else too_short(loaded.domain, r)
-        for r, n in zip(corpus.records, counts, strict=True)
-    ]
-    console.result(told, facts | told_of(shown_of))
-    check_skipped(corpus.skipped, strict=strict)
+    console.result(told, facts)
+    check_skipped(page.skipped, strict=strict)
 
 
 def diff(  # noqa: PLR0917
@@ -93,37 +70,10 @@ def diff(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page that shows two models' atoms side by side: alike, changed, vanished, appeared."""
-    from audiosae.autoencoder.model import load_model
-    from audiosae.report import write_diff
-    from audiosae.system.processes import worker_count
+    from audiosae.report.reporting import compare_models
 
     console = Console(quiet=quiet, as_json=as_json)
-    _check_place(out)
-    runs = (first if first.is_dir() else None, second if second.is_dir() else None)
-    facts = write_diff(
-        (load_model(first), load_model(second)), (_name(first), _name(second)), out,
-        runs=runs, workers=worker_count(workers), progress=console,
-    )  # fmt: skip
+    facts = compare_models(first, second, out, workers=workers, progress=console).facts
     told = ", ".join(f"{count} {group}" for group, count in facts["groups"].items())
     told += "".join(f"\n{note}" for note in facts["notes"])
     console.result(f"wrote {out}: {told}\nnext: open {out} in a browser", facts)
-
-
-def _name(path: Path) -> str:
-    from audiosae.corpus.sources import printable
-
-    return printable(path)
-
-
-def _check_place(out: Path, inputs: Sequence[Path] = ()) -> None:
-    """Refuse a page that cannot be written before the work is done."""
-    from audiosae.errors import InputError
-    from audiosae.system.files import check_replaceable, is_marked
-
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted .html")
-    if out.is_dir():
-        raise InputError(f"cannot write {out}: it is a folder; give a file in it")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise InputError(f"cannot write {out}: {out.parent} is no folder that can be written; choose another with -o")
-    check_replaceable(out, inputs, own=not out.exists() or is_marked(out))

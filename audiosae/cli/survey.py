@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (Typer reads it)
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,16 +23,9 @@ from audiosae.cli.parameters import (
     WhenName,
     Workers,
 )
-from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from audiosae.survey.results import Survey
-    from audiosae.survey.search import Example
-
-_PAGES = (".html", ".htm")
-_HEARD = 0.01  # s: a stretch may end with its recording as rounded
 
 
 def survey(  # noqa: PLR0917
@@ -108,65 +101,14 @@ def find_moments(  # noqa: PLR0917
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
-    from audiosae.autoencoder.model import load_model
-    from audiosae.engine.reading import check_skipped, find, opened_engine, read_sources
-    from audiosae.report import write_find_page
-    from audiosae.survey.codes import recordings_domain
-    from audiosae.survey.search import COLUMNS, Example, find_like, write_matches_csv
+    from audiosae.engine.reading import check_skipped
+    from audiosae.report.finding import find_moments as work
+    from audiosae.survey.search import COLUMNS
 
     console = Console(quiet=quiet, as_json=as_json)
-    example = Example.parse(like)
-    loaded = load_model(model)
-    recordings_domain(loaded, "find")
-    found = find(loaded, sources, console)
-    _check_table(out, [example.path, *(source.path for source in found)])
-    where: dict[str, Any] = {"cache": cache, "workers": workers}
-    with opened_engine(engine, str(backend), cache, console) as there:
-        given = read_sources(loaded, find(loaded, [example.path], console), console, there, **where)
-        example = _whole(example, given.records[0].extent, console)
-        corpus = read_sources(loaded, found, console, there, **where, interleaved=True)
-        console.stage("listening", len(corpus.used), "files")
-        matches = find_like(
-            loaded, corpus, given.records[0], example, count=count, done=lambda _: console.advance(1)
-        )  # fmt: skip
-        if out and out.suffix.lower() in _PAGES:
-            write_find_page(loaded, corpus, example, given, matches, out, progress=console)
-    rows = list(matches.rows())
-    if out and out.suffix.lower() not in _PAGES:
-        write_matches_csv(matches, out)
-    told = table([COLUMNS, *(tuple(map(str, row)) for row in rows)])
-    facts = {"matches": [dict(zip(COLUMNS, row, strict=True)) for row in rows], "table": str(out) if out else None,
-             "sources_used": len(corpus.used), "sources_skipped": len(corpus.skipped)}  # fmt: skip
-    console.result(told, facts)
-    check_skipped(corpus.skipped, strict=strict)
-
-
-def _whole(example: Example, seconds: float, console: Console) -> Example:
-    """Return what there is of an example in its recording; a stretch that is cut at the end of it is told."""
-    there = example.within(seconds)
-    if example.end - there.end > _HEARD and example.end < float("inf"):
-        console.say(f"--like {example.path}: the recording ends at {seconds:.2f} s; the example is "
-                    f"{example.start:g} to {there.end:.2f} s of it")  # fmt: skip
-    return there
-
-
-def _check_table(out: Path | None, inputs: Sequence[Path]) -> None:
-    """Refuse a table that cannot be written, before the work is done."""
-    from audiosae.survey.search import COLUMNS
-    from audiosae.system.files import check_replaceable, is_marked
-
-    if out is None:
-        return
-    if out.suffix.lower() not in {".csv", *_PAGES}:
-        raise InputError(f"--out {out}: cannot write {out.suffix or 'that'}; wanted .html or .csv")
-    if not out.parent.is_dir():
-        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
-    try:
-        own = (
-            is_marked(out)
-            if out.suffix.lower() in _PAGES
-            else out.read_text(encoding="utf-8").startswith(",".join(COLUMNS))
-        )
-    except (OSError, UnicodeDecodeError):
-        own = False
-    check_replaceable(out, inputs, own=own)
+    found = work(
+        model, sources, like, out, count=count, workers=workers, engine=engine, backend=backend.value, cache=cache,
+        progress=console,
+    )  # fmt: skip
+    console.result(table([COLUMNS, *(tuple(map(str, row)) for row in found.rows())]), found.facts)
+    check_skipped(found.skipped, strict=strict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,13 @@ from audiosae.survey.floor import Levels
 from audiosae.survey.survey import Columns
 from audiosae.survey.types import COMPONENTS, SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
+from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
@@ -84,7 +86,7 @@ class Example:
         return there
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Matches:
     """The moments most like an example, the most like it first.
 
@@ -96,11 +98,49 @@ class Matches:
         One row a moment, as `audiosae.survey.results.Events`; types are 0.
     similarity
         Cosine with the example in the space where events vary equally in all directions, (matches,), at most 1.
+    facts
+        What ``find --json`` prints.
+    skipped
+        Of the sources that could not be used.
+    notes
+        Messages: what was passed over, skipped or not whole.
+
+    Examples
+    --------
+    >>> found = audiosae.find_moments(model, sounds, sounds / "0.wav", count=2)
+    >>> bool(found.similarity[0] >= found.similarity[1]), found.events.start.shape
+    (True, (2,))
+    >>> list(found.facts["matches"][0])
+    ['rank', 'file', 'start', 'end', 'low_hz', 'high_hz', 'similarity']
     """
 
     records: Sequence[Record]
     events: Events
     similarity: NDArray[np.float32]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    skipped: Sequence[Record] = ()
+    notes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        """Return the number of moments."""
+        return len(self.events)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the moments as a pandas frame, a row each, with the columns of the table that find writes.
+
+        Raises
+        ------
+        InputError
+            pandas is not installed.
+        """
+        return pandas_frame(dict(zip(COLUMNS, zip(*self.rows(), strict=True), strict=True)))
+
+    def _repr_html_(self) -> str:
+        """Return the moments as a table, for a notebook."""
+        return html_table(self.rows(), head=COLUMNS, caption=repr(self).strip("<>"))
+
+    def __repr__(self) -> str:
+        return f"<Matches: {len(self)} moments in {len(self.records)} recordings; {len(self.skipped)} skipped>"
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield rank, file, start, end, low_hz, high_hz, similarity."""
