@@ -9,6 +9,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.recordings import audio
+from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,8 @@ def common_rate(paths: Sequence[Path]) -> int:
     seconds: Counter[int] = Counter()
     for path in paths[:: max(1, len(paths) // _PROBED)]:
         try:
-            header = audio.read_header(path)
+            with capture_stderr(CapturedStderr()):  # what a decoder has to say is told when the file is read
+                header = audio.read_header(path)
         except InputError:
             continue
         seconds[header.rate] += 1 + min(header.seconds, 1e6)  # type: ignore[assignment]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+_REDRAWN = 0.2  # s, between two drawings of a bar
+
 
 class Progress:
     """Callbacks of one operation; this base class ignores them."""
@@ -118,13 +120,13 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._unit, self._began, self._done = unit, time.monotonic(), 0.0
+        self._unit, self._began, self._done, self._drawn = unit, time.monotonic(), 0.0, 0.0
         self.console: Console = Console(stderr=True)
         self._bar: RichProgress = Progress(
             TextColumn("{task.description:<10}"), BarColumn(bar_width=_bar_width()),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[facts]}"),
-            console=self.console, refresh_per_second=5,
+            console=self.console, auto_refresh=False,  # a thread that draws would write into captured standard error
         )  # fmt: skip
         self._bar.start()
         self._task: TaskID = self._bar.add_task(title, total=total, rate="", facts="")
@@ -134,6 +136,9 @@ class Bar:
         self._done += amount
         rate = f"{self._done / max(1e-9, time.monotonic() - self._began):,.0f} {self._unit}/s"
         self._bar.update(self._task, advance=amount, rate=rate, facts=joined(facts))
+        if (now := time.monotonic()) - self._drawn >= _REDRAWN:
+            self._drawn = now
+            self._bar.refresh()
 
     def pause(self) -> None:
         """Let a line be printed; rich redraws below it."""

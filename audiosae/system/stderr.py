@@ -8,6 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import IO, TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -34,22 +35,51 @@ def _stderr_file() -> IO[bytes]:
     return file
 
 
+class _Redirected:
+    """Where standard error of this process leads while anything captures it."""
+
+    def __init__(self) -> None:
+        self._lock, self._depth, self._kept = Lock(), 0, -1
+
+    def begin(self) -> int:
+        """Lead standard error to the file; return where in it the text begins, -1 if there is no standard error."""
+        with self._lock:
+            if not self._depth:
+                try:
+                    self._kept = os.dup(2)
+                except OSError:
+                    return -1
+                os.dup2(_stderr_file().fileno(), 2)
+            self._depth += 1
+            return _stderr_file().seek(0, os.SEEK_END)
+
+    def end(self, began: int) -> bytes:
+        """Return what was written since; the last one to end gives standard error back."""
+        with self._lock:
+            self._depth -= 1
+            file = _stderr_file()
+            file.seek(began)
+            heard = file.read(_HEARD)
+            if not self._depth:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+                file.truncate(0)
+            return heard
+
+
+_redirected = _Redirected()
+
+
 @contextmanager
 def capture_stderr(captured: CapturedStderr) -> Iterator[None]:
-    """Capture what this process writes to standard error meanwhile, C libraries included."""
-    file = _stderr_file()
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is none: nothing is written, and nothing to be heard
-        yield
-        return
-    os.dup2(file.fileno(), 2)
+    """Capture what this process writes to standard error meanwhile, C libraries included.
+
+    Several may capture at once, one within another or in several threads: standard error comes back with the last of
+    them. It is the process's, so that what other threads write meanwhile is captured too.
+    """
+    began = _redirected.begin()
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        if file.seek(0, os.SEEK_END):
-            file.seek(0)
-            captured.text = " ".join(file.read(_HEARD).decode("utf-8", "replace").split())
-            file.truncate(0)
+        if began >= 0:
+            captured.text = " ".join(_redirected.end(began).decode("utf-8", "replace").split())

@@ -15,6 +15,7 @@ from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.labels import some_of
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import InputError
+from audiosae.system.stderr import CapturedStderr, capture_stderr
 from audiosae.training import budget
 from audiosae.training.options import TrainOptions, choose_solver
 
@@ -48,7 +49,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     progress.stage("inspecting", len(sources), "files")
     files = []
     for source in sources:
-        files.append(_inspect(domain, source))
+        with capture_stderr(CapturedStderr()):  # decoders remark on headers; the journal of a run has what they say
+            files.append(_inspect(domain, source))
         progress.advance(1)
     good = [file for file in files if file["status"] == "ok"]
     glances = _glance(domain, [source for source, file in zip(sources, files, strict=True) if file["status"] == "ok"])
@@ -97,7 +99,10 @@ def _glance(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
     """Look into sources spread evenly; what cannot be decoded is told when all is."""
     looked, found = sources[:: max(1, -(-len(sources) // _GLANCES))], []
     for source in looked:
-        with suppress(Exception, SystemExit):  # a plugin's: no glance is worth the inspection
+        with (
+            suppress(Exception, SystemExit),
+            capture_stderr(CapturedStderr()),
+        ):  # a plugin's: no glance is worth the inspection
             if words := domain.glance(source.path):
                 found.append({"file": source.name, "remark": words})
     return {"sources": len(looked), "found": found}
