@@ -84,6 +84,22 @@ def test_a_name_that_is_not_there_has_the_nearest_suggested(run, arguments, near
     assert nearest in err
 
 
+@pytest.mark.parametrize(
+    ("status", "command"),
+    [
+        (2, "trian x"), (2, "train x -o y --hiden 3"), (2, "train x"), (2, "train x -o y --epochs many"),
+        (2, "train x -o y --solver newton"), (2, "train x -o y --workers 0"), (2, "find x y --like z -n 0"),
+        (1, "train nowhere -o y"), (1, "info nowhere"), (1, "train x -o y --hidden 0"),
+        (1, "train x -o y --set n_mel=3"),
+        (1, "train x -o y --memory much"), (1, "train x -o y --domain sound"), (1, "survey x y -o z --types 0"),
+    ],
+)  # fmt: skip
+def test_status_2_is_what_help_rules_out_and_1_what_cannot_be_used(run, status, command):
+    code, out, err = run(*command.split())
+    assert (code, out, err.count("\n")) == (status, "", 1)
+    assert ("--help)" in err) == (status == 2)
+
+
 @pytest.mark.parametrize(("shell", "words"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --com")])
 def test_the_script_of_a_named_shell_is_printed(run, shell, words):
     code, out, _ = run("--show-completion", shell)

@@ -12,7 +12,7 @@ from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
-from audiosae.training.inspection import inspect_sources
+from audiosae.training.inspection import inspect_sources, told_extent
 
 
 class Told(Progress):
@@ -155,3 +155,18 @@ def test_without_the_lowest_bands_an_offset_changes_nothing(tmp_path):
 def test_only_a_few_of_many_are_looked_into(tmp_path):
     with_offset(tmp_path, 0.0, 130)
     assert inspect(tmp_path)["glances"]["sources"] == 33
+
+
+def test_lengths_are_told_as_a_person_says_them():
+    told = [told_extent(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
+    assert told == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
+
+
+def test_an_empty_folder_is_told_in_the_same_words_by_every_command(run, trained, tmp_path):
+    (tmp_path / "empty").mkdir()
+    commands = (["inspect"], ["export", trained], ["report", trained], ["survey", trained])
+    for name, *model in commands:
+        out = [] if name == "inspect" else ["-o", tmp_path / "o.html" if name == "report" else tmp_path / "o.csv"]
+        code, _, err = run(name, *model, tmp_path / "empty", *out)
+        words = f"no .wav, .flac, .ogg, .mp3 or ... under {tmp_path / 'empty'}/ (looked in 1 folder)"
+        assert (code, words in err, "for a model of spectrogram" in err) == (1, True, bool(model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -68,3 +69,32 @@ def test_a_journal_of_another_programs_is_moved_aside_with_a_word(run, sounds, t
     assert code == 0, err
     assert (folder / "before-1" / "journal.csv").read_text() == "another program's\n"
     assert f"held journal.csv: moved to {folder / 'before-1'}" in err
+
+
+def test_two_tables_of_one_name_that_differ_have_a_description_each(command, tmp_path):
+    def level(name):
+        return json.loads((tmp_path / name).read_text())["level"]
+
+    command("export", tmp_path / "o.csv")
+    command("export", tmp_path / "o.npz")
+    assert sorted(path.name for path in tmp_path.glob("o.*")) == ["o.csv", "o.json", "o.npz"]  # one says it of both
+    err = command("export", tmp_path / "o.npz", "--level", "window")[2]
+    assert "what o.npz is stands in o.npz.json: o.json is another table's" in err
+    assert (level("o.json"), level("o.npz.json")) == ("clip", "window")
+    command("export", tmp_path / "o.csv", "--level", "window")
+    command("export", tmp_path / "o.npz")
+    assert (level("o.json"), level("o.npz.json")) == ("window", "clip")
+
+
+@pytest.mark.parametrize("name", ["export", "survey", "evaluate"])
+def test_what_another_model_made_is_named_when_it_is_replaced(run, trained, sounds, tmp_path, name):
+    folders = tmp_path / "clips"
+    for number in range(10):
+        (folders / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (folders / "ab"[number % 2] / f"{number}.wav").symlink_to(sounds / f"tone_{number:02d}.wav")
+    other, out = tmp_path / "other", tmp_path / ("o.csv" if name == "export" else "o")
+    run("train", sounds, "-o", other, "--hidden", 4, "--epochs", 1, "-q")
+    more = ["--labels", "folder", "--baselines", "none"] if name == "evaluate" else []
+    heard = [run(name, model, folders, "-o", out, *more)[2] for model in (trained, trained, other)]
+    told = f"{out} was made by another model and is replaced"
+    assert [told in err for err in heard] == [False, False, True]

@@ -16,7 +16,7 @@ EXAMPLES = {
     "evaluate": "audiosae evaluate first-run samples/sounds --labels folder --baselines random-weights,kmeans",
     "report": "audiosae report first-run samples/sounds -o report.html --labels folder",
     "survey": "audiosae survey first-run samples/sounds -o found",
-    "find": "audiosae find first-run samples/sounds --like samples/sounds/frog/frog_00.flac@0.2-0.8 -o like.html",
+    "find": "audiosae find first-run samples/sounds --like samples/sounds/cricket/cricket_00.flac@0.2-0.8 -o like.html",
     "diff": "audiosae diff first-run second-run -o diff.html",
     "info": "audiosae info first-run",
     "inspect": "audiosae inspect samples/sounds",

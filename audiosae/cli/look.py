@@ -89,7 +89,7 @@ def inspect(  # noqa: PLR0917
     A few are looked into as well, two seconds each: many with a constant offset are told.
     """
     from audiosae.corpus.sources import scan
-    from audiosae.training.inspection import inspect_sources
+    from audiosae.training.inspection import inspect_sources, told_extent
 
     console = Console(quiet=quiet, as_json=as_json)
     kind = make(domain, set_)
@@ -98,7 +98,7 @@ def inspect(  # noqa: PLR0917
     if found["unit"] == "s":
         _add_dates(found, [source.path for source in there], when, time_zone)
     rows = [
-        (f["file"], f["status"], f"{f['extent']:.2f} {found['unit']}", _facts(f["facts"]), f["reason"])
+        (f["file"], f["status"], told_extent(f["extent"], found["unit"]), _facts(f["facts"]), f["reason"])
         for f in found["files"]
     ]
     shown = rows if len(rows) <= 60 else [*(r for r in rows if r[1] != "ok"), ("...", "", "", "", "")]  # noqa: PLR2004

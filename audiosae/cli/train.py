@@ -93,7 +93,9 @@ def train(  # noqa: PLR0917 (the command line's own options)
         bool | None, typer.Option("--remove-mean/--keep-mean", help="Each window to mean 0.")
     ] = None,
     solver: Annotated[SolverName | None, typer.Option(help="auto chooses by size and says why.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the windows (iterations of L-BFGS).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the windows (iterations of L-BFGS); 0: chosen by their number.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows a step (Adam).  [default: 1024]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at its highest.")] = None,
     tol: Annotated[float | None, typer.Option(help="Relative improvement that counts, for stopping early.")] = None,

@@ -48,7 +48,7 @@ def named_paths(sources: Named) -> list[Path]:
 
 def scan(
     arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "spectrogram",
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None, model: bool = False,
 ) -> list[Source]:  # fmt: skip
     """Return the files that are named or lie in the folders named, in order of name.
 
@@ -64,6 +64,8 @@ def scan(
         Its name, for the message when there is nothing.
     say
         Told what was passed over.
+    model
+        Whether they are for a model that is there, and no other domain can be taken.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def scan(
             elif path is not None and path.suffix and not path.name.startswith("."):
                 passed[printable(path.suffix.lower())] += 1
     if not found:
-        raise InputError(_nothing(arguments, suffixes, folders, domain))
+        raise InputError(_nothing(arguments, suffixes, folders, domain, model=model))
     if unseen:
         say(f"passed over as hidden, trash or AppleDouble: {_counted(unseen)}; what is named itself is always tried")
     if passed:
@@ -144,10 +146,12 @@ def _walk(folder: Path, unseen: Counter[str]) -> Iterator[tuple[Path | None, str
     yield from faults
 
 
-def _nothing(arguments: Sequence[Path], suffixes: Sequence[str], folders: int, domain: str) -> str:
+def _nothing(arguments: Sequence[Path], suffixes: Sequence[str], folders: int, domain: str, *, model: bool) -> str:
     shown = [*suffixes[:_SUFFIXES_SHOWN], *(["..."] if len(suffixes) > _SUFFIXES_SHOWN else [])]
     wanted = ", ".join(shown[:-1]) + " or " + shown[-1] if len(shown) > 1 else shown[0]
     where = ", ".join(printable(argument) + "/" for argument in arguments)
     looked = f"looked in {folders} folder{'s' if folders != 1 else ''}"
+    if model:
+        return f"nothing for a model of {domain}: no {wanted} under {where} ({looked})"
     other = "for pictures add --domain images" if domain == "spectrogram" else "for recordings leave --domain out"
     return f"no {wanted} under {where} ({looked}); {other}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from audiosae.errors import InputError
 from audiosae.system.processes import worker_count
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Sequence
 
     from audiosae.autoencoder.model import Model
@@ -28,14 +28,7 @@ if TYPE_CHECKING:
 
 def find(model: Model, arguments: Sequence[Path], progress: Progress) -> list[Source]:
     """Return the files of the model's kind that are named or lie in the folders named."""
-    try:
-        return scan(arguments, model.domain.suffixes, domain=model.domain.name, say=progress.say)
-    except InputError as error:
-        if not all(os.path.lexists(argument) for argument in arguments):
-            raise
-        shown = ", ".join(map(str, arguments))
-        raise InputError(f"nothing for a model of {model.domain.name} in {shown}: it was trained on files of the kind "
-                         f"{', '.join(model.domain.suffixes)}") from error  # fmt: skip
+    return scan(arguments, model.domain.suffixes, domain=model.domain.name, say=progress.say, model=True)
 
 
 def labels_file(labels: str | None) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.features.tables import Block, opened
-from audiosae.system.files import write_aside
+from audiosae.features.tables import Block, describe, opened
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -84,7 +82,7 @@ def export(
     facts = described(model, corpus, laid, model_digest=digest, **options)
     if stability:
         facts["stability"] = stability.to_json()
-    write_aside(path.with_suffix(".json"), (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    describe(path, facts)
     return laid.count
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import os
 import zipfile
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.system.files import cell, check_replaceable, has_facts
+from audiosae.system.files import cell, check_replaceable, has_facts, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,10 +55,26 @@ def check_place(path: Path, inputs: Iterable[Path] = ()) -> None:
         raise InputError(f"{suffix} needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
     if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {path.parent}")
-    sidecar, inputs = path.with_suffix(".json"), list(inputs)
+    sidecar, inputs = description_of(path), list(inputs)
     own = has_facts(sidecar, "model_digest", "level")
     for each in (path, sidecar):
         check_replaceable(each, inputs, own=own)
+
+
+def description_of(path: Path) -> Path:
+    """Return the .json that says what a table is; its own, ``NAME.npz.json``, where another table has ``NAME.json``."""
+    own = path.with_name(f"{path.name}.json")
+    return own if own.exists() else path.with_suffix(".json")
+
+
+def describe(path: Path, facts: dict[str, Any]) -> None:
+    """Write what a table is beside it; what is said of another table of that name stays, unless it is the same."""
+    place, text = description_of(path), json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
+    shared = any(other.exists() and description_of(other) == place for other in others)
+    if shared and place.exists() and place.read_text(encoding="utf-8") != text:
+        place = path.with_name(f"{path.name}.json")
+    write_aside(place, text.encode())
 
 
 @contextmanager

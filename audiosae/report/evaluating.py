@@ -14,14 +14,14 @@ from audiosae.errors import InputError
 from audiosae.evaluation import evaluate as judging
 from audiosae.evaluation.baselines import choose
 from audiosae.evaluation.classifier import JUDGES
-from audiosae.evaluation.folder import PAGE, open_folder, write_evaluation
+from audiosae.evaluation.folder import PAGE, RESULTS, open_folder, write_evaluation
 from audiosae.evaluation.folds import make_plan
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.report.card import write_card
 from audiosae.report.evaluation import write_evaluation as write_page
 from audiosae.report.model import opened_model, path_of
-from audiosae.system.files import signature
+from audiosae.system.files import signature, tell_replaced
 from audiosae.system.progress import Notes, Progress
 from audiosae.training.runfolder import CARD
 
@@ -113,7 +113,7 @@ def evaluate(
     with Notes(progress) as notes:
         found = find(loaded, named_paths(sources), notes)
         inputs = [*(source.path for source in found), *labels_file(given)]
-        folder = None if out is None else open_folder(Path(out), inputs)
+        folder = None if out is None else _open(Path(out), inputs, loaded, notes)
         known = _Known.read(given, found, label_column, kind, column)
         unlabelled = tell_unlabelled(found, known.usable, notes, "left out", strict=strict)
         known = known.labelled()
@@ -135,6 +135,13 @@ def evaluate(
         write_page(loaded, folder / PAGE, facts, title=title, told=_measured(done))
         _keep_stability(loaded, lies, done.stability)
     return done
+
+
+def _open(out: Path, inputs: Sequence[Path], model: Model, notes: Notes) -> Path:
+    """Return the folder, made; tell whether what is there was made by another model."""
+    folder = open_folder(out, inputs)
+    tell_replaced(folder / RESULTS, model.digest, folder, notes)
+    return folder
 
 
 def _keep_stability(model: Model, lies: Path | None, stability: Stability | None) -> None:

@@ -14,9 +14,10 @@ from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.export import export, lay_out
 from audiosae.features.table import Table, gathered
-from audiosae.features.tables import check_place
+from audiosae.features.tables import check_place, description_of
 from audiosae.report.model import opened_model, path_of
 from audiosae.survey.dates import stamps
+from audiosae.system.files import tell_replaced
 from audiosae.system.progress import Notes, Progress
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def export_table(
         found = find(loaded, named_paths(sources), notes)
         if place:
             check_place(place, [*(source.path for source in found), *labels_file(given)])
+            tell_replaced(description_of(place), loaded.digest, place, notes)
         sound = loaded.domain.unit == SECONDS
         what |= {"stamp": stamps(found, when=when, time_zone=time_zone, say=notes.say) if sound else None}
         known, unlabelled = known_labels(given, label_column, found, notes, "exported without one", strict=strict)
@@ -109,7 +111,14 @@ def export_table(
                 export(
                     loaded, corpus, place, **what, digest=loaded.digest, stability=stable.read(lies) if lies else None
                 )
+                _tell_description(place, notes)
     facts = {"table": str(place) if place else None, "rows": laid.count, "sources_used": len(corpus.used),
              "sources_skipped": len(corpus.skipped), "without_label": len(unlabelled), "unlabelled": unlabelled,
              **told_of(corpus.records)}  # fmt: skip
     return Table(laid.columns, laid.names, laid.count, facts, corpus.skipped, notes.lines, place, held)
+
+
+def _tell_description(place: Path, progress: Progress) -> None:
+    """Tell where it is said what a table is, where that is not the usual place."""
+    if (told := description_of(place)) != place.with_suffix(".json"):
+        progress.say(f"what {place.name} is stands in {told.name}: {place.stem}.json is another table's")

@@ -17,6 +17,7 @@ from audiosae.survey.events import MIN_SECONDS
 from audiosae.survey.survey import survey
 from audiosae.survey.tables import read_names
 from audiosae.survey.types import load_types
+from audiosae.system.files import tell_replaced
 from audiosae.system.progress import Notes, Progress
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def survey_recordings(
         found = find(loaded, named_paths(sources), notes)
         if place:
             folder.check_folder(place, [source.path for source in found])
+            tell_replaced(place / folder.FACTS, loaded.digest, place, notes)
         dates = read_dates([source.path for source in found], when=when, time_zone=time_zone)
         notes.say(dates.note)
         with opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus:

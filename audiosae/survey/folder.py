@@ -36,7 +36,7 @@ _WRITTEN = (  # what a survey leaves in its folder, besides folders of tables fo
     "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "recordings.png",
     "index.html",
 )  # fmt: skip
-_FACTS = "survey.json"
+FACTS = "survey.json"
 
 
 def type_count(types: int | str, types_from: Path | None) -> int | None:
@@ -84,8 +84,8 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "holds recordings that are surveyed"
         raise InputError(f"--out {out}: {what}; give the survey a folder of its own")
-    own = has_facts(out / _FACTS, "model_digest", "types")
-    for name in (*_WRITTEN, *(f"events.{program}" for program in FORMATS), _FACTS):
+    own = has_facts(out / FACTS, "model_digest", "types")
+    for name in (*_WRITTEN, *(f"events.{program}" for program in FORMATS), FACTS):
         check_replaceable(out / name, inputs, own=own)
 
 
@@ -157,4 +157,4 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
 
 def write_facts(facts: Mapping[str, Any], out: Path) -> None:
     """Write survey.json, by which a survey's folder is known again."""
-    write_aside(out / _FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+    write_aside(out / FACTS, (json.dumps(facts, indent=1) + "\n").encode())

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from audiosae.system.progress import Progress
+
 MARK = "made by audiosae"  # in pictures and pages: what has it may be written over
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -79,6 +81,12 @@ def has_facts(path: Path, *keys: str) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and {*keys} <= {*found}
+
+
+def tell_replaced(facts: Path, digest: str, what: Path, progress: Progress) -> None:
+    """Tell that an output which is written over was made by another model; `facts` is the JSON that says by which."""
+    if has_facts(facts, "model_digest") and json.loads(facts.read_bytes())["model_digest"] != digest:
+        progress.say(f"{what} was made by another model and is replaced")
 
 
 def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:

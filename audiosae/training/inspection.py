@@ -13,7 +13,7 @@ import numpy as np
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.labels import some_of
-from audiosae.domain import SECONDS, resolved
+from audiosae.domain import SECONDS, Domain, resolved
 from audiosae.errors import InputError
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 from audiosae.training import budget
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from audiosae.corpus.sources import Source
-    from audiosae.domain import Domain
     from audiosae.system.progress import Progress
 
 _SPEED_PROBE = 1024
@@ -161,12 +160,19 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     }
 
 
+def told_extent(extent: float, unit: str, digits: int = 2) -> str:
+    """Return a length as a person says it: 1.25 s, 640 px, 1 row, 4,000 rows."""
+    number = f"{extent:.{digits}f}" if unit == SECONDS or extent != int(extent) else f"{extent:,.0f}"
+    return f"{number} {unit}{'s' if unit == Domain.unit and extent != 1 else ''}"
+
+
 def _told(
     domain: Domain, files: list[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]
 ) -> list[str]:
     bad = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
     kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
-    length = f"{extent / 3600:.2f} h" if domain.unit == SECONDS and extent > 3600 else f"{extent:.1f} {domain.unit}"  # noqa: PLR2004
+    hours = domain.unit == SECONDS and extent > 3600  # noqa: PLR2004
+    length = f"{extent / 3600:.2f} h" if hours else told_extent(extent, domain.unit, 1)
     lines = [f"{sum(kinds.values())} of {len(files)} sources can be read: {length}, about {windows:,} windows"]
     lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(_KINDS) if kind]
     if len(kinds) > _KINDS:
