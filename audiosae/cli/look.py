@@ -134,10 +134,12 @@ def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT
             lines.append(f"  broken: {error}")
         else:
             facts |= {"options": option_defaults(cls), "training": options, "suffixes": list(cls.suffixes)}
-            lines.append("  --set " + "  ".join(f"{key}={value}" for key, value in option_defaults(cls).items()))
+            own = "  ".join(f"{key}={value}" for key, value in option_defaults(cls).items())
+            lines.append(f"  --set {own}" if own else "  no options of its own")
             chosen = [flag(key) if value is True else f"{flag(key)} {value}"
                       for key, value in cls.defaults.items() if value is not False]  # fmt: skip
-            lines.append("  trains with: " + "  ".join(chosen))  # as it is typed: a switch has no value
+            told = "  ".join(chosen)  # as it is typed: a switch has no value
+            lines.append(f"  trains with: {told or 'the defaults of train'}")
         listed.append(facts)
     Console(quiet=quiet, as_json=as_json).result("\n".join(lines), {"domains": listed})
 

@@ -90,6 +90,6 @@ def test_the_commands_work_with_four_names_alone(
         assert stop.value.code == 0, err
         printed[arguments[0]] = out
     assert "ecg  (audiosae-ecg 0.1.0)" in printed["domains"]
-    assert "4 of 4 sources can be read: 16000.0 row" in printed["inspect"]
+    assert "4 of 4 sources can be read: 16,000 rows" in printed["inspect"]
     for picture in ("run/atoms.png", "atoms.png", "features.csv", "report.html"):
         assert (folder / picture).stat().st_size > 1000
