@@ -38,12 +38,6 @@ class Model:
 
     Attributes
     ----------
-    domain
-        Turns sources into fields and windows.
-    whitener
-        Between windows and what the autoencoder sees.
-    params
-        The autoencoder.
     rho_hat
         Mean activity of each unit over the training windows, (hidden,).
     facts

@@ -104,14 +104,8 @@ def start(
 
     Parameters
     ----------
-    hidden, width, activation, decoder
-        Of the autoencoder.
-    seed
-        Of the weights.
     rho
         Mean activity to begin at.
-    dtype
-        Of the numbers.
     spread
         (width,), standard deviation of each input. Weights begin in proportion: what is noise in weak inputs would stay
         in the atoms for ever, as hardly any gradient reaches it.

@@ -165,10 +165,6 @@ def accumulate(
 
     Parameters
     ----------
-    backend
-        Where the arrays are.
-    params
-        The autoencoder.
     x
         Windows (count, width).
     whole
@@ -176,11 +172,6 @@ def accumulate(
         once and five matrix products do. Without it the sums can be added to others.
     out
         Flat, for the gradient; made when not given.
-
-    Returns
-    -------
-    Sums
-        For `finish`.
     """
     run = _Pass(backend, params, x, out)
     error, activity = run.forward()
@@ -199,10 +190,6 @@ def finish(
 
     Parameters
     ----------
-    backend, params
-        As in `accumulate`.
-    sums
-        Over all windows.
     penalty
         The same that a whole batch was accumulated with.
     then

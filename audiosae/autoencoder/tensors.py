@@ -48,13 +48,7 @@ def tensor_bytes(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json])
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
-
-    Attributes
-    ----------
-    tensors, facts
-        What was written.
-    """
+    """What a file holds."""
 
     tensors: dict[str, NDArray[Any]]
     facts: dict[str, Any]

@@ -42,13 +42,7 @@ def samples(folder: Folder, quiet: Quiet = False, as_json: AsJson = False) -> No
 
 
 def _check_same(path: Path, make: Callable[[], bytes]) -> None:
-    """Refuse to write over what is there, unless it is the sample itself.
-
-    Raises
-    ------
-    InputError
-        Something else has this name.
-    """
+    """Refuse to write over what is there, unless it is the sample itself."""
     try:
         same = path.read_bytes() == make()
     except OSError:

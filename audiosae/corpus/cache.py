@@ -51,8 +51,6 @@ class Folder:
 
     Attributes
     ----------
-    path
-        In the cache.
     about
         Format, and domain as in a model file.
     files, size

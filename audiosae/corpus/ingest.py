@@ -45,18 +45,8 @@ def ingest(
 
     Parameters
     ----------
-    domain
-        Settled.
-    sources
-        What `audiosae.corpus.sources.scan` found.
-    cache
-        Folder for fields; made when it is not there.
     workers
         Number of decoding processes; the result does not depend on it.
-    done
-        Called with each record as it is ready.
-    say
-        Told what a person should know of the cache.
 
     Raises
     ------

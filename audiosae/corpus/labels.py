@@ -28,8 +28,6 @@ def read_labels(labels: str, sources: Sequence[Source], column: str | None = Non
     ----------
     labels
         ``folder`` for the name of the parent folder, or a CSV with a column `filename`.
-    sources
-        What is labelled.
     column
         Of the CSV; may be left out when there is just one besides `filename`, or one named `label`.
 

@@ -47,8 +47,6 @@ class Feed:
     ----------
     corpus, whitener
         Where windows come from, and what is done to them; they go to the backend of the corpus.
-    dtype
-        Of what is fed.
     memory
         Bytes for whitened windows, of every worker; an eighth for the slabs of fields that windows are gathered from
         where they do not fit: random runs of a few thousand windows, enough to be shuffled together.

@@ -31,8 +31,6 @@ class LocalEngine:
 
     Parameters
     ----------
-    backend
-        Where the numbers are computed.
     shards
         Of sources that were divided before.
     """

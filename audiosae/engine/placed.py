@@ -29,10 +29,6 @@ class PlacedCorpus(Corpus):
 
     Parameters
     ----------
-    domain, records, picked
-        As in `Corpus`.
-    engine
-        Makes passes over the windows.
     cache, workers
         Folder of this machine for fields, and processes that may decode; for what is read here again.
     """
@@ -103,18 +99,8 @@ def read(
 
     Parameters
     ----------
-    domain
-        With no option left open.
-    sources
-        What `audiosae.corpus.sources.scan` found.
-    engine
-        Reads them, and has them from then on.
     cache, workers
         Folder for fields and decoding processes, of this machine.
-    progress
-        Who is told.
-    interleaved
-        See `Engine.ingest`.
 
     Returns
     -------

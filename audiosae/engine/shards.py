@@ -35,8 +35,6 @@ def divide(
 
     Parameters
     ----------
-    sources
-        In order.
     windows
         Of each, once they are known: those without any do not weigh, so that broken files do not change what is learned
         from the others.

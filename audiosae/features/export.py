@@ -40,8 +40,6 @@ def export(
 
     Parameters
     ----------
-    model
-        A trained model.
     corpus
         The sources, read with the model's domain and encoded where they are; skipped ones have no rows and are named in
         the .json. The table is written here, in order of the sources.
@@ -49,20 +47,10 @@ def export(
         .parquet, .csv or .npz.
     level
         ``clip`` (one row per source) or ``window``.
-    pools, segments
-        How windows become clips.
-    code
-        See `audiosae.features.codes.encoder`.
     labels
         One per record of the corpus, None for one that has none.
-    digest
-        Of the model's file.
-    done
-        Called with each record that is written.
     stamp
         Gives the column ``time``: ISO 8601 of so many seconds in a source, or "" where its date is not known.
-    stability
-        Of the units, for the .json.
 
     Returns
     -------
@@ -96,10 +84,6 @@ class Laid:
     ----------
     columns, names
         Of what says what a row is, and of the features.
-    count
-        Number of rows.
-    blocks
-        Of rows.
     """
 
     columns: list[str]

@@ -21,12 +21,8 @@ def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
 
     Parameters
     ----------
-    rows
-        Of the history.
     path
         .png, .svg or .pdf.
-    rho
-        The target of the mean activity.
     """
     figure = new_figure(10, 3.2)
     cost, fvu, activity = figure.subplots(1, 3)

@@ -28,12 +28,8 @@ def write_card(
 
     Parameters
     ----------
-    model
-        Of the run.
     folder
         Its folder; a stability that ``evaluate --stability`` has left there for this model is told.
-    say
-        Told when the card is not written.
 
     Returns
     -------

@@ -25,12 +25,8 @@ class Moments(Excerpts):
 
     Parameters
     ----------
-    domain
-        Of recordings, as spectrograms.
     corpus
         Its records are the events'.
-    events
-        What is shown, by number.
     """
 
     def __init__(self, domain: Spectrogram, corpus: Corpus, events: Events) -> None:

@@ -75,8 +75,6 @@ def write_annotations(selections: Iterable[Selection], folder: Path, program: st
 
     Parameters
     ----------
-    selections
-        Of any number of recordings.
     folder
         Where NAME and the suffix of the format are written; made where it is not there.
     program

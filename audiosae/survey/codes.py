@@ -71,14 +71,8 @@ def find_events(
 
     Parameters
     ----------
-    model
-        Of recordings.
     corpus
         Recordings that are used; events are found and encoded where they lie.
-    shortest, longest
-        See `audiosae.survey.events.stretches`.
-    done
-        Called with each recording that has been looked through.
     """
     number = 0
     for part in corpus.map(_found, model, (shortest, longest)):

@@ -66,8 +66,6 @@ def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float =
 
     Parameters
     ----------
-    levels
-        Of any length.
     shortest, longest
         Seconds; a sound that goes on for longer is cut into events of about that length.
     """

@@ -42,8 +42,6 @@ class Levels:
     ----------
     field
         (rows, bands) in dB; memory-mapped, of any length.
-    seconds_per_row
-        Between frames.
     """
 
     field: Array

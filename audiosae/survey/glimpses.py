@@ -32,10 +32,6 @@ def glimpses(model: Model, corpus: PlacedCorpus, most: int = MOST) -> list[Codes
 
     Parameters
     ----------
-    model
-        Of recordings.
-    corpus
-        Recordings that are used.
     most
         Moments, besides one of each recording.
 

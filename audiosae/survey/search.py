@@ -90,8 +90,6 @@ class Matches:
 
     Attributes
     ----------
-    records
-        That were searched.
     events
         One row a moment, as `audiosae.survey.results.Events`; types are 0.
     similarity
@@ -122,10 +120,6 @@ def find_like(
 
     Parameters
     ----------
-    model
-        Trained on recordings.
-    corpus
-        The recordings that are searched, read with the model's domain.
     like, example
         The example's record, ingested likewise, and which part of it is meant.
     count

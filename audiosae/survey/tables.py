@@ -132,8 +132,6 @@ def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names
     ----------
     path
         Of the table; types.csv of a survey with names is one, too.
-    say
-        Told when its encoding was taken for granted.
 
     Raises
     ------

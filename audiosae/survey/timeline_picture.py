@@ -39,8 +39,6 @@ def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | 
         With at least one hour.
     path
         .png, .svg or .pdf.
-    names
-        Of types, where they have one.
     """
     order = np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]
     panels = [("all events", timeline.events.sum(1))]
@@ -143,8 +141,6 @@ def draw_recordings(
         Seconds.
     path
         .png, .svg or .pdf.
-    starts, names
-        Of the recordings.
     """
     dated = any(starts)
     colour = colours(series)

@@ -99,14 +99,10 @@ class Types:
 
     Attributes
     ----------
-    space
-        Where they are compared.
     centres
         Of types 1, 2, ..., (types, components).
     reach
         Distance from its centre at which a type ends, (types,).
-    names
-        The user's.
     """
 
     space: Space

@@ -56,8 +56,6 @@ def lock_folder(folder: Path, *, shared: bool = False) -> FolderLock | None:
 
     Parameters
     ----------
-    folder
-        A folder that is there.
     shared
         Whether others may hold it shared at the same time.
     """

@@ -42,10 +42,6 @@ def estimate(domain: Domain, options: TrainOptions, *, windows: int, n_component
 
     Parameters
     ----------
-    domain
-        Settled.
-    options
-        Of training.
     windows, n_components
         Number of windows, and of the dimensions that the whitening keeps; as few as is sure while they are not known.
     """

@@ -35,8 +35,6 @@ class History:
 
     Attributes
     ----------
-    rows
-        In order.
     best
         Lowest held-out cost.
     best_epoch, epochs_without_improvement

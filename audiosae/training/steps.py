@@ -25,14 +25,8 @@ class Steps:
 
     Parameters
     ----------
-    backend
-        Where the arrays are.
     params
         Over the state's flat array.
-    state
-        What the steps change.
-    penalty
-        Of the cost.
     """
 
     def __init__(self, backend: Backend, params: Params, state: State, penalty: Penalty) -> None:

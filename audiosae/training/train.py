@@ -48,14 +48,8 @@ class Outcome:
 
     Attributes
     ----------
-    model, state
-        The model, and the solver's state with its history.
     summary
         What ``train --json`` prints.
-    skipped
-        The sources that were not used.
-    used
-        Those that were.
     """
 
     model: Model
@@ -75,20 +69,10 @@ def train_sources(
     ----------
     domain
         Its open options are resolved from the sources.
-    sources
-        What `audiosae.corpus.sources.scan` found.
     out
         The run folder; what an earlier run left there is moved aside, not lost.
-    options
-        What is learned.
-    engine
-        Where passes over all windows are made.
     cache, workers
         Folder for fields, and decoding processes; the model does not depend on their number.
-    resume
-        Go on from the folder's checkpoint.
-    progress
-        Who is told.
 
     Raises
     ------
@@ -116,10 +100,6 @@ def train(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progre
         With a record of every source that was read.
     folder
         Opened; where it is to be resumed, its checkpoint is gone on from.
-    options
-        What is learned.
-    progress
-        Who is told.
 
     Raises
     ------

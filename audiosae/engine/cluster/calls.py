@@ -36,8 +36,6 @@ class Calls:
     ----------
     client
         `distributed.Client`.
-    name
-        As in ``--engine``.
     """
 
     def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401

@@ -35,12 +35,8 @@ def connected(
 
     Parameters
     ----------
-    name
-        As in ``--engine``.
     processes
         Workers to start on this machine; None where `name` is the address of a scheduler.
-    backend, cache, say
-        As in `audiosae.engine.open_engine`.
     """
     _import_quietly(name)
     with ExitStack() as stack:
@@ -162,13 +158,7 @@ def _check_versions(client: Any) -> None:  # noqa: ANN401
 
 
 def _check_backends(calls: Calls, backend: str, say: Callable[[str], None]) -> str:
-    """Return the backend that all workers choose.
-
-    Raises
-    ------
-    EngineError
-        They do not choose the same, or one cannot have what was asked for.
-    """
+    """Return the backend that all workers choose."""
     found = calls.run(worker.describe, backend)
     for address, (name, reason) in found.items():
         if not name:
