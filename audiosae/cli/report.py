@@ -8,21 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiosae.cli import parameters as shared
 from audiosae.cli.console import Console
-from audiosae.cli.parameters import (
-    AsJson,
-    BackendChoice,
-    BackendName,
-    Cache,
-    EngineName,
-    LabelColumn,
-    ModelPath,
-    Quiet,
-    Sources,
-    Strict,
-    Workers,
-    byte_count,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,20 +18,20 @@ Page = Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Pa
 
 
 def report(  # noqa: PLR0917
-    model: ModelPath,
-    sources: Sources,
+    model: shared.ModelPath,
+    sources: shared.Sources,
     out: Page,
     labels: Annotated[str | None, typer.Option(metavar="folder|FILE.csv", help="Which labels units go with.")] = None,
-    label_column: LabelColumn = None,
+    label_column: shared.LabelColumn = None,
     top: Annotated[int, typer.Option(help="Windows shown per unit, where there is room.", min=1, max=100)] = 10,
     size: Annotated[str, typer.Option(metavar="20M", help="Bound of the page's size.")] = "20M",
-    workers: Workers = None,
-    backend: BackendChoice = BackendName.auto,
-    engine: EngineName = "here",
-    cache: Cache = None,
-    strict: Strict = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    workers: shared.Workers = None,
+    backend: shared.Backend = "auto",
+    engine: shared.EngineName = "here",
+    cache: shared.Cache = None,
+    strict: shared.Strict = False,  # noqa: FBT002
+    quiet: shared.Quiet = False,  # noqa: FBT002
+    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
     from audiosae.autoencoder.model import load_model
@@ -55,13 +42,13 @@ def report(  # noqa: PLR0917
 
     console = Console(quiet=quiet, as_json=as_json)
     check_label_column(labels, label_column)
-    room = byte_count("--size", size, least="10K")
+    room = shared.byte_count("--size", size, least="10K")
     _check_place(out)
     loaded = load_model(model)
     found = find(loaded, sources, console)
     _check_place(out, [*(source.path for source in found), *labels_file(labels)])
     known, unlabelled = known_labels(labels, label_column, found, console, "shown without one", strict=strict)
-    with opened(loaded, found, console, engine, str(backend), cache=cache, workers=workers) as corpus:
+    with opened(loaded, found, console, engine, backend, cache=cache, workers=workers) as corpus:
         facts = write_report(
             loaded, corpus, out, top=top, size=room, labels=known, label_name=label_column or "label",
             run=model if model.is_dir() else None, progress=console,
@@ -88,9 +75,9 @@ def diff(  # noqa: PLR0917
     first: Annotated[Path, typer.Argument(metavar="A", help="A run folder or a model.safetensors.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     out: Page,
-    workers: Workers = None,
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    workers: shared.Workers = None,
+    quiet: shared.Quiet = False,  # noqa: FBT002
+    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page that shows two models' atoms side by side: alike, changed, vanished, appeared."""
     from audiosae.autoencoder.model import load_model

@@ -7,22 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiosae.cli import parameters as shared  # noqa: TC001 (Typer reads it)
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import (
-    AsJson,
-    BackendChoice,
-    BackendName,
-    Cache,
-    EngineName,
-    ModelPath,
-    Quiet,
-    Sources,
-    Strict,
-    TimeZone,
-    When,
-    WhenName,
-    Workers,
-)
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,25 +22,25 @@ _HEARD = 0.01  # s: a stretch may end with its recording as rounded
 
 
 def survey(  # noqa: PLR0917
-    model: ModelPath,
-    sources: Sources,
+    model: shared.ModelPath,
+    sources: shared.Sources,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     types: Annotated[str, typer.Option(metavar="auto|N", help="How many sound types.")] = "auto",
     types_from: Annotated[Path | None, typer.Option(help="Folder of an earlier survey: same types.")] = None,
     names: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Your names: columns type,name.")] = None,
-    when: When = WhenName.auto,
-    time_zone: TimeZone = None,
+    when: shared.When = "auto",
+    time_zone: shared.TimeZone = None,
     events: Annotated[str, typer.Option(help="Tables of events: some of csv, parquet, raven, audacity.")] = (
         "csv,raven,audacity"
     ),
     min_duration: Annotated[float, typer.Option(help="Least seconds of an event.", min=0)] = 0.08,
-    workers: Workers = None,
-    backend: BackendChoice = BackendName.auto,
-    engine: EngineName = "here",
-    cache: Cache = None,
-    strict: Strict = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    workers: shared.Workers = None,
+    backend: shared.Backend = "auto",
+    engine: shared.EngineName = "here",
+    cache: shared.Cache = None,
+    strict: shared.Strict = False,  # noqa: FBT002
+    quiet: shared.Quiet = False,  # noqa: FBT002
+    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Find what is in recordings and when: events, and types of them that sound alike."""
     from audiosae.engine.reading import check_skipped
@@ -62,8 +48,8 @@ def survey(  # noqa: PLR0917
 
     console = Console(quiet=quiet, as_json=as_json)
     result = survey_recordings(
-        model, sources, out, types=types, types_from=types_from, names=names, when=when.value, time_zone=time_zone,
-        events=events, min_duration=min_duration, workers=workers, engine=engine, backend=backend.value, cache=cache,
+        model, sources, out, types=types, types_from=types_from, names=names, when=when, time_zone=time_zone,
+        events=events, min_duration=min_duration, workers=workers, engine=engine, backend=backend, cache=cache,
         progress=console,
     )  # fmt: skip
     console.result(_told(result, out), result.facts)
@@ -94,18 +80,18 @@ def _told(result: Survey, out: Path) -> str:
 
 
 def find_moments(  # noqa: PLR0917
-    model: ModelPath,
-    sources: Sources,
+    model: shared.ModelPath,
+    sources: shared.Sources,
     like: Annotated[str, typer.Option(metavar="FILE[@START-END]", help="The example; START and END in seconds.")],
     count: Annotated[int, typer.Option("--count", "-n", help="How many moments.", min=1)] = 20,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page or table to write: .html, .csv.")] = None,
-    workers: Workers = None,
-    backend: BackendChoice = BackendName.auto,
-    engine: EngineName = "here",
-    cache: Cache = None,
-    strict: Strict = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    workers: shared.Workers = None,
+    backend: shared.Backend = "auto",
+    engine: shared.EngineName = "here",
+    cache: shared.Cache = None,
+    strict: shared.Strict = False,  # noqa: FBT002
+    quiet: shared.Quiet = False,  # noqa: FBT002
+    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
     from audiosae.autoencoder.model import load_model
@@ -121,7 +107,7 @@ def find_moments(  # noqa: PLR0917
     found = find(loaded, sources, console)
     _check_table(out, [example.path, *(source.path for source in found)])
     where: dict[str, Any] = {"cache": cache, "workers": workers}
-    with opened_engine(engine, str(backend), cache, console) as there:
+    with opened_engine(engine, backend, cache, console) as there:
         given = read_sources(loaded, find(loaded, [example.path], console), console, there, **where)
         example = _whole(example, given.records[0].extent, console)
         corpus = read_sources(loaded, found, console, there, **where, interleaved=True)
