@@ -203,13 +203,7 @@ def finish_async(
     backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None,
     running_totals: Array | None = None,
 ) -> Array:  # fmt: skip
-    """Finish the gradient as `finish` does, and leave the cost on the device, without synchronising.
-
-    Returns
-    -------
-    array of shape (3 + hidden,)
-        As from `Backend.cost`, where `running_totals` is explained too.
-    """
+    """Finish the gradient as `finish` does, and leave the cost on the device; returns what `Backend.cost` does."""
     gradient = params.like(sums.gradient)
     if sums.slope_weights is not None and sums.slope_bias is not None and penalty.beta:
         kl_gradient = backend.kl_gradient(sums.activity, sums.count, penalty, params.activation, np.float64)

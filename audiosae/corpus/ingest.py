@@ -73,13 +73,7 @@ def ingest(
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:
-    """Decode one source into the cache; a source that cannot be used gives a record that says why.
-
-    Raises
-    ------
-    InputError
-        The cache cannot be written.
-    """
+    """Decode a source into the cache; the record says why it cannot be. InputError: the cache cannot be written."""
     domain, path, target = job
     captured = CapturedStderr()
     aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")

@@ -61,13 +61,7 @@ def read_column(
 
 
 def check_rows(path: Path, sources: Sequence[Source]) -> None:
-    """Refuse a CSV that names files which are not among the sources.
-
-    Raises
-    ------
-    InputError
-        It does.
-    """
+    """Refuse a CSV that names files which are not among the sources."""
     names = _Names(sources)
     gone = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
     if gone:

@@ -27,13 +27,7 @@ Jobs = list[tuple[int, Any]]
 
 
 class LocalEngine:
-    """Work in this process; its shards are those of a cluster.
-
-    Parameters
-    ----------
-    shards
-        Of sources that were divided before.
-    """
+    """Work in this process; its shards are those of a cluster, or those given, of sources that were divided before."""
 
     name: str = "here"
     remote: bool = False

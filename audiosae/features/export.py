@@ -78,13 +78,7 @@ def export(
 
 @dataclass(frozen=True)
 class Laid:
-    """The rows of a table, computed as they are asked for.
-
-    Attributes
-    ----------
-    columns, names
-        Of what says what a row is, and of the features.
-    """
+    """The rows of a table, computed as they are asked for; `columns` say what a row is, `names` are the features'."""
 
     columns: list[str]
     names: list[str]

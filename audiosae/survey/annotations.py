@@ -49,13 +49,7 @@ class Selection:
 
 
 def safe_names(files: Sequence[str]) -> dict[str, str]:
-    """Return a name for each recording that is a file's name everywhere and is no other's, whatever the letters' case.
-
-    Parameters
-    ----------
-    files
-        Distinct, with "/" between folders; the names do not depend on their order.
-    """
+    """Return for each of some distinct names one that is a file's name everywhere; their order does not matter."""
     taken: set[str] = set()
     names = {}
     for file in sorted(files):

@@ -37,13 +37,7 @@ _STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud
 
 
 def recordings_domain(model: Model, command: str) -> Spectrogram:
-    """Return the model's domain, which must be that of recordings.
-
-    Raises
-    ------
-    InputError
-        It is another.
-    """
+    """Return the model's domain; InputError where it is not that of recordings."""
     if not isinstance(model.domain, Spectrogram):
         raise InputError(f"{command} looks for sounds in recordings; this model is of {model.domain.name}: wanted one "
                          f"that was trained on recordings")  # fmt: skip
@@ -67,13 +61,7 @@ def find_events(
     model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS,
     longest: float = MAX_SECONDS, done: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
-    """Yield (number of a recording, some of its events) in order, at most 256 events at a time.
-
-    Parameters
-    ----------
-    corpus
-        Recordings that are used; events are found and encoded where they lie.
-    """
+    """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie."""
     number = 0
     for part in corpus.map(_found, model, (shortest, longest)):
         for found in part:
@@ -144,15 +132,7 @@ def _windows(model: Model, levels: Levels, event: Stretch) -> Codes:
 
 
 class CodeFile:
-    """Pooled codes of any number of events, in a temporary file that goes when it is closed.
-
-    Parameters
-    ----------
-    folder
-        Where there is room; None for the system's place.
-    width
-        Features of an event.
-    """
+    """Pooled codes of events, `width` numbers each, in a file in `folder` (None: the system's) until `close`."""
 
     width: int
 

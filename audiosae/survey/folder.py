@@ -52,13 +52,7 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
 
 
 def formats_of(text: str) -> list[str]:
-    """Return the formats of a comma list.
-
-    Raises
-    ------
-    InputError
-        One is unknown, or pyarrow is missing.
-    """
+    """Return the formats of a comma list; InputError where one is unknown, or pyarrow is missing."""
     there = ("csv", "parquet", *FORMATS)
     wanted = [part.strip().lower() for part in text.split(",")]
     wrong = [part for part in wanted if part not in there]
@@ -70,13 +64,7 @@ def formats_of(text: str) -> list[str]:
 
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:
-    """Make the folder; refuse one that holds something else.
-
-    Raises
-    ------
-    InputError
-        It is a file, cannot be made, or holds what no survey wrote.
-    """
+    """Make the folder; InputError where it is a file, cannot be made, or holds what no survey wrote."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

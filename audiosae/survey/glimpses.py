@@ -28,18 +28,7 @@ EACH = 2  # windows of a moment
 
 
 def glimpses(model: Model, corpus: PlacedCorpus, most: int = MOST) -> list[Codes]:
-    """Return the mean square-root codes of moments of each recording, evenly spread, at least one of each.
-
-    Parameters
-    ----------
-    most
-        Moments, besides one of each recording.
-
-    Returns
-    -------
-    list of ndarray
-        (moments, units) each.
-    """
+    """Return mean square-root codes of moments of each recording, (moments, units): one of each, and `most` more."""
     pitch = max(SECONDS, sum(record.extent for record in corpus.records) / most)
     return [codes for part in corpus.map(_seen, model, pitch) for codes in part]
 

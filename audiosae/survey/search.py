@@ -46,13 +46,7 @@ class Example:
 
     @classmethod
     def parse(cls, text: str) -> Example:
-        """Read ``FILE`` or ``FILE@START-END``; a file of that whole name comes first.
-
-        Raises
-        ------
-        InputError
-            The stretch ends before it begins or is no stretch, or there is no such file.
-        """
+        """Read ``FILE`` or ``FILE@START-END``, a file of that whole name first; InputError: no such file or stretch."""
         found = None if Path(text).exists() else _PLACE.fullmatch(text)
         example = cls(Path(found[1]), float(found[2]), float(found[3])) if found else cls(Path(text))
         file, _, place = text.rpartition("@")
@@ -67,13 +61,7 @@ class Example:
         return example
 
     def within(self, seconds: float) -> Example:
-        """Return what there is of the example in a recording of that length.
-
-        Raises
-        ------
-        InputError
-            Nothing, or less than the shortest event has.
-        """
+        """Return what there is of the example in so many seconds; InputError: less than the shortest event has."""
         there = replace(self, end=min(self.end, seconds))
         told = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
         if self.start >= seconds:

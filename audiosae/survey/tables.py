@@ -31,15 +31,7 @@ _NAMES = Wanted("--names", "type", "a CSV with the columns type,name")
 
 @dataclass(frozen=True)
 class Names:
-    """The user's names for types.
-
-    Attributes
-    ----------
-    of
-        By the number of the type.
-    types
-        `audiosae.survey.types.Types.digest` of the types that were named; "" where the table does not say.
-    """
+    """Names for types, by number; `types` is the digest (`Types.digest`) of those named, "" where it is not told."""
 
     of: Mapping[int, str]
     types: str = ""

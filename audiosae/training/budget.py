@@ -60,13 +60,7 @@ def least(domain: Domain, options: TrainOptions) -> Need:
 
 
 def check(need: Need) -> None:
-    """Refuse what cannot fit.
-
-    Raises
-    ------
-    InputError
-        More is needed than is free.
-    """
+    """Refuse what needs more than is free."""
     free = available()
     if free is None or need.total <= free:
         return

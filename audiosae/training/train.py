@@ -44,13 +44,7 @@ _SHARE_HELD = 10  # one held-out window to ten of --max-windows
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a training run.
-
-    Attributes
-    ----------
-    summary
-        What ``train --json`` prints.
-    """
+    """Result of a training run; `summary` is what ``train --json`` prints."""
 
     model: Model
     state: checkpoint.State

@@ -31,13 +31,7 @@ _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application
 def connected(
     name: str, processes: int | None, *, backend: str, cache: Path | None, say: Callable[[str], None]
 ) -> Iterator[Cluster]:
-    """Start or find a cluster, check that it fits, and leave it at the end.
-
-    Parameters
-    ----------
-    processes
-        Workers to start on this machine; None where `name` is the address of a scheduler.
-    """
+    """Start so many workers here, or find the scheduler at `name`; check that all fits, and leave at the end."""
     _import_quietly(name)
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
