@@ -17,6 +17,7 @@ _CLASSES_TOLD = 12
 
 
 def evaluate(  # noqa: PLR0917
+    console: Console,
     model: shared.ModelPath,
     sources: shared.Sources,
     labels: Annotated[str, typer.Option(metavar="folder|FILE.csv", help="Labels: parent folders, or a CSV.")],
@@ -40,14 +41,11 @@ def evaluate(  # noqa: PLR0917
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
     strict: shared.Strict = False,  # noqa: FBT002
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Benchmark the features against baselines (random weights, PCA, k-means, NMF, MFCC, log-mel), one classifier."""
     from audiosae.engine.reading import check_skipped
     from audiosae.report.evaluating import evaluate as work
 
-    console = Console(quiet=quiet, as_json=as_json)
     done = work(
         model, sources, labels, out or (model if model.is_dir() else model.parent) / "evaluation",
         label_column=label_column, fold_column=fold_column, group_column=group_column, split_column=split_column,

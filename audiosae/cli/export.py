@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 from audiosae.cli import parameters as shared  # noqa: TC001 (Typer reads it)
-from audiosae.cli.console import Console
+from audiosae.cli.console import Console  # noqa: TC001 (its annotation is read)
 
 
 def export(  # noqa: PLR0917
+    console: Console,
     model: shared.ModelPath,
     sources: shared.Sources,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .parquet, .csv or .npz.")],
@@ -28,14 +29,11 @@ def export(  # noqa: PLR0917
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
     strict: shared.Strict = False,  # noqa: FBT002
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
     from audiosae.engine.reading import check_skipped
     from audiosae.report.exporting import export_table
 
-    console = Console(quiet=quiet, as_json=as_json)
     table = export_table(
         model, sources, out, level=level, pool=pool, segments=segments, code=code, labels=labels,
         label_column=label_column, when=when, time_zone=time_zone, strict=strict, workers=workers, engine=engine,

@@ -12,6 +12,7 @@ from audiosae.cli.console import Console, table
 
 
 def render(  # noqa: PLR0917
+    console: Console,
     model: shared.ModelPath,
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write: .png, .svg or .pdf.")],
     show: Annotated[Literal["atom", "filter"], typer.Option(help="Patterns, or what units respond to most.")] = "atom",
@@ -19,15 +20,12 @@ def render(  # noqa: PLR0917
     order: Annotated[Literal["activity", "frequency", "index"], typer.Option(help="Of the units.")] = "activity",
     columns: Annotated[int | None, typer.Option(help="Tiles in a row.", min=1)] = None,
     tiles: Annotated[bool, typer.Option("--tiles", help="Plain tiles, each to its own range, no axes.")] = False,  # noqa: FBT002
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Draw what a model has learned."""
     from audiosae.autoencoder.model import load_model
     from audiosae.pictures.atoms import draw_atoms
     from audiosae.system.files import check_replaceable, is_marked
 
-    console = Console(quiet=quiet, as_json=as_json)
     check_replaceable(out, [model], own=not out.exists() or is_marked(out))
     drawn = draw_atoms(
         load_model(model), out, show=show, units=_numbers(units), order=order, columns=columns, plain=tiles
@@ -35,7 +33,7 @@ def render(  # noqa: PLR0917
     console.result(f"drew {len(drawn)} units into {out}", {"picture": str(out), "units": drawn})
 
 
-def info(model: shared.ModelPath, quiet: shared.Quiet = False, as_json: shared.AsJson = False) -> None:  # noqa: FBT002
+def info(console: Console, model: shared.ModelPath) -> None:
     """Describe a model: domain, options, training data, history, activity."""
     from audiosae.autoencoder.model import load_model
     from audiosae.features.stability import read
@@ -45,17 +43,16 @@ def info(model: shared.ModelPath, quiet: shared.Quiet = False, as_json: shared.A
     activity = activity_of(loaded)
     facts = loaded.facts | {"window": list(loaded.domain.window), "activity": activity, "hidden": loaded.params.hidden}
     facts |= {"stability": stability.to_json()} if stability else {}
-    Console(quiet=quiet, as_json=as_json).result(table(summarise(loaded, activity, stability)), facts)
+    console.result(table(summarise(loaded, activity, stability)), facts)
 
 
 def inspect(  # noqa: PLR0917
+    console: Console,
     sources: shared.Sources,
     domain: shared.DomainName = "spectrogram",
     set_: shared.Settings = None,
     when: shared.When = "auto",
     time_zone: shared.TimeZone = None,
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Inspect sources by their headers: lengths, rates, broken files, estimated time and memory.
 
@@ -64,7 +61,6 @@ def inspect(  # noqa: PLR0917
     from audiosae.corpus.sources import scan
     from audiosae.training.inspection import inspect_sources
 
-    console = Console(quiet=quiet, as_json=as_json)
     kind = shared.make(domain, set_)
     there = scan(sources, kind.suffixes, domain=kind.name, say=console.say)
     found = inspect_sources(kind, there, progress=console)
@@ -90,7 +86,7 @@ def _add_dates(found: dict[str, Any], paths: list[Path], when: shared.When, time
     found["told"].append(dates.note)
 
 
-def domains(quiet: shared.Quiet = False, as_json: shared.AsJson = False) -> None:  # noqa: FBT002
+def domains(console: Console) -> None:
     """List the kinds of input: package, version, options with defaults; broken ones with the reason."""
     from audiosae.domain import list_domains, load_domain, option_defaults
     from audiosae.training.options import TrainOptions, flag
@@ -112,7 +108,7 @@ def domains(quiet: shared.Quiet = False, as_json: shared.AsJson = False) -> None
                       for key, value in cls.defaults.items() if value is not False]  # fmt: skip
             lines.append("  trains with: " + "  ".join(chosen))  # as it is typed: a switch has no value
         listed.append(facts)
-    Console(quiet=quiet, as_json=as_json).result("\n".join(lines), {"domains": listed})
+    console.result("\n".join(lines), {"domains": listed})
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -16,8 +16,6 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, and folders searched recursively.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder or a model.safetensors.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and JSON).")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 DomainName = Annotated[str, typer.Option("--domain", help="Kind of input; see: audiosae domains.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the domain.")]
 Workers = Annotated[int | None, typer.Option(help="Decoding processes; default: one per core.", min=1)]

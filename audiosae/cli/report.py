@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiosae.cli import parameters as shared
-from audiosae.cli.console import Console
+from audiosae.cli.console import Console  # noqa: TC001 (its annotation is read)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ Page = Annotated[Path, typer.Option("--out", "-o", metavar="PAGE.html", help="Pa
 
 
 def report(  # noqa: PLR0917
+    console: Console,
     model: shared.ModelPath,
     sources: shared.Sources,
     out: Page,
@@ -30,8 +31,6 @@ def report(  # noqa: PLR0917
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
     strict: shared.Strict = False,  # noqa: FBT002
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
     from audiosae.autoencoder.model import load_model
@@ -40,7 +39,6 @@ def report(  # noqa: PLR0917
     from audiosae.report import write_report
     from audiosae.training.train import too_short
 
-    console = Console(quiet=quiet, as_json=as_json)
     check_label_column(labels, label_column)
     room = shared.byte_count("--size", size, least="10K")
     _check_place(out)
@@ -71,20 +69,18 @@ def report(  # noqa: PLR0917
     check_skipped(corpus.skipped, strict=strict)
 
 
-def diff(  # noqa: PLR0917
+def diff(
+    console: Console,
     first: Annotated[Path, typer.Argument(metavar="A", help="A run folder or a model.safetensors.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     out: Page,
     workers: shared.Workers = None,
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write one page that shows two models' atoms side by side: alike, changed, vanished, appeared."""
     from audiosae.autoencoder.model import load_model
     from audiosae.report import write_diff
     from audiosae.system.processes import worker_count
 
-    console = Console(quiet=quiet, as_json=as_json)
     _check_place(out)
     runs = (first if first.is_dir() else None, second if second.is_dir() else None)
     facts = write_diff(

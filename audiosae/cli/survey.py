@@ -22,6 +22,7 @@ _HEARD = 0.01  # s: a stretch may end with its recording as rounded
 
 
 def survey(  # noqa: PLR0917
+    console: Console,
     model: shared.ModelPath,
     sources: shared.Sources,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
@@ -39,14 +40,11 @@ def survey(  # noqa: PLR0917
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
     strict: shared.Strict = False,  # noqa: FBT002
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Find what is in recordings and when: events, and types of them that sound alike."""
     from audiosae.engine.reading import check_skipped
     from audiosae.report.surveying import survey_recordings
 
-    console = Console(quiet=quiet, as_json=as_json)
     result = survey_recordings(
         model, sources, out, types=types, types_from=types_from, names=names, when=when, time_zone=time_zone,
         events=events, min_duration=min_duration, workers=workers, engine=engine, backend=backend, cache=cache,
@@ -80,6 +78,7 @@ def _told(result: Survey, out: Path) -> str:
 
 
 def find_moments(  # noqa: PLR0917
+    console: Console,
     model: shared.ModelPath,
     sources: shared.Sources,
     like: Annotated[str, typer.Option(metavar="FILE[@START-END]", help="The example; START and END in seconds.")],
@@ -90,8 +89,6 @@ def find_moments(  # noqa: PLR0917
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
     strict: shared.Strict = False,  # noqa: FBT002
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
     from audiosae.autoencoder.model import load_model
@@ -100,7 +97,6 @@ def find_moments(  # noqa: PLR0917
     from audiosae.survey.codes import recordings_domain
     from audiosae.survey.search import COLUMNS, Example, find_like, write_matches_csv
 
-    console = Console(quiet=quiet, as_json=as_json)
     example = Example.parse(like)
     loaded = load_model(model)
     recordings_domain(loaded, "find")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiosae.cli import parameters as shared
-from audiosae.cli.console import Console
+from audiosae.cli.console import Console  # noqa: TC001 (its annotation is read)
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ Out = Annotated[
 
 
 def train(  # noqa: PLR0917 (the command line's own options)
+    console: Console,
     sources: shared.Sources,
     out: Out,
     domain: shared.DomainName = "spectrogram",
@@ -69,8 +70,6 @@ def train(  # noqa: PLR0917 (the command line's own options)
     cache: shared.Cache = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,  # noqa: FBT002
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any source was skipped.")] = False,  # noqa: FBT002
-    quiet: shared.Quiet = False,  # noqa: FBT002
-    as_json: shared.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Learn sparse features of a folder of recordings (or of another domain's files).
 
@@ -79,7 +78,6 @@ def train(  # noqa: PLR0917 (the command line's own options)
     from audiosae.domain import parse_settings
     from audiosae.report.training import run_training
 
-    console = Console(quiet=quiet, as_json=as_json)
     given: dict[str, Any] = {
         "hidden": hidden, "activation": activation, "decoder": decoder, "rho": rho, "beta": beta,
         "weight_decay": weight_decay, "whiten": whiten, "whiten_power": whiten_power, "keep": keep,
