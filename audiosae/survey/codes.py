@@ -1,4 +1,4 @@
-"""Pooled codes of events: found and encoded wherever the fields are, kept in a file while there are many."""
+"""Codes of events, found and encoded wherever the fields are and kept in a file while they are many; of moments."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
+MOMENTS = 20000  # of all recordings together, to colour pictures by
+_MOMENT_SECONDS = 1.0  # between them, at least
+_MOMENT_WINDOWS = 2
 _BATCH_EVENTS = 256
 _MARGIN = 0.08  # of all bands, to each side of an event's own
 _STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
@@ -165,3 +168,25 @@ class CodeFile:
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
+
+
+def glimpses(model: Model, corpus: PlacedCorpus, most: int = MOMENTS) -> list[Codes]:
+    """Return mean square-root codes of moments of each recording, (moments, units): one of each, and `most` more."""
+    pitch = max(_MOMENT_SECONDS, sum(record.extent for record in corpus.records) / most)
+    return [codes for part in corpus.map(_seen, model, pitch) for codes in part]
+
+
+def _seen(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
+    encode, frames = Encoder(model, backend=backend), model.domain.window[0]
+    for record in shard.corpus.records:
+        field = read_field(record)
+        if len(field) < frames:  # the one window that repeating its last row fills, as everywhere
+            field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
+        count = _MOMENT_WINDOWS * (1 + int(record.extent / pitch))
+        starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
+        found = [
+            encode(np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]]))
+            for i in range(0, count, CHUNK_WINDOWS)
+        ]
+        codes = np.concatenate(found)
+        yield np.asarray(codes.reshape(count // _MOMENT_WINDOWS, _MOMENT_WINDOWS, -1).mean(axis=1), np.float32)

@@ -11,9 +11,8 @@ from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import told_of
 from audiosae.errors import InputError
 from audiosae.survey.annotations import FORMATS, write_annotations
-from audiosae.survey.glimpses import glimpses
+from audiosae.survey.codes import glimpses
 from audiosae.survey.tables import (
-    selections,
     write_events_csv,
     write_events_parquet,
     write_timeline_csv,
@@ -104,7 +103,7 @@ def write_tables(result: Survey, out: Path, formats: list[str]) -> None:
         write_events_parquet(result, out / "events.parquet")
     for program in FORMATS:
         if program in formats:
-            write_annotations(selections(result), out / f"events.{program}", program)
+            write_annotations(result.rows(), out / f"events.{program}", program)
     if result.dated:
         _write_timeline(result, out)
 

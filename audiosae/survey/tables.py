@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.corpus.spreadsheets import Wanted, read_rows
 from audiosae.errors import InputError
-from audiosae.survey.annotations import Selection
 from audiosae.survey.timeline import COLUMNS
 from audiosae.system.files import cell, csv_text, uncelled, write_aside
 
@@ -109,12 +108,6 @@ def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> 
     """Write timeline.csv, with a last column name where any type has one."""
     rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
     write_aside(path, csv_text([(*COLUMNS, _NAME) if names else COLUMNS, *rows]).encode())
-
-
-def selections(survey: Survey) -> Iterator[Selection]:
-    """Yield the events as annotations for other programs."""
-    for e in survey.rows():
-        yield Selection(e.file, e.start, e.end, e.low_hz, e.high_hz, str(e.type), e.name)
 
 
 def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names:
