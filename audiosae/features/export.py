@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.features.tables import Block, opened
+from audiosae.features.table import Block, opened
 from audiosae.system.files import write_aside
 from audiosae.system.threads import one_blas_thread
 
@@ -65,9 +65,9 @@ def export(
     laid = lay_out(
         model, corpus, level=level, pools=pools, segments=segments, code=code, labels=labels, done=done, stamp=stamp
     )
-    with opened(path, laid.columns, laid.names, laid.count) as writer:
+    with opened(path, laid.columns, laid.names, laid.count) as write:
         for keys, values in laid.blocks:
-            writer.write({key: keys[key] for key in laid.columns}, values)
+            write(({key: keys[key] for key in laid.columns}, values))
     options: dict[str, Json] = {"level": level, "pool": list(pools), "segments": segments, "code": code}
     facts = described(model, corpus, laid, model_digest=digest, **options)
     if stability:
