@@ -95,18 +95,7 @@ def read(
     domain: Domain, sources: Sequence[Source], engine: Engine, *, cache: Path, workers: int,
     progress: Progress | None = None, interleaved: bool = False,
 ) -> PlacedCorpus:  # fmt: skip
-    """Bring the field of every source to where the engine wants it.
-
-    Parameters
-    ----------
-    cache, workers
-        Folder for fields and decoding processes, of this machine.
-
-    Returns
-    -------
-    PlacedCorpus
-        With a record for each source in order, those that were skipped among them.
-    """
+    """Bring every source's field to where the engine wants it; a record of each in order, skipped ones among them."""
     progress = progress or Progress()
     progress.stage("reading", len(sources), "files")
     records = engine.ingest(

@@ -87,15 +87,7 @@ def draw_atoms(
 
 
 def small_picture(model: Model, *, count: int = 64, width: int = 640) -> bytes:
-    """Return a mosaic of the most active units' atoms as a small PNG, about so many pixels wide.
-
-    Parameters
-    ----------
-    count
-        At most so many atoms, the most active first.
-    width
-        Pixels, about: every pixel of the field is a square of some.
-    """
+    """Return a mosaic of at most `count` atoms, the most active first, as a small PNG of about `width` pixels."""
     from matplotlib import colormaps
     from PIL import Image
 

@@ -31,15 +31,7 @@ class Row:
 
 @dataclass
 class History:
-    """Rows, and the best held-out cost so far.
-
-    Attributes
-    ----------
-    best
-        Lowest held-out cost.
-    best_epoch, epochs_without_improvement
-        When that was, and epochs since the last improvement worth the name.
-    """
+    """Rows, the lowest held-out cost and its epoch, and the epochs since an improvement worth the name."""
 
     rows: list[Row] = field(default_factory=list)
     best: float = float("inf")
