@@ -37,7 +37,7 @@ def report(  # noqa: PLR0917
     from audiosae.corpus.journal import told_of
     from audiosae.engine.reading import check_label_column, check_skipped, find, known_labels, labels_file, opened
     from audiosae.report import write_report
-    from audiosae.training.train import too_short
+    from audiosae.training.train import with_short_ones_skipped
 
     check_label_column(labels, label_column)
     room = shared.byte_count("--size", size, least="10K")
@@ -60,12 +60,7 @@ def report(  # noqa: PLR0917
     told = f"wrote {out}: {facts['units']} units with {shown} windows each{fewer}; {mebibytes:.1f} MiB"
     told += f", {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\nnext: open {out} in a browser"
     facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled}
-    counts = corpus.windows_per_record()
-    shown_of = [
-        r if n or r.status != "used" else too_short(loaded.domain, r)
-        for r, n in zip(corpus.records, counts, strict=True)
-    ]
-    console.result(told, facts | told_of(shown_of))
+    console.result(told, facts | told_of(with_short_ones_skipped(corpus)))
     check_skipped(corpus.skipped, strict=strict)
 
 

@@ -126,14 +126,16 @@ def _trained(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, pro
     return Outcome(model, task.state, _summary(model, corpus, folder), corpus.skipped, used)
 
 
+def with_short_ones_skipped(corpus: PlacedCorpus) -> list[Record]:
+    """Return the records of a corpus; those without a whole window as skipped."""
+    records = zip(corpus.records, corpus.windows_per_record(), strict=True)
+    return [_too_short(corpus.domain, r) if r.status == "used" and not n else r for r, n in records]
+
+
 def _usable(corpus: PlacedCorpus) -> PlacedCorpus:
     """Mark what is too short as skipped; refuse when nothing is left."""
-    counts = corpus.windows_per_record()
-    marked = [
-        too_short(corpus.domain, r) if r.status == "used" and not n else r
-        for r, n in zip(corpus.records, counts, strict=True)
-    ]
-    if not any(counts):
+    marked = with_short_ones_skipped(corpus)
+    if not len(corpus):
         reasons = ", ".join(sorted({r.reason.split(":")[0] for r in marked}))
         first = next(r for r in marked if r.reason)
         raise InputError(
@@ -165,9 +167,8 @@ def _feeds(
     return feed, rest if len(held) else None
 
 
-def too_short(domain: Domain, record: Record) -> Record:
-    """Return a record of a source without a whole window as one that was skipped."""
-    found = " x ".join(map(str, record.shape[: len(record.shape)]))
+def _too_short(domain: Domain, record: Record) -> Record:
+    found = " x ".join(map(str, record.shape))
     wanted = " x ".join(map(str, domain.window))
     extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == SECONDS else ""
     return replace(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import tempfile
 import warnings
@@ -17,6 +16,7 @@ from audiosae.engine.cluster.calls import Calls, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
+from audiosae.system.processes import worker_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def connected(
         warnings.filterwarnings("ignore", module="distributed")
         warnings.filterwarnings("ignore", message="Sending large graph")
         if processes:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            cores = worker_count()
             busy = f" on {cores} cores: more than that wait for each other" if processes > cores else ""
             say(f"starting {_count(processes, 'worker')}{busy}")
         elif name.startswith("tcp:"):
