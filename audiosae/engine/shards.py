@@ -54,17 +54,6 @@ def divide(
     return found
 
 
-def known_or_new(
-    shards: dict[str, int], sources: Sequence[Source], corpus: Corpus | None = None, *, interleaved: bool = False
-) -> dict[str, int]:
-    """Return the shards as they are where they have a place for every source: of some of them, learned from anew."""
-    if all(place_of(source.path) in shards for source in sources):
-        return shards
-    return divide(
-        sources, None if interleaved or corpus is None else corpus.windows_per_record(), interleaved=interleaved
-    )
-
-
 def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]:
     """Cut a corpus by shards; all of it is shard 0 where a source has none."""
     numbers = [shards.get(place_of(record.path), -1) for record in corpus.records] if shards else []

@@ -14,7 +14,7 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.survey.events import MAX_SECONDS, MIN_SECONDS, Stretch, stretches
+from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
 from audiosae.survey.floor import Levels
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ class Found:
 
 def find_events(
     model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS,
-    longest: float = MAX_SECONDS, done: Callable[[Record], None] = lambda _: None,
+    done: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
     """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie."""
     number = 0
-    for part in corpus.map(_found, model, (shortest, longest)):
+    for part in corpus.map(_found, model, shortest):
         for found in part:
             if found is None:
                 done(corpus.records[number])
@@ -75,14 +75,12 @@ def find_events(
                 yield number, found
 
 
-def _found(
-    backend: Backend, shard: Shard, model: Model, limits: tuple[float, float]
-) -> Iterator[Found | None]:  # fmt: skip
+def _found(backend: Backend, shard: Shard, model: Model, shortest: float) -> Iterator[Found | None]:
     """Yield the events of each recording of a shard, and None after its last."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
     for record in shard.corpus.records:
         levels = Levels(read_field(record), seconds)
-        events = stretches(levels, shortest=limits[0], longest=limits[1])
+        events = stretches(levels, shortest=shortest)
         while batch := list(islice(events, _BATCH_EVENTS)):
             yield Found(batch, pooled_codes(model, levels, batch, backend))
         yield None

@@ -102,7 +102,7 @@ class Matches:
 @one_blas_thread()
 def find_like(
     model: Model, corpus: PlacedCorpus, like: Record, example: Example, *, count: int = 20,
-    folder: Path | None = None, done: Callable[[Record], None] = lambda _: None,
+    done: Callable[[Record], None] = lambda _: None,
 ) -> Matches:  # fmt: skip
     """Find the events that sound most like an example.
 
@@ -112,8 +112,6 @@ def find_like(
         The example's record, ingested likewise, and which part of it is meant.
     count
         How many moments at most; the example itself is none of them.
-    folder, done
-        As in `audiosae.survey.survey.survey`.
 
     Raises
     ------
@@ -122,7 +120,7 @@ def find_like(
     """
     wanted, corpus = example_codes(model, like, example), corpus.only(corpus.used)
     records = corpus.records
-    with closing(CodeFile(folder, wanted.shape[1])) as codes:
+    with closing(CodeFile(None, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"))
         for number, found in find_events(model, corpus, done=done):
             columns.append(number, found)
