@@ -7,10 +7,15 @@ import csv
 import numpy as np
 import pytest
 
-from audiosae.survey.annotations import Selection, safe_names, write_annotations
+from audiosae.survey.annotations import safe_names, write_annotations
+from audiosae.survey.results import Event
 
 RAVEN_COLUMNS = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
                  "Begin File", "File Offset (s)", "Type", "Name"]  # fmt: skip
+
+
+def event(file, start, end, low, high, kind, name):
+    return Event(0, 0, file, start, end, low, high, kind, name, score=0.5, peak=20.0, top_unit=0, time=None)
 
 
 @pytest.fixture
@@ -20,9 +25,7 @@ def events():
     starts, lows = np.sort(rng.uniform(0, 3600, 40)), rng.uniform(0, 4000, 40)
     starts[0] = 1e-5
     return [
-        Selection(
-            f"{'ab'[i % 2]}/rec.wav", start, start + 1 / 3, low, low + 1000 / 7, str(i % 3), "wren" * (i % 3 == 1)
-        )
+        event(f"{'ab'[i % 2]}/rec.wav", start, start + 1 / 3, low, low + 1000 / 7, i % 3, "wren" * (i % 3 == 1))
         for i, (start, low) in enumerate(zip(starts.tolist(), lows.tolist(), strict=True))
     ]
 
@@ -96,5 +99,5 @@ def test_tables_of_an_earlier_survey_do_not_stay(events, tmp_path):
 
 
 def test_a_name_cannot_break_a_line(tmp_path):
-    (path,) = write_annotations([Selection("a.wav", 0.5, 1.0, 100.0, 200.0, "1", "wren\tor\nrobin")], tmp_path, "raven")
+    (path,) = write_annotations([event("a.wav", 0.5, 1.0, 100.0, 200.0, 1, "wren\tor\nrobin")], tmp_path, "raven")
     assert path.read_text().splitlines()[1].split("\t")[-1] == "wren or robin"

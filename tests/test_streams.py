@@ -13,7 +13,7 @@ import pytest
 from audiosae.cli import app
 from audiosae.cli.console import _Bar
 from audiosae.features import export as writing
-from audiosae.features import tables
+from audiosae.features import table as tables
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
 START = "from audiosae.cli import main; main()"

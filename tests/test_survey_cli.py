@@ -19,10 +19,9 @@ from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.placed import PlacedCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
-from audiosae.survey.codes import pooled_codes, recordings_domain, seconds_per_row
+from audiosae.survey.codes import glimpses, pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import stretches
 from audiosae.survey.floor import Levels
-from audiosae.survey.glimpses import glimpses
 from audiosae.survey.search import Example
 from audiosae.survey.survey import survey
 from audiosae.survey.types import load_types

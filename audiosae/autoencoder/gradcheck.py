@@ -32,8 +32,6 @@ def check_gradients(
 
     Parameters
     ----------
-    backend, seed
-        Where they are computed; of weights and windows.
     forms
         (activation, decoder, beta, weight_decay) of the autoencoders; all of `FORMS` if none are given.
 

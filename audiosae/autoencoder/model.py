@@ -34,21 +34,7 @@ DEAD_SHARE = 0.1  # a unit is dead when its mean activity is under this share of
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model and its provenance.
-
-    Attributes
-    ----------
-    domain
-        Turns sources into fields and windows.
-    whitener
-        Between windows and what the autoencoder sees.
-    params
-        The autoencoder.
-    rho_hat
-        Mean activity of each unit over the training windows, (hidden,).
-    facts
-        Provenance: options, seed, versions, sources, last row of the history.
-    """
+    """A trained model: domain, whitening, autoencoder, mean activity of units in training, (hidden,), provenance."""
 
     domain: Domain
     whitener: Whitener

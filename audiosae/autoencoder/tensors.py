@@ -27,13 +27,7 @@ _DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, Memo
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json]) -> None:
-    """Write tensors and facts to `path`; what was there stays until the new file is whole.
-
-    Raises
-    ------
-    InputError
-        The disk is full, the folder has gone or may not be written.
-    """
+    """Write tensors and facts; what was there stays until the file is whole. InputError where it cannot be written."""
     write_aside(path, tensor_bytes(tensors, facts))
 
 
@@ -48,26 +42,14 @@ def tensor_bytes(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json])
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
-
-    Attributes
-    ----------
-    tensors, facts
-        What was written.
-    """
+    """What a file holds."""
 
     tensors: dict[str, NDArray[Any]]
     facts: dict[str, Any]
 
 
 def read_tensors(path: Path) -> Content:
-    """Read a file that `write_tensors` wrote.
-
-    Raises
-    ------
-    InputError
-        It is not there, is not such a file, was changed since, or holds numbers that are not finite.
-    """
+    """Read what `write_tensors` wrote; InputError where it is not there, damaged, changed or not finite."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -218,13 +218,7 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
 
 @one_blas_thread()
 def make_whitener(moments: Moments, how: Whitening) -> Whitener:
-    """Learn the whitening from moments of windows that were `prepare`d the same way, `outer` full where it is wanted.
-
-    Raises
-    ------
-    InputError
-        The windows do not vary.
-    """
+    """Learn the whitening from moments of windows that were `prepare`d likewise; InputError where they do not vary."""
     kind = how.kind
     flags: dict[str, Any] = {**how.preparation, "squash": how.squash}
     variances = moments.covariance if moments.outer.ndim == 1 else np.diag(moments.covariance)

@@ -41,8 +41,6 @@ class Backend:
 
     Attributes
     ----------
-    name
-        As in ``--backend``.
     xp
         The array module.
     sync_interval

@@ -26,8 +26,6 @@ class Replay:
 
     Parameters
     ----------
-    backend
-        Whose kernels and buffers the step uses.
     step
         Works on windows (count, width) without waiting for the card.
     """

@@ -56,13 +56,7 @@ def name(kernel: str, *arguments: Any) -> str:  # noqa: ANN401
 
 
 class Kernels:
-    """The compiled module.
-
-    Parameters
-    ----------
-    xp
-        CuPy.
-    """
+    """The compiled module; `xp` is CuPy."""
 
     def __init__(self, xp: Any) -> None:  # noqa: ANN401
         code = SOURCE.read_text(encoding="utf-8")

@@ -57,13 +57,6 @@ class Fields:
     """Fields on the card: sent once where they fit, and then used by every corpus of the same records.
 
     What was not put there by `keep` is streamed when it is asked for, and kept when it is asked for again and fits.
-
-    Parameters
-    ----------
-    xp
-        CuPy.
-    say
-        Is told when there is no room.
     """
 
     def __init__(self, xp: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401

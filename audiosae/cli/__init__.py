@@ -18,7 +18,7 @@ from audiosae.cli import report as reporting
 from audiosae.cli import samples as sampling
 from audiosae.cli import survey as surveying
 from audiosae.cli import train as training
-from audiosae.cli.console import close_all
+from audiosae.cli.console import Console, close_all
 from audiosae.cli.help import Command
 from audiosae.cli.streams import prepare_streams
 from audiosae.errors import AudiosaeError, Interrupted
@@ -35,22 +35,32 @@ _DEBUG = "AUDIOSAE_DEBUG"
 _NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # Typer's
 
 
-Traceback = Annotated[bool, typer.Option(_TRACEBACK, help=f"Show where an error comes from ({_DEBUG}=1: always).")]
+_SHARED = {
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and JSON).")],
+    "as_json": Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")],
+    "traceback": Annotated[
+        bool, typer.Option(_TRACEBACK, help=f"Show where an error comes from ({_DEBUG}=1: always).")
+    ],
+}
 
 
-def _traceable(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command the option that `main` reads."""
+def _with_console(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command its console, and the options of all: two of the console, and one that `main` reads."""
 
     @wraps(command)
     @one_blas_thread()
-    def with_option(*arguments: Any, traceback: bool = False, **options: Any) -> int | None:  # noqa: ANN401, ARG001
-        return command(*arguments, **options)
+    def called(*, quiet: bool, as_json: bool, traceback: bool, **options: Any) -> int | None:  # noqa: ANN401, ARG001
+        return command(console=Console(quiet=quiet, as_json=as_json), **options)
 
     mine = inspect.signature(command, eval_str=True)
-    option = inspect.Parameter("traceback", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Traceback)
-    with_option.__signature__ = mine.replace(parameters=[*mine.parameters.values(), option])  # type: ignore[attr-defined]
-    with_option.__annotations__ = inspect.get_annotations(command, eval_str=True) | {"traceback": Traceback}
-    return with_option
+    own = [parameter for name, parameter in mine.parameters.items() if name != "console"]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in _SHARED.items()
+    ]
+    called.__signature__ = mine.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    return called
 
 
 app: typer.Typer = typer.Typer(
@@ -73,9 +83,9 @@ for _command in (
     check.gradcheck,
     check.doctor,
 ):
-    app.command(cls=Command)(_traceable(_command))
-app.command("find", cls=Command)(_traceable(surveying.find_moments))
-app.command("cache", cls=Command)(_traceable(cache.stored))
+    app.command(cls=Command)(_with_console(_command))
+app.command("find", cls=Command)(_with_console(surveying.find_moments))
+app.command("cache", cls=Command)(_with_console(cache.stored))
 
 
 def _show_version(wanted: bool | None) -> None:  # noqa: FBT001

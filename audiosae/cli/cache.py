@@ -8,19 +8,18 @@ from typing import Annotated
 import typer
 
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import AsJson, Cache, Quiet, byte_count
+from audiosae.cli.parameters import Cache, byte_count
 
 Prune = Annotated[bool, typer.Option("--prune", help="Remove fields of other versions, and down to --size.")]
 
 
 def stored(
+    console: Console,
     cache: Cache = None,
     prune: Prune = False,  # noqa: FBT002
     size: Annotated[
         str | None, typer.Option(metavar="20G", help="Keep at most this much; 0 empties the cache.")
     ] = None,
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """List the folders of decoded fields, or make room; what is removed is read again when it is needed."""
     from audiosae.corpus import cache as fields
@@ -28,7 +27,7 @@ def stored(
 
     if size is not None and not prune:
         raise InputError(f"--size {size}: wanted together with --prune")
-    console, where = Console(quiet=quiet, as_json=as_json), fields.cache_folder(cache)
+    where = fields.cache_folder(cache)
     freed = fields.prune(where, keep=byte_count("--size", size or "1000T"), say=console.say) if prune else 0
     found = fields.list_folders(where)
     rows = [("folder", "files", "MiB", "last used", "what")]

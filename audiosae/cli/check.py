@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import AsJson, Quiet  # noqa: TC001 (Typer reads them)
 
 
-def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FBT002
+def gradcheck(console: Console) -> int:
     """Check the gradient against differences of the cost, for every form of the autoencoder, on every backend."""
     from audiosae.autoencoder.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
     from audiosae.backends import detect_gpu, usable
@@ -26,11 +25,11 @@ def gradcheck(quiet: Quiet = False, as_json: AsJson = False) -> int:  # noqa: FB
     verdict = "every gradient is right" if passed else "a gradient is wrong"
     told = f"{table(rows)}\n{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})"
     told += f"\nnot checked: cupy ({missing})" if missing else ""
-    Console(quiet=quiet, as_json=as_json).result(told, {"passed": passed, "checks": checks, "without_cupy": missing})
+    console.result(told, {"passed": passed, "checks": checks, "without_cupy": missing})
     return 0 if passed else 1
 
 
-def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
+def doctor(console: Console) -> None:
     """Say which versions are here, what computes, and what cannot be used and why."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
@@ -69,7 +68,7 @@ def doctor(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT0
     facts["gpu"] = card.description or f"{card.reason} ({card.advice})"
     facts["backend"] = choose("auto")[1]
     rows = [(key, str(value)) for key, value in facts.items() if value is not None]
-    Console(quiet=quiet, as_json=as_json).result(table(rows), facts)
+    console.result(table(rows), facts)
 
 
 def _cupy() -> str | None:

@@ -19,15 +19,7 @@ _PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
 
 
 class Console(Progress):
-    """One command's output.
-
-    Parameters
-    ----------
-    quiet
-        Nothing but results and errors.
-    as_json
-        One JSON object on standard output instead of text.
-    """
+    """One command's output; `quiet`: nothing but results and errors; `as_json`: one JSON object in place of text."""
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self._quiet, self._json, self._out = quiet, as_json, sys.stdout

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (Typer reads it)
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from audiosae.cli import parameters as shared  # noqa: TC001 (Typer reads it)
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import (
-    AsJson,
-    BackendChoice,
-    BackendName,
-    Cache,
-    Code,
-    CodeName,
-    EngineName,
-    LabelColumn,
-    ModelPath,
-    Pool,
-    Quiet,
-    Segments,
-    Sources,
-    Strict,
-    Workers,
-)
 
 if TYPE_CHECKING:
     from audiosae.evaluation.evaluate import Evaluation
@@ -33,51 +16,42 @@ if TYPE_CHECKING:
 _CLASSES_TOLD = 12
 
 
-class JudgeName(StrEnum):
-    """Choices of --classifier."""
-
-    ridge = "ridge"
-    logistic = "logistic"
-    svm = "svm"
-    forest = "forest"
-
-
 def evaluate(  # noqa: PLR0917
-    model: ModelPath,
-    sources: Sources,
+    console: Console,
+    model: shared.ModelPath,
+    sources: shared.Sources,
     labels: Annotated[str, typer.Option(metavar="folder|FILE.csv", help="Labels: parent folders, or a CSV.")],
-    label_column: LabelColumn = None,
+    label_column: shared.LabelColumn = None,
     fold_column: Annotated[str | None, typer.Option(help="Each of its values is a fold.")] = None,
     group_column: Annotated[str | None, typer.Option(help="Clips of one value stay together.")] = None,
     split_column: Annotated[str | None, typer.Option(help="Clips with the value test are tested.")] = None,
     baselines: Annotated[str, typer.Option(metavar="all|none|a,b", help="What to compare with.")] = "all",
-    classifier: Annotated[JudgeName, typer.Option(help="What judges every set of features.")] = JudgeName.ridge,
-    pool: Pool = None,
-    segments: Segments = 1,
-    code: Code = CodeName.sqrt,
+    classifier: Annotated[
+        Literal["ridge", "logistic", "svm", "forest"], typer.Option(help="What judges every set of features.")
+    ] = "ridge",
+    pool: shared.Pool = None,
+    segments: shared.Segments = 1,
+    code: shared.Code = "sqrt",
     refit: Annotated[bool, typer.Option("--refit", help="Learn everything on each training part alone.")] = False,  # noqa: FBT002
     stability: Annotated[int, typer.Option(help="Train with so many other seeds; which atoms come back?", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Of folds, k-means and NMF.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.  [default: MODEL's/evaluation]")] = None,
-    workers: Workers = None,
-    backend: BackendChoice = BackendName.auto,
-    engine: EngineName = "here",
-    cache: Cache = None,
-    strict: Strict = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    workers: shared.Workers = None,
+    backend: shared.Backend = "auto",
+    engine: shared.EngineName = "here",
+    cache: shared.Cache = None,
+    strict: shared.Strict = False,  # noqa: FBT002
 ) -> None:
     """Benchmark the features against baselines (random weights, PCA, k-means, NMF, MFCC, log-mel), one classifier."""
     from audiosae.engine.reading import check_skipped
     from audiosae.report.evaluating import evaluate as work
 
-    console = Console(quiet=quiet, as_json=as_json)
     done = work(
         model, sources, labels, out or (model if model.is_dir() else model.parent) / "evaluation",
         label_column=label_column, fold_column=fold_column, group_column=group_column, split_column=split_column,
-        baselines=baselines, classifier=classifier.value, pool=pool, segments=segments, code=code.value, refit=refit,
+        baselines=baselines, classifier=classifier, pool=pool, segments=segments, code=code, refit=refit,
         stability=stability, seed=seed, strict=strict, workers=workers, engine=engine,
-        backend=backend.value, cache=cache, progress=console,
+        backend=backend, cache=cache, progress=console,
     )  # fmt: skip
     console.result(_told(done), done.facts)
     check_skipped(done.skipped, strict=strict)

@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (Typer reads it)
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from audiosae.cli import parameters as shared
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import (
-    AsJson,
-    DomainName,
-    ModelPath,
-    Quiet,
-    Settings,
-    Sources,
-    TimeZone,
-    When,
-    WhenName,
-    make,
-)
-
-
-class Show(StrEnum):
-    """Choices of --show."""
-
-    atom = "atom"
-    filter = "filter"
-
-
-class OrderName(StrEnum):
-    """Choices of --order."""
-
-    activity = "activity"
-    frequency = "frequency"
-    number = "index"
 
 
 def render(  # noqa: PLR0917
-    model: ModelPath,
+    console: Console,
+    model: shared.ModelPath,
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write: .png, .svg or .pdf.")],
-    show: Annotated[Show, typer.Option(help="Patterns, or what units respond to most.")] = Show.atom,
+    show: Annotated[Literal["atom", "filter"], typer.Option(help="Patterns, or what units respond to most.")] = "atom",
     units: Annotated[str | None, typer.Option(metavar="0,5,7", help="Only these units, in this order.")] = None,
-    order: Annotated[OrderName, typer.Option(help="Of the units.")] = OrderName.activity,
+    order: Annotated[Literal["activity", "frequency", "index"], typer.Option(help="Of the units.")] = "activity",
     columns: Annotated[int | None, typer.Option(help="Tiles in a row.", min=1)] = None,
     tiles: Annotated[bool, typer.Option("--tiles", help="Plain tiles, each to its own range, no axes.")] = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Draw what a model has learned."""
     from audiosae.autoencoder.model import load_model
     from audiosae.pictures.atoms import draw_atoms
     from audiosae.system.files import check_replaceable, is_marked
 
-    console = Console(quiet=quiet, as_json=as_json)
     check_replaceable(out, [model], own=not out.exists() or is_marked(out))
     drawn = draw_atoms(
-        load_model(model), out, show=show.value, units=_numbers(units), order=order.value, columns=columns, plain=tiles
+        load_model(model), out, show=show, units=_numbers(units), order=order, columns=columns, plain=tiles
     )
     console.result(f"drew {len(drawn)} units into {out}", {"picture": str(out), "units": drawn})
 
 
-def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
+def info(console: Console, model: shared.ModelPath) -> None:
     """Describe a model: domain, options, training data, history, activity."""
     from audiosae.autoencoder.model import load_model
     from audiosae.features.stability import read
@@ -72,17 +43,16 @@ def info(model: ModelPath, quiet: Quiet = False, as_json: AsJson = False) -> Non
     activity = activity_of(loaded)
     facts = loaded.facts | {"window": list(loaded.domain.window), "activity": activity, "hidden": loaded.params.hidden}
     facts |= {"stability": stability.to_json()} if stability else {}
-    Console(quiet=quiet, as_json=as_json).result(table(summarise(loaded, activity, stability)), facts)
+    console.result(table(summarise(loaded, activity, stability)), facts)
 
 
 def inspect(  # noqa: PLR0917
-    sources: Sources,
-    domain: DomainName = "spectrogram",
-    set_: Settings = None,
-    when: When = WhenName.auto,
-    time_zone: TimeZone = None,
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    console: Console,
+    sources: shared.Sources,
+    domain: shared.DomainName = "spectrogram",
+    set_: shared.Settings = None,
+    when: shared.When = "auto",
+    time_zone: shared.TimeZone = None,
 ) -> None:
     """Inspect sources by their headers: lengths, rates, broken files, estimated time and memory.
 
@@ -91,8 +61,7 @@ def inspect(  # noqa: PLR0917
     from audiosae.corpus.sources import scan
     from audiosae.training.inspection import inspect_sources, told_extent
 
-    console = Console(quiet=quiet, as_json=as_json)
-    kind = make(domain, set_)
+    kind = shared.make(domain, set_)
     there = scan(sources, kind.suffixes, domain=kind.name, say=console.say)
     found = inspect_sources(kind, there, progress=console)
     if found["unit"] == "s":
@@ -106,18 +75,18 @@ def inspect(  # noqa: PLR0917
     console.result("\n".join(lines), {key: value for key, value in found.items() if key != "told"})
 
 
-def _add_dates(found: dict[str, Any], paths: list[Path], when: WhenName, time_zone: str | None) -> None:
+def _add_dates(found: dict[str, Any], paths: list[Path], when: shared.When, time_zone: str | None) -> None:
     """Put what is known of date and time into what was found: `time` of each file, `dates`, and a line."""
     from audiosae.survey.dates import read_dates
 
-    dates = read_dates(paths, when=when.value, time_zone=time_zone)
+    dates = read_dates(paths, when=when, time_zone=time_zone)
     for file, start in zip(found["files"], dates.starts, strict=True):
         file["time"] = start.isoformat() if start else None
     found["dates"] = {"form": dates.form, "note": dates.note}
     found["told"].append(dates.note)
 
 
-def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
+def domains(console: Console) -> None:
     """List the kinds of input: package, version, options with defaults; broken ones with the reason."""
     from audiosae.domain import list_domains, load_domain, option_defaults
     from audiosae.training.options import TrainOptions, flag
@@ -141,7 +110,7 @@ def domains(quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT
             told = "  ".join(chosen)  # as it is typed: a switch has no value
             lines.append(f"  trains with: {told or 'the defaults of train'}")
         listed.append(facts)
-    Console(quiet=quiet, as_json=as_json).result("\n".join(lines), {"domains": listed})
+    console.result("\n".join(lines), {"domains": listed})
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,43 +14,17 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-class CodeName(StrEnum):
-    """Choices of --code."""
-
-    sqrt = "sqrt"
-    activation = "activation"
-    share = "share"
-
-
-class BackendName(StrEnum):
-    """Choices of --backend."""
-
-    auto = "auto"
-    numpy = "numpy"
-    cupy = "cupy"
-
-
-class WhenName(StrEnum):
-    """Choices of --when."""
-
-    auto = "auto"
-    name = "name"
-    metadata = "metadata"
-    none = "none"
-
-
 Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files, and folders searched recursively.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A run folder or a model.safetensors.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and JSON).")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 DomainName = Annotated[str, typer.Option("--domain", help="Kind of input; see: audiosae domains.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the domain.")]
 Workers = Annotated[int | None, typer.Option(help="Decoding processes; default: one per core.", min=1)]
 EngineName = Annotated[
     str, typer.Option("--engine", metavar="here|local:N|tcp://HOST:PORT", help="This process, or workers of Dask.")
 ]
-BackendChoice = Annotated[
-    BackendName, typer.Option("--backend", help="Where it is computed: auto takes an NVIDIA card where there is one.")
+Backend = Annotated[
+    Literal["auto", "numpy", "cupy"],
+    typer.Option("--backend", help="Where it is computed: auto takes an NVIDIA card where there is one."),
 ]
 Pool = Annotated[
     str | None, typer.Option(help="How windows become clips: mean, max, std, change.  [default: the first three]")
@@ -59,8 +32,14 @@ Pool = Annotated[
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a source was skipped or has no label.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
-Code = Annotated[CodeName, typer.Option(help="Root of the activation, the activation, or the root of its share.")]
-When = Annotated[WhenName, typer.Option(help="Where date and time of recordings are read: file names, metadata.")]
+Code = Annotated[
+    Literal["sqrt", "activation", "share"],
+    typer.Option(help="Root of the activation, the activation, or the root of its share."),
+]
+When = Annotated[
+    Literal["auto", "name", "metadata", "none"],
+    typer.Option(help="Where date and time of recordings are read: file names, metadata."),
+]
 TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="Of times that state none: Europe/Berlin, UTC.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for decoded fields.  [default: the user's cache folder]")]
 

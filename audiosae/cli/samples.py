@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiosae.cli.console import Console
-from audiosae.cli.parameters import AsJson, Quiet  # noqa: TC001 (Typer reads them)
+from audiosae.cli.console import Console  # noqa: TC001 (its annotation is read)
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,12 +17,12 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where sounds/ and pictures/ are written.")]
 
 
-def samples(folder: Folder, quiet: Quiet = False, as_json: AsJson = False) -> None:  # noqa: FBT002
+def samples(console: Console, folder: Folder) -> None:
     """Write sample sounds and pictures to try things on: 120 sounds of ten kinds, ten pictures, made on the spot."""
     from audiosae.samples import sample_files
     from audiosae.system.files import write_aside
 
-    console, files = Console(quiet=quiet, as_json=as_json), sample_files()
+    files = sample_files()
     there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     console.stage("making", len(files), "files")
     for name in there:  # first of all: what cannot be written is told before anything is
@@ -42,13 +41,7 @@ def samples(folder: Folder, quiet: Quiet = False, as_json: AsJson = False) -> No
 
 
 def _check_same(path: Path, make: Callable[[], bytes]) -> None:
-    """Refuse to write over what is there, unless it is the sample itself.
-
-    Raises
-    ------
-    InputError
-        Something else has this name.
-    """
+    """Refuse to write over what is there, unless it is the sample itself."""
     try:
         same = path.read_bytes() == make()
     except OSError:

@@ -7,56 +7,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiosae.cli import parameters as shared  # noqa: TC001 (Typer reads it)
 from audiosae.cli.console import Console, table
-from audiosae.cli.parameters import (
-    AsJson,
-    BackendChoice,
-    BackendName,
-    Cache,
-    EngineName,
-    ModelPath,
-    Quiet,
-    Sources,
-    Strict,
-    TimeZone,
-    When,
-    WhenName,
-    Workers,
-)
 
 if TYPE_CHECKING:
     from audiosae.survey.results import Survey
 
 
 def survey(  # noqa: PLR0917
-    model: ModelPath,
-    sources: Sources,
+    console: Console,
+    model: shared.ModelPath,
+    sources: shared.Sources,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     types: Annotated[str, typer.Option(metavar="auto|N", help="How many sound types.")] = "auto",
     types_from: Annotated[Path | None, typer.Option(help="Folder of an earlier survey: same types.")] = None,
     names: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Your names: columns type,name.")] = None,
-    when: When = WhenName.auto,
-    time_zone: TimeZone = None,
+    when: shared.When = "auto",
+    time_zone: shared.TimeZone = None,
     events: Annotated[str, typer.Option(help="Tables of events: some of csv, parquet, raven, audacity.")] = (
         "csv,raven,audacity"
     ),
     min_duration: Annotated[float, typer.Option(help="Least seconds of an event.", min=0)] = 0.08,
-    workers: Workers = None,
-    backend: BackendChoice = BackendName.auto,
-    engine: EngineName = "here",
-    cache: Cache = None,
-    strict: Strict = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    workers: shared.Workers = None,
+    backend: shared.Backend = "auto",
+    engine: shared.EngineName = "here",
+    cache: shared.Cache = None,
+    strict: shared.Strict = False,  # noqa: FBT002
 ) -> None:
     """Find what is in recordings and when: events, and types of them that sound alike."""
     from audiosae.engine.reading import check_skipped
     from audiosae.report.surveying import survey_recordings
 
-    console = Console(quiet=quiet, as_json=as_json)
     result = survey_recordings(
-        model, sources, out, types=types, types_from=types_from, names=names, when=when.value, time_zone=time_zone,
-        events=events, min_duration=min_duration, workers=workers, engine=engine, backend=backend.value, cache=cache,
+        model, sources, out, types=types, types_from=types_from, names=names, when=when, time_zone=time_zone,
+        events=events, min_duration=min_duration, workers=workers, engine=engine, backend=backend, cache=cache,
         progress=console,
     )  # fmt: skip
     console.result(_told(result, out), result.facts)
@@ -87,27 +71,25 @@ def _told(result: Survey, out: Path) -> str:
 
 
 def find_moments(  # noqa: PLR0917
-    model: ModelPath,
-    sources: Sources,
+    console: Console,
+    model: shared.ModelPath,
+    sources: shared.Sources,
     like: Annotated[str, typer.Option(metavar="FILE[@START-END]", help="The example; START and END in seconds.")],
     count: Annotated[int, typer.Option("--count", "-n", help="How many moments.", min=1)] = 20,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Page or table to write: .html, .csv.")] = None,
-    workers: Workers = None,
-    backend: BackendChoice = BackendName.auto,
-    engine: EngineName = "here",
-    cache: Cache = None,
-    strict: Strict = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    workers: shared.Workers = None,
+    backend: shared.Backend = "auto",
+    engine: shared.EngineName = "here",
+    cache: shared.Cache = None,
+    strict: shared.Strict = False,  # noqa: FBT002
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
     from audiosae.engine.reading import check_skipped
     from audiosae.report.finding import find_moments as work
     from audiosae.survey.search import COLUMNS
 
-    console = Console(quiet=quiet, as_json=as_json)
     found = work(
-        model, sources, like, out, count=count, workers=workers, engine=engine, backend=backend.value, cache=cache,
+        model, sources, like, out, count=count, workers=workers, engine=engine, backend=backend, cache=cache,
         progress=console,
     )  # fmt: skip
     console.result(table([COLUMNS, *(tuple(map(str, row)) for row in found.rows())]), found.facts)

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiosae.cli.console import Console
-from audiosae.cli.parameters import (
-    AsJson,
-    BackendChoice,
-    BackendName,
-    Cache,
-    DomainName,
-    EngineName,
-    Quiet,
-    Settings,
-    Sources,
-    Workers,
-    byte_count,
-)
+from audiosae.cli import parameters as shared
+from audiosae.cli.console import Console  # noqa: TC001 (its annotation is read)
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,56 +21,25 @@ Out = Annotated[
 ]
 
 
-class Activation(StrEnum):
-    """Choices of --activation."""
-
-    sigmoid = "sigmoid"
-    tanh = "tanh"
-
-
-class Decoder(StrEnum):
-    """Choices of --decoder."""
-
-    linear = "linear"
-    sigmoid = "sigmoid"
-
-
-class Whiten(StrEnum):
-    """Choices of --whiten."""
-
-    pca = "pca"
-    zca = "zca"
-    scale = "scale"
-    none = "none"
-
-
-class SolverName(StrEnum):
-    """Choices of --solver."""
-
-    auto = "auto"
-    adam = "adam"
-    lbfgs = "lbfgs"
-
-
-class Dtype(StrEnum):
-    """Choices of --dtype."""
-
-    float32 = "float32"
-    float64 = "float64"
-
-
 def train(  # noqa: PLR0917 (the command line's own options)
-    sources: Sources,
+    console: Console,
+    sources: shared.Sources,
     out: Out,
-    domain: DomainName = "spectrogram",
-    set_: Settings = None,
+    domain: shared.DomainName = "spectrogram",
+    set_: shared.Settings = None,
     hidden: Annotated[int | None, typer.Option(help="Number of units.  [default: 256]")] = None,
-    activation: Annotated[Activation | None, typer.Option(help="Of the units.  [default: sigmoid]")] = None,
-    decoder: Annotated[Decoder | None, typer.Option(help="Of the output.  [default: linear]")] = None,
+    activation: Annotated[
+        Literal["sigmoid", "tanh"] | None, typer.Option(help="Of the units.  [default: sigmoid]")
+    ] = None,
+    decoder: Annotated[
+        Literal["linear", "sigmoid"] | None, typer.Option(help="Of the output.  [default: linear]")
+    ] = None,
     rho: Annotated[float | None, typer.Option(help="Mean activity each unit is held to.")] = None,
     beta: Annotated[float | None, typer.Option(help="Weight of the sparsity penalty; 0 for none.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight of the squared weights.")] = None,
-    whiten: Annotated[Whiten | None, typer.Option(help="What is done to windows first.")] = None,
+    whiten: Annotated[
+        Literal["pca", "zca", "scale", "none"] | None, typer.Option(help="What is done to windows first.")
+    ] = None,
     whiten_power: Annotated[float | None, typer.Option(help="0 only rotates, 1 whitens fully.")] = None,
     keep: Annotated[float | None, typer.Option(help="Share of the variance that is kept.")] = None,
     contrast: Annotated[
@@ -92,7 +48,9 @@ def train(  # noqa: PLR0917 (the command line's own options)
     remove_mean: Annotated[
         bool | None, typer.Option("--remove-mean/--keep-mean", help="Each window to mean 0.")
     ] = None,
-    solver: Annotated[SolverName | None, typer.Option(help="auto chooses by size and says why.")] = None,
+    solver: Annotated[
+        Literal["auto", "adam", "lbfgs"] | None, typer.Option(help="auto chooses by size and says why.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the windows (iterations of L-BFGS); 0: chosen by their number.")
     ] = None,
@@ -104,16 +62,16 @@ def train(  # noqa: PLR0917 (the command line's own options)
         str | None, typer.Option(metavar="256M", help="Bound of what is held of the windows.  [default: 256M]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the start, the split and the order.  [default: 0]")] = None,
-    backend: BackendChoice = BackendName.auto,
+    backend: shared.Backend = "auto",
     tf32: Annotated[bool, typer.Option("--tf32", help="On a card: faster products of 10-bit factors.")] = False,  # noqa: FBT002
-    dtype: Annotated[Dtype | None, typer.Option(help="Of the numbers.  [default: float32]")] = None,
-    workers: Workers = None,
-    engine: EngineName = "here",
-    cache: Cache = None,
+    dtype: Annotated[
+        Literal["float32", "float64"] | None, typer.Option(help="Of the numbers.  [default: float32]")
+    ] = None,
+    workers: shared.Workers = None,
+    engine: shared.EngineName = "here",
+    cache: shared.Cache = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,  # noqa: FBT002
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any source was skipped.")] = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Learn sparse features of a folder of recordings (or of another domain's files).
 
@@ -122,17 +80,15 @@ def train(  # noqa: PLR0917 (the command line's own options)
     from audiosae.domain import parse_settings
     from audiosae.report.training import run_training
 
-    console = Console(quiet=quiet, as_json=as_json)
     given: dict[str, Any] = {
         "hidden": hidden, "activation": activation, "decoder": decoder, "rho": rho, "beta": beta,
         "weight_decay": weight_decay, "whiten": whiten, "whiten_power": whiten_power, "keep": keep,
         "contrast": contrast, "remove_mean": remove_mean, "solver": solver, "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "tol": tol, "max_windows": max_windows,
-        "seed": seed, "dtype": dtype, "memory": memory and byte_count("--memory", memory, least="16M") // 2**20,
+        "seed": seed, "dtype": dtype, "memory": memory and shared.byte_count("--memory", memory, least="16M") // 2**20,
     }  # fmt: skip
-    plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in given.items()}
     run = run_training(
-        sources, out, domain, parse_settings(set_ or []), plain, backend=str(backend), tf32=tf32, workers=workers,
+        sources, out, domain, parse_settings(set_ or []), given, backend=backend, tf32=tf32, workers=workers,
         engine=engine, cache=cache, resume=resume, progress=console,
     )  # fmt: skip
     trouble = run.trouble

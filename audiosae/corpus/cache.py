@@ -51,8 +51,6 @@ class Folder:
 
     Attributes
     ----------
-    path
-        In the cache.
     about
         Format, and domain as in a model file.
     files, size
@@ -74,13 +72,7 @@ class Folder:
 
 
 def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path:
-    """Return the folder for a domain's fields, made and locked against pruning while this process lives.
-
-    Raises
-    ------
-    InputError
-        It cannot be written.
-    """
+    """Return a domain's folder, locked against pruning while this process lives; InputError: it cannot be written."""
     described = domain_to_json(domain)
     code = source_digest(str(described.get("package", "")), type(domain).__module__)
     if code:  # of a package under development: its version stays while its code changes

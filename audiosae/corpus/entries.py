@@ -98,13 +98,7 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 
 def read_field(record: Record) -> NDArray[np.float32]:
-    """Memory-map the field of a record, read-only.
-
-    Raises
-    ------
-    InputError
-        It is no longer in the cache.
-    """
+    """Memory-map the field of a record, read-only; InputError where it is no longer in the cache."""
     try:
         return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:

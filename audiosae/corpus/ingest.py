@@ -45,18 +45,8 @@ def ingest(
 
     Parameters
     ----------
-    domain
-        Settled.
-    sources
-        What `audiosae.corpus.sources.scan` found.
-    cache
-        Folder for fields; made when it is not there.
     workers
         Number of decoding processes; the result does not depend on it.
-    done
-        Called with each record as it is ready.
-    say
-        Told what a person should know of the cache.
 
     Raises
     ------
@@ -83,13 +73,7 @@ def ingest(
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:
-    """Decode one source into the cache; a source that cannot be used gives a record that says why.
-
-    Raises
-    ------
-    InputError
-        The cache cannot be written.
-    """
+    """Decode a source into the cache; the record says why it cannot be. InputError: the cache cannot be written."""
     domain, path, target = job
     captured = CapturedStderr()
     aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")

@@ -24,16 +24,12 @@ class Record:
 
     Attributes
     ----------
-    file
-        The source's name.
     status
         ``used`` or ``skipped``.
     reason
         Why it was skipped, or in which part it was used ("truncated at 12.4 s"); else "".
     extent
         Length of what was used along axis 0, in the domain's unit (seconds for recordings).
-    shape
-        Of the field.
     ranges
         Rows of the field worth training on.
     digest

@@ -28,8 +28,6 @@ def read_labels(labels: str, sources: Sequence[Source], column: str | None = Non
     ----------
     labels
         ``folder`` for the name of the parent folder, or a CSV with a column `filename`.
-    sources
-        What is labelled.
     column
         Of the CSV; may be left out when there is just one besides `filename`, or one named `label`.
 
@@ -63,13 +61,7 @@ def read_column(
 
 
 def check_rows(path: Path, sources: Sequence[Source]) -> None:
-    """Refuse a CSV that names files which are not among the sources.
-
-    Raises
-    ------
-    InputError
-        It does.
-    """
+    """Refuse a CSV that names files which are not among the sources."""
     names = _Names(sources)
     gone = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
     if gone:

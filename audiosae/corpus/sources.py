@@ -30,8 +30,6 @@ class Source:
     ----------
     name
         Printable, relative to the folder that was named, or as given when several were; separated by "/".
-    path
-        Where it is.
     fault
         Why it cannot be used although it was named, known before it is opened; else "".
     """
@@ -60,10 +58,6 @@ def scan(
         Files, taken whatever their suffix, and folders, searched recursively for `suffixes`.
     suffixes
         Lower-case, with the dot.
-    domain
-        Its name, for the message when there is nothing.
-    say
-        Told what was passed over.
     model
         Whether they are for a model that is there, and no other domain can be taken.
 

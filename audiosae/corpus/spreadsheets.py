@@ -43,15 +43,9 @@ def read_rows(
 
     Parameters
     ----------
-    path
-        Of the table.
     known
         Whether a name is one of the files': where the encoding is not Unicode, it is one in which all names with
         letters beyond ASCII are known. None where there is nothing to go by: then it is taken as Western European.
-    wanted
-        What it is read for.
-    say
-        Told when the encoding was taken for granted.
 
     Raises
     ------

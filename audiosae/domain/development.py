@@ -14,13 +14,6 @@ def source_digest(package: str, module: str) -> str:
     """Return a digest of the source files that a domain comes from; empty for a package installed as usual.
 
     Computed once per process: what is edited later is not imported either.
-
-    Parameters
-    ----------
-    package
-        Name of the distribution.
-    module
-        Of the domain's class.
     """
     if not package or not _in_development(package):
         return ""

@@ -19,15 +19,7 @@ _PROPERTIES = ("window", "stride")
 
 @contextmanager
 def asking(domain: Domain | type[Domain], what: str) -> Iterator[None]:
-    """Turn what a domain raises within into a PluginError; what it raises on purpose passes.
-
-    Parameters
-    ----------
-    domain
-        Who is asked.
-    what
-        The method, for the message.
-    """
+    """Turn what a domain raises within into a PluginError that names the method; what it raises on purpose passes."""
     try:
         yield
     except (AudiosaeError, MemoryError):

@@ -35,8 +35,6 @@ class Engine(Protocol):
 
     Attributes
     ----------
-    name
-        As in ``--engine``.
     remote
         Whether fields lie with workers and not with this process.
     backend
@@ -77,8 +75,6 @@ class Engine(Protocol):
         ----------
         step
             A function of a module; what it returns adds.
-        placed
-            Of `place`.
         shared
             Sent to every worker once.
         """
@@ -115,8 +111,6 @@ def open_engine(
         As in ``--backend`` and ``--tf32``: of every worker.
     cache
         Folder for fields on every worker; None for the worker's own.
-    say
-        Told what a person should know.
 
     Raises
     ------

@@ -47,8 +47,6 @@ class Feed:
     ----------
     corpus, whitener
         Where windows come from, and what is done to them; they go to the backend of the corpus.
-    dtype
-        Of what is fed.
     memory
         Bytes for whitened windows, of every worker; an eighth for the slabs of fields that windows are gathered from
         where they do not fit: random runs of a few thousand windows, enough to be shuffled together.
@@ -89,15 +87,7 @@ class Feed:
         return self._held
 
     def sum_over(self, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
-        """Sum ``step(backend, x, *shared)`` over blocks x (up to 4096, n_components), in an order fixed by the shards.
-
-        Parameters
-        ----------
-        step
-            A function of a module.
-        shared
-            Sent to every worker once; parameters to this process's backend.
-        """
+        """Sum ``step(backend, x, *shared)``, `step` a module's function, over blocks x (up to 4096, n_components)."""
         shared = tuple(value.on(self._backend) if isinstance(value, Params) else value for value in shared)
         if self._held is None:
             return self._engine.reduce(_sum_shard, self._placed, step, *shared)

@@ -11,7 +11,7 @@ from audiosae.backends import Backend
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.windows import Corpus
 from audiosae.engine.shard import Shard
-from audiosae.engine.shards import Run, known_or_new, split
+from audiosae.engine.shards import Run, divide, place_of, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,24 +27,15 @@ Jobs = list[tuple[int, Any]]
 
 
 class LocalEngine:
-    """Work in this process; its shards are those of a cluster.
-
-    Parameters
-    ----------
-    backend
-        Where the numbers are computed.
-    shards
-        Of sources that were divided before.
-    """
+    """Work in this process; its shards are those of a cluster."""
 
     name: str = "here"
     remote: bool = False
     backend: Backend
     shards: dict[str, int]
 
-    def __init__(self, backend: Backend | None = None, shards: dict[str, int] | None = None) -> None:
-        self.backend = backend or Backend()
-        self.shards = shards or {}
+    def __init__(self, backend: Backend | None = None) -> None:
+        self.backend, self.shards = backend or Backend(), {}
 
     @property
     def width(self) -> int:
@@ -58,7 +49,9 @@ class LocalEngine:
     ) -> list[Record]:  # fmt: skip
         """See `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
-        self.shards = known_or_new(self.shards, sources, Corpus(domain, records), interleaved=interleaved)
+        if not all(place_of(source.path) in self.shards for source in sources):  # of some of them, learned from anew
+            windows = None if interleaved else Corpus(domain, records).windows_per_record()
+            self.shards = divide(sources, windows, interleaved=interleaved)
         return records
 
     def place(

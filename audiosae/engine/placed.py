@@ -29,10 +29,6 @@ class PlacedCorpus(Corpus):
 
     Parameters
     ----------
-    domain, records, picked
-        As in `Corpus`.
-    engine
-        Makes passes over the windows.
     cache, workers
         Folder of this machine for fields, and processes that may decode; for what is read here again.
     """
@@ -99,28 +95,7 @@ def read(
     domain: Domain, sources: Sequence[Source], engine: Engine, *, cache: Path, workers: int,
     progress: Progress | None = None, interleaved: bool = False,
 ) -> PlacedCorpus:  # fmt: skip
-    """Bring the field of every source to where the engine wants it.
-
-    Parameters
-    ----------
-    domain
-        With no option left open.
-    sources
-        What `audiosae.corpus.sources.scan` found.
-    engine
-        Reads them, and has them from then on.
-    cache, workers
-        Folder for fields and decoding processes, of this machine.
-    progress
-        Who is told.
-    interleaved
-        See `Engine.ingest`.
-
-    Returns
-    -------
-    PlacedCorpus
-        With a record for each source in order, those that were skipped among them.
-    """
+    """Bring every source's field to where the engine wants it; a record of each in order, skipped ones among them."""
     progress = progress or Progress()
     progress.stage("reading", len(sources), "files")
     records = engine.ingest(

@@ -53,13 +53,7 @@ def known_labels(
 def tell_unlabelled(
     found: Sequence[Source], known: Sequence[str | None], progress: Progress, what: str, *, strict: bool
 ) -> list[str]:
-    """Return the names of sources without a label, having told of them; `what` becomes of them.
-
-    Raises
-    ------
-    InputError
-        There are some, and `strict` is set.
-    """
+    """Return the names of sources without a label, having told of them and `what` becomes of them; or refuse them."""
     names = [source.name for source, label in zip(found, known, strict=True) if label is None]
     if names and strict:
         raise InputError(f"--strict: no label for {len(names)} of {len(found)} sources: {some_of(names)}")
@@ -79,13 +73,7 @@ def tell_used(records: Sequence[Record], progress: Progress) -> None:
 
 
 def check_skipped(skipped: Sequence[Record], *, strict: bool) -> None:
-    """Refuse skipped sources where that was asked for, when everything is written.
-
-    Raises
-    ------
-    InputError
-        There are some, and `strict` is set.
-    """
+    """Refuse skipped sources where that was asked for, when everything is written."""
     if strict and skipped:
         raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the rest is written")
 

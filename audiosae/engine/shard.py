@@ -30,14 +30,8 @@ class Shard:
 
     Parameters
     ----------
-    corpus
-        The shard's part of a corpus.
     first
         Number of the first window in the corpus that this is a part of: `blocks` come in its order.
-    whitener
-        What is done to the windows; None for none.
-    dtype
-        Of what is given.
     hold
         Whether whitened windows are kept for the next pass.
     cache

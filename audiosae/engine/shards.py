@@ -35,8 +35,6 @@ def divide(
 
     Parameters
     ----------
-    sources
-        In order.
     windows
         Of each, once they are known: those without any do not weigh, so that broken files do not change what is learned
         from the others.
@@ -54,17 +52,6 @@ def divide(
         found[place_of(source.path)] = last
         before += size
     return found
-
-
-def known_or_new(
-    shards: dict[str, int], sources: Sequence[Source], corpus: Corpus | None = None, *, interleaved: bool = False
-) -> dict[str, int]:
-    """Return the shards as they are where they have a place for every source: of some of them, learned from anew."""
-    if all(place_of(source.path) in shards for source in sources):
-        return shards
-    return divide(
-        sources, None if interleaved or corpus is None else corpus.windows_per_record(), interleaved=interleaved
-    )
 
 
 def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]:

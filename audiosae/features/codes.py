@@ -49,8 +49,6 @@ class Encoder:
 
     Attributes
     ----------
-    model
-        A trained model.
     code
         ``activation`` is what the units give; ``sqrt`` its square root (of (a + 1) / 2 for tanh units), which keeps
         weak activity from vanishing beside strong: with sparse codes it classifies better. ``share`` is the square root

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.features.tables import Block, describe, opened
+from audiosae.features.table import Block, describe, opened
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ def export(
 
     Parameters
     ----------
-    model
-        A trained model.
     corpus
         The sources, read with the model's domain and encoded where they are; skipped ones have no rows and are named in
         the .json. The table is written here, in order of the sources.
@@ -47,20 +45,10 @@ def export(
         .parquet, .csv or .npz.
     level
         ``clip`` (one row per source) or ``window``.
-    pools, segments
-        How windows become clips.
-    code
-        See `audiosae.features.codes.encoder`.
     labels
         One per record of the corpus, None for one that has none.
-    digest
-        Of the model's file.
-    done
-        Called with each record that is written.
     stamp
         Gives the column ``time``: ISO 8601 of so many seconds in a source, or "" where its date is not known.
-    stability
-        Of the units, for the .json.
 
     Returns
     -------
@@ -75,9 +63,9 @@ def export(
     laid = lay_out(
         model, corpus, level=level, pools=pools, segments=segments, code=code, labels=labels, done=done, stamp=stamp
     )
-    with opened(path, laid.columns, laid.names, laid.count) as writer:
+    with opened(path, laid.columns, laid.names, laid.count) as write:
         for keys, values in laid.blocks:
-            writer.write({key: keys[key] for key in laid.columns}, values)
+            write(({key: keys[key] for key in laid.columns}, values))
     options: dict[str, Json] = {"level": level, "pool": list(pools), "segments": segments, "code": code}
     facts = described(model, corpus, laid, model_digest=digest, **options)
     if stability:
@@ -88,17 +76,7 @@ def export(
 
 @dataclass(frozen=True)
 class Laid:
-    """The rows of a table, computed as they are asked for.
-
-    Attributes
-    ----------
-    columns, names
-        Of what says what a row is, and of the features.
-    count
-        Number of rows.
-    blocks
-        Of rows.
-    """
+    """The rows of a table, computed as they are asked for; `columns` say what a row is, `names` are the features'."""
 
     columns: list[str]
     names: list[str]

@@ -46,13 +46,7 @@ class Match:
 
 
 def match(a: Model, b: Model) -> Match:
-    """Pair the units of two models so that the sum of their atoms' cosines is largest (Kuhn 1955, by SciPy).
-
-    Raises
-    ------
-    InputError
-        Their windows have different shapes.
-    """
+    """Pair units so that the sum of cosines is largest (Kuhn 1955, by SciPy); InputError: other shapes of windows."""
     from scipy.optimize import linear_sum_assignment
 
     if a.domain.window != b.domain.window:

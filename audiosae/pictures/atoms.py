@@ -50,8 +50,6 @@ def draw_atoms(
 
     Parameters
     ----------
-    model
-        A trained model.
     path
         .png, .svg or .pdf.
     show, units
@@ -62,8 +60,6 @@ def draw_atoms(
         Of the mosaic, chosen when not given; tiles only, each stretched to its own range, without axes.
     titles
         Of the units named, where they have axes of their own; their numbers when not given.
-    title
-        Of the picture, in place of its own.
 
     Returns
     -------
@@ -91,17 +87,7 @@ def draw_atoms(
 
 
 def small_picture(model: Model, *, count: int = 64, width: int = 640) -> bytes:
-    """Return a mosaic of the most active units' atoms as a small PNG, about so many pixels wide.
-
-    Parameters
-    ----------
-    model
-        A trained model.
-    count
-        At most so many atoms, the most active first.
-    width
-        Pixels, about: every pixel of the field is a square of some.
-    """
+    """Return a mosaic of at most `count` atoms, the most active first, as a small PNG of about `width` pixels."""
     from matplotlib import colormaps
     from PIL import Image
 

@@ -17,17 +17,7 @@ if TYPE_CHECKING:
 
 @default_settings()
 def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
-    """Draw cost, held-out fraction of variance unexplained and mean activity over the run.
-
-    Parameters
-    ----------
-    rows
-        Of the history.
-    path
-        .png, .svg or .pdf.
-    rho
-        The target of the mean activity.
-    """
+    """Draw cost, held-out variance unexplained and mean activity over the run, into a .png, .svg or .pdf."""
     figure = new_figure(10, 3.2)
     cost, fvu, activity = figure.subplots(1, 3)
     epochs = [row.epoch for row in rows]

@@ -80,8 +80,6 @@ def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str
 
     Parameters
     ----------
-    path
-        A file that libsndfile reads.
     rate
         Samples per second of what is yielded.
 

@@ -39,13 +39,7 @@ def common_rate(paths: Sequence[Path]) -> int:
 
 
 def has_offset(path: Path) -> bool:
-    """Return whether the mean of a recording's first seconds is large beside the rms of what varies.
-
-    Raises
-    ------
-    InputError
-        They cannot be decoded.
-    """
+    """Return whether the mean of the first seconds is large beside the rms of what varies; InputError: undecodable."""
     samples, _ = audio.read_excerpt(path, 0.0, _SECONDS)
     if not len(samples):
         return False

@@ -26,19 +26,7 @@ def write_card(
 ) -> bool:  # fmt: skip
     """Write README.md into a run folder, unless one is there that is the user's or that the user has changed.
 
-    Parameters
-    ----------
-    model
-        Of the run.
-    folder
-        Its folder; a stability that ``evaluate --stability`` has left there for this model is told.
-    say
-        Told when the card is not written.
-
-    Returns
-    -------
-    bool
-        Whether it was written.
+    Return whether it was written. A stability that ``evaluate --stability`` has left there for this model is told.
     """
     path = folder / CARD
     if path.exists() and signature(path) != "whole":

@@ -43,8 +43,6 @@ def write_diff(
     ----------
     models, names, runs
         Of one domain, with windows of one shape; what to call them; the folders of their runs.
-    path
-        Of the page.
     workers, progress
         Processes that draw, and who is told; the page does not depend on them.
 

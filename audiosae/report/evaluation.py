@@ -29,10 +29,6 @@ def write_evaluation(
 
     Parameters
     ----------
-    model
-        That was evaluated.
-    path
-        Of the page.
     facts
         Of `audiosae.evaluation.evaluate.Evaluation`, its results among them.
     title

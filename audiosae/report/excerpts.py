@@ -50,10 +50,6 @@ class Excerpts:
 
     Parameters
     ----------
-    domain
-        Whose windows they are.
-    corpus
-        Where the windows lie.
     labels
         One per record of the corpus, if any.
     workers
@@ -270,12 +266,8 @@ def choose(
     ----------
     tops
         Number and activation of the windows wanted, per unit.
-    excerpts
-        Makes the pieces.
     room
         Bytes.
-    done
-        Called after each piece.
     """
     chosen, there = Chosen([], [[] for _ in tops]), dict[SourceRange, int]()
     ranks = [

@@ -13,8 +13,7 @@ from audiosae.errors import InputError
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.export import export, lay_out
-from audiosae.features.table import Table, gathered
-from audiosae.features.tables import check_place, description_of
+from audiosae.features.table import Table, check_place, description_of, gathered
 from audiosae.report.model import opened_model, path_of
 from audiosae.survey.dates import stamps
 from audiosae.system.files import tell_replaced

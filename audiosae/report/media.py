@@ -111,15 +111,7 @@ def _saved(picture: Any) -> str:  # noqa: ANN401 (Pillow's Image, which is not i
 
 @dataclass(frozen=True)
 class Sound:
-    """A sound as a page keeps it.
-
-    Attributes
-    ----------
-    data
-        A data URL.
-    slowed
-        How many times slower than it was it plays.
-    """
+    """A sound as a page keeps it: a data URL, and how many times slower than it was it plays."""
 
     data: str
     slowed: int

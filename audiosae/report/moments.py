@@ -21,17 +21,7 @@ if TYPE_CHECKING:
 
 
 class Moments(Excerpts):
-    """The pieces of recordings around events.
-
-    Parameters
-    ----------
-    domain
-        Of recordings, as spectrograms.
-    corpus
-        Its records are the events'.
-    events
-        What is shown, by number.
-    """
+    """The pieces of recordings around events; the corpus has the events' records."""
 
     def __init__(self, domain: Spectrogram, corpus: Corpus, events: Events) -> None:
         super().__init__(domain, corpus)

@@ -59,13 +59,9 @@ def write_report(
 
     Parameters
     ----------
-    model
-        A trained model.
     corpus
         The sources, read with the model's domain, and encoded where they lie; those that were skipped are counted. The
         page does not depend on its workers, which draw.
-    path
-        Of the page.
     top
         Windows per unit, where there is room for them.
     size
@@ -74,8 +70,6 @@ def write_report(
         One per record, None for one that has none, and what they are called.
     run
         Folder of the run, whose history is shown.
-    progress
-        Told what goes on.
 
     Returns
     -------
@@ -126,13 +120,7 @@ def write_report(
 def _show_windows(
     view: dict[str, Any], size: int, tops: Sequence[Sequence[tuple[int, float]]], excerpts: Excerpts, progress: Progress
 ) -> tuple[int, int]:  # fmt: skip
-    """Put as many windows on a page as it may have bytes for; return how many a unit has, and the pieces of them all.
-
-    Raises
-    ------
-    InputError
-        There is no room for the units alone.
-    """
+    """Put as many windows on a page as it may have bytes for; return how many a unit has, and how many pieces."""
     empty = len(render_page(view))
     if empty > size:
         raise InputError(f"--size {size / 2**20:.3g}M: the {len(view['items'])} units alone take "
@@ -215,17 +203,7 @@ def _goes_with(lift: NDArray[np.float64], names: Sequence[str]) -> list[tuple[st
 
 
 def about(model: Model, heading: str, run: Path | None) -> dict[str, Any]:
-    """Return what the page tells of a model as a whole.
-
-    Parameters
-    ----------
-    model
-        A trained model.
-    heading
-        Of the section.
-    run
-        Folder of its run, or None.
-    """
+    """Return what the page tells of a model as a whole."""
     told = summarise(model, activity_of(model), read(run) if run else None)
     counts, edges = np.histogram(model.rho_hat, bins=24, range=(0, max(float(model.rho_hat.max()), 1e-9)))
     picture = run / "history.png" if run else None

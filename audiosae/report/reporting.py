@@ -17,7 +17,7 @@ from audiosae.report.page import check_page
 from audiosae.report.report import write_report
 from audiosae.system.processes import worker_count
 from audiosae.system.progress import Notes, Progress
-from audiosae.training.train import too_short
+from audiosae.training.train import with_short_ones_skipped
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Named
-    from audiosae.engine.placed import PlacedCorpus
     from audiosae.report.model import Model
 
 SIZE = 20 * 2**20
@@ -129,7 +128,7 @@ def report_units(
                 loaded, corpus, place, top=top, size=size, labels=known, label_name=label_column or "label",
                 run=_run_of(model), progress=notes,
             )  # fmt: skip
-    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled, **told_of(_shown(corpus))}
+    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled, **told_of(with_short_ones_skipped(corpus))}
     return Page(place, facts, corpus.skipped, notes.lines)
 
 
@@ -189,12 +188,3 @@ def _run_of(model: Model | str | os.PathLike[str]) -> Path | None:
 def _name(model: Model | str | os.PathLike[str]) -> str:
     lies = path_of(model)
     return printable(lies) if lies else "a model in memory"
-
-
-def _shown(corpus: PlacedCorpus) -> list[Record]:
-    """Return the records, those that are shorter than a window as skipped."""
-    counts = corpus.windows_per_record()
-    return [
-        record if count or record.status != "used" else too_short(corpus.domain, record)
-        for record, count in zip(corpus.records, counts, strict=True)
-    ]

@@ -33,14 +33,10 @@ class Gathered:
 
     Attributes
     ----------
-    usage
-        Mean, share, sparseness.
     histogram
         Windows whose activity lies in each of `BINS` equal parts of [0, 1], (hidden, BINS).
     label_total, label_windows
         Sums of the activity per label, (labels, hidden), and the labels' windows, (labels,); none without labels.
-    tops
-        The strongest windows.
     """
 
     usage: ActivityStatistics
@@ -66,18 +62,10 @@ class Step:
 
     Attributes
     ----------
-    model
-        Gives the codes.
-    corpus
-        Where the windows lie.
-    near
-        Its neighbourhoods.
     keep
         Cells per unit (see `TopWindows`).
     labels
         Index of each record's label, (records,); -1 for none.
-    classes
-        Number of labels.
     """
 
     model: Model
@@ -110,12 +98,8 @@ def gather(
 
     Parameters
     ----------
-    model
-        A trained model.
     corpus
         Of the model's domain, with at least one window; encoded where it lies.
-    top
-        How many windows are wanted per unit.
     labels, classes
         Index of each record's label, and the number of labels.
     done

@@ -47,18 +47,12 @@ def write_survey_page(
 
     Parameters
     ----------
-    survey
-        What was found.
-    model
-        By which it was found.
     corpus
         The recordings, those that were skipped included.
     path
         Of the page; a `report.html` and a `recordings.png` beside it are linked to.
     size
         Bytes that the page may have.
-    progress
-        Told what goes on.
 
     Returns
     -------
@@ -219,10 +213,6 @@ def write_find_page(  # noqa: PLR0917
 
     Parameters
     ----------
-    model
-        By which they were found.
-    corpus
-        The recordings that were searched.
     example, query
         What was searched for, and its recording, read as `corpus` was.
     matches

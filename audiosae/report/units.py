@@ -53,14 +53,10 @@ def show_units(
 
     Parameters
     ----------
-    model
-        A trained model.
     units
         Their numbers; all when not given.
     workers
         Processes that draw, where there is enough for them; the result does not depend on it.
-    done
-        Called after each unit.
 
     Yields
     ------

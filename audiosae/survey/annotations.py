@@ -15,47 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from audiosae.survey.results import Event
+
 _COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
             "Begin File", "File Offset (s)", "Type", "Name")  # fmt: skip
 _LONGEST = 120  # letters of a name: folders, suffixes and old file systems need room too
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows
 
 
-@dataclass(frozen=True)
-class Selection:
-    """An event as it is drawn on a spectrogram.
-
-    Attributes
-    ----------
-    file
-        The recording's name, with "/" between folders.
-    start, end
-        Seconds in the recording.
-    low_hz, high_hz
-        Hz.
-    type
-        As in types.csv.
-    name
-        That a person gave the type, or "".
-    """
-
-    file: str
-    start: float
-    end: float
-    low_hz: float
-    high_hz: float
-    type: str
-    name: str = ""
-
-
 def safe_names(files: Sequence[str]) -> dict[str, str]:
-    """Return a name for each recording that is a file's name everywhere and is no other's, whatever the letters' case.
-
-    Parameters
-    ----------
-    files
-        Distinct, with "/" between folders; the names do not depend on their order.
-    """
+    """Return for each of some distinct names one that is a file's name everywhere; their order does not matter."""
     taken: set[str] = set()
     names = {}
     for file in sorted(files):
@@ -70,13 +39,11 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def write_annotations(selections: Iterable[Selection], folder: Path, program: str) -> list[Path]:
+def write_annotations(events: Iterable[Event], folder: Path, program: str) -> list[Path]:
     """Write a table for each recording into a folder, in place of those that lie there.
 
     Parameters
     ----------
-    selections
-        Of any number of recordings.
     folder
         Where NAME and the suffix of the format are written; made where it is not there.
     program
@@ -88,9 +55,9 @@ def write_annotations(selections: Iterable[Selection], folder: Path, program: st
         A folder that cannot be written.
     """
     suffix, lines = FORMATS[program].suffix, FORMATS[program].lines
-    by_file: dict[str, list[Selection]] = {}
-    for selection in selections:
-        by_file.setdefault(selection.file, []).append(selection)
+    by_file: dict[str, list[Event]] = {}
+    for event in events:
+        by_file.setdefault(event.file, []).append(event)
     names = safe_names(list(by_file))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,24 +65,24 @@ def write_annotations(selections: Iterable[Selection], folder: Path, program: st
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}") from error
     written = [folder / f"{names[file]}{suffix}" for file in by_file]
-    for path, events in zip(written, by_file.values(), strict=True):
-        text = "".join(f"{line}\n" for line in lines(sorted(events, key=lambda event: (event.start, event.end))))
+    for path, own in zip(written, by_file.values(), strict=True):
+        text = "".join(f"{line}\n" for line in lines(sorted(own, key=lambda event: (event.start, event.end))))
         write_aside(path, text.encode())
     for path in old - set(written):  # of an earlier survey: they would pass for this one's
         path.unlink(missing_ok=True)
     return written
 
 
-def _raven(events: Sequence[Selection]) -> Iterable[str]:
+def _raven(events: Sequence[Event]) -> Iterable[str]:
     yield "\t".join(_COLUMNS)
     for number, event in enumerate(events, 1):
         start, end, low, high = map(_number, (event.start, event.end, event.low_hz, event.high_hz))
         file = event.file.rsplit("/", 1)[-1]
         yield "\t".join((str(number), "Spectrogram 1", "1", start, end, low, high, _text(file), start,
-                         _text(event.type), _text(event.name)))  # fmt: skip
+                         str(event.type), _text(event.name)))  # fmt: skip
 
 
-def _audacity(events: Sequence[Selection]) -> Iterable[str]:
+def _audacity(events: Sequence[Event]) -> Iterable[str]:
     for event in events:
         yield f"{_number(event.start)}\t{_number(event.end)}\t{_text(event.name or f'type {event.type}')}"
         yield f"\\\t{_number(event.low_hz)}\t{_number(event.high_hz)}"
@@ -126,7 +93,7 @@ class Format:
     """How a program has the events of one recording: the suffix of its tables, and their lines in order of time."""
 
     suffix: str
-    lines: Callable[[Sequence[Selection]], Iterable[str]]
+    lines: Callable[[Sequence[Event]], Iterable[str]]
 
 
 FORMATS = {

@@ -1,4 +1,4 @@
-"""Pooled codes of events: found and encoded wherever the fields are, kept in a file while there are many."""
+"""Codes of events, found and encoded wherever the fields are and kept in a file while they are many; of moments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.survey.events import MAX_SECONDS, MIN_SECONDS, Stretch, stretches
+from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
 from audiosae.survey.floor import Levels
 
 if TYPE_CHECKING:
@@ -31,19 +31,16 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
+MOMENTS = 20000  # of all recordings together, to colour pictures by
+_MOMENT_SECONDS = 1.0  # between them, at least
+_MOMENT_WINDOWS = 2
 _BATCH_EVENTS = 256
 _MARGIN = 0.08  # of all bands, to each side of an event's own
 _STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
 
 
 def recordings_domain(model: Model, command: str) -> Spectrogram:
-    """Return the model's domain, which must be that of recordings.
-
-    Raises
-    ------
-    InputError
-        It is another.
-    """
+    """Return the model's domain; InputError where it is not that of recordings."""
     if not isinstance(model.domain, Spectrogram):
         raise InputError(f"{command} looks for sounds in recordings; this model is of {model.domain.name}: wanted one "
                          f"that was trained on recordings")  # fmt: skip
@@ -65,23 +62,11 @@ class Found:
 
 def find_events(
     model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS,
-    longest: float = MAX_SECONDS, done: Callable[[Record], None] = lambda _: None,
+    done: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
-    """Yield (number of a recording, some of its events) in order, at most 256 events at a time.
-
-    Parameters
-    ----------
-    model
-        Of recordings.
-    corpus
-        Recordings that are used; events are found and encoded where they lie.
-    shortest, longest
-        See `audiosae.survey.events.stretches`.
-    done
-        Called with each recording that has been looked through.
-    """
+    """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie."""
     number = 0
-    for part in corpus.map(_found, model, (shortest, longest)):
+    for part in corpus.map(_found, model, shortest):
         for found in part:
             if found is None:
                 done(corpus.records[number])
@@ -90,14 +75,12 @@ def find_events(
                 yield number, found
 
 
-def _found(
-    backend: Backend, shard: Shard, model: Model, limits: tuple[float, float]
-) -> Iterator[Found | None]:  # fmt: skip
+def _found(backend: Backend, shard: Shard, model: Model, shortest: float) -> Iterator[Found | None]:
     """Yield the events of each recording of a shard, and None after its last."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
     for record in shard.corpus.records:
         levels = Levels(read_field(record), seconds)
-        events = stretches(levels, shortest=limits[0], longest=limits[1])
+        events = stretches(levels, shortest=shortest)
         while batch := list(islice(events, _BATCH_EVENTS)):
             yield Found(batch, pooled_codes(model, levels, batch, backend))
         yield None
@@ -150,15 +133,7 @@ def _windows(model: Model, levels: Levels, event: Stretch) -> Codes:
 
 
 class CodeFile:
-    """Pooled codes of any number of events, in a temporary file that goes when it is closed.
-
-    Parameters
-    ----------
-    folder
-        Where there is room; None for the system's place.
-    width
-        Features of an event.
-    """
+    """Pooled codes of events, `width` numbers each, in a file in `folder` (None: the system's) until `close`."""
 
     width: int
 
@@ -191,3 +166,25 @@ class CodeFile:
     def close(self) -> None:
         """Let the file go."""
         self._file.close()
+
+
+def glimpses(model: Model, corpus: PlacedCorpus, most: int = MOMENTS) -> list[Codes]:
+    """Return mean square-root codes of moments of each recording, (moments, units): one of each, and `most` more."""
+    pitch = max(_MOMENT_SECONDS, sum(record.extent for record in corpus.records) / most)
+    return [codes for part in corpus.map(_seen, model, pitch) for codes in part]
+
+
+def _seen(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
+    encode, frames = Encoder(model, backend=backend), model.domain.window[0]
+    for record in shard.corpus.records:
+        field = read_field(record)
+        if len(field) < frames:  # the one window that repeating its last row fills, as everywhere
+            field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
+        count = _MOMENT_WINDOWS * (1 + int(record.extent / pitch))
+        starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
+        found = [
+            encode(np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]]))
+            for i in range(0, count, CHUNK_WINDOWS)
+        ]
+        codes = np.concatenate(found)
+        yield np.asarray(codes.reshape(count // _MOMENT_WINDOWS, _MOMENT_WINDOWS, -1).mean(axis=1), np.float32)

@@ -83,17 +83,7 @@ def stamps(
     sources: Sequence[Source], *, when: When = "auto", time_zone: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Callable[[str, float], str] | None:  # fmt: skip
-    """Return what gives date and time of so many seconds in a source, in ISO 8601; None where no date is known.
-
-    Parameters
-    ----------
-    sources
-        Recordings.
-    when, time_zone
-        As in `read_dates`.
-    say
-        Told what was understood.
-    """
+    """Return what gives date and time of so many seconds in a source, in ISO 8601; None where no date is known."""
     dates = read_dates([source.path for source in sources], when=when, time_zone=time_zone)
     if not dates.form:
         return None

@@ -62,15 +62,7 @@ class Stretch:
 
 
 def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
-    """Yield the events of a recording in order of their start.
-
-    Parameters
-    ----------
-    levels
-        Of any length.
-    shortest, longest
-        Seconds; a sound that goes on for longer is cut into events of about that length.
-    """
+    """Yield the events of a recording in order; from `shortest` s, and cut to about `longest` s where they go on."""
     rows = _Rows.of(levels.seconds_per_row, shortest, longest)
     count, bands = levels.field.shape
     for begin in range(0, count, rows.piece):

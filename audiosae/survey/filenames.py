@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from audiosae.survey import forms
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -27,6 +25,29 @@ _ORDERS = {"YYYYMMDD": ("abc",), "YYYY-MM-DD": ("abc",), "DD-Mon-YYYY": ("cba",)
 _SHORT = ("YYMMDD", "YY-MM-DD")
 _PLAIN = ("YYYYMMDD", "YYYY-MM-DD", "DD-Mon-YYYY")
 _HEX = "hexadecimal seconds since 1970"
+
+_DATES = {
+    "YYYYMMDD": r"(?<!\d)(?P<a>\d{4})(?P<b>\d\d)(?P<c>\d\d)",
+    "DDMMYYYY": r"(?<!\d)(?P<a>\d\d)(?P<b>\d\d)(?P<c>\d{4})",
+    "YYMMDD": r"(?<!\d)(?P<a>\d\d)(?P<b>\d\d)(?P<c>\d\d)",
+    "YYYY-MM-DD": r"(?<!\d)(?P<a>\d{4})(?P<s>[-_./])(?P<b>\d\d?)(?P=s)(?P<c>\d\d?)(?!\d)",
+    "DD-MM-YYYY": r"(?<!\d)(?P<a>\d\d?)(?P<s>[-_./])(?P<b>\d\d?)(?P=s)(?P<c>\d{4})(?!\d)",
+    "YY-MM-DD": r"(?<!\d)(?P<a>\d\d)(?P<s>[-_./])(?P<b>\d\d)(?P=s)(?P<c>\d\d)(?!\d)",
+    "DD-Mon-YYYY": r"(?<!\d)(?P<a>\d\d?)(?P<s>[-_. ]?)(?P<b>[A-Za-z]{3,9})(?P=s)(?P<c>\d{4})(?!\d)",
+}
+_TIMES = {
+    "HHMMSS": r"(?P<h>\d\d)(?P<m>\d\d)(?P<sec>\d\d)(?!\d)",
+    "HHMM": r"(?P<h>\d\d)(?P<m>\d\d)(?!\d)",
+    "HH-MM-SS": r"(?P<h>\d\d?)(?P<t>[-_.: ])(?P<m>\d\d)(?P=t)(?P<sec>\d\d)(?!\d)",
+    "HHhMMmSS": r"(?P<h>\d\d?)h(?P<m>\d\d)m(?P<sec>\d\d)(?!\d)",
+    "HH-MM": r"(?P<h>\d\d?)(?P<t>[-_.:h])(?P<m>\d\d)(?!\d|(?P=t)\d)",
+}
+_JOINED = r"(?:[\s_.$,T-]{1,3}|[\s_-]at[\s_-])"
+_FOLDER = r"/(?:[^/]*[^/\d])?"  # the date is a folder's name, the time the file's
+_AFTER = (
+    r"(?:\.(?P<frac>\d{3}|\d{6})(?!\d))?(?:[\s_.]?(?P<half>[AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
+    r"(?:[\s_-]?(?P<zone>Z|UTC|GMT)(?![A-Za-z])|(?P<offset>[+-]\d\d:?\d\d|\+\d\d)(?![\dA-Za-z:]))?"
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +117,7 @@ def read_names(paths: Sequence[Path], *, now: datetime | None = None) -> Named:
     latest = (now or datetime.now(UTC)).year + 1
     stems = [_stem(path) for path in paths]
     whole = ["/".join([*path.absolute().parts[-4:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
-    for texts, patterns in ((stems, forms.patterns), (whole, forms.folder_patterns)):
+    for texts, patterns in ((stems, _patterns), (whole, _folder_patterns)):
         found = [
             reading
             for form, kind, pattern in (patterns() if _matches(texts, _DIGITS) else [])
@@ -108,6 +129,27 @@ def read_names(paths: Sequence[Path], *, now: datetime | None = None) -> Named:
     if starts := _hexadecimal([path.stem for path in paths], latest):
         return Named(_HEX, starts)
     return Named(reason=_nothing(stems, latest))
+
+
+def _patterns() -> list[tuple[str, str, re.Pattern[str]]]:
+    """Return (form, form of its date, pattern) of everything that a name may have."""
+    found = []
+    for kind, day in _DATES.items():
+        for time, clock in _TIMES.items():
+            found.append((f"{kind}_{time}", kind, re.compile(day + _JOINED + clock + _AFTER)))
+            if kind.isalpha() and time in ("HHMMSS", "HHMM"):
+                found.append((f"{kind}{time}", kind, re.compile(day + clock + _AFTER)))
+    return found
+
+
+def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
+    """Return the same of names that hold the time, in a folder that is named after the date."""
+    return [
+        (f"{kind}/{time}", kind, re.compile(rf"(?:^|/)[^/]*?{day}[^/\d]*{_FOLDER}{clock}{_AFTER}[^/]*$"))
+        for kind, day in _DATES.items()
+        for time, clock in _TIMES.items()
+        if time != "HHMM"  # which is as often a number
+    ]
 
 
 def _stem(path: Path) -> str:
@@ -267,7 +309,7 @@ def _hexadecimal(stems: Sequence[str], latest: int) -> tuple[datetime | None, ..
 def _nothing(stems: Sequence[str], latest: int) -> str:
     """Return what the names have instead of date and time."""
     for kind in ("YYYYMMDD", "YYMMDD", "YYYY-MM-DD", "YY-MM-DD"):
-        seen = map(re.compile(forms.DATES[kind] + r"(?!\d)").search, stems)
+        seen = map(re.compile(_DATES[kind] + r"(?!\d)").search, stems)
         count = sum(bool(m and _date(m["a"], m["b"], m["c"], first=FIRST_YEAR, latest=latest)) for m in seen)
         if count >= max(1, MOST * len(stems)):
             return f"names have a date and no time ({kind}, {count} of {len(stems)})"

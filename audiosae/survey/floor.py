@@ -36,15 +36,7 @@ _NOISE, _ROUNDS = 3.75, 5  # spreads above the middle up to which a level is tak
 
 @dataclass(frozen=True)
 class Levels:
-    """The levels of a recording and their noise.
-
-    Attributes
-    ----------
-    field
-        (rows, bands) in dB; memory-mapped, of any length.
-    seconds_per_row
-        Between frames.
-    """
+    """The levels of a recording, (rows, bands) in dB, memory-mapped, of any length; and their noise."""
 
     field: Array
     seconds_per_row: float

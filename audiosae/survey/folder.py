@@ -11,9 +11,8 @@ from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import told_of
 from audiosae.errors import InputError
 from audiosae.survey.annotations import FORMATS, write_annotations
-from audiosae.survey.glimpses import glimpses
+from audiosae.survey.codes import glimpses
 from audiosae.survey.tables import (
-    selections,
     write_events_csv,
     write_events_parquet,
     write_timeline_csv,
@@ -52,13 +51,7 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
 
 
 def formats_of(text: str) -> list[str]:
-    """Return the formats of a comma list.
-
-    Raises
-    ------
-    InputError
-        One is unknown, or pyarrow is missing.
-    """
+    """Return the formats of a comma list; InputError where one is unknown, or pyarrow is missing."""
     there = ("csv", "parquet", *FORMATS)
     wanted = [part.strip().lower() for part in text.split(",")]
     wrong = [part for part in wanted if part not in there]
@@ -70,13 +63,7 @@ def formats_of(text: str) -> list[str]:
 
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:
-    """Make the folder; refuse one that holds something else.
-
-    Raises
-    ------
-    InputError
-        It is a file, cannot be made, or holds what no survey wrote.
-    """
+    """Make the folder; InputError where it is a file, cannot be made, or holds what no survey wrote."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -116,7 +103,7 @@ def write_tables(result: Survey, out: Path, formats: list[str]) -> None:
         write_events_parquet(result, out / "events.parquet")
     for program in FORMATS:
         if program in formats:
-            write_annotations(selections(result), out / f"events.{program}", program)
+            write_annotations(result.rows(), out / f"events.{program}", program)
     if result.dated:
         _write_timeline(result, out)
 

@@ -70,13 +70,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Events:
-    """All events in order of file and start, one array of shape (events,) per column; attributes as in `Event`.
-
-    Attributes
-    ----------
-    record, start, end, low_hz, high_hz, type, score, peak, top_unit
-        See `Event`.
-    """
+    """All events in order of file and start, one array of shape (events,) per column; attributes as in `Event`."""
 
     record: NDArray[np.int32]
     start: NDArray[np.float64]

@@ -48,13 +48,7 @@ class Example:
 
     @classmethod
     def parse(cls, text: str) -> Example:
-        """Read ``FILE`` or ``FILE@START-END``; a file of that whole name comes first.
-
-        Raises
-        ------
-        InputError
-            The stretch ends before it begins or is no stretch, or there is no such file.
-        """
+        """Read ``FILE`` or ``FILE@START-END``, a file of that whole name first; InputError: no such file or stretch."""
         found = None if Path(text).exists() else _PLACE.fullmatch(text)
         example = cls(Path(found[1]), float(found[2]), float(found[3])) if found else cls(Path(text))
         file, _, place = text.rpartition("@")
@@ -69,13 +63,7 @@ class Example:
         return example
 
     def within(self, seconds: float) -> Example:
-        """Return what there is of the example in a recording of that length.
-
-        Raises
-        ------
-        InputError
-            Nothing, or less than the shortest event has.
-        """
+        """Return what there is of the example in so many seconds; InputError: less than the shortest event has."""
         there = replace(self, end=min(self.end, seconds))
         told = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
         if self.start >= seconds:
@@ -92,8 +80,6 @@ class Matches:
 
     Attributes
     ----------
-    records
-        That were searched.
     events
         One row a moment, as `audiosae.survey.results.Events`; types are 0.
     similarity
@@ -156,22 +142,16 @@ class Matches:
 @one_blas_thread()
 def find_like(
     model: Model, corpus: PlacedCorpus, like: Record, example: Example, *, count: int = 20,
-    folder: Path | None = None, done: Callable[[Record], None] = lambda _: None,
+    done: Callable[[Record], None] = lambda _: None,
 ) -> Matches:  # fmt: skip
     """Find the events that sound most like an example.
 
     Parameters
     ----------
-    model
-        Trained on recordings.
-    corpus
-        The recordings that are searched, read with the model's domain.
     like, example
         The example's record, ingested likewise, and which part of it is meant.
     count
         How many moments at most; the example itself is none of them.
-    folder, done
-        As in `audiosae.survey.survey.survey`.
 
     Raises
     ------
@@ -180,7 +160,7 @@ def find_like(
     """
     wanted, corpus = example_codes(model, like, example), corpus.only(corpus.used)
     records = corpus.records
-    with closing(CodeFile(folder, wanted.shape[1])) as codes:
+    with closing(CodeFile(None, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"))
         for number, found in find_events(model, corpus, done=done):
             columns.append(number, found)

@@ -42,8 +42,6 @@ def survey(
 
     Parameters
     ----------
-    model
-        Trained on recordings.
     corpus
         The recordings, read with the model's domain; events are found and encoded where they lie.
     count
@@ -58,8 +56,6 @@ def survey(
         Date and time at the start of each recording, those that were skipped included.
     folder
         Where there is room for the codes of all events while this runs; None for the system's place.
-    done
-        Called with each recording that has been looked through.
 
     Raises
     ------

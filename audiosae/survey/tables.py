@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.corpus.spreadsheets import Wanted, read_rows
 from audiosae.errors import InputError
-from audiosae.survey.annotations import Selection
 from audiosae.survey.timeline import COLUMNS
 from audiosae.system.files import cell, csv_text, uncelled, write_aside
 
@@ -31,15 +30,7 @@ _NAMES = Wanted("--names", "type", "a CSV with the columns type,name")
 
 @dataclass(frozen=True)
 class Names:
-    """The user's names for types.
-
-    Attributes
-    ----------
-    of
-        By the number of the type.
-    types
-        `audiosae.survey.types.Types.digest` of the types that were named; "" where the table does not say.
-    """
+    """Names for types, by number; `types` is the digest (`Types.digest`) of those named, "" where it is not told."""
 
     of: Mapping[int, str]
     types: str = ""
@@ -119,12 +110,6 @@ def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> 
     write_aside(path, csv_text([(*COLUMNS, _NAME) if names else COLUMNS, *rows]).encode())
 
 
-def selections(survey: Survey) -> Iterator[Selection]:
-    """Yield the events as annotations for other programs."""
-    for e in survey.rows():
-        yield Selection(e.file, e.start, e.end, e.low_hz, e.high_hz, str(e.type), e.name)
-
-
 def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names:
     """Read the user's names for types from a CSV with the columns type and name, as spreadsheets write it.
 
@@ -132,8 +117,6 @@ def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names
     ----------
     path
         Of the table; types.csv of a survey with names is one, too.
-    say
-        Told when its encoding was taken for granted.
 
     Raises
     ------

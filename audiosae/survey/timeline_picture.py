@@ -31,17 +31,7 @@ _HOUR = 3600.0  # s
 
 
 def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None) -> None:
-    """Draw events per minute of recording by date and hour: all events, and each of the commonest types.
-
-    Parameters
-    ----------
-    timeline
-        With at least one hour.
-    path
-        .png, .svg or .pdf.
-    names
-        Of types, where they have one.
-    """
+    """Draw events per recorded minute by date and hour, all and of the commonest types: .png, .svg or .pdf."""
     order = np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]
     panels = [("all events", timeline.events.sum(1))]
     for column in order:
@@ -143,8 +133,6 @@ def draw_recordings(
         Seconds.
     path
         .png, .svg or .pdf.
-    starts, names
-        Of the recordings.
     """
     dated = any(starts)
     colour = colours(series)

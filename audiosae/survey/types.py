@@ -99,14 +99,10 @@ class Types:
 
     Attributes
     ----------
-    space
-        Where they are compared.
     centres
         Of types 1, 2, ..., (types, components).
     reach
         Distance from its centre at which a type ends, (types,).
-    names
-        The user's.
     """
 
     space: Space
@@ -165,13 +161,7 @@ class Types:
 
 
 def load_types(path: Path, digest: str) -> Types:
-    """Read types from a file or the folder of a survey.
-
-    Raises
-    ------
-    InputError
-        There are none, or they belong to another model.
-    """
+    """Read types from a file or the folder of a survey; InputError: there are none, or they are another model's."""
     if not path.exists():
         raise InputError(f"--types-from {path}: no such file or folder; wanted the folder that audiosae survey wrote")
     path = path / FILE if path.is_dir() else path

@@ -100,11 +100,6 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
         Files that are read; none of them is written over, whoever wrote it.
     own
         Whether what is there was written here.
-
-    Raises
-    ------
-    InputError
-        It must not be written.
     """
     try:
         there = os.stat(path)  # noqa: PTH116

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 
 def pandas_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Return columns as a pandas frame.
-
-    Raises
-    ------
-    InputError
-        pandas is not installed.
-    """
+    """Return columns as a pandas frame; InputError where pandas is not installed."""
     try:
         import pandas as pd
     except ImportError as error:

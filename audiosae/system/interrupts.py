@@ -6,14 +6,10 @@ import signal
 import threading
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 
 @contextmanager

@@ -52,14 +52,8 @@ def lock_folder(folder: Path, *, shared: bool = False) -> FolderLock | None:
     """Lock a folder; None when another process holds it.
 
     The lock is the system's (flock; on Windows bytes of a file in the folder), so none is left behind by a process that
-    was killed. Where a file system or the system has no such locks, it is granted.
-
-    Parameters
-    ----------
-    folder
-        A folder that is there.
-    shared
-        Whether others may hold it shared at the same time.
+    was killed. Where a file system or the system has no such locks, it is granted. A shared one leaves room for other
+    shared ones.
     """
     try:
         import fcntl

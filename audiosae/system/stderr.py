@@ -9,13 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 _HEARD = 300  # bytes of what a decoder says on standard error
 

@@ -38,17 +38,7 @@ class Need:
 
 
 def estimate(domain: Domain, options: TrainOptions, *, windows: int, n_components: int) -> Need:
-    """Estimate a run's memory.
-
-    Parameters
-    ----------
-    domain
-        Settled.
-    options
-        Of training.
-    windows, n_components
-        Number of windows, and of the dimensions that the whitening keeps; as few as is sure while they are not known.
-    """
+    """Estimate a run's memory; windows and components after whitening: as few as is sure while they are not known."""
     width, size = int(np.prod(domain.window)), np.dtype(options.dtype).itemsize
     step = options.batch_size * (2 * options.hidden + 2 * n_components + width)
     full = options.whiten in ("pca", "zca")
@@ -64,13 +54,7 @@ def least(domain: Domain, options: TrainOptions) -> Need:
 
 
 def check(need: Need) -> None:
-    """Refuse what cannot fit.
-
-    Raises
-    ------
-    InputError
-        More is needed than is free.
-    """
+    """Refuse what needs more than is free."""
     free = available()
     if free is None or need.total <= free:
         return

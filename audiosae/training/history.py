@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from audiosae.system.files import write_aside
+from audiosae.system.files import csv_text, write_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,17 +29,7 @@ class Row:
 
 @dataclass
 class History:
-    """Rows, and the best held-out cost so far.
-
-    Attributes
-    ----------
-    rows
-        In order.
-    best
-        Lowest held-out cost.
-    best_epoch, epochs_without_improvement
-        When that was, and epochs since the last improvement worth the name.
-    """
+    """Rows, the lowest held-out cost and its epoch, and the epochs since an improvement worth the name."""
 
     rows: list[Row] = field(default_factory=list)
     best: float = float("inf")
@@ -58,9 +46,7 @@ class History:
 
     def write(self, path: Path) -> None:
         """Write history.csv."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow([f.name for f in fields(Row)])
-        for row in self.rows:
-            writer.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in asdict(row).values()])
-        write_aside(path, text.getvalue().encode())
+        rows = [
+            [f"{value:.8g}" if isinstance(value, float) else value for value in vars(row).values()] for row in self.rows
+        ]
+        write_aside(path, csv_text([[f.name for f in fields(Row)], *rows]).encode())

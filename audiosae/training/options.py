@@ -192,8 +192,6 @@ def suited_to(engine: Engine, options: TrainOptions, width: int) -> TrainOptions
     ----------
     engine
         Where passes are made; this process alone takes any options.
-    options
-        Of training.
     width
         Numbers in a window.
 

@@ -31,8 +31,6 @@ class RunFolder:
         The folder; its clock begins now.
     resume
         Whether a checkpoint must be there; otherwise what an earlier run left is moved to ``before-N/``.
-    say
-        Told what was moved.
 
     Raises
     ------

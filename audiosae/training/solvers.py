@@ -52,8 +52,6 @@ class Task:
         A view onto the state's parameters.
     epochs
         Most epochs (Adam) or iterations (L-BFGS).
-    save
-        Writes the checkpoint.
     stop_requested
         Set when the run is asked to stop.
     """

@@ -21,18 +21,8 @@ if TYPE_CHECKING:
 class Steps:
     """Steps of Adam on the parameters of a state.
 
-    What they add up (the state's sums and activity) stays where it is computed until it is read.
-
-    Parameters
-    ----------
-    backend
-        Where the arrays are.
-    params
-        Over the state's flat array.
-    state
-        What the steps change.
-    penalty
-        Of the cost.
+    What they add up (the state's sums and activity) stays where it is computed until it is read. `params`
+    lie over the state's flat array.
     """
 
     def __init__(self, backend: Backend, params: Params, state: State, penalty: Penalty) -> None:

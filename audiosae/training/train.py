@@ -44,19 +44,7 @@ _SHARE_HELD = 10  # one held-out window to ten of --max-windows
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a training run.
-
-    Attributes
-    ----------
-    model, state
-        The model, and the solver's state with its history.
-    summary
-        What ``train --json`` prints.
-    skipped
-        The sources that were not used.
-    used
-        Those that were.
-    """
+    """Result of a training run; `summary` is what ``train --json`` prints."""
 
     model: Model
     state: checkpoint.State
@@ -75,20 +63,10 @@ def train_sources(
     ----------
     domain
         Its open options are resolved from the sources.
-    sources
-        What `audiosae.corpus.sources.scan` found.
     out
         The run folder; what an earlier run left there is moved aside, not lost.
-    options
-        What is learned.
-    engine
-        Where passes over all windows are made.
     cache, workers
         Folder for fields, and decoding processes; the model does not depend on their number.
-    resume
-        Go on from the folder's checkpoint.
-    progress
-        Who is told.
 
     Raises
     ------
@@ -116,10 +94,6 @@ def train(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, progre
         With a record of every source that was read.
     folder
         Opened; where it is to be resumed, its checkpoint is gone on from.
-    options
-        What is learned.
-    progress
-        Who is told.
 
     Raises
     ------
@@ -152,14 +126,16 @@ def _trained(corpus: PlacedCorpus, folder: RunFolder, options: TrainOptions, pro
     return Outcome(model, task.state, _summary(model, corpus, folder), corpus.skipped, used)
 
 
+def with_short_ones_skipped(corpus: PlacedCorpus) -> list[Record]:
+    """Return the records of a corpus; those without a whole window as skipped."""
+    records = zip(corpus.records, corpus.windows_per_record(), strict=True)
+    return [_too_short(corpus.domain, r) if r.status == "used" and not n else r for r, n in records]
+
+
 def _usable(corpus: PlacedCorpus) -> PlacedCorpus:
     """Mark what is too short as skipped; refuse when nothing is left."""
-    counts = corpus.windows_per_record()
-    marked = [
-        too_short(corpus.domain, r) if r.status == "used" and not n else r
-        for r, n in zip(corpus.records, counts, strict=True)
-    ]
-    if not any(counts):
+    marked = with_short_ones_skipped(corpus)
+    if not len(corpus):
         reasons = ", ".join(sorted({r.reason.split(":")[0] for r in marked}))
         first = next(r for r in marked if r.reason)
         raise InputError(
@@ -191,9 +167,8 @@ def _feeds(
     return feed, rest if len(held) else None
 
 
-def too_short(domain: Domain, record: Record) -> Record:
-    """Return a record of a source without a whole window as one that was skipped."""
-    found = " x ".join(map(str, record.shape[: len(record.shape)]))
+def _too_short(domain: Domain, record: Record) -> Record:
+    found = " x ".join(map(str, record.shape))
     wanted = " x ".join(map(str, domain.window))
     extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == SECONDS else ""
     return replace(

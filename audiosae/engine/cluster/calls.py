@@ -30,15 +30,7 @@ _LOST = (OSError, Cancelled, CancelledError, TimedOut, KeyError)
 
 
 class Calls:
-    """A client of Dask's.
-
-    Parameters
-    ----------
-    client
-        `distributed.Client`.
-    name
-        As in ``--engine``.
-    """
+    """A client of Dask's, `distributed.Client`."""
 
     def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401
         self._client, self._name = client, name
@@ -83,13 +75,7 @@ class Calls:
         raise AssertionError
 
     def result(self, future: Any) -> Any:  # noqa: ANN401
-        """Wait for a result; Ctrl-C is heard meanwhile.
-
-        Raises
-        ------
-        EngineError
-            The scheduler or all workers are gone, or the work killed several workers.
-        """
+        """Wait for a result; Ctrl-C is heard. EngineError: scheduler or workers are gone, or the work killed them."""
         alone = 0.0
         while True:
             try:
@@ -108,13 +94,7 @@ class Calls:
             yield future
 
     def check_storage(self, domain: Domain, paths: Sequence[str]) -> None:
-        """See that every worker has the domain's package and sees the first and the last source.
-
-        Raises
-        ------
-        EngineError
-            One does not; it is named.
-        """
+        """Refuse, by its name, a worker without the domain's package or sight of the first and the last source."""
         facts = domain_to_json(domain)
         mine = str(facts["version"])
         for address, theirs in self.run(worker.version_of, str(facts["package"])).items():

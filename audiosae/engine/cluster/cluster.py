@@ -60,12 +60,6 @@ class Cluster:
 
     Parameters
     ----------
-    name
-        As in ``--engine``.
-    calls
-        To the workers.
-    chosen
-        Name of the workers' backend.
     cache
         Folder for fields on every worker; None for the worker's own.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import tempfile
 import warnings
@@ -17,6 +16,7 @@ from audiosae.engine.cluster.calls import Calls, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
+from audiosae.system.processes import worker_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,24 +31,14 @@ _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application
 def connected(
     name: str, processes: int | None, *, backend: str, cache: Path | None, say: Callable[[str], None]
 ) -> Iterator[Cluster]:
-    """Start or find a cluster, check that it fits, and leave it at the end.
-
-    Parameters
-    ----------
-    name
-        As in ``--engine``.
-    processes
-        Workers to start on this machine; None where `name` is the address of a scheduler.
-    backend, cache, say
-        As in `audiosae.engine.open_engine`.
-    """
+    """Start so many workers here, or find the scheduler at `name`; check that all fits, and leave at the end."""
     _import_quietly(name)
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="distributed")
         warnings.filterwarnings("ignore", message="Sending large graph")
         if processes:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            cores = worker_count()
             busy = f" on {cores} cores: more than that wait for each other" if processes > cores else ""
             say(f"starting {_count(processes, 'worker')}{busy}")
         elif name.startswith("tcp:"):
@@ -162,13 +152,7 @@ def _check_versions(client: Any) -> None:  # noqa: ANN401
 
 
 def _check_backends(calls: Calls, backend: str, say: Callable[[str], None]) -> str:
-    """Return the backend that all workers choose.
-
-    Raises
-    ------
-    EngineError
-        They do not choose the same, or one cannot have what was asked for.
-    """
+    """Return the backend that all workers choose."""
     found = calls.run(worker.describe, backend)
     for address, (name, reason) in found.items():
         if not name:
