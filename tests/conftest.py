@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +19,10 @@ from audiosae import cli
 from audiosae.backends import Backend
 
 RATE = 8000
+CHROMIUM = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 REPOSITORY = Path(__file__).parent.parent
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background: what is started would not hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -159,3 +164,49 @@ def run(capfd, monkeypatch):
         return stop.value.code, out, err
 
     return call
+
+
+def missing(what):
+    """Skip, with the reason; where the browser was installed for these tests, its absence is a failure."""
+    (pytest.fail if os.environ.get("AUDIOSAE_NEED_BROWSER") else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        missing("Chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright (pip install -e '.[browser]')")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def see(chromium):
+    """Open a page; whatever it complains of or asks for fails the test."""
+    opened, trouble = [], []
+
+    def look(path, **how):
+        context = chromium.new_context(**({"bypass_csp": True} | how))  # the tests' own scripts run there
+        opened.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda told: trouble.append(told.text) if told.type in {"error", "warning"} else None)
+        tab.on("pageerror", lambda error: trouble.append(str(error)))
+        tab.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
+        tab.on("request", lambda request: trouble.append(request.url) if asks(request.url, path) else None)
+        tab.goto(path.as_uri())
+        return tab
+
+    yield look
+    for context in opened:
+        context.close()
+    assert trouble == []
+
+
+def asks(url, path):
+    return url.split("#")[0] != path.as_uri() and not url.startswith("data:")

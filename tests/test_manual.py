@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from conftest import REPOSITORY
-from test_report_browser import chromium, missing
+from conftest import REPOSITORY, missing
 
 from audiosae.cli import app
 
@@ -27,7 +26,6 @@ PAGES = {
     if "generated" not in path.parts
 }
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-__all__ = ["chromium"]  # a fixture
 GROUP = typer.main.get_command(app)
 ELSEWHERE = {"cluster.md"}  # needs machines; test_engine runs what it says on workers of this one
 INSTALLED = {"audiosae", "audiosae-images", "audiosae-vectors", "'audiosae[cluster]'", "'audiosae[cuda12]'", "asyncssh"}

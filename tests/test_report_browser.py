@@ -4,71 +4,21 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from conftest import missing
 from pages import items, pieces
 from test_report import HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]  # asked for first: pages are long in the making
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SAMPLES = """async (url) => {
   const bytes = Uint8Array.from(atob(url.split(",")[1]), (c) => c.charCodeAt(0));
   const sound = await new OfflineAudioContext(1, 8000, 8000).decodeAudioData(bytes.buffer);
   return Array.from(sound.getChannelData(0));
 }"""
-
-
-def missing(what):
-    """Skip, with the reason; where the browser was installed for these tests, its absence is a failure."""
-    (pytest.fail if os.environ.get("AUDIOSAE_NEED_BROWSER") else pytest.skip)(f"{what} is not installed")
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        missing("Chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright (pip install -e '.[browser]')")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def see(chromium):
-    """Open a page; whatever it complains of or asks for fails the test."""
-    opened, trouble = [], []
-
-    def look(path, **how):
-        context = chromium.new_context(**({"bypass_csp": True} | how))  # the tests' own scripts run there
-        opened.append(context)
-        tab = context.new_page()
-        tab.on("console", lambda told: trouble.append(told.text) if told.type in {"error", "warning"} else None)
-        tab.on("pageerror", lambda error: trouble.append(str(error)))
-        tab.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
-        tab.on("request", lambda request: trouble.append(request.url) if asks(request.url, path) else None)
-        tab.goto(path.as_uri())
-        return tab
-
-    yield look
-    for context in opened:
-        context.close()
-    assert trouble == []
-
-
-def asks(url, path):
-    return url.split("#")[0] != path.as_uri() and not url.startswith("data:")
 
 
 def heading(tab):

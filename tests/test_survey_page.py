@@ -13,7 +13,6 @@ import soundfile
 from conftest import once
 from pages import block, decoded, pieces
 from signals import write
-from test_report_browser import chromium, see  # noqa: F401 (fixtures)
 from test_survey_cli import RATE, recording
 
 from audiosae.autoencoder.model import load_model
@@ -135,7 +134,7 @@ def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path)
 
 
 @pytest.mark.browser
-def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):  # noqa: F811
+def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
     from audiosae.autoencoder.model import FILE
     from audiosae.survey.tables import read_names
     from audiosae.survey.types import load_types
@@ -153,7 +152,7 @@ def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path): 
 
 
 @pytest.mark.browser
-def test_hours_open_their_sounds_and_arrows_move(surveyed, see):  # noqa: F811
+def test_hours_open_their_sounds_and_arrows_move(surveyed, see):
     tab = see(surveyed.page)
     tab.click("[data-cell='2024-06-01 2']")
     assert tab.locator("#hour li").count() == 3
