@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -560,3 +561,23 @@ def test_broken_sources_are_skipped_and_counted(run, trained, clips, tmp_path):
     assert code == 0
     assert "1 source skipped" in out
     assert "broken.wav" in err
+
+
+SPY = """
+import sys, threading
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("sklearn", "scipy") and threading.current_thread() is not threading.main_thread():
+            print("imported by a thread:", name)
+sys.meta_path.insert(0, Spy())
+from audiosae import cli
+cli.main()
+"""
+
+
+def test_no_thread_imports_what_another_may_import_at_the_same_time(trained, clips, cache):
+    """Modules of scikit-learn import one another: two threads that import at once now and then find them half made."""
+    command = ["evaluate", trained, clips, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache, "-q"]
+    done = subprocess.run([sys.executable, "-c", SPY, *map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "imported by a thread" not in done.stdout

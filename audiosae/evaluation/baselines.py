@@ -12,6 +12,7 @@ import numpy as np
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
+from audiosae.evaluation.classifier import load_for_threads
 from audiosae.features import codes
 from audiosae.features.codes import Encoder, FeatureSet, shares
 from audiosae.system.threads import one_blas_thread
@@ -88,6 +89,7 @@ def feature_sets(
         "kmeans": lambda: FeatureSet(_kmeans(windows, model, seed, code)),
         "nmf": lambda: FeatureSet(_nmf(windows, model.params.hidden, seed)),
     }
+    load_for_threads()
     with ThreadPoolExecutor(corpus.workers) as threads:  # what takes longest, the last ones, begins first
         learned = {name: threads.submit(makers[name]) for name in reversed(names)}
     return {MODEL: FeatureSet(Encoder(model, code))} | {name: learned[name].result() for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,6 +32,16 @@ _MOST_STEPS = 500
 _LEAST = 1e-13  # probability
 _CONSTANT = 1e-6  # features that vary less, against their size, are left out
 _TREES = 300
+
+
+def load_for_threads() -> None:
+    """Import what threads use, before they start.
+
+    Modules of scikit-learn import one another: threads that begin with different ones find them half made.
+    """
+    parts = ("cluster", "decomposition", "ensemble", "linear_model", "metrics", "svm")
+    for name in ("scipy.cluster.hierarchy", "scipy.fft", "scipy.linalg", *(f"sklearn.{part}" for part in parts)):
+        import_module(name)
 
 
 def classify(

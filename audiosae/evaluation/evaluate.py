@@ -14,7 +14,7 @@ from audiosae.errors import Interrupted
 from audiosae.evaluation import baselines, probing
 from audiosae.evaluation.answers import Answers, Judged, judge_fold
 from audiosae.evaluation.baselines import MODEL
-from audiosae.evaluation.classifier import INNER_FOLDS, Judge
+from audiosae.evaluation.classifier import INNER_FOLDS, Judge, load_for_threads
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
@@ -256,6 +256,7 @@ class _Work:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""
         from sklearn.exceptions import ConvergenceWarning
 
+        load_for_threads()
         with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.corpus.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
