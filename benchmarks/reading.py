@@ -38,7 +38,7 @@ for path in sorted(pathlib.Path({sounds!r}).iterdir()):
 
 def figures(*, short: bool) -> Iterator[Figure]:
     """Yield the figures of ingest."""
-    cases = [("files of an hour", 4, 3600.0, 22050, 3.0), ("3000 short files", 3000, 0.4, 8000, 4.0)]
+    cases = [("files of an hour", 4, 3600.0, 22050, 4.0), ("3000 short files", 3000, 0.4, 8000, 4.0)]
     for name, count, seconds, rate, bar in cases:
         many = max(1, count // (100 if short else 1))
         yield _case(name, many, seconds / (120 if short and seconds > 10 else 1), rate, bar, repeats=1 if short else 3)

@@ -123,7 +123,7 @@ def _training(*, short: bool) -> Figure:
             ratios.append(whole / (reading + stepping))
             details.append(f"{whole:.1f} s over {reading:.1f} + {stepping:.1f} s")
     name = "train end to end over reading alone + steps alone"
-    return Figure(name, statistics.median(ratios), 1.1, at_least=False, detail="; ".join(details))
+    return Figure(name, statistics.median(ratios), 1.25, at_least=False, detail="; ".join(details))
 
 
 def _memory(*, short: bool) -> Figure:

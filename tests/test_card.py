@@ -91,7 +91,7 @@ def test_without_cupy_the_extra_is_named(monkeypatch):
     assert "audiosae[cuda12]" in detect_gpu().advice
 
 
-@pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed")
+@pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed: pip install -e '.[cuda12]', or cuda13")
 def test_the_real_cupy_gives_a_reason_or_a_card():
     found = detect_gpu()
     assert bool(found.reason) != bool(found.description)

@@ -114,8 +114,10 @@ def test_the_script_of_a_named_shell_is_printed(run, shell, words):
 )  # fmt: skip
 def test_bash_completes(typed, found):
     bash = shutil.which("bash")
-    if bash is None or not (SCRIPTS / "audiosae").exists():
-        pytest.skip("no bash here, or audiosae is not installed as a script")
+    if bash is None:
+        pytest.skip("there is no bash here to complete in")
+    if not (SCRIPTS / "audiosae").exists():
+        pytest.skip("audiosae is not installed as a script: pip install -e .")
     words = ["audiosae", *typed.split()]
     script = f"""eval "$(audiosae --show-completion bash)"
 COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
