@@ -26,6 +26,9 @@ STRENGTHS: tuple[float, ...] = tuple(10.0 ** (1 - step / 2) for step in range(13
 _RIDGE_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(-2, 4))  # 100 down to 0.001
 _HALF_STEP = 10.0**0.5
 _SVM_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(5))
+_NEEDED: dict[Judge, tuple[str, ...]] = {
+    "ridge": (), "logistic": ("linear_model",), "svm": ("svm",), "forest": ("ensemble",),
+}  # fmt: skip
 INNER_FOLDS = 5
 _PATIENCE = 2  # strengths without a gain
 _MOST_STEPS = 500
@@ -34,12 +37,12 @@ _CONSTANT = 1e-6  # features that vary less, against their size, are left out
 _TREES = 300
 
 
-def load_for_threads() -> None:
+def load_for_threads(judge: Judge = "ridge") -> None:
     """Import what threads use, before they start.
 
     Modules of scikit-learn import one another: threads that begin with different ones find them half made.
     """
-    parts = ("cluster", "decomposition", "ensemble", "linear_model", "metrics", "svm")
+    parts = ("cluster", "decomposition", "metrics", *_NEEDED[judge])
     for name in ("scipy.cluster.hierarchy", "scipy.fft", "scipy.linalg", *(f"sklearn.{part}" for part in parts)):
         import_module(name)
 
@@ -67,7 +70,7 @@ def classify(
         Class numbers of the test clips, and the strength: the cost is the mean loss plus strength / 2 |w|^2. A random
         forest has none: 0.
     """
-    import sklearn.linear_model  # noqa: F401 (brings SciPy with a BLAS of its own, which can be limited once it is there)
+    import scipy.linalg  # noqa: F401 (has a BLAS of its own, which can be limited once it is there)
 
     judges = {"ridge": _ridge, "logistic": _logistic, "svm": _svm, "forest": _forest}
     with one_blas_thread():

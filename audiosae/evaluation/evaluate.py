@@ -256,7 +256,7 @@ class _Work:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""
         from sklearn.exceptions import ConvergenceWarning
 
-        load_for_threads()
+        load_for_threads(self.options.judge)
         with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.corpus.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones

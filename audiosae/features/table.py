@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.system.files import cell, check_replaceable, has_facts, uncelled, write_aside
+from audiosae.system.files import cell, check_replaceable, check_writable, has_facts, uncelled, write_aside
 from audiosae.system.frames import html_table, pandas_frame
 
 if TYPE_CHECKING:
@@ -169,13 +169,9 @@ def check_place(path: Path, inputs: Iterable[Path] = ()) -> None:
     InputError
         Another suffix, no such folder, pyarrow is missing, or it would take the place of something else.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path}: cannot write {path.suffix or 'that'}; wanted {', '.join(SUFFIXES)}")
-    if suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise InputError(f"{suffix} needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: there is no folder {path.parent}")
+    check_writable(path, SUFFIXES)
+    if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise InputError(".parquet needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
     sidecar, inputs = description_of(path), list(inputs)
     own = has_facts(sidecar, "model_digest", "level")
     for each in (path, sidecar):

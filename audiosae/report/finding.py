@@ -14,7 +14,7 @@ from audiosae.report.page import PAGES, check_page
 from audiosae.report.survey import write_find_page
 from audiosae.survey.codes import recordings_domain
 from audiosae.survey.search import COLUMNS, Example, find_like, write_matches_csv
-from audiosae.system.files import check_replaceable
+from audiosae.system.files import check_replaceable, check_writable
 from audiosae.system.progress import Notes, Progress
 
 if TYPE_CHECKING:
@@ -112,13 +112,10 @@ def _whole(example: Example, seconds: float, progress: Progress) -> Example:
 
 def _check_place(out: Path, inputs: Sequence[Path]) -> None:
     """Refuse a page or table that cannot be written, before the work is done."""
+    check_writable(out, (*PAGES, ".csv"))
     if out.suffix.lower() in PAGES:
         check_page(out, inputs)
         return
-    if out.suffix.lower() != ".csv":
-        raise InputError(f"--out {out}: cannot write {out.suffix or 'that'}; wanted .html or .csv")
-    if not out.parent.is_dir():
-        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
     try:
         own = out.read_text(encoding="utf-8").startswith(",".join(COLUMNS))
     except (OSError, UnicodeDecodeError):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from audiosae.errors import InputError
 from audiosae.report.media import gradient_png
-from audiosae.system.files import MARK, check_replaceable, is_marked
+from audiosae.system.files import MARK, check_replaceable, check_writable, is_marked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,12 +27,7 @@ def check_page(out: Path, inputs: Sequence[Path] = ()) -> None:
     InputError
         Another suffix, no such folder, or it would take the place of an input or of what audiosae did not write.
     """
-    if out.suffix.lower() not in PAGES:
-        raise InputError(f"{out}: cannot write {out.suffix or 'that'}; wanted .html")
-    if out.is_dir():
-        raise InputError(f"cannot write {out}: it is a folder; give a file in it")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise InputError(f"cannot write {out}: {out.parent} is no folder that can be written; choose another with -o")
+    check_writable(out, PAGES)
     check_replaceable(out, inputs, own=not out.exists() or is_marked(out))
 
 

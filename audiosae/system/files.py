@@ -89,6 +89,17 @@ def tell_replaced(facts: Path, digest: str, what: Path, progress: Progress) -> N
         progress.say(f"{what} was made by another model and is replaced")
 
 
+def check_writable(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file that cannot be written: another suffix, a folder of that name, or no folder to lie in."""
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise InputError(f"{path}: cannot write {suffix or 'that'}; wanted {', '.join(suffixes)}")
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give a file in it")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {path}: {path.parent} is no folder that can be written; choose another with -o")
+
+
 def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
     """Refuse to write over one of the inputs, or over what was not written here.
 
