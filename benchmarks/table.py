@@ -1,7 +1,13 @@
-"""From a folder of recordings to a table of clips: two commands of ours beside a script of librosa and scikit-learn."""
+"""From a folder of recordings to a table of clips: two commands of ours beside a script of librosa and scikit-learn.
+
+    python -m benchmarks.table DATA
+
+tells what the tables of DATA/fsdd, the digits, are good for, judged alike: each speaker in turn left out.
+"""
 
 from __future__ import annotations
 
+import csv
 import statistics
 import subprocess
 import sys
@@ -10,11 +16,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from audiosae.evaluation.classifier import classify
 from benchmarks.measure import Figure
 from benchmarks.reading import write_sounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 WINDOWS = 200_000  # drawn to learn from; each is shown some seven times by both
 SCRIPT = """
@@ -30,6 +39,7 @@ for path in paths:
     samples, rate = librosa.load(path, sr=22050)
     power = librosa.feature.melspectrogram(y=samples, sr=rate, n_fft=512, hop_length=220, n_mels=40)
     level = librosa.power_to_db(power, top_db=80).T
+    level = np.pad(level, ((0, max(0, 16 - len(level))), (0, 0)), "edge")
     spectra.append(np.ascontiguousarray(level - level.mean(), np.float32))
 def windows(level):
     return sliding_window_view(level, (16, 40))[:, 0].reshape(-1, 640)
@@ -67,13 +77,13 @@ def figures(*, short: bool) -> Iterator[Figure]:
 def _case(peer: str, method: str, hours: float, bar: float, *, units: int, repeats: int) -> Figure:
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "sounds").mkdir()
-        write_sounds(folder / "sounds", max(2, round(hours * 6)), min(600.0, hours * 1800), 22050)
+        folder, drawn = Path(name), round(min(WINDOWS, hours * 360_000))
+        sounds = folder / "sounds"
+        sounds.mkdir()
+        write_sounds(sounds, max(2, round(hours * 6)), min(600.0, hours * 1800), 22050)
         for number in range(repeats):
-            drawn = round(min(WINDOWS, hours * 360_000))
-            times["theirs"].append(_theirs(folder, method, units, drawn))
-            times["ours"].append(_ours(folder, number, units, drawn))
+            times["theirs"].append(_theirs(sounds, folder, method, units, drawn))
+            times["ours"].append(_ours(sounds, folder / f"ours{number}", units, drawn))
     ours, theirs = (statistics.median(found) for found in (times["ours"], times["theirs"]))
     detail = f"{hours:g} h, {units} units: {peer} {theirs:.1f} s, train and export {ours:.1f} s"
     return Figure(
@@ -81,19 +91,53 @@ def _case(peer: str, method: str, hours: float, bar: float, *, units: int, repea
     )
 
 
-def _ours(folder: Path, number: int, units: int, drawn: int) -> float:
-    run, cache = str(folder / f"run{number}"), ["--cache", str(folder / f"cache{number}"), "-q"]
+def _ours(sounds: Path, folder: Path, units: int, drawn: int) -> float:
+    folder.mkdir()
+    run, cache = str(folder / "run"), ["--cache", str(folder / "cache"), "-q"]
     audiosae, began = [sys.executable, "-m", "audiosae"], time.perf_counter()
-    sounds = str(folder / "sounds")
     few = ["--hidden", str(units), "--max-windows", str(drawn), "--epochs", "7", "--solver", "adam"]
-    subprocess.run([*audiosae, "train", sounds, "-o", run, *few, *cache], check=True)
-    table = str(folder / f"features{number}.parquet")
-    subprocess.run([*audiosae, "export", run, sounds, "-o", table, *cache], check=True)
+    subprocess.run([*audiosae, "train", str(sounds), "-o", run, *few, *cache], check=True)
+    table = str(folder / "features.parquet")
+    subprocess.run([*audiosae, "export", run, str(sounds), "-o", table, *cache], check=True)
     return time.perf_counter() - began
 
 
-def _theirs(folder: Path, method: str, units: int, drawn: int) -> float:
+def _theirs(sounds: Path, folder: Path, method: str, units: int, drawn: int) -> float:
     began = time.perf_counter()
-    given = [method, str(folder / "sounds"), str(folder / "theirs.parquet"), str(units), str(drawn)]
+    given = [method, str(sounds), str(folder / "theirs.parquet"), str(units), str(drawn)]
     subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, *given], check=True)
     return time.perf_counter() - began
+
+
+def digits(data: Path, units: int = 256) -> Iterator[str]:
+    """Yield, a line for each way, seconds to a table of the digits and the accuracy with it, speaker by speaker."""
+    sounds = data / "fsdd" / "recordings"
+    rows = {row["filename"]: row for row in csv.DictReader((data / "fsdd" / "fsdd.csv").open(encoding="utf-8"))}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        seconds = _ours(sounds, folder / "ours", units, WINDOWS)
+        yield f"train and export: {seconds:.1f} s, {_accuracy(folder / 'ours' / 'features.parquet', rows)}"
+        for method in ("kmeans", "dictionary"):
+            seconds = _theirs(sounds, folder, method, units, WINDOWS)
+            yield f"librosa and {method}: {seconds:.1f} s, {_accuracy(folder / 'theirs.parquet', rows)}"
+
+
+def _accuracy(table: Path, rows: Mapping[str, Mapping[str, str]]) -> str:
+    import pandas as pd
+
+    frame = pd.read_parquet(table)
+    told = [rows[Path(name).name] for name in frame["file"]]
+    classes, speakers = (np.unique([row[k] for row in told], return_inverse=True)[1] for k in ("digit", "speaker"))
+    features = frame.drop(columns="duration", errors="ignore").select_dtypes("floating").to_numpy(np.float32)
+    right = []
+    for speaker in np.unique(speakers):
+        out = speakers == speaker
+        said, _ = classify(features[~out], classes[~out], features[out], speakers[~out])
+        right.append(float(np.mean(said == classes[out])))
+    error = statistics.stdev(right) / len(right) ** 0.5
+    return f"{100 * statistics.mean(right):.1f} ± {100 * error:.1f} % of digits right, {features.shape[1]} features"
+
+
+if __name__ == "__main__":
+    for line in digits(Path(sys.argv[1])):
+        print(line, flush=True)
