@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -119,3 +121,25 @@ def test_the_history_shows_cost_unexplained_variance_and_activity(tmp_path, figu
     assert "cost" in titles
     assert "unexplained" in titles
     assert "activity" in titles
+
+
+class Curves(Spectrogram):
+    """Draws curves, each as high as it needs."""
+
+    def draw(self, atom, ax, *, limit):
+        ax.plot(atom.mean(axis=1) * (1 + np.abs(atom).argmax()))
+
+
+def test_atoms_that_are_drawn_with_other_limits_get_the_same_ones(tmp_path, figures):
+    model = make(6)
+    model = replace(model, domain=Curves(**vars(model.domain)))
+    draw_atoms(model, tmp_path / "curves.png", columns=3)
+    drawn = [ax for ax in figures[0].axes if ax.lines]
+    assert len(drawn) == 6
+    assert len({ax.get_ylim() for ax in drawn}) == 1
+    for ax in drawn:
+        low, high = ax.get_ylim()
+        assert low <= ax.lines[0].get_ydata().min()
+        assert high >= ax.lines[0].get_ydata().max()
+    assert [ax.yaxis.get_visible() for ax in drawn] == [True, False, False] * 2
+    assert [ax.xaxis.get_visible() for ax in drawn] == [False] * 3 + [True] * 3

@@ -166,7 +166,7 @@ def _with_axes(
     """Draw each atom on its own axes, with labels at the left and at the bottom."""
     rows = -(-len(chosen) // columns)
     figure = new_figure(1.2 + 1.25 * columns, 1.1 + 1.35 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    axes = figure.subplots(rows, columns, squeeze=False)  # sharing axes takes time with the square of their number
     limit = colour_limit(atoms[chosen])
     for number, ax in enumerate(axes.flat):
         if number >= len(chosen):
@@ -177,14 +177,24 @@ def _with_axes(
             model.domain.draw(atoms[unit], ax, limit=limit)
         ax.set_title(titles[number].replace("$", r"\$") if titles else f"{unit}", fontsize=8, pad=2)
         ax.tick_params(labelsize=7)
-        ax.label_outer(remove_inner_ticks=True)
-        if number + columns >= len(chosen):
-            ax.tick_params(labelbottom=True)
+        ax.xaxis.set_visible(number + columns >= len(chosen))
+        ax.yaxis.set_visible(number % columns == 0)
+    _alike([*axes.flat[: len(chosen)]])
     title = textwrap.fill(title, max(12, int(9 * figure.get_figwidth())))
     figure.suptitle(title, fontsize=10)
     if any(image.get_array().ndim == 2 for image in axes[0, 0].images):  # noqa: PLR2004 (curves, colours need no scale)
         _scale(figure, axes.ravel().tolist(), limit, model.domain.colours)
     return figure
+
+
+def _alike(axes: Sequence[Any]) -> None:
+    """Give axes the same limits where they differ: those of all together."""
+    for name in ("xlim", "ylim"):
+        limits = {getattr(ax, f"get_{name}")() for ax in axes}
+        if len(limits) > 1:
+            low, high = np.array(sorted(limits)).T
+            for ax in axes:
+                ax.set(**{name: (low.min(), high.max())})
 
 
 def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str) -> Figure:
