@@ -173,6 +173,24 @@ def test_pooling_in_blocks_is_pooling_at_once():
     np.testing.assert_allclose(whole.result(pools), blocks.result(pools), rtol=1e-5)
 
 
+def test_the_deviation_of_units_that_hardly_vary_is_theirs():
+    codes = (0.9 + 1e-4 * np.random.default_rng(0).normal(size=(5000, 6))).astype(np.float32)
+    pool = Pool(5000, 1)
+    for at in range(0, 5000, 1300):
+        pool.add(codes[at : at + 1300])
+    mean, deviation = pool.result(("mean", "std"))[:, :, 0].T
+    np.testing.assert_allclose(mean, codes.mean(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(deviation, codes.std(axis=0, dtype=np.float64), rtol=1e-3)
+
+
+@pytest.mark.parametrize("code", ["activation", "sqrt", "share"])
+def test_windows_that_overlap_in_memory_have_the_codes_of_copies(model, records, code):
+    _, windows = next(window_blocks(model.domain, records[3]))
+    assert windows.base is not None
+    encode = Encoder(model, code)
+    np.testing.assert_array_equal(encode(windows), encode(windows.copy()))
+
+
 def test_change_is_the_mean_absolute_difference_within_each_segment():
     codes = np.random.default_rng(0).normal(size=(20, 4))
     pool = Pool(20, 2, lag=3)

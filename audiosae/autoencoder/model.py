@@ -20,6 +20,8 @@ from audiosae.errors import InputError
 from audiosae.system.files import write_aside
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from audiosae.domain import Domain, Json
@@ -83,19 +85,28 @@ class Model:
         backend = backend or Backend()
         return backend.to_host(self.codes(backend.asarray(flat.reshape(len(flat), -1)), backend))
 
-    def codes(self, windows: Array, backend: Backend) -> Array:
-        """Return the codes (count, hidden) of windows (count, width) where the backend is, and leave them there."""
+    def codes(self, windows: Array, backend: Backend, then: Callable[[Array], None] = lambda _: None) -> Array:
+        """Return the codes (count, hidden) of windows (count, width) where the backend is, and leave them there.
+
+        `then` is done, in place, with runs of rows of them, while they are in a core's cache.
+        """
 
         def moved() -> tuple[Whitener, Params]:
             whitener, params = self._encoder
             return whitener.moved(backend.asarray), params.on(backend)
 
         whitener, params = backend.once(self, moved)
-        return encode(backend, params, windows.astype(params.flat.dtype, copy=False), whitener.apply)
+        return encode(backend, params, windows.astype(params.flat.dtype, copy=False), whitener.apply, then)
 
     def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Return activations scaled to [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
         return (codes + 1) / 2 if self.params.activation == TANH else codes
+
+    def to_activity(self, codes: Array) -> None:
+        """Do so in place."""
+        if self.params.activation == TANH:
+            codes += 1
+            codes /= 2
 
     @property
     def dead(self) -> NDArray[np.bool_]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     Array = Any
 
+_ENCODED_ROWS = 1024  # products of fewer are slower
 _FEWEST, _MOST = 64, 256  # units whose gradients are worth another thread: each is a product over all rows
 
 
@@ -305,15 +306,22 @@ def finish_async(
     return backend.cost(sums.error, sums.activity, squares, sums.count, penalty, running_totals=running_totals)
 
 
-def encode(backend: Backend, params: Params, x: Array, whiten: Callable[[Array], Array] | None = None) -> Array:
-    """Return the codes (count, hidden) of windows (count, width), which are whitened first where a way is given."""
+def encode(
+    backend: Backend, params: Params, x: Array, whiten: Callable[[Array], Array] | None = None,
+    then: Callable[[Array], None] = lambda _: None,
+) -> Array:  # fmt: skip
+    """Return the codes (count, hidden) of windows (count, width), which are whitened first where a way is given.
+
+    `then` is called with runs of rows of the codes, to change them in place.
+    """
     a = backend.xp.empty((len(x), params.hidden), params.flat.dtype)
 
     def part(rows: slice) -> None:
         backend.xp.matmul(x[rows] if whiten is None else whiten(x[rows]), params.W1.T, out=a[rows])
         backend.activate(a[rows], params.b1, params.activation)
+        then(a[rows])
 
-    backend.run([partial(part, rows) for rows in backend.parts(len(x), least=512)])  # products of fewer rows are slower
+    backend.run([partial(part, rows) for rows in backend.parts(len(x), least=_ENCODED_ROWS)])
     return a
 
 

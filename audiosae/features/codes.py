@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from audiosae.engine.placed import PlacedCorpus
     from audiosae.engine.shard import Shard
 
+    Array = Any  # where a backend is
     Encode = Callable[[NDArray[np.float32]], NDArray[Any]]
-
-Starts = list[tuple[int, ...]]  # where windows begin in a field
-Windows = tuple["Record", Starts, "NDArray[np.float32]"]
-Encoded = tuple["Record", Starts, "NDArray[Any]"]
+    Starts = NDArray[np.int64]  # where windows begin in a field, (windows, axes)
+    Windows = tuple[Record, Starts, NDArray[np.float32]]
+    Encoded = tuple[Record, Starts, NDArray[Any]]
 
 Code = Literal["sqrt", "activation", "share"]
 POOLS = ("max", "mean", "std", "change")
 DEFAULT_POOL = ("mean", "max", "std")
 _CHANGE = "change"
+_POOLED_ROWS = 256
 _LEAST_ACTIVITY = 1e-12  # of all units together
 Piece = tuple[
     int, int, int
@@ -64,14 +65,17 @@ class Encoder:
     def __call__(self, windows: NDArray[np.float32]) -> NDArray[Any]:
         """Return the codes of windows."""
         backend = self.backend or Backend()
-        with backend.turn():
-            codes = self.model.codes(backend.asarray(windows), backend)
-            if self.code != "activation":
-                codes = self.model.activity(codes)
-            if self.code == "sqrt":
-                codes = backend.xp.sqrt(codes, out=codes)
-            found = backend.to_host(codes)
+        with backend.turn():  # on the host windows may overlap in memory: whitening makes rows of them
+            seen = windows if backend.xp is np else backend.asarray(windows)
+            found = backend.to_host(self.model.codes(seen, backend, partial(self._coded, backend)))
         return shares(found) if self.code == "share" else found
+
+    def _coded(self, backend: Backend, activations: Array) -> None:
+        """Turn activations into the code where they are; shares come later, on the host."""
+        if self.code != "activation":
+            self.model.to_activity(activations)
+        if self.code == "sqrt":
+            backend.xp.sqrt(activations, out=activations)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def shares(activity: NDArray[Any]) -> NDArray[Any]:
 
 def window_blocks(
     domain: Domain, record: Record, low: int = 0, high: int | None = None
-) -> Iterator[tuple[list[tuple[int, ...]], NDArray[np.float32]]]:
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Yield (starts, windows) of a source's windows in order, at most 4096 at a time.
 
     Of the rows at which windows begin, those from number `low` to below `high` are meant; all, unless they are given.
@@ -113,13 +117,16 @@ def window_blocks(
         part = rows[at : at + max(1, CHUNK_WINDOWS // columns)]
         piece = np.asarray(field[part[0] : part[-1] + window[0]])
         view = np.lib.stride_tricks.sliding_window_view(piece, window)[tuple(slice(None, None, s) for s in stride)]
-        starts = [(int(row), *rest) for row in part for rest in product(*inner)]
+        starts = np.stack(np.meshgrid(part, *inner, indexing="ij"), axis=-1).reshape(-1, len(window))
         yield starts, view.reshape(-1, width)
 
 
 @dataclass
 class Pool:
-    """Sums over the windows of a clip, per segment; from them mean, standard deviation, maximum and change.
+    """What is added up over the windows of a clip, per segment: for mean, standard deviation, maximum and change.
+
+    Squares are of differences from the mean of a few hundred windows, in the codes' own precision, and these are put
+    together in double precision (Chan, Golub and LeVeque 1979).
 
     Attributes
     ----------
@@ -136,7 +143,7 @@ class Pool:
     segments: int
     lag: int = 0
     _seen: int = 0
-    _sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
+    _sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
     _changes: NDArray[Any] | None = None
     _latest: NDArray[Any] | None = None  # codes that those to come are compared with
 
@@ -144,16 +151,24 @@ class Pool:
         """Add the codes (count, units) of the clip's next windows."""
         if self._sums is None:
             zeros = np.zeros((self.segments, codes.shape[1]))
-            self._sums = (zeros, zeros.copy(), np.full_like(zeros, -np.inf))
+            self._sums = (np.zeros(self.segments), zeros, zeros.copy(), np.full_like(zeros, -np.inf))
         if self.lag:
             self._add_changes(codes)
-        total, squares, largest = self._sums
+        counts, means, squares, largest = self._sums
         for segment, (low, high) in enumerate(self._bounds()):
             part = codes[max(0, low - self._seen) : max(0, high - self._seen)]
-            if len(part):
-                total[segment] += part.sum(axis=0, dtype=np.float64)
-                squares[segment] += np.square(part, dtype=np.float64).sum(axis=0)
-                np.maximum(largest[segment], part.max(axis=0), out=largest[segment])
+            for at in range(0, len(part), _POOLED_ROWS):  # stays in a core's cache
+                block = part[at : at + _POOLED_ROWS]
+                ones, count = np.ones(len(block), block.dtype), counts[segment]
+                mean = ones @ block / block.dtype.type(len(block))
+                apart = block - mean
+                np.square(apart, out=apart)
+                share = len(block) / (count + len(block))
+                step = mean - means[segment]
+                means[segment] += share * step
+                squares[segment] += ones @ apart + share * count * np.square(step)
+                np.maximum(largest[segment], block.max(axis=0), out=largest[segment])
+                counts[segment] += len(block)
         self._seen += len(codes)
 
     def _add_changes(self, codes: NDArray[Any]) -> None:
@@ -171,12 +186,10 @@ class Pool:
         """Return the pooled codes, (units, pools, segments)."""
         if self._sums is None:
             raise InputError("nothing was pooled")
-        total, squares, largest = self._sums
-        count = np.array([high - low for low, high in self._bounds()], float)[:, None]
-        mean = total / count
-        found = {"mean": mean, "max": largest, "std": np.sqrt(np.maximum(squares / count - mean**2, 0))}
+        counts, means, squares, largest = self._sums
+        found = {"mean": means, "max": largest, "std": np.sqrt(squares / counts[:, None])}
         if self._changes is not None:
-            found[_CHANGE] = self._changes / np.maximum(count - self.lag, 1)
+            found[_CHANGE] = self._changes / np.maximum(counts[:, None] - self.lag, 1)
         return np.stack([found[pool] for pool in pools]).transpose(2, 0, 1).astype(np.float32)
 
     def _bounds(self) -> list[tuple[int, int]]:
@@ -222,7 +235,8 @@ def _encoded_together(blocks: Iterable[Windows], encode: Encode) -> Iterator[Enc
 
 
 def _encoded(held: list[Windows], encode: Encode) -> Iterator[Encoded]:
-    codes = encode(np.concatenate([windows for _, _, windows in held])) if held else np.empty(0)
+    blocks = [windows for _, _, windows in held]
+    codes = encode(np.concatenate(blocks) if len(blocks) > 1 else blocks[0]) if held else np.empty(0)
     at = 0
     for record, starts, windows in held:
         yield record, starts, codes[at : at + len(windows)]
@@ -271,7 +285,8 @@ def _pooled_shard(
 
 def _row_blocks(record: Record) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
     field = read_field(record)
-    yield from (([], np.asarray(field[at : at + CHUNK_WINDOWS])) for at in range(0, len(field), CHUNK_WINDOWS))
+    none = np.empty((0, 1), np.int64)
+    yield from ((none, np.asarray(field[at : at + CHUNK_WINDOWS])) for at in range(0, len(field), CHUNK_WINDOWS))
 
 
 def check_pools(text: str | Sequence[str], segments: int) -> tuple[str, ...]:
@@ -297,10 +312,10 @@ def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
     return [f"{unit}_{pool}{tail}" for unit in unit_names(count) for pool in pools for tail in tails]
 
 
-def spans(domain: Domain, record: Record, starts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[float, ...], ...]]:
+def spans(domain: Domain, record: Record, starts: NDArray[np.int64]) -> list[tuple[tuple[float, ...], ...]]:
     """Return (start, end) of windows in the domain's unit; each computed from its index, so that times do not drift."""
     with asking(domain, "span"):
-        found = [domain.span(Path(record.path), start) for start in starts]
+        found = [domain.span(Path(record.path), tuple(start)) for start in starts.tolist()]
     return [(span.start, span.end) for span in found]
 
 
