@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.autoencoder.whitening import Whitening
+from audiosae.backends import Backend
 from audiosae.engine.whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.evaluation.classifier import load_for_threads
@@ -108,8 +109,12 @@ def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
 
 
 def _windows(corpus: PlacedCorpus) -> NDArray[np.float32]:
-    count = min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width)))
-    return np.concatenate(list(corpus.sample(count).gathered()))
+    some = corpus.sample(min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width))))
+    found, at = np.empty((len(some), some.width), np.float32), 0
+    for block in some.gathered():
+        found[at : at + len(block)] = block
+        at += len(block)
+    return found
 
 
 def _pca(windows: NDArray[np.float32], outputs: int) -> Encode:
@@ -183,8 +188,11 @@ def _nonnegative(gram: NDArray[np.float32]) -> Callable[[NDArray[Any]], NDArray[
 
     def solve(target: NDArray[Any]) -> NDArray[Any]:
         found = np.empty_like(target)
-        for at in range(0, len(target), _NMF_ROWS):
+
+        def part(at: int) -> None:
             found[at : at + _NMF_ROWS] = _stepped(target[at : at + _NMF_ROWS] / np.float32(largest), pull)
+
+        Backend().run([partial(part, at) for at in range(0, len(target), _NMF_ROWS)])
         return found
 
     return solve
