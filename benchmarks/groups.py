@@ -1,9 +1,10 @@
 """Group labelled clips without their labels: the model's codes beside log-mel and MFCC, through the survey's own code.
 
-Each clip is one event. Printed per data set and mean over seeds: adjusted mutual information of as many types as there
-are classes with the classes, and the share of each clip's ten nearest others that are of its class.
+The model is trained on all clips of a set, with the defaults unless told; each drawn clip is one event. Printed per
+data set and mean over seeds: adjusted mutual information with the classes, of as many types as the survey finds and of
+as many as there are classes, and the share of each clip's ten nearest others that are of its class.
 
-    python benchmarks/groups.py DATA [--seeds 3] [--clips 600] [--hidden 512] [--epochs 12]
+    python -m benchmarks.groups DATA [--seeds 3] [--clips 500] [--hidden N] [--epochs N]
 
 DATA holds folders with a table FOLDER/FOLDER.csv whose column `filename` lies in FOLDER/recordings or FOLDER/audio.
 """
@@ -40,23 +41,33 @@ QUESTIONS = (
 NEAREST = 10
 
 
-def clips_of(folder: Path, most: int, seed: int) -> tuple[list[Path], list[dict[str, str]]]:
-    """Return at most so many clips of a data set, drawn with a seed, and their rows of its table."""
-    with (folder / f"{folder.name}.csv").open(newline="") as file:
+def clips_of(folder: Path) -> tuple[list[Path], list[dict[str, str]]]:
+    """Return the clips of a data set, and their rows of its table."""
+    with (folder / f"{folder.name}.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    drawn = [rows[i] for i in np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])]
     place = next(folder / name for name in ("recordings", "audio") if (folder / name).is_dir())
-    return [place / row["filename"] for row in drawn], drawn
+    return [place / row["filename"] for row in rows], rows
 
 
-def feature_sets(paths: list[Path], where: Path, options: argparse.Namespace, seed: int) -> dict[str, np.ndarray]:
-    """Train a model on clips; return features of each clip (clips, features), by name."""
+def feature_sets(
+    paths: list[Path], drawn: list[int], where: Path, options: argparse.Namespace, seed: int
+) -> dict[str, np.ndarray]:
+    """Train a model on clips; return features of some of them (clips, features), by name."""
     cache = where / "cache"
-    run = [sys.executable, "-m", "audiosae", "train", *map(str, paths), "-o", str(where / "run"), "--cache", str(cache),
-           "--seed", str(seed), "--hidden", str(options.hidden), "--epochs", str(options.epochs), "-q"]  # fmt: skip
-    subprocess.run(run, check=True)
+    command = [sys.executable, "-m", "audiosae", "train", *map(str, paths), "-q"]
+    told = {
+        "-o": where / "run",
+        "--cache": cache,
+        "--seed": seed,
+        "--hidden": options.hidden,
+        "--epochs": options.epochs,
+    }
+    for option, value in told.items():
+        command += [] if value is None else [option, str(value)]
+    subprocess.run(command, check=True)
     model = load_model(where / "run")
-    records = ingest(model.domain, [Source(path.name, path) for path in paths], cache=cache, workers=2)
+    some = [Source(paths[number].name, paths[number]) for number in drawn]
+    records = ingest(model.domain, some, cache=cache, workers=2)
     found: dict[str, list[np.ndarray]] = {"model": [], "model, as an event": [], "log-mel": [], "MFCC": []}
     found["model"] = [codes.reshape(-1) for _, codes in
                       pooled_clips(model.domain, records, Encoder(model), pools=DEFAULT_POOL)]  # fmt: skip
@@ -72,10 +83,14 @@ def feature_sets(paths: list[Path], where: Path, options: argparse.Namespace, se
 
 
 def agreement(features: np.ndarray, classes: list[str]) -> float:
-    """Return the adjusted mutual information of types with classes."""
+    """Return the adjusted mutual information with the classes of as many types."""
+    return _information(features, classes, len(set(classes)))
+
+
+def _information(features: np.ndarray, classes: list[str], count: int | None) -> float:
     from sklearn.metrics import adjusted_mutual_info_score
 
-    types, _ = learn_types(features, len(set(classes)))
+    types, _ = learn_types(features, count)
     return float(adjusted_mutual_info_score(classes, types.nearest(types.space.points(features))[0]))
 
 
@@ -93,25 +108,28 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    for option, default in (("seeds", 3), ("clips", 600), ("hidden", 512), ("epochs", 12)):
+    for option, default in (("seeds", 3), ("clips", 500), ("hidden", None), ("epochs", None)):
         parser.add_argument(f"--{option}", type=int, default=default)
     options = parser.parse_args()
-    results: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    results: dict[tuple[str, str, str], list[tuple[float, float, float]]] = {}
     for folder in dict.fromkeys(name for name, _ in QUESTIONS):
+        paths, rows = clips_of(options.data / folder)
         for seed in range(options.seeds):
-            paths, rows = clips_of(options.data / folder, options.clips, seed)
+            drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[: options.clips]).tolist()
             with tempfile.TemporaryDirectory() as where:
-                sets = feature_sets(paths, Path(where), options, seed)
+                sets = feature_sets(paths, drawn, Path(where), options, seed)
             for data, column in QUESTIONS:
                 for name, features in sets.items() if data == folder else ():
-                    classes = [row[column] for row in rows]
-                    measured = agreement(features, classes), share_of_nearest(features, classes)
+                    classes = [rows[number][column] for number in drawn]
+                    measured = (_information(features, classes, None), agreement(features, classes),
+                                share_of_nearest(features, classes))  # fmt: skip
                     results.setdefault((data, column, name), []).append(measured)
-    print(f"{'data by class':24}{'features':22}{'AMI':>7}{'of seeds':>24}{'nearest':>10}")
+    print(f"{'data by class':24}{'features':22}{'AMI':>7}{'of seeds':>24}{'as many':>10}{'nearest':>10}")
     for (data, column, name), values in results.items():
-        information, nearest = zip(*values, strict=True)
-        told = " ".join(f"{value:.3f}" for value in information)
-        print(f"{data + ' by ' + column:24}{name:22}{np.mean(information):7.3f}{told:>24}{np.mean(nearest):10.3f}")
+        found, given, nearest = zip(*values, strict=True)
+        told = " ".join(f"{value:.3f}" for value in found)
+        print(f"{data + ' by ' + column:24}{name:22}{np.mean(found):7.3f}{told:>24}{np.mean(given):10.3f}"
+              f"{np.mean(nearest):10.3f}")  # fmt: skip
 
 
 if __name__ == "__main__":
