@@ -96,8 +96,8 @@ def _information(features: np.ndarray, classes: list[str], count: int | None) ->
 
 def share_of_nearest(features: np.ndarray, classes: list[str]) -> float:
     """Return the share of each clip's ten nearest others that are of its class."""
-    directions = Space.of(features).directions(features)
-    near = directions @ directions.T
+    points = Space.of(features).points(features)
+    near = points @ points.T
     np.fill_diagonal(near, -np.inf)
     nearest = np.argsort(-near, axis=1)[:, :NEAREST]
     names = np.array(classes)

@@ -61,12 +61,12 @@ class Found:
 
 
 def find_events(
-    model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS,
+    model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS, as_recorded: bool = False,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
     """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie."""
     number = 0
-    for part in corpus.map(_found, model, shortest):
+    for part in corpus.map(_found, model, shortest, as_recorded):
         for found in part:
             if found is None:
                 done(corpus.records[number])
@@ -75,23 +75,32 @@ def find_events(
                 yield number, found
 
 
-def _found(backend: Backend, shard: Shard, model: Model, shortest: float) -> Iterator[Found | None]:
+def _found(
+    backend: Backend,
+    shard: Shard,
+    model: Model,
+    shortest: float,
+    as_recorded: bool,  # noqa: FBT001 (by position)
+) -> Iterator[Found | None]:
     """Yield the events of each recording of a shard, and None after its last."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
     for record in shard.corpus.records:
         levels = Levels(read_field(record), seconds)
         events = stretches(levels, shortest=shortest)
         while batch := list(islice(events, _BATCH_EVENTS)):
-            yield Found(batch, pooled_codes(model, levels, batch, backend))
+            yield Found(batch, pooled_codes(model, levels, batch, backend, as_recorded=as_recorded))
         yield None
 
 
-def pooled_codes(model: Model, levels: Levels, events: Sequence[Stretch], backend: Backend | None = None) -> Codes:
+def pooled_codes(
+    model: Model, levels: Levels, events: Sequence[Stretch], backend: Backend | None = None, *,
+    as_recorded: bool = False,
+) -> Codes:  # fmt: skip
     """Return the square-root codes of the windows in events, pooled by mean, maximum and deviation.
 
     A window shows the event alone, before the mean of the model's training windows: what does not stand above the
     running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
-    does not tell how near it was, nor what the wind did.
+    does not tell how near it was, nor what the wind did. With `as_recorded` it shows all that was recorded.
 
     Returns
     -------
@@ -101,7 +110,7 @@ def pooled_codes(model: Model, levels: Levels, events: Sequence[Stretch], backen
     encode, found = Encoder(model, backend=backend), []
     held: list[NDArray[np.float32]] = []
     for event in events:
-        held.append(_windows(model, levels, event))
+        held.append(_windows(model, levels, event, as_recorded=as_recorded))
         if sum(map(len, held)) >= CHUNK_WINDOWS or event is events[-1]:
             codes, at = encode(np.concatenate(held)), 0
             for windows in held:
@@ -113,11 +122,14 @@ def pooled_codes(model: Model, levels: Levels, events: Sequence[Stretch], backen
     return np.stack(found)
 
 
-def _windows(model: Model, levels: Levels, event: Stretch) -> Codes:
-    """Return the windows (count, width) whose middles lie in an event, at least the nearest, cleaned."""
-    frames, step = model.domain.window[0], model.domain.stride[0]
+def _windows(model: Model, levels: Levels, event: Stretch, *, as_recorded: bool) -> Codes:
+    """Return the windows (count, width) whose middles lie in an event, at least the nearest, cleaned or not."""
+    frames = model.domain.window[0]
     first = max(0, min(event.start - frames // 2, len(levels.field) - frames))
     last = max(first, min(event.end - 1 - frames // 2, len(levels.field) - frames))
+    if as_recorded:
+        shown = np.asarray(levels.field[first : last + frames], np.float32)
+        return _cut(model, np.pad(shown, ((0, max(0, frames - len(shown))), (0, 0)), "edge"))
     rise = levels.cleaned(first, min(len(levels.field), last + frames))
     margin = max(1, round(_MARGIN * levels.bands))
     rise[:, : max(0, event.low - margin)] = 0
@@ -128,7 +140,11 @@ def _windows(model: Model, levels: Levels, event: Stretch) -> Codes:
     rise *= np.float32(_STRENGTH / max(float(strength), _LEAST_STRENGTH))
     rise = np.pad(rise, ((0, max(0, frames - len(rise))), (0, 0)))
     behind = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
-    view = np.lib.stride_tricks.sliding_window_view(rise + behind, model.domain.window)[::step, 0]
+    return _cut(model, rise + behind)
+
+
+def _cut(model: Model, rows: Codes) -> Codes:
+    view = np.lib.stride_tricks.sliding_window_view(rows, model.domain.window)[:: model.domain.stride[0], 0]
     return view.reshape(len(view), -1)
 
 

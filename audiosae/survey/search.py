@@ -14,9 +14,9 @@ from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, find_events, pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
-from audiosae.survey.floor import Levels
+from audiosae.survey.floor import CLIP_SECONDS, Levels
 from audiosae.survey.survey import Columns
-from audiosae.survey.types import COMPONENTS, SAMPLE, Space, evenly
+from audiosae.survey.types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.threads import one_blas_thread
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
 _ROUNDING = 1e-6  # s, of decimals as they are typed
-_EVENTS_PER_COMPONENT = 8  # with fewer, a component's variance is chance, and whitening would make it count
 _PLACE = re.compile(r"(.+)@(\d+(?:\.\d*)?)-(\d+(?:\.\d*)?)")
 
 
@@ -83,7 +82,7 @@ class Matches:
     events
         One row a moment, as `audiosae.survey.results.Events`; types are 0.
     similarity
-        Cosine with the example in the space where events vary equally in all directions, (matches,), at most 1.
+        Cosine with the example in the space in which types are sought, (matches,), at most 1.
     facts
         What ``find --json`` prints.
     skipped
@@ -146,6 +145,9 @@ def find_like(
 ) -> Matches:  # fmt: skip
     """Find the events that sound most like an example.
 
+    Where all are clips, of less than ten seconds, they are compared as they were recorded: there is no noise around
+    them that could be known, and what there is in other bands or before and after tells instruments and voices apart.
+
     Parameters
     ----------
     like, example
@@ -158,11 +160,13 @@ def find_like(
     InputError
         The model is not of recordings, nothing sounds in them, or the example is too short or not there.
     """
-    wanted, corpus = example_codes(model, like, example), corpus.only(corpus.used)
+    corpus = corpus.only(corpus.used)
     records = corpus.records
+    clips = all(record.extent < CLIP_SECONDS for record in (like, *records))
+    wanted = example_codes(model, like, example, as_recorded=clips)
     with closing(CodeFile(None, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"))
-        for number, found in find_events(model, corpus, done=done):
+        for number, found in find_events(model, corpus, as_recorded=clips, done=done):
             columns.append(number, found)
             codes.append(found.codes)
         if not len(codes):
@@ -177,14 +181,13 @@ def find_like(
 
 
 def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the cosine of each event's code with that of the example, (events,), in whitened principal components."""
-    most = min(COMPONENTS, max(2, len(codes) // _EVENTS_PER_COMPONENT))
-    space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), most)
-    direction = space.directions(wanted)[0]
-    return np.concatenate([space.directions(block) @ direction for block in codes.blocks()]).astype(np.float32)
+    """Return the cosine of each event's code with that of the example, (events,), where types are sought."""
+    space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
+    point = space.points(wanted)[0]
+    return np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
 
 
-def example_codes(model: Model, record: Record, example: Example) -> NDArray[np.float32]:
+def example_codes(model: Model, record: Record, example: Example, *, as_recorded: bool = False) -> NDArray[np.float32]:
     """Return the pooled code (1, features) of what sounds in an example, or of all of it where nothing stands out."""
     levels = Levels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
     example, last = example.within(record.extent), len(levels.field)
@@ -192,10 +195,12 @@ def example_codes(model: Model, record: Record, example: Example) -> NDArray[np.
     high = max(low + 1, min(last, round(example.end / levels.seconds_per_row)))
     inside = [event for event in stretches(levels) if event.start < high and event.end > low]
     if not inside:
-        return pooled_codes(model, levels, [Stretch(low, high, 0, levels.bands - 1, 0.0)])
+        whole = Stretch(low, high, 0, levels.bands - 1, 0.0)
+        return pooled_codes(model, levels, [whole], as_recorded=as_recorded)
     loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
     start, end = max(low, loudest.start), min(high, loudest.end)
-    return pooled_codes(model, levels, [Stretch(start, end, loudest.low, loudest.high, loudest.peak)])
+    part = Stretch(start, end, loudest.low, loudest.high, loudest.peak)
+    return pooled_codes(model, levels, [part], as_recorded=as_recorded)
 
 
 def write_matches_csv(matches: Matches, path: Path) -> None:

@@ -61,13 +61,13 @@ class Space:
     variance: Array
 
     @classmethod
-    def of(cls, codes: Array, most: int = COMPONENTS) -> Space:
-        """Learn the space of codes (events, features), of at most so many components."""
+    def of(cls, codes: Array) -> Space:
+        """Learn the space of codes (events, features), of at most 50 components."""
         mean, spread = codes.mean(axis=0), codes.std(axis=0)
         spread = np.where(spread > _FLAT * spread.max(initial=0), spread, 0).astype(np.float32)
         x = _standardised(codes, mean, spread).astype(np.float64)
         _, values, vectors = np.linalg.svd(x, full_matrices=False)
-        keep = max(1, min(most, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
+        keep = max(1, min(COMPONENTS, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
         variance = np.square(values[:keep]) / max(1, len(codes))
         return cls(mean, spread, vectors[:keep].T.astype(np.float32), variance.astype(np.float32))
 
@@ -76,16 +76,9 @@ class Space:
         return _standardised(codes, self.mean, self.spread)
 
     def points(self, codes: Array) -> Array:
-        """Return where codes lie when types are sought: on the sphere of radius 1, (events, components)."""
-        return self._on_sphere(codes, _HELD_BACK)
-
-    def directions(self, codes: Array) -> Array:
-        """Return directions of norm 1 in the space with variance 1 along each component, (events, components)."""
-        return self._on_sphere(codes, 1.0)
-
-    def _on_sphere(self, codes: Array, power: float) -> Array:
+        """Return where codes lie when they are compared: on the sphere of radius 1, (events, components)."""
         spread = np.sqrt(np.maximum(self.variance, 1e-12))
-        x = self.standardised(codes) @ self.components / spread ** np.float32(power)
+        x = self.standardised(codes) @ self.components / spread ** np.float32(_HELD_BACK)
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
