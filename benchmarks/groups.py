@@ -74,9 +74,8 @@ def feature_sets(
     for record in records:
         field = read_field(record)
         levels = Levels(field, seconds_per_row(model.domain))
-        found["model, as an event"].append(
-            pooled_codes(model, levels, [Stretch(0, len(field), 0, field.shape[1] - 1, 0.0)])[0]
-        )
+        whole = Stretch(0, len(field), 0, field.shape[1] - 1, 0.0)
+        found["model, as an event"].append(pooled_codes(model, levels, [whole], shown="clip")[0])
         for name, rows in (("log-mel", np.asarray(field)), ("MFCC", cepstra(np.asarray(field)))):
             found[name].append(np.concatenate([rows.mean(axis=0), rows.max(axis=0), rows.std(axis=0)]))
     return {name: np.array(values, np.float32) for name, values in found.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
-from audiosae.survey.floor import Levels
+from audiosae.survey.floor import CLIP_SECONDS, Levels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
+Shown = Literal["event", "clip", "recording"]  # what a window of an event shows, see `pooled_codes`
 MOMENTS = 20000  # of all recordings together, to colour pictures by
 _MOMENT_SECONDS = 1.0  # between them, at least
 _MOMENT_WINDOWS = 2
@@ -52,6 +53,11 @@ def seconds_per_row(domain: Spectrogram) -> float:
     return domain.hop_length / domain.sample_rate
 
 
+def are_clips(records: Iterable[Record]) -> bool:
+    """Return whether most recordings are clips, too short to tell noise from sound."""
+    return float(np.median([record.extent for record in records])) < CLIP_SECONDS
+
+
 @dataclass(frozen=True)
 class Found:
     """Events of one recording with their pooled codes, (events, units x pools)."""
@@ -61,12 +67,15 @@ class Found:
 
 
 def find_events(
-    model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS, as_recorded: bool = False,
+    model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS, shown: Shown | None = None,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
-    """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie."""
+    """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie.
+
+    Unless it is told what their windows show, that is all of it in clips, and the event alone in other recordings.
+    """
     number = 0
-    for part in corpus.map(_found, model, shortest, as_recorded):
+    for part in corpus.map(_found, model, shortest, shown):
         for found in part:
             if found is None:
                 done(corpus.records[number])
@@ -76,11 +85,7 @@ def find_events(
 
 
 def _found(
-    backend: Backend,
-    shard: Shard,
-    model: Model,
-    shortest: float,
-    as_recorded: bool,  # noqa: FBT001 (by position)
+    backend: Backend, shard: Shard, model: Model, shortest: float, shown: Shown | None
 ) -> Iterator[Found | None]:
     """Yield the events of each recording of a shard, and None after its last."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
@@ -88,29 +93,34 @@ def _found(
         levels = Levels(read_field(record), seconds)
         events = stretches(levels, shortest=shortest)
         while batch := list(islice(events, _BATCH_EVENTS)):
-            yield Found(batch, pooled_codes(model, levels, batch, backend, as_recorded=as_recorded))
+            how = shown or ("clip" if levels.is_clip else "event")
+            yield Found(batch, pooled_codes(model, levels, batch, backend, shown=how))
         yield None
 
 
 def pooled_codes(
     model: Model, levels: Levels, events: Sequence[Stretch], backend: Backend | None = None, *,
-    as_recorded: bool = False,
+    shown: Shown = "event",
 ) -> Codes:  # fmt: skip
-    """Return the square-root codes of the windows in events, pooled by mean, maximum and deviation.
+    """Return the codes of the windows in events, pooled by mean, maximum and deviation.
 
     A window shows the event alone, before the mean of the model's training windows: what does not stand above the
     running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
-    does not tell how near it was, nor what the wind did. With `as_recorded` it shows all that was recorded.
+    does not tell how near it was, nor what the wind did.
+
+    Of a ``clip`` it shows all bands, and what is there before and after: they belong to the same word or note; the
+    strength is that of the whole clip. Of a ``recording`` it shows what was recorded, and the code is the units'
+    shares, which tell what that is made of, loud or soft.
 
     Returns
     -------
     array of shape (events, units x 3)
         Unit by unit.
     """
-    encode, found = Encoder(model, backend=backend), []
+    encode, found = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend), []
     held: list[NDArray[np.float32]] = []
     for event in events:
-        held.append(_windows(model, levels, event, as_recorded=as_recorded))
+        held.append(_windows(model, levels, event, shown))
         if sum(map(len, held)) >= CHUNK_WINDOWS or event is events[-1]:
             codes, at = encode(np.concatenate(held)), 0
             for windows in held:
@@ -122,24 +132,25 @@ def pooled_codes(
     return np.stack(found)
 
 
-def _windows(model: Model, levels: Levels, event: Stretch, *, as_recorded: bool) -> Codes:
-    """Return the windows (count, width) whose middles lie in an event, at least the nearest, cleaned or not."""
-    frames = model.domain.window[0]
-    first = max(0, min(event.start - frames // 2, len(levels.field) - frames))
-    last = max(first, min(event.end - 1 - frames // 2, len(levels.field) - frames))
-    if as_recorded:
-        shown = np.asarray(levels.field[first : last + frames], np.float32)
-        return _cut(model, np.pad(shown, ((0, max(0, frames - len(shown))), (0, 0)), "edge"))
-    rise = levels.cleaned(first, min(len(levels.field), last + frames))
-    margin = max(1, round(_MARGIN * levels.bands))
-    rise[:, : max(0, event.low - margin)] = 0
-    rise[:, event.high + margin + 1 :] = 0
-    strength = np.quantile(
-        rise[event.start - first : event.end - first, event.low : event.high + 1], _STRENGTH_QUANTILE
-    )
-    rise *= np.float32(_STRENGTH / max(float(strength), _LEAST_STRENGTH))
-    rise = np.pad(rise, ((0, max(0, frames - len(rise))), (0, 0)))
+def _windows(model: Model, levels: Levels, event: Stretch, shown: Shown) -> Codes:
+    """Return the windows (count, width) whose middles lie in an event, at least the nearest."""
+    frames, rows = model.domain.window[0], len(levels.field)
+    first = max(0, min(event.start - frames // 2, rows - frames))
+    last = min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
+    if shown == "recording":
+        shape = ((0, max(0, frames - (last - first))), (0, 0))
+        return _cut(model, np.pad(np.asarray(levels.field[first:last], np.float32), shape, "edge"))
+    if shown == "clip":
+        loud = levels.cleaned(0, rows)
+        rise = loud[first:last]
+    else:
+        rise, margin = levels.cleaned(first, last), max(1, round(_MARGIN * levels.bands))
+        rise[:, : max(0, event.low - margin)] = 0
+        rise[:, event.high + margin + 1 :] = 0
+        loud = rise[event.start - first : event.end - first, event.low : event.high + 1]
+    strength = max(float(np.quantile(loud, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
     behind = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
+    rise = np.pad(rise * np.float32(_STRENGTH / strength), ((0, max(0, frames - len(rise))), (0, 0)))
     return _cut(model, rise + behind)
 
 

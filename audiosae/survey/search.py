@@ -12,9 +12,9 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
-from audiosae.survey.codes import CodeFile, find_events, pooled_codes, recordings_domain, seconds_per_row
+from audiosae.survey.codes import CodeFile, are_clips, find_events, pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
-from audiosae.survey.floor import CLIP_SECONDS, Levels
+from audiosae.survey.floor import Levels
 from audiosae.survey.survey import Columns
 from audiosae.survey.types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.engine.placed import PlacedCorpus
+    from audiosae.survey.codes import Shown
     from audiosae.survey.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
@@ -145,9 +146,6 @@ def find_like(
 ) -> Matches:  # fmt: skip
     """Find the events that sound most like an example.
 
-    Where all are clips, of less than ten seconds, they are compared as they were recorded: there is no noise around
-    them that could be known, and what there is in other bands or before and after tells instruments and voices apart.
-
     Parameters
     ----------
     like, example
@@ -162,11 +160,11 @@ def find_like(
     """
     corpus = corpus.only(corpus.used)
     records = corpus.records
-    clips = all(record.extent < CLIP_SECONDS for record in (like, *records))
-    wanted = example_codes(model, like, example, as_recorded=clips)
+    shown: Shown = "recording" if are_clips(records) else "event"
+    wanted = example_codes(model, like, example, shown=shown)
     with closing(CodeFile(None, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"))
-        for number, found in find_events(model, corpus, as_recorded=clips, done=done):
+        for number, found in find_events(model, corpus, shown=shown, done=done):
             columns.append(number, found)
             codes.append(found.codes)
         if not len(codes):
@@ -187,7 +185,7 @@ def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float
     return np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
 
 
-def example_codes(model: Model, record: Record, example: Example, *, as_recorded: bool = False) -> NDArray[np.float32]:
+def example_codes(model: Model, record: Record, example: Example, *, shown: Shown = "event") -> NDArray[np.float32]:
     """Return the pooled code (1, features) of what sounds in an example, or of all of it where nothing stands out."""
     levels = Levels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
     example, last = example.within(record.extent), len(levels.field)
@@ -196,11 +194,11 @@ def example_codes(model: Model, record: Record, example: Example, *, as_recorded
     inside = [event for event in stretches(levels) if event.start < high and event.end > low]
     if not inside:
         whole = Stretch(low, high, 0, levels.bands - 1, 0.0)
-        return pooled_codes(model, levels, [whole], as_recorded=as_recorded)
+        return pooled_codes(model, levels, [whole], shown=shown)
     loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
     start, end = max(low, loudest.start), min(high, loudest.end)
     part = Stretch(start, end, loudest.low, loudest.high, loudest.peak)
-    return pooled_codes(model, levels, [part], as_recorded=as_recorded)
+    return pooled_codes(model, levels, [part], shown=shown)
 
 
 def write_matches_csv(matches: Matches, path: Path) -> None:
