@@ -20,7 +20,7 @@ from audiosae.engine.placed import PlacedCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.survey.codes import glimpses, pooled_codes, recordings_domain, seconds_per_row
-from audiosae.survey.events import stretches
+from audiosae.survey.events import Stretch, stretches
 from audiosae.survey.floor import Levels
 from audiosae.survey.search import Example
 from audiosae.survey.survey import survey
@@ -130,6 +130,37 @@ def test_loudness_and_hiss_do_not_change_what_an_event_is_like(archive, cache, t
         codes.append(pooled_codes(archive.model, levels, list(stretches(levels))))
     apart = np.linalg.norm(codes[0][0] - codes[0][2])
     assert all(np.linalg.norm(codes[0][0] - other[0]) < 0.5 * apart for other in codes[1:])
+
+
+def clip(number, overtone):
+    """1.2 s with a tone at 600 Hz from 0.3 to 0.9 s and, all the while, a softer one at 2900 Hz, or none."""
+    rng, time = np.random.default_rng(number), np.arange(RATE * 6 // 5) / RATE
+    low = np.sin(2 * np.pi * 600 * rng.uniform(0.98, 1.02) * time) * ((time > 0.3) & (time < 0.9))
+    high = overtone * np.sin(2 * np.pi * 2900 * time)
+    return (0.3 * low + 0.1 * high + 0.0003 * rng.normal(size=len(time))).astype(np.float32)
+
+
+@pytest.mark.parametrize(("shown", "heeds"), [("event", False), ("clip", True), ("recording", True)])
+def test_what_sounds_beside_an_event_belongs_to_it_in_clips_alone(archive, cache, tmp_path, shown, heeds):
+    for overtone in (0, 1):
+        write(tmp_path / f"{overtone}.wav", clip(0, overtone), RATE)
+    records = ingest(archive.model.domain, scan([tmp_path], (".wav",), domain="spectrogram"), cache=cache, workers=1)
+    second = seconds_per_row(archive.model.domain)
+    event = Stretch(round(0.3 / second), round(0.9 / second), 5, 12, 30.0)
+    without, with_it = (
+        pooled_codes(archive.model, Levels(read_field(record), second), [event], shown=shown) for record in records
+    )
+    assert (np.abs(with_it - without).max() > 0.05) == heeds
+
+
+def test_clips_are_found_by_all_that_is_in_them(archive, cache, run, tmp_path):
+    for number in range(12):
+        write(tmp_path / "clips" / f"{number}.wav", clip(number, number % 2), RATE)
+    like = write(tmp_path / "like.wav", clip(50, 1), RATE)
+    code, told, _ = run("find", archive.run, tmp_path / "clips", "--like", f"{like}@0.3-0.9", "-n", 5, "--cache", cache,
+                        "--json")  # fmt: skip
+    assert code == 0
+    assert {int(row["file"].rpartition("/")[2].removesuffix(".wav")) % 2 for row in json.loads(told)["matches"]} == {1}
 
 
 def test_find_gives_the_moments_most_like_the_example(archive, cache, run, tmp_path):
