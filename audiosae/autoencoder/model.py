@@ -103,7 +103,7 @@ class Model:
         return (codes + 1) / 2 if self.params.activation == TANH else codes
 
     def to_activity(self, codes: Array) -> None:
-        """Do so in place."""
+        """Scale activations to [0, 1] as `activity` does, in place."""
         if self.params.activation == TANH:
             codes += 1
             codes /= 2
