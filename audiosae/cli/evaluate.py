@@ -40,7 +40,7 @@ def evaluate(  # noqa: PLR0917
     backend: shared.Backend = "auto",
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
-    strict: shared.Strict = False,  # noqa: FBT002
+    strict: shared.StrictLabels = False,  # noqa: FBT002
 ) -> None:
     """Benchmark the features against baselines (random weights, PCA, k-means, NMF, MFCC, log-mel), one classifier."""
     from audiosae.engine.reading import check_skipped

@@ -28,7 +28,7 @@ def export(  # noqa: PLR0917
     backend: shared.Backend = "auto",
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
-    strict: shared.Strict = False,  # noqa: FBT002
+    strict: shared.StrictLabels = False,  # noqa: FBT002
 ) -> None:
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
     from audiosae.engine.reading import check_skipped

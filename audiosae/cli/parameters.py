@@ -30,7 +30,8 @@ Pool = Annotated[
     str | None, typer.Option(help="How windows become clips: mean, max, std, change.  [default: the first three]")
 ]
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a source was skipped or has no label.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any source was skipped.")]
+StrictLabels = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a source was skipped or has no label.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Of the labels CSV.")]
 Code = Annotated[
     Literal["sqrt", "activation", "share"],

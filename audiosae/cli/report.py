@@ -26,7 +26,7 @@ def report(  # noqa: PLR0917
     backend: shared.Backend = "auto",
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
-    strict: shared.Strict = False,  # noqa: FBT002
+    strict: shared.StrictLabels = False,  # noqa: FBT002
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
     from audiosae.engine.reading import check_skipped

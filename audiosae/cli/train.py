@@ -71,7 +71,7 @@ def train(  # noqa: PLR0917 (the command line's own options)
     engine: shared.EngineName = "here",
     cache: shared.Cache = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,  # noqa: FBT002
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any source was skipped.")] = False,  # noqa: FBT002
+    strict: shared.Strict = False,  # noqa: FBT002
 ) -> None:
     """Learn sparse features of a folder of recordings (or of another domain's files).
 
