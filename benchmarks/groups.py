@@ -1,8 +1,9 @@
 """Group labelled clips without their labels: the model's codes beside log-mel and MFCC, through the survey's own code.
 
-The model is trained on all clips of a set, with the defaults unless told; each drawn clip is one event. Printed per
-data set and mean over seeds: adjusted mutual information with the classes, of as many types as the survey finds and of
-as many as there are classes, and the share of each clip's ten nearest others that are of its class.
+The model is trained on all clips of a set, with the defaults unless told. Each drawn clip is one event; or events are
+what the survey finds in it, looked at as survey does and as find does. Printed per data set and mean over seeds:
+adjusted mutual information with the classes, of as many types as the survey finds and of as many as there are classes,
+and the share of the ten most like a clip, or its loudest event, that are of its class, of other clips.
 
     python -m benchmarks.groups DATA [--seeds 3] [--clips 500] [--hidden N] [--epochs N]
 
@@ -16,7 +17,10 @@ import csv
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,9 +31,15 @@ from audiosae.corpus.sources import Source
 from audiosae.evaluation.baselines import cepstra
 from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_clips
 from audiosae.survey.codes import pooled_codes, seconds_per_row
-from audiosae.survey.events import Stretch
+from audiosae.survey.events import Stretch, stretches
 from audiosae.survey.floor import Levels
 from audiosae.survey.types import Space, learn_types
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.survey.codes import Shown
 
 QUESTIONS = (
     ("fsdd", "digit"),
@@ -49,36 +59,68 @@ def clips_of(folder: Path) -> tuple[list[Path], list[dict[str, str]]]:
     return [place / row["filename"] for row in rows], rows
 
 
+@dataclass
+class Features:
+    """Features of clips, or of the events in them.
+
+    Attributes
+    ----------
+    rows
+        (features,) each.
+    clips
+        Which clip each is of.
+    asked
+        Numbers of those whose nearest are looked at, one a clip.
+    """
+
+    rows: list[np.ndarray] = field(default_factory=list)
+    clips: list[int] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+
+    def add(self, clip: int, rows: Sequence[np.ndarray], asked: int = 0) -> None:
+        """Add the rows of a clip."""
+        self.asked.append(len(self.rows) + asked)
+        self.rows += rows
+        self.clips += [clip] * len(rows)
+
+
 def feature_sets(
     paths: list[Path], drawn: list[int], where: Path, options: argparse.Namespace, seed: int
-) -> dict[str, np.ndarray]:
-    """Train a model on clips; return features of some of them (clips, features), by name."""
+) -> dict[str, Features]:
+    """Train a model on clips; return features of some of them, by name."""
     cache = where / "cache"
     command = [sys.executable, "-m", "audiosae", "train", *map(str, paths), "-q"]
-    told = {
-        "-o": where / "run",
-        "--cache": cache,
-        "--seed": seed,
-        "--hidden": options.hidden,
-        "--epochs": options.epochs,
-    }
-    for option, value in told.items():
+    more = {"--seed": seed, "--hidden": options.hidden, "--epochs": options.epochs}
+    for option, value in {"-o": where / "run", "--cache": cache, **more}.items():
         command += [] if value is None else [option, str(value)]
     subprocess.run(command, check=True)
     model = load_model(where / "run")
     some = [Source(paths[number].name, paths[number]) for number in drawn]
     records = ingest(model.domain, some, cache=cache, workers=2)
-    found: dict[str, list[np.ndarray]] = {"model": [], "model, as an event": [], "log-mel": [], "MFCC": []}
-    found["model"] = [codes.reshape(-1) for _, codes in
-                      pooled_clips(model.domain, records, Encoder(model), pools=DEFAULT_POOL)]  # fmt: skip
-    for record in records:
-        field = read_field(record)
-        levels = Levels(field, seconds_per_row(model.domain))
-        whole = Stretch(0, len(field), 0, field.shape[1] - 1, 0.0)
-        found["model, as an event"].append(pooled_codes(model, levels, [whole], shown="clip")[0])
-        for name, rows in (("log-mel", np.asarray(field)), ("MFCC", cepstra(np.asarray(field)))):
-            found[name].append(np.concatenate([rows.mean(axis=0), rows.max(axis=0), rows.std(axis=0)]))
-    return {name: np.array(values, np.float32) for name, values in found.items()}
+    found: dict[str, Features] = defaultdict(Features)
+    for clip, (_, codes) in enumerate(pooled_clips(model.domain, records, Encoder(model), pools=DEFAULT_POOL)):
+        found["model"].add(clip, [codes.reshape(-1)])
+    for clip, record in enumerate(records):
+        levels = Levels(read_field(record), seconds_per_row(model.domain))
+        whole = Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)
+        _add(found, model, levels, clip=clip, events=[whole], shown={"model, as an event": "clip"})
+        if events := list(stretches(levels)):
+            shown: dict[str, Shown] = {"events, survey": "clip", "events, find": "recording"}
+            _add(found, model, levels, clip=clip, events=events, shown=shown, prefix="events, ")
+    return found
+
+
+def _add(
+    found: dict[str, Features], model: Model, levels: Levels, *, clip: int, events: list[Stretch],
+    shown: Mapping[str, Shown], prefix: str = "",
+) -> None:  # fmt: skip
+    loudest = max(range(len(events)), key=lambda i: events[i].peak * (events[i].end - events[i].start))
+    for name, how in shown.items():
+        found[name].add(clip, list(pooled_codes(model, levels, events, shown=how)), loudest)
+    parts = [np.asarray(levels.field[event.start : event.end]) for event in events]
+    for name, rows in (("log-mel", parts), ("MFCC", [cepstra(part) for part in parts])):
+        pooled = [np.concatenate([part.mean(axis=0), part.max(axis=0), part.std(axis=0)]) for part in rows]
+        found[prefix + name].add(clip, pooled, loudest)
 
 
 def agreement(features: np.ndarray, classes: list[str]) -> float:
@@ -93,14 +135,14 @@ def _information(features: np.ndarray, classes: list[str], count: int | None) ->
     return float(adjusted_mutual_info_score(classes, types.nearest(types.space.points(features))[0]))
 
 
-def share_of_nearest(features: np.ndarray, classes: list[str]) -> float:
-    """Return the share of each clip's ten nearest others that are of its class."""
+def share_of_nearest(features: np.ndarray, classes: list[str], found: Features) -> float:
+    """Return the share of the ten nearest of other clips that are of the same class."""
     points = Space.of(features).points(features)
-    near = points @ points.T
-    np.fill_diagonal(near, -np.inf)
+    near = points[found.asked] @ points.T
+    clips, names = np.array(found.clips), np.array(classes)
+    near[clips[found.asked][:, None] == clips] = -np.inf
     nearest = np.argsort(-near, axis=1)[:, :NEAREST]
-    names = np.array(classes)
-    return float((names[nearest] == names[:, None]).mean())
+    return float((names[nearest] == names[found.asked][:, None]).mean())
 
 
 def main() -> None:
@@ -118,10 +160,11 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as where:
                 sets = feature_sets(paths, drawn, Path(where), options, seed)
             for data, column in QUESTIONS:
-                for name, features in sets.items() if data == folder else ():
-                    classes = [rows[number][column] for number in drawn]
+                for name, made in sets.items() if data == folder else ():
+                    features = np.array(made.rows, np.float32)
+                    classes = [rows[drawn[clip]][column] for clip in made.clips]
                     measured = (_information(features, classes, None), agreement(features, classes),
-                                share_of_nearest(features, classes))  # fmt: skip
+                                share_of_nearest(features, classes, made))  # fmt: skip
                     results.setdefault((data, column, name), []).append(measured)
     print(f"{'data by class':24}{'features':22}{'AMI':>7}{'of seeds':>24}{'as many':>10}{'nearest':>10}")
     for (data, column, name), values in results.items():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HELP_BAR = 0.3
+SAMPLES = Path(__file__).parents[1] / "samples" / "sounds"
 
 
 def figures(*, short: bool) -> Iterator[Figure]:
@@ -28,6 +29,7 @@ def figures(*, short: bool) -> Iterator[Figure]:
     yield _encoding(short=short)
     for units in (32,) if short else (256, 512):
         yield _window_encoding(units, repeats=3 if short else 15)
+    yield _pooling(short=short)
     yield _training(short=short)
     yield _memory(short=short)
 
@@ -80,6 +82,45 @@ def _window_encoding(units: int, repeats: int) -> Figure:
     calls = {"products": products, "ours": lambda: model.codes(x, backend)}
     found = alternate(calls, repeats=repeats, least=0.2, within={"ours": backend.session})
     name = f"encoding 4096 windows of {width} ({count} components, {units} units) over its two products"
+    return Figure(name, found["ours"] / found["products"], 1.25, at_least=False, detail=told(found))
+
+
+def _pooling(*, short: bool) -> Figure:
+    """Read, encode and pool the windows of a recording, the samples again and again, over the products of as many."""
+    import soundfile
+
+    from audiosae import SparseAutoencoder
+    from audiosae.backends import Backend
+    from audiosae.corpus.ingest import ingest
+    from audiosae.corpus.sources import scan
+    from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_clips, window_blocks
+    from audiosae.recordings.spectrogram import Spectrogram
+
+    units = 32 if short else 512
+    with tempfile.TemporaryDirectory() as folder:
+        heard = [soundfile.read(path, dtype="float32")[0] for path in sorted(SAMPLES.rglob("*.flac"))]
+        length = 22050 * (20 if short else 1800)
+        soundfile.write(Path(folder) / "long.wav", np.resize(np.concatenate(heard), length), 22050)
+        sources = scan([Path(folder)], (".wav",))
+        domain = Spectrogram().resolve([source.path for source in sources])
+        records = ingest(domain, sources, cache=Path(folder) / "cache", workers=1)
+        windows = [np.ascontiguousarray(block) for _, block in window_blocks(domain, records[0])]
+        some = np.concatenate([block[::20] for block in windows])
+        model = SparseAutoencoder(n_components=units, max_iter=1, random_state=0).fit(some).to_model(domain)
+        rng, backend, count = np.random.default_rng(0), Backend(), model.whitener.n_components
+        shapes = ((windows[0].shape[1], count), (count, units))
+        first, second = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
+        seen, codes = (np.empty((len(windows[0]), size), np.float32) for size in (count, units))
+
+        def products() -> None:
+            for block in windows:
+                rows = slice(len(block))
+                np.matmul(np.matmul(block, first, out=seen[rows]), second, out=codes[rows])
+
+        encode = Encoder(model, backend=backend)
+        calls = {"products": products, "ours": lambda: list(pooled_clips(domain, records, encode, pools=DEFAULT_POOL))}
+        found = alternate(calls, repeats=3 if short else 5, within={"ours": backend.session})
+    name = f"pooled codes of half an hour ({count} components, {units} units) over their two products"
     return Figure(name, found["ours"] / found["products"], 1.25, at_least=False, detail=told(found))
 
 

@@ -69,7 +69,7 @@ def sounds(tmp_path_factory):
 def kernels(tmp_path_factory):
     """kernels.cu compiled for the host."""
     if compiler() is None:
-        pytest.skip("no g++ to compile the kernels for the host with")
+        pytest.skip("there is no g++, which compiles the kernels for the host: install your system's C++ compiler")
     return HostKernels(tmp_path_factory.mktemp("kernels"))
 
 

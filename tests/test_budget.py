@@ -87,7 +87,9 @@ def test_what_is_no_size_is_refused(text):
         byte_count("--size", text)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere sysconf lacks these names, or all memory counts as free")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="what is compared with, sysconf's count of free pages, is told by Linux alone"
+)
 def test_available_memory_is_less_than_there_is():
     assert 0 < memory.available() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -575,9 +575,11 @@ cli.main()
 """
 
 
-def test_no_thread_imports_what_another_may_import_at_the_same_time(trained, clips, cache):
+@pytest.mark.parametrize("judge", classifier.JUDGES)
+def test_no_thread_imports_what_another_may_import_at_the_same_time(trained, clips, cache, judge):
     """Modules of scikit-learn import one another: two threads that import at once now and then find them half made."""
-    command = ["evaluate", trained, clips, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache, "-q"]
+    command = ["evaluate", trained, clips, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache, "-q",
+               "--classifier", judge]  # fmt: skip
     done = subprocess.run([sys.executable, "-c", SPY, *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "imported by a thread" not in done.stdout

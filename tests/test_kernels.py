@@ -206,7 +206,7 @@ def nvrtc():
     folders = spec.submodule_search_locations if spec else []
     found = [path for folder in folders for path in Path(folder).glob("lib/libnvrtc.so.1?")]
     if not found:
-        pytest.skip("nvidia-cuda-nvrtc is not installed (it is there for Linux alone)")
+        pytest.skip("nvidia-cuda-nvrtc is not installed: pip install -e '.[test]', on Linux (elsewhere there is none)")
     return ctypes.CDLL(str(found[0]))
 
 

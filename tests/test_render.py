@@ -143,3 +143,21 @@ def test_atoms_that_are_drawn_with_other_limits_get_the_same_ones(tmp_path, figu
         assert high >= ax.lines[0].get_ydata().max()
     assert [ax.yaxis.get_visible() for ax in drawn] == [True, False, False] * 2
     assert [ax.xaxis.get_visible() for ax in drawn] == [False] * 3 + [True] * 3
+
+
+class Upside(Curves):
+    """Draws them upside down."""
+
+    def draw(self, atom, ax, *, limit):
+        super().draw(atom, ax, limit=limit)
+        ax.invert_yaxis()
+
+
+def test_axes_that_are_upside_down_stay_so_and_hold_all(tmp_path, figures):
+    model = make(6)
+    draw_atoms(replace(model, domain=Upside(**vars(model.domain))), tmp_path / "curves.png", columns=3)
+    drawn = [ax for ax in figures[0].axes if ax.lines]
+    values = np.concatenate([ax.lines[0].get_ydata() for ax in drawn])
+    assert len({ax.get_ylim() for ax in drawn}) == 1
+    below, above = drawn[0].get_ylim()
+    assert below >= values.max() > values.min() >= above

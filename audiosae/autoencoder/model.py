@@ -98,15 +98,14 @@ class Model:
         whitener, params = backend.once(self, moved)
         return encode(backend, params, windows.astype(params.flat.dtype, copy=False), whitener.apply, then)
 
-    def activity(self, codes: NDArray[Any]) -> NDArray[Any]:
+    def activity(self, codes: Array, *, in_place: bool = False) -> Array:
         """Return activations scaled to [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
-        return (codes + 1) / 2 if self.params.activation == TANH else codes
-
-    def to_activity(self, codes: Array) -> None:
-        """Scale activations to [0, 1] as `activity` does, in place."""
-        if self.params.activation == TANH:
-            codes += 1
-            codes /= 2
+        if self.params.activation != TANH:
+            return codes
+        found = codes if in_place else codes.copy()
+        found += 1
+        found /= 2
+        return found
 
     @property
     def dead(self) -> NDArray[np.bool_]:

@@ -73,7 +73,7 @@ class Encoder:
     def _coded(self, backend: Backend, activations: Array) -> None:
         """Turn activations into the code where they are; shares come later, on the host."""
         if self.code != "activation":
-            self.model.to_activity(activations)
+            self.model.activity(activations, in_place=True)
         if self.code == "sqrt":
             backend.xp.sqrt(activations, out=activations)
 

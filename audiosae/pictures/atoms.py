@@ -190,11 +190,11 @@ def _with_axes(
 def _alike(axes: Sequence[Any]) -> None:
     """Give axes the same limits where they differ: those of all together."""
     for name in ("xlim", "ylim"):
-        limits = {getattr(ax, f"get_{name}")() for ax in axes}
-        if len(limits) > 1:
-            low, high = np.array(sorted(limits)).T
+        limits = [getattr(ax, f"get_{name}")() for ax in axes]
+        if len(set(limits)) > 1:
+            ends = (np.min(limits), np.max(limits))
             for ax in axes:
-                ax.set(**{name: (low.min(), high.max())})
+                ax.set(**{name: ends if limits[0][0] < limits[0][1] else ends[::-1]})
 
 
 def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], columns: int, show: str) -> Figure:

@@ -118,9 +118,11 @@ def pooled_codes(
         Unit by unit.
     """
     encode, found = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend), []
+    strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "clip" else None
     held: list[NDArray[np.float32]] = []
     for event in events:
-        held.append(_windows(model, levels, event, shown))
+        held.append(_as_recorded(model, levels, event) if shown == "recording"
+                    else _cleaned(model, levels, event, strength))  # fmt: skip
         if sum(map(len, held)) >= CHUNK_WINDOWS or event is events[-1]:
             codes, at = encode(np.concatenate(held)), 0
             for windows in held:
@@ -132,26 +134,39 @@ def pooled_codes(
     return np.stack(found)
 
 
-def _windows(model: Model, levels: Levels, event: Stretch, shown: Shown) -> Codes:
-    """Return the windows (count, width) whose middles lie in an event, at least the nearest."""
+def _strength(rise: Codes) -> float:
+    return max(float(np.quantile(rise, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
+
+
+def _rows(model: Model, levels: Levels, event: Stretch) -> tuple[int, int]:
+    """Return the first of the rows of the windows whose middles lie in an event, at least the nearest; and the end."""
     frames, rows = model.domain.window[0], len(levels.field)
     first = max(0, min(event.start - frames // 2, rows - frames))
-    last = min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
-    if shown == "recording":
-        shape = ((0, max(0, frames - (last - first))), (0, 0))
-        return _cut(model, np.pad(np.asarray(levels.field[first:last], np.float32), shape, "edge"))
-    if shown == "clip":
-        loud = levels.cleaned(0, rows)
-        rise = loud[first:last]
-    else:
-        rise, margin = levels.cleaned(first, last), max(1, round(_MARGIN * levels.bands))
+    return first, min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
+
+
+def _as_recorded(model: Model, levels: Levels, event: Stretch) -> Codes:
+    """Return the windows (count, width) of an event."""
+    first, end = _rows(model, levels, event)
+    return _cut(model, _filled(model, np.asarray(levels.field[first:end], np.float32), "edge"))
+
+
+def _cleaned(model: Model, levels: Levels, event: Stretch, strength: float | None) -> Codes:
+    """Return the windows (count, width) of an event, cleaned; without the strength of a clip, its own bands alone."""
+    first, end = _rows(model, levels, event)
+    rise = levels.cleaned(first, end)
+    if strength is None:
+        margin = max(1, round(_MARGIN * levels.bands))
         rise[:, : max(0, event.low - margin)] = 0
         rise[:, event.high + margin + 1 :] = 0
-        loud = rise[event.start - first : event.end - first, event.low : event.high + 1]
-    strength = max(float(np.quantile(loud, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
+        strength = _strength(rise[event.start - first : event.end - first, event.low : event.high + 1])
     behind = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
-    rise = np.pad(rise * np.float32(_STRENGTH / strength), ((0, max(0, frames - len(rise))), (0, 0)))
-    return _cut(model, rise + behind)
+    return _cut(model, _filled(model, rise * np.float32(_STRENGTH / strength), "constant") + behind)
+
+
+def _filled(model: Model, rows: Codes, mode: Literal["edge", "constant"]) -> Codes:
+    """Return rows, and as many more as a window needs."""
+    return np.pad(rows, ((0, max(0, model.domain.window[0] - len(rows))), (0, 0)), mode)
 
 
 def _cut(model: Model, rows: Codes) -> Codes:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FILE = "types.safetensors"
 SAMPLE = 3000  # events that the types are learned from
-COMPONENTS = 50
+_COMPONENTS = 50
 MOST_TYPES = 40
 _FORMAT = 3
 _NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are taken
@@ -67,7 +67,7 @@ class Space:
         spread = np.where(spread > _FLAT * spread.max(initial=0), spread, 0).astype(np.float32)
         x = _standardised(codes, mean, spread).astype(np.float64)
         _, values, vectors = np.linalg.svd(x, full_matrices=False)
-        keep = max(1, min(COMPONENTS, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
+        keep = max(1, min(_COMPONENTS, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
         variance = np.square(values[:keep]) / max(1, len(codes))
         return cls(mean, spread, vectors[:keep].T.astype(np.float32), variance.astype(np.float32))
 
