@@ -50,6 +50,8 @@ def test_the_page_says_what_was_found_and_links_to_the_report(surveyed):
     assert (surveyed.page.parent / "recordings.png").read_bytes().startswith(b"\x89PNG")
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", text)
     assert text.count('class="mean"') == 3
+    assert re.findall(r'<a href="#type-(\d)">.*?<span>(.*?)</span>', text) == [(str(n), "6 sounds") for n in (1, 2, 3)]
+    assert all(f'id="{target}"' in text for target in re.findall(r'href="#(.+?)"', text))
 
 
 def test_a_name_is_shown_as_text_whatever_is_in_it(surveyed):
@@ -143,6 +145,8 @@ def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
     tab = see(surveyed.page)
     tab.fill("input[data-type='2']", 'a "song", loud')
     assert 'a "song", loud' in tab.inner_text("#kind-2")
+    assert 'a "song", loud' in tab.inner_text(".kinds a[href='#type-2']")
+    assert tab.evaluate("[...document.querySelectorAll('.kinds img')].every((image) => image.naturalWidth > 0)")
     with tab.expect_download() as saved:
         tab.click("#save")
     saved.value.save_as(tmp_path / "names.csv")

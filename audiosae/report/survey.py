@@ -134,7 +134,8 @@ def _card(
     if hours is not None and hours.any():
         facts.append(("most often", f"between {int(hours.argmax())}:00 and {int(hours.argmax()) + 1}:00"))
     return {
-        "number": kind.number, "name": kind.name, "facts": facts, "seconds": f"{seconds:.2f}",
+        "number": kind.number, "name": kind.name, "count": _count(kind.events, "sound"), "facts": facts,
+        "seconds": f"{seconds:.2f}",
         "mean": moments.mean(mean, max(seconds, 0.1)) if mean else "",
         "hours": bars(hours.tolist(), high=24) if hours is not None and hours.any() else None,
         "busiest": int(hours.argmax()) if hours is not None else 0,

@@ -15,12 +15,17 @@
     if (part === "unlike" && !shown.length) list.parentElement.hidden = true;
   }
 
+  for (const image of document.querySelectorAll("img[data-of]")) { // the pictures of the cards, once in the file
+    const mean = document.querySelector(`#type-${image.dataset.of} .mean`);
+    if (mean) { image.src = mean.src; image.hidden = false; }
+  }
+
   // Names: shown at once wherever the type is, kept by saving them.
   let unsaved = false;
   for (const input of inputs) {
     input.addEventListener("input", () => {
       unsaved = true;
-      find(`kind-${input.dataset.type}`).querySelector("[data-name]").textContent = input.value;
+      for (const place of document.querySelectorAll(`[data-name="${input.dataset.type}"]`)) place.textContent = input.value;
       const option = document.querySelector(`#kind option[value="${input.dataset.type}"]`);
       if (option) option.textContent = called(input.dataset.type);
       find("saved").textContent = "Names are not saved yet.";
