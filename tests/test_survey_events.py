@@ -63,7 +63,7 @@ def drops(field, a_second, seed=1):
     return field
 
 
-@pytest.mark.parametrize("a_second", [10, 20])
+@pytest.mark.parametrize("a_second", [10, 20, 40])
 def test_drops_of_rain_are_no_events_and_sounds_among_them_are(a_second):
     assert len(found(drops(noise(180), a_second))) <= 6  # 20 and more without a threshold for rain
     field = drops(noise(180), a_second)
@@ -89,6 +89,20 @@ def test_short_silences_do_not_end_an_event():
         sound(field, 10 + 0.12 * pulse, 10.06 + 0.12 * pulse, 20, 24)
     ((start, end, *_),) = found(field)
     assert (start, end) == pytest.approx((10, 10.9), abs=0.03)
+
+
+def test_a_drop_beside_a_sound_does_not_make_it_longer():
+    field = sound(noise(30), 10, 10.4, 12, 15, level=30)
+    for at, low in ((9.88, 15), (10.5, 12)):  # within the silences that do not end an event
+        sound(field, at, at + 0.02, low, low, level=12)
+    ((start, end, _, _),) = found(field)
+    assert (start, end) == pytest.approx((10, 10.4), abs=0.03)
+
+
+def test_a_soft_note_that_could_be_an_event_belongs_to_the_loud_one_beside_it():
+    field = sound(noise(30), 10, 11, 12, 17, level=40)
+    ((start, end, _, _),) = found(sound(field, 9.8, 9.9, 12, 13, level=18))
+    assert (start, end) == pytest.approx((9.8, 11), abs=0.03)
 
 
 def test_sounds_at_one_time_in_bands_of_their_own_are_two_events():

@@ -37,6 +37,10 @@ _CLUTTER = (0.0025, 0.0045, 0.0085)  # masses, two ranges: in rain both have man
 _MANY = 10  # in the lower range, a minute and in all: where there are fewer, there is no rain
 _TAIL = 1.5  # the masses of near drops fall off more slowly than an exponential through both ranges, by so much
 _FALSE = 0.5  # events a minute that rain may make
+_HEAVY = 60  # in the upper range, a minute, of parts: heavy rain
+_CHAIN = 4.0  # of the mass that a drop exceeds but once in two minutes: more than a chain of drops has
+_PART = 0.1  # of the mass of the largest part of a sound: what a lesser part must have, or be an event by itself
+_TOUCHING = np.ones((3, 3), int)
 _TOGETHER = 0.7  # of their common span: sounds that overlap for as long are one event
 
 
@@ -104,20 +108,71 @@ def _events_of(beyond: Array, rise: Array, first: int, rows: _Rows) -> list[Stre
     """
     from scipy import ndimage
 
-    heard = _joined(beyond > _KEEP, rows.gap)
-    touching = np.ones((3, 3), int)
-    labels, _ = ndimage.label(heard, touching)
+    loud = beyond > _KEEP
+    heard = _joined(loud, rows.gap)
+    labels, _ = ndimage.label(heard, _TOUCHING)
     if _cut_long(heard, ndimage.find_objects(labels), first, rows.longest):
-        labels, _ = ndimage.label(heard, touching)
-    mass = np.bincount(labels.ravel(), np.maximum(beyond - _KEEP, 0).ravel()) * rows.seconds / beyond.shape[1]
-    strong = np.zeros(len(mass), bool)
+        labels, _ = ndimage.label(heard, _TOUCHING)
+    loud &= heard
+    parts = _Parts.of(loud, labels, np.maximum(beyond - _KEEP, 0) * np.float32(rows.seconds / beyond.shape[1]))
+    wanted, kept = parts.chosen(len(beyond) * rows.seconds / 60)
+    strong = np.zeros(len(wanted), bool)
     strong[labels[(beyond > _START) & heard]] = True
-    places, found = ndimage.find_objects(labels), []
-    for number in np.flatnonzero(strong & (mass > _least_mass(mass[1:], len(beyond) * rows.seconds / 60))):
-        (time, band), inside = places[number - 1], labels[places[number - 1]] == number
+    bodies = np.where(loud & kept[parts.labels], labels, 0)
+    places, found = ndimage.find_objects(bodies), []
+    for number in np.flatnonzero(strong & wanted):
+        (time, band), inside = places[number - 1], bodies[places[number - 1]] == number
         peak = float(rise[time, band][inside].max())
         found.append(Stretch(first + time.start, first + time.stop, band.start, band.stop - 1, peak))
     return [event for event in _merged(found) if event.end - event.start >= rows.shortest]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What sounds consist of, between silences: a word's syllables, a call and the drops of rain beside it.
+
+    Attributes
+    ----------
+    labels
+        Number of the part at each row and band, from 1; 0 where nothing is loud.
+    mass, sound
+        Of each part, from number 0: its mass, and the number of the sound that it is of.
+    """
+
+    labels: NDArray[np.int32]
+    mass: NDArray[np.float64]
+    sound: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, loud: Mask, sounds: NDArray[np.int32], excess: Array) -> _Parts:
+        from scipy import ndimage
+
+        labels, count = ndimage.label(loud, _TOUCHING)
+        mass = np.bincount(labels.ravel(), np.where(loud, excess, 0).ravel(), minlength=count + 1).astype(np.float64)
+        sound = np.zeros(count + 1, np.int32)
+        sound[labels[loud]] = sounds[loud]
+        return cls(labels, mass, sound)
+
+    def chosen(self, minutes: float) -> tuple[Mask, Mask]:
+        """Return which sounds are events, by number, and which parts belong to them.
+
+        In heavy rain drops join to chains that are no measure of each other: there one part must be more than a drop,
+        or all of them more than a chain. What hangs on to a sound across a silence is part of it where its mass is a
+        share of the largest part's, or an event's.
+        """
+        largest = np.zeros(self.sound.max() + 1)
+        np.maximum.at(largest, self.sound, self.mass)
+        heavy = np.histogram(self.mass[1:], _CLUTTER)[0][1] >= _HEAVY * minutes
+        drop = _least_mass(self.mass[1:], minutes) if heavy else _MASS
+        total = self._total(self.mass)
+        least = drop if drop > _MASS else _least_mass(total[1:], minutes)
+        kept = (self.mass >= _PART * largest[self.sound]) | (self.mass > least)
+        if drop > _MASS:
+            return (largest > drop) | (self._total(self.mass * kept) > _CHAIN * drop), kept
+        return total > least, kept
+
+    def _total(self, mass: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(self.sound, mass).astype(np.float64)
 
 
 def _least_mass(masses: NDArray[np.float64], minutes: float) -> float:
