@@ -47,6 +47,16 @@ def test_a_clip_that_is_filled_by_its_sound_is_one_event():
     assert (low, high) == (12, 25)
 
 
+@pytest.mark.parametrize(("start", "end"), [(20, 35), (0, 8), (45, 60), (5, 55)])
+def test_digital_zeros_are_no_noise(start, end):
+    field = noise(60)
+    starts = [at for at in (2, 12, 40, 57) if not start - 2 < at < end + 1]
+    for at in starts:
+        sound(field, at, at + 0.5, 12, 15)
+    field[round(start / ROW) : round(end / ROW)] = -40
+    assert [event[0] for event in found(field)] == pytest.approx(starts, abs=0.03)
+
+
 def test_slow_gusts_are_no_events():
     field = noise(120)
     time = np.arange(len(field)) * ROW

@@ -15,6 +15,7 @@ from pages import block, decoded, pieces
 from signals import write
 from test_survey_cli import RATE, recording
 
+import audiosae
 from audiosae.autoencoder.model import load_model
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
@@ -118,6 +119,29 @@ def test_events_of_the_user_are_not_written_over(surveyed, cache, run, tmp_path)
     assert code == 1
     assert "audiosae did not write it" in err
     assert (tmp_path / "events.raven" / "mine.selections.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["a new folder", "an earlier survey"])
+def test_a_survey_that_is_stopped_changes_nothing(surveyed, cache, tmp_path, monkeypatch, there):
+    out = tmp_path / "out"
+    options = {"cache": cache, "events": "csv,raven"}
+    if there:
+        audiosae.survey_recordings(surveyed.run, surveyed.sounds, out, types=2, **options)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audiosae.report.surveying.write_survey_page", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        audiosae.survey_recordings(surveyed.run, surveyed.sounds, out, **options)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert out.exists() == there
+    monkeypatch.undo()
+    audiosae.survey_recordings(surveyed.run, surveyed.sounds, out, events="csv", cache=cache)
+    assert not any((out / "events.raven").glob("*"))
+    assert (out / "events.csv").is_file()
+    assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
 
 
 def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path):

@@ -40,8 +40,8 @@ _LISTED_BYTES = 60  # of one event, about
 
 
 def write_survey_page(
-    survey: Survey, model: Model, corpus: PlacedCorpus, path: Path, *, size: int = SIZE,
-    progress: Progress | None = None,
+    survey: Survey, model: Model, corpus: PlacedCorpus, path: Path, *, beside: Path | None = None,
+    size: int = SIZE, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a page of the types of sound in an archive, with examples to play, when they sound, and what is oddest.
 
@@ -50,7 +50,9 @@ def write_survey_page(
     corpus
         The recordings, those that were skipped included.
     path
-        Of the page; a `report.html` and a `recordings.png` beside it are linked to.
+        Of the page; it links to a `recordings.png` beside it.
+    beside
+        Folder in which a `report.html` is linked to; None for the page's own.
     size
         Bytes that the page may have.
 
@@ -74,9 +76,8 @@ def write_survey_page(
     progress.stage("page", None, "pieces")
     line = survey.timeline() if survey.dated else None
     cards = [_card(survey, kind, moments, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
-    view = _view(survey, cards, line) | {
-        name: (path.parent / file).is_file() for name, file in (("report", "report.html"), ("lines", "recordings.png"))
-    }
+    report, lines = (beside or path.parent) / "report.html", path.parent / "recordings.png"
+    view = _view(survey, cards, line) | {"report": report.is_file(), "lines": lines.is_file()}
     data: dict[str, Any] = {"groups": [], "hours": _hours(survey, line, size) if line else None}
 
     def page() -> bytes:

@@ -96,21 +96,24 @@ def survey_recordings(
             tell_replaced(place / folder.FACTS, loaded.digest, place, notes)
         dates = read_dates([source.path for source in found], when=when, time_zone=time_zone)
         notes.say(dates.note)
-        with opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus:
+        with (
+            folder.aside(place) as work,
+            opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus,
+        ):
             notes.stage("listening", len(corpus.used), "files")
             result, kept = survey(
                 loaded, corpus, count=count, known=known, names=named.of if named else None, shortest=min_duration,
-                times=dates.starts, folder=place, done=lambda _: notes.advance(1),
+                times=dates.starts, folder=work, done=lambda _: notes.advance(1),
             )  # fmt: skip
             told = folder.names_note(named, result, named_in, earlier)
             if told:
                 notes.say(told)
             facts = folder.facts_of(result, place, loaded.digest, dates.note)
-            if place:
-                kept.save(place / folder.TYPES, loaded.digest)
-                folder.write_tables(result, place, formats)
-                folder.draw_units_over_time(result, loaded, corpus, place)
-                page = write_survey_page(result, loaded, corpus, place / folder.PAGE, progress=notes)
-                facts |= {"page": page["page"], "names": told}
-                folder.write_facts(facts, place)
+            if place and work:
+                kept.save(work / folder.TYPES, loaded.digest)
+                folder.write_tables(result, work, formats)
+                folder.draw_units_over_time(result, loaded, corpus, work)
+                write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=place, progress=notes)
+                facts |= {"page": str(place / folder.PAGE), "names": told}
+                folder.write_facts(facts, work)
     return replace(result, facts=facts, notes=notes.lines)

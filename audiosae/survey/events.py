@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.survey.floor import is_blank
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -72,8 +74,10 @@ def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float =
     for begin in range(0, count, rows.piece):
         low, high = max(0, begin - rows.context), min(count, begin + rows.piece + rows.context)
         middle, spread = levels.floor.at(low, high)
-        rise = levels.views(low, high) - middle
+        views = levels.views(low, high)
+        rise = views - middle
         beyond = np.maximum(*np.split(rise / spread, [bands], axis=1))
+        beyond[is_blank(views[:, :bands])] = 0
         found = _events_of(beyond, rise[:, :bands], low, rows)
         yield from (event for event in found if begin <= event.start < begin + rows.piece)
 

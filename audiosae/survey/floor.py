@@ -31,6 +31,7 @@ CLIP_SHOWN = 45.0  # dB under it that belong to its sound: overtones tell instru
 _SAMPLES = 1200  # levels that the quantiles of a knot are taken from
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that are taken for noise
 _FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # of a normal distribution: between them; the upper
+_LEAST_HEARD = 0.02  # of the levels around a knot must not be blank to tell its noise
 _NOISE, _ROUNDS = 3.75, 5  # spreads above the middle up to which a level is taken for noise; how often it is looked at
 
 
@@ -127,14 +128,32 @@ def noise_floor(levels: Levels) -> NoiseFloor:
         return _floor_of_clip(levels, pitch)
     knots = -(-rows // pitch)
     held: dict[int, Array] = {}
-    found = []
+    found: list[Array | None] = []
     for knot in range(knots):
         for number in range(max(held, default=-1) + 1, min(knots, knot + reach + 1)):
             held[number] = levels.views(number * pitch, min(rows, (number + 1) * pitch), step)
         held.pop(knot - reach - 1, None)
-        found.append(_noise_of(np.concatenate(list(held.values()))))
-    middle, spread = np.stack(found, axis=1)
+        about = np.concatenate(list(held.values()))
+        heard = about[~is_blank(about[:, : levels.bands])]
+        found.append(_noise_of(heard) if len(heard) >= _LEAST_HEARD * len(about) else None)
+    if not any(noise is not None for noise in found):
+        found = [_noise_of(levels.views(0, min(rows, pitch)))] * knots
+    middle, spread = np.stack(_filled(found), axis=1)
     return NoiseFloor(middle, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)
+
+
+def is_blank(levels: Array) -> NDArray[np.bool_]:
+    """Return which rows of levels (rows, bands) hold nothing at all: the same in all bands, as digital zeros are."""
+    if levels.shape[1] == 1:
+        return np.zeros(len(levels), bool)
+    return np.asarray(np.ptp(levels, axis=1) == 0)
+
+
+def _filled(found: list[Array | None]) -> list[Array]:
+    """Return the noise at each knot; where it is not known, that of the nearest knot where it is."""
+    known = np.flatnonzero([noise is not None for noise in found])
+    nearest = known[np.abs(known[:, None] - np.arange(len(found))).argmin(axis=0)]
+    return [noise for i in nearest if (noise := found[i]) is not None]
 
 
 def _noise_of(levels: Array) -> Array:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
@@ -22,8 +27,7 @@ from audiosae.survey.timeline_picture import draw_recordings, draw_timeline
 from audiosae.system.files import check_replaceable, has_facts, write_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.placed import PlacedCorpus
@@ -76,6 +80,40 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
         check_replaceable(out / name, inputs, own=own)
 
 
+@contextmanager
+def aside(out: Path | None) -> Iterator[Path | None]:
+    """Yield a folder inside `out`, whose files replace those of an earlier survey together, when all are written.
+
+    Whatever ends before that leaves the earlier ones as they were, and nothing where there was nothing.
+    """
+    if out is None:
+        yield None
+        return
+    try:
+        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {error.strerror}; choose another folder with -o") from error
+    try:
+        yield work
+        _put_in_place(work, out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):  # it is not empty
+            out.rmdir()
+
+
+def _put_in_place(work: Path, out: Path) -> None:
+    """Move the files of a survey from `work` to `out`, its facts first, and remove what is left of an earlier one."""
+    made = sorted((path.relative_to(work) for path in work.rglob("*") if path.is_file()), key=lambda p: p.name != FACTS)
+    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
+    for path in made:
+        (out / path).parent.mkdir(exist_ok=True)
+        os.replace(work / path, out / path)  # noqa: PTH105 (one atomic call)
+    for path in [*(out / name for name in _WRITTEN), *tables]:
+        if path.relative_to(out) not in made:  # its types may have had other numbers
+            path.unlink(missing_ok=True)
+
+
 def names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
     """Return what a user should know of names that were given: a number alone does not say which sound it is."""
     if names is None:
@@ -95,7 +133,6 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
 
 def write_tables(result: Survey, out: Path, formats: list[str]) -> None:
     """Write the tables and pictures of a survey into its folder."""
-    _remove_former(out)
     write_types_csv(result, out / "types.csv")
     if "csv" in formats:
         write_events_csv(result, out / "events.csv")
@@ -106,13 +143,6 @@ def write_tables(result: Survey, out: Path, formats: list[str]) -> None:
             write_annotations(result.rows(), out / f"events.{program}", program)
     if result.dated:
         _write_timeline(result, out)
-
-
-def _remove_former(out: Path) -> None:
-    """Remove the tables of an earlier survey in this folder, whose types may have had other numbers."""
-    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
-    for path in [*(out / name for name in _WRITTEN), *tables]:
-        path.unlink(missing_ok=True)
 
 
 def _write_timeline(result: Survey, out: Path) -> None:
