@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import once
-from planted import KINDS, match, plant
+from planted import KINDS, OTHER_KINDS, match, plant
 
 from audiosae.autoencoder.model import load_model
 from audiosae.corpus.entries import read_field
@@ -146,6 +146,16 @@ def test_next_months_recordings_keep_the_numbers(week):
     meaning = {number: Counter(kinds).most_common(1)[0][0] for number, kinds in before.items()}
     same = [meaning.get(number) == kind for number, kinds in after.items() for kind in kinds]
     assert np.mean(same) >= 0.95
+
+
+def test_most_sounds_of_kinds_that_were_not_there_before_belong_nowhere(week, cache):
+    plant(week.folder / "new", recordings=14, seed=7, kinds=OTHER_KINDS)
+    records = ingest(week.model.domain, scan([week.folder / "new"], (".wav",), domain="spectrogram"), cache=cache,
+                     workers=1)  # fmt: skip
+    new, _ = survey(week.model, placed(week, records), known=week.types)
+    assert len(new.events) >= 40
+    assert np.mean(new.events.type == 0) >= 0.5
+    assert np.mean(week.survey.events.type == 0) <= 0.04
 
 
 def kinds_by_number(week, part):
