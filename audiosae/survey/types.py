@@ -37,7 +37,8 @@ _NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are 
 _NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9  # a best silhouette under which it does not tell how many types there are
 _LEAST_SILHOUETTE = 0.05  # under it there is but one type
 _SPREADS = 4.0  # robust standard deviations above the median distance: a type's reach
-_WIDE, _DIFFUSE = 1.5, 1.25  # median distances that it is at least, and that it may be over 1
+_WIDE, _DIFFUSE = 1.5, 1.3  # median distances that it is at least, and that it may be where that is further than:
+_NO_NEARER = 0.95  # as far as the middle of all sounds, which is 1 from each, about
 _LEAST_REACH = 0.7  # what lies nearer is alike by any measure; sounds of new kinds were at least 0.87 away
 _FEW = 8  # events that do not tell how far a type goes
 _HELD_BACK = 0.25  # power of its spread that a component is divided by
@@ -274,8 +275,8 @@ def _diversity(labels: Labels) -> float:
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:
     """Return the distance from each centre at which its type ends, as far as its own events go.
 
-    That of a small type is at least the usual one. None but a diffuse type goes further than the middle of all sounds
-    is from where they lie, 1: what is there is as near to no sound as to this.
+    That of a small type is at least the usual one. None but a diffuse type goes as far as the middle of all sounds is
+    from each: what is there is no nearer to this type than to none.
     """
     distance = np.linalg.norm(points - centres[labels], axis=1)
     usual, reach = _robust_most(distance), []
@@ -283,7 +284,7 @@ def _reach(points: Array, labels: Labels, centres: Array) -> Array:
         own = distance[labels == number]
         middle = float(np.median(own))
         most = max(_robust_most(own), _WIDE * middle, usual if len(own) < _FEW else 0)
-        reach.append(max(_LEAST_REACH, min(most, max(1.0, _DIFFUSE * middle))))
+        reach.append(max(_LEAST_REACH, min(most, max(_NO_NEARER, _DIFFUSE * middle))))
     return np.asarray(reach, np.float32)
 
 
