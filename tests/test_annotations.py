@@ -79,6 +79,7 @@ def test_names_are_safe_and_no_two_recordings_share_one():
         "A_B.flac",
         "con.wav",
         "x/" + "y" * 300 + ".wav",
+        "ü" * 120 + ".wav",
         "q?:*.wav",
         "...wav",
         "5146.240601.wav",
@@ -86,7 +87,7 @@ def test_names_are_safe_and_no_two_recordings_share_one():
     names = safe_names(files)
     assert len({name.casefold() for name in names.values()}) == len(files)
     assert names == safe_names(files[::-1])
-    assert all(len(name) <= 125 and not set('<>:"|?*\\/') & set(name) for name in names.values())
+    assert all(len(name.encode()) <= 125 and not set('<>:"|?*\\/') & set(name) for name in names.values())
     assert names["con.wav"] == "_con"
     assert names["5146.240601.wav"] == "5146.240601"
 

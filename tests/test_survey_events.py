@@ -47,6 +47,20 @@ def test_a_clip_that_is_filled_by_its_sound_is_one_event():
     assert (low, high) == (12, 25)
 
 
+@pytest.mark.parametrize("seconds", [1.5, 4, 9.9])
+def test_a_sound_in_the_noise_of_a_clip_is_an_event_of_its_own(seconds):
+    ((start, end, low, high),) = found(sound(noise(seconds), 0.6, 0.9, 12, 15, level=18))
+    assert (start, end) == pytest.approx((0.6, 0.9), abs=0.03)
+    assert (low, high) == (12, 15)
+
+
+def test_what_sounds_at_one_time_in_a_clip_is_one_event():
+    field = sound(sound(noise(2), 0.4, 1.2, 4, 6, level=40), 0.5, 1.0, 20, 22, level=35)
+    ((start, end, low, high),) = found(field)
+    assert (start, end) == pytest.approx((0.4, 1.2), abs=0.03)
+    assert (low, high) == (4, 22)
+
+
 @pytest.mark.parametrize(("start", "end"), [(20, 35), (0, 8), (45, 60), (5, 55)])
 def test_digital_zeros_are_no_noise(start, end):
     field = noise(60)

@@ -49,6 +49,8 @@ def survey(  # noqa: PLR0917
 
 def _told(result: Survey, out: Path) -> str:
     """Return what a survey found for a person."""
+    from audiosae.survey.results import counted
+
     rows = [("type", "events", "files", "seconds", "Hz", "best example")]
     for kind in result.types:
         best = result.event(kind.exemplar) if kind.exemplar >= 0 else None
@@ -57,15 +59,17 @@ def _told(result: Survey, out: Path) -> str:
             f"{kind.low_hz:.0f}-{kind.high_hz:.0f}", f"{best.file} at {best.start:.2f} s" if best else "none here",
         ))  # fmt: skip
     used, skipped, stable = len(result.records), len(result.skipped), result.stability
+    silent = f", {found:,} without an event" if (found := result.facts["without_events"]) else ""
     lines = [
         table(rows),
-        f"like no type: {len(result.events.of_type(0)):,} events",
+        f"like no type: {counted(len(result.events.of_type(0)), 'event')}",
         f"number of types: {result.choice}",
     ]
     if stable:
         lines.append(f"stability of the types (adjusted Rand index): {stable.seed:.2f} from other draws, "
                      f"{stable.halves:.2f} between halves")  # fmt: skip
-    lines.append(f"{len(result.events):,} events in {used} recordings ({skipped} skipped), written to {out}")
+    events = f"{counted(len(result.events), 'event')} in {counted(used, 'recording')}"
+    lines.append(f"{events} ({skipped} skipped{silent}), written to {out}")
     lines.append(f"next: open {out / 'index.html'} in a browser")
     return "\n".join(lines)
 

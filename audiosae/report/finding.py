@@ -91,6 +91,8 @@ def find_moments(
             matches = find_like(
                 loaded, corpus, given.records[0], example, count=count, done=lambda _: notes.advance(1)
             )  # fmt: skip
+            for note in matches.notes:
+                notes.say(note)
             if place and place.suffix.lower() in PAGES:
                 write_find_page(loaded, corpus, example, given, matches, place, progress=notes)
     if place and place.suffix.lower() not in PAGES:

@@ -14,7 +14,8 @@ from audiosae.report.excerpts import choose, readable, told_span
 from audiosae.report.moments import Moments
 from audiosae.report.page import bars, fill
 from audiosae.survey.codes import recordings_domain
-from audiosae.survey.results import NOWHERE, Events
+from audiosae.survey.results import NOWHERE, Events, counted
+from audiosae.survey.types import NO_NUMBER
 from audiosae.system.files import write_aside
 from audiosae.system.progress import Progress
 
@@ -127,15 +128,15 @@ def _card(
     own = survey.events.of_type(kind.number)
     seconds = float(np.median(survey.events.seconds[own])) if len(own) else 0.0
     facts = [
-        ("how many", f"{kind.events:,} in {_count(kind.files, 'recording')}"),
-        ("how long", f"{seconds:.2f} s each, {length(kind.seconds)} in all"),
+        ("how many", f"{kind.events:,} in {counted(kind.files, 'recording')}"),
+        ("how long", f"{length(kind.seconds)} in all, half of them up to {seconds:.2f} s"),
         ("frequencies", f"{kind.low_hz:,.0f} to {kind.high_hz:,.0f} Hz"),
     ]
     hours = _by_hour(line, kind.number) if line else None
     if hours is not None and hours.any():
         facts.append(("most often", f"between {int(hours.argmax())}:00 and {int(hours.argmax()) + 1}:00"))
     return {
-        "number": kind.number, "name": kind.name, "count": _count(kind.events, "sound"), "facts": facts,
+        "number": kind.number, "name": kind.name, "count": counted(kind.events, "sound"), "facts": facts,
         "seconds": f"{seconds:.2f}",
         "mean": moments.mean(mean, max(seconds, 0.1)) if mean else "",
         "hours": bars(hours.tolist(), high=24) if hours is not None and hours.any() else None,
@@ -153,11 +154,18 @@ def _by_hour(line: Timeline, number: int) -> NDArray[np.float64]:
 
 def _view(survey: Survey, cards: list[dict[str, Any]], line: Timeline | None) -> dict[str, Any]:
     odd, skipped = len(survey.events.of_type(NOWHERE)), len(survey.skipped)
-    kinds, verb = _count(len(cards), "kind"), "was" if len(survey.events) == 1 else "were"
-    where = f"{_count(len(survey.records), 'recording')} ({length(survey.seconds)})"
-    lead = f"In {where} {_count(len(survey.events), 'sound')} of {kinds} {verb} found"
+    heard = sum(kind.events > 0 for kind in survey.types)
+    kinds = counted(heard, "kind") if heard == len(cards) else f"{heard} of {counted(len(cards), 'kind')}"
+    verb = "was" if len(survey.events) == 1 else "were"
+    where = f"{counted(len(survey.records), 'recording')} ({length(survey.seconds)})"
+    lead = f"In {where} {counted(len(survey.events), 'sound')} of {kinds} {verb} found"
     lead += f"; {odd:,} of them {'is' if odd == 1 else 'are'} like no kind." if odd else "."
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
+    if silent := len(survey.records) - len(np.unique(survey.events.record)):
+        notes.append(f"Recordings in which nothing stands out from the noise: {silent:,}.")
+    if NO_NUMBER in survey.choice:
+        notes.append("No number of kinds stands out in these sounds: with fewer (--types N) they are divided more "
+                     "coarsely, and what is alike can be given one name.")  # fmt: skip
     if line and line.undated:
         notes.append(f"Sounds in recordings whose date is not known, missing below under When: {line.undated:,}.")
     about = [("number of kinds", survey.choice)] if survey.choice else []
@@ -238,7 +246,7 @@ def write_find_page(  # noqa: PLR0917
     where = f"{printable(records[-1].file)}, {told_span(Span((example.start,), (end,), 's'))}"
     view: dict[str, Any] = {
         "title": "Moments like an example", "heading": "Moments like an example", "notes": [],
-        "lead": f"The {_count(count, 'moment')} in {_count(len(records) - 1, 'recording')} most like {where}.",
+        "lead": f"The {counted(count, 'moment')} in {counted(len(records) - 1, 'recording')} most like {where}.",
     }  # fmt: skip
     progress.stage("page", count + 1, "moments")
     room = _room(len(fill("find", view, {"items": [], "pieces": []})), size, "words")
@@ -270,7 +278,3 @@ def length(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
             "Begin File", "File Offset (s)", "Type", "Name")  # fmt: skip
-_LONGEST = 120  # letters of a name: folders, suffixes and old file systems need room too
+_LONGEST = 120  # bytes of a name: folders, suffixes and old file systems need room too
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows
 
 
@@ -29,7 +29,8 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
     names = {}
     for file in sorted(files):
         stem = re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
-        plain = re.sub(r'[\x00-\x1f<>:"|?*\\/]+', "_", stem).strip(" .")[:_LONGEST].lstrip("-").rstrip(" .") or "_"
+        short = re.sub(r'[\x00-\x1f<>:"|?*\\/]+', "_", stem).strip(" .").encode()[:_LONGEST]
+        plain = short.decode(errors="ignore").lstrip("-").rstrip(" .") or "_"
         plain = f"_{plain}" if _RESERVED.match(plain) else plain
         name, number = plain, 2
         while name.casefold() in taken:

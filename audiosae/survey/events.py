@@ -12,7 +12,7 @@ is found does not depend on how much is read at a time, and memory does not grow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from audiosae.survey.floor import is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -43,7 +43,7 @@ _HEAVY = 60  # in the upper range, a minute, of parts: heavy rain
 _CHAIN = 4.0  # of the mass that a drop exceeds but once in two minutes: more than a chain of drops has
 _PART = 0.1  # of the mass of the largest part of a sound: what a lesser part must have, or be an event by itself
 _TOUCHING = np.ones((3, 3), int)
-_TOGETHER = 0.7  # of their common span: sounds that overlap for as long are one event
+_TOGETHER = 0.7  # of their common span, in clips of the shorter: sounds that overlap for as long are one event
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,19 @@ class Stretch:
 
 
 def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
-    """Yield the events of a recording in order; from `shortest` s, and cut to about `longest` s where they go on."""
+    """Yield the events of a recording in order; from `shortest` s, and cut to about `longest` s where they go on.
+
+    A clip in which nothing stands out from its quietest part is all sound; what sounds at one time in it is one event.
+    """
+    found = _stretches(levels, shortest, longest)
+    if not levels.is_clip:
+        yield from found
+        return
+    there = list(found) or list(_stretches(replace(levels, all_sound=True), shortest, longest))
+    yield from _merged(there, _share_of_shorter)
+
+
+def _stretches(levels: Levels, shortest: float, longest: float) -> Iterator[Stretch]:
     rows = _Rows.of(levels.seconds_per_row, shortest, longest)
     count, bands = levels.field.shape
     for begin in range(0, count, rows.piece):
@@ -128,7 +140,7 @@ def _events_of(beyond: Array, rise: Array, first: int, rows: _Rows) -> list[Stre
         (time, band), inside = places[number - 1], bodies[places[number - 1]] == number
         peak = float(rise[time, band][inside].max())
         found.append(Stretch(first + time.start, first + time.stop, band.start, band.stop - 1, peak))
-    return [event for event in _merged(found) if event.end - event.start >= rows.shortest]
+    return [event for event in _merged(found, _share_of_both) if event.end - event.start >= rows.shortest]
 
 
 @dataclass(frozen=True)
@@ -213,17 +225,29 @@ def _cut_long(heard: Mask, places: list[Place], first: int, longest: int) -> boo
     return cut
 
 
-def _merged(found: list[Stretch]) -> list[Stretch]:
-    """Join sounds that begin and end together; in order of their start."""
+def _merged(found: list[Stretch], share: Callable[[Stretch, Stretch], float]) -> list[Stretch]:
+    """Join sounds that share enough of their time; in order of their start."""
     merged: list[Stretch] = []
     for one in sorted(found, key=lambda event: (event.start, event.low, event.end)):
         for i in range(len(merged) - 1, -1, -1):
             other = merged[i]
-            start, end = min(one.start, other.start), max(one.end, other.end)
-            if min(one.end, other.end) - max(one.start, other.start) >= _TOGETHER * (end - start):
+            if share(one, other) >= _TOGETHER:
+                start, end = min(one.start, other.start), max(one.end, other.end)
                 low, high = min(one.low, other.low), max(one.high, other.high)
                 merged[i] = Stretch(start, end, low, high, max(one.peak, other.peak))
                 break
         else:
             merged.append(one)
     return sorted(merged, key=lambda event: (event.start, event.low, event.end))
+
+
+def _share_of_both(one: Stretch, other: Stretch) -> float:
+    """Return how much of the time of two sounds is that of both: 1 where they begin and end together."""
+    shared = min(one.end, other.end) - max(one.start, other.start)
+    return shared / (max(one.end, other.end) - min(one.start, other.start))
+
+
+def _share_of_shorter(one: Stretch, other: Stretch) -> float:
+    """Return how much of the shorter of two sounds is heard with the other."""
+    shared = min(one.end, other.end) - max(one.start, other.start)
+    return shared / min(one.end - one.start, other.end - other.start)

@@ -27,6 +27,8 @@ BANDS_ABOUT = 0.2  # of all bands, to each side of one
 LEAST_SPREAD = 1.0  # dB: digital silence has none
 CLIP_SECONDS = 10.0  # a shorter recording is a clip of one sound: it says nothing of the noise around it
 CLIP_DEPTH = 30.0  # dB under a clip's loudest level, taken for its floor
+CLIP_QUIET, CLIP_ABOVE = 0.2, 6.0  # quantile of a clip's levels that may be noise, and what is above it by so many dB
+CLIP_LEAST_DEPTH = 8.0  # dB: what is not lower than that beneath the loudest level is sound, however steady
 CLIP_SHOWN = 45.0  # dB under it that belong to its sound: overtones tell instruments and voices apart
 _SAMPLES = 1200  # levels that the quantiles of a knot are taken from
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that are taken for noise
@@ -41,6 +43,7 @@ class Levels:
 
     field: Array
     seconds_per_row: float
+    all_sound: bool = False  # whether a clip is to be taken for nothing else
 
     @property
     def bands(self) -> int:
@@ -64,8 +67,13 @@ class Levels:
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` stand above the noise, (rows, bands) in dB, at least 0."""
-        below = CLIP_SHOWN - CLIP_DEPTH if self.is_clip else 0.0
-        return np.asarray(np.maximum(self.field[low:high] - self.floor.at(low, high)[0][:, : self.bands] + below, 0))
+        floor = self.loudest - CLIP_SHOWN if self.is_clip else self.floor.at(low, high)[0][:, : self.bands]
+        return np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
+
+    @cached_property
+    def loudest(self) -> float:
+        """The loudest level of a clip."""
+        return float(self._smooth(0, len(self.field)).max())
 
     @property
     def is_clip(self) -> bool:
@@ -180,9 +188,14 @@ def _quantiles(ordered: Array, count: NDArray[np.int64], wanted: tuple[float, fl
 
 
 def _floor_of_clip(levels: Levels, pitch: int) -> NoiseFloor:
-    """Return one floor for all of a clip, a fixed depth below its loudest level; its contrasts are not looked at."""
+    """Return one floor for all of a clip; its contrasts are not looked at.
+
+    It lies a fixed depth below the loudest level, or, unless the clip is all sound, above what is there while it is at
+    its quietest; what is nearly as loud as the loudest is no noise.
+    """
     bands = levels.bands
-    loudest = levels.views(0, len(levels.field))[:, :bands].max()
-    middle = np.full((1, 2 * bands), loudest - CLIP_DEPTH, np.float32)
-    middle[:, bands:] = np.finfo(np.float32).max / 4
+    heard = levels.views(0, len(levels.field))[:, :bands]
+    quiet = np.quantile(heard, CLIP_QUIET, axis=0) + CLIP_ABOVE if not levels.all_sound else np.full(bands, -np.inf)
+    middle = np.full((1, 2 * bands), np.finfo(np.float32).max / 4, np.float32)
+    middle[0, :bands] = np.clip(quiet, levels.loudest - CLIP_DEPTH, levels.loudest - CLIP_LEAST_DEPTH)
     return NoiseFloor(middle, np.full_like(middle, LEAST_SPREAD), pitch)

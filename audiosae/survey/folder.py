@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import told_of
 from audiosae.errors import InputError
@@ -40,6 +42,7 @@ _WRITTEN = (  # what a survey leaves in its folder, besides folders of tables fo
     "index.html",
 )  # fmt: skip
 FACTS = "survey.json"
+_LATER = 2.0  # s: file systems round times
 
 
 def type_count(types: int | str, types_from: Path | None) -> int | None:
@@ -76,8 +79,20 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
         what = "is a run folder" if (out / FILE).exists() else "holds recordings that are surveyed"
         raise InputError(f"--out {out}: {what}; give the survey a folder of its own")
     own = has_facts(out / FACTS, "model_digest", "types")
+    if own:
+        _check_unchanged(out)
     for name in (*_WRITTEN, *(f"events.{program}" for program in FORMATS), FACTS):
         check_replaceable(out / name, inputs, own=own)
+
+
+def _check_unchanged(out: Path) -> None:
+    """Refuse a folder in which somebody has worked on the tables: facts are the last that a survey makes."""
+    made = (out / FACTS).stat().st_mtime + _LATER
+    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
+    for path in [*(out / name for name in _WRITTEN), *tables]:
+        if path.exists() and path.stat().st_mtime > made:
+            raise InputError(f"cannot write {path}: it was changed after the survey that made it; choose another "
+                             f"folder with -o, or move it away")  # fmt: skip
 
 
 @contextmanager
@@ -165,6 +180,7 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "seconds": result.seconds,
         "event_seconds": float(result.events.seconds.sum()), "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
+        "without_events": len(result.records) - len(np.unique(result.events.record)),
         **told_of([*result.records, *result.skipped]),
         "types": [asdict(kind) for kind in result.types], "like_no_type": len(result.events.of_type(0)),
         "number_of_types": result.choice, "stability": asdict(result.stability) if result.stability else None,

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 NOWHERE = 0  # type of events that are like none of the types
 
 
+def counted(number: int, what: str) -> str:
+    """Return how many of something there are in words: ``1 event``, ``2,000 events``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A stretch of a recording in which something sounds.

@@ -15,6 +15,7 @@ from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, are_clips, find_events, pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
 from audiosae.survey.floor import Levels
+from audiosae.survey.results import counted
 from audiosae.survey.survey import Columns
 from audiosae.survey.types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
 _ROUNDING = 1e-6  # s, of decimals as they are typed
-_PLACE = re.compile(r"(.+)@(\d+(?:\.\d*)?)-(\d+(?:\.\d*)?)")
+_FEW = 20  # events among which what is alike and what is not cannot be told well
+_PLACE = re.compile(r"(.+)@((?:\d+:)*\d+(?:\.\d*)?)-((?:\d+:)*\d+(?:\.\d*)?)")  # s, or as pages have it: 1:03.5
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Example:
     def parse(cls, text: str) -> Example:
         """Read ``FILE`` or ``FILE@START-END``, a file of that whole name first; InputError: no such file or stretch."""
         found = None if Path(text).exists() else _PLACE.fullmatch(text)
-        example = cls(Path(found[1]), float(found[2]), float(found[3])) if found else cls(Path(text))
+        example = cls(Path(found[1]), _seconds(found[2]), _seconds(found[3])) if found else cls(Path(text))
         file, _, place = text.rpartition("@")
         if not found and file and not example.path.is_file() and Path(file).is_file():
             raise InputError(f"--like {text}: {place!r} is no stretch of {file}; wanted START-END in seconds, as in "
@@ -72,6 +74,14 @@ class Example:
             raise InputError(f"{told}: {there.end - there.start:.3g} s are too short to tell what is like them; wanted "
                              f"at least {MIN_SECONDS:g} s")  # fmt: skip
         return there
+
+
+def _seconds(text: str) -> float:
+    """Return 63.5 of "63.5" and of "1:03.5"."""
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,21 +171,24 @@ def find_like(
     corpus = corpus.only(corpus.used)
     records = corpus.records
     shown: Shown = "recording" if are_clips(records) else "event"
-    wanted = example_codes(model, like, example, shown=shown)
+    wanted, told = example_codes(model, like, example, shown=shown)
     with closing(CodeFile(None, wanted.shape[1])) as codes:
-        columns = Columns(recordings_domain(model, "find"))
+        columns = Columns(recordings_domain(model, "find"), [record.extent for record in records])
         for number, found in find_events(model, corpus, shown=shown, done=done):
             columns.append(number, found)
             codes.append(found.codes)
         if not len(codes):
-            raise InputError(f"no events in {len(records)} recordings: there is nothing to compare with")
+            raise InputError(f"no events in {counted(len(records), 'recording')}: there is nothing to compare with")
         near = similarity(codes, wanted)
     flat = np.zeros(len(near))
     events = columns.events(flat.astype(np.int32), flat.astype(np.float32), flat.astype(np.int32))
     itself = np.array([Path(r.path).absolute() == example.path.absolute() for r in records])[events.record]
     near[itself & (events.start < example.end) & (events.end > example.start)] = -np.inf
     order = np.argsort(-near, kind="stable")[: min(count, int(np.isfinite(near).sum()))]
-    return Matches(records, events.taken(order), near[order])
+    notes = [told] if told else []
+    if len(near) < _FEW:
+        notes.append(f"similarity says little here: there are but {counted(len(near), 'event')} to compare with")
+    return Matches(records, events.taken(order), near[order], notes=notes)
 
 
 def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -185,20 +198,29 @@ def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float
     return np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
 
 
-def example_codes(model: Model, record: Record, example: Example, *, shown: Shown = "event") -> NDArray[np.float32]:
-    """Return the pooled code (1, features) of what sounds in an example, or of all of it where nothing stands out."""
+def example_codes(
+    model: Model, record: Record, example: Example, *, shown: Shown = "event"
+) -> tuple[NDArray[np.float32], str]:  # fmt: skip
+    """Return the pooled code (1, features) of what sounds in an example, and what a person should know of it.
+
+    Of several sounds that is the loudest and longest one; all of the example where nothing stands out.
+    """
     levels = Levels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
-    example, last = example.within(record.extent), len(levels.field)
-    low = min(last - 1, round(example.start / levels.seconds_per_row))
-    high = max(low + 1, min(last, round(example.end / levels.seconds_per_row)))
+    example, last, second = example.within(record.extent), len(levels.field), levels.seconds_per_row
+    low = min(last - 1, round(example.start / second))
+    high = max(low + 1, min(last, round(example.end / second)))
     inside = [event for event in stretches(levels) if event.start < high and event.end > low]
     if not inside:
         whole = Stretch(low, high, 0, levels.bands - 1, 0.0)
-        return pooled_codes(model, levels, [whole], shown=shown)
+        return pooled_codes(model, levels, [whole], shown=shown), (
+            f"--like {example.path}: nothing in the example stands out from the noise; all of it is compared"
+        )
     loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
     start, end = max(low, loudest.start), min(high, loudest.end)
     part = Stretch(start, end, loudest.low, loudest.high, loudest.peak)
-    return pooled_codes(model, levels, [part], shown=shown)
+    told = (f"--like {example.path}: of {len(inside)} sounds in the example the one from {start * second:.2f} to "
+            f"{min(end * second, record.extent):.2f} s is compared; FILE@START-END takes another")  # fmt: skip
+    return pooled_codes(model, levels, [part], shown=shown), told if len(inside) > 1 else ""
 
 
 def write_matches_csv(matches: Matches, path: Path) -> None:

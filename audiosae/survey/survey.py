@@ -11,7 +11,7 @@ import numpy as np
 from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, find_events, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS
-from audiosae.survey.results import Events, SoundType, Survey
+from audiosae.survey.results import Events, SoundType, Survey, counted
 from audiosae.survey.types import Types, learn_types, stability_of
 from audiosae.system.threads import one_blas_thread
 
@@ -69,15 +69,16 @@ def survey(
     if not records:
         raise InputError("nothing to survey: wanted at least one recording that can be used")
     with closing(CodeFile(folder, _POOLS * model.params.hidden)) as codes:
-        columns = Columns(domain)
+        columns = Columns(domain, [record.extent for record in records])
         for number, found in find_events(model, corpus, shortest=shortest, done=done):
             columns.append(number, found)
             codes.append(found.codes)
         if not len(codes):
-            raise InputError(f"no events in {len(records)} recordings: nothing in them stands out from the running "
-                             f"noise for {shortest:g} s; lower --min-duration, or listen to one")  # fmt: skip
+            raise InputError(f"no events in {counted(len(records), 'recording')}: nothing stands out from the running "
+                             f"noise for {shortest:g} s; lower --min-duration, or listen to one. A sound that fills "
+                             f"more than half of a minute is taken for noise")  # fmt: skip
         if count is not None and count > len(codes):
-            raise InputError(f"--types {count}: there are {len(codes)} events; wanted at most that, or auto")
+            raise InputError(f"--types {count}: there are but {counted(len(codes), 'event')}; wanted no more, or auto")
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count)
         stability = None if known else stability_of(codes.codes, len(types))
         events = columns.events(*_assigned(types, codes))
@@ -90,9 +91,13 @@ def survey(
 
 @dataclass
 class Columns:
-    """The columns of `Events` as they grow, and the field's rows and bands as seconds and hertz."""
+    """The columns of `Events` as they grow, and the field's rows and bands as seconds and hertz.
+
+    The last row of a field may reach past the end of its recording, which has so many seconds in `extents`.
+    """
 
     domain: Spectrogram
+    extents: Sequence[float]
     _parts: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
 
     def append(self, record: int, found: Found) -> None:
@@ -102,7 +107,9 @@ class Columns:
             [(s.start, s.end, s.low, s.high, s.peak) for s in found.stretches], np.float64
         ).T
         low_hz, high_hz = below[low.astype(int)], above[high.astype(int)]
-        self._parts.append((np.full(len(start), record), start * seconds, end * seconds, low_hz, high_hz, peak))
+        end = np.minimum(end * seconds, self.extents[record])
+        start = np.minimum(start * seconds, np.maximum(end - seconds, 0))
+        self._parts.append((np.full(len(start), record), start, end, low_hz, high_hz, peak))
 
     def events(self, types: NDArray[np.int32], score: NDArray[np.float32], top: NDArray[np.int32]) -> Events:
         """Return all of them, with type, score and top unit, (events,) each."""

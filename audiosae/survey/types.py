@@ -32,6 +32,7 @@ FILE = "types.safetensors"
 SAMPLE = 3000  # events that the types are learned from
 _COMPONENTS = 50
 MOST_TYPES = 40
+NO_NUMBER = "no number of types stands out"
 _FORMAT = 3
 _NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are taken
 _NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9  # a best silhouette under which it does not tell how many types there are
@@ -252,7 +253,7 @@ def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
         worth, near = {number: values[number] * _diversity(labels) for number, labels in tried.items()}, _NEAR_EVEN
     chosen = min(number for number, value in worth.items() if value >= near * max(worth.values()))
     told = f"silhouette {values[chosen]:.2f}, the fewest of 2 to {max(tried)} that come near the best"
-    return tried[chosen], told + ("; no number of types stands out" if best < _NO_STRUCTURE else "")
+    return tried[chosen], told + (f"; {NO_NUMBER}" if best < _NO_STRUCTURE else "")
 
 
 def _cut(tree: NDArray[Any], count: int) -> Labels:
