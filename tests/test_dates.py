@@ -158,7 +158,9 @@ def test_hours_that_clocks_repeat_or_skip_are_told():
 def test_the_note_says_what_was_understood():
     paths = [Path(f"202406{day:02d}_053000.wav") for day in range(1, 21)] + [Path("notes.wav")]
     found = read_dates(paths, now=NOW)
-    assert found.note == "file names: YYYYMMDD_HHMMSS, 20 of 21, no zone: give --time-zone for local time"
+    assert (
+        found.note == "file names: YYYYMMDD_HHMMSS, 20 of 21, no zone: give --time-zone, that of the recorder's clock"
+    )
     assert found.starts[-1] is None
     assert read_dates(paths, when="none").starts == [None] * 21
 
@@ -190,3 +192,26 @@ def test_tables_have_a_column_of_times_only_where_dates_are_known(tmp_path, run,
     assert [name for name in heads["a"][0] if name != "time"] == heads["b"][0]
     assert heads["a"][0][index] == "time"
     assert heads["a"][1][index].startswith("2024-06-01T05:30:00")
+
+
+def test_names_without_a_digit_have_no_date_and_do_not_take_it_from_the_others():
+    names = [f"20240601_0{hour}0000.WAV" for hour in range(4)]
+    found = read_dates([*map(Path, names[:2]), Path("morning.wav"), *map(Path, names[2:])])
+    assert [start and start.hour for start in found.starts] == [0, 1, None, 2, 3]
+    assert "4 of 5" in found.note
+    assert not read_dates([Path(names[0]), Path("morning.wav")]).form
+
+
+def test_names_that_spoil_the_form_of_the_others_are_named():
+    found = read_dates([*(Path(f"20240601_0{hour}0000.WAV") for hour in range(5)), Path("20240230_053000.WAV")])
+    assert found.starts == [None] * 6
+    assert "5 of 6 names have the form YYYYMMDD_HHMMSS" in found.note
+    assert "20240230_053000 does not" in found.note
+
+
+def test_an_hour_that_clocks_skip_is_not_in_the_timeline():
+    paths = [Path(f"20240331_0{hour}3000.WAV") for hour in range(1, 5)]
+    found = read_dates(paths, time_zone="Europe/Berlin")
+    assert [start.hour for start in found.starts] == [1, 3, 3, 4]
+    assert "1 in an hour that clocks skip" in found.note
+    assert [start.utcoffset().total_seconds() for start in found.starts] == [3600, 7200, 7200, 7200]

@@ -148,10 +148,11 @@ def _placed(form: str, starts: Sequence[datetime | None], zone: tzinfo | None, n
         told += f", zone as stated{f', shown in {name}' if zone else ''}"
         placed = [start and start.astimezone(zone) if zone else start for start in starts]
     elif zone:
-        placed = [start and start.replace(tzinfo=zone) for start in starts]
-        told += f", taken as {name}{_clock_changes([start for start in placed if start])}"
+        taken = [start and start.replace(tzinfo=zone) for start in starts]
+        told += f", taken as {name}{_clock_changes([start for start in taken if start])}"
+        placed = [start and later(start, 0) for start in taken]  # an hour that clocks skip is the next one
     else:
-        placed, told = list(starts), f"{told}, no zone: give --time-zone for local time"
+        placed, told = list(starts), f"{told}, no zone: give --time-zone, that of the recorder's clock"
     return Dates(form, placed, told)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import compress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_FEW = 1 / 3  # of the names may have no digit
 MOST = 0.9  # of the names must have the form: a few others may lie beside
 FIRST_YEAR = 1990
 _FIRST_SHORT_YEAR = 2005  # no recorder wrote dates with two digits for the year before
@@ -25,6 +27,7 @@ _ORDERS = {"YYYYMMDD": ("abc",), "YYYY-MM-DD": ("abc",), "DD-Mon-YYYY": ("cba",)
 _SHORT = ("YYMMDD", "YY-MM-DD")
 _PLAIN = ("YYYYMMDD", "YYYY-MM-DD", "DD-Mon-YYYY")
 _HEX = "hexadecimal seconds since 1970"
+_NUMBERED = re.compile(r"\d|^[0-9A-F]{8}$")
 
 _DATES = {
     "YYYYMMDD": r"(?<!\d)(?P<a>\d{4})(?P<b>\d\d)(?P<c>\d\d)",
@@ -114,6 +117,10 @@ def read_names(paths: Sequence[Path], *, now: datetime | None = None) -> Named:
         Without a form when none explains nearly all names, when several do and differ, or when what looks like a time
         may be a number.
     """
+    numbered = [bool(_NUMBERED.search(path.stem)) for path in paths]
+    if 0 < numbered.count(False) <= _FEW * len(paths):  # a name without a digit says nothing of the others' form
+        starts = iter((named := read_names(list(compress(paths, numbered)), now=now)).starts)
+        return replace(named, starts=tuple(next(starts, None) if it else None for it in numbered))
     latest = (now or datetime.now(UTC)).year + 1
     stems = [_stem(path) for path in paths]
     whole = ["/".join([*path.absolute().parts[-4:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
@@ -313,4 +320,23 @@ def _nothing(stems: Sequence[str], latest: int) -> str:
         count = sum(bool(m and _date(m["a"], m["b"], m["c"], first=FIRST_YEAR, latest=latest)) for m in seen)
         if count >= max(1, MOST * len(stems)):
             return f"names have a date and no time ({kind}, {count} of {len(stems)})"
-    return "no form of date and time explains the names"
+    return _nearly(stems, latest) or "no form of date and time explains the names"
+
+
+def _nearly(stems: Sequence[str], latest: int) -> str:
+    """Return which form most names have, and which do not have it; "" where there is none."""
+    best: tuple[str, list[str]] = ("", list(stems))
+    for form, kind, pattern in _patterns():
+        if kind in _PLAIN:
+            others = [
+                s
+                for s in stems
+                if _first([_start(m, kind, _ORDERS[kind][0], latest) for m in pattern.finditer(s)]) is None
+            ]
+            best = min(best, (form, others), key=lambda found: len(found[1]))
+    form, others = best
+    if 2 * len(others) > len(stems):
+        return ""
+    shown = ", ".join(others[:3]) + (", ..." if len(others) > len(others[:3]) else "")
+    return (f"{len(stems) - len(others)} of {len(stems)} names have the form {form}, too few to trust it: {shown} "
+            f"{'does' if len(others) == 1 else 'do'} not; leave such names out")  # fmt: skip
