@@ -119,8 +119,9 @@ def read_names(paths: Sequence[Path], *, now: datetime | None = None) -> Named:
     """
     numbered = [bool(_NUMBERED.search(path.stem)) for path in paths]
     if 0 < numbered.count(False) <= _FEW * len(paths):  # a name without a digit says nothing of the others' form
-        starts = iter((named := read_names(list(compress(paths, numbered)), now=now)).starts)
-        return replace(named, starts=tuple(next(starts, None) if it else None for it in numbered))
+        named = read_names(list(compress(paths, numbered)), now=now)
+        known = iter(named.starts)
+        return replace(named, starts=tuple(next(known, None) if it else None for it in numbered))
     latest = (now or datetime.now(UTC)).year + 1
     stems = [_stem(path) for path in paths]
     whole = ["/".join([*path.absolute().parts[-4:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
