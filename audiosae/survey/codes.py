@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,7 @@ MOMENTS = 20000  # of all recordings together, to colour pictures by
 _MOMENT_SECONDS = 1.0  # between them, at least
 _MOMENT_WINDOWS = 2
 _BATCH_EVENTS = 256
+_AROUND = 0.25  # s, before and after an event of a clip: how it begins and dies away
 _MARGIN = 0.08  # of all bands, to each side of an event's own
 _STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
 
@@ -117,13 +118,16 @@ def pooled_codes(
     array of shape (events, units x 3)
         Unit by unit.
     """
-    encode, found = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend), []
+    encode = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend)
+    found: list[NDArray[np.float32]] = []
     strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "clip" else None
     held: list[NDArray[np.float32]] = []
-    for event in events:
+    around, last = 0 if shown == "event" else round(_AROUND / levels.seconds_per_row), len(levels.field)
+    for one in events:
+        event = replace(one, start=max(0, one.start - around), end=min(last, one.end + around))
         held.append(_as_recorded(model, levels, event) if shown == "recording"
                     else _cleaned(model, levels, event, strength))  # fmt: skip
-        if sum(map(len, held)) >= CHUNK_WINDOWS or event is events[-1]:
+        if sum(map(len, held)) >= CHUNK_WINDOWS or len(found) + len(held) == len(events):
             codes, at = encode(np.concatenate(held)), 0
             for windows in held:
                 pool = Pool(len(windows), 1)
