@@ -146,6 +146,18 @@ def test_a_sound_that_goes_on_becomes_events_of_bounded_length_that_do_not_overl
     assert all(before[1] <= after[0] for before, after in pairwise(events))
 
 
+def test_a_tone_that_goes_on_all_the_time_is_events_of_bounded_length():
+    field = sound(noise(120), 0, 120, 16, 16, level=30)
+    events = found(field)
+    assert {(low, high) for _, _, low, high in events} == {(16, 16)}
+    assert all(end - start <= MAX_SECONDS + ROW for start, end, _, _ in events)
+    assert sum(end - start for start, end, _, _ in events) >= 118
+
+
+def test_the_slope_of_noise_is_no_tone():
+    assert found(noise(120) + np.linspace(60, 0, 40, dtype=np.float32) ** 1.5 / 8) == []
+
+
 def test_rain_for_hours_becomes_the_floor_and_no_flood_of_events():
     events = found(sound(noise(1200), 200, 1100, 0, 39, level=15))
     assert len(events) <= 10

@@ -33,6 +33,7 @@ CLIP_SHOWN = 45.0  # dB under it that belong to its sound: overtones tell instru
 _SAMPLES = 1200  # levels that the quantiles of a knot are taken from
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that are taken for noise
 _FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # of a normal distribution: between them; the upper
+TONE = 20.0  # dB over the bands about it: what goes on and stands out so far is a sound and no noise
 _LEAST_HEARD = 0.02  # of the levels around a knot must not be blank to tell its noise
 _NOISE, _ROUNDS = 3.75, 5  # spreads above the middle up to which a level is taken for noise; how often it is looked at
 
@@ -91,10 +92,15 @@ class Levels:
         return np.asarray(total / np.float32(self.width))
 
 
+def _about(bands: int) -> int:
+    """Return how many bands to each side of one are those about it."""
+    return max(1, round(BANDS_ABOUT * bands))
+
+
 def _contrast(levels: Array) -> Array:
     """Return levels minus the mean of the bands about them."""
     count = levels.shape[1]
-    about = max(1, round(BANDS_ABOUT * count))
+    about = _about(count)
     total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
     low, high = np.maximum(np.arange(count) - about, 0), np.minimum(np.arange(count) + about + 1, count)
     return np.asarray(levels - ((total[:, high] - total[:, low]) / (high - low)).astype(np.float32))
@@ -147,6 +153,8 @@ def noise_floor(levels: Levels) -> NoiseFloor:
     if not any(noise is not None for noise in found):
         found = [_noise_of(levels.views(0, min(rows, pitch)))] * knots
     middle, spread = np.stack(_filled(found), axis=1)
+    steady = slice(levels.bands + _about(levels.bands), None)  # the lowest bands stand out by the slope of all noise
+    middle[:, steady] = np.minimum(middle[:, steady], TONE)
     return NoiseFloor(middle, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)
 
 
