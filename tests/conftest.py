@@ -175,7 +175,7 @@ def missing(what):
 def chromium():
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
-        missing("Chromium")
+        missing("Chromium (on Debian apt install chromium)")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -92,13 +92,6 @@ def test_names_are_safe_and_no_two_recordings_share_one():
     assert names["5146.240601.wav"] == "5146.240601"
 
 
-def test_tables_of_an_earlier_survey_do_not_stay(events, tmp_path):
-    write_annotations(events, tmp_path, "raven")
-    (tmp_path / "notes.md").touch()
-    write_annotations([e for e in events if e.file == "a/rec.wav"], tmp_path, "raven")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_rec.selections.txt", "notes.md"]
-
-
 def test_a_name_cannot_break_a_line(tmp_path):
     (path,) = write_annotations([event("a.wav", 0.5, 1.0, 100.0, 200.0, 1, "wren\tor\nrobin")], tmp_path, "raven")
     assert path.read_text().splitlines()[1].split("\t")[-1] == "wren or robin"

@@ -155,7 +155,7 @@ def test_the_manual_opens_offline_and_its_links_lead_somewhere(manual):
 def test_a_page_of_the_manual_has_no_serious_fault_of_accessibility(request, chromium, page):
     axe = os.environ.get("AUDIOSAE_AXE")
     if not axe:
-        missing("axe-core (AUDIOSAE_AXE names its axe.min.js)")
+        missing("axe-core (npm install axe-core; AUDIOSAE_AXE names its axe.min.js)")
     manual = request.getfixturevalue("manual")
     tab = chromium.new_page()
     tab.goto((manual / f"{page}.html").as_uri())

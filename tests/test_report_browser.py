@@ -186,7 +186,7 @@ def test_hostile_names_stay_text(see, trained, sounds, tmp_path, run):
 def test_there_is_no_serious_fault_of_accessibility(see, page, both, evaluation, which, how):
     axe = os.environ.get("AUDIOSAE_AXE")
     if not axe:
-        missing("axe-core (AUDIOSAE_AXE names its axe.min.js)")
+        missing("axe-core (npm install axe-core; AUDIOSAE_AXE names its axe.min.js)")
     tab = see({"report": page, "diff": both, "evaluation": evaluation}[which], **how)
     tab.evaluate(Path(axe).read_text(encoding="utf-8"))  # the page's own rule lets no other script in by its markup
     faults = tab.evaluate("axe.run().then((found) => found.violations)")

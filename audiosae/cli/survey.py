@@ -9,6 +9,7 @@ import typer
 
 from audiosae.cli import parameters as shared  # noqa: TC001 (Typer reads it)
 from audiosae.cli.console import Console, table
+from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
     from audiosae.survey.results import Survey
@@ -49,8 +50,6 @@ def survey(  # noqa: PLR0917
 
 def _told(result: Survey, out: Path) -> str:
     """Return what a survey found for a person."""
-    from audiosae.survey.results import counted
-
     rows = [("type", "events", "files", "seconds", "Hz", "best example")]
     for kind in result.types:
         best = result.event(kind.exemplar) if kind.exemplar >= 0 else None

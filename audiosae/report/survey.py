@@ -14,10 +14,10 @@ from audiosae.report.excerpts import choose, readable, told_span
 from audiosae.report.moments import Moments
 from audiosae.report.page import bars, fill
 from audiosae.survey.codes import recordings_domain
-from audiosae.survey.results import NOWHERE, Events, counted
+from audiosae.survey.results import NOWHERE, Events
 from audiosae.survey.types import NO_NUMBER
 from audiosae.system.files import write_aside
-from audiosae.system.progress import Progress
+from audiosae.system.progress import Progress, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,8 +161,8 @@ def _view(survey: Survey, cards: list[dict[str, Any]], line: Timeline | None) ->
     lead = f"In {where} {counted(len(survey.events), 'sound')} of {kinds} {verb} found"
     lead += f"; {odd:,} of them {'is' if odd == 1 else 'are'} like no kind." if odd else "."
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
-    if silent := len(survey.records) - len(np.unique(survey.events.record)):
-        notes.append(f"Recordings in which nothing stands out from the noise: {silent:,}.")
+    if survey.silent:
+        notes.append(f"Recordings in which nothing stands out from the noise: {survey.silent:,}.")
     if NO_NUMBER in survey.choice:
         notes.append("No number of kinds stands out in these sounds: with fewer (--types N) they are divided more "
                      "coarsely, and what is alike can be given one name.")  # fmt: skip

@@ -41,7 +41,7 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
 
 
 def write_annotations(events: Iterable[Event], folder: Path, program: str) -> list[Path]:
-    """Write a table for each recording into a folder, in place of those that lie there.
+    """Write a table for each recording into a folder.
 
     Parameters
     ----------
@@ -62,15 +62,12 @@ def write_annotations(events: Iterable[Event], folder: Path, program: str) -> li
     names = safe_names(list(by_file))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        old = set(folder.glob(f"*{suffix}"))
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}") from error
     written = [folder / f"{names[file]}{suffix}" for file in by_file]
     for path, own in zip(written, by_file.values(), strict=True):
         text = "".join(f"{line}\n" for line in lines(sorted(own, key=lambda event: (event.start, event.end))))
         write_aside(path, text.encode())
-    for path in old - set(written):  # of an earlier survey: they would pass for this one's
-        path.unlink(missing_ok=True)
     return written
 
 

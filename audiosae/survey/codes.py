@@ -109,9 +109,9 @@ def pooled_codes(
     running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
     does not tell how near it was, nor what the wind did.
 
-    Of a ``clip`` it shows all bands, and what is there before and after: they belong to the same word or note; the
-    strength is that of the whole clip. Of a ``recording`` it shows what was recorded, and the code is the units'
-    shares, which tell what that is made of, loud or soft.
+    Of a ``clip`` it shows all bands, and a quarter of a second before and after: they belong to the same word or
+    note; the strength is that of the whole clip. Of a ``recording`` it shows as long what was recorded, and the code is
+    the units' shares, which tell what that is made of, loud or soft.
 
     Returns
     -------

@@ -12,8 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import told_of
 from audiosae.errors import InputError
@@ -85,11 +83,16 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
         check_replaceable(out / name, inputs, own=own)
 
 
+def _left_in(out: Path) -> list[Path]:
+    """Return where a survey leaves its tables, pictures and page."""
+    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
+    return [*(out / name for name in _WRITTEN), *tables]
+
+
 def _check_unchanged(out: Path) -> None:
     """Refuse a folder in which somebody has worked on the tables: facts are the last that a survey makes."""
     made = (out / FACTS).stat().st_mtime + _LATER
-    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
-    for path in [*(out / name for name in _WRITTEN), *tables]:
+    for path in _left_in(out):
         if path.exists() and path.stat().st_mtime > made:
             raise InputError(f"cannot write {path}: it was changed after the survey that made it; choose another "
                              f"folder with -o, or move it away")  # fmt: skip
@@ -120,11 +123,11 @@ def aside(out: Path | None) -> Iterator[Path | None]:
 def _put_in_place(work: Path, out: Path) -> None:
     """Move the files of a survey from `work` to `out`, its facts first, and remove what is left of an earlier one."""
     made = sorted((path.relative_to(work) for path in work.rglob("*") if path.is_file()), key=lambda p: p.name != FACTS)
-    tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
+    former = _left_in(out)
     for path in made:
         (out / path).parent.mkdir(exist_ok=True)
         os.replace(work / path, out / path)  # noqa: PTH105 (one atomic call)
-    for path in [*(out / name for name in _WRITTEN), *tables]:
+    for path in former:
         if path.relative_to(out) not in made:  # its types may have had other numbers
             path.unlink(missing_ok=True)
 
@@ -180,7 +183,7 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "seconds": result.seconds,
         "event_seconds": float(result.events.seconds.sum()), "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
-        "without_events": len(result.records) - len(np.unique(result.events.record)),
+        "without_events": result.silent,
         **told_of([*result.records, *result.skipped]),
         "types": [asdict(kind) for kind in result.types], "like_no_type": len(result.events.of_type(0)),
         "number_of_types": result.choice, "stability": asdict(result.stability) if result.stability else None,

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 NOWHERE = 0  # type of events that are like none of the types
 
 
-def counted(number: int, what: str) -> str:
-    """Return how many of something there are in words: ``1 event``, ``2,000 events``."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """A stretch of a recording in which something sounds.
@@ -220,6 +215,11 @@ class Survey:
     def names(self) -> dict[int, str]:
         """Names of the types that have one."""
         return {kind.number: kind.name for kind in self.types if kind.name}
+
+    @property
+    def silent(self) -> int:
+        """Number of recordings without an event."""
+        return len(self.records) - len(np.unique(self.events.record))
 
     @property
     def dated(self) -> bool:

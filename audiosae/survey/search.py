@@ -15,11 +15,11 @@ from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, are_clips, find_events, pooled_codes, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS, Stretch, stretches
 from audiosae.survey.floor import Levels
-from audiosae.survey.results import counted
 from audiosae.survey.survey import Columns
 from audiosae.survey.types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
 from audiosae.system.frames import html_table, pandas_frame
+from audiosae.system.progress import counted
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:

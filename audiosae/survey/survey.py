@@ -11,8 +11,9 @@ import numpy as np
 from audiosae.errors import InputError
 from audiosae.survey.codes import CodeFile, find_events, recordings_domain, seconds_per_row
 from audiosae.survey.events import MIN_SECONDS
-from audiosae.survey.results import Events, SoundType, Survey, counted
+from audiosae.survey.results import Events, SoundType, Survey
 from audiosae.survey.types import Types, learn_types, stability_of
+from audiosae.system.progress import counted
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _REDRAWN = 0.2  # s, between two drawings of a bar
 
 
+def counted(number: int, what: str) -> str:
+    """Return how many of something there are in words: ``1 event``, ``2,000 events``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 class Progress:
     """Callbacks of one operation; this base class ignores them."""
 

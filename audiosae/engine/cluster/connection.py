@@ -17,6 +17,7 @@ from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
 from audiosae.system.processes import worker_count
+from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ def connected(
         if processes:
             cores = worker_count()
             busy = f" on {cores} cores: more than that wait for each other" if processes > cores else ""
-            say(f"starting {_count(processes, 'worker')}{busy}")
+            say(f"starting {counted(processes, 'worker')}{busy}")
         elif name.startswith("tcp:"):
             _check_scheduler(name)
         with block_sigint():
@@ -50,7 +51,7 @@ def connected(
         calls = Calls(client, name)
         chosen = _check_backends(calls, backend, say)
         threads = calls.threads()
-        say(f"engine {name}: {_count(len(set(threads)), 'worker')}, {_count(len(threads), 'thread')}")
+        say(f"engine {name}: {counted(len(set(threads)), 'worker')}, {counted(len(threads), 'thread')}")
         yield Cluster(name, calls, chosen=chosen, cache=cache)
 
 
@@ -108,10 +109,6 @@ def _check_scheduler(name: str) -> None:
 def _nobody(name: str) -> EngineError:
     return EngineError(f"--engine {name}: no Dask scheduler answers there within {_CONNECT_SECONDS} s; start one "
                        f"with dask scheduler, or use --engine local:2 on this machine")  # fmt: skip
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 @contextmanager
