@@ -11,19 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from audiosae.commands.evaluate import evaluate
+    from audiosae.commands.export import export_table
+    from audiosae.commands.find import find_moments
+    from audiosae.commands.model import Model, load_model
+    from audiosae.commands.report import Page, compare_models, report_units
+    from audiosae.commands.survey import survey_recordings
+    from audiosae.commands.train import Run, train
     from audiosae.errors import AudiosaeError, InputError
     from audiosae.estimator import SparseAutoencoder
-    from audiosae.evaluation.evaluate import Evaluation
+    from audiosae.evaluation.compare import Evaluation
     from audiosae.features.table import Table
-    from audiosae.report.evaluating import evaluate
-    from audiosae.report.exporting import export_table
-    from audiosae.report.finding import find_moments
-    from audiosae.report.model import Model, load_model
-    from audiosae.report.reporting import Page, compare_models, report_units
-    from audiosae.report.surveying import survey_recordings
-    from audiosae.report.training import Run, train
-    from audiosae.survey.results import Survey
-    from audiosae.survey.search import Matches
+    from audiosae.sounds.results import Survey
+    from audiosae.sounds.search import Matches
 
 __all__ = [
     "AudiosaeError",
@@ -48,23 +48,23 @@ __all__ = [
 
 _PLACES = {
     "AudiosaeError": "errors",
-    "Evaluation": "evaluation.evaluate",
+    "Evaluation": "evaluation.compare",
     "InputError": "errors",
-    "Matches": "survey.search",
-    "Model": "report.model",
-    "Page": "report.reporting",
-    "Run": "report.training",
+    "Matches": "sounds.search",
+    "Model": "commands.model",
+    "Page": "commands.report",
+    "Run": "commands.train",
     "SparseAutoencoder": "estimator",
-    "Survey": "survey.results",
+    "Survey": "sounds.results",
     "Table": "features.table",
-    "compare_models": "report.reporting",
-    "evaluate": "report.evaluating",
-    "export_table": "report.exporting",
-    "find_moments": "report.finding",
-    "load_model": "report.model",
-    "report_units": "report.reporting",
-    "survey_recordings": "report.surveying",
-    "train": "report.training",
+    "compare_models": "commands.report",
+    "evaluate": "commands.evaluate",
+    "export_table": "commands.export",
+    "find_moments": "commands.find",
+    "load_model": "commands.model",
+    "report_units": "commands.report",
+    "survey_recordings": "commands.survey",
+    "train": "commands.train",
 }
 
 

@@ -16,9 +16,9 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from audiosae.backends import Backend, choose
+from audiosae.commands.model import Model, opened_model
 from audiosae.domain import load_domain
 from audiosae.errors import BackendError, InputError
-from audiosae.report.model import Model, opened_model
 from audiosae.training.learner import Learner
 from audiosae.training.options import TrainOptions
 

@@ -26,8 +26,8 @@ from audiosae.autoencoder.sae import Sums, accumulate, start
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine, open_engine
+from audiosae.engine.corpus import read
 from audiosae.engine.feed import Feed
-from audiosae.engine.placed import read
 from audiosae.engine.whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
 from benchmarks.measure import Figure, alternate, told

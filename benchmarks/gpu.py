@@ -17,13 +17,13 @@ from audiosae.backends import Backend, choose
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import CHUNK_WINDOWS, SLAB_BYTES
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import read
+from audiosae.engine.corpus import read
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 from audiosae.training.checkpoint import State
+from audiosae.training.fit import train_sources
 from audiosae.training.options import TrainOptions
 from audiosae.training.steps import Steps
-from audiosae.training.train import train_sources
 from benchmarks import parity
 from benchmarks.kernels import sweeps
 from benchmarks.measure import Figure, alternate, told

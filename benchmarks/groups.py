@@ -30,16 +30,16 @@ from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.evaluation.baselines import cepstra
 from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_clips
-from audiosae.survey.codes import pooled_codes, seconds_per_row
-from audiosae.survey.events import Stretch, stretches
-from audiosae.survey.floor import Levels
-from audiosae.survey.types import Space, learn_types
+from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
+from audiosae.sounds.events import Stretch, stretches
+from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.sound_types import Space, learn_types
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from audiosae.autoencoder.model import Model
-    from audiosae.survey.codes import Shown
+    from audiosae.sounds.event_codes import Shown
 
 QUESTIONS = (
     ("fsdd", "digit"),

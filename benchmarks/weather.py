@@ -23,9 +23,9 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.survey.codes import seconds_per_row
-from audiosae.survey.events import stretches
-from audiosae.survey.floor import Levels
+from audiosae.sounds.event_codes import seconds_per_row
+from audiosae.sounds.events import stretches
+from audiosae.sounds.noise_floor import Levels
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

@@ -131,8 +131,8 @@ def _training(*, short: bool) -> Figure:
     from audiosae.corpus.sources import scan
     from audiosae.engine import LocalEngine
     from audiosae.recordings.spectrogram import Spectrogram
+    from audiosae.training.fit import train_sources
     from audiosae.training.options import TrainOptions
-    from audiosae.training.train import train_sources
     from benchmarks.steps import our_step
 
     ratios, details = [], []

@@ -26,13 +26,13 @@ import numpy as np
 from audiosae.corpus.sources import Source
 from audiosae.domain import make_domain
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import read
+from audiosae.engine.corpus import read
 from audiosae.evaluation import baselines, scores
 from audiosae.evaluation.classifier import INNER_FOLDS, classify
 from audiosae.evaluation.folds import make_plan
 from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training.fit import train_sources
 from audiosae.training.options import TrainOptions
-from audiosae.training.train import train_sources
 from benchmarks.groups import agreement
 from benchmarks.measure import machine
 

@@ -136,7 +136,7 @@ def page(trained, sounds, cache, tmp_path_factory):
 
 
 UNDRAWN = (
-    "audiosae.report.training._show",
+    "audiosae.commands.train._show",
     lambda *_: None,
 )  # no pictures and card of a run: their tests have their own
 

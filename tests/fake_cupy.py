@@ -355,7 +355,7 @@ def _cuda(device):
 @contextmanager
 def installed(device):
     """Have `import cupy` give the fake."""
-    from audiosae.backends.launch import kernels
+    from audiosae.backends.gpu_launch import kernels
 
     before, sys.modules["cupy"] = sys.modules.get("cupy"), module(device)
     try:

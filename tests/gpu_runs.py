@@ -11,14 +11,14 @@ from audiosae.autoencoder.sae import Penalty, start
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
+from audiosae.engine.corpus import PlacedCorpus
 from audiosae.engine.feed import Feed
-from audiosae.engine.placed import PlacedCorpus
 from audiosae.engine.whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import State
+from audiosae.training.fit import train_sources
 from audiosae.training.options import TrainOptions
 from audiosae.training.steps import Steps
-from audiosae.training.train import train_sources
 
 
 class Said:

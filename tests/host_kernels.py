@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audiosae.backends.launch import SOURCE, names
+from audiosae.backends.gpu_launch import SOURCE, names
 
 SCALARS = {"int": np.int32, "Index": np.int64, "double": np.float64}
 POINTED = {"float": np.float32, "double": np.float64, "Index": np.int64}

@@ -7,8 +7,8 @@ import csv
 import numpy as np
 import pytest
 
-from audiosae.survey.annotations import safe_names, write_annotations
-from audiosae.survey.results import Event
+from audiosae.sounds.annotations import safe_names, write_annotations
+from audiosae.sounds.results import Event
 
 RAVEN_COLUMNS = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
                  "Begin File", "File Offset (s)", "Type", "Name"]  # fmt: skip

@@ -12,7 +12,7 @@ from audiosae.cli.parameters import byte_count
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import memory
-from audiosae.training import budget
+from audiosae.training import memory_estimate as budget
 from audiosae.training.options import TrainOptions
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80)

@@ -15,8 +15,8 @@ from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
 from audiosae.engine import LocalEngine
+from audiosae.engine.corpus import PlacedCorpus
 from audiosae.engine.feed import Feed, reduce_blocks
-from audiosae.engine.placed import PlacedCorpus
 from audiosae.engine.whitening import learn_whitener
 
 

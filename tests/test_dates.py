@@ -11,8 +11,8 @@ import pytest
 from signals import tone, write
 
 from audiosae.errors import InputError
-from audiosae.survey.dates import read_dates
-from audiosae.survey.filenames import read_names
+from audiosae.recordings.date_names import read_names
+from audiosae.recordings.dates import read_dates
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 START = datetime(2024, 6, 1, 5, 30)  # noqa: DTZ001 (what names say has no zone)

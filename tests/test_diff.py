@@ -10,8 +10,8 @@ from test_render import make
 
 from audiosae.autoencoder.model import Model
 from audiosae.errors import InputError
-from audiosae.report import write_diff
 from audiosae.system.progress import Progress
+from audiosae.views import write_diff
 
 
 def diff(a, b, folder):

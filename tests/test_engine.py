@@ -19,8 +19,8 @@ from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
 from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.cluster import connection
-from audiosae.engine.placed import read
-from audiosae.features.export import export
+from audiosae.engine.corpus import read
+from audiosae.features.rows import export
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 from audiosae.training import solvers

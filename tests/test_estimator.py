@@ -29,7 +29,7 @@ from audiosae.backends import Backend
 from audiosae.corpus.windows import Slab
 from audiosae.domain import list_domains
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import PlacedCorpus
+from audiosae.engine.corpus import PlacedCorpus
 from audiosae.engine.whitening import learn_whitener
 from audiosae.errors import PluginError
 from audiosae.recordings.spectrogram import Spectrogram

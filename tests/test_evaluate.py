@@ -16,12 +16,13 @@ from audiosae import cli
 from audiosae.autoencoder.model import load_model
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import read
+from audiosae.engine.corpus import read
 from audiosae.errors import InputError
-from audiosae.evaluation import baselines, classifier, evaluate, folds, quality, scores
+from audiosae.evaluation import baselines, classifier, folds, quality, scores
+from audiosae.evaluation import compare as evaluate
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled_clips
-from audiosae.report.units import show_units
+from audiosae.views.unit_sides import show_units
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
 NAMES = ["model", *baselines.BASELINES]

@@ -21,10 +21,10 @@ from audiosae.corpus.labels import read_labels
 from audiosae.corpus.sources import scan
 from audiosae.domain import Domain
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import PlacedCorpus
+from audiosae.engine.corpus import PlacedCorpus
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder, Pool, check_pools, pooled_clips, pooled_names, window_blocks
-from audiosae.features.export import export
+from audiosae.features.rows import export
 
 
 @dataclass(frozen=True)

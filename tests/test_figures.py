@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from test_render import make
 
-from audiosae.pictures.atoms import colour_limit
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.report.units import _EDGE, _Drawing
+from audiosae.views.atoms import colour_limit
+from audiosae.views.unit_sides import _EDGE, _Drawing
 
 
 def drawing(domain, atoms):

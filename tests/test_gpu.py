@@ -40,10 +40,10 @@ def test_a_run_in_single_precision_gives_the_same_cost(sounds, tmp_path, cache):
 def test_what_does_not_fit_the_bound_comes_from_fields_on_the_card_or_is_streamed(
     sounds, tmp_path, cache, monkeypatch, streamed
 ):
-    monkeypatch.setattr("audiosae.training.train.Feed", small_feed)
+    monkeypatch.setattr("audiosae.training.fit.Feed", small_feed)
     wanted = learn(sounds, tmp_path / "cpu", cache, Backend(), dtype="float64")
     if streamed:
-        monkeypatch.setattr("audiosae.backends.stream._SHARE", 10**6)
+        monkeypatch.setattr("audiosae.backends.gpu_fields._SHARE", 10**6)
     said = Said()
     found = learn(sounds, tmp_path / "gpu", cache, GpuBackend(), dtype="float64", progress=said)
     close(wanted, found, rel=1e-6)

@@ -203,7 +203,7 @@ def test_the_harness_runs_and_writes_the_table_with_device_and_date(tmp_path, mo
 
 
 def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_path, run, device, monkeypatch):
-    monkeypatch.setattr("audiosae.backends.card._LEAST_FREE", 0)
+    monkeypatch.setattr("audiosae.backends.gpu_status._LEAST_FREE", 0)
     device.memory = device.used + 2**10
     status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1)
     assert status == 1

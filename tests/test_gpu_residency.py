@@ -18,7 +18,7 @@ SOLVERS = pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.fixture
 def fields(monkeypatch):
     """No windows are held: every pass goes through the fields."""
-    monkeypatch.setattr("audiosae.training.train.Feed", small_feed)
+    monkeypatch.setattr("audiosae.training.fit.Feed", small_feed)
 
 
 def sent(device, sounds, out, cache, **given):
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_streamed_but_for_what_is_held_out(device, sounds, 
     def least(self):
         return room.setdefault("bytes", 0)
 
-    monkeypatch.setattr("audiosae.backends.stream.Fields._room", least)
+    monkeypatch.setattr("audiosae.backends.gpu_fields.Fields._room", least)
     whole = [sent(device, sounds, tmp_path / f"s{e}", cache, solver="adam", epochs=e)[1]["float32"] for e in (2, 4)]
     room["bytes"] = 30_000  # of the two recordings that are held out, not of the ten that are learned from
     partly = [sent(device, sounds, tmp_path / f"p{e}", cache, solver="adam", epochs=e)[1]["float32"] for e in (2, 4)]

@@ -11,13 +11,13 @@ from audiosae import cli
 from audiosae.autoencoder.model import Model
 from audiosae.autoencoder.sae import start
 from audiosae.autoencoder.whitening import Whitener
+from audiosae.commands.inspect import inspect_sources
 from audiosae.corpus.ingest import decode
 from audiosae.corpus.sources import scan
 from audiosae.domain import Probe, asking, load_domain, resolved
 from audiosae.errors import InputError, PluginError
-from audiosae.pictures.atoms import draw_atoms
 from audiosae.system.progress import Progress
-from audiosae.training.inspection import inspect_sources
+from audiosae.views.atoms import draw_atoms
 
 files = test_domain.files
 
@@ -84,7 +84,7 @@ def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatc
     def fail(*_, **__):
         raise PluginError("no ink")
 
-    monkeypatch.setattr("audiosae.report.training.draw_atoms", fail)
+    monkeypatch.setattr("audiosae.commands.train.draw_atoms", fail)
     monkeypatch.setattr("sys.argv", ["audiosae", "train", str(sounds), "-o", str(tmp_path / "run"), *TRAIN])
     with pytest.raises(SystemExit) as stop:
         cli.main()

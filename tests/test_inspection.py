@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from signals import tone, write
 
+from audiosae.commands.inspect import inspect_sources, told_extent
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
-from audiosae.training.inspection import inspect_sources, told_extent
 
 
 class Told(Progress):

@@ -15,7 +15,7 @@ from host_kernels import instance_types, signatures
 
 from audiosae.autoencoder.sae import Penalty
 from audiosae.backends import Backend
-from audiosae.backends.launch import OPTIONS, SOURCE, matrix_grid, names, pack
+from audiosae.backends.gpu_launch import OPTIONS, SOURCE, matrix_grid, names, pack
 
 B = Backend()
 SHAPES = [(1, 1), (1, 7), (3, 1), (1023, 5), (4097, 3), (17, 4000), (130, 132)]
@@ -112,7 +112,7 @@ def test_adam_and_settle_equal_the_specification_apart_and_in_one_launch(device,
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gathered_windows_are_the_specifications(gpu, count, width, run, pitch, dtype):
     from audiosae.autoencoder.whitening import Whitener
-    from audiosae.backends.stream import DeviceSlab
+    from audiosae.backends.gpu_fields import DeviceSlab
     from audiosae.corpus.windows import Slab
 
     rng = np.random.default_rng(0)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from audiosae import cli
+from audiosae.commands import inspect as inspection
 from audiosae.corpus.cache import open_folder
 from audiosae.corpus.ingest import decode
 from audiosae.corpus.sources import scan
 from audiosae.domain import Blocks, Clip, Domain, Span, check_domain, load_domain, source_digest
 from audiosae.errors import InputError
 from audiosae.system.progress import Progress
-from audiosae.training import inspection
 
 if TYPE_CHECKING:
     from collections.abc import Generator

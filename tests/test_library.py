@@ -245,7 +245,7 @@ def test_results_are_shown_in_a_line_where_there_is_no_notebook(trained, sounds)
 def test_a_bar_is_ended_by_an_error(trained, sounds, monkeypatch):
     ended = []
     monkeypatch.setattr(Bar, "close", lambda self: ended.append(self._bar.stop()))
-    monkeypatch.setattr("audiosae.report.exporting.gathered", lambda *_: 1 / 0)
+    monkeypatch.setattr("audiosae.commands.export.gathered", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         audiosae.load_model(trained).features(sounds, progress=Shown())
     assert len(ended) == 2  # reading, encoding

@@ -11,8 +11,8 @@ import pytest
 
 import audiosae
 from audiosae.features import stability
-from audiosae.report.card import card, write_card
 from audiosae.system.files import signature, signed
+from audiosae.views.model_card import card, write_card
 
 
 @pytest.fixture

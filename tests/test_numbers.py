@@ -90,7 +90,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 from audiosae import SparseAutoencoder, cli, load_model
-from audiosae.report import training
+from audiosae.commands import train as training
 
 training._show = lambda *_: None  # no pictures
 

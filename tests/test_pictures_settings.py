@@ -11,8 +11,8 @@ import pytest
 
 from audiosae.autoencoder.model import load_model
 from audiosae.domain.drawing import default_settings
-from audiosae.pictures.atoms import draw_atoms
-from audiosae.report.units import show_units
+from audiosae.views.atoms import draw_atoms
+from audiosae.views.unit_sides import show_units
 
 HOSTILE = {"image.origin": "lower", "text.usetex": True, "lines.linewidth": 9, "savefig.dpi": 30, "font.size": 30,
            "axes.facecolor": "red", "savefig.transparent": True, "image.cmap": "hot", "figure.dpi": 40}  # fmt: skip

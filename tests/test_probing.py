@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiosae.evaluation import folds, probing
-from audiosae.evaluation.answers import Answers, judge_fold
+from audiosae.evaluation.predictions import Answers, judge_fold
 
 WIDTH = 3
 

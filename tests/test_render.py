@@ -12,11 +12,11 @@ from audiosae.autoencoder.model import Model
 from audiosae.autoencoder.sae import start
 from audiosae.autoencoder.whitening import Moments, Whitening, make_whitener
 from audiosae.errors import InputError
-from audiosae.pictures import atoms as render
-from audiosae.pictures.atoms import draw_atoms
-from audiosae.pictures.curves import draw_history
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.history import Row
+from audiosae.views import atoms as render
+from audiosae.views.atoms import draw_atoms
+from audiosae.views.curves import draw_history
 
 
 def make(hidden):
@@ -37,7 +37,7 @@ def figures(monkeypatch):
         save(figure, path)
 
     monkeypatch.setattr(render, "save_figure", keep)
-    monkeypatch.setattr("audiosae.pictures.curves.save_figure", keep)
+    monkeypatch.setattr("audiosae.views.curves.save_figure", keep)
     return kept
 
 

@@ -23,13 +23,13 @@ from audiosae.corpus.journal import Record
 from audiosae.corpus.sources import scan
 from audiosae.domain import Span, make_domain
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import PlacedCorpus
+from audiosae.engine.corpus import PlacedCorpus
+from audiosae.features.top_windows import Neighbourhoods, TopWindows
+from audiosae.features.unit_statistics import Step, gather, numbered
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.report.excerpts import told_span
-from audiosae.report.media import SLOWED, encode_sound
-from audiosae.report.statistics import Step, gather, numbered
-from audiosae.report.top_windows import Neighbourhoods, TopWindows
-from audiosae.report.units import by_likeness, lay_out, show_units
+from audiosae.views.excerpts import told_span
+from audiosae.views.media import SLOWED, encode_sound
+from audiosae.views.unit_sides import by_likeness, lay_out, show_units
 
 HOSTILE = 'a "quoted" <b onload=alert(1)> & </script><script>alert(2)</script>\n.wav'.replace("/", "\u2215")
 
@@ -293,7 +293,7 @@ def test_neighbourhoods_of_two_axes_hold_each_window_once():
 
 
 def test_units_are_drawn_and_heard_the_same_whoever_draws_them(monkeypatch):
-    monkeypatch.setattr("audiosae.report.units._UNITS_PER_WORKER", 2)
+    monkeypatch.setattr("audiosae.views.unit_sides._UNITS_PER_WORKER", 2)
     model = make(4)  # enough for two processes
     assert [*show_units(model, workers=2)] == [*show_units(model, workers=1)]
 

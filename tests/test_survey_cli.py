@@ -19,15 +19,15 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine, open_engine
-from audiosae.engine.placed import PlacedCorpus, read
+from audiosae.engine.corpus import PlacedCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
-from audiosae.survey.codes import glimpses, pooled_codes, recordings_domain, seconds_per_row
-from audiosae.survey.events import Stretch, stretches
-from audiosae.survey.floor import Levels
-from audiosae.survey.search import Example
-from audiosae.survey.survey import survey
-from audiosae.survey.types import load_types
+from audiosae.sounds.event_codes import glimpses, pooled_codes, recordings_domain, seconds_per_row
+from audiosae.sounds.events import Stretch, stretches
+from audiosae.sounds.find_types import survey
+from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.search import Example
+from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
 
 RATE = 8000

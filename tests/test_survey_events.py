@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from planted import overlap
 
-from audiosae.survey.events import MAX_SECONDS, stretches
-from audiosae.survey.floor import Levels
+from audiosae.sounds.events import MAX_SECONDS, stretches
+from audiosae.sounds.noise_floor import Levels
 
 ROW = 0.01  # s
 

@@ -20,10 +20,10 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import PlacedCorpus
+from audiosae.engine.corpus import PlacedCorpus
 from audiosae.errors import InputError
-from audiosae.report import write_survey_page
-from audiosae.survey.survey import survey
+from audiosae.sounds.find_types import survey
+from audiosae.views import write_survey_page
 
 HOSTILE = '</script><script>alert(1)</script>"&,<b>'
 
@@ -132,7 +132,7 @@ def test_a_survey_that_is_stopped_changes_nothing(surveyed, cache, tmp_path, mon
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("audiosae.report.surveying.write_survey_page", stopped)
+    monkeypatch.setattr("audiosae.commands.survey.write_survey_page", stopped)
     with pytest.raises(KeyboardInterrupt):
         audiosae.survey_recordings(surveyed.run, surveyed.sounds, out, **options)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
@@ -162,8 +162,8 @@ def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path)
 @pytest.mark.browser
 def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
     from audiosae.autoencoder.model import FILE
-    from audiosae.survey.tables import read_names
-    from audiosae.survey.types import load_types
+    from audiosae.sounds.sound_types import load_types
+    from audiosae.sounds.tables import read_names
     from audiosae.system.files import file_digest
 
     tab = see(surveyed.page)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from audiosae.errors import InputError
-from audiosae.survey.tables import read_names
-from audiosae.survey.types import learn_types, load_types, stability_of
+from audiosae.sounds.sound_types import learn_types, load_types, stability_of
+from audiosae.sounds.tables import read_names
 
 KINDS = 5
 

@@ -18,12 +18,12 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
-from audiosae.engine.placed import PlacedCorpus
+from audiosae.engine.corpus import PlacedCorpus
 from audiosae.evaluation.baselines import cepstra
-from audiosae.survey.dates import read_dates
-from audiosae.survey.survey import survey
-from audiosae.survey.timeline import make_timeline
-from audiosae.survey.types import learn_types
+from audiosae.recordings.dates import read_dates
+from audiosae.sounds.find_types import survey
+from audiosae.sounds.sound_types import learn_types
+from audiosae.sounds.timeline import make_timeline
 
 
 def placed(week, records):

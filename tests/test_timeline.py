@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import matplotlib.image
 import numpy as np
 
-from audiosae.survey.timeline import later, make_timeline
-from audiosae.survey.timeline_picture import colours, draw_recordings, draw_timeline
+from audiosae.sounds.timeline import later, make_timeline
+from audiosae.views.timeline_picture import colours, draw_recordings, draw_timeline
 
 DAY = date(2024, 6, 1)
 START = datetime(2024, 6, 1, 5, 30)  # noqa: DTZ001

@@ -17,8 +17,8 @@ from audiosae.engine.feed import Feed
 from audiosae.errors import InputError, Interrupted
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
+from audiosae.training.fit import train_sources
 from audiosae.training.options import TrainOptions, choose_solver
-from audiosae.training.train import train_sources
 
 QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
 
@@ -167,7 +167,7 @@ def test_a_last_recording_with_no_window_to_hold_out_is_no_trouble(tmp_path, cac
     for name, seconds in (("a", 14), ("b", 14), ("z", 0.5)):
         soundfile.write(tmp_path / "sounds" / f"{name}.wav", 0.1 * rng.normal(size=int(seconds * 8000)), 8000)
     if streamed:
-        monkeypatch.setattr("audiosae.training.train.Feed", small_feed)
+        monkeypatch.setattr("audiosae.training.fit.Feed", small_feed)
     outcome = learn(tmp_path / "sounds", tmp_path / "run", cache, epochs=2, solver="adam")
     assert outcome.model.facts["held_out"]
     assert len(outcome.used) == 3
@@ -210,7 +210,7 @@ def small_feed(*arguments, **options):
 
 def test_streaming_from_disk_learns_what_memory_learns(sounds, tmp_path, cache, monkeypatch):
     held = learn(sounds, tmp_path / "held", cache, epochs=60)
-    monkeypatch.setattr("audiosae.training.train.Feed", small_feed)
+    monkeypatch.setattr("audiosae.training.fit.Feed", small_feed)
     streamed = learn(sounds, tmp_path / "streamed", cache, epochs=60)
     assert streamed.summary["fvu"] == pytest.approx(held.summary["fvu"], rel=0.2)
 

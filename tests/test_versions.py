@@ -18,8 +18,8 @@ from audiosae.estimator import SparseAutoencoder
 from audiosae.features.summary import activity_of, summarise
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import FILE, State
+from audiosae.training.fit import train_sources
 from audiosae.training.options import TrainOptions
-from audiosae.training.train import train_sources
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from audiosae.backends import card
-from audiosae.backends.card import GpuStatus
+from audiosae.backends import gpu_status
 from audiosae.backends.cpu import Backend
+from audiosae.backends.gpu_status import GpuStatus
 from audiosae.errors import BackendError
 
 __all__ = ["Backend", "GpuStatus", "choose", "detect_gpu", "usable"]
@@ -45,7 +45,7 @@ def detect_gpu() -> GpuStatus:
     """Return the GPU that can be used, or why there is none; CuPy is loaded where it is installed."""
     if find_spec("cupy") is None:
         return GpuStatus("CuPy is not installed", "with an NVIDIA card: pip install 'audiosae[cuda12]', or [cuda13]")
-    return card.detect_gpu()
+    return gpu_status.detect_gpu()
 
 
 def usable() -> list[Backend]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.backends import launch
+from audiosae.backends import gpu_launch as launch
 from audiosae.backends.cpu import CLIP, Backend
+from audiosae.backends.gpu_fields import Fields
+from audiosae.backends.gpu_launch import NULL, kernels
 from audiosae.backends.graphs import Replay
-from audiosae.backends.launch import NULL, kernels
-from audiosae.backends.stream import Fields
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.backends.stream import DeviceSlab
+    from audiosae.backends.gpu_fields import DeviceSlab
 
     Array = Any
 

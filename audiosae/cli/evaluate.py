@@ -11,7 +11,7 @@ from audiosae.cli import parameters as shared  # noqa: TC001 (Typer reads it)
 from audiosae.cli.console import Console, table
 
 if TYPE_CHECKING:
-    from audiosae.evaluation.evaluate import Evaluation
+    from audiosae.evaluation.compare import Evaluation
 
 _CLASSES_TOLD = 12
 
@@ -43,8 +43,8 @@ def evaluate(  # noqa: PLR0917
     strict: shared.StrictLabels = False,  # noqa: FBT002
 ) -> None:
     """Benchmark the features against baselines (random weights, PCA, k-means, NMF, MFCC, log-mel), one classifier."""
-    from audiosae.engine.reading import check_skipped
-    from audiosae.report.evaluating import evaluate as work
+    from audiosae.commands.evaluate import evaluate as work
+    from audiosae.commands.reading import check_skipped
 
     done = work(
         model, sources, labels, out or (model if model.is_dir() else model.parent) / "evaluation",

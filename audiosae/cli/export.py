@@ -31,8 +31,8 @@ def export(  # noqa: PLR0917
     strict: shared.StrictLabels = False,  # noqa: FBT002
 ) -> None:
     """Write the features of recordings as a table for R, pandas, a spreadsheet or a classifier."""
-    from audiosae.engine.reading import check_skipped
-    from audiosae.report.exporting import export_table
+    from audiosae.commands.export import export_table
+    from audiosae.commands.reading import check_skipped
 
     table = export_table(
         model, sources, out, level=level, pool=pool, segments=segments, code=code, labels=labels,

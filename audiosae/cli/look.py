@@ -23,8 +23,8 @@ def render(  # noqa: PLR0917
 ) -> None:
     """Draw what a model has learned."""
     from audiosae.autoencoder.model import load_model
-    from audiosae.pictures.atoms import draw_atoms
     from audiosae.system.files import check_replaceable, is_marked
+    from audiosae.views.atoms import draw_atoms
 
     check_replaceable(out, [model], own=not out.exists() or is_marked(out))
     drawn = draw_atoms(
@@ -58,8 +58,8 @@ def inspect(  # noqa: PLR0917
 
     A few are looked into as well, two seconds each: many with a constant offset are told.
     """
+    from audiosae.commands.inspect import inspect_sources, told_extent
     from audiosae.corpus.sources import scan
-    from audiosae.training.inspection import inspect_sources, told_extent
 
     kind = shared.make(domain, set_)
     there = scan(sources, kind.suffixes, domain=kind.name, say=console.say)
@@ -77,7 +77,7 @@ def inspect(  # noqa: PLR0917
 
 def _add_dates(found: dict[str, Any], paths: list[Path], when: shared.When, time_zone: str | None) -> None:
     """Put what is known of date and time into what was found: `time` of each file, `dates`, and a line."""
-    from audiosae.survey.dates import read_dates
+    from audiosae.recordings.dates import read_dates
 
     dates = read_dates(paths, when=when, time_zone=time_zone)
     for file, start in zip(found["files"], dates.starts, strict=True):

@@ -29,8 +29,8 @@ def report(  # noqa: PLR0917
     strict: shared.StrictLabels = False,  # noqa: FBT002
 ) -> None:
     """Write one page to look at and listen to: each unit, and the moments that excite it most."""
-    from audiosae.engine.reading import check_skipped
-    from audiosae.report.reporting import report_units
+    from audiosae.commands.reading import check_skipped
+    from audiosae.commands.report import report_units
 
     page = report_units(
         model, sources, out, labels=labels, label_column=label_column, top=top,
@@ -54,7 +54,7 @@ def diff(
     workers: shared.Workers = None,
 ) -> None:
     """Write one page that shows two models' atoms side by side: alike, changed, vanished, appeared."""
-    from audiosae.report.reporting import compare_models
+    from audiosae.commands.report import compare_models
 
     facts = compare_models(first, second, out, workers=workers, progress=console).facts
     told = ", ".join(f"{count} {group}" for group, count in facts["groups"].items())

@@ -12,7 +12,7 @@ from audiosae.cli.console import Console, table
 from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
-    from audiosae.survey.results import Survey
+    from audiosae.sounds.results import Survey
 
 
 def survey(  # noqa: PLR0917
@@ -36,8 +36,8 @@ def survey(  # noqa: PLR0917
     strict: shared.Strict = False,  # noqa: FBT002
 ) -> None:
     """Find what is in recordings and when: events, and types of them that sound alike."""
-    from audiosae.engine.reading import check_skipped
-    from audiosae.report.surveying import survey_recordings
+    from audiosae.commands.reading import check_skipped
+    from audiosae.commands.survey import survey_recordings
 
     result = survey_recordings(
         model, sources, out, types=types, types_from=types_from, names=names, when=when, time_zone=time_zone,
@@ -87,9 +87,9 @@ def find_moments(  # noqa: PLR0917
     strict: shared.Strict = False,  # noqa: FBT002
 ) -> None:
     """Find the moments in recordings that sound most like a given one."""
-    from audiosae.engine.reading import check_skipped
-    from audiosae.report.finding import find_moments as work
-    from audiosae.survey.search import COLUMNS
+    from audiosae.commands.find import find_moments as work
+    from audiosae.commands.reading import check_skipped
+    from audiosae.sounds.search import COLUMNS
 
     found = work(
         model, sources, like, out, count=count, workers=workers, engine=engine, backend=backend, cache=cache,

@@ -14,7 +14,7 @@ from audiosae.cli.console import Console  # noqa: TC001 (its annotation is read)
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from audiosae.report.training import Run
+    from audiosae.commands.train import Run
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder for model, history, journal, pictures.")
@@ -77,8 +77,8 @@ def train(  # noqa: PLR0917 (the command line's own options)
 
     Options that are not given take the value that suits the domain; `audiosae domains` and `audiosae info` show it.
     """
+    from audiosae.commands.train import run_training
     from audiosae.domain import parse_settings
-    from audiosae.report.training import run_training
 
     given: dict[str, Any] = {
         "hidden": hidden, "activation": activation, "decoder": decoder, "rho": rho, "beta": beta,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
-    from audiosae.engine.placed import PlacedCorpus
+    from audiosae.engine.corpus import PlacedCorpus
     from audiosae.engine.shard import Shard
 
     Array = Any

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.whitening import Whitener, Whitening
-    from audiosae.engine.placed import PlacedCorpus
+    from audiosae.engine.corpus import PlacedCorpus
     from audiosae.engine.shard import Shard
 
     Array = Any

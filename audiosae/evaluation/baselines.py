@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.domain import Domain
-    from audiosae.engine.placed import PlacedCorpus
+    from audiosae.engine.corpus import PlacedCorpus
     from audiosae.features.codes import Code, Encode
 
 MODEL = "model"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.autoencoder.sae import Params
     from audiosae.backends import Backend
-    from audiosae.engine.placed import PlacedCorpus
+    from audiosae.engine.corpus import PlacedCorpus
     from audiosae.evaluation.folds import Plan
 
     Array = Any

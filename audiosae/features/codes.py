@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
-    from audiosae.engine.placed import PlacedCorpus
+    from audiosae.engine.corpus import PlacedCorpus
     from audiosae.engine.shard import Shard
 
     Array = Any  # where a backend is

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.recordings import headers
+from audiosae.recordings import repair
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -204,7 +204,7 @@ class _Reader:
         file = self._file
         told = file.extra_info
         cut = any(words in told for words in _CUT) or any(
-            int(there) < int(claimed) and not headers.is_placeholder(int(claimed))
+            int(there) < int(claimed) and not repair.is_placeholder(int(claimed))
             for claimed, there in _SHORTER.findall(told)
         )
         if not self._frames and (self._fault or cut):
@@ -221,14 +221,14 @@ class _Reader:
     def _missing(self, *, cut: bool) -> str:
         """Return in words what of the recording was not read."""
         file, at = self._file, f"{self._frames / self._file.samplerate:.1f} s"
-        remark = "" if self._fault else headers.remark(self._path, file.format, self._frames)
-        if file.frames == headers.UNKNOWN:  # the decoder says nothing good of the end, where it is not known
+        remark = "" if self._fault else repair.remark(self._path, file.format, self._frames)
+        if file.frames == repair.UNKNOWN:  # the decoder says nothing good of the end, where it is not known
             return ""
         fewer = self._frames < file.frames and file.format not in _GUESSED_LENGTH
         fault = f" ({self._fault})" if self._fault else ""
-        if remark == headers.WITHIN:
+        if remark == repair.WITHIN:
             return remark
-        if remark and remark != headers.CUT:
+        if remark and remark != repair.CUT:
             return f"only the first {at}: {remark}"
         return f"truncated at {at}{fault}" if self._fault or fewer or cut or remark else ""
 
@@ -239,7 +239,7 @@ def _open(path: Path) -> soundfile.SoundFile:
 
     key = _key(path)
     try:
-        view = headers.mended(path)
+        view = repair.mended(path)
         name = os.fsencode(path) if os.name == "posix" else str(path)
         file = soundfile.SoundFile(name if view is None else view)
     except OSError as error:
@@ -251,7 +251,7 @@ def _open(path: Path) -> soundfile.SoundFile:
 
 
 def _header(file: soundfile.SoundFile) -> Header:
-    frames = 0 if file.frames == headers.UNKNOWN else max(0, file.frames)
+    frames = 0 if file.frames == repair.UNKNOWN else max(0, file.frames)
     return Header(file.samplerate, file.channels, frames, f"{file.format}/{file.subtype}")
 
 

@@ -1,0 +1,1 @@
+"""The commands: what each does, from input files to output files."""

@@ -1,0 +1,81 @@
+"""The folder of an evaluation: results, predictions and pictures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.errors import InputError
+from audiosae.system.files import check_replaceable, csv_text, has_facts, write_aside
+from audiosae.views.atoms import draw_atoms
+from audiosae.views.evaluation_figures import draw_confusion, draw_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.evaluation.compare import Evaluation
+
+RESULTS, PAGE = "results.json", "index.html"
+_LABEL_SHOWN = 16  # characters, over a tile
+_FILES = (RESULTS, "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
+          PAGE)  # fmt: skip
+_AREA = "area under the ROC: 0.5 is chance, 1 tells all"
+
+
+def open_folder(path: Path, inputs: Sequence[Path]) -> Path:
+    """Make the folder now: half an hour later is late to learn that it cannot be written, or has other files in it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write the folder {path}: {error.strerror}; choose another with -o") from error
+    own = has_facts(path / RESULTS, "results", "chance", "model")
+    for name in _FILES:
+        check_replaceable(path / name, inputs, own=own)
+    return path
+
+
+def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequence[Record], title: str) -> None:
+    """Write results.json, results.csv, predictions.csv, scores.png, confusion.png and units.png."""
+    plan, best = done.plan, done.results[0]
+    write_aside(folder / RESULTS, (json.dumps(done.facts, indent=1, default=float) + "\n").encode())
+    keys = ("name", "features", "accuracy", "std", "stderr")
+    head = [*keys, "low", "high"]
+    head += [f"fold_{split.name}" for split in plan.splits] + [f"recall_{name}" for name in best["recall"]]
+    rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
+    write_aside(folder / "results.csv", csv_text([head, *rows]).encode())
+    fold = {int(clip): split.name for split in plan.splits for clip in split.test}
+    told = [
+        [records[clip].file, fold[clip], plan.classes[plan.target[clip]],
+         *(plan.classes[predicted[clip]] for predicted in done.predicted.values())]
+        for clip in map(int, plan.tested)
+    ]  # fmt: skip
+    write_aside(folder / "predictions.csv", csv_text([["file", "fold", "label", *done.predicted], *told]).encode())
+    draw_scores(plan, done.results, folder / "scores.png", title)
+    accuracy = f"{100 * best['accuracy']:.1f} % right"
+    draw_confusion(
+        plan, np.array(best["confusion"]), folder / "confusion.png", f"{title}\nthe model's features: {accuracy}"
+    )
+    _draw_units(model, done.facts["quality"]["units_of_labels"], folder / "units.png")
+
+
+def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the units that best tell each label from the others, a row a label."""
+    columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
+    shown, labels = pairs[: columns * (64 // columns)], len(pairs) // columns
+    title = f"units that best tell each label's clips from the others ({_AREA})"
+    if len(shown) < len(pairs):
+        title += f"; the first {len(shown) // columns} of {labels} labels"
+    titles = [f"{_shortened(pair['label'])}\nunit {pair['unit']}: {pair['auc']:.2f}" for pair in shown]
+    draw_atoms(model, path, units=[pair["unit"] for pair in shown], columns=columns, titles=titles, title=title)
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LABEL_SHOWN else label[: _LABEL_SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -1,0 +1,236 @@
+"""Codes of events, found and encoded wherever the fields are and kept in a file while they are many; of moments."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.windows import CHUNK_WINDOWS
+from audiosae.errors import InputError
+from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
+from audiosae.sounds.noise_floor import CLIP_SECONDS, Levels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
+    from audiosae.engine import Backend
+    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.shard import Shard
+
+    Codes = NDArray[np.float32]
+
+Shown = Literal["event", "clip", "recording"]  # what a window of an event shows, see `pooled_codes`
+MOMENTS = 20000  # of all recordings together, to colour pictures by
+_MOMENT_SECONDS = 1.0  # between them, at least
+_MOMENT_WINDOWS = 2
+_BATCH_EVENTS = 256
+_AROUND = 0.25  # s, before and after an event of a clip: how it begins and dies away
+_MARGIN = 0.08  # of all bands, to each side of an event's own
+_STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
+
+
+def recordings_domain(model: Model, command: str) -> Spectrogram:
+    """Return the model's domain; InputError where it is not that of recordings."""
+    if not isinstance(model.domain, Spectrogram):
+        raise InputError(f"{command} looks for sounds in recordings; this model is of {model.domain.name}: wanted one "
+                         f"that was trained on recordings")  # fmt: skip
+    return model.domain
+
+
+def seconds_per_row(domain: Spectrogram) -> float:
+    """Return the time between frames."""
+    return domain.hop_length / domain.sample_rate
+
+
+def are_clips(records: Iterable[Record]) -> bool:
+    """Return whether most recordings are clips, too short to tell noise from sound."""
+    return float(np.median([record.extent for record in records])) < CLIP_SECONDS
+
+
+@dataclass(frozen=True)
+class Found:
+    """Events of one recording with their pooled codes, (events, units x pools)."""
+
+    stretches: list[Stretch]
+    codes: Codes
+
+
+def find_events(
+    model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS, shown: Shown | None = None,
+    done: Callable[[Record], None] = lambda _: None,
+) -> Iterator[tuple[int, Found]]:  # fmt: skip
+    """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie.
+
+    Unless it is told what their windows show, that is all of it in clips, and the event alone in other recordings.
+    """
+    number = 0
+    for part in corpus.map(_found, model, shortest, shown):
+        for found in part:
+            if found is None:
+                done(corpus.records[number])
+                number += 1
+            else:
+                yield number, found
+
+
+def _found(
+    backend: Backend, shard: Shard, model: Model, shortest: float, shown: Shown | None
+) -> Iterator[Found | None]:
+    """Yield the events of each recording of a shard, and None after its last."""
+    seconds = seconds_per_row(recordings_domain(model, "survey"))
+    for record in shard.corpus.records:
+        levels = Levels(read_field(record), seconds)
+        events = stretches(levels, shortest=shortest)
+        while batch := list(islice(events, _BATCH_EVENTS)):
+            how = shown or ("clip" if levels.is_clip else "event")
+            yield Found(batch, pooled_codes(model, levels, batch, backend, shown=how))
+        yield None
+
+
+def pooled_codes(
+    model: Model, levels: Levels, events: Sequence[Stretch], backend: Backend | None = None, *,
+    shown: Shown = "event",
+) -> Codes:  # fmt: skip
+    """Return the codes of the windows in events, pooled by mean, maximum and deviation.
+
+    A window shows the event alone, before the mean of the model's training windows: what does not stand above the
+    running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
+    does not tell how near it was, nor what the wind did.
+
+    Of a ``clip`` it shows all bands, and a quarter of a second before and after: they belong to the same word or
+    note; the strength is that of the whole clip. Of a ``recording`` it shows as long what was recorded, and the code is
+    the units' shares, which tell what that is made of, loud or soft.
+
+    Returns
+    -------
+    array of shape (events, units x 3)
+        Unit by unit.
+    """
+    encode = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend)
+    found: list[NDArray[np.float32]] = []
+    strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "clip" else None
+    held: list[NDArray[np.float32]] = []
+    around, last = 0 if shown == "event" else round(_AROUND / levels.seconds_per_row), len(levels.field)
+    for one in events:
+        event = replace(one, start=max(0, one.start - around), end=min(last, one.end + around))
+        held.append(_as_recorded(model, levels, event) if shown == "recording"
+                    else _cleaned(model, levels, event, strength))  # fmt: skip
+        if sum(map(len, held)) >= CHUNK_WINDOWS or len(found) + len(held) == len(events):
+            codes, at = encode(np.concatenate(held)), 0
+            for windows in held:
+                pool = Pool(len(windows), 1)
+                pool.add(codes[at : at + len(windows)])
+                found.append(pool.result(DEFAULT_POOL).reshape(-1))
+                at += len(windows)
+            held = []
+    return np.stack(found)
+
+
+def _strength(rise: Codes) -> float:
+    return max(float(np.quantile(rise, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
+
+
+def _rows(model: Model, levels: Levels, event: Stretch) -> tuple[int, int]:
+    """Return the first of the rows of the windows whose middles lie in an event, at least the nearest; and the end."""
+    frames, rows = model.domain.window[0], len(levels.field)
+    first = max(0, min(event.start - frames // 2, rows - frames))
+    return first, min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
+
+
+def _as_recorded(model: Model, levels: Levels, event: Stretch) -> Codes:
+    """Return the windows (count, width) of an event."""
+    first, end = _rows(model, levels, event)
+    return _cut(model, _filled(model, np.asarray(levels.field[first:end], np.float32), "edge"))
+
+
+def _cleaned(model: Model, levels: Levels, event: Stretch, strength: float | None) -> Codes:
+    """Return the windows (count, width) of an event, cleaned; without the strength of a clip, its own bands alone."""
+    first, end = _rows(model, levels, event)
+    rise = levels.cleaned(first, end)
+    if strength is None:
+        margin = max(1, round(_MARGIN * levels.bands))
+        rise[:, : max(0, event.low - margin)] = 0
+        rise[:, event.high + margin + 1 :] = 0
+        strength = _strength(rise[event.start - first : event.end - first, event.low : event.high + 1])
+    behind = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
+    return _cut(model, _filled(model, rise * np.float32(_STRENGTH / strength), "constant") + behind)
+
+
+def _filled(model: Model, rows: Codes, mode: Literal["edge", "constant"]) -> Codes:
+    """Return rows, and as many more as a window needs."""
+    return np.pad(rows, ((0, max(0, model.domain.window[0] - len(rows))), (0, 0)), mode)
+
+
+def _cut(model: Model, rows: Codes) -> Codes:
+    view = np.lib.stride_tricks.sliding_window_view(rows, model.domain.window)[:: model.domain.stride[0], 0]
+    return view.reshape(len(view), -1)
+
+
+class CodeFile:
+    """Pooled codes of events, `width` numbers each, in a file in `folder` (None: the system's) until `close`."""
+
+    width: int
+
+    def __init__(self, folder: Path | None, width: int) -> None:
+        self.width, self._count = width, 0
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return self._count
+
+    def append(self, codes: Codes) -> None:
+        """Add events."""
+        self._file.write(np.ascontiguousarray(codes, np.float32).data)
+        self._count += len(codes)
+
+    @property
+    def codes(self) -> Codes:
+        """All of them, memory-mapped, (events, width)."""
+        self._file.flush()
+        if not self._count:
+            return np.empty((0, self.width), np.float32)
+        return np.memmap(self._file, np.float32, "r", shape=(self._count, self.width))
+
+    def blocks(self, rows: int = 4096) -> Iterator[Codes]:
+        """Yield all of them in order."""
+        codes: NDArray[Any] = self.codes
+        yield from (np.asarray(codes[at : at + rows]) for at in range(0, self._count, rows))
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+
+def glimpses(model: Model, corpus: PlacedCorpus, most: int = MOMENTS) -> list[Codes]:
+    """Return mean square-root codes of moments of each recording, (moments, units): one of each, and `most` more."""
+    pitch = max(_MOMENT_SECONDS, sum(record.extent for record in corpus.records) / most)
+    return [codes for part in corpus.map(_seen, model, pitch) for codes in part]
+
+
+def _seen(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
+    encode, frames = Encoder(model, backend=backend), model.domain.window[0]
+    for record in shard.corpus.records:
+        field = read_field(record)
+        if len(field) < frames:  # the one window that repeating its last row fills, as everywhere
+            field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
+        count = _MOMENT_WINDOWS * (1 + int(record.extent / pitch))
+        starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
+        found = [
+            encode(np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]]))
+            for i in range(0, count, CHUNK_WINDOWS)
+        ]
+        codes = np.concatenate(found)
+        yield np.asarray(codes.reshape(count // _MOMENT_WINDOWS, _MOMENT_WINDOWS, -1).mean(axis=1), np.float32)

@@ -1,0 +1,136 @@
+"""The tables of a survey: events and types as CSV and Parquet, and the user's names for types."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from audiosae.corpus.spreadsheets import Wanted, read_rows
+from audiosae.errors import InputError
+from audiosae.sounds.timeline import COLUMNS
+from audiosae.system.files import cell, csv_text, uncelled, write_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from audiosae.sounds.results import Event, Survey
+    from audiosae.sounds.timeline import Timeline
+
+_TIME, _NAME = "time", "name"  # columns that are there when they are known
+_COLUMNS = ("file", "start", "end", _TIME, "low_hz", "high_hz", "type", _NAME, "score", "peak", "top_unit")
+_DIGITS = {"start": 3, "end": 3, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
+_ROWS_AT_ONCE = 2**16
+OF_TYPES = "survey"  # column of names.csv that the page writes: which types were named
+_NAMES = Wanted("--names", "type", "a CSV with the columns type,name")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names for types, by number; `types` is the digest (`Types.digest`) of those named, "" where it is not told."""
+
+    of: Mapping[int, str]
+    types: str = ""
+
+
+def event_columns(survey: Survey) -> tuple[str, ...]:
+    """Return the columns of the table of events: no time where none is known, no name where none is given."""
+    left_out = {column for column, there in ((_TIME, survey.dated), (_NAME, bool(survey.names))) if not there}
+    return tuple(column for column in _COLUMNS if column not in left_out)
+
+
+def event_rows(survey: Survey) -> Iterator[list[Any]]:
+    """Yield the rows of the table of events."""
+    columns = event_columns(survey)
+    return ([_value(event, column) for column in columns] for event in survey.rows())
+
+
+def _value(event: Event, column: str) -> Any:  # noqa: ANN401
+    value = getattr(event, column)
+    if column == _TIME:
+        return "" if value is None else value.isoformat(timespec="milliseconds")
+    return round(value, _DIGITS[column]) if column in _DIGITS else value
+
+
+def write_events_csv(survey: Survey, path: Path) -> None:
+    """Write events.csv, a part at a time."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(event_columns(survey))
+            table.writerows([cell(value) for value in row] for row in event_rows(survey))
+        os.replace(aside, path)  # noqa: PTH105 (one atomic call)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_events_parquet(survey: Survey, path: Path) -> None:
+    """Write events.parquet; times are texts in ISO 8601, as in events.csv."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"file": pa.string(), _TIME: pa.string(), _NAME: pa.string(), "type": pa.int32(), "top_unit": pa.int32()}
+    schema = pa.schema([(name, types.get(name, pa.float64())) for name in event_columns(survey)])
+    out = io.BytesIO()
+    with pq.ParquetWriter(out, schema) as writer:
+        rows = event_rows(survey)
+        while part := [row for _, row in zip(range(_ROWS_AT_ONCE), rows, strict=False)]:
+            columns = [
+                pa.array(column, kind.type) for column, kind in zip(zip(*part, strict=True), schema, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    write_aside(path, out.getvalue())
+
+
+def write_types_csv(survey: Survey, path: Path) -> None:
+    """Write types.csv; units are separated by spaces."""
+    named = bool(survey.names)
+    head = ["type", *(["name"] if named else []), "events", "files", "seconds", "low_hz", "high_hz", "top_units",
+            "novelty", "exemplar_file", "exemplar_start", "exemplar_end"]  # fmt: skip
+    rows: list[Sequence[Any]] = [head]
+    for kind in survey.types:
+        best = survey.event(kind.exemplar) if kind.exemplar >= 0 else None
+        place = ["", "", ""] if best is None else [best.file, round(best.start, 3), round(best.end, 3)]
+        rows.append([
+            kind.number, *([kind.name] if named else []), kind.events, kind.files, round(kind.seconds, 3),
+            round(kind.low_hz, 1), round(kind.high_hz, 1), " ".join(map(str, kind.top_units)), round(kind.novelty, 3),
+            *place,
+        ])  # fmt: skip
+    write_aside(path, csv_text(rows).encode())
+
+
+def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> None:
+    """Write timeline.csv, with a last column name where any type has one."""
+    rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
+    write_aside(path, csv_text([(*COLUMNS, _NAME) if names else COLUMNS, *rows]).encode())
+
+
+def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names:
+    """Read the user's names for types from a CSV with the columns type and name, as spreadsheets write it.
+
+    Parameters
+    ----------
+    path
+        Of the table; types.csv of a survey with names is one, too.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, lacks a column, or a type is no number from 1 or has two names.
+    """
+    rows, columns = read_rows(path, None, _NAMES, say)
+    if _NAME not in columns:
+        raise InputError(f"--names {path}: wanted the columns type,name; it has {', '.join(columns)}")
+    names: dict[int, str] = {}
+    for number, row in enumerate(rows, 1):
+        kind, name = row["type"].strip(), uncelled(row[_NAME].strip())
+        if not kind.isdecimal() or int(kind) < 1:
+            raise InputError(f"--names {path}: row {number} has type {kind!r}; wanted a number from 1")
+        if name and names.setdefault(int(kind), name) != name:
+            raise InputError(f"--names {path}: type {kind} has two names, {names[int(kind)]!r} and {name!r}")
+    return Names(names, next((row[OF_TYPES].strip() for row in rows if row.get(OF_TYPES, "").strip()), ""))
