@@ -2,7 +2,12 @@
 
 
 class AudiosaeError(Exception):
-    """Base class of every error that audiosae raises on purpose; the message is one line for a person.
+    """Base class of every error that audiosae raises on purpose; the message is one line.
+
+    Attributes
+    ----------
+    result
+        What the function had finished before the error: with ``strict=True``, its result. Else None.
 
     Examples
     --------
@@ -12,6 +17,12 @@ class AudiosaeError(Exception):
     ...     print(error)
     cannot read nowhere: No such file or directory
     """
+
+    result: object
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class InputError(AudiosaeError):

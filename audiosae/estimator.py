@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from audiosae.autoencoder.model import Model, as_model
 from audiosae.backends import Backend, choose
-from audiosae.commands.model import Model, opened_model
 from audiosae.domain import load_domain
 from audiosae.errors import BackendError, InputError
 from audiosae.training.learner import Learner
@@ -205,7 +205,7 @@ class SparseAutoencoder(_Transformer):
         backend : str, default="auto"
             As in the class.
         """
-        learner = Learner.of(opened_model(model))
+        learner = Learner.of(as_model(model))
         options = learner.options
         self = cls(
             n_components=options.hidden, max_iter=options.epochs or None, random_state=options.seed, backend=backend,
@@ -244,7 +244,7 @@ class SparseAutoencoder(_Transformer):
             domain = self._learner.domain or vectors(width=self.n_features_in_)
         if int(np.prod(domain.window)) != self.n_features_in_:
             raise ValueError(f"{domain.name} has windows of {domain.window}; rows had {self.n_features_in_} features")
-        return Model.of(self._learner.model(domain))
+        return self._learner.model(domain)
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
         """Learn whitening and weights from rows X of shape (n_samples, n_features); y is not used."""

@@ -21,7 +21,7 @@ from audiosae.engine.corpus import read
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 from audiosae.training.checkpoint import State
-from audiosae.training.fit import train_sources
+from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions
 from audiosae.training.steps import Steps
 from benchmarks import parity
@@ -230,6 +230,6 @@ def _trained(backend: Backend, sounds: Path, folder: Path) -> dict[str, float]:
     """Return the seconds of a run's stages: training with the final scores, whitening with that of all windows."""
     options = TrainOptions.resolve(Spectrogram.defaults, {"solver": "adam", "epochs": 2})
     sources, stages = scan([sounds], (".wav",)), _Stages()
-    where = {"cache": folder / "cache", "workers": 2}
-    train_sources(Spectrogram(), sources, folder / "run", options, LocalEngine(backend), **where, progress=stages)
+    corpus = read(Spectrogram(), sources, LocalEngine(backend), cache=folder / "cache", workers=2, progress=stages)
+    fit(corpus, options, progress=stages)
     return stages.seconds()

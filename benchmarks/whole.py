@@ -130,8 +130,9 @@ def _training(*, short: bool) -> Figure:
     from audiosae.corpus.ingest import ingest
     from audiosae.corpus.sources import scan
     from audiosae.engine import LocalEngine
+    from audiosae.engine.corpus import read
     from audiosae.recordings.spectrogram import Spectrogram
-    from audiosae.training.fit import train_sources
+    from audiosae.training.fit import fit
     from audiosae.training.options import TrainOptions
     from benchmarks.steps import our_step
 
@@ -148,11 +149,9 @@ def _training(*, short: bool) -> Figure:
             ingest(domain, sources, cache=Path(folder) / "alone", workers=2)
             reading = time.perf_counter() - began
             began = time.perf_counter()
-            outcome = train_sources(
-                domain, sources, Path(folder) / "run", options, LocalEngine(), cache=Path(folder) / "c", workers=2
-            )
+            outcome = fit(read(domain, sources, LocalEngine(), cache=Path(folder) / "c", workers=2), options)
             whole = time.perf_counter() - began
-            steps, seen = outcome.state.step, outcome.model.params.width
+            steps, seen = outcome.history[-1].step, outcome.model.params.width
             x = np.random.default_rng(0).normal(size=(options.batch_size, seen)).astype(np.float32)
             step = our_step(x, options.hidden)
             with Backend().session():

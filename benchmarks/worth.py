@@ -14,7 +14,6 @@ import argparse
 import csv
 import datetime as dt
 import json
-import shutil
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import product
@@ -31,7 +30,7 @@ from audiosae.evaluation import baselines, scores
 from audiosae.evaluation.classifier import INNER_FOLDS, classify
 from audiosae.evaluation.folds import make_plan
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.training.fit import train_sources
+from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions
 from benchmarks.groups import agreement
 from benchmarks.measure import machine
@@ -145,11 +144,10 @@ def at_speeds(sources: Sequence[Source], speeds: Sequence[float], where: Path) -
 def codes_of(view: View, clips: Clips, more: Sequence[Source], seed: int, work: Path) -> Codes:
     """Train on clips and more; return each method's codes of the clips, pooled."""
     options = TrainOptions.resolve(Spectrogram.defaults, {"hidden": 512, "seed": seed, **view.train})
-    engine, cache, run = LocalEngine(), work / "cache", work / "run"
-    shutil.rmtree(run, ignore_errors=True)
+    engine, cache = LocalEngine(), work / "cache"
     domain = make_domain(Spectrogram, dict(view.domain))
     learned = [*clips.sources, *more]
-    model = train_sources(domain, learned, run, options, engine, cache=cache, workers=1).model
+    model = fit(read(domain, learned, engine, cache=cache, workers=1), options).model
     corpus = read(model.domain, clips.sources, engine, cache=cache, workers=1)
     if len(corpus.used) != len(clips.sources):
         raise RuntimeError(f"{len(clips.sources) - len(corpus.used)} recordings cannot be read")

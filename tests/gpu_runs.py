@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import runs
 from test_corpus import Grid, field, record
-from test_train import QUICK
 
 from audiosae.autoencoder.sae import Penalty, start
 from audiosae.autoencoder.whitening import Whitening
-from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
 from audiosae.engine.feed import Feed
 from audiosae.engine.whitening import learn_whitener
-from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import State
-from audiosae.training.fit import train_sources
-from audiosae.training.options import TrainOptions
 from audiosae.training.steps import Steps
 
 
@@ -36,17 +32,12 @@ class Said:
 
 
 def learn(folder, out, cache, backend, *, progress=None, resume=False, **given):
-    options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
-    sources = scan([folder], Spectrogram.suffixes)
-    where = {"cache": cache, "workers": 1}
-    return train_sources(
-        Spectrogram(), sources, out, options, LocalEngine(backend), **where, progress=progress, resume=resume
-    )
+    return runs.learn(folder, out, cache, engine=LocalEngine(backend), progress=progress, resume=resume, **given)
 
 
 def close(outcome, other, *, rel):
     """Say whether two runs gave the same model to rounding."""
-    for one, two in zip(outcome.state.history.rows, other.state.history.rows, strict=True):
+    for one, two in zip(outcome.history, other.history, strict=True):
         assert one.cost == pytest.approx(two.cost, rel=rel)
         assert one.fvu == pytest.approx(two.fvu, rel=10 * rel)
     for model in (outcome.model, other.model):

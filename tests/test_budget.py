@@ -8,10 +8,10 @@ import sys
 import pytest
 from test_train import learn, same
 
-from audiosae.cli.parameters import byte_count
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import memory
+from audiosae.system.parameters import byte_count
 from audiosae.training import memory_estimate as budget
 from audiosae.training.options import TrainOptions
 

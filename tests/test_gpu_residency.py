@@ -54,7 +54,7 @@ def test_fields_that_fit_are_sent_once_whatever_the_number_of_epochs_or_iteratio
     totals, params = [], 0
     for epochs in (2, 6):
         outcome, found = sent(device, sounds, tmp_path / f"{epochs}", cache, solver=solver, epochs=epochs)
-        field, windows = bytes_of_fields(outcome), outcome.summary["windows"]
+        field, windows = bytes_of_fields(outcome), outcome.model.facts["sources"]["windows"]
         params = outcome.model.params.flat.nbytes
         assert sizes(device, outcome) == [field]
         if solver == "adam":  # an order of the windows for each epoch, and the totals that it begins and ends with

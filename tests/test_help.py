@@ -14,9 +14,10 @@ import pytest
 import typer
 from conftest import REPOSITORY, once
 
+from audiosae.cli import COMMANDS as DECLARED
 from audiosae.cli import app
-from audiosae.cli.help import EXAMPLES
 
+EXAMPLES = {command.name: command.example for command in DECLARED}
 GROUP = typer.main.get_command(app)
 COMMANDS = sorted(GROUP.commands)
 SCRIPTS = Path(sys.executable).parent

@@ -53,14 +53,14 @@ def test_a_run_without_a_folder_is_the_same_model_and_leaves_nothing(sounds, tra
 
 def test_the_skipped_are_in_every_result(mixed, trained, tmp_path):
     run = audiosae.train(mixed, hidden=4, epochs=1)
-    table = audiosae.load_model(trained).features(mixed)
-    found = audiosae.survey_recordings(trained, mixed, types=2)
+    table = audiosae.export(trained, mixed)
+    found = audiosae.survey(trained, mixed, types=2)
     labels = tmp_path / "l.csv"
     files = [f"{folder}/{path.name},{folder}" for folder in "ab" for path in sorted((mixed / folder).iterdir())]
     labels.write_text("\n".join(["filename,label", "broken.wav,a", *files]))
     judged = audiosae.evaluate(trained, mixed, labels, baselines="none")
-    like = audiosae.find_moments(trained, mixed, mixed / "a" / "tone_00.wav")
-    page = audiosae.report_units(trained, mixed, tmp_path / "report.html")
+    like = audiosae.find(trained, mixed, mixed / "a" / "tone_00.wav")
+    page = audiosae.report(trained, mixed, tmp_path / "report.html")
     for result in (run, table, found, judged, like, page):
         assert [record.file for record in result.skipped] == ["broken.wav"]
         assert any("broken.wav" in line for line in result.notes) == (result is not run)
@@ -70,14 +70,14 @@ def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
     calls = {
         "train --hidden 0": lambda: audiosae.train(sounds, tmp_path / "r", hidden=0),
         "train --set n_mel=3": lambda: audiosae.train(sounds, tmp_path / "r", settings={"n_mel": 3}),
-        "export --pool mode": lambda: audiosae.export_table(trained, sounds, tmp_path / "r.csv", pool="mode"),
-        "export --label-column x": lambda: audiosae.load_model(trained).features(sounds, label_column="x"),
-        "survey --types 0": lambda: audiosae.survey_recordings(trained, sounds, tmp_path / "r", types=0),
+        "export --pool mode": lambda: audiosae.export(trained, sounds, tmp_path / "r.csv", pool="mode"),
+        "export --label-column x": lambda: audiosae.export(trained, sounds, label_column="x"),
+        "survey --types 0": lambda: audiosae.survey(trained, sounds, tmp_path / "r", types=0),
         "evaluate --labels nowhere.csv": lambda: audiosae.evaluate(trained, sounds, "nowhere.csv"),
-        "find --like nowhere.wav": lambda: audiosae.find_moments(trained, sounds, "nowhere.wav", tmp_path / "r.csv"),
-        "report --label-column x": lambda: audiosae.report_units(trained, sounds, tmp_path / "r", label_column="x"),
-        "report --top 3": lambda: audiosae.report_units(trained, sounds, tmp_path / "r", top=3),
-        "diff": lambda: audiosae.compare_models(trained, sounds, tmp_path / "r"),
+        "find --like nowhere.wav": lambda: audiosae.find(trained, sounds, "nowhere.wav", tmp_path / "r.csv"),
+        "report --label-column x": lambda: audiosae.report(trained, sounds, tmp_path / "r", label_column="x"),
+        "report --top 3": lambda: audiosae.report(trained, sounds, tmp_path / "r", top=3),
+        "diff": lambda: audiosae.diff(trained, sounds, tmp_path / "r"),
     }
     for command, call in calls.items():
         name, *options = command.split()
@@ -92,8 +92,8 @@ def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
 @pytest.mark.parametrize("level", ["clip", "window"])
 def test_a_table_in_memory_is_that_in_a_file(trained, mixed, tmp_path, suffix, level):
     (mixed / "=odd.wav").symlink_to((mixed / "a" / "tone_00.wav").resolve())
-    held = audiosae.load_model(trained).features(mixed, level=level, labels="folder")
-    written = audiosae.export_table(trained, mixed, tmp_path / f"t.{suffix}", level=level, labels="folder")
+    held = audiosae.export(trained, mixed, level=level, labels="folder")
+    written = audiosae.export(trained, mixed, tmp_path / f"t.{suffix}", level=level, labels="folder")
     assert written.path == tmp_path / f"t.{suffix}"
     assert written.features.dtype == held.features.dtype == np.float32
     assert np.array_equal(written.features, held.features)
@@ -104,22 +104,22 @@ def test_a_table_in_memory_is_that_in_a_file(trained, mixed, tmp_path, suffix, l
 
 
 def test_a_table_is_a_frame_of_pandas(trained, sounds):
-    table = audiosae.load_model(trained).features(sounds, pool=["mean"])
+    table = audiosae.export(trained, sounds, pool=["mean"])
     frame = table.frame()
     assert list(frame.columns) == [*table.columns, *table.names]
     assert frame["u003_mean"].to_numpy().tolist() == table.features[:, 3].tolist()
-    assert len(audiosae.survey_recordings(trained, sounds).frame()) >= 1
+    assert len(audiosae.survey(trained, sounds).frame()) >= 1
 
 
 def test_without_pandas_a_frame_says_what_is_missing(trained, sounds, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match="needs pandas"):
-        audiosae.load_model(trained).features(sounds).frame()
+        audiosae.export(trained, sounds).frame()
 
 
 def test_a_survey_is_that_of_the_command(trained, sounds, tmp_path):
     once(["survey", trained, sounds, "-o", tmp_path / "shell", "--types", "3", "-q"])
-    found = audiosae.survey_recordings(audiosae.load_model(trained), [sounds], tmp_path / "python", types=3)
+    found = audiosae.survey(audiosae.load_model(trained), [sounds], tmp_path / "python", types=3)
     names = sorted(path.name for path in (tmp_path / "shell").iterdir())
     assert sorted(path.name for path in (tmp_path / "python").iterdir()) == names
     for name in ("events.csv", "types.csv", "types.safetensors"):
@@ -132,7 +132,7 @@ def test_a_survey_is_that_of_the_command(trained, sounds, tmp_path):
 def test_moments_that_are_found_are_those_of_the_command(trained, sounds, tmp_path, suffix, run):
     shell, like = tmp_path / f"shell.{suffix}", f"{sounds / 'tone_00.wav'}@0.1-0.4"
     facts = json.loads(run("find", trained, sounds, "--like", like, "-n", 3, "-o", shell, "--json")[1])
-    found = audiosae.find_moments(
+    found = audiosae.find(
         audiosae.load_model(trained), [sounds], like, tmp_path / f"python.{suffix}", count=3
     )  # fmt: skip
     assert (tmp_path / f"python.{suffix}").read_bytes() == shell.read_bytes()
@@ -144,14 +144,14 @@ def test_moments_that_are_found_are_those_of_the_command(trained, sounds, tmp_pa
 def test_pages_are_those_of_the_commands(trained, sounds, tmp_path, run):
     options = ["-o", tmp_path / "shell.html", "--labels", "folder", "--top", 2, "--json"]
     facts = json.loads(run("report", trained, sounds, *options)[1])
-    page = audiosae.report_units(trained, sounds, tmp_path / "python.html", labels="folder", top=2)
+    page = audiosae.report(trained, sounds, tmp_path / "python.html", labels="folder", top=2)
     assert page.path.read_bytes() == (tmp_path / "shell.html").read_bytes()
     assert {key for key in facts if facts[key] != json.loads(json.dumps(page.facts))[key]} == {"report"}
     assert f'href="{page.path.as_posix()}"' in page._repr_html_()
     once(["diff", trained, trained, "-o", tmp_path / "shell.html", "-q"])
-    compared = audiosae.compare_models(str(trained), trained, tmp_path / "python.html")
+    compared = audiosae.diff(str(trained), trained, tmp_path / "python.html")
     assert compared.path.read_bytes() == (tmp_path / "shell.html").read_bytes()
-    in_memory = audiosae.compare_models(trained, audiosae.load_model(trained), tmp_path / "python.html")
+    in_memory = audiosae.diff(trained, audiosae.load_model(trained), tmp_path / "python.html")
     assert in_memory.facts["groups"] == compared.facts["groups"]
     assert "a model in memory" in in_memory.path.read_text()
 
@@ -159,9 +159,9 @@ def test_pages_are_those_of_the_commands(trained, sounds, tmp_path, run):
 def test_numbers_that_the_shell_would_refuse_are_refused(trained, sounds, tmp_path):
     for wrong, words in (({"top": 0}, "--top 0: wanted 1 to 100"), ({"size": 9}, "--size 9: wanted at least 10240")):
         with pytest.raises(InputError, match=words):
-            audiosae.report_units(trained, sounds, tmp_path / "r.html", **wrong)
+            audiosae.report(trained, sounds, tmp_path / "r.html", **wrong)
     with pytest.raises(InputError, match="--count 0: wanted at least 1"):
-        audiosae.find_moments(trained, sounds, sounds / "tone_00.wav", count=0)
+        audiosae.find(trained, sounds, sounds / "tone_00.wav", count=0)
 
 
 def test_an_evaluation_without_a_folder_writes_nothing(trained, mixed, monkeypatch, tmp_path):
@@ -196,7 +196,7 @@ def test_a_notebook_shows_what_a_model_is_and_its_atoms(trained):
 
 
 def test_what_a_notebook_shows_is_text_and_no_markup(trained, sounds):
-    table = audiosae.load_model(trained).features(sounds)
+    table = audiosae.export(trained, sounds)
     table.keys["file"][0] = "<b>"
     assert "<b>" not in table._repr_html_()
     assert "&lt;b&gt;" in table._repr_html_()
@@ -217,9 +217,9 @@ def test_a_model_is_saved_over_a_model_and_over_nothing_else(trained, tmp_path):
 
 
 def test_nothing_is_printed_unless_progress_is_asked_for(trained, sounds, capfd):
-    audiosae.load_model(trained).features(sounds)
+    audiosae.export(trained, sounds)
     assert capfd.readouterr() == ("", "")
-    audiosae.load_model(trained).features(sounds, progress=True)
+    audiosae.export(trained, sounds, progress=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "encoding" in err
@@ -230,15 +230,15 @@ def test_a_notebook_without_widgets_has_a_line_for_each_stage_and_no_warning(tra
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     monkeypatch.setattr("rich.console.Console.out", lambda _, line, **options: told.append(line))
     monkeypatch.setattr("audiosae.system.progress.find_spec", lambda _: None)
-    audiosae.load_model(trained).features(sounds, progress=True)
+    audiosae.export(trained, sounds, progress=True)
     assert told == ["reading: 12 files", "encoding: 12 files"]
 
 
 def test_results_are_shown_in_a_line_where_there_is_no_notebook(trained, sounds):
     run = audiosae.train(sounds, hidden=4, epochs=1)
-    assert repr(run) == "<Run: 4 units from 12 sources, 0 skipped>"
+    assert repr(run) == "<TrainedRun: 4 units from 12 sources, 0 skipped>"
     assert repr(run.model) == "<Model: 4 units of spectrogram, windows of 16 x 40>"
-    found = audiosae.survey_recordings(trained, sounds, types=2)
+    found = audiosae.survey(trained, sounds, types=2)
     assert repr(found) == f"<Survey: {len(found.events)} events of 2 types in 12 recordings; 0 skipped>"
 
 
@@ -247,7 +247,7 @@ def test_a_bar_is_ended_by_an_error(trained, sounds, monkeypatch):
     monkeypatch.setattr(Bar, "close", lambda self: ended.append(self._bar.stop()))
     monkeypatch.setattr("audiosae.commands.export.gathered", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        audiosae.load_model(trained).features(sounds, progress=Shown())
+        audiosae.export(trained, sounds, progress=Shown())
     assert len(ended) == 2  # reading, encoding
 
 
@@ -260,7 +260,7 @@ def test_no_public_name_is_a_room(tmp_path):
     "order", ["import audiosae.{0}, audiosae", "import audiosae; audiosae.{1}; import audiosae.{0}"]
 )
 def test_public_names_do_not_depend_on_what_was_imported_first(order):
-    for room, name in (("survey", "survey_recordings"), ("training", "train"), ("evaluation.evaluate", "evaluate")):
+    for room, name in (("survey", "survey"), ("training", "train"), ("evaluation.evaluate", "evaluate")):
         code = f"{order.format(room, name)}; assert callable(audiosae.{name}), audiosae.{name}"
         subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -197,7 +197,7 @@ def test_no_event_ends_after_its_recording(archive, cache, tmp_path):
         write(tmp_path / f"{number}.wav", recording(number)[: 12 * RATE + 37 * number], RATE)
         tone = 0.3 * np.sin(2 * np.pi * 600 * np.arange(RATE + 37 * number) / RATE)
         write(tmp_path / f"clip{number}.wav", tone, RATE)
-    found = audiosae.survey_recordings(archive.model, tmp_path, cache=cache)
+    found = audiosae.survey(archive.model, tmp_path, cache=cache)
     extents = np.array([record.extent for record in found.records])[found.events.record]
     assert (found.events.start < found.events.end).all()
     assert (found.events.end <= extents).all()

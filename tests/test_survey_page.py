@@ -126,7 +126,7 @@ def test_a_survey_that_is_stopped_changes_nothing(surveyed, cache, tmp_path, mon
     out = tmp_path / "out"
     options = {"cache": cache, "events": "csv,raven"}
     if there:
-        audiosae.survey_recordings(surveyed.run, surveyed.sounds, out, types=2, **options)
+        audiosae.survey(surveyed.run, surveyed.sounds, out, types=2, **options)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
     def stopped(*_, **__):
@@ -134,11 +134,11 @@ def test_a_survey_that_is_stopped_changes_nothing(surveyed, cache, tmp_path, mon
 
     monkeypatch.setattr("audiosae.commands.survey.write_survey_page", stopped)
     with pytest.raises(KeyboardInterrupt):
-        audiosae.survey_recordings(surveyed.run, surveyed.sounds, out, **options)
+        audiosae.survey(surveyed.run, surveyed.sounds, out, **options)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert out.exists() == there
     monkeypatch.undo()
-    audiosae.survey_recordings(surveyed.run, surveyed.sounds, out, events="csv", cache=cache)
+    audiosae.survey(surveyed.run, surveyed.sounds, out, events="csv", cache=cache)
     assert not any((out / "events.raven").glob("*"))
     assert (out / "events.csv").is_file()
     assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []

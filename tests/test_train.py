@@ -8,28 +8,14 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+from runs import learn
 
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors
-from audiosae.corpus.sources import scan
-from audiosae.engine import LocalEngine
 from audiosae.engine.feed import Feed
 from audiosae.errors import InputError, Interrupted
-from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
-from audiosae.training.fit import train_sources
 from audiosae.training.options import TrainOptions, choose_solver
-
-QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
-
-
-def learn(folder, out, cache, *, workers=1, progress=None, resume=False, engine=None, **given):
-    options = TrainOptions.resolve(Spectrogram.defaults, QUICK | given)
-    sources = scan([folder], Spectrogram.suffixes)
-    where = {"cache": cache, "workers": workers}
-    return train_sources(
-        Spectrogram(), sources, out, options, engine or LocalEngine(), **where, resume=resume, progress=progress
-    )
 
 
 def same(a, b):
@@ -73,8 +59,8 @@ def test_a_run_leaves_model_history_and_journal(sounds, tmp_path, cache):
     assert sum(int(row["windows"]) for row in journal) > 0
     model = load_model(tmp_path / "run")
     assert model.atoms().shape == (12, 16, 40)
-    assert outcome.summary["sources_used"] == 12
-    assert np.isfinite(outcome.summary["fvu"])
+    assert len(outcome.used) == 12
+    assert np.isfinite(outcome.model.facts["fvu"])
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
@@ -108,7 +94,7 @@ def test_lbfgs_resumes_from_its_parameters(sounds, tmp_path, cache):
     with pytest.raises(Interrupted):
         learn(sounds, tmp_path / "cut", cache, solver="lbfgs", epochs=10, progress=StopAfter(4))
     outcome = learn(sounds, tmp_path / "cut", cache, solver="lbfgs", epochs=10, resume=True)
-    costs = [row.cost for row in outcome.state.history.rows]
+    costs = [row.cost for row in outcome.history]
     assert len(costs) == 10
     assert costs == sorted(costs, reverse=True)
 
@@ -196,9 +182,9 @@ def test_a_run_folder_that_cannot_be_written_is_a_clear_error(sounds, tmp_path, 
 )
 def test_the_structure_is_learned_and_activity_is_held_near_rho(sounds, tmp_path, cache, units, batch, epochs):
     outcome = learn(sounds, tmp_path / "run", cache, epochs=epochs, hidden=units, batch_size=batch)
-    assert outcome.summary["fvu"] < 0.5
-    assert outcome.summary["rho_hat_mean"] == pytest.approx(outcome.summary["rho"], rel=0.3)
-    assert outcome.summary["dead_units"] == 0
+    assert outcome.model.facts["fvu"] < 0.5
+    assert outcome.model.rho_hat.mean() == pytest.approx(outcome.model.facts["options"]["rho"], rel=0.3)
+    assert outcome.model.dead.sum() == 0
 
 
 def small_feed(*arguments, **options):

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import learn
 
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.corpus.sources import scan
-from audiosae.engine import LocalEngine
 from audiosae.errors import InputError, PluginError
 from audiosae.estimator import SparseAutoencoder
 from audiosae.features.summary import activity_of, summarise
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.checkpoint import FILE, State
-from audiosae.training.fit import train_sources
 from audiosae.training.options import TrainOptions
 
 
@@ -104,9 +103,7 @@ def test_a_checkpoint_may_lack_a_new_option_at_its_general_value_and_may_not_hav
 
 
 def test_a_model_has_the_same_facts_before_it_is_saved_and_after_it_is_loaded(sounds, cache, tmp_path):
-    options = TrainOptions.resolve(Spectrogram.defaults, {"hidden": 4, "epochs": 2})
-    found = scan([sounds], Spectrogram.suffixes)
-    model = train_sources(Spectrogram(), found, tmp_path / "run", options, LocalEngine(), cache=cache, workers=1).model
+    model = learn(sounds, tmp_path / "run", cache, hidden=4, epochs=2).model
     again = load_model(tmp_path / "run")
     assert model.facts == again.facts
     assert summarise(model, activity_of(model)) == summarise(again, activity_of(again))

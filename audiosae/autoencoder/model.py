@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,9 +18,10 @@ from audiosae.backends import Backend
 from audiosae.backends.cpu import LINEAR, SIGMOID, TANH
 from audiosae.domain import check_window, domain_from_json, domain_to_json
 from audiosae.errors import InputError
-from audiosae.system.files import write_aside
+from audiosae.system.files import check_replaceable, file_digest, write_aside
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from numpy.typing import NDArray
@@ -36,13 +38,38 @@ DEAD_SHARE = 0.1  # a unit is dead when its mean activity is under this share of
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: domain, whitening, autoencoder, mean activity of units in training, (hidden,), provenance."""
+    """A trained model. A notebook shows its description and its atoms.
+
+    Attributes
+    ----------
+    domain
+        Turns sources into fields, arrays of float32, and these into windows of shape `domain.window`.
+    whitener
+        Between windows and the input of the autoencoder.
+    params
+        The autoencoder.
+    rho_hat
+        Mean activity of each unit over the training windows, (hidden,).
+    facts
+        Provenance: options, seed, versions, sources, quality, last row of the history.
+
+    Examples
+    --------
+    >>> model.atoms().shape == (6, *model.domain.window)
+    True
+    >>> audiosae.export(model, sounds).features.shape
+    (4, 18)
+    >>> model.save("copy.safetensors")
+    >>> audiosae.load_model("copy.safetensors").digest == model.digest
+    True
+    """
 
     domain: Domain
     whitener: Whitener
     params: Params
     rho_hat: NDArray[np.float64]
     facts: dict[str, Any]
+    _file_digest: str = field(default="", repr=False)
 
     @classmethod
     def made(
@@ -51,6 +78,11 @@ class Model:
         """Return a new model, with every fact that it will have once it is saved and loaded."""
         whole = json.loads(json.dumps(facts | own_facts(domain, whitener, params), sort_keys=True))
         return cls(domain, whitener, params, rho_hat, whole)
+
+    @property
+    def digest(self) -> str:
+        """BLAKE2b of the model's file; tables and sound types name their model by it."""
+        return self._file_digest or blake2b(self.to_bytes(), digest_size=16).hexdigest()
 
     def atoms(self) -> NDArray[np.float32]:
         """Return each unit's atom: the whitened input of norm 1 that excites it most, unwhitened; (hidden, *window)."""
@@ -131,9 +163,35 @@ class Model:
     def _pictures(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         return rows.reshape(len(rows), *self.domain.window).astype(np.float32, copy=False)
 
-    def save(self, path: Path | str) -> None:
-        """Write the model to a file; what was there stays until the new one is whole."""
-        write_aside(Path(path), self.to_bytes())
+    def save(self, path: os.PathLike[str] | str) -> None:
+        """Write the model to a file that `load_model` and every command read.
+
+        Parameters
+        ----------
+        path
+            Of the file, as ``birds.safetensors``. Another model that is there is replaced.
+
+        Raises
+        ------
+        InputError
+            It cannot be written, is a folder, or is a file that audiosae did not write.
+        """
+        path = Path(path)
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder; give a file in it, as {path / FILE}")
+        if path.exists():
+            check_replaceable(path, [], own=is_model(path))
+        write_aside(path, self.to_bytes())
+
+    def __repr__(self) -> str:
+        window = " x ".join(map(str, self.domain.window))
+        return f"<Model: {self.params.hidden} units of {self.domain.name}, windows of {window}>"
+
+    def _repr_html_(self) -> str:
+        """Return the description and the most active atoms, for a notebook."""
+        from audiosae.views.atoms import notebook_html  # the one import upwards: a notebook asks the object itself
+
+        return notebook_html(self)
 
     def to_bytes(self) -> bytes:
         """Return the model as its file holds it."""
@@ -172,7 +230,7 @@ def is_model(path: Path) -> bool:
         return False
 
 
-def load_model(path: Path | str) -> Model:
+def load_model(path: os.PathLike[str] | str) -> Model:
     """Read a model.
 
     Parameters
@@ -180,12 +238,22 @@ def load_model(path: Path | str) -> Model:
     path
         A ``model.safetensors`` or the run folder that holds one.
 
+    Returns
+    -------
+    Model
+
     Raises
     ------
     InputError
         No model is there, or it is damaged, contradicts itself or is of a later format.
     PluginError
         Its domain is not installed.
+
+    Examples
+    --------
+    >>> model = audiosae.load_model(run)
+    >>> model.atoms().shape  # units, frames, bands
+    (6, 16, 40)
     """
     path = Path(path)
     if path.is_dir():
@@ -213,7 +281,17 @@ def load_model(path: Path | str) -> Model:
         or rho_hat.shape != params.b1.shape
     ):
         raise InputError(f"{path} is damaged: its domain's windows {domain.window}, whitening and weights do not fit")
-    return Model(domain, whitener, params, rho_hat, facts)
+    return Model(domain, whitener, params, rho_hat, facts, file_digest(path))
+
+
+def as_model(model: Model | os.PathLike[str] | str) -> Model:
+    """Return a model that is given as itself, as a run folder or as a file."""
+    return model if isinstance(model, Model) else load_model(model)
+
+
+def path_of(model: Model | os.PathLike[str] | str) -> Path | None:
+    """Return the run folder or file of a model that is given as one; None for one in memory."""
+    return None if isinstance(model, Model) else Path(model)
 
 
 def _object(facts: dict[str, Any], key: str, path: Path) -> dict[str, Any]:

@@ -2,90 +2,59 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import traceback
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from audiosae.cli import cache, check, look
-from audiosae.cli import evaluate as evaluating
-from audiosae.cli import export as exporting
-from audiosae.cli import report as reporting
-from audiosae.cli import samples as sampling
-from audiosae.cli import survey as surveying
-from audiosae.cli import train as training
-from audiosae.cli.console import Console, close_all
-from audiosae.cli.help import Command
+from audiosae.cli.build import typer_function
+from audiosae.cli.console import close_all
+from audiosae.cli.help import InOrder, grouped_class
 from audiosae.cli.streams import prepare_streams
+from audiosae.commands.cache import cache
+from audiosae.commands.diff import diff
+from audiosae.commands.doctor import doctor
+from audiosae.commands.domains import domains
+from audiosae.commands.evaluate import evaluate
+from audiosae.commands.export import export
+from audiosae.commands.find import find
+from audiosae.commands.gradcheck import gradcheck
+from audiosae.commands.info import info
+from audiosae.commands.inspect import inspect
+from audiosae.commands.render import render
+from audiosae.commands.report import report
+from audiosae.commands.samples import samples
+from audiosae.commands.survey import survey
+from audiosae.commands.train import train
 from audiosae.errors import AudiosaeError, Interrupted
-from audiosae.system.threads import one_blas_thread
+from audiosae.system.parameters import declaration_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
 
 _INTERRUPTED = 130
 _TRACEBACK = "--traceback"
 _DEBUG = "AUDIOSAE_DEBUG"
 _NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # Typer's
-
-
-_SHARED = {
-    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and JSON).")],
-    "as_json": Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")],
-    "traceback": Annotated[
-        bool, typer.Option(_TRACEBACK, help=f"Show where an error comes from ({_DEBUG}=1: always).")
-    ],
-}
-
-
-def _with_console(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command its console, and the options of all: two of the console, and one that `main` reads."""
-
-    @wraps(command)
-    @one_blas_thread()
-    def called(*, quiet: bool, as_json: bool, traceback: bool, **options: Any) -> int | None:  # noqa: ANN401, ARG001
-        return command(console=Console(quiet=quiet, as_json=as_json), **options)
-
-    mine = inspect.signature(command, eval_str=True)
-    own = [parameter for name, parameter in mine.parameters.items() if name != "console"]
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
-        for name, option in _SHARED.items()
-    ]
-    called.__signature__ = mine.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
-    called.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
-    return called
-
+COMMANDS = [
+    declaration_of(function)
+    for function in (
+        *(inspect, train, survey, find, report, export, evaluate),  # in the order of the work
+        *(render, info, diff, domains, samples, cache, gradcheck, doctor),
+    )
+]
 
 app: typer.Typer = typer.Typer(
+    cls=InOrder,
     help="Learn sparse features of unlabelled recordings, look at them, use them.",
     epilog="Example: audiosae train samples/sounds -o first-run",
-    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-)  # fmt: skip
-for _command in (
-    training.train,
-    look.render,
-    exporting.export,
-    evaluating.evaluate,
-    reporting.report,
-    surveying.survey,
-    reporting.diff,
-    look.info,
-    look.inspect,
-    look.domains,
-    sampling.samples,
-    check.gradcheck,
-    check.doctor,
-):
-    app.command(cls=Command)(_with_console(_command))
-app.command("find", cls=Command)(_with_console(surveying.find_moments))
-app.command("cache", cls=Command)(_with_console(cache.stored))
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for _command in COMMANDS:
+    app.command(_command.name, cls=grouped_class(_command))(typer_function(_command))
 
 
 def _show_version(wanted: bool | None) -> None:  # noqa: FBT001
@@ -109,7 +78,6 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
     prepare_streams()
     _take_named_shell()
-    _give_number("--stability", "1")
     out = sys.stdout
     if len(sys.argv) == 1:
         sys.argv.append("--help")
@@ -132,13 +100,6 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _give_number(option: str, number: str) -> None:
-    """Let an option that had no value mean a number: scripts of earlier versions go on."""
-    for at, given in reversed(list(enumerate(sys.argv))):
-        if given == option and not "".join(sys.argv[at + 1 : at + 2]).isdecimal():
-            sys.argv.insert(at + 1, number)
-
-
 def _take_named_shell() -> None:
     """Let `--show-completion zsh` mean zsh: Typer takes the shell that it runs in, unless it is told not to look."""
     if len(sys.argv) > 2 and sys.argv[1] in {"--show-completion", "--install-completion"}:  # noqa: PLR2004
@@ -146,7 +107,7 @@ def _take_named_shell() -> None:
 
 
 def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one line an error)
-    """Return the line that tells of an error and the exit status; no line for what we did not foresee."""
+    """Return the line for an error and the exit status; "" for unexpected exceptions."""
     if isinstance(error, Interrupted):
         return f"interrupted; {error}", 130
     if isinstance(error, AudiosaeError):
@@ -158,7 +119,7 @@ def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 (one lin
         return f"cannot go on: {named}{error.strerror or error}", 1
     if isinstance(error, MemoryError):
         if "OutOfMemory" in type(error).__name__:  # CuPy's
-            return "the card's memory is full; try fewer --hidden or a smaller --memory, or --backend numpy", 1
+            return "the GPU's memory is full; try fewer --hidden or a smaller --memory, or --backend numpy", 1
         return "not enough memory; try fewer --hidden, --max-windows, or --whiten scale for very wide windows", 1
     if hasattr(error, "format_message"):  # Typer's and Click's usage errors, whichever of the two ships them
         context = getattr(error, "ctx", None)

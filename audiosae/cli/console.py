@@ -13,7 +13,7 @@ from audiosae.system.progress import Bar as _Bar
 from audiosae.system.progress import Progress, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 _PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
 
@@ -118,11 +118,3 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     except (TypeError, ValueError):
         return str(value)
     return number if math.isfinite(number) else None
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Align columns with two spaces between; the last column is not padded."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    return "\n".join(
-        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows
-    )

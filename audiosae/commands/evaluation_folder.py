@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 RESULTS, PAGE = "results.json", "index.html"
 _LABEL_SHOWN = 16  # characters, over a tile
-_FILES = (RESULTS, "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
-          PAGE)  # fmt: skip
+_FILES = (RESULTS, "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png", PAGE)
 _AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 
@@ -53,10 +52,14 @@ def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequ
     write_aside(folder / "results.csv", csv_text([head, *rows]).encode())
     fold = {int(clip): split.name for split in plan.splits for clip in split.test}
     told = [
-        [records[clip].file, fold[clip], plan.classes[plan.target[clip]],
-         *(plan.classes[predicted[clip]] for predicted in done.predicted.values())]
+        [
+            records[clip].file,
+            fold[clip],
+            plan.classes[plan.target[clip]],
+            *(plan.classes[predicted[clip]] for predicted in done.predicted.values()),
+        ]
         for clip in map(int, plan.tested)
-    ]  # fmt: skip
+    ]
     write_aside(folder / "predictions.csv", csv_text([["file", "fold", "label", *done.predicted], *told]).encode())
     draw_scores(plan, done.results, folder / "scores.png", title)
     accuracy = f"{100 * best['accuracy']:.1f} % right"

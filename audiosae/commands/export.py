@@ -1,69 +1,88 @@
-"""Features from files to a table, as ``audiosae export`` writes it."""
+"""``audiosae export``: features of files as a table."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
-from audiosae.commands.model import opened_model, path_of
-from audiosae.commands.reading import check_label_column, find, known_labels, labels_file, opened
+from audiosae.autoencoder.model import as_model, path_of
+from audiosae.commands.options import (
+    AnyPath,
+    CodeName,
+    LabelColumn,
+    Machine,
+    MachineKeywords,
+    ModelPath,
+    Pool,
+    Segments,
+    ShowProgress,
+    Sources,
+    StrictLabels,
+    TimeZone,
+    WhenName,
+)
+from audiosae.commands.reading import as_path, labels_option, reading
 from audiosae.corpus.journal import told_of
-from audiosae.corpus.sources import named_paths
 from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
-from audiosae.features.rows import export, lay_out
+from audiosae.features.rows import export as write_rows
+from audiosae.features.rows import lay_out
 from audiosae.features.table import Table, check_place, description_of, gathered
 from audiosae.recordings.dates import stamps
 from audiosae.system.files import tell_replaced
-from audiosae.system.progress import Notes, Progress
+from audiosae.system.parameters import Option, command
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
-
-    from audiosae.commands.model import Model
-    from audiosae.corpus.sources import Named
-    from audiosae.features.codes import Code
-    from audiosae.features.table import Level
-    from audiosae.recordings.dates import When
+    from audiosae.system.progress import Progress
 
 
-def export_table(
-    model: Model | str | os.PathLike[str], sources: Named, out: str | os.PathLike[str] | None = None, *,
-    level: Level = "clip", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
-    labels: str | os.PathLike[str] | None = None, label_column: str | None = None, when: When = "auto",
-    time_zone: str | None = None, strict: bool = False, workers: int | None = None, engine: str = "here",
-    backend: str = "auto", cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
-) -> Table:  # fmt: skip
-    """Return the features of sources, and write them to a file where one is given (``audiosae export``).
+def _text(table: Table) -> str:
+    used, skipped = table.facts["sources_used"], len(table.skipped)
+    return f"wrote {table.rows} rows of {used} sources to {table.path} ({skipped} skipped)"
 
-    Parameters
-    ----------
-    model
-        Itself, its run folder or its file.
-    sources
-        A file or folder, or several.
-    out
-        .parquet, .csv or .npz, written block by block whatever its size; None keeps the rows in memory.
-    level
-        A row for each ``clip`` (source) or ``window``.
-    pool, segments
-        How the codes of windows become those of a clip: some of mean, max, std, in so many parts in time.
-    code
-        ``sqrt``, the square root of the activation, or ``activation``.
-    labels, label_column
-        ``folder`` for the name of each source's folder, or a CSV with a column filename; its column of labels.
-    when, time_zone
-        Where date and time are read (auto, name, metadata, none), and the zone of times that state none.
-    strict
-        Refuse sources without a label, before any is read.
-    workers, engine, backend, cache
-        Decoding processes (one per core), where the work is done and by what (auto takes an NVIDIA card where there is
-        one), folder for decoded fields (the user's cache).
-    progress
-        True for bars in a terminal or a notebook.
+
+@command(
+    example="audiosae export first-run samples/sounds -o features.csv --labels folder",
+    text=_text,
+    declared=(Machine,),
+)
+def export(
+    model: ModelPath,
+    sources: Sources,
+    out: Annotated[
+        AnyPath | None,
+        Option(
+            "Table to write: .parquet, .csv or .npz.",
+            python="None keeps the rows in memory.",
+            flags=("--out", "-o"),
+            typed=Path,
+            required=True,
+        ),
+    ] = None,
+    *,
+    level: Annotated[Literal["clip", "window"], Option("One row per file or per window.", "Method")] = "clip",
+    pool: Pool = None,
+    segments: Segments = 1,
+    code: CodeName = "sqrt",
+    labels: Annotated[
+        AnyPath | None,
+        Option(
+            "Adds a column of labels: folder for the name of each file's folder, or a CSV with a column filename.",
+            "Input",
+            metavar="folder|FILE.csv",
+            typed=str,
+        ),
+    ] = None,
+    label_column: LabelColumn = None,
+    when: WhenName = "auto",
+    time_zone: TimeZone = None,
+    strict: StrictLabels = False,
+    progress: ShowProgress = False,
+    **machine: Unpack[MachineKeywords],
+) -> Table:
+    """Write features as a table for R, pandas or a classifier.
 
     Returns
     -------
@@ -77,47 +96,50 @@ def export_table(
 
     Examples
     --------
-    >>> table = audiosae.export_table(model, sounds, "features.csv", pool="mean,max", labels="folder")
+    >>> table = audiosae.export(model, sounds, "features.csv", pool="mean,max", labels="folder")
     >>> table.features.shape, table.columns, table.keys["label"].tolist()
     ((4, 12), ['file', 'label', 'duration'], ['sounds', 'sounds', 'sounds', 'sounds'])
     >>> table.names[:3], len(table.skipped)
     (['u000_max', 'u000_mean', 'u001_max'], 0)
     """
-    place, given = out if out is None else Path(out), None if labels is None else str(labels)
-    check_label_column(given, label_column)
+    path, label_source = as_path(out), labels_option(labels, label_column)
     if level not in {"clip", "window"}:
         raise InputError(f"--level {level}: wanted clip or window")
     if level == "window" and (pool or segments != 1):
         raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
     what: dict[str, Any] = {"level": level, "pools": check_pools(pool or DEFAULT_POOL, segments), "segments": segments}
-    if place:
-        check_place(place)
-    loaded, lies = opened_model(model), path_of(model)
-    with Notes(progress) as notes:
-        found = find(loaded, named_paths(sources), notes)
-        if place:
-            check_place(place, [*(source.path for source in found), *labels_file(given)])
-            tell_replaced(description_of(place), loaded.digest, place, notes)
+    if path:
+        check_place(path)
+    loaded, location = as_model(model), path_of(model)
+    with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
+        if path:
+            check_place(path, job.inputs(label_source))
+            tell_replaced(description_of(path), loaded.digest, path, job.notes)
         sound = loaded.domain.unit == SECONDS
-        what |= {"stamp": stamps(found, when=when, time_zone=time_zone, say=notes.say) if sound else None}
-        known, unlabelled = known_labels(given, label_column, found, notes, "exported without one", strict=strict)
-        with opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus:
-            notes.stage("encoding", len(corpus.used), "files")
-            what |= {"code": code, "labels": known, "done": lambda _: notes.advance(1)}
+        what |= {"stamp": stamps(job.sources, when=when, time_zone=time_zone, say=job.notes.say) if sound else None}
+        known, unlabelled = job.labels(label_source, label_column, "exported without one", strict=strict)
+        with job.corpus(interleaved=True) as corpus:
+            job.notes.stage("encoding", len(corpus.used), "files")
+            what |= {"code": code, "labels": known, "done": lambda _: job.notes.advance(1)}
             laid = lay_out(loaded, corpus, **what)
-            held = None if place else gathered(laid.blocks, laid.columns, laid.names, laid.count)
-            if place:
-                export(
-                    loaded, corpus, place, **what, digest=loaded.digest, stability=stable.read(lies) if lies else None
-                )
-                _tell_description(place, notes)
-    facts = {"table": str(place) if place else None, "rows": laid.count, "sources_used": len(corpus.used),
-             "sources_skipped": len(corpus.skipped), "without_label": len(unlabelled), "unlabelled": unlabelled,
-             **told_of(corpus.records)}  # fmt: skip
-    return Table(laid.columns, laid.names, laid.count, facts, corpus.skipped, notes.lines, place, held)
+            held = None if path else gathered(laid.blocks, laid.columns, laid.names, laid.count)
+            if path:
+                stability = stable.read(location) if location else None
+                write_rows(loaded, corpus, path, **what, digest=loaded.digest, stability=stability)
+                _report_description(path, job.notes)
+    facts = {
+        "table": str(path) if path else None,
+        "rows": laid.count,
+        "sources_used": len(corpus.used),
+        "sources_skipped": len(corpus.skipped),
+        "without_label": len(unlabelled),
+        "unlabelled": unlabelled,
+        **told_of(corpus.records),
+    }
+    return Table(laid.columns, laid.names, laid.count, facts, corpus.skipped, job.notes.lines, path, held)
 
 
-def _tell_description(place: Path, progress: Progress) -> None:
-    """Tell where it is said what a table is, where that is not the usual place."""
-    if (told := description_of(place)) != place.with_suffix(".json"):
-        progress.say(f"what {place.name} is stands in {told.name}: {place.stem}.json is another table's")
+def _report_description(path: Path, progress: Progress) -> None:
+    """Report where a table is described, if that is not the usual place."""
+    if (description := description_of(path)) != path.with_suffix(".json"):
+        progress.say(f"what {path.name} is stands in {description.name}: {path.stem}.json is another table's")

@@ -1,38 +1,152 @@
-"""Inspection before decoding: headers of all sources, a glance into a few, estimated time and memory of training."""
+"""``audiosae inspect``: headers of all sources, quick checks of a few, estimated time and memory of training."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.backends import Backend
+from audiosae.commands.options import (
+    DomainName,
+    DomainSettings,
+    Machine,
+    ShowProgress,
+    Sources,
+    TimeZone,
+    WhenName,
+    make_domain_of,
+)
+from audiosae.commands.reading import reading
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.labels import some_of
 from audiosae.domain import SECONDS, Domain, resolved
 from audiosae.errors import InputError
+from audiosae.system.frames import html_table, pandas_frame, text_table
+from audiosae.system.parameters import command
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions, choose_solver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
 
     from audiosae.corpus.sources import Source
     from audiosae.system.progress import Progress
 
 _SPEED_PROBE = 1024
 _READ_BYTES = 2**24  # of a file that is read to know its length, where its domain has no probe
-_KINDS = 6  # that are told
+_KINDS = 6  # kinds of files that are listed
 _GLANCES = 40  # sources of which a little is decoded
-_MANY = 0.1  # of them have what is then told of all
-_PRODUCTS = 5  # matrix products a step
+_MANY = 0.1  # share of them from which a remark is reported for all
+_PRODUCTS = 5  # matrix products per step
 _OVERHEAD = 1.5  # a step over its products
 _SEEN_SHARE = 0.25  # of a window's numbers are left after whitening, as a rule of thumb
+_ROWS_SHOWN = 60
+_COLUMNS = ("file", "status", "length", "what", "reason")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the headers of sources say.
+
+    Attributes
+    ----------
+    files
+        One dictionary per source: file, status (ok or skipped), reason, extent in the domain's unit, facts, remark, and
+        for recordings time.
+    summary
+        Lines in words: how many can be read, kinds, estimated time and memory of training.
+    facts
+        What ``inspect --json`` prints.
+    notes
+        Messages on files that were passed over.
+
+    Examples
+    --------
+    >>> inspection = audiosae.inspect(sounds)
+    >>> len(inspection.files), inspection.files[0]["status"], inspection.facts["sources_ok"]
+    (4, 'ok', 4)
+    """
+
+    files: Sequence[Mapping[str, Any]]
+    summary: Sequence[str]
+    facts: Mapping[str, Any] = field(repr=False)
+    notes: Sequence[str] = ()
+
+    def frame(self) -> pd.DataFrame:
+        """Return a pandas frame with a row for each source; its facts are columns of their own."""
+        names = dict.fromkeys(name for file in self.files for name in file if name != "facts")
+        extra = dict.fromkeys(name for file in self.files for name in file["facts"])
+        columns = {name: [file.get(name) for file in self.files] for name in names}
+        return pandas_frame(columns | {name: [file["facts"].get(name) for file in self.files] for name in extra})
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return what is shown of each source: file, status, length, facts, reason."""
+        unit = self.facts["unit"]
+        return [
+            (f["file"], f["status"], extent_text(f["extent"], unit), _kind(f["facts"]), f["reason"]) for f in self.files
+        ]
+
+    def _repr_html_(self) -> str:
+        """Return the first sources and the summary, for a notebook."""
+        return html_table(self.rows()[:_ROWS_SHOWN], head=_COLUMNS, caption="; ".join(self.summary))
+
+
+def _text(inspection: Inspection) -> str:
+    rows = inspection.rows()
+    if len(rows) > _ROWS_SHOWN:
+        rows = [*(row for row in rows if row[1] != "ok"), ("...", "", "", "", "")]
+    return "\n".join([text_table([_COLUMNS, *rows]), "", *inspection.summary])
+
+
+@command(example="audiosae inspect samples/sounds", text=_text)
+def inspect(
+    sources: Sources,
+    *,
+    domain: DomainName = "spectrogram",
+    settings: DomainSettings = None,
+    when: WhenName = "auto",
+    time_zone: TimeZone = None,
+    progress: ShowProgress = False,
+) -> Inspection:
+    """Check files: lengths, rates, dates, faults, memory.
+
+    Headers are read, and two seconds of some files; a constant offset in many of them is reported.
+
+    Returns
+    -------
+    Inspection
+        `files`, `summary`, `facts`, `frame()`.
+
+    Raises
+    ------
+    InputError
+        An option cannot be used, or no file has the domain's suffixes.
+
+    Examples
+    --------
+    >>> audiosae.inspect(sounds).summary[0]
+    '4 of 4 sources can be read: 2.0 s, about 140 windows'
+    """
+    made = make_domain_of(domain, settings)
+    with reading(made, sources, Machine(), progress, trained=False) as job:
+        facts = inspect_sources(made, job.sources, progress=job.notes)
+        if facts["unit"] == SECONDS:
+            dates = job.dates(when, time_zone)
+            for file, start in zip(facts["files"], dates.starts, strict=True):
+                file["time"] = start.isoformat() if start else None
+            facts["dates"] = {"form": dates.form, "note": dates.note}
+            facts["told"].append(dates.note)
+    summary = facts.pop("told")
+    return Inspection(facts["files"], summary, facts, job.notes.lines)
 
 
 def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Progress) -> dict[str, Any]:
@@ -58,10 +172,17 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     estimate = _estimate(domain, numbers, windows)
     extent = sum(file["extent"] for file in good)
     return {
-        "domain": domain.name, "unit": domain.unit, "files": files, "extent": extent, "windows": windows,
-        "sources_ok": len(good), "sources_skipped": len(files) - len(good), "estimate": estimate,
-        "glances": glances, "told": [*_told(domain, files, extent, windows, estimate), *_remarked(good, glances)],
-    }  # fmt: skip
+        "domain": domain.name,
+        "unit": domain.unit,
+        "files": files,
+        "extent": extent,
+        "windows": windows,
+        "sources_ok": len(good),
+        "sources_skipped": len(files) - len(good),
+        "estimate": estimate,
+        "glances": glances,
+        "told": [*_told(domain, files, extent, windows, estimate), *_remarked(good, glances)],
+    }
 
 
 def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
@@ -160,8 +281,8 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     }
 
 
-def told_extent(extent: float, unit: str, digits: int = 2) -> str:
-    """Return a length as a person says it: 1.25 s, 640 px, 1 row, 4,000 rows."""
+def extent_text(extent: float, unit: str, digits: int = 2) -> str:
+    """Return a length as it is read: 1.25 s, 640 px, 1 row, 4,000 rows."""
     number = f"{extent:.{digits}f}" if unit == SECONDS or extent != int(extent) else f"{extent:,.0f}"
     return f"{number} {unit}{'s' if unit == Domain.unit and extent != 1 else ''}"
 
@@ -172,7 +293,7 @@ def _told(
     bad = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
     kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
     hours = domain.unit == SECONDS and extent > 3600  # noqa: PLR2004
-    length = f"{extent / 3600:.2f} h" if hours else told_extent(extent, domain.unit, 1)
+    length = f"{extent / 3600:.2f} h" if hours else extent_text(extent, domain.unit, 1)
     lines = [f"{sum(kinds.values())} of {len(files)} sources can be read: {length}, about {windows:,} windows"]
     lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(_KINDS) if kind]
     if len(kinds) > _KINDS:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.autoencoder import model
+from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.errors import InputError
 from audiosae.system.files import has_facts, signature
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
+from audiosae.training.checkpoint import State
+from audiosae.training.history import write_history
+from audiosae.views.model_card import CARD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-_FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png",
-          "stability.json")  # fmt: skip
-CARD, _EVALUATION = "README.md", "evaluation"
+    from audiosae.domain import Json
+    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.training.fit import TrainingResult
+
+_FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png", "stability.json")
+_EVALUATION = "evaluation"
 
 
 class RunFolder:
@@ -28,7 +34,7 @@ class RunFolder:
     Parameters
     ----------
     path
-        The folder; its clock begins now.
+        The folder.
     resume
         Whether a checkpoint must be there; otherwise what an earlier run left is moved to ``before-N/``.
 
@@ -40,11 +46,11 @@ class RunFolder:
 
     path: Path
     resume: bool
-    began: float
 
     def __init__(self, path: Path, *, resume: bool, say: Callable[[str], None]) -> None:
-        self.path, self.resume, self.began = path, resume, time.monotonic()
+        self.path, self.resume = path, resume
         self._say = say
+        self._identity: dict[str, Json] = {}
         self._made: list[Path] = []
         self._keep = False
         self._held: FolderLock | None = None
@@ -76,8 +82,33 @@ class RunFolder:
         """Where the journal is."""
         return self.path / "journal.csv"
 
-    def keep(self) -> None:
-        """Call once there is something to write: earlier files are moved aside, and the folder stays."""
+    def begin(self, corpus: PlacedCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
+        """Move earlier files aside, write the journal, and return the state to resume from (see `fit.Checkpoint`)."""
+        self._move_earlier_aside()
+        self._identity, state = dict(identity), None
+        if self.resume:
+            changed = changed_since(self.journal, corpus.records)
+            state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed)
+            if state.flat.size != parameters:
+                raise InputError(
+                    f"{self.path / checkpoint.FILE} is damaged: {state.flat.size} parameters, wanted "
+                    f"{parameters}; train again without --resume"
+                )
+        rows = zip(corpus.records, corpus.windows_per_record(), strict=True)
+        write_journal(self.journal, rows, unit=corpus.domain.unit)
+        return state
+
+    def save(self, state: State, to_host: Callable[[Any], Any]) -> None:
+        """Write the checkpoint."""
+        state.save(self.path / checkpoint.FILE, self._identity, to_host)
+
+    def write(self, result: TrainingResult) -> None:
+        """Write model and history."""
+        result.model.save(self.path / model.FILE)
+        write_history(result.history, self.path / "history.csv")
+
+    def _move_earlier_aside(self) -> None:
+        """Move the files of an earlier run aside; from now on the folder stays, whatever goes wrong."""
         self._keep = True
         there = [name for name in _FILES if (self.path / name).exists()]
         there += [CARD] if there and signature(self.path / CARD) else []  # the user's own stays

@@ -1,69 +1,111 @@
-"""A survey from files to its folder, as ``audiosae survey`` makes it."""
+"""``audiosae survey``: what is in recordings and when, as tables, timeline and page."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Unpack
 
+from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
-from audiosae.commands.model import opened_model
-from audiosae.commands.reading import find, opened
-from audiosae.corpus.sources import named_paths
-from audiosae.recordings.dates import read_dates
+from audiosae.commands.options import (
+    AnyPath,
+    Machine,
+    MachineKeywords,
+    ModelPath,
+    ShowProgress,
+    Sources,
+    Strict,
+    TimeZone,
+    WhenName,
+)
+from audiosae.commands.reading import as_path, reading
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import MIN_SECONDS
-from audiosae.sounds.find_types import survey
+from audiosae.sounds.find_types import survey as find_types
+from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_types import load_types
 from audiosae.sounds.tables import read_names
 from audiosae.system.files import tell_replaced
-from audiosae.system.progress import Notes, Progress
+from audiosae.system.frames import text_table
+from audiosae.system.parameters import Option, command
+from audiosae.system.progress import counted
 from audiosae.views.survey_page import write_survey_page
 
-if TYPE_CHECKING:
-    import os
 
-    from audiosae.commands.model import Model
-    from audiosae.corpus.sources import Named
-    from audiosae.recordings.dates import When
-    from audiosae.sounds.results import Survey
+def _text(result: Survey) -> str:
+    """Return the summary for the terminal."""
+    rows = [("type", "events", "files", "seconds", "Hz", "best example")]
+    for kind in result.types:
+        best = result.event(kind.exemplar) if kind.exemplar >= 0 else None
+        rows.append(
+            (
+                f"{kind.number} {kind.name}".strip(),
+                f"{kind.events:,}",
+                f"{kind.files:,}",
+                f"{kind.seconds:,.0f}",
+                f"{kind.low_hz:.0f}-{kind.high_hz:.0f}",
+                f"{best.file} at {best.start:.2f} s" if best else "none here",
+            )
+        )
+    stable, out = result.stability, Path(result.facts["folder"] or "")
+    silent = f", {count:,} without an event" if (count := result.facts["without_events"]) else ""
+    events = f"{counted(len(result.events), 'event')} in {counted(len(result.records), 'recording')}"
+    stability = (
+        [
+            f"stability of the types (adjusted Rand index): {stable.seed:.2f} from other draws, "
+            f"{stable.halves:.2f} between halves"
+        ]
+        if stable
+        else []
+    )
+    return "\n".join(
+        [
+            text_table(rows),
+            f"like no type: {counted(len(result.events.of_type(0)), 'event')}",
+            f"number of types: {result.choice}",
+            *stability,
+            f"{events} ({len(result.skipped)} skipped{silent}), written to {out}",
+            f"next: open {out / 'index.html'} in a browser",
+        ]
+    )
 
 
-def survey_recordings(
-    model: Model | str | os.PathLike[str], sources: Named, out: str | os.PathLike[str] | None = None, *,
-    types: int | str = "auto", types_from: str | os.PathLike[str] | None = None,
-    names: str | os.PathLike[str] | None = None, when: When = "auto", time_zone: str | None = None,
-    events: str = "csv,raven,audacity", min_duration: float = MIN_SECONDS, workers: int | None = None,
-    engine: str = "here", backend: str = "auto",
-    cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
-) -> Survey:  # fmt: skip
-    """Find what is in recordings and when: events, and types of them that sound alike (``audiosae survey``).
-
-    Parameters
-    ----------
-    model
-        Trained on recordings: itself, its run folder or its file.
-    sources
-        A file or folder, or several.
-    out
-        Folder for tables, timeline and page; None writes nothing.
-    types
-        How many, or "auto".
-    types_from
-        Folder of an earlier survey with this model, whose types are kept.
-    names
-        CSV with the columns type,name.
-    when, time_zone
-        Where date and time are read (auto, name, metadata, none), and the zone of times that state none.
-    events
-        Tables of events that are written: some of csv, parquet, raven, audacity, with commas between.
-    min_duration
-        Least duration of an event in seconds.
-    workers, engine, backend, cache
-        Decoding processes (one per core), where the work is done and by what (auto takes an NVIDIA card where there is
-        one), folder for decoded fields (the user's cache).
-    progress
-        True for bars in a terminal or a notebook.
+@command(example="audiosae survey first-run samples/sounds -o found", text=_text, declared=(Machine,))
+def survey(
+    model: ModelPath,
+    sources: Sources,
+    out: Annotated[
+        AnyPath | None,
+        Option(
+            "Folder for tables, timeline and page.",
+            python="None writes nothing.",
+            flags=("--out", "-o"),
+            typed=Path,
+            required=True,
+        ),
+    ] = None,
+    *,
+    types: Annotated[int | str, Option("Number of sound types.", "Method", metavar="auto|N", typed=str)] = "auto",
+    types_from: Annotated[
+        AnyPath | None,
+        Option("Folder of an earlier survey with this model, whose types are used.", "Input", typed=Path),
+    ] = None,
+    names: Annotated[
+        AnyPath | None,
+        Option("Your names for the types: a CSV with the columns type,name.", "Input", metavar="FILE.csv", typed=Path),
+    ] = None,
+    when: WhenName = "auto",
+    time_zone: TimeZone = None,
+    events: Annotated[
+        str, Option("Formats of the tables of events: some of csv, parquet, raven, audacity.")
+    ] = "csv,raven,audacity",
+    min_duration: Annotated[float, Option("Shortest event, in seconds.", "Method", least=0)] = MIN_SECONDS,
+    strict: Strict = False,
+    progress: ShowProgress = False,
+    **machine: Unpack[MachineKeywords],
+) -> Survey:
+    """Find the sounds in recordings, their types and times.
 
     Returns
     -------
@@ -77,43 +119,47 @@ def survey_recordings(
 
     Examples
     --------
-    >>> found = audiosae.survey_recordings(model, sounds, types=3)
-    >>> len(found.types), found.skipped, len(found.events) >= 3
+    >>> survey = audiosae.survey(model, sounds, types=3)
+    >>> len(survey.types), survey.skipped, len(survey.events) >= 3
     (3, [], True)
-    >>> found.events.low_hz.shape == found.events.start.shape
+    >>> survey.events.low_hz.shape == survey.events.start.shape
     True
     """
-    earlier, named_in, place = (None if path is None else Path(path) for path in (types_from, names, out))
+    earlier, names_path, path = as_path(types_from), as_path(names), as_path(out)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
-    loaded = opened_model(model)
+    loaded = as_model(model)
     recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
-    with Notes(progress) as notes:
-        named = read_names(named_in, notes.say) if named_in else None
-        found = find(loaded, named_paths(sources), notes)
-        if place:
-            folder.check_folder(place, [source.path for source in found])
-            tell_replaced(place / folder.FACTS, loaded.digest, place, notes)
-        dates = read_dates([source.path for source in found], when=when, time_zone=time_zone)
+    with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
+        notes = job.notes
+        type_names = read_names(names_path, notes.say) if names_path else None
+        if path:
+            folder.check_folder(path, job.paths)
+            tell_replaced(path / folder.FACTS, loaded.digest, path, notes)
+        dates = job.dates(when, time_zone)
         notes.say(dates.note)
-        with (
-            folder.aside(place) as work,
-            opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus,
-        ):
+        with folder.aside(path) as work, job.corpus(interleaved=True) as corpus:
             notes.stage("listening", len(corpus.used), "files")
-            result, kept = survey(
-                loaded, corpus, count=count, known=known, names=named.of if named else None, shortest=min_duration,
-                times=dates.starts, folder=work, done=lambda _: notes.advance(1),
-            )  # fmt: skip
-            told = folder.names_note(named, result, named_in, earlier)
-            if told:
-                notes.say(told)
-            facts = folder.facts_of(result, place, loaded.digest, dates.note)
-            if place and work:
-                kept.save(work / folder.TYPES, loaded.digest)
+            result, sound_types = find_types(
+                loaded,
+                corpus,
+                count=count,
+                known=known,
+                names=type_names.of if type_names else None,
+                shortest=min_duration,
+                times=dates.starts,
+                folder=work,
+                done=lambda _: notes.advance(1),
+            )
+            names_note = folder.names_note(type_names, result, names_path, earlier)
+            if names_note:
+                notes.say(names_note)
+            facts = folder.facts_of(result, path, loaded.digest, dates.note)
+            if path and work:
+                sound_types.save(work / folder.TYPES, loaded.digest)
                 folder.write_tables(result, work, formats)
                 folder.draw_units_over_time(result, loaded, corpus, work)
-                write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=place, progress=notes)
-                facts |= {"page": str(place / folder.PAGE), "names": told}
+                write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
+                facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 folder.write_facts(facts, work)
     return replace(result, facts=facts, notes=notes.lines)

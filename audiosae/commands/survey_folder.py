@@ -36,9 +36,14 @@ if TYPE_CHECKING:
 
 TYPES, PAGE = "types.safetensors", "index.html"
 _WRITTEN = (  # what a survey leaves in its folder, besides folders of tables for other programs
-    "events.csv", "events.parquet", "types.csv", "timeline.csv", "timeline.png", "recordings.png",
+    "events.csv",
+    "events.parquet",
+    "types.csv",
+    "timeline.csv",
+    "timeline.png",
+    "recordings.png",
     "index.html",
-)  # fmt: skip
+)
 FACTS = "survey.json"
 _LATER = 2.0  # s: file systems round times
 
@@ -94,8 +99,10 @@ def _check_unchanged(out: Path) -> None:
     made = (out / FACTS).stat().st_mtime + _LATER
     for path in _left_in(out):
         if path.exists() and path.stat().st_mtime > made:
-            raise InputError(f"cannot write {path}: it was changed after the survey that made it; choose another "
-                             f"folder with -o, or move it away")  # fmt: skip
+            raise InputError(
+                f"cannot write {path}: it was changed after the survey that made it; choose another "
+                f"folder with -o, or move it away"
+            )
 
 
 @contextmanager
@@ -141,11 +148,15 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
         notes.append(f"--names {path}: no type {', '.join(map(str, wrong))}; there are {len(result.types)}")
     if names.types and names.types != result.types_digest:
         what = "those in --types-from" if types_from else "this survey's"
-        notes.append(f"--names {path}: it names the types of another survey, not {what}; they went to the same "
-                     f"numbers, which may be other sounds; give --types-from the folder of that survey")  # fmt: skip
+        notes.append(
+            f"--names {path}: it names the types of another survey, not {what}; they went to the same "
+            f"numbers, which may be other sounds; give --types-from the folder of that survey"
+        )
     elif not names.types and types_from is None:
-        notes.append(f"--names {path}: names are given to the numbers of this survey, and other recordings may give "
-                     f"other numbers; with --types-from FOLDER numbers and names stay")  # fmt: skip
+        notes.append(
+            f"--names {path}: names are given to the numbers of this survey, and other recordings may give "
+            f"other numbers; with --types-from FOLDER numbers and names stay"
+        )
     return "\n".join(notes)
 
 
@@ -179,16 +190,22 @@ def draw_units_over_time(result: Survey, model: Model, corpus: PlacedCorpus, out
 def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[str, Any]:
     """Return what a survey found as JSON has it."""
     return {
-        "folder": str(out) if out else None, "model_digest": digest, "events": len(result.events),
+        "folder": str(out) if out else None,
+        "model_digest": digest,
+        "events": len(result.events),
         "seconds": result.seconds,
-        "event_seconds": float(result.events.seconds.sum()), "sources_used": len(result.records),
+        "event_seconds": float(result.events.seconds.sum()),
+        "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
         "without_events": result.silent,
         **told_of([*result.records, *result.skipped]),
-        "types": [asdict(kind) for kind in result.types], "like_no_type": len(result.events.of_type(0)),
-        "number_of_types": result.choice, "stability": asdict(result.stability) if result.stability else None,
-        "dates": note, "dated": result.dated,
-    }  # fmt: skip
+        "types": [asdict(kind) for kind in result.types],
+        "like_no_type": len(result.events.of_type(0)),
+        "number_of_types": result.choice,
+        "stability": asdict(result.stability) if result.stability else None,
+        "dates": note,
+        "dated": result.dated,
+    }
 
 
 def write_facts(facts: Mapping[str, Any], out: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ from unicodedata import category
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    Named = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # files and folders as a caller gives them
+Named = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # files and folders as a caller gives them
 
 _SUFFIXES_SHOWN = 4
 _APPLE_DOUBLE = "._"  # what macOS keeps beside a file on disks that are not its own

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosae.commands.run_folder import RunFolder
-from audiosae.errors import Interrupted
 from audiosae.evaluation import baselines, probing
 from audiosae.evaluation.baselines import MODEL
 from audiosae.evaluation.classifier import INNER_FOLDS, Judge, load_for_threads
@@ -23,8 +19,7 @@ from audiosae.features.stability import Stability
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
-from audiosae.training.fit import digest_of as sources_digest
-from audiosae.training.fit import train
+from audiosae.training.fit import fit, sources_digest
 from audiosae.training.options import TrainOptions, suited_to
 
 if TYPE_CHECKING:
@@ -227,13 +222,8 @@ class _Work:
 
     def _trained(self, corpus: PlacedCorpus, **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
-        options, progress = TrainOptions.stored(self.model.facts["options"], **changed), self.progress
-        with tempfile.TemporaryDirectory() as path:
-            try:
-                with RunFolder(Path(path), resume=False, say=progress.say) as folder:
-                    return train(corpus, folder, options, progress).model
-            except Interrupted as error:
-                raise KeyboardInterrupt from error  # its checkpoint goes with the folder: there is nothing to resume
+        options = TrainOptions.stored(self.model.facts["options"], **changed)
+        return fit(corpus, options, progress=self.progress).model
 
     def _features(self, features: FeatureSet) -> NDArray[np.float32]:
         o = self.options

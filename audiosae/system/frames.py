@@ -1,4 +1,4 @@
-"""Tables as a notebook shows them: HTML, and pandas frames where pandas is there."""
+"""Tables as text, as HTML for a notebook, and as pandas frames where pandas is installed."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ def html_table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), ca
     top = f"<thead><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr></thead>" if head else ""
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
     return f"<table>{told}{top}<tbody>{body}</tbody></table>"
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows with their columns aligned, two spaces between; the last column is not padded."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows
+    )

@@ -9,8 +9,9 @@ import numpy as np
 
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
+from audiosae.system.parameters import flag
 from audiosae.training.history import History, Row
-from audiosae.training.options import TrainOptions, flag
+from audiosae.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

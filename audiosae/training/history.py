@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from audiosae.system.files import csv_text, write_aside
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -44,9 +45,8 @@ class History:
             return True
         return False
 
-    def write(self, path: Path) -> None:
-        """Write history.csv."""
-        rows = [
-            [f"{value:.8g}" if isinstance(value, float) else value for value in vars(row).values()] for row in self.rows
-        ]
-        write_aside(path, csv_text([[f.name for f in fields(Row)], *rows]).encode())
+
+def write_history(rows: Sequence[Row], path: Path) -> None:
+    """Write history.csv."""
+    values = [[f"{value:.8g}" if isinstance(value, float) else value for value in vars(row).values()] for row in rows]
+    write_aside(path, csv_text([[f.name for f in fields(Row)], *values]).encode())

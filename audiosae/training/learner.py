@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import platform
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,15 +14,13 @@ from audiosae.backends.cpu import SIGMOID
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.whitening import MOMENT_WINDOWS, whitener_of
-from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
 from audiosae.training.checkpoint import State
+from audiosae.training.fit import provenance
 from audiosae.training.options import TrainOptions, choose_solver
-from audiosae.training.solvers import Task, adam, adam_epoch, lbfgs
+from audiosae.training.solvers import SOLVERS, Task, adam
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.whitening import Whitener
@@ -97,16 +91,6 @@ class Learner:
         """The weights, built anew each time: their views into one array would come apart in a pickle."""
         return self._params(self.state.flat)
 
-    @contextmanager
-    def _on(self, backend: Backend) -> Iterator[None]:
-        """Have the state on a device for a while."""
-        self.state.move(backend.asarray)
-        try:
-            yield
-        finally:
-            self.state.move(backend.to_host)
-            backend.release()
-
     @property
     def costs(self) -> list[float]:
         """Cost of each epoch, iteration or call of `step`; L-BFGS that stops where it starts leaves none."""
@@ -122,31 +106,27 @@ class Learner:
         """Run the solver that the options name, or the one that suits the number of rows."""
         feed = self._feed(rows, backend)
         self.options = choose_solver(self.options, len(feed), self.whitener.n_components, lambda _: None)
-        uses_adam = self.options.solver == "adam"
-        with self._on(backend):
-            (adam if uses_adam else lbfgs)(self._task(feed, backend, self.options.epochs))
+        task = Task(backend, feed, None, self.params, self.options, self.state)
+        with task.running():
+            SOLVERS[self.options.solver](task)
             self.state.flat[:] = self.state.best
-        self.state.step *= uses_adam  # Adam corrects its moments by the number of its own steps
+        backend.release()
+        self.state.step *= self.options.solver == "adam"  # Adam corrects its moments by the number of its own steps
         self._measure(feed)
 
     @one_blas_thread()
     def step(self, rows: Rows, backend: Backend) -> None:
         """Take a step of Adam for each batch of the rows, at an even rate."""
         feed = self._feed(rows, backend)
-        with self._on(backend):
-            adam_epoch(self._task(feed, backend, self.state.epoch + 1), lambda _: 1.0)
+        self.state.history.epochs_without_improvement = 0  # whoever calls decides when to stop
+        task = Task(backend, feed, None, self.params, self.options, self.state, epochs=self.state.epoch + 1)
+        with task.running():
+            adam(task, lambda _: 1.0)
+        backend.release()
         self._measure(feed)
 
     def _feed(self, rows: Rows, backend: Backend) -> Feed:
         return Feed.of(backend.asarray(self.whitener.apply(rows.astype(self.options.dtype, copy=False))), backend)
-
-    def _task(self, feed: Feed, backend: Backend, epochs: int) -> Task:
-        task = Task(
-            backend, feed, None, self.params, self.options, epochs, self.state, lambda: None, threading.Event(),
-            Progress(),
-        )  # fmt: skip
-        task.begin()
-        return task
 
     def _measure(self, feed: Feed) -> None:
         """Score the rows just learned from, with the weights as they are now."""
@@ -178,7 +158,6 @@ class Learner:
         return Model.made(domain, self.whitener, self.params, np.asarray(self.rho_hat, np.float64), facts)
 
     def _provenance(self) -> dict[str, Any]:
-        versions: dict[str, Json] = {name: version(name) for name in ("audiosae", "numpy", "scipy")}
         reached = {"step": self.state.step, "epoch": self.state.epoch, "cost": self.costs[-1] if self.costs else 0.0}
         sources: dict[str, Json] = {
             "used": 0, "skipped": 0, "digest": "", "windows": self.rows, "windows_held_out": 0,
@@ -186,8 +165,7 @@ class Learner:
         }  # fmt: skip
         if self.base:
             sources["began_with"] = self.base.get("sources")
-        return {
-            "options": self.options.to_json(), "seed": self.options.seed, "sources": sources, "held_out": False,
-            "versions": versions | {"python": platform.python_version()}, "fvu": self.fvu, "fvu_train": self.fvu,
-            "history": reached, "best_epoch": self.state.history.best_epoch,
+        return provenance(self.options, sources) | {
+            "held_out": False, "fvu": self.fvu, "fvu_train": self.fvu, "history": reached,
+            "best_epoch": self.state.history.best_epoch,
         }  # fmt: skip

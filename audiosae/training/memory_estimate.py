@@ -1,4 +1,4 @@
-"""Whether a run fits the memory there is: estimated before the work starts, refused with what to change."""
+"""Memory estimate of a training run: refuse runs that would not fit, before the work starts."""
 
 from __future__ import annotations
 

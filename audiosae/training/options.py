@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_type_hints
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict
 
 from audiosae.autoencoder.sae import Penalty, start
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.errors import InputError, PluginError
+from audiosae.system.parameters import Option, byte_count, checked, declarations, flag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from audiosae.autoencoder.sae import Params
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.domain import Json
     from audiosae.engine import Engine
-
-_KINDS: dict[Any, tuple[Any, str]] = {
-    bool: (bool | np.bool_, "True or False"),
-    int: (Integral, "a whole number"),
-    float: (Real, "a number"),
-}
-_Range = tuple[Callable[[Any], bool], str]
-_AT_LEAST_0: _Range = (lambda value: value >= 0, "at least 0")
-_AT_LEAST_1: _Range = (lambda value: value >= 1, "at least 1")
-_RANGES: dict[str, _Range] = {
-    "hidden": _AT_LEAST_1,
-    "batch_size": _AT_LEAST_1,
-    "epochs": _AT_LEAST_0,
-    "max_windows": _AT_LEAST_0,
-    "seed": _AT_LEAST_0,
-    "tol": _AT_LEAST_0,
-    "memory": (lambda value: value >= 16, "at least 16 MiB"),  # noqa: PLR2004
-    "learning_rate": (lambda value: value > 0, "more than 0"),
-    "whiten_power": (lambda value: 0 <= value <= 1, "0 (only rotate) to 1 (whiten fully)"),
-    "keep": (lambda value: 0 < value <= 1, "a share of the variance, above 0 and at most 1"),
-}
-
 
 _WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
 _MOST_EPOCHS = 1000
@@ -54,48 +28,117 @@ _LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of sec
 class TrainOptions:
     """Everything that decides what is learned, besides the domain and the sources.
 
-    The fields are the command line's options of the same names. 0 epochs means: chosen by the number of windows.
-    `memory` is in MiB and bounds what is held of the windows; it is one of these options because it decides what is
-    shuffled together.
+    The fields are the options of ``audiosae train`` of the same names; `TrainKeywords` has them as keywords. `memory`
+    is one of them because it decides which windows are shuffled together.
     """
 
-    hidden: int = 256
-    activation: Literal["sigmoid", "tanh"] = "sigmoid"
-    decoder: Literal["linear", "sigmoid"] = "linear"
-    rho: float = 0.05
-    beta: float = 3.0
-    weight_decay: float = 1e-4
-    whiten: Literal["pca", "zca", "scale", "none"] = "pca"
-    whiten_power: float = 1.0
-    keep: float = 0.99
-    contrast: bool = False
-    remove_mean: bool = False
-    solver: Literal["auto", "adam", "lbfgs"] = "auto"
-    epochs: int = 0
-    batch_size: int = 1024
-    learning_rate: float = 1e-3
-    tol: float = 1e-4
-    max_windows: int = 0
-    memory: int = 256
-    seed: int = 0
-    dtype: Literal["float32", "float64"] = "float32"
+    hidden: Annotated[
+        int, Option("Number of hidden units.", "Model", allowed=lambda n: n >= 1, wanted="at least 1")
+    ] = 256
+    activation: Annotated[Literal["sigmoid", "tanh"], Option("Activation function of the hidden units.", "Model")] = (
+        "sigmoid"
+    )
+    decoder: Annotated[Literal["linear", "sigmoid"], Option("Activation function of the output layer.", "Model")] = (
+        "linear"
+    )
+    rho: Annotated[float, Option("Target mean activity of each unit.", "Model")] = 0.05
+    beta: Annotated[float, Option("Weight of the sparsity penalty; 0 for the plain autoencoder.", "Model")] = 3.0
+    weight_decay: Annotated[float, Option("Weight of the squared weights.", "Model")] = 1e-4
+    whiten: Annotated[Literal["pca", "zca", "scale", "none"], Option("Preprocessing of the windows.", "Model")] = "pca"
+    whiten_power: Annotated[
+        float,
+        Option(
+            "Strength of the whitening: 0 only rotates, 1 whitens fully.",
+            "Model",
+            allowed=lambda p: 0 <= p <= 1,
+            wanted="0 (only rotate) to 1 (whiten fully)",
+        ),
+    ] = 1.0
+    keep: Annotated[
+        float,
+        Option(
+            "Share of the variance that whitening keeps.",
+            "Model",
+            allowed=lambda s: 0 < s <= 1,
+            wanted="a share of the variance, above 0 and at most 1",
+        ),
+    ] = 0.99
+    contrast: Annotated[
+        bool,
+        Option(
+            "Normalise each window to mean 0 and standard deviation 1.", "Model", flags=("--contrast/--no-contrast",)
+        ),
+    ] = False
+    remove_mean: Annotated[
+        bool, Option("Subtract the mean of each window.", "Model", flags=("--remove-mean/--keep-mean",))
+    ] = False
+    solver: Annotated[
+        Literal["auto", "adam", "lbfgs"],
+        Option("auto uses L-BFGS where full-batch steps are cheap, else Adam, and says why.", "Training"),
+    ] = "auto"
+    epochs: Annotated[
+        int,
+        Option(
+            "Passes over the windows (Adam) or iterations (L-BFGS).",
+            "Training",
+            allowed=lambda n: n >= 0,
+            wanted="at least 0",
+            default="0, chosen by the number of windows",
+        ),
+    ] = 0
+    batch_size: Annotated[
+        int, Option("Windows per step (Adam).", "Training", allowed=lambda n: n >= 1, wanted="at least 1")
+    ] = 1024
+    learning_rate: Annotated[
+        float, Option("Peak learning rate of Adam.", "Training", allowed=lambda r: r > 0, wanted="more than 0")
+    ] = 1e-3
+    tol: Annotated[
+        float,
+        Option(
+            "Smallest relative improvement that counts for early stopping.",
+            "Training",
+            allowed=lambda t: t >= 0,
+            wanted="at least 0",
+        ),
+    ] = 1e-4
+    max_windows: Annotated[
+        int,
+        Option(
+            "Train on a random subset of this many windows; 0 for all.",
+            "Training",
+            allowed=lambda n: n >= 0,
+            wanted="at least 0",
+        ),
+    ] = 0
+    memory: Annotated[
+        int,
+        Option(
+            "Memory for cached windows.",
+            "Machine",
+            python="In MiB.",
+            allowed=lambda n: n >= 16,  # noqa: PLR2004
+            wanted="at least 16 MiB",
+            metavar="256M",
+            typed=str,
+            default="256M",
+            parse=lambda option, text: byte_count(option, text, least="16M") // 2**20,
+        ),
+    ] = 256
+    seed: Annotated[
+        int,
+        Option(
+            "Random seed for initial weights, held-out split and batch order.",
+            "Training",
+            allowed=lambda n: n >= 0,
+            wanted="at least 0",
+        ),
+    ] = 0
+    dtype: Annotated[Literal["float32", "float64"], Option("Floating-point type.", "Machine")] = "float32"
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            choices = get_args(hints[field.name])
-            value = getattr(self, field.name)
-            if choices and value not in choices:
-                raise InputError(f"{flag(field.name)} {value}: wanted one of {', '.join(choices)}")
-            if hints[field.name] in _KINDS:
-                value = _whole_or_not(field.name, value, hints[field.name])
-                object.__setattr__(self, field.name, value)  # NumPy's numbers become Python's: they must go into JSON
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InputError(f"{flag(field.name)} {value}: wanted a finite number")
-        for name, (allowed, wanted) in _RANGES.items():
-            if not allowed(getattr(self, name)):
-                raise InputError(f"{flag(name)} {getattr(self, name)}: wanted {wanted}")
+        for name, (kind, option) in declarations(type(self)).items():
+            object.__setattr__(self, name, checked(name, getattr(self, name), kind, option))
         _ = self.penalty
 
     @property
@@ -112,9 +155,15 @@ class TrainOptions:
     def start(self, whitener: Whitener) -> Params:
         """Return the random parameters that training begins with, on windows that are whitened so."""
         return start(
-            self.hidden, whitener.n_components, seed=self.seed, rho=self.rho, activation=self.activation,
-            decoder=self.decoder, dtype=self.dtype, spread=whitener.spread,
-        )  # fmt: skip
+            self.hidden,
+            whitener.n_components,
+            seed=self.seed,
+            rho=self.rho,
+            activation=self.activation,
+            decoder=self.decoder,
+            dtype=self.dtype,
+            spread=whitener.spread,
+        )
 
     @classmethod
     def resolve(cls, defaults: Mapping[str, Json], given: Mapping[str, Any], *, domain: str = "") -> Self:
@@ -149,8 +198,10 @@ class TrainOptions:
         """
         unknown = sorted(kept.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise InputError(f"the model was trained with {', '.join(map(flag, unknown))}, which this version of "
-                             f"audiosae does not have; install the one that made it, or train anew")  # fmt: skip
+            raise InputError(
+                f"the model was trained with {', '.join(map(flag, unknown))}, which this version of "
+                f"audiosae does not have; install the one that made it, or train anew"
+            )
         return cls(**{**kept, **changed})
 
     def to_json(self) -> dict[str, Json]:
@@ -158,17 +209,29 @@ class TrainOptions:
         return asdict(self)
 
 
-def _whole_or_not(name: str, value: Any, kind: type) -> Any:  # noqa: ANN401
-    """Return a value as one of Python's; refuse one of another kind: 64.0 and True are no whole numbers."""
-    fitting, wanted = _KINDS[kind]
-    if not isinstance(value, fitting) or (kind is not bool and isinstance(value, bool | np.bool_)):
-        raise InputError(f"{flag(name)} {value!r}: wanted {wanted}")
-    return value if isinstance(value, int | float) else kind(value)
+class TrainKeywords(TypedDict, total=False):
+    """The fields of `TrainOptions` as keywords; None, or a missing one, takes the value that suits the domain."""
 
-
-def flag(name: str) -> str:
-    """Return an option's name as it is typed."""
-    return "--" + name.replace("_", "-")
+    hidden: int | None
+    activation: Literal["sigmoid", "tanh"] | None
+    decoder: Literal["linear", "sigmoid"] | None
+    rho: float | None
+    beta: float | None
+    weight_decay: float | None
+    whiten: Literal["pca", "zca", "scale", "none"] | None
+    whiten_power: float | None
+    keep: float | None
+    contrast: bool | None
+    remove_mean: bool | None
+    solver: Literal["auto", "adam", "lbfgs"] | None
+    epochs: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    tol: float | None
+    max_windows: int | None
+    memory: int | None
+    seed: int | None
+    dtype: Literal["float32", "float64"] | None
 
 
 def choose_solver(options: TrainOptions, windows: int, n_components: int, say: Callable[[str], None]) -> TrainOptions:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +16,17 @@ from audiosae.autoencoder.model import DEAD_SHARE
 from audiosae.autoencoder.sae import finish
 from audiosae.engine.feed import Feed, score
 from audiosae.errors import InputError, Interrupted
+from audiosae.system.progress import Progress
 from audiosae.training.history import Row
 from audiosae.training.steps import Steps, summed
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.sae import Cost, Params, Sums
     from audiosae.backends import Backend
-    from audiosae.system.progress import Progress
     from audiosae.training.checkpoint import State
     from audiosae.training.options import TrainOptions
 
@@ -46,29 +47,61 @@ class Task:
 
     Attributes
     ----------
-    feed, held
+    feed, held_out
         Training windows, held-out windows (None when there are none).
     params
-        A view onto the state's parameters.
+        Shapes and kinds of the parameters; those of the task lie in the state's flat array while it is running.
+    state
+        Where training stands; on the backend's device while the task is running.
     epochs
-        Most epochs (Adam) or iterations (L-BFGS).
+        Most epochs (Adam) or iterations (L-BFGS); by default those of the options.
+    save
+        Keeps the state, given a function that brings arrays to the host; None where nothing keeps it.
     stop_requested
         Set when the run is asked to stop.
     """
 
     backend: Backend
     feed: Feed
-    held: Feed | None
+    held_out: Feed | None
     params: Params
     options: TrainOptions
-    epochs: int
     state: State
-    save: Callable[[], None]
-    stop_requested: threading.Event
-    progress: Progress
+    epochs: int = 0
+    save: Callable[[State, Callable[[Array], Array]], None] | None = None
+    stop_requested: threading.Event = field(default_factory=threading.Event)
+    progress: Progress = field(default_factory=Progress)
     _since: float = 0.0
     _saved: float = 0.0
     _synced: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start the clocks, and have state and parameters on the backend's device meanwhile."""
+        self.epochs = self.epochs or self.options.epochs
+        self._since = self._saved = time.monotonic()
+        with self.backend.session():
+            self.state.move(self.backend.asarray)
+            self.params = self.params.like(self.state.flat)
+            try:
+                yield
+            finally:
+                self.state.move(self.backend.to_host)
+                self.params = self.params.like(self.state.flat)
+
+    @property
+    def total(self) -> int:
+        """Windows (Adam) or iterations (L-BFGS) of the whole run."""
+        return self.options.epochs * self._per_epoch
+
+    @property
+    def done(self) -> float:
+        """How many of the total are done."""
+        return self.state.epoch * self._per_epoch + (self.state.sums[0] if self.options.solver == "adam" else 0)
+
+    @property
+    def _per_epoch(self) -> int:
+        return len(self.feed) if self.options.solver == "adam" else 1
 
     @cached_property
     def steps(self) -> Steps:
@@ -81,10 +114,6 @@ class Task:
             self.steps.read()
             self._synced = time.monotonic()
 
-    def begin(self) -> None:
-        """Start the clocks."""
-        self._since = self._saved = time.monotonic()
-
     def checkpoint(self, *, after: float = 0.0) -> None:
         """Write the state, unless that was done less than `after` seconds ago."""
         now = time.monotonic()
@@ -93,11 +122,14 @@ class Task:
             self._since = self._saved = now
             if "steps" in vars(self):
                 self.steps.read()
-            self.save()
+            if self.save is not None:
+                self.save(self.state, self.backend.to_host)
 
     def checkpoint_or_stop(self) -> None:
         """Between steps: write a checkpoint every minute; stop when requested."""
         if self.stop_requested.is_set():
+            if self.save is None:
+                raise KeyboardInterrupt
             self.checkpoint()
             raise Interrupted("the checkpoint is written: the same command with --resume goes on from it")
         self.checkpoint(after=_CHECKPOINT_SECONDS)
@@ -112,8 +144,8 @@ class Task:
             )
         state.epoch += 1
         params = self.params.like(state.flat)
-        held_cost, fvu = self._held_cost(params, cost[2]) if self.held else (cost[0], math.nan)
-        if state.history.update_best(held_cost, state.epoch, options.tol):
+        held_out_cost, fvu = self._held_out_cost(params, cost[2]) if self.held_out else (cost[0], math.nan)
+        if state.history.update_best(held_out_cost, state.epoch, options.tol):
             state.best = state.flat.copy()
         seconds = state.seconds + time.monotonic() - self._since
         dead = int((rho_hat < DEAD_SHARE * options.rho).sum())
@@ -131,40 +163,38 @@ class Task:
         patience = max(least, self.epochs // _PATIENCE_SHARE)
         return self.state.epoch < self.epochs and self.state.history.epochs_without_improvement < patience
 
-    def _held_cost(self, params: Params, sparsity: float) -> tuple[float, float]:
+    def _held_out_cost(self, params: Params, sparsity: float) -> tuple[float, float]:
         """Return the cost and the fraction of variance unexplained on held-out windows.
 
         The sparsity term is that of the training windows: rho_hat of a few held-out sources is mostly noise, and the
         term multiplies it by beta.
         """
-        assert self.held is not None  # noqa: S101
-        found = score(self.held, params)
+        assert self.held_out is not None  # noqa: S101
+        found = score(self.held_out, params)
         return found.error / 2 / found.count + sparsity, found.fvu
 
 
-def adam(task: Task) -> None:
-    """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat; the rate falls along a cosine to 0."""
-    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is told as one, by its cost
+def adam(task: Task, schedule: Callable[[float], float] | None = None) -> None:
+    """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat.
+
+    `schedule` gives the share of the learning rate at a share of the run: by default a short rise, then half a cosine.
+    """
+    state, options, schedule = task.state, task.options, schedule or _schedule
+    total = task.epochs * len(task.feed)
+    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is reported as one, by its cost
         while task.should_continue:
-            adam_epoch(task, _schedule)
-
-
-def adam_epoch(task: Task, schedule: Callable[[float], float]) -> None:
-    """Pass once over the windows; `schedule` gives the share of the learning rate at a share of the run."""
-    state, options = task.state, task.options
-    total, windows = task.epochs * len(task.feed), state.sums[0]
-    task.steps.begin()
-    for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
-        done = (state.epoch * len(task.feed) + windows) / total
-        task.steps.take(x, options.learning_rate * schedule(done))
-        windows += len(x)
-        task.sync_totals()
-        task.progress.advance(len(x), **_facts(state))
-        task.checkpoint_or_stop()
-    task.steps.read()
-    windows, *sums = state.sums
-    cost = tuple(s / windows for s in sums)
-    task.close_epoch(cost, state.activity / windows)  # type: ignore[arg-type]
+            windows = state.sums[0]
+            task.steps.begin()
+            for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
+                done = (state.epoch * len(task.feed) + windows) / total
+                task.steps.take(x, options.learning_rate * schedule(done))
+                windows += len(x)
+                task.sync_totals()
+                task.progress.advance(len(x), **_facts(state))
+                task.checkpoint_or_stop()
+            task.steps.read()
+            windows, *sums = state.sums
+            task.close_epoch((sums[0] / windows, sums[1] / windows, sums[2] / windows), state.activity / windows)
 
 
 def _schedule(done: float) -> float:
@@ -180,15 +210,15 @@ def lbfgs(task: Task) -> None:
     if not task.should_continue:
         return
     last: dict[str, Cost] = {}
-    held = task.feed.held if one_block(len(task.feed), task.options) else None
+    in_memory = task.feed.held if one_block(len(task.feed), task.options) else None
 
     def on_device(flat: NDArray[np.float64]) -> Array:
         return backend.asarray(flat.astype(state.flat.dtype, copy=False))
 
     def evaluate(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         params = task.params.like(on_device(flat))
-        if held is not None:
-            sums = summed(backend, params, backend.asarray(held), whole=penalty)
+        if in_memory is not None:
+            sums = summed(backend, params, backend.asarray(in_memory), whole=penalty)
         else:
             sums = task.feed.sum_over(_sums_of, params)
         last["cost"], gradient = finish(backend, params, sums, penalty)
@@ -210,6 +240,9 @@ def lbfgs(task: Task) -> None:
     begin = backend.to_host(state.flat).astype(np.float64)
     with backend.session():  # once more: SciPy brings a BLAS of its own, which was not there to be limited
         minimize(evaluate, begin, jac=True, method="L-BFGS-B", callback=after, options=settings)
+
+
+SOLVERS: dict[str, Callable[[Task], None]] = {"adam": adam, "lbfgs": lbfgs}
 
 
 def one_block(windows: int, options: TrainOptions) -> bool:

@@ -6,6 +6,7 @@ the axes that all share.
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import textwrap
@@ -15,7 +16,9 @@ import numpy as np
 
 from audiosae.domain import asking, default_settings
 from audiosae.errors import InputError
+from audiosae.features.summary import activity_of, summarise
 from audiosae.system.files import MARK
+from audiosae.system.frames import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -302,3 +305,11 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(path, metadata={_MARKED.get(path.suffix.lower(), "Creator"): MARK})
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def notebook_html(model: Model) -> str:
+    """Return the description of a model and its most active atoms as a notebook shows them."""
+    picture = base64.b64encode(small_picture(model)).decode()
+    alt = f"atoms of {model.params.hidden} units, the most active first"
+    image = f'<img alt="{alt}" title="{alt}" src="data:image/png;base64,{picture}">'
+    return html_table(summarise(model, activity_of(model))) + image

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
-from audiosae.commands.run_folder import CARD
 from audiosae.domain import SECONDS
 from audiosae.features.stability import read
 from audiosae.features.summary import activity_of
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.features.stability import Stability
 
+CARD = "README.md"
 _TAGS = {"sound": ["audio"], "picture": ["images"]}
 
 
@@ -59,7 +59,7 @@ def card(model: Model, stability: Stability | None = None) -> str:
         "In a shell, in the folder above this one, which is called `RUN` here:", "",
         "```sh", "audiosae info RUN", "audiosae export RUN FOLDER -o features.csv", "```", "", "In Python:", "",
         "```python", "import audiosae", "", f'model = audiosae.load_model("RUN")  # or "RUN/{FILE}"',
-        'table = model.features("FOLDER")', "```", "",
+        'table = audiosae.export(model, "FOLDER")', "```", "",
         "## Options", "", *_table([*_options("training", facts["options"]),
                                    *_options(domain.name, facts["domain"]["options"])]), "",
         "Made by " + ", ".join(f"{name} {number}" for name, number in facts["versions"].items()) + ".",

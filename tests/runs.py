@@ -1,0 +1,26 @@
+"""Training runs for tests, with an engine of the test's choice."""
+
+from __future__ import annotations
+
+from audiosae.commands.run_folder import RunFolder
+from audiosae.corpus.sources import scan
+from audiosae.engine import LocalEngine
+from audiosae.engine.corpus import read
+from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training.fit import fit
+from audiosae.training.options import TrainOptions, suited_to
+
+QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
+
+
+def learn(folder, out, cache, *, engine=None, workers=1, progress=None, resume=False, **given):
+    """Train on a folder of recordings into a run folder."""
+    engine, domain = engine or LocalEngine(), Spectrogram()
+    options = suited_to(engine, TrainOptions.resolve(domain.defaults, QUICK | given), 640)
+    say = progress.say if progress else lambda _: None
+    with RunFolder(out, resume=resume, say=say) as run:
+        sources = scan([folder], domain.suffixes)
+        corpus = read(domain, sources, engine, cache=cache, workers=workers, progress=progress)
+        result = fit(corpus, options, checkpoint=run, progress=progress)
+        run.write(result)
+    return result
