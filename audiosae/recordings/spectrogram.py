@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.domain import Clip, Domain, Probe, Span
 from audiosae.errors import InputError
-from audiosae.recordings import audio, bands, glance, inversion, ticks
+from audiosae.recordings import audio, bands, inversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -148,7 +148,7 @@ class Spectrogram(Domain):
 
     def resolve(self, paths: Sequence[Path]) -> Spectrogram:
         """Choose rate, transform length and hop where they were left open."""
-        rate = self.sample_rate or glance.common_rate(paths)
+        rate = self.sample_rate or audio.common_rate(paths)
         n_fft = self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate))))
         hop = self.hop_length or max(round(_LEAST_FFT * _HOP_SECONDS / _FFT_SECONDS), round(_HOP_SECONDS * rate))
         return replace(self, sample_rate=rate, hop_length=hop, n_fft=n_fft)
@@ -167,7 +167,7 @@ class Spectrogram(Domain):
     def glance(self, path: Path) -> str:
         """Say whether a recording has a constant offset, and bands that it spoils."""
         reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, of the transform's window
-        spoilt = self._lowest < reach < self._highest and glance.has_offset(path)
+        spoilt = self._lowest < reach < self._highest and audio.has_offset(path)
         return f"a constant offset, which fills the lowest bands: --set fmin={reach} leaves them out" if spoilt else ""
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
@@ -230,7 +230,7 @@ class Spectrogram(Domain):
             aspect="auto",
             extent=(0, duration, -0.5, count - 0.5),
         )
-        places, names = ticks.of(self.frequencies)
+        places, names = bands.frequency_ticks(self.frequencies)
         ax.set_yticks(places, names)
         ax.set_xlabel("ms")
         ax.set_ylabel("Hz")
