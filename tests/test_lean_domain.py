@@ -12,10 +12,10 @@ import pytest
 
 from audiosae import cli
 from audiosae.commands import inspect as inspection
-from audiosae.corpus.cache import open_folder
+from audiosae.corpus.cache import open_folder, source_digest
 from audiosae.corpus.ingest import decode
 from audiosae.corpus.sources import scan
-from audiosae.domain import Blocks, Clip, Domain, Span, check_domain, load_domain, source_digest
+from audiosae.domain import Blocks, Clip, Domain, Span, check_domain, load_domain
 from audiosae.errors import InputError
 from audiosae.system.progress import Progress
 

@@ -1,7 +1,6 @@
 """Domains: the one door through which inputs come in, built-in or from a plugin."""
 
 from audiosae.domain.conformance import check_domain
-from audiosae.domain.development import source_digest
 from audiosae.domain.drawing import default_settings
 from audiosae.domain.guard import asking
 from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, resolved
@@ -41,5 +40,4 @@ __all__ = [
     "options_of",
     "parse_settings",
     "resolved",
-    "source_digest",
 ]
