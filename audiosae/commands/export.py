@@ -99,7 +99,8 @@ def export_table(
             check_place(place, [*(source.path for source in found), *labels_file(given)])
             tell_replaced(description_of(place), loaded.digest, place, notes)
         sound = loaded.domain.unit == SECONDS
-        what |= {"stamp": stamps(found, when=when, time_zone=time_zone, say=notes.say) if sound else None}
+        names, paths = [source.name for source in found], [source.path for source in found]
+        what |= {"stamp": stamps(names, paths, when=when, time_zone=time_zone, say=notes.say) if sound else None}
         known, unlabelled = known_labels(given, label_column, found, notes, "exported without one", strict=strict)
         with opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus:
             notes.stage("encoding", len(corpus.used), "files")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.sounds.timeline import Timeline, later, make_timeline
+from audiosae.recordings.dates import later
+from audiosae.sounds.timeline import Timeline, make_timeline
 from audiosae.system.frames import html_table, pandas_frame
 
 if TYPE_CHECKING:
