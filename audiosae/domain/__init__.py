@@ -2,7 +2,7 @@
 
 from audiosae.domain.conformance import check_domain
 from audiosae.domain.drawing import default_settings
-from audiosae.domain.guard import asking
+from audiosae.domain.guard import plugin_call
 from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, resolved
 from audiosae.domain.protocol import SECONDS, Blocks, Clip, Domain, Json, Kind, Probe, Span
 from audiosae.domain.registry import (
@@ -26,7 +26,6 @@ __all__ = [
     "Listing",
     "Probe",
     "Span",
-    "asking",
     "check_domain",
     "check_window",
     "default_settings",
@@ -39,5 +38,6 @@ __all__ = [
     "option_defaults",
     "options_of",
     "parse_settings",
+    "plugin_call",
     "resolved",
 ]

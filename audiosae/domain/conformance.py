@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.domain.drawing import default_settings
-from audiosae.domain.guard import asking
+from audiosae.domain.guard import plugin_call
 from audiosae.domain.options import make_domain, options_of, resolved
 from audiosae.domain.protocol import Clip, Domain, Probe, Span
 from audiosae.domain.registry import fault_of
@@ -59,7 +59,7 @@ def check_domain(domain: Domain, files: Sequence[Path]) -> None:
 
 def _ask(domain: Domain, method: str, *arguments: object, **named: object) -> Any:  # noqa: ANN401
     """Call a method; what it raises without meaning to names the domain and the method."""
-    with asking(domain, method):
+    with plugin_call(domain, method):
         return getattr(domain, method)(*arguments, **named)
 
 
@@ -132,7 +132,7 @@ def _check_field(domain: Domain, file: Path) -> NDArray[np.float32]:
 
 
 def _read(domain: Domain, file: Path) -> list[NDArray[np.float32]]:
-    with asking(domain, "field"):
+    with plugin_call(domain, "field"):
         found = domain.field(file)
         _promise(not isinstance(found, np.ndarray), f"{file.name}: field must yield blocks, found an array: yield it")
         blocks = list(found)

@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
-from audiosae.domain import asking
+from audiosae.domain import plugin_call
 from audiosae.engine import Backend
 from audiosae.errors import InputError
 
@@ -314,7 +314,7 @@ def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
 
 def spans(domain: Domain, record: Record, starts: NDArray[np.int64]) -> list[tuple[tuple[float, ...], ...]]:
     """Return (start, end) of windows in the domain's unit; each computed from its index, so that times do not drift."""
-    with asking(domain, "span"):
+    with plugin_call(domain, "span"):
         found = [domain.span(Path(record.path), tuple(start)) for start in starts.tolist()]
     return [(span.start, span.end) for span in found]
 

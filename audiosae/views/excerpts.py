@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import Corpus
-from audiosae.domain import SECONDS, Span, asking
+from audiosae.domain import SECONDS, Span, plugin_call
 from audiosae.engine.shard import read_again
 from audiosae.errors import AudiosaeError
 from audiosae.system.processes import run_in_order
@@ -116,11 +116,11 @@ class Excerpts:
         return SourceRange(index, below, min(self._corpus.records[index].shape[0], above))
 
     def _span(self, index: int, start: tuple[int, ...]) -> Span:
-        with asking(self._domain, "span"):
+        with plugin_call(self._domain, "span"):
             return self._domain.span(Path(self._corpus.records[index].path), start)
 
     def _at(self, record: Record, row: int) -> tuple[float]:
-        with asking(self._domain, "span"):
+        with plugin_call(self._domain, "span"):
             start = (row,) + (0,) * (len(self._domain.window) - 1)
             return (float(self._domain.span(Path(record.path), start).start[0]),)
 
@@ -142,7 +142,7 @@ class Excerpts:
         else:
             step = max(1, math.ceil(max(record.shape[:2]) / _THUMBNAIL))
             piece = np.array(field[::step, ::step])
-        with asking(self._domain, "scene"):
+        with plugin_call(self._domain, "scene"):
             scene = self._domain.scene(piece)
             return None if scene is None else np.asarray(scene, np.float64)
 
@@ -160,7 +160,7 @@ class Excerpts:
         try:
             with (
                 capture_stderr(CapturedStderr()),
-                asking(self._domain, "excerpt"),
+                plugin_call(self._domain, "excerpt"),
             ):  # decoders remark on jumps into a stream
                 clip = self._domain.excerpt(Path(record.path), span)
         except AudiosaeError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.domain import asking, default_settings
+from audiosae.domain import default_settings, plugin_call
 from audiosae.errors import PluginError
 from audiosae.system.processes import run_in_order
 from audiosae.system.threads import one_blas_thread
@@ -77,7 +77,7 @@ def show_units(
 @default_settings()
 def _show(job: _Job) -> dict[str, Any]:
     domain, atom = job.domain, job.atom
-    with asking(domain, "measures"):
+    with plugin_call(domain, "measures"):
         measures = {str(key): _finite(value) for key, value in domain.measures(atom).items()}
     figure = _drawing(domain, job.limit, job.two).figure(atom)
     tile = tile_png(tile_of(domain, atom), job.limit, domain.colours)
@@ -121,7 +121,7 @@ class _Drawing:
 
     def _draw(self, atom: NDArray[Any]) -> None:
         self._ax.clear()
-        with asking(self._domain, "draw"):
+        with plugin_call(self._domain, "draw"):
             self._domain.draw(atom, self._ax, limit=self._limit)
 
     def _shows_the_tile(self, atom: NDArray[Any]) -> bool:
@@ -147,7 +147,7 @@ class _Drawing:
         return np.array(self._canvas.buffer_rgba())[..., :3]
 
     def _tile(self, atom: NDArray[Any]) -> NDArray[Any]:
-        with asking(self._domain, "tile"):
+        with plugin_call(self._domain, "tile"):
             return np.asarray(self._domain.tile(atom))
 
 
@@ -158,7 +158,7 @@ def _drawing(domain: Domain, limit: float, two: bytes) -> _Drawing:
 
 def _sound(domain: Domain, atom: NDArray[Any]) -> dict[str, Any] | None:
     """Return an atom as a sound, a few times over with pauses between; None where it is not a thing to hear."""
-    with asking(domain, "synthesize"):
+    with plugin_call(domain, "synthesize"):
         clip = domain.synthesize(atom)
         if clip is None:
             return None
