@@ -23,7 +23,7 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
 from audiosae.errors import InputError
 from audiosae.sounds.find_types import survey
-from audiosae.views import write_survey_page
+from audiosae.views.survey_page import write_survey_page
 
 HOSTILE = '</script><script>alert(1)</script>"&,<b>'
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Events
 
 
-class Moments(Excerpts):
-    """The pieces of recordings around events; the corpus has the events' records."""
+class EventExcerpts(Excerpts):
+    """The excerpts of recordings around events; the corpus has the records of the events."""
 
     def __init__(self, domain: Spectrogram, corpus: Corpus, events: Events) -> None:
         super().__init__(domain, corpus)

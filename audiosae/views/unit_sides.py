@@ -186,11 +186,11 @@ def by_likeness(cosines: NDArray[np.float64]) -> list[int]:
     return [int(unit) for unit in leaves_list(linkage(squareform(distance, checks=False), "average"))]
 
 
-def lay_out(cosines: NDArray[np.float64]) -> tuple[list[tuple[int, int]], int]:
-    """Return a place (row, column) for each unit on a map on which similar units lie side by side, and its columns.
+def map_positions(cosines: NDArray[np.float64]) -> tuple[list[tuple[int, int]], int]:
+    """Return the position (row, column) of each unit on a map where similar units are neighbours; and its columns.
 
-    A plane by t-SNE of the cosine distances (scikit-learn), then each unit to a cell of a grid so that the sum of the
-    squared ways is least (Kuhn 1955, by SciPy).
+    t-SNE (scikit-learn) places the units in a plane by their cosine distances. The assignment of units to cells of a
+    grid with the least sum of squared distances (Kuhn 1955, by SciPy) gives the positions.
     """
     from scipy.optimize import linear_sum_assignment
 
