@@ -9,7 +9,7 @@ import pytest
 from planted import overlap
 
 from audiosae.sounds.events import MAX_SECONDS, stretches
-from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.noise_floor import BandLevels
 
 ROW = 0.01  # s
 
@@ -26,7 +26,7 @@ def sound(field, start, end, low, high, level=20.0):
 
 
 def found(field, **limits):
-    return [(e.start * ROW, e.end * ROW, e.low, e.high) for e in stretches(Levels(field, ROW), **limits)]
+    return [(e.start * ROW, e.end * ROW, e.low, e.high) for e in stretches(BandLevels(field, ROW), **limits)]
 
 
 def test_a_sound_is_one_event_at_its_time_and_in_its_band():

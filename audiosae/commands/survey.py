@@ -13,7 +13,7 @@ from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import MIN_SECONDS
-from audiosae.sounds.find_types import survey
+from audiosae.sounds.find_types import find_types
 from audiosae.sounds.sound_types import load_types
 from audiosae.sounds.tables import read_names
 from audiosae.system.files import tell_replaced
@@ -101,7 +101,7 @@ def survey_recordings(
             opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus,
         ):
             notes.stage("listening", len(corpus.used), "files")
-            result, kept = survey(
+            result, kept = find_types(
                 loaded, corpus, count=count, known=known, names=named.of if named else None, shortest=min_duration,
                 times=dates.starts, folder=work, done=lambda _: notes.advance(1),
             )  # fmt: skip

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.sounds.noise_floor import Levels
+    from audiosae.sounds.noise_floor import BandLevels
 
     Array = NDArray[np.float32]
     Mask = NDArray[np.bool_]
@@ -67,7 +67,7 @@ class Stretch:
     peak: float
 
 
-def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
+def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
     """Yield the events of a recording in order; from `shortest` s, and cut to about `longest` s where they go on.
 
     A clip in which nothing stands out from its quietest part is all sound; what sounds at one time in it is one event.
@@ -80,7 +80,7 @@ def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float =
     yield from _merged(there, _share_of_shorter)
 
 
-def _stretches(levels: Levels, shortest: float, longest: float) -> Iterator[Stretch]:
+def _stretches(levels: BandLevels, shortest: float, longest: float) -> Iterator[Stretch]:
     rows = _Rows.of(levels.seconds_per_row, shortest, longest)
     count, bands = levels.field.shape
     for begin in range(0, count, rows.piece):

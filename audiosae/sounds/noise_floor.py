@@ -39,8 +39,8 @@ _NOISE, _ROUNDS = 3.75, 5  # spreads above the middle up to which a level is tak
 
 
 @dataclass(frozen=True)
-class Levels:
-    """The levels of a recording, (rows, bands) in dB, memory-mapped, of any length; and their noise."""
+class BandLevels:
+    """The levels of a recording, (rows, bands) in dB over time, memory-mapped, of any length; and their noise."""
 
     field: Array
     seconds_per_row: float
@@ -132,7 +132,7 @@ class NoiseFloor:
         return middle, spread
 
 
-def noise_floor(levels: Levels) -> NoiseFloor:
+def noise_floor(levels: BandLevels) -> NoiseFloor:
     """Measure the noise floor of a recording, reading it once in order, the rows of one knot at a time."""
     pitch = max(1, round(KNOT_SECONDS / levels.seconds_per_row))
     reach = round(REACH_SECONDS / KNOT_SECONDS)
@@ -195,7 +195,7 @@ def _quantiles(ordered: Array, count: NDArray[np.int64], wanted: tuple[float, fl
     return lower, upper
 
 
-def _floor_of_clip(levels: Levels, pitch: int) -> NoiseFloor:
+def _floor_of_clip(levels: BandLevels, pitch: int) -> NoiseFloor:
     """Return one floor for all of a clip; its contrasts are not looked at.
 
     It lies a fixed depth below the loudest level, or, unless the clip is all sound, above what is there while it is at

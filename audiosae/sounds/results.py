@@ -147,15 +147,15 @@ class SoundType:
 
 
 @dataclass(frozen=True)
-class Stability:
-    """Adjusted Rand index between the types and those found otherwise: 1 is the same, 0 is chance.
+class TypeStability:
+    """Stability of sound types: adjusted Rand index of two sets of types; 1 is the same, 0 is chance.
 
     Attributes
     ----------
     seed
-        Under another drawing of the sample and another seed.
+        Of the types and those learned from a random part of the sample.
     halves
-        Between types learned from one half of the events and from the other, on all events.
+        Of the types learned from either half of the events, on all events.
     """
 
     seed: float
@@ -202,7 +202,7 @@ class Survey:
     records: Sequence[Record]
     events: Events
     types: Sequence[SoundType]
-    stability: Stability | None = None
+    stability: TypeStability | None = None
     times: Sequence[datetime | None] = ()
     skipped: Sequence[Record] = ()
     choice: str = ""

@@ -22,7 +22,7 @@ from audiosae.sounds.event_codes import (
 )
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
 from audiosae.sounds.find_types import Columns
-from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
 from audiosae.system.frames import html_table, pandas_frame
@@ -212,7 +212,7 @@ def example_codes(
 
     Of several sounds that is the loudest and longest one; all of the example where nothing stands out.
     """
-    levels = Levels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
+    levels = BandLevels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
     example, last, second = example.within(record.extent), len(levels.field), levels.seconds_per_row
     low = min(last - 1, round(example.start / second))
     high = max(low + 1, min(last, round(example.end / second)))
