@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from audiosae.evaluation.compare import Evaluation
     from audiosae.evaluation.folds import Kind
     from audiosae.features.codes import Code
-    from audiosae.features.stability import Stability
+    from audiosae.features.stability import UnitStability
 
 
 def evaluate(
@@ -103,7 +103,7 @@ def evaluate(
     given = str(labels)
     lies = path_of(model)
     if stability and lies:
-        stable.check_place(lies)
+        stable.check_path(lies)
     kind, column = _division(fold_column, group_column, split_column, given)
     loaded = opened_model(model)
     options = judging.Options(
@@ -144,7 +144,7 @@ def _open(out: Path, inputs: Sequence[Path], model: Model, notes: Notes) -> Path
     return folder
 
 
-def _keep_stability(model: Model, lies: Path | None, stability: Stability | None) -> None:
+def _keep_stability(model: Model, lies: Path | None, stability: UnitStability | None) -> None:
     """Write the stability of a model beside it; a card there that is ours hears of it."""
     if lies and stability:
         stable.write(lies, stability)

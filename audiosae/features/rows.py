@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiosae.engine import Backend
     from audiosae.engine.corpus import PlacedCorpus
     from audiosae.engine.shard import Shard
-    from audiosae.features.stability import Stability
+    from audiosae.features.stability import UnitStability
 
 
 @one_blas_thread()
@@ -32,7 +32,7 @@ def export(
     model: Model, corpus: PlacedCorpus, path: Path, *, level: str = "clip",
     pools: Sequence[str] = features.DEFAULT_POOL, segments: int = 1, code: features.Code = "sqrt",
     labels: Sequence[str | None] | None = None, digest: str = "", done: Callable[[Record], None] = lambda _: None,
-    stamp: Callable[[str, float], str] | None = None, stability: Stability | None = None,
+    stamp: Callable[[str, float], str] | None = None, stability: UnitStability | None = None,
 ) -> int:  # fmt: skip
     """Write the features of sources and, beside the table, a .json that says what they are.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.features.stability import Stability
+    from audiosae.features.stability import UnitStability
     from audiosae.system.progress import Progress
 
 _LABELS_SHOWN = 4
@@ -188,10 +188,10 @@ def _facts(gathered: Gathered, unit: int, side: dict[str, Any]) -> list[tuple[st
     ]
 
 
-def _add_stability(view: dict[str, Any], stability: Stability) -> None:
+def _add_stability(view: dict[str, Any], stability: UnitStability) -> None:
     """Say of each unit in how many other seeds it comes back."""
     for unit, item in enumerate(view["items"]):
-        item["facts"].append(("comes back", stability.told(unit)))
+        item["facts"].append(("comes back", stability.description(unit)))
     found = f"training with so many other seeds has found its atom again (a cosine of {ALIKE:g} or more)"
     view["meanings"] = (("comes back", found), *view["meanings"])
 
