@@ -24,7 +24,7 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder, Pool, check_pools, pooled_clips, pooled_names, window_blocks
-from audiosae.features.rows import export
+from audiosae.features.rows import table_rows, write_rows
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,15 @@ def placed(model, records):
     return PlacedCorpus(model.domain, records, LocalEngine())
 
 
+def export(model, records, path, **options):
+    """Write a table; return the number of its rows."""
+    rows = table_rows(model, placed(model, records), **options)
+    write_rows(rows, path)
+    return rows.count
+
+
 def test_a_clips_row_holds_its_pooled_codes(model, records, tmp_path):
-    rows = export(model, placed(model, records), tmp_path / "f.csv", pools=("max", "mean", "std"))
+    rows = export(model, records, tmp_path / "f.csv", pools=("max", "mean", "std"))
     table = pd.read_csv(tmp_path / "f.csv")
     assert rows == len(table) == 12
     by_hand = codes(model, records[4])
@@ -97,7 +104,7 @@ def test_a_share_is_the_root_of_a_units_part_of_all_activity(model, records):
 
 
 def test_columns_are_named_and_sorted(model, records, tmp_path):
-    export(model, placed(model, records), tmp_path / "f.csv", pools=("max", "mean"), segments=2, labels=["a"] * 12)
+    export(model, records, tmp_path / "f.csv", pools=("max", "mean"), segments=2, labels=["a"] * 12)
     names = pd.read_csv(tmp_path / "f.csv").columns.tolist()
     assert names[:3] == ["file", "label", "duration"]
     assert names[3:7] == ["u000_max_1", "u000_max_2", "u000_mean_1", "u000_mean_2"]
@@ -113,7 +120,7 @@ def test_segments_are_parts_in_time(model, records):
 
 
 def test_windows_have_times_that_do_not_drift(model, records, tmp_path):
-    export(model, placed(model, records), tmp_path / "w.parquet", level="window")
+    export(model, records, tmp_path / "w.parquet", level="window")
     table = pd.read_parquet(tmp_path / "w.parquet")
     last = table[table["file"] == records[-1].file].iloc[-1]
     windows = len(codes(model, records[-1]))
@@ -124,7 +131,7 @@ def test_windows_have_times_that_do_not_drift(model, records, tmp_path):
 
 def test_all_formats_hold_the_same_numbers(model, records, tmp_path):
     for suffix in ("csv", "parquet", "npz"):
-        export(model, placed(model, records), tmp_path / f"f.{suffix}", labels=[str(i) for i in range(12)])
+        export(model, records, tmp_path / f"f.{suffix}", labels=[str(i) for i in range(12)])
     from_csv = pd.read_csv(tmp_path / "f.csv", dtype={"label": str})
     from_parquet = pd.read_parquet(tmp_path / "f.parquet")
     from_npz = np.load(tmp_path / "f.npz", allow_pickle=False)
@@ -139,7 +146,7 @@ def test_all_formats_hold_the_same_numbers(model, records, tmp_path):
 def test_pyarrow_reads_what_pandas_reads(model, records, tmp_path):
     import pyarrow.parquet as pq
 
-    export(model, placed(model, records), tmp_path / "f.parquet")
+    export(model, records, tmp_path / "f.parquet")
     table = pq.read_table(tmp_path / "f.parquet")
     assert table.num_rows == 12
     assert table.to_pandas().equals(pd.read_parquet(tmp_path / "f.parquet"))
@@ -150,8 +157,8 @@ def test_a_clip_shorter_than_a_window_has_one_row(model, tmp_path, cache):
     soundfile.write(tmp_path / "short.wav", np.sin(2 * np.pi * 500 * time), 8000)
     records = ingest(model.domain, scan([tmp_path], (".wav",)), cache=cache, workers=1)
     assert records[0].shape[0] < 16
-    assert export(model, placed(model, records), tmp_path / "f.csv") == 1
-    assert export(model, placed(model, records), tmp_path / "w.csv", level="window") == 1
+    assert export(model, records, tmp_path / "f.csv") == 1
+    assert export(model, records, tmp_path / "w.csv", level="window") == 1
 
 
 def test_more_segments_than_windows_still_give_numbers():
@@ -294,7 +301,7 @@ def test_wrong_exports_are_one_clear_line(call, run, sounds, tmp_path, monkeypat
 def test_parquet_without_pyarrow_names_the_extra(model, records, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'audiosae\[parquet\]'"):
-        export(model, placed(model, records), tmp_path / "f.parquet")
+        export(model, records, tmp_path / "f.parquet")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
-from audiosae.features.rows import export, lay_out
+from audiosae.features.rows import table_rows, write_rows
 from audiosae.features.table import Table, check_place, description_of, gathered
 from audiosae.recordings.dates import stamps
 from audiosae.system.files import tell_replaced
@@ -105,17 +105,15 @@ def export_table(
         with opened(loaded, found, notes, engine, backend, cache=cache, workers=workers, interleaved=True) as corpus:
             notes.stage("encoding", len(corpus.used), "files")
             what |= {"code": code, "labels": known, "done": lambda _: notes.advance(1)}
-            laid = lay_out(loaded, corpus, **what)
-            held = None if place else gathered(laid.blocks, laid.columns, laid.names, laid.count)
+            rows = table_rows(loaded, corpus, **what)
+            held = None if place else gathered(rows.blocks, rows.columns, rows.names, rows.count)
             if place:
-                export(
-                    loaded, corpus, place, **what, digest=loaded.digest, stability=stable.read(lies) if lies else None
-                )
+                write_rows(rows, place, digest=loaded.digest, stability=stable.read(lies) if lies else None)
                 _tell_description(place, notes)
-    facts = {"table": str(place) if place else None, "rows": laid.count, "sources_used": len(corpus.used),
+    facts = {"table": str(place) if place else None, "rows": rows.count, "sources_used": len(corpus.used),
              "sources_skipped": len(corpus.skipped), "without_label": len(unlabelled), "unlabelled": unlabelled,
              **told_of(corpus.records)}  # fmt: skip
-    return Table(laid.columns, laid.names, laid.count, facts, corpus.skipped, notes.lines, place, held)
+    return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, notes.lines, place, held)
 
 
 def _tell_description(place: Path, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Writing features as a table, streamed, and what they are as JSON beside it."""
+"""The rows of a table of features, and writing them block by block with a description in JSON."""
 
 from __future__ import annotations
 
@@ -27,69 +27,58 @@ if TYPE_CHECKING:
     from audiosae.features.stability import UnitStability
 
 
-@one_blas_thread()
-def export(
-    model: Model, corpus: PlacedCorpus, path: Path, *, level: str = "clip",
-    pools: Sequence[str] = features.DEFAULT_POOL, segments: int = 1, code: features.Code = "sqrt",
-    labels: Sequence[str | None] | None = None, digest: str = "", done: Callable[[Record], None] = lambda _: None,
-    stamp: Callable[[str, float], str] | None = None, stability: UnitStability | None = None,
-) -> int:  # fmt: skip
-    """Write the features of sources and, beside the table, a .json that says what they are.
-
-    Parameters
-    ----------
-    corpus
-        The sources, read with the model's domain and encoded where they are; skipped ones have no rows and are named in
-        the .json. The table is written here, in order of the sources.
-    path
-        .parquet, .csv or .npz.
-    level
-        ``clip`` (one row per source) or ``window``.
-    labels
-        One per record of the corpus, None for one that has none.
-    stamp
-        Gives the column ``time``: ISO 8601 of so many seconds in a source, or "" where its date is not known.
-
-    Returns
-    -------
-    int
-        The number of rows.
-
-    Raises
-    ------
-    InputError
-        Another suffix, nothing to write, an unwritable file, or pyarrow is missing.
-    """
-    laid = lay_out(
-        model, corpus, level=level, pools=pools, segments=segments, code=code, labels=labels, done=done, stamp=stamp
-    )
-    with opened(path, laid.columns, laid.names, laid.count) as write:
-        for keys, values in laid.blocks:
-            write(({key: keys[key] for key in laid.columns}, values))
-    options: dict[str, Json] = {"level": level, "pool": list(pools), "segments": segments, "code": code}
-    facts = described(model, corpus, laid, model_digest=digest, **options)
-    if stability:
-        facts["stability"] = stability.to_json()
-    describe(path, facts)
-    return laid.count
-
-
 @dataclass(frozen=True)
-class Laid:
-    """The rows of a table, computed as they are asked for; `columns` say what a row is, `names` are the features'."""
+class TableRows:
+    """The rows of a table of features, computed when `blocks` is iterated, which can be done once.
+
+    Attributes
+    ----------
+    columns
+        Names of the columns that identify a row.
+    names
+        Of the features.
+    count
+        Number of rows.
+    blocks
+        Of some rows each, in order of the sources.
+    facts
+        What the .json beside a table says of the rows: options, domain, skipped sources.
+    """
 
     columns: list[str]
     names: list[str]
     count: int
     blocks: Iterator[Block]
+    facts: dict[str, Json]
 
 
-def lay_out(
+def table_rows(
     model: Model, corpus: PlacedCorpus, *, level: str = "clip", pools: Sequence[str] = features.DEFAULT_POOL,
     segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
     done: Callable[[Record], None] = lambda _: None, stamp: Callable[[str, float], str] | None = None,
-) -> Laid:  # fmt: skip
-    """Return the rows of a table of features; see `export`."""
+) -> TableRows:  # fmt: skip
+    """Return the rows of a table of features.
+
+    Parameters
+    ----------
+    corpus
+        The sources, read with the model's domain and encoded where they are stored. Skipped sources have no rows.
+    level
+        ``clip`` (one row per source) or ``window``.
+    pools, segments
+        How the codes of a source's windows are pooled, and in how many parts in time.
+    labels
+        One per record of the corpus, None for a record without a label.
+    done
+        Called once with each source while its rows are computed.
+    stamp
+        Function from a source's name and seconds in it to date and time in ISO 8601, or ""; it adds a column ``time``.
+
+    Raises
+    ------
+    InputError
+        No source can be used.
+    """
     used, units = corpus.only(corpus.used), model.params.hidden
     if not used.records:
         raise InputError(f"nothing to export: none of {len(corpus.records)} sources can be used")
@@ -107,23 +96,44 @@ def lay_out(
         count = sum(features.window_count(model.domain, record) for record in used.records)
         blocks = _windows(work, places)
     if stamp:
-        return Laid([*columns, "time"], names, count, _stamped(blocks, stamp))
-    return Laid(columns, names, count, blocks)
+        columns, blocks = [*columns, "time"], _stamped(blocks, stamp)
+    facts: dict[str, Json] = {
+        "level": level, "pool": list(pools), "segments": segments, "code": code, "rows": count, "features": len(names),
+        "domain": model.facts.get("domain"), "unit": model.domain.unit,
+        "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
+    }  # fmt: skip
+    return TableRows(columns, names, count, blocks, facts)
+
+
+@one_blas_thread()
+def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: UnitStability | None = None) -> None:
+    """Write rows as a table, block by block, and beside it a .json that describes it.
+
+    Parameters
+    ----------
+    path
+        .parquet, .csv or .npz.
+    digest, stability
+        Of the model, for the .json.
+
+    Raises
+    ------
+    InputError
+        Another suffix, an unwritable file, or pyarrow is missing.
+    """
+    with opened(path, rows.columns, rows.names, rows.count) as write:
+        for keys, values in rows.blocks:
+            write(({key: keys[key] for key in rows.columns}, values))
+    facts: dict[str, Json] = rows.facts | {"model_digest": digest}
+    if stability:
+        facts["stability"] = stability.to_json()
+    describe(path, facts)
 
 
 def _stamped(blocks: Iterator[Block], stamp: Callable[[str, float], str]) -> Iterator[Block]:
     for keys, values in blocks:
         seconds = keys.get("start") or [0.0] * len(values)
         yield keys | {"time": [stamp(*at) for at in zip(keys["file"], seconds, strict=True)]}, values
-
-
-def described(model: Model, corpus: PlacedCorpus, laid: Laid, **made: Json) -> dict[str, Json]:
-    """Return what the .json beside a table says of it."""
-    return {
-        **made, "rows": laid.count, "features": len(laid.names), "domain": model.facts.get("domain"),
-        "unit": model.domain.unit,
-        "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
-    }  # fmt: skip
 
 
 @dataclass(frozen=True)
