@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import Clip, Domain, Probe, Span
+from audiosae.domain import Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
 from audiosae.recordings import audio, bands, inversion
 
@@ -235,10 +235,10 @@ class Spectrogram(Domain):
         ax.set_xlabel("ms")
         ax.set_ylabel("Hz")
 
-    def excerpt(self, path: Path, span: Span) -> Clip:
+    def excerpt(self, path: Path, span: Span) -> Excerpt:
         """Return the sound itself, mono, at the recording's own rate."""
         samples, rate = audio.read_excerpt(path, span.start[0], span.end[0])
-        return Clip(samples, "sound", rate)
+        return Excerpt(samples, "sound", rate)
 
     def centre(self, atom: NDArray[Any]) -> float:
         """Return the centroid frequency in Hz of an atom's energy."""
@@ -256,7 +256,7 @@ class Spectrogram(Domain):
         """As `tile`."""
         return self.tile(piece)
 
-    def synthesize(self, atom: NDArray[Any]) -> Clip:
+    def synthesize(self, atom: NDArray[Any]) -> Excerpt:
         """Return an atom as a sound: its strongest value loud, what it does not speak of soft, the rest softer yet."""
         power = inversion.power_of(atom)
         if self.scale == "cqt":
@@ -267,7 +267,7 @@ class Spectrogram(Domain):
         else:
             filters = self._mel_filters() if self.scale == "mel" else None
             samples = inversion.from_spectrum(power, filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length)
-        return Clip(samples, "sound", self.sample_rate)
+        return Excerpt(samples, "sound", self.sample_rate)
 
 
 class _Noted:

@@ -159,13 +159,13 @@ def _drawing(domain: Domain, limit: float, two: bytes) -> _Drawing:
 def _sound(domain: Domain, atom: NDArray[Any]) -> dict[str, Any] | None:
     """Return an atom as a sound, a few times over with pauses between; None where it is not a thing to hear."""
     with plugin_call(domain, "synthesize"):
-        clip = domain.synthesize(atom)
-        if clip is None:
+        sound = domain.synthesize(atom)
+        if sound is None:
             return None
-        pause = np.zeros(round(_PAUSE_SECONDS * clip.rate), np.float32)
-        once = np.concatenate([np.asarray(clip.data, np.float32), pause])
-    sound = encode_sound(np.tile(once, _REPEATS), clip.rate)
-    return {"data": sound.data, "slowed": sound.slowed}
+        pause = np.zeros(round(_PAUSE_SECONDS * sound.rate), np.float32)
+        once = np.concatenate([np.asarray(sound.data, np.float32), pause])
+    encoded = encode_sound(np.tile(once, _REPEATS), sound.rate)
+    return {"data": encoded.data, "slowed": encoded.slowed}
 
 
 def most_alike(cosines: NDArray[np.float64], unit: int) -> list[tuple[int, float]]:
