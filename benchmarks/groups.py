@@ -29,7 +29,7 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.evaluation.baselines import cepstra
-from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_clips
+from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files
 from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
 from audiosae.sounds.events import Stretch, stretches
 from audiosae.sounds.noise_floor import BandLevels
@@ -98,7 +98,7 @@ def feature_sets(
     some = [Source(paths[number].name, paths[number]) for number in drawn]
     records = ingest(model.domain, some, cache=cache, workers=2)
     found: dict[str, Features] = defaultdict(Features)
-    for clip, (_, codes) in enumerate(pooled_clips(model.domain, records, Encoder(model), pools=DEFAULT_POOL)):
+    for clip, (_, codes) in enumerate(pooled_files(model.domain, records, Encoder(model), pools=DEFAULT_POOL)):
         found["model"].add(clip, [codes.reshape(-1)])
     for clip, record in enumerate(records):
         levels = BandLevels(read_field(record), seconds_per_row(model.domain))

@@ -151,7 +151,7 @@ def model(sounds, cache, tmp_path_factory):
     return load_model(out)
 
 
-@pytest.mark.parametrize("level", ["clip", "window"])
+@pytest.mark.parametrize("level", ["file", "window"])
 def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
     monkeypatch.setattr("audiosae.features.codes._PIECE_WINDOWS", 30)
     sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "interleaved": True}

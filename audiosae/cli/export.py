@@ -16,7 +16,7 @@ def export(  # noqa: PLR0917
     model: shared.ModelPath,
     sources: shared.Sources,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .parquet, .csv or .npz.")],
-    level: Annotated[Literal["clip", "window"], typer.Option(help="One row per clip or per window.")] = "clip",
+    level: Annotated[Literal["file", "window"], typer.Option(help="One row per file or per window.")] = "file",
     pool: shared.Pool = None,
     segments: shared.Segments = 1,
     code: shared.Code = "sqrt",

@@ -27,7 +27,7 @@ Backend = Annotated[
     typer.Option("--backend", help="Where it is computed: auto takes an NVIDIA card where there is one."),
 ]
 Pool = Annotated[
-    str | None, typer.Option(help="How windows become clips: mean, max, std, change.  [default: the first three]")
+    str | None, typer.Option(help="How windows are pooled: mean, max, std, change.  [default: the first three]")
 ]
 Segments = Annotated[int, typer.Option(help="Parts in time that are pooled apart.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any source was skipped.")]

@@ -66,7 +66,7 @@ def evaluate(
     classifier
         ridge, logistic, svm or forest: the same for every set of features.
     pool, segments, code
-        How windows become clips; see `audiosae.export_table`.
+        How the windows of a file are pooled; see `audiosae.export_table`.
     refit
         Learn everything anew on each fold's training part.
     stability

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def export_table(
     model: Model | str | os.PathLike[str], sources: Named, out: str | os.PathLike[str] | None = None, *,
-    level: Level = "clip", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
+    level: Level = "file", pool: str | Sequence[str] | None = None, segments: int = 1, code: Code = "sqrt",
     labels: str | os.PathLike[str] | None = None, label_column: str | None = None, when: When = "auto",
     time_zone: str | None = None, strict: bool = False, workers: int | None = None, engine: str = "here",
     backend: str = "auto", cache: str | os.PathLike[str] | None = None, progress: bool | Progress = False,
@@ -48,9 +48,9 @@ def export_table(
     out
         .parquet, .csv or .npz, written block by block whatever its size; None keeps the rows in memory.
     level
-        A row for each ``clip`` (source) or ``window``.
+        A row for each ``file`` (source) or ``window``.
     pool, segments
-        How the codes of windows become those of a clip: some of mean, max, std, in so many parts in time.
+        How the codes of a file's windows are pooled: some of mean, max, std, change; in how many parts in time.
     code
         ``sqrt``, the square root of the activation, or ``activation``.
     labels, label_column
@@ -85,10 +85,10 @@ def export_table(
     """
     place, given = out if out is None else Path(out), None if labels is None else str(labels)
     check_label_column(given, label_column)
-    if level not in {"clip", "window"}:
-        raise InputError(f"--level {level}: wanted clip or window")
+    if level not in {"file", "window"}:
+        raise InputError(f"--level {level}: wanted file or window")
     if level == "window" and (pool or segments != 1):
-        raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
+        raise InputError("--level window: --pool and --segments are for files; leave them out, or take --level file")
     what: dict[str, Any] = {"level": level, "pools": check_pools(pool or DEFAULT_POOL, segments), "segments": segments}
     if place:
         check_place(place)

@@ -87,7 +87,7 @@ class Model(stored.Model):
         super().save(path)
 
     def features(
-        self, sources: Named, *, level: Level = "clip", pool: str | Sequence[str] | None = None, segments: int = 1,
+        self, sources: Named, *, level: Level = "file", pool: str | Sequence[str] | None = None, segments: int = 1,
         code: Code = "sqrt", labels: os.PathLike[str] | str | None = None, label_column: str | None = None,
         when: When = "auto", time_zone: str | None = None, strict: bool = False, workers: int | None = None,
         engine: str = "here", backend: str = "auto",

@@ -53,7 +53,7 @@ class Options:
     names
         Baselines, of `audiosae.evaluation.baselines.BASELINES`.
     pools, segments
-        How the codes of windows become features of a clip.
+        How the codes of windows are pooled to the features of a file.
     code
         See `audiosae.features.codes.encoder`.
     refit
@@ -237,7 +237,7 @@ class _Work:
 
     def _features(self, features: FeatureSet) -> NDArray[np.float32]:
         o = self.options
-        return baselines.pooled_clips(
+        return baselines.pooled_files(
             self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
         )
 

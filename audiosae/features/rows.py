@@ -53,7 +53,7 @@ class TableRows:
 
 
 def table_rows(
-    model: Model, corpus: PlacedCorpus, *, level: str = "clip", pools: Sequence[str] = features.DEFAULT_POOL,
+    model: Model, corpus: PlacedCorpus, *, level: str = "file", pools: Sequence[str] = features.DEFAULT_POOL,
     segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
     done: Callable[[Record], None] = lambda _: None, stamp: Callable[[str, float], str] | None = None,
 ) -> TableRows:  # fmt: skip
@@ -64,7 +64,7 @@ def table_rows(
     corpus
         The sources, read with the model's domain and encoded where they are stored. Skipped sources have no rows.
     level
-        ``clip`` (one row per source) or ``window``.
+        ``file`` (one row per source) or ``window``.
     pools, segments
         How the codes of a source's windows are pooled, and in how many parts in time.
     labels
@@ -85,16 +85,16 @@ def table_rows(
     work = _Work(model, used, [labels[i] if labels else None for i in corpus.used], code, done)
     axes = len(model.domain.span(Path(used.records[0].path), (0,) * len(model.domain.window)).start)
     label = ["label"] if labels else []
-    if level == "clip":
+    if level == "file":
         names, columns = features.pooled_names(units, pools, segments), ["file", *label, "duration"]
-        count, blocks = len(used.records), _clips(work, pools=pools, segments=segments)
+        count, blocks = len(used.records), _file_blocks(work, pools=pools, segments=segments)
     else:
         places = (
             ["start", "end"] if axes == 1 else [f"{end}_{axis}" for end in ("start", "end") for axis in range(axes)]
         )
         names, columns = features.unit_names(units), ["file", *places, *label]
         count = sum(features.window_count(model.domain, record) for record in used.records)
-        blocks = _windows(work, places)
+        blocks = _window_blocks(work, places)
     if stamp:
         columns, blocks = [*columns, "time"], _stamped(blocks, stamp)
     facts: dict[str, Json] = {
@@ -147,15 +147,15 @@ class _Work:
     done: Callable[[Record], None]
 
 
-def _clips(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
+def _file_blocks(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
     plain = features.FeatureSet(features.Encoder(work.model, work.code))
-    found = features.clip_features(work.corpus, plain, pools=pools, segments=segments)
+    found = features.file_features(work.corpus, plain, pools=pools, segments=segments)
     for record, label, values in zip(work.corpus.records, work.labels, found, strict=False):
         yield {"file": [record.file], "label": [label], "duration": [record.extent]}, values[None]
         work.done(record)
 
 
-def _windows(work: _Work, places: Sequence[str]) -> Iterator[Block]:
+def _window_blocks(work: _Work, places: Sequence[str]) -> Iterator[Block]:
     domain, records = work.model.domain, work.corpus.records
     labels = {record.file: (record, label) for record, label in zip(records, work.labels, strict=True)}
     jobs = [(number, piece) for number, part in work.corpus.parts() for piece in features.pieces(domain, part.records)]
