@@ -103,9 +103,9 @@ def feature_sets(
     for clip, record in enumerate(records):
         levels = BandLevels(read_field(record), seconds_per_row(model.domain))
         whole = Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)
-        _add(found, model, levels, clip=clip, events=[whole], shown={"model, as an event": "clip"})
+        _add(found, model, levels, clip=clip, events=[whole], shown={"model, as an event": "short_recording"})
         if events := list(stretches(levels)):
-            shown: dict[str, Shown] = {"events, survey": "clip", "events, find": "recording"}
+            shown: dict[str, Shown] = {"events, survey": "short_recording", "events, find": "recording"}
             _add(found, model, levels, clip=clip, events=events, shown=shown, prefix="events, ")
     return found
 

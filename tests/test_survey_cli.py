@@ -143,8 +143,8 @@ def clip(number, overtone):
     return (0.3 * low + 0.1 * high + 0.0003 * rng.normal(size=len(time))).astype(np.float32)
 
 
-@pytest.mark.parametrize(("shown", "heeds"), [("event", False), ("clip", True), ("recording", True)])
-def test_what_sounds_beside_an_event_belongs_to_it_in_clips_alone(archive, cache, tmp_path, shown, heeds):
+@pytest.mark.parametrize(("shown", "heeds"), [("event", False), ("short_recording", True), ("recording", True)])
+def test_what_sounds_beside_an_event_belongs_to_it_in_short_recordings_alone(archive, cache, tmp_path, shown, heeds):
     for overtone in (0, 1):
         write(tmp_path / f"{overtone}.wav", clip(0, overtone), RATE)
     records = ingest(archive.model.domain, scan([tmp_path], (".wav",), domain="spectrogram"), cache=cache, workers=1)
@@ -156,7 +156,7 @@ def test_what_sounds_beside_an_event_belongs_to_it_in_clips_alone(archive, cache
     assert (np.abs(with_it - without).max() > 0.05) == heeds
 
 
-def test_clips_are_found_by_all_that_is_in_them(archive, cache, run, tmp_path):
+def test_short_recordings_are_found_by_all_that_is_in_them(archive, cache, run, tmp_path):
     for number in range(12):
         write(tmp_path / "clips" / f"{number}.wav", clip(number, number % 2), RATE)
     like = write(tmp_path / "like.wav", clip(50, 1), RATE)

@@ -15,7 +15,7 @@ from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
-from audiosae.sounds.noise_floor import CLIP_SECONDS, BandLevels
+from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
-Shown = Literal["event", "clip", "recording"]  # what a window of an event shows, see `pooled_codes`
+Shown = Literal["event", "short_recording", "recording"]  # what a window of an event shows, see `pooled_codes`
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # between samples, at least
 _SAMPLE_WINDOWS = 2  # that the code of a sample is the mean of
 _BATCH_EVENTS = 256
-_AROUND = 0.25  # s, before and after an event of a clip: how it begins and dies away
+_AROUND = 0.25  # s before and after an event of a short recording: its onset and decay
 _MARGIN = 0.08  # of all bands, to each side of an event's own
 _STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
 
@@ -54,9 +54,9 @@ def seconds_per_row(domain: Spectrogram) -> float:
     return domain.hop_length / domain.sample_rate
 
 
-def are_clips(records: Iterable[Record]) -> bool:
-    """Return whether most recordings are clips, too short to tell noise from sound."""
-    return float(np.median([record.extent for record in records])) < CLIP_SECONDS
+def are_short_recordings(records: Iterable[Record]) -> bool:
+    """Return whether most recordings are under ten seconds: too short to distinguish noise from sound."""
+    return float(np.median([record.extent for record in records])) < SHORT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def find_events(
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
     """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie.
 
-    Unless it is told what their windows show, that is all of it in clips, and the event alone in other recordings.
+    Without `shown`, windows show all bands in short recordings, and the event alone in other recordings.
     """
     number = 0
     for part in corpus.map(_encode_events, model, shortest, shown):
@@ -94,7 +94,7 @@ def _encode_events(
         levels = BandLevels(read_field(record), seconds)
         events = stretches(levels, shortest=shortest)
         while batch := list(islice(events, _BATCH_EVENTS)):
-            how = shown or ("clip" if levels.is_clip else "event")
+            how = shown or ("short_recording" if levels.is_short_recording else "event")
             yield Found(batch, pooled_codes(model, levels, batch, backend, shown=how))
         yield None
 
@@ -109,9 +109,9 @@ def pooled_codes(
     running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
     does not tell how near it was, nor what the wind did.
 
-    Of a ``clip`` it shows all bands, and a quarter of a second before and after: they belong to the same word or
-    note; the strength is that of the whole clip. Of a ``recording`` it shows as long what was recorded, and the code is
-    the units' shares, which tell what that is made of, loud or soft.
+    In a ``short_recording`` it shows all bands, and a quarter of a second before and after: they are part of the same
+    word or note; the strength is that of the whole recording. For ``recording`` it shows the same time as it was
+    recorded, and the code is the units' shares, which describe a sound whether it is loud or soft.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def pooled_codes(
     """
     encode = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend)
     found: list[NDArray[np.float32]] = []
-    strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "clip" else None
+    strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "short_recording" else None
     held: list[NDArray[np.float32]] = []
     around, last = 0 if shown == "event" else round(_AROUND / levels.seconds_per_row), len(levels.field)
     for one in events:
@@ -156,7 +156,7 @@ def _as_recorded(model: Model, levels: BandLevels, event: Stretch) -> Codes:
 
 
 def _cleaned(model: Model, levels: BandLevels, event: Stretch, strength: float | None) -> Codes:
-    """Return the windows (count, width) of an event, cleaned; without the strength of a clip, its own bands alone."""
+    """Return the windows (count, width) of an event, cleaned; if `strength` is None, its own bands alone."""
     first, end = _rows(model, levels, event)
     rise = levels.cleaned(first, end)
     if strength is None:

@@ -14,7 +14,7 @@ from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import (
     CodeFile,
-    are_clips,
+    are_short_recordings,
     find_events,
     pooled_codes,
     recordings_domain,
@@ -177,7 +177,7 @@ def find_like(
     """
     corpus = corpus.only(corpus.used)
     records = corpus.records
-    shown: Shown = "recording" if are_clips(records) else "event"
+    shown: Shown = "recording" if are_short_recordings(records) else "event"
     wanted, told = example_codes(model, like, example, shown=shown)
     with closing(CodeFile(None, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"), [record.extent for record in records])
