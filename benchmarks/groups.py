@@ -29,10 +29,10 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.evaluation.baselines import cepstra
-from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_clips
+from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files
 from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
 from audiosae.sounds.events import Stretch, stretches
-from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.sound_types import Space, learn_types
 
 if TYPE_CHECKING:
@@ -98,20 +98,20 @@ def feature_sets(
     some = [Source(paths[number].name, paths[number]) for number in drawn]
     records = ingest(model.domain, some, cache=cache, workers=2)
     found: dict[str, Features] = defaultdict(Features)
-    for clip, (_, codes) in enumerate(pooled_clips(model.domain, records, Encoder(model), pools=DEFAULT_POOL)):
+    for clip, (_, codes) in enumerate(pooled_files(model.domain, records, Encoder(model), pools=DEFAULT_POOL)):
         found["model"].add(clip, [codes.reshape(-1)])
     for clip, record in enumerate(records):
-        levels = Levels(read_field(record), seconds_per_row(model.domain))
+        levels = BandLevels(read_field(record), seconds_per_row(model.domain))
         whole = Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)
-        _add(found, model, levels, clip=clip, events=[whole], shown={"model, as an event": "clip"})
+        _add(found, model, levels, clip=clip, events=[whole], shown={"model, as an event": "short_recording"})
         if events := list(stretches(levels)):
-            shown: dict[str, Shown] = {"events, survey": "clip", "events, find": "recording"}
+            shown: dict[str, Shown] = {"events, survey": "short_recording", "events, find": "recording"}
             _add(found, model, levels, clip=clip, events=events, shown=shown, prefix="events, ")
     return found
 
 
 def _add(
-    found: dict[str, Features], model: Model, levels: Levels, *, clip: int, events: list[Stretch],
+    found: dict[str, Features], model: Model, levels: BandLevels, *, clip: int, events: list[Stretch],
     shown: Mapping[str, Shown], prefix: str = "",
 ) -> None:  # fmt: skip
     loudest = max(range(len(events)), key=lambda i: events[i].peak * (events[i].end - events[i].start))

@@ -25,7 +25,7 @@ from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.event_codes import seconds_per_row
 from audiosae.sounds.events import stretches
-from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.noise_floor import BandLevels
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -102,7 +102,7 @@ def measured(folder: Path, truth: list[Any], cache: Path) -> str:
     """Return what a survey finds of it, in words."""
     domain, events = Spectrogram(sample_rate=planted.RATE, n_fft=512, hop_length=220), []  # as training chooses
     for record in ingest(domain, scan([folder], (".wav",), domain="spectrogram"), cache=cache, workers=2):
-        levels = Levels(read_field(record), seconds_per_row(domain))
+        levels = BandLevels(read_field(record), seconds_per_row(domain))
         second = levels.seconds_per_row
         events += [(record.file, event.start * second, event.end * second) for event in stretches(levels)]
     right = len(planted.match(truth, events))

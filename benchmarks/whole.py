@@ -93,7 +93,7 @@ def _pooling(*, short: bool) -> Figure:
     from audiosae.backends import Backend
     from audiosae.corpus.ingest import ingest
     from audiosae.corpus.sources import scan
-    from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_clips, window_blocks
+    from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files, window_blocks
     from audiosae.recordings.spectrogram import Spectrogram
 
     units = 32 if short else 512
@@ -118,7 +118,7 @@ def _pooling(*, short: bool) -> Figure:
                 np.matmul(np.matmul(block, first, out=seen[rows]), second, out=codes[rows])
 
         encode = Encoder(model, backend=backend)
-        calls = {"products": products, "ours": lambda: list(pooled_clips(domain, records, encode, pools=DEFAULT_POOL))}
+        calls = {"products": products, "ours": lambda: list(pooled_files(domain, records, encode, pools=DEFAULT_POOL))}
         found = alternate(calls, repeats=3 if short else 5, within={"ours": backend.session})
     name = f"pooled codes of half an hour ({count} components, {units} units) over their two products"
     return Figure(name, found["ours"] / found["products"], 1.25, at_least=False, detail=told(found))

@@ -155,7 +155,7 @@ def codes_of(view: View, clips: Clips, more: Sequence[Source], seed: int, work: 
     found: Codes = {}
     for code in CODES:
         for method, features in baselines.feature_sets(METHODS[1:], model, seen, code=code, seed=seed).items():
-            values = baselines.pooled_clips(corpus, features, pools=POOLS)
+            values = baselines.pooled_files(corpus, features, pools=POOLS)
             found[method, code] = values.reshape(len(values), -1, len(POOLS))
     return found
 

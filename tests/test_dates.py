@@ -180,7 +180,7 @@ def test_inspect_says_what_was_understood_of_the_names(tmp_path, run):
     assert "no zone: give --time-zone" in run("inspect", tmp_path)[1]
 
 
-@pytest.mark.parametrize(("level", "index"), [("window", 3), ("clip", 2)])
+@pytest.mark.parametrize(("level", "index"), [("window", 3), ("file", 2)])
 def test_tables_have_a_column_of_times_only_where_dates_are_known(tmp_path, run, trained, level, index):
     write(tmp_path / "a" / "20240601_053000.wav", tone())
     write(tmp_path / "b" / "call.wav", tone())

@@ -11,7 +11,7 @@ from test_render import make
 from audiosae.autoencoder.model import Model
 from audiosae.errors import InputError
 from audiosae.system.progress import Progress
-from audiosae.views import write_diff
+from audiosae.views.diff_page import write_diff
 
 
 def diff(a, b, folder):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from audiosae.domain import (
-    Clip,
     Domain,
+    Excerpt,
     Probe,
     Span,
     check_domain,
@@ -81,7 +81,7 @@ class Bytes(Domain):
         ax.imshow(atom, vmin=-limit, vmax=limit)
 
     def excerpt(self, path, span):
-        return Clip(self.read(path)[int(span.start[0]) : int(span.end[0])].astype(np.float32), "rows")
+        return Excerpt(self.read(path)[int(span.start[0]) : int(span.end[0])].astype(np.float32), "rows")
 
 
 @pytest.fixture
@@ -313,10 +313,10 @@ BROKEN = {
     "must return ascending row ranges within 10": {"finish": lambda self, field: [(0, 11)]},
     r"that share no window, not \[\(0, 6\), \(4, 10\)\]": {"finish": lambda self, field: [(0, 6), (4, 10)]},
     "a span must end after it starts": {"span": lambda self, path, start: Span((1.0,), (1.0,), "row")},
-    "is empty or not finite": {"excerpt": lambda self, path, span: Clip(np.empty(0, np.float32), "rows")},
-    "a sound must have a rate": {"excerpt": lambda self, path, span: Clip(np.ones(3, np.float32), "sound")},
+    "is empty or not finite": {"excerpt": lambda self, path, span: Excerpt(np.empty(0, np.float32), "rows")},
+    "a sound must have a rate": {"excerpt": lambda self, path, span: Excerpt(np.ones(3, np.float32), "sound")},
     "measures must be finite numbers": {"measures": lambda self, atom: {"size": float("nan")}},
-    "synthesize must return a sound": {"synthesize": lambda self, atom: Clip(np.ones(3, np.float32), "sound")},
+    "synthesize must return a sound": {"synthesize": lambda self, atom: Excerpt(np.ones(3, np.float32), "sound")},
     "a scene must be": {"scene": lambda self, piece: np.ones(3)},
     "unit 's' wants a span": {"unit": "s", "span": Domain.span},
     r"must yield blocks, found an array": {"field": lambda self, path: Bytes.read(self, path).astype(np.float32)},

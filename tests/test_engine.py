@@ -20,7 +20,7 @@ from audiosae.corpus.windows import Corpus
 from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.cluster import connection
 from audiosae.engine.corpus import read
-from audiosae.features.rows import export
+from audiosae.features.rows import table_rows, write_rows
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 from audiosae.training import solvers
@@ -151,11 +151,12 @@ def model(sounds, cache, tmp_path_factory):
     return load_model(out)
 
 
-@pytest.mark.parametrize("level", ["clip", "window"])
+@pytest.mark.parametrize("level", ["file", "window"])
 def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
     monkeypatch.setattr("audiosae.features.codes._PIECE_WINDOWS", 30)
     sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "interleaved": True}
-    export(model, read(model.domain, sources, LocalEngine(), **where), tmp_path / "a.parquet", level=level)
+    corpus = read(model.domain, sources, LocalEngine(), **where)
+    write_rows(table_rows(model, corpus, level=level), tmp_path / "a.parquet")
     killed = []
 
     def kill_once(record):
@@ -165,7 +166,7 @@ def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, mo
 
     with own_folders(2) as address, open_engine(address) as engine:
         corpus = read(model.domain, sources, engine, **where)
-        export(model, corpus, tmp_path / "b.parquet", level=level, done=kill_once)
+        write_rows(table_rows(model, corpus, level=level, done=kill_once), tmp_path / "b.parquet")
     one, other = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
     assert killed
     pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)

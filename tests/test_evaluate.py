@@ -21,7 +21,7 @@ from audiosae.errors import InputError
 from audiosae.evaluation import baselines, classifier, folds, quality, scores
 from audiosae.evaluation import compare as evaluate
 from audiosae.features.activity import ActivityStatistics
-from audiosae.features.codes import pooled_clips
+from audiosae.features.codes import pooled_files
 from audiosae.views.unit_sides import show_units
 
 KINDS = {"low": 300.0, "mid": 900.0, "high": 2500.0}
@@ -292,9 +292,9 @@ def test_short_clips_encoded_together_have_the_features_that_each_has_alone(know
     model, corpus = known
     sets = baselines.feature_sets(("pca",), model, corpus, code="sqrt", seed=0)
     for features in sets.values():
-        together = baselines.pooled_clips(corpus, features, pools=("max", "mean"), segments=2)
+        together = baselines.pooled_files(corpus, features, pools=("max", "mean"), segments=2)
         for row, record in zip(together, corpus.records, strict=True):
-            alone = next(pooled_clips(model.domain, [record], features.encode, pools=("max", "mean"), segments=2))[1]
+            alone = next(pooled_files(model.domain, [record], features.encode, pools=("max", "mean"), segments=2))[1]
             np.testing.assert_allclose(row, alone.reshape(-1), rtol=1e-4, atol=1e-4)
 
 
@@ -371,7 +371,7 @@ def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):
     model, corpus = known
     sets = baselines.feature_sets(("field", "mfcc"), model, corpus, code="sqrt", seed=0)
     assert sets["field"].rows
-    field = baselines.pooled_clips(corpus.only([0, 1]), sets["field"], pools=("mean",))
+    field = baselines.pooled_files(corpus.only([0, 1]), sets["field"], pools=("mean",))
     assert field.shape == (2, 40)
 
 
@@ -394,7 +394,7 @@ def test_units_go_with_labels_by_the_area_under_the_roc(known):
     assert {pair["label"] for pair in found["units_of_labels"]} == set(KINDS)
     best = found["units_of_labels"][0]
     activity = [
-        next(pooled_clips(model.domain, [record], model.encode, pools=("mean",)))[1][best["unit"], 0, 0]
+        next(pooled_files(model.domain, [record], model.encode, pools=("mean",)))[1][best["unit"], 0, 0]
         for record in records
     ]
     assert best["auc"] == pytest.approx(roc_auc_score([label == best["label"] for label in labels], activity), abs=1e-6)

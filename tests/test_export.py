@@ -23,8 +23,8 @@ from audiosae.domain import Domain
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
 from audiosae.errors import InputError
-from audiosae.features.codes import Encoder, Pool, check_pools, pooled_clips, pooled_names, window_blocks
-from audiosae.features.rows import export
+from audiosae.features.codes import Encoder, Pool, check_pools, pooled_files, pooled_names, window_blocks
+from audiosae.features.rows import table_rows, write_rows
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,15 @@ def placed(model, records):
     return PlacedCorpus(model.domain, records, LocalEngine())
 
 
-def test_a_clips_row_holds_its_pooled_codes(model, records, tmp_path):
-    rows = export(model, placed(model, records), tmp_path / "f.csv", pools=("max", "mean", "std"))
+def export(model, records, path, **options):
+    """Write a table; return the number of its rows."""
+    rows = table_rows(model, placed(model, records), **options)
+    write_rows(rows, path)
+    return rows.count
+
+
+def test_a_files_row_holds_its_pooled_codes(model, records, tmp_path):
+    rows = export(model, records, tmp_path / "f.csv", pools=("max", "mean", "std"))
     table = pd.read_csv(tmp_path / "f.csv")
     assert rows == len(table) == 12
     by_hand = codes(model, records[4])
@@ -91,13 +98,13 @@ def test_a_clips_row_holds_its_pooled_codes(model, records, tmp_path):
 
 def test_a_share_is_the_root_of_a_units_part_of_all_activity(model, records):
     squares = np.square(codes(model, records[4]))
-    shares = next(pooled_clips(model.domain, [records[4]], Encoder(model, "share"), pools=("mean",)))[1][:, 0, 0]
+    shares = next(pooled_files(model.domain, [records[4]], Encoder(model, "share"), pools=("mean",)))[1][:, 0, 0]
     by_hand = np.sqrt(squares / squares.sum(axis=1, keepdims=True)).mean(axis=0)
     np.testing.assert_allclose(shares, by_hand, rtol=1e-3)
 
 
 def test_columns_are_named_and_sorted(model, records, tmp_path):
-    export(model, placed(model, records), tmp_path / "f.csv", pools=("max", "mean"), segments=2, labels=["a"] * 12)
+    export(model, records, tmp_path / "f.csv", pools=("max", "mean"), segments=2, labels=["a"] * 12)
     names = pd.read_csv(tmp_path / "f.csv").columns.tolist()
     assert names[:3] == ["file", "label", "duration"]
     assert names[3:7] == ["u000_max_1", "u000_max_2", "u000_mean_1", "u000_mean_2"]
@@ -106,14 +113,14 @@ def test_columns_are_named_and_sorted(model, records, tmp_path):
 
 def test_segments_are_parts_in_time(model, records):
     by_hand = codes(model, records[6])
-    found = next(pooled_clips(model.domain, [records[6]], Encoder(model), pools=("mean",), segments=3))[1]
+    found = next(pooled_files(model.domain, [records[6]], Encoder(model), pools=("mean",), segments=3))[1]
     bounds = [len(by_hand) * i // 3 for i in range(4)]
     np.testing.assert_allclose(found[:, 0, 1], by_hand[bounds[1] : bounds[2] + 1].mean(axis=0), atol=0.02)
     assert found.shape == (12, 1, 3)
 
 
 def test_windows_have_times_that_do_not_drift(model, records, tmp_path):
-    export(model, placed(model, records), tmp_path / "w.parquet", level="window")
+    export(model, records, tmp_path / "w.parquet", level="window")
     table = pd.read_parquet(tmp_path / "w.parquet")
     last = table[table["file"] == records[-1].file].iloc[-1]
     windows = len(codes(model, records[-1]))
@@ -124,7 +131,7 @@ def test_windows_have_times_that_do_not_drift(model, records, tmp_path):
 
 def test_all_formats_hold_the_same_numbers(model, records, tmp_path):
     for suffix in ("csv", "parquet", "npz"):
-        export(model, placed(model, records), tmp_path / f"f.{suffix}", labels=[str(i) for i in range(12)])
+        export(model, records, tmp_path / f"f.{suffix}", labels=[str(i) for i in range(12)])
     from_csv = pd.read_csv(tmp_path / "f.csv", dtype={"label": str})
     from_parquet = pd.read_parquet(tmp_path / "f.parquet")
     from_npz = np.load(tmp_path / "f.npz", allow_pickle=False)
@@ -139,19 +146,19 @@ def test_all_formats_hold_the_same_numbers(model, records, tmp_path):
 def test_pyarrow_reads_what_pandas_reads(model, records, tmp_path):
     import pyarrow.parquet as pq
 
-    export(model, placed(model, records), tmp_path / "f.parquet")
+    export(model, records, tmp_path / "f.parquet")
     table = pq.read_table(tmp_path / "f.parquet")
     assert table.num_rows == 12
     assert table.to_pandas().equals(pd.read_parquet(tmp_path / "f.parquet"))
 
 
-def test_a_clip_shorter_than_a_window_has_one_row(model, tmp_path, cache):
+def test_a_file_shorter_than_a_window_has_one_row(model, tmp_path, cache):
     time = np.arange(400) / 8000
     soundfile.write(tmp_path / "short.wav", np.sin(2 * np.pi * 500 * time), 8000)
     records = ingest(model.domain, scan([tmp_path], (".wav",)), cache=cache, workers=1)
     assert records[0].shape[0] < 16
-    assert export(model, placed(model, records), tmp_path / "f.csv") == 1
-    assert export(model, placed(model, records), tmp_path / "w.csv", level="window") == 1
+    assert export(model, records, tmp_path / "f.csv") == 1
+    assert export(model, records, tmp_path / "w.csv", level="window") == 1
 
 
 def test_more_segments_than_windows_still_give_numbers():
@@ -205,7 +212,7 @@ def test_change_follows_time_where_windows_lie_side_by_side(tmp_path):
     domain, record = Grid(), Record("grid", "used", shape=field.shape, field=str(tmp_path / "field"))
     by_row = np.lib.stride_tricks.sliding_window_view(field, (4, 3))[:: domain.stride[0]]
     sums = by_row[:, :: domain.stride[1]].sum(axis=(2, 3))
-    found = next(pooled_clips(domain, [record], lambda x: x.sum(axis=1, keepdims=True), pools=("change",)))[1]
+    found = next(pooled_files(domain, [record], lambda x: x.sum(axis=1, keepdims=True), pools=("change",)))[1]
     assert found.item() == pytest.approx(np.abs(np.diff(sums, axis=0)).mean(), rel=1e-4)
 
 
@@ -224,7 +231,7 @@ def test_the_sidecar_says_which_model_and_options(call, run, sounds, tmp_path):
     model = (run / "model.safetensors").read_bytes()
     assert code == 0
     assert facts["model_digest"] == hashlib.blake2b(model, digest_size=16).hexdigest()
-    assert (facts["pool"], facts["segments"], facts["level"]) == (["mean"], 2, "clip")
+    assert (facts["pool"], facts["segments"], facts["level"]) == (["mean"], 2, "file")
     assert {path.name for path in tmp_path.iterdir()} == {"f.csv", "f.json"}
 
 
@@ -276,7 +283,7 @@ def test_labels_that_do_not_fit_are_refused(sounds, tmp_path, text, column, word
         (["-o", "f.xlsx"], "wanted .parquet, .csv, .npz"),
         (["-o", "f.csv", "--pool", "median"], "wanted some of max, mean, std"),
         (["-o", "f.csv", "--segments", "0"], "--segments 0"),
-        (["-o", "f.csv", "--level", "window", "--segments", "2"], "--pool and --segments are for clips"),
+        (["-o", "f.csv", "--level", "window", "--segments", "2"], "--pool and --segments are for files"),
         (["-o", "f.csv", "--label-column", "kind"], "--label-column kind: wanted together with --labels"),
         (["-o", "gone/f.csv"], "cannot write"),
         (["-o", "f.csv", "--labels", "no.csv"], "wanted 'folder' or a CSV"),
@@ -294,7 +301,7 @@ def test_wrong_exports_are_one_clear_line(call, run, sounds, tmp_path, monkeypat
 def test_parquet_without_pyarrow_names_the_extra(model, records, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'audiosae\[parquet\]'"):
-        export(model, placed(model, records), tmp_path / "f.parquet")
+        export(model, records, tmp_path / "f.parquet")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -61,7 +61,7 @@ def near(one, other, *, rtol=1e-4, atol=1e-4):
         assert one == other
 
 
-@pytest.mark.parametrize("level", ["clip", "window"])
+@pytest.mark.parametrize("level", ["file", "window"])
 def test_an_export_holds_the_same_codes(run, trained, sounds, cache, tmp_path, level):
     (one, facts), (other, more) = both(
         run, "export", trained, sounds, "--level", level, "--cache", cache, out=tmp_path, name="codes.npz"

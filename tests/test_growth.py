@@ -13,7 +13,7 @@ from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import Corpus
 from audiosae.engine.here import LocalEngine
 from audiosae.engine.shards import split
-from audiosae.features.codes import pieces, pooled_clips
+from audiosae.features.codes import pieces, pooled_files
 
 READ: Counter[str] = Counter()
 NAMES = {found.name for found in fields(Record)}
@@ -47,12 +47,12 @@ def held_out(corpus):
     return slabs(kept) + slabs(held)
 
 
-def clips(corpus):
-    found = pooled_clips(corpus.domain, corpus.records, np.asarray, pools=("mean",))
+def files(corpus):
+    found = pooled_files(corpus.domain, corpus.records, np.asarray, pools=("mean",))
     return sum(1 for _ in found) + sum(1 for _ in pieces(corpus.domain, corpus.records))
 
 
-@pytest.mark.parametrize("walk", [slabs, shards, parts, held_out, clips])
+@pytest.mark.parametrize("walk", [slabs, shards, parts, held_out, files])
 def test_a_pass_looks_at_each_record_as_often_among_many_as_among_few(tmp_path, walk):
     def looks(count):
         one = vars(record(tmp_path, field(6, 2)))

@@ -14,7 +14,7 @@ from audiosae.autoencoder.whitening import Whitener
 from audiosae.commands.inspect import inspect_sources
 from audiosae.corpus.ingest import decode
 from audiosae.corpus.sources import scan
-from audiosae.domain import Probe, asking, load_domain, resolved
+from audiosae.domain import Probe, load_domain, plugin_call, resolved
 from audiosae.errors import InputError, PluginError
 from audiosae.system.progress import Progress
 from audiosae.views.atoms import draw_atoms
@@ -24,10 +24,10 @@ files = test_domain.files
 
 def test_what_a_domain_raises_on_purpose_passes_and_the_rest_names_domain_and_method():
     domain = test_domain.Bytes()
-    with pytest.raises(InputError, match="^mine$"), asking(domain, "resolve"):
+    with pytest.raises(InputError, match="^mine$"), plugin_call(domain, "resolve"):
         raise InputError("mine")
     told = r"^domain bytes: resolve\(\) raised KeyError: 'a b'; please report this to test_domain$"
-    with pytest.raises(PluginError, match=told), asking(domain, "resolve"):
+    with pytest.raises(PluginError, match=told), plugin_call(domain, "resolve"):
         raise KeyError("a b")
 
 
@@ -103,5 +103,5 @@ def test_a_length_is_the_headers_only_where_that_ends_within_the_last_row(files,
 
 def test_a_fault_is_to_be_reported_to_the_package_that_declares_the_domain():
     told = r"^domain images: resolve\(\) raised KeyError: 1; please report this to audiosae-images$"
-    with pytest.raises(PluginError, match=told), asking(load_domain("images"), "resolve"):
+    with pytest.raises(PluginError, match=told), plugin_call(load_domain("images"), "resolve"):
         raise KeyError(1)

@@ -12,10 +12,10 @@ import pytest
 
 from audiosae import cli
 from audiosae.commands import inspect as inspection
-from audiosae.corpus.cache import open_folder
+from audiosae.corpus.cache import open_folder, source_digest
 from audiosae.corpus.ingest import decode
 from audiosae.corpus.sources import scan
-from audiosae.domain import Blocks, Clip, Domain, Span, check_domain, load_domain, source_digest
+from audiosae.domain import Blocks, Domain, Excerpt, Span, check_domain, load_domain
 from audiosae.errors import InputError
 from audiosae.system.progress import Progress
 
@@ -133,9 +133,9 @@ def test_every_command_works_on_a_domain_of_four_names(traces, tmp_path, install
 
 def test_the_inherited_excerpt_follows_the_domains_own_span(tables):
     table = np.loadtxt(tables[0], delimiter=",", dtype=np.float32)
-    clip = Leads().excerpt(tables[0], Leads().span(tables[0], (20, 0)))
-    assert isinstance(clip, Clip)
-    np.testing.assert_array_equal(clip.data, table[20:36])
+    excerpt = Leads().excerpt(tables[0], Leads().span(tables[0], (20, 0)))
+    assert isinstance(excerpt, Excerpt)
+    np.testing.assert_array_equal(excerpt.data, table[20:36])
 
 
 def test_the_note_a_generator_returns_is_kept_and_none_is_no_note(tables, tmp_path):

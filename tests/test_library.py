@@ -89,7 +89,7 @@ def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
-@pytest.mark.parametrize("level", ["clip", "window"])
+@pytest.mark.parametrize("level", ["file", "window"])
 def test_a_table_in_memory_is_that_in_a_file(trained, mixed, tmp_path, suffix, level):
     (mixed / "=odd.wav").symlink_to((mixed / "a" / "tone_00.wav").resolve())
     held = audiosae.export(trained, mixed, level=level, labels="folder")

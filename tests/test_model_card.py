@@ -111,7 +111,7 @@ def test_a_signature_knows_what_was_changed(tmp_path):
 
 def test_stability_is_told_once_it_is_known_and_of_this_model(folder):
     model = audiosae.load_model(folder)
-    stability.write(folder, stability.Stability([7], np.full((1, model.params.hidden), 0.9)))
+    stability.write(folder, stability.UnitStability([7], np.full((1, model.params.hidden), 0.9)))
     kept = json.loads((folder / "stability.json").read_text())
     for digest, told in ((model.digest, True), ("another", False)):
         (folder / "stability.json").write_text(json.dumps(kept | {"model_digest": digest}))

@@ -44,7 +44,7 @@ def test_notes_beside_a_table_are_refused(command, tmp_path):
 def test_a_table_of_labels_is_no_place_for_features(command, tmp_path):
     labels = tmp_path / "l.csv"
     labels.write_text("filename,label\ntone_00.wav,a\n")
-    (tmp_path / "l.json").write_text('{"model_digest": "", "level": "clip"}')
+    (tmp_path / "l.json").write_text('{"model_digest": "", "level": "file"}')
     code, _, err = command("export", labels, "--labels", labels)
     assert (code, labels.read_text()[:8]) == (1, "filename")
     assert "it is one of the inputs" in err
@@ -80,10 +80,10 @@ def test_two_tables_of_one_name_that_differ_have_a_description_each(command, tmp
     assert sorted(path.name for path in tmp_path.glob("o.*")) == ["o.csv", "o.json", "o.npz"]  # one says it of both
     err = command("export", tmp_path / "o.npz", "--level", "window")[2]
     assert "what o.npz is stands in o.npz.json: o.json is another table's" in err
-    assert (level("o.json"), level("o.npz.json")) == ("clip", "window")
+    assert (level("o.json"), level("o.npz.json")) == ("file", "window")
     command("export", tmp_path / "o.csv", "--level", "window")
     command("export", tmp_path / "o.npz")
-    assert (level("o.json"), level("o.npz.json")) == ("window", "clip")
+    assert (level("o.json"), level("o.npz.json")) == ("window", "file")
 
 
 @pytest.mark.parametrize("name", ["export", "survey", "evaluate"])

@@ -29,7 +29,7 @@ from audiosae.features.unit_statistics import Step, gather, numbered
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.views.excerpts import told_span
 from audiosae.views.media import SLOWED, encode_sound
-from audiosae.views.unit_sides import by_likeness, lay_out, show_units
+from audiosae.views.unit_sides import by_likeness, map_positions, show_units
 
 HOSTILE = 'a "quoted" <b onload=alert(1)> & </script><script>alert(2)</script>\n.wav'.replace("/", "\u2215")
 
@@ -302,7 +302,7 @@ def test_similar_units_lie_side_by_side():
     angles = np.random.default_rng(0).permutation(40) * np.pi / 40
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     cosines = np.abs(vectors @ vectors.T)
-    cells, columns = lay_out(cosines)
+    cells, columns = map_positions(cosines)
     assert len(set(cells)) == 40
     assert max(column for _, column in cells) < columns
     cells = np.array(cells)

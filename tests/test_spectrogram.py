@@ -205,10 +205,10 @@ def test_a_span_is_in_seconds_and_its_excerpt_is_that_sound(recording):
     domain = settled()
     span = domain.span(recording, (20, 0))
     assert (span.start, span.end, span.unit) == ((0.2,), (pytest.approx(0.36),), "s")
-    clip = domain.excerpt(recording, span)
+    excerpt = domain.excerpt(recording, span)
     samples, _ = soundfile.read(recording, dtype="float32")
-    assert (clip.kind, clip.rate) == ("sound", 8000)
-    np.testing.assert_array_equal(clip.data, samples[1600:2880])
+    assert (excerpt.kind, excerpt.rate) == ("sound", 8000)
+    np.testing.assert_array_equal(excerpt.data, samples[1600:2880])
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
@@ -286,12 +286,12 @@ def test_an_atom_as_a_sound_has_the_atom_as_its_spectrogram(scale, least):
     domain = settled(scale=scale, fmin=60.0 if scale == "cqt" else 0.0)
     bands = np.arange(domain.window[1])
     glide = np.exp(-(((bands - np.linspace(0.3, 0.7, 16)[:, None] * len(bands)) / (0.06 * len(bands))) ** 2))
-    clip = domain.synthesize(glide)
-    assert (clip.kind, clip.rate, clip.data.shape) == ("sound", 8000, (16 * domain.hop_length,))
-    assert 0 < np.abs(clip.data).max() <= 1
-    assert np.array_equal(clip.data, domain.synthesize(glide).data)
+    excerpt = domain.synthesize(glide)
+    assert (excerpt.kind, excerpt.rate, excerpt.data.shape) == ("sound", 8000, (16 * domain.hop_length,))
+    assert 0 < np.abs(excerpt.data).max() <= 1
+    assert np.array_equal(excerpt.data, domain.synthesize(glide).data)
     quiet = np.zeros(4000, np.float32)
-    field = spectrogram_of(domain, np.concatenate([quiet, clip.data, quiet]))
+    field = spectrogram_of(domain, np.concatenate([quiet, excerpt.data, quiet]))
     heard = np.maximum(field[50:66], field.max() - 40)
     assert np.corrcoef(heard.ravel(), glide.ravel())[0, 1] > least
 

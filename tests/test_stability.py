@@ -12,7 +12,7 @@ from pages import items
 
 from audiosae.features import stability as stable
 from audiosae.features.matching import Match
-from audiosae.features.stability import Stability
+from audiosae.features.stability import UnitStability
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,10 @@ def measured(small, sounds, cache, tmp_path_factory):
 def test_each_unit_has_the_cosine_of_its_own_partner():
     first = Match(np.array([2, 0, 1]), np.array([0, 1, 2]), np.array([0.9, 0.8, 0.1]))
     second = Match(np.array([1, 2, 0]), np.array([0, 1, 2]), np.array([0.95, 0.7, 0.2]))
-    found = Stability.of([4, 5], [first, second])
+    found = UnitStability.of([4, 5], [first, second])
     assert found.cosine.tolist() == [[0.8, 0.1, 0.9], [0.2, 0.95, 0.7]]
     assert found.comes_back.tolist() == [1, 1, 1]
-    assert found.told(2) == "in 1 of 2 seeds"
+    assert found.description(2) == "in 1 of 2 seeds"
     assert "of 3 units 0 come back in all of 2 other seeds, 3 in some, 0 in none" in found.summary()
 
 

@@ -97,7 +97,7 @@ def test_a_failing_export_ends_its_bar_and_closes_and_removes_its_table(
         yield from ()
         raise OSError(5, "Input/output error", "field.npy")
 
-    monkeypatch.setattr(writing, "_clips", fail)
+    monkeypatch.setattr(writing, "_file_blocks", fail)
     code, _, err = run("export", trained, sounds, "-o", tmp_path / f"o.{suffix}")
     assert code == 1
     assert "field.npy: Input/output error" in err  # not the table's fault

@@ -22,10 +22,10 @@ from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.corpus import PlacedCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
-from audiosae.sounds.event_codes import glimpses, pooled_codes, recordings_domain, seconds_per_row
+from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes, seconds_per_row
 from audiosae.sounds.events import Stretch, stretches
-from audiosae.sounds.find_types import survey
-from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.find_types import find_types
+from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.search import Example
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
@@ -112,10 +112,10 @@ def test_names_of_other_types_are_told(archive, cache, run, tmp_path):
 
 
 def test_a_cluster_finds_the_same(archive, cache):
-    own, _ = survey(archive.model, PlacedCorpus(archive.model.domain, archive.records, LocalEngine()))
+    own, _ = find_types(archive.model, PlacedCorpus(archive.model.domain, archive.records, LocalEngine()))
     with open_engine("local:2", backend="numpy", cache=cache) as engine:
         sources = scan([archive.sounds], (".wav",), domain="spectrogram")
-        theirs, _ = survey(
+        theirs, _ = find_types(
             archive.model, read(archive.model.domain, sources, engine, cache=cache, workers=1, interleaved=True)
         )
     assert [e.start for e in theirs.rows()] == [e.start for e in own.rows()]
@@ -129,7 +129,7 @@ def test_loudness_and_hiss_do_not_change_what_an_event_is_like(archive, cache, t
     records = ingest(archive.model.domain, sources, cache=cache, workers=1)
     codes = []
     for record in records:
-        levels = Levels(read_field(record), seconds_per_row(archive.model.domain))
+        levels = BandLevels(read_field(record), seconds_per_row(archive.model.domain))
         codes.append(pooled_codes(archive.model, levels, list(stretches(levels))))
     apart = np.linalg.norm(codes[0][0] - codes[0][2])
     assert all(np.linalg.norm(codes[0][0] - other[0]) < 0.5 * apart for other in codes[1:])
@@ -143,20 +143,20 @@ def clip(number, overtone):
     return (0.3 * low + 0.1 * high + 0.0003 * rng.normal(size=len(time))).astype(np.float32)
 
 
-@pytest.mark.parametrize(("shown", "heeds"), [("event", False), ("clip", True), ("recording", True)])
-def test_what_sounds_beside_an_event_belongs_to_it_in_clips_alone(archive, cache, tmp_path, shown, heeds):
+@pytest.mark.parametrize(("shown", "heeds"), [("event", False), ("short_recording", True), ("recording", True)])
+def test_what_sounds_beside_an_event_belongs_to_it_in_short_recordings_alone(archive, cache, tmp_path, shown, heeds):
     for overtone in (0, 1):
         write(tmp_path / f"{overtone}.wav", clip(0, overtone), RATE)
     records = ingest(archive.model.domain, scan([tmp_path], (".wav",), domain="spectrogram"), cache=cache, workers=1)
     second = seconds_per_row(archive.model.domain)
     event = Stretch(round(0.3 / second), round(0.9 / second), 5, 12, 30.0)
     without, with_it = (
-        pooled_codes(archive.model, Levels(read_field(record), second), [event], shown=shown) for record in records
+        pooled_codes(archive.model, BandLevels(read_field(record), second), [event], shown=shown) for record in records
     )
     assert (np.abs(with_it - without).max() > 0.05) == heeds
 
 
-def test_clips_are_found_by_all_that_is_in_them(archive, cache, run, tmp_path):
+def test_short_recordings_are_found_by_all_that_is_in_them(archive, cache, run, tmp_path):
     for number in range(12):
         write(tmp_path / "clips" / f"{number}.wav", clip(number, number % 2), RATE)
     like = write(tmp_path / "like.wav", clip(50, 1), RATE)
@@ -307,11 +307,11 @@ def test_a_survey_has_a_folder_of_its_own_and_leaves_no_table_of_an_earlier_one(
 
 def test_glimpses_are_bounded_and_are_codes_of_windows_of_each_recording(archive):
     corpus = PlacedCorpus(archive.model.domain, archive.records, LocalEngine())
-    seen = glimpses(archive.model, corpus)
+    seen = sample_codes(archive.model, corpus)
     assert [part.shape for part in seen] == [(21, 24)] * 8
     field = np.asarray(read_field(archive.records[3]))
     frames = archive.model.domain.window[0]
     starts = [int(place * (len(field) - frames + 1)) for place in (0.5 / 42, 1.5 / 42)]
     windows = np.stack([field[at : at + frames].ravel() for at in starts])
     np.testing.assert_allclose(seen[3][0], Encoder(archive.model)(windows).mean(axis=0), rtol=1e-4)
-    assert [len(part) for part in glimpses(archive.model, corpus, most=1)] == [1] * 8
+    assert [len(part) for part in sample_codes(archive.model, corpus, most=1)] == [1] * 8

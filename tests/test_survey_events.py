@@ -9,7 +9,7 @@ import pytest
 from planted import overlap
 
 from audiosae.sounds.events import MAX_SECONDS, stretches
-from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.noise_floor import BandLevels
 
 ROW = 0.01  # s
 
@@ -26,7 +26,7 @@ def sound(field, start, end, low, high, level=20.0):
 
 
 def found(field, **limits):
-    return [(e.start * ROW, e.end * ROW, e.low, e.high) for e in stretches(Levels(field, ROW), **limits)]
+    return [(e.start * ROW, e.end * ROW, e.low, e.high) for e in stretches(BandLevels(field, ROW), **limits)]
 
 
 def test_a_sound_is_one_event_at_its_time_and_in_its_band():
@@ -40,7 +40,7 @@ def test_nothing_is_found_where_nothing_sounds(field):
     assert found(field) == []
 
 
-def test_a_clip_that_is_filled_by_its_sound_is_one_event():
+def test_a_short_recording_that_is_filled_by_its_sound_is_one_event():
     field = sound(noise(1.5), 0, 1.5, 12, 25, level=40.0)
     ((start, end, low, high),) = found(field)
     assert (start, end) == pytest.approx((0, 1.5), abs=0.03)
@@ -48,13 +48,13 @@ def test_a_clip_that_is_filled_by_its_sound_is_one_event():
 
 
 @pytest.mark.parametrize("seconds", [1.5, 4, 9.9])
-def test_a_sound_in_the_noise_of_a_clip_is_an_event_of_its_own(seconds):
+def test_a_sound_in_the_noise_of_a_short_recording_is_an_event_of_its_own(seconds):
     ((start, end, low, high),) = found(sound(noise(seconds), 0.6, 0.9, 12, 15, level=18))
     assert (start, end) == pytest.approx((0.6, 0.9), abs=0.03)
     assert (low, high) == (12, 15)
 
 
-def test_what_sounds_at_one_time_in_a_clip_is_one_event():
+def test_what_sounds_at_one_time_in_a_short_recording_is_one_event():
     field = sound(sound(noise(2), 0.4, 1.2, 4, 6, level=40), 0.5, 1.0, 20, 22, level=35)
     ((start, end, low, high),) = found(field)
     assert (start, end) == pytest.approx((0.4, 1.2), abs=0.03)

@@ -22,8 +22,8 @@ from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
 from audiosae.errors import InputError
-from audiosae.sounds.find_types import survey
-from audiosae.views import write_survey_page
+from audiosae.sounds.find_types import find_types
+from audiosae.views.survey_page import write_survey_page
 
 HOSTILE = '</script><script>alert(1)</script>"&,<b>'
 
@@ -148,7 +148,7 @@ def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path)
     model = load_model(surveyed.run)
     records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
     corpus = PlacedCorpus(model.domain, records, LocalEngine())
-    found, _ = survey(model, corpus, count=3)
+    found, _ = find_types(model, corpus, count=3)
     size = surveyed.page.stat().st_size * 6 // 10
     facts = write_survey_page(found, model, corpus, tmp_path / "page.html", size=size)
     assert (tmp_path / "page.html").stat().st_size == facts["bytes"] <= size

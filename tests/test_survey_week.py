@@ -21,7 +21,7 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
 from audiosae.evaluation.baselines import cepstra
 from audiosae.recordings.dates import read_dates
-from audiosae.sounds.find_types import survey
+from audiosae.sounds.find_types import find_types
 from audiosae.sounds.sound_types import learn_types
 from audiosae.sounds.timeline import make_timeline
 
@@ -43,7 +43,7 @@ def made(folder, cache, recordings, seed=0, kinds=KINDS):
 @pytest.fixture(scope="module", params=[40, pytest.param(168, marks=pytest.mark.slow)], ids=["two days", "a week"])
 def week(request, cache, tmp_path_factory):
     found = made(tmp_path_factory.mktemp("week"), cache, request.param)
-    found.survey, found.types = survey(found.model, placed(found, found.records))
+    found.survey, found.types = find_types(found.model, placed(found, found.records))
     places = [(event.file, event.start, event.end) for event in found.survey.rows()]
     found.pairs = match(found.planted, places)
     return found
@@ -139,8 +139,8 @@ def test_types_are_numbered_by_what_they_fill_and_stable(week):
 
 def test_next_months_recordings_keep_the_numbers(week):
     half = len(week.records) // 2
-    first, types = survey(week.model, placed(week, week.records[:half]))
-    later, kept = survey(week.model, placed(week, week.records[half:]), known=types)
+    first, types = find_types(week.model, placed(week, week.records[:half]))
+    later, kept = find_types(week.model, placed(week, week.records[half:]), known=types)
     assert len(kept) == len(types)
     before, after = kinds_by_number(week, first), kinds_by_number(week, later)
     meaning = {number: Counter(kinds).most_common(1)[0][0] for number, kinds in before.items()}
@@ -152,7 +152,7 @@ def test_most_sounds_of_kinds_that_were_not_there_before_belong_nowhere(week, ca
     plant(week.folder / "new", recordings=14, seed=7, kinds=OTHER_KINDS)
     records = ingest(week.model.domain, scan([week.folder / "new"], (".wav",), domain="spectrogram"), cache=cache,
                      workers=1)  # fmt: skip
-    new, _ = survey(week.model, placed(week, records), known=week.types)
+    new, _ = find_types(week.model, placed(week, records), known=week.types)
     assert len(new.events) >= 40
     assert np.mean(new.events.type == 0) >= 0.5
     assert np.mean(week.survey.events.type == 0) <= 0.04

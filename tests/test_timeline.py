@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import matplotlib.image
 import numpy as np
 
-from audiosae.sounds.timeline import later, make_timeline
+from audiosae.recordings.dates import later
+from audiosae.sounds.timeline import make_timeline
 from audiosae.views.timeline_picture import colours, draw_recordings, draw_timeline
 
 DAY = date(2024, 6, 1)

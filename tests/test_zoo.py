@@ -60,7 +60,7 @@ class Beast:
     remark
         Of an input that is used.
     encoded
-        Outcome in export, evaluate and survey, where it is another: each clip has its row there.
+        Outcome in export, evaluate and survey, where it is another: each file has its row there.
     """
 
     file: str | bytes
@@ -308,9 +308,9 @@ def found(zoo, cache, tmp_path_factory):
         facts, told = command("train", zoo, "-o", run, "--hidden", 4, "--epochs", 1, *here)
     files = {row["file"]: (row["status"], row["reason"], float(row["seconds"])) for row in rows_of(run / "journal.csv")}
     results["train"] = Found(facts, told, files)
-    facts, told = command("export", run, zoo, "-o", out / "clips.csv", *here)
-    lengths = [(row["file"], float(row["duration"])) for row in rows_of(out / "clips.csv")]
-    results["export clips"] = from_table(facts, told, lengths)
+    facts, told = command("export", run, zoo, "-o", out / "files.csv", *here)
+    lengths = [(row["file"], float(row["duration"])) for row in rows_of(out / "files.csv")]
+    results["export files"] = from_table(facts, told, lengths)
     facts, told = command("export", run, zoo, "-o", out / "windows.csv", "--level", "window", *here)
     results["export windows"] = from_table(
         facts, told, {row["file"]: None for row in rows_of(out / "windows.csv")}.items()
@@ -361,13 +361,13 @@ def test_inspect_tells_what_headers_tell(found, beast):
         check(beast, files, reason=beast.inspected or "")
 
 
-@pytest.mark.parametrize("name", ["train", "export clips", "export windows", "evaluate"])
+@pytest.mark.parametrize("name", ["train", "export files", "export windows", "evaluate"])
 def test_every_command_makes_the_same_of_it(found, beast, name):
     beast = as_told_by(beast, name)
     check(beast, found[name].files, reason=beast.reason)
 
 
-@pytest.mark.parametrize("name", ["train", "export clips", "export windows", "evaluate", "report", "survey"])
+@pytest.mark.parametrize("name", ["train", "export files", "export windows", "evaluate", "report", "survey"])
 def test_json_tells_what_was_skipped_and_what_was_used_in_part(found, beast, name):
     facts, beast = found[name].facts, as_told_by(beast, name)
     for key, outcome in (("skipped", SKIPPED), ("in_part", PART)):
@@ -378,7 +378,7 @@ def test_json_tells_what_was_skipped_and_what_was_used_in_part(found, beast, nam
     assert remarks.get(beast.name, "") == beast.remark
 
 
-@pytest.mark.parametrize("name", ["train", "export clips", "export windows", "evaluate", "report", "survey"])
+@pytest.mark.parametrize("name", ["train", "export files", "export windows", "evaluate", "report", "survey"])
 def test_the_zoo_is_counted(found, name):
     facts, outcomes = found[name].facts, [as_told_by(beast, name).outcome for beast in THERE]
     wrong = os.geteuid() == 0  # root reads what is unreadable
@@ -396,7 +396,7 @@ def test_the_rate_is_that_of_most(found):
     assert lower == {beast.name: beast.remark for beast in ZOO if beast.remark}
 
 
-@pytest.mark.parametrize("name", ["train", "export clips", "evaluate", "report", "survey"])
+@pytest.mark.parametrize("name", ["train", "export files", "evaluate", "report", "survey"])
 def test_a_lower_rate_and_parts_are_told_in_a_line_each(found, name):
     assert re.search(rf"^2 of \d+ sources have {LOWER}: cut.opus, eight-kilohertz.wav$", found[name].told, re.MULTILINE)
     parts = sum(beast.outcome == PART for beast in ZOO)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.sources import Source
     from audiosae.evaluation.folds import Kind
-    from audiosae.features.stability import Stability
+    from audiosae.features.stability import UnitStability
     from audiosae.system.progress import Notes
 
 _CLASSES_SHOWN = 12
@@ -218,7 +218,7 @@ def evaluate(
     """
     label_source, location = str(labels), path_of(model)
     if stability and location:
-        stable.check_place(location)
+        stable.check_path(location)
     kind, column = _division(fold_column, group_column, split_column, label_source)
     loaded = as_model(model)
     options = compare.Options(
@@ -275,7 +275,7 @@ def _open(out: Path, inputs: Sequence[Path], model: Model, notes: Notes) -> Path
     return folder
 
 
-def _keep_stability(model: Model, location: Path | None, stability: Stability | None) -> None:
+def _keep_stability(model: Model, location: Path | None, stability: UnitStability | None) -> None:
     """Write the stability of a model beside it; a card there that is ours hears of it."""
     if location and stability:
         stable.write(location, stability)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
 from audiosae.commands.options import (
@@ -27,8 +27,7 @@ from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
-from audiosae.features.rows import export as write_rows
-from audiosae.features.rows import lay_out
+from audiosae.features.rows import table_rows, write_rows
 from audiosae.features.table import Table, check_place, description_of, gathered
 from audiosae.recordings.dates import stamps
 from audiosae.system.files import tell_replaced
@@ -62,7 +61,7 @@ def export(
         ),
     ] = None,
     *,
-    level: Annotated[Literal["clip", "window"], Option("One row per file or per window.", "Method")] = "clip",
+    level: Annotated[Literal["file", "window"], Option("One row per file or per window.", "Method")] = "file",
     pool: Pool = None,
     segments: Segments = 1,
     code: CodeName = "sqrt",
@@ -103,40 +102,50 @@ def export(
     (['u000_max', 'u000_mean', 'u001_max'], 0)
     """
     path, label_source = as_path(out), labels_option(labels, label_column)
-    if level not in {"clip", "window"}:
-        raise InputError(f"--level {level}: wanted clip or window")
+    if level not in {"file", "window"}:
+        raise InputError(f"--level {level}: wanted file or window")
     if level == "window" and (pool or segments != 1):
-        raise InputError("--level window: --pool and --segments are for clips; leave them out, or take --level clip")
-    what: dict[str, Any] = {"level": level, "pools": check_pools(pool or DEFAULT_POOL, segments), "segments": segments}
+        raise InputError("--level window: --pool and --segments are for files; leave them out, or take --level file")
+    pools = check_pools(pool or DEFAULT_POOL, segments)
     if path:
         check_place(path)
     loaded, location = as_model(model), path_of(model)
     with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
+        notes = job.notes
         if path:
             check_place(path, job.inputs(label_source))
-            tell_replaced(description_of(path), loaded.digest, path, job.notes)
-        sound = loaded.domain.unit == SECONDS
-        what |= {"stamp": stamps(job.sources, when=when, time_zone=time_zone, say=job.notes.say) if sound else None}
+            tell_replaced(description_of(path), loaded.digest, path, notes)
+        names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
+        stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=notes.say) if dated else None
         known, unlabelled = job.labels(label_source, label_column, "exported without one", strict=strict)
         with job.corpus(interleaved=True) as corpus:
-            job.notes.stage("encoding", len(corpus.used), "files")
-            what |= {"code": code, "labels": known, "done": lambda _: job.notes.advance(1)}
-            laid = lay_out(loaded, corpus, **what)
-            held = None if path else gathered(laid.blocks, laid.columns, laid.names, laid.count)
+            notes.stage("encoding", len(corpus.used), "files")
+            rows = table_rows(
+                loaded,
+                corpus,
+                level=level,
+                pools=pools,
+                segments=segments,
+                code=code,
+                labels=known,
+                stamp=stamp,
+                done=lambda _: notes.advance(1),
+            )
             if path:
                 stability = stable.read(location) if location else None
-                write_rows(loaded, corpus, path, **what, digest=loaded.digest, stability=stability)
-                _report_description(path, job.notes)
+                write_rows(rows, path, digest=loaded.digest, stability=stability)
+                _report_description(path, notes)
+            in_memory = None if path else gathered(rows.blocks, rows.columns, rows.names, rows.count)
     facts = {
         "table": str(path) if path else None,
-        "rows": laid.count,
+        "rows": rows.count,
         "sources_used": len(corpus.used),
         "sources_skipped": len(corpus.skipped),
         "without_label": len(unlabelled),
         "unlabelled": unlabelled,
         **told_of(corpus.records),
     }
-    return Table(laid.columns, laid.names, laid.count, facts, corpus.skipped, job.notes.lines, path, held)
+    return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, notes.lines, path, in_memory)
 
 
 def _report_description(path: Path, progress: Progress) -> None:

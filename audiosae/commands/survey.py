@@ -22,7 +22,7 @@ from audiosae.commands.options import (
 from audiosae.commands.reading import as_path, reading
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import MIN_SECONDS
-from audiosae.sounds.find_types import survey as find_types
+from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_types import load_types
 from audiosae.sounds.tables import read_names

@@ -16,7 +16,7 @@ from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import told_of
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
-from audiosae.sounds.event_codes import glimpses
+from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.tables import (
     write_events_csv,
     write_events_parquet,
@@ -182,7 +182,7 @@ def _write_timeline(result: Survey, out: Path) -> None:
 
 def draw_units_over_time(result: Survey, model: Model, corpus: PlacedCorpus, out: Path) -> None:
     """Draw recordings.png: a line a day or a file, coloured by what the units do."""
-    series, lengths = glimpses(model, corpus.only(corpus.used)), [record.extent for record in result.records]
+    series, lengths = sample_codes(model, corpus.only(corpus.used)), [record.extent for record in result.records]
     files, starts = [record.file for record in result.records], result.times if result.dated else ()
     draw_recordings(series, lengths, out / "recordings.png", starts=starts, names=files)
 

@@ -6,6 +6,7 @@ A run that uses a folder holds a shared lock on it; pruning wants the lock alone
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -13,10 +14,11 @@ import re
 import shutil
 import time
 from dataclasses import dataclass
+from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosae.domain import domain_to_json, source_digest
+from audiosae.domain import domain_to_json
 from audiosae.errors import InputError
 from audiosae.system.locks import FolderLock, lock_folder
 
@@ -88,6 +90,41 @@ def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path
     if fresh:
         _tell_of_others(cache, described, say)
     return folder
+
+
+@functools.cache
+def source_digest(package: str, module: str) -> str:
+    """Return a digest of the source files that define a domain; empty for a package installed as usual.
+
+    A package under development keeps its version while its code changes, so its files are hashed instead. This is done
+    once per process, because code that is edited later is not imported either.
+    """
+    if not package or not _in_development(package):
+        return ""
+    root, _, rest = module.partition(".")
+    own = root == __name__.partition(".")[0] and rest  # only the domain's own subpackage of audiosae makes fields
+    spec = util.find_spec(module.rpartition(".")[0] if own else root)
+    if spec is None:
+        return ""
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(spec.origin or "")]
+    digest = hashlib.blake2b(digest_size=8)
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _in_development(package: str) -> bool:
+    """Return whether a distribution is an editable installation, or one that pip has no record of."""
+    try:
+        found = metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    try:
+        editable = json.loads(found.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable", False)
+    except (ValueError, AttributeError):
+        editable = False
+    return bool(editable) or found.read_text("RECORD") is None
 
 
 def _share(folder: Path, say: Callable[[str], None]) -> None:

@@ -1,11 +1,10 @@
 """Domains: the one door through which inputs come in, built-in or from a plugin."""
 
 from audiosae.domain.conformance import check_domain
-from audiosae.domain.development import source_digest
 from audiosae.domain.drawing import default_settings
-from audiosae.domain.guard import asking
+from audiosae.domain.guard import plugin_call
 from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, resolved
-from audiosae.domain.protocol import SECONDS, Blocks, Clip, Domain, Json, Kind, Probe, Span
+from audiosae.domain.protocol import SECONDS, Blocks, Domain, Excerpt, Json, Kind, Probe, Span
 from audiosae.domain.registry import (
     BUILT_IN,
     Listing,
@@ -20,14 +19,13 @@ __all__ = [
     "BUILT_IN",
     "SECONDS",
     "Blocks",
-    "Clip",
     "Domain",
+    "Excerpt",
     "Json",
     "Kind",
     "Listing",
     "Probe",
     "Span",
-    "asking",
     "check_domain",
     "check_window",
     "default_settings",
@@ -40,6 +38,6 @@ __all__ = [
     "option_defaults",
     "options_of",
     "parse_settings",
+    "plugin_call",
     "resolved",
-    "source_digest",
 ]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.domain.drawing import default_settings
-from audiosae.domain.guard import asking
+from audiosae.domain.guard import plugin_call
 from audiosae.domain.options import make_domain, options_of, resolved
-from audiosae.domain.protocol import Clip, Domain, Probe, Span
+from audiosae.domain.protocol import Domain, Excerpt, Probe, Span
 from audiosae.domain.registry import fault_of
 from audiosae.errors import AudiosaeError, InputError
 
@@ -59,7 +59,7 @@ def check_domain(domain: Domain, files: Sequence[Path]) -> None:
 
 def _ask(domain: Domain, method: str, *arguments: object, **named: object) -> Any:  # noqa: ANN401
     """Call a method; what it raises without meaning to names the domain and the method."""
-    with asking(domain, method):
+    with plugin_call(domain, method):
         return getattr(domain, method)(*arguments, **named)
 
 
@@ -132,7 +132,7 @@ def _check_field(domain: Domain, file: Path) -> NDArray[np.float32]:
 
 
 def _read(domain: Domain, file: Path) -> list[NDArray[np.float32]]:
-    with asking(domain, "field"):
+    with plugin_call(domain, "field"):
         found = domain.field(file)
         _promise(not isinstance(found, np.ndarray), f"{file.name}: field must yield blocks, found an array: yield it")
         blocks = list(found)
@@ -184,13 +184,15 @@ def _check_places(domain: Domain, file: Path, field: NDArray[np.float32]) -> Non
 
 
 def _check_excerpt(domain: Domain, file: Path, span: Span) -> None:
-    clip = _ask(domain, "excerpt", file, span)
-    whole = isinstance(clip, Clip) and clip.data.size > 0 and bool(np.isfinite(clip.data).all())
-    found = f"{np.shape(clip.data)} of {clip.kind}" if isinstance(clip, Clip) else repr(clip)
+    excerpt = _ask(domain, "excerpt", file, span)
+    whole = isinstance(excerpt, Excerpt) and excerpt.data.size > 0 and bool(np.isfinite(excerpt.data).all())
+    found = f"{np.shape(excerpt.data)} of {excerpt.kind}" if isinstance(excerpt, Excerpt) else repr(excerpt)
     _promise(whole, f"{file.name}: the excerpt of {span} is empty or not finite, found {found}")
-    _promise(clip.kind != "sound" or clip.rate > 0, f"{file.name}: a sound must have a rate, found {clip.rate}")
-    told = f"{file.name}: a domain of kind {domain.kind} gave an excerpt of kind {clip.kind}"
-    _promise((clip.kind == "sound") == (domain.kind == "sound"), told)
+    _promise(
+        excerpt.kind != "sound" or excerpt.rate > 0, f"{file.name}: a sound must have a rate, found {excerpt.rate}"
+    )
+    told = f"{file.name}: a domain of kind {domain.kind} gave an excerpt of kind {excerpt.kind}"
+    _promise((excerpt.kind == "sound") == (domain.kind == "sound"), told)
 
 
 @default_settings()

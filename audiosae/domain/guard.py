@@ -1,4 +1,4 @@
-"""Calling a stranger's code: whatever it raises becomes one line that names the plugin and the method."""
+"""Calls of plugin code: an error that it raises becomes one line that names the plugin and the method."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _PROPERTIES = ("window", "stride")
 
 
 @contextmanager
-def asking(domain: Domain | type[Domain], what: str) -> Iterator[None]:
-    """Turn what a domain raises within into a PluginError that names the method; what it raises on purpose passes."""
+def plugin_call(domain: Domain | type[Domain], method: str) -> Iterator[None]:
+    """Turn an error of a domain's `method` into a PluginError that names it; audiosae's own errors pass."""
     try:
         yield
     except (AudiosaeError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
-        call = what if what in _PROPERTIES else f"{what}()"
-        raise fault(domain, f"{call} raised {type(error).__name__}: {error}") from error
+        call = method if method in _PROPERTIES else f"{method}()"
+        raise plugin_error(domain, f"{call} raised {type(error).__name__}: {error}") from error
 
 
-def fault(domain: Domain | type[Domain], told: str) -> PluginError:
-    """Return the error for what a domain should not have done, with whom to tell."""
+def plugin_error(domain: Domain | type[Domain], problem: str) -> PluginError:
+    """Return the error for a domain that broke the protocol; it names the package to report it to."""
     cls = domain if isinstance(domain, type) else type(domain)
     packages = {point.dist.name for point in metadata.entry_points(group=GROUP, name=domain.name) if point.dist}
     author = packages.pop() if len(packages) == 1 else cls.__module__
-    return PluginError(f"domain {domain.name}: {' '.join(told.split())}; please report this to {author}")
+    return PluginError(f"domain {domain.name}: {' '.join(problem.split())}; please report this to {author}")

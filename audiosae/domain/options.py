@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, 
 
 import numpy as np
 
-from audiosae.domain.guard import asking, fault
+from audiosae.domain.guard import plugin_call, plugin_error
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def make_domain(cls: type[Domain], options: Mapping[str, Any]) -> Domain:
             values[key] = _convert(value, hints[key])
         except (ValueError, TypeError, KeyError, OverflowError):
             raise InputError(f"--set {key}={value}: {cls.name}'s {key} wants {_wanted(hints[key])}") from None
-    with asking(cls, "__post_init__"):
+    with plugin_call(cls, "__post_init__"):
         return cls(**values)
 
 
@@ -103,7 +103,7 @@ def resolved(domain: Domain, paths: Sequence[Path]) -> Domain:
     PluginError
         Its code fails, or `window` or `stride` is not one positive whole number per axis.
     """
-    with asking(domain, "resolve"):
+    with plugin_call(domain, "resolve"):
         found = domain.resolve(paths)
         if type(found) is not type(domain):
             raise TypeError(f"it gave {found!r}, wanted a {type(domain).__name__}")
@@ -115,14 +115,16 @@ def resolved(domain: Domain, paths: Sequence[Path]) -> Domain:
 
 def check_window(domain: Domain) -> None:
     """Refuse a domain whose windows cannot be cut (see `resolved`)."""
-    with asking(domain, "window"):
+    with plugin_call(domain, "window"):
         window = domain.window
     if not _whole(window):
-        raise fault(domain, f"wanted window as a tuple with one whole number per axis of the field, found {window!r}")
-    with asking(domain, "stride"):
+        raise plugin_error(
+            domain, f"wanted window as a tuple with one whole number per axis of the field, found {window!r}"
+        )
+    with plugin_call(domain, "stride"):
         stride = domain.stride
     if not _whole(stride) or len(stride) != len(window) or (0 in stride and 0 not in window):
-        raise fault(
+        raise plugin_error(
             domain,
             f"wanted stride as a tuple with one whole number above 0 per axis of the window, found {stride!r} for a "
             f"window of {window!r}",

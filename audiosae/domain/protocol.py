@@ -41,8 +41,8 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A piece of a source, or an atom, as a person takes it in.
+class Excerpt:
+    """A piece of a source, or an atom, to play or to draw.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Clip:
         Samples in [-1, 1] of shape (frames,) for a sound; (rows, columns[, 3]), usually in [0, 1], for a picture; rows
         for vectors.
     kind
-        What it is taken in as.
+        Whether it is played (``sound``) or drawn (``picture``, ``rows``).
     rate
         Samples per second of a sound, 0 otherwise.
     """
@@ -192,7 +192,7 @@ class Domain:
             ax.plot(curves)
             ax.set(ylim=(-1.5 * limit, 1.5 * limit), xlabel="column" if len(table) == 1 else "row")
 
-    def excerpt(self, path: Path, span: Span) -> Clip:
+    def excerpt(self, path: Path, span: Span) -> Excerpt:
         """Return what a window was cut from: playable sound, a piece of picture, rows.
 
         By default the rows of `field` that `span` covers, whatever its unit, as long as it grows evenly with the rows.
@@ -200,9 +200,9 @@ class Domain:
         rest = (0,) * (len(self.window) - 1)
         first, second = (self.span(path, (row, *rest)).start[0] for row in (0, 1))
         low, high = (round((edge - first) / (second - first)) for edge in (span.start[0], span.end[0]))
-        return Clip(_rows(self.field(path), max(0, low), high), "rows")
+        return Excerpt(_rows(self.field(path), max(0, low), high), "rows")
 
-    def synthesize(self, atom: NDArray[Any]) -> Clip | None:  # noqa: ARG002
+    def synthesize(self, atom: NDArray[Any]) -> Excerpt | None:  # noqa: ARG002
         """Return the atom as a sound, where that makes sense."""
         return None
 

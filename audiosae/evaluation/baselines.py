@@ -214,13 +214,13 @@ def _stepped(target: NDArray[Any], pull: Sequence[NDArray[Any]]) -> NDArray[Any]
     return found
 
 
-def pooled_clips(
+def pooled_files(
     corpus: PlacedCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
     done: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float32]:  # fmt: skip
-    """Return the features of clips, (clips, outputs x pools x segments); `done` hears how many more are there."""
+    """Return the features of files, (files, outputs x pools x segments); `done` is called with 1 after each file."""
     found = []
-    for values in codes.clip_features(corpus, features, pools=pools, segments=segments):
+    for values in codes.file_features(corpus, features, pools=pools, segments=segments):
         found.append(values)
         done(1)
     return np.stack(found)

@@ -15,7 +15,7 @@ from audiosae.evaluation.predictions import Answers, Judged, judge_fold
 from audiosae.evaluation.quality import measure
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
-from audiosae.features.stability import Stability
+from audiosae.features.stability import UnitStability
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
@@ -48,7 +48,7 @@ class Options:
     names
         Baselines, of `audiosae.evaluation.baselines.BASELINES`.
     pools, segments
-        How the codes of windows become features of a clip.
+        How the codes of windows are pooled to the features of a file.
     code
         See `audiosae.features.codes.encoder`.
     refit
@@ -105,7 +105,7 @@ class Evaluation:
     results: list[dict[str, Any]]
     predicted: dict[str, NDArray[np.int64]]
     facts: dict[str, Any]
-    stability: Stability | None = None
+    stability: UnitStability | None = None
     skipped: Sequence[Record] = ()
     notes: Sequence[str] = ()
     title: str = ""
@@ -211,14 +211,14 @@ class _Work:
             part = self.corpus.only(split.train)
             yield [split], baselines.feature_sets(o.names, self._trained(part), part, code=o.code, seed=o.seed)
 
-    def stability(self) -> Stability:
+    def stability(self) -> UnitStability:
         """Train with the next seeds on these sources, and see which atoms come back."""
         first = TrainOptions.stored(self.model.facts["options"]).seed + 1
         seeds, matches = range(first, first + self.options.stability), []
         for number, seed in enumerate(seeds):
             self.progress.say(f"learning with another seed, {number + 1} of {len(seeds)}")
             matches.append(match(self.model, self._trained(self.corpus, seed=seed)))
-        return Stability.of(seeds, matches)
+        return UnitStability.of(seeds, matches)
 
     def _trained(self, corpus: PlacedCorpus, **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
@@ -227,7 +227,7 @@ class _Work:
 
     def _features(self, features: FeatureSet) -> NDArray[np.float32]:
         o = self.options
-        return baselines.pooled_clips(
+        return baselines.pooled_files(
             self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
         )
 

@@ -65,7 +65,7 @@ def _units_of_labels(model: Model, corpus: PlacedCorpus, plan: Plan) -> list[dic
     from scipy.stats import rankdata
 
     plain = FeatureSet(Encoder(model, "activation"))
-    activity = baselines.pooled_clips(corpus, plain, pools=("mean",))
+    activity = baselines.pooled_files(corpus, plain, pools=("mean",))
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)
     parts = [activity[:, at : at + 64] for at in range(0, activity.shape[1], 64)]  # ranks are float64: a few at a time

@@ -1,4 +1,4 @@
-"""Codes of sources: per window, or pooled per clip, in bounded memory whatever the length of a source."""
+"""Codes of sources: per window, or pooled per file, in bounded memory whatever the length of a source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
-from audiosae.domain import asking
+from audiosae.domain import plugin_call
 from audiosae.engine import Backend
 from audiosae.errors import InputError
 
@@ -80,7 +80,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """How a clip becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
+    """How a file becomes codes: `encode` maps windows (count, width), or with `rows` rows of the field, to outputs."""
 
     encode: Encode
     rows: bool = False
@@ -123,7 +123,7 @@ def window_blocks(
 
 @dataclass
 class Pool:
-    """What is added up over the windows of a clip, per segment: for mean, standard deviation, maximum and change.
+    """What is added up over the windows of a file, per segment: for mean, standard deviation, maximum and change.
 
     Squares are of differences from the mean of a few hundred windows, in the codes' own precision, and these are put
     together in double precision (Chan, Golub and LeVeque 1979).
@@ -131,7 +131,7 @@ class Pool:
     Attributes
     ----------
     windows
-        Of the clip, known from the start.
+        Of the file, known from the start.
     segments
         Equal parts in time; with fewer windows than segments they overlap.
     lag
@@ -148,7 +148,7 @@ class Pool:
     _latest: NDArray[Any] | None = None  # codes that those to come are compared with
 
     def add(self, codes: NDArray[Any]) -> None:
-        """Add the codes (count, units) of the clip's next windows."""
+        """Add the codes (count, units) of the file's next windows."""
         if self._sums is None:
             zeros = np.zeros((self.segments, codes.shape[1]))
             self._sums = (np.zeros(self.segments), zeros, zeros.copy(), np.full_like(zeros, -np.inf))
@@ -243,7 +243,7 @@ def _encoded(held: list[Windows], encode: Encode) -> Iterator[Encoded]:
         at += len(windows)
 
 
-def pooled_clips(
+def pooled_files(
     domain: Domain, records: Iterable[Record], encode: Encode, *, pools: Sequence[str], segments: int = 1,
     rows: bool = False,
 ) -> Iterator[tuple[Record, NDArray[np.float32]]]:  # fmt: skip
@@ -267,10 +267,10 @@ def pooled_clips(
         yield current, pool.result(pools)
 
 
-def clip_features(
+def file_features(
     corpus: PlacedCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
-    """Yield the pooled features (outputs x pools x segments,) of each source of a corpus, computed where it lies."""
+    """Yield the pooled features (outputs x pools x segments,) of each source, computed where its field is stored."""
     for part in corpus.map(_pooled_shard, features, pools, segments):
         yield from part
 
@@ -279,7 +279,7 @@ def _pooled_shard(
     backend: Backend, shard: Shard, features: FeatureSet, pools: Sequence[str], segments: int,
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
     part, (encode, rows) = shard.corpus, (features.on(backend), features.rows)
-    for _, values in pooled_clips(part.domain, part.records, encode, pools=pools, segments=segments, rows=rows):
+    for _, values in pooled_files(part.domain, part.records, encode, pools=pools, segments=segments, rows=rows):
         yield values.reshape(-1)
 
 
@@ -307,14 +307,14 @@ def unit_names(count: int) -> list[str]:
 
 
 def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
-    """Return the names of pooled features, in the order of one clip of `pooled_clips` flattened."""
+    """Return the names of pooled features, in the order of one file of `pooled_files` flattened."""
     tails = [""] if segments == 1 else [f"_{i + 1:0{len(str(segments))}d}" for i in range(segments)]
     return [f"{unit}_{pool}{tail}" for unit in unit_names(count) for pool in pools for tail in tails]
 
 
 def spans(domain: Domain, record: Record, starts: NDArray[np.int64]) -> list[tuple[tuple[float, ...], ...]]:
     """Return (start, end) of windows in the domain's unit; each computed from its index, so that times do not drift."""
-    with asking(domain, "span"):
+    with plugin_call(domain, "span"):
         found = [domain.span(Path(record.path), tuple(start)) for start in starts.tolist()]
     return [(span.start, span.end) for span in found]
 

@@ -1,4 +1,4 @@
-"""Writing features as a table, streamed, and what they are as JSON beside it."""
+"""The rows of a table of features, and writing them block by block with a description in JSON."""
 
 from __future__ import annotations
 
@@ -24,106 +24,116 @@ if TYPE_CHECKING:
     from audiosae.engine import Backend
     from audiosae.engine.corpus import PlacedCorpus
     from audiosae.engine.shard import Shard
-    from audiosae.features.stability import Stability
-
-
-@one_blas_thread()
-def export(
-    model: Model, corpus: PlacedCorpus, path: Path, *, level: str = "clip",
-    pools: Sequence[str] = features.DEFAULT_POOL, segments: int = 1, code: features.Code = "sqrt",
-    labels: Sequence[str | None] | None = None, digest: str = "", done: Callable[[Record], None] = lambda _: None,
-    stamp: Callable[[str, float], str] | None = None, stability: Stability | None = None,
-) -> int:  # fmt: skip
-    """Write the features of sources and, beside the table, a .json that says what they are.
-
-    Parameters
-    ----------
-    corpus
-        The sources, read with the model's domain and encoded where they are; skipped ones have no rows and are named in
-        the .json. The table is written here, in order of the sources.
-    path
-        .parquet, .csv or .npz.
-    level
-        ``clip`` (one row per source) or ``window``.
-    labels
-        One per record of the corpus, None for one that has none.
-    stamp
-        Gives the column ``time``: ISO 8601 of so many seconds in a source, or "" where its date is not known.
-
-    Returns
-    -------
-    int
-        The number of rows.
-
-    Raises
-    ------
-    InputError
-        Another suffix, nothing to write, an unwritable file, or pyarrow is missing.
-    """
-    laid = lay_out(
-        model, corpus, level=level, pools=pools, segments=segments, code=code, labels=labels, done=done, stamp=stamp
-    )
-    with opened(path, laid.columns, laid.names, laid.count) as write:
-        for keys, values in laid.blocks:
-            write(({key: keys[key] for key in laid.columns}, values))
-    options: dict[str, Json] = {"level": level, "pool": list(pools), "segments": segments, "code": code}
-    facts = described(model, corpus, laid, model_digest=digest, **options)
-    if stability:
-        facts["stability"] = stability.to_json()
-    describe(path, facts)
-    return laid.count
+    from audiosae.features.stability import UnitStability
 
 
 @dataclass(frozen=True)
-class Laid:
-    """The rows of a table, computed as they are asked for; `columns` say what a row is, `names` are the features'."""
+class TableRows:
+    """The rows of a table of features, computed when `blocks` is iterated, which can be done once.
+
+    Attributes
+    ----------
+    columns
+        Names of the columns that identify a row.
+    names
+        Of the features.
+    count
+        Number of rows.
+    blocks
+        Of some rows each, in order of the sources.
+    facts
+        What the .json beside a table says of the rows: options, domain, skipped sources.
+    """
 
     columns: list[str]
     names: list[str]
     count: int
     blocks: Iterator[Block]
+    facts: dict[str, Json]
 
 
-def lay_out(
-    model: Model, corpus: PlacedCorpus, *, level: str = "clip", pools: Sequence[str] = features.DEFAULT_POOL,
+def table_rows(
+    model: Model, corpus: PlacedCorpus, *, level: str = "file", pools: Sequence[str] = features.DEFAULT_POOL,
     segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
     done: Callable[[Record], None] = lambda _: None, stamp: Callable[[str, float], str] | None = None,
-) -> Laid:  # fmt: skip
-    """Return the rows of a table of features; see `export`."""
+) -> TableRows:  # fmt: skip
+    """Return the rows of a table of features.
+
+    Parameters
+    ----------
+    corpus
+        The sources, read with the model's domain and encoded where they are stored. Skipped sources have no rows.
+    level
+        ``file`` (one row per source) or ``window``.
+    pools, segments
+        How the codes of a source's windows are pooled, and in how many parts in time.
+    labels
+        One per record of the corpus, None for a record without a label.
+    done
+        Called once with each source while its rows are computed.
+    stamp
+        Function from a source's name and seconds in it to date and time in ISO 8601, or ""; it adds a column ``time``.
+
+    Raises
+    ------
+    InputError
+        No source can be used.
+    """
     used, units = corpus.only(corpus.used), model.params.hidden
     if not used.records:
         raise InputError(f"nothing to export: none of {len(corpus.records)} sources can be used")
     work = _Work(model, used, [labels[i] if labels else None for i in corpus.used], code, done)
     axes = len(model.domain.span(Path(used.records[0].path), (0,) * len(model.domain.window)).start)
     label = ["label"] if labels else []
-    if level == "clip":
+    if level == "file":
         names, columns = features.pooled_names(units, pools, segments), ["file", *label, "duration"]
-        count, blocks = len(used.records), _clips(work, pools=pools, segments=segments)
+        count, blocks = len(used.records), _file_blocks(work, pools=pools, segments=segments)
     else:
         places = (
             ["start", "end"] if axes == 1 else [f"{end}_{axis}" for end in ("start", "end") for axis in range(axes)]
         )
         names, columns = features.unit_names(units), ["file", *places, *label]
         count = sum(features.window_count(model.domain, record) for record in used.records)
-        blocks = _windows(work, places)
+        blocks = _window_blocks(work, places)
     if stamp:
-        return Laid([*columns, "time"], names, count, _stamped(blocks, stamp))
-    return Laid(columns, names, count, blocks)
+        columns, blocks = [*columns, "time"], _stamped(blocks, stamp)
+    facts: dict[str, Json] = {
+        "level": level, "pool": list(pools), "segments": segments, "code": code, "rows": count, "features": len(names),
+        "domain": model.facts.get("domain"), "unit": model.domain.unit,
+        "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
+    }  # fmt: skip
+    return TableRows(columns, names, count, blocks, facts)
+
+
+@one_blas_thread()
+def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: UnitStability | None = None) -> None:
+    """Write rows as a table, block by block, and beside it a .json that describes it.
+
+    Parameters
+    ----------
+    path
+        .parquet, .csv or .npz.
+    digest, stability
+        Of the model, for the .json.
+
+    Raises
+    ------
+    InputError
+        Another suffix, an unwritable file, or pyarrow is missing.
+    """
+    with opened(path, rows.columns, rows.names, rows.count) as write:
+        for keys, values in rows.blocks:
+            write(({key: keys[key] for key in rows.columns}, values))
+    facts: dict[str, Json] = rows.facts | {"model_digest": digest}
+    if stability:
+        facts["stability"] = stability.to_json()
+    describe(path, facts)
 
 
 def _stamped(blocks: Iterator[Block], stamp: Callable[[str, float], str]) -> Iterator[Block]:
     for keys, values in blocks:
         seconds = keys.get("start") or [0.0] * len(values)
         yield keys | {"time": [stamp(*at) for at in zip(keys["file"], seconds, strict=True)]}, values
-
-
-def described(model: Model, corpus: PlacedCorpus, laid: Laid, **made: Json) -> dict[str, Json]:
-    """Return what the .json beside a table says of it."""
-    return {
-        **made, "rows": laid.count, "features": len(laid.names), "domain": model.facts.get("domain"),
-        "unit": model.domain.unit,
-        "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
-    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,15 +147,15 @@ class _Work:
     done: Callable[[Record], None]
 
 
-def _clips(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
+def _file_blocks(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
     plain = features.FeatureSet(features.Encoder(work.model, work.code))
-    found = features.clip_features(work.corpus, plain, pools=pools, segments=segments)
+    found = features.file_features(work.corpus, plain, pools=pools, segments=segments)
     for record, label, values in zip(work.corpus.records, work.labels, found, strict=False):
         yield {"file": [record.file], "label": [label], "duration": [record.extent]}, values[None]
         work.done(record)
 
 
-def _windows(work: _Work, places: Sequence[str]) -> Iterator[Block]:
+def _window_blocks(work: _Work, places: Sequence[str]) -> Iterator[Block]:
     domain, records = work.model.domain, work.corpus.records
     labels = {record.file: (record, label) for record, label in zip(records, work.labels, strict=True)}
     jobs = [(number, piece) for number, part in work.corpus.parts() for piece in features.pieces(domain, part.records)]

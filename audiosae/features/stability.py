@@ -1,4 +1,4 @@
-"""How stable each unit is: whether training with other seeds finds its atom again; kept beside the model's file."""
+"""Stability of units: whether training with other seeds finds the same atoms; stored beside the model file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAME = "stability.json"
 
 
 @dataclass(frozen=True)
-class Stability:
+class UnitStability:
     """Cosines of a model's atoms with those of models that other seeds gave.
 
     Attributes
@@ -48,8 +48,8 @@ class Stability:
         """In how many of the seeds each unit has a partner that shows the same: a cosine of 0.8 or more."""
         return np.asarray((self.cosine >= ALIKE).sum(axis=0))
 
-    def told(self, unit: int) -> str:
-        """Return in words in how many seeds a unit comes back."""
+    def description(self, unit: int) -> str:
+        """Return in how many seeds a unit comes back, as text."""
         return f"in {self.comes_back[unit]} of {len(self.seeds)} seeds"
 
     def summary(self) -> str:
@@ -70,32 +70,32 @@ class Stability:
         }  # fmt: skip
 
 
-def place_of(model: Path) -> Path:
-    """Return where the stability of a model is kept: in its run folder, or beside its file."""
+def path_of(model: Path) -> Path:
+    """Return the path of a model's stability file: in the run folder, or beside the model file."""
     return (model if model.is_dir() else model.parent) / NAME
 
 
-def check_place(model: Path) -> None:
-    """Refuse a file of that name that was not written here."""
-    path = place_of(model)
+def check_path(model: Path) -> None:
+    """Refuse to replace a stability file that audiosae did not write; raises InputError."""
+    path = path_of(model)
     check_replaceable(path, [], own=has_facts(path, "model_digest", "seeds", "cosine"))
 
 
-def write(model: Path, stability: Stability) -> None:
+def write(model: Path, stability: UnitStability) -> None:
     """Write it beside a model, a run folder or a file, with the digest of the file that it is of."""
     facts = {"model_digest": _digest(model), **stability.to_json()}
-    write_aside(place_of(model), (json.dumps(facts, indent=1) + "\n").encode())
+    write_aside(path_of(model), (json.dumps(facts, indent=1) + "\n").encode())
 
 
-def read(model: Path) -> Stability | None:
+def read(model: Path) -> UnitStability | None:
     """Return the stability of a model, a run folder or a file; None where it was not measured, or of another model."""
-    path = place_of(model)
+    path = path_of(model)
     if not has_facts(path, "model_digest", "seeds", "cosine"):
         return None
     facts = json.loads(path.read_bytes())
     if facts["model_digest"] != _digest(model):
         return None
-    return Stability(facts["seeds"], np.array(facts["cosine"]).T)
+    return UnitStability(facts["seeds"], np.array(facts["cosine"]).T)
 
 
 def _digest(model: Path) -> str:

@@ -11,7 +11,7 @@ from audiosae.features.matching import redundant
 
 if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
-    from audiosae.features.stability import Stability
+    from audiosae.features.stability import UnitStability
 
 
 def activity_of(model: Model) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def activity_of(model: Model) -> dict[str, Any]:
 
 
 def summarise(
-    model: Model, activity: dict[str, Any], stability: Stability | None = None
+    model: Model, activity: dict[str, Any], stability: UnitStability | None = None
 ) -> list[tuple[str, str]]:  # fmt: skip
     """Return what a person wants to know of a model, with a word before each; `activity` as of `activity_of`."""
     facts, params = model.facts, model.params

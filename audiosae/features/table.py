@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
 
-Level = Literal["clip", "window"]
+Level = Literal["file", "window"]
 Block = tuple[dict[str, list[Any]], "NDArray[np.float32]"]  # key columns of some rows, and their features (rows, names)
 Rows = tuple[dict[str, "NDArray[Any]"], "NDArray[np.float32]"]
 SUFFIXES = (".parquet", ".csv", ".npz")
@@ -38,7 +38,7 @@ _SHOWN = 8  # rows and features in a notebook
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Features of sources, a row for each clip or window.
+    """Features of sources, a row for each file or window.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Table:
         Names of the columns that say what a row is: file, label where there are any, duration or start and end in the
         domain's unit (seconds), time where dates are known.
     names
-        Of the features: ``u037_mean`` is the mean of unit 37 over a clip, ``u037`` its code of a window.
+        Of the features: ``u037_mean`` is the mean of unit 37 over a file, ``u037`` its code of a window.
     rows
         How many.
     facts

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.recordings import repair
+from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     import soundfile
@@ -33,6 +35,11 @@ _GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate;
 _SHORTER = re.compile(
     r"^\s*(?:data|SSND|BODY|Data Size|Data length|riff|Riff size)\s*:?\s*(\d+) \(?should be (\d+)\b", re.MULTILINE
 )
+_HEADERS_READ = 200  # to choose a rate
+_HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
+_ULTRASOUND_RATE = 192000
+_OFFSET_SECONDS = 2.0  # from the start of a recording, in which a constant offset is measured
+_LARGE_OFFSET = 0.5  # of the standard deviation: all levels are relative, so they then move by 2 dB or more
 _CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # so libsndfile notes of Ogg and MAT4
 
 
@@ -118,6 +125,40 @@ def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float
     except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
         raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
     return samples.mean(axis=1), file.samplerate
+
+
+def common_rate(paths: Sequence[Path]) -> int:
+    """Return the sample rate of most of the sound, by duration, from headers; rates above 22050 Hz become 22050 Hz.
+
+    Rates of ultrasound recordings, 192 kHz or more, stay.
+    """
+    seconds: Counter[int] = Counter()
+    for path in paths[:: max(1, len(paths) // _HEADERS_READ)]:
+        try:
+            with capture_stderr(CapturedStderr()):  # a decoder's messages are reported when the file is read
+                header = read_header(path)
+        except InputError:
+            continue
+        seconds[header.rate] += 1 + min(header.seconds, 1e6)  # type: ignore[assignment]
+    if not seconds:
+        return _HIGHEST_RATE
+    rate = max(sorted(seconds), key=lambda r: seconds[r])
+    return rate if rate <= _HIGHEST_RATE or rate >= _ULTRASOUND_RATE else _HIGHEST_RATE
+
+
+def has_offset(path: Path) -> bool:
+    """Return whether the first seconds have a constant offset: a mean that is large beside the standard deviation.
+
+    Raises
+    ------
+    InputError
+        Undecodable.
+    """
+    samples, _ = read_excerpt(path, 0.0, _OFFSET_SECONDS)
+    if not len(samples):
+        return False
+    mean, deviation = samples.mean(dtype=np.float64), samples.std(dtype=np.float64)
+    return bool(0 < deviation < np.inf and abs(mean) > _LARGE_OFFSET * deviation)
 
 
 def _held(path: Path) -> soundfile.SoundFile:

@@ -14,12 +14,14 @@ import numpy as np
 from audiosae.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 FLOOR_POWER = 1e-10  # librosa's amin: -100 dB
 _FRAMES_AT_ONCE = 256  # keeps the windowed frames and their spectra within the L2 cache
+_TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)
+_MOST_TICKS = 8  # on the whole axis, so that their labels do not overlap
 _MEL_BREAK_HZ, _MEL_LINEAR_HZ, _MEL_LOG_STEP = 1000.0, 200.0 / 3.0, np.log(6.4) / 27.0
 
 
@@ -111,6 +113,37 @@ def constant_q_frames(
         power = np.abs(bands.T).astype(np.float32) ** 2
         begin = 0 if first else context // hop_length
         yield power[begin:] if last else power[begin : begin + core // hop_length]
+
+
+def frequency_ticks(frequencies: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[str]]:
+    """Return positions, in bands, and labels of ticks at round frequencies.
+
+    Parameters
+    ----------
+    frequencies
+        Centre frequency in Hz of each band of the axis.
+    """
+    bands = np.arange(len(frequencies))
+    hertz = [tick for tick in _TICKS_HZ if frequencies[0] <= tick <= frequencies[-1]]
+    kept = _spaced_ticks(hertz, np.interp(hertz, frequencies, bands), len(frequencies) / _MOST_TICKS)
+    return np.interp(kept, frequencies, bands), [_tick_label(tick) for tick in kept]
+
+
+def _spaced_ticks(ticks: Sequence[int], places: NDArray[np.float64], distance: float) -> list[int]:
+    """Return ticks at least `distance` bands apart; whole kilohertz, then multiples of 500 Hz, then high ones first."""
+    kept: list[tuple[float, int]] = []
+    for tick, place in sorted(zip(ticks, places, strict=True), key=lambda t: (-_roundness(t[0]), -t[0])):
+        if all(abs(place - other) >= distance for other, _ in kept):
+            kept.append((float(place), tick))
+    return sorted(tick for _, tick in kept)
+
+
+def _roundness(tick: int) -> int:
+    return next((rank for rank, step in ((2, 1000), (1, 500)) if tick % step == 0), 0)
+
+
+def _tick_label(tick: float) -> str:
+    return f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}"  # noqa: PLR2004
 
 
 @lru_cache(maxsize=8)

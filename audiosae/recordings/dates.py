@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from audiosae.errors import InputError
 from audiosae.recordings.date_headers import KINDS, header_times
 from audiosae.recordings.date_names import FIRST_YEAR, MOST, Named, read_names
-from audiosae.sounds.timeline import later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from audiosae.corpus.sources import Source
 
 When = Literal["auto", "name", "metadata", "none"]
 _SAME = timedelta(seconds=2)
@@ -79,16 +76,36 @@ def read_dates(
     return _none(paths, named.reason or "no header states date and time")
 
 
+def later(start: datetime, seconds: float) -> datetime:
+    """Return the date and time `seconds` after `start`, also across a change of clocks."""
+    if start.tzinfo is None:
+        return start + timedelta(seconds=seconds)
+    return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)
+
+
 def stamps(
-    sources: Sequence[Source], *, when: When = "auto", time_zone: str | None = None,
+    names: Sequence[str], paths: Sequence[Path], *, when: When = "auto", time_zone: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Callable[[str, float], str] | None:  # fmt: skip
-    """Return what gives date and time of so many seconds in a source, in ISO 8601; None where no date is known."""
-    dates = read_dates([source.path for source in sources], when=when, time_zone=time_zone)
+    """Return a function from a recording's name and seconds in it to date and time in ISO 8601.
+
+    Parameters
+    ----------
+    names, paths
+        Of the recordings, in the same order.
+    when, time_zone
+        As for `read_dates`.
+
+    Returns
+    -------
+    callable or None
+        It returns "" for a recording without a date. None where no recording has one.
+    """
+    dates = read_dates(paths, when=when, time_zone=time_zone)
     if not dates.form:
         return None
     say(dates.note)
-    starts = {source.name: start for source, start in zip(sources, dates.starts, strict=True) if start}
+    starts = {name: start for name, start in zip(names, dates.starts, strict=True) if start}
     return lambda file, seconds: later(starts[file], seconds).isoformat() if file in starts else ""
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import Clip, Domain, Probe, Span
+from audiosae.domain import Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
-from audiosae.recordings import audio, bands, glance, inversion, ticks
+from audiosae.recordings import audio, bands, inversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -148,7 +148,7 @@ class Spectrogram(Domain):
 
     def resolve(self, paths: Sequence[Path]) -> Spectrogram:
         """Choose rate, transform length and hop where they were left open."""
-        rate = self.sample_rate or glance.common_rate(paths)
+        rate = self.sample_rate or audio.common_rate(paths)
         n_fft = self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate))))
         hop = self.hop_length or max(round(_LEAST_FFT * _HOP_SECONDS / _FFT_SECONDS), round(_HOP_SECONDS * rate))
         return replace(self, sample_rate=rate, hop_length=hop, n_fft=n_fft)
@@ -167,7 +167,7 @@ class Spectrogram(Domain):
     def glance(self, path: Path) -> str:
         """Say whether a recording has a constant offset, and bands that it spoils."""
         reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, of the transform's window
-        spoilt = self._lowest < reach < self._highest and glance.has_offset(path)
+        spoilt = self._lowest < reach < self._highest and audio.has_offset(path)
         return f"a constant offset, which fills the lowest bands: --set fmin={reach} leaves them out" if spoilt else ""
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
@@ -230,15 +230,15 @@ class Spectrogram(Domain):
             aspect="auto",
             extent=(0, duration, -0.5, count - 0.5),
         )
-        places, names = ticks.of(self.frequencies)
+        places, names = bands.frequency_ticks(self.frequencies)
         ax.set_yticks(places, names)
         ax.set_xlabel("ms")
         ax.set_ylabel("Hz")
 
-    def excerpt(self, path: Path, span: Span) -> Clip:
+    def excerpt(self, path: Path, span: Span) -> Excerpt:
         """Return the sound itself, mono, at the recording's own rate."""
         samples, rate = audio.read_excerpt(path, span.start[0], span.end[0])
-        return Clip(samples, "sound", rate)
+        return Excerpt(samples, "sound", rate)
 
     def centre(self, atom: NDArray[Any]) -> float:
         """Return the centroid frequency in Hz of an atom's energy."""
@@ -256,7 +256,7 @@ class Spectrogram(Domain):
         """As `tile`."""
         return self.tile(piece)
 
-    def synthesize(self, atom: NDArray[Any]) -> Clip:
+    def synthesize(self, atom: NDArray[Any]) -> Excerpt:
         """Return an atom as a sound: its strongest value loud, what it does not speak of soft, the rest softer yet."""
         power = inversion.power_of(atom)
         if self.scale == "cqt":
@@ -267,7 +267,7 @@ class Spectrogram(Domain):
         else:
             filters = self._mel_filters() if self.scale == "mel" else None
             samples = inversion.from_spectrum(power, filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length)
-        return Clip(samples, "sound", self.sample_rate)
+        return Excerpt(samples, "sound", self.sample_rate)
 
 
 class _Noted:

@@ -1,1 +1,1 @@
-"""What is in a folder of recordings, and when: events, sound types, dates, timeline, tables for other programs."""
+"""What is in recordings: noise floor, events, event codes, sound types, search, tables, timeline."""

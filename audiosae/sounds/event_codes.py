@@ -1,4 +1,4 @@
-"""Codes of events, found and encoded wherever the fields are and kept in a file while they are many; of moments."""
+"""Codes of events, and of evenly spaced samples of recordings; computed where the fields are stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
-from audiosae.sounds.noise_floor import CLIP_SECONDS, Levels
+from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
-Shown = Literal["event", "clip", "recording"]  # what a window of an event shows, see `pooled_codes`
-MOMENTS = 20000  # of all recordings together, to colour pictures by
-_MOMENT_SECONDS = 1.0  # between them, at least
-_MOMENT_WINDOWS = 2
+Shown = Literal["event", "short_recording", "recording"]  # what a window of an event shows, see `pooled_codes`
+SAMPLES = 20000  # of all recordings together, for the colours of pictures
+_SAMPLE_SECONDS = 1.0  # between samples, at least
+_SAMPLE_WINDOWS = 2  # that the code of a sample is the mean of
 _BATCH_EVENTS = 256
-_AROUND = 0.25  # s, before and after an event of a clip: how it begins and dies away
+_AROUND = 0.25  # s before and after an event of a short recording: its onset and decay
 _MARGIN = 0.08  # of all bands, to each side of an event's own
 _STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
 
@@ -54,9 +54,9 @@ def seconds_per_row(domain: Spectrogram) -> float:
     return domain.hop_length / domain.sample_rate
 
 
-def are_clips(records: Iterable[Record]) -> bool:
-    """Return whether most recordings are clips, too short to tell noise from sound."""
-    return float(np.median([record.extent for record in records])) < CLIP_SECONDS
+def are_short_recordings(records: Iterable[Record]) -> bool:
+    """Return whether most recordings are under ten seconds: too short to distinguish noise from sound."""
+    return float(np.median([record.extent for record in records])) < SHORT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ def find_events(
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
     """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie.
 
-    Unless it is told what their windows show, that is all of it in clips, and the event alone in other recordings.
+    Without `shown`, windows show all bands in short recordings, and the event alone in other recordings.
     """
     number = 0
-    for part in corpus.map(_found, model, shortest, shown):
+    for part in corpus.map(_encode_events, model, shortest, shown):
         for found in part:
             if found is None:
                 done(corpus.records[number])
@@ -85,22 +85,22 @@ def find_events(
                 yield number, found
 
 
-def _found(
+def _encode_events(
     backend: Backend, shard: Shard, model: Model, shortest: float, shown: Shown | None
 ) -> Iterator[Found | None]:
-    """Yield the events of each recording of a shard, and None after its last."""
+    """Yield the encoded events of each recording of a shard, and None after the last event of a recording."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
     for record in shard.corpus.records:
-        levels = Levels(read_field(record), seconds)
+        levels = BandLevels(read_field(record), seconds)
         events = stretches(levels, shortest=shortest)
         while batch := list(islice(events, _BATCH_EVENTS)):
-            how = shown or ("clip" if levels.is_clip else "event")
+            how = shown or ("short_recording" if levels.is_short_recording else "event")
             yield Found(batch, pooled_codes(model, levels, batch, backend, shown=how))
         yield None
 
 
 def pooled_codes(
-    model: Model, levels: Levels, events: Sequence[Stretch], backend: Backend | None = None, *,
+    model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None, *,
     shown: Shown = "event",
 ) -> Codes:  # fmt: skip
     """Return the codes of the windows in events, pooled by mean, maximum and deviation.
@@ -109,9 +109,9 @@ def pooled_codes(
     running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
     does not tell how near it was, nor what the wind did.
 
-    Of a ``clip`` it shows all bands, and a quarter of a second before and after: they belong to the same word or
-    note; the strength is that of the whole clip. Of a ``recording`` it shows as long what was recorded, and the code is
-    the units' shares, which tell what that is made of, loud or soft.
+    In a ``short_recording`` it shows all bands, and a quarter of a second before and after: they are part of the same
+    word or note; the strength is that of the whole recording. For ``recording`` it shows the same time as it was
+    recorded, and the code is the units' shares, which describe a sound whether it is loud or soft.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def pooled_codes(
     """
     encode = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend)
     found: list[NDArray[np.float32]] = []
-    strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "clip" else None
+    strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "short_recording" else None
     held: list[NDArray[np.float32]] = []
     around, last = 0 if shown == "event" else round(_AROUND / levels.seconds_per_row), len(levels.field)
     for one in events:
@@ -142,21 +142,21 @@ def _strength(rise: Codes) -> float:
     return max(float(np.quantile(rise, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
 
 
-def _rows(model: Model, levels: Levels, event: Stretch) -> tuple[int, int]:
+def _rows(model: Model, levels: BandLevels, event: Stretch) -> tuple[int, int]:
     """Return the first of the rows of the windows whose middles lie in an event, at least the nearest; and the end."""
     frames, rows = model.domain.window[0], len(levels.field)
     first = max(0, min(event.start - frames // 2, rows - frames))
     return first, min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
 
 
-def _as_recorded(model: Model, levels: Levels, event: Stretch) -> Codes:
+def _as_recorded(model: Model, levels: BandLevels, event: Stretch) -> Codes:
     """Return the windows (count, width) of an event."""
     first, end = _rows(model, levels, event)
     return _cut(model, _filled(model, np.asarray(levels.field[first:end], np.float32), "edge"))
 
 
-def _cleaned(model: Model, levels: Levels, event: Stretch, strength: float | None) -> Codes:
-    """Return the windows (count, width) of an event, cleaned; without the strength of a clip, its own bands alone."""
+def _cleaned(model: Model, levels: BandLevels, event: Stretch, strength: float | None) -> Codes:
+    """Return the windows (count, width) of an event, cleaned; if `strength` is None, its own bands alone."""
     first, end = _rows(model, levels, event)
     rise = levels.cleaned(first, end)
     if strength is None:
@@ -214,23 +214,27 @@ class CodeFile:
         self._file.close()
 
 
-def glimpses(model: Model, corpus: PlacedCorpus, most: int = MOMENTS) -> list[Codes]:
-    """Return mean square-root codes of moments of each recording, (moments, units): one of each, and `most` more."""
-    pitch = max(_MOMENT_SECONDS, sum(record.extent for record in corpus.records) / most)
-    return [codes for part in corpus.map(_seen, model, pitch) for codes in part]
+def sample_codes(model: Model, corpus: PlacedCorpus, most: int = SAMPLES) -> list[Codes]:
+    """Return mean square-root codes of evenly spaced samples of each recording, (samples, units).
+
+    There is one sample of each recording, and at most `most` more of all recordings together.
+    """
+    pitch = max(_SAMPLE_SECONDS, sum(record.extent for record in corpus.records) / most)
+    return [codes for part in corpus.map(_sample_shard, model, pitch) for codes in part]
 
 
-def _seen(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
+def _sample_shard(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
+    """Yield the sample codes of each recording of a shard; samples are `pitch` seconds apart."""
     encode, frames = Encoder(model, backend=backend), model.domain.window[0]
     for record in shard.corpus.records:
         field = read_field(record)
-        if len(field) < frames:  # the one window that repeating its last row fills, as everywhere
+        if len(field) < frames:  # repeat the last row to fill one window, as everywhere
             field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
-        count = _MOMENT_WINDOWS * (1 + int(record.extent / pitch))
+        count = _SAMPLE_WINDOWS * (1 + int(record.extent / pitch))
         starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
         found = [
             encode(np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]]))
             for i in range(0, count, CHUNK_WINDOWS)
         ]
         codes = np.concatenate(found)
-        yield np.asarray(codes.reshape(count // _MOMENT_WINDOWS, _MOMENT_WINDOWS, -1).mean(axis=1), np.float32)
+        yield np.asarray(codes.reshape(count // _SAMPLE_WINDOWS, _SAMPLE_WINDOWS, -1).mean(axis=1), np.float32)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.sounds.noise_floor import Levels
+    from audiosae.sounds.noise_floor import BandLevels
 
     Array = NDArray[np.float32]
     Mask = NDArray[np.bool_]
@@ -43,7 +43,7 @@ _HEAVY = 60  # in the upper range, a minute, of parts: heavy rain
 _CHAIN = 4.0  # of the mass that a drop exceeds but once in two minutes: more than a chain of drops has
 _PART = 0.1  # of the mass of the largest part of a sound: what a lesser part must have, or be an event by itself
 _TOUCHING = np.ones((3, 3), int)
-_TOGETHER = 0.7  # of their common span, in clips of the shorter: sounds that overlap for as long are one event
+_TOGETHER = 0.7  # of the common span (in short recordings, of the shorter sound) that sounds of one event share
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,21 @@ class Stretch:
     peak: float
 
 
-def stretches(levels: Levels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
+def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
     """Yield the events of a recording in order; from `shortest` s, and cut to about `longest` s where they go on.
 
-    A clip in which nothing stands out from its quietest part is all sound; what sounds at one time in it is one event.
+    In a short recording, simultaneous sounds are one event. If nothing in it stands out from its quietest part, all of
+    it is taken for sound.
     """
     found = _stretches(levels, shortest, longest)
-    if not levels.is_clip:
+    if not levels.is_short_recording:
         yield from found
         return
     there = list(found) or list(_stretches(replace(levels, all_sound=True), shortest, longest))
     yield from _merged(there, _share_of_shorter)
 
 
-def _stretches(levels: Levels, shortest: float, longest: float) -> Iterator[Stretch]:
+def _stretches(levels: BandLevels, shortest: float, longest: float) -> Iterator[Stretch]:
     rows = _Rows.of(levels.seconds_per_row, shortest, longest)
     count, bands = levels.field.shape
     for begin in range(0, count, rows.piece):

@@ -1,4 +1,4 @@
-"""A survey: recordings -> events -> pooled codes -> sound types -> the result."""
+"""Sound types of recordings: recordings -> events -> pooled codes -> sound types -> `Survey`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _POOLS = 3  # mean, maximum, deviation; the mean is the first
 
 
 @one_blas_thread()
-def survey(
+def find_types(
     model: Model, corpus: PlacedCorpus, *, count: int | None = None, known: Types | None = None,
     names: Mapping[int, str] | None = None, shortest: float = MIN_SECONDS, times: Sequence[datetime | None] = (),
     folder: Path | None = None, done: Callable[[Record], None] = lambda _: None,
 ) -> tuple[Survey, Types]:  # fmt: skip
-    """Find what sounds in recordings, and which of it sounds alike.
+    """Find the events in recordings, and group those that sound alike into types.
 
     Parameters
     ----------

@@ -25,11 +25,11 @@ REACH_SECONDS = 30.0  # to each side of a knot
 SMOOTH_SECONDS = 0.03
 BANDS_ABOUT = 0.2  # of all bands, to each side of one
 LEAST_SPREAD = 1.0  # dB: digital silence has none
-CLIP_SECONDS = 10.0  # a shorter recording is a clip of one sound: it says nothing of the noise around it
-CLIP_DEPTH = 30.0  # dB under a clip's loudest level, taken for its floor
-CLIP_QUIET, CLIP_ABOVE = 0.2, 6.0  # quantile of a clip's levels that may be noise, and what is above it by so many dB
-CLIP_LEAST_DEPTH = 8.0  # dB: what is not lower than that beneath the loudest level is sound, however steady
-CLIP_SHOWN = 45.0  # dB under it that belong to its sound: overtones tell instruments and voices apart
+SHORT_SECONDS = 10.0  # a recording shorter than this is short: too short to measure its noise
+SHORT_DEPTH = 30.0  # dB below the loudest level of a short recording: its noise floor
+SHORT_QUIET, SHORT_ABOVE = 0.2, 6.0  # quantile of its levels that may be noise; dB from it up to the floor
+SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level: all above that is sound, however steady
+SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones tell instruments apart
 _SAMPLES = 1200  # levels that the quantiles of a knot are taken from
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that are taken for noise
 _FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # of a normal distribution: between them; the upper
@@ -39,12 +39,12 @@ _NOISE, _ROUNDS = 3.75, 5  # spreads above the middle up to which a level is tak
 
 
 @dataclass(frozen=True)
-class Levels:
-    """The levels of a recording, (rows, bands) in dB, memory-mapped, of any length; and their noise."""
+class BandLevels:
+    """The levels of a recording, (rows, bands) in dB over time, memory-mapped, of any length; and their noise."""
 
     field: Array
     seconds_per_row: float
-    all_sound: bool = False  # whether a clip is to be taken for nothing else
+    all_sound: bool = False  # whether all of a short recording is taken for sound
 
     @property
     def bands(self) -> int:
@@ -68,18 +68,18 @@ class Levels:
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` stand above the noise, (rows, bands) in dB, at least 0."""
-        floor = self.loudest - CLIP_SHOWN if self.is_clip else self.floor.at(low, high)[0][:, : self.bands]
+        floor = self.loudest - SHORT_SHOWN if self.is_short_recording else self.floor.at(low, high)[0][:, : self.bands]
         return np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
 
     @cached_property
     def loudest(self) -> float:
-        """The loudest level of a clip."""
+        """The loudest level of the recording."""
         return float(self._smooth(0, len(self.field)).max())
 
     @property
-    def is_clip(self) -> bool:
-        """Whether the recording is too short to tell noise from sound."""
-        return len(self.field) * self.seconds_per_row < CLIP_SECONDS
+    def is_short_recording(self) -> bool:
+        """Whether the recording is under ten seconds: too short to distinguish noise from sound."""
+        return len(self.field) * self.seconds_per_row < SHORT_SECONDS
 
     def _smooth(self, low: int, high: int) -> Array:
         """Return the mean of `width` rows about each; the ends of the field are repeated."""
@@ -132,14 +132,14 @@ class NoiseFloor:
         return middle, spread
 
 
-def noise_floor(levels: Levels) -> NoiseFloor:
+def noise_floor(levels: BandLevels) -> NoiseFloor:
     """Measure the noise floor of a recording, reading it once in order, the rows of one knot at a time."""
     pitch = max(1, round(KNOT_SECONDS / levels.seconds_per_row))
     reach = round(REACH_SECONDS / KNOT_SECONDS)
     step = max(1, pitch * (2 * reach + 1) // _SAMPLES)
     rows = len(levels.field)
-    if levels.is_clip:
-        return _floor_of_clip(levels, pitch)
+    if levels.is_short_recording:
+        return _floor_of_short(levels, pitch)
     knots = -(-rows // pitch)
     held: dict[int, Array] = {}
     found: list[Array | None] = []
@@ -195,15 +195,15 @@ def _quantiles(ordered: Array, count: NDArray[np.int64], wanted: tuple[float, fl
     return lower, upper
 
 
-def _floor_of_clip(levels: Levels, pitch: int) -> NoiseFloor:
-    """Return one floor for all of a clip; its contrasts are not looked at.
+def _floor_of_short(levels: BandLevels, pitch: int) -> NoiseFloor:
+    """Return one noise floor for all of a short recording; contrasts are ignored.
 
-    It lies a fixed depth below the loudest level, or, unless the clip is all sound, above what is there while it is at
-    its quietest; what is nearly as loud as the loudest is no noise.
+    It is a fixed depth below the loudest level. Unless all of the recording is taken for sound, it is above the levels
+    of its quietest part. Levels that are nearly as loud as the loudest are not noise.
     """
     bands = levels.bands
     heard = levels.views(0, len(levels.field))[:, :bands]
-    quiet = np.quantile(heard, CLIP_QUIET, axis=0) + CLIP_ABOVE if not levels.all_sound else np.full(bands, -np.inf)
+    quiet = np.quantile(heard, SHORT_QUIET, axis=0) + SHORT_ABOVE if not levels.all_sound else np.full(bands, -np.inf)
     middle = np.full((1, 2 * bands), np.finfo(np.float32).max / 4, np.float32)
-    middle[0, :bands] = np.clip(quiet, levels.loudest - CLIP_DEPTH, levels.loudest - CLIP_LEAST_DEPTH)
+    middle[0, :bands] = np.clip(quiet, levels.loudest - SHORT_DEPTH, levels.loudest - SHORT_LEAST_DEPTH)
     return NoiseFloor(middle, np.full_like(middle, LEAST_SPREAD), pitch)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.sounds.timeline import Timeline, later, make_timeline
+from audiosae.recordings.dates import later
+from audiosae.sounds.timeline import Timeline, make_timeline
 from audiosae.system.frames import html_table, pandas_frame
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
 
 NOWHERE = 0  # type of events that are like none of the types
+TIME, NAME = "time", "name"  # columns of the table of events that it has only when they are known
+_COLUMNS = ("file", "start", "end", TIME, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
+_DIGITS = {"start": 3, "end": 3, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +147,15 @@ class SoundType:
 
 
 @dataclass(frozen=True)
-class Stability:
-    """Adjusted Rand index between the types and those found otherwise: 1 is the same, 0 is chance.
+class TypeStability:
+    """Stability of sound types: adjusted Rand index of two sets of types; 1 is the same, 0 is chance.
 
     Attributes
     ----------
     seed
-        Under another drawing of the sample and another seed.
+        Of the types and those learned from a random part of the sample.
     halves
-        Between types learned from one half of the events and from the other, on all events.
+        Of the types learned from either half of the events, on all events.
     """
 
     seed: float
@@ -198,7 +202,7 @@ class Survey:
     records: Sequence[Record]
     events: Events
     types: Sequence[SoundType]
-    stability: Stability | None = None
+    stability: TypeStability | None = None
     times: Sequence[datetime | None] = ()
     skipped: Sequence[Record] = ()
     choice: str = ""
@@ -253,8 +257,6 @@ class Survey:
 
     def frame(self) -> pd.DataFrame:
         """Return the events as a pandas frame, a row each, with the columns of events.csv."""
-        from audiosae.sounds.tables import event_columns, event_rows
-
         columns = event_columns(self)
         return pandas_frame(dict(zip(columns, zip(*event_rows(self), strict=True), strict=True)))
 
@@ -270,3 +272,22 @@ class Survey:
     def __repr__(self) -> str:
         told = f"{len(self.events)} events of {len(self.types)} types in {len(self.records)} recordings"
         return f"<Survey: {told}; {len(self.skipped)} skipped>"
+
+
+def event_columns(survey: Survey) -> tuple[str, ...]:
+    """Return the columns of the table of events: no time where none is known, no name where none is given."""
+    left_out = {column for column, there in ((TIME, survey.dated), (NAME, bool(survey.names))) if not there}
+    return tuple(column for column in _COLUMNS if column not in left_out)
+
+
+def event_rows(survey: Survey) -> Iterator[list[Any]]:
+    """Yield the rows of the table of events, values in the order of `event_columns`."""
+    columns = event_columns(survey)
+    return ([_value(event, column) for column in columns] for event in survey.rows())
+
+
+def _value(event: Event, column: str) -> Any:  # noqa: ANN401
+    value = getattr(event, column)
+    if column == TIME:
+        return "" if value is None else value.isoformat(timespec="milliseconds")
+    return round(value, _DIGITS[column]) if column in _DIGITS else value

@@ -14,7 +14,7 @@ from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import (
     CodeFile,
-    are_clips,
+    are_short_recordings,
     find_events,
     pooled_codes,
     recordings_domain,
@@ -22,7 +22,7 @@ from audiosae.sounds.event_codes import (
 )
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
 from audiosae.sounds.find_types import Columns
-from audiosae.sounds.noise_floor import Levels
+from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_aside
 from audiosae.system.frames import html_table, pandas_frame
@@ -177,7 +177,7 @@ def find_like(
     """
     corpus = corpus.only(corpus.used)
     records = corpus.records
-    shown: Shown = "recording" if are_clips(records) else "event"
+    shown: Shown = "recording" if are_short_recordings(records) else "event"
     wanted, told = example_codes(model, like, example, shown=shown)
     with closing(CodeFile(None, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"), [record.extent for record in records])
@@ -212,7 +212,7 @@ def example_codes(
 
     Of several sounds that is the loudest and longest one; all of the example where nothing stands out.
     """
-    levels = Levels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
+    levels = BandLevels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
     example, last, second = example.within(record.extent), len(levels.field), levels.seconds_per_row
     low = min(last - 1, round(example.start / second))
     high = max(low + 1, min(last, round(example.end / second)))

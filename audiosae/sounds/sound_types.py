@@ -17,7 +17,7 @@ import numpy as np
 
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
-from audiosae.sounds.results import NOWHERE, Stability
+from audiosae.sounds.results import NOWHERE, TypeStability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,7 +209,7 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
     return np.arange(few, dtype=np.int64) * count // max(1, few)
 
 
-def stability_of(codes: Array, count: int, *, seed: int = 0) -> Stability | None:
+def stability_of(codes: Array, count: int, *, seed: int = 0) -> TypeStability | None:
     """Measure whether the same types are found from other events; None with fewer than four a type."""
     from sklearn.metrics import adjusted_rand_score
 
@@ -222,7 +222,7 @@ def stability_of(codes: Array, count: int, *, seed: int = 0) -> Stability | None
         _labels_from(sample[part], count, sample)
         for part in (slice(None), np.sort(order[:most]), np.sort(order[:half]), np.sort(order[half:]))
     ]
-    return Stability(float(adjusted_rand_score(*found[:2])), float(adjusted_rand_score(*found[2:])))
+    return TypeStability(float(adjusted_rand_score(*found[:2])), float(adjusted_rand_score(*found[2:])))
 
 
 def _labels_from(part: Array, count: int, sample: Array) -> Labels:

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.corpus.spreadsheets import Wanted, read_rows
 from audiosae.errors import InputError
+from audiosae.sounds.results import NAME, TIME, event_columns, event_rows
 from audiosae.sounds.timeline import COLUMNS
 from audiosae.system.files import cell, csv_text, uncelled, write_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from audiosae.sounds.results import Event, Survey
+    from audiosae.sounds.results import Survey
     from audiosae.sounds.timeline import Timeline
 
-_TIME, _NAME = "time", "name"  # columns that are there when they are known
-_COLUMNS = ("file", "start", "end", _TIME, "low_hz", "high_hz", "type", _NAME, "score", "peak", "top_unit")
-_DIGITS = {"start": 3, "end": 3, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
 _ROWS_AT_ONCE = 2**16
 OF_TYPES = "survey"  # column of names.csv that the page writes: which types were named
 _NAMES = Wanted("--names", "type", "a CSV with the columns type,name")
@@ -34,25 +32,6 @@ class Names:
 
     of: Mapping[int, str]
     types: str = ""
-
-
-def event_columns(survey: Survey) -> tuple[str, ...]:
-    """Return the columns of the table of events: no time where none is known, no name where none is given."""
-    left_out = {column for column, there in ((_TIME, survey.dated), (_NAME, bool(survey.names))) if not there}
-    return tuple(column for column in _COLUMNS if column not in left_out)
-
-
-def event_rows(survey: Survey) -> Iterator[list[Any]]:
-    """Yield the rows of the table of events."""
-    columns = event_columns(survey)
-    return ([_value(event, column) for column in columns] for event in survey.rows())
-
-
-def _value(event: Event, column: str) -> Any:  # noqa: ANN401
-    value = getattr(event, column)
-    if column == _TIME:
-        return "" if value is None else value.isoformat(timespec="milliseconds")
-    return round(value, _DIGITS[column]) if column in _DIGITS else value
 
 
 def write_events_csv(survey: Survey, path: Path) -> None:
@@ -74,7 +53,7 @@ def write_events_parquet(survey: Survey, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"file": pa.string(), _TIME: pa.string(), _NAME: pa.string(), "type": pa.int32(), "top_unit": pa.int32()}
+    types = {"file": pa.string(), TIME: pa.string(), NAME: pa.string(), "type": pa.int32(), "top_unit": pa.int32()}
     schema = pa.schema([(name, types.get(name, pa.float64())) for name in event_columns(survey)])
     out = io.BytesIO()
     with pq.ParquetWriter(out, schema) as writer:
@@ -107,7 +86,7 @@ def write_types_csv(survey: Survey, path: Path) -> None:
 def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> None:
     """Write timeline.csv, with a last column name where any type has one."""
     rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
-    write_aside(path, csv_text([(*COLUMNS, _NAME) if names else COLUMNS, *rows]).encode())
+    write_aside(path, csv_text([(*COLUMNS, NAME) if names else COLUMNS, *rows]).encode())
 
 
 def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names:
@@ -124,11 +103,11 @@ def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names
         It cannot be read, lacks a column, or a type is no number from 1 or has two names.
     """
     rows, columns = read_rows(path, None, _NAMES, say)
-    if _NAME not in columns:
+    if NAME not in columns:
         raise InputError(f"--names {path}: wanted the columns type,name; it has {', '.join(columns)}")
     names: dict[int, str] = {}
     for number, row in enumerate(rows, 1):
-        kind, name = row["type"].strip(), uncelled(row[_NAME].strip())
+        kind, name = row["type"].strip(), uncelled(row[NAME].strip())
         if not kind.isdecimal() or int(kind) < 1:
             raise InputError(f"--names {path}: row {number} has type {kind!r}; wanted a number from 1")
         if name and names.setdefault(int(kind), name) != name:

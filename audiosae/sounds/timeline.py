@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.recordings.dates import later
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -49,13 +52,6 @@ class Timeline:
         for (day, hour), events, seconds in zip(self.cells, self.events, self.seconds, strict=True):
             for number, count, length in zip(self.types, events.tolist(), seconds.tolist(), strict=True):
                 yield day.isoformat(), hour, number, count, round(length, 3)
-
-
-def later(start: datetime, seconds: float) -> datetime:
-    """Return the clock's date and time so many seconds after another, also where clocks are changed between."""
-    if start.tzinfo is None:
-        return start + timedelta(seconds=seconds)
-    return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)
 
 
 def make_timeline(  # noqa: PLR0917

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audiosae.domain import asking, default_settings
+from audiosae.domain import default_settings, plugin_call
 from audiosae.errors import InputError
 from audiosae.features.summary import activity_of, summarise
 from audiosae.system.files import MARK
@@ -122,7 +122,7 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
         return list(range(len(atoms)))
     if order == "activity":
         return [int(unit) for unit in np.argsort(-model.rho_hat, kind="stable")]
-    with asking(model.domain, "centre"):
+    with plugin_call(model.domain, "centre"):
         centres = [model.domain.centre(atom) for atom in atoms]
         unordered = any(centre is None or not math.isfinite(centre) for centre in centres)
     if unordered:
@@ -132,7 +132,7 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
 
 def tile_of(domain: Domain, atom: NDArray[Any]) -> NDArray[Any]:
     """Return an atom as (rows, columns[, 3]); slivers are made thick enough to be seen beside the lines between."""
-    with asking(domain, "tile"):
+    with plugin_call(domain, "tile"):
         tile = np.atleast_2d(np.asarray(domain.tile(atom), np.float64))
         if not (tile.ndim == 2 or tile.shape[2:] == (3,)) or not tile.size:  # noqa: PLR2004
             raise ValueError(f"a tile must be (rows, columns) or (rows, columns, 3), not {tile.shape}")
@@ -176,7 +176,7 @@ def _with_axes(
             ax.set_visible(False)
             continue
         unit = chosen[number]
-        with asking(model.domain, "draw"):
+        with plugin_call(model.domain, "draw"):
             model.domain.draw(atoms[unit], ax, limit=limit)
         ax.set_title(titles[number].replace("$", r"\$") if titles else f"{unit}", fontsize=8, pad=2)
         ax.tick_params(labelsize=7)
@@ -210,7 +210,7 @@ def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], colum
     axes = figure.subplot_mosaic([["key", "all"], [".", "all"]], width_ratios=[2.4, width], height_ratios=[1, 1])
     key, ax = axes["key"], axes["all"]
     key.set_anchor("N")
-    with asking(model.domain, "draw"):
+    with plugin_call(model.domain, "draw"):
         model.domain.draw(atoms[chosen[0]], key, limit=limit)
     same = "the axes of every tile" if key.images else "drawn in full"
     key.set_title(f"unit {chosen[0]}, the first tile:\n{same}", fontsize=9)

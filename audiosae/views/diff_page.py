@@ -11,7 +11,7 @@ from audiosae.features.matching import ALIKE, atom_cosines, match
 from audiosae.system.files import write_aside
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.page import render_page
-from audiosae.views.unit_sides import by_likeness, lay_out, show_units
+from audiosae.views.unit_sides import by_likeness, map_positions, show_units
 from audiosae.views.units_page import about
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _view(
     cosines = atom_cosines(first, second)
     items = [_item(pair, sides, names, cosines) for pair in pairs]
     like = _likeness(models, pairs, cosines)
-    cells, columns = lay_out(like)
+    cells, columns = map_positions(like)
     rank = np.argsort(by_likeness(like))
     for number, item in enumerate(items):
         item |= {"cell": cells[number], "number": number}

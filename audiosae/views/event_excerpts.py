@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.entries import read_field
-from audiosae.domain import Span, asking
+from audiosae.domain import Span, plugin_call
 from audiosae.views.excerpts import Excerpts, SourceRange, per_cent, told_span
 from audiosae.views.media import sound_scene_png
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Events
 
 
-class Moments(Excerpts):
-    """The pieces of recordings around events; the corpus has the events' records."""
+class EventExcerpts(Excerpts):
+    """The excerpts of recordings around events; the corpus has the records of the events."""
 
     def __init__(self, domain: Spectrogram, corpus: Corpus, events: Events) -> None:
         super().__init__(domain, corpus)
@@ -55,7 +55,7 @@ class Moments(Excerpts):
             piece = np.asarray(read_field(self._corpus.records[int(self._events.record[number])])[first : first + rows])
             total[: len(piece)] += piece
             counts[: len(piece)] += 1
-        with asking(self._domain, "scene"):
+        with plugin_call(self._domain, "scene"):
             scene = self._domain.scene((total / np.maximum(counts, 1)).astype(np.float32))
         return "" if scene is None else sound_scene_png(np.asarray(scene, np.float64))
 

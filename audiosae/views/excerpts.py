@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import Corpus
-from audiosae.domain import SECONDS, Span, asking
+from audiosae.domain import SECONDS, Span, plugin_call
 from audiosae.engine.shard import read_again
 from audiosae.errors import AudiosaeError
 from audiosae.system.processes import run_in_order
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.corpus.journal import Record
-    from audiosae.domain import Clip, Domain
+    from audiosae.domain import Domain, Excerpt
     from audiosae.engine.corpus import PlacedCorpus
 
 _MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
@@ -116,11 +116,11 @@ class Excerpts:
         return SourceRange(index, below, min(self._corpus.records[index].shape[0], above))
 
     def _span(self, index: int, start: tuple[int, ...]) -> Span:
-        with asking(self._domain, "span"):
+        with plugin_call(self._domain, "span"):
             return self._domain.span(Path(self._corpus.records[index].path), start)
 
     def _at(self, record: Record, row: int) -> tuple[float]:
-        with asking(self._domain, "span"):
+        with plugin_call(self._domain, "span"):
             start = (row,) + (0,) * (len(self._domain.window) - 1)
             return (float(self._domain.span(Path(record.path), start).start[0]),)
 
@@ -142,43 +142,43 @@ class Excerpts:
         else:
             step = max(1, math.ceil(max(record.shape[:2]) / _THUMBNAIL))
             piece = np.array(field[::step, ::step])
-        with asking(self._domain, "scene"):
+        with plugin_call(self._domain, "scene"):
             scene = self._domain.scene(piece)
             return None if scene is None else np.asarray(scene, np.float64)
 
     def _heard(self, record: Record, span: Span) -> dict[str, Any]:
-        clip = self._clip(record, span)
-        if isinstance(clip, str):
-            return {"fault": clip}
-        if clip.kind != "sound":
+        excerpt = self._excerpt(record, span)
+        if isinstance(excerpt, str):
+            return {"fault": excerpt}
+        if excerpt.kind != "sound":
             return {}
-        sound = encode_sound(clip.data, clip.rate)
+        sound = encode_sound(excerpt.data, excerpt.rate)
         return {"sound": sound.data, "slowed": sound.slowed}
 
-    def _clip(self, record: Record, span: Span) -> Clip | str:
-        """Return a piece of the source itself, or why it cannot be had: the rest of the page can."""
+    def _excerpt(self, record: Record, span: Span) -> Excerpt | str:
+        """Return the excerpt, or as text why there is none; the page is complete but for it."""
         try:
             with (
                 capture_stderr(CapturedStderr()),
-                asking(self._domain, "excerpt"),
+                plugin_call(self._domain, "excerpt"),
             ):  # decoders remark on jumps into a stream
-                clip = self._domain.excerpt(Path(record.path), span)
+                excerpt = self._domain.excerpt(Path(record.path), span)
         except AudiosaeError as error:
             return str(error)
-        return clip if clip.data.size else "nothing there: the file has become shorter"
+        return excerpt if excerpt.data.size else "nothing there: the file has become shorter"
 
     def _itself(self, record: Record, span: Span, start: tuple[int, ...]) -> dict[str, Any]:
         """Return a window's own picture, or the numbers of a row."""
-        clip = self._clip(record, span)
-        if isinstance(clip, str):
-            return {"fault": clip}
-        if clip.kind == "picture":
-            return {"patch": scene_png(clip.data.astype(np.float64), "gray")}
+        excerpt = self._excerpt(record, span)
+        if isinstance(excerpt, str):
+            return {"fault": excerpt}
+        if excerpt.kind == "picture":
+            return {"patch": scene_png(excerpt.data.astype(np.float64), "gray")}
         window = self._field_window(record, start)
         tile = tile_of(self._domain, window)
         found: dict[str, Any] = {"patch": tile_png(tile, colour_limit(window), self._domain.colours)}
-        if clip.kind == "rows" and len(clip.data) == 1:
-            row = clip.data[0]
+        if excerpt.kind == "rows" and len(excerpt.data) == 1:
+            row = excerpt.data[0]
             most = np.argsort(-np.abs(row), kind="stable")[:_NUMBERS_SHOWN]
             found["numbers"] = [[int(i), float(row[i])] for i in most]
         return found

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audiosae.autoencoder.model import Model
-    from audiosae.features.stability import Stability
+    from audiosae.features.stability import UnitStability
 
 CARD = "README.md"
 _TAGS = {"sound": ["audio"], "picture": ["images"]}
@@ -37,7 +37,7 @@ def write_card(
     return True
 
 
-def card(model: Model, stability: Stability | None = None) -> str:
+def card(model: Model, stability: UnitStability | None = None) -> str:
     """Return the card of a model in Markdown, with what the hub reads before it; no licence is claimed."""
     facts, domain, sources = model.facts, model.domain, model.facts["sources"]
     tags = ["audiosae", "sparse-autoencoder", "feature-extraction", *_TAGS.get(domain.kind, [])]

@@ -38,7 +38,7 @@ def render_page(view: dict[str, Any]) -> bytes:
     ----------
     view
         title, heading, lead: texts · notes: texts above the units · items, sorts, groups, columns: see
-        `audiosae.views` · pieces: of sources · about: sections below the units · colours: map of the atoms.
+        `audiosae.views.units_page` · pieces: of sources · about: sections below the units · colours: map of the atoms.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from audiosae.sounds.results import NOWHERE, Events
 from audiosae.sounds.sound_types import NO_NUMBER
 from audiosae.system.files import write_aside
 from audiosae.system.progress import Progress, counted
-from audiosae.views.event_excerpts import Moments
+from audiosae.views.event_excerpts import EventExcerpts
 from audiosae.views.excerpts import choose, readable, told_span
 from audiosae.views.page import bars, fill
 
@@ -73,10 +73,10 @@ def write_survey_page(
     corpus = corpus.only(corpus.used)
     shown = {n for numbers in [*means, *groups] for n in numbers}
     corpus = readable(corpus, sorted({int(survey.events.record[n]) for n in shown}))
-    moments = Moments(domain, corpus, survey.events)
+    excerpts = EventExcerpts(domain, corpus, survey.events)
     progress.stage("page", None, "pieces")
     line = survey.timeline() if survey.dated else None
-    cards = [_card(survey, kind, moments, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
+    cards = [_card(survey, kind, excerpts, mean, line) for kind, mean in zip(survey.types, means, strict=True)]
     report, lines = (beside or path.parent) / "report.html", path.parent / "recordings.png"
     view = _view(survey, cards, line) | {"report": report.is_file(), "lines": lines.is_file()}
     data: dict[str, Any] = {"groups": [], "hours": _hours(survey, line, size) if line else None}
@@ -86,7 +86,7 @@ def write_survey_page(
 
     pieces: list[dict[str, Any]] = []
     room = _room(len(page()), size, f"the {len(cards)} types alone")
-    chosen = choose([[(n, 0.0) for n in group] for group in groups], moments, room, lambda: progress.advance(1))
+    chosen = choose([[(n, 0.0) for n in group] for group in groups], excerpts, room, lambda: progress.advance(1))
     pieces = chosen.pieces
     data["groups"] = [[_told(survey, window) for window in windows] for windows in chosen.windows]
     there, wanted = sum(map(len, chosen.windows)), sum(map(len, groups))
@@ -123,7 +123,7 @@ def _told(survey: Survey, window: dict[str, Any]) -> dict[str, Any]:
 
 
 def _card(
-    survey: Survey, kind: SoundType, moments: Moments, mean: Sequence[int], line: Timeline | None
+    survey: Survey, kind: SoundType, excerpts: EventExcerpts, mean: Sequence[int], line: Timeline | None
 ) -> dict[str, Any]:  # fmt: skip
     own = survey.events.of_type(kind.number)
     seconds = float(np.median(survey.events.seconds[own])) if len(own) else 0.0
@@ -138,7 +138,7 @@ def _card(
     return {
         "number": kind.number, "name": kind.name, "count": counted(kind.events, "sound"), "facts": facts,
         "seconds": f"{seconds:.2f}",
-        "mean": moments.mean(mean, max(seconds, 0.1)) if mean else "",
+        "mean": excerpts.mean(mean, max(seconds, 0.1)) if mean else "",
         "hours": bars(hours.tolist(), high=24) if hours is not None and hours.any() else None,
         "busiest": int(hours.argmax()) if hours is not None else 0,
     }  # fmt: skip
@@ -250,7 +250,7 @@ def write_find_page(  # noqa: PLR0917
     }  # fmt: skip
     progress.stage("page", count + 1, "moments")
     room = _room(len(fill("find", view, {"items": [], "pieces": []})), size, "words")
-    chosen = choose([[(n, 0.0)] for n in (count, *range(count))], Moments(domain, corpus, events), room,
+    chosen = choose([[(n, 0.0)] for n in (count, *range(count))], EventExcerpts(domain, corpus, events), room,
                     lambda: progress.advance(1))  # fmt: skip
     groups = [
         [w | {"similarity": float(matches.similarity[w["event"]]) if w["event"] < count else 1.0} for w in windows]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.domain import asking, default_settings
+from audiosae.domain import default_settings, plugin_call
 from audiosae.errors import PluginError
 from audiosae.system.processes import run_in_order
 from audiosae.system.threads import one_blas_thread
@@ -77,7 +77,7 @@ def show_units(
 @default_settings()
 def _show(job: _Job) -> dict[str, Any]:
     domain, atom = job.domain, job.atom
-    with asking(domain, "measures"):
+    with plugin_call(domain, "measures"):
         measures = {str(key): _finite(value) for key, value in domain.measures(atom).items()}
     figure = _drawing(domain, job.limit, job.two).figure(atom)
     tile = tile_png(tile_of(domain, atom), job.limit, domain.colours)
@@ -121,7 +121,7 @@ class _Drawing:
 
     def _draw(self, atom: NDArray[Any]) -> None:
         self._ax.clear()
-        with asking(self._domain, "draw"):
+        with plugin_call(self._domain, "draw"):
             self._domain.draw(atom, self._ax, limit=self._limit)
 
     def _shows_the_tile(self, atom: NDArray[Any]) -> bool:
@@ -147,7 +147,7 @@ class _Drawing:
         return np.array(self._canvas.buffer_rgba())[..., :3]
 
     def _tile(self, atom: NDArray[Any]) -> NDArray[Any]:
-        with asking(self._domain, "tile"):
+        with plugin_call(self._domain, "tile"):
             return np.asarray(self._domain.tile(atom))
 
 
@@ -158,14 +158,14 @@ def _drawing(domain: Domain, limit: float, two: bytes) -> _Drawing:
 
 def _sound(domain: Domain, atom: NDArray[Any]) -> dict[str, Any] | None:
     """Return an atom as a sound, a few times over with pauses between; None where it is not a thing to hear."""
-    with asking(domain, "synthesize"):
-        clip = domain.synthesize(atom)
-        if clip is None:
+    with plugin_call(domain, "synthesize"):
+        sound = domain.synthesize(atom)
+        if sound is None:
             return None
-        pause = np.zeros(round(_PAUSE_SECONDS * clip.rate), np.float32)
-        once = np.concatenate([np.asarray(clip.data, np.float32), pause])
-    sound = encode_sound(np.tile(once, _REPEATS), clip.rate)
-    return {"data": sound.data, "slowed": sound.slowed}
+        pause = np.zeros(round(_PAUSE_SECONDS * sound.rate), np.float32)
+        once = np.concatenate([np.asarray(sound.data, np.float32), pause])
+    encoded = encode_sound(np.tile(once, _REPEATS), sound.rate)
+    return {"data": encoded.data, "slowed": encoded.slowed}
 
 
 def most_alike(cosines: NDArray[np.float64], unit: int) -> list[tuple[int, float]]:
@@ -186,11 +186,11 @@ def by_likeness(cosines: NDArray[np.float64]) -> list[int]:
     return [int(unit) for unit in leaves_list(linkage(squareform(distance, checks=False), "average"))]
 
 
-def lay_out(cosines: NDArray[np.float64]) -> tuple[list[tuple[int, int]], int]:
-    """Return a place (row, column) for each unit on a map on which similar units lie side by side, and its columns.
+def map_positions(cosines: NDArray[np.float64]) -> tuple[list[tuple[int, int]], int]:
+    """Return the position (row, column) of each unit on a map where similar units are neighbours; and its columns.
 
-    A plane by t-SNE of the cosine distances (scikit-learn), then each unit to a cell of a grid so that the sum of the
-    squared ways is least (Kuhn 1955, by SciPy).
+    t-SNE (scikit-learn) places the units in a plane by their cosine distances. The assignment of units to cells of a
+    grid with the least sum of squared distances (Kuhn 1955, by SciPy) gives the positions.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -18,7 +18,7 @@ from audiosae.system.files import write_aside
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.excerpts import Excerpts, choose, readable
 from audiosae.views.page import bars, render_page
-from audiosae.views.unit_sides import by_likeness, lay_out, most_alike, show_units
+from audiosae.views.unit_sides import by_likeness, map_positions, most_alike, show_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.features.stability import Stability
+    from audiosae.features.stability import UnitStability
     from audiosae.system.progress import Progress
 
 _LABELS_SHOWN = 4
@@ -97,7 +97,7 @@ def write_report(
     progress.stage("drawing", model.params.hidden, "units")
     drawn = show_units(model, workers=corpus.workers, done=lambda: progress.advance(1))
     first, cosines = next(drawn), atom_cosines(model, model)
-    places = lay_out(cosines)  # while processes draw
+    places = map_positions(cosines)  # while processes draw
     view = _view(model, gathered, [first, *drawn], (used, left_out), names, cosines=cosines, places=places) | {
         "label_name": label_name, "about": [about(model, "This model", run)],
     }  # fmt: skip
@@ -188,10 +188,10 @@ def _facts(gathered: Gathered, unit: int, side: dict[str, Any]) -> list[tuple[st
     ]
 
 
-def _add_stability(view: dict[str, Any], stability: Stability) -> None:
+def _add_stability(view: dict[str, Any], stability: UnitStability) -> None:
     """Say of each unit in how many other seeds it comes back."""
     for unit, item in enumerate(view["items"]):
-        item["facts"].append(("comes back", stability.told(unit)))
+        item["facts"].append(("comes back", stability.description(unit)))
     found = f"training with so many other seeds has found its atom again (a cosine of {ALIKE:g} or more)"
     view["meanings"] = (("comes back", found), *view["meanings"])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import Clip, Domain, Probe, Span
+from audiosae.domain import Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
 from audiosae_images.filters import flatten_spectrum
 from audiosae_images.pictures import SUFFIXES, read_blocks, read_header, read_piece
@@ -132,10 +132,10 @@ class Images(Domain):
         ax.set_xlabel("px")
         ax.set_ylabel("px")
 
-    def excerpt(self, path: Path, span: Span) -> Clip:
+    def excerpt(self, path: Path, span: Span) -> Excerpt:
         """Return exactly the pixels of a patch, not filtered: (rows, columns) when grey, else (rows, columns, 3)."""
         pixels = read_piece(path, self.channels, span.start, span.end)
-        return Clip(pixels[..., 0] if self.channels == 1 else pixels, "picture")
+        return Excerpt(pixels[..., 0] if self.channels == 1 else pixels, "picture")
 
     def centre(self, atom: NDArray[Any]) -> float:
         """Return the spatial frequency, in cycles per pixel, at which an atom's power spectrum is greatest."""

@@ -60,9 +60,9 @@ def test_a_span_is_a_place_in_pixels_and_its_excerpt_exactly_that_patch(files):
     span = domain.span(colour, (20, 31, 0))
     assert (span.start, span.end, span.unit) == ((20, 31), (26, 37), "px")
     field = np.concatenate(list(domain.field(colour)))
-    clip = domain.excerpt(colour, span)
-    assert clip.kind == "picture"
-    np.testing.assert_array_equal(clip.data, field[20:26, 31:37])
+    excerpt = domain.excerpt(colour, span)
+    assert excerpt.kind == "picture"
+    np.testing.assert_array_equal(excerpt.data, field[20:26, 31:37])
 
 
 def test_an_excerpt_shows_the_picture_itself_where_the_field_is_filtered(files):

@@ -11,15 +11,13 @@ import numpy as np
 from numpy.lib import format as npy
 
 from audiosae.errors import InputError
-from audiosae_vectors.rows import Rows
+from audiosae_vectors.rows import ReadOptions, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from audiosae_vectors.vectors import Vectors
 
 _MAGIC = b"\x93NUMPY"
 _REAL = "biuf"  # kinds of dtype: bool, signed, unsigned, floating
@@ -44,7 +42,7 @@ class Header(NamedTuple):
         return f"{self.dtype} {self.shape}"
 
 
-def open_npy(path: Path, options: Vectors) -> Rows:
+def open_npy(path: Path, options: ReadOptions) -> Rows:
     """Open an .npy file as rows."""
     if options.skip:
         raise InputError(f"--set skip={options.skip} is for tables: the columns of an .npy array have no names")
@@ -64,7 +62,7 @@ def open_npy(path: Path, options: Vectors) -> Rows:
     return Rows(*shape, f"npy {header.dtype}", read)
 
 
-def open_npz(path: Path, options: Vectors) -> Rows:
+def open_npz(path: Path, options: ReadOptions) -> Rows:
     """Open one array of an .npz file as rows: the one that `options.array` names, or the only one with two axes."""
     with zipfile.ZipFile(path) as archive:
         member, header = _choose(archive, options)
@@ -128,7 +126,7 @@ def _rows_and_width(header: Header, flatten: str) -> tuple[int, int]:
     return (shape[0], math.prod(shape[1:])) if flatten == "width" else (math.prod(shape[:-1]), shape[-1])
 
 
-def _choose(archive: zipfile.ZipFile, options: Vectors) -> tuple[str, Header]:
+def _choose(archive: zipfile.ZipFile, options: ReadOptions) -> tuple[str, Header]:
     """Return the member to be read, and its header."""
     found = {}
     for name in archive.namelist():

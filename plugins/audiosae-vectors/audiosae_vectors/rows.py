@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -27,6 +27,26 @@ _UNDECODABLE = (
     csv.Error, lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
     ArithmeticError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError,
 )  # fmt: skip
+
+
+class ReadOptions(Protocol):
+    """The options of `audiosae_vectors.Vectors` that say what of a file is read; their meaning is described there."""
+
+    @property
+    def array(self) -> str:
+        """Name of the array or of the column of lists, or ""."""
+
+    @property
+    def flatten(self) -> Literal["no", "rows", "width"]:
+        """How an array of three or more axes becomes rows."""
+
+    @property
+    def skip(self) -> str:
+        """Columns that are left out, separated by commas."""
+
+    @property
+    def header(self) -> Literal["auto", "yes", "no"]:
+        """Whether .csv files begin with a line of names."""
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,13 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae_vectors.rows import Rows, readable
+from audiosae_vectors.rows import ReadOptions, Rows, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from audiosae_vectors.vectors import Vectors
 
 _LONGEST_LINE = 2**25  # characters; what has none shorter is not a table
 _SAMPLED_ROWS = 100  # whose length gives the estimate of how many there are
@@ -34,7 +32,7 @@ class Layout(NamedTuple):
     kept: tuple[int, ...]
 
 
-def open_csv(path: Path, options: Vectors) -> Rows:
+def open_csv(path: Path, options: ReadOptions) -> Rows:
     """Open a .csv file as rows: separated by comma, semicolon or tab, with a header or without."""
     layout, rows = _lay_out(path, options)
 
@@ -49,7 +47,7 @@ def open_csv(path: Path, options: Vectors) -> Rows:
     return Rows(rows, len(layout.kept), "csv", read, () if _counts(names, 1) else names)
 
 
-def _lay_out(path: Path, options: Vectors) -> tuple[Layout, int]:
+def _lay_out(path: Path, options: ReadOptions) -> tuple[Layout, int]:
     """Return a file's layout and about how many rows it has, from its first lines."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         text = next((line for line in _lines(file) if line.strip()), "")
@@ -144,7 +142,7 @@ def _refuse(where: str, cells: Sequence[str], layout: Layout) -> NoReturn:
     raise InputError(f"not a number: {where}, column {name!r} holds {cells[at][:40]!r}; {todo}")
 
 
-def open_parquet(path: Path, options: Vectors) -> Rows:
+def open_parquet(path: Path, options: ReadOptions) -> Rows:
     """Open a .parquet file as rows: of its one column of lists, or of all its columns when they are numbers."""
     try:
         from pyarrow import parquet  # type: ignore[import-untyped,unused-ignore]
@@ -172,7 +170,7 @@ def open_parquet(path: Path, options: Vectors) -> Rows:
     return Rows(sum(groups), width, "parquet", read, () if lists else tuple(columns))
 
 
-def _columns(schema: Any, options: Vectors) -> list[str]:  # noqa: ANN401
+def _columns(schema: Any, options: ReadOptions) -> list[str]:  # noqa: ANN401
     """Return the names of the columns to be read: one of lists, or numbers only."""
     names = list(schema.names)
     lists = [name for name in names if _is_list(schema.field(name).type)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import Clip, Domain, Probe
+from audiosae.domain import Domain, Excerpt, Probe
 from audiosae.errors import InputError
 from audiosae_vectors import pictures
 from audiosae_vectors.arrays import open_npy, open_npz
@@ -125,7 +125,7 @@ class Vectors(Domain):
         names = self.names.split(",") if self.names else ()
         pictures.draw_bars(np.asarray(atom).reshape(-1), ax, limit=limit, names=names)
 
-    def excerpt(self, path: Path, span: Span) -> Clip:
+    def excerpt(self, path: Path, span: Span) -> Excerpt:
         """Return the rows themselves."""
         start, stop = int(span.start[0]), int(span.end[0])
         rows = self._fitting(path)
@@ -136,7 +136,7 @@ class Vectors(Domain):
                 found = _some(rows, start, stop)
         if len(found) < stop - start:
             raise InputError(f"no row {stop - 1}")
-        return Clip(found, "rows")
+        return Excerpt(found, "rows")
 
     def _open(self, path: Path) -> Rows:
         """Open a file by its suffix; one that was named in spite of another suffix is taken for a table."""
