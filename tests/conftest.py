@@ -136,7 +136,7 @@ def page(trained, sounds, cache, tmp_path_factory):
 
 
 UNDRAWN = (
-    "audiosae.commands.train._show",
+    "audiosae.commands.train._draw",
     lambda *_: None,
 )  # no pictures and card of a run: their tests have their own
 
