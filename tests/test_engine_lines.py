@@ -19,7 +19,7 @@ from test_train import alike, learn
 from audiosae.corpus.sources import Source
 from audiosae.engine import open_engine
 from audiosae.engine.cluster import connection, worker
-from audiosae.engine.shards import Run, divide, place_of
+from audiosae.engine.shards import Run, divide, source_key
 from audiosae.errors import EngineError, InputError
 from audiosae.training import solvers
 
@@ -226,8 +226,8 @@ def test_shards_are_about_equal_in_bytes_and_do_not_weigh_what_cannot_be_used(tm
         path.write_bytes(bytes(1000 * (1 + number % 3)))
         sources.append(Source(path.name, path))
     shards = divide(sources)
-    numbers = [shards[place_of(source.path)] for source in sources]
+    numbers = [shards[source_key(source.path)] for source in sources]
     assert numbers == sorted(numbers)
     assert set(numbers) == set(range(16))
     extra = [sources[0], Source("x", tmp_path / "gone.wav"), *sources[1:]]
-    assert divide(extra, [1, 0, *[1] * 39]) == shards | {place_of(tmp_path / "gone.wav"): 0}
+    assert divide(extra, [1, 0, *[1] * 39]) == shards | {source_key(tmp_path / "gone.wav"): 0}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
 
     Array = Any
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.shard import Shard
-from audiosae.engine.shards import Run, divide, place_of, split
+from audiosae.engine.shards import Run, Shard, divide, source_key, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,7 +48,7 @@ class LocalEngine:
     ) -> list[Record]:  # fmt: skip
         """See `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
-        if not all(place_of(source.path) in self.shards for source in sources):  # of some of them, learned from anew
+        if not all(source_key(source.path) in self.shards for source in sources):  # of some of them, learned from anew
             windows = None if interleaved else Corpus(domain, records).windows_per_record()
             self.shards = divide(sources, windows, interleaved=interleaved)
         return records

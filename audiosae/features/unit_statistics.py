@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.windows import Corpus
     from audiosae.engine import Backend
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
 
     Array = Any
 

@@ -14,7 +14,7 @@ from audiosae.backends import choose
 from audiosae.backends.cpu import THREADS
 from audiosae.corpus.ingest import ingest
 from audiosae.engine.here import run_of
-from audiosae.engine.shard import Shard
+from audiosae.engine.shards import Shard
 from audiosae.errors import AudiosaeError
 from audiosae.system.threads import one_blas_thread_for_good
 
