@@ -94,7 +94,7 @@ def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_or
         np.testing.assert_allclose(backend.to_host(other), one, atol=1e-5)
 
 
-def test_moments_that_do_not_fit_are_added_up_on_the_cores(tmp_path, monkeypatch):
+def test_moments_that_do_not_fit_the_gpu_are_computed_on_the_cpu(tmp_path, monkeypatch):
     wanted, of = feeds(tmp_path, Backend()), Moments.of
 
     def full(windows, **how):
@@ -106,7 +106,7 @@ def test_moments_that_do_not_fit_are_added_up_on_the_cores(tmp_path, monkeypatch
     backend, said = GpuBackend(), []
     backend.say = said.append
     found = feeds(tmp_path, backend)
-    assert said == ["no room on the card for the moments of the windows: they are added up on the cores"]
+    assert said == ["not enough GPU memory for the moments of the windows: they are computed on the CPU"]
     np.testing.assert_allclose(backend.to_host(found.held), wanted.held, atol=1e-5)
 
 

@@ -6,7 +6,7 @@ Sources are divided by their order and sizes alone. The division does not depend
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,46 +182,67 @@ def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]
     return [replace(was, field=now.field) for was, now in zip(corpus.records, found, strict=True)]
 
 
-@dataclass(frozen=True)
-class Run:
-    """Totals of consecutive shards, added as far as the tree allows; runs that meet add.
+@dataclass
+class ShardTotals:
+    """Totals of consecutive shards, added in a fixed binary tree.
 
-    A node of the tree holds 2^k shards and begins at a multiple of 2^k. The nodes of a run are the largest that lie
-    within it, so the sum of two runs does not depend on how the shards were divided between them: rounding is that of
-    the tree, on one machine and on many.
+    A node of the tree holds 2^k shards and begins at a multiple of 2^k. Only two halves of a node are added. The
+    order of the additions, and so the rounding, does not depend on how the shards are divided between workers.
 
     Attributes
     ----------
+    first
+        Number of the first shard.
     nodes
-        (first shard, number of shards, total), in order and without gaps; the total is None where there is nothing.
+        (first shard, number of shards, total) of each node that is complete, in order and without gaps. The total is
+        None if no shard of the node has one.
     """
 
-    nodes: tuple[tuple[int, int, Any], ...] = ()
+    first: int = 0
+    nodes: list[tuple[int, int, Any]] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, shard: int, total: Any) -> Run:  # noqa: ANN401
-        """Return the run of one shard."""
-        return cls(((shard, 1, total),))
+    @property
+    def stop(self) -> int:
+        """Number after that of the last shard."""
+        if not self.nodes:
+            return self.first
+        first, count, _ = self.nodes[-1]
+        return first + count
 
-    def __add__(self, other: Run) -> Run:
-        """Return the run of both; `other` begins where this one ends."""
-        nodes = list(self.nodes)
-        for first, count, total in other.nodes:
-            while nodes and nodes[-1][1] == count and nodes[-1][0] % (2 * count) == 0:
-                before, _, left = nodes.pop()
-                first, count, total = before, 2 * count, _added(left, total)
-            nodes.append((first, count, total))
-        return Run(tuple(nodes))
+    def add(self, shard: int, total: Any) -> None:  # noqa: ANN401
+        """Add the total of a shard, at or after `stop`. Shards before it that were not added have no total."""
+        self.fill(shard)
+        self._append(shard, 1, total)
+
+    def fill(self, stop: int) -> None:
+        """Extend up to shard `stop`, exclusive, by shards without a total."""
+        for shard in range(self.stop, stop):
+            self._append(shard, 1, None)
+
+    def __add__(self, other: ShardTotals) -> ShardTotals:
+        """Return the totals of both; `other` begins at the `stop` of this one."""
+        joined = ShardTotals(self.first, list(self.nodes))
+        for node in other.nodes:
+            joined._append(*node)
+        return joined
 
     def total(self) -> Any:  # noqa: ANN401
-        """Return the sum of all shards, those after the last counting for nothing."""
+        """Return the sum of all totals, None if there are none."""
         found = None
         for _, _, total in reversed(self.nodes):
-            found = _added(total, found)
+            found = added(total, found)
         return found
 
+    def _append(self, first: int, count: int, total: Any) -> None:  # noqa: ANN401
+        """Append a node; add it to the node before it while the two are halves of a larger one."""
+        while self.nodes and self.nodes[-1][1] == count and self.nodes[-1][0] % (2 * count) == 0:
+            first, _, left = self.nodes.pop()
+            count, total = 2 * count, added(left, total)
+        self.nodes.append((first, count, total))
 
-def _added(left: Any, right: Any) -> Any:  # noqa: ANN401
+
+def added(left: Any, right: Any) -> Any:  # noqa: ANN401
+    """Return the sum of two totals; None stands for no total."""
     if left is None or right is None:
         return right if left is None else left
     return left + right

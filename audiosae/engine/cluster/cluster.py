@@ -14,7 +14,7 @@ from audiosae.corpus.windows import Corpus
 from audiosae.domain import domain_to_json
 from audiosae.engine.cluster import worker
 from audiosae.engine.cluster.calls import not_seen
-from audiosae.engine.shards import Run, divide, over, size_of, source_key, split
+from audiosae.engine.shards import ShardTotals, divide, over, size_of, source_key, split
 from audiosae.errors import EngineError
 
 if TYPE_CHECKING:
@@ -134,20 +134,20 @@ class Cluster:
 
         def once() -> Any:  # noqa: ANN401
             sent = [self._calls.constant(value) for value in shared]
-            runs = [
+            parts = [
                 self._calls.submit(
                     worker.reduce_shards, step, lane.shards, (lane.bounds[0], stop), self._chosen, *sent,
                     at=lane.address,
                 )
                 for lane, stop in zip(placed, starts, strict=True)
             ]  # fmt: skip
-            while len(runs) > 1:
-                pairs = [runs[at : at + 2] for at in range(0, len(runs), 2)]
-                runs = [self._calls.submit(worker.joined, *pair) if len(pair) > 1 else pair[0] for pair in pairs]
-            return self._calls.result(runs[0])
+            while len(parts) > 1:
+                pairs = [parts[at : at + 2] for at in range(0, len(parts), 2)]
+                parts = [self._calls.submit(worker.joined, *pair) if len(pair) > 1 else pair[0] for pair in pairs]
+            return self._calls.result(parts[0])
 
-        run: Run = self._calls.persistent(once) if placed else Run()
-        return run.total()
+        totals: ShardTotals = self._calls.persistent(once) if placed else ShardTotals()
+        return totals.total()
 
     def map(
         self, step: Callable[..., Any], placed: list[WorkerShards], *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
