@@ -159,7 +159,7 @@ class Feed:
 
 
 def _sum_shard(backend: Backend, shard: Shard, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
-    """Add a function over the blocks of a shard."""
+    """Add ``step(backend, x, *shared)`` over the blocks x of a shard."""
     total = None
     for x in shard.blocks(backend):
         total = added(total, step(backend, x, *shared))
