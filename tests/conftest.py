@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -33,12 +32,6 @@ def pytest_collection_modifyitems(items):
     items.sort(
         key=lambda item: not any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values())
     )
-
-
-def pytest_collection_finish(session):
-    """Keep what is there before the first test out of every search for garbage: some code under test asks for one."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

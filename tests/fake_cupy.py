@@ -1,7 +1,7 @@
 """A device for tests: CuPy's surface over NumPy, with kernels.cu run on the host.
 
-It is strict where a card is: arrays of the two sides do not mix, nothing is read back unasked, fresh memory holds NaN,
-writing past an array's end is found, recorded launches fail when what they use was freed, and memory can run out.
+It is as strict as a GPU: NumPy and device arrays do not mix, nothing is read back implicitly, new memory holds NaN,
+writes past the end of an array are detected, and memory can run out.
 """
 
 from __future__ import annotations
@@ -22,10 +22,6 @@ MARKED = bytes([MARK])
 FUNCTIONS = ("matmul", "clip", "vdot", "concatenate", "array_split", "sqrt", "square", "where", "copy")
 
 
-class CUDARuntimeError(RuntimeError):
-    pass
-
-
 class OutOfMemoryError(MemoryError):
     pass
 
@@ -34,7 +30,7 @@ class Allocation:
     """Device memory with guards around it."""
 
     def __init__(self, device, size):
-        if device.used + size > device.memory or (device.stingy and device.pool is not None):
+        if device.used + size > device.memory:
             raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
         self.raw = np.full(size + 3 * GUARD, MARK, np.uint8)
         self.offset = GUARD + -(self.raw.ctypes.data + GUARD) % GUARD
@@ -42,31 +38,14 @@ class Allocation:
         device.used += size
         device.most = max(device.most, device.used)
         weakref.finalize(self, device.free, size)
-        if device.pool is not None:
-            device.pool.append(self)
 
-    def array(self, shape, dtype, offset=0, strides=None):
-        return np.ndarray(shape, dtype, self.raw, self.offset + offset, strides)
+    def array(self, shape, dtype):
+        return np.ndarray(shape, dtype, self.raw, self.offset)
 
     def check(self):
         guards = self.raw[: self.offset].tobytes() + self.raw[self.offset + self.size :].tobytes()
         if guards.strip(MARKED):
             raise RuntimeError("a kernel wrote outside of its array")
-
-
-class Recorded:
-    """An array as a graph knows it: an address, which does not keep the memory."""
-
-    def __init__(self, array):
-        at = array._a.ctypes.data - array._memory.raw.ctypes.data - array._memory.offset
-        self._how = (array.shape, array.dtype, at, array._a.strides)
-        self._memory = weakref.ref(array._memory)
-
-    def __call__(self):
-        memory = self._memory()
-        if memory is None:
-            raise RuntimeError("a recorded launch uses memory that was freed")
-        return memory.array(*self._how)
 
 
 class Array(NDArrayOperatorsMixin):
@@ -108,10 +87,7 @@ class Array(NDArrayOperatorsMixin):
     def __setitem__(self, index, value):
         if isinstance(value, np.ndarray) and value.ndim:
             raise TypeError("non-scalar numpy.ndarray cannot be used for fill")
-        place = self._view(self._a[self._device.index(index)])
-        given = Recorded(value) if isinstance(value, Array) else lambda: value
-        put = Recorded(place)
-        self._device.do(lambda: np.copyto(put(), given(), casting="unsafe"))
+        np.copyto(self._a[self._device.index(index)], self._device.bare(value), casting="unsafe")
 
     def __float__(self):
         return float(self.get())
@@ -159,23 +135,14 @@ class Device:
 
     def __init__(self, kernels, *, memory=2**34, fibers=False):
         self.kernels, self.memory, self.fibers = kernels, memory, fibers
-        self.used = self.most = self.reads = self.launches = self.graphs = 0
-        self.pool = self.recording = None
+        self.used = self.most = self.reads = self.launches = 0
         self.uploads = []  # type and bytes of each array that was sent
-        self.stingy = False  # no memory for what is recorded
-        self.records_products = False  # CuPy refuses, up to 14
 
     def free(self, size):
         self.used -= size
 
     def read(self):
-        if self.recording is not None:
-            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: read back while recording")
         self.reads += 1
-
-    def do(self, work):
-        """Work now, or later, where a graph is being recorded."""
-        work() if self.recording is None else self.recording.append(work)
 
     def empty(self, shape, dtype=float):
         dtype = np.dtype(dtype)
@@ -196,16 +163,9 @@ class Device:
     def apply(self, function, inputs, how):
         """Call a function of NumPy's on device arrays."""
         out = how.get("out")
-        if self.recording is not None and function is not np.matmul:
-            raise CUDARuntimeError(f"{function} while recording: nothing but launches, products and copies is recorded")
         if function is np.matmul and out is not None:
-            a, b, c = Recorded(inputs[0]), Recorded(inputs[1]), Recorded(out)
             assert out.flags.c_contiguous
-            if self.recording is not None and not self.records_products:
-                raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
             assert inputs[0].dtype == inputs[1].dtype == out.dtype
-            self.do(lambda: np.matmul(a(), b(), out=c()))
-            return out
         given = {key: self.bare(value) for key, value in how.items()}
         found = function(*map(self.bare, inputs), **given)
         if out is not None:
@@ -233,16 +193,10 @@ class Device:
     def launch(self, name, grid, block, arguments):
         check(name, instance_types(name), arguments)
         self.launches += 1
-        given = [Recorded(a) if isinstance(a, Array) else a for a in arguments]
-        memories = [weakref.ref(a._memory) for a in arguments if isinstance(a, Array)]
-
-        def run():
-            ready = [a() if isinstance(a, Recorded) else a for a in given]
-            self.kernels(name, grid, block, ready, fibers=self.fibers)
-            for memory in memories:
-                memory().check()
-
-        self.do(run)
+        self.kernels(name, grid, block, [self.bare(a) for a in arguments], fibers=self.fibers)
+        for array in arguments:
+            if isinstance(array, Array):
+                array._memory.check()
 
 
 class RawModule:
@@ -257,28 +211,6 @@ class RawModule:
 
 class Stream:
     ptr = 0
-
-    def __init__(self, device):
-        self._device = device
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def begin_capture(self):
-        self._device.recording = []
-
-    def end_capture(self):
-        steps, self._device.recording = self._device.recording, None
-
-        def launch():
-            self._device.graphs += 1
-            for step in steps:
-                step()
-
-        return SimpleNamespace(launch=launch)
 
     def record(self, event=None):
         return event or Event()
@@ -309,7 +241,6 @@ def module(device):
         setattr(fake, name, lambda *inputs, function=function, **how: device.apply(function, inputs, how))
     fake.ndarray, fake.empty = Array, device.empty
     fake.empty_like = lambda like: device.empty(like.shape, like.dtype)
-    fake.zeros = lambda shape, dtype=float: device.fresh(np.zeros(shape, dtype))
     fake.zeros_like = lambda like: device.fresh(np.zeros(like.shape, like.dtype))
     fake.asarray = lambda a, dtype=None: a if isinstance(a, Array) else device.sent(np.asarray(a, dtype))
     fake.asnumpy = lambda a: a.get() if isinstance(a, Array) else np.asarray(a)
@@ -318,27 +249,12 @@ def module(device):
     fake.get_default_memory_pool = fake.get_default_pinned_memory_pool = lambda: pool
     compute = {np.float32: 1}
     fake._core = SimpleNamespace(get_compute_type=compute.get, set_compute_type=compute.__setitem__)
-    fake.compute, fake.pretended = compute, device
+    fake.compute = compute
     fake.cuda = _cuda(device)
     return fake
 
 
 def _cuda(device):
-    @contextmanager
-    def using_allocator(malloc):
-        before, device.pool = device.pool, malloc()
-        try:
-            yield
-        finally:
-            device.pool = before
-
-    class MemoryPool:
-        def __init__(self):
-            self._held = []
-
-        def malloc(self):
-            return self._held
-
     runtime = SimpleNamespace(
         getDeviceCount=lambda: 1, memGetInfo=lambda: (device.memory - device.used, device.memory),
         getDeviceProperties=lambda number: {"name": b"Fake", "major": 9, "minor": 0},
@@ -346,8 +262,7 @@ def _cuda(device):
         memcpyAsync=lambda to, of, size, kind, stream: ctypes.memmove(to, of, size), memcpyDeviceToDevice=3,
     )  # fmt: skip
     return SimpleNamespace(
-        runtime=runtime, Stream=lambda non_blocking=False: Stream(device), Event=Event, MemoryPool=MemoryPool,
-        using_allocator=using_allocator, get_current_stream=lambda: Stream(device),
+        runtime=runtime, Stream=lambda non_blocking=False: Stream(), Event=Event, get_current_stream=Stream,
         alloc_pinned_memory=bytearray, memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     )  # fmt: skip
 

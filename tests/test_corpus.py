@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from audiosae.corpus.entries import _npy_header
 from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
-from audiosae.engine import LocalEngine
+from audiosae.engine import LocalEngine, whitening
 from audiosae.engine.corpus import PlacedCorpus
-from audiosae.engine.feed import Feed, reduce_blocks
-from audiosae.engine.whitening import learn_whitener
+from audiosae.engine.feed import Feed
+from audiosae.engine.shards import source_key
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def test_strips_keep_to_the_ranges(tmp_path):
 def feeds(tmp_path):
     records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
     corpus = PlacedCorpus(Grid("5,4", "1,4"), records, LocalEngine())
-    whitener = learn_whitener(corpus, Whitening("pca", keep=0.9))
+    whitener = whitening.learn_whitener(corpus, Whitening("pca", keep=0.9))
     return [Feed(corpus, whitener, memory=memory) for memory in (2**30, 2**13)]
 
 
@@ -212,7 +213,41 @@ def test_batches_mix_sources(tmp_path):
     assert len(owners) == 6
 
 
-def test_a_fold_adds_over_blocks(tmp_path):
+def test_blocks_have_every_window(tmp_path):
     corpus = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(50, 2))])
-    assert reduce_blocks(len, corpus.blocks(7)) == len(corpus)
+    assert sum(map(len, corpus.blocks(7))) == len(corpus)
     assert Path(tmp_path / "a.npy").exists()
+
+
+def callers(stop):
+    """Names of the functions that called the caller of this, up to a code object."""
+    found, frame = [], sys._getframe(2)
+    while frame.f_code is not stop:
+        found.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return found
+
+
+def test_a_pass_over_the_windows_calls_its_step_directly(tmp_path, monkeypatch):
+    engine, seen = LocalEngine(), []
+    records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(3)]
+    corpus = PlacedCorpus(Grid("5,4", "1,4"), records, engine)
+    engine.shards = {source_key(r.path): number for number, r in enumerate(records)}
+    prepare = whitening.prepare
+
+    def seeing(x, **how):
+        seen.append(callers(LocalEngine.reduce.__code__))
+        return prepare(x, **how)
+
+    def count(backend, x):
+        seen.append(callers(LocalEngine.reduce.__code__ if feed.held is None else Feed.sum_over.__code__))
+        return len(x)
+
+    monkeypatch.setattr(whitening, "prepare", seeing)
+    whitener = whitening.learn_whitener(corpus, Whitening("pca"))
+    assert seen == [["part", "_quietly", "run", "moments_of"]] * 3
+    for memory, wanted in ((2**30, []), (0, ["_sum_shard"])):
+        feed = Feed(corpus, whitener, memory=memory)
+        seen.clear()
+        assert feed.sum_over(count) == len(corpus)
+        assert seen == [wanted] * 3

@@ -19,7 +19,7 @@ from test_train import alike, learn
 from audiosae.corpus.sources import Source
 from audiosae.engine import open_engine
 from audiosae.engine.cluster import connection, worker
-from audiosae.engine.shards import Run, divide, place_of
+from audiosae.engine.shards import ShardTotals, divide, source_key
 from audiosae.errors import EngineError, InputError
 from audiosae.training import solvers
 
@@ -204,19 +204,40 @@ def members(group):
     return [args for number, state, *args in fields if int(number) == group and not state.startswith("Z")]
 
 
-def test_runs_add_to_the_same_tree_however_shards_are_divided():
-    class Words(str):
-        __slots__ = ()
+class Words(str):
+    """A total that shows the order of the additions."""
 
-        def __add__(self, other):
-            return Words(f"({self}{other})")
+    __slots__ = ()
 
-    leaves = [Run.of(i, Words(i) if i != 3 else None) for i in range(13)]
-    whole = sum(leaves, Run())
-    for cuts in ([4, 9], [1], [5, 6, 12], [8]):
-        parts = [sum(leaves[a:b], Run()) for a, b in zip([0, *cuts], [*cuts, 13], strict=True)]
-        assert sum(parts, Run()).nodes == whole.nodes
+    def __add__(self, other):
+        return Words(f"({self}{other})")
+
+
+def totals_of(first, stop, missing=()):
+    """Return the totals of shards `first` to `stop`, exclusive, some of which have none."""
+    totals = ShardTotals(first)
+    for shard in range(first, stop):
+        if shard not in missing:
+            totals.add(shard, Words(shard))
+    totals.fill(stop)
+    return totals
+
+
+def test_totals_are_added_in_the_same_tree_however_shards_are_divided():
+    whole = totals_of(0, 13, missing=[3])
+    for cuts in ([4, 9], [1], [5, 6, 12], [8], [3, 4], [0, 13]):
+        parts = [totals_of(a, b, missing=[3]) for a, b in zip([0, *cuts], [*cuts, 13], strict=True)]
+        before = [list(part.nodes) for part in parts]
+        assert sum(parts[1:], parts[0]) == whole
+        assert [part.nodes for part in parts] == before  # a sum does not change its parts
     assert whole.total() == "((((01)2)((45)(67)))(((89)(1011))12))"
+
+
+def test_shards_without_a_total_keep_their_place_in_the_tree():
+    assert totals_of(0, 6, missing=[0, 1, 2, 4]).total() == "(35)"
+    assert totals_of(0, 8, missing=[0, 5]).total() == "((1(23))(4(67)))"
+    assert totals_of(0, 4, missing=range(4)).total() is None
+    assert ShardTotals().total() is None
 
 
 def test_shards_are_about_equal_in_bytes_and_do_not_weigh_what_cannot_be_used(tmp_path):
@@ -226,8 +247,8 @@ def test_shards_are_about_equal_in_bytes_and_do_not_weigh_what_cannot_be_used(tm
         path.write_bytes(bytes(1000 * (1 + number % 3)))
         sources.append(Source(path.name, path))
     shards = divide(sources)
-    numbers = [shards[place_of(source.path)] for source in sources]
+    numbers = [shards[source_key(source.path)] for source in sources]
     assert numbers == sorted(numbers)
     assert set(numbers) == set(range(16))
     extra = [sources[0], Source("x", tmp_path / "gone.wav"), *sources[1:]]
-    assert divide(extra, [1, 0, *[1] * 39]) == shards | {place_of(tmp_path / "gone.wav"): 0}
+    assert divide(extra, [1, 0, *[1] * 39]) == shards | {source_key(tmp_path / "gone.wav"): 0}

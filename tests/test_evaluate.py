@@ -390,7 +390,7 @@ def test_units_go_with_labels_by_the_area_under_the_roc(known):
     model, corpus = known
     records = corpus.records
     labels = [record.file.split("/")[0] for record in records]
-    found = quality.measure(model, corpus, plan_of(labels))
+    found = quality.unit_metrics(model, corpus, plan_of(labels))
     assert {pair["label"] for pair in found["units_of_labels"]} == set(KINDS)
     best = found["units_of_labels"][0]
     activity = [

@@ -333,6 +333,28 @@ def test_a_script_needs_no_guard_and_runs_once(folder):
     assert len(found.stdout.splitlines()) == 2
 
 
+GUARDED = """
+from audiosae.system.processes import run_in_order
+
+class Number:
+    def __init__(self, value):
+        self.value = value
+
+def double(number):
+    return 2 * number.value
+
+if __name__ == "__main__":
+    print(list(run_in_order(double, [Number(1), Number(2)], workers=2, crashed=str)))
+"""
+
+
+def test_a_script_with_a_guard_may_define_jobs_and_work(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(GUARDED)
+    found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert found.stdout == "[2, 4]\n"
+
+
 @dataclass(frozen=True)
 class Reusing(Domain):
     """Yields one array again and again, changed."""

@@ -20,16 +20,54 @@ def planted(*, unit, clips=90, units=30, seed=0):
     return features, target
 
 
-def test_the_unit_that_tells_is_first_and_the_order_is_that_of_the_f_test():
-    from sklearn.feature_selection import f_classif
+def by_explained_variance(features, classes, units):
+    """Rank units by the share of the variance that lies between the classes; F increases with it."""
+    member = classes[:, None] == np.unique(classes)
+    inside = member.sum(axis=0)
+    centred = features - features.mean(axis=0, dtype=np.float64)
+    between = inside @ np.square(member.T.astype(float) @ centred / inside[:, None])
+    total = np.square(centred).sum(axis=0)
+    share = np.divide(between, total, out=np.zeros_like(total), where=np.ptp(features, axis=0) > 0)
+    return np.argsort(-share.reshape(units, -1).max(axis=1), kind="stable")
 
+
+def test_the_unit_that_separates_the_classes_is_first():
     features, target = planted(unit=7)
-    features[:, 4] = 1  # a constant tells nothing
-    found = probing.telling(features, target, 30)
-    assert found[0] == 7
-    features[:, 4] = np.random.default_rng(1).normal(size=90)
-    wanted = f_classif(features, target)[0].reshape(30, WIDTH).max(axis=1)
-    assert np.array_equal(probing.telling(features, target, 30), np.argsort(-wanted))
+    features[:, 4] = 1  # a constant feature separates nothing
+    assert probing.rank_units(features, target, 30)[0] == 7
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("offset", "units"), [(0, 200), (100, 200), (-3, 7)])
+def test_units_are_ranked_by_the_variance_between_classes_with_ties_in_their_order(seed, offset, units):
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, 4, size=90)
+    features = (rng.normal(size=(90, units, WIDTH)) + offset).astype(np.float32)
+    features[:, 2] = offset + 0.1  # constant
+    features[:, 5] = features[:, 3] = features[:, 1]  # ties
+    features[:, 4] = 1e-3 * rng.normal(size=WIDTH) + 2
+    features[:, 6, 0] = 7
+    found = probing.rank_units(features.reshape(90, -1), classes, units)
+    np.testing.assert_array_equal(found, by_explained_variance(features.reshape(90, -1), classes, units))
+    assert found[-2:].tolist() == [2, 4]
+    at = found.tolist().index(1)
+    assert found[at : at + 3].tolist() == [1, 3, 5]
+
+
+@pytest.mark.filterwarnings("error")
+def test_units_that_separate_the_classes_perfectly_are_first():
+    features, target = planted(unit=7)
+    for scale in (1, 0.1, 1 / 3, 1e-4):
+        features[:, 9 * WIDTH + 1] = scale * target
+        features[:, 20 * WIDTH] = scale * (target == 1) - scale
+        found = probing.rank_units(features, target, 30)
+        assert sorted(found[:2]) == [9, 20]
+        assert found[2] == 7
+    alone = np.zeros((90, 2), np.float32)
+    alone[:, 1] = target == 0
+    assert probing.rank_units(alone, target, 2).tolist() == [1, 0]
+    assert probing.rank_units(0 * alone, target, 2).tolist() == [0, 1]
 
 
 def test_units_are_chosen_on_the_training_part_alone():

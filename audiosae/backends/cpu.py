@@ -47,8 +47,6 @@ class Backend:
         Seconds between two reads of the steps' running totals; a read waits for the steps to be done.
     batch_parts
         In how many parts a batch is worked through; more when memory ran out.
-    capturing
-        Whether what is done now is recorded, to be replayed later.
     say
         Is told what is done otherwise than usual.
     """
@@ -57,11 +55,10 @@ class Backend:
     xp: Any = np
     sync_interval: float = 0.0
     batch_parts: int
-    capturing: bool
 
     def __init__(self) -> None:
         self._scratch: dict[str, Array] = {}
-        self.batch_parts, self.capturing = 1, False
+        self.batch_parts = 1
         self.say: Callable[[str], None] = lambda _: None
 
     def to_host(self, array: Array) -> NDArray[Any]:
@@ -78,13 +75,6 @@ class Backend:
         if held is None or held.size < size or held.dtype != dtype:
             held = self._scratch[name] = self.xp.empty(size, dtype)
         return held[:size].reshape(shape)
-
-    def repeated(self, step: Callable[[Array], None], size: int) -> Callable[[Array], None]:  # noqa: ARG002
-        """Return a step that is taken many times on windows (count, width); a backend may record and replay it.
-
-        `size` is the number of parameters, by which the work of a step is told.
-        """
-        return step
 
     def once(self, owner: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401, ARG002
         """Return what is made for an owner; a backend with a memory of its own keeps it for the session."""

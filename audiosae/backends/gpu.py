@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
@@ -14,7 +13,6 @@ from audiosae.backends import gpu_launch as launch
 from audiosae.backends.cpu import CLIP, Backend
 from audiosae.backends.gpu_fields import Fields
 from audiosae.backends.gpu_launch import NULL, kernels
-from audiosae.backends.graphs import Replay
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 _SYNC_INTERVAL = 0.5
 _DEFAULT_PRODUCTS, _TF32_PRODUCTS = 1, 7  # CuPy's COMPUTE_TYPE_DEFAULT and COMPUTE_TYPE_TF32
 _MOST_OWNERS = 8
-_SMALL_STEP = 2e10  # floating-point operations of a step under which launches cost as much as they do
 
 
 class GpuBackend(Backend):
@@ -40,23 +37,20 @@ class GpuBackend(Backend):
     ----------
     tf32
         Whether cuBLAS may round single-precision factors to 10 bits, for speed.
-    graphs
-        Whether small steps are recorded and replayed, where CuPy records products: no release up to 14 does.
     """
 
     name = "cupy"
     sync_interval = _SYNC_INTERVAL
     tf32: bool
     xp: Any
-    capturing: bool
 
-    def __init__(self, *, tf32: bool = False, graphs: bool = False) -> None:
+    def __init__(self, *, tf32: bool = False) -> None:
         import cupy
 
         super().__init__()
-        self.xp, self.tf32, self._graphs = cupy, tf32, graphs
+        self.xp, self.tf32 = cupy, tf32
         self._launch, self._fields = kernels(cupy), Fields(cupy, self._tell)
-        self._pace, self._sessions, self._precision = cupy.zeros(2), 0, _DEFAULT_PRODUCTS
+        self._sessions, self._precision = 0, _DEFAULT_PRODUCTS
         self._made: dict[int, tuple[object, Any]] = {}
         self._turn = RLock()
 
@@ -111,7 +105,6 @@ class GpuBackend(Backend):
     def release(self) -> None:
         """Give back what is kept between steps, and the pool that CuPy keeps of what was freed; fields stay."""
         super().release()
-        gc.collect()  # recorded steps and what they belong to hold each other
         self.xp.get_default_memory_pool().free_all_blocks()
         self.xp.get_default_pinned_memory_pool().free_all_blocks()
 
@@ -189,10 +182,11 @@ class GpuBackend(Backend):
         return squares
 
     def pace(self, rate: float, step: int, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Array:
-        """As the specification, in the one place on the card where a recorded step looks."""
+        """As the specification, in an array on the GPU."""
+        found = self.xp.empty(2)
         numbers = map(np.float64, (rate, step, beta1, beta2, epsilon))
-        self._launch("pace", (), (1,), (1,), self._pace, *numbers)
-        return self._pace
+        self._launch("pace", (), (1,), (1,), found, *numbers)
+        return found
 
     def adam(
         self, flat: Array, gradient: Array, first: Array, second: Array, pace: Array, *, beta1: float = 0.9,
@@ -208,31 +202,6 @@ class GpuBackend(Backend):
         grid, block = (max(1, min(launch.MOST_GRID, rows)),), (launch.THREADS,)
         self._launch("unit_rows", (weights.dtype.name,), grid, block, weights, found, np.int64(rows), np.int32(columns))
         return found
-
-    def repeated(self, step: Callable[[Array], None], size: int) -> Callable[[Array], None]:
-        """As the specification: with `graphs`, small steps are recorded at their second call and replayed after it."""
-        if not self._graphs:
-            return step
-        replay = Replay(self, step)
-
-        def take(x: Array) -> None:
-            small = 5.0 * len(x) * size < _SMALL_STEP and self.batch_parts == 1
-            (replay if small else step)(x)
-
-        return take
-
-    def buffers(self) -> list[Array]:
-        """Return what is allocated between steps."""
-        return [*self._scratch.values(), self._pace]
-
-    @contextmanager
-    def while_recording(self) -> Iterator[None]:
-        """Say that nothing else can be done meanwhile."""
-        self.capturing = True
-        try:
-            yield
-        finally:
-            self.capturing = False
 
     def slabs(self, corpus: Any, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:  # noqa: ANN401
         """As the specification: on the card once where they fit, else streamed."""

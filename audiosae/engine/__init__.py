@@ -1,7 +1,7 @@
 """Where work on all the data is done: in this process, or on the workers of a Dask cluster.
 
 The maths does not know. Sources are divided into shards by their order and sizes, every shard's windows come in the
-same blocks, what a pass over them gives is added in a fixed tree (`audiosae.engine.tree`): the numbers are the same
+same blocks, what a pass over them gives is added in a fixed tree (`audiosae.engine.shards`): the numbers are the same
 to rounding wherever they are computed, and on however many workers.
 """
 

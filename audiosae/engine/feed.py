@@ -1,40 +1,29 @@
-"""Run a step over all the windows of a corpus and add the results; feed whitened windows to a solver.
-
-Everything that reads all the data is one fold of something that adds.
-"""
+"""Whitened windows for a solver, and sums of a function over all windows of a corpus."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from itertools import pairwise
-from operator import add
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.autoencoder.sae import Params, reconstruct
 from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
-from audiosae.engine.here import add_in_tree
+from audiosae.engine.shards import ShardTotals, added
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
 
     Array = Any
-
-Total = TypeVar("Total")
-
-
-def reduce_blocks(step: Callable[[Array], Total], blocks: Iterable[Array]) -> Total:
-    """Add up ``step(block)`` over blocks of windows; one block at a time is in memory."""
-    return reduce(add, map(step, blocks))
 
 
 class Feed:
@@ -87,19 +76,21 @@ class Feed:
         return self._held
 
     def sum_over(self, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
-        """Sum ``step(backend, x, *shared)``, `step` a module's function, over blocks x (up to 4096, n_components)."""
+        """Add ``step(backend, x, *shared)`` over all blocks of windows x, shape (up to 4096, n_components).
+
+        `step` must be a function of a module, so that it can be pickled.
+        """
         shared = tuple(value.on(self._backend) if isinstance(value, Params) else value for value in shared)
         if self._held is None:
             return self._engine.reduce(_sum_shard, self._placed, step, *shared)
-        held, backend = self._held, self._backend
-
-        def total(edges: list[int]) -> Any:  # noqa: ANN401
-            return reduce_blocks(
-                lambda ends: step(backend, backend.asarray(held[slice(*ends)]), *shared), pairwise(edges)
-            )
-
+        held, backend, totals = self._held, self._backend, ShardTotals()
         with backend.session():
-            return add_in_tree((number, total(edges)) for number, edges in self._edges.items())
+            for number, edges in self._edges.items():
+                total = None
+                for start, stop in pairwise(edges):
+                    total = added(total, step(backend, backend.asarray(held[start:stop]), *shared))
+                totals.add(number, total)
+            return totals.total()
 
     def sampled(self, count: int, memory: int) -> Feed:
         """Return this feed, or of more than `count` windows one of that many, evenly spaced."""
@@ -168,7 +159,11 @@ class Feed:
 
 
 def _sum_shard(backend: Backend, shard: Shard, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
-    return reduce_blocks(lambda x: step(backend, x, *shared), shard.blocks(backend))
+    """Add ``step(backend, x, *shared)`` over the blocks x of a shard."""
+    total = None
+    for x in shard.blocks(backend):
+        total = added(total, step(backend, x, *shared))
+    return total
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from itertools import accumulate
-from operator import add
 from typing import TYPE_CHECKING, Any
 
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.shard import Shard
-from audiosae.engine.shards import Run, divide, place_of, split
+from audiosae.engine.shards import Shard, ShardTotals, divide, source_key, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,7 +46,7 @@ class LocalEngine:
     ) -> list[Record]:  # fmt: skip
         """See `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
-        if not all(place_of(source.path) in self.shards for source in sources):  # of some of them, learned from anew
+        if not all(source_key(source.path) in self.shards for source in sources):  # of some of them, learned from anew
             windows = None if interleaved else Corpus(domain, records).windows_per_record()
             self.shards = divide(sources, windows, interleaved=interleaved)
         return records
@@ -67,8 +64,12 @@ class LocalEngine:
 
     def reduce(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, shard, *shared)`` over all shards that have windows."""
+        totals = ShardTotals()
         with self.backend.session():
-            return add_in_tree((number, step(self.backend, shard, *shared)) for number, shard in placed if len(shard))
+            for number, shard in placed:
+                if len(shard):
+                    totals.add(number, step(self.backend, shard, *shared))
+            return totals.total()
 
     def map(
         self, step: Callable[..., Any], placed: Placed, *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
@@ -85,22 +86,3 @@ class LocalEngine:
         """Yield each shard's number and blocks."""
         with self.backend.session():
             yield from ((number, shard.blocks(self.backend)) for number, shard in placed)
-
-
-def add_in_tree(totals: Iterator[tuple[int, Any]]) -> Any:  # noqa: ANN401
-    """Add totals of ascending shards; shards that are not there count for nothing."""
-    return run_of(totals).total()
-
-
-def run_of(totals: Iterator[tuple[int, Any]], first: int = 0, stop: int = 0) -> Run:
-    """Return the run of shards from `first` to below `stop`, or as many as there are totals."""
-
-    def gapless() -> Iterator[Run]:
-        after = first
-        for number, total in totals:
-            yield from (Run.of(gap, None) for gap in range(after, number))
-            yield Run.of(number, total)
-            after = number + 1
-        yield from (Run.of(gap, None) for gap in range(after, stop))
-
-    return reduce(add, gapless(), Run())

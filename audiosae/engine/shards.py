@@ -1,45 +1,57 @@
-"""How sources are divided into shards: by their order and sizes alone, never by who works on them."""
+"""The windows of one shard, and how sources are divided into shards.
+
+Sources are divided by their order and sizes alone. The division does not depend on the number of workers.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.windows import Corpus
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import Source
+from audiosae.corpus.windows import CHUNK_WINDOWS, SLAB_BYTES, Corpus
+from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from audiosae.autoencoder.whitening import Whitener
+    from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
-    from audiosae.corpus.sources import Source
+
+    Array = Any
 
 
 FEWEST, MOST = 16, 1024
-_SHARD_BYTES = 2**23  # of files: minutes of sound, some ten thousand windows
-_FILE_BYTES = 4096  # that an empty file counts for
+_SHARD_BYTES = 2**23  # size of the files: minutes of sound, some ten thousand windows
+_FILE_BYTES = 4096  # added to the size of each file, so that an empty file counts
 
 
-def place_of(path: os.PathLike[str] | str) -> str:
-    """Return what a source is known by on every machine: its absolute path."""
+def source_key(path: os.PathLike[str] | str) -> str:
+    """Return the key of a source, the same on every machine: its absolute path."""
     return os.path.abspath(path)  # noqa: PTH100 (pathlib's follows links, or keeps "..")
 
 
 def divide(
     sources: Sequence[Source], windows: Sequence[int] | None = None, *, interleaved: bool = False
 ) -> dict[str, int]:
-    """Return the shard of each source: runs of sources with about equal bytes, at least 8 MiB where there are many.
+    """Return the shard of each source. A shard is a run of sources; shards have about the same number of bytes.
+
+    With many sources a shard has at least 8 MiB.
 
     Parameters
     ----------
     windows
-        Of each, once they are known: those without any do not weigh, so that broken files do not change what is learned
-        from the others.
+        Number of windows of each source, if known. Sources without windows have no weight, so that broken files do not
+        change what is learned from the others.
     interleaved
-        As many shards as there are bytes for: what is done with them does not add up.
+        Allow more than 1024 shards. For passes whose results are not added.
     """
     sizes = [size_of(s) if windows is None or windows[i] else 0 for i, s in enumerate(sources)]
     whole = max(1, sum(sizes))
@@ -49,14 +61,14 @@ def divide(
     for source, size in zip(sources, sizes, strict=True):
         if size and before * count // whole != now:
             now, last = before * count // whole, last + 1
-        found[place_of(source.path)] = last
+        found[source_key(source.path)] = last
         before += size
     return found
 
 
 def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]:
-    """Cut a corpus by shards; all of it is shard 0 where a source has none."""
-    numbers = [shards.get(place_of(record.path), -1) for record in corpus.records] if shards else []
+    """Split a corpus by shards. If a source has no shard, the whole corpus is shard 0."""
+    numbers = [shards.get(source_key(record.path), -1) for record in corpus.records] if shards else []
     if min(numbers, default=-1) < 0:
         return [(0, corpus)]
     edges = [0, *(i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1]), len(numbers)]
@@ -65,12 +77,12 @@ def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]
 
 
 def over(corpus: Corpus, records: Sequence[Record]) -> Corpus:
-    """Return the same windows of the same records, whose fields lie elsewhere."""
+    """Return the same windows, with records that point to other field files."""
     return Corpus(corpus.domain, records, corpus.picked)
 
 
 def _cut(corpus: Corpus, edges: Sequence[int]) -> Iterator[Corpus]:
-    """Cut between records: yield a corpus for each two neighbouring `edges`."""
+    """Yield the corpus of the records between each two consecutive `edges`."""
     first = np.cumsum([0, *corpus.windows_per_record()])
     for low, high in pairwise(edges):
         mine = None
@@ -81,53 +93,156 @@ def _cut(corpus: Corpus, edges: Sequence[int]) -> Iterator[Corpus]:
 
 
 def size_of(source: Source) -> int:
-    """Return the bytes that a source weighs when work is divided."""
+    """Return the size of a source in bytes, its weight when sources are divided into shards."""
     try:
         return os.stat(source.path).st_size + _FILE_BYTES  # noqa: PTH116
     except OSError:
         return _FILE_BYTES
 
 
-@dataclass(frozen=True)
-class Run:
-    """Totals of consecutive shards, added as far as the tree allows; runs that meet add.
+class Shard:
+    """Windows of a shard, in the same blocks on every machine. Cached windows are not pickled.
 
-    A node of the tree holds 2^k shards and begins at a multiple of 2^k. The nodes of a run are the largest that lie
-    within it, so the sum of two runs does not depend on how the shards were divided between them: rounding is that of
-    the tree, on one machine and on many.
+    Parameters
+    ----------
+    first
+        Number of the shard's first window in the whole corpus.
+    hold
+        Whether to cache the whitened windows for the next pass.
+    cache
+        Returns the folder for fields that are missing on this machine and are decoded again. None to decode nothing
+        again.
+    """
+
+    def __init__(
+        self, corpus: Corpus, whitener: Whitener | None = None, *, first: int = 0, dtype: str = "float32",
+        hold: bool = False, cache: Callable[[], Path] | None = None,
+    ) -> None:  # fmt: skip
+        self.first = first
+        self._arguments = (corpus, whitener, first, dtype, hold, cache)
+        self._corpus: Corpus | None = None
+        self._held: list[Array] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._arguments[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arguments of the constructor."""
+        return _make_shard, self._arguments
+
+    @property
+    def corpus(self) -> Corpus:
+        """The windows, with fields that can be read on this machine."""
+        if self._corpus is None:
+            corpus, cache = self._arguments[0], self._arguments[5]
+            if cache is not None and any(r.status == "used" and not Path(r.field).exists() for r in corpus.records):
+                corpus = over(corpus, read_again(corpus, cache()))
+            self._corpus = corpus
+        return self._corpus
+
+    def blocks(self, backend: Backend) -> Iterator[Array]:
+        """Yield all windows in order, whitened, in blocks of at most 4096."""
+        if self._held is not None:
+            yield from self._held
+            return
+        _, whitener, _, dtype, hold, _ = self._arguments
+        if whitener is None:
+            yield from self.windows(backend)
+            return
+        kept, moved = [], backend.once(whitener, lambda: whitener.moved(backend.asarray))
+        for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
+            for at in range(0, len(slab), CHUNK_WINDOWS):
+                x = backend.windows(slab, slice(at, at + CHUNK_WINDOWS), moved, dtype)
+                if hold:
+                    kept.append(x)
+                yield x
+        self._held = kept if hold else None
+
+    def windows(self, backend: Backend) -> Iterator[Array]:
+        """Yield all windows in order, not whitened, as arrays of the backend, shape (up to 4096, width)."""
+        for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
+            for at in range(0, len(slab), CHUNK_WINDOWS):
+                yield backend.windows(slab, slice(at, at + CHUNK_WINDOWS), None, np.float32)
+
+
+def _make_shard(*arguments: Any) -> Shard:  # noqa: ANN401
+    corpus, whitener, first, dtype, hold, cache = arguments
+    return Shard(corpus, whitener, first=first, dtype=dtype, hold=hold, cache=cache)
+
+
+def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]:
+    """Decode the sources of a corpus on this machine. Return their records with the new field files."""
+    sources = [Source(record.file, Path(record.path)) for record in corpus.records]
+    found = ingest(corpus.domain, sources, cache=cache, workers=workers)
+    for before, now in zip(corpus.records, found, strict=True):
+        if before.status == "used" and before.digest != now.digest:
+            raise InputError(f"{before.path} is not what it was when the run began: it was changed, or its storage is "
+                             f"not the same everywhere; run again")  # fmt: skip
+    return [replace(was, field=now.field) for was, now in zip(corpus.records, found, strict=True)]
+
+
+@dataclass
+class ShardTotals:
+    """Totals of consecutive shards, added in a fixed binary tree.
+
+    A node of the tree holds 2^k shards and begins at a multiple of 2^k. Only two halves of a node are added. The
+    order of the additions, and so the rounding, does not depend on how the shards are divided between workers.
 
     Attributes
     ----------
+    first
+        Number of the first shard.
     nodes
-        (first shard, number of shards, total), in order and without gaps; the total is None where there is nothing.
+        (first shard, number of shards, total) of each node that is complete, in order and without gaps. The total is
+        None if no shard of the node has one.
     """
 
-    nodes: tuple[tuple[int, int, Any], ...] = ()
+    first: int = 0
+    nodes: list[tuple[int, int, Any]] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, shard: int, total: Any) -> Run:  # noqa: ANN401
-        """Return the run of one shard."""
-        return cls(((shard, 1, total),))
+    @property
+    def stop(self) -> int:
+        """Number after that of the last shard."""
+        if not self.nodes:
+            return self.first
+        first, count, _ = self.nodes[-1]
+        return first + count
 
-    def __add__(self, other: Run) -> Run:
-        """Return the run of both; `other` begins where this one ends."""
-        nodes = list(self.nodes)
-        for first, count, total in other.nodes:
-            while nodes and nodes[-1][1] == count and nodes[-1][0] % (2 * count) == 0:
-                before, _, left = nodes.pop()
-                first, count, total = before, 2 * count, _added(left, total)
-            nodes.append((first, count, total))
-        return Run(tuple(nodes))
+    def add(self, shard: int, total: Any) -> None:  # noqa: ANN401
+        """Add the total of a shard, at or after `stop`. Shards before it that were not added have no total."""
+        self.fill(shard)
+        self._append(shard, 1, total)
+
+    def fill(self, stop: int) -> None:
+        """Extend up to shard `stop`, exclusive, by shards without a total."""
+        for shard in range(self.stop, stop):
+            self._append(shard, 1, None)
+
+    def __add__(self, other: ShardTotals) -> ShardTotals:
+        """Return the totals of both; `other` begins at the `stop` of this one."""
+        joined = ShardTotals(self.first, list(self.nodes))
+        for node in other.nodes:
+            joined._append(*node)
+        return joined
 
     def total(self) -> Any:  # noqa: ANN401
-        """Return the sum of all shards, those after the last counting for nothing."""
+        """Return the sum of all totals, None if there are none."""
         found = None
         for _, _, total in reversed(self.nodes):
-            found = _added(total, found)
+            found = added(total, found)
         return found
 
+    def _append(self, first: int, count: int, total: Any) -> None:  # noqa: ANN401
+        """Append a node; add it to the node before it while the two are halves of a larger one."""
+        while self.nodes and self.nodes[-1][1] == count and self.nodes[-1][0] % (2 * count) == 0:
+            first, _, left = self.nodes.pop()
+            count, total = 2 * count, added(left, total)
+        self.nodes.append((first, count, total))
 
-def _added(left: Any, right: Any) -> Any:  # noqa: ANN401
+
+def added(left: Any, right: Any) -> Any:  # noqa: ANN401
+    """Return the sum of two totals; None stands for no total."""
     if left is None or right is None:
         return right if left is None else left
     return left + right

@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
 from audiosae.backends import Backend
-from audiosae.engine.feed import reduce_blocks
+from audiosae.engine.shards import added
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.whitening import Whitener, Whitening
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
 
     Array = Any
 
 
-_ROWS, _PARTS = 1024, 4  # worth a thread, and as many totals at once
+_ROWS, _PARTS = 1024, 4  # least rows of a part, and most parts of a block
 MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
 
 
@@ -41,29 +41,27 @@ def whitener_of(blocks: Iterable[NDArray[np.floating]], how: Whitening) -> White
 
 
 def moments_of(backend: Backend, shard: Shard, how: Whitening) -> Moments:
-    """Return the moments of a shard's windows, on the cores where a card has no room for squares of the width."""
+    """Return the moments of a shard's windows. Parts of each block are summed in parallel.
+
+    If the GPU has no memory for them, they are computed on the CPU.
+    """
+    parts: dict[int, Moments] = {}
+    total: Any = None
+
+    def part(x: Array, start: int) -> None:
+        parts[start] = Moments.of(prepare(x, **how.preparation), full=how.full)
+
     try:
-        return _moments(backend, shard, how)
+        for x in shard.windows(backend):
+            edges = np.linspace(0, len(x), max(1, min(_PARTS, len(x) // _ROWS)) + 1).astype(int)
+            backend.run([partial(part, x[start:stop], start) for start, stop in pairwise(edges.tolist())])
+            del x  # before the next block is read
+            total = added(total, reduce(add, (parts.pop(start) for start in sorted(parts))))
+        return Moments(total.count, backend.to_host(total.total), backend.to_host(total.outer))
     except MemoryError:
         if backend.xp is np:
             raise
+        del total, parts  # GPU memory
         backend.release()
-        backend.say("no room on the card for the moments of the windows: they are added up on the cores")
-        return _moments(Backend(), shard, how)
-
-
-def _moments(backend: Backend, shard: Shard, how: Whitening) -> Moments:
-    """Add up the moments of a shard's windows, runs of a thousand rows side by side."""
-
-    def of_block(x: Array) -> Moments:
-        edges = np.linspace(0, len(x), max(1, min(_PARTS, len(x) // _ROWS)) + 1).astype(int)
-        found: dict[int, Moments] = {}
-
-        def part(low: int, high: int) -> None:
-            found[low] = Moments.of(prepare(x[low:high], **how.preparation), full=how.full)
-
-        backend.run([partial(part, low, high) for low, high in pairwise(edges.tolist())])
-        return reduce(add, (found[low] for low in sorted(found)))
-
-    found = reduce_blocks(of_block, shard.windows(backend))
-    return Moments(found.count, backend.to_host(found.total), backend.to_host(found.outer))
+        backend.say("not enough GPU memory for the moments of the windows: they are computed on the CPU")
+        return moments_of(Backend(), shard, how)

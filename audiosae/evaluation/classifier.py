@@ -38,11 +38,12 @@ _TREES = 300
 
 
 def load_for_threads(judge: Judge = "ridge") -> None:
-    """Import what threads use, before they start.
+    """Import the modules that threads use, before the threads start.
 
-    Modules of scikit-learn import one another: threads that begin with different ones find them half made.
+    Modules of scikit-learn import each other. Two threads that import them at the same time can see a module that is
+    only partly initialised.
     """
-    parts = ("cluster", "decomposition", "metrics", *_NEEDED[judge])
+    parts = ("cluster", "decomposition", "feature_selection", "metrics", *_NEEDED[judge])
     for name in ("scipy.cluster.hierarchy", "scipy.fft", "scipy.linalg", *(f"sklearn.{part}" for part in parts)):
         import_module(name)
 

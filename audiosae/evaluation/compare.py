@@ -12,7 +12,7 @@ from audiosae.evaluation import baselines, probing
 from audiosae.evaluation.baselines import MODEL
 from audiosae.evaluation.classifier import INNER_FOLDS, Judge, load_for_threads
 from audiosae.evaluation.predictions import Answers, Judged, judge_fold
-from audiosae.evaluation.quality import measure
+from audiosae.evaluation.quality import unit_metrics
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
 from audiosae.features.stability import UnitStability
@@ -155,7 +155,7 @@ def _evaluated(work: _Work, began: float) -> Evaluation:
     facts: dict[str, Any] = {
         "folds": plan.description, "clips": len(corpus.records), "tested": len(plan.tested), "classes": plan.classes,
         "chance": plan.chance, "notes": plan.notes,
-        "grouped": min(len(corpus.records), probing.MOST_GROUPED), "quality": measure(model, corpus, plan),
+        "grouped": min(len(corpus.records), probing.MOST_GROUPED), "quality": unit_metrics(model, corpus, plan),
         **_seen(model, corpus, plan, refit=options.refit), "options": asdict(options),
     }  # fmt: skip
     stability = None

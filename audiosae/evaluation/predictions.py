@@ -56,7 +56,7 @@ def judge_fold(
     train, test, classes = features[split.train], features[split.test], target[split.train]
     found, strength = classify(train, classes, test, inner, judge)
     count = features.shape[1] // width
-    units = probing.telling(train, classes, count)[: max(probing.COUNTS)]
+    units = probing.rank_units(train, classes, count)[: max(probing.COUNTS)]
     few = {}
     for number in probing.COUNTS:
         if number < count:

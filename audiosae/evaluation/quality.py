@@ -28,10 +28,10 @@ _MEASURED_WINDOWS = 2**17
 _UNITS_TOLD = 3  # per label
 
 
-def measure(model: Model, corpus: PlacedCorpus, plan: Plan) -> dict[str, Any]:
-    """Measure reconstruction, sparsity and units on sources.
+def unit_metrics(model: Model, corpus: PlacedCorpus, plan: Plan) -> dict[str, Any]:
+    """Return metrics of a model on sources: reconstruction, sparsity, dead units, units per label.
 
-    What the numbers of the units mean: `audiosae.features.activity`.
+    The metrics of the units are defined in `audiosae.features.activity`.
     """
     feed = Feed(corpus.sample(_MEASURED_WINDOWS), model.whitener, dtype=str(model.params.flat.dtype))
     usage: ActivityStatistics = feed.sum_over(_usage_of, model.params)

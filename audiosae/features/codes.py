@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
 
     Array = Any  # where a backend is
     Encode = Callable[[NDArray[np.float32]], NDArray[Any]]

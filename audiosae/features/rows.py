@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Json
     from audiosae.engine import Backend
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
     from audiosae.features.stability import UnitStability
 
 

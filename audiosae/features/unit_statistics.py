@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.engine.feed import reduce_blocks
+from audiosae.engine.shards import added
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.top_windows import Neighbourhoods, TopWindows
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.windows import Corpus
     from audiosae.engine import Backend
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
 
     Array = Any
 
@@ -112,18 +112,15 @@ def gather(
     return found
 
 
-def _gathered(
-    backend: Backend, shard: Shard, step: Step, done: Callable[[int], None] | None
-) -> Gathered:  # fmt: skip
-    """Gather over a shard."""
-
-    def each(block: tuple[int, Array]) -> Gathered:
-        found = step(backend, block)
+def _gathered(backend: Backend, shard: Shard, step: Step, done: Callable[[int], None] | None) -> Gathered:
+    """Return the statistics of the windows of a shard."""
+    total: Any = None
+    for block in numbered(shard.windows(backend), shard.first):
+        total = added(total, step(backend, block))
         if done is not None:
             done(len(block[1]))
-        return found
-
-    return reduce_blocks(each, numbered(shard.windows(backend), shard.first))
+    found: Gathered = total
+    return found
 
 
 def numbered(blocks: Iterable[Array], first: int = 0) -> Iterator[tuple[int, Array]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.engine import Backend
     from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.engine.shard import Shard
+    from audiosae.engine.shards import Shard
 
     Codes = NDArray[np.float32]
 

@@ -172,19 +172,20 @@ def _one_thread() -> Iterator[None]:
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: ANN401
-    """Hand work to a pool, which may start a process for it."""
-    with block_sigint(), _without_main(arguments):
+    """Submit a call to a pool. The pool may start a process for it."""
+    with block_sigint(), _main_hidden(arguments):
         return pool.submit(work, *arguments)
 
 
 @contextmanager
-def _without_main(arguments: tuple[Any, ...]) -> Iterator[None]:
-    """Keep a new process from importing the script that was started: it takes time, and would run a script twice.
+def _main_hidden(arguments: tuple[Any, ...]) -> Iterator[None]:
+    """Keep a new process from importing the main module, unless an argument is defined there.
 
-    Unless what is sent was defined there.
+    `multiprocessing` finds the main module by its `__spec__` or `__file__` and imports it in each new process. This
+    takes time, and it would run a script without a ``__main__`` guard once more in each process.
     """
     main = sys.modules["__main__"]
-    if any(getattr(part, "__module__", "") == "__main__" for part in _parts(arguments)):
+    if any(getattr(value, "__module__", "") == "__main__" for value in _flat(arguments)):
         yield
         return
     kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
@@ -196,13 +197,13 @@ def _without_main(arguments: tuple[Any, ...]) -> Iterator[None]:
         main.__dict__.update(kept)
 
 
-def _parts(found: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Yield what lies in tuples, lists and functions, as far down as jobs go."""
-    if isinstance(found, tuple | list):
-        for part in found:
-            yield from _parts(part)
+def _flat(value: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yield the values in nested tuples and lists."""
+    if isinstance(value, tuple | list):
+        for inner in value:
+            yield from _flat(inner)
     else:
-        yield found
+        yield value
 
 
 def _init_worker(threads: int) -> None:

@@ -28,8 +28,6 @@ class Steps:
     def __init__(self, backend: Backend, params: Params, state: State, penalty: Penalty) -> None:
         self._backend, self._params, self._state, self._penalty = backend, params, state, penalty
         self._running_totals = backend.asarray(self._told())
-        self._pace: Any = None
-        self._step = backend.repeated(self._once, state.flat.size)
 
     def begin(self) -> None:
         """Go on from the state's sums and activity."""
@@ -42,17 +40,14 @@ class Steps:
 
     def take(self, x: Array, rate: float) -> None:
         """Take a step on windows (count, width)."""
-        self._state.step += 1
-        self._pace = self._backend.pace(rate, self._state.step)
-        self._step(x)
-        self._state.batch += 1
-
-    def _once(self, x: Array) -> None:
         backend, state = self._backend, self._state
+        state.step += 1
+        pace = backend.pace(rate, state.step)
         out = backend.scratch("gradient", state.flat.shape, state.flat.dtype)
         sums = summed(backend, self._params, x, whole=self._penalty, out=out)
-        update = backend.adam(state.flat, sums.gradient, state.first, state.second, self._pace)
+        update = backend.adam(state.flat, sums.gradient, state.first, state.second, pace)
         finish_async(backend, self._params, sums, self._penalty, then=update, running_totals=self._running_totals)
+        state.batch += 1
 
     def _told(self) -> np.ndarray[Any, Any]:
         return np.concatenate([self._state.sums, self._state.activity])
@@ -72,7 +67,7 @@ def summed(
             parts = backend.xp.array_split(x, min(len(x), backend.batch_parts))
             return reduce(add, (accumulate(backend, params, part) for part in parts))
         except MemoryError:
-            if backend.batch_parts >= len(x) or backend.capturing:
+            if backend.batch_parts >= len(x):
                 raise
             backend.batch_parts *= 2
             backend.release()

@@ -12,7 +12,7 @@ import numpy as np
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import SECONDS, Span, plugin_call
-from audiosae.engine.shard import read_again
+from audiosae.engine.shards import read_again
 from audiosae.errors import AudiosaeError
 from audiosae.system.processes import run_in_order
 from audiosae.system.stderr import CapturedStderr, capture_stderr

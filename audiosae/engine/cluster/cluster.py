@@ -14,7 +14,7 @@ from audiosae.corpus.windows import Corpus
 from audiosae.domain import domain_to_json
 from audiosae.engine.cluster import worker
 from audiosae.engine.cluster.calls import not_seen
-from audiosae.engine.shards import Run, divide, over, place_of, size_of, split
+from audiosae.engine.shards import ShardTotals, divide, over, size_of, source_key, split
 from audiosae.errors import EngineError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Cluster:
         `cache` and `workers` are those of this machine and are not used.
         """
         described = json.dumps(domain_to_json(domain), sort_keys=True)
-        keys = [(described, place_of(source.path)) for source in sources]
+        keys = [(described, source_key(source.path)) for source in sources]
         known = [self._known[key] for key in keys if key in self._known]
         if len(known) < len(keys):
             self._calls.check_storage(domain, [key[1] for key in keys])
@@ -134,20 +134,20 @@ class Cluster:
 
         def once() -> Any:  # noqa: ANN401
             sent = [self._calls.constant(value) for value in shared]
-            runs = [
+            parts = [
                 self._calls.submit(
                     worker.reduce_shards, step, lane.shards, (lane.bounds[0], stop), self._chosen, *sent,
                     at=lane.address,
                 )
                 for lane, stop in zip(placed, starts, strict=True)
             ]  # fmt: skip
-            while len(runs) > 1:
-                pairs = [runs[at : at + 2] for at in range(0, len(runs), 2)]
-                runs = [self._calls.submit(worker.joined, *pair) if len(pair) > 1 else pair[0] for pair in pairs]
-            return self._calls.result(runs[0])
+            while len(parts) > 1:
+                pairs = [parts[at : at + 2] for at in range(0, len(parts), 2)]
+                parts = [self._calls.submit(worker.joined, *pair) if len(pair) > 1 else pair[0] for pair in pairs]
+            return self._calls.result(parts[0])
 
-        run: Run = self._calls.persistent(once) if placed else Run()
-        return run.total()
+        totals: ShardTotals = self._calls.persistent(once) if placed else ShardTotals()
+        return totals.total()
 
     def map(
         self, step: Callable[..., Any], placed: list[WorkerShards], *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
@@ -182,7 +182,7 @@ class Cluster:
     def _assigned(self, sources: Sequence[Source], *, interleaved: bool) -> list[int]:
         """Return the lane of each source: shards in a row, with equal shares of the bytes, or in turn."""
         places, lanes = divide(sources, interleaved=interleaved), len(self._lanes)
-        shards = [places[place_of(source.path)] for source in sources]
+        shards = [places[source_key(source.path)] for source in sources]
         if interleaved:
             return [shard % lanes for shard in shards]
         sizes = [0] * (shards[-1] + 1)
@@ -197,7 +197,7 @@ class Cluster:
             divide(sources, None if interleaved else corpus.windows_per_record(), interleaved=interleaved),
             interleaved,
         )
-        numbers = [self.shards[place_of(source.path)] for source in sources]
+        numbers = [self.shards[source_key(source.path)] for source in sources]
         for number, members in groupby(range(len(sources)), key=lambda i: numbers[i]):
             mine = list(members)
             self._lane_of[number] = lanes[mine[len(mine) // 2]]
@@ -208,7 +208,7 @@ class Cluster:
         order = sorted(range(len(sources)), key=lambda i: lanes[i])
         for lane, indices in groupby(order, key=lambda i: lanes[i]):
             for chunk in _chunks(list(indices), sources):
-                named = [replace(sources[i], path=Path(place_of(sources[i].path))) for i in chunk]
+                named = [replace(sources[i], path=Path(source_key(sources[i].path))) for i in chunk]
                 jobs[self._calls.submit(worker.read, domain, named, self._storage, at=self._lanes[lane])] = chunk
         for job in self._calls.as_ready(list(jobs)):
             address, records, missing = self._calls.result(job)
@@ -237,4 +237,4 @@ def _check_seen(address: str, missing: Sequence[str]) -> None:
 
 
 def _absolute(record: Record) -> Record:
-    return replace(record, path=place_of(record.path))
+    return replace(record, path=source_key(record.path))

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from audiosae.backends import choose
 from audiosae.backends.cpu import THREADS
 from audiosae.corpus.ingest import ingest
-from audiosae.engine.here import run_of
-from audiosae.engine.shard import Shard
+from audiosae.engine.shards import Shard, ShardTotals
 from audiosae.errors import AudiosaeError
 from audiosae.system.threads import one_blas_thread_for_good
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.corpus.windows import Corpus
     from audiosae.domain import Domain
-    from audiosae.engine.shards import Run
 
 Shards = list[tuple[int, Shard]]
 Part = tuple[int, "Corpus", int]  # a shard's number, its windows, and the number of the first in the corpus
@@ -98,16 +96,18 @@ def make_shards(
 
 def reduce_shards(
     step: Callable[..., Any], shards: Shards, bounds: tuple[int, int], backend: str, *shared: Any  # noqa: ANN401
-) -> Run:  # fmt: skip
-    """Return the run of all shards from the first of `bounds` to below the second; one without windows is nothing."""
-    own = _backend(backend)
+) -> ShardTotals:  # fmt: skip
+    """Return the totals of all shards from the first of `bounds` to the second, exclusive.
 
-    def totals() -> Iterator[tuple[int, Any]]:
-        for number, shard in shards:
-            if len(shard):
-                yield number, _hosted(own, step(own, shard, *shared))
-
-    return run_of(totals(), *bounds)
+    Shards that are missing or have no windows have no total.
+    """
+    own, (first, stop) = _backend(backend), bounds
+    totals = ShardTotals(first)
+    for number, shard in shards:
+        if len(shard):
+            totals.add(number, _hosted(own, step(own, shard, *shared)))
+    totals.fill(stop)
+    return totals
 
 
 def map_shards(
@@ -123,8 +123,8 @@ def blocks_of(backend: Backend, shard: Shard) -> Iterator[Any]:
     return map(backend.to_host, shard.blocks(backend))
 
 
-def joined(left: Run, right: Run) -> Run:
-    """Return the run of both."""
+def joined(left: ShardTotals, right: ShardTotals) -> ShardTotals:
+    """Return the totals of both."""
     return left + right
 
 
