@@ -6,11 +6,11 @@ from .commands.export import export as export
 from .commands.find import find as find
 from .commands.inspect import Inspection as Inspection
 from .commands.inspect import inspect as inspect
-from .commands.page import Page as Page
 from .commands.report import report as report
 from .commands.survey import survey as survey
 from .commands.train import TrainedRun as TrainedRun
 from .commands.train import train as train
+from .commands.written_page import Page as Page
 from .errors import AudiosaeError as AudiosaeError
 from .errors import InputError as InputError
 from .estimator import SparseAutoencoder as SparseAutoencoder

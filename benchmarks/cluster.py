@@ -28,7 +28,7 @@ from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine, open_engine
 from audiosae.engine.corpus import read
 from audiosae.engine.feed import Feed
-from audiosae.engine.whitening import learn_whitener
+from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
 from benchmarks.measure import Figure, alternate, told
 from benchmarks.reading import write_sounds

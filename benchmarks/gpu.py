@@ -16,6 +16,7 @@ from audiosae.autoencoder.sae import start
 from audiosae.backends import Backend, choose
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import CHUNK_WINDOWS, SLAB_BYTES
+from audiosae.domain import resolved
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
 from audiosae.recordings.spectrogram import Spectrogram
@@ -223,6 +224,7 @@ def _trained(backend: Backend, sounds: Path, folder: Path) -> dict[str, float]:
     """Return the seconds of a run's stages: training with the final scores, whitening with that of all windows."""
     options = TrainOptions.resolve(Spectrogram.defaults, {"solver": "adam", "epochs": 2})
     sources, stages = scan([sounds], (".wav",)), _Stages()
-    corpus = read(Spectrogram(), sources, LocalEngine(backend), cache=folder / "cache", workers=2, progress=stages)
+    domain = resolved(Spectrogram(), [source.path for source in sources])
+    corpus = read(domain, sources, LocalEngine(backend), cache=folder / "cache", workers=2, progress=stages)
     fit(corpus, options, progress=stages)
     return stages.seconds()

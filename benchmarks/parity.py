@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.autoencoder.gradcheck import FORMS, TOLERANCE, check_gradients
+from audiosae.autoencoder.gradient_check import FORMS, TOLERANCE, check_gradients
 from audiosae.autoencoder.sae import start
 from audiosae.backends import Backend
 from audiosae.training.checkpoint import State

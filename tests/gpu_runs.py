@@ -12,7 +12,7 @@ from audiosae.autoencoder.whitening import Whitening
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
 from audiosae.engine.feed import Feed
-from audiosae.engine.whitening import learn_whitener
+from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.training.checkpoint import State
 from audiosae.training.steps import Steps
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from audiosae.commands.run_folder import RunFolder
 from audiosae.corpus.sources import scan
+from audiosae.domain import resolved
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
 from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training import memory_estimate
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions, suited_to
 
@@ -17,9 +19,11 @@ def learn(folder, out, cache, *, engine=None, workers=1, progress=None, resume=F
     """Train on a folder of recordings into a run folder."""
     engine, domain = engine or LocalEngine(), Spectrogram()
     options = suited_to(engine, TrainOptions.resolve(domain.defaults, QUICK | given), 640)
+    sources = scan([folder], domain.suffixes)
+    domain = resolved(domain, [source.path for source in sources])
+    memory_estimate.check(memory_estimate.least(domain, options))
     say = progress.say if progress else lambda _: None
     with RunFolder(out, resume=resume, say=say) as run:
-        sources = scan([folder], domain.suffixes)
         corpus = read(domain, sources, engine, cache=cache, workers=workers, progress=progress)
         result = fit(corpus, options, checkpoint=run, progress=progress)
         run.write(result)

@@ -130,13 +130,13 @@ def test_domains_lists_the_built_in_one_with_its_options(run):
 
 
 def test_gradcheck_passes_and_a_wrong_gradient_fails_it(run, monkeypatch):
-    from audiosae.autoencoder.gradcheck import FORMS
+    from audiosae.autoencoder.gradient_check import FORMS
     from audiosae.autoencoder.sae import Penalty
 
     code, out, _ = run("gradcheck")
     assert code == 0
     assert "every gradient is right" in out
-    monkeypatch.setattr("audiosae.autoencoder.gradcheck.FORMS", FORMS[-1:])  # one of 16
+    monkeypatch.setattr("audiosae.autoencoder.gradient_check.FORMS", FORMS[-1:])  # one of 16
     right = Penalty.kl_gradient
     monkeypatch.setattr(Penalty, "kl_gradient", lambda self, rho_hat, kind: -right(self, rho_hat, kind))
     code, out, _ = run("gradcheck", "--json")

@@ -30,7 +30,7 @@ from audiosae.corpus.windows import Slab
 from audiosae.domain import list_domains
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import PlacedCorpus
-from audiosae.engine.whitening import learn_whitener
+from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.errors import PluginError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.options import TrainOptions

@@ -480,8 +480,8 @@ def test_refit_learns_from_each_training_part_alone(known, monkeypatch):
     labels = [record.file.split("/")[0] for record in corpus.records]
     plan = plan_of(labels, "group", [str(i % 2) for i in range(36)])
     seen, learned = [], []
-    train, sets = evaluate.train, baselines.feature_sets
-    monkeypatch.setattr(evaluate, "train", lambda c, *rest: seen.append(c) or train(c, *rest))
+    fit, sets = evaluate.fit, baselines.feature_sets
+    monkeypatch.setattr(evaluate, "fit", lambda c, *rest, **more: seen.append(c) or fit(c, *rest, **more))
     monkeypatch.setattr(baselines, "feature_sets", lambda n, m, c, **more: learned.append(c) or sets(n, m, c, **more))
     options = evaluate.Options(("pca",), refit=True)
     found = evaluate.evaluate(model, corpus, plan, options)

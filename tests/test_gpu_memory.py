@@ -9,7 +9,7 @@ import pytest
 from fake_cupy import OutOfMemoryError
 from gpu_runs import feeds, learn, steps_of
 
-from audiosae.autoencoder.gradcheck import FORMS
+from audiosae.autoencoder.gradient_check import FORMS
 from audiosae.autoencoder.sae import Penalty, start
 from audiosae.autoencoder.whitening import Moments
 from audiosae.backends import Backend, choose, usable
@@ -121,7 +121,7 @@ def test_tf32_is_asked_for_and_set_back(device):
 
 
 def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
-    monkeypatch.setattr("audiosae.autoencoder.gradcheck.FORMS", FORMS[-1:])  # one of 16
+    monkeypatch.setattr("audiosae.autoencoder.gradient_check.FORMS", FORMS[-1:])  # one of 16
     status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 1, "--tf32")
     assert status == 0
     assert "backend cupy: Fake (compute capability 9.0)" in said

@@ -18,7 +18,7 @@ from audiosae.backends.gpu import GpuBackend
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
-from audiosae.engine.whitening import learn_whitener
+from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.errors import Interrupted
 from audiosae.features.codes import Encoder
 

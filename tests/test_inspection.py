@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from signals import tone, write
 
-from audiosae.commands.inspect import inspect_sources, told_extent
+from audiosae.commands.inspect import extent_text, inspect_sources
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
@@ -158,7 +158,7 @@ def test_only_a_few_of_many_are_looked_into(tmp_path):
 
 
 def test_lengths_are_told_as_a_person_says_them():
-    told = [told_extent(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
+    told = [extent_text(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
     assert told == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
 
 

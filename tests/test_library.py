@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import doctest
+import inspect
 import json
 import os
 import re
@@ -19,6 +19,7 @@ import soundfile
 from conftest import RATE, REPOSITORY, once
 
 import audiosae
+from audiosae import cli
 from audiosae.errors import InputError
 from audiosae.system.progress import Bar, Shown
 
@@ -251,27 +252,26 @@ def test_a_bar_is_ended_by_an_error(trained, sounds, monkeypatch):
     assert len(ended) == 2  # reading, encoding
 
 
-def test_no_public_name_is_a_room(tmp_path):
-    rooms = {path.name.removesuffix(".py") for path in (REPOSITORY / "audiosae").iterdir()}
-    assert rooms & {*audiosae.__all__} == set()
+def test_no_public_name_is_a_package_or_a_module():
+    modules = {path.name.removesuffix(".py") for path in (REPOSITORY / "audiosae").iterdir()}
+    assert modules & {*audiosae.__all__} == set()
 
 
 @pytest.mark.parametrize(
     "order", ["import audiosae.{0}, audiosae", "import audiosae; audiosae.{1}; import audiosae.{0}"]
 )
 def test_public_names_do_not_depend_on_what_was_imported_first(order):
-    for room, name in (("survey", "survey"), ("training", "train"), ("evaluation.evaluate", "evaluate")):
-        code = f"{order.format(room, name)}; assert callable(audiosae.{name}), audiosae.{name}"
+    for module, name in (("commands.survey", "survey"), ("training", "train"), ("evaluation.compare", "evaluate")):
+        code = f"{order.format(module, name)}; assert callable(audiosae.{name}), audiosae.{name}"
         subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_all_names_are_seen_by_completion_and_by_type_checkers():
-    text = (REPOSITORY / "audiosae" / "__init__.py").read_text()
-    block = next(node for node in ast.parse(text).body if isinstance(node, ast.If))
-    imported = {alias.name for line in block.body for alias in line.names}
-    assert imported == {*audiosae.__all__} == {*audiosae._PLACES}
-    assert {*audiosae.__all__} <= {*dir(audiosae)}
+def test_public_names_are_what_completion_offers_and_nothing_else():
+    assert dir(audiosae) == sorted(audiosae.__all__)
     assert all(getattr(audiosae, name) is not None for name in audiosae.__all__)
+    commands = {"train", "survey", "find", "export", "evaluate", "report", "diff", "inspect"}
+    assert {name for name in audiosae.__all__ if name.islower()} == commands | {"load_model"}
+    assert commands <= {command.name for command in cli.COMMANDS}
 
 
 PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -320,6 +320,5 @@ def test_every_public_name_has_an_example_that_runs(namespace, name, monkeypatch
 def test_every_parameter_is_documented(name):
     function = getattr(audiosae, name)
     text = function.__doc__.split("Parameters\n")[1].split("Returns\n")[0]
-    told = {part for line in re.findall(r"^    (\w[\w, ]*)$", text, re.MULTILINE) for part in line.split(", ")}
-    code = function.__code__
-    assert told == {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+    documented = {part for line in re.findall(r"^    (\w[\w, ]*)$", text, re.MULTILINE) for part in line.split(", ")}
+    assert documented == {*inspect.signature(function).parameters}

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from audiosae.autoencoder.gradcheck import FORMS, SHARD_TOLERANCE, TOLERANCE, check_gradients
+from audiosae.autoencoder.gradient_check import FORMS, SHARD_TOLERANCE, TOLERANCE, check_gradients
 from audiosae.autoencoder.sae import Penalty, accumulate, encode, finish, reconstruct, start
 from audiosae.backends import Backend
 from audiosae.errors import InputError

@@ -84,13 +84,6 @@ def test_training_again_moves_it_aside_with_the_model_that_it_is_of(measured, ru
     assert stable.read(tmp_path / "run" / "before-1") is not None
 
 
-def test_the_option_may_stand_without_a_number_as_it_did(measured, run, sounds, tmp_path):
-    shutil.copytree(measured / "run", tmp_path / "run")
-    options = ["--labels", measured / "labels.csv", "--baselines", "none", "-o", tmp_path / "out", "--stability", "-q"]
-    assert run("evaluate", tmp_path / "run", sounds, *options)[0] == 0
-    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["stability"]["seeds"]) == 1
-
-
 def test_an_evaluation_goes_aside_with_the_model_that_it_is_of(measured, run, sounds, tmp_path):
     shutil.copytree(measured / "run", tmp_path / "run")
     shutil.copytree(measured / "out", tmp_path / "run" / "evaluation")

@@ -75,7 +75,7 @@ def test_an_unforeseen_error_of_the_system_keeps_the_name_of_the_file(run, train
     def fail(*_, **__):
         raise PermissionError(13, "Permission denied", "/some/file")
 
-    monkeypatch.setattr("audiosae.views.atoms.draw_atoms", fail)
+    monkeypatch.setattr("audiosae.commands.render.draw_atoms", fail)
     _, _, err = run("render", trained, "-o", tmp_path / "a.png")
     assert err == "audiosae: cannot go on: /some/file: Permission denied\n"
 

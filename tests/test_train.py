@@ -198,7 +198,7 @@ def test_streaming_from_disk_learns_what_memory_learns(sounds, tmp_path, cache, 
     held = learn(sounds, tmp_path / "held", cache, epochs=60)
     monkeypatch.setattr("audiosae.training.fit.Feed", small_feed)
     streamed = learn(sounds, tmp_path / "streamed", cache, epochs=60)
-    assert streamed.summary["fvu"] == pytest.approx(held.summary["fvu"], rel=0.2)
+    assert streamed.model.facts["fvu"] == pytest.approx(held.model.facts["fvu"], rel=0.2)
 
 
 @pytest.mark.parametrize(

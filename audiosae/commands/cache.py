@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from audiosae.commands.answer import Answer
-from audiosae.commands.options import AnyPath, ShowProgress
 from audiosae.commands.reading import as_path
+from audiosae.commands.shared_options import AnyPath, ShowProgress
 from audiosae.corpus import cache as fields
 from audiosae.errors import InputError
 from audiosae.system.frames import text_table

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from audiosae.autoencoder.model import Model, as_model, path_of
-from audiosae.commands.options import AnyPath, Machine, ShowProgress
-from audiosae.commands.page import Page
 from audiosae.commands.report import run_folder_of
+from audiosae.commands.shared_options import AnyPath, Machine, ShowProgress
+from audiosae.commands.written_page import Page
 from audiosae.corpus.sources import printable
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes

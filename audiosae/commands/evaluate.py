@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
 from audiosae.commands.evaluation_folder import PAGE, RESULTS, open_folder, write_evaluation
-from audiosae.commands.options import (
+from audiosae.commands.reading import reading
+from audiosae.commands.shared_options import (
     AnyPath,
     CodeName,
     LabelColumn,
@@ -22,7 +23,6 @@ from audiosae.commands.options import (
     Sources,
     StrictLabels,
 )
-from audiosae.commands.reading import reading
 from audiosae.corpus.journal import told_of
 from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
 from audiosae.errors import InputError

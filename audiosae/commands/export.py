@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
-from audiosae.commands.options import (
+from audiosae.commands.reading import as_path, labels_option, reading
+from audiosae.commands.shared_options import (
     AnyPath,
     CodeName,
     LabelColumn,
@@ -21,7 +22,6 @@ from audiosae.commands.options import (
     TimeZone,
     WhenName,
 )
-from audiosae.commands.reading import as_path, labels_option, reading
 from audiosae.corpus.journal import told_of
 from audiosae.domain import SECONDS
 from audiosae.errors import InputError

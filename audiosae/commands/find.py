@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
-from audiosae.commands.options import AnyPath, Machine, MachineKeywords, ModelPath, ShowProgress, Sources, Strict
 from audiosae.commands.reading import as_path, reading
+from audiosae.commands.shared_options import AnyPath, Machine, MachineKeywords, ModelPath, ShowProgress, Sources, Strict
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.search import COLUMNS, Example, Matches, find_like, write_matches_csv
 from audiosae.system.files import check_replaceable, check_writable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from audiosae.autoencoder.gradcheck import SHARD_TOLERANCE, TOLERANCE, check_gradients
+from audiosae.autoencoder.gradient_check import SHARD_TOLERANCE, TOLERANCE, check_gradients
 from audiosae.backends import detect_gpu, usable
 from audiosae.commands.answer import Answer
 from audiosae.system.frames import text_table

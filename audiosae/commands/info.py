@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audiosae.autoencoder.model import as_model, path_of
 from audiosae.commands.answer import Answer
-from audiosae.commands.options import ModelPath
+from audiosae.commands.shared_options import ModelPath
 from audiosae.features.stability import read
 from audiosae.features.summary import activity_of, summarise
 from audiosae.system.frames import text_table

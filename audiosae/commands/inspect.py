@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.backends import Backend
-from audiosae.commands.options import (
+from audiosae.commands.reading import reading
+from audiosae.commands.shared_options import (
     DomainName,
     DomainSettings,
     Machine,
@@ -22,7 +23,6 @@ from audiosae.commands.options import (
     WhenName,
     make_domain_of,
 )
-from audiosae.commands.reading import reading
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.labels import some_of
 from audiosae.domain import SECONDS, Domain, resolved

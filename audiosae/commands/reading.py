@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from audiosae.commands.options import Machine
+    from audiosae.commands.shared_options import Machine
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Named, Source
     from audiosae.domain import Domain

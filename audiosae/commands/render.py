@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from audiosae.autoencoder.model import as_model, path_of
 from audiosae.commands.answer import Answer
-from audiosae.commands.options import AnyPath, ModelPath
+from audiosae.commands.shared_options import AnyPath, ModelPath
 from audiosae.errors import InputError
 from audiosae.system.files import check_replaceable, is_marked
 from audiosae.system.parameters import Option, command

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
-from audiosae.commands.options import (
+from audiosae.commands.reading import labels_option, reading
+from audiosae.commands.shared_options import (
     AnyPath,
     LabelColumn,
     Machine,
@@ -16,8 +17,7 @@ from audiosae.commands.options import (
     Sources,
     StrictLabels,
 )
-from audiosae.commands.page import Page
-from audiosae.commands.reading import labels_option, reading
+from audiosae.commands.written_page import Page
 from audiosae.corpus.journal import told_of
 from audiosae.system.parameters import Option, byte_count, command
 from audiosae.training.fit import with_short_skipped

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from audiosae.commands.answer import Answer
-from audiosae.commands.options import AnyPath, ShowProgress
+from audiosae.commands.shared_options import AnyPath, ShowProgress
 from audiosae.errors import InputError
-from audiosae.samples import sample_files
 from audiosae.system.files import write_aside
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
@@ -39,6 +38,8 @@ def samples(
     InputError
         A file of that name with another content exists, or the folder cannot be written.
     """
+    from audiosae.samples import sample_files  # it loads SciPy
+
     folder = Path(folder)
     files = sample_files()
     there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]

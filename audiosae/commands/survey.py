@@ -8,7 +8,8 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
-from audiosae.commands.options import (
+from audiosae.commands.reading import as_path, reading
+from audiosae.commands.shared_options import (
     AnyPath,
     Machine,
     MachineKeywords,
@@ -19,7 +20,6 @@ from audiosae.commands.options import (
     TimeZone,
     WhenName,
 )
-from audiosae.commands.reading import as_path, reading
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import MIN_SECONDS
 from audiosae.sounds.find_types import find_types

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from audiosae.autoencoder.model import FILE, Model
-from audiosae.commands.options import (
+from audiosae.commands.reading import reading
+from audiosae.commands.run_folder import RunFolder
+from audiosae.commands.shared_options import (
     AnyPath,
     DomainName,
     DomainSettings,
@@ -23,8 +25,6 @@ from audiosae.commands.options import (
     Strict,
     make_domain_of,
 )
-from audiosae.commands.reading import reading
-from audiosae.commands.run_folder import RunFolder
 from audiosae.corpus.journal import told_of
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, Interrupted

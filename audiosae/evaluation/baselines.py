@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.backends import Backend
-from audiosae.engine.whitening import whitener_of
+from audiosae.engine.learn_whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.evaluation.classifier import load_for_threads
 from audiosae.features import codes

@@ -60,7 +60,7 @@ class Table:
 
     Examples
     --------
-    >>> table = audiosae.export_table(model, sounds, level="window")
+    >>> table = audiosae.export(model, sounds, level="window")
     >>> table.columns, table.names[:2]
     (['file', 'start', 'end'], ['u000', 'u001'])
     >>> table.features.shape == (table.rows, 6), table.features.dtype.name

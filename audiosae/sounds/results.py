@@ -191,7 +191,7 @@ class Survey:
 
     Examples
     --------
-    >>> found = audiosae.survey_recordings(model, sounds, types=2)
+    >>> found = audiosae.survey(model, sounds, types=2)
     >>> [kind.number for kind in found.types], found.dated, found.seconds == sum(r.extent for r in found.records)
     ([1, 2], False, True)
     >>> best = found.event(found.types[0].exemplar)

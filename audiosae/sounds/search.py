@@ -110,7 +110,7 @@ class Matches:
 
     Examples
     --------
-    >>> found = audiosae.find_moments(model, sounds, sounds / "0.wav", count=2)
+    >>> found = audiosae.find(model, sounds, sounds / "0.wav", count=2)
     >>> bool(found.similarity[0] >= found.similarity[1]), found.events.start.shape
     (True, (2,))
     >>> list(found.facts["matches"][0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping  # noqa: TC003 (annotations of dataclasses are read)
 from dataclasses import dataclass, fields
@@ -182,7 +183,8 @@ def declaration_of(function: Callable[..., Any]) -> Command:
 
 def declarations(kind: type) -> dict[str, tuple[Any, Option]]:
     """Return the type and the `Option` of each field of a dataclass of options."""
-    hints = get_type_hints(kind, include_extras=True)
+    names = vars(sys.modules[kind.__module__])  # functions in a declaration need the names of their module
+    hints = get_type_hints(kind, globalns=names, include_extras=True)
     return {name: (found, option) for name, hint in hints.items() for found, option in [_split(hint)] if option}
 
 

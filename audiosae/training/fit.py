@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from audiosae.autoencoder.model import Model
 from audiosae.domain import SECONDS, domain_to_json, options_of
 from audiosae.engine.feed import Feed, score
-from audiosae.engine.whitening import learn_whitener
+from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.errors import InputError
 from audiosae.system.interrupts import gentle_interrupt
 from audiosae.system.progress import Progress

@@ -13,7 +13,7 @@ from audiosae.backends import Backend
 from audiosae.backends.cpu import SIGMOID
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.engine.feed import Feed, score
-from audiosae.engine.whitening import MOMENT_WINDOWS, whitener_of
+from audiosae.engine.learn_whitening import MOMENT_WINDOWS, whitener_of
 from audiosae.system.threads import one_blas_thread
 from audiosae.training.checkpoint import State
 from audiosae.training.fit import provenance
