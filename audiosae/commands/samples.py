@@ -10,7 +10,7 @@ from audiosae.commands.answer import Answer
 from audiosae.commands.options import AnyPath, ShowProgress
 from audiosae.errors import InputError
 from audiosae.samples import sample_files
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
 
@@ -49,7 +49,7 @@ def samples(
             notes.advance(1)
         for name in [name for name in files if name not in there]:
             _make_folder((folder / name).parent)
-            write_aside(folder / name, files[name]())
+            write_file(folder / name, files[name]())
             notes.advance(1)
     sounds = sum(name.startswith("sounds/") for name in files)
     facts = {

@@ -23,7 +23,7 @@ from audiosae.sounds.tables import (
     write_timeline_csv,
     write_types_csv,
 )
-from audiosae.system.files import check_replaceable, has_facts, write_aside
+from audiosae.system.files import check_replaceable, has_facts, write_file
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -210,4 +210,4 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
 
 def write_facts(facts: Mapping[str, Any], out: Path) -> None:
     """Write survey.json, by which a survey's folder is known again."""
-    write_aside(out / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+    write_file(out / FACTS, (json.dumps(facts, indent=1) + "\n").encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -47,12 +46,9 @@ class FieldWriter:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        """Close the file; remove an incomplete one."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
-        if failure[0] is not None:
-            with contextlib.suppress(OSError):  # Windows keeps what is still mapped; pruning removes it later
-                self._path.unlink(missing_ok=True)
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Append rows."""
@@ -69,8 +65,8 @@ class FieldWriter:
         self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
         return self._blocks[0]
 
-    def commit(self, target: Path, shape: tuple[int, ...], record: dict[str, Any]) -> None:
-        """Write header and record, and move the file into place."""
+    def finish(self, shape: tuple[int, ...], record: dict[str, Any]) -> None:
+        """Write header and record, and close the file."""
         kept = json.dumps(record).encode()
         end = kept + b"%0*x" % (LENGTH_DIGITS, len(kept))
         if self._file is None:
@@ -80,7 +76,6 @@ class FieldWriter:
             self._file.seek(0)
             self._file.write(_npy_header(shape))
             self._file.close()
-        os.replace(self._path, target)  # noqa: PTH105 (one atomic call, as in the docs)
 
     def _spill(self) -> None:
         if self._file is None:

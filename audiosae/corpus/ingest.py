@@ -21,6 +21,7 @@ from audiosae.corpus.entries import FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
 from audiosae.domain import Probe
 from audiosae.errors import InputError
+from audiosae.system.files import replacing
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
@@ -76,13 +77,12 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     """Decode a source into the cache; the record says why it cannot be. InputError: the cache cannot be written."""
     domain, path, target = job
     captured = CapturedStderr()
-    aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        with FieldWriter(aside) as writer:
+        with replacing(target, sync=False) as temporary, FieldWriter(temporary) as writer:
             with capture_stderr(captured):
                 record = _read_field(domain, path, writer)
             record = _remarked(record, captured)
-            writer.commit(target, record.shape, vars(record))
+            writer.finish(record.shape, vars(record))
     except InputError as error:
         return _remarked(Record("", "skipped", str(error)), captured)
     except MemoryError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from audiosae.system.files import cell, csv_text, write_aside
+from audiosae.system.files import cell, csv_text, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str =
     """Write journal.csv: one row per source with its extent, in a column named after the unit, and its windows."""
     head = ["file", "status", "reason", _UNITS.get(unit, unit), "windows"]
     told = ([r.file, r.status, r.reason, f"{r.extent:.3f}", windows] for r, windows in rows)
-    write_aside(path, csv_text(chain([head], told)).encode())
+    write_file(path, csv_text(chain([head], told)).encode())
 
 
 def changed_since(path: Path, records: Iterable[Record]) -> str:

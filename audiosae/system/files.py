@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from audiosae.system.progress import Progress
@@ -125,19 +125,83 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
                          f"-o, or move it away")  # fmt: skip
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file beside `path`, then move it there."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+
+    Errors of the file system are raised as they are; see `write_errors`.
+
+    Parameters
+    ----------
+    path
+        The file to write. A file of that name is untouched until the new one is complete.
+    sync
+        Whether the content is flushed to disk (fsync) before the rename.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)  # noqa: PTH105 (one atomic call)
+        yield temporary
+        if sync:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 (one atomic call)
+    finally:
+        with contextlib.suppress(OSError):  # Windows keeps a file that is open or mapped
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise an OSError as an InputError that names the file to be written."""
+    try:
+        yield
     except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; what was there before is untouched") from error
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a whole file, or leave it as it was. InputError: it cannot be written."""
+    with write_errors(path), replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def create_folder(path: Path, name: str = "folder") -> list[Path]:
+    """Create a folder with its parents, and check that a file can be written in it.
+
+    Parameters
+    ----------
+    name
+        What the error message calls the folder.
+
+    Returns
+    -------
+    list of Path
+        The folders that were created, the innermost first.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be created or written; folders created on the way are removed.
+    """
+    created: list[Path] = []
+    try:
+        created = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        remove_empty(created)
+        raise InputError(f"cannot write the {name} {path}: {error.strerror}; choose another with -o") from error
+    return created
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of some folders that are empty, in the order given."""
+    for folder in folders:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from error
+            folder.rmdir()
 
 
 def file_digest(path: Path) -> str:
