@@ -33,7 +33,7 @@ from audiosae.evaluation.compare import Evaluation
 from audiosae.evaluation.folds import make_plan
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
-from audiosae.system.files import signature, tell_replaced
+from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.views.evaluation_page import write_evaluation as write_page
@@ -271,7 +271,7 @@ def _beside(model: Path) -> Path:
 def _open(out: Path, inputs: Sequence[Path], model: Model, notes: Notes) -> Path:
     """Return the folder, made; tell whether what is there was made by another model."""
     folder = open_folder(out, inputs)
-    tell_replaced(folder / RESULTS, model.digest, folder, notes)
+    report_replaced(folder / RESULTS, model.digest, folder, notes)
     return folder
 
 
