@@ -23,7 +23,7 @@ from audiosae.commands.options import (
     StrictLabels,
 )
 from audiosae.commands.reading import reading
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
 from audiosae.errors import InputError
 from audiosae.evaluation import compare
@@ -252,7 +252,7 @@ def evaluate(
         "without_label": len(unlabelled),
         "unlabelled": unlabelled,
         "out": str(folder) if folder else None,
-        **told_of([*used.records, *corpus.skipped]),
+        **source_summary([*used.records, *corpus.skipped]),
         "model_digest": loaded.digest,
     }
     done = replace(done, facts=facts, skipped=corpus.skipped, notes=job.notes.lines, title=title)

@@ -22,7 +22,7 @@ from audiosae.commands.options import (
     WhenName,
 )
 from audiosae.commands.reading import as_path, labels_option, reading
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stable
@@ -143,7 +143,7 @@ def export(
         "sources_skipped": len(corpus.skipped),
         "without_label": len(unlabelled),
         "unlabelled": unlabelled,
-        **told_of(corpus.records),
+        **source_summary(corpus.records),
     }
     return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, notes.lines, path, in_memory)
 

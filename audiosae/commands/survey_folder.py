@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
@@ -198,7 +198,7 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
         "without_events": result.silent,
-        **told_of([*result.records, *result.skipped]),
+        **source_summary([*result.records, *result.skipped]),
         "types": [asdict(kind) for kind in result.types],
         "like_no_type": len(result.events.of_type(0)),
         "number_of_types": result.choice,

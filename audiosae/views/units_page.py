@@ -138,7 +138,7 @@ def _show_windows(
 
 def _shown(corpus: PlacedCorpus, tops: Sequence[Sequence[tuple[int, float]]]) -> list[int]:
     numbers = np.array([number for top in tops for number, _ in top], np.int64)
-    return [int(i) for i in np.unique(corpus.places(numbers)[0])]
+    return [int(i) for i in np.unique(corpus.locate(numbers)[0])]
 
 
 def _view(
