@@ -12,6 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from audiosae.corpus.entries import read_field
 
@@ -61,6 +62,7 @@ class Chunk:
         return self.starts * self.columns
 
 
+@dataclass(frozen=True)
 class Slab:
     """Chunks in memory, and their windows.
 
@@ -82,23 +84,17 @@ class Slab:
     run: int
     runs: int
 
-    def __init__(
-        self, flat: NDArray[np.float32], starts: NDArray[np.int64], pitches: NDArray[np.int64], run: int, runs: int
-    ) -> None:
-        self._pieces = np.lib.stride_tricks.sliding_window_view(flat, run)
-        self.flat, self.starts, self.pitches, self.run, self.runs = flat, starts, pitches, run, runs
-
     def __len__(self) -> int:
         """Return the number of windows."""
         return len(self.starts)
 
     def take(self, index: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Return windows as an array (count, width)."""
-        starts = self.starts[index]
+        starts, pieces = self.starts[index], sliding_window_view(self.flat, self.run)
         if self.runs == 1:
-            return self._pieces[starts]
+            return pieces[starts]
         at = starts[:, None] + self.pitches[index][:, None] * np.arange(self.runs)
-        return self._pieces[at].reshape(len(starts), -1)
+        return pieces[at].reshape(len(starts), -1)
 
 
 class Corpus:
