@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from test_train import learn, same
 
@@ -60,9 +60,28 @@ def test_a_container_with_a_limit_counts(tmp_path):
     (tmp_path / "most").write_text("1000000\n")
     (tmp_path / "used").write_text("700000\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 200000\n")
-    assert memory._of_group(tmp_path, "most", "used") == 500000
+    assert memory._left_in_group(tmp_path, "most", "used") == 500000
     (tmp_path / "most").write_text("max\n")
-    assert memory._of_group(tmp_path, "most", "used") is None
+    assert memory._left_in_group(tmp_path, "most", "used") is None
+
+
+@pytest.mark.parametrize(("used", "free"), [(700000, 300000), (400000, 500000)])
+def test_the_lesser_of_the_systems_free_memory_and_the_containers_counts(tmp_path, monkeypatch, used, free):
+    (tmp_path / "most").write_text("1000000\n")
+    (tmp_path / "used").write_text(f"{used}\n")
+    (tmp_path / "memory.stat").write_text("inactive_file 0\n")
+    monkeypatch.setattr(memory, "_GROUPS", [(tmp_path, "most", "used"), (tmp_path, "none", "none")])
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=500000))
+    assert memory.available() == free
+
+
+def test_available_memory_is_not_known_where_the_system_does_not_report_it(monkeypatch):
+    def no_proc():
+        raise FileNotFoundError("/proc/meminfo")
+
+    monkeypatch.setattr(memory, "_GROUPS", [])
+    monkeypatch.setattr("psutil.virtual_memory", no_proc)
+    assert memory.available() is None
 
 
 def test_the_same_bound_gives_the_same_bits_and_it_belongs_to_the_run(sounds, tmp_path, cache):
@@ -87,11 +106,8 @@ def test_what_is_no_size_is_refused(text):
         byte_count("--size", text)
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux", reason="what is compared with, sysconf's count of free pages, is told by Linux alone"
-)
 def test_available_memory_is_less_than_there_is():
-    assert 0 < memory.available() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < memory.available() < psutil.virtual_memory().total
 
 
 def test_too_little_is_told_as_it_was_typed():

@@ -29,9 +29,9 @@ DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
 def filled(sounds, tmp_path):
     """A cache with the fields of the sounds in it, that nobody uses any more."""
     records = ingest(DOMAIN, scan([sounds], DOMAIN.suffixes), cache=tmp_path / "cache", workers=1)
-    for held in fields._used.values():
+    for held in fields._locks.values():
         held.close()
-    fields._used.clear()
+    fields._locks.clear()
     return tmp_path / "cache", records
 
 

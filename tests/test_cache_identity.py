@@ -79,7 +79,7 @@ def test_a_recording_that_stays_is_read_once(alike, tmp_path):
 def test_a_run_that_begins_while_the_cache_is_pruned_waits_and_then_holds_its_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(fields, "_PATIENCE", 0.0)
     folder = fields.open_folder(tmp_path, DOMAIN, print)
-    fields._used.pop(folder).close()
+    fields._locks.pop(folder).close()
     pruning, told, got = lock_folder(folder), [], []
     waiting = threading.Thread(target=lambda: got.append(fields.open_folder(tmp_path, DOMAIN, told.append)))
     waiting.start()
@@ -91,4 +91,4 @@ def test_a_run_that_begins_while_the_cache_is_pruned_waits_and_then_holds_its_fo
     assert told == [f"waiting: another process makes room in {tmp_path}"]
     assert got == [folder]
     assert lock_folder(folder) is None  # the new folder is locked, not the one that has gone
-    fields._used.pop(folder).close()
+    fields._locks.pop(folder).close()

@@ -95,10 +95,10 @@ def test_a_window_is_found_again_where_it_came_from(tmp_path):
     corpus = Corpus(Grid("4,3", "2,1"), [record(tmp_path, f, name=str(i)) for i, f in enumerate(fields)])
     windows = np.concatenate(list(corpus.blocks()))
     for number in (0, 5, len(corpus) // 2, len(corpus) - 1):
-        (source,), ((row, column),) = corpus.places(np.array([number]))
+        (source,), ((row, column),) = corpus.locate(np.array([number]))
         piece = fields[source][row : row + 4, column : column + 3]
         np.testing.assert_array_equal(windows[number], piece.ravel())
-    assert corpus.places(np.arange(len(corpus)))[1].shape == (len(corpus), 2)
+    assert corpus.locate(np.arange(len(corpus)))[1].shape == (len(corpus), 2)
 
 
 def test_windows_keep_to_the_ranges(tmp_path):
@@ -123,7 +123,7 @@ def test_a_sample_is_a_subset_in_order_and_seeded(tmp_path):
     assert len(one) == len(drawn) == 50
     np.testing.assert_array_equal(drawn, np.concatenate(list(same.blocks())))
     assert not np.array_equal(drawn, np.concatenate(list(other.blocks())))
-    (source,), ((row, column),) = one.places(np.array([17]))
+    (source,), ((row, column),) = one.locate(np.array([17]))
     assert one.records[source].file == "a"
     np.testing.assert_array_equal(drawn[17], everything[row * 29 + column])
     assert len(corpus.sample(10**9, 0)) == len(corpus)

@@ -97,7 +97,7 @@ def test_the_command_line_knows_the_commands_alone():
 @pytest.mark.parametrize("module", ["audiosae", "audiosae.cli", "audiosae.recordings.spectrogram"])
 def test_importing_loads_nothing_heavy(module):
     heavy = (
-        "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL distributed dask".split()  # noqa: SIM905
+        "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL psutil distributed dask".split()  # noqa: SIM905
     )
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -103,7 +103,6 @@ def test_a_long_field_is_finished_on_disk_to_the_same_bytes(folder, tmp_path, mo
     silent = replace(DOMAIN, silence=20.0)
     (held,) = bring(folder / "good2.wav", tmp_path / "held", silent)
     monkeypatch.setattr(store, "_BUFFER_BYTES", 0)
-    monkeypatch.setattr(ingest_module, "_HASHED_AT_ONCE", 1000)
     (mapped,) = bring(folder / "good2.wav", tmp_path / "mapped", silent)
     assert replace(mapped, field="") == replace(held, field="")
     assert Path(mapped.field).read_bytes() == Path(held.field).read_bytes()

@@ -1,17 +1,15 @@
-"""Systems that are not this one: Windows' locks, its bound on processes, and memory where there is no /proc."""
+"""Systems that are not this one: Windows' locks, and its bound on processes."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from audiosae.corpus.ingest import ingest
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.system import memory, processes
+from audiosae.system import processes
 from audiosae.system.locks import lock_folder
 
 
@@ -71,17 +69,3 @@ def test_more_processes_than_windows_allows_are_fewer_and_said_so(monkeypatch, t
     assert asked == [61]
     ingest(Spectrogram(sample_rate=8000, n_fft=256), [], cache=tmp_path, workers=200, say=said.append)
     assert said == ["200 decoding processes: this system allows 61, which are used"]
-
-
-def test_memory_is_known_without_proc(monkeypatch):
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert memory._by_system() == total
-    monkeypatch.setattr(sys, "platform", "win32")
-
-    def tell(at):
-        at._obj[2] = 123
-        return 1
-
-    kernel = SimpleNamespace(GlobalMemoryStatusEx=tell)
-    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
-    assert memory._by_system() == 123

@@ -99,7 +99,7 @@ def test_the_strongest_window_comes_first_and_no_neighbours_are_shown(trained, s
     tops = gather(model, corpus, top=6).tops.strongest(corpus, 6)
     for unit, top in enumerate(tops):
         assert top[0][1] == pytest.approx(codes[:, unit].max(), rel=1e-6)
-        places = list(zip(*corpus.places(np.array([number for number, _ in top])), strict=True))
+        places = list(zip(*corpus.locate(np.array([number for number, _ in top])), strict=True))
         for i, (record, start) in enumerate(places):
             for other, there in places[:i]:
                 assert record != other or abs(start[0] - there[0]) >= 2 * model.domain.window[0] - 1
@@ -212,7 +212,7 @@ def test_labels_say_what_a_unit_goes_with(small, sounds, tmp_path, run, cache):
     table.write_text("filename,kind\n" + "".join(f"tone_{i:02d}.wav,{name}\n" for i, name in enumerate(names)))
     run("report", small, sounds, "-o", tmp_path / "page.html", "--labels", table)
     codes = np.concatenate([model.encode(windows) for windows in corpus.blocks()])
-    records, _ = corpus.places(np.arange(len(corpus)))
+    records, _ = corpus.locate(np.arange(len(corpus)))
     for item in items(tmp_path / "page.html"):
         act = codes[:, item["number"]]
         for name, times in item["labels"]:

@@ -18,7 +18,7 @@ from audiosae.backends import Backend
 from audiosae.backends.cpu import LINEAR, SIGMOID, TANH
 from audiosae.domain import check_window, domain_from_json, domain_to_json
 from audiosae.errors import InputError
-from audiosae.system.files import check_replaceable, file_digest, write_aside
+from audiosae.system.files import check_replaceable, file_digest, write_file
 
 if TYPE_CHECKING:
     import os
@@ -181,7 +181,7 @@ class Model:
             raise InputError(f"cannot write {path}: it is a folder; give a file in it, as {path / FILE}")
         if path.exists():
             check_replaceable(path, [], own=is_model(path))
-        write_aside(path, self.to_bytes())
+        write_file(path, self.to_bytes())
 
     def __repr__(self) -> str:
         window = " x ".join(map(str, self.domain.window))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ _DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, Memo
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json]) -> None:
     """Write tensors and facts; what was there stays until the file is whole. InputError where it cannot be written."""
-    write_aside(path, tensor_bytes(tensors, facts))
+    write_file(path, tensor_bytes(tensors, facts))
 
 
 def tensor_bytes(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json]) -> bytes:

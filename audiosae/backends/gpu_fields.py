@@ -155,7 +155,7 @@ class _Windows:
     def __init__(self, xp: Any, kept: _Kept, corpus: Corpus) -> None:  # noqa: ANN401
         self._xp, self._kept = xp, kept
         self._edges = np.concatenate([[0], np.cumsum(corpus.windows_per_chunk())])
-        starts, pitches = corpus.places_in(kept.first)
+        starts, pitches = corpus.starts_and_pitches(kept.first)
         self._starts = xp.asarray(starts)
         self._pitches = None if corpus.runs[1] == 1 else xp.asarray(pitches)
 

@@ -23,7 +23,7 @@ from audiosae.commands.shared_options import (
     Sources,
     StrictLabels,
 )
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
 from audiosae.errors import InputError
 from audiosae.evaluation import compare
@@ -33,7 +33,7 @@ from audiosae.evaluation.compare import Evaluation
 from audiosae.evaluation.folds import make_plan
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
-from audiosae.system.files import signature, tell_replaced
+from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.views.evaluation_page import write_evaluation as write_page
@@ -252,7 +252,7 @@ def evaluate(
         "without_label": len(unlabelled),
         "unlabelled": unlabelled,
         "out": str(folder) if folder else None,
-        **told_of([*used.records, *corpus.skipped]),
+        **source_summary([*used.records, *corpus.skipped]),
         "model_digest": loaded.digest,
     }
     done = replace(done, facts=facts, skipped=corpus.skipped, notes=job.notes.lines, title=title)
@@ -271,7 +271,7 @@ def _beside(model: Path) -> Path:
 def _open(out: Path, inputs: Sequence[Path], model: Model, notes: Notes) -> Path:
     """Return the folder, made; tell whether what is there was made by another model."""
     folder = open_folder(out, inputs)
-    tell_replaced(folder / RESULTS, model.digest, folder, notes)
+    report_replaced(folder / RESULTS, model.digest, folder, notes)
     return folder
 
 

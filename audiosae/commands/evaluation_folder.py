@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.errors import InputError
-from audiosae.system.files import check_replaceable, csv_text, has_facts, write_aside
+from audiosae.system.files import check_replaceable, create_folder, csv_text, has_facts, write_file
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.evaluation_figures import draw_confusion, draw_scores
 
@@ -28,13 +27,7 @@ _AREA = "area under the ROC: 0.5 is chance, 1 tells all"
 
 def open_folder(path: Path, inputs: Sequence[Path]) -> Path:
     """Make the folder now: half an hour later is late to learn that it cannot be written, or has other files in it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"cannot write the folder {path}: {error.strerror}; choose another with -o") from error
+    create_folder(path)
     own = has_facts(path / RESULTS, "results", "chance", "model")
     for name in _FILES:
         check_replaceable(path / name, inputs, own=own)
@@ -44,12 +37,12 @@ def open_folder(path: Path, inputs: Sequence[Path]) -> Path:
 def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequence[Record], title: str) -> None:
     """Write results.json, results.csv, predictions.csv, scores.png, confusion.png and units.png."""
     plan, best = done.plan, done.results[0]
-    write_aside(folder / RESULTS, (json.dumps(done.facts, indent=1, default=float) + "\n").encode())
+    write_file(folder / RESULTS, (json.dumps(done.facts, indent=1, default=float) + "\n").encode())
     keys = ("name", "features", "accuracy", "std", "stderr")
     head = [*keys, "low", "high"]
     head += [f"fold_{split.name}" for split in plan.splits] + [f"recall_{name}" for name in best["recall"]]
     rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
-    write_aside(folder / "results.csv", csv_text([head, *rows]).encode())
+    write_file(folder / "results.csv", csv_text([head, *rows]).encode())
     fold = {int(clip): split.name for split in plan.splits for clip in split.test}
     told = [
         [
@@ -60,7 +53,7 @@ def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequ
         ]
         for clip in map(int, plan.tested)
     ]
-    write_aside(folder / "predictions.csv", csv_text([["file", "fold", "label", *done.predicted], *told]).encode())
+    write_file(folder / "predictions.csv", csv_text([["file", "fold", "label", *done.predicted], *told]).encode())
     draw_scores(plan, done.results, folder / "scores.png", title)
     accuracy = f"{100 * best['accuracy']:.1f} % right"
     draw_confusion(

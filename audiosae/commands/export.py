@@ -22,7 +22,7 @@ from audiosae.commands.shared_options import (
     TimeZone,
     WhenName,
 )
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stable
@@ -30,7 +30,7 @@ from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.rows import table_rows, write_rows
 from audiosae.features.table import Table, check_place, description_of, gathered
 from audiosae.recordings.dates import stamps
-from audiosae.system.files import tell_replaced
+from audiosae.system.files import report_replaced
 from audiosae.system.parameters import Option, command
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def export(
         notes = job.notes
         if path:
             check_place(path, job.inputs(label_source))
-            tell_replaced(description_of(path), loaded.digest, path, notes)
+            report_replaced(description_of(path), loaded.digest, path, notes)
         names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
         stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=notes.say) if dated else None
         known, unlabelled = job.labels(label_source, label_column, "exported without one", strict=strict)
@@ -143,7 +143,7 @@ def export(
         "sources_skipped": len(corpus.skipped),
         "without_label": len(unlabelled),
         "unlabelled": unlabelled,
-        **told_of(corpus.records),
+        **source_summary(corpus.records),
     }
     return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, notes.lines, path, in_memory)
 

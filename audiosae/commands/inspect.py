@@ -24,7 +24,7 @@ from audiosae.commands.shared_options import (
     make_domain_of,
 )
 from audiosae.corpus.ingest import NOTHING, count_rows
-from audiosae.corpus.labels import some_of
+from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, Domain, resolved
 from audiosae.errors import InputError
 from audiosae.system.frames import html_table, pandas_frame, text_table

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosae.corpus.labels import FOLDER, read_labels, some_of
-from audiosae.corpus.sources import named_paths, scan
+from audiosae.corpus.labels import FOLDER, read_labels
+from audiosae.corpus.sources import named_paths, scan, some_of
 from audiosae.engine import open_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError

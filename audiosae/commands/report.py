@@ -18,7 +18,7 @@ from audiosae.commands.shared_options import (
     StrictLabels,
 )
 from audiosae.commands.written_page import Page
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.system.parameters import Option, byte_count, command
 from audiosae.training.fit import with_short_skipped
 from audiosae.views.page import check_page
@@ -120,7 +120,7 @@ def report(
                 run=run_folder_of(model),
                 progress=job.notes,
             )
-    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled, **told_of(with_short_skipped(corpus))}
+    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled, **source_summary(with_short_skipped(corpus))}
     return Page(path, facts, corpus.skipped, job.notes.lines)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.autoencoder import model
 from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.errors import InputError
-from audiosae.system.files import has_facts, signature
+from audiosae.system.files import create_folder, has_facts, remove_empty, signature
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
 from audiosae.training.checkpoint import State
@@ -51,7 +50,7 @@ class RunFolder:
         self.path, self.resume = path, resume
         self._say = say
         self._identity: dict[str, Json] = {}
-        self._made: list[Path] = []
+        self._created: list[Path] = []
         self._keep = False
         self._held: FolderLock | None = None
 
@@ -63,15 +62,7 @@ class RunFolder:
                 raise InputError(f"--resume: no {checkpoint.FILE} in {path}; leave --resume out to start a run there")
             self._say(f"{path} has no checkpoint yet: training starts anew; what was read is in the cache")
             self.resume = False
-        try:
-            self._made = [p for p in (path, *path.parents) if not p.exists()]
-            path.mkdir(parents=True, exist_ok=True)
-            probe = path / ".writable"
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            self._remove_made()
-            raise InputError(f"cannot write the run folder {path}: {error.strerror}; choose another with -o") from error
+        self._created = create_folder(path, "run folder")
         self._held = lock_folder(path)
         if self._held is None:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
@@ -130,9 +121,4 @@ class RunFolder:
         if self._held is not None:
             self._held.close()
         if kind is not None and not self._keep:
-            self._remove_made()
-
-    def _remove_made(self) -> None:
-        for folder in self._made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            remove_empty(self._created)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from audiosae.commands.answer import Answer
 from audiosae.commands.shared_options import AnyPath, ShowProgress
 from audiosae.errors import InputError
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
 
@@ -50,7 +50,7 @@ def samples(
             notes.advance(1)
         for name in [name for name in files if name not in there]:
             _make_folder((folder / name).parent)
-            write_aside(folder / name, files[name]())
+            write_file(folder / name, files[name]())
             notes.advance(1)
     sounds = sum(name.startswith("sounds/") for name in files)
     facts = {

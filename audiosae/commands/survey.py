@@ -26,7 +26,7 @@ from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_types import load_types
 from audiosae.sounds.tables import read_names
-from audiosae.system.files import tell_replaced
+from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import counted
@@ -135,7 +135,7 @@ def survey(
         type_names = read_names(names_path, notes.say) if names_path else None
         if path:
             folder.check_folder(path, job.paths)
-            tell_replaced(path / folder.FACTS, loaded.digest, path, notes)
+            report_replaced(path / folder.FACTS, loaded.digest, path, notes)
         dates = job.dates(when, time_zone)
         notes.say(dates.note)
         with folder.aside(path) as work, job.corpus(interleaved=True) as corpus:

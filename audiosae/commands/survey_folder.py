@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
@@ -23,7 +23,7 @@ from audiosae.sounds.tables import (
     write_timeline_csv,
     write_types_csv,
 )
-from audiosae.system.files import check_replaceable, has_facts, write_aside
+from audiosae.system.files import check_replaceable, has_facts, write_file
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
         "without_events": result.silent,
-        **told_of([*result.records, *result.skipped]),
+        **source_summary([*result.records, *result.skipped]),
         "types": [asdict(kind) for kind in result.types],
         "like_no_type": len(result.events.of_type(0)),
         "number_of_types": result.choice,
@@ -210,4 +210,4 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
 
 def write_facts(facts: Mapping[str, Any], out: Path) -> None:
     """Write survey.json, by which a survey's folder is known again."""
-    write_aside(out / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
+    write_file(out / FACTS, (json.dumps(facts, indent=1) + "\n").encode())

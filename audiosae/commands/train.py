@@ -25,7 +25,7 @@ from audiosae.commands.shared_options import (
     Strict,
     make_domain_of,
 )
-from audiosae.corpus.journal import told_of
+from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, Interrupted
 from audiosae.system.frames import pandas_frame
@@ -244,5 +244,5 @@ def _summary(result: TrainingResult, out: Path | None, seconds: float) -> dict[s
         "seconds": round(seconds, 3),
         "model": str(out / FILE) if out else None,
         "run": str(out) if out else None,
-        **told_of([*result.used, *result.skipped]),
+        **source_summary([*result.used, *result.skipped]),
     }

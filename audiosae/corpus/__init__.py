@@ -1,4 +1,4 @@
-"""From the user's files to windows: scan, read into cached fields, journal, labels, and windows cut from the fields.
+"""From the user's files to windows: scan, decoding to cached fields, journal, labels, and windows of the fields.
 
-Nothing here knows a model; what a kind of input does is the business of its domain.
+This package does not depend on models; a domain defines how its kind of input is read.
 """

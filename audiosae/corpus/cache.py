@@ -1,6 +1,6 @@
-"""The folder of decoded fields: one folder in it for each domain with its options, shared by all runs.
+"""The cache of decoded fields: a folder for each domain with its options, shared by all runs.
 
-A run that uses a folder holds a shared lock on it; pruning wants the lock alone, so nothing is taken from under a run.
+A run locks its folder with a shared lock; pruning needs an exclusive lock, so it removes nothing that a run uses.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 _ABOUT = "domain.json"
-_NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; what else lies in the cache's folder is the user's
-_ENTRY, _ASIDE = ".npy", ".tmp"
-_POLL, _PATIENCE = 0.1, 1.0  # seconds between looks at a lock, and until the wait is told
-_ABANDONED = 3600.0  # seconds after which a file that was written aside belongs to nobody
-_used: dict[Path, FolderLock] = {}  # folders that this process reads, for as long as it lives
+_NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; everything else in the cache belongs to the user
+_ENTRY, _TEMPORARY = ".npy", ".tmp"
+_POLL, _PATIENCE = 0.1, 1.0  # seconds between attempts to lock, and until a wait is reported
+_ABANDONED = 3600.0  # seconds after which no process still writes a temporary file
+_locks: dict[Path, FolderLock] = {}  # of the folders that this process uses, until it ends
 
 
 def cache_folder(given: Path | None = None) -> Path:
-    """Return the cache: as given, or AUDIOSAE_CACHE, or the system's place for caches."""
+    """Return the folder of the cache: the given one, AUDIOSAE_CACHE, or the user's cache folder of the system."""
     if given is not None:
         return given
     if os.environ.get("AUDIOSAE_CACHE"):
@@ -54,11 +54,11 @@ class Folder:
     Attributes
     ----------
     about
-        Format, and domain as in a model file.
+        Number of the format, and the domain as in a model file.
     files, size
-        Number of fields, and bytes of everything.
+        Number of fields, and bytes of all files.
     used
-        When it was last used, in seconds since 1970.
+        Time of the last use, in seconds since 1970.
     """
 
     path: Path
@@ -69,26 +69,26 @@ class Folder:
 
     @property
     def outdated(self) -> bool:
-        """Whether it was written by a version that keeps fields otherwise."""
+        """Whether another format than the present one is used."""
         return self.about[0] != FORMAT
 
 
 def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path:
-    """Return a domain's folder, locked against pruning while this process lives; InputError: it cannot be written."""
-    described = domain_to_json(domain)
-    code = source_digest(str(described.get("package", "")), type(domain).__module__)
-    if code:  # of a package under development: its version stays while its code changes
-        described["source"] = code
-    signature = json.dumps([FORMAT, described], sort_keys=True)
+    """Return a domain's folder, locked against pruning until this process ends; InputError: it cannot be written."""
+    description = domain_to_json(domain)
+    code = source_digest(str(description.get("package", "")), type(domain).__module__)
+    if code:  # a package under development changes without a new version
+        description["source"] = code
+    signature = json.dumps([FORMAT, description], sort_keys=True)
     folder = cache / hashlib.blake2b(signature.encode(), digest_size=8).hexdigest()
     try:
         fresh = not (folder / _ABOUT).exists()
-        _share(folder, say)
+        _lock(folder, say)
         (folder / _ABOUT).write_text(signature + "\n", encoding="utf-8")
     except OSError as error:
         raise unwritable(cache, error) from error
     if fresh:
-        _tell_of_others(cache, described, say)
+        _report_other_versions(cache, description, say)
     return folder
 
 
@@ -117,70 +117,72 @@ def source_digest(package: str, module: str) -> str:
 def _in_development(package: str) -> bool:
     """Return whether a distribution is an editable installation, or one that pip has no record of."""
     try:
-        found = metadata.distribution(package)
+        distribution = metadata.distribution(package)
     except metadata.PackageNotFoundError:
         return False
     try:
-        editable = json.loads(found.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable", False)
+        editable = (
+            json.loads(distribution.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable", False)
+        )
     except (ValueError, AttributeError):
         editable = False
-    return bool(editable) or found.read_text("RECORD") is None
+    return bool(editable) or distribution.read_text("RECORD") is None
 
 
-def _share(folder: Path, say: Callable[[str], None]) -> None:
-    """Make a folder and lock it for as long as this process lives; wait while it is pruned, and perhaps removed."""
-    if folder in _used and _used[folder].covers(folder):
+def _lock(folder: Path, say: Callable[[str], None]) -> None:
+    """Create a folder and lock it until this process ends; wait while another process prunes or removes it."""
+    if folder in _locks and _locks[folder].covers(folder):
         return
-    began, told = time.monotonic(), False
+    began, reported = time.monotonic(), False
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # removed since
-            held = lock_folder(folder, shared=True)
-            if held is not None and held.covers(folder):
-                _used[folder] = held
+            lock = lock_folder(folder, shared=True)
+            if lock is not None and lock.covers(folder):
+                _locks[folder] = lock
                 return
-            if held is not None:
-                held.close()
+            if lock is not None:
+                lock.close()
                 continue
-        if not told and time.monotonic() - began > _PATIENCE:
-            told = True
+        if not reported and time.monotonic() - began > _PATIENCE:
+            reported = True
             say(f"waiting: another process makes room in {folder.parent}")
         time.sleep(_POLL)
 
 
 def unwritable(cache: Path, error: OSError) -> InputError:
-    """Return the error for a cache that cannot be written."""
+    """Return the error of a cache that cannot be written."""
     return InputError(f"cannot write the cache {cache}: {error.strerror or error}; choose another with --cache DIR")
 
 
 def list_folders(cache: Path) -> list[Folder]:
-    """Return the folders of a cache, the one used last first."""
+    """Return the folders of a cache, the most recently used first."""
     with contextlib.suppress(FileNotFoundError):
-        found = [_folder(path) for path in cache.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda folder: -folder.used)
+        folders = [_folder(path) for path in cache.iterdir() if path.is_dir() and _NAME.fullmatch(path.name)]
+        return sorted(folders, key=lambda folder: -folder.used)
     return []
 
 
 def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
-    """Remove fields until at most `keep` bytes are left: first of other versions, then those not used for longest.
+    """Remove fields until at most `keep` bytes are left: first those of other versions, then the least recently used.
 
-    Folders that a run uses are left alone, and said so.
+    Folders that a run uses are skipped, with a message.
 
     Returns
     -------
     int
-        The bytes that were freed.
+        The number of bytes freed.
     """
     folders = list_folders(cache)
     size, freed = sum(folder.size for folder in folders), 0
     for folder in sorted(folders, key=lambda folder: (not folder.outdated, folder.used)):
-        held = lock_folder(folder.path)
-        if held is None:
+        lock = lock_folder(folder.path)
+        if lock is None:
             say(f"{folder.path.name} is in use and stays")
             continue
-        with held:
+        with lock:
             for entry, bytes_ in _entries(folder.path):
-                if size - freed > keep or entry.suffix == _ASIDE or folder.outdated:
+                if size - freed > keep or entry.suffix == _TEMPORARY or folder.outdated:
                     entry.unlink(missing_ok=True)
                     freed += bytes_
             if not any(path.suffix == _ENTRY for path in folder.path.iterdir()):
@@ -189,16 +191,16 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Yield (path, bytes) of fields, the one not used for longest first, and of what was abandoned half-written."""
-    found = []
+    """Yield (path, bytes) of fields and of abandoned temporary files, the least recently used first."""
+    entries = []
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
             if not path.is_file():
                 continue
-            if path.suffix == _ENTRY or (path.suffix == _ASIDE and time.time() - status.st_mtime > _ABANDONED):
-                found.append((status.st_mtime, path, status.st_size))
-    yield from ((path, size) for _, path, size in sorted(found))
+            if path.suffix == _ENTRY or (path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED):
+                entries.append((status.st_mtime, path, status.st_size))
+    yield from ((path, size) for _, path, size in sorted(entries))
 
 
 def _folder(path: Path) -> Folder:
@@ -218,14 +220,14 @@ def _about(folder: Path) -> tuple[int, dict[str, Any]]:
         return 0, {}
 
 
-def _tell_of_others(cache: Path, described: dict[str, Any], say: Callable[[str], None]) -> None:
-    """Say that fields of the same domain and options are there, but of another version, and are not used."""
+def _report_other_versions(cache: Path, description: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Report fields of the same domain and options but another version, which are not used."""
     changing = {"version", "source"}
-    same = {key: value for key, value in described.items() if key not in changing}
+    same = {key: value for key, value in description.items() if key not in changing}
     for folder in list_folders(cache):
         number, domain = folder.about
         other = {key: value for key, value in domain.items() if key not in changing}
-        if other == same and folder.files and (number != FORMAT or domain != described):
+        if other == same and folder.files and (number != FORMAT or domain != description):
             made = f"{domain.get('package')} {domain.get('version')}, format {number}"
-            made += ", other source files" if domain.get("source") != described.get("source") else ""
+            made += ", other source files" if domain.get("source") != description.get("source") else ""
             say(f"the cache holds {folder.files} fields of {made}: read again; audiosae cache --prune removes them")

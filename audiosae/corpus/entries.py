@@ -1,15 +1,15 @@
-"""Cache entries: the file format of a field in the cache: ``.npy``, its record as JSON, the record's length."""
+"""Cache entries: a field in the format ``.npy``, then its record as JSON, then the length of the record."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,12 +30,12 @@ _DAY = 86400.0
 
 HEADER_BYTES = 128
 LENGTH_DIGITS = 8
-_PIECES, _PIECE_BYTES = 8, 4096  # of a source, that tell it from another
-_BUFFER_BYTES = 2**23  # longer fields are finished on disk
+_PIECES, _PIECE_BYTES = 8, 4096  # of a source, that identify its content
+_BUFFER_BYTES = 2**23  # longer fields are written to disk block by block
 
 
-class FieldWriter:
-    """Writer of one field: buffers short fields in memory, appends long ones to a file."""
+class FieldWriter(AbstractContextManager["FieldWriter"]):
+    """Write one field: short fields are buffered in memory, long ones are appended to the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,16 +43,10 @@ class FieldWriter:
         self._buffered = 0
         self._file: BufferedRandom | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        """Close the file; remove an incomplete one."""
+    def __exit__(self, *error: object) -> None:
+        """Close the file."""
         if self._file is not None:
             self._file.close()
-        if failure[0] is not None:
-            with contextlib.suppress(OSError):  # Windows keeps what is still mapped; pruning removes it later
-                self._path.unlink(missing_ok=True)
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Append rows."""
@@ -62,17 +56,17 @@ class FieldWriter:
             self._spill()
 
     def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return all rows, to be changed in place."""
+        """Return all rows; changes to them are written."""
         if self._file is not None:
             self._file.flush()
             return np.memmap(self._file, np.float32, "r+", offset=HEADER_BYTES, shape=shape)
         self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
         return self._blocks[0]
 
-    def commit(self, target: Path, shape: tuple[int, ...], record: dict[str, Any]) -> None:
-        """Write header and record, and move the file into place."""
-        kept = json.dumps(record).encode()
-        end = kept + b"%0*x" % (LENGTH_DIGITS, len(kept))
+    def finish(self, shape: tuple[int, ...], record: dict[str, Any]) -> None:
+        """Write header and record, and close the file."""
+        text = json.dumps(record).encode()
+        end = text + b"%0*x" % (LENGTH_DIGITS, len(text))
         if self._file is None:
             self._path.write_bytes(b"".join((_npy_header(shape), self._blocks[0].data, end)))
         else:
@@ -80,7 +74,6 @@ class FieldWriter:
             self._file.seek(0)
             self._file.write(_npy_header(shape))
             self._file.close()
-        os.replace(self._path, target)  # noqa: PTH105 (one atomic call, as in the docs)
 
     def _spill(self) -> None:
         if self._file is None:
@@ -98,7 +91,7 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 
 def read_field(record: Record) -> NDArray[np.float32]:
-    """Memory-map the field of a record, read-only; InputError where it is no longer in the cache."""
+    """Memory-map the field of a record, read-only; InputError if it is no longer in the cache."""
     try:
         return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:
@@ -106,18 +99,18 @@ def read_field(record: Record) -> NDArray[np.float32]:
 
 
 def entry_path(source: Source, folder: Path) -> Path:
-    """Return the cache entry of a source as it is now: of its place, size, times and of samples of its content.
+    """Return the cache entry of a source in its present state: a hash of path, size, times and samples of its content.
 
-    Size and modification time are alike where a recording was put in another's place with ``cp -p``. The time of the
-    last change of the inode tells these apart, but memory cards (FAT) and Windows keep none, and a recorder without a
-    clock gives every first recording one name and one time: there the samples do. An inode's number is no help, as
-    some network drives make up another at each mount.
+    A recording that replaced another with ``cp -p`` may have the same size and modification time. The change time of
+    the inode differs, but FAT (memory cards) and Windows do not store it, and a recorder without a clock gives every
+    first recording the same name and time; the samples of the content differ in these cases. The inode number is not
+    used, because some network drives change it at each mount.
     """
     digest = hashlib.blake2b(os.fsencode(source.path.absolute()) + b"\0", digest_size=16)
     try:
         status = os.stat(source.path)  # noqa: PTH116
         digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode())
-        if stat.S_ISREG(status.st_mode):  # nothing else gives the same twice, and a pipe would block
+        if stat.S_ISREG(status.st_mode):  # other files cannot be read twice, and a pipe would block
             _add_samples(digest, source.path, status.st_size)
     except OSError:
         digest.update(b"gone")
@@ -125,7 +118,7 @@ def entry_path(source: Source, folder: Path) -> Path:
 
 
 def _add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
-    """Add the whole of a short file, or pieces of a long one, first and last included, spread evenly."""
+    """Add a short file completely, or evenly spaced pieces of a long one, including both ends."""
     with path.open("rb", buffering=0) as file:
         if size <= _PIECES * _PIECE_BYTES:
             digest.update(file.read(_PIECES * _PIECE_BYTES))
@@ -136,7 +129,7 @@ def _add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
 
 
 def cached_record(source: Source, entry: Path) -> Record | None:
-    """Return the record of a source that is already in the cache, whole."""
+    """Return the record of a source from its cache entry; None if there is no complete entry."""
     if source.fault:
         return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
     try:
@@ -144,14 +137,14 @@ def cached_record(source: Source, entry: Path) -> Record | None:
             file.seek(-LENGTH_DIGITS, os.SEEK_END)
             length = int(file.read(), 16)
             end = file.seek(-LENGTH_DIGITS - length, os.SEEK_END)
-            kept = json.loads(file.read(length))
-        shape = tuple(kept["shape"])
+            stored = json.loads(file.read(length))
+        shape = tuple(stored["shape"])
         if end != HEADER_BYTES + 4 * math.prod(shape):
             return None
-        ranges = tuple((start, stop) for start, stop in kept["ranges"])
+        ranges = tuple((start, stop) for start, stop in stored["ranges"])
         if time.time() - os.stat(entry).st_mtime > _DAY:  # noqa: PTH116
-            os.utime(entry)  # what was not used for longest is pruned first
+            os.utime(entry)  # pruning removes the least recently used first
         changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
-        return Record(**(kept | changed | {"shape": shape, "ranges": ranges}))
+        return Record(**(stored | changed | {"shape": shape, "ranges": ranges}))
     except (OSError, ValueError, KeyError, TypeError):
         return None

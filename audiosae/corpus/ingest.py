@@ -1,7 +1,7 @@
-"""Ingest: sources are decoded into cached fields, once, by worker processes.
+"""Ingest: worker processes decode every source once, to a field in the cache.
 
-An entry of the cache is one file, ``KEY.npy``: the field as NumPy keeps it, then its record as JSON, then the record's
-length. The key is made of the path, size, times and samples of the source and of the domain with all its options.
+A cache entry is one file, ``KEY.npy``; see `audiosae.corpus.entries`. The key is a hash of path, size, times and
+samples of the source; the domain with all its options determines the folder.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from audiosae.corpus.entries import FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
 from audiosae.domain import Probe
 from audiosae.errors import InputError
+from audiosae.system.files import replacing
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
@@ -34,19 +35,18 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
 
 NOTHING = "empty: no rows"
-_HASHED_AT_ONCE = 2**22
 
 
 def ingest(
     domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
     done: Callable[[Record], None] = lambda _: None, say: Callable[[str], None] = lambda _: None,
 ) -> list[Record]:  # fmt: skip
-    """Bring the field of every source into the cache; one record per source, in order.
+    """Decode the fields that are not in the cache; return one record per source, in order.
 
     Parameters
     ----------
     workers
-        Number of decoding processes; the result does not depend on it.
+        Number of decoding processes; it does not affect the result.
 
     Raises
     ------
@@ -57,73 +57,70 @@ def ingest(
     entries = [entry_path(source, folder) for source in sources]
     if entries and not entries[-1].exists():
         prepare()
-    found = [cached_record(source, entry) for source, entry in zip(sources, entries, strict=True)]
-    jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, found, strict=True) if r is None]
+    cached = [cached_record(source, entry) for source, entry in zip(sources, entries, strict=True)]
+    jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
     most = most_workers()
     if most and workers > most:
         say(f"{workers} decoding processes: this system allows {most}, which are used")
     fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed, weigh=_bytes)
     records = []
-    for source, there in zip(sources, found, strict=True):
-        record = there or replace(next(fresh), file=source.name, path=os.fspath(source.path))
+    for source, stored in zip(sources, cached, strict=True):
+        record = stored or replace(next(fresh), file=source.name, path=os.fspath(source.path))
         done(record)
         records.append(record)
-    next(fresh, None)  # lets the processes go here, and not where a Ctrl-C meanwhile would be lost
+    next(fresh, None)  # ends the processes here: later, a Ctrl-C during their end would be lost
     return records
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:
-    """Decode a source into the cache; the record says why it cannot be. InputError: the cache cannot be written."""
+    """Decode a source to its cache entry; a skipped record has the reason. InputError: the cache cannot be written."""
     domain, path, target = job
     captured = CapturedStderr()
-    aside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        with FieldWriter(aside) as writer:
+        with replacing(target, sync=False) as temporary, FieldWriter(temporary) as writer:
             with capture_stderr(captured):
                 record = _read_field(domain, path, writer)
-            record = _remarked(record, captured)
-            writer.commit(target, record.shape, vars(record))
+            record = _with_messages(record, captured)
+            writer.finish(record.shape, vars(record))
     except InputError as error:
-        return _remarked(Record("", "skipped", str(error)), captured)
+        return _with_messages(Record("", "skipped", str(error)), captured)
     except MemoryError:
         return Record("", "skipped", "needs more memory than there is")
     except OSError as error:
         raise unwritable(target.parent.parent, error) from error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, not the run)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (of a plugin: the source is skipped, the run goes on)
         return Record("", "skipped", " ".join(f"{type(error).__name__}: {error}".split()))
     return replace(record, field=os.fspath(target))
 
 
-def _remarked(record: Record, captured: CapturedStderr) -> Record:
-    """Add the decoder's messages to the reason of a record."""
+def _with_messages(record: Record, captured: CapturedStderr) -> Record:
+    """Return a record with the messages of the decoder added to its reason."""
     if not captured.text:
         return record
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {captured.text}") if part))
 
 
 def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
-    """Write the blocks of a field and let the domain finish it."""
+    """Write the blocks of a field, and apply the domain's `finish` to it."""
     rows, tail = 0, domain.window[1:]
     for block in (blocks := _Blocks(domain, path)):
         _check_block(block, domain, rows, tail)
         rows, tail = rows + len(block), block.shape[1:]
-        writer.append(np.array(block, np.float32))  # the domain may use its own again
+        writer.append(np.array(block, np.float32))  # a copy: the domain may reuse its block
     if not rows:
         raise InputError(NOTHING)
     field = writer.field((rows, *tail))
-    with _costing_the_source():
+    with _domain_errors():
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
-    flat, digest = field.reshape(-1), hashlib.blake2b(digest_size=16)
-    for at in range(0, flat.size, _HASHED_AT_ONCE):
-        digest.update(flat[at : at + _HASHED_AT_ONCE].data)
-    with _costing_the_source():
-        extent, remark = _told_by_header(domain, path, rows)
-    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest.hexdigest(), remark=remark)
+    digest = hashlib.blake2b(field.reshape(-1).data, digest_size=16).hexdigest()
+    with _domain_errors():
+        extent, remark = _extent_and_remark(domain, path, rows)
+    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest, remark=remark)
 
 
 def count_rows(domain: Domain, path: Path) -> Probe:
-    """Read a source whose domain has no probe, and tell its length. Raises what `Domain.field` raises."""
+    """Return the probe of a source whose domain has none, by reading all of it. Raises what `Domain.field` raises."""
     rows, tail = 0, domain.window[1:]
     for block in _Blocks(domain, path):
         _check_block(block, domain, rows, tail)
@@ -132,17 +129,16 @@ def count_rows(domain: Domain, path: Path) -> Probe:
 
 
 def _end(domain: Domain, path: Path, rows: int) -> float:
-    """Return where a field of so many rows ends, in the domain's unit."""
+    """Return the end of a field with a number of rows, in the unit of the domain."""
     rest = (0,) * (len(domain.window) - 1)
     return domain.span(path, (rows - domain.window[0], *rest)).end[0]
 
 
-def _told_by_header(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
-    """Return the length of a field's rows in the domain's unit, and the domain's remark on the source.
+def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
+    """Return the length of a field in the unit of the domain, and the domain's remark on the source.
 
-    The length is the header's, where that ends within the last row.
-
-    A row may reach over the end of a source. What else a header claims may be an estimate, or a lie.
+    The length is that of the header if it ends within the last row, since a row may extend beyond the end of a source.
+    Otherwise the header is an estimate or wrong, and the length is that of all rows.
     """
     rest = (0,) * (len(domain.window) - 1)
     first, next_ = (domain.span(path, (row, *rest)).start[0] for row in (0, 1))
@@ -152,20 +148,20 @@ def _told_by_header(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
         if probe is None:
             return end, ""
         claimed = float(probe.extent)
-    except (Exception, SystemExit):  # noqa: BLE001 (the field was read: what the header is good for does not matter)
+    except (Exception, SystemExit):  # noqa: BLE001 (the field was read without the header)
         return end, ""
     return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end, probe.remark
 
 
 class _Blocks:
-    """The blocks of a source's field, and what its domain noted of it; whatever fails costs the source, not the run."""
+    """The blocks of a source's field, then the note of its domain; errors are InputErrors, which skip the source."""
 
     def __init__(self, domain: Domain, path: Path) -> None:
         self._domain, self._path = domain, path
         self.note = ""
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        with _costing_the_source():
+        with _domain_errors():
             blocks = self._domain.field(self._path)
             if isinstance(blocks, Generator):
                 self.note = (yield from blocks) or ""
@@ -174,8 +170,8 @@ class _Blocks:
 
 
 @contextmanager
-def _costing_the_source() -> Iterator[None]:
-    """Turn what a domain raises into a source's reason; an OSError of its own is none of the cache's."""
+def _domain_errors() -> Iterator[None]:
+    """Convert an error of a domain to an InputError, also an OSError, which would be taken for one of the cache."""
     try:
         yield
     except (InputError, MemoryError):
@@ -185,7 +181,7 @@ def _costing_the_source() -> Iterator[None]:
 
 
 def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int, ...]) -> None:
-    """Refuse what no window can be cut from; the first block may be wider than a window on axis 1."""
+    """Raise InputError for a block from which no window can be cut; axis 1 of the first block may exceed the window."""
     fits = block.ndim == len(domain.window) and (block.shape[1:] == tail if rows else block.shape[2:] == tail[1:])
     if not fits:
         raise InputError(f"another shape: {block.shape} does not fit windows of {domain.window}")

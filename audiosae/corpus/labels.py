@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from audiosae.corpus.sources import folder_name, printable
+from audiosae.corpus.sources import folder_name, printable, some_of
 from audiosae.corpus.spreadsheets import KEY, read_rows
 from audiosae.errors import InputError
 from audiosae.system.files import uncelled
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
 
 FOLDER = "folder"
-_NAMED = 3  # of several faulty names, this many are told
+_NAMES_SHOWN = 3  # in an error message
 
 
 def read_labels(labels: str, sources: Sequence[Source], column: str | None = None) -> list[str | None]:
-    """Return one label per source, None for those that a CSV tells nothing of.
+    """Return one label per source, None for a source without one in the CSV.
 
     Parameters
     ----------
     labels
         ``folder`` for the name of the parent folder, or a CSV with a column `filename`.
     column
-        Of the CSV; may be left out when there is just one besides `filename`, or one named `label`.
+        Column of the CSV; optional if it is the only one besides `filename`, or is named `label`.
 
     Raises
     ------
     InputError
-        No such file or column, two rows for one source, a row for more than one, no label for any.
+        The file or column does not exist, a source has two rows, a row has several sources, or there are no labels.
     """
     if labels == FOLDER:
         return [folder_name(source.path) for source in sources]
@@ -44,7 +44,7 @@ def read_labels(labels: str, sources: Sequence[Source], column: str | None = Non
 def read_column(
     path: Path, sources: Sequence[Source], column: str | None, *, option: str = "--label-column"
 ) -> list[str | None]:
-    """Return one value of a CSV's column per source, without blanks at its ends; see `read_labels`."""
+    """Return one value of a CSV column per source, without leading and trailing spaces; see `read_labels`."""
     names = _Names(sources)
     rows, columns = read_rows(path, names.known)
     column = column or _only(columns, path, option)
@@ -61,7 +61,7 @@ def read_column(
 
 
 def check_rows(path: Path, sources: Sequence[Source]) -> None:
-    """Refuse a CSV that names files which are not among the sources."""
+    """Raise InputError for a CSV with files that are not among the sources."""
     names = _Names(sources)
     gone = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
     if gone:
@@ -69,29 +69,23 @@ def check_rows(path: Path, sources: Sequence[Source]) -> None:
                          f"or leave the rows out")  # fmt: skip
 
 
-def some_of(names: Sequence[str]) -> str:
-    """Return the first few of some names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
-
-
 class _Names:
-    """Numbers of sources by name: as it is, however it may be spelt, and the same of the name without its folder."""
+    """Numbers of sources by name: exact, normalized, exact without the folder, normalized without the folder."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
         whole = [source.name for source in sources]
         bare = [printable(source.path.name) for source in sources]
-        self._tiers = [_numbered(names) for names in (whole, map(spelt, whole), bare, map(spelt, bare))]
+        self._tiers = [_numbered(names) for names in (whole, map(_normalized, whole), bare, map(_normalized, bare))]
 
     def known(self, name: str) -> bool:
-        """Return whether a name is that of a source, and of one alone."""
+        """Return whether a name is that of exactly one source."""
         return len(self.numbers(name)) == 1
 
     def numbers(self, name: str) -> list[int]:
-        """Return the sources that a name may mean: those of the first kind of likeness in which there are any."""
-        for text in (name, printable(name)):  # as it is on disk, or as it is shown
-            keys = (text, spelt(text)) * 2
+        """Return the sources that a name may refer to: those of the first kind of match that has any."""
+        for text in (name, printable(name)):  # as on disk, or as shown in messages
+            keys = (text, _normalized(text)) * 2
             for tier, key in zip(self._tiers, keys, strict=True):
                 if key in tier:
                     return tier[key]
@@ -99,41 +93,42 @@ class _Names:
 
 
 def _numbered(names: Iterable[str]) -> dict[str, list[int]]:
-    found = defaultdict(list)
+    numbers = defaultdict(list)
     for number, name in enumerate(names):
-        found[name].append(number)
-    return dict(found)
+        numbers[name].append(number)
+    return dict(numbers)
 
 
-def spelt(name: str) -> str:
-    r"""Return the one spelling of a name: ``./a.wav``, ``a.wav`` and ``.\a.wav``, composed or not, are one file's.
+def _normalized(name: str) -> str:
+    r"""Return a name in its normal form: ``./a.wav``, ``a.wav`` and ``.\a.wav`` are equal, in any Unicode form.
 
-    An apostrophe that keeps a spreadsheet from computing the name is none of it.
+    An apostrophe that keeps a spreadsheet from evaluating the name is removed.
     """
     parts = normalize("NFC", uncelled(name).strip().replace("\\", "/")).split("/")
     return "/".join(part for number, part in enumerate(parts) if part not in (".", "") or (not part and not number))
 
 
 def _matched(path: Path, rows: list[dict[str, str]], names: _Names) -> list[tuple[int, dict[str, str]]]:
-    """Return rows with the numbers of their sources, without the rows of files that are not among these."""
-    found, ambiguous = [], []
+    """Return rows with the numbers of their sources, without the rows of other files."""
+    matches, ambiguous = [], []
     for row in rows:
         numbers = names.numbers(row[KEY])
-        found.append((numbers[0] if numbers else -1, row))
+        matches.append((numbers[0] if numbers else -1, row))
         ambiguous += [(row[KEY], numbers)] if len(numbers) > 1 else []
     if ambiguous:
         name, numbers = ambiguous[0]
-        meant = " or ".join(names.sources[number].name for number in numbers[:_NAMED])
-        raise InputError(f"{path} names {name}, which may be {meant}; wanted a {KEY} that is that of one file")
-    counts = Counter(number if number >= 0 else spelt(row[KEY]) for number, row in found)
-    twice = [row[KEY] for number, row in found if counts[number if number >= 0 else spelt(row[KEY])] > 1]
+        candidates = " or ".join(names.sources[number].name for number in numbers[:_NAMES_SHOWN])
+        raise InputError(f"{path} names {name}, which may be {candidates}; wanted a {KEY} that is that of one file")
+    keys = [number if number >= 0 else _normalized(row[KEY]) for number, row in matches]
+    counts = Counter(keys)
+    twice = [row[KEY] for key, (_, row) in zip(keys, matches, strict=True) if counts[key] > 1]
     if twice:
         raise InputError(f"{path} names {some_of(list(dict.fromkeys(twice)))} more than once")
-    return [(number, row) for number, row in found if number >= 0]
+    return [(number, row) for number, row in matches if number >= 0]
 
 
 def _value(text: str) -> str | None:
-    """Return a label as one class has it: without blanks at its ends, its letters composed."""
+    """Return a label in its normal form, without leading and trailing spaces; None if it is empty."""
     return normalize("NFC", text.strip()) or None
 
 

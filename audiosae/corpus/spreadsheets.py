@@ -1,4 +1,4 @@
-"""Tables as spreadsheets write them: commas, semicolons or tabs, in UTF-8, UTF-16 or a code page, with empty rows."""
+"""CSV files of spreadsheets: commas, semicolons or tabs, in UTF-8, UTF-16 or a code page, with empty rows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KEY = "filename"
 _SEPARATORS = (",", ";", "\t")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
-WESTERN = "cp1252"  # Latin-1 as Windows has it
+WESTERN = "cp1252"  # Latin-1 in the version of Windows
 _PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "cp936", "cp949", "cp950", "mac_roman")
 _SAVE = "save it as CSV UTF-8 (so called in Excel; in LibreOffice, choose Unicode (UTF-8) as its character set)"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a table is read for, as messages have it, and the column that it must have."""
+    """The option that a table is read for, the column that it must have, and an example for messages."""
 
     option: str = "--labels"
     key: str = KEY
@@ -39,18 +39,19 @@ def read_rows(
     path: Path, known: Callable[[str], bool] | None, wanted: Wanted = _LABELS,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[dict[str, str]], list[str]]:  # fmt: skip
-    """Return the rows of a table with a certain column, and the names of its columns.
+    """Return the rows of a table, and the names of its columns.
 
     Parameters
     ----------
     known
-        Whether a name is one of the files': where the encoding is not Unicode, it is one in which all names with
-        letters beyond ASCII are known. None where there is nothing to go by: then it is taken as Western European.
+        Whether a name is that of a file. An encoding other than Unicode is one in which all names with letters beyond
+        ASCII are known. None if there are no files to compare with: the encoding is then Western European.
 
     Raises
     ------
     InputError
-        It cannot be read, or only by guessing; it has no such column; a row has more or fewer cells than the first.
+        The table cannot be read, its encoding is ambiguous, the wanted column is missing, or the number of cells in
+        some row is not that of the first.
     """
     try:
         content = path.read_bytes()
@@ -66,23 +67,23 @@ def read_rows(
     except UnicodeDecodeError as error:
         if known is not None:
             return _in_code_page(path, content, known, error, wanted)
-        found = _parsed(path, _decoded(path, content, WESTERN, wanted), wanted)
+        table = _parsed(path, _decoded(path, content, WESTERN, wanted), wanted)
         say(f"{wanted.option} {path}: not UTF-8, read as Latin-1 (Windows-1252); where letters are wrong, {_SAVE}")
-        return found
+        return table
 
 
 def _decoded(path: Path, content: bytes, encoding: str, wanted: Wanted) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        found = "UTF-8" if encoding == WESTERN else encoding.upper()
-        raise InputError(f"{wanted.option} {path}: not a CSV in {found} ({error.reason}); {_SAVE}") from error
+        name = "UTF-8" if encoding == WESTERN else encoding.upper()
+        raise InputError(f"{wanted.option} {path}: not a CSV in {name} ({error.reason}); {_SAVE}") from error
 
 
 def _in_code_page(
     path: Path, content: bytes, known: Callable[[str], bool], error: UnicodeDecodeError, wanted: Wanted
 ) -> tuple[list[dict[str, str]], list[str]]:
-    """Read a table by the one code page in which its names are those of files."""
+    """Read a table in the only code page in which its names are those of files."""
     texts = set()
     for page in _PAGES:
         try:
@@ -112,10 +113,10 @@ def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]]
 
 
 def _split(text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """Return the rows that have something in them, with the numbers of their lines."""
+    """Return the rows that are not empty, with the numbers of their lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    return rows[1:] if rows and "".join(rows[0][1]).lower().startswith("sep=") else rows  # Excel's own first line
+    return rows[1:] if rows and "".join(rows[0][1]).lower().startswith("sep=") else rows  # Excel writes that line
 
 
 def _fits(table: list[tuple[int, list[str]]], key: str) -> tuple[bool, int]:
@@ -124,7 +125,7 @@ def _fits(table: list[tuple[int, list[str]]], key: str) -> tuple[bool, int]:
 
 
 def _cells(path: Path, number: int, row: list[str], count: int) -> list[str]:
-    """Return the cells of a row, without empty ones behind the last column."""
+    """Return the cells of a row, without empty cells after the last column."""
     if len(row) < count or any(cell.strip() for cell in row[count:]):
         raise InputError(f"{path}: line {number} does not have {count} columns")
     return row[:count]

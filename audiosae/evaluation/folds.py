@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audiosae.corpus.sources import some_of
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ Kind = Literal["stratified", "fold", "group", "split"]
 FOLDS = 5
 _LEFT_OUT = 10  # up to this many groups, each is left out in turn
 _TEST, _TRAIN = "test", "train"
-_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,9 @@ def _check(split: Split, target: NDArray[Any], classes: list[str]) -> list[str]:
     if len(there) < 2:  # noqa: PLR2004
         raise InputError(f"fold {split.name!r}: all that is left to train on has the label {classes[there[0]]!r}")
     missing = [classes[i] for i in np.setdiff1d(target[split.test], there)]
-    told = ", ".join(missing[:_TOLD]) + (f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else "")
-    return [f"fold {split.name}: {told} is not in its training part and cannot be found"] if missing else []
+    if not missing:
+        return []
+    return [f"fold {split.name}: {some_of(missing)} is not in its training part and cannot be found"]
 
 
 def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64]:

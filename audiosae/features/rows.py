@@ -10,7 +10,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.features.table import Block, describe, opened
+from audiosae.features.table import Block, describe, open_table
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: Unit
     InputError
         Another suffix, an unwritable file, or pyarrow is missing.
     """
-    with opened(path, rows.columns, rows.names, rows.count) as write:
+    with open_table(path, rows.columns, rows.names, rows.count) as write:
         for keys, values in rows.blocks:
             write(({key: keys[key] for key in rows.columns}, values))
     facts: dict[str, Json] = rows.facts | {"model_digest": digest}

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiosae.autoencoder.model import FILE
 from audiosae.features.matching import ALIKE
-from audiosae.system.files import check_replaceable, file_digest, has_facts, write_aside
+from audiosae.system.files import check_replaceable, file_digest, has_facts, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def check_path(model: Path) -> None:
 def write(model: Path, stability: UnitStability) -> None:
     """Write it beside a model, a run folder or a file, with the digest of the file that it is of."""
     facts = {"model_digest": _digest(model), **stability.to_json()}
-    write_aside(path_of(model), (json.dumps(facts, indent=1) + "\n").encode())
+    write_file(path_of(model), (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def read(model: Path) -> UnitStability | None:

@@ -1,11 +1,10 @@
-"""A table of features: in memory, or as a file (Parquet, CSV, NPZ), written under another name until it is whole."""
+"""A table of features: in memory, or as a file (Parquet, CSV, NPZ)."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import json
-import os
 import zipfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.system.files import cell, check_replaceable, check_writable, has_facts, uncelled, write_aside
+from audiosae.system.files import (
+    cell,
+    check_replaceable,
+    check_writable,
+    has_facts,
+    replacing,
+    uncelled,
+    write_errors,
+    write_file,
+)
 from audiosae.system.frames import html_table, pandas_frame
 
 if TYPE_CHECKING:
@@ -191,48 +199,36 @@ def describe(path: Path, facts: dict[str, Any]) -> None:
     shared = any(other.exists() and description_of(other) == place for other in others)
     if shared and place.exists() and place.read_text(encoding="utf-8") != text:
         place = path.with_name(f"{path.name}.json")
-    write_aside(place, text.encode())
+    write_file(place, text.encode())
 
 
 @contextmanager
-def opened(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[Callable[[Block], None]]:
-    """Have blocks written to a temporary file, which is moved into place when all went well."""
+def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[Callable[[Block], None]]:
+    """Yield a function that writes a block of rows; the table is put in place when the context ends without an error.
+
+    An OSError of the caller, who computes the rows, is not reported as one of the table.
+    """
     kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".npz": _Npz}
     check_place(path)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with ExitStack() as stack:
-        stack.callback(_remove, aside)
-        with _unwritable(path):
-            writer = kinds[path.suffix.lower()](aside, keys, names, count)
-        stack.callback(_abandon, writer)
+        with write_errors(path):
+            writer = kinds[path.suffix.lower()](stack.enter_context(replacing(path)), keys, names, count)
+        stack.callback(_close_quietly, writer)
 
         def write(block: Block) -> None:
-            with _unwritable(path):  # an error of what is written is none of the table's
+            with write_errors(path):
                 writer.write(*block)
 
         yield write
-        with _unwritable(path):
+        with write_errors(path):
             writer.close()
-            os.replace(aside, path)  # noqa: PTH105 (one atomic call)
+            stack.close()  # renames the file
 
 
-@contextmanager
-def _unwritable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _abandon(writer: Any) -> None:  # noqa: ANN401
-    """Close a table that may be half-written; open, it could not be removed everywhere."""
+def _close_quietly(writer: Any) -> None:  # noqa: ANN401
+    """Close an incomplete table: Windows does not remove an open file."""
     with contextlib.suppress(Exception):
         writer.close()
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
 
 
 class _Csv:

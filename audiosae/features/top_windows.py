@@ -123,7 +123,7 @@ class TopWindows:
         reach, found = np.array(near_by.reach), []
         for values, numbers in zip(self.values, self.numbers, strict=True):
             there = numbers[numbers != _NONE]
-            records, starts = corpus.places(there)
+            records, starts = corpus.locate(there)
             records = near_by.same[records]
             shown: list[int] = []
             for i in range(len(there)):

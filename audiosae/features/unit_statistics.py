@@ -79,7 +79,7 @@ class Step:
         """Return what the units do over a block: the number of its first window, and the windows (count, width)."""
         first, windows = block
         numbers = first + np.arange(len(windows), dtype=np.int64)
-        records, starts = self.corpus.places(numbers)
+        records, starts = self.corpus.locate(numbers)
         codes = backend.to_host(self.model.codes(windows, backend))
         act = self.model.activity(codes)
         member = self.labels[records] == np.arange(self.classes)[:, None] if self.classes else np.empty((0, len(act)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -67,7 +67,7 @@ def write_annotations(events: Iterable[Event], folder: Path, program: str) -> li
     written = [folder / f"{names[file]}{suffix}" for file in by_file]
     for path, own in zip(written, by_file.values(), strict=True):
         text = "".join(f"{line}\n" for line in lines(sorted(own, key=lambda event: (event.start, event.end))))
-        write_aside(path, text.encode())
+        write_file(path, text.encode())
     return written
 
 

@@ -24,7 +24,7 @@ from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
 from audiosae.sounds.find_types import Columns
 from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
-from audiosae.system.files import csv_text, write_aside
+from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import counted
 from audiosae.system.threads import one_blas_thread
@@ -232,4 +232,4 @@ def example_codes(
 
 def write_matches_csv(matches: Matches, path: Path) -> None:
     """Write the moments as a table."""
-    write_aside(path, csv_text([COLUMNS, *matches.rows()]).encode())
+    write_file(path, csv_text([COLUMNS, *matches.rows()]).encode())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
-import os
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from audiosae.corpus.spreadsheets import Wanted, read_rows
 from audiosae.errors import InputError
 from audiosae.sounds.results import NAME, TIME, event_columns, event_rows
 from audiosae.sounds.timeline import COLUMNS
-from audiosae.system.files import cell, csv_text, uncelled, write_aside
+from audiosae.system.files import cell, csv_text, replacing, uncelled, write_errors, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Survey
     from audiosae.sounds.timeline import Timeline
 
-_ROWS_AT_ONCE = 2**16
+_GROUP_ROWS = 2**16  # of a Parquet row group: as many are in memory at once
 OF_TYPES = "survey"  # column of names.csv that the page writes: which types were named
 _NAMES = Wanted("--names", "type", "a CSV with the columns type,name")
 
@@ -35,35 +34,31 @@ class Names:
 
 
 def write_events_csv(survey: Survey, path: Path) -> None:
-    """Write events.csv, a part at a time."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(event_columns(survey))
-            table.writerows([cell(value) for value in row] for row in event_rows(survey))
-        os.replace(aside, path)  # noqa: PTH105 (one atomic call)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    """Write events.csv, row by row."""
+    with (
+        write_errors(path),
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(event_columns(survey))
+        table.writerows([cell(value) for value in row] for row in event_rows(survey))
 
 
 def write_events_parquet(survey: Survey, path: Path) -> None:
-    """Write events.parquet; times are texts in ISO 8601, as in events.csv."""
+    """Write events.parquet in row groups of 65,536 rows; times are texts in ISO 8601, as in events.csv."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {"file": pa.string(), TIME: pa.string(), NAME: pa.string(), "type": pa.int32(), "top_unit": pa.int32()}
     schema = pa.schema([(name, types.get(name, pa.float64())) for name in event_columns(survey)])
-    out = io.BytesIO()
-    with pq.ParquetWriter(out, schema) as writer:
-        rows = event_rows(survey)
-        while part := [row for _, row in zip(range(_ROWS_AT_ONCE), rows, strict=False)]:
+    rows = event_rows(survey)
+    with write_errors(path), replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        while part := list(islice(rows, _GROUP_ROWS)):
             columns = [
                 pa.array(column, kind.type) for column, kind in zip(zip(*part, strict=True), schema, strict=True)
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-    write_aside(path, out.getvalue())
 
 
 def write_types_csv(survey: Survey, path: Path) -> None:
@@ -80,13 +75,13 @@ def write_types_csv(survey: Survey, path: Path) -> None:
             round(kind.low_hz, 1), round(kind.high_hz, 1), " ".join(map(str, kind.top_units)), round(kind.novelty, 3),
             *place,
         ])  # fmt: skip
-    write_aside(path, csv_text(rows).encode())
+    write_file(path, csv_text(rows).encode())
 
 
 def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> None:
     """Write timeline.csv, with a last column name where any type has one."""
     rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
-    write_aside(path, csv_text([(*COLUMNS, NAME) if names else COLUMNS, *rows]).encode())
+    write_file(path, csv_text([(*COLUMNS, NAME) if names else COLUMNS, *rows]).encode())
 
 
 def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names:

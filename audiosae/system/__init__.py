@@ -1,6 +1,6 @@
-"""What the operating system is asked for: processes, threads, locks, whole-file writes, interrupts, memory, progress.
+"""Operating-system services: processes, threads, locks, atomic file writes, interrupts, memory, progress.
 
-Nothing here knows of windows or models.
+This package does not depend on windows or models.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Atomic file writes that never replace a file of the user's; CSV cells without formulas."""
+"""Atomic file writes that never replace a user's own file; CSV cells without formulas."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING, Any
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from audiosae.system.progress import Progress
 
-MARK = "made by audiosae"  # in pictures and pages: what has it may be written over
+MARK = "made by audiosae"  # in pictures and pages: a file with it may be overwritten
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_LOOKED_AT = 2**16  # bytes at either end of a file that may have the mark
+_MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
 
 
 def cell(value: Any) -> Any:  # noqa: ANN401
-    """Return a value as it may stand in a cell: a text that a spreadsheet would compute gets an apostrophe before it.
+    """Return a value as a CSV cell: a text that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
-    A number is no formula. Source: OWASP, "CSV injection".
+    A number is not a formula. Source: OWASP, "CSV injection".
     """
     formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
     return f"'{value}" if formula else value
 
 
 def uncelled(text: str) -> str:
-    """Return a text of a cell without the apostrophe that `cell` put before it."""
+    """Return the text of a cell without the apostrophe that `cell` added."""
     return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
 
 
@@ -47,20 +47,20 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def is_marked(path: Path) -> bool:
-    """Return whether a picture or a page was made here."""
+    """Return whether audiosae made a picture or a page."""
     with path.open("rb") as file:
-        head = file.read(_LOOKED_AT)
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _LOOKED_AT))
+        head = file.read(_MARK_BYTES)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _MARK_BYTES))
         return MARK.encode() in head + b"\0" + file.read()
 
 
 def signed(text: str) -> str:
-    """Return a text with a last line that says, as a comment of HTML, that it was made here and what it was then."""
+    """Return a text with the mark and a digest of the text as an HTML comment in its last line."""
     return f"{text}\n<!-- {MARK} {_digest_of(text)} -->\n"
 
 
 def signature(path: Path) -> str:
-    """Return whether a text was made here: "" if not, "whole" if nobody has changed it since, else "changed"."""
+    """Return "" if audiosae did not make a text, "whole" if it is unchanged since then, else "changed"."""
     try:
         text, _, mark = path.read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
     except (OSError, UnicodeDecodeError):
@@ -74,23 +74,28 @@ def _digest_of(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def _read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; empty if there is none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def has_facts(path: Path, *keys: str) -> bool:
     """Return whether a file is a JSON object that has some keys."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {*keys} <= {*found}
+    return {*keys} <= {*_read_object(path)}
 
 
-def tell_replaced(facts: Path, digest: str, what: Path, progress: Progress) -> None:
-    """Tell that an output which is written over was made by another model; `facts` is the JSON that says by which."""
-    if has_facts(facts, "model_digest") and json.loads(facts.read_bytes())["model_digest"] != digest:
-        progress.say(f"{what} was made by another model and is replaced")
+def report_replaced(facts: Path, digest: str, output: Path, progress: Progress) -> None:
+    """Report that an existing output was made by another model; `facts` is the JSON file with that model's digest."""
+    if _read_object(facts).get("model_digest", digest) != digest:
+        progress.say(f"{output} was made by another model and is replaced")
 
 
 def check_writable(path: Path, suffixes: Sequence[str]) -> None:
-    """Refuse a file that cannot be written: another suffix, a folder of that name, or no folder to lie in."""
+    """Raise InputError for a file that cannot be written: wrong suffix, a folder of that name, or no parent folder."""
     suffix = path.suffix.lower()
     if suffix not in suffixes:
         raise InputError(f"{path}: cannot write {suffix or 'that'}; wanted {', '.join(suffixes)}")
@@ -101,46 +106,110 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
 
 
 def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
-    """Refuse to write over one of the inputs, or over what was not written here.
+    """Raise InputError if writing a file would overwrite an input, or a file that audiosae did not write.
 
     Parameters
     ----------
     path
-        Of an output; fine when it is not there.
+        The output; it need not exist.
     inputs
-        Files that are read; none of them is written over, whoever wrote it.
+        Files that are read; none of them is overwritten, even if audiosae wrote it.
     own
-        Whether what is there was written here.
+        Whether audiosae wrote the file at `path`.
     """
     try:
-        there = os.stat(path)  # noqa: PTH116
+        existing = os.stat(path)  # noqa: PTH116
     except OSError:
         return
-    for one in inputs:
+    for source in inputs:
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(one), there):  # noqa: PTH116
+            if os.path.samestat(os.stat(source), existing):  # noqa: PTH116
                 raise InputError(f"cannot write {path}: it is one of the inputs; choose another name with -o")
     if not own:
         raise InputError(f"cannot write {path}: it is there, and audiosae did not write it; choose another name with "
                          f"-o, or move it away")  # fmt: skip
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file beside `path`, then move it there."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+
+    Errors of the file system are raised as they are; see `write_errors`.
+
+    Parameters
+    ----------
+    path
+        The file to write. A file of that name is untouched until the new one is complete.
+    sync
+        Whether the content is flushed to disk (fsync) before the rename.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)  # noqa: PTH105 (one atomic call)
+        yield temporary
+        if sync:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 (one atomic call)
+    finally:
+        with contextlib.suppress(OSError):  # Windows keeps a file that is open or mapped
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Convert an OSError to an InputError that names the file to be written."""
+    try:
+        yield
     except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; what was there before is untouched") from error
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file completely, or leave it unchanged and raise InputError."""
+    with write_errors(path), replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def create_folder(path: Path, name: str = "folder") -> list[Path]:
+    """Create a folder with its parents, and check that a file can be written in it.
+
+    Parameters
+    ----------
+    name
+        What the error message calls the folder.
+
+    Returns
+    -------
+    list of Path
+        The folders that were created, the innermost first.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be created or written; folders created on the way are removed.
+    """
+    created: list[Path] = []
+    try:
+        created = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        remove_empty(created)
+        raise InputError(f"cannot write the {name} {path}: {error.strerror}; choose another with -o") from error
+    return created
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove the empty ones among some folders, in the order given."""
+    for folder in folders:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from error
+            folder.rmdir()
 
 
 def file_digest(path: Path) -> str:
-    """Return the BLAKE2b of a file."""
+    """Return the BLAKE2b digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

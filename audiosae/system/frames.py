@@ -1,4 +1,4 @@
-"""Tables as text, as HTML for a notebook, and as pandas frames where pandas is installed."""
+"""Tables as text, as HTML for a notebook, and as pandas frames if pandas is installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pandas_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Return columns as a pandas frame; InputError where pandas is not installed."""
+    """Return columns as a pandas frame; InputError if pandas is not installed."""
     try:
         import pandas as pd
     except ImportError as error:
@@ -23,11 +23,11 @@ def pandas_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def html_table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), caption: str = "") -> str:
-    """Return rows as an HTML table; every value stands there as text."""
-    told = f"<caption>{escape(caption)}</caption>" if caption else ""
-    top = f"<thead><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr></thead>" if head else ""
+    """Return rows as an HTML table; every value is escaped text."""
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    header = f"<thead><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr></thead>" if head else ""
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
-    return f"<table>{told}{top}<tbody>{body}</tbody></table>"
+    return f"<table>{title}{header}<tbody>{body}</tbody></table>"
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C): blocked in child processes, and turned into a request to stop."""
+"""SIGINT (Ctrl-C): blocked in child processes, or converted to a request to stop."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def block_sigint() -> Iterator[None]:
-    """Block SIGINT in processes and threads started meanwhile, even while Python starts up in them.
+    """Block SIGINT in processes and threads that are started in this context, also during the start-up of Python.
 
-    The signal is blocked for the moment, which they inherit; one that arrives meanwhile is delivered after.
+    They inherit the blocked signal mask of this thread. A signal that arrives in this context is delivered at its end.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # it would lift the block
+    resource_tracker.ensure_running()  # its start would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -30,18 +30,18 @@ def block_sigint() -> Iterator[None]:
 
 
 @contextmanager
-def gentle_interrupt(asked: threading.Event) -> Iterator[None]:
-    """Turn the first Ctrl-C into a request; the second is Python's own."""
+def gentle_interrupt(requested: threading.Event) -> Iterator[None]:
+    """Set an event at the first Ctrl-C; the second one raises KeyboardInterrupt as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def ask(number: int, frame: Any) -> None:  # noqa: ANN401, ARG001
-        asked.set()
+    def request(number: int, frame: Any) -> None:  # noqa: ANN401, ARG001
+        requested.set()
         signal.signal(signal.SIGINT, before)
 
-    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, request)
     try:
         yield
     finally:

@@ -1,10 +1,11 @@
-"""Locks on folders that two runs must not change at once."""
+"""Locks on folders that only one run may change at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,15 +14,11 @@ if TYPE_CHECKING:
 _LOCK_FILE, _LOCK_BYTES = ".lock", 2**30
 
 
-class FolderLock:
-    """A lock on a folder, until it is closed or the process ends, however it ends."""
+class FolderLock(AbstractContextManager["FolderLock"]):
+    """A lock on a folder; it ends with `close` or with the process, even if that is killed."""
 
     def __init__(self, descriptor: int | None, file: Path | None = None) -> None:
         self._descriptor, self._file = descriptor, file
-
-    def __enter__(self) -> Self:
-        """Hold it for the length of a block."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -30,7 +27,7 @@ class FolderLock:
         self.close()
 
     def covers(self, folder: Path) -> bool:
-        """Return whether a folder is still the one that was locked, and was not removed or put in its place."""
+        """Return whether the folder at this path is still the locked one, and was not removed or replaced."""
         if self._descriptor is None:
             return folder.is_dir()
         try:
@@ -44,21 +41,21 @@ class FolderLock:
             os.close(self._descriptor)
             self._descriptor = None
             if self._file is not None:
-                with contextlib.suppress(OSError):  # another has it open
+                with contextlib.suppress(OSError):  # another process has it open
                     self._file.unlink()
 
 
 def lock_folder(folder: Path, *, shared: bool = False) -> FolderLock | None:
-    """Lock a folder; None when another process holds it.
+    """Lock a folder; None if another process has locked it.
 
-    The lock is the system's (flock; on Windows bytes of a file in the folder), so none is left behind by a process that
-    was killed. Where a file system or the system has no such locks, it is granted. A shared one leaves room for other
-    shared ones.
+    The operating system keeps the lock (flock; on Windows a lock on bytes of a file in the folder), so a process that
+    was killed leaves none behind. Without such locks in the system or the file system, every lock is granted. Shared
+    locks exclude exclusive locks, but not each other.
     """
     try:
         import fcntl
     except ImportError:
-        return _hold_file(folder, shared=shared)
+        return _lock_file(folder, shared=shared)
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -70,13 +67,13 @@ def lock_folder(folder: Path, *, shared: bool = False) -> FolderLock | None:
     return FolderLock(descriptor)
 
 
-def _hold_file(folder: Path, *, shared: bool) -> FolderLock | None:
-    """Lock bytes of a file in a folder: all of them alone, or shared one of one's own. For Windows."""
+def _lock_file(folder: Path, *, shared: bool) -> FolderLock | None:
+    """Lock bytes of a file in a folder, for Windows: all bytes if exclusive, one byte per process if shared."""
     try:
         import msvcrt
     except ImportError:
         return FolderLock(None)
-    system: Any = msvcrt  # the type checker knows it on Windows alone
+    system: Any = msvcrt  # only on Windows is it known to the type checker
     file = folder / _LOCK_FILE
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
     try:

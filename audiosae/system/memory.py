@@ -1,58 +1,32 @@
-"""How much memory this process may still take."""
+"""Available memory of this process: the system's, and what its control group (container) allows."""
 
 from __future__ import annotations
 
-import os
-import sys
+import contextlib
 from pathlib import Path
-from typing import Any
 
-_GROUPS = (
+_GROUPS = (  # control groups of version 2 and 1: folder, files of the limit and of the usage
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
 
 
 def available() -> int | None:
-    """Return the bytes of memory that this process may still take; None where the system does not tell."""
-    found = [_of_group(*group) for group in _GROUPS]
+    """Return the bytes of memory that this process may still allocate; None if the system does not report them."""
+    import psutil
+
+    left = [_left_in_group(*group) for group in _GROUPS]
+    with contextlib.suppress(OSError):  # /proc is not mounted
+        left.append(int(psutil.virtual_memory().available))
+    return min((count for count in left if count is not None), default=None)
+
+
+def _left_in_group(folder: Path, limit_file: str, usage_file: str) -> int | None:
+    """Return the bytes left in a control group; file pages that it would give back count as free."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    except (OSError, ValueError, IndexError):
-        pass
-    known = [number for number in found if number is not None]
-    return min(known) if known else _by_system()
-
-
-def _by_system() -> int | None:
-    """Return what Windows says is free; elsewhere all the memory there is, which nothing can exceed."""
-    if sys.platform == "win32":
-        return _free_on_windows()
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _free_on_windows() -> int | None:
-    """Return the free physical memory, from GlobalMemoryStatusEx."""
-    import ctypes
-
-    kernel: Any = getattr(ctypes, "windll", None)
-    status = (ctypes.c_uint64 * 8)()  # MEMORYSTATUSEX: two numbers of 4 bytes, seven of 8; the second of these is free
-    status[0] = ctypes.sizeof(status)
-    if kernel is None or not kernel.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
-        return None
-    return int(status[2])
-
-
-def _of_group(folder: Path, most: str, used: str) -> int | None:
-    """Return what a control group (a container) has left; pages of files that it would give back count as free."""
-    try:
-        limit, now = (int((folder / name).read_text(encoding="ascii")) for name in (most, used))
+        limit, usage = (int((folder / name).read_text(encoding="ascii")) for name in (limit_file, usage_file))
         lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
         cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    except (OSError, ValueError, IndexError):  # not there, or "max"
+    except (OSError, ValueError, IndexError):  # no such group, or no limit ("max")
         return None
-    return max(0, limit - now + cached)
+    return max(0, limit - usage + cached)

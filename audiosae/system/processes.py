@@ -1,4 +1,4 @@
-"""A process pool that yields results in order and survives a process that crashes."""
+"""A process pool that yields results in order and survives the crash of a process."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_MOST_ON_WINDOWS = 61  # processes: Python waits for them all at once, and Windows waits for 63 things at most
-_BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and what they read: less time than sending them
-_AHEAD = 4  # batches under way per worker
+_MOST_ON_WINDOWS = 61  # processes: Python waits for all of them at once, and Windows waits for at most 63 handles
+_BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and the bytes they read: little work compared with sending
+_AHEAD = 4  # batches submitted per worker
 _FORKSERVER = "forkserver"
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
 
 
 def worker_count(given: int | None = None) -> int:
-    """Return the number of decoding processes: as given, or one per core that this process may use."""
+    """Return the number of decoding processes: the given one, or one per core that this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return given or usable or 1
 
 
 def most_workers() -> int | None:
-    """Return how many processes a pool may have here, None for as many as one likes."""
+    """Return the most processes that a pool may have on this system; None for no limit."""
     return _MOST_ON_WINDOWS if sys.platform == "win32" else None
 
 
@@ -52,10 +52,10 @@ def run_in_order(
     crashed: Callable[[Job], Result],
     weigh: Callable[[Job], int] = lambda _: 0,
 ) -> Iterator[Result]:
-    """Yield ``work(job)`` for every job, in their order, computed by `workers` processes.
+    """Yield ``work(job)`` for every job, in the order of the jobs, computed by `workers` processes.
 
-    A job that kills its process gives ``crashed(job)``; the others are done all the same. ``weigh(job)`` is the bytes
-    that it reads: jobs are sent together where all of them are small. Jobs fewer than processes have threads.
+    A job that kills its process gives ``crashed(job)``; the other jobs are still done. ``weigh(job)`` is the number of
+    bytes that a job reads: small jobs are sent in batches. Processes use threads if there are fewer jobs than workers.
     """
     workers = min(workers, most_workers() or workers)
     batches = _batches(jobs, weigh)
@@ -69,28 +69,28 @@ def run_in_order(
 
 
 def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[Sequence[Job]]:
-    """Cut jobs into batches of up to 16 that read little."""
+    """Divide jobs into batches of up to 16 small jobs."""
     batches: deque[Sequence[Job]] = deque()
-    begin, held = 0, 0
+    begin, size = 0, 0
     for at, job in enumerate(jobs):
         weight = weigh(job)
-        if at - begin == _BATCH or (at > begin and held + weight > _BATCH_BYTES):
+        if at - begin == _BATCH or (at > begin and size + weight > _BATCH_BYTES):
             batches.append(jobs[begin:at])
-            begin, held = at, 0
-        held += weight
+            begin, size = at, 0
+        size += weight
     if jobs:
         batches.append(jobs[begin:])
     return batches
 
 
 def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int, threads: int) -> Iterator[Result]:
-    """Yield the results of batches, taking each off the queue once all of it is there."""
+    """Yield the results of batches; remove a batch from the queue once all its results are there."""
     with _pool(workers, threads) as pool:
         waiting = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
         while waiting:
             results = waiting.popleft().result()
             batches.popleft()
-            yield from results  # before more is sent: a broken pool refuses it, and these would be lost
+            yield from results  # before the next batch is sent: a broken pool would raise, and these would be lost
             if len(batches) > len(waiting):
                 waiting.append(_submit(pool, _each, work, batches[len(waiting)]))
 
@@ -98,7 +98,7 @@ def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: 
 def _run_one_by_one(
     work: Callable[[Job], Result], jobs: Sequence[Job], crashed: Callable[[Job], Result]
 ) -> Iterator[Result]:
-    """Yield the results of a batch with a crash in it, in one process until it dies, then in the next."""
+    """Yield the results of a batch that crashed, job by job in one process; a new process follows each crash."""
     left = deque(jobs)
     while left:
         try:
@@ -112,7 +112,7 @@ def _run_one_by_one(
 
 
 def _check_start() -> None:
-    """Tell a job that kills its process from processes that cannot start at all."""
+    """Raise BackendError if processes cannot start at all, so that no job is to blame."""
     try:
         with _pool(1) as pool:
             pool.submit(os.getpid).result()
@@ -128,7 +128,7 @@ def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
 
 @contextmanager
 def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes have one thread for BLAS each, leave Ctrl-C to us, and do not outlive us."""
+    """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process."""
     with _one_thread():
         pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_init_worker, initargs=(threads,))
         try:
@@ -138,7 +138,7 @@ def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
 
 
 def prepare() -> None:
-    """Start importing what decoding processes need, in the background."""
+    """Start to import the modules of decoding processes, in the background."""
     if _FORKSERVER in multiprocessing.get_all_start_methods():
         from multiprocessing import forkserver
 
@@ -148,9 +148,9 @@ def prepare() -> None:
 
 
 def _context() -> BaseContext:
-    """Return how processes are started: forked off one that has imported what they need and has no threads.
+    """Return the start method: a fork of a server process that has imported the modules and has no threads.
 
-    A fork of ours would copy the locks of BLAS's threads. Where there is no fork, each imports for itself.
+    A fork of this process would copy locks of BLAS threads. On systems without fork, every process imports by itself.
     """
     if _FORKSERVER not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -161,7 +161,7 @@ def _context() -> BaseContext:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Have the BLAS of processes that start meanwhile use one thread."""
+    """Limit BLAS to one thread in processes that start in this context."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
@@ -188,13 +188,13 @@ def _main_hidden(arguments: tuple[Any, ...]) -> Iterator[None]:
     if any(getattr(value, "__module__", "") == "__main__" for value in _flat(arguments)):
         yield
         return
-    kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    original = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
     main.__spec__ = None
     main.__dict__.pop("__file__", None)
     try:
         yield
     finally:
-        main.__dict__.update(kept)
+        main.__dict__.update(original)
 
 
 def _flat(value: Any) -> Iterator[Any]:  # noqa: ANN401
@@ -208,7 +208,7 @@ def _flat(value: Any) -> Iterator[Any]:  # noqa: ANN401
 
 def _init_worker(threads: int) -> None:
     allow(threads)
-    one_blas_thread_for_good()  # whoever started the server that this was forked from
+    one_blas_thread_for_good()  # also if the server was not started in `_one_thread`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

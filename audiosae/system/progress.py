@@ -1,23 +1,23 @@
-"""Progress callbacks of long operations. The default does nothing; the CLI prints."""
+"""Progress callbacks of long operations: none, kept messages, or bars of rich."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.console import Console
 
-_REDRAWN = 0.2  # s, between two drawings of a bar
+_REDRAW_SECONDS = 0.2  # between two drawings of a bar
 
 
 def counted(number: int, what: str) -> str:
-    """Return how many of something there are in words: ``1 event``, ``2,000 events``."""
+    """Return a number with its noun: ``1 event``, ``2,000 events``."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
@@ -28,7 +28,7 @@ class Progress:
         """Begin a stage of `total` units, or of unknown length."""
 
     def advance(self, amount: float, **facts: str) -> None:
-        """Report work done in the stage, and what a person would like to see beside it."""
+        """Report work done in the stage, and facts to show beside the bar."""
 
     def say(self, line: str) -> None:
         """Report a message."""
@@ -37,13 +37,13 @@ class Progress:
         """End the stage."""
 
 
-class Notes(Progress):
-    """Keeps the messages of an operation for its result, and passes everything on.
+class Notes(Progress, AbstractContextManager["Notes"]):
+    """Store the messages of an operation for its result, and forward everything.
 
     Parameters
     ----------
     shown
-        Who is told: nobody (False), a person in a terminal or a notebook (True), or another.
+        Where progress is forwarded: nowhere (False), to a terminal or notebook (True), or to another object.
 
     Attributes
     ----------
@@ -55,12 +55,8 @@ class Notes(Progress):
         self._inner = shown if isinstance(shown, Progress) else Shown() if shown else Progress()
         self.lines: list[str] = []
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
     def __exit__(self, *error: object) -> None:
-        """End the stage, whatever went wrong in it: the cursor is there again."""
+        """End the stage, also after an error: the terminal shows the cursor again."""
         self.close()
 
     def stage(self, title: str, total: float | None, unit: str) -> None:
@@ -72,7 +68,7 @@ class Notes(Progress):
         self._inner.advance(amount, **facts)
 
     def say(self, line: str) -> None:
-        """Keep a message."""
+        """Store a message."""
         self.lines.append(line)
         self._inner.say(line)
 
@@ -82,23 +78,24 @@ class Notes(Progress):
 
 
 class Shown(Progress):
-    """Bars and messages of rich's on standard error, or in the cell of a notebook.
+    """Show bars and messages of rich on standard error, or in the cell of a notebook.
 
-    A notebook without ipywidgets cannot draw a bar again: it has a line when a stage begins.
+    A notebook without ipywidgets cannot redraw a bar: it shows a line at the beginning of each stage.
     """
 
     def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
         self._bar: Bar | None = None
 
     def stage(self, title: str, total: float | None, unit: str) -> None:
         """Begin a stage."""
-        from rich.console import Console
-
         self.close()
-        if Console(stderr=True).is_jupyter and find_spec("ipywidgets") is None:
+        if self._console.is_jupyter and find_spec("ipywidgets") is None:
             self.say(f"{title}: {total:,.0f} {unit}" if total else title)
         else:
-            self._bar = Bar(title, total, unit)
+            self._bar = Bar(title, total, unit, self._console)
 
     def advance(self, amount: float, **facts: str) -> None:
         """Move the bar."""
@@ -106,10 +103,8 @@ class Shown(Progress):
             self._bar.advance(amount, facts)
 
     def say(self, line: str) -> None:
-        """Show a message; above the bar, where there is one."""
-        from rich.console import Console
-
-        (self._bar.console if self._bar is not None else Console(stderr=True)).out(line, highlight=False)
+        """Show a message, above the bar if there is one."""
+        self._console.out(line, highlight=False)
 
     def close(self) -> None:
         """End the bar."""
@@ -119,45 +114,45 @@ class Shown(Progress):
 
 
 class Bar:
-    """A bar of rich's: title, share, rate, time left, and the facts."""
+    """A bar of rich: title, share, rate, remaining time, and facts; on standard error without a console."""
 
-    def __init__(self, title: str, total: float | None, unit: str) -> None:
+    def __init__(self, title: str, total: float | None, unit: str, console: Console | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._unit, self._began, self._done, self._drawn = unit, time.monotonic(), 0.0, 0.0
-        self.console: Console = Console(stderr=True)
-        self._bar: RichProgress = Progress(
+        self._bar = Progress(
             TextColumn("{task.description:<10}"), BarColumn(bar_width=_bar_width()),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[facts]}"),
-            console=self.console, auto_refresh=False,  # a thread that draws would write into captured standard error
+            console=console or Console(stderr=True),
+            auto_refresh=False,  # a drawing thread would write to captured standard error
         )  # fmt: skip
         self._bar.start()
-        self._task: TaskID = self._bar.add_task(title, total=total, rate="", facts="")
+        self._task = self._bar.add_task(title, total=total, rate="", facts="")
 
     def advance(self, amount: float, facts: Mapping[str, str]) -> None:
-        """Move the bar by so much; `facts` are shown beside it."""
+        """Move the bar by an amount, and show facts beside it."""
         self._done += amount
         rate = f"{self._done / max(1e-9, time.monotonic() - self._began):,.0f} {self._unit}/s"
         self._bar.update(self._task, advance=amount, rate=rate, facts=joined(facts))
-        if (now := time.monotonic()) - self._drawn >= _REDRAWN:
+        if (now := time.monotonic()) - self._drawn >= _REDRAW_SECONDS:
             self._drawn = now
             self._bar.refresh()
 
     def pause(self) -> None:
-        """Let a line be printed; rich redraws below it."""
+        """Do nothing: rich redraws the bar below a printed line."""
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop the bar as it is."""
         self._bar.stop()
 
 
 def joined(facts: Mapping[str, str]) -> str:
-    """Return facts as they are shown beside a bar."""
+    """Return facts as text beside a bar."""
     return "  ".join(f"{key} {value}" for key, value in facts.items())
 
 
 def _bar_width() -> int:
-    """Return how much of a narrow terminal the bar may take from the numbers beside it."""
+    """Return the width of a bar, which leaves room for the numbers in a narrow terminal."""
     return min(24, max(6, shutil.get_terminal_size().columns - 76))

@@ -1,4 +1,4 @@
-"""Capture of standard error, including what C libraries write to it."""
+"""Capture of standard error, including the output of C libraries."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HEARD = 300  # bytes of what a decoder says on standard error
+_CAPTURED_BYTES = 300  # of the messages of a decoder
 
 
 @dataclass
 class CapturedStderr:
-    """Text captured from standard error: the first lines, joined."""
+    """Text captured from standard error: its first lines, joined."""
 
     text: str = ""
 
 
 @cache
 def _stderr_file() -> IO[bytes]:
-    """Return this process's file for captured text; its descriptor appends, so that no writer overwrites another."""
-    file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (it lives as long as the process)
+    """Return the file for captured text of this process; it is open for appending, so no writer overwrites another."""
+    file = tempfile.TemporaryFile("a+b")  # noqa: SIM115 (open until the process ends)
     atexit.register(file.close)
     return file
 
 
 class _Redirected:
-    """Where standard error of this process leads while anything captures it."""
+    """The redirection of standard error of this process while it is captured."""
 
     def __init__(self) -> None:
-        self._lock, self._depth, self._kept = Lock(), 0, -1
+        self._lock, self._depth, self._original = Lock(), 0, -1
 
     def begin(self) -> int:
-        """Lead standard error to the file; return where in it the text begins, -1 if there is no standard error."""
+        """Redirect standard error to the file; return the offset of the text in it, -1 without standard error."""
         with self._lock:
             if not self._depth:
                 try:
-                    self._kept = os.dup(2)
+                    self._original = os.dup(2)
                 except OSError:
                     return -1
                 os.dup2(_stderr_file().fileno(), 2)
             self._depth += 1
             return _stderr_file().seek(0, os.SEEK_END)
 
-    def end(self, began: int) -> bytes:
-        """Return what was written since; the last one to end gives standard error back."""
+    def end(self, offset: int) -> bytes:
+        """Return the text from an offset on; the last call restores standard error."""
         with self._lock:
             self._depth -= 1
             file = _stderr_file()
-            file.seek(began)
-            heard = file.read(_HEARD)
+            file.seek(offset)
+            text = file.read(_CAPTURED_BYTES)
             if not self._depth:
-                os.dup2(self._kept, 2)
-                os.close(self._kept)
+                os.dup2(self._original, 2)
+                os.close(self._original)
                 file.truncate(0)
-            return heard
+            return text
 
 
 _redirected = _Redirected()
@@ -69,14 +69,14 @@ _redirected = _Redirected()
 
 @contextmanager
 def capture_stderr(captured: CapturedStderr) -> Iterator[None]:
-    """Capture what this process writes to standard error meanwhile, C libraries included.
+    """Capture the standard error of this process, including the output of C libraries.
 
-    Several may capture at once, one within another or in several threads: standard error comes back with the last of
-    them. It is the process's, so that what other threads write meanwhile is captured too.
+    Captures may be nested, and several threads may capture at once: the last one to end restores standard error.
+    Standard error belongs to the process, so the output of other threads is captured too.
     """
-    began = _redirected.begin()
+    offset = _redirected.begin()
     try:
         yield
     finally:
-        if began >= 0:
-            captured.text = " ".join(_redirected.end(began).decode("utf-8", "replace").split())
+        if offset >= 0:
+            captured.text = " ".join(_redirected.end(offset).decode("utf-8", "replace").split())

@@ -1,4 +1,4 @@
-"""One thread a call for BLAS; threads of our own within a decoding process, for fewer recordings than cores."""
+"""One BLAS thread per call; worker threads in a decoding process if there are fewer recordings than cores."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # read when BLAS is loaded
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # BLAS reads them when it is loaded
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-_AHEAD = 4  # pieces under way per thread
+_AHEAD = 4  # pieces submitted per thread
 _count = 1
 
 
 def allow(count: int) -> None:
-    """Set how many threads `in_order` may use in this process."""
-    global _count  # noqa: PLW0603 (one number of the process, as BLAS's own)
+    """Set the number of threads that `in_order` may use in this process."""
+    global _count  # noqa: PLW0603 (one number per process, as in BLAS)
     _count = count
 
 
 def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
-    """Yield ``work(piece)`` in the order of the pieces; what makes the next ones runs meanwhile."""
+    """Yield ``work(piece)`` in the order of the pieces; the next pieces are produced while threads work."""
     if _count == 1:
         yield from map(work, pieces)
         return
@@ -46,10 +46,10 @@ def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterat
 
 
 class _BlasLimit:
-    """The number of threads of every BLAS in this process: one, as long as somebody wants it.
+    """The limit of one thread for every BLAS in this process, in force while at least one caller wants it.
 
-    Not `threadpool_limits`: who begins first may not be who ends last, and what it set is then restored too soon, or,
-    where it lets only one thread of the process set anything, never.
+    `threadpool_limits` does not serve: the first caller to begin may not be the last one to end. It would then restore
+    the number too early, or never, since some BLAS accept the number from one thread of the process only.
     """
 
     def __init__(self) -> None:
@@ -59,18 +59,18 @@ class _BlasLimit:
         self.lock = threading.Lock()
 
     def begin(self) -> None:
-        """Limit every BLAS that is loaded; one that has come since the first began is limited too."""
+        """Limit every BLAS that is loaded, including one loaded since the first caller began."""
         with self.lock:
             self._wanted += 1
-            if changed := len(sys.modules) != self._modules:  # looking for libraries takes milliseconds
-                self._look()
+            if changed := len(sys.modules) != self._modules:  # the search for libraries takes milliseconds
+                self._find_libraries()
             if changed or self._wanted == 1:
                 for library in self._libraries:
                     self._before.setdefault(library.filepath, (library, library.num_threads))
                     _set_threads(library, 1)
 
     def end(self) -> None:
-        """Restore what was before the first began, once the last has ended."""
+        """Restore the number before the first caller, once the last one has ended."""
         with self.lock:
             self._wanted -= 1
             if not self._wanted:
@@ -78,20 +78,20 @@ class _BlasLimit:
                     _set_threads(library, count)
                 self._before.clear()
 
-    def _look(self) -> None:
-        import numpy as np  # noqa: F401 (brings a BLAS)
+    def _find_libraries(self) -> None:
+        import numpy as np  # noqa: F401 (loads a BLAS)
         from threadpoolctl import ThreadpoolController
 
         self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
         self._modules = len(sys.modules)
 
     def after_fork(self) -> None:
-        """Begin with a free lock: a thread that is not in this process may have held it."""
+        """Replace the lock, which a thread of the parent process may have acquired."""
         self.lock = threading.Lock()
 
 
 def _set_threads(library: Any, count: int) -> None:  # noqa: ANN401
-    """Set a library's threads, whichever thread of the process was the first to set them."""
+    """Set the number of threads of a library, also if another thread of this process set it first."""
     getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
 
@@ -102,11 +102,12 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Have BLAS use one thread a call in all of this process; may be nested, and entered by several threads at once.
+    """Limit BLAS to one thread per call in this process; contexts may be nested and entered by several threads at once.
 
-    BLAS cuts a product by its number of threads, and rounds by where it cuts: the same command would give other numbers
-    with other cores. Its threads also leave the sweeps between products to one core, and spin while another program
-    has the other. Our own threads cut by shape alone (`audiosae.backends.cpu.Backend.parts`).
+    BLAS divides a product by its number of threads, and rounding depends on the division: the same command would give
+    other numbers on another number of cores. Its threads also leave the operations between products to one core, and
+    busy-wait while another program uses the other cores. The threads of `audiosae.backends.cpu.Backend.parts` divide
+    by shape only.
     """
     _blas.begin()
     try:
@@ -116,6 +117,6 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def one_blas_thread_for_good() -> None:
-    """Have BLAS use one thread a call until this process ends, libraries that are still to be loaded among them."""
+    """Limit BLAS to one thread per call until this process ends, including libraries that are loaded later."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     _blas.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from audiosae.system.files import csv_text, write_aside
+from audiosae.system.files import csv_text, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,4 +49,4 @@ class History:
 def write_history(rows: Sequence[Row], path: Path) -> None:
     """Write history.csv."""
     values = [[f"{value:.8g}" if isinstance(value, float) else value for value in vars(row).values()] for row in rows]
-    write_aside(path, csv_text([[f.name for f in fields(Row)], *values]).encode())
+    write_file(path, csv_text([[f.name for f in fields(Row)], *values]).encode())

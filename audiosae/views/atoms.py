@@ -17,7 +17,7 @@ import numpy as np
 from audiosae.domain import default_settings, plugin_call
 from audiosae.errors import InputError
 from audiosae.features.summary import activity_of, summarise
-from audiosae.system.files import MARK
+from audiosae.system.files import MARK, replacing, write_errors
 from audiosae.system.frames import html_table
 
 if TYPE_CHECKING:
@@ -301,10 +301,9 @@ def save_figure(figure: Figure, path: Path) -> None:
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)  # savefig would draw everything once more to lay it out
         figure.set_layout_engine("none")
-    try:
-        figure.savefig(path, metadata={_MARKED.get(path.suffix.lower(), "Creator"): MARK})
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
+    suffix = path.suffix.lower()
+    with write_errors(path), replacing(path) as temporary:
+        figure.savefig(temporary, format=suffix[1:], metadata={_MARKED.get(suffix, "Creator"): MARK})
 
 
 def notebook_html(model: Model) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features.matching import ALIKE, atom_cosines, match
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.page import render_page
 from audiosae.views.unit_sides import by_likeness, map_positions, show_units
@@ -73,7 +73,7 @@ def write_diff(
     )
     view["about"] = [about(m, f"{letter}: {n}", r) for letter, m, n, r in zip("AB", models, names, runs, strict=True)]
     page = render_page(view)
-    write_aside(path, page)
+    write_file(path, page)
     return {
         "diff": str(path), "bytes": len(page), "groups": counts, "match": found.to_json(), "notes": view["notes"],
     }  # fmt: skip

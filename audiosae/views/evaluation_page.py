@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audiosae.corpus.sources import printable
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.page import fill
 from audiosae.views.unit_sides import show_units
@@ -57,7 +57,7 @@ def write_evaluation(
         "labels": [{"name": printable(label), "units": mine} for label, mine in shown.items()],
     }  # fmt: skip
     page = fill("evaluation", view, {})
-    write_aside(path, page)
+    write_file(path, page)
     return len(page)
 
 

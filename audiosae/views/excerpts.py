@@ -67,7 +67,7 @@ class Excerpts:
 
         Pieces begin and end at multiples of the margin, so that windows that lie close share one.
         """
-        records, starts = self._corpus.places(np.array([number]))
+        records, starts = self._corpus.locate(np.array([number]))
         index, start = int(records[0]), tuple(int(at) for at in starts[0])
         if len(self._span(index, start).start) > 1:
             return SourceRange(index, 0, 0), start

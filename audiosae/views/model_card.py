@@ -8,7 +8,7 @@ from audiosae.autoencoder.model import FILE
 from audiosae.domain import SECONDS
 from audiosae.features.stability import read
 from audiosae.features.summary import activity_of
-from audiosae.system.files import signature, signed, write_aside
+from audiosae.system.files import signature, signed, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def write_card(
         what = "has been changed" if signature(path) else "was not written by audiosae"
         say(f"{path} {what}: it stays, and no card of the model is written")
         return False
-    write_aside(path, signed(card(model, read(folder))).encode())
+    write_file(path, signed(card(model, read(folder))).encode())
     return True
 
 

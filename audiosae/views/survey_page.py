@@ -13,7 +13,7 @@ from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.results import NOWHERE, Events
 from audiosae.sounds.sound_types import NO_NUMBER
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
 from audiosae.views.excerpts import choose, readable, told_span
@@ -93,7 +93,7 @@ def write_survey_page(
     if there < wanted:
         view["notes"].append(f"{there} of {wanted} examples have room within {size / 2**20:.3g} MiB.")
     content = page()
-    write_aside(path, content)
+    write_file(path, content)
     return {"page": str(path), "bytes": len(content), "types": len(cards), "examples": there, "examples_there": wanted}
 
 
@@ -259,7 +259,7 @@ def write_find_page(  # noqa: PLR0917
     if (there := sum(map(len, groups))) <= count:
         view["notes"].append(f"{max(0, there - 1)} of {count} moments have room within {size / 2**20:.3g} MiB.")
     content = fill("find", view, {"items": groups, "pieces": chosen.pieces})
-    write_aside(path, content)
+    write_file(path, content)
     return {"page": str(path), "bytes": len(content), "examples": there, "examples_there": count + 1}
 
 

@@ -14,7 +14,7 @@ from audiosae.features.matching import ALIKE, atom_cosines
 from audiosae.features.stability import read
 from audiosae.features.summary import activity_of, summarise
 from audiosae.features.unit_statistics import BINS, Gathered, gather
-from audiosae.system.files import write_aside
+from audiosae.system.files import write_file
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.excerpts import Excerpts, choose, readable
 from audiosae.views.page import bars, render_page
@@ -109,7 +109,7 @@ def write_report(
     excerpts = Excerpts(model.domain, there, labels, workers=corpus.workers)
     shown, pieces = _show_windows(view, size, tops, excerpts, progress)
     page = render_page(view)
-    write_aside(path, page)
+    write_file(path, page)
     return {
         "report": str(path), "bytes": len(page), "units": model.params.hidden, "windows": len(corpus),
         "windows_per_unit": shown, "windows_per_unit_there": max(map(len, tops)), "pieces": pieces,
@@ -138,7 +138,7 @@ def _show_windows(
 
 def _shown(corpus: PlacedCorpus, tops: Sequence[Sequence[tuple[int, float]]]) -> list[int]:
     numbers = np.array([number for top in tops for number, _ in top], np.int64)
-    return [int(i) for i in np.unique(corpus.places(numbers)[0])]
+    return [int(i) for i in np.unique(corpus.locate(numbers)[0])]
 
 
 def _view(
