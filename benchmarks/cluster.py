@@ -25,7 +25,7 @@ import numpy as np
 from audiosae.autoencoder.sae import Sums, accumulate, start
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.corpus.sources import scan
-from audiosae.engine import LocalEngine, open_engine
+from audiosae.engine import LocalEngine, start_engine
 from audiosae.engine.corpus import read
 from audiosae.engine.feed import Feed
 from audiosae.engine.learn_whitening import learn_whitener
@@ -79,7 +79,7 @@ def figures(*, short: bool) -> Iterator[Figure]:
         write_sounds(sounds, count, seconds, 22050)
         cache = Path(folder) / "cache"
         alone, params = _feed(LocalEngine(), sounds, cache, hidden)
-        with open_engine("local:2", cache=cache) as engine:
+        with start_engine("local:2", cache=cache) as engine:
             feed, _ = _feed(engine, sounds, cache, hidden)
             found = alternate(
                 {

@@ -200,7 +200,7 @@ def _passes(backend: Backend, sounds: Path, cache: Path, repeats: int) -> dict[s
 
     with backend.session():  # a corpus that was not asked for before is streamed
         streamed = alternate({"streamed": lambda: gather(corpus.part(corpus.records))}, repeats=repeats)
-        backend.keep(corpus)
+        backend.keep_fields(corpus)
         return streamed | alternate({"kept": lambda: gather(corpus)}, repeats=repeats)
 
 

@@ -10,7 +10,7 @@ from test_corpus import Grid, field, record
 from audiosae.autoencoder.sae import Penalty, start
 from audiosae.autoencoder.whitening import Whitening
 from audiosae.engine import LocalEngine
-from audiosae.engine.corpus import PlacedCorpus
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.engine.feed import Feed
 from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.training.checkpoint import State
@@ -63,5 +63,5 @@ def steps_of(backend, *, hidden=30, width=17, rows=(64, 64, 63), dtype="float32"
 
 def feeds(tmp_path, backend):
     records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
-    corpus = PlacedCorpus(Grid("5,4", "1,4"), records, LocalEngine(backend))
+    corpus = EngineCorpus(Grid("5,4", "1,4"), records, LocalEngine(backend))
     return Feed(corpus, learn_whitener(corpus, Whitening("pca", keep=0.9)))

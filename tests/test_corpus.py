@@ -15,8 +15,9 @@ from audiosae.corpus.entries import _npy_header
 from audiosae.corpus.journal import Record
 from audiosae.corpus.windows import CHUNK_WINDOWS, Corpus
 from audiosae.domain import Domain, Span
-from audiosae.engine import LocalEngine, whitening
-from audiosae.engine.corpus import PlacedCorpus
+from audiosae.engine import LocalEngine
+from audiosae.engine import learn_whitening as whitening
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.engine.feed import Feed
 from audiosae.engine.shards import source_key
 
@@ -159,7 +160,7 @@ def test_strips_keep_to_the_ranges(tmp_path):
 
 def feeds(tmp_path):
     records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
-    corpus = PlacedCorpus(Grid("5,4", "1,4"), records, LocalEngine())
+    corpus = EngineCorpus(Grid("5,4", "1,4"), records, LocalEngine())
     whitener = whitening.learn_whitener(corpus, Whitening("pca", keep=0.9))
     return [Feed(corpus, whitener, memory=memory) for memory in (2**30, 2**13)]
 
@@ -167,7 +168,7 @@ def feeds(tmp_path):
 def test_what_is_taken_from_a_placed_corpus_lies_there_too_and_what_is_sent_away_is_plain(tmp_path):
     records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
     skipped = Record("broken", "skipped", "silent")
-    corpus = PlacedCorpus(Grid("5,4", "1,4"), [skipped, *records], LocalEngine(), cache=tmp_path, workers=3)
+    corpus = EngineCorpus(Grid("5,4", "1,4"), [skipped, *records], LocalEngine(), cache=tmp_path, workers=3)
     assert (corpus.used, corpus.skipped) == ([1, 2, 3, 4, 5, 6], [skipped])
     kept, held, _ = corpus.split(0)
     for part in (kept, held, corpus.sample(7), corpus.only([1])):
@@ -181,8 +182,8 @@ def test_what_is_taken_from_a_placed_corpus_lies_there_too_and_what_is_sent_away
 
 def test_held_and_streamed_windows_are_the_same(tmp_path):
     held, streamed = feeds(tmp_path)
-    assert held.held is not None
-    assert streamed.held is None
+    assert held.in_memory is not None
+    assert streamed.in_memory is None
     np.testing.assert_allclose(np.concatenate(list(held.blocks())), np.concatenate(list(streamed.blocks())), atol=1e-6)
 
 
@@ -231,7 +232,7 @@ def callers(stop):
 def test_a_pass_over_the_windows_calls_its_step_directly(tmp_path, monkeypatch):
     engine, seen = LocalEngine(), []
     records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(3)]
-    corpus = PlacedCorpus(Grid("5,4", "1,4"), records, engine)
+    corpus = EngineCorpus(Grid("5,4", "1,4"), records, engine)
     engine.shards = {source_key(r.path): number for number, r in enumerate(records)}
     prepare = whitening.prepare
 
@@ -240,12 +241,12 @@ def test_a_pass_over_the_windows_calls_its_step_directly(tmp_path, monkeypatch):
         return prepare(x, **how)
 
     def count(backend, x):
-        seen.append(callers(LocalEngine.reduce.__code__ if feed.held is None else Feed.sum_over.__code__))
+        seen.append(callers(LocalEngine.reduce.__code__ if feed.in_memory is None else Feed.sum_over.__code__))
         return len(x)
 
     monkeypatch.setattr(whitening, "prepare", seeing)
     whitener = whitening.learn_whitener(corpus, Whitening("pca"))
-    assert seen == [["part", "_quietly", "run", "moments_of"]] * 3
+    assert seen == [["part", "_quietly", "run", "window_moments"]] * 3
     for memory, wanted in ((2**30, []), (0, ["_sum_shard"])):
         feed = Feed(corpus, whitener, memory=memory)
         seen.clear()

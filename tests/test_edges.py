@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from scipy.optimize import minimize
 
 from audiosae.autoencoder.sae import Penalty, accumulate, finish, start
-from audiosae.autoencoder.whitening import Moments, Whitening, make_whitener, prepare
+from audiosae.autoencoder.whitening import Whitening, WindowMoments, make_whitener, prepare
 from audiosae.backends import Backend
 
 
@@ -36,7 +36,7 @@ def test_the_stanford_setting_gives_oriented_edges(count, iterations):
     """10000 patches of 8x8, 25 units, rho 0.01, weight decay 1e-4, beta 3, sigmoid output, 400 iterations of L-BFGS."""
     backend, penalty = Backend(), Penalty(0.01, 3.0, 1e-4)
     windows = patches(count, 8, seed=0)
-    moments = Moments.of(prepare(windows, contrast=False, remove_mean=True), full=False)
+    moments = WindowMoments.of(prepare(windows, contrast=False, remove_mean=True), full=False)
     x = make_whitener(moments, Whitening("scale", remove_mean=True, squash=True)).apply(windows).astype(np.float64)
     params = start(25, 64, seed=0, rho=penalty.rho, decoder="sigmoid", dtype="float64")
 

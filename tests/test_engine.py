@@ -17,7 +17,7 @@ from test_train import alike, learn
 from audiosae.autoencoder.model import load_model
 from audiosae.corpus.sources import scan
 from audiosae.corpus.windows import Corpus
-from audiosae.engine import LocalEngine, open_engine
+from audiosae.engine import LocalEngine, start_engine
 from audiosae.engine.cluster import connection
 from audiosae.engine.corpus import read
 from audiosae.features.rows import table_rows, write_rows
@@ -91,7 +91,7 @@ def test_two_and_three_workers_learn_what_one_process_learns(sounds, tmp_path, c
     wanted = seen.copy()
     for workers in (2, 3):
         seen.clear()
-        with open_engine(f"local:{workers}", cache=cache) as engine:
+        with start_engine(f"local:{workers}", cache=cache) as engine:
             learn(sounds, tmp_path / f"{workers}", cache, engine=engine, **EXACT)
         assert len(seen) == len(wanted) > 6
         for (cost, gradient), (cost_here, gradient_here) in zip(seen, wanted, strict=True):
@@ -105,7 +105,7 @@ def test_two_and_three_workers_learn_what_one_process_learns(sounds, tmp_path, c
 @pytest.mark.usefixtures("divided")
 def test_a_worker_killed_in_training_changes_nothing_and_sources_are_read_once(sounds, tmp_path, cache):
     learn(sounds, tmp_path / "here", cache, **EXACT)
-    with own_folders(2) as address, open_engine(address) as engine:
+    with own_folders(2) as address, start_engine(address) as engine:
         learn(sounds, tmp_path / "whole", cache, engine=engine, **EXACT)
         assert sum(fields(engine)) == 12
         assert min(fields(engine)) > 3
@@ -137,9 +137,9 @@ def numbered(backend, shard):
 def test_a_fold_can_tell_which_window_of_the_corpus_it_has(sounds, cache):
     sources = scan([sounds], Spectrogram.suffixes)
     domain = Spectrogram().resolve([source.path for source in sources])
-    with open_engine("local:2", cache=cache) as engine:
+    with start_engine("local:2", cache=cache) as engine:
         corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=1)).sample(500)
-        found = engine.reduce(numbered, engine.place(corpus))
+        found = engine.reduce(numbered, engine.distribute(corpus))
     firsts = np.concatenate(list(corpus.blocks()))[:, 0]
     assert found == [(number, float(total)) for number, total in enumerate(firsts)]
 
@@ -164,7 +164,7 @@ def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, mo
             killed.extend(pids(engine))
             os.kill(killed[1], signal.SIGKILL)
 
-    with own_folders(2) as address, open_engine(address) as engine:
+    with own_folders(2) as address, start_engine(address) as engine:
         corpus = read(model.domain, sources, engine, **where)
         write_rows(table_rows(model, corpus, level=level, done=kill_once), tmp_path / "b.parquet")
     one, other = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")

@@ -17,7 +17,7 @@ from test_engine import own_folders
 from test_train import alike, learn
 
 from audiosae.corpus.sources import Source
-from audiosae.engine import open_engine
+from audiosae.engine import start_engine
 from audiosae.engine.cluster import connection, worker
 from audiosae.engine.shards import ShardTotals, divide, source_key
 from audiosae.errors import EngineError, InputError
@@ -51,7 +51,7 @@ def patched(address, number, name, value):
     "name", ["there", "local:0", "local:x", "localhost:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"]
 )
 def test_another_name_is_refused(name):
-    with pytest.raises(InputError, match="wanted here, local:N"), open_engine(name):
+    with pytest.raises(InputError, match="wanted here, local:N"), start_engine(name):
         pass
 
 
@@ -59,17 +59,17 @@ def test_an_address_of_something_else_is_told(address, monkeypatch):
     monkeypatch.setattr(connection, "_CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         name = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(EngineError, match="no Dask scheduler answers there"), open_engine(name):
+        with pytest.raises(EngineError, match="no Dask scheduler answers there"), start_engine(name):
             pass
-    with open_engine(address) as engine:
+    with start_engine(address) as engine:
         found = engine._calls.threads()[0]
-    with pytest.raises(EngineError, match="that is a Dask (worker|nanny); give the address"), open_engine(found):
+    with pytest.raises(EngineError, match="that is a Dask (worker|nanny); give the address"), start_engine(found):
         pass
 
 
 def test_an_address_where_nobody_answers_is_told(monkeypatch):
     monkeypatch.setattr("audiosae.engine.cluster.connection._CONNECT_SECONDS", 1)
-    with pytest.raises(EngineError, match="no Dask scheduler answers"), open_engine("tcp://127.0.0.1:9"):
+    with pytest.raises(EngineError, match="no Dask scheduler answers"), start_engine("tcp://127.0.0.1:9"):
         pass
 
 
@@ -115,7 +115,7 @@ def audiosae(path, sounds, cache, *more):
 )
 def test_a_worker_that_does_not_fit_is_named(address, name, value, told):
     with patched(address, 1, name, value) as chosen:
-        with pytest.raises(EngineError, match=told) as caught, open_engine(address):
+        with pytest.raises(EngineError, match=told) as caught, start_engine(address):
             pass
         assert chosen in str(caught.value)
 
@@ -123,7 +123,7 @@ def test_a_worker_that_does_not_fit_is_named(address, name, value, told):
 def test_a_worker_that_does_not_see_a_source_is_named(address, sounds, tmp_path, cache):
     with (
         patched(address, 0, "unseen", list) as chosen,
-        open_engine(address) as engine,
+        start_engine(address) as engine,
         pytest.raises(EngineError, match=rf"worker {chosen} does not see .*tone_..\.wav.*same storage"),
     ):
         learn(sounds, tmp_path / "run", cache, engine=engine, solver="lbfgs")
@@ -137,7 +137,7 @@ def test_broken_sources_are_journalled_as_here_and_change_nothing(address, sound
     (folder / "tone_03b.wav").write_bytes(b"")
     learn(sounds, tmp_path / "good", cache, solver="lbfgs", dtype="float64")
     learn(folder, tmp_path / "here", cache, solver="lbfgs", dtype="float64")
-    with open_engine(address) as engine:
+    with start_engine(address) as engine:
         outcome = learn(folder, tmp_path / "there", cache, engine=engine, solver="lbfgs", dtype="float64")
     assert [record.file for record in outcome.skipped] == ["a_broken.wav", "tone_03b.wav"]
     assert (tmp_path / "there/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()

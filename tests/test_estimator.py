@@ -29,7 +29,7 @@ from audiosae.backends import Backend
 from audiosae.corpus.windows import Slab
 from audiosae.domain import list_domains
 from audiosae.engine import LocalEngine
-from audiosae.engine.corpus import PlacedCorpus
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.errors import PluginError
 from audiosae.recordings.spectrogram import Spectrogram
@@ -122,7 +122,7 @@ def test_fit_ends_where_the_gradient_vanishes(X):
 def test_an_array_is_whitened_like_the_same_rows_of_a_corpus(X):
     rows = X.astype(np.float32)
 
-    class Rows(PlacedCorpus):
+    class Rows(EngineCorpus):
         def __len__(self):
             return len(rows)
 

@@ -226,7 +226,7 @@ def test_ridge_predicts_what_scikit_learns_does():
     assert (found == classes[60:]).mean() > 0.8
 
 
-@pytest.mark.parametrize("judge", classifier.JUDGES)
+@pytest.mark.parametrize("judge", classifier.CLASSIFIERS)
 def test_every_judge_finds_what_is_plain_and_gives_chance_on_noise(judge):
     rng = np.random.default_rng(7)
     classes = np.arange(120) % 3
@@ -576,7 +576,7 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("judge", classifier.JUDGES)
+@pytest.mark.parametrize("judge", classifier.CLASSIFIERS)
 def test_no_thread_imports_what_another_may_import_at_the_same_time(trained, clips, cache, judge):
     """Modules of scikit-learn import one another: two threads that import at once now and then find them half made."""
     command = ["evaluate", trained, clips, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache, "-q",

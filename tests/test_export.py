@@ -21,7 +21,7 @@ from audiosae.corpus.labels import read_labels
 from audiosae.corpus.sources import scan
 from audiosae.domain import Domain
 from audiosae.engine import LocalEngine
-from audiosae.engine.corpus import PlacedCorpus
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder, Pool, check_pools, pooled_files, pooled_names, window_blocks
 from audiosae.features.rows import table_rows, write_rows
@@ -74,7 +74,7 @@ def codes(model, record):
 
 
 def placed(model, records):
-    return PlacedCorpus(model.domain, records, LocalEngine())
+    return EngineCorpus(model.domain, records, LocalEngine())
 
 
 def export(model, records, path, **options):

@@ -29,7 +29,7 @@ def test_a_run_gives_the_model_of_the_cpu_to_rounding(sounds, tmp_path, cache, g
 
 def test_a_run_in_single_precision_gives_the_same_cost(sounds, tmp_path, cache):
     runs = [learn(sounds, tmp_path / b.name, cache, b, epochs=20) for b in (Backend(), GpuBackend())]
-    costs = [run.state.history.rows[-1].cost for run in runs]
+    costs = [run.history[-1].cost for run in runs]
     assert costs[1] == pytest.approx(costs[0], rel=1e-4)
     assert match(runs[0].model, runs[1].model).cosine.min() >= 0.999
 
@@ -54,7 +54,7 @@ def test_a_run_stopped_and_resumed_gives_the_same_bits(sounds, tmp_path, cache):
         learn(sounds, tmp_path / "cut", cache, GpuBackend(), progress=StopAfter(7))
     cut = learn(sounds, tmp_path / "cut", cache, GpuBackend(), resume=True)
     assert whole.model.params.flat.tobytes() == cut.model.params.flat.tobytes()
-    assert [r.cost for r in whole.state.history.rows] == [r.cost for r in cut.state.history.rows]
+    assert [r.cost for r in whole.history] == [r.cost for r in cut.history]
 
 
 def test_a_run_goes_on_from_the_cpus_checkpoint(sounds, tmp_path, cache):
@@ -79,7 +79,7 @@ def test_codes_and_scores_are_the_cpus(tmp_path):
     found = []
     for backend in (Backend(), GpuBackend()):
         feed = feeds(tmp_path, backend)
-        params = start(9, feed.held.shape[1], seed=0, rho=0.1)
+        params = start(9, feed.in_memory.shape[1], seed=0, rho=0.1)
         found.append(score(feed, params))
         there = params.like(backend.asarray(params.flat))
         codes = [backend.to_host(encode(backend, there, x)) for x in feed.blocks()]

@@ -11,7 +11,7 @@ from gpu_runs import feeds, learn, steps_of
 
 from audiosae.autoencoder.gradient_check import FORMS
 from audiosae.autoencoder.sae import Penalty, start
-from audiosae.autoencoder.whitening import Moments
+from audiosae.autoencoder.whitening import WindowMoments
 from audiosae.backends import Backend, choose, usable
 from audiosae.backends.gpu import GpuBackend
 from audiosae.engine.feed import Feed
@@ -88,26 +88,26 @@ def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_or
 
     monkeypatch.setattr(backend.xp, "empty", full)
     feed = feeds(tmp_path, backend)
-    assert isinstance(feed.held, np.ndarray)
+    assert isinstance(feed.in_memory, np.ndarray)
     assert "sent batch by batch" in said[0]
     for one, other in zip(wanted, feed.batches(64, seed=0, epoch=0), strict=True):
         np.testing.assert_allclose(backend.to_host(other), one, atol=1e-5)
 
 
 def test_moments_that_do_not_fit_the_gpu_are_computed_on_the_cpu(tmp_path, monkeypatch):
-    wanted, of = feeds(tmp_path, Backend()), Moments.of
+    wanted, of = feeds(tmp_path, Backend()), WindowMoments.of
 
     def full(windows, **how):
         if not isinstance(windows, np.ndarray):
             raise OutOfMemoryError
         return of(windows, **how)
 
-    monkeypatch.setattr(Moments, "of", full)
+    monkeypatch.setattr(WindowMoments, "of", full)
     backend, said = GpuBackend(), []
     backend.say = said.append
     found = feeds(tmp_path, backend)
     assert said == ["not enough GPU memory for the moments of the windows: they are computed on the CPU"]
-    np.testing.assert_allclose(backend.to_host(found.held), wanted.held, atol=1e-5)
+    np.testing.assert_allclose(backend.to_host(found.in_memory), wanted.in_memory, atol=1e-5)
 
 
 def test_tf32_is_asked_for_and_set_back(device):
@@ -163,4 +163,4 @@ def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_pa
     device.memory = device.used + 2**10
     status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1)
     assert status == 1
-    assert said.splitlines()[-1].startswith("audiosae: the card's memory is full; try fewer --hidden")
+    assert said.splitlines()[-1].startswith("audiosae: the GPU's memory is full; try fewer --hidden")

@@ -35,7 +35,7 @@ def slabs(corpus):
 def shards(corpus):
     engine = LocalEngine()
     engine.shards = {record.path: number // 5 for number, record in enumerate(corpus.records)}
-    return sum(len(block) for _, shard in engine.place(corpus) for block in shard.windows(engine.backend))
+    return sum(len(block) for _, shard in engine.distribute(corpus) for block in shard.windows(engine.backend))
 
 
 def parts(corpus):

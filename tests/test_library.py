@@ -21,7 +21,7 @@ from conftest import RATE, REPOSITORY, once
 import audiosae
 from audiosae import cli
 from audiosae.errors import InputError
-from audiosae.system.progress import Bar, Shown
+from audiosae.system.progress import Bar, ProgressBars
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_a_bar_is_ended_by_an_error(trained, sounds, monkeypatch):
     monkeypatch.setattr(Bar, "close", lambda self: ended.append(self._bar.stop()))
     monkeypatch.setattr("audiosae.commands.export.gathered", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        audiosae.export(trained, sounds, progress=Shown())
+        audiosae.export(trained, sounds, progress=ProgressBars())
     assert len(ended) == 2  # reading, encoding
 
 

@@ -11,7 +11,7 @@ from audiosae import load_model
 from audiosae.autoencoder.model import Model
 from audiosae.autoencoder.sae import start
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
-from audiosae.autoencoder.whitening import Moments, Whitening, make_whitener
+from audiosae.autoencoder.whitening import Whitening, WindowMoments, make_whitener
 from audiosae.errors import InputError, PluginError
 from audiosae.recordings.spectrogram import Spectrogram
 
@@ -20,7 +20,7 @@ from audiosae.recordings.spectrogram import Spectrogram
 def model():
     domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)
     windows = np.random.default_rng(0).normal(size=(500, 24)).astype(np.float32) @ np.diag(np.linspace(1, 3, 24))
-    whitener = make_whitener(Moments.of(windows), Whitening("pca", power=0.5, keep=0.9))
+    whitener = make_whitener(WindowMoments.of(windows), Whitening("pca", power=0.5, keep=0.9))
     params = start(7, whitener.n_components, seed=0, rho=0.05)
     facts = {"options": {"rho": 0.05}, "history": {"epoch": 1}}
     return Model(domain, whitener, params, np.full(7, 0.05), facts)
@@ -60,7 +60,7 @@ def test_a_filter_is_the_field_input_of_norm_one_that_excites_most(model):
 
 def test_without_whitening_atoms_and_filters_are_the_same_picture():
     domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)
-    whitener = make_whitener(Moments.of(np.random.default_rng(0).normal(size=(99, 24))), Whitening("none"))
+    whitener = make_whitener(WindowMoments.of(np.random.default_rng(0).normal(size=(99, 24))), Whitening("none"))
     model = Model(domain, whitener, start(3, 24, seed=0, rho=0.1), np.full(3, 0.1), {"options": {"rho": 0.1}})
     np.testing.assert_allclose(model.atoms(), model.filters(), atol=1e-6)
 
@@ -72,7 +72,7 @@ def test_codes_are_those_of_the_whitened_windows_in_float64(hidden, activation, 
     rng = np.random.default_rng(0)
     domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=20, frames=8)
     windows = (rng.normal(size=(700, 160)) * np.linspace(0.5, 20, 160) - 60).astype("f4")  # dB, far from zero
-    whitener = make_whitener(Moments.of(windows), Whitening("pca", power=0.25, keep=0.98, contrast=contrast))
+    whitener = make_whitener(WindowMoments.of(windows), Whitening("pca", power=0.25, keep=0.98, contrast=contrast))
     params = start(hidden, whitener.n_components, seed=1, rho=0.05, activation=activation)
     found = Model(domain, whitener, params, np.full(hidden, 0.05), {}).encode(windows)
     z = whitener.apply(windows.astype(float)) @ params.W1.T.astype(float) + params.b1

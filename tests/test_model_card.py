@@ -12,7 +12,7 @@ import pytest
 import audiosae
 from audiosae.features import stability
 from audiosae.system.files import signature, signed
-from audiosae.views.model_card import card, write_card
+from audiosae.views.model_card import card, write_model_card
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_card_that_was_changed_stays_on_resume_and_goes_aside_with_its_run(fol
 def test_ones_own_card_is_written_anew(folder):
     path = folder / "README.md"
     path.write_text(signed("an older card"))
-    assert write_card(audiosae.load_model(folder), folder)
+    assert write_model_card(audiosae.load_model(folder), folder)
     assert "an older card" not in path.read_text()
 
 
@@ -115,7 +115,7 @@ def test_stability_is_told_once_it_is_known_and_of_this_model(folder):
     kept = json.loads((folder / "stability.json").read_text())
     for digest, told in ((model.digest, True), ("another", False)):
         (folder / "stability.json").write_text(json.dumps(kept | {"model_digest": digest}))
-        write_card(model, folder)
+        write_model_card(model, folder)
         assert ("come back in the other seed" in (folder / "README.md").read_text()) == told
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiosae.evaluation import folds, probing
-from audiosae.evaluation.predictions import Answers, judge_fold
+from audiosae.evaluation.predictions import Predictions, classify_fold
 
 WIDTH = 3
 
@@ -74,21 +74,21 @@ def test_units_are_chosen_on_the_training_part_alone():
     features, target = planted(unit=7)
     split = folds.Split("1", np.arange(60), np.arange(60, 90))
     features[split.test, 4 * WIDTH] += 100 * target[split.test]  # tells the test clips only
-    found = judge_fold(features, target, split, np.arange(60) % 5, width=WIDTH, judge="ridge")
+    found = classify_fold(features, target, split, np.arange(60) % 5, width=WIDTH, classifier="ridge")
     assert found.units[0] == 7
     alone = features.copy()
     alone[split.test] = 0
-    same = judge_fold(alone, target, split, np.arange(60) % 5, width=WIDTH, judge="ridge")
+    same = classify_fold(alone, target, split, np.arange(60) % 5, width=WIDTH, classifier="ridge")
     assert np.array_equal(found.units, same.units)
 
 
 def test_one_unit_that_knows_does_alone_what_all_do_together():
     features, target = planted(unit=7)
     plan = folds.make_plan([str(t) for t in target], kind="stratified", values=None, column="", seed=0)
-    answers = Answers.none(90)
+    answers = Predictions.none(90)
     for split in plan.splits:
         inner = plan.inner(split, 5, 0)
-        answers.add(split, judge_fold(features, plan.target, split, inner, width=WIDTH, judge="ridge"))
+        answers.add(split, classify_fold(features, plan.target, split, inner, width=WIDTH, classifier="ridge"))
     answers.groups.append(0.0)
     found = answers.summary(plan, None)
     assert [probed["units"] for probed in found["probing"]] == [1, 2, 5, 20]
@@ -97,7 +97,9 @@ def test_one_unit_that_knows_does_alone_what_all_do_together():
     assert [units[0] for units in found["best_units"]] == [7] * 5
     noise = features.copy()
     noise[:, 7 * WIDTH : 8 * WIDTH] = 0
-    alone = judge_fold(noise, plan.target, plan.splits[0], plan.inner(plan.splits[0], 5, 0), width=WIDTH, judge="ridge")
+    alone = classify_fold(
+        noise, plan.target, plan.splits[0], plan.inner(plan.splits[0], 5, 0), width=WIDTH, classifier="ridge"
+    )
     assert (alone.few[1] == plan.target[plan.splits[0].test]).mean() < 0.7
 
 

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 from audiosae.autoencoder.model import Model
 from audiosae.autoencoder.sae import start
-from audiosae.autoencoder.whitening import Moments, Whitening, make_whitener
+from audiosae.autoencoder.whitening import Whitening, WindowMoments, make_whitener
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.history import Row
@@ -21,7 +21,7 @@ from audiosae.views.curves import draw_history
 
 def make(hidden):
     domain = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=20, frames=8)
-    whitener = make_whitener(Moments.of(np.random.default_rng(0).normal(size=(500, 160))), Whitening("none"))
+    whitener = make_whitener(WindowMoments.of(np.random.default_rng(0).normal(size=(500, 160))), Whitening("none"))
     rho_hat = np.random.default_rng(1).uniform(0.01, 0.1, hidden)
     return Model(domain, whitener, start(hidden, 160, seed=0, rho=0.05), rho_hat, {"options": {"rho": 0.05}})
 

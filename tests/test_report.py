@@ -23,11 +23,11 @@ from audiosae.corpus.journal import Record
 from audiosae.corpus.sources import scan
 from audiosae.domain import Span, make_domain
 from audiosae.engine import LocalEngine
-from audiosae.engine.corpus import PlacedCorpus
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.features.top_windows import Neighbourhoods, TopWindows
 from audiosae.features.unit_statistics import Step, gather, numbered
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.views.excerpts import told_span
+from audiosae.views.excerpts import span_text
 from audiosae.views.media import SLOWED, encode_sound
 from audiosae.views.unit_sides import by_likeness, map_positions, show_units
 
@@ -36,7 +36,7 @@ HOSTILE = 'a "quoted" <b onload=alert(1)> & </script><script>alert(2)</script>\n
 
 def corpus_of(model, folder, cache):
     records = ingest(model.domain, scan([folder], model.domain.suffixes), cache=cache, workers=1)
-    return PlacedCorpus(model.domain, records, LocalEngine())
+    return EngineCorpus(model.domain, records, LocalEngine())
 
 
 def sent(value):
@@ -286,7 +286,7 @@ def test_rows_of_vectors_are_shown_with_their_numbers(tmp_path, run):
 def test_neighbourhoods_of_two_axes_hold_each_window_once():
     domain = make_domain(type(Spectrogram()), {"sample_rate": 8000, "n_fft": 256, "hop_length": 80, "frames": 4})
     records = [Record("a", "used", shape=(30, 40), ranges=((0, 30),)), Record("b", "skipped")]
-    near = Neighbourhoods.of(PlacedCorpus(domain, records, LocalEngine()))
+    near = Neighbourhoods.of(EngineCorpus(domain, records, LocalEngine()))
     assert near.reach == (7, 79)
     assert near.crowd == 3
     assert near.cells(np.array([0, 0, 0]), np.array([[0, 0], [6, 0], [7, 0]])).tolist() == [0, 0, 1]
@@ -324,7 +324,7 @@ def test_similar_units_lie_side_by_side():
     ],
 )
 def test_places_are_told_as_people_say_them(span, told):
-    assert told_span(span) == told
+    assert span_text(span) == told
 
 
 @pytest.mark.parametrize(

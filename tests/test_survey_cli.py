@@ -18,8 +18,8 @@ from audiosae.autoencoder.model import FILE, load_model
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
-from audiosae.engine import LocalEngine, open_engine
-from audiosae.engine.corpus import PlacedCorpus, read
+from audiosae.engine import LocalEngine, start_engine
+from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes, seconds_per_row
@@ -112,8 +112,8 @@ def test_names_of_other_types_are_told(archive, cache, run, tmp_path):
 
 
 def test_a_cluster_finds_the_same(archive, cache):
-    own, _ = find_types(archive.model, PlacedCorpus(archive.model.domain, archive.records, LocalEngine()))
-    with open_engine("local:2", backend="numpy", cache=cache) as engine:
+    own, _ = find_types(archive.model, EngineCorpus(archive.model.domain, archive.records, LocalEngine()))
+    with start_engine("local:2", backend="numpy", cache=cache) as engine:
         sources = scan([archive.sounds], (".wav",), domain="spectrogram")
         theirs, _ = find_types(
             archive.model, read(archive.model.domain, sources, engine, cache=cache, workers=1, interleaved=True)
@@ -306,7 +306,7 @@ def test_a_survey_has_a_folder_of_its_own_and_leaves_no_table_of_an_earlier_one(
 
 
 def test_glimpses_are_bounded_and_are_codes_of_windows_of_each_recording(archive):
-    corpus = PlacedCorpus(archive.model.domain, archive.records, LocalEngine())
+    corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
     seen = sample_codes(archive.model, corpus)
     assert [part.shape for part in seen] == [(21, 24)] * 8
     field = np.asarray(read_field(archive.records[3]))

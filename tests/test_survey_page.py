@@ -20,7 +20,7 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
-from audiosae.engine.corpus import PlacedCorpus
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
 from audiosae.sounds.find_types import find_types
 from audiosae.views.survey_page import write_survey_page
@@ -147,7 +147,7 @@ def test_a_survey_that_is_stopped_changes_nothing(surveyed, cache, tmp_path, mon
 def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path):
     model = load_model(surveyed.run)
     records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
-    corpus = PlacedCorpus(model.domain, records, LocalEngine())
+    corpus = EngineCorpus(model.domain, records, LocalEngine())
     found, _ = find_types(model, corpus, count=3)
     size = surveyed.page.stat().st_size * 6 // 10
     facts = write_survey_page(found, model, corpus, tmp_path / "page.html", size=size)

@@ -18,7 +18,7 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
-from audiosae.engine.corpus import PlacedCorpus
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.evaluation.baselines import cepstra
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.find_types import find_types
@@ -27,7 +27,7 @@ from audiosae.sounds.timeline import make_timeline
 
 
 def placed(week, records):
-    return PlacedCorpus(week.model.domain, records, LocalEngine())
+    return EngineCorpus(week.model.domain, records, LocalEngine())
 
 
 def made(folder, cache, recordings, seed=0, kinds=KINDS):

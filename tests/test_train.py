@@ -190,7 +190,7 @@ def test_the_structure_is_learned_and_activity_is_held_near_rho(sounds, tmp_path
 def small_feed(*arguments, **options):
     """Feed with room for a few windows alone, whatever training allows."""
     feed = Feed(*arguments, **options | {"memory": 2**16})
-    assert feed.held is None
+    assert feed.in_memory is None
     return feed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audiosae.autoencoder.whitening import Moments, Whitening, make_whitener, prepare
+from audiosae.autoencoder.whitening import Whitening, WindowMoments, make_whitener, prepare
 from audiosae.errors import InputError
 
 
@@ -18,47 +18,47 @@ def windows():
 
 @pytest.mark.parametrize("kind", ["pca", "zca"])
 def test_full_whitening_makes_the_covariance_the_identity(windows, kind):
-    y = make_whitener(Moments.of(windows), Whitening(kind, power=1.0, keep=1.0)).apply(windows)
+    y = make_whitener(WindowMoments.of(windows), Whitening(kind, power=1.0, keep=1.0)).apply(windows)
     np.testing.assert_allclose(np.cov(y.T, bias=True), np.eye(12), atol=2e-3)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_eigenvalues_are_raised_to_one_minus_the_power(windows, power):
     values = np.linalg.eigvalsh(np.cov(windows.T, bias=True))[::-1]
-    y = make_whitener(Moments.of(windows), Whitening("pca", power=power, keep=1.0)).apply(windows)
+    y = make_whitener(WindowMoments.of(windows), Whitening("pca", power=power, keep=1.0)).apply(windows)
     wanted = values ** (1 - power)
     np.testing.assert_allclose(y.var(axis=0), wanted / wanted.mean(), rtol=2e-3)
 
 
 @pytest.mark.parametrize(("kind", "power"), [("pca", 0.5), ("zca", 1.0), ("scale", 1.0), ("none", 1.0)])
 def test_undo_brings_windows_back(windows, kind, power):
-    whitener = make_whitener(Moments.of(windows), Whitening(kind, power=power, keep=1.0))
+    whitener = make_whitener(WindowMoments.of(windows), Whitening(kind, power=power, keep=1.0))
     np.testing.assert_allclose(whitener.undo(whitener.apply(windows)) + whitener.mean, windows, atol=2e-2)
 
 
 def test_keep_leaves_the_leading_dimensions(windows):
     values = np.sort(np.linalg.eigvalsh(np.cov(windows.T)))[::-1]
     wanted = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), 0.9))
-    whitener = make_whitener(Moments.of(windows), Whitening("pca", keep=0.9))
+    whitener = make_whitener(WindowMoments.of(windows), Whitening("pca", keep=0.9))
     assert whitener.n_components == wanted < 12
     assert whitener.notes["kept_variance"] >= 0.9
 
 
 def test_the_field_units_do_not_matter(windows):
-    one = make_whitener(Moments.of(windows), Whitening("pca", power=0.5)).apply(windows)
-    other = make_whitener(Moments.of(1000 * windows), Whitening("pca", power=0.5)).apply(1000 * windows)
+    one = make_whitener(WindowMoments.of(windows), Whitening("pca", power=0.5)).apply(windows)
+    other = make_whitener(WindowMoments.of(1000 * windows), Whitening("pca", power=0.5)).apply(1000 * windows)
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 def test_moments_add(windows):
-    parts = Moments.of(windows[:100]) + Moments.of(windows[100:])
-    whole = Moments.of(windows)
+    parts = WindowMoments.of(windows[:100]) + WindowMoments.of(windows[100:])
+    whole = WindowMoments.of(windows)
     np.testing.assert_allclose(parts.covariance, whole.covariance, rtol=1e-9)
     np.testing.assert_allclose(parts.mean, whole.mean)
 
 
 def test_a_sigmoid_outputs_windows_lie_between_a_tenth_and_nine_tenths(windows):
-    y = make_whitener(Moments.of(windows, full=False), Whitening("scale", squash=True)).apply(windows)
+    y = make_whitener(WindowMoments.of(windows, full=False), Whitening("scale", squash=True)).apply(windows)
     assert y.min() >= 0.1 - 1e-6
     assert y.max() <= 0.9 + 1e-6
     assert abs(float(y.mean()) - 0.5) < 0.01
@@ -72,10 +72,10 @@ def test_contrast_gives_each_window_mean_zero_and_deviation_one(windows):
 
 def test_windows_that_are_all_the_same_are_refused():
     with pytest.raises(InputError, match="nothing to learn"):
-        make_whitener(Moments.of(np.ones((10, 3), np.float32)), Whitening("pca"))
+        make_whitener(WindowMoments.of(np.ones((10, 3), np.float32)), Whitening("pca"))
 
 
 @pytest.mark.parametrize("values", [{"power": 2.0}, {"power": -0.1}, {"keep": 0.0}, {"keep": 1.1}])
 def test_options_out_of_range_are_refused(windows, values):
     with pytest.raises(InputError, match="--whiten-power"):
-        make_whitener(Moments.of(windows), Whitening("pca", **values))
+        make_whitener(WindowMoments.of(windows), Whitening("pca", **values))

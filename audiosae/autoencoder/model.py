@@ -72,7 +72,7 @@ class Model:
     _file_digest: str = field(default="", repr=False)
 
     @classmethod
-    def made(
+    def create(
         cls, domain: Domain, whitener: Whitener, params: Params, rho_hat: NDArray[np.float64], facts: dict[str, Any]
     ) -> Self:
         """Return a new model, with every fact that it will have once it is saved and loaded."""

@@ -74,7 +74,7 @@ class Whitening:
 
 
 @dataclass
-class Moments:
+class WindowMoments:
     """Count, sum and sum of outer products of windows, in float64; they add.
 
     Attributes
@@ -93,15 +93,15 @@ class Moments:
 
     @classmethod
     @one_blas_thread()
-    def of(cls, windows: NDArray[np.floating], *, full: bool = True) -> Moments:
+    def of(cls, windows: NDArray[np.floating], *, full: bool = True) -> WindowMoments:
         """Return the moments of windows of shape (count, width)."""
         rows = windows.astype(np.float64)
         outer = rows.T @ rows if full else np.square(rows).sum(axis=0)
         return cls(len(rows), rows.sum(axis=0), outer)
 
-    def __add__(self, other: Moments) -> Moments:
+    def __add__(self, other: WindowMoments) -> WindowMoments:
         """Return the moments of both sets of windows together."""
-        return Moments(self.count + other.count, self.total + other.total, self.outer + other.outer)
+        return WindowMoments(self.count + other.count, self.total + other.total, self.outer + other.outer)
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -217,7 +217,7 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
 
 
 @one_blas_thread()
-def make_whitener(moments: Moments, how: Whitening) -> Whitener:
+def make_whitener(moments: WindowMoments, how: Whitening) -> Whitener:
     """Learn the whitening from moments of windows that were `prepare`d likewise; InputError where they do not vary."""
     kind = how.kind
     flags: dict[str, Any] = {**how.preparation, "squash": how.squash}

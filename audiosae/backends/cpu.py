@@ -92,7 +92,7 @@ class Backend:
         """Return an array for windows where there was no room for one of `xp`; `take` takes from it."""
         raise MemoryError(f"no room for {shape[0]} windows of {shape[1]} numbers ({dtype})")
 
-    def keep(self, corpus: Any) -> bool:  # noqa: ANN401, ARG002
+    def keep_fields(self, corpus: Any) -> bool:  # noqa: ANN401, ARG002
         """Have the fields of a `Corpus` where they are worked on, for all of a session; say whether they fit there.
 
         Here they are where they are: mapped into memory from the cache.

@@ -86,7 +86,7 @@ class GpuBackend(Backend):
                     self._made.clear()
                     self.release()
 
-    def keep(self, corpus: Any) -> bool:  # noqa: ANN401
+    def keep_fields(self, corpus: Any) -> bool:  # noqa: ANN401
         """As the specification: on the card until the end of the outermost session."""
         return self._fields.keep(corpus)
 

@@ -28,7 +28,7 @@ from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
 from audiosae.errors import InputError
 from audiosae.evaluation import compare
 from audiosae.evaluation.baselines import choose
-from audiosae.evaluation.classifier import JUDGES
+from audiosae.evaluation.classifier import CLASSIFIERS
 from audiosae.evaluation.compare import Evaluation
 from audiosae.evaluation.folds import make_plan
 from audiosae.features import stability as stable
@@ -37,7 +37,7 @@ from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.views.evaluation_page import write_evaluation as write_page
-from audiosae.views.model_card import CARD, write_card
+from audiosae.views.model_card import CARD, write_model_card
 
 if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
@@ -72,7 +72,7 @@ def _text(done: Evaluation) -> str:
             )
         )
     lines = [done.title, "", text_table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
-    lines += [f"classifier: {JUDGES[facts['options']['judge']]}; features standardised on the training part"]
+    lines += [f"classifier: {CLASSIFIERS[facts['options']['classifier']]}; features standardised on the training part"]
     lines += [facts["seen_told"], *plan.notes]
     lines += ["", text_table(_few_units(done)), "", *_few_units_told(facts)]
     lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
@@ -280,7 +280,7 @@ def _keep_stability(model: Model, location: Path | None, stability: UnitStabilit
     if location and stability:
         stable.write(location, stability)
         if location.is_dir() and signature(location / CARD) == "whole":
-            write_card(model, location)
+            write_model_card(model, location)
 
 
 def _measured(done: Evaluation) -> list[tuple[str, str]]:
@@ -289,7 +289,7 @@ def _measured(done: Evaluation) -> list[tuple[str, str]]:
     rows = [
         ("clips", f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
         ("folds", done.plan.description),
-        ("classifier", f"{JUDGES[facts['options']['judge']]}; features standardised on the training part"),
+        ("classifier", f"{CLASSIFIERS[facts['options']['classifier']]}; features standardised on the training part"),
         ("model", facts["seen_told"]),
         ("groups", f"Ward's of {facts['grouped']} clips on 30 principal components; adjusted mutual information"),
         ("unexplained variance", f"{facts['quality']['fvu']:.3f} of {facts['quality']['windows']} windows"),

@@ -28,7 +28,7 @@ from audiosae.errors import InputError
 from audiosae.features import stability as stable
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.rows import table_rows, write_rows
-from audiosae.features.table import Table, check_place, description_of, gathered
+from audiosae.features.table import Table, check_output, description_of, gathered
 from audiosae.recordings.dates import stamps
 from audiosae.system.files import report_replaced
 from audiosae.system.parameters import Option, command
@@ -108,12 +108,12 @@ def export(
         raise InputError("--level window: --pool and --segments are for files; leave them out, or take --level file")
     pools = check_pools(pool or DEFAULT_POOL, segments)
     if path:
-        check_place(path)
+        check_output(path)
     loaded, location = as_model(model), path_of(model)
     with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
         notes = job.notes
         if path:
-            check_place(path, job.inputs(label_source))
+            check_output(path, job.inputs(label_source))
             report_replaced(description_of(path), loaded.digest, path, notes)
         names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
         stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=notes.say) if dated else None

@@ -134,7 +134,7 @@ def inspect(
     Examples
     --------
     >>> audiosae.inspect(sounds).summary[0]
-    '4 of 4 sources can be read: 2.0 s, about 140 windows'
+    '4 of 4 sources can be read: 2.0 s, about 144 windows'
     """
     made = make_domain_of(domain, settings)
     with reading(made, sources, Machine(), progress, trained=False) as job:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.corpus.labels import FOLDER, read_labels
 from audiosae.corpus.sources import named_paths, scan, some_of
-from audiosae.engine import open_engine
+from audiosae.engine import start_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
 from audiosae.recordings.dates import read_dates
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Named, Source
     from audiosae.domain import Domain
     from audiosae.engine import Engine
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.recordings.dates import Dates, When
     from audiosae.system.progress import Progress
 
@@ -94,13 +94,13 @@ class Reading:
             if machine.engine != "here" or not (self.trained and line.startswith("backend numpy")):
                 self.notes.say(line)  # without a GPU, only training names the backend
 
-        with open_engine(
+        with start_engine(
             machine.engine, backend=machine.backend, tf32=machine.tf32, cache=machine.worker_folder, say=say
         ) as engine:
             engine.backend.say = self.notes.say
             yield engine
 
-    def read(self, engine: Engine, *, interleaved: bool = False) -> PlacedCorpus:
+    def read(self, engine: Engine, *, interleaved: bool = False) -> EngineCorpus:
         """Decode the sources, or find them in the cache; report what was skipped.
 
         Parameters
@@ -147,7 +147,7 @@ class Reading:
             self.notes.say(f"{len(names)} of {len(used)} sources have {remark}: {some_of(names)}")
 
     @contextmanager
-    def corpus(self, *, interleaved: bool = False) -> Iterator[PlacedCorpus]:
+    def corpus(self, *, interleaved: bool = False) -> Iterator[EngineCorpus]:
         """Start the engine and read the sources."""
         with self.engine() as engine:
             yield self.read(engine, interleaved=interleaved)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from audiosae.domain import Json
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.training.fit import TrainingResult
 
 _FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png", "stability.json")
@@ -73,7 +73,7 @@ class RunFolder:
         """Where the journal is."""
         return self.path / "journal.csv"
 
-    def begin(self, corpus: PlacedCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
+    def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
         """Move earlier files aside, write the journal, and return the state to resume from (see `fit.Checkpoint`)."""
         self._move_earlier_aside()
         self._identity, state = dict(identity), None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from audiosae.autoencoder.model import Model
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.results import Survey
     from audiosae.sounds.tables import Names
 
@@ -180,7 +180,7 @@ def _write_timeline(result: Survey, out: Path) -> None:
     draw_timeline(line, out / "timeline.png", names=result.names)
 
 
-def draw_units_over_time(result: Survey, model: Model, corpus: PlacedCorpus, out: Path) -> None:
+def draw_units_over_time(result: Survey, model: Model, corpus: EngineCorpus, out: Path) -> None:
     """Draw recordings.png: a line a day or a file, coloured by what the units do."""
     series, lengths = sample_codes(model, corpus.only(corpus.used)), [record.extent for record in result.records]
     files, starts = [record.file for record in result.records], result.times if result.dated else ()

@@ -35,7 +35,7 @@ from audiosae.training.fit import fit
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.curves import draw_history
-from audiosae.views.model_card import write_card
+from audiosae.views.model_card import write_model_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -217,7 +217,7 @@ def _draw(result: TrainingResult, out: Path, notes: Notes) -> AudiosaeError | No
     try:
         draw_history(result.history, out / "history.png", rho=result.model.facts["options"]["rho"])
         draw_atoms(result.model, out / "atoms.png")
-        write_card(result.model, out, say=notes.say)
+        write_model_card(result.model, out, say=notes.say)
     except AudiosaeError as error:
         return type(error)(f"the model is saved, but atoms.png could not be drawn: {error}")
     except KeyboardInterrupt:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PORTS = 2**16
 
-__all__ = ["Backend", "Engine", "LocalEngine", "open_engine"]
+__all__ = ["Backend", "Engine", "LocalEngine", "start_engine"]
 
 
 class Engine(Protocol):
@@ -63,12 +63,12 @@ class Engine(Protocol):
         `interleaved` every worker has some of each stretch: `map` yields in order, and all are at work.
         """
 
-    def place(
+    def distribute(
         self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
     ) -> Any:  # noqa: ANN401
         """Return the shards of a corpus, each where its fields are; for `reduce` and `map`."""
 
-    def reduce(self, step: Callable[..., Any], placed: Any, *shared: Any) -> Any:  # noqa: ANN401
+    def reduce(self, step: Callable[..., Any], shards: Any, *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, shard, *shared)`` over all shards, in a fixed tree.
 
         Parameters
@@ -80,24 +80,24 @@ class Engine(Protocol):
         """
 
     def map(
-        self, step: Callable[..., Any], placed: Any, *shared: Any, jobs: list[tuple[int, Any]] | None = None  # noqa: ANN401
+        self, step: Callable[..., Any], shards: Any, *shared: Any, jobs: list[tuple[int, Any]] | None = None  # noqa: ANN401
     ) -> Iterator[Iterable[Any]]:  # fmt: skip
         """Yield what ``step(backend, shard, *shared)`` yields, shard by shard in order; a few are under way.
 
         Parameters
         ----------
-        step, placed, shared
+        step, shards, shared
             As in `reduce`; the step is a generator, of as much as may lie in memory.
         jobs
             (shard, job) in order of the shards, for ``step(backend, shard, job, *shared)``; else one a shard.
         """
 
-    def blocks(self, placed: Any) -> Iterator[tuple[int, Iterable[Any]]]:  # noqa: ANN401
+    def blocks(self, shards: Any) -> Iterator[tuple[int, Iterable[Any]]]:  # noqa: ANN401
         """Yield the number and the blocks of each shard, brought to this process; for what fits its memory."""
 
 
 @contextmanager
-def open_engine(
+def start_engine(
     name: str, *, backend: str = "auto", tf32: bool = False, cache: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Engine]:  # fmt: skip

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audiosae.engine import Engine
 
 
-class PlacedCorpus(Corpus):
+class EngineCorpus(Corpus):
     """The windows of sources, and the engine that has their fields.
 
     What is taken from it (`sample`, `split`, `only`) lies where it does. In another process it is a plain corpus: who
@@ -73,13 +73,13 @@ class PlacedCorpus(Corpus):
 
     def reduce(self, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, shard, *shared)`` over all shards; see `Engine.reduce`."""
-        return self.engine.reduce(step, self.engine.place(self), *shared)
+        return self.engine.reduce(step, self.engine.distribute(self), *shared)
 
     def map(
         self, step: Callable[..., Any], *shared: Any, jobs: list[tuple[int, Any]] | None = None  # noqa: ANN401
     ) -> Iterator[Iterable[Any]]:  # fmt: skip
         """Yield what ``step(backend, shard, *shared)`` yields, shard by shard; see `Engine.map`."""
-        return self.engine.map(step, self.engine.place(self), *shared, jobs=jobs)
+        return self.engine.map(step, self.engine.distribute(self), *shared, jobs=jobs)
 
     def parts(self) -> list[tuple[int, Corpus]]:
         """Return the number and the windows of each shard."""
@@ -87,14 +87,14 @@ class PlacedCorpus(Corpus):
 
     def gathered(self) -> Iterator[NDArray[Any]]:
         """Yield all windows in order, brought to this process; for what fits its memory."""
-        for _, blocks in self.engine.blocks(self.engine.place(self)):
+        for _, blocks in self.engine.blocks(self.engine.distribute(self)):
             yield from map(self.backend.to_host, blocks)
 
 
 def read(
     domain: Domain, sources: Sequence[Source], engine: Engine, *, cache: Path, workers: int,
     progress: Progress | None = None, interleaved: bool = False,
-) -> PlacedCorpus:  # fmt: skip
+) -> EngineCorpus:  # fmt: skip
     """Bring every source's field to where the engine wants it; a record of each in order, skipped ones among them."""
     progress = progress or Progress()
     progress.stage("reading", len(sources), "files")
@@ -102,4 +102,4 @@ def read(
         domain, sources, cache=cache, workers=workers, interleaved=interleaved, say=progress.say,
         done=lambda _: progress.advance(1),
     )  # fmt: skip
-    return PlacedCorpus(domain, records, engine, cache=cache, workers=workers)
+    return EngineCorpus(domain, records, engine, cache=cache, workers=workers)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
 
     Array = Any
@@ -44,7 +44,7 @@ class Feed:
     """
 
     def __init__(
-        self, corpus: PlacedCorpus, whitener: Whitener, *, dtype: str = "float32", memory: int = DEFAULT_MEMORY,
+        self, corpus: EngineCorpus, whitener: Whitener, *, dtype: str = "float32", memory: int = DEFAULT_MEMORY,
         gathered: bool = False,
     ) -> None:  # fmt: skip
         self._corpus, self._engine, self._backend = corpus, corpus.engine, corpus.backend
@@ -54,9 +54,9 @@ class Feed:
         self._edges: dict[int, list[int]] = {}
         size = len(corpus) * whitener.n_components * self._dtype.itemsize
         hold = 0 < size <= memory * self._engine.width
-        self._placed = self._engine.place(corpus, whitener, dtype=dtype, hold=hold and self._engine.remote)
+        self._shards = self._engine.distribute(corpus, whitener, dtype=dtype, hold=hold and self._engine.remote)
         if hold and (gathered or not self._engine.remote):
-            self._held, self._placed = self._hold((len(corpus), whitener.n_components)), None
+            self._held, self._shards = self._hold((len(corpus), whitener.n_components)), None
 
     @classmethod
     def of(cls, held: Array, backend: Backend) -> Feed:
@@ -71,7 +71,7 @@ class Feed:
         return len(self._corpus) if self._held is None else len(self._held)
 
     @property
-    def held(self) -> Array | None:
+    def in_memory(self) -> Array | None:
         """All whitened windows (count, n_components), when they are kept in this process."""
         return self._held
 
@@ -82,7 +82,7 @@ class Feed:
         """
         shared = tuple(value.on(self._backend) if isinstance(value, Params) else value for value in shared)
         if self._held is None:
-            return self._engine.reduce(_sum_shard, self._placed, step, *shared)
+            return self._engine.reduce(_sum_shard, self._shards, step, *shared)
         held, backend, totals = self._held, self._backend, ShardTotals()
         with backend.session():
             for number, edges in self._edges.items():
@@ -139,7 +139,7 @@ class Feed:
         except MemoryError:
             held = self._backend.host_buffer(shape, self._dtype)
         at = 0
-        for number, blocks in self._engine.blocks(self._placed):
+        for number, blocks in self._engine.blocks(self._shards):
             edges = [at]
             for block in blocks:
                 held[at : at + len(block)] = self._like(held, block)

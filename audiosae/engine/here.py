@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
 
-Placed = list[tuple[int, Shard]]
+Shards = list[tuple[int, Shard]]
 Jobs = list[tuple[int, Any]]
 
 
@@ -51,9 +51,9 @@ class LocalEngine:
             self.shards = divide(sources, windows, interleaved=interleaved)
         return records
 
-    def place(
+    def distribute(
         self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
-    ) -> Placed:
+    ) -> Shards:
         """Return the shards of a corpus."""
         parts = split(corpus, self.shards)
         firsts = accumulate((len(part) for _, part in parts), initial=0)
@@ -62,27 +62,27 @@ class LocalEngine:
             for (number, part), first in zip(parts, firsts, strict=False)
         ]
 
-    def reduce(self, step: Callable[..., Any], placed: Placed, *shared: Any) -> Any:  # noqa: ANN401
+    def reduce(self, step: Callable[..., Any], shards: Shards, *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, shard, *shared)`` over all shards that have windows."""
         totals = ShardTotals()
         with self.backend.session():
-            for number, shard in placed:
+            for number, shard in shards:
                 if len(shard):
                     totals.add(number, step(self.backend, shard, *shared))
             return totals.total()
 
     def map(
-        self, step: Callable[..., Any], placed: Placed, *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
+        self, step: Callable[..., Any], shards: Shards, *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
     ) -> Iterator[Any]:  # fmt: skip
         """Yield ``step(backend, shard, *shared)`` of every shard, or of every job."""
-        by_number = dict(placed)
+        by_number = dict(shards)
         with self.backend.session():
             if jobs is None:
                 yield from (step(self.backend, shard, *shared) for shard in by_number.values())
             else:
                 yield from (step(self.backend, by_number[number], job, *shared) for number, job in jobs)
 
-    def blocks(self, placed: Placed) -> Iterator[tuple[int, Iterable[Any]]]:
+    def blocks(self, shards: Shards) -> Iterator[tuple[int, Iterable[Any]]]:
         """Yield each shard's number and blocks."""
         with self.backend.session():
-            yield from ((number, shard.blocks(self.backend)) for number, shard in placed)
+            yield from ((number, shard.blocks(self.backend)) for number, shard in shards)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.autoencoder.whitening import Moments, make_whitener, prepare
+from audiosae.autoencoder.whitening import WindowMoments, make_whitener, prepare
 from audiosae.backends import Backend
 from audiosae.engine.shards import added
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.whitening import Whitener, Whitening
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
 
     Array = Any
@@ -29,27 +29,27 @@ _ROWS, _PARTS = 1024, 4  # least rows of a part, and most parts of a block
 MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
 
 
-def learn_whitener(corpus: PlacedCorpus, how: Whitening) -> Whitener:
+def learn_whitener(corpus: EngineCorpus, how: Whitening) -> Whitener:
     """Learn the whitening of a corpus, the training windows, from at most 65536 of them, evenly spaced."""
-    return make_whitener(corpus.sample(MOMENT_WINDOWS).reduce(moments_of, how), how)
+    return make_whitener(corpus.sample(MOMENT_WINDOWS).reduce(window_moments, how), how)
 
 
 def whitener_of(blocks: Iterable[NDArray[np.floating]], how: Whitening) -> Whitener:
     """Learn the whitening of windows that come in blocks (count, width)."""
     prepared = (prepare(block, **how.preparation) for block in blocks)
-    return make_whitener(reduce(add, (Moments.of(x, full=how.full) for x in prepared)), how)
+    return make_whitener(reduce(add, (WindowMoments.of(x, full=how.full) for x in prepared)), how)
 
 
-def moments_of(backend: Backend, shard: Shard, how: Whitening) -> Moments:
+def window_moments(backend: Backend, shard: Shard, how: Whitening) -> WindowMoments:
     """Return the moments of a shard's windows. Parts of each block are summed in parallel.
 
     If the GPU has no memory for them, they are computed on the CPU.
     """
-    parts: dict[int, Moments] = {}
+    parts: dict[int, WindowMoments] = {}
     total: Any = None
 
     def part(x: Array, start: int) -> None:
-        parts[start] = Moments.of(prepare(x, **how.preparation), full=how.full)
+        parts[start] = WindowMoments.of(prepare(x, **how.preparation), full=how.full)
 
     try:
         for x in shard.windows(backend):
@@ -57,11 +57,11 @@ def moments_of(backend: Backend, shard: Shard, how: Whitening) -> Moments:
             backend.run([partial(part, x[start:stop], start) for start, stop in pairwise(edges.tolist())])
             del x  # before the next block is read
             total = added(total, reduce(add, (parts.pop(start) for start in sorted(parts))))
-        return Moments(total.count, backend.to_host(total.total), backend.to_host(total.outer))
+        return WindowMoments(total.count, backend.to_host(total.total), backend.to_host(total.outer))
     except MemoryError:
         if backend.xp is np:
             raise
         del total, parts  # GPU memory
         backend.release()
         backend.say("not enough GPU memory for the moments of the windows: they are computed on the CPU")
-        return moments_of(Backend(), shard, how)
+        return window_moments(Backend(), shard, how)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.domain import Domain
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.features.codes import Code, Encode
 
 MODEL = "model"
@@ -61,7 +61,7 @@ def choose(wanted: str | Sequence[str], domain: Domain) -> tuple[str, ...]:
 
 @one_blas_thread()
 def feature_sets(
-    names: Sequence[str], model: Model, corpus: PlacedCorpus, *, code: Code, seed: int
+    names: Sequence[str], model: Model, corpus: EngineCorpus, *, code: Code, seed: int
 ) -> dict[str, FeatureSet]:
     """Return the model's features and, learned from a corpus where there is something to learn, the baselines'.
 
@@ -108,7 +108,7 @@ def cepstra(rows: NDArray[np.float32]) -> NDArray[Any]:
     return np.asarray(dct(rows, type=2, axis=1, norm="ortho")[:, :COEFFICIENTS])
 
 
-def _windows(corpus: PlacedCorpus) -> NDArray[np.float32]:
+def _windows(corpus: EngineCorpus) -> NDArray[np.float32]:
     some = corpus.sample(min(_LEARNED_WINDOWS, max(1, _LEARNED_BYTES // (4 * corpus.width))))
     found, at = np.empty((len(some), some.width), np.float32), 0
     for block in some.gathered():
@@ -215,7 +215,7 @@ def _stepped(target: NDArray[Any], pull: Sequence[NDArray[Any]]) -> NDArray[Any]
 
 
 def pooled_files(
-    corpus: PlacedCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
+    corpus: EngineCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1,
     done: Callable[[int], None] = lambda _: None,
 ) -> NDArray[np.float32]:  # fmt: skip
     """Return the features of files, (files, outputs x pools x segments); `done` is called with 1 after each file."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Judge = Literal["ridge", "logistic", "svm", "forest"]
-JUDGES: dict[Judge, str] = {
+ClassifierName = Literal["ridge", "logistic", "svm", "forest"]
+CLASSIFIERS: dict[ClassifierName, str] = {
     "ridge": "ridge classification, its strength chosen on inner folds",
     "logistic": "L2-regularised logistic regression, its strength chosen on inner folds",
     "svm": "a linear support vector machine, its strength chosen on inner folds",
@@ -26,7 +26,7 @@ STRENGTHS: tuple[float, ...] = tuple(10.0 ** (1 - step / 2) for step in range(13
 _RIDGE_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(-2, 4))  # 100 down to 0.001
 _HALF_STEP = 10.0**0.5
 _SVM_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(5))
-_NEEDED: dict[Judge, tuple[str, ...]] = {
+_NEEDED: dict[ClassifierName, tuple[str, ...]] = {
     "ridge": (), "logistic": ("linear_model",), "svm": ("svm",), "forest": ("ensemble",),
 }  # fmt: skip
 INNER_FOLDS = 5
@@ -37,20 +37,20 @@ _CONSTANT = 1e-6  # features that vary less, against their size, are left out
 _TREES = 300
 
 
-def load_for_threads(judge: Judge = "ridge") -> None:
+def load_for_threads(classifier: ClassifierName = "ridge") -> None:
     """Import the modules that threads use, before the threads start.
 
     Modules of scikit-learn import each other. Two threads that import them at the same time can see a module that is
     only partly initialised.
     """
-    parts = ("cluster", "decomposition", "feature_selection", "metrics", *_NEEDED[judge])
+    parts = ("cluster", "decomposition", "feature_selection", "metrics", *_NEEDED[classifier])
     for name in ("scipy.cluster.hierarchy", "scipy.fft", "scipy.linalg", *(f"sklearn.{part}" for part in parts)):
         import_module(name)
 
 
 def classify(
     train: NDArray[np.float32], classes: NDArray[np.int64], test: NDArray[np.float32], inner: NDArray[np.int64],
-    judge: Judge = "ridge",
+    classifier: ClassifierName = "ridge",
 ) -> tuple[NDArray[np.int64], float]:  # fmt: skip
     """Predict the classes of test clips from standardised features.
 
@@ -62,8 +62,8 @@ def classify(
         Features; nothing but the predictions depends on them.
     inner
         Fold number of each training clip: held out in turn, they choose the strength of the penalty.
-    judge
-        One of `JUDGES`.
+    classifier
+        One of `CLASSIFIERS`.
 
     Returns
     -------
@@ -73,10 +73,10 @@ def classify(
     """
     import scipy.linalg  # noqa: F401 (has a BLAS of its own, which can be limited once it is there)
 
-    judges = {"ridge": _ridge, "logistic": _logistic, "svm": _svm, "forest": _forest}
+    classifiers = {"ridge": _ridge, "logistic": _logistic, "svm": _svm, "forest": _forest}
     with one_blas_thread():
-        x, y = _rotated(*_standardised(train, test)) if judge != "forest" else (train, test)
-        return judges[judge](x, classes, y, inner)
+        x, y = _rotated(*_standardised(train, test)) if classifier != "forest" else (train, test)
+        return classifiers[classifier](x, classes, y, inner)
 
 
 def _ridge(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.evaluation import baselines, probing
 from audiosae.evaluation.baselines import MODEL
-from audiosae.evaluation.classifier import INNER_FOLDS, Judge, load_for_threads
-from audiosae.evaluation.predictions import Answers, Judged, judge_fold
+from audiosae.evaluation.classifier import INNER_FOLDS, ClassifierName, load_for_threads
+from audiosae.evaluation.predictions import FoldPredictions, Predictions, classify_fold
 from audiosae.evaluation.quality import unit_metrics
 from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.evaluation.folds import Plan, Split
     from audiosae.features.codes import Code, FeatureSet
 
@@ -57,8 +57,8 @@ class Options:
         Of folds, k-means and NMF.
     stability
         Train with so many of the next seeds, and match atoms.
-    judge
-        The classifier, of `audiosae.evaluation.classifier.JUDGES`: the same for every set of features.
+    classifier
+        The classifier, of `audiosae.evaluation.classifier.CLASSIFIERS`: the same for every set of features.
     """
 
     names: tuple[str, ...] = baselines.BASELINES
@@ -68,7 +68,7 @@ class Options:
     refit: bool = False
     seed: int = 0
     stability: int = 0
-    judge: Judge = "ridge"
+    classifier: ClassifierName = "ridge"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Evaluation:
     plan
         Of the folds.
     results
-        One for each set of features, the model first: see `audiosae.evaluation.predictions.Answers.summary`.
+        One for each set of features, the model first: see `audiosae.evaluation.predictions.Predictions.summary`.
     predicted
         Class number per set and clip, -1 where it was not tested.
     facts
@@ -127,7 +127,7 @@ class Evaluation:
 
 @one_blas_thread()
 def evaluate(
-    model: Model, corpus: PlacedCorpus, plan: Plan, options: Options, progress: Progress | None = None
+    model: Model, corpus: EngineCorpus, plan: Plan, options: Options, progress: Progress | None = None
 ) -> Evaluation:  # fmt: skip
     """Compare a model's features with baselines on labelled sources, and measure the units on them.
 
@@ -145,7 +145,7 @@ def evaluate(
         suited_to(corpus.engine, TrainOptions.stored(model.facts["options"]), corpus.width)
     with corpus.backend.session():
         if options.refit or options.stability:  # the same windows are learned from again and again
-            corpus.backend.keep(corpus)
+            corpus.backend.keep_fields(corpus)
         return _evaluated(_Work(model, corpus, plan, options, progress or Progress()), began)
 
 
@@ -170,14 +170,14 @@ class _Work:
     """Features and predictions of every set."""
 
     model: Model
-    corpus: PlacedCorpus
+    corpus: EngineCorpus
     plan: Plan
     options: Options
     progress: Progress
 
     def run(self) -> tuple[dict[str, NDArray[np.int64]], list[dict[str, Any]]]:
         o, clips = self.options, len(self.corpus.records)
-        found = {name: Answers.none(clips) for name in (MODEL, *o.names)}
+        found = {name: Predictions.none(clips) for name in (MODEL, *o.names)}
         some = probing.grouped(clips, o.seed)
         for splits, sets in self._learned():
             self.progress.stage("encoding", len(sets) * clips, "clips")
@@ -220,7 +220,7 @@ class _Work:
             matches.append(match(self.model, self._trained(self.corpus, seed=seed)))
         return UnitStability.of(seeds, matches)
 
-    def _trained(self, corpus: PlacedCorpus, **changed: Any) -> Model:  # noqa: ANN401
+    def _trained(self, corpus: EngineCorpus, **changed: Any) -> Model:  # noqa: ANN401
         """Train the model anew on some sources, with the options it was trained with."""
         options = TrainOptions.stored(self.model.facts["options"], **changed)
         return fit(corpus, options, progress=self.progress).model
@@ -231,10 +231,10 @@ class _Work:
             self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
         )
 
-    def _judged(self, job: Any) -> Judged:  # noqa: ANN401
+    def _judged(self, job: Any) -> FoldPredictions:  # noqa: ANN401
         features, split, inner = job
         width = len(self.options.pools) * self.options.segments
-        found = judge_fold(features, self.plan.target, split, inner, width=width, judge=self.options.judge)
+        found = classify_fold(features, self.plan.target, split, inner, width=width, classifier=self.options.classifier)
         self.progress.advance(1)
         return found
 
@@ -246,14 +246,14 @@ class _Work:
         """Work on all jobs, one thread each; a classifier that stops early is good enough, and says so too often."""
         from sklearn.exceptions import ConvergenceWarning
 
-        load_for_threads(self.options.judge)
+        load_for_threads(self.options.classifier)
         with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.corpus.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", message="The number of unique classes")  # as with many small ones
             return list(pool.map(work, jobs))
 
 
-def _seen(model: Model, corpus: PlacedCorpus, plan: Plan, *, refit: bool) -> dict[str, Any]:
+def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dict[str, Any]:
     """Say how many of the tested sources the model had been trained on, as far as its digest of them tells."""
     tested = len(plan.tested)
     if refit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from audiosae.evaluation import probing, scores
-from audiosae.evaluation.classifier import Judge, classify
+from audiosae.evaluation.classifier import ClassifierName, classify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Answers of one fold.
+class FoldPredictions:
+    """Predictions of one fold.
 
     Attributes
     ----------
@@ -36,11 +36,11 @@ class Judged:
     few: dict[int, NDArray[np.int64]]
 
 
-def judge_fold(
+def classify_fold(
     features: NDArray[np.float32], target: NDArray[np.int64], split: Split, inner: NDArray[np.int64], *,
-    width: int, judge: Judge,
-) -> Judged:  # fmt: skip
-    """Judge all features of clips, and those of the best few units, chosen on the training part alone.
+    width: int, classifier: ClassifierName,
+) -> FoldPredictions:  # fmt: skip
+    """ClassifierName all features of clips, and those of the best few units, chosen on the training part alone.
 
     Parameters
     ----------
@@ -50,24 +50,24 @@ def judge_fold(
         The fold, and the inner fold of each of its training clips.
     width
         Features that belong to one unit.
-    judge
+    classifier
         The classifier, the same for all and for a few.
     """
     train, test, classes = features[split.train], features[split.test], target[split.train]
-    found, strength = classify(train, classes, test, inner, judge)
+    found, strength = classify(train, classes, test, inner, classifier)
     count = features.shape[1] // width
     units = probing.rank_units(train, classes, count)[: max(probing.COUNTS)]
     few = {}
     for number in probing.COUNTS:
         if number < count:
             mine = probing.numbers_of(units[:number], width)
-            few[number] = classify(train[:, mine], classes, test[:, mine], inner, judge)[0]
-    return Judged(found, strength, units, few)
+            few[number] = classify(train[:, mine], classes, test[:, mine], inner, classifier)[0]
+    return FoldPredictions(found, strength, units, few)
 
 
 @dataclass
-class Answers:
-    """Answers of one set of features over all folds; class numbers are -1 where a clip was not tested."""
+class Predictions:
+    """Predictions of one set of features over all folds; class numbers are -1 where a clip was not tested."""
 
     clips: int
     predicted: NDArray[np.int64]
@@ -82,7 +82,7 @@ class Answers:
         """Return the answers before any was given."""
         return cls(clips, np.full(clips, -1, np.int64))
 
-    def add(self, split: Split, judged: Judged) -> None:
+    def add(self, split: Split, judged: FoldPredictions) -> None:
         """Take the answers of a fold."""
         self.predicted[split.test] = judged.classes
         self.strengths.append(judged.strength)

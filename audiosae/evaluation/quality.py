@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.autoencoder.sae import Params
     from audiosae.backends import Backend
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.evaluation.folds import Plan
 
     Array = Any
@@ -28,7 +28,7 @@ _MEASURED_WINDOWS = 2**17
 _UNITS_TOLD = 3  # per label
 
 
-def unit_metrics(model: Model, corpus: PlacedCorpus, plan: Plan) -> dict[str, Any]:
+def unit_metrics(model: Model, corpus: EngineCorpus, plan: Plan) -> dict[str, Any]:
     """Return metrics of a model on sources: reconstruction, sparsity, dead units, units per label.
 
     The metrics of the units are defined in `audiosae.features.activity`.
@@ -56,7 +56,7 @@ def _usage_of(backend: Backend, x: Array, params: Params) -> ActivityStatistics:
     return ActivityStatistics.of((codes + 1) / 2 if params.activation == TANH else codes)
 
 
-def _units_of_labels(model: Model, corpus: PlacedCorpus, plan: Plan) -> list[dict[str, Any]]:
+def _units_of_labels(model: Model, corpus: EngineCorpus, plan: Plan) -> list[dict[str, Any]]:
     """Return, for each label, the units whose mean activity best tells its clips from others, by area under the ROC.
 
     The area is that of the Mann-Whitney statistic: 0.5 tells nothing, 1 everything. They are the best of many on the

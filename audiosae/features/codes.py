@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
 
     Array = Any  # where a backend is
@@ -268,7 +268,7 @@ def pooled_files(
 
 
 def file_features(
-    corpus: PlacedCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1
+    corpus: EngineCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1
 ) -> Iterator[NDArray[np.float32]]:  # fmt: skip
     """Yield the pooled features (outputs x pools x segments,) of each source, computed where its field is stored."""
     for part in corpus.map(_pooled_shard, features, pools, segments):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.domain import Json
     from audiosae.engine import Backend
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
     from audiosae.features.stability import UnitStability
 
@@ -53,7 +53,7 @@ class TableRows:
 
 
 def table_rows(
-    model: Model, corpus: PlacedCorpus, *, level: str = "file", pools: Sequence[str] = features.DEFAULT_POOL,
+    model: Model, corpus: EngineCorpus, *, level: str = "file", pools: Sequence[str] = features.DEFAULT_POOL,
     segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
     done: Callable[[Record], None] = lambda _: None, stamp: Callable[[str, float], str] | None = None,
 ) -> TableRows:  # fmt: skip
@@ -141,7 +141,7 @@ class _Work:
     """What is encoded, where it lies, and its labels."""
 
     model: Model
-    corpus: PlacedCorpus
+    corpus: EngineCorpus
     labels: Sequence[str | None]
     code: features.Code
     done: Callable[[Record], None]

@@ -167,7 +167,7 @@ def _read_parquet(path: Path, columns: Sequence[str], names: Sequence[str]) -> R
     return keys, np.stack([table.column(name).to_numpy() for name in names], axis=1)
 
 
-def check_place(path: Path, inputs: Iterable[Path] = ()) -> None:
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a table that cannot be written, before the work is done.
 
     A table is replaced where the .json beside it says that it was exported; nothing else is, and no input.
@@ -209,7 +209,7 @@ def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Ite
     An OSError of the caller, who computes the rows, is not reported as one of the table.
     """
     kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".npz": _Npz}
-    check_place(path)
+    check_output(path)
     with ExitStack() as stack:
         with write_errors(path):
             writer = kinds[path.suffix.lower()](stack.enter_context(replacing(path)), keys, names, count)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.windows import Corpus
     from audiosae.engine import Backend
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
 
     Array = Any
@@ -91,7 +91,7 @@ class Step:
 
 
 def gather(
-    model: Model, corpus: PlacedCorpus, *, top: int, labels: NDArray[np.int64] | None = None, classes: int = 0,
+    model: Model, corpus: EngineCorpus, *, top: int, labels: NDArray[np.int64] | None = None, classes: int = 0,
     done: Callable[[int], None] = lambda _: None,
 ) -> Gathered:  # fmt: skip
     """Encode all windows of a corpus once and say what the units do.

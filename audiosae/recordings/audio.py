@@ -241,7 +241,7 @@ class _Reader:
         return found
 
     def verdict(self) -> str:
-        """Judge what was read, at the end of it."""
+        """ClassifierName what was read, at the end of it."""
         file = self._file
         told = file.extra_info
         cut = any(words in told for words in _CUT) or any(

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.engine import Backend
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
 
     Codes = NDArray[np.float32]
 
-Shown = Literal["event", "short_recording", "recording"]  # what a window of an event shows, see `pooled_codes`
+ProgressBars = Literal["event", "short_recording", "recording"]  # what a window of an event shows, see `pooled_codes`
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # between samples, at least
 _SAMPLE_WINDOWS = 2  # that the code of a sample is the mean of
@@ -68,7 +68,7 @@ class Found:
 
 
 def find_events(
-    model: Model, corpus: PlacedCorpus, *, shortest: float = MIN_SECONDS, shown: Shown | None = None,
+    model: Model, corpus: EngineCorpus, *, shortest: float = MIN_SECONDS, shown: ProgressBars | None = None,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[tuple[int, Found]]:  # fmt: skip
     """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie.
@@ -86,7 +86,7 @@ def find_events(
 
 
 def _encode_events(
-    backend: Backend, shard: Shard, model: Model, shortest: float, shown: Shown | None
+    backend: Backend, shard: Shard, model: Model, shortest: float, shown: ProgressBars | None
 ) -> Iterator[Found | None]:
     """Yield the encoded events of each recording of a shard, and None after the last event of a recording."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
@@ -101,7 +101,7 @@ def _encode_events(
 
 def pooled_codes(
     model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None, *,
-    shown: Shown = "event",
+    shown: ProgressBars = "event",
 ) -> Codes:  # fmt: skip
     """Return the codes of the windows in events, pooled by mean, maximum and deviation.
 
@@ -214,7 +214,7 @@ class CodeFile:
         self._file.close()
 
 
-def sample_codes(model: Model, corpus: PlacedCorpus, most: int = SAMPLES) -> list[Codes]:
+def sample_codes(model: Model, corpus: EngineCorpus, most: int = SAMPLES) -> list[Codes]:
     """Return mean square-root codes of evenly spaced samples of each recording, (samples, units).
 
     There is one sample of each recording, and at most `most` more of all recordings together.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.event_codes import Found
 
@@ -35,7 +35,7 @@ _POOLS = 3  # mean, maximum, deviation; the mean is the first
 
 @one_blas_thread()
 def find_types(
-    model: Model, corpus: PlacedCorpus, *, count: int | None = None, known: Types | None = None,
+    model: Model, corpus: EngineCorpus, *, count: int | None = None, known: Types | None = None,
     names: Mapping[int, str] | None = None, shortest: float = MIN_SECONDS, times: Sequence[datetime | None] = (),
     folder: Path | None = None, done: Callable[[Record], None] = lambda _: None,
 ) -> tuple[Survey, Types]:  # fmt: skip

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
-    from audiosae.engine.corpus import PlacedCorpus
-    from audiosae.sounds.event_codes import Shown
+    from audiosae.engine.corpus import EngineCorpus
+    from audiosae.sounds.event_codes import ProgressBars
     from audiosae.sounds.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
@@ -158,7 +158,7 @@ class Matches:
 
 @one_blas_thread()
 def find_like(
-    model: Model, corpus: PlacedCorpus, like: Record, example: Example, *, count: int = 20,
+    model: Model, corpus: EngineCorpus, like: Record, example: Example, *, count: int = 20,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Matches:  # fmt: skip
     """Find the events that sound most like an example.
@@ -177,7 +177,7 @@ def find_like(
     """
     corpus = corpus.only(corpus.used)
     records = corpus.records
-    shown: Shown = "recording" if are_short_recordings(records) else "event"
+    shown: ProgressBars = "recording" if are_short_recordings(records) else "event"
     wanted, told = example_codes(model, like, example, shown=shown)
     with closing(CodeFile(None, wanted.shape[1])) as codes:
         columns = Columns(recordings_domain(model, "find"), [record.extent for record in records])
@@ -206,7 +206,7 @@ def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float
 
 
 def example_codes(
-    model: Model, record: Record, example: Example, *, shown: Shown = "event"
+    model: Model, record: Record, example: Example, *, shown: ProgressBars = "event"
 ) -> tuple[NDArray[np.float32], str]:  # fmt: skip
     """Return the pooled code (1, features) of what sounds in an example, and what a person should know of it.
 

@@ -52,7 +52,7 @@ class Notes(Progress, AbstractContextManager["Notes"]):
     """
 
     def __init__(self, shown: bool | Progress = False) -> None:  # noqa: FBT001, FBT002 (progress=True reads well)
-        self._inner = shown if isinstance(shown, Progress) else Shown() if shown else Progress()
+        self._inner = shown if isinstance(shown, Progress) else ProgressBars() if shown else Progress()
         self.lines: list[str] = []
 
     def __exit__(self, *error: object) -> None:
@@ -77,7 +77,7 @@ class Notes(Progress, AbstractContextManager["Notes"]):
         self._inner.close()
 
 
-class Shown(Progress):
+class ProgressBars(Progress):
     """Show bars and messages of rich on standard error, or in the cell of a notebook.
 
     A notebook without ipywidgets cannot redraw a bar: it shows a line at the beginning of each stage.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain, Json
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.training.history import Row
     from audiosae.training.options import TrainOptions
 
@@ -40,7 +40,7 @@ _SHARE_HELD_OUT = 10  # one held-out window to ten of --max-windows
 class Checkpoint(Protocol):
     """Keeps the state of a run while `fit` works."""
 
-    def begin(self, corpus: PlacedCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
+    def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
         """Prepare for the first step; return the state of that many parameters to resume from, None to start anew."""
 
     def save(self, state: State, to_host: Callable[[Any], Any]) -> None:
@@ -67,7 +67,7 @@ class TrainingResult:
 
 @one_blas_thread()
 def fit(
-    corpus: PlacedCorpus,
+    corpus: EngineCorpus,
     options: TrainOptions,
     *,
     checkpoint: Checkpoint | None = None,
@@ -98,7 +98,7 @@ def fit(
     with backend.session():  # one session for everything: what is on a GPU by then stays there
         corpus = _usable(corpus)
         training_part, held_out, division = _held_out(corpus, options)
-        _ = backend.keep(corpus) or backend.keep(held_out)
+        _ = backend.keep_fields(corpus) or backend.keep_fields(held_out)
         progress.stage("whitening", None, "windows")
         whitener = learn_whitener(training_part, options.whitening)
         count, n_components = len(training_part), whitener.n_components
@@ -118,7 +118,7 @@ def fit(
     return TrainingResult(model, task.state.history.rows, corpus.only(corpus.used).records, corpus.skipped)
 
 
-def with_short_skipped(corpus: PlacedCorpus) -> list[Record]:
+def with_short_skipped(corpus: EngineCorpus) -> list[Record]:
     """Return the records of a corpus; those without a whole window as skipped."""
     records = zip(corpus.records, corpus.windows_per_record(), strict=True)
     return [_too_short(corpus.domain, r) if r.status == "used" and not n else r for r, n in records]
@@ -137,7 +137,7 @@ def provenance(options: TrainOptions, sources: dict[str, Json]) -> dict[str, Any
     return {"options": options.to_json(), "seed": options.seed, "versions": versions, "sources": sources}
 
 
-def _usable(corpus: PlacedCorpus) -> PlacedCorpus:
+def _usable(corpus: EngineCorpus) -> EngineCorpus:
     """Mark what is too short as skipped; raise InputError when nothing is left."""
     marked = with_short_skipped(corpus)
     if not len(corpus):
@@ -157,7 +157,7 @@ def _too_short(domain: Domain, record: Record) -> Record:
     )
 
 
-def _held_out(corpus: PlacedCorpus, options: TrainOptions) -> tuple[PlacedCorpus, PlacedCorpus, str]:
+def _held_out(corpus: EngineCorpus, options: TrainOptions) -> tuple[EngineCorpus, EngineCorpus, str]:
     """Return the training part, the held-out windows, and how they were divided in words."""
     training_part, held_out, division = corpus.split(options.seed)
     if options.max_windows:
@@ -169,7 +169,7 @@ def _held_out(corpus: PlacedCorpus, options: TrainOptions) -> tuple[PlacedCorpus
 
 
 def _feeds(
-    training_part: PlacedCorpus, held_out: PlacedCorpus, whitener: Whitener, options: TrainOptions
+    training_part: EngineCorpus, held_out: EngineCorpus, whitener: Whitener, options: TrainOptions
 ) -> tuple[Feed, Feed | None]:
     """Return the whitened windows; the held-out ones are a tenth, for which an eighth of the memory suffices."""
     memory, gathered = options.memory * memory_estimate.MIB, one_block(len(training_part), options)
@@ -181,7 +181,7 @@ def _feeds(
 
 
 def _task(
-    corpus: PlacedCorpus,
+    corpus: EngineCorpus,
     feeds: tuple[Feed, Feed | None],
     whitener: Whitener,
     options: TrainOptions,
@@ -199,7 +199,7 @@ def _task(
     return Task(corpus.backend, *feeds, params, options, state, save=save, progress=progress)
 
 
-def _identity(options: TrainOptions, corpus: PlacedCorpus) -> dict[str, Json]:
+def _identity(options: TrainOptions, corpus: EngineCorpus) -> dict[str, Json]:
     """Return what must be the same for a checkpoint to be resumed."""
     settings = {f"--set {key}": value for key, value in options_of(corpus.domain).items()}
     name = domain_to_json(corpus.domain)["name"]
@@ -207,7 +207,7 @@ def _identity(options: TrainOptions, corpus: PlacedCorpus) -> dict[str, Json]:
 
 
 def _sources(
-    corpus: PlacedCorpus, training_part: PlacedCorpus, held_out: PlacedCorpus, division: str
+    corpus: EngineCorpus, training_part: EngineCorpus, held_out: EngineCorpus, division: str
 ) -> dict[str, Json]:
     used = corpus.only(corpus.used).records
     return {
@@ -233,4 +233,4 @@ def _model(task: Task, domain: Domain, whitener: Whitener, facts: dict[str, Json
     row["fvu"] = None if math.isnan(state.history.rows[-1].fvu) else row["fvu"]
     facts |= {"fvu": fvu, "fvu_train": inside.fvu, "held_out": task.held_out is not None, "history": row}
     facts["best_epoch"] = state.history.best_epoch
-    return Model.made(domain, whitener, params, inside.rho_hat, facts)
+    return Model.create(domain, whitener, params, inside.rho_hat, facts)

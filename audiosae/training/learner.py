@@ -155,7 +155,7 @@ class Learner:
     def model(self, domain: Domain) -> Model:
         """Return the model that can be saved; untouched since `of`, with the provenance that it came with."""
         facts = self._provenance() if self.rows else dict(self.base)
-        return Model.made(domain, self.whitener, self.params, np.asarray(self.rho_hat, np.float64), facts)
+        return Model.create(domain, self.whitener, self.params, np.asarray(self.rho_hat, np.float64), facts)
 
     def _provenance(self) -> dict[str, Any]:
         reached = {"step": self.state.step, "epoch": self.state.epoch, "cost": self.costs[-1] if self.costs else 0.0}

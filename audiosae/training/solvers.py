@@ -210,7 +210,7 @@ def lbfgs(task: Task) -> None:
     if not task.should_continue:
         return
     last: dict[str, Cost] = {}
-    in_memory = task.feed.held if one_block(len(task.feed), task.options) else None
+    in_memory = task.feed.in_memory if one_block(len(task.feed), task.options) else None
 
     def on_device(flat: NDArray[np.float64]) -> Array:
         return backend.asarray(flat.astype(state.flat.dtype, copy=False))

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.domain import Span, plugin_call
-from audiosae.views.excerpts import Excerpts, SourceRange, per_cent, told_span
+from audiosae.views.excerpts import Excerpts, SourceRange, per_cent, span_text
 from audiosae.views.media import sound_scene_png
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class EventExcerpts(Excerpts):
         low, high = (float(np.interp(hz, self._bands, np.linspace(0, 1, len(self._bands))))
                      for hz in (events.low_hz[number], events.high_hz[number]))  # fmt: skip
         return {
-            "where": told_span(Span((begin,), (end,), "s")), "from": [begin], "to": [end], "event": number,
+            "where": span_text(Span((begin,), (end,), "s")), "from": [begin], "to": [end], "event": number,
             "box": per_cent((begin - piece["low"]) / length, 1 - high, (end - begin) / length, high - low),
             "hz": f"{events.low_hz[number]:,.0f} to {events.high_hz[number]:,.0f} Hz", "type": int(events.type[number]),
         }  # fmt: skip

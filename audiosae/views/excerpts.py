@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.domain import Domain, Excerpt
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
 
 _MARGIN_SECONDS = 0.25  # of sound before and after a window, at least
 _PIECES_PER_WORKER = 32  # fewer are made sooner than a process has started
@@ -99,7 +99,7 @@ class Excerpts:
         record, size = self._corpus.records[place.record], self._domain.window
         span = self._span(place.record, start)
         found: dict[str, Any] = {"from": [float(x) for x in span.start], "to": [float(x) for x in span.end]}
-        found |= {"where": told_span(span), "label": self._labels[place.record] if self._labels else None}
+        found |= {"where": span_text(span), "label": self._labels[place.record] if self._labels else None}
         if place.high:
             length = place.high - place.low
             found["box"] = per_cent((start[0] - place.low) / length, 0, size[0] / length, 1)
@@ -199,7 +199,7 @@ def _crashed(job: tuple[Domain, Record, SourceRange]) -> dict[str, Any]:
     return found | ({"low": 0.0, "high": 0.0} if place.high else {})
 
 
-def readable(corpus: PlacedCorpus, shown: Iterable[int]) -> PlacedCorpus:
+def readable(corpus: EngineCorpus, shown: Iterable[int]) -> EngineCorpus:
     """Read here what is shown of records whose fields lie with workers elsewhere."""
     away = [i for i in shown if not Path(corpus.records[i].field).exists()]
     if not away or corpus.cache is None:
@@ -214,7 +214,7 @@ def per_cent(left: float, top: float, width: float, height: float) -> list[float
     return [round(100 * min(max(value, 0.0), 1.0), 3) for value in (left, top, width, height)]
 
 
-def told_span(span: Span) -> str:
+def span_text(span: Span) -> str:
     """Return where a window lies, in words."""
     if span.unit == SECONDS:
         return f"{_clock(span.start[0])} to {_clock(span.end[0])}"

@@ -21,7 +21,7 @@ CARD = "README.md"
 _TAGS = {"sound": ["audio"], "picture": ["images"]}
 
 
-def write_card(
+def write_model_card(
     model: Model, folder: Path, *, say: Callable[[str], None] = lambda _: None
 ) -> bool:  # fmt: skip
     """Write README.md into a run folder, unless one is there that is the user's or that the user has changed.

@@ -16,7 +16,7 @@ from audiosae.sounds.sound_types import NO_NUMBER
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
-from audiosae.views.excerpts import choose, readable, told_span
+from audiosae.views.excerpts import choose, readable, span_text
 from audiosae.views.page import bars, fill
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.results import SoundType, Survey
     from audiosae.sounds.search import Example, Matches
     from audiosae.sounds.timeline import Timeline
@@ -41,7 +41,7 @@ _LISTED_BYTES = 60  # of one event, about
 
 
 def write_survey_page(
-    survey: Survey, model: Model, corpus: PlacedCorpus, path: Path, *, beside: Path | None = None,
+    survey: Survey, model: Model, corpus: EngineCorpus, path: Path, *, beside: Path | None = None,
     size: int = SIZE, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a page of the types of sound in an archive, with examples to play, when they sound, and what is oddest.
@@ -216,7 +216,7 @@ def _hours(survey: Survey, line: Timeline, size: int) -> dict[str, Any]:
 
 
 def write_find_page(  # noqa: PLR0917
-    model: Model, corpus: PlacedCorpus, example: Example, query: PlacedCorpus, matches: Matches, path: Path, *,
+    model: Model, corpus: EngineCorpus, example: Example, query: EngineCorpus, matches: Matches, path: Path, *,
     size: int = SIZE, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a page of an example and the moments most like it.
@@ -243,7 +243,7 @@ def write_find_page(  # noqa: PLR0917
     corpus = corpus.part(records)
     corpus = readable(corpus, sorted({int(i) for i in events.record}))
     count = len(matches.events)
-    where = f"{printable(records[-1].file)}, {told_span(Span((example.start,), (end,), 's'))}"
+    where = f"{printable(records[-1].file)}, {span_text(Span((example.start,), (end,), 's'))}"
     view: dict[str, Any] = {
         "title": "Moments like an example", "heading": "Moments like an example", "notes": [],
         "lead": f"The {counted(count, 'moment')} in {counted(len(records) - 1, 'recording')} most like {where}.",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.engine.corpus import PlacedCorpus
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.features.stability import UnitStability
     from audiosae.system.progress import Progress
 
@@ -51,7 +51,7 @@ _LIFT_SHOWN = 1.2  # a label whose windows excite a unit less than this times th
 
 @one_blas_thread()
 def write_report(
-    model: Model, corpus: PlacedCorpus, path: Path, *, top: int, size: int,
+    model: Model, corpus: EngineCorpus, path: Path, *, top: int, size: int,
     labels: Sequence[str | None] | None = None, label_name: str = "label", run: Path | None = None,
     progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
@@ -136,7 +136,7 @@ def _show_windows(
     return shown, len(chosen.pieces)
 
 
-def _shown(corpus: PlacedCorpus, tops: Sequence[Sequence[tuple[int, float]]]) -> list[int]:
+def _shown(corpus: EngineCorpus, tops: Sequence[Sequence[tuple[int, float]]]) -> list[int]:
     numbers = np.array([number for top in tops for number, _ in top], np.int64)
     return [int(i) for i in np.unique(corpus.locate(numbers)[0])]
 

@@ -1,4 +1,4 @@
 """The engine's work on the workers of a Dask cluster.
 
-Removing this folder removes the cluster; nothing but `audiosae.engine.open_engine` names it.
+Removing this folder removes the cluster; nothing but `audiosae.engine.start_engine` names it.
 """

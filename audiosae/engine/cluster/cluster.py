@@ -106,7 +106,7 @@ class Cluster:
             done(record)
         return [replace(self._known[k], file=s.name, path=str(s.path)) for s, k in zip(sources, keys, strict=True)]
 
-    def place(
+    def distribute(
         self, corpus: Corpus, whitener: Whitener | None = None, *, dtype: str = "float32", hold: bool = False
     ) -> list[WorkerShards]:
         """Return the shards of a corpus, each with the worker that has its fields."""
@@ -126,11 +126,11 @@ class Cluster:
                 found.append(WorkerShards(address, (numbers[0], numbers[-1] + 1), numbers, made))
         return found
 
-    def reduce(self, step: Callable[..., Any], placed: list[WorkerShards], *shared: Any) -> Any:  # noqa: ANN401
+    def reduce(self, step: Callable[..., Any], shards: list[WorkerShards], *shared: Any) -> Any:  # noqa: ANN401
         """Add ``step(backend, shard, *shared)`` over all shards, neighbours first, between the workers."""
         if self._interleaved:
             raise ValueError("shards that were interleaved have no neighbours: read them with interleaved=False")
-        starts = [*(lane.bounds[0] for lane in placed[1:]), placed[-1].bounds[1]] if placed else []
+        starts = [*(lane.bounds[0] for lane in shards[1:]), shards[-1].bounds[1]] if shards else []
 
         def once() -> Any:  # noqa: ANN401
             sent = [self._calls.constant(value) for value in shared]
@@ -139,24 +139,24 @@ class Cluster:
                     worker.reduce_shards, step, lane.shards, (lane.bounds[0], stop), self._chosen, *sent,
                     at=lane.address,
                 )
-                for lane, stop in zip(placed, starts, strict=True)
+                for lane, stop in zip(shards, starts, strict=True)
             ]  # fmt: skip
             while len(parts) > 1:
                 pairs = [parts[at : at + 2] for at in range(0, len(parts), 2)]
                 parts = [self._calls.submit(worker.joined, *pair) if len(pair) > 1 else pair[0] for pair in pairs]
             return self._calls.result(parts[0])
 
-        totals: ShardTotals = self._calls.persistent(once) if placed else ShardTotals()
+        totals: ShardTotals = self._calls.persistent(once) if shards else ShardTotals()
         return totals.total()
 
     def map(
-        self, step: Callable[..., Any], placed: list[WorkerShards], *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
+        self, step: Callable[..., Any], shards: list[WorkerShards], *shared: Any, jobs: Jobs | None = None  # noqa: ANN401
     ) -> Iterator[Any]:  # fmt: skip
         """Yield what ``step(backend, shard, *shared)`` yields, shard by shard; one task a lane at a time.
 
         Of shards that were not interleaved all of a lane's are one task.
         """
-        lanes = {number: lane for lane in placed for number in lane.numbers}
+        lanes = {number: lane for lane in shards for number in lane.numbers}
         sent = [self._calls.constant(value) for value in shared]
         tasks: list[tuple[WorkerShards, list[tuple[Any, ...]]]] = [
             (lanes[number], [(number, job)]) for number, job in jobs or []
@@ -164,20 +164,20 @@ class Cluster:
         if jobs is None and self._interleaved:
             tasks = [(lanes[number], [(number,)]) for number in sorted(lanes)]
         elif jobs is None:
-            tasks = [(lane, [(number,) for number in lane.numbers]) for lane in placed]
+            tasks = [(lane, [(number,) for number in lane.numbers]) for lane in shards]
 
         def start(lane: WorkerShards, which: list[tuple[Any, ...]]) -> Any:  # noqa: ANN401
             return self._calls.submit(worker.map_shards, step, lane.shards, which, self._chosen, *sent, at=lane.address)
 
-        waiting = deque(start(*task) for task in tasks[: len(placed)])
+        waiting = deque(start(*task) for task in tasks[: len(shards)])
         for at in range(len(tasks)):
             yield from self._calls.result(waiting.popleft())
-            waiting.extend(start(*task) for task in tasks[at + len(placed) : at + len(placed) + 1])
+            waiting.extend(start(*task) for task in tasks[at + len(shards) : at + len(shards) + 1])
 
-    def blocks(self, placed: list[WorkerShards]) -> Iterator[tuple[int, list[Any]]]:
+    def blocks(self, shards: list[WorkerShards]) -> Iterator[tuple[int, list[Any]]]:
         """Yield each shard's number and blocks, brought here."""
-        numbers = sorted(number for lane in placed for number in lane.numbers)
-        yield from zip(numbers, self.map(worker.blocks_of, placed), strict=True)
+        numbers = sorted(number for lane in shards for number in lane.numbers)
+        yield from zip(numbers, self.map(worker.blocks_of, shards), strict=True)
 
     def _assigned(self, sources: Sequence[Source], *, interleaved: bool) -> list[int]:
         """Return the lane of each source: shards in a row, with equal shares of the bytes, or in turn."""
