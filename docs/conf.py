@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import generate  # noqa: E402 (it lies beside this file)
+import generate  # noqa: E402 (the module docs/generate.py)
 
 project, author, copyright = "audiosae", "The audiosae developers", "The audiosae developers, MIT"  # noqa: A001
 version = release = version_of("audiosae")
@@ -18,7 +18,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "formula",
-    "matplotlib.sphinxext.plot_directive",  # pictures that are drawn by the code beside them
+    "matplotlib.sphinxext.plot_directive",  # pictures drawn by code in the pages
 ]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
@@ -26,12 +26,12 @@ numpydoc_show_class_members = False
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 toc_object_entries = False
-default_role = "py:obj"  # a name in a docstring leads to it where the manual has it
+default_role = "py:obj"  # names in docstrings become links
 plot_html_show_formats = plot_html_show_source_link = False
 plot_formats = [("png", 130)]
 plot_rcparams = {"figure.facecolor": "white", "font.size": 9}
 plot_apply_rcparams = True
-exclude_patterns = ["_build", *(f"generated/{page}" for page in generate.BESIDE)]  # these are parts of pages
+exclude_patterns = ["_build", *(f"generated/{page}" for page in generate.COPIED)]  # included by other pages
 html_theme = "alabaster"
 html_title = f"audiosae {release}"
 html_theme_options = {
@@ -52,7 +52,7 @@ pygments_style = "bw"
 
 def setup(app):  # noqa: ANN001, ANN201, D103
     app.connect("builder-inited", lambda _: generate.write_pages(HERE))
-    app.connect("source-read", generate.mend_links)
-    app.connect("autodoc-skip-member", generate.is_not_ours)
-    app.connect("build-finished", generate.mend_pages)
+    app.connect("source-read", generate.redirect_links)
+    app.connect("autodoc-skip-member", generate.skip_metadata_methods)
+    app.connect("build-finished", generate.improve_accessibility)
     app.connect("autodoc-process-docstring", generate.escape_stars, priority=100)  # before numpydoc

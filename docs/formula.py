@@ -1,4 +1,4 @@
-"""Formulas as pictures in the page itself, drawn by Matplotlib: neither a script from elsewhere nor LaTeX is needed."""
+"""Sphinx directive for formulas, drawn by Matplotlib and embedded as SVG: needs no MathJax and no LaTeX."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _FONT = FontProperties(size=16, math_fontfamily="stix")
 
 
 class Formula(SphinxDirective):
-    """A formula in TeX's notation, which is also what is read aloud."""
+    """A formula in TeX notation; the notation is also the alternative text for screen readers."""
 
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Return the picture."""
-        text, drawn = " ".join(self.content), io.BytesIO()
-        math_to_image(f"${text}$", drawn, prop=_FONT, format="svg", dpi=72)
-        url = "data:image/svg+xml;base64," + base64.b64encode(drawn.getvalue()).decode()
+        """Return the formula as an image node."""
+        text, svg = " ".join(self.content), io.BytesIO()
+        math_to_image(f"${text}$", svg, prop=_FONT, format="svg", dpi=72)
+        url = "data:image/svg+xml;base64," + base64.b64encode(svg.getvalue()).decode()
         return [nodes.raw("", f'<p><img class="formula" alt="{escape(text)}" src="{url}"></p>', format="html")]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Let pages have formulas."""
+    """Register the directive."""
     app.add_directive("formula", Formula)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

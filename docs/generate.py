@@ -1,4 +1,4 @@
-"""Pages of the manual that are made from the code when it is built: commands, public names, the guide to domains."""
+"""Generated pages of the manual: commands and public names from the code, and pages copied from outside docs/."""
 
 from __future__ import annotations
 
@@ -9,62 +9,85 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from audiosae.cli import app
-from audiosae.cli.help import EXAMPLES, grouped
+from audiosae.cli import COMMANDS, app
+from audiosae.cli.help import grouped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from audiosae.system.parameters import Command
 
 _MODULES = {  # page: (module, title)
     "python": ("audiosae", "Python"),
     "domain": ("audiosae.domain", "Writing domains"),
     "errors": ("audiosae.errors", "Errors"),
 }
-BESIDE = {  # page: what lies outside of docs/
+COPIED = {  # page: source outside docs/
     "benchmarks.md": "benchmarks/README.md",
     "domain-guide.md": "plugins/README.md",
     "images.md": "plugins/audiosae-images/README.md",
     "vectors.md": "plugins/audiosae-vectors/README.md",
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
+_DETAILS = re.compile(r"(?:\s*\[[^\]]*\])+$")  # the end of a help text: "[default: 20; x>=1]"
 
 
 def write_pages(docs: Path) -> None:
-    """Write the pages into ``docs/generated`` anew."""
+    """Write the pages into ``docs/generated``."""
     folder = docs / "generated"
     (folder / "commands").mkdir(parents=True, exist_ok=True)
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
-        _write(folder / "commands" / f"{name}.md", command_page(name, command))
+    for command in COMMANDS:
+        _write(folder / "commands" / f"{command.name}.md", command_page(command))
     for page, (module, title) in _MODULES.items():
         _write(folder / f"{page}.rst", names_page(module, title))
-    for page, source in BESIDE.items():
+    for page, source in COPIED.items():
         text = (docs.parent / source).read_text(encoding="utf-8")
-        _write(folder / page, _LINK.sub(lambda link: link[1], text))  # what they link to is not in the manual
+        _write(folder / page, _LINK.sub(lambda link: link[1], text))  # the manual lacks the targets of these links
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a page unless it is there already: what has not changed is not built again."""
+    """Write a page if it has changed, so that Sphinx does not build the others again."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 
 
-def command_page(name: str, command: Any) -> str:  # noqa: ANN401 (Typer's)
-    """Return the page of a command, in Markdown: what it does, an example, arguments, options in groups."""
-    context = command.make_context(name, [], resilient_parsing=True)
-    there = [(param, record) for param in command.get_params(context) if (record := param.get_help_record(context))]
-    arguments = [record for param, record in there if param.param_type_name == "argument"]
-    options = grouped((param.name, record) for param, record in there if param.param_type_name == "option")
-    usage = " ".join(["audiosae", name, "[OPTIONS]", *(param.metavar or "" for param in command.params
-                                                       if param.param_type_name == "argument")])  # fmt: skip
-    parts = [f"# audiosae {name}", inspect.cleandoc(command.help or ""), f"    {usage}",
-             f"For example:\n\n```sh\n{EXAMPLES[name]}\n```"]  # fmt: skip
-    for title, records in {"Arguments": arguments, **options}.items():
-        if records:
-            rows = [f"| {_code(first)} | {_cell(second)} |" for first, second in records]
-            head = "| argument | is |" if title == "Arguments" else "| option | meaning |"
-            parts.append("\n".join([f"## {title}", "", head, "|---|---|", *rows]))
+def command_page(command: Command) -> str:
+    """Return the page of a command, in Markdown: summary, example, arguments, options in groups."""
+    group: Any = typer.main.get_command(app)
+    parser = group.commands[command.name]
+    context = parser.make_context(command.name, [], resilient_parsing=True)
+    records: dict[str, list[Any]] = {"argument": [], "option": []}
+    for param in parser.get_params(context):
+        if record := param.get_help_record(context):
+            records[param.param_type_name].append((param.name, (param.name, *record)))
+    names = [param.metavar for param in parser.params if param.param_type_name == "argument" and param.metavar]
+    parts = [
+        f"# audiosae {command.name}",
+        inspect.cleandoc(parser.help or ""),
+        "    " + " ".join(["audiosae", command.name, "[OPTIONS]", *names]),
+        f"For example:\n\n```sh\n{command.example}\n```",
+    ]
+    if records["argument"]:
+        rows = [f"| {_code(usage)} | {_cell(_DETAILS.sub('', text))} |" for _, (_, usage, text) in records["argument"]]
+        parts.append("\n".join(["## Arguments", "", "| argument | meaning |", "|---|---|", *rows]))
+    for title, options in grouped(command, records["option"]).items():
+        if options:
+            parts.append(f"## {title}\n\n{_option_table(command, options)}")
     return "\n\n".join(parts) + "\n"
+
+
+def _option_table(command: Command, options: Iterable[tuple[str, str, str]]) -> str:
+    """Return a table of options, given as parameter name, usage and help text."""
+    ranges = {parameter.name: parameter.option.range for parameter in command.parameters}
+    rows = ["| option | meaning | default | allowed |", "|---|---|---|---|"]
+    for name, usage, text in options:
+        details = match[0] if (match := _DETAILS.search(text)) else ""
+        default = match[1] if (match := re.search(r"default: ([^;\]]*)", details)) else ""
+        default = "required" if "[required]" in details else default
+        usage, meaning = usage.replace(" range>", ">"), _DETAILS.sub("", text)
+        rows.append(f"| {_code(usage)} | {_cell(meaning)} | {_cell(default)} | {_cell(ranges.get(name, ''))} |")
+    return "\n".join(rows)
 
 
 def _code(text: str) -> str:
@@ -77,38 +100,38 @@ def _cell(text: str) -> str:
 
 def names_page(module: str, title: str) -> str:
     """Return a page with every public name of a module, in reStructuredText."""
-    there = import_module(module)
+    imported = import_module(module)
     lines = [title, "=" * len(title), "", f".. automodule:: {module}", ""]
-    names = getattr(there, "__all__", None) or [name for name, value in vars(there).items()
-                                                if getattr(value, "__module__", "") == module]  # fmt: skip
-    for name in names:
-        value = getattr(there, name)
+    own_names = [name for name, value in vars(imported).items() if getattr(value, "__module__", "") == module]
+    for name in getattr(imported, "__all__", None) or own_names:
+        value = getattr(imported, name)
         kind = "class" if inspect.isclass(value) else "function" if callable(value) else "data"
         kind = "exception" if inspect.isclass(value) and issubclass(value, BaseException) else kind
         lines += [f".. auto{kind}:: {module}.{name}", *(["   :members:"] if kind == "class" else []), ""]
     return "\n".join(lines)
 
 
-def mend_links(_app: object, _page: str, source: list[str]) -> None:
-    """Let links to files beside docs/ lead to their pages."""
+def redirect_links(_app: object, _page: str, source: list[str]) -> None:
+    """Replace links to files outside docs/ by links to their pages."""
     source[0] = source[0].replace("](../benchmarks/README.md", "](reference/measured.md")
 
 
-def is_not_ours(_app: object, _what: str, name: str, _member: object, skip: bool, _options: object) -> bool | None:  # noqa: FBT001
-    """Leave out what scikit-learn puts into every estimator."""
+def skip_metadata_methods(*arguments: Any) -> bool | None:  # noqa: ANN401 (Sphinx passes six)
+    """Leave out the metadata methods that scikit-learn adds to every estimator."""
+    _app, _what, name, _member, skip, _options = arguments
     return True if re.fullmatch(r"set_\w+_request", name) else skip or None
 
 
-def mend_pages(app: Any, failed: object) -> None:  # noqa: ANN401 (Sphinx's)
-    """Give headings of the navigation a level, and let code that scrolls be reached by keys: Sphinx does neither."""
+def improve_accessibility(app: Any, failed: object) -> None:  # noqa: ANN401 (Sphinx's)
+    """Give navigation headings a level, and make scrolling code reachable from the keyboard."""
     for page in [] if failed else app.outdir.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        mended = re.sub(r'role="heading"(?! aria-level)', 'role="heading" aria-level="3"', text)
-        mended = mended.replace("<pre>", '<pre tabindex="0">')
-        if mended != text:
-            page.write_text(mended, encoding="utf-8")
+        improved = re.sub(r'role="heading"(?! aria-level)', 'role="heading" aria-level="3"', text)
+        improved = improved.replace("<pre>", '<pre tabindex="0">')
+        if improved != text:
+            page.write_text(improved, encoding="utf-8")
 
 
 def escape_stars(_app: object, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
-    """Let a shape such as (count, *window) be no beginning of emphasis."""
+    """Escape the star in shapes such as (count, *window), which reStructuredText would read as emphasis."""
     lines[:] = [re.sub(r"(?<![*\w])\*(?=\w+[,)])", r"\\*", line) for line in lines]

@@ -1,4 +1,4 @@
-"""The manual: every shell and Python block of its pages runs, in its order; it is built without a warning."""
+"""The manual: every shell and Python block of its pages runs, in order; it builds without a warning."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import soundfile
 import typer
 from conftest import REPOSITORY, missing
 
-from audiosae.cli import app
+from audiosae.cli import COMMANDS, app
 
 DOCS = REPOSITORY / "docs"
 PAGES = {
@@ -27,8 +27,11 @@ PAGES = {
 }
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 GROUP = typer.main.get_command(app)
-ELSEWHERE = {"cluster.md"}  # needs machines; test_engine runs what it says on workers of this one
-INSTALLED = {"audiosae", "audiosae-images", "audiosae-vectors", "'audiosae[cluster]'", "'audiosae[cuda12]'", "asyncssh"}
+NEEDS_MACHINES = {"cluster.md"}  # test_engine runs its commands on local workers
+INSTALLED = {
+    *(".", "plugins/audiosae-images", "plugins/audiosae-vectors"),  # in a clone
+    *("'audiosae[cluster]'", "'audiosae[cuda12]'", "asyncssh"),  # extras of the installed package, and Dask's
+}
 
 
 def blocks(page):
@@ -40,19 +43,19 @@ def commands(page):
 
 
 def songs(folder, kinds, names, seconds=12.0, seed=0):
-    """Recordings of some seconds: samples one after the other, with faint noise between them."""
+    """Write recordings of some seconds: samples one after the other, with faint noise between them."""
     rng, rate = np.random.default_rng(seed), 22050
     folder.mkdir()
     sounds = [path for kind in kinds for path in sorted((REPOSITORY / "samples/sounds" / kind).glob("*.flac"))]
     for name in names:
-        out, at = 1e-3 * rng.normal(size=int(seconds * rate)), rate // 2
+        recording, start = 1e-3 * rng.normal(size=int(seconds * rate)), rate // 2
         while True:
             sound, _ = soundfile.read(rng.choice(sounds))
-            if at + len(sound) > len(out):
+            if start + len(sound) > len(recording):
                 break
-            out[at : at + len(sound)] += sound
-            at += len(sound) + rate // 2
-        soundfile.write(folder / name, out, rate)
+            recording[start : start + len(sound)] += sound
+            start += len(sound) + rate // 2
+        soundfile.write(folder / name, recording, rate)
 
 
 def months(folder):
@@ -62,7 +65,7 @@ def months(folder):
     (folder / "names.csv").write_text("type,name\n1,the first\n")
 
 
-BEFORE = {  # what a page takes for given, besides samples/
+INPUT_FILES = {  # files that a page needs, besides samples/
     "howto/month.md": months,
     "howto/syllables.md": lambda folder: songs(folder / "songs", ["bird"], [f"song_{n:02d}.wav" for n in range(4)]),
 }
@@ -78,14 +81,14 @@ def test_every_command_of_a_page_can_be_parsed(page):
         elif program == "pip":
             assert set(line.split()[2:]) <= INSTALLED, line
         else:
-            assert page in ELSEWHERE, line
+            assert page in NEEDS_MACHINES, line
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page not in ELSEWHERE])
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page not in NEEDS_MACHINES])
 def test_every_block_of_a_page_runs(page, tmp_path, cache):
     (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
-    BEFORE.get(page, lambda _: None)(tmp_path)
+    INPUT_FILES.get(page, lambda _: None)(tmp_path)
     environment = os.environ | {"AUDIOSAE_CACHE": str(cache)}
     python = []
     for kind, text in blocks(page):
@@ -99,29 +102,55 @@ def test_every_block_of_a_page_runs(page, tmp_path, cache):
 
 
 def run(command, folder, environment):
-    found = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, env=environment)
-    assert found.returncode == 0, (command, found.stderr)
+    process = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, env=environment)
+    assert process.returncode == 0, (command, process.stderr)
 
 
-def test_what_the_pages_are_about_is_all_there():
+def test_every_task_has_a_page():
     for name in ("month", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
         assert f"howto/{name}.md" in PAGES
     assert "cluster.md" in PAGES
 
 
 @pytest.fixture(scope="module")
+def generate():
+    """The module docs/generate.py."""
+    spec = spec_from_file_location("generate", DOCS / "generate.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command.name for command in COMMANDS])
+def test_the_page_of_a_command_has_its_example_and_every_option(generate, command):
+    page = generate.command_page(command)
+    assert command.example in page
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for param in GROUP.commands[command.name].params:
+        options = [option for option in [*param.opts, *param.secondary_opts] if option.startswith("--")]
+        assert all(any(option in row for row in rows) for option in options), options
+
+
+def test_the_page_of_a_command_shows_defaults_and_ranges(generate):
+    pages = {command.name: generate.command_page(command) for command in COMMANDS}
+    assert "| `--hidden <int>` | Number of hidden units. | 256 | at least 1 |" in pages["train"]
+    assert "| 20 | at least 1 |" in next(line for line in pages["find"].splitlines() if "--count" in line)
+    assert "| required |" in next(line for line in pages["train"].splitlines() if "--out" in line)
+
+
+@pytest.fixture(scope="module")
 def manual(tmp_path_factory):
-    """The manual as it is built, warnings being errors; AUDIOSAE_MANUAL names a folder to leave it in."""
+    """The built manual, with warnings as errors; AUDIOSAE_MANUAL names a folder in which to keep it."""
     if any(find_spec(name) is None for name in ("sphinx", "myst_parser", "numpydoc")):
-        pytest.skip("Sphinx is not here: pip install --group docs")
+        pytest.skip("Sphinx is not installed: pip install --group docs")
     folder = tmp_path_factory.mktemp("manual")
     source, out = folder / "docs", Path(os.environ.get("AUDIOSAE_MANUAL", folder / "html"))
     shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("generated", "_build"))
     for name in ("plugins", "benchmarks"):
         (folder / name).symlink_to(REPOSITORY / name)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", source, out]
-    found = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
+    process = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     return out
 
 
@@ -138,7 +167,7 @@ def test_every_command_and_public_name_has_a_page(manual):
 
 
 @pytest.mark.slow
-def test_the_manual_opens_offline_and_its_links_lead_somewhere(manual):
+def test_the_manual_opens_offline_and_its_links_have_targets(manual):
     for page in manual.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert re.findall(r'(?:src|<link [^>]*href)="https?://[^"]*', text) == [], page
@@ -150,9 +179,21 @@ def test_the_manual_opens_offline_and_its_links_lead_somewhere(manual):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("page", ["index", "first-steps", "howto/edges", "explanation/autoencoder", "reference/files",
-                                  "generated/commands/train", "generated/python", "search"])  # fmt: skip
-def test_a_page_of_the_manual_has_no_serious_fault_of_accessibility(request, chromium, page):
+@pytest.mark.parametrize(
+    "page",
+    [
+        "index",
+        "first-steps",
+        "howto/edges",
+        "explanation/autoencoder",
+        "reference/files",
+        "reference/train",
+        "generated/commands/train",
+        "generated/python",
+        "search",
+    ],
+)
+def test_a_page_of_the_manual_has_no_serious_accessibility_fault(request, chromium, page):
     axe = os.environ.get("AUDIOSAE_AXE")
     if not axe:
         missing("axe-core (npm install axe-core; AUDIOSAE_AXE names its axe.min.js)")
@@ -160,7 +201,7 @@ def test_a_page_of_the_manual_has_no_serious_fault_of_accessibility(request, chr
     tab = chromium.new_page()
     tab.goto((manual / f"{page}.html").as_uri())
     tab.evaluate(Path(axe).read_text(encoding="utf-8"))
-    faults = tab.evaluate("axe.run().then((found) => found.violations)")
-    told = [(fault["id"], fault["impact"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
+    faults = tab.evaluate("axe.run().then((result) => result.violations)")
     tab.close()
-    assert [each for each in told if each[1] in {"serious", "critical"}] == []
+    serious = [fault for fault in faults if fault["impact"] in {"serious", "critical"}]
+    assert [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in serious] == []
