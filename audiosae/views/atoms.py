@@ -171,8 +171,7 @@ def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure; width and height in inches, at most 40."""
     from matplotlib.figure import Figure
 
-    size = (min(width, _LARGEST_INCHES), min(height, _LARGEST_INCHES))
-    return Figure(figsize=size, dpi=_DPI, layout="constrained")
+    return Figure((min(width, _LARGEST_INCHES), min(height, _LARGEST_INCHES)), dpi=_DPI, layout="constrained")
 
 
 def _with_axes(

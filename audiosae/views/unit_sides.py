@@ -84,9 +84,12 @@ def _draw_unit(job: _Job) -> dict[str, Any]:
         if not all(map(math.isfinite, measures.values())):
             raise ValueError(f"wanted finite numbers, not {measures}")
         measures = {str(key): float(value) for key, value in measures.items()}
-    figure = pixels_png(_drawing(domain, job.limit, job.layout_atoms).pixels(atom))
-    tile = tile_png(tile_of(domain, atom), job.limit, domain.colours)
-    return {"tile": tile, "figure": figure, "sound": _sound(domain, atom), "measures": measures}
+    return {
+        "tile": tile_png(tile_of(domain, atom), job.limit, domain.colours),
+        "figure": pixels_png(_drawing(domain, job.limit, job.layout_atoms).pixels(atom)),
+        "sound": _sound(domain, atom),
+        "measures": measures,
+    }
 
 
 def _crashed(job: _Job) -> dict[str, Any]:
