@@ -19,6 +19,49 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 _TAGS = {"sound": ["audio"], "picture": ["images"]}
+_TEMPLATE = """---
+library_name: audiosae
+tags:
+{tags}
+---
+
+# {hidden} sparse features of {inputs}
+
+A sparse autoencoder trained by audiosae on {inputs} without labels.
+
+![Atoms: the pattern that each unit has learned, the most active first](atoms.png)
+
+## Data
+
+{data}
+
+## Quality
+
+{quality}
+
+## Use
+
+In a shell, in the folder that contains this run folder; replace `RUN` by the name of the run folder:
+
+```sh
+audiosae info RUN
+audiosae export RUN FOLDER -o features.csv
+```
+
+In Python:
+
+```python
+import audiosae
+
+model = audiosae.load_model("RUN")  # or "RUN/{file}"
+table = audiosae.export(model, "FOLDER")
+```
+
+## Options
+
+{options}
+
+Made by {versions}."""
 
 
 def write_model_card(model: Model, folder: Path, *, say: Callable[[str], None] = lambda _: None) -> bool:
@@ -50,9 +93,8 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         ("dead units", f"{activity['dead_units']} of {model.params.hidden}"),
         ("units active in most windows", str(activity["always_on_units"])),
         ("units with nearly the same atom as another", str(activity["redundant_units"])),
+        *([("stability", stability.summary())] if stability else []),
     ]
-    if stability:
-        quality.append(("stability", stability.summary()))
     data = [
         ("files", f"{sources['used']} used, {sources['skipped']} skipped"),
         ("length", f"{sources['extent']:,.0f} {'s' if domain.unit == SECONDS else domain.unit}"),
@@ -62,51 +104,16 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
     ]
     groups = {"training": facts["options"], domain.name: facts["domain"]["options"]}
     options = [(f"{group}: {name}", str(value)) for group, values in groups.items() for name, value in values.items()]
-    inputs = {"sound": "recordings", "picture": "pictures"}.get(domain.kind, "rows of numbers")
-    tag_lines = "\n".join(f"- {tag}" for tag in tags)
-    return f"""---
-library_name: audiosae
-tags:
-{tag_lines}
----
-
-# {model.params.hidden} sparse features of {inputs}
-
-A sparse autoencoder trained by audiosae on {inputs} without labels.
-
-![Atoms: the pattern that each unit has learned, the most active first](atoms.png)
-
-## Data
-
-{_table(data)}
-
-## Quality
-
-{_table(quality)}
-
-## Use
-
-In a shell, in the folder that contains this run folder; replace `RUN` by the name of the run folder:
-
-```sh
-audiosae info RUN
-audiosae export RUN FOLDER -o features.csv
-```
-
-In Python:
-
-```python
-import audiosae
-
-model = audiosae.load_model("RUN")  # or "RUN/{FILE}"
-table = audiosae.export(model, "FOLDER")
-```
-
-## Options
-
-{_table(options)}
-
-Made by {", ".join(f"{name} {number}" for name, number in facts["versions"].items())}."""
+    return _TEMPLATE.format(
+        tags="\n".join(f"- {tag}" for tag in tags),
+        hidden=model.params.hidden,
+        inputs={"sound": "recordings", "picture": "pictures"}.get(domain.kind, "rows of numbers"),
+        data=_table(data),
+        quality=_table(quality),
+        options=_table(options),
+        file=FILE,
+        versions=", ".join(f"{name} {number}" for name, number in facts["versions"].items()),
+    )
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

@@ -172,10 +172,48 @@ def _view(
 ) -> dict[str, Any]:
     """Return the variables of the page without the windows; `sources` are the numbers of used and skipped ones."""
     hidden, kind = model.params.hidden, model.domain.kind
-    cells, columns = positions
+    used, skipped = sources
+    source_word = {"sound": "recording", "picture": "picture"}.get(kind, "source") + "s" * (used != 1)
+    notes = [f"Files that could not be used or are shorter than a window: {skipped}."] if skipped else []
+    if len(names) == 1:
+        notes.append(f"All files have the label {names[0]!r}: labels cannot be compared.")
+    return {
+        "title": f"{hidden} units of {model.domain.name}",
+        "heading": f"Features of {hidden} units",
+        "lead": (
+            f"Computed from {used:,} {source_word}, {gathered.usage.count:,} windows. Select a unit to see the pattern to "
+            f"which it responds, and the {'sounds' if kind == 'sound' else 'inputs'} for which it is most active."
+        ),
+        "notes": notes,
+        "items": _items(gathered, sides, names, cosines, positions[0]),
+        "pieces": [],
+        "groups": [],
+        "columns": positions[1],
+        "bins": BINS,
+        "sorts": [
+            ("activity", "activity", True),
+            ("selectivity", "selectivity", True),
+            *((name, name, False) for name in sides[0]["measures"]),
+            ("likeness", "similarity", False),
+            ("number", "number", False),
+        ],
+        "colours": model.domain.colours,
+        "plays": kind == "sound",
+        "meanings": _MEANINGS + (_MEANINGS_OF_SOUND if kind == "sound" else ()),
+    }
+
+
+def _items(
+    gathered: Gathered,
+    sides: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    cosines: NDArray[np.float64],
+    cells: Sequence[tuple[int, int]],
+) -> list[dict[str, Any]]:
+    """Return the units as the page stores them."""
     rank = np.argsort(similarity_order(cosines))
     usage, lift = gathered.usage, gathered.lift()
-    items = [
+    return [
         {
             "name": f"Unit {unit}",
             "number": unit,
@@ -202,35 +240,6 @@ def _view(
         }
         for unit, side in enumerate(sides)
     ]
-    used, skipped = sources
-    source_word = {"sound": "recording", "picture": "picture"}.get(kind, "source") + "s" * (used != 1)
-    notes = [f"Files that could not be used or are shorter than a window: {skipped}."] if skipped else []
-    if len(names) == 1:
-        notes.append(f"All files have the label {names[0]!r}: labels cannot be compared.")
-    return {
-        "title": f"{hidden} units of {model.domain.name}",
-        "heading": f"Features of {hidden} units",
-        "lead": (
-            f"Computed from {used:,} {source_word}, {usage.count:,} windows. Select a unit to see the pattern to which "
-            f"it responds, and the {'sounds' if kind == 'sound' else 'inputs'} for which it is most active."
-        ),
-        "notes": notes,
-        "items": items,
-        "pieces": [],
-        "groups": [],
-        "columns": columns,
-        "bins": BINS,
-        "sorts": [
-            ("activity", "activity", True),
-            ("selectivity", "selectivity", True),
-            *((name, name, False) for name in sides[0]["measures"]),
-            ("likeness", "similarity", False),
-            ("number", "number", False),
-        ],
-        "colours": model.domain.colours,
-        "plays": kind == "sound",
-        "meanings": _MEANINGS + (_MEANINGS_OF_SOUND if kind == "sound" else ()),
-    }
 
 
 def _labels_with_lift(lift: NDArray[np.float64], names: Sequence[str]) -> list[tuple[str, float]]:
