@@ -181,8 +181,8 @@ def _view(
         "title": f"{hidden} units of {model.domain.name}",
         "heading": f"Features of {hidden} units",
         "lead": (
-            f"Computed from {used:,} {source_word}, {gathered.usage.count:,} windows. Select a unit to see the pattern to "
-            f"which it responds, and the {'sounds' if kind == 'sound' else 'inputs'} for which it is most active."
+            f"Computed from {used:,} {source_word}, {gathered.usage.count:,} windows. Select a unit to see the pattern "
+            f"to which it responds, and the {'sounds' if kind == 'sound' else 'inputs'} for which it is most active."
         ),
         "notes": notes,
         "items": _items(gathered, sides, names, cosines, positions[0]),

@@ -35,7 +35,7 @@
   const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
   find("save").addEventListener("click", () => {
     const named = inputs.filter((input) => input.value.trim());
-    const { survey } = find("save").dataset; // names of another survey's types are refused
+    const { survey } = find("save").dataset; // the survey command compares it with its own types
     const rows = ["type,name,survey", ...named.map((input) => `${input.dataset.type},${quoted(input.value.trim())},${survey}`)];
     const link = make("a", { download: "names.csv", href: URL.createObjectURL(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" })) });
     link.click();
