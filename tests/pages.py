@@ -1,4 +1,4 @@
-"""What a page of report or diff holds, read as its own script reads it."""
+"""Data of a page, read as its script reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import soundfile
 
 
 def block(page, name):
-    """The JSON that the page's script reads."""
+    """Return the JSON data with the given element id."""
     text = page.read_text(encoding="utf-8")
     return json.loads(re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.DOTALL)[1])
 
@@ -25,5 +25,5 @@ def pieces(page):
 
 
 def decoded(url):
-    """Samples and rate of a sound in a data URL."""
+    """Return samples and rate of the sound in a data URL."""
     return soundfile.read(io.BytesIO(base64.b64decode(url.split(",", 1)[1])), dtype="float32")

@@ -1,4 +1,4 @@
-"""The diff: units of two models paired, and what has no pair."""
+"""Page of a diff: pairs of similar units, variants, and units that vanished or appeared."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ def diff(a, b, folder):
 FACTS = {
     "domain": {"package": "audiosae", "version": "0", "options": {"frames": 8}},
     "options": {"rho": 0.05, "whiten_power": 1, "solver": "adam", "beta": 3, "weight_decay": 0, "seed": 0, "dtype": ""},
-    "whitening": {"kind": "none"}, "fvu": 0.5, "held_out": True, "versions": {},
-    "sources": {"used": 1, "skipped": 0, "windows": 9, "held_out": ""}, "history": {"epoch": 1, "step": 1, "cost": 1.0},
-}  # fmt: skip
+    "whitening": {"kind": "none"},
+    "fvu": 0.5,
+    "held_out": True,
+    "versions": {},
+    "sources": {"used": 1, "skipped": 0, "windows": 9, "held_out": ""},
+    "history": {"epoch": 1, "step": 1, "cost": 1.0},
+}
 
 
-def test_a_shuffled_model_is_alike_unit_for_unit(tmp_path):
+def test_every_unit_of_a_shuffled_model_has_an_alike_pair(tmp_path):
     model, order = make(9), np.random.default_rng(0).permutation(9)
     facts, shown, path = diff(model, shuffled(model, order), tmp_path)
     assert facts["groups"] == {"alike": 9, "changed": 0, "variant": 0, "vanished": 0, "appeared": 0}
@@ -41,7 +45,7 @@ def test_a_shuffled_model_is_alike_unit_for_unit(tmp_path):
         assert ["cosine of the atoms", "1.000"] in item["facts"]
 
 
-def test_every_unit_of_both_models_is_there_once_and_what_has_no_like_has_vanished_or_appeared(tmp_path):
+def test_every_unit_is_shown_once_and_unmatched_units_have_vanished_or_appeared(tmp_path):
     first, second = make(8), shuffled(make(8), np.arange(8))
     second.params.W1[5:] = np.random.default_rng(3).normal(size=second.params.W1[5:].shape)
     facts, shown, _ = diff(first, second, tmp_path)
@@ -54,7 +58,7 @@ def test_every_unit_of_both_models_is_there_once_and_what_has_no_like_has_vanish
     assert alone["appeared"]["sides"][0]["letter"] == "B"
 
 
-def test_a_unit_whose_like_has_a_better_partner_is_a_variant(tmp_path):
+def test_a_unit_similar_to_one_with_a_better_partner_is_a_variant(tmp_path):
     small, order = make(6), np.array([0, 1, 2, 3, 4, 5])
     large = make(7)
     large.params.W1[:6] = small.params.W1[order]
@@ -66,7 +70,7 @@ def test_a_unit_whose_like_has_a_better_partner_is_a_variant(tmp_path):
     assert variant["facts"][0] == ["nearest in A", "unit 2, cosine 1.000"]
 
 
-def test_names_of_models_are_text_and_differing_inputs_are_told(tmp_path):
+def test_model_names_are_escaped_and_different_inputs_are_reported(tmp_path):
     first, second = make(4), make(4)
     domain = type(first.domain)(sample_rate=8000, n_fft=256, hop_length=160, n_mels=20, frames=8)
     second = Model(domain, second.whitener, second.params, second.rho_hat, dict(second.facts))
@@ -80,7 +84,7 @@ def test_names_of_models_are_text_and_differing_inputs_are_told(tmp_path):
     assert "hop_length is None in A and 160 in B" in text
 
 
-def test_models_of_other_windows_cannot_be_compared(trained, sounds, tmp_path, run):
+def test_models_with_windows_of_different_shapes_cannot_be_compared(trained, sounds, tmp_path, run):
     run("train", sounds, "-o", tmp_path / "run", "--hidden", 4, "--epochs", 2, "--set", "frames=8", "-q")
     code, _, err = run("diff", trained, tmp_path / "run", "-o", tmp_path / "diff.html")
     assert code == 1
@@ -88,7 +92,7 @@ def test_models_of_other_windows_cannot_be_compared(trained, sounds, tmp_path, r
     assert not (tmp_path / "diff.html").exists()
 
 
-def test_models_of_other_domains_cannot_be_compared(tmp_path):
+def test_models_of_different_domains_cannot_be_compared(tmp_path):
     class Other(type(make(1).domain)):
         name = "other"
 

@@ -1,4 +1,4 @@
-"""Pictures are the same whatever the user has set up matplotlib for."""
+"""The user's matplotlib settings and backends do not change the pictures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from audiosae.domain.drawing import default_settings
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.unit_sides import show_units
 
-HOSTILE = {"image.origin": "lower", "text.usetex": True, "lines.linewidth": 9, "savefig.dpi": 30, "font.size": 30,
-           "axes.facecolor": "red", "savefig.transparent": True, "image.cmap": "hot", "figure.dpi": 40}  # fmt: skip
+HOSTILE = {
+    "image.origin": "lower",
+    "text.usetex": True,
+    "lines.linewidth": 9,
+    "savefig.dpi": 30,
+    "font.size": 30,
+    "axes.facecolor": "red",
+    "savefig.transparent": True,
+    "image.cmap": "hot",
+    "figure.dpi": 40,
+}
 RENDER = "from audiosae.cli import main; main()"
 
 
@@ -25,7 +34,7 @@ def hostile():
         yield
 
 
-def test_a_users_settings_change_no_picture(trained, tmp_path, request):
+def test_user_settings_do_not_change_pictures(trained, tmp_path, request):
     model = load_model(trained)
     draw_atoms(model, tmp_path / "plain.png", units=[0, 3])
     units = [*show_units(model, units=[0, 3])]
@@ -33,11 +42,11 @@ def test_a_users_settings_change_no_picture(trained, tmp_path, request):
     draw_atoms(model, tmp_path / "hostile.png", units=[0, 3])
     assert (tmp_path / "hostile.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
     assert [*show_units(model, units=[0, 3])] == units
-    assert mpl.rcParams["lines.linewidth"] == HOSTILE["lines.linewidth"]  # the user's again
+    assert mpl.rcParams["lines.linewidth"] == HOSTILE["lines.linewidth"], "the user's settings are restored"
 
 
 @pytest.mark.usefixtures("hostile")
-def test_within_the_block_nothing_is_set():
+def test_default_settings_removes_all_user_settings():
     with default_settings():
         changed = {k for k, v in mpl.rcParamsDefault.items() if mpl.rcParams[k] != v}
     assert changed <= {"backend", "backend_fallback", "interactive"}
@@ -45,15 +54,24 @@ def test_within_the_block_nothing_is_set():
 
 @pytest.mark.parametrize(
     ("backend", "matplotlibrc"),
-    [("module://no_such_module.backend", b""), ("inline_of_nowhere", b""), ("", b"image.origin: lower\n"),
-     ("", b"font.size: \xff\xfe\n"), ("", b"no.such.key: 3\nimage.origin: sideways\n")],
-)  # fmt: skip
-def test_no_backend_and_no_settings_file_keeps_a_picture_from_being_drawn(trained, tmp_path, backend, matplotlibrc):
+    [
+        ("module://no_such_module.backend", b""),
+        ("inline_of_nowhere", b""),
+        ("", b"image.origin: lower\n"),
+        ("", b"font.size: \xff\xfe\n"),
+        ("", b"no.such.key: 3\nimage.origin: sideways\n"),
+    ],
+)
+def test_pictures_are_drawn_with_any_backend_and_any_settings_file(trained, tmp_path, backend, matplotlibrc):
     (tmp_path / "matplotlibrc").write_bytes(matplotlibrc)
     draw_atoms(load_model(trained), tmp_path / "here.png", units=[3])
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", RENDER, "render", trained, "--units", "3", "-o", "atoms.png"],
-        cwd=tmp_path, env=os.environ | {"MPLBACKEND": backend}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert found.returncode == 0, found.stderr
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
     assert (tmp_path / "atoms.png").read_bytes() == (tmp_path / "here.png").read_bytes()

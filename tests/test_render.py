@@ -1,4 +1,4 @@
-"""Pictures: every unit in its place, axes that a stranger can read, clear refusals."""
+"""Pictures of atoms and of the training history: order of the units, labelled axes, error messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiosae.autoencoder.whitening import Whitening, WindowMoments, make_whiten
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.history import Row
-from audiosae.views import atoms as render
+from audiosae.views import atoms
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.curves import draw_history
 
@@ -28,17 +28,17 @@ def make(hidden):
 
 @pytest.fixture
 def figures(monkeypatch):
-    """Keep every figure that is saved, to look at its parts."""
-    kept = []
-    save = render.save_figure
+    """Return a list to which every saved figure is appended."""
+    saved = []
+    save = atoms.save_figure
 
-    def keep(figure, path):
-        kept.append(figure)
+    def save_and_record(figure, path):
+        saved.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(render, "save_figure", keep)
-    monkeypatch.setattr("audiosae.views.curves.save_figure", keep)
-    return kept
+    monkeypatch.setattr(atoms, "save_figure", save_and_record)
+    monkeypatch.setattr("audiosae.views.curves.save_figure", save_and_record)
+    return saved
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
@@ -70,17 +70,17 @@ def test_few_units_have_axes_in_hertz_and_milliseconds(tmp_path, figures):
     assert sum(ax.get_title().isdigit() for ax in figures[0].axes) == 9
 
 
-def test_a_thousand_units_share_a_key_with_axes(tmp_path, figures):
+def test_a_thousand_units_have_one_key_with_axes(tmp_path, figures):
     draw_atoms(make(1024), tmp_path / "a.png")
     labels = {ax.get_xlabel() for ax in figures[0].axes} | {ax.get_ylabel() for ax in figures[0].axes}
     assert {"ms", "Hz"} <= labels
-    high, wide = imread(tmp_path / "a.png").shape[:2]
+    height, width = imread(tmp_path / "a.png").shape[:2]
     tile_pixels = figures[0].axes[1].images[0].get_array().shape
-    assert tile_pixels[1] < wide
-    assert tile_pixels[0] < high
+    assert tile_pixels[1] < width
+    assert tile_pixels[0] < height
 
 
-def test_one_scale_shows_the_sign(tmp_path, figures):
+def test_all_atoms_have_one_symmetric_colour_scale(tmp_path, figures):
     draw_atoms(make(9), tmp_path / "a.png")
     limits = {ax.images[0].get_clim() for ax in figures[0].axes if ax.images}
     assert len(limits) == 1
@@ -88,7 +88,7 @@ def test_one_scale_shows_the_sign(tmp_path, figures):
     assert low == -high < 0
 
 
-def test_plain_tiles_hold_the_same_weights(tmp_path, figures):
+def test_plain_tiles_show_the_scaled_weights(tmp_path, figures):
     model = make(6)
     draw_atoms(model, tmp_path / "a.png", plain=True, columns=3, order="index")
     mosaic = np.asarray(figures[0].axes[0].images[0].get_array())
@@ -98,17 +98,17 @@ def test_plain_tiles_hold_the_same_weights(tmp_path, figures):
 
 
 @pytest.mark.parametrize("units", [[-1], [99], []])
-def test_units_that_are_not_there_are_refused(tmp_path, units):
+def test_units_outside_the_model_raise(tmp_path, units):
     with pytest.raises(InputError, match="wanted units from 0 to 3"):
         draw_atoms(make(4), tmp_path / "a.png", units=units)
 
 
-def test_another_suffix_is_refused(tmp_path):
+def test_an_unknown_suffix_raises(tmp_path):
     with pytest.raises(InputError, match=r"wanted \.png, \.svg, \.pdf"):
         draw_atoms(make(4), tmp_path / "a.bmp")
 
 
-def test_an_unwritable_picture_is_a_clear_error(tmp_path):
+def test_an_unwritable_picture_raises(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         draw_atoms(make(4), tmp_path / "gone/a.png")
 
@@ -124,13 +124,13 @@ def test_the_history_shows_cost_unexplained_variance_and_activity(tmp_path, figu
 
 
 class Curves(Spectrogram):
-    """Draws curves, each as high as it needs."""
+    """Draws curves, each with its own limits."""
 
     def draw(self, atom, ax, *, limit):
         ax.plot(atom.mean(axis=1) * (1 + np.abs(atom).argmax()))
 
 
-def test_atoms_that_are_drawn_with_other_limits_get_the_same_ones(tmp_path, figures):
+def test_atoms_drawn_with_different_limits_get_common_limits(tmp_path, figures):
     model = make(6)
     model = replace(model, domain=Curves(**vars(model.domain)))
     draw_atoms(model, tmp_path / "curves.png", columns=3)
@@ -145,17 +145,17 @@ def test_atoms_that_are_drawn_with_other_limits_get_the_same_ones(tmp_path, figu
     assert [ax.xaxis.get_visible() for ax in drawn] == [False] * 3 + [True] * 3
 
 
-class Upside(Curves):
-    """Draws them upside down."""
+class Inverted(Curves):
+    """Draws curves with an inverted y axis."""
 
     def draw(self, atom, ax, *, limit):
         super().draw(atom, ax, limit=limit)
         ax.invert_yaxis()
 
 
-def test_axes_that_are_upside_down_stay_so_and_hold_all(tmp_path, figures):
+def test_inverted_axes_stay_inverted_and_show_all_values(tmp_path, figures):
     model = make(6)
-    draw_atoms(replace(model, domain=Upside(**vars(model.domain))), tmp_path / "curves.png", columns=3)
+    draw_atoms(replace(model, domain=Inverted(**vars(model.domain))), tmp_path / "curves.png", columns=3)
     drawn = [ax for ax in figures[0].axes if ax.lines]
     values = np.concatenate([ax.lines[0].get_ydata() for ax in drawn])
     assert len({ax.get_ylim() for ax in drawn}) == 1

@@ -1,4 +1,4 @@
-"""The report: the right windows, the right sounds at the right times, within its bounds; file names stay text."""
+"""Page of a report: strongest windows, their sounds and times, size limit, escaping of file names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from audiosae.features.unit_statistics import Step, gather, numbered
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.views.excerpts import span_text
 from audiosae.views.media import SLOWED, encode_sound
-from audiosae.views.unit_sides import by_likeness, map_positions, show_units
+from audiosae.views.unit_sides import map_positions, show_units, similarity_order
 
 HOSTILE = 'a "quoted" <b onload=alert(1)> & </script><script>alert(2)</script>\n.wav'.replace("/", "\u2215")
 
@@ -40,21 +40,21 @@ def corpus_of(model, folder, cache):
 
 
 def sent(value):
-    """What arrives in another process."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 (our own)
+    """Return a value as another process receives it."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 (pickled here)
 
 
 def best_cells(codes, cells, keep):
-    """What TopWindows must find: per unit, the strongest window of each cell, strongest cells first."""
-    found = []
+    """Return the expected TopWindows: per unit, the strongest window of each cell, strongest cells first."""
+    numbers = []
     for unit in codes.T:
         best = {cell: min((-unit[i], i) for i in np.flatnonzero(cells == cell)) for cell in set(cells.tolist())}
-        found.append([number for _, number in sorted(best.values())[:keep]])
-    return found
+        numbers.append([number for _, number in sorted(best.values())[:keep]])
+    return numbers
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_top_windows_add_to_the_same_lists_in_any_order_and_any_parts(seed):
+def test_the_sum_of_top_windows_does_not_depend_on_order_or_parts(seed):
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 12, (300, 4)) / 12  # with many ties
     numbers, cells = np.arange(300), rng.integers(0, 40, 300)
@@ -65,13 +65,13 @@ def test_top_windows_add_to_the_same_lists_in_any_order_and_any_parts(seed):
     np.testing.assert_array_equal(whole.values, added.values)
 
 
-def test_fewer_windows_than_wanted_are_all_there_and_no_more():
-    found = TopWindows.of(np.array([[0.5], [0.7]]), np.arange(2), np.array([0, 1]), keep=5)
-    assert (found + found).numbers[0, :2].tolist() == [1, 0]
-    assert np.isneginf((found + found).values[0, 2:]).all()
+def test_top_windows_of_few_windows_contain_each_once():
+    few = TopWindows.of(np.array([[0.5], [0.7]]), np.arange(2), np.array([0, 1]), keep=5)
+    assert (few + few).numbers[0, :2].tolist() == [1, 0]
+    assert np.isneginf((few + few).values[0, 2:]).all()
 
 
-def test_a_step_sent_to_another_process_adds_up_to_the_fold(trained, sounds, cache):
+def test_sums_of_steps_in_other_processes_equal_the_pass_over_all_windows(trained, sounds, cache):
     model = load_model(trained)
     corpus = corpus_of(model, sounds, cache)
     labels = np.arange(len(corpus.records)) % 3
@@ -92,20 +92,20 @@ def test_a_step_sent_to_another_process_adds_up_to_the_fold(trained, sounds, cac
         np.testing.assert_allclose([code for _, code in mine], [code for _, code in theirs], rtol=1e-5)
 
 
-def test_the_strongest_window_comes_first_and_no_neighbours_are_shown(trained, sounds, cache):
+def test_the_strongest_window_is_first_and_neighbours_are_omitted(trained, sounds, cache):
     model = load_model(trained)
     corpus = corpus_of(model, sounds, cache)
     codes = np.concatenate([model.encode(windows) for windows in corpus.blocks()])
     tops = gather(model, corpus, top=6).tops.strongest(corpus, 6)
     for unit, top in enumerate(tops):
         assert top[0][1] == pytest.approx(codes[:, unit].max(), rel=1e-6)
-        places = list(zip(*corpus.locate(np.array([number for number, _ in top])), strict=True))
-        for i, (record, start) in enumerate(places):
-            for other, there in places[:i]:
-                assert record != other or abs(start[0] - there[0]) >= 2 * model.domain.window[0] - 1
+        positions = list(zip(*corpus.locate(np.array([number for number, _ in top])), strict=True))
+        for i, (record, start) in enumerate(positions):
+            for other, other_start in positions[:i]:
+                assert record != other or abs(start[0] - other_start[0]) >= 2 * model.domain.window[0] - 1
 
 
-def test_the_strongest_window_encoded_again_gives_the_activation_stated(trained, sounds, page):
+def test_the_activation_on_the_page_is_that_of_its_window(trained, sounds, page):
     model = load_model(trained)
     shown = items(page)
     assert len(shown) == 12
@@ -120,7 +120,7 @@ def test_the_strongest_window_encoded_again_gives_the_activation_stated(trained,
         assert window["activation"] == max(each["activation"] for each in item["windows"])
 
 
-def test_every_player_plays_the_right_file_at_the_right_time(sounds, page):
+def test_every_excerpt_is_from_its_file_and_time(sounds, page):
     for piece in pieces(page):
         heard, rate = decoded(piece["sound"])
         source, own = soundfile.read(sounds / piece["file"], dtype="float32")
@@ -129,11 +129,11 @@ def test_every_player_plays_the_right_file_at_the_right_time(sounds, page):
         if len(heard) < len(source):
             lag = int(np.correlate(source, heard, "valid").argmax())
             assert abs(lag - round(piece["low"] * rate)) <= 8, "a millisecond"
-        place = source[round(piece["low"] * rate) :][: len(heard)]
-        assert np.corrcoef(place, heard[: len(place)])[0, 1] > 0.9
+        original = source[round(piece["low"] * rate) :][: len(heard)]
+        assert np.corrcoef(original, heard[: len(original)])[0, 1] > 0.9
 
 
-def test_a_player_starts_a_little_before_its_window_and_ends_after_it(page):
+def test_an_excerpt_starts_shortly_before_its_window_and_ends_after_it(page):
     for item in items(page):
         for window in item["windows"]:
             piece = pieces(page)[window["piece"]]
@@ -147,9 +147,9 @@ def test_a_player_starts_a_little_before_its_window_and_ends_after_it(page):
             assert width == pytest.approx(100 * (end - start) / length, abs=0.01)
 
 
-def test_a_piece_that_many_units_share_is_there_once(page):
-    places = [(piece["file"], piece["low"], piece["high"]) for piece in pieces(page)]
-    assert len(places) == len(set(places)) < sum(len(item["windows"]) for item in items(page))
+def test_a_piece_that_units_share_is_stored_once(page):
+    ranges = [(piece["file"], piece["low"], piece["high"]) for piece in pieces(page)]
+    assert len(ranges) == len(set(ranges)) < sum(len(item["windows"]) for item in items(page))
 
 
 def test_the_histogram_counts_every_window(trained, sounds, cache, page):
@@ -157,19 +157,19 @@ def test_the_histogram_counts_every_window(trained, sounds, cache, page):
     assert {sum(item["histogram"]) for item in items(page)} == {len(corpus_of(model, sounds, cache))}
 
 
-def test_a_smaller_size_shows_fewer_windows_and_says_so(trained, sounds, tmp_path, run, page):
-    room = page.stat().st_size * 3 // 4
-    code, out, _ = run("report", trained, sounds, "-o", tmp_path / "small.html", "--size", f"{room / 2**20:.6f}M")
+def test_a_smaller_size_shows_fewer_windows_and_a_note(trained, sounds, tmp_path, run, page):
+    size = page.stat().st_size * 3 // 4
+    code, out, _ = run("report", trained, sounds, "-o", tmp_path / "small.html", "--size", f"{size / 2**20:.6f}M")
     small = tmp_path / "small.html"
     shown = {len(item["windows"]) for item in items(small)}
     assert code == 0
-    assert small.stat().st_size <= room
+    assert small.stat().st_size <= size
     assert 0 < max(shown) < 10
     assert f"{max(shown)} windows each, not 10" in out
     assert f"{max(shown)} strongest windows, not 10" in small.read_text()
 
 
-def test_a_size_that_the_units_alone_exceed_is_refused(trained, sounds, tmp_path, run):
+def test_a_size_below_that_of_the_units_alone_raises(trained, sounds, tmp_path, run):
     code, _, err = run("report", trained, sounds, "-o", tmp_path / "small.html", "--size", "20K")
     assert code == 1
     assert "the 12 units alone take" in err
@@ -177,7 +177,7 @@ def test_a_size_that_the_units_alone_exceed_is_refused(trained, sounds, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["-o", "page.pdf"], "wanted .html"),
         (["-o", "gone/page.html"], "choose another with -o"),
@@ -185,26 +185,28 @@ def test_a_size_that_the_units_alone_exceed_is_refused(trained, sounds, tmp_path
         (["-o", "page.html", "--label-column", "x"], "wanted together with --labels"),
     ],
 )
-def test_what_cannot_be_done_is_refused_at_once(small, sounds, tmp_path, run, monkeypatch, arguments, told):
+def test_wrong_options_raise_before_any_work(small, sounds, tmp_path, run, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     code, _, err = run("report", small, sounds, *arguments)
     assert code == 1
-    assert told in err
+    assert message in err
 
 
-def test_a_source_that_has_gone_costs_its_sounds_not_the_page(small, sounds, tmp_path, run, monkeypatch):
+def test_the_page_is_written_without_the_sounds_of_a_missing_source(small, sounds, tmp_path, run, monkeypatch):
     def gone(self, path, span):
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(Spectrogram, "excerpt", gone)
-    code, _, err = run("report", small, sounds, "-o", tmp_path / "page.html", "--workers", "1")  # in this process
+    code, _, err = run(
+        "report", small, sounds, "-o", tmp_path / "page.html", "--workers", "1"
+    )  # in this process: the method is replaced here
     assert code == 0, err
     faults = {piece["fault"] for piece in pieces(tmp_path / "page.html")}
     assert all("excerpt() raised" in fault for fault in faults)
     assert items(tmp_path / "page.html")[0]["windows"][0]["activation"] > 0
 
 
-def test_labels_say_what_a_unit_goes_with(small, sounds, tmp_path, run, cache):
+def test_units_show_the_labels_for_which_they_are_most_active(small, sounds, tmp_path, run, cache):
     model = load_model(small)
     corpus = corpus_of(model, sounds, cache)
     table = tmp_path / "labels.csv"
@@ -224,7 +226,7 @@ def test_labels_say_what_a_unit_goes_with(small, sounds, tmp_path, run, cache):
             assert window["label"] == names[int(file[5:7])]
 
 
-def test_hostile_names_of_files_and_labels_are_text(sounds, small, tmp_path, run):
+def test_names_of_files_and_labels_are_escaped(sounds, small, tmp_path, run):
     folder = tmp_path / "<i>&amp;"
     folder.mkdir()
     for name, number in ((HOSTILE, 5), (os.fsdecode(b"\xff\xfe.wav"), 6)):
@@ -239,7 +241,7 @@ def test_hostile_names_of_files_and_labels_are_text(sounds, small, tmp_path, run
     assert {window["label"] for item in items(tmp_path / "page.html") for window in item["windows"]} == {"<i>&amp;"}
 
 
-def test_tanh_units_state_their_codes(sounds, tmp_path, run, cache):
+def test_activations_of_tanh_units_are_their_codes(sounds, tmp_path, run, cache):
     run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 3, "--activation", "tanh", "-q")
     assert run("report", tmp_path / "run", sounds, "-o", tmp_path / "page.html", "-q")[0] == 0
     model = load_model(tmp_path / "run")
@@ -248,7 +250,7 @@ def test_tanh_units_state_their_codes(sounds, tmp_path, run, cache):
     np.testing.assert_allclose(stated, codes.max(axis=0), atol=1e-6)
 
 
-def test_patches_of_pictures_are_shown_with_their_place(tmp_path, run):
+def test_patches_of_pictures_are_shown_with_their_position(tmp_path, run):
     rng = np.random.default_rng(0)
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -269,7 +271,7 @@ def test_patches_of_pictures_are_shown_with_their_place(tmp_path, run):
             assert window["patch"]
 
 
-def test_rows_of_vectors_are_shown_with_their_numbers(tmp_path, run):
+def test_rows_of_vectors_are_shown_with_their_largest_values(tmp_path, run):
     rows = np.random.default_rng(0).normal(size=(200, 12)).astype(np.float32)
     np.save(tmp_path / "v.npy", rows)
     few = ["--hidden", 3, "--epochs", 5, "-q"]
@@ -283,7 +285,7 @@ def test_rows_of_vectors_are_shown_with_their_numbers(tmp_path, run):
             assert abs(window["numbers"][0][1]) == pytest.approx(float(np.abs(row).max()))
 
 
-def test_neighbourhoods_of_two_axes_hold_each_window_once():
+def test_neighbourhoods_of_two_axes_contain_each_window_once():
     domain = make_domain(type(Spectrogram()), {"sample_rate": 8000, "n_fft": 256, "hop_length": 80, "frames": 4})
     records = [Record("a", "used", shape=(30, 40), ranges=((0, 30),)), Record("b", "skipped")]
     near = Neighbourhoods.of(EngineCorpus(domain, records, LocalEngine()))
@@ -292,13 +294,13 @@ def test_neighbourhoods_of_two_axes_hold_each_window_once():
     assert near.cells(np.array([0, 0, 0]), np.array([[0, 0], [6, 0], [7, 0]])).tolist() == [0, 0, 1]
 
 
-def test_units_are_drawn_and_heard_the_same_whoever_draws_them(monkeypatch):
+def test_units_do_not_depend_on_the_number_of_workers(monkeypatch):
     monkeypatch.setattr("audiosae.views.unit_sides._UNITS_PER_WORKER", 2)
     model = make(4)  # enough for two processes
     assert [*show_units(model, workers=2)] == [*show_units(model, workers=1)]
 
 
-def test_similar_units_lie_side_by_side():
+def test_similar_units_are_neighbours_on_the_map_and_in_the_order():
     angles = np.random.default_rng(0).permutation(40) * np.pi / 40
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     cosines = np.abs(vectors @ vectors.T)
@@ -306,15 +308,15 @@ def test_similar_units_lie_side_by_side():
     assert len(set(cells)) == 40
     assert max(column for _, column in cells) < columns
     cells = np.array(cells)
-    beside = [(i, j) for i in range(40) for j in range(i) if np.abs(cells[i] - cells[j]).sum() == 1]
-    assert np.mean([cosines[i, j] for i, j in beside]) > cosines[~np.eye(40, dtype=bool)].mean() + 0.2
-    order = by_likeness(cosines)
+    neighbours = [(i, j) for i in range(40) for j in range(i) if np.abs(cells[i] - cells[j]).sum() == 1]
+    assert np.mean([cosines[i, j] for i, j in neighbours]) > cosines[~np.eye(40, dtype=bool)].mean() + 0.2
+    order = similarity_order(cosines)
     assert sorted(order) == list(range(40))
     assert np.mean([cosines[a, b] for a, b in pairwise(order)]) > 0.95
 
 
 @pytest.mark.parametrize(
-    ("span", "told"),
+    ("span", "text"),
     [
         (Span((1.234,), (1.394,), "s"), "1.23 s to 1.39 s"),
         (Span((59.999,), (60.16,), "s"), "1:00.00 to 1:00.16"),
@@ -323,14 +325,14 @@ def test_similar_units_lie_side_by_side():
         (Span((7,), (8,), "row"), "row 7"),
     ],
 )
-def test_places_are_told_as_people_say_them(span, told):
-    assert span_text(span) == told
+def test_positions_are_written_in_the_unit_of_the_domain(span, text):
+    assert span_text(span) == text
 
 
 @pytest.mark.parametrize(
     ("rate", "heard", "slowed"), [(8000, 8000, 1), (9600, 11025, 1), (44100, 22050, 1), (250000, 22050, SLOWED)]
 )
-def test_sounds_keep_their_pitch_and_length_and_ultrasound_is_slowed_down(rate, heard, slowed):
+def test_encoded_sounds_keep_pitch_and_length_and_ultrasound_is_slowed_down(rate, heard, slowed):
     tone = np.sin(2 * np.pi * 0.05 * rate * np.arange(rate) / rate).astype(np.float32)
     sound = encode_sound(tone, rate)
     samples, own = decoded(sound.data)
@@ -340,7 +342,7 @@ def test_sounds_keep_their_pitch_and_length_and_ultrasound_is_slowed_down(rate, 
     assert pitch == pytest.approx(0.05 * rate / slowed, rel=0.01)
 
 
-def test_copies_of_a_recording_are_shown_once_and_what_is_too_short_is_counted(small, sounds, tmp_path, run):
+def test_copies_of_a_recording_are_shown_once_and_short_files_are_counted(small, sounds, tmp_path, run):
     folder = tmp_path / "copied"
     shutil.copytree(sounds, folder)
     for copy in range(4):
@@ -348,14 +350,14 @@ def test_copies_of_a_recording_are_shown_once_and_what_is_too_short_is_counted(s
     soundfile.write(folder / "short.wav", np.linspace(-0.5, 0.5, 300), 8000)
     code, out, err = run("report", small, folder, "-o", tmp_path / "page.html", "--json")
     assert code == 0, err
-    told = json.loads(out)
-    assert (told["sources_used"], told["sources_skipped"]) == (16, 1)
+    summary = json.loads(out)
+    assert (summary["sources_used"], summary["sources_skipped"]) == (16, 1)
     assert "shorter than a window: 1." in (tmp_path / "page.html").read_text(encoding="utf-8")
     for item in items(tmp_path / "page.html"):
         heard = [pieces(tmp_path / "page.html")[window["piece"]]["sound"] for window in item["windows"]]
         assert len(set(heard)) == len({window["piece"] for window in item["windows"]})
 
 
-def test_a_folder_is_no_page(small, sounds, tmp_path, run):
+def test_a_folder_is_not_replaced_by_a_page(small, sounds, tmp_path, run):
     (tmp_path / "page.html").mkdir()
     assert "it is a folder" in run("report", small, sounds, "-o", tmp_path / "page.html")[2]

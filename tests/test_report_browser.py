@@ -1,4 +1,4 @@
-"""The pages in a real browser: headless Chromium, as Playwright drives it."""
+"""Pages in a browser: headless Chromium, controlled by Playwright."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from conftest import missing
 from pages import items, pieces
 from test_report import HOSTILE
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]  # asked for first: pages are long in the making
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.usefixtures("chromium"),
+]  # first: a skip before the pages are made saves their time
 SAMPLES = """async (url) => {
   const bytes = Uint8Array.from(atob(url.split(",")[1]), (c) => c.charCodeAt(0));
   const sound = await new OfflineAudioContext(1, 8000, 8000).decodeAudioData(bytes.buffer);
@@ -29,7 +32,7 @@ def order(tab):
     return tab.eval_on_selector_all("#units .unit:not([hidden])", "all => all.map((b) => Number(b.dataset.item))")
 
 
-def test_the_page_opens_without_an_error_or_a_request_and_paints_soon(see, page):
+def test_the_page_opens_without_errors_or_requests_and_paints_within_two_seconds(see, page):
     tab = see(page)
     assert len(order(tab)) == 12
     assert heading(tab) == f"Unit {order(tab)[0]}"
@@ -37,24 +40,30 @@ def test_the_page_opens_without_an_error_or_a_request_and_paints_soon(see, page)
     assert tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 2000
 
 
-def test_the_page_runs_no_script_but_its_own(chromium, page, tmp_path):
+def test_the_page_runs_only_its_own_script(chromium, page, tmp_path):
     text = page.read_text(encoding="utf-8").replace("</body>", "<script>document.title = 'ran'</script></body>")
     (tmp_path / "changed.html").write_text(text, encoding="utf-8")
     context = chromium.new_context()
-    tab, told = context.new_page(), []
-    tab.on("console", lambda message: told.append(message.text))
+    tab, messages = context.new_page(), []
+    tab.on("console", lambda message: messages.append(message.text))
     tab.goto((tmp_path / "changed.html").as_uri())
     assert heading(tab).startswith("Unit ")
     assert tab.title() != "ran"
-    assert [line for line in told if "Content Security Policy" in line]
+    assert [text for text in messages if "Content Security Policy" in text]
     context.close()
 
 
 @pytest.mark.parametrize(
-    ("key", "down"), [("activity", True), ("selectivity", True), ("centroid (Hz)", False), ("bandwidth (Hz)", False),
-                      ("likeness", False)]
-)  # fmt: skip
-def test_units_are_sorted_by_what_was_chosen(see, page, key, down):
+    ("key", "down"),
+    [
+        ("activity", True),
+        ("selectivity", True),
+        ("centroid (Hz)", False),
+        ("bandwidth (Hz)", False),
+        ("likeness", False),
+    ],
+)
+def test_units_are_sorted_by_the_selected_key(see, page, key, down):
     tab = see(page)
     tab.select_option("#sort", key)
     values = [items(page)[item]["order"][key] for item in order(tab)]
@@ -68,16 +77,17 @@ def test_search_finds_units_by_number_and_by_file(see, page):
     assert heading(tab) == "Unit 7"
     tab.fill("#search", "tone_03")
     with_file = {
-        item["number"] for item in items(page)
+        item["number"]
+        for item in items(page)
         if any("tone_03" in pieces(page)[window["piece"]]["file"] for window in item["windows"])
-    }  # fmt: skip
+    }
     assert set(order(tab)) == with_file
     tab.fill("#search", "no such file")
     assert order(tab) == []
-    assert tab.inner_text("#count") == "0 of 12 shown: nothing has that number or name"
+    assert tab.inner_text("#count") == "0 of 12 shown: no unit matches the search"
 
 
-def test_an_address_names_a_unit(see, page):
+def test_the_address_selects_a_unit(see, page):
     tab = see(page)
     tab.goto(page.as_uri() + "#u7")
     tab.wait_for_function("document.getElementById('detail-heading').textContent === 'Unit 7'")
@@ -85,7 +95,7 @@ def test_an_address_names_a_unit(see, page):
     tab.wait_for_function("document.getElementById('detail-heading').textContent === 'Unit 4'")
 
 
-def test_arrows_up_and_down_move_before_a_unit_has_the_focus(see, page):
+def test_arrow_keys_work_before_a_unit_has_the_focus(see, page):
     tab = see(page)
     tab.set_viewport_size({"width": 700, "height": 900})
     first = heading(tab)
@@ -95,20 +105,20 @@ def test_arrows_up_and_down_move_before_a_unit_has_the_focus(see, page):
     assert heading(tab) == first
 
 
-def test_the_map_has_each_unit_at_its_own_place(see, page):
+def test_the_map_has_each_unit_at_its_own_position(see, page):
     tab = see(page)
     tab.click("#as-map")
     boxes = tab.eval_on_selector_all(
         "#units .unit", "all => all.map((b) => [Number(b.dataset.item), b.offsetTop, b.offsetLeft])"
     )
     assert len({(top, left) for _, top, left in boxes}) == 12
-    places = {item: (top, left) for item, top, left in boxes}
+    positions = {item: (top, left) for item, top, left in boxes}
     cells = {item["number"]: tuple(item["cell"]) for item in items(page)}
-    assert sorted(cells, key=cells.get) == sorted(places, key=places.get)
+    assert sorted(cells, key=cells.get) == sorted(positions, key=positions.get)
     assert tab.is_disabled("#sort")
 
 
-def test_arrows_move_and_space_plays_and_stops(see, page):
+def test_arrow_keys_move_and_space_plays_and_stops(see, page):
     tab = see(page)
     tab.locator("#units .unit[tabindex='0']").focus()
     start = order(tab)
@@ -128,7 +138,7 @@ def test_arrows_move_and_space_plays_and_stops(see, page):
     tab.wait_for_function("document.querySelector('.windows audio').paused")
 
 
-def test_typing_in_the_search_field_plays_nothing(see, page):
+def test_space_in_the_search_field_does_not_play(see, page):
     tab = see(page)
     tab.focus("#search")
     tab.keyboard.type("a b")
@@ -136,25 +146,25 @@ def test_typing_in_the_search_field_plays_nothing(see, page):
     assert tab.evaluate("[...document.querySelectorAll('audio')].every((audio) => audio.paused)")
 
 
-def test_every_player_of_a_unit_plays_what_its_card_says(see, page, sounds):
+def test_every_player_plays_the_excerpt_that_its_entry_describes(see, page, sounds):
     tab = see(page)
     item = items(page)[order(tab)[0]]
-    cards = tab.locator(".windows li")
+    entries = tab.locator(".windows li")
     for number, window in enumerate(item["windows"]):
-        piece, card = pieces(page)[window["piece"]], cards.nth(number)
-        assert piece["file"] in card.inner_text()
-        assert window["where"] in card.inner_text()
-        heard = np.array(tab.evaluate(SAMPLES, card.locator("audio").get_attribute("src")))
+        piece, entry = pieces(page)[window["piece"]], entries.nth(number)
+        assert piece["file"] in entry.inner_text()
+        assert window["where"] in entry.inner_text()
+        heard = np.array(tab.evaluate(SAMPLES, entry.locator("audio").get_attribute("src")))
         source, rate = soundfile.read(sounds / piece["file"])
-        place = source[round(piece["low"] * rate) :][: len(heard)]
-        inner = slice(400, len(place) - 400)
-        alike = {lag: np.corrcoef(place[inner], np.roll(heard, lag)[inner])[0, 1] for lag in range(-80, 81)}
-        best = max(alike, key=alike.get)
+        original = source[round(piece["low"] * rate) :][: len(heard)]
+        inner = slice(400, len(original) - 400)
+        correlation = {lag: np.corrcoef(original[inner], np.roll(heard, lag)[inner])[0, 1] for lag in range(-80, 81)}
+        best = max(correlation, key=correlation.get)
         assert abs(best) <= 8, "a millisecond"
-        assert alike[best] > 0.9
+        assert correlation[best] > 0.9
 
 
-def test_playing_moves_the_audio_and_one_sound_stops_another(see, page):
+def test_starting_a_sound_stops_the_other(see, page):
     tab = see(page)
     tab.locator(".windows .play").nth(0).click()
     tab.wait_for_function("document.querySelectorAll('.windows audio')[0].currentTime > 0.05")
@@ -165,7 +175,7 @@ def test_playing_moves_the_audio_and_one_sound_stops_another(see, page):
     tab.wait_for_function("document.querySelector('.atoms audio').currentTime > 0.05")
 
 
-def test_hostile_names_stay_text(see, trained, sounds, tmp_path, run):
+def test_names_of_files_and_labels_are_escaped(see, trained, sounds, tmp_path, run):
     folder = tmp_path / "sounds"
     folder.mkdir()
     (folder / HOSTILE).write_bytes((sounds / "tone_05.wav").read_bytes())
@@ -183,20 +193,20 @@ def test_hostile_names_stay_text(see, trained, sounds, tmp_path, run):
 
 @pytest.mark.parametrize("how", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}])
 @pytest.mark.parametrize("which", ["report", "diff", "evaluation"])
-def test_there_is_no_serious_fault_of_accessibility(see, page, both, evaluation, which, how):
+def test_pages_have_no_serious_accessibility_fault(see, page, both, evaluation, which, how):
     axe = os.environ.get("AUDIOSAE_AXE")
     if not axe:
         missing("axe-core (npm install axe-core; AUDIOSAE_AXE names its axe.min.js)")
     tab = see({"report": page, "diff": both, "evaluation": evaluation}[which], **how)
-    tab.evaluate(Path(axe).read_text(encoding="utf-8"))  # the page's own rule lets no other script in by its markup
-    faults = tab.evaluate("axe.run().then((found) => found.violations)")
-    told = [(fault["id"], fault["impact"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in faults]
-    assert [each for each in told if each[1] in {"serious", "critical"}] == []
+    tab.evaluate(Path(axe).read_text(encoding="utf-8"))  # the policy of the page forbids script elements
+    faults = tab.evaluate("axe.run().then((result) => result.violations)")
+    summaries = [(each["id"], each["impact"], [node["html"][:200] for node in each["nodes"][:3]]) for each in faults]
+    assert [summary for summary in summaries if summary[1] in {"serious", "critical"}] == []
 
 
 @pytest.fixture(scope="module")
 def both(trained, sounds, cache, tmp_path_factory):
-    """The diff of two runs, one of a few more units."""
+    """Return the page of the diff of two runs with different numbers of units."""
     from conftest import once
 
     folder = tmp_path_factory.mktemp("both")
@@ -205,7 +215,7 @@ def both(trained, sounds, cache, tmp_path_factory):
     return folder / "diff.html"
 
 
-def test_the_diff_shows_groups(see, both):
+def test_the_diff_shows_the_selected_group(see, both):
     tab = see(both)
     shown = items(both)
     for group in {item["group"] for item in shown}:
@@ -220,7 +230,7 @@ def test_the_diff_shows_groups(see, both):
 
 @pytest.fixture(scope="module")
 def evaluation(trained, sounds, cache, tmp_path_factory):
-    """The evaluation of the run, its files in two labels, one of them hostile."""
+    """Return the page of an evaluation with two labels, one of which contains markup."""
     from conftest import once
 
     folder = tmp_path_factory.mktemp("evaluation")
@@ -232,7 +242,7 @@ def evaluation(trained, sounds, cache, tmp_path_factory):
     return folder / "out" / "index.html"
 
 
-def test_the_evaluation_has_its_tables_and_hostile_labels_stay_text(see, evaluation):
+def test_the_evaluation_has_its_tables_and_labels_are_escaped(see, evaluation):
     tab = see(evaluation)
     name = HOSTILE.replace("\n", "\\n")
     assert tab.locator("h3").all_text_contents() == [name, "plain"]
@@ -244,12 +254,12 @@ def test_the_evaluation_has_its_tables_and_hostile_labels_stay_text(see, evaluat
 
 
 @pytest.mark.parametrize("which", ["report", "evaluation"])
-def test_nothing_is_wider_than_a_phone(see, page, evaluation, which):
+def test_pages_fit_the_width_of_a_phone(see, page, evaluation, which):
     tab = see({"report": page, "evaluation": evaluation}[which], viewport={"width": 360, "height": 740})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_what_is_printed_has_no_controls_and_keeps_the_pictures(see, page):
+def test_the_printed_page_has_pictures_but_no_controls(see, page):
     tab = see(page)
     tab.emulate_media(media="print")
     assert not tab.is_visible("#controls")

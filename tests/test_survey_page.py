@@ -1,4 +1,4 @@
-"""The pages of survey and find."""
+"""Pages of survey and find."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def surveyed(cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("surveyed")
     for number in range(6):
         write(folder / "in" / f"20240601_{number:02d}0000.wav", recording(number), RATE)
-    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"],
-         pictures=False)  # fmt: skip
+    train = ["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"]
+    once(train, pictures=False)
     (folder / "names.csv").write_text('type,name\n1,"' + HOSTILE.replace('"', '""') + '"\n')
     (folder / "out").mkdir()
     (folder / "out" / "report.html").write_text("the report")
-    once(["survey", folder / "run", folder / "in", "-o", folder / "out", "--names", folder / "names.csv", "--cache",
-          cache, "-q"])  # fmt: skip
+    names = ["--names", folder / "names.csv"]
+    once(["survey", folder / "run", folder / "in", "-o", folder / "out", *names, "--cache", cache, "-q"])
     return SimpleNamespace(folder=folder, run=folder / "run", sounds=folder / "in", page=folder / "out" / "index.html")
 
 
-def test_the_page_says_what_was_found_and_links_to_the_report(surveyed):
+def test_the_page_has_a_summary_and_a_link_to_the_report(surveyed):
     text = surveyed.page.read_text(encoding="utf-8")
-    assert "In 6 recordings (2 min 0 s) 18 sounds of 3 kinds were found" in text
+    assert "18 sounds of 3 types were found in 6 recordings (2 min 0 s)." in text
     assert 'href="report.html"' in text
     assert 'href="recordings.png"' in text
     assert (surveyed.page.parent / "recordings.png").read_bytes().startswith(b"\x89PNG")
@@ -55,30 +55,30 @@ def test_the_page_says_what_was_found_and_links_to_the_report(surveyed):
     assert all(f'id="{target}"' in text for target in re.findall(r'href="#(.+?)"', text))
 
 
-def test_a_name_is_shown_as_text_whatever_is_in_it(surveyed):
+def test_names_are_escaped(surveyed):
     text = surveyed.page.read_text(encoding="utf-8")
     assert "<script>alert(1)" not in text
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
-def test_every_player_has_the_stretch_that_it_names(surveyed):
-    kept = pieces(surveyed.page)
+def test_every_excerpt_contains_its_event(surveyed):
+    stored = pieces(surveyed.page)
     groups = block(surveyed.page, "items")["groups"]
     assert [len(group) for group in groups] == [6, 6, 6, 18]
     for window in chain.from_iterable(groups):
-        piece = kept[window["piece"]]
+        piece = stored[window["piece"]]
         assert piece["low"] <= window["from"][0] - 0.2
         assert piece["high"] >= window["to"][0] + 0.2
         samples, rate = decoded(piece["sound"])
         source, _ = soundfile.read(surveyed.sounds / piece["file"])
-        wanted = source[round(piece["low"] * RATE) : round(piece["high"] * RATE)]
+        expected = source[round(piece["low"] * RATE) : round(piece["high"] * RATE)]
         assert rate == RATE
-        length = min(len(samples), len(wanted))
-        lags = np.fft.irfft(np.fft.rfft(samples[:length]) * np.conj(np.fft.rfft(wanted[:length])))
+        length = min(len(samples), len(expected))
+        lags = np.fft.irfft(np.fft.rfft(samples[:length]) * np.conj(np.fft.rfft(expected[:length])))
         assert np.argmax(lags) in {0, 1, len(lags) - 1}
 
 
-def test_hours_count_and_list_their_sounds(surveyed):
+def test_hours_have_counts_and_lists_of_their_sounds(surveyed):
     hours = block(surveyed.page, "items")["hours"]
     assert list(hours["cells"]) == [f"2024-06-01 {hour}" for hour in range(6)]
     for hour in range(6):
@@ -87,32 +87,32 @@ def test_hours_count_and_list_their_sounds(surveyed):
         assert {event[0] for event in cell["events"]} == {hour}
 
 
-def test_find_has_a_page_with_the_example_first(surveyed, cache, run, tmp_path):
+def test_the_page_of_find_has_the_example_first(surveyed, cache, run, tmp_path):
     like = f"{surveyed.sounds}/20240601_000000.wav@9-9.6"
     out = tmp_path / "found.html"
     arguments = ["find", surveyed.run, surveyed.sounds, "--like", like, "-n", 4, "--cache", cache, "-o", out]
-    code, told, _ = run(*arguments, "--json")
-    query, *found = block(out, "items")
+    code, text, _ = run(*arguments, "--json")
+    query, *matches = block(out, "items")
     assert code == 0
     assert (query[0]["from"], query[0]["to"]) == ([9.0], [9.6])
-    assert [w["from"][0] for (w,) in found] == pytest.approx(
-        [m["start"] for m in json.loads(told)["matches"]], abs=1e-3
+    assert [w["from"][0] for (w,) in matches] == pytest.approx(
+        [m["start"] for m in json.loads(text)["matches"]], abs=1e-3
     )
     out.write_text("mine")
     assert run(*arguments)[0] == 1
     assert out.read_text() == "mine"
 
 
-def test_progress_counts_files_while_listening_and_moments_while_the_page_is_made(surveyed, cache, run, tmp_path):
+def test_progress_counts_files_and_then_excerpts_of_the_page(surveyed, cache, run, tmp_path):
     like = f"{surveyed.sounds}/20240601_000000.wav@9-9.6"
-    _, _, told = run("find", surveyed.run, surveyed.sounds, "--like", like, "-n", 9, "--cache", cache, "-o",
-                     tmp_path / "found.html")  # fmt: skip
-    (listening,) = [line for line in told.splitlines() if line.startswith("listening")]
+    out = tmp_path / "found.html"
+    _, _, err = run("find", surveyed.run, surveyed.sounds, "--like", like, "-n", 9, "--cache", cache, "-o", out)
+    (listening,) = [line for line in err.splitlines() if line.startswith("listening")]
     assert listening.startswith("listening: 6 of 6 files")
-    assert "page: 10 of 10 moments" in told
+    assert "page: 10 of 10 moments" in err
 
 
-def test_events_of_the_user_are_not_written_over(surveyed, cache, run, tmp_path):
+def test_annotation_tables_of_the_user_are_not_replaced(surveyed, cache, run, tmp_path):
     (tmp_path / "events.raven").mkdir()
     (tmp_path / "events.raven" / "mine.selections.txt").write_text("mine")
     code, _, err = run("survey", surveyed.run, surveyed.sounds, "-o", tmp_path, "--events", "raven", "--cache", cache)
@@ -121,22 +121,22 @@ def test_events_of_the_user_are_not_written_over(surveyed, cache, run, tmp_path)
     assert (tmp_path / "events.raven" / "mine.selections.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["a new folder", "an earlier survey"])
-def test_a_survey_that_is_stopped_changes_nothing(surveyed, cache, tmp_path, monkeypatch, there):
+@pytest.mark.parametrize("existing", [False, True], ids=["a new folder", "an earlier survey"])
+def test_an_interrupted_survey_changes_nothing(surveyed, cache, tmp_path, monkeypatch, existing):
     out = tmp_path / "out"
     options = {"cache": cache, "events": "csv,raven"}
-    if there:
+    if existing:
         audiosae.survey(surveyed.run, surveyed.sounds, out, types=2, **options)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
-    def stopped(*_, **__):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("audiosae.commands.survey.write_survey_page", stopped)
+    monkeypatch.setattr("audiosae.commands.survey.write_survey_page", interrupt)
     with pytest.raises(KeyboardInterrupt):
         audiosae.survey(surveyed.run, surveyed.sounds, out, **options)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-    assert out.exists() == there
+    assert out.exists() == existing
     monkeypatch.undo()
     audiosae.survey(surveyed.run, surveyed.sounds, out, events="csv", cache=cache)
     assert not any((out / "events.raven").glob("*"))
@@ -144,23 +144,23 @@ def test_a_survey_that_is_stopped_changes_nothing(surveyed, cache, tmp_path, mon
     assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
 
 
-def test_a_small_page_leaves_out_examples_and_says_so(surveyed, cache, tmp_path):
+def test_a_small_page_has_fewer_examples_and_a_note(surveyed, cache, tmp_path):
     model = load_model(surveyed.run)
     records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
     corpus = EngineCorpus(model.domain, records, LocalEngine())
-    found, _ = find_types(model, corpus, count=3)
+    survey, _ = find_types(model, corpus, count=3)
     size = surveyed.page.stat().st_size * 6 // 10
-    facts = write_survey_page(found, model, corpus, tmp_path / "page.html", size=size)
+    facts = write_survey_page(survey, model, corpus, tmp_path / "page.html", size=size)
     assert (tmp_path / "page.html").stat().st_size == facts["bytes"] <= size
     assert 0 < facts["examples"] < facts["examples_there"] == 36
-    note = f"{facts['examples']} of 36 examples have room"
+    note = f"{facts['examples']} of 36 examples fit into"
     assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
     with pytest.raises(InputError, match="the 3 types alone take"):
-        write_survey_page(found, model, corpus, tmp_path / "page.html", size=1000)
+        write_survey_page(survey, model, corpus, tmp_path / "page.html", size=1000)
 
 
 @pytest.mark.browser
-def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
+def test_names_entered_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
     from audiosae.autoencoder.model import FILE
     from audiosae.sounds.sound_types import load_types
     from audiosae.sounds.tables import read_names
@@ -174,13 +174,14 @@ def test_names_typed_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
     with tab.expect_download() as saved:
         tab.click("#save")
     saved.value.save_as(tmp_path / "names.csv")
-    names, kept = read_names(tmp_path / "names.csv"), load_types(surveyed.page.parent, file_digest(surveyed.run / FILE))
+    names = read_names(tmp_path / "names.csv")
+    types = load_types(surveyed.page.parent, file_digest(surveyed.run / FILE))
     assert names.of == {1: HOSTILE, 2: 'a "song", loud'}
-    assert names.types == kept.digest
+    assert names.types == types.digest
 
 
 @pytest.mark.browser
-def test_hours_open_their_sounds_and_arrows_move(surveyed, see):
+def test_selecting_an_hour_lists_its_sounds_and_arrow_keys_move(surveyed, see):
     tab = see(surveyed.page)
     tab.click("[data-cell='2024-06-01 2']")
     assert tab.locator("#hour li").count() == 3

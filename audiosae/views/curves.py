@@ -1,4 +1,4 @@
-"""The picture of a run's history."""
+"""Picture of the training history: cost, unexplained variance and mean activity over the epochs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
 
     from audiosae.training.history import Row
 
+_POINTS_MARKED = 8  # below this number of epochs a line alone does not show where its points are
+
 
 @default_settings()
 def draw_history(rows: Sequence[Row], path: Path, *, rho: float) -> None:
-    """Draw cost, held-out variance unexplained and mean activity over the run, into a .png, .svg or .pdf."""
+    """Draw cost, unexplained held-out variance and mean activity over the epochs into a .png, .svg or .pdf."""
     figure = new_figure(10, 3.2)
     cost, fvu, activity = figure.subplots(1, 3)
     epochs = [row.epoch for row in rows]
-    mark = "o-" if len(rows) < 8 else "-"  # noqa: PLR2004 (a line of few points hides where they are)
-    cost.plot(epochs, [row.cost for row in rows], mark, color="C0", label="cost")
-    cost.plot(epochs, [row.reconstruction for row in rows], mark, color="C1", label="reconstruction")
-    cost.plot(epochs, [max(row.sparsity, 1e-12) for row in rows], mark, color="C2", label="sparsity")
-    least = 0.5 * min(*(row.reconstruction for row in rows), max(1e-3, rows[-1].sparsity))
-    cost.set(yscale="log", title="cost on training windows", xlabel="epoch", ylim=(max(1e-6, least), None))
-    fvu.plot(epochs, [row.fvu for row in rows], mark, color="C3", clip_on=False)
+    style = "o-" if len(rows) < _POINTS_MARKED else "-"
+    cost.plot(epochs, [row.cost for row in rows], style, color="C0", label="cost")
+    cost.plot(epochs, [row.reconstruction for row in rows], style, color="C1", label="reconstruction")
+    cost.plot(epochs, [max(row.sparsity, 1e-12) for row in rows], style, color="C2", label="sparsity")
+    lowest = 0.5 * min(*(row.reconstruction for row in rows), max(1e-3, rows[-1].sparsity))
+    cost.set(yscale="log", title="cost on training windows", xlabel="epoch", ylim=(max(1e-6, lowest), None))
+    fvu.plot(epochs, [row.fvu for row in rows], style, color="C3", clip_on=False)
     if all(math.isnan(row.fvu) for row in rows):
-        fvu.text(0.5, 0.5, "nothing was held out:\ntoo few windows", ha="center", transform=fvu.transAxes)
+        fvu.text(0.5, 0.5, "no held-out windows:\ntoo few windows", ha="center", transform=fvu.transAxes)
     fvu.set(ylim=(0, None), title="variance unexplained, held-out (whitened)", xlabel="epoch")
-    activity.plot(epochs, [row.rho_hat_mean for row in rows], mark, color="C4", label="mean rho_hat")
+    activity.plot(epochs, [row.rho_hat_mean for row in rows], style, color="C4", label="mean rho_hat")
     activity.axhline(rho, color="0.5", ls="--", label=f"rho = {rho:g}")
     activity.set(ylim=(0, None), title="mean activity of the units", xlabel="epoch")
     cost.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""The evaluation as a page: accuracy, a few units alone, groups, confusion, and the units of each label."""
+"""HTML page of an evaluation: accuracy, few units, groups without labels, confusion matrix, best units per label."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
 
-_CLASSES_SHOWN = 60  # of the confusion matrix: more are for results.json
-_LABELS_SHOWN = 40  # whose units are drawn
-_WIDTH, _HEIGHT = 400, 160  # of the curve, in its own units
+_CLASSES_SHOWN = 60  # in the confusion matrix: results.json has all
+_LABELS_SHOWN = 40  # labels whose units are drawn
+_WIDTH, _HEIGHT = 400, 160  # of the accuracy curve, in units of the SVG
 
 
 @one_blas_thread()
 def write_evaluation(
     model: Model, path: Path, facts: dict[str, Any], *, title: str, told: Sequence[tuple[str, str]]
-) -> int:  # fmt: skip
-    """Write what an evaluation found as one page; return its bytes.
+) -> int:
+    """Write the results of an evaluation as an HTML page; return the bytes of the page.
 
     Parameters
     ----------
     facts
-        Of `audiosae.evaluation.compare.Evaluation`, its results among them.
+        Of `audiosae.evaluation.compare.Evaluation`, including its results.
     title
-        What was classified, and how it was divided.
+        What was classified, and how the data were divided.
     told
-        Terms and texts for the end of the page.
+        Terms and descriptions of the method, for the end of the page.
 
     Raises
     ------
@@ -42,64 +42,72 @@ def write_evaluation(
         The page cannot be written.
     """
     results = facts["results"]
-    pairs = _by_label(facts["quality"]["units_of_labels"])
+    pairs: dict[str, list[dict[str, Any]]] = {}
+    for pair in facts["quality"]["units_of_labels"]:
+        pairs.setdefault(pair["label"], []).append(pair)
     shown = dict(list(pairs.items())[:_LABELS_SHOWN])
-    units = sorted({pair["unit"] for mine in shown.values() for pair in mine})
-    sides = dict(zip(units, show_units(model, units=units), strict=True))
-    best = results[0]
+    units = sorted({pair["unit"] for own in shown.values() for pair in own})
     view = {
-        "title": "How good the features are", "heading": "How good the features are",
-        "lead": f"{title[:1].upper()}{title[1:]}. {100 * best['accuracy']:.1f} % of the clips are classified right by "
-                f"the model's features; always saying the commonest class gets {100 * facts['chance']:.1f} %.",
-        "notes": facts["notes"], "rows": [_row(r) for r in sorted(results, key=lambda r: -r["accuracy"])],
-        "chance": 100 * facts["chance"], "curve": _curve(results), "confusion": _confusion(facts["classes"], best),
-        "classes": len(facts["classes"]), "told": told, "sides": sides, "labels_left": len(pairs) - len(shown),
-        "labels": [{"name": printable(label), "units": mine} for label, mine in shown.items()],
-    }  # fmt: skip
+        "title": "Quality of the features",
+        "heading": "Quality of the features",
+        "lead": (
+            f"{title[:1].upper()}{title[1:]}. With the model's features {100 * results[0]['accuracy']:.1f} % of the "
+            f"files are classified correctly; always predicting the commonest class gets {100 * facts['chance']:.1f} %."
+        ),
+        "notes": facts["notes"],
+        "rows": [_row(r) for r in sorted(results, key=lambda r: -r["accuracy"])],
+        "chance": 100 * facts["chance"],
+        "curve": _curve(results),
+        "confusion": _confusion(facts["classes"], results[0]),
+        "classes": len(facts["classes"]),
+        "method": told,
+        "sides": dict(zip(units, show_units(model, units=units), strict=True)),
+        "labels_left": len(pairs) - len(shown),
+        "labels": [{"name": printable(label), "units": own} for label, own in shown.items()],
+    }
     page = fill("evaluation", view, {})
     write_file(path, page)
     return len(page)
 
 
-def _by_label(pairs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for pair in pairs:
-        found.setdefault(pair["label"], []).append(pair)
-    return found
-
-
 def _row(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of the table: texts, and the bar with its error in per cent."""
+    """Return a row of the table: texts, and the bar and its error in per cent."""
     accuracy, error, ahead = 100 * result["accuracy"], 100 * result["stderr"], result.get("model_ahead")
-    few = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in result["probing"]}
     return {
-        "name": result["name"], "features": result["features"], "told": f"{accuracy:.1f} ± {error:.1f}",
+        "name": result["name"],
+        "features": result["features"],
+        "accuracy": f"{accuracy:.1f} ± {error:.1f}",
         "ahead": f"{100 * ahead['mean']:+.1f} ± {100 * ahead['stderr']:.1f}" if ahead else "",
-        "bar": round(accuracy, 2), "low": round(max(0.0, accuracy - error), 2), "few": few,
-        "high": round(min(100.0, accuracy + error), 2), "groups": f"{result['groups']:.2f}",
-    }  # fmt: skip
+        "bar": round(accuracy, 2),
+        "low": round(max(0.0, accuracy - error), 2),
+        "high": round(min(100.0, accuracy + error), 2),
+        "few": {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in result["probing"]},
+        "groups": f"{result['groups']:.2f}",
+    }
 
 
 def _curve(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the accuracy over the number of units as lines; the steps are even, whatever the numbers."""
+    """Return the lines of accuracy over the number of units, in even steps whatever the numbers."""
     counts = [probed["units"] for probed in results[0]["probing"]]
     step = _WIDTH / max(1, len(counts))
     lines = []
     for result in results:
-        values = [probed["accuracy"] for probed in result["probing"]]
-        points = [(i * step, _HEIGHT * (1 - v)) for i, v in enumerate(values)]
+        points = [(i * step, _HEIGHT * (1 - probed["accuracy"])) for i, probed in enumerate(result["probing"])]
         points.append((float(_WIDTH), _HEIGHT * (1 - result["accuracy"])))
         lines.append({"name": result["name"], "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in points)})
-    return {"counts": counts, "lines": lines[::-1], "width": _WIDTH, "height": _HEIGHT}  # the model's on top
+    return {"counts": counts, "lines": lines[::-1], "width": _WIDTH, "height": _HEIGHT}  # the model's line on top
 
 
 def _confusion(classes: Sequence[str], result: dict[str, Any]) -> dict[str, Any] | None:
     if len(classes) > _CLASSES_SHOWN:
         return None
     names = [printable(name) for name in classes]
-    rows = []
-    for name, counts in zip(names, result["confusion"], strict=True):
-        seen = sum(counts)
-        cells = [{"count": count, "share": round(100 * count / max(1, seen))} for count in counts]
-        rows.append({"name": name, "seen": seen, "cells": cells})
+    rows = [
+        {
+            "name": name,
+            "files": sum(counts),
+            "cells": [{"count": n, "share": round(100 * n / max(1, sum(counts)))} for n in counts],
+        }
+        for name, counts in zip(names, result["confusion"], strict=True)
+    ]
     return {"names": names, "rows": rows}

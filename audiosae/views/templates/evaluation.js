@@ -1,1 +1,1 @@
-// This page needs no script.
+// The evaluation page has no script of its own.

@@ -1,7 +1,7 @@
 (() => {
   const pieces = read("pieces");
-  const [query, ...found] = read("items");
+  const [query, ...matches] = read("items");
   for (const window of query) find("query").append(moment(pieces[window.piece], window, "", [window.where]));
-  found.flat().forEach((window, rank) => find("found").append(moment(pieces[window.piece], window, `${rank + 1}`,
+  matches.flat().forEach((window, rank) => find("found").append(moment(pieces[window.piece], window, `${rank + 1}`,
     [window.where, window.hz, `similarity ${window.similarity.toFixed(3)}`])));
 })();

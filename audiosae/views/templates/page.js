@@ -9,7 +9,7 @@
   const shown = () => [...box.children].filter((button) => !button.hidden);
 
   function facts(rows) {
-    return make("dl", { class: "facts" }, ...rows.flatMap(([term, told]) => [make("dt", {}, term), make("dd", {}, told)]));
+    return make("dl", { class: "facts" }, ...rows.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]));
   }
 
   function histogram(counts) {
@@ -22,37 +22,37 @@
     svg.setAttribute("viewBox", "0 0 100 40");
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", `Histogram of activity: ${first} per cent of the windows under ${1 / bins}, `
+    svg.setAttribute("aria-label", `Histogram of activity: ${first} per cent of the windows below ${1 / bins}, `
       + `${counts.slice(bins / 2).reduce((a, b) => a + b, 0)} of ${all} windows at 0.5 or more`);
     counts.forEach((count, i) => {
       const bar = document.createElementNS(space, "rect");
       const height = 40 * Math.sqrt(count) / most;
-      const place = { x: 100 * i / bins, y: 40 - height, width: 90 / bins, height };
-      for (const [key, value] of Object.entries(place)) bar.setAttribute(key, value);
+      const shape = { x: 100 * i / bins, y: 40 - height, width: 90 / bins, height };
+      for (const [key, value] of Object.entries(shape)) bar.setAttribute(key, value);
       svg.append(bar);
     });
     return make("figure", { class: "histogram" }, svg, make("figcaption", {}, make("span", {}, "0"),
-      make("span", {}, "activity (windows, root scale)"), make("span", {}, "1")));
+      make("span", {}, "activity (number of windows, square-root scale)"), make("span", {}, "1")));
   }
 
   function side(each, item) {
     const name = each.model ? `${each.model}, unit ${each.unit}` : item.name;
     const note = each.sound && each.sound.slowed > 1 ? `, ${each.sound.slowed} times slower` : "";
     return make("figure", {},
-      make("figcaption", {}, each.model ? name : "The pattern it responds to (its atom)"),
+      make("figcaption", {}, each.model ? name : "Atom: the pattern to which the unit responds"),
       make("img", { class: "atom", src: png(each.figure), alt: `Atom of ${name} on labelled axes` }),
-      each.sound ? player(each.sound.data, `the atom of ${name} as a sound, three times${note}`, null, "Hear it") : null);
+      each.sound ? player(each.sound.data, `the atom of ${name}, three times${note}`, null) : null);
   }
 
-  function card(window, rank) {
+  function entry(window, rank) {
     return moment(pieces[window.piece], window, `${rank + 1}`, [`${window.where}, activation ${window.activation.toFixed(4)}`,
       window.label ? `${labelName}: ${window.label}` : null]);
   }
 
   function alike(item) {
     if (!item.alike.length) return [];
-    return [make("h3", {}, "Most like it"), make("ul", { class: "likes" }, ...item.alike.map(([other, cosine]) => {
-      const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}: ${cosine.toFixed(2)}, cosine of the atoms` },
+    return [make("h3", {}, "Most similar units"), make("ul", { class: "likes" }, ...item.alike.map(([other, cosine]) => {
+      const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}: cosine of the atoms ${cosine.toFixed(2)}` },
         make("span", { class: "tiles" }, byNumber[other].querySelector(".tile").cloneNode()),
         make("span", { class: "number" }, `${other}: ${cosine.toFixed(2)}`));
       link.addEventListener("click", () => { choose(other, false); find("detail-heading").focus(); });
@@ -73,23 +73,23 @@
     chosen = number;
     const item = items[number];
     find("detail-heading").textContent = item.group ? `${item.name}: ${item.group}` : item.name;
-    const goes = item.labels.map(([name, times]) => make("li", {}, make("b", {}, name), ` ${times.toFixed(1)} times as active`));
+    const labels = item.labels.map(([name, times]) => make("li", {}, make("b", {}, name), ` ${times.toFixed(1)} times as active`));
     find("detail-body").replaceChildren(
       make("div", { class: "atoms" }, ...item.sides.map((each) => side(each, item)),
         make("div", { class: "what" }, facts(item.facts), histogram(item.histogram),
-          goes.length ? make("p", { class: "labels" }, `Goes with ${labelName}`) : null,
-          goes.length ? make("ul", { class: "labels" }, ...goes) : null)),
-      ...(item.windows.length ? [make("h3", {}, "Where it is most active"),
-        make("ol", { class: "windows" }, ...item.windows.map((window, rank) => card(window, rank)))] : []),
+          labels.length ? make("p", { class: "labels" }, `Most active for ${labelName}`) : null,
+          labels.length ? make("ul", { class: "labels" }, ...labels) : null)),
+      ...(item.windows.length ? [make("h3", {}, "Windows of highest activity"),
+        make("ol", { class: "windows" }, ...item.windows.map((window, rank) => entry(window, rank)))] : []),
       ...alike(item));
     find("detail").scrollTop = 0;
     try {
       history.replaceState(null, "", `#${number}`);
-    } catch { /* shown within another page, which has the address */ }
+    } catch { /* the page is embedded in another one and cannot change the address */ }
   }
 
-  // Search: a number is a unit's, if there is one; anything else is looked for in file names and labels.
-  function wanted() {
+  // Search: the number of a unit, or part of a unit's name, of a label or of a file name. Returns a predicate of items.
+  function matcher() {
     const text = find("search").value.trim().toLowerCase();
     const group = find("group") ? find("group").value : "";
     const number = /^u?\d+$/.test(text) ? Number(text.replace("u", "")) : null;
@@ -111,26 +111,26 @@
     const order = map
       ? (a, b) => cell(a)[0] - cell(b)[0] || cell(a)[1] - cell(b)[1]
       : (a, b) => down * (value(a) - value(b)) || a.dataset.item - b.dataset.item;
-    const fits = wanted();
-    for (const button of buttons) button.hidden = !fits(items[button.dataset.item]);
+    const matches = matcher();
+    for (const button of buttons) button.hidden = !matches(items[button.dataset.item]);
     box.append(...buttons.sort(order));
     const left = shown();
-    find("count").textContent = `${left.length} of ${items.length} shown${left.length ? "" : ": nothing has that number or name"}`;
+    find("count").textContent = `${left.length} of ${items.length} shown${left.length ? "" : ": no unit matches the search"}`;
     if (left.length && !left.some((button) => Number(button.dataset.item) === chosen)) choose(Number(left[0].dataset.item), false);
   }
 
-  // Up and down: the nearest in the next row, as the eye sees it, in the list and on the map.
+  // The unit to which an arrow key moves. Up and down: the nearest unit of the next visible row, in the list and on the map.
   function neighbour(key) {
     const left = shown();
-    const here = left.findIndex((button) => Number(button.dataset.item) === chosen);
-    if (key === "ArrowLeft" || key === "ArrowRight") return left[here + (key === "ArrowRight" ? 1 : -1)];
-    const at = left[here].getBoundingClientRect();
-    const way = key === "ArrowDown" ? 1 : -1;
-    const far = left.map((button) => [button, button.getBoundingClientRect()])
-      .filter(([, there]) => way * (there.top - at.top) > at.height / 2);
-    const row = Math.min(...far.map(([, there]) => way * there.top));
-    const next = far.filter(([, there]) => Math.abs(way * there.top - row) < at.height / 2)
-      .sort(([, a], [, b]) => Math.abs(a.left - at.left) - Math.abs(b.left - at.left))[0];
+    const current = left.findIndex((button) => Number(button.dataset.item) === chosen);
+    if (key === "ArrowLeft" || key === "ArrowRight") return left[current + (key === "ArrowRight" ? 1 : -1)];
+    const from = left[current].getBoundingClientRect();
+    const sign = key === "ArrowDown" ? 1 : -1;
+    const beyond = left.map((button) => [button, button.getBoundingClientRect()])
+      .filter(([, box]) => sign * (box.top - from.top) > from.height / 2);
+    const row = Math.min(...beyond.map(([, box]) => sign * box.top));
+    const next = beyond.filter(([, box]) => Math.abs(sign * box.top - row) < from.height / 2)
+      .sort(([, a], [, b]) => Math.abs(a.left - from.left) - Math.abs(b.left - from.left))[0];
     return next && next[0];
   }
 
@@ -167,8 +167,8 @@
     });
   }
   arrange();
-  // An address may name a unit: #37 or #u37.
-  const asked = () => Number((/^#u?(\d+)$/.exec(location.hash) || [0, NaN])[1]);
-  addEventListener("hashchange", () => { if (items[asked()] && asked() !== chosen) choose(asked(), false); });
-  choose(items[asked()] ? asked() : Number(shown()[0].dataset.item), false);
+  // The address may contain the number of a unit: #37 or #u37.
+  const addressed = () => Number((/^#u?(\d+)$/.exec(location.hash) || [0, NaN])[1]);
+  addEventListener("hashchange", () => { if (items[addressed()] && addressed() !== chosen) choose(addressed(), false); });
+  choose(items[addressed()] ? addressed() : Number(shown()[0].dataset.item), false);
 })();

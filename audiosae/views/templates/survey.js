@@ -4,7 +4,7 @@
   const nearest = 5;
   const inputs = [...document.querySelectorAll("input[data-type]")];
   const nameOf = (type) => (inputs.find((input) => input.dataset.type === `${type}`) || { value: "" }).value.trim();
-  const called = (type) => (type ? `type ${type} ${nameOf(type)}`.trim() : "like no kind");
+  const called = (type) => (type ? `type ${type} ${nameOf(type)}`.trim() : "no type");
 
   for (const list of document.querySelectorAll("ol[data-group]")) {
     const { group, part } = list.dataset;
@@ -15,32 +15,32 @@
     if (part === "unlike" && !shown.length) list.parentElement.hidden = true;
   }
 
-  for (const image of document.querySelectorAll("img[data-of]")) { // the pictures of the cards, once in the file
+  for (const image of document.querySelectorAll("img[data-of]")) { // the pictures of the types are in the file only once
     const mean = document.querySelector(`#type-${image.dataset.of} .mean`);
     if (mean) { image.src = mean.src; image.hidden = false; }
   }
 
-  // Names: shown at once wherever the type is, kept by saving them.
+  // Names appear at once wherever their type is shown; the user saves them as a file.
   let unsaved = false;
   for (const input of inputs) {
     input.addEventListener("input", () => {
       unsaved = true;
-      for (const place of document.querySelectorAll(`[data-name="${input.dataset.type}"]`)) place.textContent = input.value;
+      for (const element of document.querySelectorAll(`[data-name="${input.dataset.type}"]`)) element.textContent = input.value;
       const option = document.querySelector(`#kind option[value="${input.dataset.type}"]`);
       if (option) option.textContent = called(input.dataset.type);
-      find("saved").textContent = "Names are not saved yet.";
+      find("saved").textContent = "The names are not saved yet.";
     });
   }
   addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
   const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
   find("save").addEventListener("click", () => {
     const named = inputs.filter((input) => input.value.trim());
-    const { survey } = find("save").dataset; // so that names do not go to another survey's numbers unnoticed
+    const { survey } = find("save").dataset; // the survey command compares it with its own types
     const rows = ["type,name,survey", ...named.map((input) => `${input.dataset.type},${quoted(input.value.trim())},${survey}`)];
     const link = make("a", { download: "names.csv", href: URL.createObjectURL(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" })) });
     link.click();
     unsaved = false;
-    find("saved").textContent = `Saved ${named.length} ${named.length === 1 ? "name" : "names"} as names.csv, where your browser puts downloads.`;
+    find("saved").textContent = `Saved ${named.length} ${named.length === 1 ? "name" : "names"} as names.csv in the download folder of your browser.`;
   });
 
   if (!hours) return;
@@ -68,7 +68,7 @@
       make("h3", {}, `${day}, ${hour}:00 to ${Number(hour) + 1}:00: ${count} ${count === 1 ? "sound" : "sounds"}`),
       make("ul", {}, ...listed.map(([file, start, end, type]) => make("li", {}, `${hours.files[file]}, ${start.toFixed(2)} to ${end.toFixed(2)} s: `,
         type ? make("a", { href: `#type-${type}` }, called(type)) : called(type)))),
-      listed.length < count ? make("p", {}, `${count - listed.length} more are in the tables of events.`) : "");
+      listed.length < count ? make("p", {}, `${count - listed.length} more are in the event tables.`) : "");
     for (const each of cells) each.setAttribute("aria-pressed", each === button);
   }
   const focus = (button) => { for (const each of cells) each.tabIndex = each === button ? 0 : -1; };
@@ -78,12 +78,12 @@
     if (button) { focus(button); open(button); }
   });
   find("hours").addEventListener("keydown", (event) => {
-    const way = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    if (!way || !event.target.closest("td")) return;
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (!step || !event.target.closest("td")) return;
     event.preventDefault();
-    const at = event.target.closest("td");
-    let [row, column] = [at.parentElement.rowIndex + way[0], at.cellIndex + way[1]];
-    for (; find("hours").rows[row]?.cells[column]; row += way[0], column += way[1]) {
+    const current = event.target.closest("td");
+    let [row, column] = [current.parentElement.rowIndex + step[0], current.cellIndex + step[1]];
+    for (; find("hours").rows[row]?.cells[column]; row += step[0], column += step[1]) {
       const next = find("hours").rows[row].cells[column].querySelector("button");
       if (next) { focus(next); next.focus(); return; }
     }
