@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audiosae.backends.gpu_launch import SOURCE, names
+from audiosae.backends.gpu_launch import SOURCE, instance_names
 
 SCALARS = {"int": np.int32, "Index": np.int64, "double": np.float64}
 POINTED = {"float": np.float32, "double": np.float64, "Index": np.int64}
@@ -75,7 +75,7 @@ class HostKernels:
 
     def __init__(self, folder: Path):
         cases = []
-        self._types = {name: instance_types(name) for name in names()}
+        self._types = {name: instance_types(name) for name in instance_names()}
         self._number = {name: i for i, name in enumerate(self._types)}
         for name, i in self._number.items():
             given = ", ".join(f"*({kind}*)a[{at}]" for at, kind in enumerate(self._types[name]))

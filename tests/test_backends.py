@@ -82,7 +82,7 @@ def test_numpy_is_there_and_says_why():
 
 
 def test_cupy_without_a_card_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr("audiosae.backends.find_spec", lambda name: None)
+    monkeypatch.setattr("audiosae.backends.gpu_status.find_spec", lambda name: None)
     with pytest.raises(BackendError, match=r"--backend cupy: CuPy is not installed; --backend numpy works here"):
         choose("cupy")
 

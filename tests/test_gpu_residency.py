@@ -26,7 +26,7 @@ def sent(device, sounds, out, cache, **given):
     device.uploads.clear()
     backend = GpuBackend()
     outcome = learn(sounds, out, cache, backend, hidden=HIDDEN, tol=0.0, **given)
-    assert not backend._fields._kept
+    assert not backend._fields._stored
     totals = {"float32": 0, "int64": 0, "float64": 0}
     for dtype, size in device.uploads:
         totals[dtype] += size
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_streamed_but_for_what_is_held_out(device, sounds, 
     def least(self):
         return room.setdefault("bytes", 0)
 
-    monkeypatch.setattr("audiosae.backends.gpu_fields.Fields._room", least)
+    monkeypatch.setattr("audiosae.backends.gpu_fields.Fields._free_bytes", least)
     whole = [sent(device, sounds, tmp_path / f"s{e}", cache, solver="adam", epochs=e)[1]["float32"] for e in (2, 4)]
     room["bytes"] = 30_000  # of the two recordings that are held out, not of the ten that are learned from
     partly = [sent(device, sounds, tmp_path / f"p{e}", cache, solver="adam", epochs=e)[1]["float32"] for e in (2, 4)]

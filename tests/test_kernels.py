@@ -15,7 +15,7 @@ from host_kernels import instance_types, signatures
 
 from audiosae.autoencoder.sae import Penalty
 from audiosae.backends import Backend
-from audiosae.backends.gpu_launch import OPTIONS, SOURCE, matrix_grid, names, pack
+from audiosae.backends.gpu_launch import OPTIONS, SOURCE, instance_names, matrix_grid, pack
 
 B = Backend()
 SHAPES = [(1, 1), (1, 7), (3, 1), (1023, 5), (4097, 3), (17, 4000), (130, 132)]
@@ -197,7 +197,7 @@ def test_operations_of_both_backends_have_one_signature():
 
 
 def test_every_kernel_has_instances_and_no_atomics():
-    assert {name.split("<")[0] for name in names()} == set(signatures())
+    assert {name.split("<")[0] for name in instance_names()} == set(signatures())
     assert "atomic" not in re.sub(r"//.*", "", SOURCE.read_text())
 
 
@@ -222,7 +222,7 @@ def ptx():
     def compile_for(capability):
         program, size = ctypes.c_void_p(), ctypes.c_size_t()
         call("nvrtcCreateProgram", ctypes.byref(program), SOURCE.read_bytes(), b"kernels.cu", 0, None, None)
-        for name in names():
+        for name in instance_names():
             call("nvrtcAddNameExpression", program, name.encode())
         options = [o.encode() for o in (*OPTIONS, f"--gpu-architecture=compute_{capability}")]
         status = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
@@ -231,7 +231,7 @@ def ptx():
         call("nvrtcGetProgramLog", program, log)
         assert status == 0, log.value.decode()
         lowered = {}
-        for name in names():
+        for name in instance_names():
             found = ctypes.c_char_p()
             call("nvrtcGetLoweredName", program, name.encode(), ctypes.byref(found))
             lowered[name] = found.value.decode()
@@ -251,7 +251,7 @@ def test_every_instance_compiles_for_a_card(ptx, capability):
     entries = re.findall(r"\.entry (\w+)\((.*?)\)", text, re.DOTALL)
     assert {name for name, _ in entries} == set(lowered.values())
     counts = {name: parameters.count(".param") for name, parameters in entries}
-    assert {name: counts[lowered[name]] for name in names()} == {name: len(instance_types(name)) for name in names()}
+    assert {name: counts[lowered[name]] for name in instance_names()} == {name: len(instance_types(name)) for name in instance_names()}
 
 
 def test_wide_instances_load_16_bytes_at_once(ptx):

@@ -46,10 +46,11 @@ def check_gradients(
         One per form: `error` (analytic against numerical) and `shards` (the sum
         over unlike shards against the whole), both as |a - b| / |a + b|.
     """
-    return [_check(backend, seed, *form) for form in forms or FORMS]
+    return [_check(backend, seed, form) for form in forms or FORMS]
 
 
-def _check(backend: Backend, seed: int, activation: str, decoder: str, beta: float, decay: float) -> dict[str, Json]:
+def _check(backend: Backend, seed: int, form: tuple[str, str, float, float]) -> dict[str, Json]:
+    activation, decoder, beta, decay = form
     rng, penalty = np.random.default_rng(seed), Penalty(0.1, beta, decay)
     params = start(_HIDDEN, _WIDTH, seed=seed, rho=0.1, activation=activation, decoder=decoder, dtype="float64")
     params = params.like(params.flat + 0.3 * rng.normal(size=params.flat.size)).on(backend)

@@ -68,8 +68,7 @@ class Penalty:
 
     def kl_gradient(self, rho_hat: Array, activation: str) -> Array:
         """Return d(beta KL) / d activation, per unit: beta dKL/drho_hat times d act / d a."""
-        share = 0.5 if activation == TANH else 1.0
-        return share * self.beta * ((1 - self.rho) / (1 - rho_hat) - self.rho / rho_hat)
+        return (0.5 if activation == TANH else 1.0) * self.beta * ((1 - self.rho) / (1 - rho_hat) - self.rho / rho_hat)
 
 
 @dataclass(eq=False, repr=False)
@@ -203,7 +202,7 @@ class _Pass:
 
     def forward(self) -> tuple[Array, Array]:
         """Forward pass, and backward pass to the hidden units without the KL term; return error and activity."""
-        errors, activities, sums = zip(*_in_parallel(self._backend, self._forward, self._rows), strict=True)
+        errors, activities, sums = zip(*self._run(self._forward, self._rows), strict=True)
         self.gradient.b2[...] = reduce(iadd, sums)
         return reduce(iadd, errors), reduce(iadd, activities)
 
@@ -215,7 +214,7 @@ class _Pass:
             return self._backend.hidden_delta(self._d[rows], self._a[rows], kl_gradient, kind)
 
         self._multiply(self._a, self._delta, self.gradient.W2)
-        self.gradient.b1[...] = reduce(iadd, _in_parallel(self._backend, delta, self._rows))
+        self.gradient.b1[...] = reduce(iadd, self._run(delta, self._rows))
         self._multiply(self._d, self._x, self.gradient.W1)
 
     def slopes(self) -> tuple[Array, Array]:
@@ -225,7 +224,7 @@ class _Pass:
         def slope(rows: slice) -> Array:
             return self._backend.slope(self._a[rows], self._params.activation)
 
-        sums = reduce(iadd, _in_parallel(self._backend, slope, self._rows))
+        sums = reduce(iadd, self._run(slope, self._rows))
         self._multiply(self._a, self._x, weights)
         return weights, sums
 
@@ -239,24 +238,16 @@ class _Pass:
         backend.xp.matmul(delta, params.W2.T, out=self._d[rows])
         return error, activity, sums
 
+    def _run(self, work: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
+        return self._backend.run([partial(work, part) for part in parts])
+
     def _multiply(self, left: Array, right: Array, out: Array) -> None:
         """Compute out = left^T right, parts of its rows (units) in parallel."""
 
         def part(units: slice) -> None:
             self._backend.xp.matmul(left[:, units].T, right, out=out[units])
 
-        self._backend.run([partial(part, units) for units in self._units])
-
-
-def _in_parallel(backend: Backend, work: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
-    """Call `work` for all parts in parallel; return the results in the order of the parts."""
-    results: list[Any] = [None] * len(parts)
-
-    def one(number: int) -> None:
-        results[number] = work(parts[number])
-
-    backend.run([partial(one, number) for number in range(len(parts))])
-    return results
+        self._run(part, self._units)
 
 
 def accumulate(
@@ -354,7 +345,7 @@ def reconstruct(backend: Backend, params: Params, x: Array) -> tuple[Array, Arra
         activity = backend.activate(a, params.b1, params.activation)
         return backend.residual(a @ params.W2, params.b2, x[rows], params.decoder)[0], activity
 
-    errors, activities = zip(*_in_parallel(backend, part, backend.parts(len(x))), strict=True)
+    errors, activities = zip(*backend.run([partial(part, rows) for rows in backend.parts(len(x))]), strict=True)
     return reduce(iadd, errors), reduce(iadd, activities)
 
 

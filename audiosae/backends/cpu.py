@@ -141,13 +141,12 @@ class Backend:
         """
         return _slices(rows, max(1, min(_MOST_PARTS, rows // least)))
 
-    def run(self, calls: Sequence[Callable[[], None]]) -> None:
-        """Make independent calls, in parallel on the cores."""
+    def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
+        """Make independent calls, in parallel on the cores; return their results in order."""
         with one_blas_thread():
             if len(calls) == 1:
-                _ignore_underflow(calls[0])
-            else:
-                list(_threads(os.getpid()).map(_ignore_underflow, calls))
+                return [_ignore_underflow(calls[0])]
+            return list(_threads(os.getpid()).map(_ignore_underflow, calls))
 
     def windows(self, slab: Slab, index: Array, whitener: Whitener | None, dtype: DTypeLike) -> Array:
         """Return windows of a slab, whitened, (count, n_components); without a whitener as they are, (count, width)."""
@@ -246,15 +245,12 @@ class Backend:
             rho_hat.
         """
         rho_hat = self._rho_hat(activity, count)
-        terms = self.xp.empty(3 + len(rho_hat))
-        terms[0], terms[1] = error / count, penalty.beta * penalty.divergence(rho_hat).sum()
-        terms[2], terms[3:] = penalty.weight_decay / 2 * float(squares), rho_hat
+        sparsity = penalty.beta * penalty.divergence(rho_hat).sum()
+        terms = [error / count, sparsity, penalty.weight_decay / 2 * float(squares)]
         if running_totals is not None:
-            running_totals[0] += count
-            running_totals[1] += count * (terms[0] + terms[1] + terms[2])
-            running_totals[2:4] += count * terms[:2]
-            running_totals[4:] += count * rho_hat
-        return terms
+            total = terms[0] + terms[1] + terms[2]
+            running_totals += count * np.concatenate([[1, total], terms[:2], rho_hat])
+        return np.concatenate([terms, rho_hat])
 
     def average_gradient(
         self,
@@ -343,12 +339,11 @@ class Backend:
 
     def _sigmoid(self, block: Array, below: Array) -> None:
         """Replace z by 1 / (1 + exp(below - z)); `below` is the negated bias."""
-        xp = self.xp
-        xp.subtract(below, block, out=block)
+        self.xp.subtract(below, block, out=block)
         with np.errstate(over="ignore"):  # exp may overflow to infinity: 1 / (1 + inf) is 0, which is correct
-            xp.exp(block, out=block)
+            self.xp.exp(block, out=block)
         block += 1
-        xp.divide(1, block, out=block)
+        self.xp.divide(1, block, out=block)
 
     def _slope(self, a: Array, kind: str) -> Array:
         """Return f' as a function of the activation: a (1 - a) for sigmoid, 1 - a^2 for tanh."""
@@ -373,10 +368,10 @@ def _slices(size: int, count: int) -> list[slice]:
     return [slice(low, high) for low, high in pairwise(size * i // count for i in range(count + 1))]
 
 
-def _ignore_underflow(call: Callable[[], None]) -> None:
+def _ignore_underflow(call: Callable[[], _T]) -> _T:
     """Make a call in which tiny numbers may round to zero, whatever `np.seterr` says."""
     with np.errstate(under="ignore"):
-        call()
+        return call()
 
 
 @cache

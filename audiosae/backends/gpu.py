@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.backends import gpu_launch
 from audiosae.backends.cpu import _T, CLIP, Array, Backend, Penalty, Whitener
 from audiosae.backends.gpu_fields import Fields
-from audiosae.backends.gpu_launch import NULL
+from audiosae.backends.gpu_launch import (
+    LANES,
+    LINES,
+    MOST_GRID,
+    NULL,
+    THREADS,
+    flat_grid,
+    kernels,
+    matrix_grid,
+    pack,
+    stripes,
+)
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -45,7 +55,7 @@ class GpuBackend(Backend):
 
         super().__init__()
         self.xp, self.tf32 = cupy, tf32
-        self.launch = gpu_launch.kernels(cupy)
+        self.launch = kernels(cupy)
         self._fields = Fields(self)
         self._sessions, self._precision = 0, _DEFAULT_PRODUCTS
         self._made: dict[int, tuple[object, Any]] = {}
@@ -107,10 +117,9 @@ class GpuBackend(Backend):
         """Return one part: a launch processes all rows."""
         return [slice(0, rows)]
 
-    def run(self, calls: Sequence[Callable[[], None]]) -> None:
+    def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
         """Make the calls; the GPU executes their launches in order."""
-        for call in calls:
-            call()
+        return [call() for call in calls]
 
     def sweep(self, flat: Array, update: Callable[[slice], None]) -> None:
         """Call `update` once, with the whole array."""
@@ -139,9 +148,8 @@ class GpuBackend(Backend):
     def kl_gradient(self, activity: Array, count: int, penalty: Penalty, kind: str, dtype: DTypeLike) -> Array:
         """See `Backend.kl_gradient`."""
         gradient, size = self.xp.empty(len(activity), dtype), np.int32(len(activity))
-        grid, block = gpu_launch.flat_grid(len(activity), 1)
-        numbers = map(np.float64, (count, penalty.rho, penalty.beta, CLIP))
-        self.launch("kl_gradient", (gradient.dtype.name, kind), grid, block, activity, *numbers, gradient, size)
+        arguments = (activity, *map(np.float64, (count, penalty.rho, penalty.beta, CLIP)), gradient, size)
+        self.launch("kl_gradient", (gradient.dtype.name, kind), *flat_grid(len(activity), 1), *arguments)
         return gradient
 
     def cost(
@@ -158,9 +166,8 @@ class GpuBackend(Backend):
         terms = self.xp.empty(3 + len(activity))
         numbers = map(np.float64, (count, penalty.rho, penalty.beta, penalty.weight_decay, CLIP))
         sums = (error, activity, squares, np.int32(squares.size))
-        totals = NULL if running_totals is None else running_totals
-        block = (4 * gpu_launch.THREADS,)
-        self.launch("cost", (), (1,), block, *sums, *numbers, terms, totals, np.int32(len(activity)))
+        results = (terms, NULL if running_totals is None else running_totals, np.int32(len(activity)))
+        self.launch("cost", (), (1,), (4 * THREADS,), *sums, *numbers, *results)
         return terms
 
     def average_gradient(
@@ -204,8 +211,8 @@ class GpuBackend(Backend):
     def unit_rows(self, weights: Array) -> Array:
         """See `Backend.unit_rows`."""
         unit, shape = self.xp.empty_like(weights), (np.int64(weights.shape[0]), np.int32(weights.shape[1]))
-        grid, block = (max(1, min(gpu_launch.MOST_GRID, len(weights))),), (gpu_launch.THREADS,)
-        self.launch("unit_rows", (weights.dtype.name,), grid, block, weights, unit, *shape)
+        grid = (max(1, min(MOST_GRID, len(weights))),)
+        self.launch("unit_rows", (weights.dtype.name,), grid, (THREADS,), weights, unit, *shape)
         return unit
 
     def slabs(self, corpus: Corpus, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:
@@ -243,9 +250,9 @@ class GpuBackend(Backend):
         """Return windows (count, run * runs); `pointers` are starts, pitches, index and mean, as in kernels.cu."""
         count, run, runs = shape
         windows = self.xp.empty((count, run * runs), dtype)
-        grid = (max(1, min(gpu_launch.MOST_GRID, -(-count // gpu_launch.LINES))),)
+        grid = (max(1, min(MOST_GRID, -(-count // LINES))),)
         arrays = (field, *(NULL if pointer is None else pointer for pointer in pointers), windows)
-        block, sizes = (gpu_launch.LANES, gpu_launch.LINES), (np.int64(count), np.int32(run), np.int32(runs))
+        block, sizes = (LANES, LINES), (np.int64(count), np.int32(run), np.int32(runs))
         self.launch("gather", (field.dtype.name, windows.dtype.name), grid, block, *arrays, *sizes)
         return windows
 
@@ -254,15 +261,15 @@ class GpuBackend(Backend):
     ) -> tuple[Array, Array | None]:
         """Launch a sweep over (rows, columns) in place; return the column sums, and the sum of the blocks' errors."""
         (count, columns), dtype = rows.shape, rows.dtype
-        width = gpu_launch.pack([rows, *(a for a in others if a is not NULL)], columns)
-        grid, block, stripe = gpu_launch.matrix_grid(count, columns, width)
-        partial = self.scratch("partial rows", (gpu_launch.stripes(count), columns), dtype)
+        width = pack([rows, *(a for a in others if a is not NULL)], columns)
+        grid, block, stripe = matrix_grid(count, columns, width)
+        partial = self.scratch("partial rows", (stripes(count), columns), dtype)
         parts = [self.scratch("partial errors", (grid[0] * grid[1],), np.float64)] if errors else []
         sizes = (np.int64(count), np.int32(columns), stripe)
         self.launch(kernel, (dtype.name, width, kind), grid, block, rows, *others, partial, *parts, *sizes)
         sums, error = self.xp.empty(columns), self.xp.empty(()) if errors else None
         rest = (*parts, np.int32(parts[0].size), error) if errors else (NULL, np.int32(0), NULL)
-        grid, block = (max(1, -(-columns // gpu_launch.LANES)) + len(parts), 1), (gpu_launch.LANES, gpu_launch.LINES)
+        grid, block = (max(1, -(-columns // LANES)) + len(parts), 1), (LANES, LINES)
         self.launch("total", (dtype.name,), grid, block, partial, np.int32(len(partial)), sizes[1], sums, *rest)
         return sums, error
 
@@ -270,8 +277,8 @@ class GpuBackend(Backend):
         self, kernel: str, arrays: Sequence[Array], decayed: int, count: int, decay: float, *arguments: Array
     ) -> Array:
         """Launch a sweep over parameters in place; return partial sums of the squares of the first `decayed` ones."""
-        size, dtype, width = arrays[0].size, arrays[0].dtype, gpu_launch.pack(arrays, 0)
-        grid, block = gpu_launch.flat_grid(size, width)
+        size, dtype, width = arrays[0].size, arrays[0].dtype, pack(arrays, 0)
+        grid, block = flat_grid(size, width)
         squares = self.xp.empty(grid[0])
         numbers = (np.int64(size), np.int64(decayed), np.float64(count), np.float64(decay))
         self.launch(kernel, (dtype.name, width), grid, block, *arrays, *numbers, *arguments, squares)

@@ -156,7 +156,6 @@ class _StoredWindows:
         self._pitches = None if corpus.runs[1] == 1 else xp.asarray(pitches)
 
     def slabs(self, corpus: Corpus, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:
-        """Yield slabs with the same windows in the same order as those of `Corpus.slabs`."""
         for group in corpus.groups(order, memory):
             parts = [slice(self._edges[i], self._edges[i + 1]) for i in group if self._edges[i] < self._edges[i + 1]]
             if parts:

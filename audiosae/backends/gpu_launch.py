@@ -105,8 +105,7 @@ kernels = cache(Kernels)  # compiled once per process
 def pack(arrays: Sequence[Array], columns: int) -> int:
     """Return how many numbers a thread loads at once: 16 bytes of them if rows and addresses are aligned, else one."""
     width = _LOAD_BYTES // arrays[0].itemsize
-    aligned = columns % width == 0 and all(array.data.ptr % _LOAD_BYTES == 0 for array in arrays)
-    return width if aligned else 1
+    return width if columns % width == 0 and all(array.data.ptr % _LOAD_BYTES == 0 for array in arrays) else 1
 
 
 def stripes(rows: int) -> int:
@@ -116,8 +115,8 @@ def stripes(rows: int) -> int:
 
 def matrix_grid(rows: int, columns: int, width: int) -> tuple[tuple[int, int], tuple[int, int], np.int32]:
     """Return grid, block and stripe of a sweep over a matrix that loads `width` numbers at once."""
-    across = -(-columns // (LANES * width))
-    return (max(1, across), min(MOST_GRID, max(1, stripes(rows)))), (LANES, LINES), np.int32(_STRIPE)
+    grid = (max(1, -(-columns // (LANES * width))), min(MOST_GRID, max(1, stripes(rows))))
+    return grid, (LANES, LINES), np.int32(_STRIPE)
 
 
 def flat_grid(size: int, width: int) -> tuple[tuple[int], tuple[int]]:

@@ -83,8 +83,10 @@ def _device_status(cupy: ModuleType) -> GpuStatus:
             )
         free, total = (int(size) for size in cupy.cuda.runtime.memGetInfo())
         if free < _LEAST_FREE:
-            memory = f"{free / _MIB:,.0f} of {total / _MIB:,.0f} MiB free, {_LEAST_FREE / _MIB:.0f} needed"
-            return GpuStatus(f"GPU out of memory: {memory}", "nvidia-smi lists the processes that use it")
+            return GpuStatus(
+                f"GPU out of memory: {free / _MIB:,.0f} of {total / _MIB:,.0f} MiB free, {_LEAST_FREE // _MIB} needed",
+                "nvidia-smi lists the processes that use it",
+            )
         from audiosae.backends.gpu_launch import kernels
 
         kernels(cupy).load("cost")

@@ -87,7 +87,7 @@ def test_a_cupy_that_cannot_be_imported_is_told(monkeypatch, tmp_path):
 
 
 def test_without_cupy_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr("audiosae.backends.find_spec", lambda name: None)
+    monkeypatch.setattr("audiosae.backends.gpu_status.find_spec", lambda name: None)
     assert "audiosae[cuda12]" in detect_gpu().advice
 
 
