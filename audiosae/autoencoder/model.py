@@ -83,11 +83,11 @@ class Model:
         return self._file_digest or blake2b(self.to_bytes(), digest_size=16).hexdigest()
 
     def atoms(self) -> NDArray[np.float32]:
-        """Return the units' atoms, (hidden, *window): the unwhitened input of norm 1 that excites each of them most."""
+        """Return the units' atoms, (hidden, *window): the input of norm 1 that excites a unit most, unwhitened."""
         return self._pictures(self.whitener.undo(Backend().unit_rows(self.params.W1)))
 
     def filters(self) -> NDArray[np.float32]:
-        """Return the units' filters, (hidden, *window): the window of norm 1 that excites each of them most."""
+        """Return the units' filters, (hidden, *window): the window of norm 1 that excites a unit most."""
         return self._pictures(Backend().unit_rows(self.whitener.filters(Backend().unit_rows(self.params.W1))))
 
     def encode(self, windows: NDArray[np.floating], backend: Backend | None = None) -> NDArray[np.floating]:
@@ -120,11 +120,9 @@ class Model:
 
         `then` is called with parts of the codes, to change them in place while they are in a core's cache.
         """
-
-        def on_device() -> tuple[Whitener, Params]:
-            return self._encoder[0].moved(backend.asarray), self._encoder[1].on(backend)
-
-        whitener, params = backend.once(self, on_device)
+        whitener, params = backend.once(
+            self, lambda: (self._encoder[0].moved(backend.asarray), self._encoder[1].on(backend))
+        )
         return encode(backend, params, windows.astype(params.flat.dtype, copy=False), whitener.apply, then)
 
     def activity(self, codes: Array, *, in_place: bool = False) -> Array:
@@ -317,5 +315,6 @@ def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whiten
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"whitening scale {scale}")
     flags = {key: bool(facts[key]) for key in ("contrast", "remove_mean", "squash")}
-    notes = dict(facts["notes"])
-    return Whitener(facts["kind"], mean, forward, backward, scale=scale, notes=notes, spread=spread, **flags)
+    return Whitener(
+        facts["kind"], mean, forward, backward, scale=scale, notes=dict(facts["notes"]), spread=spread, **flags
+    )

@@ -107,8 +107,8 @@ class Params:
         self.b2 = self.flat[2 * size + self.hidden :]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        new = partial(Params, activation=self.activation, decoder=self.decoder)
-        return new, (self.flat, self.hidden, self.width)  # the flat array alone is pickled, not its views
+        make = partial(Params, activation=self.activation, decoder=self.decoder)
+        return make, (self.flat, self.hidden, self.width)  # pickles the flat array only, not its views
 
     def on(self, backend: Backend) -> Params:
         """Return the same parameters on a backend's device."""
@@ -146,8 +146,8 @@ def start(
     if spread is not None:
         weights = (weights.reshape(-1, width) * spread).ravel()
     bias = np.log(rho / (1 - rho)) / (2 if activation == TANH else 1)  # (tanh(z) + 1) / 2 is sigmoid(2 z)
-    flat = np.concatenate([weights, np.full(hidden, bias), np.zeros(width)]).astype(dtype)
-    return Params(flat, hidden, width, activation=activation, decoder=decoder)
+    flat = np.concatenate([weights, np.full(hidden, bias), np.zeros(width)])
+    return Params(flat.astype(dtype), hidden, width, activation=activation, decoder=decoder)
 
 
 @dataclass

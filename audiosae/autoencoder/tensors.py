@@ -39,9 +39,9 @@ def tensor_bytes(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json])
     """Return the bytes of the file that `write_tensors` writes."""
     from safetensors.numpy import save
 
-    plain = {name: np.ascontiguousarray(a) for name, a in tensors.items()}
-    text = json.dumps({**facts, _CHECKSUM: _checksum(plain, facts)}, sort_keys=True)
-    return bytes(save(plain, {_KEY: text}))  # one key only: the order of several is random
+    arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    described = {**facts, _CHECKSUM: _checksum(arrays, facts)}
+    return bytes(save(arrays, {_KEY: json.dumps(described, sort_keys=True)}))  # one key: the order of several is random
 
 
 class Content(NamedTuple):
@@ -62,7 +62,10 @@ def read_tensors(path: Path) -> Content:
     from safetensors import SafetensorError, safe_open
 
     try:
-        _check_header(path)
+        with path.open("rb") as header:
+            length = int.from_bytes(header.read(8), "little")
+        if length > _LARGEST_HEADER:  # not parsed: it would take as much memory as it claims
+            raise InputError(f"{path} is damaged or not a safetensors file: its header claims to have {length} bytes")
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
             if _KEY not in metadata:
@@ -80,14 +83,6 @@ def read_tensors(path: Path) -> Content:
         if not np.isfinite(tensor).all():
             raise InputError(f"{path} is damaged: {name} contains NaN or infinite numbers")
     return Content(tensors, facts)
-
-
-def _check_header(path: Path) -> None:
-    """Reject a header that is larger than any that audiosae writes, before it is parsed."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > _LARGEST_HEADER:
-        raise ValueError(f"its header has {length} bytes, wanted at most {_LARGEST_HEADER}")
 
 
 def _checksum(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Json]) -> str:

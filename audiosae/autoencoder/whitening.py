@@ -208,7 +208,7 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
     x: NDArray[np.floating] = windows - mean
     if contrast:
         deviation = x.std(axis=1, keepdims=True, dtype=np.float64)
-        flat = deviation <= _FLAT * float(np.finfo(x.dtype).eps) * abs(mean)  # constant: rounding errors
+        flat = deviation <= _FLAT * float(np.finfo(x.dtype).eps) * abs(mean)  # rounding errors of a constant
         deviation += flat
         x /= deviation.astype(x.dtype)
         x *= ~flat
@@ -243,9 +243,7 @@ def make_whitener(moments: WindowMoments, options: Whitening) -> Whitener:
     if options.kind == "zca":
         forward, backward = forward @ vectors.T, vectors @ backward
     scale = float(np.sqrt((values * gain**2).sum() / forward.shape[1]))
-    spread = (
-        (np.sqrt(values) * gain / scale).astype(np.float32) if options.kind == "pca" and options.power < 1 else None
-    )
+    uneven = options.kind == "pca" and options.power < 1
     return Whitener(
         options.kind,
         mean,
@@ -253,7 +251,7 @@ def make_whitener(moments: WindowMoments, options: Whitening) -> Whitener:
         np.ascontiguousarray(backward, np.float32),
         scale=scale,
         notes=notes,
-        spread=spread,
+        spread=(np.sqrt(values) * gain / scale).astype(np.float32) if uneven else None,
         **flags,
     )
 

@@ -168,13 +168,12 @@ class Backend:
         act is the activation scaled to (0, 1): a for sigmoid, (a + 1) / 2 for tanh.
         """
         xp, total = self.xp, 0
-        below = -bias
         for block in self._blocks(z):
             if kind == TANH:
                 block += bias
                 xp.tanh(block, out=block)
             else:
-                self._sigmoid(block, below)
+                self._sigmoid(block, -bias)
             total = total + self._column_sums(block)
         return total if kind == SIGMOID else (total + len(z)) / 2
 
@@ -248,8 +247,7 @@ class Backend:
         sparsity = penalty.beta * penalty.divergence(rho_hat).sum()
         terms = [error / count, sparsity, penalty.weight_decay / 2 * float(squares)]
         if running_totals is not None:
-            total = terms[0] + terms[1] + terms[2]
-            running_totals += count * np.concatenate([[1, total], terms[:2], rho_hat])
+            running_totals += count * np.concatenate([[1, sum(terms)], terms[:2], rho_hat])
         return np.concatenate([terms, rho_hat])
 
     def average_gradient(

@@ -224,10 +224,11 @@ class GpuBackend(Backend):
         starts, pitches = slab.starts, slab.pitches
         if isinstance(index, slice):
             starts, pitches, index = starts[index], None if pitches is None else pitches[index], None
-        centred = whitener is not None and not (whitener.contrast or whitener.remove_mean)
+        centred = not (whitener is None or whitener.contrast or whitener.remove_mean)
         pointers = (starts, pitches, index, whitener.mean if whitener is not None and centred else None)
-        shape = (len(starts if index is None else index), slab.run, slab.runs)
-        windows = self._gather(slab.flat, pointers, shape, dtype)
+        windows = self._gather(
+            slab.flat, pointers, (len(starts if index is None else index), slab.run, slab.runs), dtype
+        )
         if whitener is None:
             return windows
         return whitener.project(windows) if centred else whitener.apply(windows)

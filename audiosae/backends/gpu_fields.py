@@ -74,17 +74,18 @@ class Fields:
         fields, free = _fields(corpus), self._free_bytes()
         if self._find(fields) or self._load(fields):
             return True
-        sizes = f"{_bytes_of(fields) / _MIB:,.0f} MiB of fields, {free / _MIB:,.0f} MiB of GPU memory for them"
-        self._backend.say(f"{sizes}: they are sent again in every pass")
+        self._backend.say(
+            f"{_bytes_of(fields) / _MIB:,.0f} MiB of fields do not fit in the {free / _MIB:,.0f} MiB of GPU memory for "
+            "them: they are sent again in every pass"
+        )
         return False
 
     def slabs(self, corpus: Corpus, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:
         """Yield the slabs of a corpus; each is valid until the next one is requested."""
-        windows = self._windows_of(corpus)
-        if windows is None:
-            yield from _streamed(self._xp, corpus.slabs(order, memory=memory))
-        else:
+        if windows := self._windows_of(corpus):
             yield from windows.slabs(corpus, order, memory)
+        else:
+            yield from _streamed(self._xp, corpus.slabs(order, memory=memory))
 
     def _windows_of(self, corpus: Corpus) -> _StoredWindows | None:
         """Return the windows of a corpus in loaded fields; None if its fields are streamed, as in a first pass."""
@@ -100,8 +101,7 @@ class Fields:
     def _free_bytes(self) -> int:
         """Return how many bytes more fields may take."""
         used: int = sum(stored.flat.nbytes for stored in self._stored)
-        free = int(self._xp.cuda.runtime.memGetInfo()[0])
-        return (free + used) // _SHARE - used
+        return (int(self._xp.cuda.runtime.memGetInfo()[0]) + used) // _SHARE - used
 
     def _load(self, fields: Mapping[str, Record]) -> _StoredFields | None:
         """Load fields into GPU memory; None if they do not fit."""
@@ -152,8 +152,7 @@ class _StoredWindows:
         self._xp, self._stored = xp, stored
         self._edges = np.concatenate([[0], np.cumsum(corpus.windows_per_chunk())])
         starts, pitches = corpus.starts_and_pitches(stored.first)
-        self._starts = xp.asarray(starts)
-        self._pitches = None if corpus.runs[1] == 1 else xp.asarray(pitches)
+        self._starts_and_pitches = (xp.asarray(starts), None if corpus.runs[1] == 1 else xp.asarray(pitches))
 
     def slabs(self, corpus: Corpus, order: NDArray[np.int64] | None, memory: int) -> Iterator[DeviceSlab]:
         for group in corpus.groups(order, memory):
@@ -161,7 +160,7 @@ class _StoredWindows:
             if parts:
                 starts, pitches = (
                     offsets if offsets is None else self._xp.concatenate([offsets[part] for part in parts])
-                    for offsets in (self._starts, self._pitches)
+                    for offsets in self._starts_and_pitches
                 )
                 yield DeviceSlab(self._stored.flat, starts, pitches, *corpus.runs)
 
@@ -175,15 +174,14 @@ class _Buffer:
         self._device: Array = None
 
     def send(self, array: NDArray[Any], stream: Array) -> Array:
-        size = array.size
-        if self._host.size < size:
-            pinned = self._xp.cuda.alloc_pinned_memory(size * self._dtype.itemsize)
-            self._host = np.frombuffer(pinned, self._dtype, size)
-            self._device = self._xp.empty(size, self._dtype)
+        if self._host.size < array.size:
+            pinned = self._xp.cuda.alloc_pinned_memory(array.size * self._dtype.itemsize)
+            self._host = np.frombuffer(pinned, self._dtype, array.size)
+            self._device = self._xp.empty(array.size, self._dtype)
             stream.wait_event(self._xp.cuda.get_current_stream().record())  # earlier launches may use the pool's memory
-        self._host[:size] = array
-        sent = self._device[:size]
-        sent.set(self._host[:size], stream=stream)
+        self._host[: array.size] = array
+        sent = self._device[: array.size]
+        sent.set(self._host[: array.size], stream=stream)
         return sent
 
 
@@ -196,8 +194,7 @@ class _Slot:
 
     def send_next(self, slabs: Iterator[Slab], stream: Array) -> DeviceSlab | None:
         """Read the next slab and send it; None after the last."""
-        slab = next(slabs, None)
-        if slab is None:
+        if (slab := next(slabs, None)) is None:
             return None
         self.ready.synchronize()  # the last copy from the pinned memory is complete
         stream.wait_event(self.done)

@@ -64,8 +64,9 @@ def _driver_status(cupy: ModuleType, error: Exception) -> GpuStatus:
     if "NoDevice" in str(error):
         return _NO_DEVICE
     if 0 < driver < needed:
+        newest, wanted = (f"{number // 1000}.{number % 1000 // 10}" for number in (driver, needed))
         return GpuStatus(
-            f"the NVIDIA driver is too old: it supports CUDA {_version(driver)}, CuPy needs {_version(needed)}",
+            f"the NVIDIA driver is too old: it supports CUDA up to {newest}, CuPy needs {wanted}",
             "install a newer driver, or CuPy for an older CUDA (audiosae[cuda12])",
         )
     return GpuStatus(f"the NVIDIA driver does not respond: {_line(error)}", "run nvidia-smi to see what is wrong")
@@ -97,10 +98,6 @@ def _device_status(cupy: ModuleType) -> GpuStatus:
             f"the GPU cannot be used: {_line(error)}", "pip install 'audiosae[cuda12]' installs CUDA's libraries"
         )
     return GpuStatus(description=f"{description}, {free / _GIB:.1f} of {total / _GIB:.1f} GiB free")
-
-
-def _version(number: int) -> str:
-    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def _line(error: Exception) -> str:
