@@ -1,4 +1,4 @@
-"""The card beside a model: what it says, how the hub reads it, and that nobody's own README.md is lost."""
+"""Model card: its contents, its front matter for the hub, and that a user's own README.md is never lost."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def folder(trained, tmp_path):
 
 
 def front_matter(text):
-    """Return the YAML before a card, which has texts and one list of texts."""
-    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    """Return the YAML front matter of a model card: texts and one list of texts."""
+    matched = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
     facts, key = {}, ""
-    for line in found[1].splitlines():
+    for line in matched[1].splitlines():
         if line.startswith("- "):
             facts[key] = [*(facts[key] or []), line[2:]]
         else:
@@ -34,37 +34,44 @@ def front_matter(text):
     return facts
 
 
-def test_a_run_has_a_card_with_data_options_quality_and_how_to_load(trained):
+def test_a_run_has_a_model_card_with_data_options_quality_and_instructions(trained):
     text, model = (trained / "README.md").read_text(), audiosae.load_model(trained)
     extent = model.facts["sources"]["extent"]
-    for told in (
-        "| files | 12 used, 0 skipped |", f"| length | {extent:,.0f} s |", "| labels | none were used |",
-        f"| unexplained variance (fvu) | {model.facts['fvu']:.3g} in", "| mean activity (rho_hat) |", "| dead units |",
-        "| training: hidden | 12 |", "| spectrogram: n_mels | 40 |", "](atoms.png)", 'audiosae.load_model("RUN")',
+    for phrase in (
+        "| files | 12 used, 0 skipped |",
+        f"| length | {extent:,.0f} s |",
+        "| labels | none were used |",
+        f"| unexplained variance (fvu) | {model.facts['fvu']:.3g} in",
+        "| mean activity (rho_hat) |",
+        "| dead units |",
+        "| training: hidden | 12 |",
+        "| spectrogram: n_mels | 40 |",
+        "](atoms.png)",
+        'audiosae.load_model("RUN")',
         "audiosae export RUN FOLDER -o features.csv",
-    ):  # fmt: skip
-        assert told in text, told
+    ):
+        assert phrase in text, phrase
     assert str(trained.parent) not in text
 
 
-def test_the_hub_reads_its_front_matter_and_no_licence_is_claimed(trained):
+def test_the_front_matter_is_for_the_hub_and_claims_no_licence(trained):
     facts = front_matter((trained / "README.md").read_text())
     assert facts["library_name"] == "audiosae"
     assert {"audiosae", "sparse-autoencoder", "audio"} <= {*facts["tags"]}
     assert "license" not in facts
 
 
-def test_huggingface_hub_loads_the_card(trained):
+def test_huggingface_hub_loads_the_model_card(trained):
     hub = pytest.importorskip(
         "huggingface_hub", reason="the hub's own reader is not installed: pip install huggingface_hub"
     )
-    found = hub.ModelCard.load(trained / "README.md")
-    assert found.data.library_name == "audiosae"
-    assert found.data.license is None
+    model_card = hub.ModelCard.load(trained / "README.md")
+    assert model_card.data.library_name == "audiosae"
+    assert model_card.data.license is None
 
 
 @pytest.mark.parametrize("text", ["my notes on this run\n", "{card}\nlicense: mine\n"])
-def test_a_card_of_the_users_own_stays(folder, sounds, run, text):
+def test_a_readme_of_the_user_is_not_overwritten(folder, sounds, run, text):
     path = folder / "README.md"
     path.write_text(text.format(card=path.read_text()))
     before = path.read_text()
@@ -73,33 +80,33 @@ def test_a_card_of_the_users_own_stays(folder, sounds, run, text):
     assert "it stays, and no card of the model is written" in err
 
 
-def test_a_card_that_was_changed_stays_on_resume_and_goes_aside_with_its_run(folder, sounds):
+def test_an_edited_model_card_is_kept_on_resume_and_moved_with_its_run(folder, sounds):
     path = folder / "README.md"
     changed = path.read_text().replace("library_name: audiosae", "library_name: audiosae\nlicense: cc-by-4.0")
     path.write_text(changed)
-    found = audiosae.train(sounds, folder, hidden=12, epochs=8, resume=True)
+    result = audiosae.train(sounds, folder, hidden=12, epochs=8, resume=True)
     assert path.read_text() == changed
-    assert any("README.md has been changed: it stays" in line for line in found.notes)
+    assert any("README.md has been changed: it stays" in line for line in result.notes)
     audiosae.train(sounds, folder, hidden=2, epochs=1)
     assert (folder / "before-1" / "README.md").read_text() == changed
     assert "| training: hidden | 2 |" in path.read_text()
 
 
-def test_ones_own_card_is_written_anew(folder):
+def test_an_unedited_model_card_is_rewritten(folder):
     path = folder / "README.md"
     path.write_text(signed("an older card"))
     assert write_model_card(audiosae.load_model(folder), folder)
     assert "an older card" not in path.read_text()
 
 
-def test_a_users_own_readme_is_not_moved_with_an_earlier_run(folder, sounds):
+def test_a_readme_of_the_user_is_not_moved_with_an_earlier_run(folder, sounds):
     (folder / "README.md").write_text("mine, of all runs here\n")
     audiosae.train(sounds, folder, hidden=2, epochs=1)
     assert (folder / "README.md").read_text() == "mine, of all runs here\n"
     assert (folder / "before-1" / "model.safetensors").exists()
 
 
-def test_a_signature_knows_what_was_changed(tmp_path):
+def test_a_signature_detects_changes(tmp_path):
     path = tmp_path / "a.md"
     path.write_text(signed("one\n\ntwo\n"))
     assert signature(path) == "whole"
@@ -109,17 +116,17 @@ def test_a_signature_knows_what_was_changed(tmp_path):
     assert [signature(path), signature(tmp_path / "nowhere")] == ["", ""]
 
 
-def test_stability_is_told_once_it_is_known_and_of_this_model(folder):
+def test_stability_is_reported_if_it_is_known_and_of_the_same_model(folder):
     model = audiosae.load_model(folder)
     stability.write(folder, stability.UnitStability([7], np.full((1, model.params.hidden), 0.9)))
-    kept = json.loads((folder / "stability.json").read_text())
-    for digest, told in ((model.digest, True), ("another", False)):
-        (folder / "stability.json").write_text(json.dumps(kept | {"model_digest": digest}))
+    stored = json.loads((folder / "stability.json").read_text())
+    for digest, reported in ((model.digest, True), ("another", False)):
+        (folder / "stability.json").write_text(json.dumps(stored | {"model_digest": digest}))
         write_model_card(model, folder)
-        assert ("come back in the other seed" in (folder / "README.md").read_text()) == told
+        assert ("come back in the other seed" in (folder / "README.md").read_text()) == reported
 
 
-def test_an_evaluation_of_stability_puts_it_into_the_card(folder, sounds, tmp_path):
+def test_an_evaluation_adds_the_stability_to_the_model_card(folder, sounds, tmp_path):
     labels = tmp_path / "l.csv"
     labels.write_text("filename,label\n" + "".join(f"tone_{n:02d}.wav,{'ab'[n % 2]}\n" for n in range(12)))
     audiosae.evaluate(folder, sounds, labels, folder / "evaluation", baselines="none", stability=1)
@@ -127,7 +134,7 @@ def test_an_evaluation_of_stability_puts_it_into_the_card(folder, sounds, tmp_pa
     assert signature(folder / "README.md") == "whole"
 
 
-def test_a_bar_in_an_option_does_not_break_the_table(trained):
+def test_a_vertical_bar_in_an_option_does_not_break_the_table(trained):
     model = audiosae.load_model(trained)
     model.facts["domain"]["options"]["scale"] = "a|b"
     assert r"| spectrogram: scale | a\|b |" in card(model)

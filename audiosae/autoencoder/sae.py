@@ -267,10 +267,8 @@ def accumulate(
     """
     batch = _Pass(backend, params, x, out)
     error, activity = batch.forward()
-    if whole is None or not whole.beta:
-        batch.backward(None)
-    else:
-        batch.backward(backend.kl_gradient(activity, len(x), whole, params.activation, x.dtype))
+    penalised = whole is not None and whole.beta
+    batch.backward(backend.kl_gradient(activity, len(x), whole, params.activation, x.dtype) if penalised else None)
     return Sums(len(x), error, activity, batch.gradient.flat, *(batch.slopes() if whole is None else ()))
 
 
