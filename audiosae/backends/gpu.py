@@ -226,9 +226,8 @@ class GpuBackend(Backend):
             starts, pitches, index = starts[index], None if pitches is None else pitches[index], None
         centred = not (whitener is None or whitener.contrast or whitener.remove_mean)
         pointers = (starts, pitches, index, whitener.mean if whitener is not None and centred else None)
-        windows = self._gather(
-            slab.flat, pointers, (len(starts if index is None else index), slab.run, slab.runs), dtype
-        )
+        windows = self.xp.empty((len(starts if index is None else index), slab.run * slab.runs), dtype)
+        self._gather(slab.flat, pointers, windows, slab.run, slab.runs)
         if whitener is None:
             return windows
         return whitener.project(windows) if centred else whitener.apply(windows)
@@ -243,19 +242,16 @@ class GpuBackend(Backend):
         """Return rows (count, width) by their indices, in a new array; rows in main memory are sent."""
         if isinstance(rows, np.ndarray):
             return self.asarray(rows[self.to_host(index)])
-        return self._gather(rows, (None, None, index, None), (len(index), rows.shape[1], 1), rows.dtype)
+        out = self.xp.empty((len(index), rows.shape[1]), rows.dtype)
+        self._gather(rows, (None, None, index, None), out, rows.shape[1], 1)
+        return out
 
-    def _gather(
-        self, field: Array, pointers: Sequence[Array | None], shape: tuple[int, int, int], dtype: DTypeLike
-    ) -> Array:
-        """Return windows (count, run * runs); `pointers` are starts, pitches, index and mean, as in kernels.cu."""
-        count, run, runs = shape
-        windows = self.xp.empty((count, run * runs), dtype)
-        grid = (max(1, min(MOST_GRID, -(-count // LINES))),)
-        arrays = (field, *(NULL if pointer is None else pointer for pointer in pointers), windows)
-        block, sizes = (LANES, LINES), (np.int64(count), np.int32(run), np.int32(runs))
-        self.launch("gather", (field.dtype.name, windows.dtype.name), grid, block, *arrays, *sizes)
-        return windows
+    def _gather(self, field: Array, pointers: Sequence[Array | None], out: Array, run: int, runs: int) -> None:
+        """Write windows (count, run * runs) to `out`; `pointers` are starts, pitches, index and mean of kernels.cu."""
+        grid = (max(1, min(MOST_GRID, -(-len(out) // LINES))),)
+        arrays = (field, *(NULL if pointer is None else pointer for pointer in pointers), out)
+        sizes = (np.int64(len(out)), np.int32(run), np.int32(runs))
+        self.launch("gather", (field.dtype.name, out.dtype.name), grid, (LANES, LINES), *arrays, *sizes)
 
     def _matrix_sweep(
         self, kernel: str, rows: Array, others: tuple[Array, ...], kind: str, *, errors: bool = False
@@ -270,8 +266,8 @@ class GpuBackend(Backend):
         self.launch(kernel, (dtype.name, width, kind), grid, block, rows, *others, partial, *parts, *sizes)
         sums, error = self.xp.empty(columns), self.xp.empty(()) if errors else None
         rest = (*parts, np.int32(parts[0].size), error) if errors else (NULL, np.int32(0), NULL)
-        grid, block = (max(1, -(-columns // LANES)) + len(parts), 1), (LANES, LINES)
-        self.launch("total", (dtype.name,), grid, block, partial, np.int32(len(partial)), sizes[1], sums, *rest)
+        totals = (partial, np.int32(len(partial)), np.int32(columns), sums, *rest)
+        self.launch("total", (dtype.name,), (max(1, -(-columns // LANES)) + len(parts),), (LANES, LINES), *totals)
         return sums, error
 
     def parameter_sweep(
