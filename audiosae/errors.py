@@ -1,4 +1,4 @@
-"""Exceptions. Each message says what was wanted, what was found and what to do."""
+"""Exceptions. Each message states what was expected, what was found and what to do."""
 
 
 class AudiosaeError(Exception):

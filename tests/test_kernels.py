@@ -1,4 +1,4 @@
-"""kernels.cu without a GPU: compared with the NumPy specification on the host, and compiled by NVRTC for every GPU."""
+"""Kernels of kernels.cu without a GPU: compared with NumPy on the host, and compiled by NVRTC for every GPU."""
 
 from __future__ import annotations
 
