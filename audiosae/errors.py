@@ -1,13 +1,13 @@
-"""Exceptions; each message says what was wanted, what was found and what to do."""
+"""Exceptions. Each message states what was expected, what was found and what to do."""
 
 
 class AudiosaeError(Exception):
-    """Base class of every error that audiosae raises on purpose; the message is one line.
+    """Base class of all errors that audiosae raises on purpose; the message is one line.
 
     Attributes
     ----------
     result
-        What the function had finished before the error: with ``strict=True``, its result. Else None.
+        What the function had finished before the error: its result with ``strict=True``, else None.
 
     Examples
     --------
@@ -26,7 +26,7 @@ class AudiosaeError(Exception):
 
 
 class InputError(AudiosaeError):
-    """A source, an option or a file that cannot be used; options are named as they are typed.
+    """A source, an option or a file cannot be used. Options are named as on the command line.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class InputError(AudiosaeError):
 
 
 class PluginError(AudiosaeError):
-    """A domain that is missing, broken or claimed by two packages."""
+    """A domain is missing, broken or defined by two packages."""
 
 
 class BackendError(AudiosaeError):
@@ -48,5 +48,5 @@ class EngineError(AudiosaeError):
     """The Dask cluster is unavailable, incompatible, or was lost."""
 
 
-class Interrupted(AudiosaeError):  # noqa: N818 (no error: it was asked for)
-    """A run that was asked to stop and has kept what is needed to go on."""
+class Interrupted(AudiosaeError):  # noqa: N818 (not an error: the user stopped the run)
+    """Training was interrupted; a checkpoint was saved, from which it can resume."""

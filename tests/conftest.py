@@ -68,15 +68,15 @@ def kernels(tmp_path_factory):
 
 @pytest.fixture
 def device(kernels):
-    """A device that is none: `import cupy` gives the fake, kernels run on the host, one thread a block."""
+    """A simulated GPU: `import cupy` gives the fake, kernels run on the host, one thread per block."""
     found = Device(kernels)
     with installed(found):
         yield found
 
 
 @pytest.fixture
-def card():
-    """A card; a test that wants one is skipped where there is none, with the reason."""
+def real_gpu():
+    """An NVIDIA GPU; without one the test is skipped, with the reason."""
     from audiosae.backends import detect_gpu
 
     if reason := detect_gpu().reason:
@@ -87,18 +87,18 @@ def card():
         cupy.cuda.set_allocator(None)
 
 
-@pytest.fixture(params=["pretended", pytest.param("card", marks=pytest.mark.gpu)])
-def anywhere(request):
-    """A device that is none, or a card."""
-    return request.getfixturevalue("device" if request.param == "pretended" else "card")
+@pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.gpu)])
+def any_gpu(request):
+    """The simulated GPU, or a real one."""
+    return request.getfixturevalue("device" if request.param == "simulated" else "real_gpu")
 
 
-@pytest.fixture(params=["numpy", "pretended card", pytest.param("card", marks=pytest.mark.gpu)])
+@pytest.fixture(params=["numpy", "simulated GPU", pytest.param("real GPU", marks=pytest.mark.gpu)])
 def backend(request):
     """Every backend: what holds of the maths holds on all of them."""
     if request.param == "numpy":
         return Backend()
-    request.getfixturevalue("card" if request.param == "card" else "device")
+    request.getfixturevalue("real_gpu" if request.param == "real GPU" else "device")
     from audiosae.backends.gpu import GpuBackend
 
     return GpuBackend()

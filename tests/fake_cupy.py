@@ -1,4 +1,4 @@
-"""A device for tests: CuPy's surface over NumPy, with kernels.cu run on the host.
+"""A simulated GPU: the parts of CuPy's interface that audiosae uses, over NumPy, with kernels.cu run on the host.
 
 It is as strict as a GPU: NumPy and device arrays do not mix, nothing is read back implicitly, new memory holds NaN,
 writes past the end of an array are detected, and memory can run out.
@@ -27,7 +27,7 @@ class OutOfMemoryError(MemoryError):
 
 
 class Allocation:
-    """Device memory with guards around it."""
+    """Device memory between guard bytes."""
 
     def __init__(self, device, size):
         if device.used + size > device.memory:
@@ -131,12 +131,12 @@ class Array(NDArrayOperatorsMixin):
 
 
 class Device:
-    """What there is of it, and what was done on it."""
+    """Memory of the simulated GPU, and counts of its launches, reads and uploads."""
 
     def __init__(self, kernels, *, memory=2**34, fibers=False):
         self.kernels, self.memory, self.fibers = kernels, memory, fibers
         self.used = self.most = self.reads = self.launches = 0
-        self.uploads = []  # type and bytes of each array that was sent
+        self.uploads = []  # (dtype, bytes) of each array that was sent
 
     def free(self, size):
         self.used -= size
@@ -152,25 +152,24 @@ class Device:
         return Array(self, array, memory)
 
     def fresh(self, array):
-        found = self.empty(np.shape(array), np.asarray(array).dtype)
-        found._a[...] = array
-        return found
+        copy = self.empty(np.shape(array), np.asarray(array).dtype)
+        copy._a[...] = array
+        return copy
 
     def sent(self, array):
         self.uploads.append((array.dtype.name, array.nbytes))
         return self.fresh(array)
 
     def apply(self, function, inputs, how):
-        """Call a function of NumPy's on device arrays."""
+        """Call a NumPy function on device arrays."""
         out = how.get("out")
         if function is np.matmul and out is not None:
             assert out.flags.c_contiguous
             assert inputs[0].dtype == inputs[1].dtype == out.dtype
-        given = {key: self.bare(value) for key, value in how.items()}
-        found = function(*map(self.bare, inputs), **given)
+        result = function(*map(self.bare, inputs), **{key: self.bare(value) for key, value in how.items()})
         if out is not None:
             return out
-        return [self.fresh(part) for part in found] if isinstance(found, list) else self.fresh(found)
+        return [self.fresh(part) for part in result] if isinstance(result, list) else self.fresh(result)
 
     def bare(self, value):
         if isinstance(value, Array):
@@ -185,10 +184,10 @@ class Device:
         if isinstance(index, tuple):
             return index
         if isinstance(index, np.ndarray):
-            raise TypeError("an index of NumPy's is sent to the device each time")
+            raise TypeError("a NumPy index is sent to the device each time")
         if isinstance(index, Array):
-            raise TypeError("not needed, and not written")
-        return index if index is ... else (index, ...)  # a view, of a single number too
+            raise TypeError("assignment by index arrays is not implemented: the package does not need it")
+        return index if index is ... else (index, ...)  # a view, also of a single number
 
     def launch(self, name, grid, block, arguments):
         check(name, instance_types(name), arguments)
@@ -231,7 +230,7 @@ class Event:
 
 
 def module(device):
-    """Return the module that stands for `cupy`."""
+    """Return the module that replaces `cupy`."""
     fake = ModuleType("cupy")
     fake.__spec__ = ModuleSpec("cupy", None)
     for name in ("float32", "float64", "int64"):
@@ -250,26 +249,34 @@ def module(device):
     compute = {np.float32: 1}
     fake._core = SimpleNamespace(get_compute_type=compute.get, set_compute_type=compute.__setitem__)
     fake.compute = compute
-    fake.cuda = _cuda(device)
+    fake.cuda, fake.simulated = _cuda(device), device
     return fake
 
 
 def _cuda(device):
     runtime = SimpleNamespace(
-        getDeviceCount=lambda: 1, memGetInfo=lambda: (device.memory - device.used, device.memory),
+        getDeviceCount=lambda: 1,
+        memGetInfo=lambda: (device.memory - device.used, device.memory),
         getDeviceProperties=lambda number: {"name": b"Fake", "major": 9, "minor": 0},
-        driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000, deviceSynchronize=lambda: None,
-        memcpyAsync=lambda to, of, size, kind, stream: ctypes.memmove(to, of, size), memcpyDeviceToDevice=3,
-    )  # fmt: skip
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13000,
+        deviceSynchronize=lambda: None,
+        memcpyAsync=lambda to, of, size, kind, stream: ctypes.memmove(to, of, size),
+        memcpyDeviceToDevice=3,
+    )
     return SimpleNamespace(
-        runtime=runtime, Stream=lambda non_blocking=False: Stream(), Event=Event, get_current_stream=Stream,
-        alloc_pinned_memory=bytearray, memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-    )  # fmt: skip
+        runtime=runtime,
+        Stream=lambda non_blocking=False: Stream(),
+        Event=Event,
+        get_current_stream=Stream,
+        alloc_pinned_memory=bytearray,
+        memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    )
 
 
 @contextmanager
 def installed(device):
-    """Have `import cupy` give the fake."""
+    """Make `import cupy` return the simulated module."""
     from audiosae.backends.gpu_launch import kernels
 
     before, sys.modules["cupy"] = sys.modules.get("cupy"), module(device)

@@ -1,4 +1,4 @@
-"""Short runs that tests of the GPU backend compare."""
+"""Short training runs for the tests of the GPU backend, and their comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from audiosae.training.checkpoint import State
 from audiosae.training.steps import Steps
 
 
-class Said:
+class RecordedProgress:
+    """Progress whose lines are collected."""
+
     def __init__(self):
         self.lines = []
 
@@ -31,12 +33,12 @@ class Said:
         pass
 
 
-def learn(folder, out, cache, backend, *, progress=None, resume=False, **given):
-    return runs.learn(folder, out, cache, engine=LocalEngine(backend), progress=progress, resume=resume, **given)
+def learn(folder, out, cache, backend, *, progress=None, resume=False, **options):
+    return runs.learn(folder, out, cache, engine=LocalEngine(backend), progress=progress, resume=resume, **options)
 
 
 def close(outcome, other, *, rel):
-    """Say whether two runs gave the same model to rounding."""
+    """Assert that two runs gave the same model to rounding."""
     for one, two in zip(outcome.history, other.history, strict=True):
         assert one.cost == pytest.approx(two.cost, rel=rel)
         assert one.fvu == pytest.approx(two.fvu, rel=10 * rel)
@@ -47,7 +49,7 @@ def close(outcome, other, *, rel):
 
 
 def steps_of(backend, *, hidden=30, width=17, rows=(64, 64, 63), dtype="float32", rounds=3):
-    """Take some steps; return the state."""
+    """Run some training steps; return the state."""
     params = start(hidden, width, seed=0, rho=0.1, dtype=dtype)
     state = State.fresh(params.flat, hidden)
     state.move(backend.asarray)

@@ -1,4 +1,4 @@
-"""Stanford's exercise on the sample pictures: sparse units become oriented edges."""
+"""The Stanford exercise on the sample pictures: units of a sparse autoencoder become oriented edges."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def patches(count, size, seed):
     rng = np.random.default_rng(seed)
     pictures = [imread(path) for path in sorted((REPOSITORY / "samples/pictures").glob("*.png"))]
     assert len(pictures) == 10
-    found = []
+    rows = []
     for _ in range(count):
         picture = pictures[rng.integers(len(pictures))]
         row, column = rng.integers(0, picture.shape[0] - size + 1), rng.integers(0, picture.shape[1] - size + 1)
-        found.append(picture[row : row + size, column : column + size].ravel())
-    return np.array(found, np.float32)
+        rows.append(picture[row : row + size, column : column + size].ravel())
+    return np.array(rows, np.float32)
 
 
-def test_white_noise_is_no_edge():
+def test_white_noise_is_not_an_edge():
     noise = np.random.default_rng(0).normal(size=(10, 8, 8))
     assert max(gabor_r2(patch) for patch in noise) < 0.7
 
@@ -45,6 +45,6 @@ def test_the_stanford_setting_gives_oriented_edges(count, iterations):
         cost, gradient = finish(backend, p, accumulate(backend, p, x, whole=penalty), penalty)
         return cost.total, gradient
 
-    found = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
-    scores = np.array([gabor_r2(row.reshape(8, 8)) for row in params.like(found.x).W1])
+    result = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
+    scores = np.array([gabor_r2(row.reshape(8, 8)) for row in params.like(result.x).W1])
     assert np.mean(scores >= 0.7) >= 0.9

@@ -301,7 +301,7 @@ def test_parameters_are_refused_by_their_own_names(X, wrong, message):
 
 
 def test_rows_that_do_not_vary_or_do_not_fit_are_refused(X, fitted):
-    with pytest.raises(ValueError, match="every window is the same"):
+    with pytest.raises(ValueError, match="all windows are the same"):
         SparseAutoencoder().fit(np.ones((5, 3)))
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         SparseAutoencoder().fit(X[:1])

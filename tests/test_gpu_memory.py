@@ -1,4 +1,4 @@
-"""On a device that is none: nothing waits, memory runs out and work goes on, commands take the card."""
+"""Simulated GPU: steps do not wait for it, running out of memory is handled, commands use it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from benchmarks import __main__ as harness
 pytestmark = pytest.mark.usefixtures("device")
 
 
-def test_auto_takes_the_card_and_names_it():
+def test_auto_chooses_the_gpu_and_names_it():
     backend, reason = choose()
     assert (backend.name, backend.tf32) == ("cupy", False)
     assert reason == "cupy: Fake (compute capability 9.0), 16.0 of 16.0 GiB free"
     assert [b.name for b in usable()] == ["numpy", "cupy"]
 
 
-def test_the_memory_is_given_back_at_the_end(sounds, tmp_path, cache, device):
+def test_the_memory_is_freed_at_the_end(sounds, tmp_path, cache, device):
     backend = GpuBackend()
     learn(sounds, tmp_path / "run", cache, backend)
     assert device.most > 10**5
     assert device.used == 0
 
 
-def test_no_step_reads_back(device):
+def test_steps_do_not_read_from_the_gpu(device):
     backend, params = GpuBackend(), start(8, 5, seed=0, rho=0.1, dtype="float32")
     state = State.fresh(params.flat, 8)
     state.move(backend.asarray)
@@ -56,28 +56,28 @@ def test_a_step_is_ten_launches(device):
     assert device.launches - before == 10  # pace, 3 sweeps with their sums, kl_gradient, adam, cost
 
 
-def test_out_of_memory_a_batch_is_worked_through_in_parts_with_the_same_sums(device):
-    wanted = steps_of(Backend(), hidden=300, width=20, rows=(1000,), dtype="float64")
-    backend, said = GpuBackend(), []
-    backend.say = said.append
+def test_without_enough_memory_a_batch_is_processed_in_parts_with_the_same_sums(device):
+    expected = steps_of(Backend(), hidden=300, width=20, rows=(1000,), dtype="float64")
+    backend, lines = GpuBackend(), []
+    backend.say = lines.append
     device.memory = device.used + 3 * 2**20
-    found = steps_of(backend, hidden=300, width=20, rows=(1000,), dtype="float64")
-    assert said == [f"out of memory: batches are worked through in {n} parts (the same sums)" for n in (2, 4)]
-    np.testing.assert_allclose(found.flat, wanted.flat, atol=1e-9)
-    np.testing.assert_allclose(found.sums, wanted.sums, rtol=1e-9)
+    state = steps_of(backend, hidden=300, width=20, rows=(1000,), dtype="float64")
+    assert lines == [f"out of memory: batches are worked through in {n} parts (the same sums)" for n in (2, 4)]
+    np.testing.assert_allclose(state.flat, expected.flat, atol=1e-9)
+    np.testing.assert_allclose(state.sums, expected.sums, rtol=1e-9)
 
 
-def test_what_fits_in_no_number_of_parts_is_an_error(device):
+def test_a_window_that_does_not_fit_is_an_error(device):
     device.memory = device.used + 2**12
     backend = GpuBackend()
     with pytest.raises(MemoryError):
         summed(backend, start(300, 20, seed=0, rho=0.1), backend.asarray(np.zeros((4, 20), "f4")))
 
 
-def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_order(tmp_path, monkeypatch):
-    wanted = [x.copy() for x in feeds(tmp_path, Backend()).batches(64, seed=0, epoch=0)]
-    backend, said = GpuBackend(), []
-    backend.say = said.append
+def test_windows_that_do_not_fit_stay_in_main_memory_in_the_same_order(tmp_path, monkeypatch):
+    expected = [x.copy() for x in feeds(tmp_path, Backend()).batches(64, seed=0, epoch=0)]
+    backend, lines = GpuBackend(), []
+    backend.say = lines.append
     empty = backend.xp.empty
 
     def full(shape, dtype):
@@ -89,13 +89,13 @@ def test_windows_that_do_not_fit_the_card_stay_in_memory_and_come_in_the_same_or
     monkeypatch.setattr(backend.xp, "empty", full)
     feed = feeds(tmp_path, backend)
     assert isinstance(feed.in_memory, np.ndarray)
-    assert "sent batch by batch" in said[0]
-    for one, other in zip(wanted, feed.batches(64, seed=0, epoch=0), strict=True):
+    assert "sent batch by batch" in lines[0]
+    for one, other in zip(expected, feed.batches(64, seed=0, epoch=0), strict=True):
         np.testing.assert_allclose(backend.to_host(other), one, atol=1e-5)
 
 
 def test_moments_that_do_not_fit_the_gpu_are_computed_on_the_cpu(tmp_path, monkeypatch):
-    wanted, of = feeds(tmp_path, Backend()), WindowMoments.of
+    expected, of = feeds(tmp_path, Backend()), WindowMoments.of
 
     def full(windows, **how):
         if not isinstance(windows, np.ndarray):
@@ -103,14 +103,14 @@ def test_moments_that_do_not_fit_the_gpu_are_computed_on_the_cpu(tmp_path, monke
         return of(windows, **how)
 
     monkeypatch.setattr(WindowMoments, "of", full)
-    backend, said = GpuBackend(), []
-    backend.say = said.append
-    found = feeds(tmp_path, backend)
-    assert said == ["not enough GPU memory for the moments of the windows: they are computed on the CPU"]
-    np.testing.assert_allclose(backend.to_host(found.in_memory), wanted.in_memory, atol=1e-5)
+    backend, lines = GpuBackend(), []
+    backend.say = lines.append
+    feed = feeds(tmp_path, backend)
+    assert lines == ["not enough GPU memory for the moments of the windows: they are computed on the CPU"]
+    np.testing.assert_allclose(backend.to_host(feed.in_memory), expected.in_memory, atol=1e-5)
 
 
-def test_tf32_is_asked_for_and_set_back(device):
+def test_tf32_is_set_during_a_session_only(device):
     import cupy
 
     backend, reason = choose("cupy", tf32=True)
@@ -120,11 +120,11 @@ def test_tf32_is_asked_for_and_set_back(device):
     assert cupy.compute[np.float32] == 1
 
 
-def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
+def test_the_commands_use_the_gpu(sounds, tmp_path, run, device, monkeypatch):
     monkeypatch.setattr("audiosae.autoencoder.gradient_check.FORMS", FORMS[-1:])  # one of 16
-    status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 1, "--tf32")
+    status, _, err = run("train", sounds, "-o", tmp_path / "run", "--hidden", 2, "--epochs", 1, "--tf32")
     assert status == 0
-    assert "backend cupy: Fake (compute capability 9.0)" in said
+    assert "backend cupy: Fake (compute capability 9.0)" in err
     assert device.launches > 10
     status, out, _ = run("gradcheck", "--json")
     assert status == 0
@@ -133,34 +133,35 @@ def test_the_commands_take_the_card(sounds, tmp_path, run, device, monkeypatch):
     assert "gpu          Fake" in out
 
 
-def test_the_harness_runs_and_writes_the_table_with_device_and_date(tmp_path, monkeypatch, capsys):
+def test_the_benchmarks_run_and_write_a_table_with_device_and_date(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.measure._PAUSE", 0.0)
     monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "gpu", "--short", "-o", str(tmp_path / "found.json")])
     harness.main()
-    kept, table = json.loads((tmp_path / "found.json").read_text()), (tmp_path / "found.md").read_text()
+    stored, table = json.loads((tmp_path / "found.json").read_text()), (tmp_path / "found.md").read_text()
     assert table.strip() == capsys.readouterr().out.strip()
-    found = {figure["name"]: figure for figure in kept["figures"]}
+    figures = {figure["name"]: figure for figure in stored["figures"]}
     kernels = ("activate", "residual", "hidden delta", "slope", "unit rows", "gather", "Adam")
-    assert all(f"{kernel}: CuPy's expression over ours" in found for kernel in kernels)
-    assert all(f"{kernel}: its bytes over time, against a copy on the card" in found for kernel in kernels)
-    assert all(figure["held"] for name, figure in found.items() if "20 steps" in name or "gradient" in name)
+    assert all(f"{kernel}: CuPy's expression over ours" in figures for kernel in kernels)
+    assert all(f"{kernel}: its bytes over time, against a copy on the card" in figures for kernel in kernels)
+    assert all(figure["held"] for name, figure in figures.items() if "20 steps" in name or "gradient" in name)
     for name in (
         "Adam step 64 x 32 x 48 over its five cuBLAS products",
-        "Adam step 64 x 32 x 48 in TF32 over its products in TF32", "the step in float32 over that in TF32",
+        "Adam step 64 x 32 x 48 in TF32 over its products in TF32",
+        "the step in float32 over that in TF32",
         "train on 0.01 h: two cores over the card",
         "all windows of 0.01 h gathered from streamed fields over those from fields that are kept",
-    ):  # fmt: skip
-        assert found[name]["value"] > 0
-    peers = [found[name] for name in found if name.startswith(("PyTorch", "torch.compile"))]
+    ):
+        assert figures[name]["value"] > 0
+    peers = [figures[name] for name in figures if name.startswith(("PyTorch", "torch.compile"))]
     assert [peer["value"] for peer in peers] == [None] * 3
     assert all(peer["detail"].startswith("PyTorch ") for peer in peers)
-    assert "training" in found["train on 0.01 h: two cores over the card"]["detail"]
-    assert harness.place(kept["machine"]).name == f"{kept['machine']['date']}-fake.json"
+    assert "training" in figures["train on 0.01 h: two cores over the card"]["detail"]
+    assert harness.place(stored["machine"]).name == f"{stored['machine']['date']}-fake.json"
 
 
-def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_path, run, device, monkeypatch):
+def test_a_gpu_too_small_for_the_model_is_a_one_line_error(sounds, tmp_path, run, device, monkeypatch):
     monkeypatch.setattr("audiosae.backends.gpu_status._LEAST_FREE", 0)
     device.memory = device.used + 2**10
-    status, _, said = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1)
+    status, _, err = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1)
     assert status == 1
-    assert said.splitlines()[-1].startswith("audiosae: the GPU's memory is full; try fewer --hidden")
+    assert err.splitlines()[-1].startswith("audiosae: the GPU's memory is full; try fewer --hidden")

@@ -1,4 +1,4 @@
-"""What commands write with the card is what they write without, to rounding: tables, evaluations, pages, surveys."""
+"""Outputs of the commands with the GPU equal those with the CPU, to rounding: tables, evaluations, pages, surveys."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.errors import Interrupted
 from audiosae.features.codes import Encoder
 
-pytestmark = pytest.mark.usefixtures("anywhere")
+pytestmark = pytest.mark.usefixtures("any_gpu")
 BOTH = ("numpy", "cupy")
 
 
 def both(run, *arguments, out, name):
-    """Run a command with either backend; return what it wrote, and check that the card had work."""
-    found = []
+    """Run a command with each backend, check that the GPU was used; return paths and printed facts."""
+    results = []
     for backend in BOTH:
         path = out / f"{backend}-{name}"
-        before = getattr(device_there(), "launches", None)
-        status, told, said = run(*arguments, "-o", path, "--backend", backend, "--json")
-        assert status == 0, said
-        assert ("backend cupy" in said) == (backend == "cupy")
+        before = getattr(simulated_gpu(), "launches", None)
+        status, printed, err = run(*arguments, "-o", path, "--backend", backend, "--json")
+        assert status == 0, err
+        assert ("backend cupy" in err) == (backend == "cupy")
         if before is not None:
-            assert (device_there().launches > before) == (backend == "cupy")
-        found.append((path, json.loads(told)))
-    return found
+            assert (simulated_gpu().launches > before) == (backend == "cupy")
+        results.append((path, json.loads(printed)))
+    return results
 
 
-def device_there():
-    return getattr(sys.modules.get("cupy"), "pretended", None)
+def simulated_gpu():
+    return getattr(sys.modules.get("cupy"), "simulated", None)
 
 
 def near(one, other, *, rtol=1e-4, atol=1e-4):
-    """Compare facts: texts to the letter, numbers to rounding."""
+    """Assert that facts are equal: texts exactly, numbers to rounding."""
     if isinstance(one, dict):
         assert one.keys() == other.keys()
         for key in one.keys() - {"seconds", "table", "out", "report", "page", "bytes", "folder", "options"}:
@@ -62,7 +62,7 @@ def near(one, other, *, rtol=1e-4, atol=1e-4):
 
 
 @pytest.mark.parametrize("level", ["file", "window"])
-def test_an_export_holds_the_same_codes(run, trained, sounds, cache, tmp_path, level):
+def test_an_export_contains_the_same_codes(run, trained, sounds, cache, tmp_path, level):
     (one, facts), (other, more) = both(
         run, "export", trained, sounds, "--level", level, "--cache", cache, out=tmp_path, name="codes.npz"
     )
@@ -76,18 +76,28 @@ def test_an_export_holds_the_same_codes(run, trained, sounds, cache, tmp_path, l
                 np.testing.assert_array_equal(second[name], first[name])
 
 
-def test_an_evaluation_measures_the_same(run, trained, sounds, cache, tmp_path):
+def test_an_evaluation_gives_the_same_scores(run, trained, sounds, cache, tmp_path):
     labels = tmp_path / "labels.csv"
     names = sorted(path.name for path in sounds.iterdir())
     labels.write_text("filename,label\n" + "".join(f"{name},{'ab'[i % 2]}\n" for i, name in enumerate(names)))
     pair = both(
-        run, "evaluate", trained, sounds, "--labels", labels, "--baselines", "random-weights,pca", "--cache", cache,
-        out=tmp_path, name="evaluation",
-    )  # fmt: skip
+        run,
+        "evaluate",
+        trained,
+        sounds,
+        "--labels",
+        labels,
+        "--baselines",
+        "random-weights,pca",
+        "--cache",
+        cache,
+        out=tmp_path,
+        name="evaluation",
+    )
     near(*(facts for _, facts in pair))
 
 
-def test_a_report_tells_the_same(run, trained, sounds, cache, tmp_path):
+def test_a_report_has_the_same_contents(run, trained, sounds, cache, tmp_path):
     pair = both(run, "report", trained, sounds, "--top", 2, "--cache", cache, out=tmp_path, name="page.html")
     near(*(facts for _, facts in pair))
     one, other = (items(path) for path, _ in pair)
@@ -105,42 +115,48 @@ def test_a_survey_finds_the_same_events_and_types(run, trained, sounds, cache, t
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("order", [(Backend, GpuBackend), (GpuBackend, Backend)])
-def test_a_run_begun_on_either_side_goes_on_on_the_other(sounds, tmp_path, cache, solver, order):
-    given = {"dtype": "float64", "solver": solver}
+def test_a_run_begun_with_one_backend_resumes_with_the_other(sounds, tmp_path, cache, solver, order):
+    options = {"dtype": "float64", "solver": solver}
     first, second = order
     with pytest.raises(Interrupted):
-        learn(sounds, tmp_path / "cut", cache, first(), progress=StopAfter(3), **given)
-    found = learn(sounds, tmp_path / "cut", cache, second(), resume=True, **given)
+        learn(sounds, tmp_path / "cut", cache, first(), progress=StopAfter(3), **options)
+    run = learn(sounds, tmp_path / "cut", cache, second(), resume=True, **options)
     if solver == "adam":
-        wanted = learn(sounds, tmp_path / "whole", cache, Backend(), **given)
-    else:  # L-BFGS goes on from its parameters alone: so does the CPU
+        expected = learn(sounds, tmp_path / "whole", cache, Backend(), **options)
+    else:  # L-BFGS resumes from the parameters only, on the CPU too
         with pytest.raises(Interrupted):
-            learn(sounds, tmp_path / "whole", cache, Backend(), progress=StopAfter(3), **given)
-        wanted = learn(sounds, tmp_path / "whole", cache, Backend(), resume=True, **given)
-    close(wanted, found, rel=1e-6)
+            learn(sounds, tmp_path / "whole", cache, Backend(), progress=StopAfter(3), **options)
+        expected = learn(sounds, tmp_path / "whole", cache, Backend(), resume=True, **options)
+    close(expected, run, rel=1e-6)
 
 
-@pytest.mark.parametrize("how", [
-    Whitening("pca"), Whitening("scale"), Whitening("pca", contrast=True), Whitening("zca", remove_mean=True),
-])  # fmt: skip
-def test_the_whitening_is_the_cpus(trained, sounds, cache, how):
-    domain, found = load_model(trained).domain, []
+@pytest.mark.parametrize(
+    "how",
+    [
+        Whitening("pca"),
+        Whitening("scale"),
+        Whitening("pca", contrast=True),
+        Whitening("zca", remove_mean=True),
+    ],
+)
+def test_the_whitening_equals_the_cpus(trained, sounds, cache, how):
+    domain, whiteners = load_model(trained).domain, []
     for backend in (Backend(), GpuBackend()):
         corpus = read(domain, scan([sounds], domain.suffixes), LocalEngine(backend), cache=cache, workers=1)
-        before = getattr(device_there(), "launches", None)
-        found.append(learn_whitener(corpus, how))
+        before = getattr(simulated_gpu(), "launches", None)
+        whiteners.append(learn_whitener(corpus, how))
         if before is not None:
-            assert (device_there().launches > before) == (backend.name == "cupy")
-    one, other = found
+            assert (simulated_gpu().launches > before) == (backend.name == "cupy")
+    one, other = whiteners
     np.testing.assert_allclose(other.mean, one.mean, rtol=1e-6, atol=1e-6)
     assert other.scale == pytest.approx(one.scale, rel=1e-6)
     if one.forward is not None:
-        between = other.forward @ one.backward  # of eigenvectors that are nearly alike any mixture will do
+        between = other.forward @ one.backward  # eigenvectors of nearly equal eigenvalues may be mixed
         np.testing.assert_allclose(one.forward @ one.backward, between, atol=1e-3)
 
 
 @pytest.mark.parametrize("code", ["sqrt", "activation"])
-def test_a_models_codes_are_the_cpus_and_come_back_to_this_process(trained, code):
+def test_a_models_codes_equal_the_cpus_and_are_numpy_arrays(trained, code):
     model = load_model(trained)
     windows = np.random.default_rng(0).normal(size=(50, *model.domain.window)).astype("f4")
     flat = windows.reshape(50, -1)

@@ -1,4 +1,4 @@
-"""What is the same to the bit, and what does not depend on how numbers lie, who computes, or how large they are."""
+"""Reproducibility: results do not depend on memory layout, threads, processes or the scale of the numbers."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from audiosae.estimator import SparseAutoencoder
 B = Backend()
 
 
-def laid(array, how):
-    """The same numbers, elsewhere in memory."""
-    if how == "columns":
+def relaid(array, layout):
+    """Return the same array in another memory layout, or at another alignment."""
+    if layout == "columns":
         return np.asfortranarray(array)
-    if how == "strided":
+    if layout == "strided":
         return np.repeat(array, 2, axis=0)[::2]
-    room = np.empty(array.nbytes + 128, np.uint8)
-    found = room[-room.ctypes.data % 64 + how :][: array.nbytes].view(array.dtype).reshape(array.shape)
-    found[...] = array
-    return found
+    buffer = np.empty(array.nbytes + 128, np.uint8)
+    copy = buffer[-buffer.ctypes.data % 64 + layout :][: array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 LAYOUTS = ["columns", "strided", 0, 1, 3, 5, 6, 8, 16, 40]
 
 
-@pytest.mark.parametrize(("how", "dtype"), list(product(LAYOUTS, ["float32", "float64"])))
-def test_gradient_and_codes_do_not_depend_on_where_what_travelled_lies(how, dtype):
+@pytest.mark.parametrize(("layout", "dtype"), list(product(LAYOUTS, ["float32", "float64"])))
+def test_gradient_and_codes_do_not_depend_on_memory_layout(layout, dtype):
     rng = np.random.default_rng(0)
     params = start(12, 238, seed=0, rho=0.05, dtype=dtype)
     x = rng.normal(size=(700, 238)).astype(dtype)
-    there = params.like(laid(params.flat, how)).on(B)
-    for wanted, found in zip(results(params, x), results(there, B.asarray(laid(x, how))), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    moved = params.like(relaid(params.flat, layout)).on(B)
+    for expected, result in zip(results(params, x), results(moved, B.asarray(relaid(x, layout))), strict=True):
+        np.testing.assert_array_equal(result, expected)
 
 
 def results(params, x):
@@ -54,7 +54,7 @@ def results(params, x):
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 64, 255, 700])
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("float64", 1e-12)])
-def test_a_window_alone_and_in_company_has_the_same_codes_to_rounding(rows, dtype, most):
+def test_codes_do_not_depend_on_the_number_of_windows_to_rounding(rows, dtype, most):
     x = np.random.default_rng(0).normal(size=(700, 238)).astype(dtype)
     params = start(64, 238, seed=0, rho=0.05, dtype=dtype)
     np.testing.assert_allclose(encode(B, params, x[:rows]), encode(B, params, x)[:rows], rtol=0, atol=most)
@@ -67,21 +67,21 @@ def codes(_=None):
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_children_of_a_process_that_has_encoded_encode(method):
-    wanted = codes()
+def test_child_processes_encode_the_same(method):
+    expected = codes()
     with multiprocessing.get_context(method).Pool(2) as pool:
-        for found in pool.map_async(codes, range(4)).get(timeout=120):
-            np.testing.assert_array_equal(found, wanted)
+        for result in pool.map_async(codes, range(4)).get(timeout=120):
+            np.testing.assert_array_equal(result, expected)
 
 
-def test_threads_and_a_running_event_loop_encode_the_same():
+def test_threads_and_an_event_loop_encode_the_same():
     async def notebook():
         return codes()
 
-    wanted = codes()
+    expected = codes()
     with ThreadPoolExecutor(4) as pool:
-        for found in (*pool.map(codes, range(8)), asyncio.run(notebook())):
-            np.testing.assert_array_equal(found, wanted)
+        for result in (*pool.map(codes, range(8)), asyncio.run(notebook())):
+            np.testing.assert_array_equal(result, expected)
 
 
 SCRIPT = """
@@ -128,43 +128,43 @@ CORES = [
 
 
 def test_any_number_of_threads_and_decoding_workers_gives_the_same_bits(sounds, tmp_path):
-    found = []
+    outputs = []
     for number, cores in enumerate(CORES):
         script = [sys.executable, "-c", SCRIPT, sounds, tmp_path / str(number), str(number + 1)]
-        given = os.environ | {"PYTHONHASHSEED": "0"} | cores
-        done = subprocess.run(list(map(str, script)), env=given, capture_output=True, text=True, check=False)
+        environment = os.environ | {"PYTHONHASHSEED": "0"} | cores
+        done = subprocess.run(list(map(str, script)), env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        found.append(done.stdout.splitlines())
-    assert len(found[0]) > 20
-    assert found[1] == found[0]
-    assert found[2] == found[0]
+        outputs.append(done.stdout.splitlines())
+    assert len(outputs[0]) > 20
+    assert outputs[1] == outputs[0]
+    assert outputs[2] == outputs[0]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-7, 1, 1e10])
 def test_contrast_does_not_depend_on_the_scale(scale):
     rows = np.random.default_rng(0).normal(size=(5, 40)).astype("f4")
-    found = prepare(rows * np.float32(scale), contrast=True, remove_mean=True)
-    np.testing.assert_allclose(found.std(axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(found, prepare(rows, contrast=True, remove_mean=True), atol=1e-5)
+    result = prepare(rows * np.float32(scale), contrast=True, remove_mean=True)
+    np.testing.assert_allclose(result.std(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(result, prepare(rows, contrast=True, remove_mean=True), atol=1e-5)
 
 
-def test_the_variance_of_many_large_windows_is_summed_without_rounding():
+def test_the_variance_of_many_large_windows_is_exact():
     x = np.random.default_rng(0).integers(-2047, 2048, size=(3 * 4096, 64)).astype(np.float32)  # squares are exact
-    found = score(Feed.of(x, B), start(2, 64, seed=0, rho=0.05))
-    assert found.squares == float(np.square(x.astype(np.int64)).sum())
-    np.testing.assert_array_equal(found.total, x.astype(np.int64).sum(axis=0))
+    result = score(Feed.of(x, B), start(2, 64, seed=0, rho=0.05))
+    assert result.squares == float(np.square(x.astype(np.int64)).sum())
+    np.testing.assert_array_equal(result.total, x.astype(np.int64).sum(axis=0))
 
 
 @pytest.mark.parametrize("level", [0, 0.1, 1e-7, 12345.678])
-def test_contrast_makes_no_signal_of_a_constants_rounding(level):
+def test_contrast_does_not_amplify_the_rounding_errors_of_constant_windows(level):
     assert not prepare(np.full((3, 37), level, "f4"), contrast=True, remove_mean=True).any()
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_numbers_too_small_to_hold_are_no_error_of_fit(solver):
+def test_fit_ignores_underflow(solver):
     rows = np.random.default_rng(0).normal(size=(200, 10)).astype("f4")
     rows[0] *= 1e6
     sae = SparseAutoencoder(n_components=6, max_iter=30, learning_rate=1.0, solver=solver, random_state=0)
     with np.errstate(all="raise"):
-        found = sae.fit(rows).transform(1e3 * rows)
-    assert np.isfinite(found).all()
+        result = sae.fit(rows).transform(1e3 * rows)
+    assert np.isfinite(result).all()

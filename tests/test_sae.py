@@ -1,4 +1,4 @@
-"""The maths: gradients, sums, penalties, and what the autoencoder is known to learn."""
+"""The autoencoder's mathematics: gradients, sums, penalties, and solutions that are known."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ B = Backend()
 
 
 def textbook(params, x, penalty):
-    """Cost and gradient in two passes over whole matrices, as the UFLDL notes write them."""
-    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    """Return cost and gradient, computed with whole matrices as in the UFLDL notes."""
+
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
     a = sigmoid(x @ params.W1.T + params.b1) if params.activation == "sigmoid" else np.tanh(x @ params.W1.T + params.b1)
     act, share = (a, 1.0) if params.activation == "sigmoid" else ((a + 1) / 2, 0.5)
     slope = a * (1 - a) if params.activation == "sigmoid" else 1 - a**2
@@ -39,31 +42,33 @@ def problem(backend, activation="sigmoid", decoder="linear", dtype="float64", hi
     params = start(hidden, width, seed=2, rho=0.1, activation=activation, decoder=decoder, dtype=dtype)
     params.flat[:] += 0.3 * rng.normal(size=params.flat.size)
     x = rng.uniform(0.1, 0.9, (count, width)).astype(dtype)
-    return there(backend, params), backend.asarray(x if order is None else x[np.argsort(x[:, order])])
-
-
-def there(backend, params):
-    """Bring parameters to where a backend works."""
-    return params.like(backend.asarray(params.flat))
+    return params.on(backend), backend.asarray(x if order is None else x[np.argsort(x[:, order])])
 
 
 @pytest.mark.parametrize(("activation", "decoder"), list(product(("sigmoid", "tanh"), ("linear", "sigmoid"))))
-def test_cost_and_gradient_equal_the_textbooks(backend, activation, decoder):
+def test_cost_and_gradient_equal_the_textbook_formulas(backend, activation, decoder):
     params, x = problem(backend, activation, decoder)
     penalty = Penalty(0.1, 3.0, 1e-3)
     cost, gradient = finish(backend, params, accumulate(backend, params, x, whole=penalty), penalty)
-    wanted, wanted_gradient = textbook(params.like(backend.to_host(params.flat)), backend.to_host(x), penalty)
-    assert cost.total == pytest.approx(wanted, rel=1e-13)
-    np.testing.assert_allclose(backend.to_host(gradient), wanted_gradient, rtol=1e-10, atol=1e-14)
+    expected, expected_gradient = textbook(params.like(backend.to_host(params.flat)), backend.to_host(x), penalty)
+    assert cost.total == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_allclose(backend.to_host(gradient), expected_gradient, rtol=1e-10, atol=1e-14)
 
 
-FEW = [FORMS[number] for number in (0, 7, 11, 13, 14)]  # they have every two settings together
+FEW = [FORMS[number] for number in (0, 7, 11, 13, 14)]  # every pair of settings occurs together in one of them
 
 
-@pytest.mark.parametrize(("backend", "forms"), [
-    ("numpy", FORMS), ("pretended card", FEW), pytest.param("pretended card", FORMS, marks=pytest.mark.slow),
-    pytest.param("card", FORMS, marks=pytest.mark.gpu),
-], indirect=["backend"], ids=["numpy", "pretended card", "pretended card, all", "card"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("backend", "forms"),
+    [
+        ("numpy", FORMS),
+        ("simulated GPU", FEW),
+        pytest.param("simulated GPU", FORMS, marks=pytest.mark.slow),
+        pytest.param("real GPU", FORMS, marks=pytest.mark.gpu),
+    ],
+    indirect=["backend"],
+    ids=["numpy", "simulated GPU", "simulated GPU, all", "real GPU"],
+)
 def test_every_gradient_passes_the_check(backend, forms):
     assert len(FORMS) == 16
     checks = check_gradients(backend, forms=forms)
@@ -72,7 +77,7 @@ def test_every_gradient_passes_the_check(backend, forms):
     assert max(check["shards"] for check in checks) <= SHARD_TOLERANCE
 
 
-def test_a_wrong_pull_fails_the_check(monkeypatch):
+def test_a_wrong_kl_gradient_fails_the_check(monkeypatch):
     right = Penalty.kl_gradient
     monkeypatch.setattr(Penalty, "kl_gradient", lambda self, rho_hat, kind: 1.001 * right(self, rho_hat, kind))
     errors = {check["beta"]: check["error"] for check in check_gradients(B, forms=FEW)}
@@ -105,7 +110,7 @@ def test_averaging_the_shards_own_gradients_would_be_wrong():
     assert np.linalg.norm((one[0] + one[1]) / 2 - whole) > 1e-6 * np.linalg.norm(whole)
 
 
-def test_whole_batches_refuse_to_be_added(backend):
+def test_sums_of_whole_batches_cannot_be_added(backend):
     params, x = problem(backend)
     sums = accumulate(backend, params, x, whole=Penalty())
     with pytest.raises(ValueError, match="do not add"):
@@ -114,21 +119,21 @@ def test_whole_batches_refuse_to_be_added(backend):
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 def test_units_start_near_activity_rho(backend, activation):
-    params = there(backend, start(50, 20, seed=0, rho=0.03, activation=activation, dtype="float64"))
+    params = start(50, 20, seed=0, rho=0.03, activation=activation, dtype="float64").on(backend)
     x = backend.asarray(0.01 * np.random.default_rng(0).normal(size=(200, 20)))
     _, activity = reconstruct(backend, params, x)
     np.testing.assert_allclose(backend.to_host(activity) / len(x), 0.03, rtol=0.05)
 
 
-def test_float32_gradient_is_the_float64_one_to_rounding(backend):
+def test_the_gradient_in_float32_equals_that_in_float64_to_rounding(backend):
     params, x = problem(backend, count=5000, width=40, hidden=30)
     penalty = Penalty(0.05, 3.0, 1e-4)
     single = params.like(params.flat.astype("f4"))
-    _, wanted = finish(backend, params, accumulate(backend, params, x, whole=penalty), penalty)
-    _, found = finish(backend, single, accumulate(backend, single, x.astype("f4"), whole=penalty), penalty)
-    assert found.dtype == np.float32
-    found, wanted = backend.to_host(found), backend.to_host(wanted)
-    assert np.linalg.norm(found - wanted) <= 1e-5 * np.linalg.norm(wanted)
+    _, expected = finish(backend, params, accumulate(backend, params, x, whole=penalty), penalty)
+    _, result = finish(backend, single, accumulate(backend, single, x.astype("f4"), whole=penalty), penalty)
+    assert result.dtype == np.float32
+    result, expected = backend.to_host(result), backend.to_host(expected)
+    assert np.linalg.norm(result - expected) <= 1e-5 * np.linalg.norm(expected)
 
 
 def test_saturated_units_give_finite_cost_and_gradient(backend):
@@ -147,15 +152,15 @@ def test_codes_are_the_activations(backend):
 
 
 @pytest.mark.parametrize("values", [{"rho": 0.0}, {"rho": 1.5}, {"beta": -1}, {"weight_decay": -1}])
-def test_impossible_penalties_are_refused(values):
+def test_penalties_out_of_range_are_errors(values):
     with pytest.raises(InputError, match="--"):
         Penalty(**values)
 
 
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("card", marks=pytest.mark.gpu)], indirect=True)
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("real GPU", marks=pytest.mark.gpu)], indirect=True)
 @pytest.mark.parametrize(("part", "iterations"), [(4, 300), pytest.param(1, 2000, marks=pytest.mark.slow)])
-def test_without_sparsity_it_learns_the_principal_subspace(backend, part, iterations):
-    """The notes' claim: fewer units than inputs and no penalty give what PCA gives. Real data: handwritten digits."""
+def test_without_sparsity_the_units_span_the_principal_subspace(backend, part, iterations):
+    """As the notes state, fewer units than inputs and no penalty give the subspace of PCA. Data: handwritten digits."""
     from scipy.optimize import minimize
     from sklearn.datasets import load_digits
 
@@ -164,17 +169,16 @@ def test_without_sparsity_it_learns_the_principal_subspace(backend, part, iterat
     params = start(8, x.shape[1], seed=0, rho=0.5, dtype="float64")
     penalty = Penalty(0.5, 0.0, 1e-5)
 
-    seen = backend.asarray(x)
+    windows = backend.asarray(x)
 
     def evaluate(flat):
         p = params.like(backend.asarray(flat))
-        cost, gradient = finish(backend, p, accumulate(backend, p, seen, whole=penalty), penalty)
+        cost, gradient = finish(backend, p, accumulate(backend, p, windows, whole=penalty), penalty)
         return cost.total, backend.to_host(gradient)
 
-    found = params.like(
-        minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxfun": 10**6}).x
-    )
-    learned, _ = np.linalg.qr(found.W2.T)
+    options = {"maxiter": iterations, "maxfun": 10**6}
+    result = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options=options)
+    learned, _ = np.linalg.qr(params.like(result.x).W2.T)
     principal = np.linalg.svd(x, full_matrices=False)[2][:8].T
     overlap = np.linalg.norm(learned.T @ principal) ** 2 / 8
     assert overlap >= 0.95

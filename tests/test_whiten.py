@@ -1,4 +1,4 @@
-"""Whitening: what it does to the covariance, and that it can be undone."""
+"""Whitening: its effect on the covariance, its inverse, its options."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ def test_full_whitening_makes_the_covariance_the_identity(windows, kind):
 def test_eigenvalues_are_raised_to_one_minus_the_power(windows, power):
     values = np.linalg.eigvalsh(np.cov(windows.T, bias=True))[::-1]
     y = make_whitener(WindowMoments.of(windows), Whitening("pca", power=power, keep=1.0)).apply(windows)
-    wanted = values ** (1 - power)
-    np.testing.assert_allclose(y.var(axis=0), wanted / wanted.mean(), rtol=2e-3)
+    expected = values ** (1 - power)
+    np.testing.assert_allclose(y.var(axis=0), expected / expected.mean(), rtol=2e-3)
 
 
 @pytest.mark.parametrize(("kind", "power"), [("pca", 0.5), ("zca", 1.0), ("scale", 1.0), ("none", 1.0)])
-def test_undo_brings_windows_back(windows, kind, power):
+def test_undo_restores_the_windows(windows, kind, power):
     whitener = make_whitener(WindowMoments.of(windows), Whitening(kind, power=power, keep=1.0))
     np.testing.assert_allclose(whitener.undo(whitener.apply(windows)) + whitener.mean, windows, atol=2e-2)
 
 
-def test_keep_leaves_the_leading_dimensions(windows):
+def test_keep_selects_the_leading_components(windows):
     values = np.sort(np.linalg.eigvalsh(np.cov(windows.T)))[::-1]
-    wanted = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), 0.9))
+    expected = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), 0.9))
     whitener = make_whitener(WindowMoments.of(windows), Whitening("pca", keep=0.9))
-    assert whitener.n_components == wanted < 12
+    assert whitener.n_components == expected < 12
     assert whitener.notes["kept_variance"] >= 0.9
 
 
-def test_the_field_units_do_not_matter(windows):
+def test_the_scale_of_the_field_has_no_effect(windows):
     one = make_whitener(WindowMoments.of(windows), Whitening("pca", power=0.5)).apply(windows)
     other = make_whitener(WindowMoments.of(1000 * windows), Whitening("pca", power=0.5)).apply(1000 * windows)
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
-def test_moments_add(windows):
+def test_moments_can_be_added(windows):
     parts = WindowMoments.of(windows[:100]) + WindowMoments.of(windows[100:])
     whole = WindowMoments.of(windows)
     np.testing.assert_allclose(parts.covariance, whole.covariance, rtol=1e-9)
     np.testing.assert_allclose(parts.mean, whole.mean)
 
 
-def test_a_sigmoid_outputs_windows_lie_between_a_tenth_and_nine_tenths(windows):
+def test_squashed_windows_are_between_0_1_and_0_9(windows):
     y = make_whitener(WindowMoments.of(windows, full=False), Whitening("scale", squash=True)).apply(windows)
     assert y.min() >= 0.1 - 1e-6
     assert y.max() <= 0.9 + 1e-6
@@ -70,12 +70,12 @@ def test_contrast_gives_each_window_mean_zero_and_deviation_one(windows):
     np.testing.assert_allclose(x.std(axis=1), 1, atol=1e-3)
 
 
-def test_windows_that_are_all_the_same_are_refused():
+def test_windows_that_are_all_the_same_are_an_error():
     with pytest.raises(InputError, match="nothing to learn"):
         make_whitener(WindowMoments.of(np.ones((10, 3), np.float32)), Whitening("pca"))
 
 
 @pytest.mark.parametrize("values", [{"power": 2.0}, {"power": -0.1}, {"keep": 0.0}, {"keep": 1.1}])
-def test_options_out_of_range_are_refused(windows, values):
+def test_options_out_of_range_are_errors(windows, values):
     with pytest.raises(InputError, match="--whiten-power"):
         make_whitener(WindowMoments.of(windows), Whitening("pca", **values))

@@ -9,19 +9,21 @@ of the sum over windows:
 
     sum_i (d_i + kl_gradient) f'_i x_i = sum_i d_i f'_i x_i + kl_gradient sum_i f'_i x_i
 
-`accumulate` keeps both sums; they add over blocks, files and machines; `finish` applies `kl_gradient` at the
-end. A batch that is all there is knows its rho_hat after the forward pass and saves the sixth matrix product.
+`accumulate` returns both sums, which add over blocks, files and machines; `finish` applies `kl_gradient` at the
+end. For a mini-batch, which is a whole of its own, rho_hat is known after the forward pass; this saves the sixth matrix
+product.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
+from operator import iadd
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.backends.cpu import SIGMOID, TANH
+from audiosae.backends.cpu import LINEAR, SIGMOID, TANH, Array
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,10 +33,8 @@ if TYPE_CHECKING:
 
     from audiosae.backends import Backend
 
-    Array = Any
-
-_ENCODED_ROWS = 1024  # products of fewer are slower
-_FEWEST, _MOST = 64, 256  # units whose gradients are worth another thread: each is a product over all rows
+_ENCODED_ROWS = 1024  # per thread when encoding; matrix products of fewer rows are slower
+_LEAST_UNITS, _MOST_UNITS = 64, 256  # limits of the least units per thread in the products of the gradients
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Penalty:
     Attributes
     ----------
     rho
-        Mean activity that each unit is held to, in (0, 1).
+        Target of each unit's mean activity, in (0, 1).
     beta
         Weight of the KL term; 0 for the plain autoencoder.
     weight_decay
-        Weight of the squared weights (lambda in the notes); biases are free.
+        Weight of the squared weights (lambda in the notes); biases are not penalised.
     """
 
     rho: float = 0.05
@@ -56,106 +56,116 @@ class Penalty:
     weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
         if not 0 < self.rho < 1:
             raise InputError(f"--rho {self.rho:g}: wanted a mean activity between 0 and 1, for instance 0.05")
         if not (self.beta >= 0 and self.weight_decay >= 0):
             raise InputError(f"--beta {self.beta:g} --weight-decay {self.weight_decay:g}: neither can be negative")
 
     def divergence(self, rho_hat: Array) -> Array:
-        """KL(rho || rho_hat) of Bernoulli variables, per unit."""
+        """Return KL(rho || rho_hat) of Bernoulli variables, per unit."""
         rho = self.rho
         return rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
 
     def kl_gradient(self, rho_hat: Array, activation: str) -> Array:
         """Return d(beta KL) / d activation, per unit: beta dKL/drho_hat times d act / d a."""
-        share = 0.5 if activation == TANH else 1.0
-        return share * self.beta * ((1 - self.rho) / (1 - rho_hat) - self.rho / rho_hat)
+        return (0.5 if activation == TANH else 1.0) * self.beta * ((1 - self.rho) / (1 - rho_hat) - self.rho / rho_hat)
 
 
+@dataclass(eq=False, repr=False)
 class Params:
-    """W1 and W2 (hidden, width), b1 (hidden,), b2 (width,): views into one flat array, so that a solver sees one."""
+    """Weights and biases of an autoencoder, views into one flat array that a solver can change as a whole.
+
+    Attributes
+    ----------
+    flat
+        W1, W2, b1 and b2, concatenated.
+    hidden, width
+        Number of units and of inputs.
+    activation, decoder
+        Activation functions of the units (``sigmoid`` or ``tanh``) and of the output (``linear`` or ``sigmoid``).
+    W1, W2
+        (hidden, width).
+    b1, b2
+        (hidden,) and (width,).
+    """
 
     flat: Array
     hidden: int
     width: int
-    activation: str
-    decoder: str
-    W1: Array
-    W2: Array
-    b1: Array
-    b2: Array
+    activation: str = field(default=SIGMOID, kw_only=True)
+    decoder: str = field(default=LINEAR, kw_only=True)
+    W1: Array = field(init=False)
+    W2: Array = field(init=False)
+    b1: Array = field(init=False)
+    b2: Array = field(init=False)
 
-    def __init__(
-        self, flat: Array, hidden: int, width: int, *, activation: str = SIGMOID, decoder: str = "linear"
-    ) -> None:
-        size = hidden * width
-        self.flat, self.hidden, self.width = flat, hidden, width
-        self.activation, self.decoder = activation, decoder
-        self.W1 = flat[:size].reshape(hidden, width)
-        self.W2 = flat[size : 2 * size].reshape(hidden, width)
-        self.b1 = flat[2 * size : 2 * size + hidden]
-        self.b2 = flat[2 * size + hidden :]
+    def __post_init__(self) -> None:
+        size = self.hidden * self.width
+        self.W1 = self.flat[:size].reshape(self.hidden, self.width)
+        self.W2 = self.flat[size : 2 * size].reshape(self.hidden, self.width)
+        self.b1 = self.flat[2 * size : 2 * size + self.hidden]
+        self.b2 = self.flat[2 * size + self.hidden :]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as one array."""
-        kinds = (self.activation, self.decoder)
-        return _arrived, (self.flat, self.hidden, self.width, *kinds)
+        make = partial(Params, activation=self.activation, decoder=self.decoder)
+        return make, (self.flat, self.hidden, self.width)  # pickles the flat array only, not its views
 
     def on(self, backend: Backend) -> Params:
         """Return the same parameters on a backend's device."""
         return self.like(backend.asarray(self.flat))
 
     def like(self, flat: Array) -> Params:
-        """Return the same shape over another flat array."""
-        return Params(flat, self.hidden, self.width, activation=self.activation, decoder=self.decoder)
-
-
-def _arrived(flat: Array, hidden: int, width: int, activation: str, decoder: str) -> Params:
-    return Params(flat, hidden, width, activation=activation, decoder=decoder)
+        """Return parameters of the same shape and kind with other values."""
+        return replace(self, flat=flat)
 
 
 def start(
-    hidden: int, width: int, *, seed: int, rho: float, activation: str = SIGMOID, decoder: str = "linear",
-    dtype: str = "float32", spread: NDArray[np.floating] | None = None,
-) -> Params:  # fmt: skip
-    """Return random weights, uniform within sqrt(6 / (hidden + width + 1)) as in the notes, and b1 at activity rho.
+    hidden: int,
+    width: int,
+    *,
+    seed: int,
+    rho: float,
+    activation: str = SIGMOID,
+    decoder: str = LINEAR,
+    dtype: str = "float32",
+    spread: NDArray[np.floating] | None = None,
+) -> Params:
+    """Return initial parameters: weights uniform within sqrt(6 / (hidden + width + 1)) as in the notes, b1 from rho.
 
     Parameters
     ----------
     rho
-        Mean activity to begin at.
+        Initial mean activity of the units, for inputs near zero.
     spread
-        (width,), standard deviation of each input. Weights begin in proportion: what is noise in weak inputs would stay
-        in the atoms for ever, as hardly any gradient reaches it.
+        (width,), standard deviation of each input, to which its initial weights are proportional. Otherwise the initial
+        noise in the weights of weak inputs would remain in the atoms, as their gradients are almost zero.
     """
     rng = np.random.default_rng(seed)
     reach = np.sqrt(6 / (hidden + width + 1))
     weights = rng.uniform(-reach, reach, 2 * hidden * width)
     if spread is not None:
         weights = (weights.reshape(-1, width) * spread).ravel()
-    logit = np.log(rho / (1 - rho))
-    bias = logit / 2 if activation == TANH else logit  # (tanh(z) + 1) / 2 is sigmoid(2 z)
-    flat = np.concatenate([weights, np.full(hidden, bias), np.zeros(width)]).astype(dtype)
-    return Params(flat, hidden, width, activation=activation, decoder=decoder)
+    bias = np.log(rho / (1 - rho)) / (2 if activation == TANH else 1)  # (tanh(z) + 1) / 2 is sigmoid(2 z)
+    flat = np.concatenate([weights, np.full(hidden, bias), np.zeros(width)])
+    return Params(flat.astype(dtype), hidden, width, activation=activation, decoder=decoder)
 
 
 @dataclass
 class Sums:
-    """Cost and gradient sums of one pass over windows; the Sums of two sets of windows add to those of both.
+    """Cost and gradient sums of one pass over windows; the Sums of two sets of windows can be added.
 
     Attributes
     ----------
     count
-        Windows.
+        Number of windows.
     error
         1/2 sum of |x_hat - x|^2.
     activity
         Sum of act per unit, (hidden,).
     gradient
-        Flat like Params: sums of the reconstruction term's gradient, and of the KL term's where it was known.
+        Flat like Params: sum of the reconstruction term's gradient, and of the KL term's if rho_hat was known.
     slope_weights, slope_bias
-        Sums of f' x and f', (hidden, width) and (hidden,); None where the KL term is in the gradient already.
+        Sums of f' x and f', (hidden, width) and (hidden,); None if the gradient includes the KL term.
     """
 
     count: int
@@ -166,9 +176,8 @@ class Sums:
     slope_bias: Array | None = None
 
     def __add__(self, other: Sums) -> Sums:
-        """Add the sums of two sets of windows."""
         if self.slope_weights is None or self.slope_bias is None or other.slope_weights is None:
-            raise ValueError("sums of whole batches hold their own kl_gradient and do not add")
+            raise ValueError("sums of whole batches include the KL term of their own rho_hat and do not add")
         return Sums(
             self.count + other.count,
             self.error + other.error,
@@ -184,19 +193,18 @@ class _Pass:
 
     def __init__(self, backend: Backend, params: Params, x: Array, out: Array | None) -> None:
         self._backend, self._params, self._x = backend, params, x
-        half = min(_MOST, max(_FEWEST, params.hidden // 2))  # two threads at least, and products as large as can be
-        self._rows, self._units = backend.parts(len(x)), backend.parts(params.hidden, least=half)
-        tall, wide = (len(x), params.hidden), (len(x), params.width)
-        self._a = backend.scratch("activations", tall, x.dtype)
-        self._d = backend.scratch("hidden delta", tall, x.dtype)
-        self._delta = backend.scratch("output delta", wide, x.dtype)
+        least = min(_MOST_UNITS, max(_LEAST_UNITS, params.hidden // 2))  # at least two threads, large products
+        self._rows, self._units = backend.parts(len(x)), backend.parts(params.hidden, least=least)
+        self._a = backend.scratch("activations", (len(x), params.hidden), x.dtype)
+        self._d = backend.scratch("hidden delta", (len(x), params.hidden), x.dtype)
+        self._delta = backend.scratch("output delta", (len(x), params.width), x.dtype)
         self.gradient = params.like(backend.xp.empty_like(params.flat) if out is None else out)
 
     def forward(self) -> tuple[Array, Array]:
-        """Forward pass, and backward to the hidden units without the KL term; return error and activity."""
-        found = self._side_by_side(self._forward, self._rows)
-        self.gradient.b2[...] = _total([sums for _, _, sums in found])
-        return _total([error for error, _, _ in found]), _total([activity for _, activity, _ in found])
+        """Forward pass, and backward pass to the hidden units without the KL term; return error and activity."""
+        errors, activities, sums = zip(*self._run(self._forward, self._rows), strict=True)
+        self.gradient.b2[...] = reduce(iadd, sums)
+        return reduce(iadd, errors), reduce(iadd, activities)
 
     def backward(self, kl_gradient: Array | None) -> None:
         """Backward pass from the hidden units; completes the gradient."""
@@ -205,22 +213,19 @@ class _Pass:
         def delta(rows: slice) -> Array:
             return self._backend.hidden_delta(self._d[rows], self._a[rows], kl_gradient, kind)
 
-        self._side_by_side(self._decode, self._units)
-        self.gradient.b1[...] = _total(self._side_by_side(delta, self._rows))
-        self._side_by_side(self._encode, self._units)
+        self._multiply(self._a, self._delta, self.gradient.W2)
+        self.gradient.b1[...] = reduce(iadd, self._run(delta, self._rows))
+        self._multiply(self._d, self._x, self.gradient.W1)
 
     def slopes(self) -> tuple[Array, Array]:
-        """Return the sums of f' x and f', which `kl_gradient` is multiplied with later; the activations are used up."""
-        backend, weights = self._backend, self._backend.xp.empty_like(self.gradient.W1)
+        """Return the sums of f' x and f', the factors of `kl_gradient`; the activations are overwritten."""
+        weights = self._backend.xp.empty_like(self.gradient.W1)
 
         def slope(rows: slice) -> Array:
-            return backend.slope(self._a[rows], self._params.activation)
+            return self._backend.slope(self._a[rows], self._params.activation)
 
-        def multiply(units: slice) -> None:
-            backend.xp.matmul(self._a[:, units].T, self._x, out=weights[units])
-
-        sums = _total(self._side_by_side(slope, self._rows))
-        self._side_by_side(multiply, self._units)
+        sums = reduce(iadd, self._run(slope, self._rows))
+        self._multiply(self._a, self._x, weights)
         return weights, sums
 
     def _forward(self, rows: slice) -> tuple[Array, Array, Array]:
@@ -233,21 +238,16 @@ class _Pass:
         backend.xp.matmul(delta, params.W2.T, out=self._d[rows])
         return error, activity, sums
 
-    def _decode(self, units: slice) -> None:
-        self._backend.xp.matmul(self._a[:, units].T, self._delta, out=self.gradient.W2[units])
+    def _run(self, work: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
+        return self._backend.run([partial(work, part) for part in parts])
 
-    def _encode(self, units: slice) -> None:
-        self._backend.xp.matmul(self._d[:, units].T, self._x, out=self.gradient.W1[units])
+    def _multiply(self, left: Array, right: Array, out: Array) -> None:
+        """Compute out = left^T right, parts of its rows (units) in parallel."""
 
-    def _side_by_side(self, work: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
-        """Work on all parts; return what each gave, in their order."""
-        found: list[Any] = [None] * len(parts)
+        def part(units: slice) -> None:
+            self._backend.xp.matmul(left[:, units].T, right, out=out[units])
 
-        def one(number: int) -> None:
-            found[number] = work(parts[number])
-
-        self._backend.run([partial(one, number) for number in range(len(parts))])
-        return found
+        self._run(part, self._units)
 
 
 def accumulate(
@@ -260,42 +260,44 @@ def accumulate(
     x
         Windows (count, width).
     whole
-        The penalty, when these windows are all there are (a mini-batch): `kl_gradient` goes into the gradient at
-        once and five matrix products do. Without it the sums can be added to others.
+        The penalty, if these windows are the whole (a mini-batch): the gradient then includes `kl_gradient`, and five
+        matrix products suffice. None if the sums will be added to others.
     out
-        Flat, for the gradient; made when not given.
+        Flat array for the gradient; None for a new one.
     """
-    run = _Pass(backend, params, x, out)
-    error, activity = run.forward()
-    kl_gradient = None
-    if whole is not None and whole.beta:
-        kl_gradient = backend.kl_gradient(activity, len(x), whole, params.activation, x.dtype)
-    run.backward(kl_gradient)
-    slopes = run.slopes() if whole is None else (None, None)
-    return Sums(len(x), error, activity, run.gradient.flat, *slopes)
+    batch = _Pass(backend, params, x, out)
+    error, activity = batch.forward()
+    penalised = whole is not None and whole.beta
+    batch.backward(backend.kl_gradient(activity, len(x), whole, params.activation, x.dtype) if penalised else None)
+    return Sums(len(x), error, activity, batch.gradient.flat, *(batch.slopes() if whole is None else ()))
 
 
 def finish(
     backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None
 ) -> tuple[Cost, Array]:
-    """Return the cost and its gradient, flat like the parameters; `sums.gradient` is used up.
+    """Return the cost and its gradient, flat like the parameters; `sums.gradient` is overwritten.
 
     Parameters
     ----------
     penalty
-        The same that a whole batch was accumulated with.
+        The same with which a whole batch was accumulated.
     then
-        Called for each part of the flat gradient once it is finished: a solver's update.
+        Called for each part of the flat gradient that is finished: a solver's update.
     """
-    found = backend.to_host(finish_async(backend, params, sums, penalty, then=then))
-    return Cost(float(found[0]), float(found[1]), float(found[2]), found[3:]), sums.gradient
+    terms = backend.to_host(finish_async(backend, params, sums, penalty, then=then))
+    return Cost(float(terms[0]), float(terms[1]), float(terms[2]), terms[3:]), sums.gradient
 
 
 def finish_async(
-    backend: Backend, params: Params, sums: Sums, penalty: Penalty, *, then: Callable[[slice], None] | None = None,
+    backend: Backend,
+    params: Params,
+    sums: Sums,
+    penalty: Penalty,
+    *,
+    then: Callable[[slice], None] | None = None,
     running_totals: Array | None = None,
-) -> Array:  # fmt: skip
-    """Finish the gradient as `finish` does, and leave the cost on the device; returns what `Backend.cost` does."""
+) -> Array:
+    """Finish the gradient as `finish` does, without waiting for the device; return the result of `Backend.cost`."""
     gradient = params.like(sums.gradient)
     if sums.slope_weights is not None and sums.slope_bias is not None and penalty.beta:
         kl_gradient = backend.kl_gradient(sums.activity, sums.count, penalty, params.activation, np.float64)
@@ -307,17 +309,25 @@ def finish_async(
 
 
 def encode(
-    backend: Backend, params: Params, x: Array, whiten: Callable[[Array], Array] | None = None,
+    backend: Backend,
+    params: Params,
+    x: Array,
+    whiten: Callable[[Array], Array] = lambda x: x,
     then: Callable[[Array], None] = lambda _: None,
-) -> Array:  # fmt: skip
-    """Return the codes (count, hidden) of windows (count, width), which are whitened first where a way is given.
+) -> Array:
+    """Return the codes (count, hidden) of windows (count, width).
 
-    `then` is called with runs of rows of the codes, to change them in place.
+    Parameters
+    ----------
+    whiten
+        Applied to parts of the windows first.
+    then
+        Called with each part of the codes, to change them in place.
     """
     a = backend.xp.empty((len(x), params.hidden), params.flat.dtype)
 
     def part(rows: slice) -> None:
-        backend.xp.matmul(x[rows] if whiten is None else whiten(x[rows]), params.W1.T, out=a[rows])
+        backend.xp.matmul(whiten(x[rows]), params.W1.T, out=a[rows])
         backend.activate(a[rows], params.b1, params.activation)
         then(a[rows])
 
@@ -326,22 +336,20 @@ def encode(
 
 
 def reconstruct(backend: Backend, params: Params, x: Array) -> tuple[Array, Array]:
-    """Return 1/2 sum of |x_hat - x|^2 and the sums of act per unit of windows (count, width)."""
-    found: dict[int, tuple[Array, Array]] = {}
+    """Return 1/2 sum of |x_hat - x|^2, and the sums of act per unit, of windows (count, width)."""
 
-    def part(rows: slice) -> None:
+    def part(rows: slice) -> tuple[Array, Array]:
         a = x[rows] @ params.W1.T
         activity = backend.activate(a, params.b1, params.activation)
-        found[rows.start] = backend.residual(a @ params.W2, params.b2, x[rows], params.decoder)[0], activity
+        return backend.residual(a @ params.W2, params.b2, x[rows], params.decoder)[0], activity
 
-    backend.run([partial(part, rows) for rows in backend.parts(len(x))])
-    errors, activities = zip(*(found[start] for start in sorted(found)), strict=True)
-    return _total(errors), _total(activities)
+    errors, activities = zip(*backend.run([partial(part, rows) for rows in backend.parts(len(x))]), strict=True)
+    return reduce(iadd, errors), reduce(iadd, activities)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The three terms of J, and rho_hat (hidden,)."""
+    """The three terms of the cost J, and the units' mean activities rho_hat (hidden,)."""
 
     reconstruction: float
     sparsity: float
@@ -350,13 +358,5 @@ class Cost:
 
     @property
     def total(self) -> float:
-        """J."""
+        """The cost J, the sum of the three terms."""
         return self.reconstruction + self.sparsity + self.decay
-
-
-def _total(parts: Sequence[Array]) -> Array:
-    """Add parts up in their order, in place of the first."""
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    return total

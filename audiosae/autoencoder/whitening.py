@@ -1,9 +1,9 @@
-"""Whitening: from windows of a field to the autoencoder's input components, and back.
+"""Whitening: the map from windows of a field to the autoencoder's input components, and back.
 
     y = ((x - mean) V diag(lambda^(-power / 2)) [V^T]) / scale
 
-`V`, `lambda` are eigenvectors and eigenvalues of the windows' covariance; power 1 is full whitening, 0 only rotates.
-The scale brings the mean variance per dimension to 1, whatever the field's unit.
+`V`, `lambda` are eigenvectors and eigenvalues of the windows' covariance. Power 1 is full whitening, power 0 a
+rotation. The scale makes the mean variance per component 1, whatever the field's unit.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["pca", "zca", "scale", "none"]
-_SMALLEST = 1e-7  # eigenvalues under this share of the largest are rounding, not signal
-_FLAT = 4  # rounding steps of its mean: a window that varies by no more is constant
+_SMALLEST = 1e-7  # smaller eigenvalues, relative to the largest, are rounding errors
+_FLAT = 4  # a window whose deviation is at most this many rounding steps of its mean is constant
 _SQUASH_LIMIT, _SQUASH_LOW, _SQUASH_HIGH = 3.0, 0.1, 0.9  # the UFLDL notes' normalisation of image patches
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """What is asked of a whitening.
+    """Options of a whitening.
 
     Attributes
     ----------
     kind
-        ``none`` leaves windows alone (mean 0, scale 1), ``scale`` centres and divides by one standard deviation.
+        ``pca``; ``zca``; ``scale``: subtract the mean, divide by one standard deviation; ``none``: no change.
     power
-        Of the whitening, 0 to 1: eigenvalues are raised to ``-power / 2``.
+        Strength of the whitening, 0 to 1: eigenvalues are raised to ``-power / 2``.
     keep
-        Share of the variance whose leading eigenvectors are kept.
+        Share of the variance that the leading eigenvectors must explain; the others are dropped.
     contrast, remove_mean, squash
         See `Whitener`.
 
@@ -57,25 +57,25 @@ class Whitening:
     squash: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of range."""
         if not 0 <= self.power <= 1 or not 0 < self.keep <= 1:
-            given = f"--whiten-power {self.power:g} --keep {self.keep:g}"
-            raise InputError(f"{given}: wanted a power in [0, 1] and a share in (0, 1]")
+            raise InputError(
+                f"--whiten-power {self.power:g} --keep {self.keep:g}: wanted a power in [0, 1] and a share in (0, 1]"
+            )
 
     @property
     def full(self) -> bool:
-        """Whether the covariance is wanted, not the variances alone."""
+        """Whether the covariance matrix is needed; if not, the variances suffice."""
         return self.kind in ("pca", "zca")
 
     @property
     def preparation(self) -> dict[str, bool]:
-        """What `prepare` does first."""
+        """The options of `prepare`, which is applied first."""
         return {"contrast": self.contrast, "remove_mean": self.remove_mean}
 
 
 @dataclass
 class WindowMoments:
-    """Count, sum and sum of outer products of windows, in float64; they add.
+    """Count, sum and sum of outer products of windows, in float64; moments of two sets of windows can be added.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class WindowMoments:
     total
         Shape (width,).
     outer
-        Shape (width, width), or (width,) of squares when only the variances are wanted.
+        Shape (width, width); or (width,), sums of squares, if only the variances are needed.
     """
 
     count: int
@@ -96,11 +96,9 @@ class WindowMoments:
     def of(cls, windows: NDArray[np.floating], *, full: bool = True) -> WindowMoments:
         """Return the moments of windows of shape (count, width)."""
         rows = windows.astype(np.float64)
-        outer = rows.T @ rows if full else np.square(rows).sum(axis=0)
-        return cls(len(rows), rows.sum(axis=0), outer)
+        return cls(len(rows), rows.sum(axis=0), rows.T @ rows if full else np.square(rows).sum(axis=0))
 
     def __add__(self, other: WindowMoments) -> WindowMoments:
-        """Return the moments of both sets of windows together."""
         return WindowMoments(self.count + other.count, self.total + other.total, self.outer + other.outer)
 
     @property
@@ -111,8 +109,7 @@ class WindowMoments:
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Covariance (width, width), or variances (width,)."""
-        mean = self.mean
-        return self.outer / self.count - (np.outer(mean, mean) if self.outer.ndim > 1 else mean**2)
+        return self.outer / self.count - (np.outer(self.mean, self.mean) if self.outer.ndim > 1 else self.mean**2)
 
 
 @dataclass(frozen=True)
@@ -124,19 +121,21 @@ class Whitener:
     kind
         ``pca``, ``zca``, ``scale`` or ``none``.
     mean
-        (width,), subtracted first.
+        (width,), subtracted from the windows first.
     forward, backward
-        (width, n_components) and (n_components, width), or None where whitening is one number.
+        (width, n_components) and (n_components, width), or None if whitening only divides by `scale`.
     scale
-        What is divided by, after the matrix.
+        Divisor, applied after the matrix.
     contrast
-        Each window is first brought to mean 0 and standard deviation 1.
+        Whether each window is first normalised to mean 0 and standard deviation 1.
     remove_mean
-        Each window's own mean is first removed.
+        Whether each window's own mean is subtracted first.
     squash
-        Clipped at 3 standard deviations and mapped to [0.1, 0.9], for a sigmoid output.
+        Whether components are clipped at 3 standard deviations and mapped to [0.1, 0.9], for a sigmoid output.
+    notes
+        Number of components (`kept_dimensions`) and the share of the variance that they explain (`kept_variance`).
     spread
-        (n_components,), standard deviation after whitening, where it differs (pca with a power under 1).
+        (n_components,), standard deviation of each component, if they differ (pca with a power under 1).
     """
 
     kind: Kind
@@ -152,22 +151,22 @@ class Whitener:
 
     @property
     def width(self) -> int:
-        """Values per window."""
+        """Number of values in a window."""
         return len(self.mean)
 
     @property
     def n_components(self) -> int:
-        """Dimension after whitening."""
+        """Number of components of a whitened window."""
         return self.width if self.forward is None else self.forward.shape[1]
 
     @one_blas_thread()
     def apply(self, windows: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Whiten windows of shape (count, width); returns (count, n_components), the dtype kept."""
+        """Return whitened windows (count, n_components) of windows (count, width), in the same dtype."""
         x = prepare(windows, contrast=self.contrast, remove_mean=self.remove_mean)
         return self.project(x - self.mean.astype(x.dtype, copy=False))
 
     def project(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Whiten centred windows (count, width), in place: what `apply` does after subtracting the mean."""
+        """Whiten windows (count, width) from which the mean has been subtracted; `x` may be overwritten."""
         if self.forward is not None:
             x = x @ self.forward.astype(x.dtype, copy=False)
         if self.scale != 1:
@@ -179,37 +178,37 @@ class Whitener:
         return x
 
     def moved(self, to: Callable[[NDArray[np.float32]], Any]) -> Whitener:
-        """Return the same whitening with the arrays that `apply` needs on another device."""
+        """Return a copy whose arrays that `apply` needs are converted by `to`, for instance to another device."""
         return replace(self, mean=to(self.mean), forward=None if self.forward is None else to(self.forward))
 
     @one_blas_thread()
-    def undo(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Carry directions (count, n_components) back to the field, (count, width), without the mean: patterns."""
-        x = seen * self.scale
+    def undo(self, components: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the patterns (count, width) of components (count, n_components): unwhitened, without the mean."""
+        x = components * self.scale
         return x if self.backward is None else x @ self.backward.astype(x.dtype, copy=False)
 
-    def restore(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Undo `apply`, all but what it dropped: small directions, each window's own mean and deviation."""
+    def restore(self, components: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Invert `apply`, except for what it drops: small components, each window's own mean and deviation."""
         if self.squash:
-            middle, reach = (_SQUASH_HIGH + _SQUASH_LOW) / 2, (_SQUASH_HIGH - _SQUASH_LOW) / (2 * _SQUASH_LIMIT)
-            seen = (seen - seen.dtype.type(middle)) / seen.dtype.type(reach)
-        return self.undo(seen) + self.mean.astype(seen.dtype, copy=False)
+            middle, slope = (_SQUASH_HIGH + _SQUASH_LOW) / 2, (_SQUASH_HIGH - _SQUASH_LOW) / (2 * _SQUASH_LIMIT)
+            components = (components - components.dtype.type(middle)) / components.dtype.type(slope)
+        return self.undo(components) + self.mean.astype(components.dtype, copy=False)
 
     @one_blas_thread()
-    def filters(self, seen: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return filters: the inputs, (count, width), that weights (count, n_components) respond to most."""
-        return seen.copy() if self.forward is None else seen @ self.forward.T.astype(seen.dtype, copy=False)
+    def filters(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the filters (count, width) of weights (count, n_components): the windows that excite them most."""
+        return weights.copy() if self.forward is None else weights @ self.forward.T.astype(weights.dtype, copy=False)
 
 
 def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool) -> NDArray[np.floating]:
-    """Remove each window's own mean, and with `contrast` divide by its standard deviation."""
+    """Subtract each window's own mean, and with `contrast` divide by its standard deviation."""
     if not (contrast or remove_mean):
         return windows
     mean = windows.mean(axis=1, keepdims=True)
     x: NDArray[np.floating] = windows - mean
     if contrast:
         deviation = x.std(axis=1, keepdims=True, dtype=np.float64)
-        flat = deviation <= _FLAT * float(np.finfo(x.dtype).eps) * abs(mean)  # what is left of a constant is rounding
+        flat = deviation <= _FLAT * float(np.finfo(x.dtype).eps) * abs(mean)  # rounding errors of a constant
         deviation += flat
         x /= deviation.astype(x.dtype)
         x *= ~flat
@@ -217,43 +216,48 @@ def prepare(windows: NDArray[np.floating], *, contrast: bool, remove_mean: bool)
 
 
 @one_blas_thread()
-def make_whitener(moments: WindowMoments, how: Whitening) -> Whitener:
-    """Learn the whitening from moments of windows that were `prepare`d likewise; InputError where they do not vary."""
-    kind = how.kind
-    flags: dict[str, Any] = {**how.preparation, "squash": how.squash}
+def make_whitener(moments: WindowMoments, options: Whitening) -> Whitener:
+    """Learn the whitening from the moments of windows, prepared by `prepare` with the same options.
+
+    Raises
+    ------
+    InputError
+        All windows are the same.
+    """
+    flags: dict[str, Any] = {**options.preparation, "squash": options.squash}
     variances = moments.covariance if moments.outer.ndim == 1 else np.diag(moments.covariance)
     if not variances.sum() > 0:
-        raise InputError("every window is the same: there is nothing to learn")
-    if kind == "none":
-        return Whitener(kind, np.zeros(len(moments.total), np.float32), **flags)
+        raise InputError("all windows are the same: there is nothing to learn")
+    if options.kind == "none":
+        return Whitener("none", np.zeros(len(moments.total), np.float32), **flags)
     mean = moments.mean.astype(np.float32)
-    if kind == "scale":
-        return Whitener(kind, mean, scale=float(np.sqrt(variances.mean())), **flags)
+    if options.kind == "scale":
+        return Whitener("scale", mean, scale=float(np.sqrt(variances.mean())), **flags)
     values, vectors = _eigen(moments.covariance)
-    count = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), how.keep - 1e-12))
-    count = min(count, int((values > values[0] * _SMALLEST).sum()))
-    kept = {"kept_dimensions": float(count), "kept_variance": float(values[:count].sum() / values.sum())}
+    needed = 1 + int(np.searchsorted(np.cumsum(values) / values.sum(), options.keep - 1e-12))
+    count = min(needed, int((values > values[0] * _SMALLEST).sum()))
+    notes = {"kept_dimensions": float(count), "kept_variance": float(values[:count].sum() / values.sum())}
     values, vectors = values[:count], vectors[:, :count]
-    gain = values ** (-how.power / 2)
+    gain = values ** (-options.power / 2)
     forward, backward = vectors * gain, (vectors / gain).T
-    if kind == "zca":
+    if options.kind == "zca":
         forward, backward = forward @ vectors.T, vectors @ backward
     scale = float(np.sqrt((values * gain**2).sum() / forward.shape[1]))
-    spread = (np.sqrt(values) * gain / scale).astype(np.float32) if kind == "pca" and how.power < 1 else None
+    uneven = options.kind == "pca" and options.power < 1
     return Whitener(
-        kind,
+        options.kind,
         mean,
         np.ascontiguousarray(forward, np.float32),
         np.ascontiguousarray(backward, np.float32),
         scale=scale,
-        notes=kept,
-        spread=spread,
+        notes=notes,
+        spread=(np.sqrt(values) * gain / scale).astype(np.float32) if uneven else None,
         **flags,
     )
 
 
 def _eigen(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvalues in falling order and eigenvectors with a sign that does not depend on the solver."""
+    """Return eigenvalues in descending order, and eigenvectors whose signs do not depend on the solver."""
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
     largest = np.abs(vectors).argmax(axis=0)

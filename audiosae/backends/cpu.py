@@ -1,8 +1,8 @@
-"""The specification of a backend, written on an array module, and the NumPy fallback that it is.
+"""NumPy backend, and at the same time the specification of every backend.
 
-Besides matrix products, the sweeps between them are the whole backend. Each works in place and returns the column sums
-that the same sweep gives for free; sums are float64. Rows are worked through in blocks that stay in the L2 cache
-between steps.
+Besides matrix products, a backend consists of sweeps: operations in place on whole matrices or parameter vectors. A
+sweep over a matrix returns the column sums that it gets for free; sums are float64. Rows are processed in blocks that
+stay in the L2 cache between operations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,18 +22,25 @@ from audiosae.system.threads import one_blas_thread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from types import ModuleType
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
+
+    from audiosae.corpus.windows import Corpus
 
 Array = Any  # an array of the backend's module
+Slab = Any  # `corpus.windows.Slab`, or `gpu_fields.DeviceSlab` in GPU memory
+Penalty = Any  # `autoencoder.sae.Penalty`, of a layer above
+Whitener = Any  # `autoencoder.whitening.Whitener`, of a layer above
+_T = TypeVar("_T")
 
-_BLOCK_BYTES = 2**20  # a core's L2 cache; threads take turns at Python between operations, so smaller is slower
-_BLOCK_ROWS = 512  # of fewer rows the sums need no more than single precision
-_SWEEP_PART = 2**17  # numbers that are worth another thread
+_BLOCK_BYTES = 2**20  # a core's L2 cache; threads share Python's lock between operations, so smaller blocks are slower
+_BLOCK_ROWS = 512  # single precision is exact enough for sums over at most this many rows
+_SWEEP_PART = 2**17  # parameters per part of a sweep; less work is not worth a thread
 _MOST_PARTS = 16
-THREADS = "AUDIOSAE_THREADS"  # in the environment: as many as a cluster's worker was given of its machine's cores
+THREADS = "AUDIOSAE_THREADS"  # environment variable: number of threads; a cluster worker sets it to its cores
 SIGMOID, TANH, LINEAR = "sigmoid", "tanh", "linear"
-CLIP = 1e-6  # rho_hat is kept this far from 0 and 1: the KL's slope is infinite there
+CLIP = 1e-6  # rho_hat is clipped to [CLIP, 1 - CLIP]: the slope of the KL divergence is infinite at 0 and 1
 
 
 class Backend:
@@ -44,136 +51,134 @@ class Backend:
     xp
         The array module.
     sync_interval
-        Seconds between two reads of the steps' running totals; a read waits for the steps to be done.
+        Seconds between two reads of the running totals of training steps; a read waits for the steps to finish.
     batch_parts
-        In how many parts a batch is worked through; more when memory ran out.
+        Number of parts in which a batch is processed; raised when memory runs out.
     say
-        Is told what is done otherwise than usual.
+        Called with one line when the backend deviates from its usual way of working.
     """
 
     name: str = "numpy"
-    xp: Any = np
+    xp: ModuleType = np
     sync_interval: float = 0.0
-    batch_parts: int
+    batch_parts: int = 1
 
     def __init__(self) -> None:
         self._scratch: dict[str, Array] = {}
-        self.batch_parts = 1
         self.say: Callable[[str], None] = lambda _: None
 
     def to_host(self, array: Array) -> NDArray[Any]:
-        """Bring an array back."""
+        """Return an array as a NumPy array."""
         return np.asarray(array)
 
-    def scratch(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:  # noqa: ANN401
-        """Return an array whose content is left from the last call with the same name; one step uses it at a time.
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return an uninitialised array that the next call with the same name reuses; for one step at a time.
 
-        Arrays of a batch's size are given back to the system when they are freed, and its pages cost more than a sweep.
+        The system takes back arrays of a batch's size as soon as they are freed, and mapping their pages again takes
+        longer than a sweep.
         """
-        held = self._scratch.get(name)
-        size = math.prod(shape)
-        if held is None or held.size < size or held.dtype != dtype:
-            held = self._scratch[name] = self.xp.empty(size, dtype)
-        return held[:size].reshape(shape)
+        buffer, size = self._scratch.get(name), math.prod(shape)
+        if buffer is None or buffer.size < size or buffer.dtype != dtype:
+            buffer = self._scratch[name] = self.xp.empty(size, dtype)
+        return buffer[:size].reshape(shape)
 
-    def once(self, owner: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401, ARG002
-        """Return what is made for an owner; a backend with a memory of its own keeps it for the session."""
+    def once(self, owner: object, make: Callable[[], _T]) -> _T:  # noqa: ARG002
+        """Return what `make` returns for an owner; backends with memory of their own cache it during a session."""
         return make()
 
-    def turn(self) -> AbstractContextManager[Any]:
-        """Return what a thread enters while it uses the backend for a while beside others: here all may at once."""
+    def turn(self) -> AbstractContextManager[object]:
+        """Return a context in which a thread uses the backend; NumPy lets all threads in at the same time."""
         return nullcontext()
 
     def release(self) -> None:
-        """Give back the memory that is kept between steps."""
+        """Free the memory that is reused between steps."""
         self._scratch.clear()
 
-    def host_buffer(self, shape: tuple[int, int], dtype: Any) -> NDArray[Any]:  # noqa: ANN401
-        """Return an array for windows where there was no room for one of `xp`; `take` takes from it."""
-        raise MemoryError(f"no room for {shape[0]} windows of {shape[1]} numbers ({dtype})")
+    def host_buffer(self, shape: tuple[int, int], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array for windows that do not fit in the memory of `xp`; `take` accepts it.
 
-    def keep_fields(self, corpus: Any) -> bool:  # noqa: ANN401, ARG002
-        """Have the fields of a `Corpus` where they are worked on, for all of a session; say whether they fit there.
+        Raises
+        ------
+        MemoryError
+            The backend has no other memory.
+        """
+        raise MemoryError(f"not enough memory for {shape[0]} windows of {shape[1]} numbers ({dtype})")
 
-        Here they are where they are: mapped into memory from the cache.
+    def keep_fields(self, corpus: Corpus) -> bool:  # noqa: ARG002
+        """Load the fields of a corpus into the backend's memory for a session; return whether they fit.
+
+        NumPy has nothing to do: the fields are memory-mapped files of the cache.
         """
         return True
 
-    def slabs(self, corpus: Any, order: NDArray[np.int64] | None, memory: int) -> Iterator[Any]:  # noqa: ANN401
-        """Yield a `Corpus`'s slabs, as its own `slabs`, where `windows` can take from them."""
-        return corpus.slabs(order, memory=memory)  # type: ignore[no-any-return]
+    def slabs(self, corpus: Corpus, order: NDArray[np.int64] | None, memory: int) -> Iterator[Slab]:
+        """Yield the slabs of a corpus as `Corpus.slabs` does, in a form that `windows` accepts."""
+        return corpus.slabs(order, memory=memory)
 
     def take(self, rows: Array, index: Array) -> Array:
-        """Gather rows (count, width) by their numbers, into an array that the next call uses again."""
+        """Return rows (count, width) by their indices, in an array that the next call reuses."""
         out = self.scratch("batch", (len(index), *rows.shape[1:]), rows.dtype)
-        taken: Array = self.xp.take(rows, index, axis=0, out=out, mode="clip")  # "raise" goes by way of a copy
-        return taken
+        return self.xp.take(rows, index, axis=0, out=out, mode="clip")  # mode "raise" would make a copy
 
-    def asarray(self, array: NDArray[Any], dtype: Any = None) -> Array:  # noqa: ANN401
-        """Return an array row by row in memory, at an address that its numbers may have; a copy where it is not.
+    def asarray(self, array: NDArray[Any], dtype: DTypeLike | None = None) -> Array:
+        """Return an array in row-major order at an aligned address; a copy if necessary.
 
-        Arrays that travelled lie at any byte. A product with such an array goes another way in NumPy, and rounds
-        otherwise, than with the same numbers in their usual place.
+        Arrays that were received from another process can begin at any byte. NumPy multiplies unaligned arrays with
+        other routines, whose results are rounded differently.
         """
         return np.require(array, dtype, ["C", "A"])
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Give the cores to `run`'s threads: within, BLAS uses one thread a call."""
+        """Reserve the cores for the threads of `run`: BLAS uses one thread per call."""
         with one_blas_thread():
             yield
 
     def parts(self, rows: int, *, least: int = 256) -> list[slice]:
-        """Cut rows into runs of `least` or more for `run`.
+        """Divide rows into parts of at least `least` rows for `run`.
 
-        By their number alone, so that sums do not depend on the number of cores.
+        The parts depend on the number of rows only, so that sums do not depend on the number of cores.
         """
-        count = max(1, min(_MOST_PARTS, rows // least))
-        edges = [rows * i // count for i in range(count + 1)]
-        return [slice(low, high) for low, high in pairwise(edges)]
+        return _slices(rows, max(1, min(_MOST_PARTS, rows // least)))
 
-    def run(self, calls: Sequence[Callable[[], None]]) -> None:
-        """Make independent calls, side by side where there are cores."""
+    def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
+        """Make independent calls, in parallel on the cores; return their results in order."""
         with one_blas_thread():
             if len(calls) == 1:
-                _quietly(calls[0])
-            else:
-                list(_threads(os.getpid()).map(_quietly, calls))
+                return [_ignore_underflow(calls[0])]
+            return list(_threads(os.getpid()).map(_ignore_underflow, calls))
 
-    def windows(self, slab: Any, index: Array, whitener: Any, dtype: Any) -> Array:  # noqa: ANN401
-        """Return windows of a slab, whitened, (count, n_components); as they are where there is no whitener."""
+    def windows(self, slab: Slab, index: Array, whitener: Whitener | None, dtype: DTypeLike) -> Array:
+        """Return windows of a slab, whitened, (count, n_components); without a whitener as they are, (count, width)."""
         windows = slab.take(index).astype(dtype, copy=False)
-        return windows if whitener is None else self.whitened(windows, whitener)
-
-    def whitened(self, windows: NDArray[Any], whitener: Any) -> NDArray[Any]:  # noqa: ANN401
-        """Whiten windows (count, width) in this process's memory, parts of the rows side by side."""
-        windows, whitener = Backend.asarray(self, windows), whitener.moved(partial(Backend.asarray, self))
-        found = np.empty((len(windows), whitener.n_components), windows.dtype)
+        if whitener is None:
+            return windows
+        windows, whitener = self.asarray(windows), whitener.moved(self.asarray)
+        components = np.empty((len(windows), whitener.n_components), windows.dtype)
 
         def part(rows: slice) -> None:
-            found[rows] = whitener.apply(windows[rows])
+            components[rows] = whitener.apply(windows[rows])
 
-        self.run([partial(part, rows) for rows in Backend.parts(self, len(windows))])
-        return found
+        self.run([partial(part, rows) for rows in self.parts(len(windows))])
+        return components
 
     def activate(self, z: Array, bias: Array, kind: str) -> Array:
-        """Turn z = x W1^T (rows, hidden) in place into f(z + bias); return the sums of act over rows.
+        """Replace z = x W1^T (rows, hidden) by f(z + bias); return the sums of act over rows.
 
-        act is the activation brought to (0, 1): a for sigmoid, (a + 1) / 2 for tanh.
+        act is the activation scaled to (0, 1): a for sigmoid, (a + 1) / 2 for tanh.
         """
         xp, total = self.xp, 0
-        below = -bias
         for block in self._blocks(z):
             if kind == TANH:
                 block += bias
                 xp.tanh(block, out=block)
             else:
-                self._sigmoid(block, below)
+                self._sigmoid(block, -bias)
             total = total + self._column_sums(block)
         return total if kind == SIGMOID else (total + len(z)) / 2
 
     def residual(self, y: Array, bias: Array, x: Array, kind: str) -> tuple[Array, Array]:
-        """Turn y = a W2 (rows, width) in place into the output's delta; return (1/2 sum of squares, column sums).
+        """Replace y = a W2 (rows, width) by the output's delta; return (1/2 sum of squares, column sums).
 
         The delta is d(1/2 |g(y + bias) - x|^2) / d(y + bias), g linear or sigmoid.
         """
@@ -193,7 +198,7 @@ class Backend:
         return error, total
 
     def hidden_delta(self, d: Array, a: Array, kl_gradient: Array | None, kind: str) -> Array:
-        """Turn d = delta_out W2^T (rows, hidden) in place into (d + kl_gradient) f'(a); return its sums over rows."""
+        """Replace d = delta_out W2^T (rows, hidden) by (d + kl_gradient) f'(a); return its sums over rows."""
         total = 0
         for block, active in zip(self._blocks(d), self._blocks(a), strict=True):
             if kl_gradient is not None:
@@ -203,71 +208,95 @@ class Backend:
         return total
 
     def slope(self, a: Array, kind: str) -> Array:
-        """Turn activations (rows, hidden) in place into f'; return the sums over rows."""
+        """Replace activations (rows, hidden) by f'; return the sums over rows."""
         total = 0
         for block in self._blocks(a):
             block[...] = self._slope(block, kind)
             total = total + self._column_sums(block)
         return total
 
-    def kl_gradient(self, activity: Array, count: int, penalty: Any, kind: str, dtype: Any) -> Array:  # noqa: ANN401
-        """Return what a `Penalty` adds to each unit's delta, from the sums of act over all `count` windows."""
+    def kl_gradient(self, activity: Array, count: int, penalty: Penalty, kind: str, dtype: DTypeLike) -> Array:
+        """Return the sparsity term's gradient on each unit's activation; `activity` sums act over `count` windows."""
         return penalty.kl_gradient(self._rho_hat(activity, count), kind).astype(dtype)
 
     def cost(
-        self, error: Array, activity: Array, squares: Array, count: int, penalty: Any, *,  # noqa: ANN401
+        self,
+        error: Array,
+        activity: Array,
+        squares: Array,
+        count: int,
+        penalty: Penalty,
+        *,
         running_totals: Array | None = None,
-    ) -> Array:  # fmt: skip
-        """Return reconstruction, sparsity and decay terms and rho_hat, (3 + hidden,), float64.
+    ) -> Array:
+        """Return the terms of the cost (reconstruction, sparsity, decay) and rho_hat, (3 + hidden,), float64.
 
-        `squares` is what `average_gradient` returned. `running_totals` (4 + hidden,) takes up the count, and each
-        times the count: the sum of the terms, reconstruction, sparsity, rho_hat.
+        Parameters
+        ----------
+        error
+            1/2 sum of squared reconstruction errors of `count` windows.
+        activity
+            Sums of act per unit, (hidden,).
+        squares
+            What `average_gradient` returned.
+        running_totals
+            (4 + hidden,), increased by the count and by count times: the sum of the terms, reconstruction, sparsity,
+            rho_hat.
         """
         rho_hat = self._rho_hat(activity, count)
-        found = self.xp.empty(3 + len(rho_hat))
-        found[0], found[1] = error / count, penalty.beta * penalty.divergence(rho_hat).sum()
-        found[2], found[3:] = penalty.weight_decay / 2 * float(squares), rho_hat
+        sparsity = penalty.beta * penalty.divergence(rho_hat).sum()
+        terms = [error / count, sparsity, penalty.weight_decay / 2 * float(squares)]
         if running_totals is not None:
-            running_totals[0] += count
-            running_totals[1] += count * (found[0] + found[1] + found[2])
-            running_totals[2:4] += count * found[:2]
-            running_totals[4:] += count * rho_hat
-        return found
+            running_totals += count * np.concatenate([[1, sum(terms)], terms[:2], rho_hat])
+        return np.concatenate([terms, rho_hat])
 
     def average_gradient(
-        self, flat: Array, gradient: Array, decayed: int, *, count: int, decay: float,
+        self,
+        flat: Array,
+        gradient: Array,
+        decayed: int,
+        *,
+        count: int,
+        decay: float,
         then: Callable[[slice], None] | None = None,
-    ) -> Array:  # fmt: skip
-        """Turn a gradient summed over `count` windows in place into the mean's, with the decay of the first weights.
+    ) -> Array:
+        """Divide a summed gradient by `count` in place, and add the decay of the first `decayed` weights.
 
-        `then` is called for each part that is done. Returns the sum of squares of the first `decayed` weights as they
-        were before, for `cost`.
+        `then` is called for each part of the gradient that is finished. Returns the sum of squares of the first
+        `decayed` weights before the call, for `cost`.
         """
         weights = flat[:decayed]
         squares = self.xp.vdot(weights, weights)
 
-        def average_gradient(part: slice) -> None:
-            found, held = gradient[part], weights[part]
-            found /= count
-            found[: len(held)] += decay * held
+        def average(part: slice) -> None:
+            mean, decaying = gradient[part], weights[part]
+            mean /= count
+            mean[: len(decaying)] += decay * decaying
             if then is not None:
                 then(part)
 
-        self.sweep(flat, average_gradient)
+        self.sweep(flat, average)
         return squares
 
     def pace(self, rate: float, step: int, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Array:
-        """Return the length of Adam's step of a number, and epsilon, both with the moments' start at zero corrected."""
+        """Return length and epsilon of Adam's step number `step`, both corrected for moments that start at zero."""
         correction = (1 - beta2**step) ** 0.5
         return rate * correction / (1 - beta1**step), epsilon * correction
 
     def adam(
-        self, flat: Array, gradient: Array, first: Array, second: Array, pace: Array, *, beta1: float = 0.9,
+        self,
+        flat: Array,
+        gradient: Array,
+        first: Array,
+        second: Array,
+        pace: Array,
+        *,
+        beta1: float = 0.9,
         beta2: float = 0.999,
-    ) -> Callable[[slice], None]:  # fmt: skip
-        """Return the update of a part of the parameters and both moments in place; `gradient` is used up.
+    ) -> Callable[[slice], None]:
+        """Return Adam's update of a part of the parameters and both moments, for `average_gradient` or `sweep`.
 
-        Kingma and Ba 2015, algorithm 1. Pass it to `average_gradient` or `sweep`.
+        Kingma and Ba 2015, algorithm 1. The update works in place and overwrites `gradient`.
         """
         xp, (length, epsilon) = self.xp, pace
 
@@ -288,19 +317,18 @@ class Backend:
         return update
 
     def sweep(self, flat: Array, update: Callable[[slice], None]) -> None:
-        """Call ``update(part)`` for every part of a flat array that is worked through element by element."""
+        """Call ``update(part)`` for all parts of a flat array, for elementwise operations."""
         size = max(1, _BLOCK_BYTES // flat.itemsize)
-        count = min(_MOST_PARTS, max(1, flat.size // _SWEEP_PART))
-        edges = [flat.size * i // count for i in range(count + 1)]
 
-        def run(low: int, high: int) -> None:
-            for at in range(low, high, size):
-                update(slice(at, min(high, at + size)))
+        def blocks(part: slice) -> None:
+            for at in range(part.start, part.stop, size):
+                update(slice(at, min(part.stop, at + size)))
 
-        self.run([partial(run, low, high) for low, high in pairwise(edges)])
+        parts = _slices(flat.size, min(_MOST_PARTS, max(1, flat.size // _SWEEP_PART)))
+        self.run([partial(blocks, part) for part in parts])
 
     def unit_rows(self, weights: Array) -> Array:
-        """Return the rows (hidden, width) divided by their Euclidean norms; rows of zeros stay."""
+        """Return the rows (hidden, width) divided by their Euclidean norms; rows of zeros stay zero."""
         norms = self.xp.sqrt(self.xp.square(weights).sum(axis=1, keepdims=True))
         return weights / self.xp.where(norms > 0, norms, 1)
 
@@ -308,16 +336,15 @@ class Backend:
         return self.xp.clip(activity / count, CLIP, 1 - CLIP)
 
     def _sigmoid(self, block: Array, below: Array) -> None:
-        """Turn z in place into 1 / (1 + exp(below - z)), `below` being the bias negated."""
-        xp = self.xp
-        xp.subtract(below, block, out=block)
-        with np.errstate(over="ignore"):  # exp(-z) may be infinite: 1 / (1 + inf) is the 0 that is meant
-            xp.exp(block, out=block)
+        """Replace z by 1 / (1 + exp(below - z)); `below` is the negated bias."""
+        self.xp.subtract(below, block, out=block)
+        with np.errstate(over="ignore"):  # exp may overflow to infinity: 1 / (1 + inf) is 0, which is correct
+            self.xp.exp(block, out=block)
         block += 1
-        xp.divide(1, block, out=block)
+        self.xp.divide(1, block, out=block)
 
     def _slope(self, a: Array, kind: str) -> Array:
-        """Return f' written in the activation: a (1 - a) for sigmoid, 1 - a^2 for tanh."""
+        """Return f' as a function of the activation: a (1 - a) for sigmoid, 1 - a^2 for tanh."""
         if kind == TANH:
             return 1 - a * a
         slope = 1 - a
@@ -325,7 +352,7 @@ class Backend:
         return slope
 
     def _column_sums(self, block: Array) -> Array:
-        """Sum a block over its few rows, by a matrix product in its own precision, and return float64."""
+        """Return the sums over the rows of a block in float64, added by a matrix product in the block's precision."""
         return (self.xp.ones(len(block), block.dtype) @ block).astype(self.xp.float64)
 
     def _blocks(self, rows: Array) -> Iterator[Array]:
@@ -334,15 +361,19 @@ class Backend:
             yield rows[at : at + count]
 
 
-def _quietly(call: Callable[[], None]) -> None:
-    """Make a call in which small numbers may become zero: that is what is meant, whatever `np.seterr` says."""
+def _slices(size: int, count: int) -> list[slice]:
+    """Divide `size` items into `count` contiguous slices of nearly equal length."""
+    return [slice(low, high) for low, high in pairwise(size * i // count for i in range(count + 1))]
+
+
+def _ignore_underflow(call: Callable[[], _T]) -> _T:
+    """Make a call in which tiny numbers may round to zero, whatever `np.seterr` says."""
     with np.errstate(under="ignore"):
-        call()
+        return call()
 
 
 @cache
-def _threads(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 (of each process: a forked child has no threads)
-    if os.environ.get(THREADS):
-        return ThreadPoolExecutor(int(os.environ[THREADS]), thread_name_prefix="audiosae")
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Return the thread pool of a process; a forked child needs its own."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ThreadPoolExecutor(cores or 1, thread_name_prefix="audiosae")
+    return ThreadPoolExecutor(int(os.environ.get(THREADS) or cores or 1), thread_name_prefix=f"audiosae-{process}")

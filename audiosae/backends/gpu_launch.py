@@ -1,4 +1,4 @@
-"""The kernels of kernels.cu, compiled by NVRTC at first use, and the grids that they are launched on."""
+"""The kernels of kernels.cu, compiled by NVRTC at first use, and the grids on which they are launched."""
 
 from __future__ import annotations
 
@@ -9,84 +9,103 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.backends.cpu import LINEAR, SIGMOID, TANH
+from audiosae.backends.cpu import LINEAR, SIGMOID, TANH, Array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    Array = Any
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 OPTIONS = ("--std=c++17",)
-NULL = np.intp(0)  # a pointer to nothing
+NULL = np.intp(0)  # a null pointer
 LANES, LINES, THREADS = 32, 8, 256  # as in kernels.cu
 _STRIPE = 64  # rows that a block adds up before it writes a partial row
-_MOST_BLOCKS = 1024  # of a flat sweep, each with one partial sum
-MOST_GRID = 65535  # in y, by CUDA
+_MOST_BLOCKS = 1024  # of a flat sweep; each block writes one partial sum
+MOST_GRID = 65535  # CUDA's limit of a grid in y
 _LOAD_BYTES = 16
-_NUMBER = {SIGMOID: 0, TANH: 1, LINEAR: 2}
-_TYPE = {"float32": "float", "float64": "double"}
+_KIND_NUMBERS = {SIGMOID: 0, TANH: 1, LINEAR: 2}
+_C_TYPES = {"float32": "float", "float64": "double"}
+_SWEEP_KINDS = {
+    "activate": (SIGMOID, TANH),
+    "hidden_delta": (SIGMOID, TANH),
+    "slope": (SIGMOID, TANH),
+    "residual": (SIGMOID, LINEAR),
+}
 
 
-def names() -> list[str]:
-    """Return the name expression of every instance that is launched."""
-    found = ["cost", "pace"]
-    for dtype, kind in product(_TYPE, (SIGMOID, TANH)):
-        found.append(name("kl_gradient", dtype, _NUMBER[kind]))
-    for dtype in _TYPE:
-        found += [name("total", dtype), name("unit_rows", dtype)]
-        for pack in (1, _LOAD_BYTES // np.dtype(dtype).itemsize):
-            found += [name(flat, dtype, pack) for flat in ("average_gradient", "adam")]
-            found += [
-                name(sweep, dtype, pack, _NUMBER[kind])
-                for sweep, kinds in (
-                    ("activate", (SIGMOID, TANH)), ("hidden_delta", (SIGMOID, TANH)), ("slope", (SIGMOID, TANH)),
-                    ("residual", (SIGMOID, LINEAR)),
-                )
-                for kind in kinds
-            ]  # fmt: skip
-    pairs = (("float32", "float32"), ("float32", "float64"), ("float64", "float64"))
-    return sorted(found + [name("gather", *pair) for pair in pairs])
+def instance_names() -> list[str]:
+    """Return the name expression of every template instance that is launched, sorted."""
+    instances: list[tuple[Any, ...]] = [
+        ("cost",),
+        ("pace",),
+        *product(["kl_gradient"], _C_TYPES, (SIGMOID, TANH)),
+        *product(["total", "unit_rows"], _C_TYPES),
+        ("gather", "float32", "float32"),
+        ("gather", "float32", "float64"),
+        ("gather", "float64", "float64"),
+    ]
+    for dtype in _C_TYPES:
+        widths = (1, _LOAD_BYTES // np.dtype(dtype).itemsize)
+        instances += product(["average_gradient", "adam"], [dtype], widths)
+        for kernel, kinds in _SWEEP_KINDS.items():
+            instances += product([kernel], [dtype], widths, kinds)
+    return sorted(instance_name(*instance) for instance in instances)
 
 
-def name(kernel: str, *arguments: Any) -> str:  # noqa: ANN401
-    """Return an instance's name expression; types are given as NumPy calls them, kinds of units as `cpu` does."""
-    told = [_TYPE.get(str(a), str(_NUMBER.get(a, a))) for a in arguments]
-    return f"{kernel}<{', '.join(told)}>" if told else kernel
+def instance_name(kernel: str, *arguments: object) -> str:
+    """Return the name expression of a template instance.
+
+    Parameters
+    ----------
+    kernel
+        Name of the kernel.
+    arguments
+        Template arguments: NumPy's names of types, the names of activations in `cpu`, numbers.
+    """
+    texts = [_C_TYPES.get(str(a), str(_KIND_NUMBERS.get(str(a), a))) for a in arguments]
+    return f"{kernel}<{', '.join(texts)}>" if texts else kernel
 
 
 class Kernels:
-    """The compiled module; `xp` is CuPy."""
+    """The compiled module.
 
-    def __init__(self, xp: Any) -> None:  # noqa: ANN401
-        code = SOURCE.read_text(encoding="utf-8")
-        self._module = xp.RawModule(code=code, options=OPTIONS, name_expressions=names())
-        self._found: dict[tuple[Any, ...], Any] = {}
+    Parameters
+    ----------
+    xp
+        CuPy.
+    """
+
+    def __init__(self, xp: ModuleType) -> None:
+        source = SOURCE.read_text(encoding="utf-8")
+        self._module = xp.RawModule(code=source, options=OPTIONS, name_expressions=instance_names())
+        self._loaded: dict[tuple[object, ...], Callable[..., None]] = {}
 
     def __call__(
-        self, kernel: str, instance: tuple[Any, ...], grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any  # noqa: ANN401
-    ) -> None:  # fmt: skip
+        self,
+        kernel: str,
+        instance: tuple[object, ...],
+        grid: tuple[int, ...],
+        block: tuple[int, ...],
+        *arguments: Array,
+    ) -> None:
         """Launch an instance; the arguments are arrays and NumPy scalars of the types in kernels.cu."""
         self.load(kernel, *instance)(grid, block, arguments)
 
-    def load(self, *instance: Any) -> Any:  # noqa: ANN401
-        """Return an instance, compiled: its kernel's name and arguments."""
-        if instance not in self._found:
-            self._found[instance] = self._module.get_function(name(*instance))
-        return self._found[instance]
+    def load(self, kernel: str, *arguments: object) -> Callable[..., None]:
+        """Return the launcher of a compiled instance; the parameters are those of `instance_name`."""
+        instance = (kernel, *arguments)
+        if instance not in self._loaded:
+            self._loaded[instance] = self._module.get_function(instance_name(kernel, *arguments))
+        return self._loaded[instance]
 
 
-@cache
-def kernels(xp: Any) -> Kernels:  # noqa: ANN401
-    """Return the kernels of an array module; they are compiled once in a process."""
-    return Kernels(xp)
+kernels = cache(Kernels)  # compiled once per process
 
 
 def pack(arrays: Sequence[Array], columns: int) -> int:
-    """Return how many numbers a thread may load at once: 16 bytes of them where rows and addresses allow, or one."""
+    """Return how many numbers a thread loads at once: 16 bytes of them if rows and addresses are aligned, else one."""
     width = _LOAD_BYTES // arrays[0].itemsize
-    aligned = columns % width == 0 and all(array.data.ptr % _LOAD_BYTES == 0 for array in arrays)
-    return width if aligned else 1
+    return width if columns % width == 0 and all(array.data.ptr % _LOAD_BYTES == 0 for array in arrays) else 1
 
 
 def stripes(rows: int) -> int:
@@ -96,8 +115,8 @@ def stripes(rows: int) -> int:
 
 def matrix_grid(rows: int, columns: int, width: int) -> tuple[tuple[int, int], tuple[int, int], np.int32]:
     """Return grid, block and stripe of a sweep over a matrix that loads `width` numbers at once."""
-    across = -(-columns // (LANES * width))
-    return (max(1, across), min(MOST_GRID, max(1, stripes(rows)))), (LANES, LINES), np.int32(_STRIPE)
+    grid = (max(1, -(-columns // (LANES * width))), min(MOST_GRID, max(1, stripes(rows))))
+    return grid, (LANES, LINES), np.int32(_STRIPE)
 
 
 def flat_grid(size: int, width: int) -> tuple[tuple[int], tuple[int]]:
