@@ -1,4 +1,4 @@
-"""The journal: the result of reading each source, as records and as a CSV table."""
+"""Journal of the sources: the result of reading each one, as records and as a CSV table."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def source_summary(records: Iterable[Record]) -> dict[str, Json]:
 
     A source is used in part if it could not be decoded to its end, or if the decoder reported a fault.
     """
-    summary: dict[str, list[Json]] = {"skipped": [], "in_part": [], "remarks": []}
-    for record in records:
-        if record.reason:
-            key = "in_part" if record.status == "used" else "skipped"
-            summary[key].append({"file": record.file, "reason": record.reason})
-        if record.remark and record.status == "used":
-            summary["remarks"].append({"file": record.file, "remark": record.remark})
-    return {**summary}
+    records = list(records)
+    used = [record for record in records if record.status == "used"]
+    skipped = [record for record in records if record.status != "used" and record.reason]
+    return {
+        "skipped": [{"file": record.file, "reason": record.reason} for record in skipped],
+        "in_part": [{"file": record.file, "reason": record.reason} for record in used if record.reason],
+        "remarks": [{"file": record.file, "remark": record.remark} for record in used if record.remark],
+    }
 
 
 def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str = "s") -> None:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CAPTURED_BYTES = 300  # of the messages of a decoder
+_CAPTURED_BYTES = 300  # of a decoder's messages; the rest is dropped
 
 
 @dataclass
