@@ -1,4 +1,4 @@
-"""Threads in a process that decodes: the same numbers in the same order, whatever their count."""
+"""Threads in a decoding process: the same results in the same order with any number of threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_field_does_not_depend_on_the_number_of_threads(tmp_path, scale):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_results_come_in_the_order_of_the_pieces(count):
+def test_results_are_in_the_order_of_the_pieces(count):
     threads.allow(count)
 
     def work(number):
@@ -43,7 +43,7 @@ def test_results_come_in_the_order_of_the_pieces(count):
     assert list(threads.in_order(work, range(40))) == list(range(40))
 
 
-def test_an_error_in_a_thread_is_the_callers():
+def test_an_error_in_a_thread_is_raised_in_the_caller():
     threads.allow(2)
     with pytest.raises(ZeroDivisionError):
         list(threads.in_order(lambda number: 1 // (5 - number), range(40)))
@@ -54,19 +54,19 @@ def allowed(job):
 
 
 @pytest.mark.parametrize(("weights", "count"), [([2**22], 4), ([2**22] * 2, 2), ([2**22] * 3, 1), ([1] * 16, 4)])
-def test_fewer_batches_than_processes_have_the_other_cores_as_threads(weights, count):
+def test_the_remaining_cores_are_used_as_threads(weights, count):
     found = run_in_order(allowed, weights, workers=4, crashed=lambda job: None, weigh=lambda weight: weight)
     assert list(found) == [count] * len(weights)
 
 
 def blas(_=None):
-    """How many threads each BLAS has."""
+    """Return the number of threads of each BLAS."""
     import scipy.linalg  # noqa: F401 (another BLAS)
 
     return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
 
 
-def test_blas_has_one_thread_as_long_as_anybody_wants_it_and_then_what_it_had():
+def test_blas_has_one_thread_until_the_last_caller_ends():
     def nap(number):
         with threads.one_blas_thread():
             time.sleep(0.01 * (number % 3))
@@ -92,9 +92,9 @@ with one_blas_thread():
 """
 
 
-def test_a_blas_that_is_loaded_later_has_one_thread_too():
+def test_a_blas_that_is_loaded_later_has_one_thread():
     assert subprocess.run([sys.executable, "-c", LATE], capture_output=True, check=True, text=True).stdout == "1\n"
 
 
-def test_the_blas_of_decoding_processes_has_one_thread():
+def test_blas_has_one_thread_in_decoding_processes():
     assert list(run_in_order(blas, range(2), workers=2, crashed=lambda job: None)) == [{1}, {1}]

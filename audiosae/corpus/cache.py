@@ -218,6 +218,6 @@ def _report_other_versions(cache: Path, description: dict[str, Any], say: Callab
             made = f"{domain.get('package')} {domain.get('version')}, format {number}"
             made += ", other source files" if "source" in changed else ""
             say(
-                f"the cache has {folder.files} fields of {made}, which are not used: sources are decoded again; "
-                f"audiosae cache --prune removes the old fields"
+                f"the cache has {folder.files} fields of {made}, which are not used: "
+                f"audiosae cache --prune removes them"
             )

@@ -152,6 +152,6 @@ def _no_sources(arguments: Sequence[Path], suffixes: Sequence[str], folders: int
     where = ", ".join(printable(argument) + "/" for argument in arguments)
     searched = f"looked in {folders} folder{'s' if folders != 1 else ''}"
     if model:
-        return f"no {wanted} under {where} ({searched}); the model is of {domain}"
+        return f"no {wanted} under {where} ({searched}); the model has the domain {domain}"
     other = "for pictures add --domain images" if domain == "spectrogram" else "for recordings omit --domain"
     return f"no {wanted} under {where} ({searched}); {other}"
