@@ -87,7 +87,7 @@ def test_a_run_waits_while_its_cache_folder_is_pruned_and_then_locks_it(tmp_path
     shutil.rmtree(folder)  # as pruning does with an empty one
     pruning.close()
     thread.join()
-    assert messages == [f"thread: another process is pruning {tmp_path}"]
+    assert messages == [f"waiting: another process is pruning {tmp_path}"]
     assert folders == [folder]
     assert lock_folder(folder) is None  # the new folder is locked, not the one that was removed
     fields._locks.pop(folder).close()

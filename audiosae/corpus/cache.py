@@ -136,7 +136,6 @@ def _lock(folder: Path, say: Callable[[str], None]) -> None:
                 return
             if lock is not None:
                 lock.close()
-                continue
         if not reported and time.monotonic() - began > _PATIENCE:
             reported = True
             say(f"waiting: another process is pruning {folder.parent}")
@@ -189,9 +188,8 @@ def _entries(folder: Path) -> Iterator[tuple[Path, int]]:
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
-            if not path.is_file():
-                continue
-            if path.suffix == _ENTRY or (path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED):
+            is_abandoned = path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED
+            if path.is_file() and (path.suffix == _ENTRY or is_abandoned):
                 entries.append((status.st_mtime, path, status.st_size))
     yield from ((path, size) for _, path, size in sorted(entries))
 
@@ -210,14 +208,12 @@ def _folder(path: Path) -> Folder:
 
 
 def _report_other_versions(cache: Path, description: dict[str, Any], say: Callable[[str], None]) -> None:
-    """Report fields of the same domain and options but another version, which are not used."""
     for folder in list_folders(cache):
         number, domain = folder.about
         changed = {key for key in {*domain, *description} if domain.get(key) != description.get(key)}
         if folder.files and changed <= {"version", "source"} and (changed or folder.outdated):
-            made = f"{domain.get('package')} {domain.get('version')}, format {number}"
-            made += ", other source files" if "source" in changed else ""
+            code = ", other source files" if "source" in changed else ""
             say(
-                f"the cache has {folder.files} fields of {made}, which are not used: "
-                f"audiosae cache --prune removes them"
+                f"the cache has {folder.files} fields of {domain.get('package')} {domain.get('version')}, "
+                f"format {number}{code}, which are not used: audiosae cache --prune removes them"
             )

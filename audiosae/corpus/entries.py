@@ -135,10 +135,11 @@ def cached_record(source: Source, entry: Path) -> Record | None:
         shape = tuple(stored["shape"])
         if end != HEADER_BYTES + 4 * math.prod(shape):
             return None
-        ranges = tuple((start, stop) for start, stop in stored["ranges"])
         if time.time() - entry.stat().st_mtime > _DAY:
             os.utime(entry)  # pruning removes the least recently used first
         changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
-        return Record(**(stored | changed | {"shape": shape, "ranges": ranges}))
+        return Record(
+            **(stored | changed | {"shape": shape, "ranges": tuple((start, stop) for start, stop in stored["ranges"])})
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

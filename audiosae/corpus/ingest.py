@@ -116,21 +116,20 @@ def _with_messages(record: Record, captured: CapturedStderr) -> Record:
 
 
 def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
-    """Write the blocks of a field, and apply the domain's `finish` to it."""
     blocks = _Blocks(domain, path)
     for block in blocks:
         writer.append(np.array(block, np.float32))  # a copy: the domain may reuse its block
-    rows, *_ = shape = blocks.shape
+    rows = blocks.shape[0]
     if not rows:
         raise InputError(NOTHING)
-    field = writer.field(shape)
+    field = writer.field(blocks.shape)
     with _domain_errors():
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
     digest = hashlib.blake2b(field.reshape(-1).data, digest_size=16).hexdigest()
     with _domain_errors():
         extent, remark = _extent_and_remark(domain, path, rows)
-    return Record("", "used", blocks.note, extent, shape, ranges, digest, remark=remark)
+    return Record("", "used", blocks.note, extent, blocks.shape, ranges, digest, remark=remark)
 
 
 def count_rows(domain: Domain, path: Path) -> Probe:
@@ -211,8 +210,10 @@ def _check_block(block: NDArray[Any], domain: Domain, rows: int, *tail: int) -> 
 def _check_ranges(ranges: tuple[tuple[int, int], ...], rows: int, window: int) -> None:
     inside = all(0 <= start <= stop <= rows for start, stop in ranges)
     if not inside or any(a[1] >= b[1] or a[1] - b[0] >= window for a, b in pairwise(ranges)):
-        wanted = f"ascending row ranges within {rows} that share no window"
-        raise InputError(f"a fault in the domain: its finish gave {ranges[:4]}, wanted {wanted}")
+        raise InputError(
+            f"a fault in the domain: its finish gave {ranges[:4]}, wanted ascending row ranges within {rows} "
+            f"that share no window"
+        )
 
 
 def _size(path: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.sources import some_of
@@ -70,9 +69,8 @@ def source_summary(records: Iterable[Record]) -> dict[str, Json]:
 
 def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str = "s") -> None:
     """Write journal.csv: one row per source, with its extent in a column named after the unit, and its windows."""
-    head = ["file", "status", "reason", _UNITS.get(unit, unit), "windows"]
     lines = ([r.file, r.status, r.reason, f"{r.extent:.3f}", windows] for r, windows in rows)
-    write_file(path, csv_text(chain([head], lines)).encode())
+    write_file(path, csv_text([["file", "status", "reason", _UNITS.get(unit, unit), "windows"], *lines]).encode())
 
 
 def changed_since(path: Path, records: Iterable[Record]) -> str:
@@ -84,5 +82,5 @@ def changed_since(path: Path, records: Iterable[Record]) -> str:
         return "files were added, removed or changed"
     now = {cell(record.file) for record in records if record.status == "used"}
     changes = (("added", now - before), ("removed", before - now))
-    parts = [f"{change}: {some_of(sorted(names), 1)}" for change, names in changes if names]
+    parts = (f"{change}: {some_of(sorted(names), 1)}" for change, names in changes if names)
     return ", ".join(parts) or "the content of some files has changed"

@@ -85,9 +85,8 @@ class _Names:
 
     def numbers(self, name: str) -> list[int]:
         """Return the sources that a name may refer to: those of the first kind of match that has any."""
-        keys = [
-            key for text in (name, printable(name)) for key in (text, _normalized(text)) * 2
-        ]  # as on disk, as shown
+        texts = (name, printable(name))  # as on disk, and as shown in messages
+        keys = [key for text in texts for key in (text, _normalized(text)) * 2]
         return next((tier[key] for tier, key in zip(self._tiers * 2, keys, strict=True) if key in tier), [])
 
 

@@ -79,8 +79,9 @@ def scan(
         if not os.path.lexists(argument):
             raise InputError(f"no such file or folder: {printable(argument)}")
         if not argument.is_dir():
-            name = printable(argument.name if len(arguments) == 1 else argument)
-            sources.setdefault(argument.absolute(), Source(name, argument))
+            sources.setdefault(
+                argument.absolute(), Source(printable(argument.name if len(arguments) == 1 else argument), argument)
+            )
             continue
         for path, fault in _walk(argument, hidden):
             folders += path is None

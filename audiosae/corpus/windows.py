@@ -135,10 +135,8 @@ class Corpus:
 
     def windows_per_record(self) -> list[int]:
         """Return the number of windows of each record, including those not picked."""
-        counts = [0] * len(self.records)
-        for chunk in self.chunks:
-            counts[chunk.record] += chunk.windows
-        return counts
+        pieces = (_pieces(self.domain, record) for record in self.records)
+        return [sum(starts * columns for _, starts, columns in record_pieces) for record_pieces in pieces]
 
     def windows_per_chunk(self) -> list[int]:
         """Return the number of (picked) windows that begin in each chunk."""
@@ -165,10 +163,11 @@ class Corpus:
         """Return a corpus of at most `count` windows: evenly spaced, or drawn at random with a seed."""
         if count >= len(self):
             return self
-        if seed is None:
-            index = np.arange(count, dtype=np.int64) * len(self) // count
-        else:
-            index = np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
+        index = (
+            np.arange(count, dtype=np.int64) * len(self) // count
+            if seed is None
+            else np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
+        )
         return self.part(self.records, index if self.picked is None else self.picked[index])
 
     def split(self, seed: int) -> tuple[Self, Self, str]:
@@ -178,8 +177,7 @@ class Corpus:
         """
         usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
         if len(usable) < _HELD_OUT_SHARE:
-            need = self.domain.window[0]
-            parts: list[tuple[Record | None, Record | None]] = [_cut(record, need) for record in usable]
+            parts: list[tuple[Record | None, Record | None]] = [_cut(r, self.domain.window[0]) for r in usable]
             description = "a tenth of each source"
         else:
             order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(usable))
@@ -190,16 +188,13 @@ class Corpus:
         return self.part([r for r in training if r]), self.part([r for r in held_out if r]), description
 
     def slabs(self, order: NDArray[np.int64] | None = None, *, memory: int = DEFAULT_MEMORY) -> Iterator[Slab]:
-        """Yield slabs of about equal size and at most `memory` bytes, with the chunks in the given order."""
-        for group in self.groups(order, memory):
-            slab = self._slab([self.chunks[i] for i in group])
-            if slab is not None:
-                yield slab
+        """Return slabs of about equal size and at most `memory` bytes, with the chunks in the given order."""
+        slabs = (self._slab([self.chunks[i] for i in group]) for group in self.groups(order, memory))
+        return (slab for slab in slabs if slab is not None)
 
     def groups(self, order: NDArray[np.int64] | None, memory: int) -> Iterator[NDArray[np.int64]]:
         """Yield the numbers of the chunks of each slab."""
-        if order is None:
-            order = np.arange(len(self.chunks))
+        order = np.arange(len(self.chunks)) if order is None else order
         if len(order):
             ends = np.cumsum([self._bytes(self.chunks[i]) for i in order])
             groups = int(min(max(1, -(-ends[-1] // memory)), len(order)))
@@ -260,8 +255,7 @@ class Corpus:
         shape, stride = self.records[chunk.record].shape, self.domain.stride
         row, column = np.divmod(local, chunk.columns)
         step = stride[1] * prod(shape[2:]) if len(shape) > 1 else 0
-        offsets: NDArray[np.int64] = row * (stride[0] * prod(shape[1:])) + column * step
-        return offsets
+        return np.asarray(row * (stride[0] * prod(shape[1:])) + column * step, np.int64)
 
     @cached_property
     def runs(self) -> tuple[int, int]:
@@ -308,5 +302,5 @@ def _cut(record: Record, need: int) -> tuple[Record | None, Record | None]:
 
 
 def _inside(record: Record, parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    common = [(max(a, low), min(b, high)) for a, b in record.ranges for low, high in parts]
+    common = ((max(a, low), min(b, high)) for a, b in record.ranges for low, high in parts)
     return tuple((low, high) for low, high in common if low < high)

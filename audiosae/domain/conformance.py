@@ -174,10 +174,9 @@ def _check_finish(domain: Domain, file: Path, field: NDArray[np.float32]) -> Non
 
 
 def _check_spans(domain: Domain, file: Path, field: NDArray[np.float32]) -> None:
-    sizes = zip(field.shape, domain.window, domain.stride, strict=True)
-    last = tuple((size - width) // step * step for size, width, step in sizes)
+    last = tuple((np.subtract(field.shape, domain.window) // domain.stride * domain.stride).tolist())
     axes = 1 + (last[1:2] > (0,))
-    for start in (tuple(0 for _ in last), last):
+    for start in ((0,) * len(last), last):
         span = _call(domain, "span", file, start)
         _require(
             isinstance(span, Span) and len(span.start) == len(span.end), f"{file.name}: wanted a Span, found {span}"
@@ -191,23 +190,19 @@ def _check_spans(domain: Domain, file: Path, field: NDArray[np.float32]) -> None
             f"{file.name}: windows {domain.window} slide along {axes} axes of {field.shape}; a span must have as many "
             f"numbers, found {span}",
         )
-        _check_excerpt(domain, file, span)
-
-
-def _check_excerpt(domain: Domain, file: Path, span: Span) -> None:
-    excerpt = _call(domain, "excerpt", file, span)
-    description = f"{np.shape(excerpt.data)} of {excerpt.kind}" if isinstance(excerpt, Excerpt) else repr(excerpt)
-    _require(
-        isinstance(excerpt, Excerpt) and excerpt.data.size and np.isfinite(excerpt.data).all(),
-        f"{file.name}: the excerpt of {span} is empty or not finite, found {description}",
-    )
-    _require(
-        excerpt.kind != "sound" or excerpt.rate > 0, f"{file.name}: a sound must have a rate, found {excerpt.rate}"
-    )
-    _require(
-        (excerpt.kind == "sound") == (domain.kind == "sound"),
-        f"{file.name}: a domain of kind {domain.kind} gave an excerpt of kind {excerpt.kind}",
-    )
+        excerpt = _call(domain, "excerpt", file, span)
+        _require(isinstance(excerpt, Excerpt), f"{file.name}: wanted an Excerpt of {span}, found {excerpt!r}")
+        _require(
+            excerpt.data.size and np.isfinite(excerpt.data).all(),
+            f"{file.name}: the excerpt of {span} is empty or not finite, found {np.shape(excerpt.data)}",
+        )
+        _require(
+            excerpt.kind != "sound" or excerpt.rate > 0, f"{file.name}: a sound must have a rate, found {excerpt.rate}"
+        )
+        _require(
+            (excerpt.kind == "sound") == (domain.kind == "sound"),
+            f"{file.name}: a domain of kind {domain.kind} gave an excerpt of kind {excerpt.kind}",
+        )
 
 
 @default_settings()

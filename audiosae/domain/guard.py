@@ -30,7 +30,6 @@ def plugin_call(domain: Domain | type[Domain], method: str) -> Iterator[None]:
 
 def plugin_error(domain: Domain | type[Domain], problem: str) -> PluginError:
     """Return the error for a domain that does not follow the interface; it names the package to report it to."""
-    cls = domain if isinstance(domain, type) else type(domain)
     packages = {point.dist.name for point in metadata.entry_points(group=GROUP, name=domain.name) if point.dist}
-    author = packages.pop() if len(packages) == 1 else cls.__module__
+    author = packages.pop() if len(packages) == 1 else domain.__module__
     return PluginError(f"domain {domain.name}: {' '.join(problem.split())}; please report this to {author}")

@@ -40,12 +40,13 @@ def make_domain(cls: type[Domain], options: Mapping[str, Any]) -> Domain:
     InputError
         The domain does not have an option, or a value has the wrong type.
     """
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    hints = _option_types(cls)
+    annotations = {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]
+    # only types of options: other annotations may not be importable at run time
+    hints = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
     values = {}
     for key, value in options.items():
-        if key not in known:
-            raise InputError(f"--set {key}={value}: {cls.name} has no option {key}; it has {', '.join(known)}")
+        if key not in hints:
+            raise InputError(f"--set {key}={value}: {cls.name} has no option {key}; it has {', '.join(hints)}")
         try:
             values[key] = _convert(value, hints[key])
         except (ValueError, TypeError, KeyError, OverflowError):
@@ -64,12 +65,6 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--set {text}: wanted KEY=VALUE, for instance --set n_mels=64")
         parsed[key.strip()] = value.strip()
     return parsed
-
-
-def _option_types(cls: type[Domain]) -> dict[str, Any]:
-    """Return the types of the fields only: a domain's other annotations may not be importable at run time."""
-    annotations = {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]
-    return get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
 
 
 def _convert(value: object, kind: type[Any]) -> object:

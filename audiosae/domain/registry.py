@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from audiosae.domain.protocol import Json
 
 BUILT_IN = "spectrogram"
-_HINT = "images and vectors are in the folder plugins/ of the sources of audiosae: pip install plugins/audiosae-images"
 _REQUIRED = ("name", "suffixes", "window", "field")
 
 
@@ -34,9 +33,7 @@ class Listing:
 def list_domains() -> list[Listing]:
     """Return the declared domains, sorted by name, without importing them."""
     listings = {
-        Listing(
-            point.name, point.dist.name if point.dist else "?", point.dist.version if point.dist else "?", point.value
-        )
+        Listing(point.name, getattr(point.dist, "name", "?"), getattr(point.dist, "version", "?"), point.value)
         for point in metadata.entry_points(group=GROUP)
     }
     return sorted(listings, key=lambda listing: (listing.name, listing.package, listing.target))
@@ -64,8 +61,8 @@ def find_domain(name: str, *, package: str = "") -> Listing:
         raise PluginError(f"domain {name} is declared by {' and '.join(packages)}; uninstall one of them")
     if not matches:
         installed = ", ".join(sorted({listing.name for listing in listings})) or "none"
-        solution = f"try: pip install {package}" if package else _HINT
-        raise PluginError(f"no domain {name} is installed (installed: {installed}); {solution}")
+        solution = package or "plugins/audiosae-images (images and vectors are in plugins/ of the sources of audiosae)"
+        raise PluginError(f"no domain {name} is installed (installed: {installed}); try: pip install {solution}")
     return matches[0]
 
 
@@ -99,8 +96,7 @@ def fault_of(cls: object, name: str) -> str:
         return "is not a subclass of audiosae.domain.Domain"
     if cls.kind not in get_args(Kind):
         return f"has kind = {cls.kind!r}, wanted one of {', '.join(get_args(Kind))}"
-    parameters = getattr(cls, "__dataclass_params__", None)
-    if parameters is None or not parameters.frozen or cls.name != name:
+    if not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False) or cls.name != name:
         return f"is not a frozen dataclass with name = {name!r}"
     return ""
 

@@ -63,13 +63,11 @@ def signed(text: str) -> str:
 
 def signature(path: Path) -> str:
     """Return "" if audiosae did not make a text, "whole" if it is unchanged since then, else "changed"."""
-    try:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
         text, _, mark = path.read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    if not mark.startswith(MARK):
-        return ""
-    return "whole" if mark == f"{MARK} {_digest_of(text)} -->" else "changed"
+        if mark.startswith(MARK):
+            return "whole" if mark == f"{MARK} {_digest_of(text)} -->" else "changed"
+    return ""
 
 
 def _digest_of(text: str) -> str:

@@ -35,8 +35,7 @@ _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scip
 
 def worker_count(workers: int | None = None) -> int:
     """Return the number of decoding processes: the given one, or one per core that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return workers or usable or 1
+    return workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
 
 
 def most_workers() -> int | None:
@@ -170,7 +169,6 @@ def _one_thread() -> Iterator[None]:
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., Result], *arguments: object) -> Future[Result]:
-    """Submit a call to a pool, which may start a process for it."""
     with block_sigint(), _main_hidden(arguments):
         return pool.submit(work, *arguments)
 

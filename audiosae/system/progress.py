@@ -174,12 +174,11 @@ class Lines:
 
     def _write(self) -> None:
         rate = self._done / max(1e-9, time.monotonic() - self._began)
-        share, left = f" of {self._total:,.0f}" if self._total else "", ""
-        if self._total and self._total > self._done and rate:
-            left = f", {(self._total - self._done) / rate:.0f} s left"
+        share = f" of {self._total:,.0f}" if self._total else ""
+        rest = (self._total or 0) - self._done
+        left = f", {rest / rate:.0f} s left" if rest > 0 and rate else ""
         line = f"{self._title}: {self._done:,.0f}{share} {self._unit}, {rate:,.0f}/s{left}  {self._facts}"
         sys.stderr.write(f"{line.rstrip()}\n")
-        sys.stderr.flush()
 
 
 def _joined(facts: Mapping[str, str]) -> str:

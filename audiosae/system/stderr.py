@@ -33,8 +33,6 @@ def _stderr_file() -> IO[bytes]:
 
 
 class _Redirected:
-    """The redirection of standard error of this process while it is captured."""
-
     def __init__(self) -> None:
         self._lock, self._depth, self._original = Lock(), 0, -1
 

@@ -65,7 +65,11 @@ class _BlasLimit:
         with self.lock:
             self._callers += 1
             if changed := len(sys.modules) != self._modules:  # the search for libraries takes milliseconds
-                self._find_libraries()
+                from threadpoolctl import ThreadpoolController
+
+                import_module("numpy")  # loads a BLAS
+                self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                self._modules = len(sys.modules)
             if changed or self._callers == 1:
                 for library in self._libraries:
                     self._before.setdefault(library.filepath, (library, library.num_threads))
@@ -79,13 +83,6 @@ class _BlasLimit:
                 for library, count in self._before.values():
                     _set_threads(library, count)
                 self._before.clear()
-
-    def _find_libraries(self) -> None:
-        from threadpoolctl import ThreadpoolController
-
-        import_module("numpy")  # loads a BLAS
-        self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-        self._modules = len(sys.modules)
 
     def after_fork(self) -> None:
         """Replace the lock, which a thread of the parent process may have acquired."""

@@ -212,7 +212,7 @@ def test_an_archive_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkey
     np.savez_compressed(path, zeros=np.zeros((2**12, 512), np.float32))
     assert next(Vectors().field(path)).shape == (512, 512)
     monkeypatch.setattr("audiosae_vectors.arrays._BOMB_BYTES", 2**22)
-    with pytest.raises(InputError, match=r"zeros.npy to 0.0 GiB, \d{3,4} times its size; if that is meant"):
+    with pytest.raises(InputError, match=r"zeros.npy has 0.0 GiB, \d{3,4} times its packed size; if this is intended"):
         list(Vectors().field(path))
 
 
@@ -220,7 +220,7 @@ def test_an_archive_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkey
     ("shape", "reason"),
     [
         (b"(40, 3), } ", "truncated: the header claims 960 bytes of numbers, the file has 96"),
-        (b"(-4, -3), }", r"the header gives the shape \(-4, -3\)"),
+        (b"(-4, -3), }", r"the header has the shape \(-4, -3\)"),
         (b"(9**9, 3), ", "undecodable"),
         (b"(4, 3)      ", "undecodable"),
     ],
