@@ -1,4 +1,4 @@
-"""The folder of decoded fields: shared, listed, pruned; and tables that are safe to open."""
+"""The cache of decoded fields: listed, pruned, locked; and CSV cells without formulas."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
 
 @pytest.fixture
 def filled(sounds, tmp_path):
-    """A cache with the fields of the sounds in it, that nobody uses any more."""
+    """A cache with the fields of the sounds, not in use."""
     records = ingest(DOMAIN, scan([sounds], DOMAIN.suffixes), cache=tmp_path / "cache", workers=1)
-    for held in fields._locks.values():
-        held.close()
+    for lock in fields._locks.values():
+        lock.close()
     fields._locks.clear()
     return tmp_path / "cache", records
 
@@ -40,7 +40,7 @@ def age(path, days):
     os.utime(path, (then, then))
 
 
-def test_folders_are_listed_with_what_made_them(filled):
+def test_folders_are_listed_with_their_domain_and_format(filled):
     (folder,) = fields.list_folders(filled[0])
     assert folder.files == len(filled[1])
     assert folder.size > folder.files * 1000
@@ -49,7 +49,7 @@ def test_folders_are_listed_with_what_made_them(filled):
     assert fields.list_folders(filled[0] / "none") == []
 
 
-def test_pruning_takes_first_what_was_not_used_for_longest(filled):
+def test_pruning_removes_the_least_recently_used_first(filled):
     cache, records = filled
     for number, record in enumerate(records):
         age(record.field, days=number + 1)
@@ -62,7 +62,7 @@ def test_pruning_takes_first_what_was_not_used_for_longest(filled):
     assert fields.list_folders(cache)[0].size == size - freed <= newest + 2000
 
 
-def test_pruning_to_nothing_leaves_what_is_not_the_caches(filled):
+def test_pruning_to_zero_leaves_files_of_others(filled):
     cache, _ = filled
     (cache / "holiday.jpg").write_bytes(b"mine")
     (cache / "letters").mkdir()
@@ -70,21 +70,23 @@ def test_pruning_to_nothing_leaves_what_is_not_the_caches(filled):
     assert sorted(path.name for path in cache.iterdir()) == ["holiday.jpg", "letters"]
 
 
-def test_fields_of_another_version_are_told_of_and_go_first(filled, sounds):
+def test_fields_of_another_version_are_reported_and_pruned_first(filled, sounds):
     cache, records = filled
     about = fields.list_folders(cache)[0].path / "domain.json"
     number, domain = json.loads(about.read_text())
     about.write_text(json.dumps([number - 1, domain | {"version": "0.0.1"}]))
     about.parent.rename(cache / ("0" * 16))
-    told = []
-    ingest(DOMAIN, scan([sounds], DOMAIN.suffixes), cache=cache, workers=1, say=told.append)
-    assert told == [f"the cache holds {len(records)} fields of audiosae 0.0.1, format {number - 1}: read again; "
-                    "audiosae cache --prune removes them"]  # fmt: skip
-    fields.prune(cache, keep=10**12, say=told.append)
+    messages = []
+    ingest(DOMAIN, scan([sounds], DOMAIN.suffixes), cache=cache, workers=1, say=messages.append)
+    assert messages == [
+        f"the cache has {len(records)} fields of audiosae 0.0.1, format {number - 1}, which are not used: "
+        "audiosae cache --prune removes them"
+    ]
+    fields.prune(cache, keep=10**12, say=messages.append)
     assert [folder.about[0] for folder in fields.list_folders(cache)] == [number]
 
 
-def test_what_a_killed_process_left_half_written_goes_after_an_hour(filled):
+def test_abandoned_temporary_files_are_pruned_after_an_hour(filled):
     cache, records = filled
     folder = fields.list_folders(cache)[0].path
     for name, days in (("old.npy.7.tmp", 1), ("new.npy.8.tmp", 0)):
@@ -95,32 +97,38 @@ def test_what_a_killed_process_left_half_written_goes_after_an_hour(filled):
     assert all(os.path.exists(record.field) for record in records)
 
 
-def test_what_a_run_uses_is_not_taken_from_under_it(filled):
+def test_folders_in_use_are_not_pruned(filled):
     cache, _ = filled
     folder = fields.list_folders(cache)[0].path
-    held = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path\nfrom audiosae.system.locks import lock_folder\n"
-         "held = lock_folder(Path(sys.argv[1]), shared=True)\nprint('held', flush=True)\nsys.stdin.read()",
-         str(folder)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert held.stdout.readline() == "held\n"
-    told = []
-    assert fields.prune(cache, keep=0, say=told.append) == 0
-    assert told == [f"{folder.name} is in use and stays"]
-    held.kill()
-    held.communicate()
-    assert fields.prune(cache, keep=0, say=told.append) > 0  # a lock does not outlive its process
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path\nfrom audiosae.system.locks import lock_folder\n"
+            "lock = lock_folder(Path(sys.argv[1]), shared=True)\nprint('locked', flush=True)\nsys.stdin.read()",
+            str(folder),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "locked\n"
+    messages = []
+    assert fields.prune(cache, keep=0, say=messages.append) == 0
+    assert messages == [f"{folder.name} is in use and was not pruned"]
+    process.kill()
+    process.communicate()
+    assert fields.prune(cache, keep=0, say=messages.append) > 0  # a lock does not outlive its process
 
 
-def test_a_field_that_has_gone_says_what_to_do(filled):
+def test_a_missing_field_is_a_clear_error(filled):
     record = filled[1][0]
     os.unlink(record.field)
-    with pytest.raises(InputError, match=r"has gone from the cache; run the same command again"):
+    with pytest.raises(InputError, match=r"is no longer in the cache; run the same command again"):
         read_field(record)
 
 
-def test_a_lock_is_one_at_a_time_or_shared(tmp_path):
+def test_a_lock_is_exclusive_or_shared(tmp_path):
     with lock_folder(tmp_path):
         assert lock_folder(tmp_path) is None
         assert lock_folder(tmp_path, shared=True) is None
@@ -140,7 +148,7 @@ def test_no_cell_is_a_formula(tmp_path, text, safe):
         assert row[:3] == [safe, "skipped", safe]
 
 
-def test_what_only_looks_like_an_entry_is_passed_over(filled):
+def test_files_that_only_look_like_entries_are_skipped(filled):
     cache, _ = filled
     folder = fields.list_folders(cache)[0].path
     (folder / ("0" * 32 + ".npy")).mkdir()

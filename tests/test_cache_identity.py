@@ -1,4 +1,4 @@
-"""A cache never takes one recording for another, and what a run reads is locked for its whole life."""
+"""Cache entries identify recordings, and a run locks its cache folder until its process ends."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import os
 import shutil
 import threading
 import time
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from audiosae.corpus import cache as fields
-from audiosae.corpus import entries
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
@@ -29,7 +28,7 @@ def digest_of(folder, cache):
 
 @pytest.fixture
 def alike(tmp_path):
-    """Two recordings of one name, size and modification time, and a folder to put either into."""
+    """Two recordings with the same name, size and modification time, and a path to copy either to."""
     rng = np.random.default_rng(0)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -50,45 +49,45 @@ def put_in_place(source, target):
 
 @pytest.mark.parametrize("put", [put_over, put_in_place])
 @pytest.mark.parametrize("keeps_change_times", [True, False])
-def test_a_recording_put_in_anothers_place_is_read_again(alike, tmp_path, monkeypatch, put, keeps_change_times):
-    one, two, place = alike
+def test_a_recording_that_replaced_another_is_decoded_again(alike, tmp_path, monkeypatch, put, keeps_change_times):
+    one, two, recording = alike
     if not keeps_change_times:  # as on memory cards and on Windows
 
-        def stat(path):
-            found = os.stat(path)
-            return os.stat_result((*found[:9], 0), {"st_mtime_ns": found.st_mtime_ns, "st_ctime_ns": 0})
+        def stat(path, **options):
+            status = os.stat(path, **options)
+            return os.stat_result((*status[:9], 0), {"st_mtime_ns": status.st_mtime_ns, "st_ctime_ns": 0})
 
-        monkeypatch.setattr(entries, "os", SimpleNamespace(**vars(os) | {"stat": stat}))
-    put(one, place)
-    first = digest_of(place.parent, tmp_path / "cache")
-    put(two, place)
-    second = digest_of(place.parent, tmp_path / "cache")
+        monkeypatch.setattr(Path, "stat", stat)
+    put(one, recording)
+    first = digest_of(recording.parent, tmp_path / "cache")
+    put(two, recording)
+    second = digest_of(recording.parent, tmp_path / "cache")
     monkeypatch.undo()
     assert os.stat(one).st_size == os.stat(two).st_size
     assert first == digest_of(one.parent, tmp_path / "cache")
     assert second == digest_of(two.parent, tmp_path / "cache") != first
 
 
-def test_a_recording_that_stays_is_read_once(alike, tmp_path):
+def test_an_unchanged_recording_is_decoded_once(alike, tmp_path):
     one, *_ = alike
     assert digest_of(one.parent, tmp_path / "cache") == digest_of(one.parent, tmp_path / "cache")
     (folder,) = fields.list_folders(tmp_path / "cache")
     assert folder.files == 1
 
 
-def test_a_run_that_begins_while_the_cache_is_pruned_waits_and_then_holds_its_folder(tmp_path, monkeypatch):
+def test_a_run_waits_while_its_cache_folder_is_pruned_and_then_locks_it(tmp_path, monkeypatch):
     monkeypatch.setattr(fields, "_PATIENCE", 0.0)
     folder = fields.open_folder(tmp_path, DOMAIN, print)
     fields._locks.pop(folder).close()
-    pruning, told, got = lock_folder(folder), [], []
-    waiting = threading.Thread(target=lambda: got.append(fields.open_folder(tmp_path, DOMAIN, told.append)))
-    waiting.start()
-    while not told:
+    pruning, messages, folders = lock_folder(folder), [], []
+    thread = threading.Thread(target=lambda: folders.append(fields.open_folder(tmp_path, DOMAIN, messages.append)))
+    thread.start()
+    while not messages:
         time.sleep(0.01)
     shutil.rmtree(folder)  # as pruning does with an empty one
     pruning.close()
-    waiting.join()
-    assert told == [f"waiting: another process makes room in {tmp_path}"]
-    assert got == [folder]
-    assert lock_folder(folder) is None  # the new folder is locked, not the one that has gone
+    thread.join()
+    assert messages == [f"waiting: another process is pruning {tmp_path}"]
+    assert folders == [folder]
+    assert lock_folder(folder) is None  # the new folder is locked, not the one that was removed
     fields._locks.pop(folder).close()

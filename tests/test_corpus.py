@@ -1,4 +1,4 @@
-"""Windows over fields: the right numbers from the right places, whatever the shape, the order and the memory."""
+"""Windows of fields: the right values for any shape, order and memory limit."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def field(*shape, seed=0):
 
 
 def naive(fields, window, stride):
-    """Every window, by loops."""
-    found = []
+    """Return all windows, computed with loops."""
+    located = []
     for array in fields:
         view = np.lib.stride_tricks.sliding_window_view(array, window)
         view = view[tuple(slice(None, None, s) for s in stride)]
-        found.append(view.reshape(-1, int(np.prod(window))))
-    return np.concatenate(found)
+        located.append(view.reshape(-1, int(np.prod(window))))
+    return np.concatenate(located)
 
 
 CASES = [
@@ -76,12 +76,12 @@ CASES = [
 
 
 def shown_by(feed, **which):
-    """Return an epoch's batches of 64; each is copied, for its array is used again."""
+    """Return the batches of an epoch, 64 windows each; copied, since the feed reuses the array."""
     return [batch.copy() for batch in feed.batches(64, **which)]
 
 
 @pytest.mark.parametrize(("shapes", "window", "stride"), CASES)
-def test_blocks_hold_every_window_in_order(tmp_path, shapes, window, stride):
+def test_blocks_have_every_window_in_order(tmp_path, shapes, window, stride):
     fields = [field(*shape, seed=i) for i, shape in enumerate(shapes)]
     domain = Grid(",".join(map(str, window)), ",".join(map(str, stride)))
     corpus = Corpus(domain, [record(tmp_path, f, name=str(i)) for i, f in enumerate(fields)])
@@ -91,7 +91,7 @@ def test_blocks_hold_every_window_in_order(tmp_path, shapes, window, stride):
     assert sum(corpus.windows_per_record()) == len(wanted)
 
 
-def test_a_window_is_found_again_where_it_came_from(tmp_path):
+def test_locate_gives_the_position_of_a_window_in_its_source(tmp_path):
     fields = [field(30, 9, seed=1), field(25, 12, seed=2)]
     corpus = Corpus(Grid("4,3", "2,1"), [record(tmp_path, f, name=str(i)) for i, f in enumerate(fields)])
     windows = np.concatenate(list(corpus.blocks()))
@@ -102,21 +102,21 @@ def test_a_window_is_found_again_where_it_came_from(tmp_path):
     assert corpus.locate(np.arange(len(corpus)))[1].shape == (len(corpus), 2)
 
 
-def test_windows_keep_to_the_ranges(tmp_path):
+def test_windows_lie_inside_the_ranges(tmp_path):
     array = field(40, 5)
     corpus = Corpus(Grid("4,5", "1,5"), [record(tmp_path, array, ranges=((3, 12), (20, 23), (30, 40)))])
     wanted = np.concatenate([naive([array[3:12]], (4, 5), (1, 5)), naive([array[30:40]], (4, 5), (1, 5))])
     np.testing.assert_array_equal(np.concatenate(list(corpus.blocks())), wanted)
 
 
-def test_long_fields_are_cut_into_chunks_without_losing_a_window(tmp_path):
+def test_chunks_of_a_long_field_have_all_windows(tmp_path):
     array = field(2 * CHUNK_WINDOWS + 100, 2)
     corpus = Corpus(Grid("5,2", "1,2"), [record(tmp_path, array)])
     assert len(corpus.chunks) == 3
     np.testing.assert_array_equal(np.concatenate(list(corpus.blocks())), naive([array], (5, 2), (1, 2)))
 
 
-def test_a_sample_is_a_subset_in_order_and_seeded(tmp_path):
+def test_a_sample_is_an_ordered_subset_determined_by_the_seed(tmp_path):
     corpus = Corpus(Grid("3,2", "1,1"), [record(tmp_path, field(60, 30))])
     everything = np.concatenate(list(corpus.blocks()))
     one, same, other = (corpus.sample(50, seed) for seed in (1, 1, 2))
@@ -130,29 +130,29 @@ def test_a_sample_is_a_subset_in_order_and_seeded(tmp_path):
     assert len(corpus.sample(10**9, 0)) == len(corpus)
 
 
-def test_one_source_in_ten_is_held_out_whole(tmp_path):
+def test_one_source_in_ten_is_held_out(tmp_path):
     records = [record(tmp_path, field(10, 2, seed=i), name=str(i)) for i in range(25)]
-    kept, held, how = Corpus(Grid("3,2", "1,2"), records).split(0)
+    training, held_out, how = Corpus(Grid("3,2", "1,2"), records).split(0)
     assert how == "2 of 25 sources"
-    assert {r.file for r in kept.records} | {r.file for r in held.records} == {str(i) for i in range(25)}
-    assert not {r.file for r in kept.records} & {r.file for r in held.records}
-    assert held.split(1)[0] is not held
+    assert {r.file for r in training.records} | {r.file for r in held_out.records} == {str(i) for i in range(25)}
+    assert not {r.file for r in training.records} & {r.file for r in held_out.records}
+    assert held_out.split(1)[0] is not held_out
 
 
 def test_with_few_sources_a_tenth_of_each_is_held_out_in_strips(tmp_path):
-    kept, held, how = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(130, 2))]).split(0)
+    training, held_out, how = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(130, 2))]).split(0)
     assert how == "a tenth of each source"
-    assert kept.records[0].ranges == ((0, 58), (65, 123))
-    assert held.records[0].ranges == ((58, 65), (123, 130))
+    assert training.records[0].ranges == ((0, 58), (65, 123))
+    assert held_out.records[0].ranges == ((58, 65), (123, 130))
 
 
-def test_strips_keep_to_the_ranges(tmp_path):
+def test_held_out_strips_lie_inside_the_ranges(tmp_path):
     array = record(tmp_path, field(500, 2), ranges=((10, 60), (100, 480)))
-    kept, held, _ = Corpus(Grid("3,2", "1,2"), [array]).split(0)
+    training, held_out, _ = Corpus(Grid("3,2", "1,2"), [array]).split(0)
     rows = [set() for _ in range(2)]
-    for found, corpus in zip(rows, (kept, held), strict=True):
+    for located, corpus in zip(rows, (training, held_out), strict=True):
         for low, high in corpus.records[0].ranges:
-            found |= set(range(low, high))
+            located |= set(range(low, high))
     assert not rows[0] & rows[1]
     assert rows[0] | rows[1] == set(range(10, 60)) | set(range(100, 480))
     assert len(rows[1]) == pytest.approx(47, abs=3)
@@ -165,13 +165,13 @@ def feeds(tmp_path):
     return [Feed(corpus, whitener, memory=memory) for memory in (2**30, 2**13)]
 
 
-def test_what_is_taken_from_a_placed_corpus_lies_there_too_and_what_is_sent_away_is_plain(tmp_path):
+def test_parts_of_an_engine_corpus_keep_its_engine_and_pickle_without_it(tmp_path):
     records = [record(tmp_path, field(300, 4, seed=i), name=str(i)) for i in range(6)]
     skipped = Record("broken", "skipped", "silent")
     corpus = EngineCorpus(Grid("5,4", "1,4"), [skipped, *records], LocalEngine(), cache=tmp_path, workers=3)
     assert (corpus.used, corpus.skipped) == ([1, 2, 3, 4, 5, 6], [skipped])
-    kept, held, _ = corpus.split(0)
-    for part in (kept, held, corpus.sample(7), corpus.only([1])):
+    training, held_out, _ = corpus.split(0)
+    for part in (training, held_out, corpus.sample(7), corpus.only([1])):
         assert (part.engine, part.cache, part.workers) == (corpus.engine, tmp_path, 3)
     few = corpus.sample(7)
     sent = pickle.loads(pickle.dumps(few))  # noqa: S301 (our own)
@@ -180,15 +180,17 @@ def test_what_is_taken_from_a_placed_corpus_lies_there_too_and_what_is_sent_away
     np.testing.assert_array_equal(np.concatenate(list(few.gathered())), np.concatenate(list(sent.blocks())))
 
 
-def test_held_and_streamed_windows_are_the_same(tmp_path):
-    held, streamed = feeds(tmp_path)
-    assert held.in_memory is not None
+def test_windows_in_memory_and_streamed_windows_are_equal(tmp_path):
+    cached, streamed = feeds(tmp_path)
+    assert cached.in_memory is not None
     assert streamed.in_memory is None
-    np.testing.assert_allclose(np.concatenate(list(held.blocks())), np.concatenate(list(streamed.blocks())), atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate(list(cached.blocks())), np.concatenate(list(streamed.blocks())), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_an_epoch_shows_every_window_once_in_an_order_made_of_seed_and_epoch(tmp_path, which):
+def test_an_epoch_has_every_window_once_in_an_order_determined_by_seed_and_epoch(tmp_path, which):
     feed = feeds(tmp_path)[which]
     everything = np.concatenate(list(feed.blocks()))
     shown = np.concatenate(shown_by(feed, seed=3, epoch=2))
@@ -198,7 +200,7 @@ def test_an_epoch_shows_every_window_once_in_an_order_made_of_seed_and_epoch(tmp
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_skipped_batches_leave_the_rest_as_it_was(tmp_path, which):
+def test_skipped_batches_do_not_change_the_others(tmp_path, which):
     feed = feeds(tmp_path)[which]
     whole = shown_by(feed, seed=0, epoch=0)
     rest = shown_by(feed, seed=0, epoch=0, skip=3)
@@ -214,19 +216,19 @@ def test_batches_mix_sources(tmp_path):
     assert len(owners) == 6
 
 
-def test_blocks_have_every_window(tmp_path):
+def test_feed_blocks_have_every_window(tmp_path):
     corpus = Corpus(Grid("3,2", "1,2"), [record(tmp_path, field(50, 2))])
     assert sum(map(len, corpus.blocks(7))) == len(corpus)
     assert Path(tmp_path / "a.npy").exists()
 
 
 def callers(stop):
-    """Names of the functions that called the caller of this, up to a code object."""
-    found, frame = [], sys._getframe(2)
+    """Return the names of the functions on the stack, up to a code object."""
+    names, frame = [], sys._getframe(2)
     while frame.f_code is not stop:
-        found.append(frame.f_code.co_name)
+        names.append(frame.f_code.co_name)
         frame = frame.f_back
-    return found
+    return names
 
 
 def test_a_pass_over_the_windows_calls_its_step_directly(tmp_path, monkeypatch):

@@ -542,7 +542,7 @@ def test_sources_that_a_model_does_not_fit_are_one_clear_line(run, trained, tmp_
     options = ["--labels", "folder", "-o", tmp_path / "o"]
     code, _, err = run("evaluate", trained, tmp_path, *options)
     assert code == 1
-    assert "nothing for a model of spectrogram" in err
+    assert "the model has the domain spectrogram" in err
     assert ".wav, .flac" in err
     code, _, err = run("evaluate", trained, tmp_path / "a.png", *options)
     assert code == 1

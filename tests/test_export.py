@@ -268,7 +268,7 @@ def test_labels_come_from_a_csv(sounds, tmp_path):
         (
             "filename,a\n" + "".join(f"tone_{i:02d}.wav, \n" for i in range(12)),
             None,
-            "has nothing in column a for tone_00.wav",
+            "has only empty cells in column a for tone_00.wav",
         ),
     ],
 )

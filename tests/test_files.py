@@ -1,4 +1,4 @@
-"""Files are replaced whole: under a temporary name until complete, and the earlier file stays if anything fails."""
+"""Files are written to a temporary name and renamed; the earlier file is unchanged if anything fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def full(*_):
 
 @pytest.fixture
 def earlier(tmp_path):
-    """A file that was there before, alone in its folder."""
+    """An earlier file, alone in its folder."""
     path = tmp_path / "only" / "file.csv"
     path.parent.mkdir()
     path.write_text("earlier")
@@ -44,16 +44,18 @@ def test_the_content_is_flushed_to_disk_before_the_rename(earlier, monkeypatch):
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_failure_of_any_step_leaves_the_earlier_file_alone(earlier, monkeypatch, call):
+def test_a_failure_of_any_step_leaves_the_earlier_file_unchanged(earlier, monkeypatch, call):
     monkeypatch.setattr(os, call, full)
     with pytest.raises(InputError) as found:
         write_file(earlier, b"new")
-    assert str(found.value) == (f"cannot write {earlier}: No space left on device; what was there before is untouched")
+    assert str(found.value) == (
+        f"cannot write {earlier}: No space left on device; an earlier file of that name is unchanged"
+    )
     assert contents(earlier) == {"file.csv": "earlier"}
 
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
-def test_an_error_while_writing_passes_and_removes_the_temporary_file(earlier, error):
+def test_an_error_while_writing_is_raised_and_the_temporary_file_removed(earlier, error):
     def write():
         with replacing(earlier) as temporary:
             temporary.write_text("half")
@@ -65,7 +67,7 @@ def test_an_error_while_writing_passes_and_removes_the_temporary_file(earlier, e
 
 
 @pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
-def test_an_error_of_who_computes_the_rows_is_not_one_of_the_table(tmp_path, suffix):
+def test_an_error_in_computing_the_rows_is_not_reported_as_a_write_error(tmp_path, suffix):
     with pytest.raises(FileNotFoundError), open_table(tmp_path / f"t.{suffix}", ["file"], ["u0"], 1):
         raise FileNotFoundError
     assert list(tmp_path.iterdir()) == []
@@ -85,7 +87,7 @@ def test_a_table_that_cannot_be_finished_is_a_clear_error(tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("suffix", ["png", "SVG", "pdf"])
-def test_a_picture_that_fails_half_way_leaves_the_earlier_one(tmp_path, monkeypatch, suffix):
+def test_a_picture_that_fails_while_written_leaves_the_earlier_one(tmp_path, monkeypatch, suffix):
     path = tmp_path / f"a.{suffix}"
     save_figure(Figure(), path)
     before = path.read_bytes()
@@ -95,7 +97,7 @@ def test_a_picture_that_fails_half_way_leaves_the_earlier_one(tmp_path, monkeypa
     assert (list(tmp_path.iterdir()), path.read_bytes()) == ([path], before)
 
 
-def test_a_folder_is_made_with_its_parents_which_are_named(tmp_path):
+def test_a_folder_is_created_with_its_parents_which_are_returned(tmp_path):
     (tmp_path / ".writable").write_text("of the user")
     assert create_folder(tmp_path) == []
     assert create_folder(tmp_path / "a" / "b") == [tmp_path / "a" / "b", tmp_path / "a"]
@@ -103,7 +105,7 @@ def test_a_folder_is_made_with_its_parents_which_are_named(tmp_path):
     assert (tmp_path / ".writable").read_text() == "of the user"
 
 
-def test_a_folder_that_cannot_be_written_is_not_left_behind(tmp_path, monkeypatch):
+def test_a_created_folder_that_cannot_be_written_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(InputError, match=r"^cannot write the run folder .*/a/b: No space left on device; choose anoth"):
         create_folder(tmp_path / "a" / "b", "run folder")
@@ -115,7 +117,7 @@ def survey(sounds):
     return audiosae.survey(audiosae.train(sounds, hidden=4, epochs=1).model, sounds, types=2)
 
 
-def test_events_go_to_parquet_a_row_group_at_a_time(survey, tmp_path, monkeypatch):
+def test_events_are_written_to_parquet_by_row_groups(survey, tmp_path, monkeypatch):
     import pyarrow.parquet as pq
 
     size, computed, written = 3, [], []

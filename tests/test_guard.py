@@ -1,4 +1,4 @@
-"""A stranger's code that fails costs one clear line, at the right moment, and no work that was done."""
+"""Errors in the code of plugins: one clear line, raised early, without loss of completed work."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from audiosae.views.atoms import draw_atoms
 files = test_domain.files
 
 
-def test_what_a_domain_raises_on_purpose_passes_and_the_rest_names_domain_and_method():
+def test_an_input_error_passes_and_another_error_names_domain_and_method():
     domain = test_domain.Bytes()
     with pytest.raises(InputError, match="^mine$"), plugin_call(domain, "resolve"):
         raise InputError("mine")
-    told = r"^domain bytes: resolve\(\) raised KeyError: 'a b'; please report this to test_domain$"
-    with pytest.raises(PluginError, match=told), plugin_call(domain, "resolve"):
+    message = r"^domain bytes: resolve\(\) raised KeyError: 'a b'; please report this to test_domain$"
+    with pytest.raises(PluginError, match=message), plugin_call(domain, "resolve"):
         raise KeyError("a b")
 
 
@@ -40,25 +40,25 @@ def test_what_a_domain_raises_on_purpose_passes_and_the_rest_names_domain_and_me
         ({"resolve": lambda self, paths: self.no_such}, r"resolve\(\) raised AttributeError"),
     ],
 )
-def test_windows_that_cannot_be_cut_are_refused_before_anything_is_read(files, replaced, words):
+def test_invalid_windows_are_refused_before_reading(files, replaced, words):
     with pytest.raises(PluginError, match=words):
         resolved(test_domain.bad(**replaced), files)
 
 
-def test_a_width_that_no_readable_file_settles_is_no_fault_of_the_domain(files):
+def test_an_unresolved_width_of_zero_is_valid(files):
     flat = test_domain.bad(window=property(lambda self: (1, 0)), stride=property(lambda self: (1, 0)))
     assert resolved(flat, files) == flat
 
 
 @pytest.mark.parametrize("ranges", [[(0, 11)], [(5, 3)], [(4, 10), (0, 3)], [(0, 6), (4, 10)]])
-def test_ranges_outside_the_field_cost_the_file(files, tmp_path, ranges):
+def test_ranges_outside_the_field_skip_the_file(files, tmp_path, ranges):
     domain = test_domain.bad(finish=lambda self, field: ranges)
     record = decode((domain, files[0], tmp_path / "field.npy"))
     assert record.status == "skipped"
     assert record.reason.startswith(f"a fault in the domain: its finish gave {tuple(ranges)}, wanted ascending")
 
 
-def test_a_probe_that_fails_costs_the_file(files):
+def test_a_failing_probe_skips_the_file(files):
     domain = test_domain.bad(probe=lambda self, path: {}["rate"])
     (found,) = inspect_sources(domain, scan(files, domain.suffixes), progress=Progress())["files"]
     assert (found["status"], found["reason"]) == ("skipped", "KeyError: 'rate'")
@@ -73,14 +73,14 @@ def test_a_probe_that_fails_costs_the_file(files):
         ({"centre": lambda self, atom: float("nan")}, "has no frequency to order by"),
     ],
 )
-def test_drawing_that_fails_is_one_line(tmp_path, replaced, words):
+def test_a_failing_draw_method_is_a_one_line_error(tmp_path, replaced, words):
     whitener = Whitener("none", np.zeros(8, np.float32))
     model = Model(test_domain.bad(**replaced), whitener, start(3, 8, seed=0, rho=0.1), np.full(3, 0.1), {})
     with pytest.raises((PluginError, InputError), match=words):
         draw_atoms(model, tmp_path / "a.png", order="frequency" if "centre" in replaced else "activity")
 
 
-def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatch, capfd):
+def test_the_model_is_saved_before_pictures_are_drawn(sounds, tmp_path, monkeypatch, capfd):
     def fail(*_, **__):
         raise PluginError("no ink")
 
@@ -96,12 +96,12 @@ def test_a_model_is_saved_before_a_picture_can_fail(sounds, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(("claimed", "wanted"), [(9.5, 9.5), (3.0, 10.0), (12.0, 10.0), (10.0, 10.0)])
-def test_a_length_is_the_headers_only_where_that_ends_within_the_last_row(files, tmp_path, claimed, wanted):
-    domain = test_domain.bad(probe=lambda self, path: Probe(claimed, 10))  # an estimate, or a lie, for ten rows
+def test_the_length_in_the_header_is_used_only_if_it_ends_within_the_last_row(files, tmp_path, claimed, wanted):
+    domain = test_domain.bad(probe=lambda self, path: Probe(claimed, 10))  # estimated or wrong: the field has ten rows
     assert decode((domain, files[0], tmp_path / "field.npy")).extent == wanted
 
 
-def test_a_fault_is_to_be_reported_to_the_package_that_declares_the_domain():
-    told = r"^domain images: resolve\(\) raised KeyError: 1; please report this to audiosae-images$"
-    with pytest.raises(PluginError, match=told), plugin_call(load_domain("images"), "resolve"):
+def test_an_error_names_the_package_that_declares_the_domain():
+    message = r"^domain images: resolve\(\) raised KeyError: 1; please report this to audiosae-images$"
+    with pytest.raises(PluginError, match=message), plugin_call(load_domain("images"), "resolve"):
         raise KeyError(1)

@@ -1,4 +1,4 @@
-"""From sources to the cache: the same whatever the workers, whole or not at all, one bad file costs itself."""
+"""Ingest: the same fields with any number of workers, complete cache entries, and bad files skipped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DOMAIN = Spectrogram(sample_rate=8000).resolve([])
 
 @pytest.fixture
 def here(monkeypatch):
-    """Decode in this process: starting others takes most of a second."""
+    """Decode in this process, which is faster than starting others."""
 
     def run(work, jobs, *, workers, crashed, weigh):
         return map(work, jobs)
@@ -41,7 +41,7 @@ def here(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three good recordings, one cut, one empty, one that is no sound."""
+    """Three good recordings, a truncated one, an empty one, and one that is not a sound."""
     for number in range(3):
         write(tmp_path / "in" / f"good{number}.wav", tone(0.5 + 0.2 * number, seed=number))
     (tmp_path / "in" / "cut.wav").write_bytes(wav_bytes(tone(1.0))[:12000])
@@ -66,10 +66,10 @@ def test_the_result_does_not_depend_on_the_number_of_workers(folder, tmp_path):
         assert Path(a.field).read_bytes() == Path(b.field).read_bytes()
 
 
-def test_records_are_in_order_and_say_what_became_of_each_source(folder, tmp_path, here):
-    told = []
-    records = bring(folder, tmp_path / "cache", done=told.append)
-    assert told == records
+def test_records_are_in_order_with_status_and_reason_of_each_source(folder, tmp_path, here):
+    reported = []
+    records = bring(folder, tmp_path / "cache", done=reported.append)
+    assert reported == records
     assert [(r.file, r.status, r.reason) for r in records] == [
         ("cut.wav", "used", "truncated at 0.7 s"),
         ("empty.wav", "skipped", "empty: zero bytes"),
@@ -84,14 +84,14 @@ def test_records_are_in_order_and_say_what_became_of_each_source(folder, tmp_pat
     assert records[2].path == str(folder / "good0.wav")
 
 
-def test_the_cached_field_is_the_domains_finished(folder, tmp_path, here):
+def test_the_cached_field_is_the_finished_field_of_the_domain(folder, tmp_path, here):
     (record,) = bring(folder / "good1.wav", tmp_path / "cache")
     wanted = np.concatenate(list(DOMAIN.field(folder / "good1.wav")))
     DOMAIN.finish(wanted)
     np.testing.assert_array_equal(read_field(record), wanted)
 
 
-def test_a_field_is_an_npy_file_and_read_only(folder, tmp_path, here):
+def test_a_cached_field_is_an_npy_file_and_read_only(folder, tmp_path, here):
     (record,) = bring(folder / "good1.wav", tmp_path / "cache")
     np.testing.assert_array_equal(np.load(record.field), read_field(record))
     np.testing.assert_array_equal(np.load(record.field, mmap_mode="r"), read_field(record))
@@ -99,20 +99,20 @@ def test_a_field_is_an_npy_file_and_read_only(folder, tmp_path, here):
         read_field(record)[0, 0] = 1
 
 
-def test_a_long_field_is_finished_on_disk_to_the_same_bytes(folder, tmp_path, monkeypatch, here):
+def test_a_field_buffered_on_disk_has_the_same_bytes(folder, tmp_path, monkeypatch, here):
     silent = replace(DOMAIN, silence=20.0)
-    (held,) = bring(folder / "good2.wav", tmp_path / "held", silent)
+    (buffered,) = bring(folder / "good2.wav", tmp_path / "buffered", silent)
     monkeypatch.setattr(store, "_BUFFER_BYTES", 0)
     (mapped,) = bring(folder / "good2.wav", tmp_path / "mapped", silent)
-    assert replace(mapped, field="") == replace(held, field="")
-    assert Path(mapped.field).read_bytes() == Path(held.field).read_bytes()
+    assert replace(mapped, field="") == replace(buffered, field="")
+    assert Path(mapped.field).read_bytes() == Path(buffered.field).read_bytes()
 
 
 def stamps(cache):
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in cache.rglob("*.npy")}
 
 
-def test_the_second_time_nothing_is_decoded(folder, tmp_path, here):
+def test_cached_sources_are_not_decoded_again(folder, tmp_path, here):
     first = bring(folder, tmp_path / "cache")
     before = stamps(tmp_path / "cache")
     assert bring(folder, tmp_path / "cache") == first
@@ -120,7 +120,7 @@ def test_the_second_time_nothing_is_decoded(folder, tmp_path, here):
     assert len(before) == 4
 
 
-def test_the_cache_knows_a_file_by_its_place_not_by_what_it_is_called_today(folder, tmp_path, here):
+def test_a_cache_entry_depends_on_the_path_not_on_the_source_name(folder, tmp_path, here):
     (alone,) = bring(folder / "good0.wav", tmp_path / "cache")
     again = bring(folder, tmp_path / "cache")[2]
     assert (alone.file, again.file) == ("good0.wav", "good0.wav")
@@ -128,13 +128,13 @@ def test_the_cache_knows_a_file_by_its_place_not_by_what_it_is_called_today(fold
     assert renamed == replace(alone, file="else")
 
 
-def test_what_was_skipped_is_tried_again(folder, tmp_path, here):
+def test_skipped_sources_are_tried_again(folder, tmp_path, here):
     assert bring(folder, tmp_path / "cache")[1].status == "skipped"
     write(folder / "empty.wav", tone(0.5))
     assert bring(folder, tmp_path / "cache")[1].status == "used"
 
 
-def test_a_file_that_changed_is_decoded_again(folder, tmp_path, here):
+def test_a_changed_file_is_decoded_again(folder, tmp_path, here):
     before = bring(folder, tmp_path / "cache")
     write(folder / "good1.wav", tone(0.7, pitch=900))  # of the same size
     after = bring(folder, tmp_path / "cache")
@@ -143,7 +143,7 @@ def test_a_file_that_changed_is_decoded_again(folder, tmp_path, here):
     assert after[3].digest != before[3].digest
 
 
-def test_other_options_have_a_folder_of_their_own(folder, tmp_path, here):
+def test_each_set_of_options_has_its_own_cache_folder(folder, tmp_path, here):
     cache = tmp_path / "cache"
     (first,) = bring(folder / "good0.wav", cache)
     (other,) = bring(folder / "good0.wav", cache, replace(DOMAIN, n_mels=20))
@@ -165,7 +165,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_entry_is_made_anew(folder, tmp_path, here, damage):
+def test_a_damaged_cache_entry_is_replaced(folder, tmp_path, here, damage):
     (first,) = bring(folder / "good0.wav", tmp_path / "cache")
     field = Path(first.field)
     whole = field.read_bytes()
@@ -176,26 +176,26 @@ def test_a_damaged_entry_is_made_anew(folder, tmp_path, here, damage):
     assert field.read_bytes() == whole
 
 
-def test_nothing_is_left_beside_the_entries(folder, tmp_path, here):
+def test_no_temporary_files_remain_in_the_cache(folder, tmp_path, here):
     records = bring(folder, tmp_path / "cache")
     (inside,) = (tmp_path / "cache").iterdir()
     assert {path.name for path in inside.iterdir()} == {"domain.json"} | {Path(r.field).name for r in used(records)}
 
 
-def test_a_faulty_source_is_not_opened(tmp_path, here):
+def test_a_source_with_a_fault_is_not_opened(tmp_path, here):
     sources = [Source("locked", tmp_path / "locked", "unreadable folder: Permission denied")]
     (record,) = ingest(DOMAIN, sources, cache=tmp_path / "cache", workers=1)
     assert (record.status, record.reason) == ("skipped", "unreadable folder: Permission denied")
 
 
-@pytest.mark.parametrize("place", ["file", "file/under"])
-def test_a_cache_that_cannot_be_made_says_what_to_do(folder, tmp_path, place):
+@pytest.mark.parametrize("cache", ["file", "file/under"])
+def test_a_cache_that_cannot_be_created_is_a_clear_error(folder, tmp_path, cache):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"^cannot write the cache .*: .*; choose another with --cache DIR$"):
-        bring(folder, tmp_path / place)
+        bring(folder, tmp_path / cache)
 
 
-def test_a_disk_that_fills_up_is_told_as_that_and_leaves_nothing(folder, tmp_path, monkeypatch, here):
+def test_a_full_disk_is_a_clear_error_and_leaves_no_files(folder, tmp_path, monkeypatch, here):
     def full(source, target):
         raise OSError(28, "No space left on device")
 
@@ -207,7 +207,7 @@ def test_a_disk_that_fills_up_is_told_as_that_and_leaves_nothing(folder, tmp_pat
 
 @dataclass(frozen=True)
 class Numbers(Domain):
-    """A domain whose file tells what to do."""
+    """A domain whose behaviour is the text of its file."""
 
     name: ClassVar[str] = "numbers"
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
@@ -243,26 +243,26 @@ class Numbers(Domain):
         ("fail later", "ValueError: first second line"),
         ("yield np.full((5, 3), 7, 'f4')", "PermissionError: [Errno 13] its own table"),
         ("yield np.full((5, 3), 8, 'f4')", "SystemExit: 2"),
-        ("memory", "needs more memory than there is"),
+        ("memory", "needs more memory than is available"),
         ("yield np.ones((5, 3, 1), 'f4')", "another shape: (5, 3, 1) does not fit windows of (2, 3)"),
         ("yield np.full((5, 3), np.nan, 'f4')", "NaN or infinite values"),
         ("yield np.full((5, 3), -np.inf, 'f4')", "NaN or infinite values"),
         ("yield np.empty((0, 3), 'f4')", "empty: no rows"),
     ],
 )
-def test_whatever_goes_wrong_in_a_domain_costs_only_the_source(tmp_path, text, reason):
+def test_any_error_of_a_domain_skips_only_the_source(tmp_path, text, reason):
     (tmp_path / "a.txt").write_text(text)
     record = decode((Numbers(), tmp_path / "a.txt", tmp_path / "entry.npy"))
     assert record == Record("", "skipped", reason)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt"]
 
 
-def test_blocks_may_be_wider_than_a_window_but_alike(tmp_path):
+def test_blocks_may_be_wider_than_a_window_if_they_agree(tmp_path):
     (tmp_path / "a.txt").write_text("yield np.ones((5, 7), 'f4')")
     assert decode((Numbers(), tmp_path / "a.txt", tmp_path / "entry.npy")).shape == (5, 7)
 
 
-def test_a_file_that_kills_the_decoder_costs_only_itself(tmp_path, monkeypatch):
+def test_a_file_that_crashes_the_decoder_is_skipped_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("audiosae.corpus.cache.domain_to_json", lambda _: {})  # it is not installed
     for number in range(40):
         (tmp_path / f"{number:02d}.txt").write_text("die" if number in (5, 20) else "fine")
@@ -284,12 +284,12 @@ def refuse(number):
     raise InputError(f"no {number}")
 
 
-def test_the_pool_keeps_the_order_of_more_jobs_than_fit_its_queue():
+def test_the_pool_keeps_the_order_of_many_jobs():
     jobs = list(range(300))
     assert list(run_in_order(square, jobs, workers=2, crashed=str)) == [number**2 for number in jobs]
 
 
-def test_the_pool_loses_nothing_when_a_process_dies_ahead_of_what_was_taken():
+def test_the_pool_loses_no_result_if_a_process_dies():
     jobs = [*range(40), -1, *range(40, 130)]
     results = run_in_order(square, jobs, workers=1, crashed=str)
     found = [next(results)]
@@ -297,7 +297,7 @@ def test_the_pool_loses_nothing_when_a_process_dies_ahead_of_what_was_taken():
     assert found + list(results) == ["-1" if number < 0 else number**2 for number in jobs]
 
 
-def test_an_error_in_a_job_is_raised_and_the_environment_is_left_as_it_was(monkeypatch):
+def test_an_error_in_a_job_is_raised_and_the_environment_is_restored(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     with pytest.raises(InputError, match="^no 1$"):
@@ -311,7 +311,7 @@ def test_without_jobs_no_process_is_started(monkeypatch):
     assert list(run_in_order(square, [], workers=2, crashed=str)) == []
 
 
-def test_the_journal_has_a_row_a_source(tmp_path):
+def test_the_journal_has_one_row_per_source(tmp_path):
     good = Record('quote" and, comma.wav', "used", "truncated at 0.7 s", 0.74567, (75, 40))
     bad = Record("b.wav", "skipped", "empty: zero bytes")
     write_journal(tmp_path / "journal.csv", [(good, 60), (bad, 0)])
@@ -324,7 +324,7 @@ def test_the_journal_has_a_row_a_source(tmp_path):
     ]
 
 
-def test_a_script_needs_no_guard_and_runs_once(folder):
+def test_a_script_without_a_main_guard_runs_once(folder):
     command = [sys.executable, str(Path(__file__).parent / "pool_script.py"), str(folder)]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[0] == "started"
@@ -347,7 +347,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_script_with_a_guard_may_define_jobs_and_work(tmp_path):
+def test_a_script_with_a_main_guard_may_define_jobs_and_work(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(GUARDED)
     found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
@@ -356,7 +356,7 @@ def test_a_script_with_a_guard_may_define_jobs_and_work(tmp_path):
 
 @dataclass(frozen=True)
 class Reusing(Domain):
-    """Yields one array again and again, changed."""
+    """A domain that yields the same array several times, with other values."""
 
     name: ClassVar[str] = "reusing"
     suffixes: ClassVar[tuple[str, ...]] = (".wav",)
@@ -380,9 +380,9 @@ class Reusing(Domain):
         return Span((start[0],), (start[0] + 2,), "rows")
 
 
-@pytest.mark.parametrize("held", [0, 2**20])
-def test_a_domain_may_yield_the_same_array_again(folder, tmp_path, monkeypatch, held):
-    monkeypatch.setattr(store, "_BUFFER_BYTES", held)
+@pytest.mark.parametrize("buffer", [0, 2**20])
+def test_a_domain_may_reuse_the_array_that_it_yields(folder, tmp_path, monkeypatch, buffer):
+    monkeypatch.setattr(store, "_BUFFER_BYTES", buffer)
     record = decode((Reusing(), folder / "good0.wav", tmp_path / "field.npy"))
     assert not record.reason
     np.testing.assert_array_equal(read_field(record)[:, 0], [0, 0, 1, 1])

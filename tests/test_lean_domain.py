@@ -1,4 +1,4 @@
-"""Domains of four names: what they inherit is right for rows of numbers, in every command."""
+"""Minimal domains: the inherited methods are right for rows of numbers, in every command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Seismograms(Domain):
-    """One channel: a field and windows of one axis."""
+    """One channel: fields and windows with one axis."""
 
     name = "seismograms"
     suffixes = (".npy",)
@@ -38,7 +38,7 @@ class Seismograms(Domain):
 
 @dataclass(frozen=True)
 class Leads(Domain):
-    """Three leads in a table, whose damaged end is left out; times are in seconds."""
+    """Three leads in a table, whose damaged end is omitted; times are in seconds."""
 
     name = "leads"
     suffixes = (".csv",)
@@ -59,7 +59,7 @@ class Leads(Domain):
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Declare a domain as an editable installation does; returns the file of its module."""
+    """Install a package with a domain in editable mode, and return the path of its module."""
 
     def install(name, source, *, editable=True):
         module = tmp_path / f"site/lean_{name}.py"
@@ -97,12 +97,12 @@ def tables(tmp_path):
     return sorted(tmp_path.glob("*.csv"))
 
 
-def test_small_domains_keep_every_promise_with_what_they_inherit(traces, tables):
+def test_domains_with_few_methods_pass_the_conformance_check(traces, tables):
     check_domain(Seismograms(), sorted(traces.rglob("*.npy")))
     check_domain(Leads(), tables)
 
 
-def test_every_command_works_on_a_domain_of_four_names(traces, tmp_path, install, monkeypatch, capfd):
+def test_every_command_works_on_a_minimal_domain(traces, tmp_path, install, monkeypatch, capfd):
     install("seismograms", "from test_lean_domain import Seismograms\n")
 
     def run(*arguments):
@@ -131,14 +131,14 @@ def test_every_command_works_on_a_domain_of_four_names(traces, tmp_path, install
         assert (tmp_path / name).stat().st_size > 0, name
 
 
-def test_the_inherited_excerpt_follows_the_domains_own_span(tables):
+def test_the_inherited_excerpt_uses_the_span_of_the_domain(tables):
     table = np.loadtxt(tables[0], delimiter=",", dtype=np.float32)
     excerpt = Leads().excerpt(tables[0], Leads().span(tables[0], (20, 0)))
     assert isinstance(excerpt, Excerpt)
     np.testing.assert_array_equal(excerpt.data, table[20:36])
 
 
-def test_the_note_a_generator_returns_is_kept_and_none_is_no_note(tables, tmp_path):
+def test_the_note_that_a_generator_returns_is_stored(tables, tmp_path):
     with tables[0].open("a") as file:
         file.write("1,2\n")
     assert decode((Leads(), tables[0], tmp_path / "a.npy")).reason == "1 damaged lines"
@@ -152,7 +152,7 @@ def test_a_field_may_be_any_iterable_of_blocks(traces, tmp_path):
     assert (record.status, record.shape, record.extent) == ("used", (400,), 400)
 
 
-def test_a_large_file_without_a_probe_is_told_and_not_read(traces, monkeypatch):
+def test_a_large_file_without_a_probe_is_reported_and_not_read(traces, monkeypatch):
     monkeypatch.setattr(inspection, "_READ_BYTES", 100)
     found = inspection.inspect_sources(Seismograms(), scan([traces], (".npy",)), progress=Progress())
     assert {file["reason"] for file in found["files"]} == {"length unknown before it is read"}
@@ -160,11 +160,11 @@ def test_a_large_file_without_a_probe_is_told_and_not_read(traces, monkeypatch):
 
 
 @pytest.mark.parametrize("editable", [True, False])
-def test_a_changed_package_under_development_gets_another_folder_of_the_cache(install, tmp_path, editable):
+def test_a_changed_package_under_development_has_another_cache_folder(install, tmp_path, editable):
     module = install("leads", "from test_lean_domain import Leads as Base\nclass Leads(Base): ...\n", editable=editable)
-    domain, told = load_domain("leads")(), []
-    first = open_folder(tmp_path / "cache", domain, told.append)
+    domain, messages = load_domain("leads")(), []
+    first = open_folder(tmp_path / "cache", domain, messages.append)
     module.write_text(module.read_text() + "# changed\n")
     source_digest.cache_clear()  # as in the next process
-    assert (open_folder(tmp_path / "cache", domain, told.append) != first) == editable
+    assert (open_folder(tmp_path / "cache", domain, messages.append) != first) == editable
     source_digest.cache_clear()

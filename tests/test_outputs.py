@@ -1,4 +1,4 @@
-"""Nothing of the user's is written over unasked; what was written here is replaced."""
+"""Output files: files of the user are not overwritten, files of audiosae are replaced."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ def command(small, sounds, tmp_path, run):
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_a_file_of_somebody_elses_is_refused_and_ones_own_is_replaced(command, tmp_path, name):
+def test_a_foreign_file_is_not_overwritten_and_an_own_file_is_replaced(command, tmp_path, name):
     out = tmp_path / OUTPUTS[name]
     out.write_text("my notes\n")
     code, _, err = command(name, out)
     assert (code, out.read_text()) == (1, "my notes\n")
-    assert "it is there, and audiosae did not write it" in err
+    assert "it exists, and audiosae did not write it" in err
     out.unlink()
     assert command(name, out)[0] == 0
     assert command(name, out)[0] == 0
 
 
 @pytest.mark.parametrize("suffix", ["svg", "pdf"])
-def test_pictures_of_every_kind_are_known_again(command, tmp_path, suffix):
+def test_pictures_of_every_format_are_recognised_as_own(command, tmp_path, suffix):
     assert [command("render", tmp_path / f"o.{suffix}")[0] for _ in range(2)] == [0, 0]
 
 
-def test_notes_beside_a_table_are_refused(command, tmp_path):
+def test_a_foreign_file_with_the_name_of_a_table_description_is_not_overwritten(command, tmp_path):
     (tmp_path / "o.json").write_text('{"mine": 1}')
     code, _, err = command("export", tmp_path / "o.csv")
     assert (code, "o.json" in err, (tmp_path / "o.json").read_text()) == (1, True, '{"mine": 1}')
 
 
-def test_a_table_of_labels_is_no_place_for_features(command, tmp_path):
+def test_the_labels_table_is_not_overwritten_by_features(command, tmp_path):
     labels = tmp_path / "l.csv"
     labels.write_text("filename,label\ntone_00.wav,a\n")
     (tmp_path / "l.json").write_text('{"model_digest": "", "level": "file"}')
@@ -50,7 +50,7 @@ def test_a_table_of_labels_is_no_place_for_features(command, tmp_path):
     assert "it is one of the inputs" in err
 
 
-def test_an_evaluation_replaces_its_own_files_alone(command, tmp_path):
+def test_an_evaluation_replaces_only_its_own_files(command, tmp_path):
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "predictions.csv").write_text("mine\n")
     code, _, err = command("evaluate", tmp_path / "o", "--labels", "folder")
@@ -58,7 +58,7 @@ def test_an_evaluation_replaces_its_own_files_alone(command, tmp_path):
     assert "audiosae did not write it" in err
 
 
-def test_a_journal_of_another_programs_is_moved_aside_with_a_word(run, sounds, tmp_path):
+def test_a_foreign_journal_is_renamed_and_reported(run, sounds, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "journal.csv").write_text("another program's\n")
@@ -71,7 +71,7 @@ def test_a_journal_of_another_programs_is_moved_aside_with_a_word(run, sounds, t
     assert f"held journal.csv: moved to {folder / 'before-1'}" in err
 
 
-def test_two_tables_of_one_name_that_differ_have_a_description_each(command, tmp_path):
+def test_two_tables_that_differ_in_suffix_have_separate_descriptions(command, tmp_path):
     def level(name):
         return json.loads((tmp_path / name).read_text())["level"]
 
@@ -87,7 +87,7 @@ def test_two_tables_of_one_name_that_differ_have_a_description_each(command, tmp
 
 
 @pytest.mark.parametrize("name", ["export", "survey", "evaluate"])
-def test_what_another_model_made_is_named_when_it_is_replaced(run, trained, sounds, tmp_path, name):
+def test_replacing_the_output_of_another_model_is_reported(run, trained, sounds, tmp_path, name):
     folders = tmp_path / "clips"
     for number in range(10):
         (folders / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
@@ -96,5 +96,5 @@ def test_what_another_model_made_is_named_when_it_is_replaced(run, trained, soun
     run("train", sounds, "-o", other, "--hidden", 4, "--epochs", 1, "-q")
     more = ["--labels", "folder", "--baselines", "none"] if name == "evaluate" else []
     heard = [run(name, model, folders, "-o", out, *more)[2] for model in (trained, trained, other)]
-    told = f"{out} was made by another model and is replaced"
-    assert [told in err for err in heard] == [False, False, True]
+    message = f"{out} was made by another model and is replaced"
+    assert [message in err for err in heard] == [False, False, True]

@@ -1,4 +1,4 @@
-"""Systems that are not this one: Windows' locks, and its bound on processes."""
+"""Other systems: locks on Windows, and its limit of processes."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from audiosae.system.locks import lock_folder
 
 
 class Locks:
-    """What msvcrt does, for one process that plays several."""
+    """Fake of msvcrt, for one process that acts as several."""
 
     LK_NBLCK = 2
 
     def __init__(self):
-        self.held = {}
+        self.locked = {}
 
     def locking(self, descriptor, mode, count):
         first = os.lseek(descriptor, 0, os.SEEK_CUR)
-        self.held = {d: r for d, r in self.held.items() if d != descriptor and open_still(d)}
-        if any(first < stop and low < first + count for low, stop in self.held.values()):
+        self.locked = {d: r for d, r in self.locked.items() if d != descriptor and is_open(d)}
+        if any(first < stop and low < first + count for low, stop in self.locked.values()):
             raise OSError(13, "locked")
-        self.held[descriptor] = (first, first + count)
+        self.locked[descriptor] = (first, first + count)
 
 
-def open_still(descriptor):
+def is_open(descriptor):
     try:
         os.fstat(descriptor)
     except OSError:
@@ -44,7 +44,7 @@ def windows_locks(monkeypatch):
 
 
 @pytest.mark.usefixtures("windows_locks")
-def test_windows_locks_are_shared_by_runs_and_refused_to_who_wants_the_folder_alone(tmp_path, monkeypatch):
+def test_windows_locks_are_shared_by_runs_and_exclude_an_exclusive_lock(tmp_path, monkeypatch):
     first = lock_folder(tmp_path, shared=True)
     monkeypatch.setattr(os, "getpid", lambda: 4711)
     second = lock_folder(tmp_path, shared=True)
@@ -59,7 +59,7 @@ def test_windows_locks_are_shared_by_runs_and_refused_to_who_wants_the_folder_al
     assert list(tmp_path.iterdir()) == []
 
 
-def test_more_processes_than_windows_allows_are_fewer_and_said_so(monkeypatch, tmp_path):
+def test_the_limit_of_processes_on_windows_is_applied_and_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(processes.sys, "platform", "win32")
     asked, said = [], []
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Which files are meant: searched, ordered, named in one printable line."""
+"""Search for sources: which files are found, their order, and their printable names."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def names(arguments, suffixes=SUFFIXES):
     return [source.name for source in scan(arguments, suffixes)]
 
 
-def test_folders_are_searched_to_the_bottom_in_order_of_name(tmp_path):
+def test_folders_are_searched_recursively_in_order_of_name(tmp_path):
     touch(tmp_path, "b.wav", "z/deep/er/a.wav", "a.flac", "z/b.wav", "a/c.wav")
     assert names([tmp_path]) == ["a.flac", "a/c.wav", "b.wav", "z/b.wav", "z/deep/er/a.wav"]
 
 
-def test_a_suffix_counts_in_any_case_and_others_do_not(tmp_path):
+def test_suffixes_match_in_upper_and_lower_case(tmp_path):
     touch(tmp_path, "a.WAV", "b.Flac", "c.txt", "wav", "d.wav.bak", ".wav")
     assert names([tmp_path]) == ["a.WAV", "b.Flac"]
 
 
-def test_a_file_that_is_named_is_taken_whatever_its_suffix(tmp_path):
+def test_a_file_given_by_name_is_used_with_any_suffix(tmp_path):
     touch(tmp_path, "a.dat", "b.wav")
     (source,) = scan([tmp_path / "a.dat"], SUFFIXES)
     assert (source.name, source.path, source.fault) == ("a.dat", tmp_path / "a.dat", "")
 
 
-def test_several_roots_keep_their_paths_in_the_names(tmp_path, monkeypatch):
+def test_names_have_the_folder_if_several_are_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     touch(tmp_path, "one/a.wav", "two/a.wav", "c.txt")
     assert names([Path("two"), Path("one"), Path("c.txt")]) == ["c.txt", "one/a.wav", "two/a.wav"]
@@ -52,18 +52,18 @@ def test_the_order_of_the_arguments_does_not_matter(tmp_path):
     assert scan(roots, SUFFIXES) == scan(roots[::-1], SUFFIXES)
 
 
-def test_a_file_named_twice_counts_once(tmp_path):
+def test_a_file_given_twice_is_one_source(tmp_path):
     touch(tmp_path, "in/a.wav", "in/b.wav")
     found = scan([tmp_path, tmp_path / "in", tmp_path / "in" / "a.wav", tmp_path / "in" / "a.wav"], SUFFIXES)
     assert [source.path.name for source in found] == ["a.wav", "b.wav"]
 
 
-def test_a_path_that_is_not_there_is_named(tmp_path):
+def test_a_missing_path_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"^no such file or folder: .*/nowhere$"):
         scan([tmp_path, tmp_path / "nowhere"], SUFFIXES)
 
 
-def test_nothing_found_says_what_was_looked_for_and_where(tmp_path, monkeypatch):
+def test_without_sources_the_error_has_suffixes_and_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     touch(tmp_path, "birds/in/a.txt", "birds/b.png")
     with pytest.raises(InputError) as caught:
@@ -72,12 +72,12 @@ def test_nothing_found_says_what_was_looked_for_and_where(tmp_path, monkeypatch)
     assert str(caught.value) == wanted
 
 
-def test_nothing_found_by_a_plugin_points_back_at_recordings(tmp_path):
-    with pytest.raises(InputError, match=r"no \.png under .* \(looked in 1 folder\); .* leave --domain out"):
+def test_without_sources_of_a_plugin_the_error_mentions_recordings(tmp_path):
+    with pytest.raises(InputError, match=r"no \.png under .* \(looked in 1 folder\); .* omit --domain"):
         scan([tmp_path], (".png",), domain="images")
 
 
-def test_a_long_list_of_suffixes_is_cut_short(tmp_path):
+def test_a_long_list_of_suffixes_is_shortened(tmp_path):
     with pytest.raises(InputError, match=r"^no \.a, \.b, \.c, \.d or \.\.\. under"):
         scan([tmp_path], (".a", ".b", ".c", ".d", ".e", ".f"))
 
@@ -95,7 +95,7 @@ def test_links_to_folders_and_files_are_followed(tmp_path):
     assert names([tmp_path / "root"]) == ["b.wav", "link/a.wav"]
 
 
-def test_a_folder_that_cannot_be_read_is_a_source_with_a_fault(tmp_path, monkeypatch):
+def test_an_unreadable_folder_is_a_source_with_a_fault(tmp_path, monkeypatch):
     touch(tmp_path, "a.wav", "locked/b.wav")
     scandir = os.scandir
 
@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_read_is_a_source_with_a_fault(tmp_path, monkeyp
     ]
 
 
-def test_names_with_line_breaks_and_foreign_bytes_are_one_printable_line(tmp_path):
+def test_names_with_line_breaks_and_invalid_bytes_are_one_printable_line(tmp_path):
     for name in (b"line\nbreak.wav", b"caf\xe9.wav", b"tab\t\x1b[31m.wav", 'quote" \u00fc\u2028.wav'.encode()):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
     found = names([tmp_path])
@@ -124,20 +124,20 @@ def test_names_with_line_breaks_and_foreign_bytes_are_one_printable_line(tmp_pat
     assert all(name.isprintable() for name in found)
 
 
-def test_the_path_of_a_strangely_named_file_still_opens_it(tmp_path):
+def test_the_path_of_an_unusual_name_opens_the_file(tmp_path):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9\n.wav")).write_bytes(b"here")
     (source,) = scan([tmp_path], SUFFIXES)
     assert source.path.read_bytes() == b"here"
 
 
-def test_a_printable_path_stays_as_it_is():
+def test_a_printable_path_is_unchanged():
     assert printable(Path("Vögel/ruf 1.wav")) == "Vögel/ruf 1.wav"
 
 
-def test_suffixes_that_are_passed_over_are_told_once_with_their_number(tmp_path):
+def test_skipped_suffixes_are_reported_once_with_counts(tmp_path):
     touch(tmp_path, "a.wav", "b.m4a", "c/d.M4A", "notes.txt", ".DS_Store", ".hidden.m4a", "README")
-    told = []
-    scan([tmp_path], SUFFIXES, say=told.append)
-    assert told == ["passed over by suffix: .m4a (2), .txt (1); a file that is named itself is always tried"]
-    scan([tmp_path / "a.wav"], SUFFIXES, say=told.append)
-    assert len(told) == 1
+    messages = []
+    scan([tmp_path], SUFFIXES, say=messages.append)
+    assert messages == ["skipped by suffix: .m4a (2), .txt (1); name a file as a SOURCE to use it"]
+    scan([tmp_path / "a.wav"], SUFFIXES, say=messages.append)
+    assert len(messages) == 1

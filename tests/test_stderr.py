@@ -1,4 +1,4 @@
-"""What a C library writes to standard error is kept off the screen, and standard error comes back."""
+"""Capture of standard error: the output of C libraries is not shown, and standard error is restored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write(text):
     os.write(2, text.encode())
 
 
-def test_the_one_within_keeps_what_the_outer_one_hears(capfd):
+def test_an_inner_capture_has_the_output_within_it(capfd):
     outer, inner = CapturedStderr(), CapturedStderr()
     with capture_stderr(outer):
         write("a ")
@@ -29,7 +29,7 @@ def test_the_one_within_keeps_what_the_outer_one_hears(capfd):
     assert capfd.readouterr().err == "back"
 
 
-def test_standard_error_comes_back_whichever_thread_ends_first(capfd):
+def test_standard_error_is_restored_whichever_thread_ends_first(capfd):
     begun, first_ended = threading.Event(), threading.Event()
 
     def second():
@@ -61,7 +61,7 @@ def strange(tmp_path):
     return folder
 
 
-def test_no_command_lets_the_decoder_speak_for_itself(strange, tmp_path, run):
+def test_no_command_prints_messages_of_the_decoder(strange, tmp_path, run):
     model, heard = tmp_path / "run", "Illegal Audio-MPEG-Header"
     for command in (
         ["inspect", strange],
@@ -71,6 +71,6 @@ def test_no_command_lets_the_decoder_speak_for_itself(strange, tmp_path, run):
         ["report", model, strange, "-o", tmp_path / "page.html"],
     ):
         code, _, err = run(*command)
-        told = [line for line in err.splitlines() if heard in line and "decoder: " not in line]
-        assert (code, told) == (0, []), command
+        printed = [line for line in err.splitlines() if heard in line and "decoder: " not in line]
+        assert (code, printed) == (0, []), command
     assert heard in Path(model / "journal.csv").read_text()

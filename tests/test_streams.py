@@ -85,7 +85,7 @@ def test_a_failing_export_ends_its_bar_and_closes_and_removes_its_table(
     run, trained, sounds, tmp_path, monkeypatch, suffix
 ):
     closed, shown, writers = [], [], []
-    monkeypatch.setattr("audiosae.cli.console._Lines", _Bar)
+    monkeypatch.setattr("audiosae.cli.console.Lines", _Bar)
     monkeypatch.setattr(_Bar, "close", lambda bar: (closed.append(bar), bar._bar.stop()))
     begin = _Bar.__init__
     monkeypatch.setattr(_Bar, "__init__", lambda bar, *rest: (shown.append(bar), begin(bar, *rest))[1])

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from audiosae.system.progress import Bar as _Bar
-from audiosae.system.progress import Progress, joined
+from audiosae.system.progress import Lines, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
 
 
 class Console(Progress):
@@ -25,14 +22,11 @@ class Console(Progress):
         self._quiet, self._json, self._out = quiet, as_json, sys.stdout
         if as_json:
             sys.stdout = sys.stderr  # whatever a plugin prints, standard output is one JSON object
-        self._stage: _Bar | _Lines | None = None
         _open.add(self)
 
     def say(self, line: str) -> None:
         """Print a message on standard error."""
         if not self._quiet:
-            if self._stage is not None:
-                self._stage.pause()
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     def result(self, text: str, facts: Mapping[str, Any]) -> None:
@@ -43,22 +37,9 @@ class Console(Progress):
         elif not self._quiet:
             print(text, flush=True)  # noqa: T201
 
-    def stage(self, title: str, total: float | None, unit: str) -> None:
-        """Begin a stage with a bar on a terminal, plain lines elsewhere."""
-        self.close()
-        if not self._quiet:
-            self._stage = (_Bar if sys.stderr.isatty() else _Lines)(title, total, unit)
-
-    def advance(self, amount: float, **facts: str) -> None:
-        """Move the bar."""
-        if self._stage is not None:
-            self._stage.advance(amount, facts)
-
-    def close(self) -> None:
-        """End the stage."""
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None
+    def new_bar(self, title: str, total: float | None, unit: str) -> _Bar | Lines | None:
+        """Return a bar on a terminal, plain lines elsewhere."""
+        return None if self._quiet else (_Bar if sys.stderr.isatty() else Lines)(title, total, unit)
 
 
 _open: WeakSet[Console] = WeakSet()
@@ -68,41 +49,6 @@ def close_all() -> None:
     """End every stage: whatever went wrong, the cursor is there again."""
     for console in list(_open):
         console.close()
-
-
-class _Lines:
-    """A line every ten seconds and one at the end."""
-
-    def __init__(self, title: str, total: float | None, unit: str) -> None:
-        self._title, self._total, self._unit = title, total, unit
-        self._began = self._told = time.monotonic()
-        self._done, self._facts = 0.0, ""
-
-    def advance(self, amount: float, facts: Mapping[str, str]) -> None:
-        self._done += amount
-        self._facts = joined(facts)
-        now = time.monotonic()
-        if now - self._told >= _PLAIN_SECONDS:
-            self._told = now
-            self._print(now - self._began)
-
-    def pause(self) -> None:
-        """Lines need no pause."""
-
-    def close(self) -> None:
-        if self._done:
-            self._print(time.monotonic() - self._began)
-
-    def _print(self, seconds: float) -> None:
-        rate = self._done / max(1e-9, seconds)
-        share = f" of {self._total:,.0f}" if self._total else ""
-        left = (
-            f", {(self._total - self._done) / rate:.0f} s left"
-            if self._total and self._total > self._done and rate
-            else ""
-        )
-        line = f"{self._title}: {self._done:,.0f}{share} {self._unit}, {rate:,.0f}/s{left}  {self._facts}"
-        print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

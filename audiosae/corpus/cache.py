@@ -36,20 +36,16 @@ _ABANDONED = 3600.0  # seconds after which no process still writes a temporary f
 _locks: dict[Path, FolderLock] = {}  # of the folders that this process uses, until it ends
 
 
-def cache_folder(given: Path | None = None) -> Path:
-    """Return the folder of the cache: the given one, AUDIOSAE_CACHE, or the user's cache folder of the system."""
-    if given is not None:
-        return given
-    if os.environ.get("AUDIOSAE_CACHE"):
-        return Path(os.environ["AUDIOSAE_CACHE"])
+def cache_folder(path: Path | None = None) -> Path:
+    """Return the folder of the cache: `path`, or AUDIOSAE_CACHE, or the user's cache folder of the system."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("audiosae"))
+    return path or Path(os.environ.get("AUDIOSAE_CACHE") or platformdirs.user_cache_dir("audiosae"))
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The fields of one domain with one set of options.
+    """Folder with the fields of one domain with one set of options.
 
     Attributes
     ----------
@@ -74,36 +70,36 @@ class Folder:
 
 
 def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path:
-    """Return a domain's folder, locked against pruning until this process ends; InputError: it cannot be written."""
+    """Return a domain's folder, locked against pruning until this process ends; InputError if it cannot be written."""
     description = domain_to_json(domain)
-    code = source_digest(str(description.get("package", "")), type(domain).__module__)
-    if code:  # a package under development changes without a new version
-        description["source"] = code
+    digest = source_digest(str(description.get("package", "")), type(domain).__module__)
+    if digest:  # a package under development changes without a new version
+        description["source"] = digest
     signature = json.dumps([FORMAT, description], sort_keys=True)
     folder = cache / hashlib.blake2b(signature.encode(), digest_size=8).hexdigest()
     try:
-        fresh = not (folder / _ABOUT).exists()
+        is_new = not (folder / _ABOUT).exists()
         _lock(folder, say)
         (folder / _ABOUT).write_text(signature + "\n", encoding="utf-8")
     except OSError as error:
         raise unwritable(cache, error) from error
-    if fresh:
+    if is_new:
         _report_other_versions(cache, description, say)
     return folder
 
 
 @functools.cache
 def source_digest(package: str, module: str) -> str:
-    """Return a digest of the source files that define a domain; empty for a package installed as usual.
+    """Return a digest of the source files that define a domain; empty unless its package is under development.
 
-    A package under development keeps its version while its code changes, so its files are hashed instead. This is done
-    once per process, because code that is edited later is not imported either.
+    Such a package keeps its version while its code changes, so its files are hashed. This is done once per process,
+    because a process does not import later edits either.
     """
     if not package or not _in_development(package):
         return ""
     root, _, rest = module.partition(".")
-    own = root == __name__.partition(".")[0] and rest  # only the domain's own subpackage of audiosae makes fields
-    spec = util.find_spec(module.rpartition(".")[0] if own else root)
+    built_in = root == __name__.partition(".")[0] and rest  # only its own subpackage of audiosae affects its fields
+    spec = util.find_spec(module.rpartition(".")[0] if built_in else root)
     if spec is None:
         return ""
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
@@ -120,13 +116,10 @@ def _in_development(package: str) -> bool:
         distribution = metadata.distribution(package)
     except metadata.PackageNotFoundError:
         return False
-    try:
-        editable = (
-            json.loads(distribution.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable", False)
-        )
-    except (ValueError, AttributeError):
-        editable = False
-    return bool(editable) or distribution.read_text("RECORD") is None
+    with contextlib.suppress(ValueError, AttributeError):
+        if json.loads(distribution.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable"):
+            return True
+    return distribution.read_text("RECORD") is None
 
 
 def _lock(folder: Path, say: Callable[[str], None]) -> None:
@@ -136,17 +129,16 @@ def _lock(folder: Path, say: Callable[[str], None]) -> None:
     began, reported = time.monotonic(), False
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # removed since
+        with contextlib.suppress(FileNotFoundError):  # another process removed it
             lock = lock_folder(folder, shared=True)
             if lock is not None and lock.covers(folder):
                 _locks[folder] = lock
                 return
             if lock is not None:
                 lock.close()
-                continue
         if not reported and time.monotonic() - began > _PATIENCE:
             reported = True
-            say(f"waiting: another process makes room in {folder.parent}")
+            say(f"waiting: another process is pruning {folder.parent}")
         time.sleep(_POLL)
 
 
@@ -164,9 +156,9 @@ def list_folders(cache: Path) -> list[Folder]:
 
 
 def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
-    """Remove fields until at most `keep` bytes are left: first those of other versions, then the least recently used.
+    """Remove fields until at most `keep` bytes are left: first all of other formats, then the least recently used.
 
-    Folders that a run uses are skipped, with a message.
+    Folders in use by a run are skipped, with a message.
 
     Returns
     -------
@@ -178,7 +170,7 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
     for folder in sorted(folders, key=lambda folder: (not folder.outdated, folder.used)):
         lock = lock_folder(folder.path)
         if lock is None:
-            say(f"{folder.path.name} is in use and stays")
+            say(f"{folder.path.name} is in use and was not pruned")
             continue
         with lock:
             for entry, bytes_ in _entries(folder.path):
@@ -196,38 +188,32 @@ def _entries(folder: Path) -> Iterator[tuple[Path, int]]:
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
-            if not path.is_file():
-                continue
-            if path.suffix == _ENTRY or (path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED):
+            is_abandoned = path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED
+            if path.is_file() and (path.suffix == _ENTRY or is_abandoned):
                 entries.append((status.st_mtime, path, status.st_size))
     yield from ((path, size) for _, path, size in sorted(entries))
 
 
 def _folder(path: Path) -> Folder:
     sizes, used, files = 0, 0.0, 0
+    about: tuple[int, dict[str, Any]] = (0, {})
     for entry in os.scandir(path):
         with contextlib.suppress(OSError):
             status = entry.stat()
             sizes, used, files = sizes + status.st_size, max(used, status.st_mtime), files + entry.name.endswith(_ENTRY)
-    return Folder(path, _about(path), files, sizes, used)
-
-
-def _about(folder: Path) -> tuple[int, dict[str, Any]]:
-    try:
-        number, domain = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        return int(number), dict(domain)
-    except (OSError, ValueError, TypeError):
-        return 0, {}
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        number, domain = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
+        about = int(number), dict(domain)
+    return Folder(path, about, files, sizes, used)
 
 
 def _report_other_versions(cache: Path, description: dict[str, Any], say: Callable[[str], None]) -> None:
-    """Report fields of the same domain and options but another version, which are not used."""
-    changing = {"version", "source"}
-    same = {key: value for key, value in description.items() if key not in changing}
     for folder in list_folders(cache):
         number, domain = folder.about
-        other = {key: value for key, value in domain.items() if key not in changing}
-        if other == same and folder.files and (number != FORMAT or domain != description):
-            made = f"{domain.get('package')} {domain.get('version')}, format {number}"
-            made += ", other source files" if domain.get("source") != description.get("source") else ""
-            say(f"the cache holds {folder.files} fields of {made}: read again; audiosae cache --prune removes them")
+        changed = {key for key in {*domain, *description} if domain.get(key) != description.get(key)}
+        if folder.files and changed <= {"version", "source"} and (changed or folder.outdated):
+            code = ", other source files" if "source" in changed else ""
+            say(
+                f"the cache has {folder.files} fields of {domain.get('package')} {domain.get('version')}, "
+                f"format {number}{code}, which are not used: audiosae cache --prune removes them"
+            )

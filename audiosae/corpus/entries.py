@@ -24,18 +24,15 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.sources import Source
 
-
-_DAY = 86400.0
-
-
 HEADER_BYTES = 128
 LENGTH_DIGITS = 8
-_PIECES, _PIECE_BYTES = 8, 4096  # of a source, that identify its content
+_PIECES, _PIECE_BYTES = 8, 4096  # of a source, to identify its content
 _BUFFER_BYTES = 2**23  # longer fields are written to disk block by block
+_DAY = 86400.0  # seconds
 
 
 class FieldWriter(AbstractContextManager["FieldWriter"]):
-    """Write one field: short fields are buffered in memory, long ones are appended to the file."""
+    """Writer of one field: short fields are buffered in memory, long ones are appended to the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -44,7 +41,6 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         self._file: BufferedRandom | None = None
 
     def __exit__(self, *error: object) -> None:
-        """Close the file."""
         if self._file is not None:
             self._file.close()
 
@@ -52,8 +48,14 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         """Append rows."""
         self._blocks.append(block)
         self._buffered += block.nbytes
-        if self._buffered > _BUFFER_BYTES or self._file:
-            self._spill()
+        if self._buffered <= _BUFFER_BYTES and self._file is None:
+            return
+        if self._file is None:
+            self._file = self._path.open("w+b")
+            self._file.write(bytes(HEADER_BYTES))
+        for buffered in self._blocks:
+            self._file.write(buffered.data)
+        self._blocks.clear()
 
     def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return all rows; changes to them are written."""
@@ -75,14 +77,6 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
             self._file.write(_npy_header(shape))
             self._file.close()
 
-    def _spill(self) -> None:
-        if self._file is None:
-            self._file = self._path.open("w+b")
-            self._file.write(bytes(HEADER_BYTES))
-        for block in self._blocks:
-            self._file.write(block.data)
-        self._blocks.clear()
-
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
@@ -91,24 +85,24 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 
 def read_field(record: Record) -> NDArray[np.float32]:
-    """Memory-map the field of a record, read-only; InputError if it is no longer in the cache."""
+    """Return the field of a record, memory-mapped and read-only; InputError if it is no longer in the cache."""
     try:
         return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:
-        raise InputError(f"the field of {record.file} has gone from the cache; run the same command again") from error
+        raise InputError(f"the field of {record.file} is no longer in the cache; run the same command again") from error
 
 
 def entry_path(source: Source, folder: Path) -> Path:
-    """Return the cache entry of a source in its present state: a hash of path, size, times and samples of its content.
+    """Return the path of the cache entry of a source: a hash of its path, size, times and samples of its content.
 
     A recording that replaced another with ``cp -p`` may have the same size and modification time. The change time of
     the inode differs, but FAT (memory cards) and Windows do not store it, and a recorder without a clock gives every
-    first recording the same name and time; the samples of the content differ in these cases. The inode number is not
-    used, because some network drives change it at each mount.
+    first recording the same name and time. Samples of the content differ in these cases. The inode number is not used,
+    because some network drives change it at each mount.
     """
     digest = hashlib.blake2b(os.fsencode(source.path.absolute()) + b"\0", digest_size=16)
     try:
-        status = os.stat(source.path)  # noqa: PTH116
+        status = source.path.stat()
         digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode())
         if stat.S_ISREG(status.st_mode):  # other files cannot be read twice, and a pipe would block
             _add_samples(digest, source.path, status.st_size)
@@ -141,10 +135,11 @@ def cached_record(source: Source, entry: Path) -> Record | None:
         shape = tuple(stored["shape"])
         if end != HEADER_BYTES + 4 * math.prod(shape):
             return None
-        ranges = tuple((start, stop) for start, stop in stored["ranges"])
-        if time.time() - os.stat(entry).st_mtime > _DAY:  # noqa: PTH116
+        if time.time() - entry.stat().st_mtime > _DAY:
             os.utime(entry)  # pruning removes the least recently used first
         changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
-        return Record(**(stored | changed | {"shape": shape, "ranges": ranges}))
+        return Record(
+            **(stored | changed | {"shape": shape, "ranges": tuple((start, stop) for start, stop in stored["ranges"])})
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

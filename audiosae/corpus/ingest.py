@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,15 +39,22 @@ NOTHING = "empty: no rows"
 
 
 def ingest(
-    domain: Domain, sources: Sequence[Source], *, cache: Path, workers: int,
-    done: Callable[[Record], None] = lambda _: None, say: Callable[[str], None] = lambda _: None,
-) -> list[Record]:  # fmt: skip
+    domain: Domain,
+    sources: Sequence[Source],
+    *,
+    cache: Path,
+    workers: int,
+    done: Callable[[Record], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Record]:
     """Decode the fields that are not in the cache; return one record per source, in order.
 
     Parameters
     ----------
     workers
         Number of decoding processes; it does not affect the result.
+    done, say
+        Called with each record, in order, and with each message.
 
     Raises
     ------
@@ -62,18 +70,26 @@ def ingest(
     most = most_workers()
     if most and workers > most:
         say(f"{workers} decoding processes: this system allows {most}, which are used")
-    fresh = run_in_order(decode, jobs, workers=workers, crashed=_crashed, weigh=_bytes)
+    decoded = run_in_order(
+        decode,
+        jobs,
+        workers=workers,
+        crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
+        weigh=lambda job: _size(job[1]),
+    )
     records = []
     for source, stored in zip(sources, cached, strict=True):
-        record = stored or replace(next(fresh), file=source.name, path=os.fspath(source.path))
-        done(record)
-        records.append(record)
-    next(fresh, None)  # ends the processes here: later, a Ctrl-C during their end would be lost
+        records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
+        done(records[-1])
+    next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
     return records
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:
-    """Decode a source to its cache entry; a skipped record has the reason. InputError: the cache cannot be written."""
+    """Decode a source to its cache entry; InputError if the cache cannot be written.
+
+    A source that cannot be decoded gives a skipped record with the reason.
+    """
     domain, path, target = job
     captured = CapturedStderr()
     try:
@@ -85,7 +101,7 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     except InputError as error:
         return _with_messages(Record("", "skipped", str(error)), captured)
     except MemoryError:
-        return Record("", "skipped", "needs more memory than there is")
+        return Record("", "skipped", "needs more memory than is available")
     except OSError as error:
         raise unwritable(target.parent.parent, error) from error
     except (Exception, SystemExit) as error:  # noqa: BLE001 (of a plugin: the source is skipped, the run goes on)
@@ -94,44 +110,39 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
 
 
 def _with_messages(record: Record, captured: CapturedStderr) -> Record:
-    """Return a record with the messages of the decoder added to its reason."""
     if not captured.text:
         return record
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {captured.text}") if part))
 
 
 def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
-    """Write the blocks of a field, and apply the domain's `finish` to it."""
-    rows, tail = 0, domain.window[1:]
-    for block in (blocks := _Blocks(domain, path)):
-        _check_block(block, domain, rows, tail)
-        rows, tail = rows + len(block), block.shape[1:]
+    blocks = _Blocks(domain, path)
+    for block in blocks:
         writer.append(np.array(block, np.float32))  # a copy: the domain may reuse its block
+    rows = blocks.shape[0]
     if not rows:
         raise InputError(NOTHING)
-    field = writer.field((rows, *tail))
+    field = writer.field(blocks.shape)
     with _domain_errors():
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
     digest = hashlib.blake2b(field.reshape(-1).data, digest_size=16).hexdigest()
     with _domain_errors():
         extent, remark = _extent_and_remark(domain, path, rows)
-    return Record("", "used", blocks.note, extent, (rows, *tail), ranges, digest, remark=remark)
+    return Record("", "used", blocks.note, extent, blocks.shape, ranges, digest, remark=remark)
 
 
 def count_rows(domain: Domain, path: Path) -> Probe:
-    """Return the probe of a source whose domain has none, by reading all of it. Raises what `Domain.field` raises."""
-    rows, tail = 0, domain.window[1:]
-    for block in _Blocks(domain, path):
-        _check_block(block, domain, rows, tail)
-        rows, tail = rows + len(block), block.shape[1:]
+    """Return the probe of a source whose domain has none, by reading the whole source; InputError as in `decode`."""
+    blocks = _Blocks(domain, path)
+    deque(blocks, maxlen=0)
+    rows, *tail = blocks.shape
     return Probe(_end(domain, path, rows) if rows else 0.0, rows, tail[0] if tail else 0)
 
 
 def _end(domain: Domain, path: Path, rows: int) -> float:
-    """Return the end of a field with a number of rows, in the unit of the domain."""
-    rest = (0,) * (len(domain.window) - 1)
-    return domain.span(path, (rows - domain.window[0], *rest)).end[0]
+    """Return the end of a field of `rows` rows, in the unit of the domain."""
+    return domain.span(path, (rows - domain.window[0], *[0] * (len(domain.window) - 1))).end[0]
 
 
 def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
@@ -140,8 +151,7 @@ def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, st
     The length is that of the header if it ends within the last row, since a row may extend beyond the end of a source.
     Otherwise the header is an estimate or wrong, and the length is that of all rows.
     """
-    rest = (0,) * (len(domain.window) - 1)
-    first, next_ = (domain.span(path, (row, *rest)).start[0] for row in (0, 1))
+    first, second = (domain.span(path, (row, *[0] * (len(domain.window) - 1))).start[0] for row in (0, 1))
     end = _end(domain, path, rows)
     try:
         probe = domain.probe(path)
@@ -150,17 +160,26 @@ def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, st
         claimed = float(probe.extent)
     except (Exception, SystemExit):  # noqa: BLE001 (the field was read without the header)
         return end, ""
-    return claimed if 0 < end - claimed <= (next_ - first) * (1 + 1e-9) else end, probe.remark
+    return claimed if 0 < end - claimed <= (second - first) * (1 + 1e-9) else end, probe.remark
 
 
 class _Blocks:
-    """The blocks of a source's field, then the note of its domain; errors are InputErrors, which skip the source."""
+    """The checked blocks of a source's field; afterwards `shape` is the shape of the field, and `note` the domain's.
+
+    Errors of the domain become InputErrors, which skip the source.
+    """
 
     def __init__(self, domain: Domain, path: Path) -> None:
         self._domain, self._path = domain, path
-        self.note = ""
+        self.note, self.shape = "", (0, *domain.window[1:])
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for block in self._unchecked():
+            _check_block(block, self._domain, *self.shape)
+            self.shape = (self.shape[0] + len(block), *block.shape[1:])
+            yield block
+
+    def _unchecked(self) -> Iterator[NDArray[np.float32]]:
         with _domain_errors():
             blocks = self._domain.field(self._path)
             if isinstance(blocks, Generator):
@@ -171,7 +190,7 @@ class _Blocks:
 
 @contextmanager
 def _domain_errors() -> Iterator[None]:
-    """Convert an error of a domain to an InputError, also an OSError, which would be taken for one of the cache."""
+    """Turn an error of a domain into an InputError; an OSError would otherwise count as one of the cache."""
     try:
         yield
     except (InputError, MemoryError):
@@ -180,10 +199,9 @@ def _domain_errors() -> Iterator[None]:
         raise InputError(" ".join(f"{type(error).__name__}: {error}".split())) from error
 
 
-def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int, ...]) -> None:
-    """Raise InputError for a block from which no window can be cut; axis 1 of the first block may exceed the window."""
-    fits = block.ndim == len(domain.window) and (block.shape[1:] == tail if rows else block.shape[2:] == tail[1:])
-    if not fits:
+def _check_block(block: NDArray[Any], domain: Domain, rows: int, *tail: int) -> None:
+    """Raise InputError for a block that does not fit the earlier ones, or else windows, which may be narrower."""
+    if block.ndim != len(domain.window) or (block.shape[1:] != tail if rows else block.shape[2:] != tail[1:]):
         raise InputError(f"another shape: {block.shape} does not fit windows of {domain.window}")
     if not np.isfinite(block).all():
         raise InputError("NaN or infinite values")
@@ -192,16 +210,14 @@ def _check_block(block: NDArray[Any], domain: Domain, rows: int, tail: tuple[int
 def _check_ranges(ranges: tuple[tuple[int, int], ...], rows: int, window: int) -> None:
     inside = all(0 <= start <= stop <= rows for start, stop in ranges)
     if not inside or any(a[1] >= b[1] or a[1] - b[0] >= window for a, b in pairwise(ranges)):
-        wanted = f"ascending row ranges within {rows} that share no window"
-        raise InputError(f"a fault in the domain: its finish gave {ranges[:4]}, wanted {wanted}")
+        raise InputError(
+            f"a fault in the domain: its finish gave {ranges[:4]}, wanted ascending row ranges within {rows} "
+            f"that share no window"
+        )
 
 
-def _bytes(job: tuple[Domain, Path, Path]) -> int:
+def _size(path: Path) -> int:
     try:
-        return os.stat(job[1]).st_size  # noqa: PTH116
+        return path.stat().st_size
     except OSError:
         return 0
-
-
-def _crashed(job: tuple[Domain, Path, Path]) -> Record:  # noqa: ARG001
-    return Record("", "skipped", "the decoder crashed on it")

@@ -1,10 +1,9 @@
-"""The journal: the result of reading each source, as records and as a CSV table."""
+"""Journal of the sources: the result of reading each one, as records and as a CSV table."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.sources import some_of
@@ -58,21 +57,20 @@ def source_summary(records: Iterable[Record]) -> dict[str, Json]:
 
     A source is used in part if it could not be decoded to its end, or if the decoder reported a fault.
     """
-    summary: dict[str, list[Json]] = {"skipped": [], "in_part": [], "remarks": []}
-    for record in records:
-        if record.reason:
-            key = "in_part" if record.status == "used" else "skipped"
-            summary[key].append({"file": record.file, "reason": record.reason})
-        if record.remark and record.status == "used":
-            summary["remarks"].append({"file": record.file, "remark": record.remark})
-    return {**summary}
+    records = list(records)
+    used = [record for record in records if record.status == "used"]
+    skipped = [record for record in records if record.status != "used" and record.reason]
+    return {
+        "skipped": [{"file": record.file, "reason": record.reason} for record in skipped],
+        "in_part": [{"file": record.file, "reason": record.reason} for record in used if record.reason],
+        "remarks": [{"file": record.file, "remark": record.remark} for record in used if record.remark],
+    }
 
 
 def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str = "s") -> None:
     """Write journal.csv: one row per source, with its extent in a column named after the unit, and its windows."""
-    head = ["file", "status", "reason", _UNITS.get(unit, unit), "windows"]
     lines = ([r.file, r.status, r.reason, f"{r.extent:.3f}", windows] for r, windows in rows)
-    write_file(path, csv_text(chain([head], lines)).encode())
+    write_file(path, csv_text([["file", "status", "reason", _UNITS.get(unit, unit), "windows"], *lines]).encode())
 
 
 def changed_since(path: Path, records: Iterable[Record]) -> str:
@@ -84,5 +82,5 @@ def changed_since(path: Path, records: Iterable[Record]) -> str:
         return "files were added, removed or changed"
     now = {cell(record.file) for record in records if record.status == "used"}
     changes = (("added", now - before), ("removed", before - now))
-    parts = [f"{change}: {some_of(sorted(names), 1)}" for change, names in changes if names]
+    parts = (f"{change}: {some_of(sorted(names), 1)}" for change, names in changes if names)
     return ", ".join(parts) or "the content of some files has changed"

@@ -50,12 +50,12 @@ def read_column(
     column = column or _only(columns, path, option)
     if column not in columns:
         raise InputError(f"{option} {column}: {path} has no such column; it has {', '.join(columns)}")
-    values = {number: _value(row[column]) for number, row in _matched(path, rows, names)}
+    values = {number: normalize("NFC", row[column].strip()) or None for number, row in _matched(path, rows, names)}
     if not any(values.values()):
-        why = f"has nothing in column {column} for" if values else "has no row for"
+        problem = f"has only empty cells in column {column} for" if values else "has no row for"
         raise InputError(
-            f"{path} {why} {some_of([source.name for source in sources])}; wanted a {KEY} relative to the source "
-            f"folder, or with the folder as it was named where there are several"
+            f"{path} {problem} {some_of([source.name for source in sources])}; wanted a {KEY} relative to the source "
+            f"folder, or with the folder as given if there are several"
         )
     return [values.get(number) for number in range(len(sources))]
 
@@ -63,10 +63,12 @@ def read_column(
 def check_rows(path: Path, sources: Sequence[Source]) -> None:
     """Raise InputError for a CSV with files that are not among the sources."""
     names = _Names(sources)
-    gone = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
-    if gone:
-        raise InputError(f"{path} names {some_of(gone)}: not among the {len(sources)} sources; name their folder too, "
-                         f"or leave the rows out")  # fmt: skip
+    unknown = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
+    if unknown:
+        raise InputError(
+            f"{path} names {some_of(unknown)}: not among the {len(sources)} sources; give their folder too, "
+            f"or remove the rows"
+        )
 
 
 class _Names:
@@ -79,17 +81,13 @@ class _Names:
         self._tiers = [_numbered(names) for names in (whole, map(_normalized, whole), bare, map(_normalized, bare))]
 
     def known(self, name: str) -> bool:
-        """Return whether a name is that of exactly one source."""
         return len(self.numbers(name)) == 1
 
     def numbers(self, name: str) -> list[int]:
         """Return the sources that a name may refer to: those of the first kind of match that has any."""
-        for text in (name, printable(name)):  # as on disk, or as shown in messages
-            keys = (text, _normalized(text)) * 2
-            for tier, key in zip(self._tiers, keys, strict=True):
-                if key in tier:
-                    return tier[key]
-        return []
+        texts = (name, printable(name))  # as on disk, and as shown in messages
+        keys = [key for text in texts for key in (text, _normalized(text)) * 2]
+        return next((tier[key] for tier, key in zip(self._tiers * 2, keys, strict=True) if key in tier), [])
 
 
 def _numbered(names: Iterable[str]) -> dict[str, list[int]]:
@@ -102,7 +100,7 @@ def _numbered(names: Iterable[str]) -> dict[str, list[int]]:
 def _normalized(name: str) -> str:
     r"""Return a name in its normal form: ``./a.wav``, ``a.wav`` and ``.\a.wav`` are equal, in any Unicode form.
 
-    An apostrophe that keeps a spreadsheet from evaluating the name is removed.
+    The apostrophe that prevents a spreadsheet from evaluating the name is removed.
     """
     parts = normalize("NFC", uncelled(name).strip().replace("\\", "/")).split("/")
     return "/".join(part for number, part in enumerate(parts) if part not in (".", "") or (not part and not number))
@@ -110,26 +108,19 @@ def _normalized(name: str) -> str:
 
 def _matched(path: Path, rows: list[dict[str, str]], names: _Names) -> list[tuple[int, dict[str, str]]]:
     """Return rows with the numbers of their sources, without the rows of other files."""
-    matches, ambiguous = [], []
-    for row in rows:
-        numbers = names.numbers(row[KEY])
-        matches.append((numbers[0] if numbers else -1, row))
-        ambiguous += [(row[KEY], numbers)] if len(numbers) > 1 else []
-    if ambiguous:
-        name, numbers = ambiguous[0]
-        candidates = " or ".join(names.sources[number].name for number in numbers[:_NAMES_SHOWN])
-        raise InputError(f"{path} names {name}, which may be {candidates}; wanted a {KEY} that is that of one file")
-    keys = [number if number >= 0 else _normalized(row[KEY]) for number, row in matches]
+    matches = [(names.numbers(row[KEY]), row) for row in rows]
+    for numbers, row in matches:
+        if len(numbers) > 1:
+            candidates = " or ".join(names.sources[number].name for number in numbers[:_NAMES_SHOWN])
+            raise InputError(
+                f"{path} names {row[KEY]}, which may be {candidates}; wanted a {KEY} that only one file has"
+            )
+    keys = [numbers[0] if numbers else _normalized(row[KEY]) for numbers, row in matches]
     counts = Counter(keys)
-    twice = [row[KEY] for key, (_, row) in zip(keys, matches, strict=True) if counts[key] > 1]
-    if twice:
-        raise InputError(f"{path} names {some_of(list(dict.fromkeys(twice)))} more than once")
-    return [(number, row) for number, row in matches if number >= 0]
-
-
-def _value(text: str) -> str | None:
-    """Return a label in its normal form, without leading and trailing spaces; None if it is empty."""
-    return normalize("NFC", text.strip()) or None
+    repeated = dict.fromkeys(row[KEY] for key, row in zip(keys, rows, strict=True) if counts[key] > 1)
+    if repeated:
+        raise InputError(f"{path} names {some_of(list(repeated))} more than once")
+    return [(numbers[0], row) for numbers, row in matches if numbers]
 
 
 def _only(columns: list[str], path: Path, option: str) -> str:

@@ -1,4 +1,4 @@
-"""Scan: from the user's SOURCE arguments to files."""
+"""Search for source files: the SOURCE arguments of a command, and the files in the given folders."""
 
 from __future__ import annotations
 
@@ -46,9 +46,13 @@ def named_paths(sources: Named) -> list[Path]:
 
 
 def scan(
-    arguments: Sequence[Path], suffixes: Sequence[str], *, domain: str = "spectrogram",
-    say: Callable[[str], None] = lambda _: None, model: bool = False,
-) -> list[Source]:  # fmt: skip
+    arguments: Sequence[Path],
+    suffixes: Sequence[str],
+    *,
+    domain: str = "spectrogram",
+    say: Callable[[str], None] = lambda _: None,
+    model: bool = False,
+) -> list[Source]:
     """Return the given files and the files in the given folders, sorted by name.
 
     Hidden folders, trash and AppleDouble files (``._x``) in a folder are skipped.
@@ -75,8 +79,9 @@ def scan(
         if not os.path.lexists(argument):
             raise InputError(f"no such file or folder: {printable(argument)}")
         if not argument.is_dir():
-            name = printable(argument.name if len(arguments) == 1 else argument)
-            sources.setdefault(argument.absolute(), Source(name, argument))
+            sources.setdefault(
+                argument.absolute(), Source(printable(argument.name if len(arguments) == 1 else argument), argument)
+            )
             continue
         for path, fault in _walk(argument, hidden):
             folders += path is None
@@ -88,9 +93,9 @@ def scan(
     if not sources:
         raise InputError(_no_sources(arguments, suffixes, folders, domain, model=model))
     if hidden:
-        say(f"passed over as hidden, trash or AppleDouble: {_counts(hidden)}; what is named itself is always tried")
+        say(f"skipped hidden, trash and AppleDouble files: {_counts(hidden)}; name one as a SOURCE to use it")
     if suffixes_skipped:
-        say(f"passed over by suffix: {_counts(suffixes_skipped)}; a file that is named itself is always tried")
+        say(f"skipped by suffix: {_counts(suffixes_skipped)}; name a file as a SOURCE to use it")
     return sorted(sources.values(), key=lambda source: (source.name, os.fsencode(source.path)))
 
 
@@ -121,15 +126,11 @@ def folder_name(path: Path) -> str:
 
 
 def _walk(folder: Path, hidden: Counter[str]) -> Iterator[tuple[Path | None, str]]:
-    """Yield (file, fault), and (None, "") for each folder; follow links, but visit each folder once."""
+    """Yield (file, fault) for files, (None, "") for folders; follow links, but visit each folder once."""
     visited: set[tuple[int, int]] = set()
-    faults: list[tuple[Path, str]] = []
-
-    def note(error: OSError) -> None:
-        faults.append((Path(error.filename), f"unreadable folder: {error.strerror}"))
-
-    for at, folders, files in os.walk(folder, onerror=note, followlinks=True):
-        status = os.stat(at)  # noqa: PTH116
+    errors: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=errors.append, followlinks=True):
+        status = Path(parent).stat()
         if (status.st_dev, status.st_ino) in visited:
             folders.clear()
             continue
@@ -142,8 +143,8 @@ def _walk(folder: Path, hidden: Counter[str]) -> Iterator[tuple[Path | None, str
             if name.startswith(_APPLE_DOUBLE):
                 hidden[f"{_APPLE_DOUBLE}*"] += 1
             else:
-                yield Path(at) / name, ""
-    yield from faults
+                yield Path(parent) / name, ""
+    yield from ((Path(error.filename), f"unreadable folder: {error.strerror}") for error in errors)
 
 
 def _no_sources(arguments: Sequence[Path], suffixes: Sequence[str], folders: int, domain: str, *, model: bool) -> str:
@@ -152,6 +153,6 @@ def _no_sources(arguments: Sequence[Path], suffixes: Sequence[str], folders: int
     where = ", ".join(printable(argument) + "/" for argument in arguments)
     searched = f"looked in {folders} folder{'s' if folders != 1 else ''}"
     if model:
-        return f"nothing for a model of {domain}: no {wanted} under {where} ({searched})"
-    other = "for pictures add --domain images" if domain == "spectrogram" else "for recordings leave --domain out"
+        return f"no {wanted} under {where} ({searched}); the model has the domain {domain}"
+    other = "for pictures add --domain images" if domain == "spectrogram" else "for recordings omit --domain"
     return f"no {wanted} under {where} ({searched}); {other}"

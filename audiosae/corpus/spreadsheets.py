@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 from dataclasses import dataclass
@@ -16,16 +17,22 @@ if TYPE_CHECKING:
 
 KEY = "filename"
 _SEPARATORS = (",", ";", "\t")
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
-WESTERN = "cp1252"  # Latin-1 in the version of Windows
+_MARKS = {  # UTF-32 before UTF-16, whose little-endian mark begins the same
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_UTF8 = "utf-8"
+WESTERN = "cp1252"  # the Windows variant of Latin-1
 _PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "cp936", "cp949", "cp950", "mac_roman")
-_SAVE = "save it as CSV UTF-8 (so called in Excel; in LibreOffice, choose Unicode (UTF-8) as its character set)"
+_SAVE = "save it as CSV UTF-8 (Excel), or with the character set Unicode (UTF-8) (LibreOffice)"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The option that a table is read for, the column that it must have, and an example for messages."""
+    """Requirements on a table: the option that names it, the column that it must have, and an example for messages."""
 
     option: str = "--labels"
     key: str = KEY
@@ -36,66 +43,57 @@ _LABELS = Wanted()
 
 
 def read_rows(
-    path: Path, known: Callable[[str], bool] | None, wanted: Wanted = _LABELS,
+    path: Path,
+    known: Callable[[str], bool] | None,
+    wanted: Wanted = _LABELS,
     say: Callable[[str], None] = lambda _: None,
-) -> tuple[list[dict[str, str]], list[str]]:  # fmt: skip
+) -> tuple[list[dict[str, str]], list[str]]:
     """Return the rows of a table, and the names of its columns.
 
     Parameters
     ----------
     known
-        Whether a name is that of a file. An encoding other than Unicode is one in which all names with letters beyond
-        ASCII are known. None if there are no files to compare with: the encoding is then Western European.
+        Whether a file has a given name. A table that is not Unicode is read in the one code page in which all names
+        with letters beyond ASCII are known. None if there are no files to compare with: it is then read as Western
+        European.
 
     Raises
     ------
     InputError
-        The table cannot be read, its encoding is ambiguous, the wanted column is missing, or the number of cells in
-        some row is not that of the first.
+        The table cannot be read, its encoding is ambiguous, the required column is missing, or a row has another
+        number of cells than the first.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{wanted.option} {path}: {error.strerror}; wanted {wanted.example}") from error
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            return _parsed(path, _decoded(path, content, encoding, wanted), wanted)
-    if b"\0" in content:
+    encoding = next((encoding for mark, encoding in _MARKS.items() if content.startswith(mark)), _UTF8)
+    if encoding == _UTF8 and b"\0" in content:
         raise InputError(f"{wanted.option} {path}: not a CSV in UTF-8 (it has null bytes); {_SAVE}")
     try:
-        return _parsed(path, content.decode(), wanted)
+        return _parsed(path, content.decode(encoding), wanted)
     except UnicodeDecodeError as error:
-        if known is not None:
-            return _in_code_page(path, content, known, error, wanted)
-        table = _parsed(path, _decoded(path, content, WESTERN, wanted), wanted)
-        say(f"{wanted.option} {path}: not UTF-8, read as Latin-1 (Windows-1252); where letters are wrong, {_SAVE}")
-        return table
+        texts = _in_code_pages(path, content, known, wanted) if encoding == _UTF8 else set()
+        if len(texts) != 1:
+            reason = f"{error.reason} at byte {error.start}"
+            raise InputError(f"{wanted.option} {path}: not a CSV in {encoding.upper()} ({reason}); {_SAVE}") from error
+    table = _parsed(path, texts.pop(), wanted)
+    if known is None:
+        say(f"{wanted.option} {path}: not UTF-8, read as Latin-1 (Windows-1252); if letters are wrong, {_SAVE}")
+    return table
 
 
-def _decoded(path: Path, content: bytes, encoding: str, wanted: Wanted) -> str:
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        name = "UTF-8" if encoding == WESTERN else encoding.upper()
-        raise InputError(f"{wanted.option} {path}: not a CSV in {name} ({error.reason}); {_SAVE}") from error
-
-
-def _in_code_page(
-    path: Path, content: bytes, known: Callable[[str], bool], error: UnicodeDecodeError, wanted: Wanted
-) -> tuple[list[dict[str, str]], list[str]]:
-    """Read a table in the only code page in which its names are those of files."""
+def _in_code_pages(path: Path, content: bytes, known: Callable[[str], bool] | None, wanted: Wanted) -> set[str]:
+    """Return the text of a table in all code pages in which its names are known, or as Western European."""
     texts = set()
-    for page in _PAGES:
-        try:
+    for page in _PAGES if known else (WESTERN,):
+        with contextlib.suppress(UnicodeDecodeError, InputError):
             text = content.decode(page)
-            names = [row[wanted.key] for row in _parsed(path, text, wanted)[0] if not row[wanted.key].isascii()]
-        except (UnicodeDecodeError, InputError):
-            continue
-        if names and all(map(known, names)):
-            texts.add(text)
-    if len(texts) != 1:
-        raise InputError(f"{wanted.option} {path}: not a CSV in UTF-8 ({error.reason} at byte {error.start}); {_SAVE}")
-    return _parsed(path, texts.pop(), wanted)
+            rows = _parsed(path, text, wanted)[0] if known else []
+            names = [row[wanted.key] for row in rows if not row[wanted.key].isascii()]
+            if known is None or (names and all(map(known, names))):
+                texts.add(text)
+    return texts
 
 
 def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]], list[str]]:
@@ -108,8 +106,10 @@ def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]]
         columns.pop()
     if wanted.key not in columns:
         raise InputError(f"{path} has no column {wanted.key}; it has {', '.join(columns) or 'nothing'}")
-    rows = [(number, _cells(path, number, row, len(columns))) for number, row in table[1:]]
-    return [dict(zip(columns, cells, strict=True)) for _, cells in rows], columns
+    for number, row in table[1:]:
+        if len(row) < len(columns) or any(cell.strip() for cell in row[len(columns) :]):
+            raise InputError(f"{path}: line {number} does not have {len(columns)} columns")
+    return [dict(zip(columns, row, strict=False)) for _, row in table[1:]], columns
 
 
 def _split(text: str, separator: str) -> list[tuple[int, list[str]]]:
@@ -122,10 +122,3 @@ def _split(text: str, separator: str) -> list[tuple[int, list[str]]]:
 def _fits(table: list[tuple[int, list[str]]], key: str) -> tuple[bool, int]:
     head = [cell.strip() for cell in table[0][1]] if table else []
     return key in head, len(head)
-
-
-def _cells(path: Path, number: int, row: list[str], count: int) -> list[str]:
-    """Return the cells of a row, without empty cells after the last column."""
-    if len(row) < count or any(cell.strip() for cell in row[count:]):
-        raise InputError(f"{path}: line {number} does not have {count} columns")
-    return row[:count]

@@ -1,13 +1,14 @@
-"""Windows of the fields of many sources: counted, read from memory-mapped fields, and located in their sources.
+"""Windows of the fields of many sources: count them, read them from memory-mapped fields, locate them in sources.
 
-Windows are numbered through all sources in order. They are read in chunks, which are contiguous rows of a field. A slab
-is as many chunks as the memory limit allows, in one flat array; one index selects any windows of a slab.
+Windows are numbered consecutively over all sources. A chunk is a number of contiguous rows of a field. A slab is as
+many chunks as the memory limit allows, in one flat array; an array of indices selects any windows of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from math import prod
 from typing import TYPE_CHECKING, Self
 
@@ -34,7 +35,7 @@ _SPLIT_STREAM = 1 << 32  # separates the random numbers of the split from those 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Contiguous rows of one field, and the windows that begin in them.
+    """Contiguous rows of one field, with the windows that begin in them.
 
     Attributes
     ----------
@@ -64,7 +65,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Slab:
-    """Chunks in memory, and their windows.
+    """Chunks in memory, with their windows.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class Slab:
     starts
         Index of the beginning of each window in `flat`.
     pitches
-        Distance between the runs of a window, per window.
+        Distance between the contiguous runs of each window.
     run, runs
         Length of the contiguous runs of a window, and their number.
     """
@@ -85,7 +86,6 @@ class Slab:
     runs: int
 
     def __len__(self) -> int:
-        """Return the number of windows."""
         return len(self.starts)
 
     def take(self, index: NDArray[np.int64] | slice) -> NDArray[np.float32]:
@@ -93,8 +93,8 @@ class Slab:
         starts, pieces = self.starts[index], sliding_window_view(self.flat, self.run)
         if self.runs == 1:
             return pieces[starts]
-        at = starts[:, None] + self.pitches[index][:, None] * np.arange(self.runs)
-        return pieces[at].reshape(len(starts), -1)
+        runs = starts[:, None] + self.pitches[index][:, None] * np.arange(self.runs)
+        return pieces[runs].reshape(len(starts), -1)
 
 
 class Corpus:
@@ -103,16 +103,12 @@ class Corpus:
     Parameters
     ----------
     domain
-        With all options resolved.
+        A domain with all options resolved.
     records
-        Of the sources; skipped ones and ones without a window contribute no windows.
+        Records of the sources; a skipped source has no windows.
     picked
         Numbers of the windows that belong to the corpus, ascending; None for all.
     """
-
-    domain: Domain
-    records: list[Record]
-    picked: NDArray[np.int64] | None
 
     def __init__(self, domain: Domain, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> None:
         self.domain, self.records, self.picked = domain, list(records), picked
@@ -120,12 +116,9 @@ class Corpus:
     @cached_property
     def chunks(self) -> list[Chunk]:
         """All chunks, in order."""
-        chunks, first = [], 0
-        for index, record in enumerate(self.records):
-            for row, starts, columns in _pieces(self.domain, record):
-                chunks.append(Chunk(index, row, starts, columns, first))
-                first += starts * columns
-        return chunks
+        pieces = [(i, *piece) for i, record in enumerate(self.records) for piece in _pieces(self.domain, record)]
+        first = accumulate((starts * columns for _, _, starts, columns in pieces), initial=0)
+        return [Chunk(*piece, first) for piece, first in zip(pieces, first, strict=False)]
 
     @property
     def grid(self) -> int:
@@ -133,7 +126,6 @@ class Corpus:
         return self.chunks[-1].first + self.chunks[-1].windows if self.chunks else 0
 
     def __len__(self) -> int:
-        """Return the number of windows."""
         return self.grid if self.picked is None else len(self.picked)
 
     @property
@@ -143,10 +135,8 @@ class Corpus:
 
     def windows_per_record(self) -> list[int]:
         """Return the number of windows of each record, including those not picked."""
-        counts = [0] * len(self.records)
-        for chunk in self.chunks:
-            counts[chunk.record] += chunk.windows
-        return counts
+        pieces = (_pieces(self.domain, record) for record in self.records)
+        return [sum(starts * columns for _, starts, columns in record_pieces) for record_pieces in pieces]
 
     def windows_per_chunk(self) -> list[int]:
         """Return the number of (picked) windows that begin in each chunk."""
@@ -155,7 +145,7 @@ class Corpus:
     def starts_and_pitches(self, first: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the starts and pitches of all windows (see `Slab`) in an array of whole fields.
 
-        `first` has the index of the beginning of each field in that array.
+        `first` is the index of the beginning of each field in that array, by `Record.field`.
         """
         starts, pitches = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for chunk in self.chunks:
@@ -173,21 +163,21 @@ class Corpus:
         """Return a corpus of at most `count` windows: evenly spaced, or drawn at random with a seed."""
         if count >= len(self):
             return self
-        if seed is None:
-            index = np.arange(count, dtype=np.int64) * len(self) // count
-        else:
-            index = np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
+        index = (
+            np.arange(count, dtype=np.int64) * len(self) // count
+            if seed is None
+            else np.sort(np.random.default_rng([seed, _SPLIT_STREAM + 1]).choice(len(self), count, replace=False))
+        )
         return self.part(self.records, index if self.picked is None else self.picked[index])
 
     def split(self, seed: int) -> tuple[Self, Self, str]:
-        """Split into training part, held-out part and a description: one source in ten is held out, or a tenth of each.
+        """Return the training part, the held-out part and a description of the split.
 
-        A tenth of each source is held out, in strips, if there are fewer than ten sources.
+        One source in ten is held out; with fewer than ten sources, a tenth of each, in strips.
         """
         usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
         if len(usable) < _HELD_OUT_SHARE:
-            need = self.domain.window[0]
-            parts: list[tuple[Record | None, Record | None]] = [_cut(record, need) for record in usable]
+            parts: list[tuple[Record | None, Record | None]] = [_cut(r, self.domain.window[0]) for r in usable]
             description = "a tenth of each source"
         else:
             order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(usable))
@@ -198,16 +188,13 @@ class Corpus:
         return self.part([r for r in training if r]), self.part([r for r in held_out if r]), description
 
     def slabs(self, order: NDArray[np.int64] | None = None, *, memory: int = DEFAULT_MEMORY) -> Iterator[Slab]:
-        """Yield slabs of about equal size and at most `memory` bytes, with the chunks in the given order."""
-        for group in self.groups(order, memory):
-            slab = self._slab([self.chunks[i] for i in group])
-            if slab is not None:
-                yield slab
+        """Return slabs of about equal size and at most `memory` bytes, with the chunks in the given order."""
+        slabs = (self._slab([self.chunks[i] for i in group]) for group in self.groups(order, memory))
+        return (slab for slab in slabs if slab is not None)
 
     def groups(self, order: NDArray[np.int64] | None, memory: int) -> Iterator[NDArray[np.int64]]:
         """Yield the numbers of the chunks of each slab."""
-        if order is None:
-            order = np.arange(len(self.chunks))
+        order = np.arange(len(self.chunks)) if order is None else order
         if len(order):
             ends = np.cumsum([self._bytes(self.chunks[i]) for i in order])
             groups = int(min(max(1, -(-ends[-1] // memory)), len(order)))
@@ -217,8 +204,7 @@ class Corpus:
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[NDArray[np.float32]]:
         """Yield all windows in order, as arrays (up to `rows`, width)."""
         for slab in self.slabs(memory=SLAB_BYTES):
-            for at in range(0, len(slab), rows):
-                yield slab.take(slice(at, at + rows))
+            yield from (slab.take(slice(first, first + rows)) for first in range(0, len(slab), rows))
 
     @cached_property
     def _table(self) -> NDArray[np.int64]:
@@ -228,8 +214,8 @@ class Corpus:
     def locate(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the indices of the records of windows (count,), and their starts in the fields (count, axes)."""
         numbers = self.picked[numbers] if self.picked is not None else np.asarray(numbers)
-        at = np.searchsorted(self._table[:, 3], numbers, side="right") - 1
-        record, first_row, columns, first = self._table[at].T
+        chunks = np.searchsorted(self._table[:, 3], numbers, side="right") - 1
+        record, first_row, columns, first = self._table[chunks].T
         row, column = np.divmod(numbers - first, columns)
         stride = np.array(self.domain.stride)
         starts = np.stack([row, column, *[0 * row] * len(stride)], axis=1)[:, : len(stride)] * stride
@@ -243,22 +229,21 @@ class Corpus:
         return 4 * self._rows(chunk) * prod(self.records[chunk.record].shape[1:])
 
     def _slab(self, chunks: list[Chunk]) -> Slab | None:
-        """Read chunks into one array."""
         flat = np.empty(sum(self._bytes(chunk) for chunk in chunks) // 4, np.float32)
-        starts, pitches, at = [], [], 0
+        starts, pitches, size = [], [], 0
         for chunk in chunks:
             record = self.records[chunk.record]
             offsets = self._offsets(chunk)
             if not len(offsets):
                 continue
             rows = read_field(record)[chunk.row : chunk.row + self._rows(chunk)].reshape(-1)
-            flat[at : at + rows.size] = rows
-            starts.append(at + offsets)
+            flat[size : size + rows.size] = rows
+            starts.append(size + offsets)
             pitches.append(np.full(len(offsets), prod(record.shape[1:]), np.int64))
-            at += rows.size
+            size += rows.size
         if not starts:
             return None
-        return Slab(flat[:at], np.concatenate(starts), np.concatenate(pitches), *self.runs)
+        return Slab(flat[:size], np.concatenate(starts), np.concatenate(pitches), *self.runs)
 
     def _offsets(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return the starts of the (picked) windows of a chunk, as a number of values from its first row."""
@@ -270,8 +255,7 @@ class Corpus:
         shape, stride = self.records[chunk.record].shape, self.domain.stride
         row, column = np.divmod(local, chunk.columns)
         step = stride[1] * prod(shape[2:]) if len(shape) > 1 else 0
-        offsets: NDArray[np.int64] = row * (stride[0] * prod(shape[1:])) + column * step
-        return offsets
+        return np.asarray(row * (stride[0] * prod(shape[1:])) + column * step, np.int64)
 
     @cached_property
     def runs(self) -> tuple[int, int]:
@@ -288,25 +272,25 @@ def size_of(record: Record) -> int:
 
 
 def _pieces(domain: Domain, record: Record) -> Iterator[tuple[int, int, int]]:
-    """Yield (first row, number of starts, columns) of the chunks of a record."""
+    """Yield the chunks of a record as (first row, number of starts, windows per start)."""
     window, stride, shape = domain.window, domain.stride, record.shape
     if record.status != "used" or any(size < need for size, need in zip(shape, window, strict=True)):
         return
     columns = (shape[1] - window[1]) // stride[1] + 1 if len(shape) > 1 else 1
-    most = max(1, CHUNK_WINDOWS // columns)
+    limit = max(1, CHUNK_WINDOWS // columns)
     for low, high in record.ranges:
         row = -(-low // stride[0]) * stride[0]
         left = (high - window[0] - row) // stride[0] + 1
         while left > 0:
-            starts = min(left, most)
+            starts = min(left, limit)
             yield row, starts, columns
             row, left = row + starts * stride[0], left - starts
 
 
 def _cut(record: Record, need: int) -> tuple[Record | None, Record | None]:
-    """Split the rows of a record into nine tenths and one tenth, in at most five strips.
+    """Split the rows of a record into nine tenths and one tenth.
 
-    A strip has two windows (of `need` rows) or more.
+    The tenth consists of at most five strips, each at least twice as long as a window (of `need` rows).
     """
     first, last = record.ranges[0][0], record.ranges[-1][1]
     strips = max(1, min(_HELD_OUT_STRIPS, (last - first) // (2 * need * _HELD_OUT_SHARE)))
@@ -318,6 +302,5 @@ def _cut(record: Record, need: int) -> tuple[Record | None, Record | None]:
 
 
 def _inside(record: Record, parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return the intersection of the ranges of a record with some parts."""
-    common = [(max(a, low), min(b, high)) for a, b in record.ranges for low, high in parts]
+    common = ((max(a, low), min(b, high)) for a, b in record.ranges for low, high in parts)
     return tuple((low, high) for low, high in common if low < high)

@@ -1,4 +1,4 @@
-"""Domains: the one door through which inputs come in, built-in or from a plugin."""
+"""Plugin interface: domains define how a kind of input is read, drawn and played; built-in or from a plugin."""
 
 from audiosae.domain.conformance import check_domain
 from audiosae.domain.drawing import default_settings

@@ -1,64 +1,59 @@
-"""The settings under which a domain draws: matplotlib's own defaults, whatever the user has chosen for other work."""
+"""Settings of matplotlib for figures: its own defaults, whatever the user's settings and backend are."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import os
 import sys
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 _ENVIRONMENT = {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": ""}
 
 
-@contextmanager
+@contextlib.contextmanager
 def default_settings() -> Iterator[None]:
-    """Make, fill and save figures in this block: nothing of the user's settings or backend shows in them.
+    """Use the default settings of matplotlib in this context; the user's settings are restored at its end.
 
-    Settings are taken when a figure is made, when something is drawn on it and when it is saved, so all three belong
-    into the block. Afterwards the user's settings are as they were.
+    Create, fill and save a figure in the same context: matplotlib reads settings in all three steps.
     """
     matplotlib = _matplotlib()
-    backend = {"backend", "backend_fallback", "interactive"}  # no figure here has a window
-    wanted = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in backend}
-    with matplotlib.rc_context({key: value for key, value in wanted.items() if matplotlib.rcParams[key] != value}):
+    unused = {"backend", "backend_fallback", "interactive"}  # figures have no window
+    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in unused}
+    with matplotlib.rc_context({key: value for key, value in defaults.items() if matplotlib.rcParams[key] != value}):
         yield
 
 
-def _matplotlib() -> Any:  # noqa: ANN401 (a module)
-    """Import matplotlib, without the user's settings where they keep it from being imported.
+def _matplotlib() -> ModuleType:
+    """Import matplotlib, if necessary without the user's settings.
 
-    It refuses a backend that is not installed (a notebook hands ``MPLBACKEND`` on to what it starts), and a file of
-    settings that is not UTF-8.
+    The import fails for a backend that is not installed (processes inherit ``MPLBACKEND`` from a notebook) and for a
+    settings file that is not UTF-8.
     """
     try:
         return importlib.import_module("matplotlib")
-    except ValueError:  # UnicodeDecodeError is one
+    except ValueError:  # or its subclass UnicodeDecodeError
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-            del sys.modules[name]  # parts that were imported do not find the whole again
+            del sys.modules[name]  # imported modules would keep a reference to the failed package
         with _without_settings():
             return importlib.import_module("matplotlib")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _without_settings() -> Iterator[None]:
-    """Hide the variables and, as it is looked for in the working folder first, the file."""
-    kept = {key: os.environ.get(key) for key in _ENVIRONMENT}
-    spec = find_spec("matplotlib")
-    away = Path(spec.origin).parent if spec is not None and spec.origin else Path.home()
+    """Hide the environment variables and the settings file, which is searched in the working folder first."""
+    before = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+    spec = importlib.util.find_spec("matplotlib")
     os.environ.update(_ENVIRONMENT)
     try:
-        with contextlib.chdir(away):
+        with contextlib.chdir(Path(spec.origin).parent if spec is not None and spec.origin else Path.home()):
             yield
     finally:
-        for key, value in kept.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value
+        for key in _ENVIRONMENT:
+            os.environ.pop(key, None)
+        os.environ.update(before)

@@ -1,10 +1,10 @@
-"""A domain's options: from ``--set KEY=VALUE``, to JSON and back."""
+"""Options of a domain: from ``--set KEY=VALUE``, to JSON and back."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
-_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def option_defaults(cls: type[Domain]) -> dict[str, Json]:
-    """Return the options of a domain class with their defaults (None where an option must be given)."""
+    """Return the options of a domain class with their defaults, None for an option without one."""
     return {f.name: None if f.default is MISSING else f.default for f in fields(cls)}  # type: ignore[arg-type]
 
 
 def options_of(domain: Domain) -> dict[str, Json]:
-    """Return the options of a domain as JSON values; `make_domain` takes them back."""
+    """Return the options of a domain as JSON values, from which `make_domain` builds it again."""
     return {f.name: getattr(domain, f.name) for f in fields(domain)}  # type: ignore[arg-type]
 
 
@@ -38,24 +38,26 @@ def make_domain(cls: type[Domain], options: Mapping[str, Any]) -> Domain:
     Raises
     ------
     InputError
-        An option that the domain does not have, or a value of the wrong kind.
+        The domain does not have an option, or a value has the wrong type.
     """
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    hints = _option_types(cls)
+    annotations = {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]
+    # only types of options: other annotations may not be importable at run time
+    hints = get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
     values = {}
     for key, value in options.items():
-        if key not in known:
-            raise InputError(f"--set {key}={value}: {cls.name} has no option {key}; it has {', '.join(known)}")
+        if key not in hints:
+            raise InputError(f"--set {key}={value}: {cls.name} has no option {key}; it has {', '.join(hints)}")
         try:
             values[key] = _convert(value, hints[key])
         except (ValueError, TypeError, KeyError, OverflowError):
-            raise InputError(f"--set {key}={value}: {cls.name}'s {key} wants {_wanted(hints[key])}") from None
+            expected = _EXPECTED.get(hints[key]) or "one of " + ", ".join(map(str, get_args(hints[key])))
+            raise InputError(f"--set {key}={value}: {cls.name}'s {key} must be {expected}") from None
     with plugin_call(cls, "__post_init__"):
         return cls(**values)
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, str]:
-    """Split ``KEY=VALUE`` strings; the last of several wins."""
+    """Split ``KEY=VALUE`` strings; the last value of a key is used."""
     parsed = {}
     for text in settings:
         key, equals, value = text.partition("=")
@@ -65,65 +67,47 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
     return parsed
 
 
-def _option_types(cls: type[Domain]) -> dict[str, Any]:
-    """Return the types of the fields alone: a domain's other annotations may not be importable at run time."""
-    annotations = {f.name: f.type for f in fields(cls)}  # type: ignore[arg-type]
-    return get_type_hints(type("Options", (), {"__annotations__": annotations, "__module__": cls.__module__}))
-
-
-def _wanted(kind: Any) -> str:  # noqa: ANN401
+def _convert(value: object, kind: type[Any]) -> object:
+    """Turn a JSON value or a text into the annotated type; any error means that this is not possible."""
     if get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, get_args(kind)))
-    return _WANTED[kind]
-
-
-def _convert(value: Any, kind: Any) -> Any:  # noqa: ANN401
-    """Turn a JSON value or a text into the annotated type; ValueError when it is not one."""
-    if get_origin(kind) is Literal:
-        found = [choice for choice in get_args(kind) if str(choice) == str(value)]
-        return found[0] if found else _refuse()
+        return {str(choice): choice for choice in reversed(get_args(kind))}[str(value)]
     if kind is bool:
         return value if isinstance(value, bool) else _BOOLEANS[str(value).lower()]
-    if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
-        return _refuse()
-    if kind is int and isinstance(value, float) and value != int(value):
-        return _refuse()
+    is_fraction = isinstance(value, float) and kind is int and value != int(value)
+    if isinstance(value, bool) or is_fraction or (kind is str and not isinstance(value, str)):
+        raise TypeError
     return kind(value)
 
 
-def _refuse() -> NoReturn:
-    raise ValueError
-
-
 def resolved(domain: Domain, paths: Sequence[Path]) -> Domain:
-    """Have a domain choose what was left open, and see that windows can be cut.
+    """Return a domain with all options resolved from the sources, and with valid windows.
 
     Raises
     ------
     PluginError
-        Its code fails, or `window` or `stride` is not one positive whole number per axis.
+        The code of the domain fails, or `window` or `stride` is not one positive whole number per axis.
     """
     with plugin_call(domain, "resolve"):
-        found = domain.resolve(paths)
-        if type(found) is not type(domain):
-            raise TypeError(f"it gave {found!r}, wanted a {type(domain).__name__}")
-        if make_domain(type(found), json.loads(json.dumps(options_of(found)))) != found:
-            raise TypeError(f"its options do not survive JSON: {found}")
-    check_window(found)
-    return found
+        result = domain.resolve(paths)
+        if type(result) is not type(domain):
+            raise TypeError(f"it gave {result!r}, wanted a {type(domain).__name__}")
+        if make_domain(type(result), json.loads(json.dumps(options_of(result)))) != result:
+            raise TypeError(f"its options do not survive JSON: {result}")
+    check_window(result)
+    return result
 
 
 def check_window(domain: Domain) -> None:
-    """Refuse a domain whose windows cannot be cut (see `resolved`)."""
+    """Raise PluginError for a domain whose `window` or `stride` is not one positive whole number per axis."""
     with plugin_call(domain, "window"):
         window = domain.window
-    if not _whole(window):
+    if not _is_shape(window):
         raise plugin_error(
             domain, f"wanted window as a tuple with one whole number per axis of the field, found {window!r}"
         )
     with plugin_call(domain, "stride"):
         stride = domain.stride
-    if not _whole(stride) or len(stride) != len(window) or (0 in stride and 0 not in window):
+    if not _is_shape(stride) or len(stride) != len(window) or (0 in stride and 0 not in window):
         raise plugin_error(
             domain,
             f"wanted stride as a tuple with one whole number above 0 per axis of the window, found {stride!r} for a "
@@ -131,8 +115,10 @@ def check_window(domain: Domain) -> None:
         )
 
 
-def _whole(shape: object) -> bool:
-    """Return whether something is a shape; a width of 0 is one: no file could be read that would resolve it."""
-    if not isinstance(shape, tuple) or not shape:
-        return False
-    return all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in shape)
+def _is_shape(shape: object) -> bool:
+    """Return whether a value is a shape; 0 is valid: a width stays 0 if no file can be read to resolve it."""
+    return (
+        isinstance(shape, tuple)
+        and len(shape) > 0
+        and all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in shape)
+    )

@@ -1,4 +1,4 @@
-"""The base class of domains: what a kind of input is asked for, with defaults, and the values it answers with."""
+"""Base class of domains, with the defaults of its methods, and the classes of the values that they return."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Kind = Literal["sound", "picture", "rows"]
-SECONDS = "s"  # the one unit that means more than its name: lengths are told as times, and dates can be counted from
+SECONDS = "s"  # the unit of lengths that are shown as times, and that are added to dates
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 Blocks = Iterable[NDArray[np.float32]] | Generator[NDArray[np.float32], None, str | None]
-"""A field in blocks along axis 0; a generator may return a note on a source that could be used only in part."""
+"""A field in blocks along axis 0; a generator may return a note on a source that can be used only in part."""
 
 _CURVES = 8  # columns of an atom that are drawn as curves; more are drawn as a picture
 
 
 @dataclass(frozen=True)
 class Span:
-    """Where a window came from.
+    """Position of a window in its source.
 
     Attributes
     ----------
     start, end
-        One number per axis that the domain slides along, in `unit`: ``(1.2,)`` seconds, ``(40, 12)`` pixels.
+        One number per axis along which windows slide, in `unit`: ``(1.2,)`` seconds, ``(40, 12)`` pixels.
     unit
         ``"s"``, ``"px"``, ``"row"``, ...
     """
@@ -42,7 +42,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A piece of a source, or an atom, to play or to draw.
+    """Piece of a source, or an atom, to play or to draw.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Excerpt:
         Samples in [-1, 1] of shape (frames,) for a sound; (rows, columns[, 3]), usually in [0, 1], for a picture; rows
         for vectors.
     kind
-        Whether it is played (``sound``) or drawn (``picture``, ``rows``).
+        ``sound`` to be played; ``picture`` or ``rows`` to be drawn.
     rate
         Samples per second of a sound, 0 otherwise.
     """
@@ -62,19 +62,19 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a header says of a source, before anything is decoded.
+    """Properties of a source that are read from its header, without decoding it.
 
     Attributes
     ----------
     extent
         Length along the first axis, in the domain's unit.
     rows, columns
-        Estimated lengths of the field's first and second axes; 0 columns for as many as a window has.
+        Estimated lengths of the first and second axes of the field; 0 columns for the width of a window.
     facts
-        What a person would ask for: ``{"rate": 44100, "channels": 2, "format": "WAV/PCM_16"}``.
+        Properties to show to the user: ``{"rate": 44100, "channels": 2, "format": "WAV/PCM_16"}``.
     remark
-        What makes the source's field unlike others, such as a lower rate than the domain's; the same words for the
-        same thing. "" where nothing does.
+        How the field differs from others, such as a lower rate than the domain's; "" if it does not. Use the same words
+        for the same cause, so that sources can be counted by it.
     """
 
     extent: float
@@ -85,26 +85,26 @@ class Probe:
 
 
 class Domain:
-    """A kind of input. Subclass it as a frozen dataclass whose fields are its options.
+    """Kind of input: a base class to be subclassed as a frozen dataclass, whose fields are the options of the domain.
 
-    Four names must be given: `name`, `suffixes`, `window` and `field`. The rest has defaults that suit rows of
-    numbers. The options are also the command line's ``--set`` and the JSON in the model file, so their types are
+    `name`, `suffixes`, `window` and `field` are required. All others have defaults that suit rows of numbers. The
+    options are set by ``--set`` on the command line and are stored as JSON in the model file, so their types are
     restricted to bool, int, float, str and Literal.
 
     Attributes
     ----------
     name
-        The name of the entry point.
+        Name of the entry point.
     suffixes
-        Lower-case file suffixes that are looked for in folders.
+        Lower-case suffixes of the files that are searched in folders.
     unit
-        Unit of spans: ``"row"``, ``"s"``, ``"px"``; it says nothing of the kind.
+        Unit of spans: ``"row"``, ``"s"``, ``"px"``; independent of `kind`.
     kind
-        What sources are: sound, that is played; pictures, that are seen; rows of numbers, that are neither.
+        Kind of the sources: ``"sound"`` is played, ``"picture"`` is shown, ``"rows"`` are numbers.
     colours
-        Matplotlib's name of the colour map that shows values from less to more, zero in the middle.
+        Name of a diverging colour map of matplotlib, with zero in the middle.
     defaults
-        Training options that suit this kind of input; they apply where the user gives none.
+        Training options that suit this kind of input; used for options that the user does not give.
     """
 
     name: ClassVar[str]
@@ -116,72 +116,72 @@ class Domain:
 
     @property
     def window(self) -> tuple[int, ...]:
-        """Shape of one example within a field; axes after the second span the whole field."""
+        """Shape of a window in a field; a window spans all axes after the second."""
         raise NotImplementedError
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """Steps between windows, one per axis: an eighth of the window along the first, its whole width elsewhere."""
+        """Step between windows along each axis; by default an eighth of the window along axis 0, else its width."""
         return max(1, self.window[0] // 8), *self.window[1:]
 
     def resolve(self, paths: Sequence[Path]) -> Self:  # noqa: ARG002
-        """Return this domain with every option that was left open resolved by what the sources are."""
+        """Return this domain with the options that are still open resolved from the sources."""
         return self
 
-    def probe(self, path: Path) -> Probe | None:  # noqa: ARG002
-        """Read what the header says, cheaply; None when only reading the whole source tells.
+    def probe(self, path: Path) -> Probe | None:
+        """Return the properties of a source from its header; None if they are known only after decoding.
 
-        Raises InputError when it is not readable.
+        Raises InputError if the source is not readable.
         """
-        return None
 
     def glance(self, path: Path) -> str:  # noqa: ARG002
-        """Return what a look at a little of the content shows that spoils the field, and what to do; "" for nothing.
+        """Return a warning on the content of a source and what to do about it, from a small part; "" for none.
 
-        ``audiosae inspect`` asks it of a few sources, so it may decode seconds, not hours. The same words for the same
-        thing. Raises InputError when the source cannot be decoded.
+        ``audiosae inspect`` calls it for a few sources, so it may decode seconds, not hours. Use the same words for the
+        same cause. Raises InputError if the source cannot be decoded.
         """
         return ""
 
     def field(self, path: Path) -> Blocks:
         """Return or yield the field of one source in blocks along axis 0, in bounded memory.
 
-        A generator may end with ``return note`` where `note` says what was wrong with a source that could only be
-        used in part (``"truncated at 12.4 s"``). Raises InputError with a reason when it cannot be used at all.
+        A generator may end with ``return note`` if a source can be used only in part; `note` is the reason
+        (``"truncated at 12.4 s"``). Raises InputError with a reason if the source cannot be used.
         """
         raise NotImplementedError
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
-        """Do, in place, what needs the whole field (a level to remove), and say which rows are worth training on.
+        """Process the whole field in place (for example, subtract its level), and return the rows to train on.
 
         Parameters
         ----------
         field
-            The whole field, memory-mapped: work through it in blocks.
+            The whole field; a large one is memory-mapped, so process it in blocks.
 
         Returns
         -------
         sequence of (start, stop)
-            Ascending row ranges along axis 0; windows inside one are used for training. No window lies in two.
+            Ascending row ranges along axis 0. A window is used for training if it lies in one of them; no window may
+            lie in two.
         """
         return [(0, field.shape[0])]
 
     def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
-        """Return where the window that begins at `start` (field coordinates) lies in the source: rows from 0."""
+        """Return the position in the source of the window that begins at `start` (an index per axis of the field)."""
         return Span((start[0],), (start[0] + self.window[0],), self.unit)
 
     def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
         """Return an atom of shape `window` as a picture: (rows, columns) or (rows, columns, 3), first row on top.
 
-        By default the field's rows run to the right, and a single row lies as it is.
+        By default axis 0 of the field runs to the right; an atom of one row is not turned.
         """
         table = _table(atom)
         return table if len(table) == 1 else table.T
 
     def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
-        """Draw an atom with the axes a person expects; `limit` is the value at the end of the colour scale.
+        """Draw an atom of shape `window` with labelled axes; `limit` is the value at the end of the colour scale.
 
-        By default one curve per column over the window's rows, or the tile when there are more than eight columns.
+        By default one curve per column over the rows of the window, or the tile if there are more than eight columns.
         """
         table = _table(atom)
         curves = table.T if len(table) == 1 else table
@@ -193,47 +193,43 @@ class Domain:
             ax.set(ylim=(-1.5 * limit, 1.5 * limit), xlabel="column" if len(table) == 1 else "row")
 
     def excerpt(self, path: Path, span: Span) -> Excerpt:
-        """Return what a window was cut from: playable sound, a piece of picture, rows.
+        """Return a piece of a source: sound, picture or rows.
 
-        By default the rows of `field` that `span` covers, whatever its unit, as long as it grows evenly with the rows.
+        By default the rows of `field` in the span, in any unit that is proportional to the rows.
         """
         rest = (0,) * (len(self.window) - 1)
         first, second = (self.span(path, (row, *rest)).start[0] for row in (0, 1))
         low, high = (round((edge - first) / (second - first)) for edge in (span.start[0], span.end[0]))
         return Excerpt(_rows(self.field(path), max(0, low), high), "rows")
 
-    def synthesize(self, atom: NDArray[Any]) -> Excerpt | None:  # noqa: ARG002
-        """Return the atom as a sound, where that makes sense."""
-        return None
+    def synthesize(self, atom: NDArray[Any]) -> Excerpt | None:
+        """Return an atom of shape `window` as a sound; None if the domain has no sounds."""
 
-    def centre(self, atom: NDArray[Any]) -> float | None:  # noqa: ARG002
-        """Return a number to order atoms by, such as the centroid frequency in Hz; None where there is none."""
-        return None
+    def centre(self, atom: NDArray[Any]) -> float | None:
+        """Return a number to order atoms by, such as the centroid frequency in Hz; None if there is none."""
 
     def measures(self, atom: NDArray[Any]) -> Mapping[str, float]:
-        """Return what a report tells of an atom and sorts by, the unit in the name: ``{"bandwidth (Hz)": 410.0}``."""
+        """Return the numbers that a report shows for an atom, with units: ``{"bandwidth (Hz)": 410.0}``."""
         centre = self.centre(atom)
         return {} if centre is None else {"centre": centre}
 
-    def scene(self, piece: NDArray[Any]) -> NDArray[Any] | None:  # noqa: ARG002
-        """Return a piece of a field that is longer than a window as a picture, as `tile` does; None where none is.
+    def scene(self, piece: NDArray[Any]) -> NDArray[Any] | None:
+        """Return a piece of a field that is longer than a window as a picture, as `tile` does; None if there is none.
 
-        With one axis that windows slide along, it runs to the right; with two, the first runs down.
+        If windows slide along one axis, it runs to the right; if they slide along two, the first runs down.
         """
-        return None
 
 
 def _table(atom: NDArray[Any]) -> NDArray[Any]:
-    """Return an atom of any number of axes as (rows, columns)."""
     return np.asarray(atom).reshape(len(atom), -1)
 
 
 def _rows(blocks: Blocks, low: int, high: int) -> NDArray[np.float32]:
-    """Return rows `low` to `high` of a field, reading no further than the last of them."""
-    found, at = [], 0
+    """Return rows `low` to `high` of a field; blocks after the last of them are not read."""
+    pieces, first = [], 0
     for block in blocks:
-        found.append(np.array(block[max(0, low - at) : max(0, high - at)], np.float32))
-        at += len(block)
-        if at >= high:
+        pieces.append(np.array(block[max(0, low - first) : max(0, high - first)], np.float32))
+        first += len(block)
+        if first >= high:
             break
-    return np.concatenate(found) if found else np.empty(0, np.float32)
+    return np.concatenate(pieces) if pieces else np.empty(0, np.float32)

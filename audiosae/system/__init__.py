@@ -2,5 +2,3 @@
 
 This package does not depend on windows or models.
 """
-
-from __future__ import annotations

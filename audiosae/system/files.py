@@ -9,7 +9,7 @@ import io
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import InputError
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
     from audiosae.system.progress import Progress
 
+Value = TypeVar("Value")
+
 MARK = "made by audiosae"  # in pictures and pages: a file with it may be overwritten
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
 
 
-def cell(value: Any) -> Any:  # noqa: ANN401
+def cell(value: Value) -> Value | str:
     """Return a value as a CSV cell: a text that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
     A number is not a formula. Source: OWASP, "CSV injection".
@@ -47,7 +49,7 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def is_marked(path: Path) -> bool:
-    """Return whether audiosae made a picture or a page."""
+    """Return whether a picture or page was made by audiosae."""
     with path.open("rb") as file:
         head = file.read(_MARK_BYTES)
         file.seek(max(0, file.seek(0, os.SEEK_END) - _MARK_BYTES))
@@ -61,13 +63,11 @@ def signed(text: str) -> str:
 
 def signature(path: Path) -> str:
     """Return "" if audiosae did not make a text, "whole" if it is unchanged since then, else "changed"."""
-    try:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
         text, _, mark = path.read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    if not mark.startswith(MARK):
-        return ""
-    return "whole" if mark == f"{MARK} {_digest_of(text)} -->" else "changed"
+        if mark.startswith(MARK):
+            return "whole" if mark == f"{MARK} {_digest_of(text)} -->" else "changed"
+    return ""
 
 
 def _digest_of(text: str) -> str:
@@ -75,12 +75,10 @@ def _digest_of(text: str) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; empty if there is none."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return content if isinstance(content, dict) else {}
+    return {}
 
 
 def has_facts(path: Path, *keys: str) -> bool:
@@ -98,11 +96,11 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
     """Raise InputError for a file that cannot be written: wrong suffix, a folder of that name, or no parent folder."""
     suffix = path.suffix.lower()
     if suffix not in suffixes:
-        raise InputError(f"{path}: cannot write {suffix or 'that'}; wanted {', '.join(suffixes)}")
+        raise InputError(f"{path}: cannot write {suffix or 'a file without a suffix'}; wanted {', '.join(suffixes)}")
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; give a file in it")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"cannot write {path}: {path.parent} is no folder that can be written; choose another with -o")
+        raise InputError(f"cannot write {path}: {path.parent} is not a writable folder; choose another with -o")
 
 
 def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
@@ -118,16 +116,17 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
         Whether audiosae wrote the file at `path`.
     """
     try:
-        existing = os.stat(path)  # noqa: PTH116
+        existing = path.stat()
     except OSError:
         return
     for source in inputs:
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(source), existing):  # noqa: PTH116
+            if os.path.samestat(source.stat(), existing):
                 raise InputError(f"cannot write {path}: it is one of the inputs; choose another name with -o")
     if not own:
-        raise InputError(f"cannot write {path}: it is there, and audiosae did not write it; choose another name with "
-                         f"-o, or move it away")  # fmt: skip
+        raise InputError(
+            f"cannot write {path}: it exists, and audiosae did not write it; choose another name with -o, or move it"
+        )
 
 
 @contextlib.contextmanager
@@ -149,7 +148,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         if sync:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 (one atomic call)
+        temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # Windows keeps a file that is open or mapped
             temporary.unlink(missing_ok=True)
@@ -161,8 +160,9 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; what was there before is untouched") from error
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; an earlier file of that name is unchanged"
+        ) from error
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -203,7 +203,7 @@ def create_folder(path: Path, name: str = "folder") -> list[Path]:
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove the empty ones among some folders, in the order given."""
+    """Remove those of the folders that are empty, in the given order."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()

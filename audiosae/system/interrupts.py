@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C): blocked in child processes, or converted to a request to stop."""
+"""SIGINT (Ctrl-C): blocked in child processes, or turned into a request to stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def gentle_interrupt(requested: threading.Event) -> Iterator[None]:
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def request(number: int, frame: Any) -> None:  # noqa: ANN401, ARG001
+    def request(*_: object) -> None:
         requested.set()
         signal.signal(signal.SIGINT, before)
 

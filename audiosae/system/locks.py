@@ -1,29 +1,24 @@
-"""Locks on folders that only one run may change at a time."""
+"""Locks on folders, shared by the runs that read a folder or held by the one that changes it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 _LOCK_FILE, _LOCK_BYTES = ".lock", 2**30
 
 
-class FolderLock(AbstractContextManager["FolderLock"]):
-    """A lock on a folder; it ends with `close` or with the process, even if that is killed."""
+class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
+    """Lock on a folder; it ends with `close` or with the process, even if that is killed."""
 
     def __init__(self, descriptor: int | None, file: Path | None = None) -> None:
         self._descriptor, self._file = descriptor, file
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Release the lock."""
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def covers(self, folder: Path) -> bool:
@@ -31,7 +26,7 @@ class FolderLock(AbstractContextManager["FolderLock"]):
         if self._descriptor is None:
             return folder.is_dir()
         try:
-            return os.path.samestat(os.fstat(self._descriptor), os.stat(folder))  # noqa: PTH116
+            return os.path.samestat(os.fstat(self._descriptor), folder.stat())
         except OSError:
             return False
 
@@ -73,7 +68,7 @@ def _lock_file(folder: Path, *, shared: bool) -> FolderLock | None:
         import msvcrt
     except ImportError:
         return FolderLock(None)
-    system: Any = msvcrt  # only on Windows is it known to the type checker
+    system: Any = msvcrt  # the type checker knows its functions on Windows only
     file = folder / _LOCK_FILE
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
     try:

@@ -15,14 +15,14 @@ def available() -> int | None:
     """Return the bytes of memory that this process may still allocate; None if the system does not report them."""
     import psutil
 
-    left = [_left_in_group(*group) for group in _GROUPS]
+    limits = [_left_in_group(*group) for group in _GROUPS]
     with contextlib.suppress(OSError):  # /proc is not mounted
-        left.append(int(psutil.virtual_memory().available))
-    return min((count for count in left if count is not None), default=None)
+        limits.append(int(psutil.virtual_memory().available))
+    return min((count for count in limits if count is not None), default=None)
 
 
 def _left_in_group(folder: Path, limit_file: str, usage_file: str) -> int | None:
-    """Return the bytes left in a control group; file pages that it would give back count as free."""
+    """Return the bytes left in a control group; file pages that the system can reclaim count as free."""
     try:
         limit, usage = (int((folder / name).read_text(encoding="ascii")) for name in (limit_file, usage_file))
         lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from audiosae.errors import BackendError
 from audiosae.system.interrupts import block_sigint
@@ -33,14 +33,13 @@ _FORKSERVER = "forkserver"
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
 
 
-def worker_count(given: int | None = None) -> int:
+def worker_count(workers: int | None = None) -> int:
     """Return the number of decoding processes: the given one, or one per core that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return given or usable or 1
+    return workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
 
 
 def most_workers() -> int | None:
-    """Return the most processes that a pool may have on this system; None for no limit."""
+    """Return the maximum number of processes of a pool on this system; None for no limit."""
     return _MOST_ON_WINDOWS if sys.platform == "win32" else None
 
 
@@ -54,7 +53,7 @@ def run_in_order(
 ) -> Iterator[Result]:
     """Yield ``work(job)`` for every job, in the order of the jobs, computed by `workers` processes.
 
-    A job that kills its process gives ``crashed(job)``; the other jobs are still done. ``weigh(job)`` is the number of
+    A job that kills its process gives ``crashed(job)``; the other jobs still run. ``weigh(job)`` is the number of
     bytes that a job reads: small jobs are sent in batches. Processes use threads if there are fewer jobs than workers.
     """
     workers = min(workers, most_workers() or workers)
@@ -68,31 +67,29 @@ def run_in_order(
             yield from _run_one_by_one(work, batches.popleft(), crashed)
 
 
-def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[Sequence[Job]]:
-    """Divide jobs into batches of up to 16 small jobs."""
-    batches: deque[Sequence[Job]] = deque()
-    begin, size = 0, 0
-    for at, job in enumerate(jobs):
+def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[list[Job]]:
+    batches: deque[list[Job]] = deque()
+    size = 0
+    for job in jobs:
         weight = weigh(job)
-        if at - begin == _BATCH or (at > begin and size + weight > _BATCH_BYTES):
-            batches.append(jobs[begin:at])
-            begin, size = at, 0
+        if not batches or len(batches[-1]) == _BATCH or size + weight > _BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(job)
         size += weight
-    if jobs:
-        batches.append(jobs[begin:])
     return batches
 
 
-def _run(work: Callable[[Job], Result], batches: deque[Sequence[Job]], workers: int, threads: int) -> Iterator[Result]:
-    """Yield the results of batches; remove a batch from the queue once all its results are there."""
+def _run(work: Callable[[Job], Result], batches: deque[list[Job]], workers: int, threads: int) -> Iterator[Result]:
+    """Yield the results of batches; remove a batch from the queue when its results have arrived."""
     with _pool(workers, threads) as pool:
-        waiting = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
-        while waiting:
-            results = waiting.popleft().result()
+        running = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
+        while running:
+            results = running.popleft().result()
             batches.popleft()
             yield from results  # before the next batch is sent: a broken pool would raise, and these would be lost
-            if len(batches) > len(waiting):
-                waiting.append(_submit(pool, _each, work, batches[len(waiting)]))
+            if len(batches) > len(running):
+                running.append(_submit(pool, _each, work, batches[len(running)]))
 
 
 def _run_one_by_one(
@@ -112,13 +109,13 @@ def _run_one_by_one(
 
 
 def _check_start() -> None:
-    """Raise BackendError if processes cannot start at all, so that no job is to blame."""
+    """Raise BackendError if processes cannot start at all: then the crash is not the fault of a job."""
     try:
         with _pool(1) as pool:
             pool.submit(os.getpid).result()
     except BrokenProcessPool as error:
         raise BackendError(
-            "decoding processes cannot start here; in a script of your own, begin with: if __name__ == '__main__':"
+            "decoding processes cannot start here; in your own script, begin with: if __name__ == '__main__':"
         ) from error
 
 
@@ -150,7 +147,7 @@ def prepare() -> None:
 def _context() -> BaseContext:
     """Return the start method: a fork of a server process that has imported the modules and has no threads.
 
-    A fork of this process would copy locks of BLAS threads. On systems without fork, every process imports by itself.
+    A fork of this process would copy locks of BLAS threads. On systems without fork, every process imports the modules.
     """
     if _FORKSERVER not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -171,14 +168,13 @@ def _one_thread() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
-def _submit(pool: ProcessPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:  # noqa: ANN401
-    """Submit a call to a pool. The pool may start a process for it."""
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., Result], *arguments: object) -> Future[Result]:
     with block_sigint(), _main_hidden(arguments):
         return pool.submit(work, *arguments)
 
 
 @contextmanager
-def _main_hidden(arguments: tuple[Any, ...]) -> Iterator[None]:
+def _main_hidden(arguments: tuple[object, ...]) -> Iterator[None]:
     """Keep a new process from importing the main module, unless an argument is defined there.
 
     `multiprocessing` finds the main module by its `__spec__` or `__file__` and imports it in each new process. This
@@ -197,8 +193,7 @@ def _main_hidden(arguments: tuple[Any, ...]) -> Iterator[None]:
         main.__dict__.update(original)
 
 
-def _flat(value: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Yield the values in nested tuples and lists."""
+def _flat(value: object) -> Iterator[object]:
     if isinstance(value, tuple | list):
         for inner in value:
             yield from _flat(inner)
@@ -214,7 +209,6 @@ def _init_worker(threads: int) -> None:
 
 
 def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+    if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
         os._exit(1)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CAPTURED_BYTES = 300  # of the messages of a decoder
+_CAPTURED_BYTES = 300  # of a decoder's messages; the rest is dropped
 
 
 @dataclass
@@ -33,8 +33,6 @@ def _stderr_file() -> IO[bytes]:
 
 
 class _Redirected:
-    """The redirection of standard error of this process while it is captured."""
-
     def __init__(self) -> None:
         self._lock, self._depth, self._original = Lock(), 0, -1
 

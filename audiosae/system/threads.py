@@ -8,12 +8,14 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
+    from threadpoolctl import LibController
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # BLAS reads them when it is loaded
 
@@ -31,66 +33,63 @@ def allow(count: int) -> None:
 
 
 def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
-    """Yield ``work(piece)`` in the order of the pieces; the next pieces are produced while threads work."""
+    """Yield ``work(piece)`` in the order of the pieces; further pieces are produced while threads work."""
     if _count == 1:
         yield from map(work, pieces)
         return
     with ThreadPoolExecutor(_count) as threads:
-        waiting: deque[Future[Result]] = deque()
+        running: deque[Future[Result]] = deque()
         for piece in pieces:
-            waiting.append(threads.submit(work, piece))
-            if len(waiting) > _AHEAD * _count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            running.append(threads.submit(work, piece))
+            if len(running) > _AHEAD * _count:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 class _BlasLimit:
-    """The limit of one thread for every BLAS in this process, in force while at least one caller wants it.
+    """Limit of one thread for every BLAS in this process, from the first `begin` to the last `end`.
 
-    `threadpool_limits` does not serve: the first caller to begin may not be the last one to end. It would then restore
+    `threadpool_limits` cannot be used: the first caller to begin may not be the last one to end. It would then restore
     the number too early, or never, since some BLAS accept the number from one thread of the process only.
     """
 
     def __init__(self) -> None:
-        self._wanted, self._modules = 0, 0
-        self._libraries: list[Any] = []
-        self._before: dict[str, tuple[Any, int]] = {}
+        self._callers, self._modules = 0, 0
+        self._libraries: list[LibController] = []
+        self._before: dict[str, tuple[LibController, int]] = {}
         self.lock = threading.Lock()
 
     def begin(self) -> None:
-        """Limit every BLAS that is loaded, including one loaded since the first caller began."""
+        """Add a caller; limit every BLAS, including one loaded since the first caller began."""
         with self.lock:
-            self._wanted += 1
+            self._callers += 1
             if changed := len(sys.modules) != self._modules:  # the search for libraries takes milliseconds
-                self._find_libraries()
-            if changed or self._wanted == 1:
+                from threadpoolctl import ThreadpoolController
+
+                import_module("numpy")  # loads a BLAS
+                self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                self._modules = len(sys.modules)
+            if changed or self._callers == 1:
                 for library in self._libraries:
                     self._before.setdefault(library.filepath, (library, library.num_threads))
                     _set_threads(library, 1)
 
     def end(self) -> None:
-        """Restore the number before the first caller, once the last one has ended."""
+        """Remove a caller; after the last one, restore the numbers of threads before the first."""
         with self.lock:
-            self._wanted -= 1
-            if not self._wanted:
+            self._callers -= 1
+            if not self._callers:
                 for library, count in self._before.values():
                     _set_threads(library, count)
                 self._before.clear()
-
-    def _find_libraries(self) -> None:
-        import numpy as np  # noqa: F401 (loads a BLAS)
-        from threadpoolctl import ThreadpoolController
-
-        self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-        self._modules = len(sys.modules)
 
     def after_fork(self) -> None:
         """Replace the lock, which a thread of the parent process may have acquired."""
         self.lock = threading.Lock()
 
 
-def _set_threads(library: Any, count: int) -> None:  # noqa: ANN401
+def _set_threads(library: LibController, count: int) -> None:
     """Set the number of threads of a library, also if another thread of this process set it first."""
     getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
@@ -104,10 +103,10 @@ if hasattr(os, "register_at_fork"):
 def one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread per call in this process; contexts may be nested and entered by several threads at once.
 
-    BLAS divides a product by its number of threads, and rounding depends on the division: the same command would give
-    other numbers on another number of cores. Its threads also leave the operations between products to one core, and
-    busy-wait while another program uses the other cores. The threads of `audiosae.backends.cpu.Backend.parts` divide
-    by shape only.
+    BLAS divides a product between its threads, and rounding depends on the division: the same command would give
+    different numbers on machines with different numbers of cores. BLAS threads also leave the operations between
+    products to one core, and busy-wait while another program uses the other cores. The threads of
+    `audiosae.backends.cpu.Backend.parts` divide the work by its shape only.
     """
     _blas.begin()
     try:

@@ -1,4 +1,4 @@
-"""Pictures for audiosae: patches of photographs, scans, micrographs, or of any two-dimensional array."""
+"""Domain `images` of audiosae: patches of photographs, scans, micrographs, or of any two-dimensional array."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Images"]
 
-_SPECTRUM = 64  # points per axis at least: an atom's spectrum is sampled finely enough to find its peak
+_SPECTRUM = 64  # points per axis at least, to locate the peak of the spectrum of an atom
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Images(Domain):
     color
         ``grey`` (ITU-R BT.601 luma) or ``rgb``.
     filter
-        ``1/f`` flattens the spectrum of whole pictures, as in the classic papers; ``none`` leaves them as they are.
+        ``1/f`` flattens the spectrum of pictures, as in the classic papers; ``none`` does not filter.
     f0
-        Of the 1/f filter's low-pass, in cycles per pixel.
+        Cut-off frequency of the 1/f filter, in cycles per pixel.
     """
 
     name: ClassVar[str] = "images"
@@ -49,9 +49,9 @@ class Images(Domain):
     unit: ClassVar[str] = "px"
     kind: ClassVar[Kind] = "picture"
     colours: ClassVar[str] = "gray"
-    # Measured: with these nearly every unit becomes an oriented edge, on photographs and on synthetic scenes alike. A
-    # higher rho, a linear output, whitening by PCA or ZCA give fewer; without contrast normalisation, the UFLDL notes'
-    # way, the few patches of strong contrast decide and the atoms are noisier.
+    # Measured on photographs and on synthetic scenes: with these defaults nearly every unit becomes an oriented edge. A
+    # higher rho, a linear output, or whitening by PCA or ZCA give fewer edges. Without contrast normalisation (as in
+    # the UFLDL notes), the few patches of strong contrast dominate and the atoms are noisier.
     defaults: ClassVar[Mapping[str, Json]] = {
         "hidden": 100,
         "activation": "sigmoid",
@@ -74,7 +74,7 @@ class Images(Domain):
     f0: float = 0.4
 
     def __post_init__(self) -> None:
-        """Refuse options that no patch can have."""
+        """Check the ranges of the options."""
         for key, least in (("size", 2), ("step", 1)):
             if getattr(self, key) < least:
                 raise InputError(f"--set {key}={getattr(self, key)}: {key} must be at least {least}")
@@ -93,7 +93,7 @@ class Images(Domain):
 
     @property
     def stride(self) -> tuple[int, int, int]:
-        """Patches slide along rows and columns."""
+        """Steps of the patches along rows, columns and channels."""
         return self.step, self.step, self.channels
 
     def probe(self, path: Path) -> Probe:
@@ -103,27 +103,27 @@ class Images(Domain):
         return Probe(header.rows, header.rows, header.columns, facts)
 
     def field(self, path: Path) -> Iterator[NDArray[np.float32]]:
-        """Yield the pixels, shape (rows, columns, channels) a block; they are filtered by `finish`."""
+        """Yield blocks of pixels, shape (rows, columns, channels); `finish` filters them."""
         return read_blocks(path, self.channels)
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
-        """Filter the whole picture, where that is wanted."""
+        """Filter the whole picture if `filter` is set."""
         if self.filter == "1/f":
             flatten_spectrum(field, self.f0)
         return [(0, field.shape[0])]
 
     def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
-        """Return a patch's (row, column), from its first pixel to the one after its last."""
+        """Return the position of a patch in pixels: (row, column) of its first pixel, and after its last."""
         row, column = start[:2]
         return Span((row, column), (row + self.size, column + self.size), self.unit)
 
     def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
-        """Return grey atoms as they are, coloured ones in [0, 1] around mid grey."""
+        """Return grey atoms unchanged, and coloured ones in [0, 1] around mid grey."""
         atom = np.asarray(atom)
         return atom[..., 0] if self.channels == 1 else _around_grey(atom, float(np.abs(atom).max()))
 
     def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
-        """Draw an atom over pixels, mid grey for zero."""
+        """Draw an atom with axes in pixels; zero is mid grey."""
         extent = (0, self.size, self.size, 0)
         if self.channels == 1:
             ax.imshow(self.tile(atom), cmap=self.colours, vmin=-limit, vmax=limit, extent=extent)
@@ -133,12 +133,12 @@ class Images(Domain):
         ax.set_ylabel("px")
 
     def excerpt(self, path: Path, span: Span) -> Excerpt:
-        """Return exactly the pixels of a patch, not filtered: (rows, columns) when grey, else (rows, columns, 3)."""
+        """Return the unfiltered pixels of a patch: (rows, columns) if grey, else (rows, columns, 3)."""
         pixels = read_piece(path, self.channels, span.start, span.end)
         return Excerpt(pixels[..., 0] if self.channels == 1 else pixels, "picture")
 
     def centre(self, atom: NDArray[Any]) -> float:
-        """Return the spatial frequency, in cycles per pixel, at which an atom's power spectrum is greatest."""
+        """Return the spatial frequency, in cycles per pixel, of the maximum of an atom's power spectrum."""
         atom = np.asarray(atom, np.float64)
         points = max(_SPECTRUM, 2 * self.size)
         spectrum = np.fft.rfft2(atom - atom.mean(axis=(0, 1)), (points, points), axes=(0, 1))
@@ -151,7 +151,7 @@ class Images(Domain):
         return {"frequency (cycles/px)": self.centre(atom)}
 
     def scene(self, piece: NDArray[Any]) -> NDArray[Any]:
-        """Return pixels as they are."""
+        """Return pixels unchanged."""
         return piece[..., 0] if self.channels == 1 else piece
 
 

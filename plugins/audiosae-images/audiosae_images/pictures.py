@@ -1,8 +1,7 @@
-"""Reading pictures: whatever Pillow decodes and ``.npy`` arrays, upright, in pieces of float32 pixels."""
+"""Reading of pictures (Pillow) and of ``.npy`` arrays, upright, in pieces of float32 pixels."""
 
 from __future__ import annotations
 
-import os
 import stat
 import warnings
 from contextlib import ExitStack, contextmanager
@@ -23,16 +22,18 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.float32]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy")
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # no others: Pillow hands some, such as EPS, to programs
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # others, such as EPS, make Pillow start programs
 _PIXELS_AT_ONCE = 2**20
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _ARRAY_KINDS = "buif"
+_SCALED_BYTES = 2  # unsigned integers up to this size are scaled to [0, 1]
 _RGB = 3
+_TURNED = range(5, 9)  # EXIF orientations with rows and columns swapped
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture's header says: its size upright, in pixels, its format and how its pixels are kept."""
+    """Header of a picture: its upright size in pixels, its file format and its pixel format."""
 
     rows: int
     columns: int
@@ -49,12 +50,12 @@ class _Picture(Protocol):
 
 
 def read_header(path: Path) -> Header:
-    """Read a picture's header and decode nothing.
+    """Read the header of a picture, without decoding it.
 
     Raises
     ------
     InputError
-        It is not a regular file, is empty, unreadable, no picture, or one that claims too many pixels.
+        The file is not a regular file, is empty, unreadable or not a picture, or claims too many pixels.
     """
     with _opened(path) as picture:
         return picture.header
@@ -63,7 +64,7 @@ def read_header(path: Path) -> Header:
 def read_blocks(path: Path, channels: int) -> Iterator[Pixels]:
     """Yield a picture in blocks of rows, each of shape (rows, columns, channels).
 
-    Integers of 8 and 16 bits without sign become [0, 1]; other numbers stay as they are.
+    Unsigned integers of 8 and 16 bits are scaled to [0, 1]; other values are not changed.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def read_blocks(path: Path, channels: int) -> Iterator[Pixels]:
     Raises
     ------
     InputError
-        As `read_header`, and where it cannot be decoded or holds values that are not numbers.
+        As in `read_header`, or the picture cannot be decoded, or has values that are not finite.
     """
     with _opened(path) as picture:
         rows, columns = picture.header.rows, picture.header.columns
@@ -89,11 +90,11 @@ def read_blocks(path: Path, channels: int) -> Iterator[Pixels]:
 
 
 def read_piece(path: Path, channels: int, start: tuple[float, ...], end: tuple[float, ...]) -> Pixels:
-    """Return the pixels between two places (row, column), the second excluded, as `read_blocks` would."""
+    """Return the pixels from (row, column) `start` to `end`, exclusive, with the values of `read_blocks`."""
     with _opened(path) as picture:
         limits = picture.header.rows, picture.header.columns
-        top, left = (min(max(0, round(at)), limit) for at, limit in zip(start, limits, strict=True))
-        bottom, right = (min(max(0, round(at)), limit) for at, limit in zip(end, limits, strict=True))
+        top, left = (min(max(0, round(edge)), limit) for edge, limit in zip(start, limits, strict=True))
+        bottom, right = (min(max(0, round(edge)), limit) for edge, limit in zip(end, limits, strict=True))
         if top >= bottom or left >= right:
             raise InputError(f"nothing from {start} to {end}: the picture has {limits[0]} rows of {limits[1]} pixels")
         return _in_channels(picture.piece(top, bottom, left, right), channels)
@@ -104,12 +105,12 @@ def _in_channels(piece: Pixels, channels: int) -> Pixels:
         return piece
     if channels == 1:
         red, green, blue = (piece[..., i : i + 1] * np.float32(share) for i, share in enumerate(_LUMA))
-        return red + green + blue  # not a product of BLAS: a pixel's grey would depend on the piece that it is read in
+        return red + green + blue  # BLAS would round by the size of the piece
     return np.repeat(piece, channels, axis=2)
 
 
 class _Decoded:
-    """A picture of Pillow's; it is decoded whole, once, when the first piece is wanted."""
+    """A picture read by Pillow; it is decoded completely at the first call of `piece`."""
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
@@ -117,43 +118,45 @@ class _Decoded:
 
     def _upright(self) -> Header:
         image = self._image
-        (columns, rows), turned = image.size, _orientation(image) > 4  # noqa: PLR2004
-        if isinstance(image, TiffImagePlugin.TiffImageFile):  # upright before decoding in newer Pillows only
+        (columns, rows), turned = image.size, _orientation(image) in _TURNED
+        if isinstance(
+            image, TiffImagePlugin.TiffImageFile
+        ):  # newer versions of Pillow give the upright size before decoding
             columns, rows = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))
-            turned = image.tag_v2.get(ExifTags.Base.Orientation, 1) in range(5, 9)
+            turned = image.tag_v2.get(ExifTags.Base.Orientation, 1) in _TURNED
         columns, rows = (rows, columns) if turned else (columns, rows)
         return Header(rows, columns, image.format or "?", image.mode)
 
     def piece(self, top: int, bottom: int, left: int, right: int) -> Pixels:
-        """Crop first, then turn and convert: only a piece is ever there twice."""
+        """Crop first, then rotate and convert, so that only the piece is copied."""
         with _reasons():
             self._image.load()
             orientation = _orientation(self._image)
-            swapped, flip_x, flip_y = orientation > 4, orientation in (2, 3, 7, 8), orientation in (3, 4, 6, 7)  # noqa: PLR2004
+            swapped, flip_x, flip_y = orientation in _TURNED, orientation in (2, 3, 7, 8), orientation in (3, 4, 6, 7)
             width, height = self._image.size
             (x0, x1), (y0, y1) = ((top, bottom), (left, right)) if swapped else ((left, right), (top, bottom))
             x0, x1 = (width - x1, width - x0) if flip_x else (x0, x1)
             y0, y1 = (height - y1, height - y0) if flip_y else (y0, y1)
-            found = _values(self._image.crop((x0, y0, x1, y1)))
-        found = found[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-        return found.swapaxes(0, 1) if swapped else found
+            pixels = _values(self._image.crop((x0, y0, x1, y1)))
+        pixels = pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+        return pixels.swapaxes(0, 1) if swapped else pixels
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8, that is still to be applied."""
-    if image.format == "TIFF":  # Pillow turns these itself
+    """Return the EXIF orientation, 1 to 8, that Pillow does not apply."""
+    if image.format == "TIFF":  # Pillow applies it
         return 1
-    if image.format == "PNG" and "exif" not in image.info:  # looking for it further would decode the picture
+    if image.format == "PNG" and "exif" not in image.info:  # a further search would decode the picture
         return 1
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 (a broken EXIF block raises anything and spoils no pixel)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 (a broken EXIF block may raise anything; the pixels are good)
         return 1
-    return found if found in range(1, 9) else 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _values(image: Image.Image) -> Pixels:
-    """Return pixels as numbers, (rows, columns, 1 or 3), over white where they are transparent."""
+    """Return pixels as numbers, (rows, columns, 1 or 3); transparent ones are blended with white."""
     if image.mode.startswith("I;16"):
         return np.asarray(image, np.float32)[..., None] / np.float32(65535)
     if image.mode in ("I", "F"):
@@ -168,7 +171,7 @@ def _values(image: Image.Image) -> Pixels:
 
 
 class _Array:
-    """A memory-mapped ``.npy`` file; what is pickled in one is never loaded."""
+    """A memory-mapped ``.npy`` file; pickled data is never loaded."""
 
     def __init__(self, path: Path) -> None:
         self._array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
@@ -184,18 +187,18 @@ class _Array:
     def piece(self, top: int, bottom: int, left: int, right: int) -> Pixels:
         """Read a piece."""
         part = self._array[top:bottom, left:right]
-        with np.errstate(over="ignore"):  # infinite then, and told as that
-            found = part.astype(np.float32)
-        if part.dtype.kind == "u" and part.dtype.itemsize <= 2:  # noqa: PLR2004
-            found /= np.float32(256**part.dtype.itemsize - 1)
-        return found.reshape(*found.shape[:2], -1)
+        with np.errstate(over="ignore"):  # `read_blocks` refuses infinite values
+            pixels = part.astype(np.float32)
+        if part.dtype.kind == "u" and part.dtype.itemsize <= _SCALED_BYTES:
+            pixels /= np.float32(256**part.dtype.itemsize - 1)
+        return pixels.reshape(*pixels.shape[:2], -1)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Picture]:
-    """Open a picture or an array, or say why not."""
+    """Open a picture or an array; InputError with the reason if that fails."""
     with _reasons(), ExitStack() as stack:
-        status = os.stat(path)  # noqa: PTH116
+        status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise InputError("not a regular file")
         if status.st_size == 0:
@@ -211,21 +214,21 @@ def _opened(path: Path) -> Iterator[_Picture]:
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Turn whatever goes wrong with a file into an InputError of one line."""
+    """Turn any error in reading a file into an InputError of one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on odd metadata
+            warnings.simplefilter("ignore")  # on unusual metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except (InputError, MemoryError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise InputError(f"too large to decode safely: {_one_line(error)} (as .npy any size is read)") from error
+        raise InputError(f"too large to decode safely: {_one_line(error)} (.npy files may have any size)") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"no picture: neither {', '.join(_FORMATS[:-1])} nor {_FORMATS[-1]}") from error
+        raise InputError(f"not a picture: neither {', '.join(_FORMATS[:-1])} nor {_FORMATS[-1]}") from error
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror}" if error.strerror else _undecodable(error)) from error
-    except Exception as error:  # Pillow's decoders raise whatever a broken file made them stumble over
+    except Exception as error:  # the decoders of Pillow may raise anything for a broken file
         raise InputError(_undecodable(error)) from error
 
 

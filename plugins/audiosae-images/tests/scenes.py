@@ -1,4 +1,4 @@
-"""Pictures for the tests, computed."""
+"""Synthetic pictures for the tests."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def leaves(seed, rows=64, columns=80, count=400):
-    """Return grey discs that hide one another, uint8 (rows, columns)."""
+    """Return overlapping grey discs, uint8 (rows, columns)."""
     rng = np.random.default_rng(seed)
     picture = np.full((rows, columns), 128, np.uint8)
     for radius in 2.5 * rng.uniform(0.003, 1, count) ** -0.5:  # their number falls as radius^-3
@@ -22,7 +22,7 @@ def leaves(seed, rows=64, columns=80, count=400):
 
 
 def colours(seed, rows=64, columns=80):
-    """Return three unlike planes, uint8 (rows, columns, 3)."""
+    """Return three different planes, uint8 (rows, columns, 3)."""
     return np.stack([leaves(seed + plane, rows, columns) for plane in range(3)], axis=2)
 
 
@@ -33,7 +33,7 @@ def save(path, pixels, **options):
 
 
 def png_header(path, width, height):
-    """Write a PNG that claims a size and holds next to nothing."""
+    """Write a PNG whose header claims a size, almost without data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b""))
     packed = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]

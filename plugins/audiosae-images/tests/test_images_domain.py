@@ -26,11 +26,11 @@ def files(tmp_path):
     "options",
     [{}, {"color": "rgb"}, {"filter": "1/f"}, {"color": "rgb", "filter": "1/f", "size": 7, "step": 3}, {"size": 30}],
 )
-def test_the_domain_keeps_the_protocols_promises(files, options):
+def test_the_domain_passes_the_conformance_check(files, options):
     check_domain(Images(**options), files)
 
 
-def test_the_domain_is_found_by_its_name_and_survives_a_model_file():
+def test_the_domain_is_loaded_by_name_and_from_a_model_file():
     domain = Images(size=8, color="rgb")
     assert load_domain("images") is Images
     kept = json.loads(json.dumps(domain_to_json(domain)))
@@ -44,7 +44,7 @@ def test_importing_the_plugin_loads_neither_matplotlib_nor_scipy():
 
 
 @pytest.mark.parametrize("options", [{"size": "1"}, {"step": "0"}, {"f0": "0"}, {"f0": "nan"}, {"color": "red"}])
-def test_options_that_no_patch_can_have_are_refused(options):
+def test_invalid_options_are_refused(options):
     (key,) = options
     with pytest.raises(InputError, match=f"--set {key}="):
         make_domain(Images, options)
@@ -55,7 +55,7 @@ def test_windows_are_square_patches_of_one_or_three_channels():
     assert (Images(color="rgb").window, Images(color="rgb").stride) == ((10, 10, 3), (1, 1, 3))
 
 
-def test_a_span_is_a_place_in_pixels_and_its_excerpt_exactly_that_patch(files):
+def test_a_span_is_in_pixels_and_its_excerpt_is_that_patch(files):
     colour, domain = files[0], Images(size=6, color="rgb")
     span = domain.span(colour, (20, 31, 0))
     assert (span.start, span.end, span.unit) == ((20, 31), (26, 37), "px")
@@ -65,7 +65,7 @@ def test_a_span_is_a_place_in_pixels_and_its_excerpt_exactly_that_patch(files):
     np.testing.assert_array_equal(excerpt.data, field[20:26, 31:37])
 
 
-def test_an_excerpt_shows_the_picture_itself_where_the_field_is_filtered(files):
+def test_an_excerpt_is_not_filtered(files):
     domain = Images(filter="1/f")
     span = domain.span(files[1], (5, 6, 0))
     np.testing.assert_allclose(domain.excerpt(files[1], span).data, leaves(0)[5:15, 6:16] / 255, atol=1e-6)
@@ -104,7 +104,7 @@ def test_the_centre_of_a_grating_is_its_frequency(frequency):
     assert Images(size=16).centre(np.ones((16, 16, 1))) == 0
 
 
-def test_the_filter_answers_a_grating_by_its_formula():
+def test_the_response_of_the_filter_to_a_grating_follows_the_formula():
     f, f0 = 24 / 256, 0.3
     y, _ = np.mgrid[:256, :256]
     field = np.cos(2 * np.pi * f * (y + 0.5)).astype(np.float32)[..., None]
@@ -114,7 +114,7 @@ def test_the_filter_answers_a_grating_by_its_formula():
     np.testing.assert_allclose(found[inner], f * np.exp(-((f / f0) ** 4)) * field[inner], atol=2e-3)
 
 
-def test_the_filter_turns_a_spectrum_that_falls_as_1_over_f_flat():
+def test_the_filter_flattens_a_1_over_f_spectrum():
     field = leaves(0, 256, 256, 3000).astype(np.float32)[..., None]
     before = _slope(field)
     filters.flatten_spectrum(field, 0.4)
@@ -133,7 +133,7 @@ def _slope(field):
 
 
 @pytest.mark.parametrize("rows", [1, 63, 65, 400])
-def test_the_filter_gives_the_same_picture_in_bands_of_any_height(monkeypatch, rows):
+def test_the_filter_does_not_depend_on_the_height_of_bands(monkeypatch, rows):
     whole = np.random.default_rng(rows).normal(size=(rows, 90, 3)).astype(np.float32)
     banded = whole.copy()
     filters.flatten_spectrum(whole, 0.4)

@@ -1,4 +1,4 @@
-"""What the plugin is for: from pictures to oriented edges, through the command line."""
+"""The main use of the plugin: oriented edges learned from pictures, through the command line."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ def train(tmp_path, monkeypatch, capsys):
     return call
 
 
-def test_noise_is_no_edge_and_a_grating_under_a_window_is():
+def test_noise_is_not_an_edge_and_a_windowed_grating_is():
     noise = np.random.default_rng(0).normal(size=(10, 10, 10))
     assert share_of_edges(noise) == 0
     y, x = np.mgrid[:10, :10]
@@ -52,7 +52,7 @@ def scenes(tmp_path_factory):
 @pytest.mark.parametrize(
     ("units", "windows", "epochs"), [(16, 2000, 60), pytest.param(25, 10000, 400, marks=pytest.mark.slow)]
 )
-def test_the_classic_setting_makes_every_unit_an_edge(scenes, train, units, windows, epochs):
+def test_the_classic_options_make_every_unit_an_edge(scenes, train, units, windows, epochs):
     model = train(scenes, *CLASSIC.split(), "--hidden", units, "--max-windows", windows, "--epochs", epochs)
     assert model.atoms().shape == (units, 8, 8, 1)
     assert share_of_edges(model.atoms()[..., 0]) == 1
@@ -69,7 +69,7 @@ def test_a_few_iterations_learn_in_colour_and_on_filtered_pictures(scenes, train
     ("units", "few"),
     [(12, ("--hidden", 12, "--max-windows", 6000, "--epochs", 60)), pytest.param(100, (), marks=pytest.mark.slow)],
 )
-def test_the_defaults_make_edges_of_pictures_they_were_not_chosen_on(tmp_path, train, units, few):
+def test_the_defaults_make_edges_on_other_pictures(tmp_path, train, units, few):
     from sklearn import datasets
 
     folder = tmp_path / "pictures"

@@ -1,4 +1,4 @@
-"""A domain of audiosae: rows of array and table files as vectors, such as embeddings of another model."""
+"""Domain `vectors` of audiosae: rows of arrays and tables, such as embeddings of another model."""
 
 from audiosae_vectors.vectors import Vectors
 

@@ -1,4 +1,4 @@
-"""What every file format comes down to: rows of numbers, opened cheaply and read in blocks."""
+"""Rows of numbers: the common interface of all file formats, opened cheaply and read in blocks."""
 
 from __future__ import annotations
 
@@ -21,28 +21,40 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_BLOCK_NUMBERS = 2**18  # in a block: 1 MiB as float32, and 10 MiB as the Python floats that a table goes through
-_WIDEST = 2**20  # a row wider than this is a shape gone wrong, not a vector
+_BLOCK_NUMBERS = 2**18  # per block: 1 MiB as float32, and 10 MiB as the Python floats of a table
+_WIDEST = 2**20  # a wider row is probably an array of another shape
+_LONGEST_REASON = 160  # characters
 _UNDECODABLE = (
-    csv.Error, lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-    ArithmeticError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError,
-)  # fmt: skip
+    csv.Error,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
 
 
 class ReadOptions(Protocol):
-    """The options of `audiosae_vectors.Vectors` that say what of a file is read; their meaning is described there."""
+    """The options of `audiosae_vectors.Vectors` for reading files; see there."""
 
     @property
     def array(self) -> str:
-        """Name of the array or of the column of lists, or ""."""
+        """Name of the array or of the column of lists; "" for the only one."""
 
     @property
     def flatten(self) -> Literal["no", "rows", "width"]:
-        """How an array of three or more axes becomes rows."""
+        """How an array with three or more axes is read as rows."""
 
     @property
     def skip(self) -> str:
-        """Columns that are left out, separated by commas."""
+        """Columns to omit, separated by commas."""
 
     @property
     def header(self) -> Literal["auto", "yes", "no"]:
@@ -56,15 +68,15 @@ class Rows:
     Attributes
     ----------
     count
-        Number of rows; of a text file an estimate.
+        Number of rows; an estimate for a text file.
     width
         Numbers in a row.
     kind
-        What a person would call it: ``npy float16``, ``csv``.
+        File format for messages: ``npy float16``, ``csv``.
     read
         ``read(start, at_once)`` yields blocks (n, width) of any real dtype, n <= at_once, from row `start` on.
     names
-        Of the columns; () where there are none.
+        Names of the columns; () if they have none.
     """
 
     count: int
@@ -74,11 +86,11 @@ class Rows:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what holds no vector."""
+        """Check that there are rows, and their width."""
         if not self.count:
             raise InputError("empty: no rows")
         if not self.width:
-            raise InputError("empty: rows of no numbers")
+            raise InputError("empty: rows without numbers")
         if self.width > _WIDEST:
             raise InputError(f"too wide: rows of {self.width} numbers, wanted {_WIDEST} at most")
 
@@ -89,10 +101,10 @@ class Rows:
                 rows = block.astype(np.float32)
             if not np.isfinite(rows).all():
                 row, column = np.argwhere(~np.isfinite(rows))[0]
-                place = f"row {start + row}, {self._column(column)}"
+                position = f"row {start + row}, {self._column(column)}"
                 if np.isfinite(block[row, column]):
-                    raise InputError(f"too large for float32: {place} is {block[row, column]:g}")
-                raise InputError(f"NaN or infinite: {place} is {rows[row, column]}")
+                    raise InputError(f"too large for float32: {position} is {block[row, column]:g}")
+                raise InputError(f"NaN or infinite: {position} is {rows[row, column]}")
             yield rows
             start += len(rows)
 
@@ -102,7 +114,7 @@ class Rows:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Turn what a broken file makes the readers raise into an InputError of one line."""
+    """Turn the errors of readers for a broken file into an InputError of one line."""
     try:
         yield
     except OSError as error:
@@ -114,6 +126,6 @@ def readable() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the first line of an error's text, cut to a length that fits a journal."""
+    """Return the first line of the text of an error, shortened for the journal."""
     text = (str(error) or type(error).__name__).splitlines()[0]
-    return text if len(text) <= 160 else text[:157] + "..."  # noqa: PLR2004
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."

@@ -1,4 +1,4 @@
-"""The domain itself: one row of a file is one example, and the files of one model have rows of one width."""
+"""The domain `vectors`: each row of a file is one training example; all files of a model have the same width."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Json, Span
 
-_HELD_NUMBERS = 2**24  # 64 MiB: files up to this size are kept in memory between excerpts
-_PROBED = 500  # files whose width is looked at when none is given
+_CACHED_NUMBERS = 2**24  # 64 MiB: smaller files stay in memory between excerpts
+_PROBED = 500  # files whose width is read if none is given
 _OPENERS = {".npy": open_npy, ".npz": open_npz, ".csv": open_csv, ".parquet": open_parquet}
 
 
@@ -37,25 +37,24 @@ class Vectors(Domain):
     Attributes
     ----------
     width
-        Numbers in a row; 0 chooses the most common width among the files.
+        Numbers in a row; 0 for the most common width of the files.
     names
-        Of the columns, separated by commas; "" takes them from the tables where they have any. A table whose columns
-        have other names is refused.
+        Names of the columns, separated by commas; "" for those of the tables. A table with other names is refused.
     array
-        Which array of an .npz file, or which column of lists of a .parquet file; "" takes the only one.
+        Name of the array of an .npz file, or of the column of lists of a .parquet file; "" for the only one.
     flatten
-        How an array of three and more axes becomes rows: ``no`` refuses it, ``rows`` makes each last axis a row
-        (tokens of many texts), ``width`` makes each entry of the first axis one row (the maps of one picture).
+        How an array of three or more axes is read: ``no`` refuses it, ``rows`` makes the last axis a row (tokens of
+        many texts), ``width`` makes each entry of the first axis one row (feature maps of one picture).
     skip
-        Columns of tables that are left out, by name, separated by commas (by number from 0 where they have no names).
+        Columns of tables to omit, separated by commas: names, or numbers from 0 if the columns have no names.
     header
-        Whether .csv files begin with a line of names: ``yes``, ``no``, or ``auto`` to look.
+        Whether .csv files begin with a line of names: ``yes``, ``no``, or ``auto`` to detect it.
     """
 
     name: ClassVar[str] = "vectors"
     suffixes: ClassVar[tuple[str, ...]] = tuple(_OPENERS)
-    # measured on pixels, pooled MFCC and activations of a network (README): small batches and fast steps, because there
-    # are few rows where recordings have many windows; half whitening, so that weak directions count, but not as noise
+    # Measured on pixels, pooled MFCC and activations of a network (README). Small batches and a high learning rate,
+    # since there are fewer rows than windows of recordings; whitening power 0.5 raises weak directions partly.
     defaults: ClassVar[Mapping[str, Json]] = {
         "hidden": 256,
         "whiten": "pca",
@@ -76,70 +75,70 @@ class Vectors(Domain):
     header: Literal["auto", "yes", "no"] = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse options that contradict each other."""
+        """Check that the options agree with each other."""
         if self.width < 0:
-            raise InputError(f"--set width={self.width}: width cannot be negative")
+            raise InputError(f"--set width={self.width}: width must not be negative")
         if self.names and self.width and len(self.names.split(",")) != self.width:
             raise InputError(f"--set names: {len(self.names.split(','))} names for {self.width} columns")
 
     @property
     def window(self) -> tuple[int, int]:
-        """One row."""
+        """Shape of a window: one row."""
         return 1, self.width
 
     def resolve(self, paths: Sequence[Path]) -> Vectors:
-        """Choose the most common width, and the most common names of columns among the files of that width."""
+        """Choose the most common width, and the most common column names of the files of that width."""
         if self.width and self.names:
             return self
-        found: Counter[tuple[int, str]] = Counter()
+        layouts: Counter[tuple[int, str]] = Counter()
         for path in paths[:: max(1, -(-len(paths) // _PROBED))]:
             try:
                 rows = self._open(path)
             except InputError:
                 continue
-            found[rows.width, _joined(rows.names)] += 1
+            layouts[rows.width, _joined(rows.names)] += 1
         widths: Counter[int] = Counter()
-        for (width, _), files in found.items():
+        for (width, _), files in layouts.items():
             widths[width] += files
         width = self.width or max(sorted(widths), key=lambda w: widths[w], default=0)
-        named = {names: files for (w, names), files in sorted(found.items()) if w == width and names}
+        named = {names: files for (w, names), files in sorted(layouts.items()) if w == width and names}
         return replace(self, width=width, names=self.names or max(named, key=lambda n: named[n], default=""))
 
     def probe(self, path: Path) -> Probe:
-        """Read a file's header."""
+        """Read the header of a file."""
         rows = self._fitting(path)
         return Probe(rows.count, rows.count, facts={"width": rows.width, "format": rows.kind})
 
     def field(self, path: Path) -> Iterator[NDArray[np.float32]]:
-        """Yield the rows, shape (rows, width) a block."""
+        """Yield blocks of rows, shape (rows, width)."""
         rows = self._fitting(path)
         with readable():
             yield from rows.blocks()
 
     def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
-        """Fold the vector, row by row, into the most nearly square rectangle; what is left over is zero."""
+        """Fold the vector, row by row, into a nearly square rectangle, padded with zeros."""
         return pictures.fold(np.asarray(atom).reshape(-1))
 
     def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
-        """Draw one signed bar per dimension and name the strongest."""
+        """Draw one signed bar per dimension, with the names of the strongest."""
         names = self.names.split(",") if self.names else ()
         pictures.draw_bars(np.asarray(atom).reshape(-1), ax, limit=limit, names=names)
 
     def excerpt(self, path: Path, span: Span) -> Excerpt:
-        """Return the rows themselves."""
+        """Return the rows in the span."""
         start, stop = int(span.start[0]), int(span.end[0])
         rows = self._fitting(path)
         with readable():
-            if rows.count * rows.width <= _HELD_NUMBERS:
-                found = _whole(self, path, path.stat().st_mtime_ns)[start:stop]
+            if rows.count * rows.width <= _CACHED_NUMBERS:
+                data = _all_rows(self, path, path.stat().st_mtime_ns)[start:stop]
             else:
-                found = _some(rows, start, stop)
-        if len(found) < stop - start:
+                data = _some_rows(rows, start, stop)
+        if len(data) < stop - start:
             raise InputError(f"no row {stop - 1}")
-        return Excerpt(found, "rows")
+        return Excerpt(data, "rows")
 
     def _open(self, path: Path) -> Rows:
-        """Open a file by its suffix; one that was named in spite of another suffix is taken for a table."""
+        """Open a file by its suffix; a file with another suffix is read as a .csv table."""
         with readable():
             if not path.stat().st_size:
                 raise InputError("empty: zero bytes")
@@ -148,31 +147,35 @@ class Vectors(Domain):
     def _fitting(self, path: Path) -> Rows:
         rows = self._open(path)
         if self.width and rows.width != self.width:
-            raise InputError(f"another width: rows of {rows.width} numbers, wanted {self.width}; train on them apart")
-        for at, (wanted, found) in enumerate(zip(self.names.split(","), map(_tidy, rows.names), strict=False)):
-            if self.names and wanted != found:
-                raise InputError(f"other columns: column {at} is {found!r}, wanted {wanted!r}; train on them apart")
+            raise InputError(
+                f"another width: rows of {rows.width} numbers, wanted {self.width}; train a separate model on them"
+            )
+        for column, (wanted, name) in enumerate(zip(self.names.split(","), map(_tidy, rows.names), strict=False)):
+            if self.names and wanted != name:
+                raise InputError(
+                    f"other columns: column {column} is {name!r}, wanted {wanted!r}; train a separate model on them"
+                )
         return rows
 
 
 @lru_cache(maxsize=4)
-def _whole(domain: Vectors, path: Path, stamp: int) -> NDArray[np.float32]:  # noqa: ARG001
-    """Return all rows of a file, kept for the next excerpt: a table is read from its start to get to one row."""
+def _all_rows(domain: Vectors, path: Path, stamp: int) -> NDArray[np.float32]:  # noqa: ARG001
+    """Return all rows of a file, cached for further excerpts: a table can be read only from its start."""
     return np.concatenate(list(domain.field(path)))
 
 
-def _some(rows: Rows, start: int, stop: int) -> NDArray[np.float32]:
-    found = [np.empty((0, rows.width), np.float32)]
+def _some_rows(rows: Rows, start: int, stop: int) -> NDArray[np.float32]:
+    blocks = [np.empty((0, rows.width), np.float32)]
     for block in rows.blocks(start):
-        found.append(block[: stop - start])
+        blocks.append(block[: stop - start])
         start += len(block)
         if start >= stop:
             break
-    return np.concatenate(found)
+    return np.concatenate(blocks)
 
 
 def _tidy(name: str) -> str:
-    """Return a column's name without the commas that separate names."""
+    """Return the name of a column without commas, which separate names."""
     return " ".join(name.replace(",", " ").split())
 
 

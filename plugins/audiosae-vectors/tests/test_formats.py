@@ -1,4 +1,4 @@
-"""The same rows come out of every format, and what is not rows is refused with its reason."""
+"""Formats: all give the same rows, and files without rows are refused with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTH = 7
 
 @pytest.fixture
 def rows() -> np.ndarray:
-    """Numbers that float16 holds exactly; whole, so that integers do too."""
+    """Whole numbers that float16 represents exactly."""
     return np.random.default_rng(0).integers(-100, 100, (50, WIDTH)).astype(np.float64)
 
 
@@ -62,7 +62,7 @@ FORMATS: dict[str, Callable[[Path, np.ndarray], None]] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_field_and_keeps_the_protocol(
+def test_every_format_gives_the_same_field_and_passes_the_conformance_check(
     name: str, rows: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / name
@@ -70,13 +70,13 @@ def test_every_format_gives_the_same_field_and_keeps_the_protocol(
     domain = Vectors().resolve([path])
     assert domain.width == WIDTH
     np.testing.assert_array_equal(np.concatenate(list(domain.field(path))), rows)
-    for held in (2**24, 0):
-        monkeypatch.setattr("audiosae_vectors.vectors._HELD_NUMBERS", held)
+    for limit in (2**24, 0):
+        monkeypatch.setattr("audiosae_vectors.vectors._CACHED_NUMBERS", limit)
         np.testing.assert_array_equal(domain.excerpt(path, domain.span(path, (23, 0))).data, rows[23:24])
     check_domain(Vectors(), [path])
 
 
-def test_pandas_index_columns_are_left_out(rows: np.ndarray, tmp_path: Path) -> None:
+def test_index_columns_of_pandas_are_omitted(rows: np.ndarray, tmp_path: Path) -> None:
     header = "," + ",".join(f"x{i}" for i in range(WIDTH))
     indexed = np.column_stack([np.arange(len(rows)) + 1000, rows])
     _csv(",", header)(tmp_path / "a.csv", indexed)
@@ -88,7 +88,7 @@ def test_pandas_index_columns_are_left_out(rows: np.ndarray, tmp_path: Path) -> 
         np.testing.assert_array_equal(np.concatenate(list(domain.field(path))), rows)
 
 
-def test_columns_of_text_are_skipped_on_demand(tmp_path: Path) -> None:
+def test_columns_of_text_are_omitted_with_skip(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('file,a,b,kind\n"one, two.wav",1,2,x\nb.wav,3,4,y\n')
     domain = Vectors(skip="file,kind").resolve([path])
@@ -108,7 +108,7 @@ def test_an_array_of_one_axis_is_one_row(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("flatten", "shape"), [("rows", (6, 4)), ("width", (2, 12))])
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_arrays_of_three_axes_are_flattened_on_demand(flatten: Any, shape: Any, suffix: str, tmp_path: Path) -> None:
+def test_arrays_of_three_axes_are_flattened(flatten: Any, shape: Any, suffix: str, tmp_path: Path) -> None:
     array, path = np.arange(24).reshape(2, 3, 4), tmp_path / f"a{suffix}"
     (np.save if suffix == ".npy" else np.savez)(path, array)
     np.testing.assert_array_equal(next(Vectors(flatten=flatten).field(path)), array.reshape(shape))
@@ -136,34 +136,34 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "pickled.npy": (np.array([[{}, None]], object), "not real numbers: object"),
     "one.npy": (np.float32(3), "not rows: a single number"),
     "none.npy": (np.ones((0, 4)), "empty: no rows"),
-    "narrow.npy": (np.ones((4, 0)), "empty: rows of no numbers"),
+    "narrow.npy": (np.ones((4, 0)), "empty: rows without numbers"),
     "wide.npy": (np.zeros((1, 2**20 + 1), bool), "rows of 1048577 numbers"),
     "two.npz": (
         {"a": np.ones((2, 2)), "b": np.ones((3, 2))},
         r"which array: 2 have two axes; name one with --set array=NAME, it has a float64 \(2, 2\), b",
     ),
     "flat.npz": ({"a": np.ones(2), "b": np.ones(2)}, "which array: 0 have two axes"),
-    "text.csv": ("a,b\n1,2\n3,dog\n", r"not a number: row 1 \(line 3\), column 'b' holds 'dog'; --set skip=b"),
-    "bare-text.csv": ("1,2\n3,dog\n", r"not a number: row 1 \(line 2\), column '1' holds 'dog'"),
+    "text.csv": ("a,b\n1,2\n3,dog\n", r"not a number: row 1 \(line 3\), column 'b' is 'dog'; --set skip=b"),
+    "bare-text.csv": ("1,2\n3,dog\n", r"not a number: row 1 \(line 2\), column '1' is 'dog'"),
     "gap.csv": ("a,b\n1,\n", r"empty cell: row 0 \(line 2\), column 'b'"),
-    "comma.csv": ("a;b\n1,5;2\n", "holds '1,5'; write numbers with a point"),
-    "ragged.csv": ("a,b\n1,2\n\n3,4,5\n", r"uneven rows: row 1 \(line 4\) has 3 cells where the first line has 2"),
+    "comma.csv": ("a;b\n1,5;2\n", "is '1,5'; write numbers with a decimal point"),
+    "ragged.csv": ("a,b\n1,2\n\n3,4,5\n", r"uneven rows: row 1 \(line 4\) has 3 cells, the first line has 2"),
     "nan.csv": ("a,b\n1,2\n3,nan\n", "row 1, column 'b' is nan"),
     "header.csv": ("a,b\n", "empty: no rows"),
     "blank.csv": ("\n\n", "empty: no rows"),
     "latin.csv": (b"gr\xf6\xdfe,b\n1,2\n", "not a text in UTF-8: byte 0xf6"),
-    "text.parquet": ({"a": [1.0], "b": ["x"]}, "not a number: column 'b' holds string; --set skip=b"),
+    "text.parquet": ({"a": [1.0], "b": ["x"]}, "not a number: column 'b' has the type string; --set skip=b"),
     "gap.parquet": ({"a": [1.0, 2], "b": [1, None]}, "empty cell: row 1, column 'b'"),
     "nan.parquet": ({"a": [1.0, float("nan")]}, "row 1, column 'a' is nan"),
-    "ragged.parquet": ({"a": [[1.0, 2], [3]]}, "row 1 holds 1 numbers where the first row holds 2"),
-    "missing.parquet": ({"a": [[1.0, 2], None]}, "row 1 holds nothing"),
-    "two.parquet": ({"a": [[1.0]], "b": [[1.0]]}, "which column: 2 hold lists; name one with --set array=NAME: a, b"),
+    "ragged.parquet": ({"a": [[1.0, 2], [3]]}, "row 1 has 1 numbers, the first row has 2"),
+    "missing.parquet": ({"a": [[1.0, 2], None]}, "row 1 has no list"),
+    "two.parquet": ({"a": [[1.0]], "b": [[1.0]]}, "which column: 2 have lists; choose one with --set array=NAME: a, b"),
     "rowless.parquet": ({"a": pa.array([], pa.float32())}, "empty: no rows"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_rows_is_refused_with_the_reason(name: str, tmp_path: Path) -> None:
+def test_files_that_are_not_rows_are_refused_with_the_reason(name: str, tmp_path: Path) -> None:
     content, reason = REFUSED[name]
     path = tmp_path / name
     if name.endswith(".npy"):
@@ -212,20 +212,20 @@ def test_an_archive_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkey
     np.savez_compressed(path, zeros=np.zeros((2**12, 512), np.float32))
     assert next(Vectors().field(path)).shape == (512, 512)
     monkeypatch.setattr("audiosae_vectors.arrays._BOMB_BYTES", 2**22)
-    with pytest.raises(InputError, match=r"zeros.npy to 0.0 GiB, \d{3,4} times its size; if that is meant"):
+    with pytest.raises(InputError, match=r"zeros.npy has 0.0 GiB, \d{3,4} times its packed size; if this is intended"):
         list(Vectors().field(path))
 
 
 @pytest.mark.parametrize(
     ("shape", "reason"),
     [
-        (b"(40, 3), } ", "truncated: the header promises 960 bytes of numbers, there are 96"),
-        (b"(-4, -3), }", r"the header gives the shape \(-4, -3\)"),
+        (b"(40, 3), } ", "truncated: the header claims 960 bytes of numbers, the file has 96"),
+        (b"(-4, -3), }", r"the header has the shape \(-4, -3\)"),
         (b"(9**9, 3), ", "undecodable"),
         (b"(4, 3)      ", "undecodable"),
     ],
 )
-def test_a_header_that_lies_is_refused(shape: bytes, reason: str, tmp_path: Path) -> None:
+def test_a_wrong_header_is_refused(shape: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.ones((4, 3)))
     data = path.read_bytes()
@@ -235,7 +235,7 @@ def test_a_header_that_lies_is_refused(shape: bytes, reason: str, tmp_path: Path
         list(Vectors().field(path))
 
 
-def test_without_pyarrow_the_reason_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet.write_table(pa.table({"a": [1.0]}), tmp_path / "a.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'audiosae-vectors\[parquet\]'"):

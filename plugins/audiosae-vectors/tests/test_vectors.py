@@ -1,4 +1,4 @@
-"""Options that are resolved from the files, and pictures of vectors."""
+"""Options resolved from the files, and pictures of vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_entry_point_names_the_domain() -> None:
     assert load_domain("vectors") is Vectors
 
 
-def test_the_most_common_width_is_chosen_and_others_are_refused_with_both(tmp_path: Path) -> None:
+def test_the_most_common_width_is_chosen_and_others_are_refused(tmp_path: Path) -> None:
     widths = {"a": 8, "b": 4, "c": 4}
     for name, width in widths.items():
         np.save(tmp_path / f"{name}.npy", np.ones((3, width)))
@@ -55,7 +55,7 @@ def test_a_row_beyond_the_end_has_no_excerpt(tmp_path: Path) -> None:
         domain.excerpt(tmp_path / "a.npy", domain.span(tmp_path / "a.npy", (7, 0)))
 
 
-def test_probe_reads_the_header_alone(tmp_path: Path) -> None:
+def test_probe_reads_only_the_header(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((3, 2), np.float16))
     probe = Vectors().probe(tmp_path / "a.npy")
     assert (probe.rows, probe.facts) == (3, {"width": 2, "format": "npy float16"})
@@ -66,7 +66,7 @@ def test_probe_reads_the_header_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("width", "shape"), [(64, (8, 8)), (768, (24, 32)), (40, (5, 8)), (97, (9, 11)), (1, (1, 1)), (3, (1, 3))]
 )
-def test_a_tile_is_nearly_square_and_holds_the_vector(width: int, shape: tuple[int, int]) -> None:
+def test_a_tile_is_nearly_square_and_contains_the_vector(width: int, shape: tuple[int, int]) -> None:
     tile = fold(np.arange(1, width + 1))
     assert tile.shape == shape
     np.testing.assert_array_equal(tile.reshape(-1)[:width], np.arange(1, width + 1))
@@ -89,5 +89,5 @@ def test_bars_name_the_strongest_dimensions() -> None:
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(InputError, match="2 names for 3 columns"):
         Vectors(width=3, names="a,b")
-    with pytest.raises(InputError, match="width cannot be negative"):
+    with pytest.raises(InputError, match="width must not be negative"):
         Vectors(width=-1)

@@ -1,4 +1,4 @@
-"""Accelerometer recordings as a domain of audiosae: .csv files with the columns time, x, y, z (seconds, m/s2)."""
+"""Domain `accelerometer` of audiosae: .csv files with the columns time, x, y, z (seconds, m/s2)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from audiosae.domain import Json
 
 _COLUMNS = ["time", "x", "y", "z"]
-_AT_ONCE = 4096  # samples in memory at a time: a recording of a month is read like one of a minute
-_TOLERANCE = 0.02  # of the rate, for a recorder's clock
-_PROBED = 100  # of samples in a file, and of files, that are looked at to find the rate
+_BLOCK = 4096  # samples in memory at a time, whatever the length of the recording
+_TOLERANCE = 0.02  # relative deviation of the rate, for the clock of a recorder
+_UNEVEN = 0.5  # deviation of a step between two times, in steps, that is an error
+_PROBED = 100  # number of files, and of samples in each, that are read to find the rate
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Accelerometer(Domain):
     Attributes
     ----------
     rate
-        Samples per second; 0 takes the middle one of the recordings' rates. Recordings at another rate are refused.
+        Samples per second; 0 for the median rate of the recordings. Recordings with another rate are refused.
     samples, step
-        Samples in a window and between windows.
+        Samples in a window, and between windows.
     gravity
-        ``remove`` subtracts each axis's mean over the recording, ``keep`` leaves it.
+        ``remove`` subtracts the mean of each axis over the recording, ``keep`` does not.
     """
 
     name: ClassVar[str] = "accelerometer"
@@ -54,7 +55,7 @@ class Accelerometer(Domain):
     gravity: Literal["remove", "keep"] = "remove"
 
     def __post_init__(self) -> None:
-        """Refuse options that make no sense; the texts of --set have been turned into numbers before."""
+        """Check the ranges of the options; texts of --set are already converted to numbers."""
         if not (self.rate >= 0 and self.samples > 1 and self.step > 0):
             raise InputError(
                 f"wanted rate >= 0, samples > 1 and step > 0, not {self.rate:g}, {self.samples}, {self.step}"
@@ -62,16 +63,16 @@ class Accelerometer(Domain):
 
     @property
     def window(self) -> tuple[int, int]:
-        """(samples, axes)."""
+        """Shape of a window: (samples, axes)."""
         return self.samples, 3
 
     @property
     def stride(self) -> tuple[int, int]:
-        """Windows slide along time only, so the second step is the whole width."""
+        """Steps of the windows: they slide along time only, so the second step is the whole width."""
         return self.step, 3
 
     def resolve(self, paths: Sequence[Path]) -> Accelerometer:
-        """Choose the rate where it was left open. Broken files are passed over here: `field` reports them."""
+        """Choose the rate if it is open. Broken files are skipped here; `field` reports them."""
         rates = []
         for path in paths[:_PROBED] if not self.rate else ():
             try:
@@ -88,21 +89,23 @@ class Accelerometer(Domain):
         return Probe(rows / rate, rows, facts={"rate": rate, "axes": 3})
 
     def field(self, path: Path) -> Iterator[NDArray[np.float32]]:
-        """Yield the acceleration, shape (samples, 3) a block, and check that time goes on in even steps."""
-        found = self._fitting_rate(path)
+        """Yield blocks of acceleration, shape (samples, 3); InputError if the times are not in even steps."""
+        rate = self._fitting_rate(path)
         rows, times = _rows(path), np.empty(0)
-        while block := list(islice(rows, _AT_ONCE)):
+        while block := list(islice(rows, _BLOCK)):
             table = np.array(block)
-            times = np.append(times[-1:], table[:, 0])  # with the last of the block before: a gap may lie between two
-            uneven = np.flatnonzero(np.abs(np.diff(times) * found - 1) > 0.5)  # noqa: PLR2004
+            times = np.append(
+                times[-1:], table[:, 0]
+            )  # with the last time of the block before: a gap may be between blocks
+            uneven = np.flatnonzero(np.abs(np.diff(times) * rate - 1) > _UNEVEN)
             if len(uneven):
-                at, to = times[uneven[0] : uneven[0] + 2]
-                raise InputError(f"uneven times: from {at:g} to {to:g} s, wanted steps of {1 / found:g} s")
+                before, after = times[uneven[0] : uneven[0] + 2]
+                raise InputError(f"uneven times: from {before:g} to {after:g} s, wanted steps of {1 / rate:g} s")
             yield table[:, 1:].astype(np.float32)
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
-        """Remove gravity, in place and block by block, and train on every row."""
-        blocks = [slice(at, at + _AT_ONCE) for at in range(0, len(field), _AT_ONCE)]
+        """Remove gravity in place, block by block, and train on all rows."""
+        blocks = [slice(first, first + _BLOCK) for first in range(0, len(field), _BLOCK)]
         if self.gravity == "remove":
             mean = sum(field[rows].sum(axis=0, dtype=np.float64) for rows in blocks) / len(field)
             for rows in blocks:
@@ -110,41 +113,43 @@ class Accelerometer(Domain):
         return [(0, len(field))]
 
     def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
-        """Return a window's time in seconds, from its first sample to the one after its last."""
+        """Return the time of a window in seconds, from its first sample to the one after its last."""
         return Span((start[0] / self.rate,), ((start[0] + self.samples) / self.rate,), self.unit)
 
     def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
-        """Draw the three axes as curves over seconds, each with its name at its end."""
+        """Draw the three axes as labelled curves over time in seconds."""
         seconds = np.arange(self.samples) / self.rate
         for axis, colour in enumerate(("tab:red", "tab:green", "tab:blue")):
             ax.plot(seconds, atom[:, axis], color=colour)
             ax.annotate("xyz"[axis], (seconds[-1], atom[-1, axis]), color=colour, fontsize=7)
-        ax.set(ylim=(-1.5 * limit, 1.5 * limit), xlabel="s", ylabel="acceleration")  # peaks may go beyond the limit
+        ax.set(ylim=(-1.5 * limit, 1.5 * limit), xlabel="s", ylabel="acceleration")  # peaks may exceed the limit
 
     def centre(self, atom: NDArray[Any]) -> float:
-        """Return the centroid in Hz of an atom's power, so that atoms can be put in order of it."""
+        """Return the centroid frequency of an atom in Hz, by which atoms are ordered."""
         power = np.square(np.abs(np.fft.rfft(atom, axis=0))).sum(axis=1)
         return float(power @ np.fft.rfftfreq(self.samples, 1 / self.rate) / max(power.sum(), 1e-300))
 
     def _fitting_rate(self, path: Path) -> float:
-        """Return a recording's rate; refuse one that the model was not made for."""
-        found = _rate(path)
-        if self.rate and abs(found / self.rate - 1) > _TOLERANCE:
-            raise InputError(f"another rate: {found:g} samples per second, wanted {self.rate:g}; train on them apart")
-        return found
+        """Return the rate of a recording; InputError if it differs from that of the domain."""
+        rate = _rate(path)
+        if self.rate and abs(rate / self.rate - 1) > _TOLERANCE:
+            raise InputError(
+                f"another rate: {rate:g} samples per second, wanted {self.rate:g}; train a separate model on them"
+            )
+        return rate
 
 
 def _rate(path: Path) -> float:
-    """Return the samples per second that the first times of a file stand for."""
+    """Return the samples per second, from the first times of a file."""
     times = [row[0] for row in islice(_rows(path), _PROBED)]
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     if not step > 0:
-        raise InputError("uneven times: they do not rise")
+        raise InputError("uneven times: they do not increase")
     return round(1 / step, 3)
 
 
 def _rows(path: Path) -> Iterator[tuple[float, ...]]:
-    """Yield (time, x, y, z) of each line. Whatever is wrong with the file becomes an InputError of one line."""
+    """Yield (time, x, y, z) of each line. Any error in the file is raised as an InputError of one line."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.reader(file)
@@ -161,7 +166,7 @@ def _rows(path: Path) -> Iterator[tuple[float, ...]]:
 def _numbers(cells: Sequence[str], line: int) -> tuple[float, ...]:
     try:
         row = tuple(map(float, cells))
-    except ValueError as error:  # its text shows the cell
+    except ValueError as error:  # its text has the cell
         raise InputError(f"not a number: {error} in line {line}") from None
     if len(row) != len(_COLUMNS) or not all(map(math.isfinite, row)):
         raise InputError(f"not four finite numbers: {','.join(cells)[:60]!r} in line {line}")

@@ -16,7 +16,7 @@ if find_spec("example_accelerometer") is None:  # not installed: test what lies 
 
 
 def write_recording(path: Path, *, seconds: float = 30, rate: float = 50, seed: int = 0) -> Path:
-    """Write somebody who walks, runs and stands: steps along z, half as fast along x, over gravity and noise."""
+    """Write a recording of walking, running and standing: steps along z, half as fast along x, gravity, noise."""
     rng = np.random.default_rng(seed)
     time = np.arange(int(seconds * rate)) / rate
     steps_per_second = np.repeat(rng.choice([0, 1.8, 2.8], 1 + int(seconds // 5)), int(5 * rate))[: len(time)]

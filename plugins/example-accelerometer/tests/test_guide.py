@@ -1,4 +1,4 @@
-"""The guide beside the examples: every block of it is run, in its order, as a reader would."""
+"""The guide for writing a domain: all its code blocks are run in order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GUIDE = Path(__file__).parents[2] / "README.md"
 
-pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="a copy of this plugin alone has no guide beside it")
+pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the guide is not in a copy of this plugin alone")
 
 
 def quoted(language: str) -> list[str]:
@@ -29,7 +29,7 @@ def quoted(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The guide's folder with its two files, its data, and what an editable installation leaves."""
+    """The folder of the guide, with its two files, its data, and the metadata of an editable installation."""
     (tmp_path / "audiosae_ecg").mkdir()
     (tmp_path / "audiosae_ecg/__init__.py").write_text(quoted("python")[0])
     project = tomllib.loads(quoted("toml")[0])["project"]
@@ -46,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def written(source: str, monkeypatch: pytest.MonkeyPatch) -> Domain:
-    """Write the module anew, import it, and make its domain."""
+    """Write the module, import it again, and return its domain."""
     Path("audiosae_ecg/__init__.py").write_text(source)
     monkeypatch.delitem(sys.modules, "audiosae_ecg", raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -60,7 +60,7 @@ def test_the_first_domain_has_twelve_lines_and_the_guide_is_short() -> None:
     assert len(GUIDE.read_text(encoding="utf-8").splitlines()) < 250
 
 
-def test_the_domain_keeps_its_promises_after_every_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_domain_passes_the_check_after_every_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, _, *steps, test = quoted("python")
     for step in ["", *steps]:
         source += "\n" + step
@@ -69,10 +69,10 @@ def test_the_domain_keeps_its_promises_after_every_step(folder: Path, monkeypatc
     assert {"rate", "span", "stride", "probe", "field", "finish", "draw", "centre"} <= vars(type(whole)).keys()
     names: dict[str, object] = {}
     exec(test, names)  # noqa: S102
-    names["test_it_keeps_its_promises"]()  # type: ignore[operator]
+    names["test_domain_follows_the_interface"]()  # type: ignore[operator]
 
 
-def test_the_commands_work_with_four_names_alone(
+def test_the_commands_work_with_the_minimal_domain(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AUDIOSAE_CACHE", str(folder / "cache"))

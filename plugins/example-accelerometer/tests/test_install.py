@@ -1,4 +1,4 @@
-"""The example as its user meets it: installed from its own folder into a fresh environment, checked, trained with."""
+"""The example plugin in a fresh environment: installed from its folder, listed, tested, used for training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).parents[1]
 
 
 class Environment(NamedTuple):
-    """A Python of its own; it sees what this one has installed, by a .pth file, so that nothing is downloaded."""
+    """A new environment that sees the packages of this one through a .pth file, so that nothing is downloaded."""
 
     python: Path
     folder: Path
