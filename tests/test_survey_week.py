@@ -26,7 +26,7 @@ from audiosae.sounds.sound_types import learn_types
 from audiosae.sounds.timeline import make_timeline
 
 
-def placed(week, records):
+def corpus_of(week, records):
     return EngineCorpus(week.model.domain, records, LocalEngine())
 
 
@@ -96,7 +96,8 @@ def test_bands_of_tones_hold_their_frequency(week):
 def test_the_table_of_hours_by_days_is_what_was_planted_within_a_tenth(week):
     e, records = week.survey.events, week.survey.records
     starts = read_dates([Path(record.path) for record in records]).starts
-    line = make_timeline(starts, [record.extent for record in records], e.record, e.start, e.end, e.type)
+    line = make_timeline(starts, [record.extent for record in records], record=e.record,
+                         start=e.start, end=e.end, types=e.type)
     begun = {record.file: (start.date(), start.hour) for record, start in zip(records, starts, strict=True)}
     count = Counter(begun[planted.file] for planted in week.planted)
     seconds = Counter()
@@ -139,8 +140,8 @@ def test_types_are_numbered_by_what_they_fill_and_stable(week):
 
 def test_next_months_recordings_keep_the_numbers(week):
     half = len(week.records) // 2
-    first, types = find_types(week.model, placed(week, week.records[:half]))
-    later, kept = find_types(week.model, placed(week, week.records[half:]), known=types)
+    first, types = find_types(week.model, corpus_of(week, week.records[:half]))
+    later, kept = find_types(week.model, corpus_of(week, week.records[half:]), known=types)
     assert len(kept) == len(types)
     before, after = kinds_by_number(week, first), kinds_by_number(week, later)
     meaning = {number: Counter(kinds).most_common(1)[0][0] for number, kinds in before.items()}
@@ -152,7 +153,7 @@ def test_most_sounds_of_kinds_that_were_not_there_before_belong_nowhere(week, ca
     plant(week.folder / "new", recordings=14, seed=7, kinds=OTHER_KINDS)
     records = ingest(week.model.domain, scan([week.folder / "new"], (".wav",), domain="spectrogram"), cache=cache,
                      workers=1)  # fmt: skip
-    new, _ = find_types(week.model, placed(week, records), known=week.types)
+    new, _ = find_types(week.model, corpus_of(week, records), known=week.types)
     assert len(new.events) >= 40
     assert np.mean(new.events.type == 0) >= 0.5
     assert np.mean(week.survey.events.type == 0) <= 0.04

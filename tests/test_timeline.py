@@ -18,7 +18,7 @@ START = datetime(2024, 6, 1, 5, 30)  # noqa: DTZ001
 
 def timeline(starts, durations, events):
     record, start, end, kind = (np.array(column) for column in zip(*events, strict=True))
-    return make_timeline(starts, durations, record.astype(int), start, end, kind.astype(int))
+    return make_timeline(starts, durations, record=record.astype(int), start=start, end=end, types=kind.astype(int))
 
 
 def test_events_count_where_they_start_and_their_seconds_are_split():
