@@ -15,10 +15,10 @@ from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
-from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
+from audiosae.sounds.noise_floor import BandLevels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -52,11 +52,6 @@ def recordings_domain(model: Model, command: str) -> Spectrogram:
 def seconds_per_row(domain: Spectrogram) -> float:
     """Return the time between two frames."""
     return domain.hop_length / domain.sample_rate
-
-
-def are_short_recordings(records: Iterable[Record]) -> bool:
-    """Return whether most recordings are under ten seconds, which is too short to distinguish noise from sound."""
-    return float(np.median([record.extent for record in records])) < SHORT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -225,9 +220,8 @@ class CodeFile:
     def codes(self) -> Codes:
         """The codes of all events, memory-mapped, (events, width)."""
         self._file.flush()
-        if not self._count:
-            return np.empty((0, self.width), np.float32)
-        return np.memmap(self._file, np.float32, "r", shape=(self._count, self.width))
+        shape = (self._count, self.width)
+        return np.memmap(self._file, np.float32, "r", shape=shape) if self._count else np.empty(shape, np.float32)
 
     def blocks(self, rows: int = 4096) -> Iterator[Codes]:
         """Yield the codes of all events in order, at most `rows` events at a time."""
@@ -249,7 +243,6 @@ def sample_codes(model: Model, corpus: EngineCorpus, most: int = SAMPLES) -> lis
 
 
 def _sample_shard(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
-    """Yield the sample codes of each recording of a shard; samples are `pitch` seconds apart."""
     encode, frames = Encoder(model, backend=backend), model.domain.window[0]
     for record in shard.corpus.records:
         field = read_field(record)

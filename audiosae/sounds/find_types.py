@@ -147,7 +147,6 @@ def _edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 
 def _assigned(types: Types, codes: CodeFile) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    """Return type, score and top unit of all events."""
     parts = [(*types.assign(block), _mean_activity(types, block).argmax(axis=1)) for block in codes.blocks()]
     numbers, score, top = (np.concatenate(part) for part in zip(*parts, strict=True))
     return numbers, score, top.astype(np.int32)
@@ -161,9 +160,10 @@ def _mean_activity(types: Types, codes: NDArray[np.float32]) -> NDArray[np.float
 def _by_duration(types: Types, events: Events) -> tuple[Types, Events]:
     """Return the types in decreasing order of their total duration, and the events with the new numbers."""
     seconds = np.bincount(events.type, events.seconds, minlength=len(types) + 1)[1:].astype(np.float64)
-    number = np.zeros(len(types) + 1, np.int32)
-    number[1 + np.argsort(-seconds, kind="stable")] = np.arange(1, len(types) + 1)
-    return types.ordered(seconds), replace(events, type=number[events.type])
+    order, number = np.argsort(-seconds, kind="stable"), np.zeros(len(types) + 1, np.int32)
+    number[1 + order] = np.arange(1, len(types) + 1)
+    ordered = replace(types, centres=types.centres[order], reach=types.reach[order])
+    return ordered, replace(events, type=number[events.type])
 
 
 def _activity(types: Types, codes: CodeFile, numbers: NDArray[np.int32]) -> NDArray[np.float64]:

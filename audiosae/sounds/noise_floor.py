@@ -101,7 +101,6 @@ class BandLevels:
 
 
 def _neighbours(bands: int) -> int:
-    """Return the number of neighbours of a band on each side."""
     return max(1, round(NEIGHBOURS * bands))
 
 
@@ -167,9 +166,7 @@ def noise_floor(levels: BandLevels) -> NoiseFloor:
 
 def is_blank(levels: Array) -> NDArray[np.bool_]:
     """Return which rows of levels (rows, bands) are the same in all bands, as digital zeros are."""
-    if levels.shape[1] == 1:
-        return np.zeros(len(levels), bool)
-    return np.asarray(np.ptp(levels, axis=1) == 0)
+    return np.asarray((np.ptp(levels, axis=1) == 0) & (levels.shape[1] > 1))
 
 
 def _filled(noise: list[Array | None]) -> list[Array]:

@@ -257,8 +257,7 @@ class Survey:
         InputError
             pandas is not installed.
         """
-        columns = event_columns(self)
-        return pandas_frame(dict(zip(columns, zip(*event_rows(self), strict=True), strict=True)))
+        return pandas_frame(dict(zip(event_columns(self), zip(*event_rows(self), strict=True), strict=True)))
 
     def _repr_html_(self) -> str:
         head = ("type", "name", "events", "files", "seconds", "Hz")

@@ -16,7 +16,6 @@ from audiosae.errors import InputError
 from audiosae.sounds.event_codes import (
     CodeFile,
     WindowContent,
-    are_short_recordings,
     find_events,
     pooled_codes,
     recordings_domain,
@@ -24,7 +23,7 @@ from audiosae.sounds.event_codes import (
 )
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
 from audiosae.sounds.find_types import EventColumns
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
@@ -196,7 +195,8 @@ def find_like(
     """
     corpus = corpus.only(corpus.used)
     records = corpus.records
-    shown: WindowContent = "recording" if are_short_recordings(records) else "event"
+    short = float(np.median([record.extent for record in records])) < SHORT_SECONDS
+    shown: WindowContent = "recording" if short else "event"
     code, note = example_codes(model, like, example, shown=shown)
     with closing(CodeFile(None, code.shape[1])) as codes:
         columns = EventColumns(recordings_domain(model, "find"), [record.extent for record in records])

@@ -74,25 +74,22 @@ class Space:
         """Learn the space from codes (events, features); it has at most 50 components."""
         mean, spread = codes.mean(axis=0), codes.std(axis=0)
         spread = np.where(spread > _FLAT * spread.max(initial=0), spread, 0).astype(np.float32)
-        x = _standardised(codes, mean, spread).astype(np.float64)
-        _, values, vectors = np.linalg.svd(x, full_matrices=False)
+        space = cls(mean, spread, np.empty((len(mean), 0), np.float32), np.empty(0, np.float32))
+        _, values, vectors = np.linalg.svd(space.standardised(codes).astype(np.float64), full_matrices=False)
         keep = max(1, min(_COMPONENTS, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
         variance = np.square(values[:keep]) / max(1, len(codes))
-        return cls(mean, spread, vectors[:keep].T.astype(np.float32), variance.astype(np.float32))
+        return replace(space, components=vectors[:keep].T.astype(np.float32), variance=variance.astype(np.float32))
 
     def standardised(self, codes: Array) -> Array:
         """Return codes minus the mean, in standard deviations."""
-        return _standardised(codes, self.mean, self.spread)
+        factor = np.where(self.spread > 0, 1 / np.where(self.spread > 0, self.spread, 1), 0)
+        return np.asarray((codes - self.mean) * factor, np.float32)
 
     def points(self, codes: Array) -> Array:
         """Return the points of codes on the unit sphere, (events, components)."""
         spread = np.sqrt(np.maximum(self.variance, 1e-12))
         x = self.standardised(codes) @ self.components / spread ** np.float32(_HELD_BACK)
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
-
-
-def _standardised(codes: Array, mean: Array, spread: Array) -> Array:
-    return np.asarray((codes - mean) * np.where(spread > 0, 1 / np.where(spread > 0, spread, 1), 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -128,11 +125,6 @@ class Types:
         """Return type and score of codes (events, features); an event that is out of reach of all types has type 0."""
         numbers, score = self.nearest(self.space.points(codes))
         return np.where(score > 1, NOWHERE, numbers).astype(np.int32), score
-
-    def ordered(self, seconds: NDArray[np.float64]) -> Types:
-        """Return the types in decreasing order of their total durations (types,)."""
-        order = np.argsort(-seconds, kind="stable")
-        return replace(self, centres=self.centres[order], reach=self.reach[order])
 
     @property
     def novelty(self) -> Array:
@@ -232,16 +224,10 @@ def stability_of(codes: Array, count: int, *, seed: int = 0) -> TypeStability | 
         return None
     order = np.random.default_rng(seed).permutation(len(sample))
     half, most = len(sample) // 2, max(2 * count, 4 * len(sample) // 5)
-    everything, part, left, right = (
-        _labels_from(sample[index], count, sample)
-        for index in (slice(None), np.sort(order[:most]), np.sort(order[:half]), np.sort(order[half:]))
-    )
-    return TypeStability(float(adjusted_rand_score(everything, part)), float(adjusted_rand_score(left, right)))
-
-
-def _labels_from(part: Array, count: int, sample: Array) -> Labels:
-    types, _ = learn_types(part, count)
-    return types.nearest(types.space.points(sample))[0]
+    parts = [sample, *(sample[np.sort(index)] for index in (order[:most], order[:half], order[half:]))]
+    learned = [learn_types(part, count)[0] for part in parts]
+    every, most_of, left, right = (types.nearest(types.space.points(sample))[0] for types in learned)
+    return TypeStability(float(adjusted_rand_score(every, most_of)), float(adjusted_rand_score(left, right)))
 
 
 def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
@@ -265,7 +251,8 @@ def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
         return np.zeros(len(points), np.int32), f"one type: silhouette at most {best:.2f}"
     worth, near = silhouettes, _NEAR_BEST
     if best < _NO_STRUCTURE:
-        worth = {number: silhouettes[number] * _diversity(labels) for number, labels in clusters.items()}
+        shares = {number: np.bincount(labels) / len(labels) for number, labels in clusters.items()}
+        worth = {number: value * float(1 - np.square(shares[number]).sum()) for number, value in silhouettes.items()}
         near = _NEAR_EVEN
     chosen = min(number for number, value in worth.items() if value >= near * max(worth.values()))
     choice = f"silhouette {silhouettes[chosen]:.2f}, the fewest of 2 to {highest} that come near the best"
@@ -277,11 +264,6 @@ def _silhouette(distances: Floats, labels: Labels) -> float:
 
     possible = 0 < labels.max() < len(labels) - 1
     return float(silhouette_score(distances, labels, metric="precomputed")) if possible else -1.0
-
-
-def _diversity(labels: Labels) -> float:
-    """Return the probability that two random events have different types."""
-    return float(1 - np.square(np.bincount(labels) / len(labels)).sum())
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:
