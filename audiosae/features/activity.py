@@ -44,12 +44,16 @@ class ActivityStatistics:
         """Return the statistics of activity (windows, hidden)."""
         squares = np.square(act, dtype=np.float64)
         population = _sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1])
-        total = act.sum(axis=0, dtype=np.float64)
-        return cls(len(act), total, squares.sum(axis=0), (act > ACTIVE).sum(axis=0), float(population.sum()))
+        return cls(
+            count=len(act),
+            total=act.sum(axis=0, dtype=np.float64),
+            squares=squares.sum(axis=0),
+            active=(act > ACTIVE).sum(axis=0),
+            population=float(population.sum()),
+        )
 
     def __add__(self, other: ActivityStatistics) -> ActivityStatistics:
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return ActivityStatistics(*(mine + theirs for mine, theirs in pairs))
+        return ActivityStatistics(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     @property
     def mean(self) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 Code = Literal["sqrt", "activation", "share"]
 POOLS = ("max", "mean", "std", "change")
 DEFAULT_POOL = ("mean", "max", "std")
-_CHANGE = "change"
 _POOLED_ROWS = 256
 _LEAST_ACTIVITY = 1e-12  # total of all units that `shares` divides by
 # index of a source; first number, and number after the last, of its rows at which windows begin
@@ -132,8 +131,8 @@ def window_blocks(
     if len(field) < window[0]:
         field = np.concatenate([field, np.repeat(field[-1:], window[0] - len(field), axis=0)])
     rows = np.arange(0, len(field) - window[0] + 1, stride[0])[low:high]
-    sizes = zip(field.shape[1:], window[1:], stride[1:], strict=True)
-    inner = [range(0, size - need + 1, step) for size, need, step in sizes]
+    axes = zip(field.shape[1:], window[1:], stride[1:], strict=True)
+    inner = [range(0, size - need + 1, step) for size, need, step in axes]
     step = max(1, CHUNK_WINDOWS // int(np.prod([len(columns) for columns in inner])))
     for at in range(0, len(rows), step):
         part = rows[at : at + step]
@@ -167,14 +166,15 @@ class Pool:
     lag: int = 0
     _count: int = 0  # windows added
     _sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
-    _changes: NDArray[Any] | None = None
-    _latest: NDArray[Any] | None = None  # the last codes, from which the changes of the next ones are computed
+    _changes: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    _latest: NDArray[Any] = field(default_factory=lambda: np.empty(0))  # codes that precede the next ones
 
     def add(self, codes: NDArray[Any]) -> None:
         """Add the codes (count, units) of the next windows of the file."""
         if self._sums is None:
             zeros = np.zeros((self.segments, codes.shape[1]))
             self._sums = (np.zeros(self.segments), zeros, zeros.copy(), np.full_like(zeros, -np.inf))
+            self._changes, self._latest = zeros.copy(), codes[:0]
         if self.lag:
             self._add_changes(codes)
         counts, means, squares, largest = self._sums
@@ -195,8 +195,6 @@ class Pool:
         self._count += len(codes)
 
     def _add_changes(self, codes: NDArray[Any]) -> None:
-        if self._changes is None or self._latest is None:
-            self._changes, self._latest = np.zeros((self.segments, codes.shape[1])), codes[:0]
         joined = np.concatenate([self._latest, codes])
         later = self._count - len(self._latest) + self.lag  # number of the first window that has a previous one
         changes = np.abs(joined[self.lag :] - joined[: -self.lag])
@@ -211,8 +209,8 @@ class Pool:
             raise InputError("no windows were pooled")
         counts, means, squares, largest = self._sums
         pooled = {"mean": means, "max": largest, "std": np.sqrt(squares / counts[:, None])}
-        if self._changes is not None:
-            pooled[_CHANGE] = self._changes / np.maximum(counts[:, None] - self.lag, 1)
+        if self.lag:
+            pooled["change"] = self._changes / np.maximum(counts[:, None] - self.lag, 1)
         return np.stack([pooled[pool] for pool in pools]).transpose(2, 0, 1).astype(np.float32)
 
     def _bounds(self) -> list[tuple[int, int]]:
@@ -289,7 +287,7 @@ def pooled_files(
     )
     for record, parts in groupby(_encoded_together(blocks, encode), itemgetter(0)):
         counts = [record.shape[0]] if rows else _counts(domain, record)
-        pool = Pool(int(np.prod(counts)), segments, int(np.prod(counts[1:])) if _CHANGE in pools else 0)
+        pool = Pool(int(np.prod(counts)), segments, int(np.prod(counts[1:])) if "change" in pools else 0)
         for _, _, codes in parts:
             pool.add(codes)
         yield record, pool.result(pools)
@@ -345,9 +343,9 @@ def pooled_names(count: int, pools: Sequence[str], segments: int) -> list[str]:
 
 def spans(domain: Domain, record: Record, starts: NDArray[np.int64]) -> list[tuple[tuple[float, ...], ...]]:
     """Return (start, end) of windows in the domain's unit. Each is computed from its index: times do not drift."""
-    path = Path(record.path)
     with plugin_call(domain, "span"):
-        return [(span.start, span.end) for span in (domain.span(path, tuple(start)) for start in starts.tolist())]
+        located = (domain.span(Path(record.path), tuple(start)) for start in starts.tolist())
+        return [(span.start, span.end) for span in located]
 
 
 def window_count(domain: Domain, record: Record) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,10 +142,8 @@ def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: Unit
     with open_table(path, rows.columns, rows.names, rows.count) as write:
         for keys, values in rows.blocks:
             write(({key: keys[key] for key in rows.columns}, values))
-    facts: dict[str, Json] = rows.facts | {"model_digest": digest}
-    if stability:
-        facts["stability"] = stability.to_json()
-    describe(path, facts)
+    measured = {"stability": stability.to_json()} if stability else {}
+    describe(path, {**rows.facts, "model_digest": digest, **measured})
 
 
 def _stamped(blocks: Iterator[Block], stamp: Callable[[str, float], str]) -> Iterator[Block]:
@@ -173,16 +172,14 @@ def _window_blocks(
     ends: Sequence[str],
 ) -> Iterator[Block]:
     by_file = {record.file: (record, label) for record, label in sources}
-    parts = corpus.parts()
-    jobs = [(number, piece) for number, part in parts for piece in features.pieces(model.domain, part.records)]
-    last = None
-    for file, spans, codes in chain.from_iterable(corpus.map(_encode_piece, model, code, jobs=jobs)):
+    jobs = [(shard, piece) for shard, part in corpus.parts() for piece in features.pieces(model.domain, part.records)]
+    encoded = chain.from_iterable(corpus.map(_encode_piece, model, code, jobs=jobs))
+    for file, blocks in groupby(encoded, itemgetter(0)):
         record, label = by_file[file]
-        keys: dict[str, list[Any]] = {end: column.tolist() for end, column in zip(ends, spans, strict=True)}
-        yield keys | {"file": [file] * len(codes), "label": [label] * len(codes)}, codes
-        if record is not last:
-            done(record)
-            last = record
+        for _, spans, codes in blocks:
+            keys: dict[str, list[Any]] = {end: column.tolist() for end, column in zip(ends, spans, strict=True)}
+            yield keys | {"file": [file] * len(codes), "label": [label] * len(codes)}, codes
+        done(record)
 
 
 def _encode_piece(

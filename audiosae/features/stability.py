@@ -88,8 +88,8 @@ def check_path(model: Path) -> None:
 
 def write(model: Path, stability: UnitStability) -> None:
     """Write the stability of a model, given as a run folder or a file, with the digest of the model file."""
-    facts = {"model_digest": _digest(model), **stability.to_json()}
-    write_file(path_of(model), (json.dumps(facts, indent=1) + "\n").encode())
+    text = json.dumps({"model_digest": _digest(model), **stability.to_json()}, indent=1)
+    write_file(path_of(model), f"{text}\n".encode())
 
 
 def read(model: Path) -> UnitStability | None:

@@ -30,8 +30,7 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
     facts, params = model.facts, model.params
     sources, options, whitening, history = facts["sources"], facts["options"], facts["whitening"], facts["history"]
     low, tenth, median, ninetieth, high = activity["rho_hat_quantiles"]
-    windows = "held-out" if facts["held_out"] else "training"
-    shown = {name: _option_text(options, name) for name in ("whiten_power", "solver", "beta", "weight_decay", "seed")}
+    shown = {name: _option_text(options, name) for name in ("solver", "beta", "weight_decay", "seed", "dtype")}
     return [
         ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
         ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
@@ -39,12 +38,13 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
         ("window", " x ".join(map(str, model.domain.window))),
         (
             "whitening",
-            f"{whitening['kind']}, power {shown['whiten_power']}, {params.width} of {model.whitener.width} numbers",
+            f"{whitening['kind']}, power {_option_text(options, 'whiten_power')}, {params.width} of "
+            f"{model.whitener.width} numbers",
         ),
         (
             "training",
             f"{shown['solver']}, rho {options['rho']:g}, beta {shown['beta']}, weight decay {shown['weight_decay']}, "
-            f"seed {shown['seed']}, {_option_text(options, 'dtype')}",
+            f"seed {shown['seed']}, {shown['dtype']}",
         ),
         (
             "data",
@@ -52,7 +52,11 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
             f"held out: {sources['held_out']}",
         ),
         ("history", f"{history['epoch']} epochs, {history['step']} steps, cost {history['cost']:.4g}"),
-        ("quality", f"unexplained variance {facts['fvu']:.3f} in the whitened space ({windows} windows)"),
+        (
+            "quality",
+            f"unexplained variance {facts['fvu']:.3f} in the whitened space "
+            f"({'held-out' if facts['held_out'] else 'training'} windows)",
+        ),
         (
             "activity",
             f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over {tenth:.4f}, "

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
 
+    _WriteBlock = Callable[[dict[str, list[Any]], NDArray[np.float32]], None]
+
 Level = Literal["file", "window"]
 Block = tuple[dict[str, list[Any]], "NDArray[np.float32]"]  # key columns of some rows, and their features (rows, names)
 Rows = tuple[dict[str, "NDArray[Any]"], "NDArray[np.float32]"]
@@ -108,15 +110,16 @@ class Table:
         return self.rows
 
     def __repr__(self) -> str:
-        content = f"{self.rows} rows of {', '.join(self.columns)} and {len(self.names)} features"
-        return f"<Table: {content}; {len(self.skipped)} sources skipped{f'; {self.path}' if self.path else ''}>"
+        return (
+            f"<Table: {self.rows} rows of {', '.join(self.columns)} and {len(self.names)} features; "
+            f"{len(self.skipped)} sources skipped{f'; {self.path}' if self.path else ''}>"
+        )
 
     def _repr_html_(self) -> str:
-        head = [*self.columns, *self.names[:_SHOWN]]
-        columns = [self.keys[name][:_SHOWN] for name in self.columns]
+        columns = (self.keys[name][:_SHOWN] for name in self.columns)
         numbers = [[f"{value:.3g}" for value in row] for row in self.features[:_SHOWN, :_SHOWN].tolist()]
         rows = [[*keys, *values] for *keys, values in zip(*columns, numbers, strict=True)]
-        return html_table(rows, head=head, caption=repr(self).strip("<>"))
+        return html_table(rows, head=[*self.columns, *self.names[:_SHOWN]], caption=repr(self).strip("<>"))
 
     @cached_property
     def _rows(self) -> Rows:
@@ -131,10 +134,9 @@ def gathered(blocks: Iterable[Block], columns: Sequence[str], names: Sequence[st
     """Return the arrays of a table from blocks of `count` rows in total."""
     features = np.empty((count, len(names)), np.float32)
     keys: dict[str, list[Any]] = {name: [] for name in columns}
-    at = 0
     for block_keys, values in blocks:
+        at = len(keys[columns[0]])
         features[at : at + len(values)] = values
-        at += len(values)
         for name in columns:
             keys[name] += block_keys[name]
     return {name: _column(name, values) for name, values in keys.items()}, features
@@ -231,98 +233,90 @@ def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Ite
     check_output(path)
     with ExitStack() as stack:
         with write_errors(path):
-            writer = _WRITERS[path.suffix.lower()](stack.enter_context(replacing(path)), keys, names, count)
-        stack.callback(_close_quietly, writer)
+            temporary, table = stack.enter_context(replacing(path)), ExitStack()
+            stack.callback(_close_quietly, table)
+            write_block = table.enter_context(_WRITERS[path.suffix.lower()](temporary, keys, names, count))
 
         def write(block: Block) -> None:
             with write_errors(path):
-                writer.write(*block)
+                write_block(*block)
 
         yield write
         with write_errors(path):
-            writer.close()
+            table.close()
             stack.close()  # renames the file
 
 
-def _close_quietly(writer: _Csv | _Parquet | _Npz) -> None:
+def _close_quietly(table: ExitStack) -> None:
     """Close an incomplete table: Windows does not remove an open file."""
     with suppress(Exception):
-        writer.close()
+        table.close()
 
 
-class _Csv:
-    def __init__(self, path: Path, keys: list[str], names: list[str], _count: int) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._table = csv.writer(self._file)
-        self._table.writerow([*keys, *names])
-        self._format = ",".join(["%.9g"] * len(names))  # nine digits represent every float32 exactly
+@contextmanager
+def _csv_writer(path: Path, keys: list[str], names: list[str], _count: int) -> Iterator[_WriteBlock]:
+    number_format = ",".join(["%.9g"] * len(names))  # nine digits represent every float32 exactly
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow([*keys, *names])
 
-    def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
-        for row, numbers in zip(zip(*keys.values(), strict=True), values.tolist(), strict=True):
-            self._table.writerow([*map(cell, row), *(self._format % tuple(numbers)).split(",")])
+        def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
+            for row, numbers in zip(zip(*columns.values(), strict=True), values.tolist(), strict=True):
+                table.writerow([*map(cell, row), *(number_format % tuple(numbers)).split(",")])
 
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Parquet:
-    def __init__(self, path: Path, keys: list[str], names: list[str], _count: int) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self._schema = pa.schema(
-            [(key, pa.string() if key in _TEXTS else pa.float64()) for key in keys] + [(n, pa.float32()) for n in names]
-        )
-        self._writer = pq.ParquetWriter(path, self._schema)
-        self._pending: list[Block] = []
-        self._rows = 0
-
-    def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
-        self._pending.append((keys, np.asarray(values, np.float32)))
-        self._rows += len(values)
-        if self._rows >= _GROUP_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if not self._pending:
-            return
-        columns = [[item for keys, _ in self._pending for item in keys[key]] for key in self._pending[0][0]]
-        values = np.concatenate([pending for _, pending in self._pending])
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=False)]
-        arrays += [pa.array(np.ascontiguousarray(column)) for column in values.T]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._pending, self._rows = [], 0
-
-    def close(self) -> None:
-        self._flush()
-        self._writer.close()
+        yield write
 
 
-class _Npz:
-    """Writes the features directly into the archive, and the key columns, which are small, at the end."""
+@contextmanager
+def _parquet_writer(path: Path, keys: list[str], names: list[str], _count: int) -> Iterator[_WriteBlock]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def __init__(self, path: Path, keys: list[str], names: list[str], count: int) -> None:
-        self._zip = zipfile.ZipFile(path, "w", allowZip64=True)
-        self._keys: dict[str, list[Any]] = {key: [] for key in keys}
-        self._names = names
-        self._features = self._zip.open("features.npy", "w", force_zip64=True)
-        header = {"descr": "<f4", "fortran_order": False, "shape": (count, len(names))}
-        np.lib.format.write_array_header_1_0(self._features, header)
+    key_types = [(key, pa.string() if key in _TEXTS else pa.float64()) for key in keys]
+    schema = pa.schema(key_types + [(name, pa.float32()) for name in names])
+    key_columns: dict[str, list[Any]] = {key: [] for key in keys}  # of the rows that are not written yet
+    features: list[NDArray[np.float32]] = []
 
-    def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
-        self._features.write(np.ascontiguousarray(values, np.float32).tobytes())
-        for key, column in keys.items():
-            self._keys[key] += column
+    def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
+        features.append(np.asarray(values, np.float32))
+        for key in keys:
+            key_columns[key] += columns[key]
+        if len(key_columns[keys[0]]) >= _GROUP_ROWS:
+            flush()
 
-    def close(self) -> None:
-        self._features.close()
-        for key, column in {**self._keys, "names": self._names}.items():
+    def flush() -> None:
+        columns = [*key_columns.values(), *map(np.ascontiguousarray, np.concatenate(features).T)]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        for column in (*key_columns.values(), features):
+            column.clear()
+
+    with pq.ParquetWriter(path, schema) as writer:
+        yield write
+        if features:
+            flush()
+
+
+@contextmanager
+def _npz_writer(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[_WriteBlock]:
+    """Write the features directly into the archive, and the key columns, which are small, at the end."""
+    key_columns: dict[str, list[Any]] = {key: [] for key in keys}
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        with archive.open("features.npy", "w", force_zip64=True) as features:
+            np.lib.format.write_array_header_1_0(
+                features, {"descr": "<f4", "fortran_order": False, "shape": (count, len(names))}
+            )
+
+            def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
+                features.write(np.ascontiguousarray(values, np.float32).tobytes())
+                for key, column in columns.items():
+                    key_columns[key] += column
+
+            yield write
+        for key, column in {**key_columns, "names": names}.items():
             values = np.array(["" if item is None else item for item in column])
-            with self._zip.open(f"{key}.npy", "w") as file:
+            with archive.open(f"{key}.npy", "w") as file:
                 np.lib.format.write_array(file, values, allow_pickle=False)
-        self._zip.close()
 
 
-_WRITERS: dict[str, type[_Csv | _Parquet | _Npz]] = {".parquet": _Parquet, ".csv": _Csv, ".npz": _Npz}
+_WRITERS = {".parquet": _parquet_writer, ".csv": _csv_writer, ".npz": _npz_writer}

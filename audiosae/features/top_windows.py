@@ -60,8 +60,7 @@ class Neighbourhoods:
     @property
     def crowd(self) -> int:
         """Largest number of cells with neighbours of one window, including its own cell."""
-        divided = (self.bins > 1).any(axis=0) & (np.array(self.reach) > 1)
-        return int(3 ** divided.sum())
+        return int(3 ** ((self.bins > 1).any(axis=0) & (np.array(self.reach) > 1)).sum())
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,9 @@ class TopWindows:
 
     def __add__(self, other: TopWindows) -> TopWindows:
         keep = self.values.shape[1]
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        values, numbers, cells = (np.concatenate(pair, axis=1) for pair in pairs)
+        values, numbers, cells = (
+            np.concatenate(pair, axis=1) for pair in zip(vars(self).values(), vars(other).values(), strict=True)
+        )
         both = _ranked(values, numbers, cells, 2 * keep)
         by_cell = np.argsort(both.cells, axis=1, kind="stable")
         again = np.diff(np.take_along_axis(both.cells, by_cell, axis=1), axis=1, prepend=-2) == 0
@@ -138,7 +138,8 @@ class TopWindows:
 def _ranked(values: NDArray[Any], numbers: NDArray[np.int64], cells: NDArray[np.int64], keep: int) -> TopWindows:
     """Sort cells, and truncate or pad them to `keep` per unit."""
     order = np.lexsort((numbers, -values), axis=1)[:, :keep]
-    missing = ((0, 0), (0, keep - order.shape[1]))
-    fills = (-np.inf, _NONE, -1)
-    parts = (np.take_along_axis(part, order, axis=1) for part in (values, numbers, cells))
-    return TopWindows(*(np.pad(p, missing, constant_values=fill) for p, fill in zip(parts, fills, strict=True)))
+    padding = ((0, 0), (0, keep - order.shape[1]))
+    filled = ((values, -np.inf), (numbers, _NONE), (cells, -1))
+    return TopWindows(
+        *(np.pad(np.take_along_axis(part, order, axis=1), padding, constant_values=fill) for part, fill in filled)
+    )

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
 
-    Array = Any
-
 BINS = 20  # of the histogram of activity, over [0, 1]
 
 
@@ -48,8 +46,7 @@ class Gathered:
     tops: TopWindows
 
     def __add__(self, other: Gathered) -> Gathered:
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Gathered(*(mine + theirs for mine, theirs in pairs))
+        return Gathered(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     def lift(self) -> NDArray[np.float64]:
         """Return the mean activity in the windows of each label divided by that in all windows, (labels, hidden)."""
@@ -78,7 +75,7 @@ class Step:
     labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     classes: int = 0
 
-    def __call__(self, backend: Backend, block: tuple[int, Array]) -> Gathered:
+    def __call__(self, backend: Backend, block: tuple[int, Any]) -> Gathered:
         """Return the statistics of a block: the number of its first window, and the windows (count, width)."""
         first, windows = block
         numbers = first + np.arange(len(windows), dtype=np.int64)
@@ -87,9 +84,12 @@ class Step:
         act = self.model.activity(codes)
         member = self.labels[records] == np.arange(self.classes)[:, None] if self.classes else np.empty((0, len(act)))
         tops = TopWindows.of(codes, numbers, self.near.cells(records, starts), self.keep)
-        label_total = member.astype(np.float64) @ act
         return Gathered(
-            ActivityStatistics.of(act), _histogram(act), label_total, member.sum(axis=1).astype(np.int64), tops
+            usage=ActivityStatistics.of(act),
+            histogram=_histogram(act),
+            label_total=member.astype(np.float64) @ act,
+            label_windows=member.sum(axis=1).astype(np.int64),
+            tops=tops,
         )
 
 
@@ -116,8 +116,8 @@ def gather(
         Called with the number of windows of each block that has been encoded in this process.
     """
     near = Neighbourhoods.of(corpus)
-    none = np.full(len(corpus.records), -1, np.int64)
-    step = Step(model, corpus, near, top * near.crowd, none if labels is None else labels, classes)
+    labels = np.full(len(corpus.records), -1, np.int64) if labels is None else labels
+    step = Step(model, corpus, near, top * near.crowd, labels, classes)
     statistics: Gathered = corpus.reduce(_shard_statistics, step, None if corpus.engine.remote else done)
     return statistics
 
@@ -132,7 +132,7 @@ def _shard_statistics(backend: Backend, shard: Shard, step: Step, done: Callable
     return statistics
 
 
-def numbered(blocks: Iterable[Array], first: int = 0) -> Iterator[tuple[int, Array]]:
+def numbered(blocks: Iterable[Any], first: int = 0) -> Iterator[tuple[int, Any]]:
     """Yield the number of the first window of each block, and the block."""
     for windows in blocks:
         yield first, windows

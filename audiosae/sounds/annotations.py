@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import chain, count, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,17 +35,15 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
         Distinct names of recordings. Their order does not change the result.
     """
     taken: set[str] = set()
-    names = {}
+    names: dict[str, str] = {}
     for file in sorted(files):
         stem = re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
         short = re.sub(r'[\x00-\x1f<>:"|?*\\/]+', "_", stem).strip(" .").encode()[:_LONGEST]
         plain = short.decode(errors="ignore").lstrip("-").rstrip(" .") or "_"
         plain = f"_{plain}" if _RESERVED.match(plain) else plain
-        name, number = plain, 2
-        while name.casefold() in taken:
-            name, number = f"{plain}-{number}", number + 1
-        taken.add(name.casefold())
-        names[file] = name
+        candidates = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        names[file] = next(name for name in candidates if name.casefold() not in taken)
+        taken.add(names[file].casefold())
     return names
 
 
@@ -60,23 +60,20 @@ def write_annotations(events: Iterable[Event], folder: Path, program: str) -> li
     Returns
     -------
     list of Path
-        The files, in the order in which their recordings first occur in `events`.
+        The files, in alphabetical order of their recordings.
 
     Raises
     ------
     InputError
         The folder or a file cannot be written.
     """
-    by_file: dict[str, list[Event]] = {}
-    for event in events:
-        by_file.setdefault(event.file, []).append(event)
-    form, names = FORMATS[program], safe_names(list(by_file))
-    paths = {file: folder / f"{names[file]}{form.suffix}" for file in by_file}
+    form, in_order = FORMATS[program], sorted(events, key=lambda event: (event.file, event.start, event.end))
+    by_file = {file: list(own) for file, own in groupby(in_order, attrgetter("file"))}
+    paths = {file: folder / f"{name}{form.suffix}" for file, name in safe_names(list(by_file)).items()}
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for file, path in paths.items():
-        in_order = sorted(by_file[file], key=lambda event: (event.start, event.end))
-        write_file(path, "".join(f"{line}\n" for line in form.lines(in_order)).encode())
+        write_file(path, "".join(f"{line}\n" for line in form.lines(by_file[file])).encode())
     return list(paths.values())
 
 

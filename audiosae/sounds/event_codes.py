@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -38,8 +38,7 @@ _SAMPLE_WINDOWS = 2  # windows whose mean code is the code of a sample
 _BATCH_EVENTS = 256
 _CONTEXT_SECONDS = 0.25  # before and after an event of a short recording: its onset and decay
 _MARGIN = 0.08  # share of all bands that is added below and above the bands of an event
-_STRENGTH = 20.0  # dB to which the loud parts of every event are scaled
-_LEAST_STRENGTH, _STRENGTH_QUANTILE = 3.0, 0.95  # least level of the loud parts in dB; quantile that measures it
+_STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0  # loud parts of an event; their level when scaled, dB
 
 
 def recordings_domain(model: Model, command: str) -> Spectrogram:
@@ -88,14 +87,11 @@ def find_events(
     int, EncodedEvents
         Index of the recording in `corpus.records`, and at most 256 of its events; in order.
     """
-    number = 0
-    for part in corpus.map(_encode_events, model, shortest, shown):
-        for events in part:
-            if events is None:
-                done(corpus.records[number])
-                number += 1
-            else:
-                yield number, events
+    batches = chain.from_iterable(corpus.map(_encode_events, model, shortest, shown))
+    for number, record in enumerate(corpus.records):
+        for events in iter(lambda: next(batches), None):
+            yield number, events
+        done(record)
 
 
 def _encode_events(

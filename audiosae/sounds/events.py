@@ -217,12 +217,16 @@ def _merged(events: list[Stretch], *, of_shorter: bool = False) -> list[Stretch]
     """Join sounds that have most of their time in common; return them in order of their start."""
     merged: list[Stretch] = []
     for one in sorted(events, key=lambda event: (event.start, event.low, event.end)):
-        for i in range(len(merged) - 1, -1, -1):
+        for i in reversed(range(len(merged))):
             other = merged[i]
             if _common_share(one, other, of_shorter=of_shorter) >= _TOGETHER:
-                start, end = min(one.start, other.start), max(one.end, other.end)
-                low, high = min(one.low, other.low), max(one.high, other.high)
-                merged[i] = Stretch(start, end, low, high, max(one.peak, other.peak))
+                merged[i] = Stretch(
+                    start=min(one.start, other.start),
+                    end=max(one.end, other.end),
+                    low=min(one.low, other.low),
+                    high=max(one.high, other.high),
+                    peak=max(one.peak, other.peak),
+                )
                 break
         else:
             merged.append(one)

@@ -123,10 +123,10 @@ class EventColumns:
         seconds, (below, above) = seconds_per_row(self.domain), _edges(self.domain)
         boxes = [(s.start, s.end, s.low, s.high, s.peak) for s in encoded.stretches]
         start, end, low, high, peak = np.array(boxes, np.float64).T
-        low_hz, high_hz = below[low.astype(int)], above[high.astype(int)]
         end = np.minimum(end * seconds, self.extents[record])
         start = np.minimum(start * seconds, np.maximum(end - seconds, 0))
-        self._parts.append((np.full(len(start), record), start, end, low_hz, high_hz, peak))
+        band = below[low.astype(int)], above[high.astype(int)]
+        self._parts.append((np.full(len(start), record), start, end, *band, peak))
 
     def events(self, types: NDArray[np.int32], score: NDArray[np.float32], top: NDArray[np.int32]) -> Events:
         """Return all events, with their types, scores and top units, (events,) each."""
@@ -141,9 +141,8 @@ def _edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64
     between = (centres[1:] + centres[:-1]) / 2
     if not len(between):
         return np.zeros(1), np.full(1, domain.sample_rate / 2)
-    first, last = 2 * centres[0] - between[0], 2 * centres[-1] - between[-1]
-    edges = np.clip(np.concatenate([[first], between, [last]]), 0, domain.sample_rate / 2)
-    return edges[:-1], edges[1:]
+    edges = np.concatenate([[2 * centres[0] - between[0]], between, [2 * centres[-1] - between[-1]]])
+    return np.clip(edges[:-1], 0, domain.sample_rate / 2), np.clip(edges[1:], 0, domain.sample_rate / 2)
 
 
 def _assigned(types: Types, codes: CodeFile) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
@@ -153,7 +152,6 @@ def _assigned(types: Types, codes: CodeFile) -> tuple[NDArray[np.int32], NDArray
 
 
 def _mean_activity(types: Types, codes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean activity of each unit, standardised over all events, (events, units)."""
     return types.space.standardised(codes)[:, ::_POOLS]
 
 

@@ -64,11 +64,6 @@ class BandLevels:
         """The running noise floor."""
         return noise_floor(self)
 
-    @property
-    def width(self) -> int:
-        """Odd number of rows over which levels are averaged, about 30 ms."""
-        return max(1, 2 * round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2) + 1)
-
     def views(self, low: int, high: int, step: int = 1) -> Array:
         """Return rows `low` to below `high`, every `step`-th, as (rows, 2 x bands): levels, then contrasts."""
         levels = self._smooth(low, high)[::step]
@@ -90,14 +85,13 @@ class BandLevels:
         return len(self.field) * self.seconds_per_row < SHORT_SECONDS
 
     def _smooth(self, low: int, high: int) -> Array:
-        """Return means over `width` rows; the first and last row of the field are repeated."""
-        half = self.width // 2
+        half = max(0, round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2))
         first, last = max(0, low - half), min(len(self.field), high + half)
         rows = np.pad(self.field[first:last], ((half - (low - first), half - (last - high)), (0, 0)), mode="edge")
         total = rows[: high - low].copy()
-        for shift in range(1, self.width):
+        for shift in range(1, 2 * half + 1):
             total += rows[shift : shift + high - low]
-        return np.asarray(total / np.float32(self.width))
+        return np.asarray(total / np.float32(2 * half + 1))
 
 
 def _neighbours(bands: int) -> int:
@@ -105,7 +99,6 @@ def _neighbours(bands: int) -> int:
 
 
 def _contrast(levels: Array) -> Array:
-    """Return levels minus the mean of each band and its neighbours."""
     bands = np.arange(levels.shape[1])
     total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
     low = np.maximum(bands - _neighbours(len(bands)), 0)

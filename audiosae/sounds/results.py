@@ -97,12 +97,8 @@ class Events:
     def of_type(self, number: int) -> NDArray[np.intp]:
         """Return the numbers of the events of a type, the most typical first (type 0: the least typical first)."""
         numbers = np.flatnonzero(self.type == number)
-        score = self.score[numbers]
-        return numbers[np.argsort(-score if number == NOWHERE else score, kind="stable")]
-
-    def take(self, index: NDArray[Any]) -> Events:
-        """Return the events that a NumPy index selects."""
-        return Events(*(getattr(self, column.name)[index] for column in fields(self)))
+        sign = -1 if number == NOWHERE else 1
+        return numbers[np.argsort(sign * self.score[numbers], kind="stable")]
 
 
 @dataclass(frozen=True)
@@ -228,8 +224,9 @@ class Survey:
     def timeline(self) -> Timeline:
         """Return the events and the recorded time by date and hour."""
         e = self.events
-        durations = [record.extent for record in self.records]
-        return make_timeline(self.times, durations, record=e.record, start=e.start, end=e.end, types=e.type)
+        return make_timeline(
+            self.times, [r.extent for r in self.records], record=e.record, start=e.start, end=e.end, types=e.type
+        )
 
     def event(self, number: int) -> Event:
         """Return the event in a row of `events`."""
@@ -260,16 +257,18 @@ class Survey:
         return pandas_frame(dict(zip(event_columns(self), zip(*event_rows(self), strict=True), strict=True)))
 
     def _repr_html_(self) -> str:
-        head = ("type", "name", "events", "files", "seconds", "Hz")
         rows = [
             (k.number, k.name, k.events, k.files, f"{k.seconds:.1f}", f"{k.low_hz:.0f}-{k.high_hz:.0f}")
             for k in self.types
         ]
+        head = ("type", "name", "events", "files", "seconds", "Hz")
         return html_table(rows, head=head, caption=repr(self).strip("<>"))
 
     def __repr__(self) -> str:
-        summary = f"{len(self.events)} events of {len(self.types)} types in {len(self.records)} recordings"
-        return f"<Survey: {summary}; {len(self.skipped)} skipped>"
+        return (
+            f"<Survey: {len(self.events)} events of {len(self.types)} types in {len(self.records)} recordings; "
+            f"{len(self.skipped)} skipped>"
+        )
 
 
 def event_columns(survey: Survey) -> tuple[str, ...]:

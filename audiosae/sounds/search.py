@@ -24,6 +24,7 @@ from audiosae.sounds.event_codes import (
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
 from audiosae.sounds.find_types import EventColumns
 from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
+from audiosae.sounds.results import Events
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.sounds.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
 _ROUNDING = 1e-6  # s, of times entered as decimals
@@ -195,9 +195,8 @@ def find_like(
     """
     corpus = corpus.only(corpus.used)
     records = corpus.records
-    short = float(np.median([record.extent for record in records])) < SHORT_SECONDS
-    shown: WindowContent = "recording" if short else "event"
-    code, note = example_codes(model, like, example, shown=shown)
+    shown: WindowContent = "recording" if np.median([r.extent for r in records]) < SHORT_SECONDS else "event"
+    code, notes = example_codes(model, like, example, shown=shown)
     with closing(CodeFile(None, code.shape[1])) as codes:
         columns = EventColumns(recordings_domain(model, "find"), [record.extent for record in records])
         for number, encoded in find_events(model, corpus, shown=shown, done=done):
@@ -213,16 +212,16 @@ def find_like(
     own_file = np.array([Path(r.path).absolute() == example.path.absolute() for r in records])[events.record]
     similarity[own_file & (events.start < example.end) & (events.end > example.start)] = -np.inf
     order = np.argsort(-similarity, kind="stable")[: min(count, int(np.isfinite(similarity).sum()))]
-    notes = [note] if note else []
     if len(similarity) < _FEW:
         notes.append(f"similarity says little here: only {counted(len(similarity), 'event')} to compare with")
-    return Matches(records, events.take(order), similarity[order], notes=notes)
+    ordered = Events(*(column[order] for column in vars(events).values()))
+    return Matches(records, ordered, similarity[order], notes=notes)
 
 
 def example_codes(
     model: Model, record: Record, example: Example, *, shown: WindowContent = "event"
-) -> tuple[NDArray[np.float32], str]:
-    """Return the pooled code (1, features) of the sound in an example, and a message or "".
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Return the pooled code (1, features) of the sound in an example, and messages.
 
     If the example has several sounds, the code is that of the loudest and longest one. If it has none, the code is that
     of the whole example.
@@ -232,20 +231,20 @@ def example_codes(
     low = min(last - 1, round(example.start / second))
     high = max(low + 1, min(last, round(example.end / second)))
     inside = [event for event in stretches(levels) if event.start < high and event.end > low]
-    note = ""
+    notes = []
     if inside:
         loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
         sound = replace(loudest, start=max(low, loudest.start), end=min(high, loudest.end))
         if len(inside) > 1:
             start, end = sound.start * second, min(sound.end * second, record.extent)
-            note = (
+            notes.append(
                 f"--like {example.path}: the example has {len(inside)} sounds; the one from {start:.2f} to {end:.2f} s "
                 f"is compared; choose another with FILE@START-END"
             )
     else:
         sound = Stretch(low, high, 0, levels.bands - 1, 0.0)
-        note = f"--like {example.path}: nothing in the example stands out from the noise; all of it is compared"
-    return pooled_codes(model, levels, [sound], shown=shown), note
+        notes.append(f"--like {example.path}: nothing in the example stands out from the noise; all of it is compared")
+    return pooled_codes(model, levels, [sound], shown=shown), notes
 
 
 def write_matches_csv(matches: Matches, path: Path) -> None:

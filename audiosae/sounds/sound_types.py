@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float32]
-    Floats = NDArray[np.floating]
     Labels = NDArray[np.int32]
 
 FILE = "types.safetensors"
@@ -36,8 +35,8 @@ MOST_TYPES = 40
 NO_NUMBER = "no number of types stands out"
 _FORMAT = 4
 _NEAR_BEST = 0.95  # share of the best silhouette that the chosen number of types must reach
-_NO_STRUCTURE = 0.25  # with a lower best silhouette, it does not determine the number of types
-_NEAR_EVEN = 0.9  # share of the best product of silhouette and diversity that must then be reached
+# with a lower best silhouette, the number of types must reach a share of the best product of silhouette and diversity
+_NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9
 _LEAST_SILHOUETTE = 0.05  # with a lower best silhouette there is only one type
 _FEWEST_EVENTS = 3  # for more than one type
 _FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
@@ -87,8 +86,8 @@ class Space:
 
     def points(self, codes: Array) -> Array:
         """Return the points of codes on the unit sphere, (events, components)."""
-        spread = np.sqrt(np.maximum(self.variance, 1e-12))
-        x = self.standardised(codes) @ self.components / spread ** np.float32(_HELD_BACK)
+        scale = np.sqrt(np.maximum(self.variance, 1e-12)) ** np.float32(_HELD_BACK)
+        x = self.standardised(codes) @ self.components / scale
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
@@ -139,10 +138,9 @@ class Types:
     @property
     def digest(self) -> str:
         """Hexadecimal digest of the types without their names."""
-        digest = hashlib.blake2b(digest_size=8)
-        for part in (self.space.mean, self.space.spread, self.space.components, self.centres, self.reach):
-            digest.update(np.ascontiguousarray(part, np.float32).tobytes())
-        return digest.hexdigest()
+        parts = (self.space.mean, self.space.spread, self.space.components, self.centres, self.reach)
+        content = b"".join(np.ascontiguousarray(part, np.float32).tobytes() for part in parts)
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
 
     def save(self, path: Path, digest: str) -> None:
         """Write the types to a file, with the digest of their model."""
@@ -177,10 +175,9 @@ def load_types(path: Path, digest: str) -> Types:
             f"--types-from {path.parent}: its types belong to another model; wanted the model of that survey, or a "
             f"survey without --types-from"
         )
-    parts = content.tensors
-    space = Space(*(parts[name] for name in ("mean", "spread", "components", "variance")))
+    space = Space(*(content.tensors[name] for name in ("mean", "spread", "components", "variance")))
     names = {int(number): str(name) for number, name in content.facts["names"].items()}
-    return Types(space, parts["centres"], parts["reach"], names)
+    return Types(space, content.tensors["centres"], content.tensors["reach"], names)
 
 
 def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
@@ -211,8 +208,7 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:
     """Return evenly spaced indices of at most `most` of `count` things."""
-    few = min(count, most)
-    return np.arange(few, dtype=np.int64) * count // max(1, few)
+    return np.arange(min(count, most), dtype=np.int64) * count // max(1, min(count, most))
 
 
 def stability_of(codes: Array, count: int, *, seed: int = 0) -> TypeStability | None:
@@ -259,11 +255,10 @@ def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
     return clusters[chosen], choice + (f"; {NO_NUMBER}" if best < _NO_STRUCTURE else "")
 
 
-def _silhouette(distances: Floats, labels: Labels) -> float:
+def _silhouette(square: NDArray[np.floating], labels: Labels) -> float:
     from sklearn.metrics import silhouette_score
 
-    possible = 0 < labels.max() < len(labels) - 1
-    return float(silhouette_score(distances, labels, metric="precomputed")) if possible else -1.0
+    return float(silhouette_score(square, labels, metric="precomputed")) if 0 < labels.max() < len(labels) - 1 else -1.0
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:
@@ -282,7 +277,7 @@ def _reach(points: Array, labels: Labels, centres: Array) -> Array:
     return np.asarray(reach, np.float32)
 
 
-def _robust_most(values: Floats) -> float:
+def _robust_most(values: NDArray[np.floating]) -> float:
     middle = np.median(values)
     return float(middle + _SPREADS * 1.4826 * np.median(np.abs(values - middle)))
 

@@ -55,8 +55,9 @@ def write_events_parquet(survey: Survey, path: Path) -> None:
     rows = event_rows(survey)
     with write_errors(path), replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         while part := list(islice(rows, _GROUP_ROWS)):
-            columns = zip(zip(*part, strict=True), schema, strict=True)
-            arrays = [pa.array(column, field.type) for column, field in columns]
+            arrays = [
+                pa.array(column, field.type) for column, field in zip(zip(*part, strict=True), schema, strict=True)
+            ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
@@ -68,9 +69,20 @@ def write_types_csv(survey: Survey, path: Path) -> None:
     for kind in survey.types:
         best = survey.event(kind.exemplar) if kind.exemplar >= 0 else None
         exemplar = [best.file, round(best.start, 3), round(best.end, 3)] if best else ["", "", ""]
-        counts = [kind.number, *([kind.name] if named else []), kind.events, kind.files, round(kind.seconds, 3)]
-        band, units = [round(kind.low_hz, 1), round(kind.high_hz, 1)], " ".join(map(str, kind.top_units))
-        rows.append([*counts, *band, units, round(kind.novelty, 3), *exemplar])
+        rows.append(
+            [
+                kind.number,
+                *([kind.name] if named else []),
+                kind.events,
+                kind.files,
+                round(kind.seconds, 3),
+                round(kind.low_hz, 1),
+                round(kind.high_hz, 1),
+                " ".join(map(str, kind.top_units)),
+                round(kind.novelty, 3),
+                *exemplar,
+            ]
+        )
     write_file(path, csv_text(rows).encode())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,20 +75,16 @@ def make_timeline(
         the type; (events,) each.
     """
     recorded: dict[Cell, float] = {}
-    for began, duration in zip(starts, durations, strict=True):
-        if began is not None:
-            for cell, part in _hours(began, duration):
-                recorded[cell] = recorded.get(cell, 0.0) + part
+    dated = ((began, seconds) for began, seconds in zip(starts, durations, strict=True) if began)
+    for cell, part in chain.from_iterable(_hours(*each) for each in dated):
+        recorded[cell] = recorded.get(cell, 0.0) + part
     cells, numbers = tuple(sorted(recorded)), sorted({int(number) for number in types})
     row_of, column_of = ({key: i for i, key in enumerate(keys)} for keys in (cells, numbers))
     events, seconds = np.zeros((len(cells), len(numbers)), np.int64), np.zeros((len(cells), len(numbers)))
-    undated = 0
+    undated = sum(starts[index] is None for index in record.tolist())
     for index, first, last, number in zip(*(values.tolist() for values in (record, start, end, types)), strict=True):
         began = starts[index]
-        if began is None:
-            undated += 1
-            continue
-        for i, (cell, part) in enumerate(_hours(later(began, first), last - first)):
+        for i, (cell, part) in enumerate(_hours(later(began, first), last - first) if began else ()):
             if cell in row_of:  # rounding may put the end of an event after that of its recording
                 row, column = row_of[cell], column_of[int(number)]
                 events[row, column] += i == 0
