@@ -43,13 +43,12 @@ class ActivityStatistics:
     def of(cls, act: NDArray[Any]) -> ActivityStatistics:
         """Return the statistics of activity (windows, hidden)."""
         squares = np.square(act, dtype=np.float64)
-        population = _sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1])
         return cls(
             count=len(act),
             total=act.sum(axis=0, dtype=np.float64),
             squares=squares.sum(axis=0),
             active=(act > ACTIVE).sum(axis=0),
-            population=float(population.sum()),
+            population=float(_sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1]).sum()),
         )
 
     def __add__(self, other: ActivityStatistics) -> ActivityStatistics:

@@ -83,13 +83,12 @@ class Step:
         codes = backend.to_host(self.model.codes(windows, backend))
         act = self.model.activity(codes)
         member = self.labels[records] == np.arange(self.classes)[:, None] if self.classes else np.empty((0, len(act)))
-        tops = TopWindows.of(codes, numbers, self.near.cells(records, starts), self.keep)
         return Gathered(
             usage=ActivityStatistics.of(act),
             histogram=_histogram(act),
             label_total=member.astype(np.float64) @ act,
             label_windows=member.sum(axis=1).astype(np.int64),
-            tops=tops,
+            tops=TopWindows.of(codes, numbers, self.near.cells(records, starts), self.keep),
         )
 
 

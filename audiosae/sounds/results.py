@@ -97,8 +97,7 @@ class Events:
     def of_type(self, number: int) -> NDArray[np.intp]:
         """Return the numbers of the events of a type, the most typical first (type 0: the least typical first)."""
         numbers = np.flatnonzero(self.type == number)
-        sign = -1 if number == NOWHERE else 1
-        return numbers[np.argsort(sign * self.score[numbers], kind="stable")]
+        return numbers[np.argsort((-1 if number == NOWHERE else 1) * self.score[numbers], kind="stable")]
 
 
 @dataclass(frozen=True)
