@@ -33,24 +33,8 @@ def corpus_of(week, records):
 def plant_and_train(folder, cache, recordings, seed=0, kinds=KINDS):
     """Plant sounds in a week of recordings and train a model on them."""
     planted = plant(folder / "week", recordings=recordings, seed=seed, kinds=kinds)
-    once(
-        [
-            "train",
-            folder / "week",
-            "-o",
-            folder / "run",
-            "--hidden",
-            192,
-            "--epochs",
-            5,
-            "--max-windows",
-            40000,
-            "--cache",
-            cache,
-            "-q",
-        ],
-        pictures=False,
-    )
+    options = ["--hidden", 192, "--epochs", 5, "--max-windows", 40000, "--cache", cache, "-q"]
+    once(["train", folder / "week", "-o", folder / "run", *options], pictures=False)
     model = load_model(folder / "run")
     records = ingest(model.domain, scan([folder / "week"], (".wav",), domain="spectrogram"), cache=cache, workers=2)
     return SimpleNamespace(planted=planted, model=model, records=records, folder=folder)
@@ -58,11 +42,11 @@ def plant_and_train(folder, cache, recordings, seed=0, kinds=KINDS):
 
 @pytest.fixture(scope="module", params=[40, pytest.param(168, marks=pytest.mark.slow)], ids=["two days", "a week"])
 def week(request, cache, tmp_path_factory):
-    planted = plant_and_train(tmp_path_factory.mktemp("week"), cache, request.param)
-    planted.survey, planted.types = find_types(planted.model, corpus_of(planted, planted.records))
-    times = [(event.file, event.start, event.end) for event in planted.survey.rows()]
-    planted.pairs = match(planted.planted, times)
-    return planted
+    data = plant_and_train(tmp_path_factory.mktemp("week"), cache, request.param)
+    data.survey, data.types = find_types(data.model, corpus_of(data, data.records))
+    times = [(event.file, event.start, event.end) for event in data.survey.rows()]
+    data.pairs = match(data.planted, times)
+    return data
 
 
 def kinds_of(week):
@@ -189,20 +173,8 @@ def kinds_by_number(week, part):
 
 def test_command_writes_events_types_and_timeline(week, cache, run):
     out = week.folder / "out"
-    code, output, _ = run(
-        "survey",
-        week.folder / "run",
-        week.folder / "week",
-        "-o",
-        out,
-        "--cache",
-        cache,
-        "--json",
-        "--events",
-        "csv,parquet,raven,audacity",
-        "--time-zone",
-        "UTC",
-    )
+    options = ["--events", "csv,parquet,raven,audacity", "--time-zone", "UTC", "--cache", cache, "--json"]
+    code, output, _ = run("survey", week.folder / "run", week.folder / "week", "-o", out, *options)
     assert code == 0
     facts = json.loads(output)
     assert facts["events"] == len(week.survey.events)
