@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from audiosae.autoencoder.model import Model
-    from audiosae.sounds.event_codes import ProgressBars
+    from audiosae.sounds.event_codes import WindowContent
 
 QUESTIONS = (
     ("fsdd", "digit"),
@@ -105,14 +105,14 @@ def feature_sets(
         whole = Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)
         _add(found, model, levels, clip=clip, events=[whole], shown={"model, as an event": "short_recording"})
         if events := list(stretches(levels)):
-            shown: dict[str, ProgressBars] = {"events, survey": "short_recording", "events, find": "recording"}
+            shown: dict[str, WindowContent] = {"events, survey": "short_recording", "events, find": "recording"}
             _add(found, model, levels, clip=clip, events=events, shown=shown, prefix="events, ")
     return found
 
 
 def _add(
     found: dict[str, Features], model: Model, levels: BandLevels, *, clip: int, events: list[Stretch],
-    shown: Mapping[str, ProgressBars], prefix: str = "",
+    shown: Mapping[str, WindowContent], prefix: str = "",
 ) -> None:  # fmt: skip
     loudest = max(range(len(events)), key=lambda i: events[i].peak * (events[i].end - events[i].start))
     for name, how in shown.items():

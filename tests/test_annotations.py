@@ -1,4 +1,4 @@
-"""Tables for other programs: what is written for Raven and Audacity reads back exactly."""
+"""Annotation files for Raven and Audacity: their values can be read back exactly."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ import pytest
 from audiosae.sounds.annotations import safe_names, write_annotations
 from audiosae.sounds.results import Event
 
-RAVEN_COLUMNS = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
-                 "Begin File", "File Offset (s)", "Type", "Name"]  # fmt: skip
+RAVEN_COLUMNS = [
+    "Selection",
+    "View",
+    "Channel",
+    "Begin Time (s)",
+    "End Time (s)",
+    "Low Freq (Hz)",
+    "High Freq (Hz)",
+    "Begin File",
+    "File Offset (s)",
+    "Type",
+    "Name",
+]
 
 
 def event(file, start, end, low, high, kind, name):
@@ -20,7 +31,7 @@ def event(file, start, end, low, high, kind, name):
 
 @pytest.fixture
 def events():
-    """Forty events in two recordings of the same name in two folders."""
+    """Forty events in two recordings with the same name in two folders."""
     rng = np.random.default_rng(0)
     starts, lows = np.sort(rng.uniform(0, 3600, 40)), rng.uniform(0, 4000, 40)
     starts[0] = 1e-5
@@ -34,7 +45,7 @@ def boxes(events, file):
     return [(e.start, e.end, e.low_hz, e.high_hz) for e in events if e.file == file]
 
 
-def test_raven_tables_read_back_exactly(events, tmp_path):
+def test_raven_tables_have_the_exact_values(events, tmp_path):
     paths = write_annotations(events, tmp_path, "raven")
     assert [path.name for path in paths] == ["a_rec.selections.txt", "b_rec.selections.txt"]
     with paths[1].open(newline="") as file:
@@ -55,13 +66,13 @@ def test_crowsetta_reads_both_formats(events, tmp_path):
         write_annotations(events, tmp_path / "raven", "raven")[0], annot_col="Type"
     ).to_bbox()
     audacity = formats.AudBBox.from_file(write_annotations(events, tmp_path / "audacity", "audacity")[0]).to_bbox()
-    wanted = boxes(events, "a/rec.wav")
-    np.testing.assert_allclose([(b.onset, b.offset, b.low_freq, b.high_freq) for b in raven], wanted, rtol=1e-14)
-    assert [(b.onset, b.offset, b.low_freq, b.high_freq) for b in audacity] == wanted
+    expected = boxes(events, "a/rec.wav")
+    np.testing.assert_allclose([(b.onset, b.offset, b.low_freq, b.high_freq) for b in raven], expected, rtol=1e-14)
+    assert [(b.onset, b.offset, b.low_freq, b.high_freq) for b in audacity] == expected
     assert [b.label for b in audacity] == [e.name or f"type {e.type}" for e in events if e.file == "a/rec.wav"]
 
 
-def test_audacity_labels_have_a_line_of_frequencies_and_no_exponents(events, tmp_path):
+def test_audacity_labels_have_frequencies_and_no_exponents(events, tmp_path):
     lines = write_annotations(events, tmp_path, "audacity")[0].read_text().splitlines()
     read = [
         (*map(float, first.split("\t")[:2]), *map(float, second.split("\t")[1:]))
@@ -72,7 +83,7 @@ def test_audacity_labels_have_a_line_of_frequencies_and_no_exponents(events, tmp
     assert lines[0].startswith("0.00001\t")
 
 
-def test_names_are_safe_and_no_two_recordings_share_one():
+def test_file_names_are_safe_and_distinct():
     files = [
         "a/b.wav",
         "a_b.wav",
@@ -92,6 +103,6 @@ def test_names_are_safe_and_no_two_recordings_share_one():
     assert names["5146.240601.wav"] == "5146.240601"
 
 
-def test_a_name_cannot_break_a_line(tmp_path):
+def test_name_with_tab_or_newline_stays_in_one_cell(tmp_path):
     (path,) = write_annotations([event("a.wav", 0.5, 1.0, 100.0, 200.0, 1, "wren\tor\nrobin")], tmp_path, "raven")
     assert path.read_text().splitlines()[1].split("\t")[-1] == "wren or robin"

@@ -1,4 +1,4 @@
-"""Tables of features: the right numbers in the right rows, in every format, in bounded memory."""
+"""Feature tables: correct values in each row, in every format, with bounded memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from audiosae.features.rows import table_rows, write_rows
 
 @dataclass(frozen=True)
 class Grid(Domain):
-    """Windows that lie side by side, as in pictures."""
+    """Domain with several windows along the second axis, as in pictures."""
 
     name = "grid"
     suffixes = (".npy",)
@@ -68,39 +68,39 @@ def call(capfd, monkeypatch):
 
 
 def codes(model, record):
-    """Square-root codes of every window, by hand."""
+    """Compute the square-root codes of every window directly."""
     view = np.lib.stride_tricks.sliding_window_view(read_field(record), (16, 40)).reshape(-1, 640)
     return np.sqrt(model.encode(view))
 
 
-def placed(model, records):
+def corpus_of(model, records):
     return EngineCorpus(model.domain, records, LocalEngine())
 
 
 def export(model, records, path, **options):
-    """Write a table; return the number of its rows."""
-    rows = table_rows(model, placed(model, records), **options)
+    """Write a table and return the number of its rows."""
+    rows = table_rows(model, corpus_of(model, records), **options)
     write_rows(rows, path)
     return rows.count
 
 
-def test_a_files_row_holds_its_pooled_codes(model, records, tmp_path):
+def test_row_of_a_file_has_its_pooled_codes(model, records, tmp_path):
     rows = export(model, records, tmp_path / "f.csv", pools=("max", "mean", "std"))
     table = pd.read_csv(tmp_path / "f.csv")
     assert rows == len(table) == 12
-    by_hand = codes(model, records[4])
+    expected = codes(model, records[4])
     row = table.iloc[4]
     assert row["file"] == records[4].file
-    assert row["u007_mean"] == pytest.approx(by_hand[:, 7].mean(), rel=1e-4)
-    assert row["u007_max"] == pytest.approx(by_hand[:, 7].max(), rel=1e-4)
-    assert row["u007_std"] == pytest.approx(by_hand[:, 7].std(), rel=1e-3)
+    assert row["u007_mean"] == pytest.approx(expected[:, 7].mean(), rel=1e-4)
+    assert row["u007_max"] == pytest.approx(expected[:, 7].max(), rel=1e-4)
+    assert row["u007_std"] == pytest.approx(expected[:, 7].std(), rel=1e-3)
 
 
-def test_a_share_is_the_root_of_a_units_part_of_all_activity(model, records):
+def test_share_is_the_root_of_a_units_share_of_the_activity(model, records):
     squares = np.square(codes(model, records[4]))
     shares = next(pooled_files(model.domain, [records[4]], Encoder(model, "share"), pools=("mean",)))[1][:, 0, 0]
-    by_hand = np.sqrt(squares / squares.sum(axis=1, keepdims=True)).mean(axis=0)
-    np.testing.assert_allclose(shares, by_hand, rtol=1e-3)
+    expected = np.sqrt(squares / squares.sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(shares, expected, rtol=1e-3)
 
 
 def test_columns_are_named_and_sorted(model, records, tmp_path):
@@ -111,15 +111,15 @@ def test_columns_are_named_and_sorted(model, records, tmp_path):
     assert names[3:] == sorted(names[3:])
 
 
-def test_segments_are_parts_in_time(model, records):
-    by_hand = codes(model, records[6])
-    found = next(pooled_files(model.domain, [records[6]], Encoder(model), pools=("mean",), segments=3))[1]
-    bounds = [len(by_hand) * i // 3 for i in range(4)]
-    np.testing.assert_allclose(found[:, 0, 1], by_hand[bounds[1] : bounds[2] + 1].mean(axis=0), atol=0.02)
-    assert found.shape == (12, 1, 3)
+def test_segments_divide_the_duration(model, records):
+    expected = codes(model, records[6])
+    pooled = next(pooled_files(model.domain, [records[6]], Encoder(model), pools=("mean",), segments=3))[1]
+    bounds = [len(expected) * i // 3 for i in range(4)]
+    np.testing.assert_allclose(pooled[:, 0, 1], expected[bounds[1] : bounds[2] + 1].mean(axis=0), atol=0.02)
+    assert pooled.shape == (12, 1, 3)
 
 
-def test_windows_have_times_that_do_not_drift(model, records, tmp_path):
+def test_times_of_windows_do_not_drift(model, records, tmp_path):
     export(model, records, tmp_path / "w.parquet", level="window")
     table = pd.read_parquet(tmp_path / "w.parquet")
     last = table[table["file"] == records[-1].file].iloc[-1]
@@ -129,7 +129,7 @@ def test_windows_have_times_that_do_not_drift(model, records, tmp_path):
     np.testing.assert_allclose(last[["u000", "u001"]].to_numpy(float), codes(model, records[-1])[-1, :2], rtol=1e-4)
 
 
-def test_all_formats_hold_the_same_numbers(model, records, tmp_path):
+def test_all_formats_have_the_same_values(model, records, tmp_path):
     for suffix in ("csv", "parquet", "npz"):
         export(model, records, tmp_path / f"f.{suffix}", labels=[str(i) for i in range(12)])
     from_csv = pd.read_csv(tmp_path / "f.csv", dtype={"label": str})
@@ -143,7 +143,7 @@ def test_all_formats_hold_the_same_numbers(model, records, tmp_path):
     assert from_csv["label"].tolist() == from_parquet["label"].tolist() == from_npz["label"].tolist()
 
 
-def test_pyarrow_reads_what_pandas_reads(model, records, tmp_path):
+def test_pyarrow_and_pandas_read_the_same_table(model, records, tmp_path):
     import pyarrow.parquet as pq
 
     export(model, records, tmp_path / "f.parquet")
@@ -152,7 +152,7 @@ def test_pyarrow_reads_what_pandas_reads(model, records, tmp_path):
     assert table.to_pandas().equals(pd.read_parquet(tmp_path / "f.parquet"))
 
 
-def test_a_file_shorter_than_a_window_has_one_row(model, tmp_path, cache):
+def test_file_shorter_than_a_window_has_one_row(model, tmp_path, cache):
     time = np.arange(400) / 8000
     soundfile.write(tmp_path / "short.wav", np.sin(2 * np.pi * 500 * time), 8000)
     records = ingest(model.domain, scan([tmp_path], (".wav",)), cache=cache, workers=1)
@@ -161,16 +161,16 @@ def test_a_file_shorter_than_a_window_has_one_row(model, tmp_path, cache):
     assert export(model, records, tmp_path / "w.csv", level="window") == 1
 
 
-def test_more_segments_than_windows_still_give_numbers():
+def test_more_segments_than_windows_give_finite_values():
     pool = Pool(windows=2, segments=5, lag=1)
     pool.add(np.array([[1.0], [3.0]]))
-    found = pool.result(("mean", "max", "change"))
-    assert np.isfinite(found).all()
-    assert found[0, 0, 0] == 1.0
-    assert found[0, 1, 4] == 3.0
+    pooled = pool.result(("mean", "max", "change"))
+    assert np.isfinite(pooled).all()
+    assert pooled[0, 0, 0] == 1.0
+    assert pooled[0, 1, 4] == 3.0
 
 
-def test_pooling_in_blocks_is_pooling_at_once():
+def test_pooling_in_blocks_equals_pooling_at_once():
     codes = np.random.default_rng(0).normal(size=(97, 4))
     whole, blocks = Pool(97, 3, lag=7), Pool(97, 3, lag=7)
     whole.add(codes)
@@ -180,7 +180,7 @@ def test_pooling_in_blocks_is_pooling_at_once():
     np.testing.assert_allclose(whole.result(pools), blocks.result(pools), rtol=1e-5)
 
 
-def test_the_deviation_of_units_that_hardly_vary_is_theirs():
+def test_deviation_of_nearly_constant_units_is_accurate():
     codes = (0.9 + 1e-4 * np.random.default_rng(0).normal(size=(5000, 6))).astype(np.float32)
     pool = Pool(5000, 1)
     for at in range(0, 5000, 1300):
@@ -191,7 +191,7 @@ def test_the_deviation_of_units_that_hardly_vary_is_theirs():
 
 
 @pytest.mark.parametrize("code", ["activation", "sqrt", "share"])
-def test_windows_that_overlap_in_memory_have_the_codes_of_copies(model, records, code):
+def test_overlapping_views_have_the_same_codes_as_copies(model, records, code):
     _, windows = next(window_blocks(model.domain, records[3]))
     assert windows.base is not None
     encode = Encoder(model, code)
@@ -202,28 +202,28 @@ def test_change_is_the_mean_absolute_difference_within_each_segment():
     codes = np.random.default_rng(0).normal(size=(20, 4))
     pool = Pool(20, 2, lag=3)
     pool.add(codes)
-    wanted = [np.abs(half[3:] - half[:-3]).mean(axis=0) for half in (codes[:10], codes[10:])]
-    np.testing.assert_allclose(pool.result(("change",))[:, 0], np.transpose(wanted), rtol=1e-5)
+    expected = [np.abs(half[3:] - half[:-3]).mean(axis=0) for half in (codes[:10], codes[10:])]
+    np.testing.assert_allclose(pool.result(("change",))[:, 0], np.transpose(expected), rtol=1e-5)
 
 
-def test_change_follows_time_where_windows_lie_side_by_side(tmp_path):
+def test_change_is_along_time_if_windows_are_side_by_side(tmp_path):
     field = np.random.default_rng(0).normal(size=(12, 9)).astype(np.float32)
     (tmp_path / "field").write_bytes(bytes(HEADER_BYTES) + field.tobytes())
     domain, record = Grid(), Record("grid", "used", shape=field.shape, field=str(tmp_path / "field"))
     by_row = np.lib.stride_tricks.sliding_window_view(field, (4, 3))[:: domain.stride[0]]
     sums = by_row[:, :: domain.stride[1]].sum(axis=(2, 3))
-    found = next(pooled_files(domain, [record], lambda x: x.sum(axis=1, keepdims=True), pools=("change",)))[1]
-    assert found.item() == pytest.approx(np.abs(np.diff(sums, axis=0)).mean(), rel=1e-4)
+    pooled = next(pooled_files(domain, [record], lambda x: x.sum(axis=1, keepdims=True), pools=("change",)))[1]
+    assert pooled.item() == pytest.approx(np.abs(np.diff(sums, axis=0)).mean(), rel=1e-4)
 
 
-def test_change_is_a_column_where_it_is_asked_for(call, run, model, records, sounds, tmp_path):
+def test_change_is_exported_on_request(call, run, model, records, sounds, tmp_path):
     call("export", run, sounds, "-o", tmp_path / "f.csv", "--pool", "mean,change")
-    table, by_hand = pd.read_csv(tmp_path / "f.csv"), codes(model, records[4])
-    assert table["u007_change"][4] == pytest.approx(np.abs(np.diff(by_hand[:, 7])).mean(), rel=1e-3)
+    table, expected = pd.read_csv(tmp_path / "f.csv"), codes(model, records[4])
+    assert table["u007_change"][4] == pytest.approx(np.abs(np.diff(expected[:, 7])).mean(), rel=1e-3)
     assert json.loads((tmp_path / "f.json").read_text())["pool"] == ["change", "mean"]
 
 
-def test_the_sidecar_says_which_model_and_options(call, run, sounds, tmp_path):
+def test_description_has_model_and_options(call, run, sounds, tmp_path):
     import hashlib
 
     code, _, _ = call("export", run, sounds, "-o", tmp_path / "f.csv", "--pool", "mean", "--segments", "2")
@@ -272,7 +272,7 @@ def test_labels_come_from_a_csv(sounds, tmp_path):
         ),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(sounds, tmp_path, text, column, words):
+def test_invalid_labels_are_refused(sounds, tmp_path, text, column, words):
     with pytest.raises(InputError, match=words):
         read_labels(labels_csv(tmp_path / "l.csv", text), scan([sounds], (".wav",)), column)
 
@@ -289,7 +289,7 @@ def test_labels_that_do_not_fit_are_refused(sounds, tmp_path, text, column, word
         (["-o", "f.csv", "--labels", "no.csv"], "wanted 'folder' or a CSV"),
     ],
 )
-def test_wrong_exports_are_one_clear_line(call, run, sounds, tmp_path, monkeypatch, arguments, words):
+def test_invalid_options_give_a_one_line_error(call, run, sounds, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     code, _, err = call("export", run, sounds, *arguments, "-q")
     assert code == 1
@@ -298,7 +298,7 @@ def test_wrong_exports_are_one_clear_line(call, run, sounds, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parquet_without_pyarrow_names_the_extra(model, records, tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_names_the_missing_extra(model, records, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'audiosae\[parquet\]'"):
         export(model, records, tmp_path / "f.parquet")
@@ -310,14 +310,14 @@ def test_pools_are_checked_and_sorted():
     assert pooled_names(2, ("max", "mean"), 1) == ["u000_max", "u000_mean", "u001_max", "u001_mean"]
 
 
-def test_window_blocks_hold_every_window_in_order(model, records):
+def test_window_blocks_have_every_window_in_order(model, records):
     starts, windows = zip(*window_blocks(model.domain, records[3]), strict=True)
     assert [start[0] for block in starts for start in block] == list(range(read_field(records[3]).shape[0] - 15))
     np.testing.assert_array_equal(windows[0][5], read_field(records[3])[5:21].ravel())
 
 
 def test_200000_windows_are_written_with_little_memory(run, tmp_path, cache):
-    """Resident memory of the whole command stays under 400 MB."""
+    """The resident memory of the command stays under 400 MB."""
     import os
     import subprocess
 
@@ -325,15 +325,18 @@ def test_200000_windows_are_written_with_little_memory(run, tmp_path, cache):
     soundfile.write(tmp_path / "long.wav", noise, 8000)
     code = (
         "import re, sys; from audiosae.cli import main\n"
-        "try: main()\n"  # not getrusage: its maximum begins at the resident size of the process that started this one
+        "try: main()\n"  # getrusage would include the resident memory of the parent process
         "finally: print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1], file=sys.stderr)"
     )
     arguments = ["export", run, tmp_path / "long.wav", "-o", tmp_path / "w.csv", "--level", "window", "-q"]
-    found = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True, text=True,
+    process = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        text=True,
         env=os.environ | {"AUDIOSAE_CACHE": str(cache)},
-    )  # fmt: skip
-    resident = int(found.stderr.split()[-1])
+    )
+    resident = int(process.stderr.split()[-1])
     assert resident < 400 * 1024
     with (tmp_path / "w.csv").open() as file:
         assert sum(1 for _ in file) > 200_000

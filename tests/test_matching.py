@@ -1,4 +1,4 @@
-"""Atoms of two models, paired."""
+"""Matching of the atoms of two models."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ def shuffled(model, order, noise=0.0):
     return Model(model.domain, model.whitener, changed, model.rho_hat, model.facts)
 
 
-def test_a_shuffled_model_is_matched_unit_for_unit():
+def test_shuffled_model_is_matched_unit_by_unit():
     model = make(20)
     order = np.random.default_rng(1).permutation(20)
-    found = match(model, shuffled(model, order))
-    np.testing.assert_allclose(found.cosine, 1, atol=1e-6)
-    assert (order[found.second] == found.first).all()
-    assert found.to_json()["alike"] == 1
+    pairs = match(model, shuffled(model, order))
+    np.testing.assert_allclose(pairs.cosine, 1, atol=1e-6)
+    assert (order[pairs.second] == pairs.first).all()
+    assert pairs.to_json()["alike"] == 1
 
 
-def test_the_most_similar_pair_comes_first_and_unlike_atoms_do_not_count_as_alike():
+def test_pairs_are_sorted_and_different_atoms_are_not_alike():
     model = make(20)
-    found = match(model, shuffled(model, np.arange(20), noise=5.0))
-    assert (np.diff(found.cosine) <= 0).all()
-    assert found.to_json()["alike"] < 0.5
+    pairs = match(model, shuffled(model, np.arange(20), noise=5.0))
+    assert (np.diff(pairs.cosine) <= 0).all()
+    assert pairs.to_json()["alike"] < 0.5
 
 
-def test_a_smaller_model_is_matched_whole():
+def test_every_unit_of_the_smaller_model_is_matched():
     assert match(make(5), make(12)).to_json()["pairs"] == 5
 
 
-def test_other_windows_cannot_be_compared():
+def test_models_with_different_windows_are_refused():
     model = make(4)
     domain = type(model.domain)(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
     other = Model(domain, model.whitener, model.params, model.rho_hat, model.facts)
@@ -48,7 +48,7 @@ def test_other_windows_cannot_be_compared():
         match(model, other)
 
 
-def test_units_that_another_repeats_are_counted():
+def test_redundant_units_are_counted():
     model = make(20)
     order = np.arange(20)
     order[3] = 4

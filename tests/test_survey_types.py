@@ -1,4 +1,4 @@
-"""Sound types: their number, what belongs nowhere, and what is kept of them."""
+"""Sound types: their number, events of no type, stability, and the files of types and names."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ KINDS = 5
 
 
 def codes(each=60, seed=0, kinds=KINDS):
-    """Codes of as many kinds of events, and the kinds."""
+    """Return codes of several kinds of events, and the kind of each."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(0, 3, (kinds, 48))
     kind = np.repeat(np.arange(kinds), each)
     return (centres[kind] + rng.normal(0, 1, (len(kind), 48))).astype(np.float32), kind
 
 
-def test_the_number_of_types_is_found():
+def test_number_of_types_is_that_of_the_kinds():
     points, kind = codes()
-    types, told = learn_types(points)
+    types, choice = learn_types(points)
     assert len(types) == KINDS
-    assert "silhouette" in told
+    assert "silhouette" in choice
     assert len({(int(a), int(b)) for a, b in zip(kind, types.assign(points)[0], strict=True) if b}) == KINDS
 
 
-def test_a_few_sounds_that_stand_far_out_do_not_make_all_others_one_type():
+def test_outliers_do_not_merge_the_other_types():
     points, kind = codes()
     points[:4] *= 12
     types, _ = learn_types(points)
@@ -36,15 +36,15 @@ def test_a_few_sounds_that_stand_far_out_do_not_make_all_others_one_type():
     assert len({(int(a), int(b)) for a, b in zip(kind[4:], types.assign(points[4:])[0], strict=True) if b}) == KINDS
 
 
-def test_few_events_have_few_types():
+def test_few_events_give_few_types():
     assert len(learn_types(codes(each=3, kinds=40)[0])[0]) <= 10
 
 
-def test_the_number_of_types_is_as_given():
+def test_number_of_types_can_be_given():
     assert len(learn_types(codes()[0], 3)[0]) == 3
 
 
-def test_what_is_like_no_type_says_so():
+def test_events_unlike_all_types_have_type_0():
     points, _ = codes()
     types, _ = learn_types(points)
     kinds, score = types.assign(np.concatenate([points[:1], -3 * points[:1]]))
@@ -54,13 +54,13 @@ def test_what_is_like_no_type_says_so():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_a_few_events_have_types_too(count):
+def test_a_few_events_also_have_types(count):
     points = codes()[0][:: KINDS * 12][:count]
     types, _ = learn_types(points)
     assert (types.assign(points)[0] > 0).all()
 
 
-def test_units_that_never_vary_do_not_count():
+def test_constant_features_are_ignored():
     points, _ = codes()
     flat = np.concatenate([points, np.full((len(points), 3), 0.25, np.float32)], axis=1)
     types, _ = learn_types(flat)
@@ -69,22 +69,22 @@ def test_units_that_never_vary_do_not_count():
     assert types.nearest(types.space.points(odd))[1] == pytest.approx(types.nearest(types.space.points(flat[:1]))[1])
 
 
-def test_types_that_are_there_are_stable_and_such_that_are_not_are_not():
-    there = stability_of(codes()[0], KINDS)
-    assert there.seed > 0.95
-    assert there.halves > 0.95
+def test_types_of_distinct_kinds_are_stable_and_of_noise_are_not():
+    distinct = stability_of(codes()[0], KINDS)
+    assert distinct.seed > 0.95
+    assert distinct.halves > 0.95
     assert stability_of(np.random.default_rng(0).normal(size=(300, 48)).astype(np.float32), KINDS).halves < 0.5
 
 
-def test_types_are_kept_with_names(tmp_path):
+def test_types_are_saved_with_names(tmp_path):
     points, _ = codes()
     types, _ = learn_types(points)
     types.names[2] = "Kiebitz"
     types.save(tmp_path / "types.safetensors", "abc")
-    kept = load_types(tmp_path, "abc")
-    assert kept.names == {2: "Kiebitz"}
-    for own, other in zip(types.assign(points), kept.assign(points), strict=True):
-        np.testing.assert_array_equal(own, other)
+    loaded = load_types(tmp_path, "abc")
+    assert loaded.names == {2: "Kiebitz"}
+    for before, after in zip(types.assign(points), loaded.assign(points), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_types_of_another_model_are_refused(tmp_path):
@@ -98,21 +98,21 @@ def test_types_of_another_model_are_refused(tmp_path):
         load_types(tmp_path / "empty", "abc")
 
 
-def test_names_are_read_as_a_spreadsheet_writes_them(tmp_path):
+def test_names_are_read_from_a_spreadsheet(tmp_path):
     (tmp_path / "names.csv").write_bytes("\ufefftype,name\r\n2,Kiebitz\r\n 11 ,a b \r\n3,\r\n".encode())
     assert read_names(tmp_path / "names.csv").of == {2: "Kiebitz", 11: "a b"}
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-16"])
-def test_names_may_have_semicolons_and_be_in_latin_1(tmp_path, encoding):
-    said = []
+def test_names_may_use_semicolons_and_latin_1(tmp_path, encoding):
+    messages = []
     (tmp_path / "names.csv").write_bytes("type;name\r\n1;Möwe, laut\r\n;;\r\n2;'=x\r\n".encode(encoding))
-    assert read_names(tmp_path / "names.csv", said.append).of == {1: "Möwe, laut", 2: "=x"}
-    assert ["Latin-1" in line for line in said] == [True] * (encoding == "latin-1")
+    assert read_names(tmp_path / "names.csv", messages.append).of == {1: "Möwe, laut", 2: "=x"}
+    assert ["Latin-1" in line for line in messages] == [True] * (encoding == "latin-1")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a,b\n1,x\n", "no column type"),
         ("type\n1\n", "columns type,name"),
@@ -120,7 +120,7 @@ def test_names_may_have_semicolons_and_be_in_latin_1(tmp_path, encoding):
         ("type,name\n1,a\n1,b\n", "two names"),
     ],
 )
-def test_names_that_mean_nothing_are_refused(tmp_path, text, told):
+def test_invalid_tables_of_names_are_refused(tmp_path, text, message):
     (tmp_path / "names.csv").write_text(text)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_names(tmp_path / "names.csv")

@@ -1,4 +1,4 @@
-"""Recordings with planted sounds: they are found, at the right times, and grouped by kind without labels."""
+"""Survey of recordings with planted sounds: events at the right times, grouped by kind without labels."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from audiosae.sounds.sound_types import learn_types
 from audiosae.sounds.timeline import make_timeline
 
 
-def placed(week, records):
+def corpus_of(week, records):
     return EngineCorpus(week.model.domain, records, LocalEngine())
 
 
-def made(folder, cache, recordings, seed=0, kinds=KINDS):
-    """A week of recordings, what was planted, and a model that was trained on them."""
+def plant_and_train(folder, cache, recordings, seed=0, kinds=KINDS):
+    """Plant sounds in a week of recordings and train a model on them."""
     planted = plant(folder / "week", recordings=recordings, seed=seed, kinds=kinds)
-    once(["train", folder / "week", "-o", folder / "run", "--hidden", 192, "--epochs", 5, "--max-windows", 40000,
-          "--cache", cache, "-q"], pictures=False)  # fmt: skip
+    options = ["--hidden", 192, "--epochs", 5, "--max-windows", 40000, "--cache", cache, "-q"]
+    once(["train", folder / "week", "-o", folder / "run", *options], pictures=False)
     model = load_model(folder / "run")
     records = ingest(model.domain, scan([folder / "week"], (".wav",), domain="spectrogram"), cache=cache, workers=2)
     return SimpleNamespace(planted=planted, model=model, records=records, folder=folder)
@@ -42,17 +42,17 @@ def made(folder, cache, recordings, seed=0, kinds=KINDS):
 
 @pytest.fixture(scope="module", params=[40, pytest.param(168, marks=pytest.mark.slow)], ids=["two days", "a week"])
 def week(request, cache, tmp_path_factory):
-    found = made(tmp_path_factory.mktemp("week"), cache, request.param)
-    found.survey, found.types = find_types(found.model, placed(found, found.records))
-    places = [(event.file, event.start, event.end) for event in found.survey.rows()]
-    found.pairs = match(found.planted, places)
-    return found
+    data = plant_and_train(tmp_path_factory.mktemp("week"), cache, request.param)
+    data.survey, data.types = find_types(data.model, corpus_of(data, data.records))
+    times = [(event.file, event.start, event.end) for event in data.survey.rows()]
+    data.pairs = match(data.planted, times)
+    return data
 
 
 def kinds_of(week):
-    """Kind of each event that was planted, and the events' numbers."""
-    mine, events = zip(*week.pairs, strict=True)
-    return [week.planted[number].kind for number in mine], np.array(events)
+    """Return the kind of each planted sound that matches an event, and the number of the event."""
+    planted, events = zip(*week.pairs, strict=True)
+    return [week.planted[number].kind for number in planted], np.array(events)
 
 
 def agreement(week, labels):
@@ -63,73 +63,75 @@ def agreement(week, labels):
 
 
 def pooled(week, of_rows):
-    """Mean, maximum and deviation over the frames of each event."""
+    """Return mean, maximum and deviation over the frames of each event."""
     domain, fields = week.model.domain, [read_field(record) for record in week.records]
-    rate, found = domain.sample_rate / domain.hop_length, []
+    rate, features = domain.sample_rate / domain.hop_length, []
     for event in week.survey.rows():
         rows = of_rows(np.asarray(fields[event.record][round(event.start * rate) : round(event.end * rate)]))
-        found.append(np.concatenate([rows.mean(axis=0), rows.max(axis=0), rows.std(axis=0)]))
-    return np.array(found, np.float32)
+        features.append(np.concatenate([rows.mean(axis=0), rows.max(axis=0), rows.std(axis=0)]))
+    return np.array(features, np.float32)
 
 
-def test_planted_sounds_are_found(week):
+def test_most_planted_sounds_are_events(week):
     assert len(week.pairs) >= 0.9 * len(week.planted)  # IoU at least 0.5
 
 
-def test_few_events_are_anything_else(week):
+def test_most_events_are_planted_sounds(week):
     assert len(week.pairs) >= 0.85 * len(week.survey.events)
 
 
-def test_starts_and_ends_are_right_within_40_ms(week):
+def test_median_error_of_starts_and_ends_is_at_most_40_ms(week):
     events = week.survey.events
     for at, ends in (("start", events.start), ("end", events.end)):
         wrong = [abs(getattr(week.planted[i], at) - ends[j]) for i, j in week.pairs]
         assert np.median(wrong) <= 0.04, at
 
 
-def test_bands_of_tones_hold_their_frequency(week):
+def test_bands_of_events_contain_the_frequency_of_tones(week):
     pairs = [(week.planted[i], week.survey.event(j)) for i, j in week.pairs if week.planted[i].kind == "hoot"]
     assert pairs
     assert all(event.low_hz < planted.high and event.high_hz > planted.low for planted, event in pairs)
 
 
-def test_the_table_of_hours_by_days_is_what_was_planted_within_a_tenth(week):
+def test_timeline_differs_from_the_planted_sounds_by_at_most_a_tenth(week):
     e, records = week.survey.events, week.survey.records
     starts = read_dates([Path(record.path) for record in records]).starts
-    line = make_timeline(starts, [record.extent for record in records], e.record, e.start, e.end, e.type)
+    line = make_timeline(
+        starts, [record.extent for record in records], record=e.record, start=e.start, end=e.end, types=e.type
+    )
     begun = {record.file: (start.date(), start.hour) for record, start in zip(records, starts, strict=True)}
     count = Counter(begun[planted.file] for planted in week.planted)
     seconds = Counter()
     for planted in week.planted:
         seconds[begun[planted.file]] += planted.end - planted.start
     assert set(line.cells) == set(begun.values())
-    for wanted, found in ((count, line.events.sum(axis=1)), (seconds, line.seconds.sum(axis=1))):
-        wrong = [abs(number - wanted[cell]) for cell, number in zip(line.cells, found.tolist(), strict=True)]
-        assert sum(wrong) <= 0.1 * wanted.total()
+    for expected, measured in ((count, line.events.sum(axis=1)), (seconds, line.seconds.sum(axis=1))):
+        wrong = [abs(number - expected[cell]) for cell, number in zip(line.cells, measured.tolist(), strict=True)]
+        assert sum(wrong) <= 0.1 * expected.total()
 
 
-def test_types_are_the_kinds_without_labels(week):
+def test_types_agree_with_the_kinds(week):
     assert agreement(week, week.survey.events.type) >= 0.75
     assert len(week.types) <= 12
 
 
-def ahead_of(week, of_rows):
-    """By how much the survey's types are nearer the kinds than the same clustering of other features of its events."""
+def gain_over(week, of_rows):
+    """Return the gain in agreement with the kinds over types learned from other features of the same events."""
     features = pooled(week, of_rows)
     types, _ = learn_types(features)
     return agreement(week, week.survey.events.type) - agreement(week, types.assign(features)[0])
 
 
-def test_types_of_codes_are_nearer_the_kinds_than_those_of_levels(week):
-    assert ahead_of(week, np.asarray) >= 0.05
+def test_types_of_codes_agree_better_with_the_kinds_than_those_of_levels(week):
+    assert gain_over(week, np.asarray) >= 0.05
 
 
-def test_types_of_codes_are_as_near_the_kinds_as_those_of_cepstra(week):
-    """Compared by direction, types of cepstra of such clear sounds are the kinds as well."""
-    assert ahead_of(week, cepstra) >= -0.03
+def test_types_of_codes_agree_as_well_with_the_kinds_as_those_of_cepstra(week):
+    """Compared by direction, the cepstra of such clear sounds also give the kinds."""
+    assert gain_over(week, cepstra) >= -0.03
 
 
-def test_types_are_numbered_by_what_they_fill_and_stable(week):
+def test_types_are_numbered_by_duration_and_stable(week):
     seconds = [kind.seconds for kind in week.survey.types]
     assert seconds == sorted(seconds, reverse=True)
     assert [kind.number for kind in week.survey.types] == list(range(1, len(seconds) + 1))
@@ -137,43 +139,44 @@ def test_types_are_numbered_by_what_they_fill_and_stable(week):
     assert week.survey.stability.halves > 0.6
 
 
-def test_next_months_recordings_keep_the_numbers(week):
+def test_known_types_keep_their_numbers_in_new_recordings(week):
     half = len(week.records) // 2
-    first, types = find_types(week.model, placed(week, week.records[:half]))
-    later, kept = find_types(week.model, placed(week, week.records[half:]), known=types)
-    assert len(kept) == len(types)
+    first, types = find_types(week.model, corpus_of(week, week.records[:half]))
+    later, known = find_types(week.model, corpus_of(week, week.records[half:]), known=types)
+    assert len(known) == len(types)
     before, after = kinds_by_number(week, first), kinds_by_number(week, later)
     meaning = {number: Counter(kinds).most_common(1)[0][0] for number, kinds in before.items()}
     same = [meaning.get(number) == kind for number, kinds in after.items() for kind in kinds]
     assert np.mean(same) >= 0.95
 
 
-def test_most_sounds_of_kinds_that_were_not_there_before_belong_nowhere(week, cache):
+def test_most_sounds_of_new_kinds_have_type_0(week, cache):
     plant(week.folder / "new", recordings=14, seed=7, kinds=OTHER_KINDS)
-    records = ingest(week.model.domain, scan([week.folder / "new"], (".wav",), domain="spectrogram"), cache=cache,
-                     workers=1)  # fmt: skip
-    new, _ = find_types(week.model, placed(week, records), known=week.types)
+    records = ingest(
+        week.model.domain, scan([week.folder / "new"], (".wav",), domain="spectrogram"), cache=cache, workers=1
+    )
+    new, _ = find_types(week.model, corpus_of(week, records), known=week.types)
     assert len(new.events) >= 40
     assert np.mean(new.events.type == 0) >= 0.5
     assert np.mean(week.survey.events.type == 0) <= 0.04
 
 
 def kinds_by_number(week, part):
-    """Kinds of the planted sounds among a part's events, by the number of their type."""
+    """Return the kinds of the planted sounds that match events of a survey, by the number of the event's type."""
     events = list(part.rows())
-    places = [(event.file, event.start, event.end) for event in events]
-    found = {}
-    for mine, event in match(week.planted, places):
-        found.setdefault(events[event].type, []).append(week.planted[mine].kind)
-    return found
+    times = [(event.file, event.start, event.end) for event in events]
+    kinds = {}
+    for planted, event in match(week.planted, times):
+        kinds.setdefault(events[event].type, []).append(week.planted[planted].kind)
+    return kinds
 
 
-def test_the_command_writes_what_it_found(week, cache, run):
+def test_command_writes_events_types_and_timeline(week, cache, run):
     out = week.folder / "out"
-    code, told, _ = run("survey", week.folder / "run", week.folder / "week", "-o", out, "--cache", cache, "--json",
-                        "--events", "csv,parquet,raven,audacity", "--time-zone", "UTC")  # fmt: skip
+    options = ["--events", "csv,parquet,raven,audacity", "--time-zone", "UTC", "--cache", cache, "--json"]
+    code, output, _ = run("survey", week.folder / "run", week.folder / "week", "-o", out, *options)
     assert code == 0
-    facts = json.loads(told)
+    facts = json.loads(output)
     assert facts["events"] == len(week.survey.events)
     assert facts["stability"]["halves"] == pytest.approx(week.survey.stability.halves)
     with (out / "events.csv").open(newline="") as file:

@@ -1,4 +1,4 @@
-"""Codes of windows and files, tables of them, activity of the units, matching of atoms.
+"""Codes of windows and files, feature tables, activity of units, matching of atoms.
 
-Memory is bounded by a block of windows, whatever the length of a recording.
+The memory used is that of a block of windows and does not grow with the length of a recording.
 """

@@ -1,4 +1,4 @@
-"""Activity statistics of the units: mean, share of windows, sparseness."""
+"""Activity statistics of units: mean activity, share of windows in which a unit is active, sparseness."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ACTIVE = 0.1  # activation threshold: a unit is active in a window above it
+ACTIVE = 0.1  # activation above which a unit is active in a window
 
 
 @dataclass(frozen=True)
 class ActivityStatistics:
-    """Sums of the units' activity over windows; sums of two sets of windows add.
+    """Sums of the activity of units over windows; the statistics of two sets of windows can be added.
 
-    Sparseness is (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n), 0 for equal activity everywhere, 1 for a single active one:
-    Treves and Rolls (1991) as in Vinje and Gallant (Science 287, 2000); over windows for a unit's lifetime, over units
-    for the population in a window.
+    Sparseness is (1 - mean(r)^2 / mean(r^2)) / (1 - 1/n) (Treves and Rolls 1991, as in Vinje and Gallant, Science 287,
+    2000). It is 0 if all n values of the activity r are equal, and 1 if only one of them is not 0. Lifetime sparseness
+    is that of one unit over the windows, population sparseness that of one window over the units.
 
     Attributes
     ----------
     count
-        Windows.
+        Number of windows.
     total, squares
-        Sums of the activity and of its square, (hidden,).
+        Sum of the activity and of its square, (hidden,).
     active
-        Windows in which a unit's activity is above `ACTIVE`, (hidden,).
+        Number of windows in which each unit is active, (hidden,).
     population
-        Sum of the population sparseness.
+        Sum of the population sparseness over the windows.
     """
 
     count: int
@@ -41,16 +41,18 @@ class ActivityStatistics:
 
     @classmethod
     def of(cls, act: NDArray[Any]) -> ActivityStatistics:
-        """Return the sums over a block of activity, (windows, hidden)."""
+        """Return the statistics of activity (windows, hidden)."""
         squares = np.square(act, dtype=np.float64)
-        population = _sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1])
-        total = act.sum(axis=0, dtype=np.float64)
-        return cls(len(act), total, squares.sum(axis=0), (act > ACTIVE).sum(axis=0), float(population.sum()))
+        return cls(
+            count=len(act),
+            total=act.sum(axis=0, dtype=np.float64),
+            squares=squares.sum(axis=0),
+            active=(act > ACTIVE).sum(axis=0),
+            population=float(_sparseness(act.mean(axis=1, dtype=np.float64), squares.mean(axis=1), act.shape[1]).sum()),
+        )
 
     def __add__(self, other: ActivityStatistics) -> ActivityStatistics:
-        """Return the sums over both sets of windows."""
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return ActivityStatistics(*(mine + theirs for mine, theirs in pairs))
+        return ActivityStatistics(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -59,17 +61,17 @@ class ActivityStatistics:
 
     @property
     def share(self) -> NDArray[np.float64]:
-        """Share of the windows in which a unit is on, (hidden,)."""
+        """Share of the windows in which each unit is active, (hidden,)."""
         return self.active / self.count
 
     @property
     def lifetime_sparseness(self) -> NDArray[np.float64]:
-        """How selective a unit is: 0 when equally active in all windows, 1 when in a single one, (hidden,)."""
+        """Lifetime sparseness of each unit, (hidden,)."""
         return _sparseness(self.mean, self.squares / self.count, self.count)
 
     @property
     def population_sparseness(self) -> float:
-        """Mean over windows of how few units are active together."""
+        """Mean population sparseness over the windows."""
         return self.population / self.count
 
 

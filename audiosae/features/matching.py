@@ -1,4 +1,4 @@
-"""Which atoms of two models are alike: pairs one to one, as similar as they can be made together."""
+"""Matching of the atoms of two models: one-to-one pairs with the largest total similarity."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
 
-ALIKE = 0.8  # cosine from which two atoms show the same thing
+ALIKE = 0.8  # least cosine of two atoms that are alike
 
 
 @dataclass(frozen=True)
 class Match:
-    """Units of two models, paired.
+    """Pairs of units of two models, the most similar pair first.
 
     Attributes
     ----------
     first, second
-        Unit numbers, the most similar pair first; as many as the smaller model has.
+        Numbers of the units in the first and in the second model; as many as the smaller model has.
     cosine
-        Of their atoms in field space.
+        Cosine of the atoms of each pair in field space.
     """
 
     first: NDArray[np.int64]
@@ -35,7 +35,7 @@ class Match:
     cosine: NDArray[np.float64]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a reader wants to know of all pairs together."""
+        """Return a summary of the pairs."""
         return {
             "pairs": len(self.cosine),
             "cosine_mean": float(self.cosine.mean()),
@@ -46,7 +46,13 @@ class Match:
 
 
 def match(a: Model, b: Model) -> Match:
-    """Pair units so that the sum of cosines is largest (Kuhn 1955, by SciPy); InputError: other shapes of windows."""
+    """Pair the units of two models so that the sum of the cosines is as large as possible (Kuhn 1955, by SciPy).
+
+    Raises
+    ------
+    InputError
+        The windows of the models have different shapes.
+    """
     from scipy.optimize import linear_sum_assignment
 
     if a.domain.window != b.domain.window:
@@ -64,7 +70,7 @@ def atom_cosines(a: Model, b: Model) -> NDArray[np.float64]:
 
 
 def redundant(model: Model, *, above: float = 0.95) -> int:
-    """Return how many units have an atom that another unit has too, with a cosine of at least `above`."""
+    """Return how many units have an atom whose cosine with that of another unit is at least `above`."""
     cosines = atom_cosines(model, model)
     np.fill_diagonal(cosines, -1)
     return int((cosines.max(axis=1) >= above).sum()) if len(cosines) > 1 else 0

@@ -1,8 +1,10 @@
-"""The rows of a table of features, and writing them block by block with a description in JSON."""
+"""Rows of a feature table: compute them, and write them block by block with a description in JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,20 +31,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableRows:
-    """The rows of a table of features, computed when `blocks` is iterated, which can be done once.
+    """Rows of a feature table, computed while `blocks` is iterated; this is possible only once.
 
     Attributes
     ----------
     columns
         Names of the columns that identify a row.
     names
-        Of the features.
+        Names of the features.
     count
         Number of rows.
     blocks
-        Of some rows each, in order of the sources.
+        Consecutive rows, in order of the sources.
     facts
-        What the .json beside a table says of the rows: options, domain, skipped sources.
+        Description of the rows for the .json of the table: options, domain, skipped sources.
     """
 
     columns: list[str]
@@ -53,11 +55,18 @@ class TableRows:
 
 
 def table_rows(
-    model: Model, corpus: EngineCorpus, *, level: str = "file", pools: Sequence[str] = features.DEFAULT_POOL,
-    segments: int = 1, code: features.Code = "sqrt", labels: Sequence[str | None] | None = None,
-    done: Callable[[Record], None] = lambda _: None, stamp: Callable[[str, float], str] | None = None,
-) -> TableRows:  # fmt: skip
-    """Return the rows of a table of features.
+    model: Model,
+    corpus: EngineCorpus,
+    *,
+    level: str = "file",
+    pools: Sequence[str] = features.DEFAULT_POOL,
+    segments: int = 1,
+    code: features.Code = "sqrt",
+    labels: Sequence[str | None] | None = None,
+    done: Callable[[Record], None] = lambda _: None,
+    stamp: Callable[[str, float], str] | None = None,
+) -> TableRows:
+    """Return the rows of a feature table.
 
     Parameters
     ----------
@@ -66,13 +75,16 @@ def table_rows(
     level
         ``file`` (one row per source) or ``window``.
     pools, segments
-        How the codes of a source's windows are pooled, and in how many parts in time.
+        How the codes of a source's windows are pooled, and in how many equal parts of its duration.
+    code
+        See `audiosae.features.codes.Encoder`.
     labels
         One per record of the corpus, None for a record without a label.
     done
-        Called once with each source while its rows are computed.
+        Called once for each source while its rows are computed.
     stamp
-        Function from a source's name and seconds in it to date and time in ISO 8601, or ""; it adds a column ``time``.
+        Function from the name of a source and a time in it, s, to the date and time in ISO 8601, or "". It adds a
+        column ``time``.
 
     Raises
     ------
@@ -82,98 +94,98 @@ def table_rows(
     used, units = corpus.only(corpus.used), model.params.hidden
     if not used.records:
         raise InputError(f"nothing to export: none of {len(corpus.records)} sources can be used")
-    work = _Work(model, used, [labels[i] if labels else None for i in corpus.used], code, done)
-    axes = len(model.domain.span(Path(used.records[0].path), (0,) * len(model.domain.window)).start)
+    sources = [(record, labels[i] if labels else None) for i, record in zip(corpus.used, used.records, strict=True)]
     label = ["label"] if labels else []
     if level == "file":
         names, columns = features.pooled_names(units, pools, segments), ["file", *label, "duration"]
-        count, blocks = len(used.records), _file_blocks(work, pools=pools, segments=segments)
+        encode = features.FeatureSet(features.Encoder(model, code))
+        pooled = features.file_features(used, encode, pools=pools, segments=segments)
+        count, blocks = len(used.records), _file_blocks(pooled, sources, done)
     else:
-        places = (
-            ["start", "end"] if axes == 1 else [f"{end}_{axis}" for end in ("start", "end") for axis in range(axes)]
-        )
-        names, columns = features.unit_names(units), ["file", *places, *label]
+        axes = len(model.domain.span(Path(used.records[0].path), (0,) * len(model.domain.window)).start)
+        ends = ["start", "end"] if axes == 1 else [f"{e}_{axis}" for e in ("start", "end") for axis in range(axes)]
+        names, columns = features.unit_names(units), ["file", *ends, *label]
         count = sum(features.window_count(model.domain, record) for record in used.records)
-        blocks = _window_blocks(work, places)
+        blocks = _window_blocks(model, used, sources, done, code=code, ends=ends)
     if stamp:
         columns, blocks = [*columns, "time"], _stamped(blocks, stamp)
     facts: dict[str, Json] = {
-        "level": level, "pool": list(pools), "segments": segments, "code": code, "rows": count, "features": len(names),
-        "domain": model.facts.get("domain"), "unit": model.domain.unit,
+        "level": level,
+        "pool": list(pools),
+        "segments": segments,
+        "code": code,
+        "rows": count,
+        "features": len(names),
+        "domain": model.facts.get("domain"),
+        "unit": model.domain.unit,
         "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
-    }  # fmt: skip
+    }
     return TableRows(columns, names, count, blocks, facts)
 
 
 @one_blas_thread()
 def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: UnitStability | None = None) -> None:
-    """Write rows as a table, block by block, and beside it a .json that describes it.
+    """Write rows as a table, block by block, and a .json that describes it.
 
     Parameters
     ----------
     path
         .parquet, .csv or .npz.
     digest, stability
-        Of the model, for the .json.
+        Digest and stability of the model, for the .json.
 
     Raises
     ------
     InputError
-        Another suffix, an unwritable file, or pyarrow is missing.
+        The suffix is unknown, a file cannot be written, or pyarrow is missing.
     """
     with open_table(path, rows.columns, rows.names, rows.count) as write:
         for keys, values in rows.blocks:
             write(({key: keys[key] for key in rows.columns}, values))
-    facts: dict[str, Json] = rows.facts | {"model_digest": digest}
-    if stability:
-        facts["stability"] = stability.to_json()
-    describe(path, facts)
+    measured = {"stability": stability.to_json()} if stability else {}
+    describe(path, {**rows.facts, "model_digest": digest, **measured})
 
 
 def _stamped(blocks: Iterator[Block], stamp: Callable[[str, float], str]) -> Iterator[Block]:
     for keys, values in blocks:
         seconds = keys.get("start") or [0.0] * len(values)
-        yield keys | {"time": [stamp(*at) for at in zip(keys["file"], seconds, strict=True)]}, values
+        yield keys | {"time": [stamp(*each) for each in zip(keys["file"], seconds, strict=True)]}, values
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What is encoded, where it lies, and its labels."""
-
-    model: Model
-    corpus: EngineCorpus
-    labels: Sequence[str | None]
-    code: features.Code
-    done: Callable[[Record], None]
-
-
-def _file_blocks(work: _Work, *, pools: Sequence[str], segments: int) -> Iterator[Block]:
-    plain = features.FeatureSet(features.Encoder(work.model, work.code))
-    found = features.file_features(work.corpus, plain, pools=pools, segments=segments)
-    for record, label, values in zip(work.corpus.records, work.labels, found, strict=False):
+def _file_blocks(
+    pooled: Iterator[NDArray[np.float32]],
+    sources: Sequence[tuple[Record, str | None]],
+    done: Callable[[Record], None],
+) -> Iterator[Block]:
+    for (record, label), values in zip(sources, pooled, strict=False):
         yield {"file": [record.file], "label": [label], "duration": [record.extent]}, values[None]
-        work.done(record)
+        done(record)
 
 
-def _window_blocks(work: _Work, places: Sequence[str]) -> Iterator[Block]:
-    domain, records = work.model.domain, work.corpus.records
-    labels = {record.file: (record, label) for record, label in zip(records, work.labels, strict=True)}
-    jobs = [(number, piece) for number, part in work.corpus.parts() for piece in features.pieces(domain, part.records)]
-    last = None
-    for rows in work.corpus.map(_coded, work.model, work.code, jobs=jobs):
-        for file, spans, codes in rows:
-            record, label = labels[file]
-            keys: dict[str, list[Any]] = {place: column.tolist() for place, column in zip(places, spans, strict=True)}
+def _window_blocks(
+    model: Model,
+    corpus: EngineCorpus,
+    sources: Sequence[tuple[Record, str | None]],
+    done: Callable[[Record], None],
+    *,
+    code: features.Code,
+    ends: Sequence[str],
+) -> Iterator[Block]:
+    by_file = {record.file: (record, label) for record, label in sources}
+    jobs = [(shard, piece) for shard, part in corpus.parts() for piece in features.pieces(model.domain, part.records)]
+    encoded = chain.from_iterable(corpus.map(_encode_piece, model, code, jobs=jobs))
+    for file, blocks in groupby(encoded, itemgetter(0)):
+        record, label = by_file[file]
+        for _, spans, codes in blocks:
+            keys: dict[str, list[Any]] = {end: column.tolist() for end, column in zip(ends, spans, strict=True)}
             yield keys | {"file": [file] * len(codes), "label": [label] * len(codes)}, codes
-            if record is not last:
-                work.done(record)
-                last = record
+        done(record)
 
 
-def _coded(
-    backend: Backend, shard: Shard, piece: Sequence[features.Piece], model: Model, code: features.Code,
-) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:  # fmt: skip
-    """Yield (file, starts and ends (places, count), codes (count, hidden)) of a piece of a shard."""
+def _encode_piece(
+    backend: Backend, shard: Shard, piece: Sequence[features.Piece], model: Model, code: features.Code
+) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
+    """Yield (file, starts and ends (columns, windows), codes (windows, hidden)) of some windows of a shard."""
     records, encode = shard.corpus.records, features.Encoder(model, code, backend)
     parts = ((records[index], low, high) for index, low, high in piece)
     for record, starts, codes in features.encoded(model.domain, parts, encode):

@@ -1,4 +1,4 @@
-"""Stability of units: whether training with other seeds finds the same atoms; stored beside the model file."""
+"""Stability of units: whether training with other seeds finds the same atoms; stored next to the model file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ NAME = "stability.json"
 
 @dataclass(frozen=True)
 class UnitStability:
-    """Cosines of a model's atoms with those of models that other seeds gave.
+    """Cosines between the atoms of a model and those of models trained with other seeds.
 
     Attributes
     ----------
     seeds
-        Of the other models.
+        Seeds of the other models.
     cosine
-        Of each unit with its partner (`audiosae.features.matching.match`), (seeds, hidden).
+        Cosine of each unit's atom with that of its partner (`audiosae.features.matching.match`), (seeds, hidden).
     """
 
     seeds: list[int]
@@ -40,62 +40,66 @@ class UnitStability:
 
     @classmethod
     def of(cls, seeds: Sequence[int], matches: Sequence[Match]) -> Self:
-        """Return what matches of one model with those of other seeds come to."""
+        """Return the stability summary of a model matched against models trained with other seeds."""
         return cls(list(seeds), np.array([match.cosine[np.argsort(match.first)] for match in matches]))
 
     @property
     def comes_back(self) -> NDArray[np.int64]:
-        """In how many of the seeds each unit has a partner that shows the same: a cosine of 0.8 or more."""
+        """Number of seeds for which each unit has a partner with a cosine of at least 0.8, (hidden,)."""
         return np.asarray((self.cosine >= ALIKE).sum(axis=0))
 
     def description(self, unit: int) -> str:
-        """Return in how many seeds a unit comes back, as text."""
+        """Return in how many seeds a unit reappears, as text."""
         return f"in {self.comes_back[unit]} of {len(self.seeds)} seeds"
 
     def summary(self) -> str:
-        """Return in words how many units come back in all of the seeds, in some and in none."""
+        """Return how many units reappear in all, some and none of the seeds, as text."""
         back, count = self.comes_back, len(self.seeds)
         every, none = int((back == count).sum()), int((back == 0).sum())
         some = f", {len(back) - every - none} in some" if count > 1 else ""
         seeds = "the other seed" if count == 1 else f"all of {count} other seeds"
-        return (f"of {len(back)} units {every} come back in {seeds}{some}, {none} in none "
-                f"(cosine {ALIKE:g} or more; median {np.median(self.cosine):.2f})")  # fmt: skip
+        return (
+            f"of {len(back)} units {every} come back in {seeds}{some}, {none} in none "
+            f"(cosine {ALIKE:g} or more; median {np.median(self.cosine):.2f})"
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it; lists of a number, or of one a seed, for each unit in turn."""
+        """Return all values as JSON; `comes_back` and `cosine` have one element per unit."""
         return {
-            "seeds": self.seeds, "alike_from": ALIKE, "alike": float((self.cosine >= ALIKE).mean()),
-            "cosine_median": float(np.median(self.cosine)), "comes_back": self.comes_back.tolist(),
+            "seeds": self.seeds,
+            "alike_from": ALIKE,
+            "alike": float((self.cosine >= ALIKE).mean()),
+            "cosine_median": float(np.median(self.cosine)),
+            "comes_back": self.comes_back.tolist(),
             "cosine": self.cosine.T.round(6).tolist(),
-        }  # fmt: skip
+        }
 
 
 def path_of(model: Path) -> Path:
-    """Return the path of a model's stability file: in the run folder, or beside the model file."""
+    """Return the path of a model's stability file: in the run folder, or in the folder of the model file."""
     return (model if model.is_dir() else model.parent) / NAME
 
 
 def check_path(model: Path) -> None:
-    """Refuse to replace a stability file that audiosae did not write; raises InputError."""
+    """Raise InputError if the stability file of a model exists and audiosae did not write it."""
     path = path_of(model)
     check_replaceable(path, [], own=has_facts(path, "model_digest", "seeds", "cosine"))
 
 
 def write(model: Path, stability: UnitStability) -> None:
-    """Write it beside a model, a run folder or a file, with the digest of the file that it is of."""
-    facts = {"model_digest": _digest(model), **stability.to_json()}
-    write_file(path_of(model), (json.dumps(facts, indent=1) + "\n").encode())
+    """Write the stability of a model, given as a run folder or a file, with the digest of the model file."""
+    text = json.dumps({"model_digest": _digest(model), **stability.to_json()}, indent=1)
+    write_file(path_of(model), f"{text}\n".encode())
 
 
 def read(model: Path) -> UnitStability | None:
-    """Return the stability of a model, a run folder or a file; None where it was not measured, or of another model."""
+    """Return the stability of a model, given as a run folder or a file; None if there is none for this model."""
     path = path_of(model)
     if not has_facts(path, "model_digest", "seeds", "cosine"):
         return None
     facts = json.loads(path.read_bytes())
-    if facts["model_digest"] != _digest(model):
-        return None
-    return UnitStability(facts["seeds"], np.array(facts["cosine"]).T)
+    own = facts["model_digest"] == _digest(model)
+    return UnitStability(facts["seeds"], np.array(facts["cosine"]).T) if own else None
 
 
 def _digest(model: Path) -> str:

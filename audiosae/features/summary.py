@@ -1,4 +1,4 @@
-"""What a model is, in words and numbers: its domain, options, data, history, quality and activity."""
+"""Summary of a model for people: domain, options, data, history, quality and activity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def activity_of(model: Model) -> dict[str, Any]:
-    """Return the activity of a model's units over its training windows."""
+    """Return statistics of the activity of a model's units over its training windows, as JSON."""
     return {
         "rho_hat_mean": float(model.rho_hat.mean()),
         "rho_hat_quantiles": np.quantile(model.rho_hat, [0, 0.1, 0.5, 0.9, 1]).tolist(),
@@ -25,40 +25,55 @@ def activity_of(model: Model) -> dict[str, Any]:
     }
 
 
-def summarise(
-    model: Model, activity: dict[str, Any], stability: UnitStability | None = None
-) -> list[tuple[str, str]]:  # fmt: skip
-    """Return what a person wants to know of a model, with a word before each; `activity` as of `activity_of`."""
+def summarise(model: Model, activity: dict[str, Any], stability: UnitStability | None = None) -> list[tuple[str, str]]:
+    """Return a summary of a model as (title, text) pairs; `activity` is the result of `activity_of`."""
     facts, params = model.facts, model.params
-    sources, options, whitening = facts["sources"], facts["options"], facts["whitening"]
+    sources, options, whitening, history = facts["sources"], facts["options"], facts["whitening"], facts["history"]
     low, tenth, median, ninetieth, high = activity["rho_hat_quantiles"]
+    shown = {name: _option_text(options, name) for name in ("solver", "beta", "weight_decay", "seed", "dtype")}
     return [
         ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
         ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
         ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
         ("window", " x ".join(map(str, model.domain.window))),
-        ("whitening", f"{whitening['kind']}, power {_told(options, 'whiten_power')}, "
-                      f"{params.width} of {model.whitener.width} numbers"),
-        ("training", f"{_told(options, 'solver')}, rho {options['rho']:g}, beta {_told(options, 'beta')}, "
-                     f"weight decay {_told(options, 'weight_decay')}, seed {_told(options, 'seed')}, "
-                     f"{_told(options, 'dtype')}"),
-        ("data", f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
-                 f"held out: {sources['held_out']}"),
-        ("history", f"{facts['history']['epoch']} epochs, {facts['history']['step']} steps, "
-                    f"cost {facts['history']['cost']:.4g}"),
-        ("quality", f"unexplained variance {facts['fvu']:.3f} in the whitened space"
-                    f" ({'held-out' if facts['held_out'] else 'training'} windows)"),
-        ("activity", f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over "
-                     f"{tenth:.4f}, {median:.4f}, {ninetieth:.4f} to {high:.4f}; dead {activity['dead_units']}, "
-                     f"on in most windows {activity['always_on_units']}"),
-        ("redundancy", f"{activity['redundant_units']} of {params.hidden} units have an atom that another has too "
-                       f"(cosine 0.95 or more)"),
+        (
+            "whitening",
+            f"{whitening['kind']}, power {_option_text(options, 'whiten_power')}, {params.width} of "
+            f"{model.whitener.width} numbers",
+        ),
+        (
+            "training",
+            f"{shown['solver']}, rho {options['rho']:g}, beta {shown['beta']}, weight decay {shown['weight_decay']}, "
+            f"seed {shown['seed']}, {shown['dtype']}",
+        ),
+        (
+            "data",
+            f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
+            f"held out: {sources['held_out']}",
+        ),
+        ("history", f"{history['epoch']} epochs, {history['step']} steps, cost {history['cost']:.4g}"),
+        (
+            "quality",
+            f"unexplained variance {facts['fvu']:.3f} in the whitened space "
+            f"({'held-out' if facts['held_out'] else 'training'} windows)",
+        ),
+        (
+            "activity",
+            f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over {tenth:.4f}, "
+            f"{median:.4f}, {ninetieth:.4f} to {high:.4f}; dead {activity['dead_units']}, on in most windows "
+            f"{activity['always_on_units']}",
+        ),
+        (
+            "redundancy",
+            f"{activity['redundant_units']} of {params.hidden} units have an atom that another has too "
+            f"(cosine 0.95 or more)",
+        ),
         *([("stability", stability.summary())] if stability else []),
         ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
-    ]  # fmt: skip
+    ]
 
 
-def _told(options: dict[str, Any], name: str) -> str:
-    """Return an option as it is shown; another version may not have had it."""
+def _option_text(options: dict[str, Any], name: str) -> str:
+    """Return the value of an option as text, or "?" if the model is of a version without this option."""
     value = options.get(name, "?")
     return f"{value:g}" if isinstance(value, float) else str(value)

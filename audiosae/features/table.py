@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import zipfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -36,33 +35,36 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
 
+    _WriteBlock = Callable[[dict[str, list[Any]], NDArray[np.float32]], None]
+
 Level = Literal["file", "window"]
 Block = tuple[dict[str, list[Any]], "NDArray[np.float32]"]  # key columns of some rows, and their features (rows, names)
 Rows = tuple[dict[str, "NDArray[Any]"], "NDArray[np.float32]"]
 SUFFIXES = (".parquet", ".csv", ".npz")
 _TEXTS = ("file", "label", "time")
 _SHOWN = 8  # rows and features in a notebook
+_GROUP_ROWS = 4096  # least number of rows of a Parquet row group: few groups, small files
 
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Features of sources, a row for each file or window.
+    """Features of sources, one row per file or window.
 
     Attributes
     ----------
     columns
-        Names of the columns that say what a row is: file, label where there are any, duration or start and end in the
-        domain's unit (seconds), time where dates are known.
+        Names of the columns that identify a row: file; label, if labels were given; duration, or start and end in the
+        unit of the domain (seconds); time, if dates are known.
     names
-        Of the features: ``u037_mean`` is the mean of unit 37 over a file, ``u037`` its code of a window.
+        Names of the features: ``u037_mean`` is the mean of unit 37 over a file, ``u037`` its code of a window.
     rows
-        How many.
+        Number of rows.
     facts
-        What ``export --json`` prints.
+        The values that ``export --json`` prints.
     skipped
         The sources that could not be used, each with its `file` and `reason`.
     notes
-        Messages: what was passed over, not whole or without a label.
+        Messages, for example about ignored or truncated files and files without a label.
     path
         The file that was written, or None.
 
@@ -82,20 +84,20 @@ class Table:
     skipped: Sequence[Record] = ()
     notes: Sequence[str] = ()
     path: Path | None = None
-    _held: Rows | None = field(default=None, repr=False)
+    _in_memory: Rows | None = field(default=None, repr=False)
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """The numbers, (rows, names); read from the file where they were written to one."""
+        """The features, (rows, names); read from the file if the table was written to one."""
         return self._rows[1]
 
     @property
     def keys(self) -> dict[str, NDArray[Any]]:
-        """What a row is: for each of `columns` an array (rows,), texts or float64; "" for a label that is not known."""
+        """The key columns: for each of `columns` an array (rows,) of texts or float64; "" for a missing label."""
         return self._rows[0]
 
     def frame(self) -> pd.DataFrame:
-        """Return everything as a pandas frame: `columns`, then `names`.
+        """Return the table as a pandas frame: `columns`, then `names`.
 
         Raises
         ------
@@ -105,39 +107,36 @@ class Table:
         return pandas_frame({**self.keys, **dict(zip(self.names, self.features.T, strict=True))})
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return self.rows
 
     def __repr__(self) -> str:
-        what = f"{self.rows} rows of {', '.join(self.columns)} and {len(self.names)} features"
-        return f"<Table: {what}; {len(self.skipped)} sources skipped{f'; {self.path}' if self.path else ''}>"
+        return (
+            f"<Table: {self.rows} rows of {', '.join(self.columns)} and {len(self.names)} features; "
+            f"{len(self.skipped)} sources skipped{f'; {self.path}' if self.path else ''}>"
+        )
 
     def _repr_html_(self) -> str:
-        """Return the first rows, for a notebook."""
-        head = [*self.columns, *self.names[:_SHOWN]]
-        columns = [self.keys[name][:_SHOWN] for name in self.columns]
+        columns = (self.keys[name][:_SHOWN] for name in self.columns)
         numbers = [[f"{value:.3g}" for value in row] for row in self.features[:_SHOWN, :_SHOWN].tolist()]
         rows = [[*keys, *values] for *keys, values in zip(*columns, numbers, strict=True)]
-        return html_table(rows, head=head, caption=repr(self).strip("<>"))
+        return html_table(rows, head=[*self.columns, *self.names[:_SHOWN]], caption=repr(self).strip("<>"))
 
     @cached_property
     def _rows(self) -> Rows:
-        if self._held is not None:
-            return self._held
+        if self._in_memory is not None:
+            return self._in_memory
         if self.path is None:
-            raise ValueError("a table without rows")
-        readers = {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
-        return readers[self.path.suffix.lower()](self.path, self.columns, self.names)
+            raise ValueError("a table needs a path or rows in memory")
+        return _READERS[self.path.suffix.lower()](self.path, self.columns, self.names)
 
 
 def gathered(blocks: Iterable[Block], columns: Sequence[str], names: Sequence[str], count: int) -> Rows:
-    """Return blocks of rows as arrays."""
+    """Return the arrays of a table from blocks of `count` rows in total."""
     features = np.empty((count, len(names)), np.float32)
     keys: dict[str, list[Any]] = {name: [] for name in columns}
-    at = 0
     for block_keys, values in blocks:
+        at = len(keys[columns[0]])
         features[at : at + len(values)] = values
-        at += len(values)
         for name in columns:
             keys[name] += block_keys[name]
     return {name: _column(name, values) for name, values in keys.items()}, features
@@ -147,7 +146,7 @@ def _column(name: str, values: Sequence[Any]) -> NDArray[Any]:
     return np.array(["" if v is None else str(v) for v in values]) if name in _TEXTS else np.array(values, np.float64)
 
 
-def _read_npz(path: Path, columns: Sequence[str], names: Sequence[str]) -> Rows:  # noqa: ARG001
+def _read_npz(path: Path, columns: Sequence[str], _names: Sequence[str]) -> Rows:
     with np.load(path) as file:
         return {name: _column(name, file[name].tolist()) for name in columns}, file["features"]
 
@@ -167,141 +166,157 @@ def _read_parquet(path: Path, columns: Sequence[str], names: Sequence[str]) -> R
     return keys, np.stack([table.column(name).to_numpy() for name in names], axis=1)
 
 
-def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a table that cannot be written, before the work is done.
+_READERS = {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
 
-    A table is replaced where the .json beside it says that it was exported; nothing else is, and no input.
+
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Check that a table can be written, before the features are computed.
+
+    Parameters
+    ----------
+    inputs
+        Files that must not be replaced.
 
     Raises
     ------
     InputError
-        Another suffix, no such folder, pyarrow is missing, or it would take the place of something else.
+        The suffix is unknown, the folder does not exist, pyarrow is missing, or the table would replace an input or a
+        file that audiosae did not write. A table is known as written by audiosae from the .json that describes it.
     """
     check_writable(path, SUFFIXES)
     if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise InputError(".parquet needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
-    sidecar, inputs = description_of(path), list(inputs)
-    own = has_facts(sidecar, "model_digest", "level")
-    for each in (path, sidecar):
+    description, inputs = description_of(path), list(inputs)
+    own = has_facts(description, "model_digest", "level")
+    for each in (path, description):
         check_replaceable(each, inputs, own=own)
 
 
 def description_of(path: Path) -> Path:
-    """Return the .json that says what a table is; its own, ``NAME.npz.json``, where another table has ``NAME.json``."""
+    """Return the path of the .json that describes a table: ``NAME.npz.json`` if it exists, else ``NAME.json``."""
     own = path.with_name(f"{path.name}.json")
     return own if own.exists() else path.with_suffix(".json")
 
 
 def describe(path: Path, facts: dict[str, Any]) -> None:
-    """Write what a table is beside it; what is said of another table of that name stays, unless it is the same."""
-    place, text = description_of(path), json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    """Write the .json that describes a table.
+
+    A different description of another table, with the same name and another suffix, is not replaced: then this table
+    has ``NAME.npz.json``.
+    """
+    description, text = description_of(path), json.dumps(facts, indent=1, sort_keys=True) + "\n"
     others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
-    shared = any(other.exists() and description_of(other) == place for other in others)
-    if shared and place.exists() and place.read_text(encoding="utf-8") != text:
-        place = path.with_name(f"{path.name}.json")
-    write_file(place, text.encode())
+    shared = any(other.exists() and description_of(other) == description for other in others)
+    if shared and description.exists() and description.read_text(encoding="utf-8") != text:
+        description = path.with_name(f"{path.name}.json")
+    write_file(description, text.encode())
 
 
 @contextmanager
 def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[Callable[[Block], None]]:
-    """Yield a function that writes a block of rows; the table is put in place when the context ends without an error.
+    """Yield a function that writes a block of rows; a file of the same name is replaced at the end if all succeeded.
 
-    An OSError of the caller, who computes the rows, is not reported as one of the table.
+    Parameters
+    ----------
+    path
+        Table to write.
+    keys, names
+        Names of the key columns and of the features.
+    count
+        Total number of rows.
+
+    Raises
+    ------
+    InputError
+        The table cannot be written. An OSError that the caller raises while it computes the rows is not converted.
     """
-    kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".npz": _Npz}
     check_output(path)
     with ExitStack() as stack:
         with write_errors(path):
-            writer = kinds[path.suffix.lower()](stack.enter_context(replacing(path)), keys, names, count)
-        stack.callback(_close_quietly, writer)
+            temporary, table = stack.enter_context(replacing(path)), ExitStack()
+            stack.callback(_close_quietly, table)
+            write_block = table.enter_context(_WRITERS[path.suffix.lower()](temporary, keys, names, count))
 
         def write(block: Block) -> None:
             with write_errors(path):
-                writer.write(*block)
+                write_block(*block)
 
         yield write
         with write_errors(path):
-            writer.close()
+            table.close()
             stack.close()  # renames the file
 
 
-def _close_quietly(writer: Any) -> None:  # noqa: ANN401
+def _close_quietly(table: ExitStack) -> None:
     """Close an incomplete table: Windows does not remove an open file."""
-    with contextlib.suppress(Exception):
-        writer.close()
+    with suppress(Exception):
+        table.close()
 
 
-class _Csv:
-    def __init__(self, path: Path, keys: list[str], names: list[str], count: int) -> None:  # noqa: ARG002
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._keys = csv.writer(self._file)
-        self._keys.writerow([*keys, *names])
-        self._format = ",".join(["%.9g"] * len(names))  # nine digits bring every float32 back
+@contextmanager
+def _csv_writer(path: Path, keys: list[str], names: list[str], _count: int) -> Iterator[_WriteBlock]:
+    number_format = ",".join(["%.9g"] * len(names))  # nine digits represent every float32 exactly
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow([*keys, *names])
 
-    def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
-        for row, numbers in zip(zip(*keys.values(), strict=True), values.tolist(), strict=True):
-            self._keys.writerow([*map(cell, row), *(self._format % tuple(numbers)).split(",")])
+        def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
+            for row, numbers in zip(zip(*columns.values(), strict=True), values.tolist(), strict=True):
+                table.writerow([*map(cell, row), *(number_format % tuple(numbers)).split(",")])
 
-    def close(self) -> None:
-        self._file.close()
-
-
-class _Parquet:
-    def __init__(self, path: Path, keys: list[str], names: list[str], count: int) -> None:  # noqa: ARG002
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self._schema = pa.schema(
-            [(key, pa.string() if key in _TEXTS else pa.float64()) for key in keys] + [(n, pa.float32()) for n in names]
-        )
-        self._writer = pq.ParquetWriter(path, self._schema)
-        self._held: list[Block] = []
-        self._rows = 0
-
-    def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
-        self._held.append((keys, np.asarray(values, np.float32)))
-        self._rows += len(values)
-        if self._rows >= 4096:  # noqa: PLR2004 (rows in a group: small files, few groups)
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if not self._held:
-            return
-        columns = [[item for keys, _ in self._held for item in keys[key]] for key in self._held[0][0]]
-        values = np.concatenate([held for _, held in self._held])
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=False)]
-        arrays += [pa.array(np.ascontiguousarray(column)) for column in values.T]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._held, self._rows = [], 0
-
-    def close(self) -> None:
-        self._flush()
-        self._writer.close()
+        yield write
 
 
-class _Npz:
-    """Features go straight into the archive; the key columns, which are small, follow."""
+@contextmanager
+def _parquet_writer(path: Path, keys: list[str], names: list[str], _count: int) -> Iterator[_WriteBlock]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def __init__(self, path: Path, keys: list[str], names: list[str], count: int) -> None:
-        self._zip = zipfile.ZipFile(path, "w", allowZip64=True)
-        self._kept: dict[str, list[Any]] = {key: [] for key in keys}
-        self._names = names
-        self._features = self._zip.open("features.npy", "w", force_zip64=True)
-        header = {"descr": "<f4", "fortran_order": False, "shape": (count, len(names))}
-        np.lib.format.write_array_header_1_0(self._features, header)
+    key_types = [(key, pa.string() if key in _TEXTS else pa.float64()) for key in keys]
+    schema = pa.schema(key_types + [(name, pa.float32()) for name in names])
+    key_columns: dict[str, list[Any]] = {key: [] for key in keys}  # of the rows that are not written yet
+    features: list[NDArray[np.float32]] = []
 
-    def write(self, keys: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
-        self._features.write(np.ascontiguousarray(values, np.float32).tobytes())
-        for key, column in keys.items():
-            self._kept[key] += column
+    def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
+        features.append(np.asarray(values, np.float32))
+        for key in keys:
+            key_columns[key] += columns[key]
+        if len(key_columns[keys[0]]) >= _GROUP_ROWS:
+            flush()
 
-    def close(self) -> None:
-        self._features.close()
-        for key, column in {**self._kept, "names": self._names}.items():
-            with self._zip.open(f"{key}.npy", "w") as file:
-                np.lib.format.write_array(
-                    file, np.array(["" if item is None else item for item in column]), allow_pickle=False
-                )
-        self._zip.close()
+    def flush() -> None:
+        columns = [*key_columns.values(), *map(np.ascontiguousarray, np.concatenate(features).T)]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        for column in (*key_columns.values(), features):
+            column.clear()
+
+    with pq.ParquetWriter(path, schema) as writer:
+        yield write
+        if features:
+            flush()
+
+
+@contextmanager
+def _npz_writer(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[_WriteBlock]:
+    """Write the features directly into the archive, and the key columns, which are small, at the end."""
+    key_columns: dict[str, list[Any]] = {key: [] for key in keys}
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        with archive.open("features.npy", "w", force_zip64=True) as features:
+            np.lib.format.write_array_header_1_0(
+                features, {"descr": "<f4", "fortran_order": False, "shape": (count, len(names))}
+            )
+
+            def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
+                features.write(np.ascontiguousarray(values, np.float32).tobytes())
+                for key, column in columns.items():
+                    key_columns[key] += column
+
+            yield write
+        for key, column in {**key_columns, "names": names}.items():
+            values = np.array(["" if item is None else item for item in column])
+            with archive.open(f"{key}.npy", "w") as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
+
+
+_WRITERS = {".parquet": _parquet_writer, ".csv": _csv_writer, ".npz": _npz_writer}

@@ -1,4 +1,4 @@
-"""The windows that excite each unit most, at most one per neighbourhood: lists that add."""
+"""The windows in which each unit is most active, at most one per neighbourhood; lists of them can be added."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.windows import Corpus
 
-_NONE = np.iinfo(np.int64).max  # number of no window: after all others
+_NONE = np.iinfo(np.int64).max  # stands for no window; sorted after all window numbers
 
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """Where windows are so near each other that only the strongest of them is shown.
+    """Neighbourhoods of windows, of which only the strongest window is shown.
 
-    Two windows are neighbours when they lie in one source, or in copies of it, and begin less than twice a window's
-    length, less one, apart on every axis. Each source is cut into cells of that size.
+    Two windows are neighbours if they are in the same source, or in copies of it, and their starts differ by less than
+    2 * size - 1 on every axis, where size is that of a window. Each source is divided into cells of that size.
 
     Attributes
     ----------
     reach
         Size of a cell along each axis of the field.
     bins
-        Cells along each axis, per source, (records, axes).
+        Number of cells of each source along each axis, (records, axes).
     offsets
-        Number of each source's first cell.
+        Number of the first cell of each source, (records,).
     same
-        Of each source, the first one that is a copy of it, or itself, (records,).
+        Index of the first copy of each source, or its own, (records,).
     """
 
     reach: tuple[int, ...]
@@ -51,7 +51,7 @@ class Neighbourhoods:
         return cls(reach, bins, offsets[same], same)
 
     def cells(self, records: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of the cell that each window begins in."""
+        """Return the number of the cell in which each window begins, (windows,)."""
         cell = np.zeros(len(records), np.int64)
         for axis, reach in enumerate(self.reach):
             cell = cell * self.bins[records, axis] + starts[:, axis] // reach
@@ -59,24 +59,23 @@ class Neighbourhoods:
 
     @property
     def crowd(self) -> int:
-        """How many cells can hold neighbours of one window, its own among them."""
-        divided = (self.bins > 1).any(axis=0) & (np.array(self.reach) > 1)
-        return int(3 ** divided.sum())
+        """Largest number of cells with neighbours of one window, including its own cell."""
+        return int(3 ** ((self.bins > 1).any(axis=0) & (np.array(self.reach) > 1)).sum())
 
 
 @dataclass(frozen=True)
 class TopWindows:
-    """Per unit, the strongest cells in order: each one's strongest window, ties to the lower number.
+    """The strongest window of each of the strongest cells of each unit, in order; the lower number wins ties.
 
-    A cell that `keep` others beat stays beaten whatever is added, so that the sum over all windows does not depend on
-    the order of the additions.
+    A cell with `keep` stronger ones is dropped. Adding further windows cannot bring it back, so the sum over all
+    windows does not depend on the order of the additions.
 
     Attributes
     ----------
     values
-        The units' codes, (hidden, keep); -inf where there are fewer cells.
+        Codes of the units, (hidden, keep); -inf if there are fewer cells.
     numbers, cells
-        Of the windows, in the corpus and of where they are, (hidden, keep).
+        Number of each window in the corpus, and of its cell, (hidden, keep).
     """
 
     values: NDArray[Any]
@@ -85,16 +84,16 @@ class TopWindows:
 
     @classmethod
     def of(cls, codes: NDArray[Any], numbers: NDArray[np.int64], cells: NDArray[np.int64], keep: int) -> TopWindows:
-        """Return the strongest of a block.
+        """Return the strongest windows of a block.
 
         Parameters
         ----------
         codes
-            (windows, hidden).
+            Codes of the windows, (windows, hidden).
         numbers, cells
-            Of the windows, (windows,).
+            Number of each window and of its cell, (windows,).
         keep
-            Cells per unit.
+            Number of cells per unit.
         """
         order = np.argsort(cells, kind="stable")
         cells, numbers, codes = cells[order], numbers[order], codes[order]
@@ -105,10 +104,10 @@ class TopWindows:
         return _ranked(best.T, number.T, np.broadcast_to(cells[first], best.T.shape), keep)
 
     def __add__(self, other: TopWindows) -> TopWindows:
-        """Return the strongest of both."""
         keep = self.values.shape[1]
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        values, numbers, cells = (np.concatenate(pair, axis=1) for pair in pairs)
+        values, numbers, cells = (
+            np.concatenate(pair, axis=1) for pair in zip(vars(self).values(), vars(other).values(), strict=True)
+        )
         both = _ranked(values, numbers, cells, 2 * keep)
         by_cell = np.argsort(both.cells, axis=1, kind="stable")
         again = np.diff(np.take_along_axis(both.cells, by_cell, axis=1), axis=1, prepend=-2) == 0
@@ -118,28 +117,29 @@ class TopWindows:
         return _ranked(values.astype(self.values.dtype), numbers, np.where(beaten, -1, both.cells), keep)
 
     def strongest(self, corpus: Corpus, count: int) -> list[list[tuple[int, float]]]:
-        """Return, per unit, the numbers and codes of at most `count` windows, none beside a stronger one shown."""
-        near_by = Neighbourhoods.of(corpus)
-        reach, found = np.array(near_by.reach), []
-        for values, numbers in zip(self.values, self.numbers, strict=True):
-            there = numbers[numbers != _NONE]
-            records, starts = corpus.locate(there)
-            records = near_by.same[records]
+        """Return the number and code of at most `count` windows per unit, without neighbours of stronger windows."""
+        neighbourhoods = Neighbourhoods.of(corpus)
+        reach, strongest = np.array(neighbourhoods.reach), []
+        for values, padded in zip(self.values, self.numbers, strict=True):
+            numbers = padded[padded != _NONE]
+            records, starts = corpus.locate(numbers)
+            records = neighbourhoods.same[records]
             shown: list[int] = []
-            for i in range(len(there)):
+            for i in range(len(numbers)):
                 near = (records[shown] == records[i]) & (np.abs(starts[shown] - starts[i]) < reach).all(axis=1)
                 if not near.any():
                     shown.append(i)
                 if len(shown) == count:
                     break
-            found.append([(int(there[i]), float(values[i])) for i in shown])
-        return found
+            strongest.append([(int(numbers[i]), float(values[i])) for i in shown])
+        return strongest
 
 
 def _ranked(values: NDArray[Any], numbers: NDArray[np.int64], cells: NDArray[np.int64], keep: int) -> TopWindows:
-    """Put cells in order and cut or fill their number to `keep`."""
+    """Sort cells, and truncate or pad them to `keep` per unit."""
     order = np.lexsort((numbers, -values), axis=1)[:, :keep]
-    missing = ((0, 0), (0, keep - order.shape[1]))
-    fills = (-np.inf, _NONE, -1)
-    parts = (np.take_along_axis(part, order, axis=1) for part in (values, numbers, cells))
-    return TopWindows(*(np.pad(p, missing, constant_values=fill) for p, fill in zip(parts, fills, strict=True)))
+    padding = ((0, 0), (0, keep - order.shape[1]))
+    filled = ((values, -np.inf), (numbers, _NONE), (cells, -1))
+    return TopWindows(
+        *(np.pad(np.take_along_axis(part, order, axis=1), padding, constant_values=fill) for part, fill in filled)
+    )

@@ -1,11 +1,11 @@
-"""Codes of events, and of evenly spaced samples of recordings; computed where the fields are stored."""
+"""Codes of events and of evenly spaced samples of recordings, computed where the fields are stored."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
-from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
+from audiosae.sounds.noise_floor import BandLevels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,36 +31,30 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
-ProgressBars = Literal["event", "short_recording", "recording"]  # what a window of an event shows, see `pooled_codes`
+WindowContent = Literal["event", "short_recording", "recording"]  # what the windows of an event show: `pooled_codes`
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
-_SAMPLE_SECONDS = 1.0  # between samples, at least
-_SAMPLE_WINDOWS = 2  # that the code of a sample is the mean of
+_SAMPLE_SECONDS = 1.0  # least time between samples
+_SAMPLE_WINDOWS = 2  # windows whose mean code is the code of a sample
 _BATCH_EVENTS = 256
-_AROUND = 0.25  # s before and after an event of a short recording: its onset and decay
-_MARGIN = 0.08  # of all bands, to each side of an event's own
-_STRENGTH, _LEAST_STRENGTH, _STRENGTH_QUANTILE = 20.0, 3.0, 0.95  # dB that loud parts of every event are brought to
+_CONTEXT_SECONDS = 0.25  # before and after an event of a short recording: its onset and decay
+_MARGIN = 0.08  # share of all bands that is added below and above the bands of an event
+_STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0  # loud parts of an event; their level when scaled, dB
 
 
 def recordings_domain(model: Model, command: str) -> Spectrogram:
-    """Return the model's domain; InputError where it is not that of recordings."""
+    """Return the domain of a model of recordings; InputError for any other model."""
     if not isinstance(model.domain, Spectrogram):
-        raise InputError(f"{command} looks for sounds in recordings; this model is of {model.domain.name}: wanted one "
-                         f"that was trained on recordings")  # fmt: skip
+        raise InputError(f"{command} needs a model trained on recordings; this model is of {model.domain.name}")
     return model.domain
 
 
 def seconds_per_row(domain: Spectrogram) -> float:
-    """Return the time between frames."""
+    """Return the time between two frames."""
     return domain.hop_length / domain.sample_rate
 
 
-def are_short_recordings(records: Iterable[Record]) -> bool:
-    """Return whether most recordings are under ten seconds: too short to distinguish noise from sound."""
-    return float(np.median([record.extent for record in records])) < SHORT_SECONDS
-
-
 @dataclass(frozen=True)
-class Found:
+class EncodedEvents:
     """Events of one recording with their pooled codes, (events, units x pools)."""
 
     stretches: list[Stretch]
@@ -68,173 +62,196 @@ class Found:
 
 
 def find_events(
-    model: Model, corpus: EngineCorpus, *, shortest: float = MIN_SECONDS, shown: ProgressBars | None = None,
+    model: Model,
+    corpus: EngineCorpus,
+    *,
+    shortest: float = MIN_SECONDS,
+    shown: WindowContent | None = None,
     done: Callable[[Record], None] = lambda _: None,
-) -> Iterator[tuple[int, Found]]:  # fmt: skip
-    """Yield (number of a used recording, at most 256 of its events) in order, found and encoded where they lie.
+) -> Iterator[tuple[int, EncodedEvents]]:
+    """Find and encode the events of recordings.
 
-    Without `shown`, windows show all bands in short recordings, and the event alone in other recordings.
+    Parameters
+    ----------
+    corpus
+        The recordings. The work is done where their fields are stored.
+    shortest
+        Least duration of an event, s.
+    shown
+        What the windows of an event show, see `pooled_codes`. None: all bands in short recordings, the event in others.
+    done
+        Called once for each recording after its last event.
+
+    Yields
+    ------
+    int, EncodedEvents
+        Index of the recording in `corpus.records`, and at most 256 of its events; in order.
     """
-    number = 0
-    for part in corpus.map(_encode_events, model, shortest, shown):
-        for found in part:
-            if found is None:
-                done(corpus.records[number])
-                number += 1
-            else:
-                yield number, found
+    batches = chain.from_iterable(corpus.map(_encode_events, model, shortest, shown))
+    for number, record in enumerate(corpus.records):
+        for events in iter(lambda: next(batches), None):
+            yield number, events
+        done(record)
 
 
 def _encode_events(
-    backend: Backend, shard: Shard, model: Model, shortest: float, shown: ProgressBars | None
-) -> Iterator[Found | None]:
+    backend: Backend, shard: Shard, model: Model, shortest: float, shown: WindowContent | None
+) -> Iterator[EncodedEvents | None]:
     """Yield the encoded events of each recording of a shard, and None after the last event of a recording."""
     seconds = seconds_per_row(recordings_domain(model, "survey"))
     for record in shard.corpus.records:
         levels = BandLevels(read_field(record), seconds)
         events = stretches(levels, shortest=shortest)
+        content: WindowContent = shown or ("short_recording" if levels.is_short_recording else "event")
         while batch := list(islice(events, _BATCH_EVENTS)):
-            how = shown or ("short_recording" if levels.is_short_recording else "event")
-            yield Found(batch, pooled_codes(model, levels, batch, backend, shown=how))
+            yield EncodedEvents(batch, pooled_codes(model, levels, batch, backend, shown=content))
         yield None
 
 
 def pooled_codes(
-    model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None, *,
-    shown: ProgressBars = "event",
-) -> Codes:  # fmt: skip
+    model: Model,
+    levels: BandLevels,
+    events: Sequence[Stretch],
+    backend: Backend | None = None,
+    *,
+    shown: WindowContent = "event",
+) -> Codes:
     """Return the codes of the windows in events, pooled by mean, maximum and deviation.
 
-    A window shows the event alone, before the mean of the model's training windows: what does not stand above the
-    running noise floor or lies in other bands is left out, and its strength is the same for all. So an event's code
-    does not tell how near it was, nor what the wind did.
+    Parameters
+    ----------
+    shown
+        ``event``: a window shows the event in front of the mean of the model's training windows. Levels below the
+        running noise floor and other bands are left out, and all events are scaled to the same strength. The code does
+        not depend on the distance of the source or on the background noise.
 
-    In a ``short_recording`` it shows all bands, and a quarter of a second before and after: they are part of the same
-    word or note; the strength is that of the whole recording. For ``recording`` it shows the same time as it was
-    recorded, and the code is the units' shares, which describe a sound whether it is loud or soft.
+        ``short_recording``: a window shows all bands, and the event is extended by 0.25 s on both sides, because these
+        belong to the same word or note. The strength is that of the whole recording.
+
+        ``recording``: a window shows this longer time as it was recorded. The code is the root of the units' shares of
+        the total activity, which does not depend on the loudness.
 
     Returns
     -------
     array of shape (events, units x 3)
-        Unit by unit.
+        The three pooled values of a unit are next to each other.
     """
     encode = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend)
-    found: list[NDArray[np.float32]] = []
     strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "short_recording" else None
-    held: list[NDArray[np.float32]] = []
-    around, last = 0 if shown == "event" else round(_AROUND / levels.seconds_per_row), len(levels.field)
+    context, last = 0 if shown == "event" else round(_CONTEXT_SECONDS / levels.seconds_per_row), len(levels.field)
+    pooled: list[Codes] = []
+    pending: list[Codes] = []  # windows of events that are encoded together
     for one in events:
-        event = replace(one, start=max(0, one.start - around), end=min(last, one.end + around))
-        held.append(_as_recorded(model, levels, event) if shown == "recording"
-                    else _cleaned(model, levels, event, strength))  # fmt: skip
-        if sum(map(len, held)) >= CHUNK_WINDOWS or len(found) + len(held) == len(events):
-            codes, at = encode(np.concatenate(held)), 0
-            for windows in held:
-                pool = Pool(len(windows), 1)
-                pool.add(codes[at : at + len(windows)])
-                found.append(pool.result(DEFAULT_POOL).reshape(-1))
-                at += len(windows)
-            held = []
-    return np.stack(found)
+        event = replace(one, start=max(0, one.start - context), end=min(last, one.end + context))
+        pending.append(_event_windows(model, levels, event, strength, recorded=shown == "recording"))
+        if sum(map(len, pending)) >= CHUNK_WINDOWS or len(pooled) + len(pending) == len(events):
+            codes = encode(np.concatenate(pending))
+            for part in np.split(codes, np.cumsum([len(windows) for windows in pending[:-1]], dtype=int)):
+                pool = Pool(len(part), 1)
+                pool.add(part)
+                pooled.append(pool.result(DEFAULT_POOL).reshape(-1))
+            pending = []
+    return np.stack(pooled)
 
 
 def _strength(rise: Codes) -> float:
     return max(float(np.quantile(rise, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
 
 
-def _rows(model: Model, levels: BandLevels, event: Stretch) -> tuple[int, int]:
-    """Return the first of the rows of the windows whose middles lie in an event, at least the nearest; and the end."""
+def _event_windows(
+    model: Model, levels: BandLevels, event: Stretch, strength: float | None, *, recorded: bool
+) -> Codes:
+    """Return the windows (count, width) whose centres lie in an event, or the nearest window.
+
+    Parameters
+    ----------
+    strength
+        Level of the loud parts of the recording, dB. None: that of the event, and only its bands are shown.
+    recorded
+        Whether the levels are shown as recorded.
+    """
     frames, rows = model.domain.window[0], len(levels.field)
     first = max(0, min(event.start - frames // 2, rows - frames))
-    return first, min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
-
-
-def _as_recorded(model: Model, levels: BandLevels, event: Stretch) -> Codes:
-    """Return the windows (count, width) of an event."""
-    first, end = _rows(model, levels, event)
-    return _cut(model, _filled(model, np.asarray(levels.field[first:end], np.float32), "edge"))
-
-
-def _cleaned(model: Model, levels: BandLevels, event: Stretch, strength: float | None) -> Codes:
-    """Return the windows (count, width) of an event, cleaned; if `strength` is None, its own bands alone."""
-    first, end = _rows(model, levels, event)
-    rise = levels.cleaned(first, end)
-    if strength is None:
-        margin = max(1, round(_MARGIN * levels.bands))
-        rise[:, : max(0, event.low - margin)] = 0
-        rise[:, event.high + margin + 1 :] = 0
-        strength = _strength(rise[event.start - first : event.end - first, event.low : event.high + 1])
-    behind = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
-    return _cut(model, _filled(model, rise * np.float32(_STRENGTH / strength), "constant") + behind)
-
-
-def _filled(model: Model, rows: Codes, mode: Literal["edge", "constant"]) -> Codes:
-    """Return rows, and as many more as a window needs."""
-    return np.pad(rows, ((0, max(0, model.domain.window[0] - len(rows))), (0, 0)), mode)
-
-
-def _cut(model: Model, rows: Codes) -> Codes:
-    view = np.lib.stride_tricks.sliding_window_view(rows, model.domain.window)[:: model.domain.stride[0], 0]
+    end = min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
+    padding = ((0, max(0, frames - (end - first))), (0, 0))
+    if recorded:
+        field = np.pad(np.asarray(levels.field[first:end], np.float32), padding, "edge")
+    else:
+        rise = levels.cleaned(first, end)
+        if strength is None:
+            margin = max(1, round(_MARGIN * levels.bands))
+            rise[:, : max(0, event.low - margin)] = 0
+            rise[:, event.high + margin + 1 :] = 0
+            strength = _strength(rise[event.start - first : event.end - first, event.low : event.high + 1])
+        background = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
+        field = np.pad(rise * np.float32(_STRENGTH / strength), padding) + background
+    view = np.lib.stride_tricks.sliding_window_view(field, model.domain.window)[:: model.domain.stride[0], 0]
     return view.reshape(len(view), -1)
 
 
 class CodeFile:
-    """Pooled codes of events, `width` numbers each, in a file in `folder` (None: the system's) until `close`."""
+    """Pooled codes of events in a temporary file, which is removed by `close`.
 
-    width: int
+    Parameters
+    ----------
+    folder
+        Where the file is created; None for the system's temporary directory.
+    width
+        Numbers per event.
+    """
 
     def __init__(self, folder: Path | None, width: int) -> None:
         self.width, self._count = width, 0
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
 
     def __len__(self) -> int:
-        """Return the number of events."""
         return self._count
 
     def append(self, codes: Codes) -> None:
-        """Add events."""
+        """Append the codes (events, width) of some events."""
         self._file.write(np.ascontiguousarray(codes, np.float32).data)
         self._count += len(codes)
 
     @property
     def codes(self) -> Codes:
-        """All of them, memory-mapped, (events, width)."""
+        """The codes of all events, memory-mapped, (events, width)."""
         self._file.flush()
-        if not self._count:
-            return np.empty((0, self.width), np.float32)
-        return np.memmap(self._file, np.float32, "r", shape=(self._count, self.width))
+        shape = (self._count, self.width)
+        return np.memmap(self._file, np.float32, "r", shape=shape) if self._count else np.empty(shape, np.float32)
 
     def blocks(self, rows: int = 4096) -> Iterator[Codes]:
-        """Yield all of them in order."""
-        codes: NDArray[Any] = self.codes
+        """Yield the codes of all events in order, at most `rows` events at a time."""
+        codes = self.codes
         yield from (np.asarray(codes[at : at + rows]) for at in range(0, self._count, rows))
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close and remove the file."""
         self._file.close()
 
 
 def sample_codes(model: Model, corpus: EngineCorpus, most: int = SAMPLES) -> list[Codes]:
     """Return mean square-root codes of evenly spaced samples of each recording, (samples, units).
 
-    There is one sample of each recording, and at most `most` more of all recordings together.
+    Each recording has one sample. At most `most` further samples are divided between the recordings.
     """
     pitch = max(_SAMPLE_SECONDS, sum(record.extent for record in corpus.records) / most)
     return [codes for part in corpus.map(_sample_shard, model, pitch) for codes in part]
 
 
 def _sample_shard(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
-    """Yield the sample codes of each recording of a shard; samples are `pitch` seconds apart."""
     encode, frames = Encoder(model, backend=backend), model.domain.window[0]
     for record in shard.corpus.records:
         field = read_field(record)
-        if len(field) < frames:  # repeat the last row to fill one window, as everywhere
+        if len(field) < frames:  # repeat the last row to fill one window, as in `window_blocks`
             field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
         count = _SAMPLE_WINDOWS * (1 + int(record.extent / pitch))
         starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
-        found = [
-            encode(np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]]))
-            for i in range(0, count, CHUNK_WINDOWS)
-        ]
-        codes = np.concatenate(found)
+        codes = np.concatenate(
+            [
+                encode(
+                    np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]])
+                )
+                for i in range(0, count, CHUNK_WINDOWS)
+            ]
+        )
         yield np.asarray(codes.reshape(count // _SAMPLE_WINDOWS, _SAMPLE_WINDOWS, -1).mean(axis=1), np.float32)

@@ -1,10 +1,10 @@
-"""The running noise floor of each band: what a level must rise above to be heard.
+"""Running noise floor of each frequency band of a recording: median and spread of the background noise.
 
-There are two views of a level: itself, and how it stands out from the bands about it, which a gust of wind does not
-change. Around each knot, a few seconds apart, two low quantiles of a minute of either give the middle and the spread of
-the noise as if it were normal; then levels that stand out from it are left out, and two quantiles of the others are
-taken, several times. Sounds that fill half of that minute hardly move them, an unsteady noise has a wide spread, and
-rain that goes on becomes the floor.
+The noise is measured twice: of the levels, and of their contrast to the neighbouring bands, which a gust of wind does
+not change. At knots five seconds apart, two low quantiles of the surrounding minute give the median and the spread of
+the noise, as if it were normally distributed. Then levels far above it are excluded, and two quantiles of the others
+are taken; this is repeated several times. Sounds that fill half of the minute have little effect, unsteady noise has a
+large spread, and continuous rain becomes part of the noise floor.
 """
 
 from __future__ import annotations
@@ -21,30 +21,38 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 KNOT_SECONDS = 5.0
-REACH_SECONDS = 30.0  # to each side of a knot
+REACH_SECONDS = 30.0  # of the levels on each side of a knot that are used
 SMOOTH_SECONDS = 0.03
-BANDS_ABOUT = 0.2  # of all bands, to each side of one
-LEAST_SPREAD = 1.0  # dB: digital silence has none
-SHORT_SECONDS = 10.0  # a recording shorter than this is short: too short to measure its noise
-SHORT_DEPTH = 30.0  # dB below the loudest level of a short recording: its noise floor
-SHORT_QUIET, SHORT_ABOVE = 0.2, 6.0  # quantile of its levels that may be noise; dB from it up to the floor
-SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level: all above that is sound, however steady
-SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones tell instruments apart
-_SAMPLES = 1200  # levels that the quantiles of a knot are taken from
-_FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that are taken for noise
-_FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # of a normal distribution: between them; the upper
-TONE = 20.0  # dB over the bands about it: what goes on and stands out so far is a sound and no noise
-_LEAST_HEARD = 0.02  # of the levels around a knot must not be blank to tell its noise
-_NOISE, _ROUNDS = 3.75, 5  # spreads above the middle up to which a level is taken for noise; how often it is looked at
+NEIGHBOURS = 0.2  # share of all bands that are neighbours of a band, on each side
+LEAST_SPREAD = 1.0  # dB; that of digital silence would be 0
+SHORT_SECONDS = 10.0  # a shorter recording is short: too short to distinguish noise from sound
+SHORT_DEPTH = 30.0  # dB from the noise floor of a short recording up to its loudest level
+SHORT_QUIET, SHORT_ABOVE = 0.2, 6.0  # quantile of its levels that may be noise; dB from there up to the noise floor
+SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level; every level above is sound, however steady
+SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones distinguish instruments
+_SAMPLES = 1200  # rows from which the quantiles at a knot are taken
+_FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that may be noise
+_FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # normal distribution: between both; the upper one
+TONE = 20.0  # dB of contrast; a steady tone with more is a sound, not noise
+_LEAST_USED = 0.02  # share of the rows around a knot that must not be blank
+_NOISE, _ROUNDS = 3.75, 5  # spreads above the median up to which a level may be noise; number of repetitions
 
 
 @dataclass(frozen=True)
 class BandLevels:
-    """The levels of a recording, (rows, bands) in dB over time, memory-mapped, of any length; and their noise."""
+    """Levels of a recording and their noise floor.
+
+    Attributes
+    ----------
+    field
+        Levels in dB, (rows, bands); memory-mapped, of any length.
+    all_sound
+        Whether the whole of a short recording counts as sound.
+    """
 
     field: Array
     seconds_per_row: float
-    all_sound: bool = False  # whether all of a short recording is taken for sound
+    all_sound: bool = False
 
     @property
     def bands(self) -> int:
@@ -56,18 +64,13 @@ class BandLevels:
         """The running noise floor."""
         return noise_floor(self)
 
-    @property
-    def width(self) -> int:
-        """Odd number of rows that a level is the mean of, about 30 ms."""
-        return max(1, 2 * round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2) + 1)
-
     def views(self, low: int, high: int, step: int = 1) -> Array:
         """Return rows `low` to below `high`, every `step`-th, as (rows, 2 x bands): levels, then contrasts."""
         levels = self._smooth(low, high)[::step]
         return np.concatenate([levels, _contrast(levels)], axis=1)
 
     def cleaned(self, low: int, high: int) -> Array:
-        """Return by how much rows `low` to below `high` stand above the noise, (rows, bands) in dB, at least 0."""
+        """Return by how much rows `low` to below `high` exceed the noise, (rows, bands) in dB, at least 0."""
         floor = self.loudest - SHORT_SHOWN if self.is_short_recording else self.floor.at(low, high)[0][:, : self.bands]
         return np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
 
@@ -78,44 +81,41 @@ class BandLevels:
 
     @property
     def is_short_recording(self) -> bool:
-        """Whether the recording is under ten seconds: too short to distinguish noise from sound."""
+        """Whether the recording is under ten seconds, which is too short to distinguish noise from sound."""
         return len(self.field) * self.seconds_per_row < SHORT_SECONDS
 
     def _smooth(self, low: int, high: int) -> Array:
-        """Return the mean of `width` rows about each; the ends of the field are repeated."""
-        half = self.width // 2
+        half = max(0, round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2))
         first, last = max(0, low - half), min(len(self.field), high + half)
         rows = np.pad(self.field[first:last], ((half - (low - first), half - (last - high)), (0, 0)), mode="edge")
         total = rows[: high - low].copy()
-        for shift in range(1, self.width):
+        for shift in range(1, 2 * half + 1):
             total += rows[shift : shift + high - low]
-        return np.asarray(total / np.float32(self.width))
+        return np.asarray(total / np.float32(2 * half + 1))
 
 
-def _about(bands: int) -> int:
-    """Return how many bands to each side of one are those about it."""
-    return max(1, round(BANDS_ABOUT * bands))
+def _neighbours(bands: int) -> int:
+    return max(1, round(NEIGHBOURS * bands))
 
 
 def _contrast(levels: Array) -> Array:
-    """Return levels minus the mean of the bands about them."""
-    count = levels.shape[1]
-    about = _about(count)
+    bands = np.arange(levels.shape[1])
     total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
-    low, high = np.maximum(np.arange(count) - about, 0), np.minimum(np.arange(count) + about + 1, count)
+    low = np.maximum(bands - _neighbours(len(bands)), 0)
+    high = np.minimum(bands + _neighbours(len(bands)) + 1, len(bands))
     return np.asarray(levels - ((total[:, high] - total[:, low]) / (high - low)).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """Middle and spread of the noise in each view and band, in dB.
+    """Median and spread of the noise of levels and contrasts, in dB.
 
     Attributes
     ----------
     middle, spread
-        At the knots, (knots, 2 x bands).
+        Median and spread at the knots, (knots, 2 x bands).
     pitch
-        Rows of the field between knots; the first lies half of that in.
+        Rows of the field between knots; the first knot is at half of that.
     """
 
     middle: Array
@@ -123,59 +123,56 @@ class NoiseFloor:
     pitch: int
 
     def at(self, low: int, high: int) -> tuple[Array, Array]:
-        """Return middle and spread of rows `low` to below `high`, with straight lines between knots."""
-        place = np.clip((np.arange(low, high) - self.pitch / 2) / self.pitch, 0, len(self.middle) - 1)
-        left = np.minimum(place.astype(int), max(0, len(self.middle) - 2))
+        """Return median and spread in rows `low` to below `high`, interpolated linearly between knots."""
+        knot = np.clip((np.arange(low, high) - self.pitch / 2) / self.pitch, 0, len(self.middle) - 1)
+        left = np.minimum(knot.astype(int), max(0, len(self.middle) - 2))
         right = np.minimum(left + 1, len(self.middle) - 1)
-        share = (place - left).astype(np.float32)[:, None]
+        share = (knot - left).astype(np.float32)[:, None]
         middle, spread = ((1 - share) * part[left] + share * part[right] for part in (self.middle, self.spread))
         return middle, spread
 
 
 def noise_floor(levels: BandLevels) -> NoiseFloor:
-    """Measure the noise floor of a recording, reading it once in order, the rows of one knot at a time."""
+    """Measure the noise floor of a recording; its levels are read once, in order, the rows of one knot at a time."""
     pitch = max(1, round(KNOT_SECONDS / levels.seconds_per_row))
-    reach = round(REACH_SECONDS / KNOT_SECONDS)
-    step = max(1, pitch * (2 * reach + 1) // _SAMPLES)
-    rows = len(levels.field)
     if levels.is_short_recording:
         return _floor_of_short(levels, pitch)
-    knots = -(-rows // pitch)
-    held: dict[int, Array] = {}
-    found: list[Array | None] = []
+    rows, reach = len(levels.field), round(REACH_SECONDS / KNOT_SECONDS)
+    knots, step = -(-rows // pitch), max(1, pitch * (2 * reach + 1) // _SAMPLES)
+    cached: dict[int, Array] = {}  # levels around the current knot
+    noise: list[Array | None] = []
     for knot in range(knots):
-        for number in range(max(held, default=-1) + 1, min(knots, knot + reach + 1)):
-            held[number] = levels.views(number * pitch, min(rows, (number + 1) * pitch), step)
-        held.pop(knot - reach - 1, None)
-        about = np.concatenate(list(held.values()))
-        heard = about[~is_blank(about[:, : levels.bands])]
-        found.append(_noise_of(heard) if len(heard) >= _LEAST_HEARD * len(about) else None)
-    if not any(noise is not None for noise in found):
-        found = [_noise_of(levels.views(0, min(rows, pitch)))] * knots
-    middle, spread = np.stack(_filled(found), axis=1)
-    steady = slice(levels.bands + _about(levels.bands), None)  # the lowest bands stand out by the slope of all noise
-    middle[:, steady] = np.minimum(middle[:, steady], TONE)
+        for number in range(max(cached, default=-1) + 1, min(knots, knot + reach + 1)):
+            cached[number] = levels.views(number * pitch, min(rows, (number + 1) * pitch), step)
+        cached.pop(knot - reach - 1, None)
+        around = np.concatenate(list(cached.values()))
+        used = around[~is_blank(around[:, : levels.bands])]
+        noise.append(_noise_of(used) if len(used) >= _LEAST_USED * len(around) else None)
+    if all(each is None for each in noise):
+        noise = [_noise_of(levels.views(0, min(rows, pitch)))] * knots
+    middle, spread = np.stack(_filled(noise), axis=1)
+    # the lowest bands are left out: they always have contrast, because all noise falls off with frequency
+    contrasts = slice(levels.bands + _neighbours(levels.bands), None)
+    middle[:, contrasts] = np.minimum(middle[:, contrasts], TONE)
     return NoiseFloor(middle, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)
 
 
 def is_blank(levels: Array) -> NDArray[np.bool_]:
-    """Return which rows of levels (rows, bands) hold nothing at all: the same in all bands, as digital zeros are."""
-    if levels.shape[1] == 1:
-        return np.zeros(len(levels), bool)
-    return np.asarray(np.ptp(levels, axis=1) == 0)
+    """Return which rows of levels (rows, bands) are the same in all bands, as digital zeros are."""
+    return np.asarray((np.ptp(levels, axis=1) == 0) & (levels.shape[1] > 1))
 
 
-def _filled(found: list[Array | None]) -> list[Array]:
-    """Return the noise at each knot; where it is not known, that of the nearest knot where it is."""
-    known = np.flatnonzero([noise is not None for noise in found])
-    nearest = known[np.abs(known[:, None] - np.arange(len(found))).argmin(axis=0)]
-    return [noise for i in nearest if (noise := found[i]) is not None]
+def _filled(noise: list[Array | None]) -> list[Array]:
+    """Return the noise at each knot; knots without a measurement have that of the nearest knot."""
+    known = np.flatnonzero([each is not None for each in noise])
+    nearest = known[np.abs(known[:, None] - np.arange(len(noise))).argmin(axis=0)]
+    return [each for i in nearest if (each := noise[i]) is not None]
 
 
 def _noise_of(levels: Array) -> Array:
-    """Return middle and spread of the noise in each column of levels, (2, columns), whatever stands out from it.
+    """Return median and spread of the noise in each column of levels, (2, columns), despite louder sounds.
 
-    In noise alone the result is that of all levels: few of them are as much as `_NOISE` spreads above the middle.
+    In noise alone, few levels are more than `_NOISE` spreads above the median, and the result is that of all levels.
     """
     ordered = np.sort(np.ascontiguousarray(levels.T), axis=1)
     lower, upper = _quantiles(ordered, np.full(len(ordered), ordered.shape[1]), _FIRST)
@@ -188,18 +185,18 @@ def _noise_of(levels: Array) -> Array:
     return np.stack([middle, spread])
 
 
-def _quantiles(ordered: Array, count: NDArray[np.int64], wanted: tuple[float, float]) -> tuple[Array, Array]:
+def _quantiles(ordered: Array, count: NDArray[np.int64], shares: tuple[float, float]) -> tuple[Array, Array]:
     """Return two quantiles of the first `count` values of each row, (rows,) each."""
     rows = np.arange(len(ordered))
-    lower, upper = (ordered[rows, np.round(share * (count - 1)).astype(int)] for share in wanted)
+    lower, upper = (ordered[rows, np.round(share * (count - 1)).astype(int)] for share in shares)
     return lower, upper
 
 
 def _floor_of_short(levels: BandLevels, pitch: int) -> NoiseFloor:
-    """Return one noise floor for all of a short recording; contrasts are ignored.
+    """Return one noise floor for the whole of a short recording; contrasts are ignored.
 
-    It is a fixed depth below the loudest level. Unless all of the recording is taken for sound, it is above the levels
-    of its quietest part. Levels that are nearly as loud as the loudest are not noise.
+    It is a fixed depth below the loudest level. Unless the whole recording counts as sound, it is also above the levels
+    of the quietest part. Levels that are nearly as loud as the loudest are never noise.
     """
     bands = levels.bands
     heard = levels.views(0, len(levels.field))[:, :bands]

@@ -1,4 +1,4 @@
-"""What a survey found: events in columns, sound types, and how stable the types are."""
+"""Result of a survey: events in columns, sound types, and the stability of the types."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
 
-NOWHERE = 0  # type of events that are like none of the types
-TIME, NAME = "time", "name"  # columns of the table of events that it has only when they are known
+NOWHERE = 0  # type of the events that are similar to none of the types
+TIME, NAME = "time", "name"  # columns that the table of events has only if a date or a name is known
 _COLUMNS = ("file", "start", "end", TIME, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
 _DIGITS = {"start": 3, "end": 3, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stretch of a recording in which something sounds.
+    """One continuous sound in a recording, such as a syllable or a bark.
 
     Attributes
     ----------
     number
-        Its row in `Survey.events`.
+        Row in `Survey.events`.
     record
         Index into `Survey.records`.
     file
@@ -41,20 +41,20 @@ class Event:
     start, end
         Seconds from the beginning of the file.
     low_hz, high_hz
-        The band that it fills.
+        Frequency range of the sound.
     type
-        Number of its sound type; 0 when it is like none of them.
+        Number of its sound type; 0 if it is similar to none of them.
     name
-        What the user calls that type, or "".
+        The user's name for that type, or "".
     score
-        Distance from the centre of the nearest type over that type's reach: 0 in the middle, 1 at the border; over 1
-        belongs nowhere (type 0).
+        Distance from the centre of the nearest type divided by that type's reach: 0 at the centre, 1 at the border.
+        Events with more than 1 have type 0.
     peak
         Strongest level above the noise floor, in dB.
     top_unit
-        The unit whose activity rises most above its mean over all events.
+        The unit whose activity is highest, relative to its mean over all events.
     time
-        Date and time at its start, with zone; None where the recording's is not known.
+        Date and time at its start, with time zone; None if the date of the recording is not known.
     """
 
     number: int
@@ -74,7 +74,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Events:
-    """All events in order of file and start, one array of shape (events,) per column; attributes as in `Event`."""
+    """All events in order of file and start, an array of shape (events,) for each of these attributes of `Event`."""
 
     record: NDArray[np.int32]
     start: NDArray[np.float64]
@@ -87,7 +87,6 @@ class Events:
     top_unit: NDArray[np.int32]
 
     def __len__(self) -> int:
-        """Return the number of events."""
         return len(self.record)
 
     @property
@@ -96,42 +95,33 @@ class Events:
         return self.end - self.start
 
     def of_type(self, number: int) -> NDArray[np.intp]:
-        """Return the numbers of the events of a type, the most typical first (0: the oddest first)."""
-        found = np.flatnonzero(self.type == number)
-        score = self.score[found]
-        return found[np.argsort(-score if number == NOWHERE else score, kind="stable")]
-
-    def taken(self, index: NDArray[Any]) -> Events:
-        """Return some of the events: `index` as NumPy takes it."""
-        return Events(*(getattr(self, column.name)[index] for column in fields(self)))
-
-    def with_columns(self, **columns: NDArray[Any]) -> Events:
-        """Return the events with other values in some columns."""
-        return replace(self, **columns)
+        """Return the numbers of the events of a type, the most typical first (type 0: the least typical first)."""
+        numbers = np.flatnonzero(self.type == number)
+        return numbers[np.argsort((-1 if number == NOWHERE else 1) * self.score[numbers], kind="stable")]
 
 
 @dataclass(frozen=True)
 class SoundType:
-    """Events that sound alike.
+    """A group of similar events.
 
     Attributes
     ----------
     number
-        From 1, by how much of the archive it fills; kept with ``--types-from``.
+        From 1, in decreasing order of total duration; with ``--types-from`` as in the earlier survey.
     name
-        What the user calls it, or "".
+        The user's name for it, or "".
     events, files
-        How many, and in how many recordings.
+        Number of its events, and of the recordings with such events.
     seconds
-        Sum of the events' durations.
+        Total duration of its events.
     low_hz, high_hz
-        Median band of its events.
+        Median frequency range of its events.
     top_units
-        The units that set it apart from all events, strongest first.
+        The units whose activity is highest relative to that of all events, strongest first.
     novelty
-        Distance of its centre from the nearest other type's over the median of that distance over all types.
+        Distance between its centre and the nearest other one, divided by the median of this distance over all types.
     exemplar
-        Number of its most typical event, a row of `Survey.events`; -1 when it has no events here.
+        Number of its most typical event, a row of `Survey.events`; -1 if it has no events.
     """
 
     number: int
@@ -148,14 +138,14 @@ class SoundType:
 
 @dataclass(frozen=True)
 class TypeStability:
-    """Stability of sound types: adjusted Rand index of two sets of types; 1 is the same, 0 is chance.
+    """Stability of sound types: adjusted Rand index of two sets of types; 1 is identical, 0 is chance.
 
     Attributes
     ----------
     seed
-        Of the types and those learned from a random part of the sample.
+        Between the types and those learned from a random part of the sample.
     halves
-        Of the types learned from either half of the events, on all events.
+        Between the types learned from each half of the sample, compared on the whole sample.
     """
 
     seed: float
@@ -164,37 +154,37 @@ class TypeStability:
 
 @dataclass(frozen=True)
 class Survey:
-    """What is in an archive.
+    """Events and sound types of the recordings in an archive.
 
     Attributes
     ----------
     records
-        Of the recordings that could be used, in order.
+        The recordings that could be used, in order.
     events
         In order of recording and start.
     types
-        By number.
+        The sound types, in order of their numbers.
     stability
-        Of the types; None where there are too few events, or the types were given.
+        Stability of the types; None if there are too few events, or the types are from an earlier survey.
     times
-        Date and time at the start of each recording, as many as `records`; None where it is not known.
+        Date and time at the start of each of `records`; None if it is not known.
     skipped
-        Of the sources that could not be used.
+        The sources that could not be used.
     choice
-        How the number of types was chosen, in words.
+        How the number of types was chosen, as text.
     types_digest
         `audiosae.sounds.sound_types.Types.digest`.
     facts
-        What ``survey --json`` prints.
+        The values that ``survey --json`` prints.
     notes
-        Messages: what was passed over, skipped or not whole, how dates were understood.
+        Messages, for example about ignored, skipped or truncated files and the interpretation of dates.
 
     Examples
     --------
-    >>> found = audiosae.survey(model, sounds, types=2)
-    >>> [kind.number for kind in found.types], found.dated, found.seconds == sum(r.extent for r in found.records)
+    >>> result = audiosae.survey(model, sounds, types=2)
+    >>> [kind.number for kind in result.types], result.dated, result.seconds == sum(r.extent for r in result.records)
     ([1, 2], False, True)
-    >>> best = found.event(found.types[0].exemplar)
+    >>> best = result.event(result.types[0].exemplar)
     >>> 0 <= best.start < best.end, best.type
     (True, 1)
     """
@@ -212,12 +202,12 @@ class Survey:
 
     @property
     def seconds(self) -> float:
-        """Length of all recordings."""
+        """Total duration of the recordings."""
         return sum(record.extent for record in self.records)
 
     @property
     def names(self) -> dict[int, str]:
-        """Names of the types that have one."""
+        """The user's names for types, by number."""
         return {kind.number: kind.name for kind in self.types if kind.name}
 
     @property
@@ -231,62 +221,68 @@ class Survey:
         return any(time is not None for time in self.times)
 
     def timeline(self) -> Timeline:
-        """Return the events by date and hour of the clock, and what was recorded in each."""
+        """Return the events and the recorded time by date and hour."""
         e = self.events
-        return make_timeline(self.times, [r.extent for r in self.records], e.record, e.start, e.end, e.type)
+        return make_timeline(
+            self.times, [r.extent for r in self.records], record=e.record, start=e.start, end=e.end, types=e.type
+        )
 
     def event(self, number: int) -> Event:
-        """Return one event as a row."""
+        """Return the event in a row of `events`."""
         return next(self.rows([number]))
 
     def rows(self, numbers: Sequence[int] | NDArray[np.intp] | None = None) -> Iterator[Event]:
-        """Yield events as rows, all of them unless their numbers are given."""
+        """Yield the events with some numbers, or all events."""
         columns, names = [getattr(self.events, column.name) for column in fields(self.events)], self.names
         for number in range(len(self.events)) if numbers is None else numbers:
             record, start, end, low, high, kind, score, peak, unit = (column[number].item() for column in columns)
-            time = self.times[record] if record < len(self.times) else None
-            at = None if time is None else later(time, round(start, 3))
-            yield Event(
-                int(number), record, self.records[record].file, start, end, low, high, kind, names.get(kind, ""), score,
-                peak, unit, at,
-            )  # fmt: skip
+            began = self.times[record] if record < len(self.times) else None
+            time = None if began is None else later(began, round(start, 3))
+            file, name = self.records[record].file, names.get(kind, "")
+            yield Event(int(number), record, file, start, end, low, high, kind, name, score, peak, unit, time)
 
     def named(self, names: Mapping[int, str]) -> Survey:
         """Return the survey with the user's names for its types."""
         return replace(self, types=[replace(kind, name=names.get(kind.number, "")) for kind in self.types])
 
     def frame(self) -> pd.DataFrame:
-        """Return the events as a pandas frame, a row each, with the columns of events.csv."""
-        columns = event_columns(self)
-        return pandas_frame(dict(zip(columns, zip(*event_rows(self), strict=True), strict=True)))
+        """Return the events as a pandas frame with the columns of events.csv.
+
+        Raises
+        ------
+        InputError
+            pandas is not installed.
+        """
+        return pandas_frame(dict(zip(event_columns(self), zip(*event_rows(self), strict=True), strict=True)))
 
     def _repr_html_(self) -> str:
-        """Return the types as a table, for a notebook."""
-        head = ("type", "name", "events", "files", "seconds", "Hz")
         rows = [
             (k.number, k.name, k.events, k.files, f"{k.seconds:.1f}", f"{k.low_hz:.0f}-{k.high_hz:.0f}")
             for k in self.types
         ]
+        head = ("type", "name", "events", "files", "seconds", "Hz")
         return html_table(rows, head=head, caption=repr(self).strip("<>"))
 
     def __repr__(self) -> str:
-        told = f"{len(self.events)} events of {len(self.types)} types in {len(self.records)} recordings"
-        return f"<Survey: {told}; {len(self.skipped)} skipped>"
+        return (
+            f"<Survey: {len(self.events)} events of {len(self.types)} types in {len(self.records)} recordings; "
+            f"{len(self.skipped)} skipped>"
+        )
 
 
 def event_columns(survey: Survey) -> tuple[str, ...]:
-    """Return the columns of the table of events: no time where none is known, no name where none is given."""
-    left_out = {column for column, there in ((TIME, survey.dated), (NAME, bool(survey.names))) if not there}
-    return tuple(column for column in _COLUMNS if column not in left_out)
+    """Return the columns of the table of events; without time if no date is known, without name if no type has one."""
+    known = {TIME: survey.dated, NAME: bool(survey.names)}
+    return tuple(column for column in _COLUMNS if known.get(column, True))
 
 
-def event_rows(survey: Survey) -> Iterator[list[Any]]:
-    """Yield the rows of the table of events, values in the order of `event_columns`."""
+def event_rows(survey: Survey) -> Iterator[list[object]]:
+    """Return the rows of the table of events, with values in the order of `event_columns`."""
     columns = event_columns(survey)
     return ([_value(event, column) for column in columns] for event in survey.rows())
 
 
-def _value(event: Event, column: str) -> Any:  # noqa: ANN401
+def _value(event: Event, column: str) -> object:
     value = getattr(event, column)
     if column == TIME:
         return "" if value is None else value.isoformat(timespec="milliseconds")

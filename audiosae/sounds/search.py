@@ -1,10 +1,11 @@
-"""Search by example: the events of recordings that sound most like a given moment."""
+"""Search by example: find the events of recordings that sound most similar to a given sound."""
 
 from __future__ import annotations
 
 import re
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,16 @@ from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import (
     CodeFile,
-    are_short_recordings,
+    WindowContent,
     find_events,
     pooled_codes,
     recordings_domain,
     seconds_per_row,
 )
 from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
-from audiosae.sounds.find_types import Columns
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.find_types import EventColumns
+from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
+from audiosae.sounds.results import Events
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
@@ -38,18 +40,16 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.sounds.event_codes import ProgressBars
-    from audiosae.sounds.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
-_ROUNDING = 1e-6  # s, of decimals as they are typed
-_FEW = 20  # events among which what is alike and what is not cannot be told well
-_PLACE = re.compile(r"(.+)@((?:\d+:)*\d+(?:\.\d*)?)-((?:\d+:)*\d+(?:\.\d*)?)")  # s, or as pages have it: 1:03.5
+_ROUNDING = 1e-6  # s, of times entered as decimals
+_FEW = 20  # with fewer events, similarities are not meaningful
+_EXAMPLE = re.compile(r"(.+)@((?:\d+:)*\d+(?:\.\d*)?)-((?:\d+:)*\d+(?:\.\d*)?)")  # in seconds, or as 1:03.5
 
 
 @dataclass(frozen=True)
 class Example:
-    """What is searched for: a file, or a stretch of it in seconds."""
+    """Sound to search for: a file, or a section of it between two times in seconds."""
 
     path: Path
     start: float = 0.0
@@ -57,63 +57,77 @@ class Example:
 
     @classmethod
     def parse(cls, text: str) -> Example:
-        """Read ``FILE`` or ``FILE@START-END``, a file of that whole name first; InputError: no such file or stretch."""
-        found = None if Path(text).exists() else _PLACE.fullmatch(text)
-        example = cls(Path(found[1]), _seconds(found[2]), _seconds(found[3])) if found else cls(Path(text))
-        file, _, place = text.rpartition("@")
-        if not found and file and not example.path.is_file() and Path(file).is_file():
-            raise InputError(f"--like {text}: {place!r} is no stretch of {file}; wanted START-END in seconds, as in "
-                             f"{file}@3.2-4.5")  # fmt: skip
+        """Parse ``FILE`` or ``FILE@START-END``; an existing file with the whole text as its name comes first.
+
+        Raises
+        ------
+        InputError
+            The file does not exist, or the section is not valid.
+        """
+        parts = None if Path(text).exists() else _EXAMPLE.fullmatch(text)
+        example = cls(Path(parts[1]), _seconds(parts[2]), _seconds(parts[3])) if parts else cls(Path(text))
+        file, _, section = text.rpartition("@")
+        if not parts and file and not example.path.is_file() and Path(file).is_file():
+            raise InputError(
+                f"--like {text}: {section!r} is not a section of {file}; wanted START-END in seconds, as in "
+                f"{file}@3.2-4.5"
+            )
         if not example.path.is_file():
-            raise InputError(f"--like {text}: no file {example.path}; wanted FILE or FILE@START-END, as in "
-                             f"song.wav@3.2-4.5")  # fmt: skip
+            raise InputError(
+                f"--like {text}: no file {example.path}; wanted FILE or FILE@START-END, as in song.wav@3.2-4.5"
+            )
         if not example.start < example.end:
             raise InputError(f"--like {text}: START {example.start:g} s is not before END {example.end:g} s")
         return example
 
     def within(self, seconds: float) -> Example:
-        """Return what there is of the example in so many seconds; InputError: less than the shortest event has."""
-        there = replace(self, end=min(self.end, seconds))
-        told = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
+        """Return the part of the example within the duration of its recording.
+
+        Raises
+        ------
+        InputError
+            The part is shorter than the shortest event.
+        """
+        inside = replace(self, end=min(self.end, seconds))
+        option = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
         if self.start >= seconds:
-            raise InputError(f"{told}: the recording ends at {seconds:.2f} s")
-        if there.end - there.start < MIN_SECONDS - _ROUNDING:
-            raise InputError(f"{told}: {there.end - there.start:.3g} s are too short to tell what is like them; wanted "
-                             f"at least {MIN_SECONDS:g} s")  # fmt: skip
-        return there
+            raise InputError(f"{option}: the recording ends at {seconds:.2f} s")
+        if inside.end - inside.start < MIN_SECONDS - _ROUNDING:
+            raise InputError(
+                f"{option}: {inside.end - inside.start:.3g} s are too short to compare with; wanted at least "
+                f"{MIN_SECONDS:g} s"
+            )
+        return inside
 
 
 def _seconds(text: str) -> float:
-    """Return 63.5 of "63.5" and of "1:03.5"."""
-    seconds = 0.0
-    for part in text.split(":"):
-        seconds = 60 * seconds + float(part)
-    return seconds
+    """Return 63.5 for "63.5" and for "1:03.5"."""
+    return reduce(lambda total, part: 60 * total + float(part), text.split(":"), 0.0)
 
 
 @dataclass(frozen=True, repr=False)
 class Matches:
-    """The moments most like an example, the most like it first.
+    """Events that sound similar to an example, the most similar first.
 
     Attributes
     ----------
     events
-        One row a moment, as `audiosae.sounds.results.Events`; types are 0.
+        One row per event, as `audiosae.sounds.results.Events`; all types are 0.
     similarity
-        Cosine with the example in the space in which types are sought, (matches,), at most 1.
+        Cosine with the example in the space in which sound types are learned, (matches,), at most 1.
     facts
-        What ``find --json`` prints.
+        The values that ``find --json`` prints.
     skipped
-        Of the sources that could not be used.
+        The sources that could not be used.
     notes
-        Messages: what was passed over, skipped or not whole.
+        Messages, for example about ignored, skipped or truncated files.
 
     Examples
     --------
-    >>> found = audiosae.find(model, sounds, sounds / "0.wav", count=2)
-    >>> bool(found.similarity[0] >= found.similarity[1]), found.events.start.shape
+    >>> matches = audiosae.find(model, sounds, sounds / "0.wav", count=2)
+    >>> bool(matches.similarity[0] >= matches.similarity[1]), matches.events.start.shape
     (True, (2,))
-    >>> list(found.facts["matches"][0])
+    >>> list(matches.facts["matches"][0])
     ['rank', 'file', 'start', 'end', 'low_hz', 'high_hz', 'similarity']
     """
 
@@ -125,11 +139,10 @@ class Matches:
     notes: Sequence[str] = ()
 
     def __len__(self) -> int:
-        """Return the number of moments."""
         return len(self.events)
 
     def frame(self) -> pd.DataFrame:
-        """Return the moments as a pandas frame, a row each, with the columns of the table that find writes.
+        """Return the matches as a pandas frame with the columns of the table that find writes.
 
         Raises
         ------
@@ -139,97 +152,101 @@ class Matches:
         return pandas_frame(dict(zip(COLUMNS, zip(*self.rows(), strict=True), strict=True)))
 
     def _repr_html_(self) -> str:
-        """Return the moments as a table, for a notebook."""
         return html_table(self.rows(), head=COLUMNS, caption=repr(self).strip("<>"))
 
     def __repr__(self) -> str:
         return f"<Matches: {len(self)} moments in {len(self.records)} recordings; {len(self.skipped)} skipped>"
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield rank, file, start, end, low_hz, high_hz, similarity."""
+        """Yield rank, file, start, end, low_hz, high_hz and similarity of each match."""
         e = self.events
-        for i in range(len(e)):
-            place = (
-                round(float(value[i]), digits)
-                for value, digits in ((e.start, 3), (e.end, 3), (e.low_hz, 1), (e.high_hz, 1))
-            )
-            yield i + 1, self.records[e.record[i]].file, *place, round(float(self.similarity[i]), 4)
+        columns = ((e.start, 3), (e.end, 3), (e.low_hz, 1), (e.high_hz, 1), (self.similarity, 4))
+        for i, record in enumerate(e.record):
+            values = (round(float(column[i]), digits) for column, digits in columns)
+            yield i + 1, self.records[record].file, *values
 
 
 @one_blas_thread()
 def find_like(
-    model: Model, corpus: EngineCorpus, like: Record, example: Example, *, count: int = 20,
+    model: Model,
+    corpus: EngineCorpus,
+    like: Record,
+    example: Example,
+    *,
+    count: int = 20,
     done: Callable[[Record], None] = lambda _: None,
-) -> Matches:  # fmt: skip
-    """Find the events that sound most like an example.
+) -> Matches:
+    """Find the events that sound most similar to an example.
 
     Parameters
     ----------
     like, example
-        The example's record, ingested likewise, and which part of it is meant.
+        Record of the example's file, read with the model's domain, and the section of it to search for.
     count
-        How many moments at most; the example itself is none of them.
+        Maximum number of matches. The example itself is excluded.
+    done
+        Called once for each recording after its events have been found.
 
     Raises
     ------
     InputError
-        The model is not of recordings, nothing sounds in them, or the example is too short or not there.
+        The model is not of recordings, no recording has an event, or the example is too short or past the end of its
+        file.
     """
     corpus = corpus.only(corpus.used)
     records = corpus.records
-    shown: ProgressBars = "recording" if are_short_recordings(records) else "event"
-    wanted, told = example_codes(model, like, example, shown=shown)
-    with closing(CodeFile(None, wanted.shape[1])) as codes:
-        columns = Columns(recordings_domain(model, "find"), [record.extent for record in records])
-        for number, found in find_events(model, corpus, shown=shown, done=done):
-            columns.append(number, found)
-            codes.append(found.codes)
+    shown: WindowContent = "recording" if np.median([r.extent for r in records]) < SHORT_SECONDS else "event"
+    code, notes = example_codes(model, like, example, shown=shown)
+    with closing(CodeFile(None, code.shape[1])) as codes:
+        columns = EventColumns(recordings_domain(model, "find"), [record.extent for record in records])
+        for number, encoded in find_events(model, corpus, shown=shown, done=done):
+            columns.append(number, encoded)
+            codes.append(encoded.codes)
         if not len(codes):
             raise InputError(f"no events in {counted(len(records), 'recording')}: there is nothing to compare with")
-        near = similarity(codes, wanted)
-    flat = np.zeros(len(near))
-    events = columns.events(flat.astype(np.int32), flat.astype(np.float32), flat.astype(np.int32))
-    itself = np.array([Path(r.path).absolute() == example.path.absolute() for r in records])[events.record]
-    near[itself & (events.start < example.end) & (events.end > example.start)] = -np.inf
-    order = np.argsort(-near, kind="stable")[: min(count, int(np.isfinite(near).sum()))]
-    notes = [told] if told else []
-    if len(near) < _FEW:
-        notes.append(f"similarity says little here: there are but {counted(len(near), 'event')} to compare with")
-    return Matches(records, events.taken(order), near[order], notes=notes)
-
-
-def similarity(codes: CodeFile, wanted: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the cosine of each event's code with that of the example, (events,), where types are sought."""
-    space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
-    point = space.points(wanted)[0]
-    return np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
+        space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
+        point = space.points(code)[0]
+        similarity = np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
+    none = np.zeros(len(similarity), np.int32)
+    events = columns.events(none, none.astype(np.float32), none)
+    own_file = np.array([Path(r.path).absolute() == example.path.absolute() for r in records])[events.record]
+    similarity[own_file & (events.start < example.end) & (events.end > example.start)] = -np.inf
+    order = np.argsort(-similarity, kind="stable")[: min(count, int(np.isfinite(similarity).sum()))]
+    if len(similarity) < _FEW:
+        notes.append(f"similarity says little here: only {counted(len(similarity), 'event')} to compare with")
+    ordered = Events(*(column[order] for column in vars(events).values()))
+    return Matches(records, ordered, similarity[order], notes=notes)
 
 
 def example_codes(
-    model: Model, record: Record, example: Example, *, shown: ProgressBars = "event"
-) -> tuple[NDArray[np.float32], str]:  # fmt: skip
-    """Return the pooled code (1, features) of what sounds in an example, and what a person should know of it.
+    model: Model, record: Record, example: Example, *, shown: WindowContent = "event"
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Return the pooled code (1, features) of the sound in an example, and messages.
 
-    Of several sounds that is the loudest and longest one; all of the example where nothing stands out.
+    If the example has several sounds, the code is that of the loudest and longest one. If it has none, the code is that
+    of the whole example.
     """
     levels = BandLevels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
     example, last, second = example.within(record.extent), len(levels.field), levels.seconds_per_row
     low = min(last - 1, round(example.start / second))
     high = max(low + 1, min(last, round(example.end / second)))
     inside = [event for event in stretches(levels) if event.start < high and event.end > low]
-    if not inside:
-        whole = Stretch(low, high, 0, levels.bands - 1, 0.0)
-        return pooled_codes(model, levels, [whole], shown=shown), (
-            f"--like {example.path}: nothing in the example stands out from the noise; all of it is compared"
-        )
-    loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
-    start, end = max(low, loudest.start), min(high, loudest.end)
-    part = Stretch(start, end, loudest.low, loudest.high, loudest.peak)
-    told = (f"--like {example.path}: of {len(inside)} sounds in the example the one from {start * second:.2f} to "
-            f"{min(end * second, record.extent):.2f} s is compared; FILE@START-END takes another")  # fmt: skip
-    return pooled_codes(model, levels, [part], shown=shown), told if len(inside) > 1 else ""
+    notes = []
+    if inside:
+        loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
+        sound = replace(loudest, start=max(low, loudest.start), end=min(high, loudest.end))
+        if len(inside) > 1:
+            start, end = sound.start * second, min(sound.end * second, record.extent)
+            notes.append(
+                f"--like {example.path}: the example has {len(inside)} sounds; the one from {start:.2f} to {end:.2f} s "
+                f"is compared; choose another with FILE@START-END"
+            )
+    else:
+        sound = Stretch(low, high, 0, levels.bands - 1, 0.0)
+        notes.append(f"--like {example.path}: nothing in the example stands out from the noise; all of it is compared")
+    return pooled_codes(model, levels, [sound], shown=shown), notes
 
 
 def write_matches_csv(matches: Matches, path: Path) -> None:
-    """Write the moments as a table."""
+    """Write the matches as a table."""
     write_file(path, csv_text([COLUMNS, *matches.rows()]).encode())

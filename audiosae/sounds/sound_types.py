@@ -1,9 +1,9 @@
-"""Sound types: events that sound alike, found in their pooled codes without labels, and kept for other recordings.
+"""Sound types: groups of similar events, learned from their pooled codes without labels.
 
-Codes are standardised and projected onto their principal components, the strongest of which are held back a little, and
-compared by direction: how far a sound is from the usual one says little of its kind. Ward's clustering (1963) groups an
-evenly drawn sample of them; all events go to the nearest centre, or nowhere when they are further from it than its own
-events are.
+Codes are standardised and projected onto their principal components; components with a large variance are scaled down a
+little. Points are compared by direction, because the distance from the mean says little about the kind of a sound.
+Ward's clustering (1963) groups an evenly spaced sample of the events. Every event has the type of the nearest centre,
+or none if it is further away than the type's reach. Types can be saved and used for other recordings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,35 +29,38 @@ if TYPE_CHECKING:
     Labels = NDArray[np.int32]
 
 FILE = "types.safetensors"
-SAMPLE = 3000  # events that the types are learned from
+SAMPLE = 3000  # events from which the types are learned
 _COMPONENTS = 50
 MOST_TYPES = 40
 NO_NUMBER = "no number of types stands out"
 _FORMAT = 4
-_NEAR_BEST = 0.95  # of the best silhouette: the fewest types that reach it are taken
-_NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9  # a best silhouette under which it does not tell how many types there are
-_LEAST_SILHOUETTE = 0.05  # under it there is but one type
-_SPREADS = 4.0  # robust standard deviations above the median distance: a type's reach
-_WIDE, _DIFFUSE = 1.5, 1.3  # median distances that it is at least, and that it may be where that is further than:
-_NO_NEARER = 0.95  # as far as the middle of all sounds, which is 1 from each, about
-_LEAST_REACH = 0.7  # what lies nearer is alike by any measure; sounds of new kinds were at least 0.87 away
-_FEW = 8  # events that do not tell how far a type goes
-_HELD_BACK = 0.25  # power of its spread that a component is divided by
-_FLAT = 1e-6  # features that vary less than this share of the most varied one tell nothing
+_NEAR_BEST = 0.95  # share of the best silhouette that the chosen number of types must reach
+# with a lower best silhouette, the number of types must reach a share of the best product of silhouette and diversity
+_NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9
+_LEAST_SILHOUETTE = 0.05  # with a lower best silhouette there is only one type
+_FEWEST_EVENTS = 3  # for more than one type
+_FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
+_SPREADS = 4.0  # reach of a type in robust standard deviations above the median distance
+_WIDE = 1.5  # least reach of a type in median distances
+_DIFFUSE, _NO_NEARER = 1.3, 0.95  # greatest reach: in median distances, or the distance of the mean of all sounds, ~1
+_LEAST_REACH = 0.7  # nearer events are similar by any measure; sounds of new kinds were at least 0.87 away
+_FEW = 8  # a type with fewer events has at least the usual reach
+_HELD_BACK = 0.25  # power of its standard deviation by which a component is divided
+_FLAT = 1e-6  # features that vary less than this share of the most varied one are ignored
 
 
 @dataclass(frozen=True)
 class Space:
-    """Where codes of events are compared.
+    """Space in which the codes of events are compared.
 
     Attributes
     ----------
     mean, spread
-        Of each feature, (features,); a spread of 0 leaves it out.
+        Mean and standard deviation of each feature, (features,); features with a spread of 0 are ignored.
     components
         Principal components of standardised codes, (features, components).
     variance
-        Of the events along each component, (components,).
+        Variance of the events along each component, (components,).
     """
 
     mean: Array
@@ -67,40 +70,39 @@ class Space:
 
     @classmethod
     def of(cls, codes: Array) -> Space:
-        """Learn the space of codes (events, features), of at most 50 components."""
+        """Learn the space from codes (events, features); it has at most 50 components."""
         mean, spread = codes.mean(axis=0), codes.std(axis=0)
         spread = np.where(spread > _FLAT * spread.max(initial=0), spread, 0).astype(np.float32)
-        x = _standardised(codes, mean, spread).astype(np.float64)
-        _, values, vectors = np.linalg.svd(x, full_matrices=False)
+        space = cls(mean, spread, np.empty((len(mean), 0), np.float32), np.empty(0, np.float32))
+        _, values, vectors = np.linalg.svd(space.standardised(codes).astype(np.float64), full_matrices=False)
         keep = max(1, min(_COMPONENTS, len(codes) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
         variance = np.square(values[:keep]) / max(1, len(codes))
-        return cls(mean, spread, vectors[:keep].T.astype(np.float32), variance.astype(np.float32))
+        return replace(space, components=vectors[:keep].T.astype(np.float32), variance=variance.astype(np.float32))
 
     def standardised(self, codes: Array) -> Array:
-        """Return codes in standard deviations from the mean."""
-        return _standardised(codes, self.mean, self.spread)
+        """Return codes minus the mean, in standard deviations."""
+        factor = np.where(self.spread > 0, 1 / np.where(self.spread > 0, self.spread, 1), 0)
+        return np.asarray((codes - self.mean) * factor, np.float32)
 
     def points(self, codes: Array) -> Array:
-        """Return where codes lie when they are compared: on the sphere of radius 1, (events, components)."""
-        spread = np.sqrt(np.maximum(self.variance, 1e-12))
-        x = self.standardised(codes) @ self.components / spread ** np.float32(_HELD_BACK)
+        """Return the points of codes on the unit sphere, (events, components)."""
+        scale = np.sqrt(np.maximum(self.variance, 1e-12)) ** np.float32(_HELD_BACK)
+        x = self.standardised(codes) @ self.components / scale
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
-
-
-def _standardised(codes: Array, mean: Array, spread: Array) -> Array:
-    return np.asarray((codes - mean) * np.where(spread > 0, 1 / np.where(spread > 0, spread, 1), 0), np.float32)
 
 
 @dataclass(frozen=True)
 class Types:
-    """What gives events their numbers.
+    """Sound types, which classify events.
 
     Attributes
     ----------
     centres
-        Of types 1, 2, ..., (types, components).
+        Centres of the types 1, 2, ... in the space, (types, components).
     reach
-        Distance from its centre at which a type ends, (types,).
+        Greatest distance of a type's events from its centre, (types,).
+    names
+        The user's names for types, by number.
     """
 
     space: Space
@@ -109,57 +111,57 @@ class Types:
     names: Mapping[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Return the number of types."""
         return len(self.centres)
 
     def nearest(self, points: Array) -> tuple[Labels, Array]:
-        """Return the number of the nearest type of points of the space, from 1, and their distance over its reach."""
+        """Return the number of the type nearest to each point, from 1, and its distance divided by the type's reach."""
         distance = _distances(points, self.centres)
         index = distance.argmin(axis=1)
         score = distance[np.arange(len(points)), index] / self.reach[index]
         return (index + 1).astype(np.int32), score.astype(np.float32)
 
     def assign(self, codes: Array) -> tuple[Labels, Array]:
-        """Return type and score of codes (events, features); the type of what is out of reach is 0."""
-        kinds, score = self.nearest(self.space.points(codes))
-        return np.where(score > 1, NOWHERE, kinds).astype(np.int32), score
-
-    def ordered(self, seconds: NDArray[np.float64]) -> Types:
-        """Return the types numbered by how much they fill, (types,), most first."""
-        order = np.argsort(-seconds, kind="stable")
-        return replace(self, centres=self.centres[order], reach=self.reach[order])
+        """Return type and score of codes (events, features); an event that is out of reach of all types has type 0."""
+        numbers, score = self.nearest(self.space.points(codes))
+        return np.where(score > 1, NOWHERE, numbers).astype(np.int32), score
 
     @property
     def novelty(self) -> Array:
-        """Distance of each centre from the nearest other one over the median of these distances, (types,)."""
-        if len(self) < 2:  # noqa: PLR2004
+        """Distance of each centre from the nearest other one, divided by the median of these distances, (types,)."""
+        if len(self) <= 1:
             return np.ones(len(self), np.float32)
-        apart = _distances(self.centres, self.centres)
-        np.fill_diagonal(apart, np.inf)
-        nearest = apart.min(axis=1)
+        distances = _distances(self.centres, self.centres)
+        np.fill_diagonal(distances, np.inf)
+        nearest = distances.min(axis=1)
         return np.asarray(nearest / max(float(np.median(nearest)), 1e-12))
 
     @property
     def digest(self) -> str:
-        """What tells these types from others, whatever their names."""
-        found = hashlib.blake2b(digest_size=8)
-        for part in (self.space.mean, self.space.spread, self.space.components, self.centres, self.reach):
-            found.update(np.ascontiguousarray(part, np.float32).tobytes())
-        return found.hexdigest()
+        """Hexadecimal digest of the types without their names."""
+        parts = (self.space.mean, self.space.spread, self.space.components, self.centres, self.reach)
+        content = b"".join(np.ascontiguousarray(part, np.float32).tobytes() for part in parts)
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
 
     def save(self, path: Path, digest: str) -> None:
-        """Write the types to a file, with the digest of the model that they belong to."""
-        space = self.space
-        tensors = {
-            "mean": space.mean, "spread": space.spread, "components": space.components, "variance": space.variance,
-            "centres": self.centres, "reach": self.reach,
-        }  # fmt: skip
+        """Write the types to a file, with the digest of their model."""
+        tensors = {**vars(self.space), "centres": self.centres, "reach": self.reach}
         names = {str(number): name for number, name in self.names.items()}
         write_tensors(path, tensors, {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names})
 
 
 def load_types(path: Path, digest: str) -> Types:
-    """Read types from a file or the folder of a survey; InputError: there are none, or they are another model's."""
+    """Read sound types from a file or the folder of a survey.
+
+    Parameters
+    ----------
+    digest
+        Of the model that is used with the types.
+
+    Raises
+    ------
+    InputError
+        There are no types, or they belong to another model or version.
+    """
     if not path.exists():
         raise InputError(f"--types-from {path}: no such file or folder; wanted the folder that audiosae survey wrote")
     path = path / FILE if path.is_dir() else path
@@ -167,28 +169,29 @@ def load_types(path: Path, digest: str) -> Types:
         raise InputError(f"--types-from: no {FILE} in {path.parent}; wanted the folder that audiosae survey wrote")
     content = read_tensors(path)
     if content.facts.get("kind") != "sound types" or content.facts.get("format") != _FORMAT:
-        raise InputError(f"{path} holds no sound types of this version; wanted the {FILE} of audiosae survey")
+        raise InputError(f"{path} has no sound types of this version; wanted the {FILE} of audiosae survey")
     if content.facts.get("model_digest") != digest:
-        raise InputError(f"--types-from {path.parent}: its types belong to another model; wanted the model that they "
-                         f"were found with, or a survey without --types-from")  # fmt: skip
-    parts = content.tensors
-    space = Space(*(parts[name] for name in ("mean", "spread", "components", "variance")))
+        raise InputError(
+            f"--types-from {path.parent}: its types belong to another model; wanted the model of that survey, or a "
+            f"survey without --types-from"
+        )
+    space = Space(*(content.tensors[name] for name in ("mean", "spread", "components", "variance")))
     names = {int(number): str(name) for number, name in content.facts["names"].items()}
-    return Types(space, parts["centres"], parts["reach"], names)
+    return Types(space, content.tensors["centres"], content.tensors["reach"], names)
 
 
 def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
-    """Find sound types.
+    """Learn sound types from events.
 
     Parameters
     ----------
     codes
-        Of events, (events, features); of more than 3000 a sample, evenly drawn.
+        Codes of events, (events, features). If there are more than 3000, an evenly spaced sample is used.
     count
-        How many types; None chooses, between 2 and the root of the number of events, at most 40, the fewest whose mean
-        silhouette (Rousseeuw 1987) is at least 95 % of the best. Where that is under 0.25, "no substantial structure"
-        (Kaufman and Rousseeuw 1990), two halves are as good as anything: there it is multiplied by the chance that two
-        events are of different types (Simpson 1949), and 90 % will do.
+        Number of types. None chooses it between 2 and the root of the number of events, at most 40: the smallest number
+        whose mean silhouette (Rousseeuw 1987) is at least 95 % of the best. If the best is under 0.25, "no substantial
+        structure" (Kaufman and Rousseeuw 1990), it would often be two types; then the silhouette is multiplied by the
+        probability that two events have different types (Simpson 1949), and 90 % of the best is enough.
 
     Returns
     -------
@@ -198,86 +201,71 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
     space = Space.of(sample)
     points = space.points(sample)
-    labels, told = _clusters(points, count)
+    labels, choice = _clusters(points, count)
     centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
-    return Types(space, centres, _reach(points, labels, centres)), told
+    return Types(space, centres, _reach(points, labels, centres)), choice
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:
-    """Return the numbers of at most `most` of `count` things, evenly spaced."""
-    few = min(count, most)
-    return np.arange(few, dtype=np.int64) * count // max(1, few)
+    """Return evenly spaced indices of at most `most` of `count` things."""
+    return np.arange(min(count, most), dtype=np.int64) * count // max(1, min(count, most))
 
 
 def stability_of(codes: Array, count: int, *, seed: int = 0) -> TypeStability | None:
-    """Measure whether the same types are found from other events; None with fewer than four a type."""
+    """Measure whether other events give the same types; None if there are fewer than four events per type."""
     from sklearn.metrics import adjusted_rand_score
 
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
-    if len(sample) < 4 * count or count < 2:  # noqa: PLR2004
+    if len(sample) < _FEWEST_PER_TYPE * count or count <= 1:
         return None
     order = np.random.default_rng(seed).permutation(len(sample))
     half, most = len(sample) // 2, max(2 * count, 4 * len(sample) // 5)
-    found = [
-        _labels_from(sample[part], count, sample)
-        for part in (slice(None), np.sort(order[:most]), np.sort(order[:half]), np.sort(order[half:]))
-    ]
-    return TypeStability(float(adjusted_rand_score(*found[:2])), float(adjusted_rand_score(*found[2:])))
-
-
-def _labels_from(part: Array, count: int, sample: Array) -> Labels:
-    types, _ = learn_types(part, count)
-    return types.nearest(types.space.points(sample))[0]
+    parts = [sample, *(sample[np.sort(index)] for index in (order[:most], order[:half], order[half:]))]
+    learned = [learn_types(part, count)[0] for part in parts]
+    every, most_of, left, right = (types.nearest(types.space.points(sample))[0] for types in learned)
+    return TypeStability(float(adjusted_rand_score(every, most_of)), float(adjusted_rand_score(left, right)))
 
 
 def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
-    """Return each point's cluster, from 0, and how many there are in words."""
-    if len(points) < 3:  # noqa: PLR2004
+    """Return the cluster of each point, from 0, and how the number of clusters was chosen."""
+    if len(points) < _FEWEST_EVENTS:
         return np.zeros(len(points), np.int32), "one type: there are too few events for more"
-    from scipy.cluster.hierarchy import ward
+    from scipy.cluster.hierarchy import fcluster, ward
     from scipy.spatial.distance import pdist, squareform
 
-    flat = pdist(points.astype(np.float64))
-    tree = ward(flat)
+    distances = pdist(points.astype(np.float64))
+    tree = ward(distances)
+    highest = max(2, min(MOST_TYPES, isqrt(len(points))))
+    numbers = range(2, highest + 1) if count is None else [min(count, len(points))]
+    clusters = {number: np.asarray(fcluster(tree, number, "maxclust") - 1, np.int32) for number in numbers}
     if count is not None:
-        return _cut(tree, min(count, len(points))), "as given"
-    apart = squareform(flat)
-    most = max(2, min(MOST_TYPES, isqrt(len(points))))
-    tried = {number: _cut(tree, number) for number in range(2, most + 1)}
-    values = {number: _silhouette(apart, labels) for number, labels in tried.items()}
-    best = max(values.values())
+        return clusters[numbers[0]], "as given"
+    square = squareform(distances)
+    silhouettes = {number: _silhouette(square, labels) for number, labels in clusters.items()}
+    best = max(silhouettes.values())
     if best < _LEAST_SILHOUETTE:
         return np.zeros(len(points), np.int32), f"one type: silhouette at most {best:.2f}"
-    worth, near = values, _NEAR_BEST
+    worth, near = silhouettes, _NEAR_BEST
     if best < _NO_STRUCTURE:
-        worth, near = {number: values[number] * _diversity(labels) for number, labels in tried.items()}, _NEAR_EVEN
+        shares = {number: np.bincount(labels) / len(labels) for number, labels in clusters.items()}
+        worth = {number: value * float(1 - np.square(shares[number]).sum()) for number, value in silhouettes.items()}
+        near = _NEAR_EVEN
     chosen = min(number for number, value in worth.items() if value >= near * max(worth.values()))
-    told = f"silhouette {values[chosen]:.2f}, the fewest of 2 to {max(tried)} that come near the best"
-    return tried[chosen], told + (f"; {NO_NUMBER}" if best < _NO_STRUCTURE else "")
+    choice = f"silhouette {silhouettes[chosen]:.2f}, the fewest of 2 to {highest} that come near the best"
+    return clusters[chosen], choice + (f"; {NO_NUMBER}" if best < _NO_STRUCTURE else "")
 
 
-def _cut(tree: NDArray[Any], count: int) -> Labels:
-    from scipy.cluster.hierarchy import fcluster
-
-    return np.asarray(fcluster(tree, count, "maxclust") - 1, np.int32)
-
-
-def _silhouette(apart: NDArray[np.float64], labels: Labels) -> float:
+def _silhouette(square: NDArray[np.floating], labels: Labels) -> float:
     from sklearn.metrics import silhouette_score
 
-    return float(silhouette_score(apart, labels, metric="precomputed")) if 0 < labels.max() < len(labels) - 1 else -1.0
-
-
-def _diversity(labels: Labels) -> float:
-    """Return the chance that two events, drawn at random, are of different types."""
-    return float(1 - np.square(np.bincount(labels) / len(labels)).sum())
+    return float(silhouette_score(square, labels, metric="precomputed")) if 0 < labels.max() < len(labels) - 1 else -1.0
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:
-    """Return the distance from each centre at which its type ends, as far as its own events go.
+    """Return the greatest distance of each type's events from its centre.
 
-    That of a small type is at least the usual one. None but a diffuse type goes as far as the middle of all sounds is
-    from each: what is there is no nearer to this type than to none.
+    A small type has at least the usual reach. Only a diffuse type reaches as far as the mean of all sounds, which is
+    equally far from all types: a sound at that distance is not more similar to this type than to others.
     """
     distance = np.linalg.norm(points - centres[labels], axis=1)
     usual, reach = _robust_most(distance), []
@@ -289,7 +277,7 @@ def _reach(points: Array, labels: Labels, centres: Array) -> Array:
     return np.asarray(reach, np.float32)
 
 
-def _robust_most(values: NDArray[Any]) -> float:
+def _robust_most(values: NDArray[np.floating]) -> float:
     middle = np.median(values)
     return float(middle + _SPREADS * 1.4826 * np.median(np.abs(values - middle)))
 

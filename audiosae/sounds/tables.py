@@ -1,11 +1,11 @@
-"""The tables of a survey: events and types as CSV and Parquet, and the user's names for types."""
+"""Tables of a survey: events, types and timeline as CSV and Parquet, and the user's names for types."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiosae.corpus.spreadsheets import Wanted, read_rows
 from audiosae.errors import InputError
@@ -14,27 +14,27 @@ from audiosae.sounds.timeline import COLUMNS
 from audiosae.system.files import cell, csv_text, replacing, uncelled, write_errors, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from audiosae.sounds.results import Survey
     from audiosae.sounds.timeline import Timeline
 
-_GROUP_ROWS = 2**16  # of a Parquet row group: as many are in memory at once
-OF_TYPES = "survey"  # column of names.csv that the page writes: which types were named
+_GROUP_ROWS = 2**16  # rows of a Parquet row group, which are in memory at the same time
+OF_TYPES = "survey"  # column of the names.csv that the page writes: digest of the types that were named
 _NAMES = Wanted("--names", "type", "a CSV with the columns type,name")
 
 
 @dataclass(frozen=True)
 class Names:
-    """Names for types, by number; `types` is the digest (`Types.digest`) of those named, "" where it is not told."""
+    """The user's names for types, by number; `types` is the digest of these types (`Types.digest`), or ""."""
 
     of: Mapping[int, str]
     types: str = ""
 
 
 def write_events_csv(survey: Survey, path: Path) -> None:
-    """Write events.csv, row by row."""
+    """Write events.csv, one row at a time."""
     with (
         write_errors(path),
         replacing(path) as temporary,
@@ -46,7 +46,7 @@ def write_events_csv(survey: Survey, path: Path) -> None:
 
 
 def write_events_parquet(survey: Survey, path: Path) -> None:
-    """Write events.parquet in row groups of 65,536 rows; times are texts in ISO 8601, as in events.csv."""
+    """Write events.parquet in row groups of 65,536 rows; times are ISO 8601 texts, as in events.csv."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -55,31 +55,39 @@ def write_events_parquet(survey: Survey, path: Path) -> None:
     rows = event_rows(survey)
     with write_errors(path), replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         while part := list(islice(rows, _GROUP_ROWS)):
-            columns = [
-                pa.array(column, kind.type) for column, kind in zip(zip(*part, strict=True), schema, strict=True)
+            arrays = [
+                pa.array(column, field.type) for column, field in zip(zip(*part, strict=True), schema, strict=True)
             ]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
 def write_types_csv(survey: Survey, path: Path) -> None:
-    """Write types.csv; units are separated by spaces."""
+    """Write types.csv; the units of a type are separated by spaces."""
     named = bool(survey.names)
-    head = ["type", *(["name"] if named else []), "events", "files", "seconds", "low_hz", "high_hz", "top_units",
-            "novelty", "exemplar_file", "exemplar_start", "exemplar_end"]  # fmt: skip
-    rows: list[Sequence[Any]] = [head]
+    head = ["type", *([NAME] if named else []), "events", "files", "seconds", "low_hz", "high_hz", "top_units"]
+    rows: list[list[object]] = [[*head, "novelty", "exemplar_file", "exemplar_start", "exemplar_end"]]
     for kind in survey.types:
         best = survey.event(kind.exemplar) if kind.exemplar >= 0 else None
-        place = ["", "", ""] if best is None else [best.file, round(best.start, 3), round(best.end, 3)]
-        rows.append([
-            kind.number, *([kind.name] if named else []), kind.events, kind.files, round(kind.seconds, 3),
-            round(kind.low_hz, 1), round(kind.high_hz, 1), " ".join(map(str, kind.top_units)), round(kind.novelty, 3),
-            *place,
-        ])  # fmt: skip
+        exemplar = [best.file, round(best.start, 3), round(best.end, 3)] if best else ["", "", ""]
+        rows.append(
+            [
+                kind.number,
+                *([kind.name] if named else []),
+                kind.events,
+                kind.files,
+                round(kind.seconds, 3),
+                round(kind.low_hz, 1),
+                round(kind.high_hz, 1),
+                " ".join(map(str, kind.top_units)),
+                round(kind.novelty, 3),
+                *exemplar,
+            ]
+        )
     write_file(path, csv_text(rows).encode())
 
 
 def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> None:
-    """Write timeline.csv, with a last column name where any type has one."""
+    """Write timeline.csv; if any type has a name, the last column is name."""
     rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
     write_file(path, csv_text([(*COLUMNS, NAME) if names else COLUMNS, *rows]).encode())
 
@@ -90,12 +98,14 @@ def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names
     Parameters
     ----------
     path
-        Of the table; types.csv of a survey with names is one, too.
+        The table. The types.csv of a survey with names can be used as well.
+    say
+        Called with each message.
 
     Raises
     ------
     InputError
-        It cannot be read, lacks a column, or a type is no number from 1 or has two names.
+        The table cannot be read or lacks a column, or a type is not a number from 1 or has two names.
     """
     rows, columns = read_rows(path, None, _NAMES, say)
     if NAME not in columns:

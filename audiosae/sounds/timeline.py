@@ -1,9 +1,10 @@
-"""When things sound: events by date and hour, and how much was recorded in each hour."""
+"""Timeline: number and duration of events by date and hour, and the recorded time in each hour."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,32 +13,32 @@ from audiosae.recordings.dates import later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from numpy.typing import NDArray
 
 Cell = tuple[date, int]
 COLUMNS = ("date", "hour", "type", "events", "seconds")
+_RESOLUTION = 1e-6  # s, of datetimes
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Events in the hours in which something was recorded.
+    """Events in each hour with a recording.
 
     Attributes
     ----------
     cells
-        (date, hour) of the clock, in order; hours in which nothing was recorded are not there.
+        (date, hour) in local time, in order; hours without a recording are left out.
     recorded
-        Seconds recorded, (cells,).
+        Recorded seconds, (cells,).
     types
         Numbers of the types.
     events
-        Events that start in the hour, (cells, types).
+        Number of events that start in the hour, (cells, types).
     seconds
-        Their length; what crosses the end of an hour is split, (cells, types).
+        Duration of events; events that cross the end of an hour are split, (cells, types).
     undated
-        Events in recordings whose date is not known.
+        Number of events in recordings whose date is not known.
     """
 
     cells: tuple[Cell, ...]
@@ -48,15 +49,16 @@ class Timeline:
     undated: int
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield date, hour, type, events and seconds; zeros where there was only silence."""
+        """Yield date, hour, type, events and seconds; hours with a recording but no events have zeros."""
         for (day, hour), events, seconds in zip(self.cells, self.events, self.seconds, strict=True):
             for number, count, length in zip(self.types, events.tolist(), seconds.tolist(), strict=True):
                 yield day.isoformat(), hour, number, count, round(length, 3)
 
 
-def make_timeline(  # noqa: PLR0917
+def make_timeline(
     starts: Sequence[datetime | None],
     durations: Sequence[float],
+    *,
     record: NDArray[Any],
     start: NDArray[Any],
     end: NDArray[Any],
@@ -67,43 +69,36 @@ def make_timeline(  # noqa: PLR0917
     Parameters
     ----------
     starts, durations
-        Of the recordings; durations in seconds.
+        Date and time at the start of each recording, None if it is not known, and its duration in seconds.
     record, start, end, types
-        Of the events: index of the recording, seconds in it, and number of the type; each (events,).
+        Of each event: index of the recording, start and end in seconds from the start of the recording, and number of
+        the type; (events,) each.
     """
-    known = [(begin, seconds) for begin, seconds in zip(starts, durations, strict=True) if begin]
     recorded: dict[Cell, float] = {}
-    for begin, seconds in known:
-        for cell, part in _hours(begin, seconds):
-            recorded[cell] = recorded.get(cell, 0.0) + part
-    cells = tuple(sorted(recorded))
-    place, kinds = {cell: i for i, cell in enumerate(cells)}, sorted({int(kind) for kind in types})
-    column = {kind: i for i, kind in enumerate(kinds)}
-    events, seconds_in = np.zeros((len(cells), len(kinds)), np.int64), np.zeros((len(cells), len(kinds)))
-    undated = 0
-    for index, first, last, kind in zip(*(values.tolist() for values in (record, start, end, types)), strict=True):
+    dated = ((began, seconds) for began, seconds in zip(starts, durations, strict=True) if began)
+    for cell, part in chain.from_iterable(_hours(*each) for each in dated):
+        recorded[cell] = recorded.get(cell, 0.0) + part
+    cells, numbers = tuple(sorted(recorded)), sorted({int(number) for number in types})
+    row_of, column_of = ({key: i for i, key in enumerate(keys)} for keys in (cells, numbers))
+    events, seconds = np.zeros((len(cells), len(numbers)), np.int64), np.zeros((len(cells), len(numbers)))
+    undated = sum(starts[index] is None for index in record.tolist())
+    for index, first, last, number in zip(*(values.tolist() for values in (record, start, end, types)), strict=True):
         began = starts[index]
-        if began is None:
-            undated += 1
-            continue
-        for number, (cell, part) in enumerate(_hours(later(began, first), last - first)):
-            if (row := place.get(cell)) is None:  # rounding put the end of a last event past its recording's
-                continue
-            events[row, column[int(kind)]] += number == 0
-            seconds_in[row, column[int(kind)]] += part
-    return Timeline(
-        cells, np.array([recorded[cell] for cell in cells]), tuple(kinds), events, seconds_in, undated,
-    )  # fmt: skip
+        for i, (cell, part) in enumerate(_hours(later(began, first), last - first) if began else ()):
+            if cell in row_of:  # rounding may put the end of an event after that of its recording
+                row, column = row_of[cell], column_of[int(number)]
+                events[row, column] += i == 0
+                seconds[row, column] += part
+    return Timeline(cells, np.array([recorded[cell] for cell in cells]), tuple(numbers), events, seconds, undated)
 
 
 def _hours(start: datetime, seconds: float) -> Iterator[tuple[Cell, float]]:
-    """Yield the hours that a stretch reaches into, and its seconds in each; the first also when it has no length."""
-    at, left = start, max(0.0, seconds)
+    """Yield each hour of a span of time and the seconds in it; a span of length 0 has one hour."""
+    time, left = start, max(0.0, seconds)
     while True:
-        rest = 3600.0 - 60 * at.minute - at.second - at.microsecond / 1e6
-        part = min(left, rest)
-        yield (at.date(), at.hour), part
+        part = min(left, 3600.0 - 60 * time.minute - time.second - time.microsecond / 1e6)
+        yield (time.date(), time.hour), part
         left -= part
-        if left <= 1e-6:  # noqa: PLR2004 (datetimes know microseconds)
+        if left <= _RESOLUTION:
             return
-        at = later(at, part)
+        time = later(time, part)
