@@ -415,7 +415,7 @@ def test_a_flac_whose_header_tells_too_little_says_that_more_follows(tmp_path):
     content = bytearray(path.read_bytes())
     content[22:26] = (8192).to_bytes(4, "big")
     path.write_bytes(content)
-    assert read(path)[1] == "only the first 1.0 s: more follows than its header tells"
+    assert read(path)[1] == "only the first 1.0 s: more samples follow than its header states"
 
 
 @pytest.mark.parametrize("kind", ["GSM610", "G721_32"])
@@ -442,6 +442,6 @@ def test_excerpts_read_by_several_threads_are_each_their_own(tmp_path):
 def test_a_header_that_is_read_while_its_file_grows_is_read_all_the_same(tmp_path, monkeypatch):
     path = write(tmp_path / "a.wav", tone(1.0))
     states = iter(range(100))
-    key = audio._key
-    monkeypatch.setattr(audio, "_key", lambda path: (*key(path)[:2], next(states)))
+    state = audio._file_state
+    monkeypatch.setattr(audio, "_file_state", lambda path: (*state(path)[:2], next(states)))
     assert read_header(path).seconds == 1.0
