@@ -133,7 +133,7 @@ def _end_of_chunks(file: IO[bytes], begin: int, size: int, number: str, magic: b
                 return at
             if name[:3] == b"TAG" and size - at == _ID3V1:
                 return size
-            if not name.isascii() or not name.decode("ascii").isprintable():
+            if length < 0 or not name.isascii() or not name.decode("ascii").isprintable():
                 break
             at += struct.calcsize(number) + 4 + length + (length & 1)
             if name in _TRAILING and at > size:
@@ -166,6 +166,8 @@ def _correct_au(file: IO[bytes], size: int, magic: bytes) -> Correction:
 def _correct_caf(file: IO[bytes], size: int, magic: bytes) -> Correction:
     at = 8
     while (chunk := _chunk(file, at, ">q"))[0] != b"data":
+        if not 0 <= chunk[1] <= size:
+            return [], size, ""
         at += 12 + chunk[1]
     stated, begin = chunk[1], at + 12
     rest, end = size - begin, begin + stated
