@@ -142,20 +142,20 @@ def test_the_harness_runs_and_writes_the_table_with_device_and_date(tmp_path, mo
     found = {figure["name"]: figure for figure in kept["figures"]}
     kernels = ("activate", "residual", "hidden delta", "slope", "unit rows", "gather", "Adam")
     assert all(f"{kernel}: CuPy's expression over ours" in found for kernel in kernels)
-    assert all(f"{kernel}: its bytes over time, against a copy on the card" in found for kernel in kernels)
+    assert all(f"{kernel}: its bytes over time, against a copy on the GPU" in found for kernel in kernels)
     assert all(figure["held"] for name, figure in found.items() if "20 steps" in name or "gradient" in name)
     for name in (
         "Adam step 64 x 32 x 48 over its five cuBLAS products",
         "Adam step 64 x 32 x 48 in TF32 over its products in TF32", "the step in float32 over that in TF32",
-        "train on 0.01 h: two cores over the card",
-        "all windows of 0.01 h gathered from streamed fields over those from fields that are kept",
+        "train on 0.01 h: two cores over the GPU",
+        "all windows of 0.01 h gathered from streamed fields over those from cached fields",
     ):  # fmt: skip
         assert found[name]["value"] > 0
     peers = [found[name] for name in found if name.startswith(("PyTorch", "torch.compile"))]
     assert [peer["value"] for peer in peers] == [None] * 3
     assert all(peer["detail"].startswith("PyTorch ") for peer in peers)
-    assert "training" in found["train on 0.01 h: two cores over the card"]["detail"]
-    assert harness.place(kept["machine"]).name == f"{kept['machine']['date']}-fake.json"
+    assert "training" in found["train on 0.01 h: two cores over the GPU"]["detail"]
+    assert harness.result_path(kept["machine"]).name == f"{kept['machine']['date']}-fake.json"
 
 
 def test_a_card_that_is_too_small_for_the_model_is_one_clear_line(sounds, tmp_path, run, device, monkeypatch):
