@@ -138,20 +138,15 @@ def _textbook(iterations: int) -> Figure:
 
 def _lbfgs(x: Array, begin: Params, penalty: Penalty, iterations: int) -> float:
     """Run the L-BFGS solver of training on rows in memory; return the cost."""
-    import threading
-
     from audiosae.engine.feed import Feed
-    from audiosae.system.progress import Progress
     from audiosae.training.checkpoint import State
     from audiosae.training.solvers import Task, lbfgs
 
     weights = {"rho": penalty.rho, "beta": penalty.beta, "weight_decay": penalty.weight_decay}
     options = TrainOptions(hidden=25, decoder="sigmoid", tol=0.0, solver="lbfgs", **weights)
     backend, state = Backend(), State.fresh(begin.flat.astype(np.float32), 25)
-    feed, params = Feed.of(x, backend), begin.like(state.flat)
-    save, stop = (lambda: None), threading.Event()
-    task = Task(backend, feed, None, params, options, iterations, state, save, stop, Progress())
-    with backend.session():
+    task = Task(backend, Feed.of(x, backend), None, begin, options, state, epochs=iterations)
+    with task.running():
         lbfgs(task)
     return state.history.rows[-1].cost
 
