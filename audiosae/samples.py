@@ -1,6 +1,6 @@
 """The sample recordings and pictures, computed from the physics of their sources (see samples/README.md).
 
-Every file has a random generator of its own, seeded by its class and number, so each run makes the same bytes.
+Each file has its own random generator, seeded by its class and number, so every run makes the same bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Rng = np.random.Generator
 Synthesiser = Callable[[Rng, Array, float], Array]
 
-# Mean f0 (Hz), about the length of the vocal tract (cm), and the mean F1, F2, F3 (Hz) of the vowels of heed, head, hod
+# Mean f0 (Hz), approximate length of the vocal tract (cm), and mean F1, F2, F3 (Hz) of the vowels of heed, head, hod
 # and who'd, for men, women and children. The frequencies are those of Peterson & Barney (1952), table II.
 SPEAKERS = (
     (133.0, 17.5, ((270, 2290, 3010), (530, 1840, 2480), (730, 1090, 2440), (300, 870, 2240))),
@@ -34,19 +34,19 @@ SPEAKERS = (
 
 
 def phase_of(frequency: Array) -> Array:
-    """Phase in radians of a tone whose frequency runs through `frequency` (Hz, one value a sample)."""
+    """Return the phase in radians of a tone with this frequency in Hz (one value per sample)."""
     return 2 * np.pi * np.cumsum(frequency) / RATE
 
 
 def resonator(x: Array, frequency: float, bandwidth: float) -> Array:
-    """`x` through a two-pole resonator (Hz, Hz) of unit gain at 0 Hz: Klatt (1980), J. Acoust. Soc. Am. 67."""
+    """Filter `x` by a two-pole resonator (Hz, Hz) of unit gain at 0 Hz: Klatt (1980), J. Acoust. Soc. Am. 67."""
     c = -np.exp(-2 * np.pi * bandwidth / RATE)
     b = 2 * np.exp(-np.pi * bandwidth / RATE) * np.cos(2 * np.pi * frequency / RATE)
     return np.asarray(signal.lfilter([1 - b - c], [1, -b, -c], x), dtype=np.float64)
 
 
 def coloured_noise(rng: Rng, count: int, exponent: float, lowest: float = 40.0) -> Array:
-    """Noise of unit standard deviation whose power falls as frequency**-exponent above `lowest` Hz, none below."""
+    """Return noise of unit standard deviation with power ~ frequency**-exponent above `lowest` Hz and none below."""
     frequency = np.fft.rfftfreq(count, 1 / RATE)
     shape = np.where(frequency >= lowest, np.maximum(frequency, lowest) ** (-exponent / 2), 0.0)
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(count)) * shape, count)
@@ -54,25 +54,23 @@ def coloured_noise(rng: Rng, count: int, exponent: float, lowest: float = 40.0) 
 
 
 def slow_noise(rng: Rng, count: int, corner: float) -> Array:
-    """Noise of unit standard deviation below `corner` Hz, as of gusts or of an unsteady hand."""
-    white = rng.standard_normal(count + 2 * RATE)  # two seconds more, so that the filter has settled
-    slow = signal.sosfilt(signal.butter(2, corner, fs=RATE, output="sos"), white)
+    """Return noise of unit standard deviation below `corner` Hz, for gusts or an unsteady hand."""
+    low_pass = signal.butter(2, corner, fs=RATE, output="sos")
+    slow = signal.sosfilt(low_pass, rng.standard_normal(count + 2 * RATE))  # it settles in the first two seconds
     return np.asarray(slow[2 * RATE :] / slow[RATE:].std())
 
 
 def gate(t: Array, start: float, length: float, rise: float) -> Array:
-    """1 between `start` and `start + length` s, with raised-cosine flanks of `rise` s inside that span."""
+    """Return an envelope: 1 from `start` to `start + length` s, with raised-cosine flanks of `rise` s inside."""
     edge = np.clip(np.minimum(t - start, start + length - t) / rise, 0, 1)
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * edge))
 
 
 def modes(t: Array, frequency: Array, amplitude: Array, decay: Array) -> Array:
-    """Sum of damped sine modes (Hz, any unit, 1/s) that start at t = 0; those above 0.45 of the rate are left out."""
-    total, after = np.zeros_like(t), np.maximum(t, 0.0)
-    for f, a, d in zip(frequency, amplitude, decay, strict=True):
-        if f < 0.45 * RATE:
-            total += a * np.exp(-d * after) * np.sin(2 * np.pi * f * after)
-    return total
+    """Return the sum of damped sine modes (Hz, any unit, 1/s) from t = 0; those above 0.45 of the rate are omitted."""
+    after, parameters = np.maximum(t, 0.0), zip(frequency, amplitude, decay, strict=True)
+    waves = (a * np.exp(-d * after) * np.sin(2 * np.pi * f * after) for f, a, d in parameters if f < 0.45 * RATE)
+    return sum(waves, np.zeros_like(t))
 
 
 def onsets(rng: Rng, t: Array, shortest: float, longest: float) -> list[float]:
@@ -83,10 +81,10 @@ def onsets(rng: Rng, t: Array, shortest: float, longest: float) -> list[float]:
     return times
 
 
-def string(rng: Rng, t: Array, place: float) -> Array:
+def string(rng: Rng, t: Array, position: float) -> Array:
     """Plucked string, 82 to 660 Hz: f_n = n f0 sqrt(1 + B n^2), force ~ sin(n pi p) / n (Fletcher & Rossing, ch. 2)."""
     n = np.arange(1.0, 60.0)
-    frequency = 82.4 * 8**place * n * np.sqrt(1 + rng.uniform(3e-5, 3e-4) * n**2)
+    frequency = 82.4 * 8**position * n * np.sqrt(1 + rng.uniform(3e-5, 3e-4) * n**2)
     amplitude = np.sin(np.pi * n * rng.uniform(0.08, 0.35)) / n
     decay = rng.uniform(1.0, 3.0) + rng.uniform(0.4, 1.2) * 1e-6 * frequency**2
     total = np.zeros_like(t)
@@ -96,46 +94,44 @@ def string(rng: Rng, t: Array, place: float) -> Array:
     return total
 
 
-def drum(rng: Rng, t: Array, place: float) -> Array:
+def drum(rng: Rng, t: Array, position: float) -> Array:
     """Struck round membrane, lowest mode 60 to 240 Hz: f_mn ~ j_mn (Morse & Ingard, Theoretical Acoustics, ch. 5)."""
     # A blow at `radius` (1 is the rim) gives mode (m, n) the amplitude J_m(j_mn r) / (J_m+1(j_mn)^2 j_mn).
     zeros, m = np.array([special.jn_zeros(order, 7) for order in range(9)]), np.arange(9)[:, None]
     radius, angle = rng.uniform(0.05, 0.85), rng.uniform(0, np.pi)
     shape = special.jv(m, zeros * radius) / special.jv(m + 1, zeros) ** 2 / zeros * np.cos(m * angle)
-    frequency = 60 * 4**place * zeros.ravel() / zeros[0, 0]
+    frequency = 60 * 4**position * zeros.ravel() / zeros[0, 0]
     decay = rng.uniform(4, 10) + rng.uniform(0.010, 0.030) * frequency
-    total = np.zeros_like(t)
-    for start in onsets(rng, t, 0.2, 0.6):
-        total += rng.uniform(0.4, 1.0) * modes(t - start, frequency, shape.ravel(), decay)
-    return total
+    starts = onsets(rng, t, 0.2, 0.6)
+    blows = (rng.uniform(0.4, 1.0) * modes(t - start, frequency, shape.ravel(), decay) for start in starts)
+    return sum(blows, np.zeros_like(t))
 
 
-def flute(rng: Rng, t: Array, place: float) -> Array:
+def flute(rng: Rng, t: Array, position: float) -> Array:
     """Flute-like tone, 262 to 1175 Hz, with vibrato and breath noise (Fletcher & Rossing, ch. 16)."""
-    base, start, end = 262 * 4.48**place, rng.uniform(0.02, 0.1), t[-1] - rng.uniform(0.1, 0.2)
+    base, start, end = 262 * 4.48**position, rng.uniform(0.02, 0.1), t[-1] - rng.uniform(0.1, 0.2)
     sway = np.sin(2 * np.pi * rng.uniform(4.5, 6.5) * t + rng.uniform(0, 6)) * np.clip(t / 0.5, 0, 1)
     # Vibrato moves the upper harmonics more than the pitch: Fletcher (1975), J. Acoust. Soc. Am. 57.
     strength = rng.uniform(0.25, 0.5) * (1 + 0.25 * sway)
-    phase, total = phase_of(base * (1 + 0.004 * sway)), np.zeros_like(t)
-    for n in range(1, int(0.45 * RATE / base) + 1):
-        total += strength ** (n - 1) * np.sin(n * phase + rng.uniform(0, 6))
-    comb = np.zeros(round(RATE / base) + 1)  # the open pipe, through which the noise of the jet is heard
+    phase, harmonics = phase_of(base * (1 + 0.004 * sway)), range(1, int(0.45 * RATE / base) + 1)
+    total = sum(strength ** (n - 1) * np.sin(n * phase + rng.uniform(0, 6)) for n in harmonics)
+    comb = np.zeros(round(RATE / base) + 1)  # resonances of the open pipe, which filter the noise of the jet
     comb[[0, -1]] = 1, -0.9
     breath = signal.lfilter([1], comb, coloured_noise(rng, len(t), 1.0, 200.0))
     return np.asarray((total + rng.uniform(0.02, 0.08) * breath) * gate(t, start, end - start, 0.06))
 
 
-def vowel(rng: Rng, t: Array, place: float) -> Array:
+def vowel(rng: Rng, t: Array, position: float) -> Array:
     """Vowel of a man, woman or child: glottal pulses (Rosenberg 1971, form C), formants in cascade (Klatt 1980)."""
-    pitch, tract, vowels = SPEAKERS[int(place * 3)]
-    first, second, third = np.array(vowels[int(place * 12) % 4]) * rng.uniform(0.95, 1.05)
+    pitch, tract, vowels = SPEAKERS[int(position * 3)]
+    first, second, third = np.array(vowels[int(position * 12) % 4]) * rng.uniform(0.95, 1.05)
     span = t / t[-1]
     contour = 1 + rng.uniform(-0.15, 0.2) * np.sin(np.pi * span) - rng.uniform(0.0, 0.25) * span
     contour *= 1 + 0.006 * slow_noise(rng, len(t), 8.0)
     cycle = phase_of(pitch * rng.uniform(0.85, 1.15) * contour) / (2 * np.pi) % 1
     closing = np.where(cycle < 0.56, np.cos(np.pi / 2 * (cycle - 0.40) / 0.16), 0.0)
     flow = np.where(cycle < 0.40, 0.5 - 0.5 * np.cos(np.pi * cycle / 0.40), closing)
-    # The difference stands for the radiation from the lips; the noise is that of breath through the glottis.
+    # The difference models the radiation from the lips, the noise the breath through the glottis.
     sound = np.diff(flow + 0.01 * flow * rng.standard_normal(len(t)), prepend=0.0)
     upper = 35000 / (4 * tract) * np.array([7, 9])  # F4, F5 of a uniform tube: (2 n - 1) c / 4 L, Fant (1960)
     for f, width in zip((first, second, third, *upper), (60, 90, 150, 250, 300), strict=True):
@@ -143,13 +139,13 @@ def vowel(rng: Rng, t: Array, place: float) -> Array:
     return sound * gate(t, rng.uniform(0.02, 0.08), t[-1] - rng.uniform(0.1, 0.18), 0.05)
 
 
-def bird(rng: Rng, t: Array, place: float) -> Array:
+def bird(rng: Rng, t: Array, position: float) -> Array:
     """Bird song about 1.8 to 4.5 kHz: phrases of a repeated sweep with a weak octave (Laje, Gardner & Mindlin 2002)."""
-    # Pressure is a hump, tension a part of a cosine whose lag is the syllable's own: rising, falling or arched sweeps.
+    # Pressure is a hump, tension a part of a cosine with a lag per syllable: rising, falling or arched sweeps.
     total, start = np.zeros_like(t), float(rng.uniform(0.03, 0.15))
     while start < t[-1] - 0.15:
         length, lag, depth = rng.uniform(0.05, 0.2), rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.35)
-        centre, octave = 1800 * 2.5**place * rng.uniform(0.85, 1.15), rng.uniform(0.03, 0.2)
+        centre, octave = 1800 * 2.5**position * rng.uniform(0.85, 1.15), rng.uniform(0.03, 0.2)
         octave *= 2 * centre * np.exp(depth) < 0.45 * RATE  # no aliasing
         for _ in range(rng.integers(2, 6)):
             turn = np.clip((t - start) / length, 0, 1) * rng.normal(0.75, 0.03)
@@ -161,7 +157,7 @@ def bird(rng: Rng, t: Array, place: float) -> Array:
     return total
 
 
-def frog(rng: Rng, t: Array, place: float) -> Array:
+def frog(rng: Rng, t: Array, position: float) -> Array:
     """Frog call, lower band 400 to 2400 Hz: 15 to 90 pulses a second in two resonances (Gerhardt & Huber 2002)."""
     rate, drive, start = rng.uniform(15, 90), np.zeros_like(t), float(rng.uniform(0.02, 0.12))
     while start < t[-1] - 0.2:
@@ -170,15 +166,15 @@ def frog(rng: Rng, t: Array, place: float) -> Array:
         swell = np.sqrt(np.clip((times - start) / length * 3, 0.1, 1))  # the vocal sac fills during the first third
         np.add.at(drive, np.clip(times * RATE, 0, len(t) - 1).astype(int), swell * rng.uniform(0.8, 1.2, len(times)))
         start += length + rng.uniform(0.15, 0.5)
-    low, ratio = 400 * 6**place, rng.uniform(1.9, 2.5)
+    low, ratio = 400 * 6**position, rng.uniform(1.9, 2.5)
     width = np.clip(rng.uniform(1.5, 3.0) * rate, 40, low / 4)
     return resonator(drive, low, width) + resonator(drive, low * ratio, 1.5 * width) * rng.uniform(0.3, 0.9)
 
 
-def siren(rng: Rng, t: Array, place: float) -> Array:
+def siren(rng: Rng, t: Array, position: float) -> Array:
     """Rotor siren, at most 450 to 1600 Hz: frequency = holes x turns a second (Helmholtz, Sensations of Tone)."""
-    high, low = 450 * 3.5**place, 450 * 3.5**place * rng.uniform(0.4, 0.7)
-    # The rotor nears the speed that its motor is switched to as 1 - exp(-t / tau), tau 0.1 to 0.5 s.
+    high, low = 450 * 3.5**position, 450 * 3.5**position * rng.uniform(0.4, 0.7)
+    # The rotor approaches the target speed of its motor as 1 - exp(-t / tau), tau 0.1 to 0.5 s.
     target = np.where(np.sin(2 * np.pi * t * rng.uniform(0.4, 2.0) + rng.uniform(0, 6)) > 0, high, low)
     lag = np.exp(-1 / (rng.uniform(0.1, 0.5) * RATE))
     frequency = signal.lfilter([1 - lag], [1, -lag], target, zi=[lag * rng.uniform(low, high)])[0]
@@ -188,9 +184,9 @@ def siren(rng: Rng, t: Array, place: float) -> Array:
     return np.asarray(weight @ np.sin(n[:, None] * phase) * (1 + 0.15 * slow_noise(rng, len(t), 2.0)))
 
 
-def wind(rng: Rng, t: Array, place: float) -> Array:
+def wind(rng: Rng, t: Array, position: float) -> Array:
     """Gusty wind, 4 to 14 m/s: Aeolian noise at 0.2 U / d Hz (Strouhal 1878), pressure ~ U^3 (Curle 1955); rumble."""
-    speed = (4 + 10 * place) * np.clip(1 + 0.3 * slow_noise(rng, len(t), 0.8), 0.3, 2.5)
+    speed = (4 + 10 * position) * np.clip(1 + 0.3 * slow_noise(rng, len(t), 0.8), 0.3, 2.5)
     # The rumble of turbulence has the spectrum f^(-5/3): Kolmogorov (1941).
     total = 0.5 * coloured_noise(rng, len(t), 5 / 3) * (speed / speed.max()) ** 2
     for width in rng.uniform(0.6e-3, 6e-3, 5):  # m: twigs, grass, wires
@@ -202,9 +198,9 @@ def wind(rng: Rng, t: Array, place: float) -> Array:
     return np.asarray(total)
 
 
-def rain(rng: Rng, t: Array, place: float) -> Array:
+def rain(rng: Rng, t: Array, position: float) -> Array:
     """Rain on water, 15 to 300 near drops/s at Poisson times: bubbles ring at 3.26 / a Hz, a in m (Minnaert 1933)."""
-    rate = 15 * 20**place
+    rate = 15 * 20**position
     total = rng.uniform(0.01, 0.03) * np.sqrt(rate / 15) * coloured_noise(rng, len(t), 0.6, 100.0)
     for start in rng.uniform(-0.02, t[-1], rng.poisson(rate * (t[-1] + 0.02))):
         pitch = 3.26 / (0.4e-3 + rng.exponential(0.45e-3))
@@ -215,9 +211,9 @@ def rain(rng: Rng, t: Array, place: float) -> Array:
     return np.asarray(total)
 
 
-def cricket(rng: Rng, t: Array, place: float) -> Array:
+def cricket(rng: Rng, t: Array, position: float) -> Array:
     """Cricket chirps, 3.8 to 5.2 kHz, of wing closures that drive a harp of quality 20 to 30 (Bennet-Clark 1999)."""
-    fahrenheit = 55 + 30 * place
+    fahrenheit = 55 + 30 * position
     # Dolbear (1897): 40 + 4 (F - 50) chirps a minute at F degrees Fahrenheit.
     gap, warm = 60 / (40 + 4 * (fahrenheit - 50)), np.sqrt(70 / fahrenheit)
     pitch, closure, count = rng.uniform(3800, 5200), rng.uniform(0.013, 0.019) * warm, rng.integers(3, 6)
@@ -225,7 +221,7 @@ def cricket(rng: Rng, t: Array, place: float) -> Array:
     while start < t[-1] - 0.15:
         for k in range(count):
             at = start + k * 2.1 * closure
-            phase = phase_of(pitch * (1.03 - 0.05 * np.clip((t - at) / closure, 0, 1)))  # its strikes slow down
+            phase = phase_of(pitch * (1.03 - 0.05 * np.clip((t - at) / closure, 0, 1)))  # strikes slow down
             drive += (0.5 + 0.5 * k / count) * gate(t, at, closure, 0.002) * (np.sin(phase) + 0.1 * np.sin(2 * phase))
         start += gap * rng.normal(1, 0.03)
     return resonator(drive, pitch, pitch / rng.uniform(20, 30))
@@ -234,31 +230,30 @@ def cricket(rng: Rng, t: Array, place: float) -> Array:
 SOUNDS = (string, drum, flute, vowel, bird, frog, siren, wind, rain, cricket)
 
 
-def record(rng: Rng, make: Synthesiser, place: float) -> Array:
-    """0.8 to 2.5 s of one sound over room noise 15 to 40 dB below it, peak at -24 to -3 dB of full scale."""
+def record(rng: Rng, make: Synthesiser, position: float) -> Array:
+    """Return 0.8 to 2.5 s of a sound over room noise 15 to 40 dB below it, peak at -24 to -3 dB of full scale."""
     count = int(RATE * (0.8 + 1.7 * rng.beta(1, 3.5)))
-    sound = make(rng, np.arange(count) / RATE, place)
+    sound = make(rng, np.arange(count) / RATE, position)
     room = coloured_noise(rng, count, rng.uniform(1, 2)) + 0.02 * rng.standard_normal(count)  # 2nd: the microphone
     sound = sound + sound.std() * 10 ** (-rng.uniform(15, 40) / 20) * room
     return np.asarray(sound / np.abs(sound).max() * 10 ** (-rng.uniform(3, 24) / 20))
 
 
 def leaf(rng: Rng, x: Array, y: Array, radius: float) -> tuple[NDArray[np.bool_], Array]:
-    """Which of the points (x, y), in pixels from its centre, a stretched disc or polygon covers, and its greys."""
+    """Return which points (x, y), in pixels from its centre, a stretched disc or polygon covers, and its greys."""
     angle, aspect, corners = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.0), int(rng.integers(2, 7))
     u, v = x * np.cos(angle) + y * np.sin(angle), (y * np.cos(angle) - x * np.sin(angle)) / aspect
     sides = 2 * np.pi * np.arange(corners)[:, None, None] / corners
     polygon = (u * np.cos(sides) + v * np.sin(sides)).max(axis=0) < radius * np.cos(np.pi / corners)
     inside = u**2 + v**2 < radius**2 if corners == 2 else polygon  # two corners stand for a disc
-    grey = rng.uniform(15, 240) + rng.uniform(-12, 12) * u / radius  # lit a little from one side
-    return inside, grey
+    return inside, rng.uniform(15, 240) + rng.uniform(-12, 12) * u / radius  # slightly lit from one side
 
 
 def leaves(rng: Rng, side: int, least: float, most: float) -> Array:
-    """Greys of a scene of leaves of radius `least` to `most` pixels, in number ~ radius**-3 (Lee et al. 2001)."""
+    """Return the greys of a scene of leaves, radius `least` to `most` pixels, number ~ radius**-3 (Lee et al. 2001)."""
     scene, bare = np.full((side, side), rng.uniform(15, 240)), np.ones((side, side), dtype=bool)
     missing, axis = side * side, np.arange(float(side))
-    while missing > 1e-4 * side * side:  # from front to back, so that a leaf is drawn only where none lies yet
+    while missing > 1e-4 * side * side:  # from front to back: a leaf is drawn only on bare points
         radius = (least**-2 - rng.random() * (least**-2 - most**-2)) ** -0.5
         cx, cy = rng.uniform(-most, side + most, 2)
         rows, columns = (slice(max(int(c - radius), 0), max(int(c + radius) + 2, 0)) for c in (cy, cx))
@@ -273,30 +268,29 @@ def leaves(rng: Rng, side: int, least: float, most: float) -> Array:
 
 
 def picture(rng: Rng) -> NDArray[np.uint8]:
-    """Take a scene as an 8-bit camera does: blur of 0.6 pixels, noise of 1.2 grey levels (standard deviations)."""
-    scene = leaves(rng, SIDE * FINER, 6.0 * FINER, 220.0 * FINER)
-    lens = np.asarray(ndimage.gaussian_filter(scene, 0.6 * FINER), dtype=np.float64)
-    sensor = lens.reshape(SIDE, FINER, SIDE, FINER).mean(axis=(1, 3)) + rng.normal(0, 1.2, (SIDE, SIDE))
+    """Return an 8-bit picture of leaves: blur of 0.6 pixels, noise of 1.2 grey levels (standard deviations)."""
+    scene = ndimage.gaussian_filter(leaves(rng, SIDE * FINER, 6.0 * FINER, 220.0 * FINER), 0.6 * FINER)
+    sensor = scene.reshape(SIDE, FINER, SIDE, FINER).mean(axis=(1, 3)) + rng.normal(0, 1.2, (SIDE, SIDE))
     return np.asarray(np.clip(np.rint(sensor), 0, 255), dtype=np.uint8)
 
 
 def sound_file(kind: int, number: int) -> bytes:
-    """Return a recording as FLAC, 16 bit, of the class and number that seed it."""
+    """Return a recording as FLAC, 16 bit; its class and number seed the random generator."""
     rng, file = np.random.default_rng([SEED, kind, number]), io.BytesIO()
-    sound = record(rng, SOUNDS[kind], (number + float(rng.random())) / FILES)  # places spread over the whole range
+    sound = record(rng, SOUNDS[kind], (number + float(rng.random())) / FILES)  # positions spread over the whole range
     soundfile.write(file, sound, RATE, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
 def picture_file(number: int) -> bytes:
-    """Return a picture as PNG, of the number that seeds it."""
+    """Return a picture as PNG; its number seeds the random generator."""
     file = io.BytesIO()
     Image.fromarray(picture(np.random.default_rng([SEED, len(SOUNDS), number]))).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
 def sample_files() -> dict[str, Callable[[], bytes]]:
-    """Return every sample file and what makes its content.
+    """Return the paths of all sample files, each with a function that makes its content.
 
     Returns
     -------
@@ -304,10 +298,9 @@ def sample_files() -> dict[str, Callable[[], bytes]]:
         ``sounds/<class>/<class>_<nn>.flac`` (twelve of each of ten classes) and ``pictures/leaves_<nn>.png`` (ten),
         paths with slashes, in the order of the classes.
     """
-    names = [make.__name__ for make in SOUNDS]
     sounds: dict[str, Callable[[], bytes]] = {
-        f"sounds/{name}/{name}_{k:02d}.flac": partial(sound_file, kind, k)
-        for kind, name in enumerate(names)
+        f"sounds/{make.__name__}/{make.__name__}_{k:02d}.flac": partial(sound_file, kind, k)
+        for kind, make in enumerate(SOUNDS)
         for k in range(FILES)
     }
     return sounds | {f"pictures/leaves_{k:02d}.png": partial(picture_file, k) for k in range(PICTURES)}

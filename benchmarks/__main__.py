@@ -1,4 +1,4 @@
-"""Measure everything, print the table, write JSON: ``python -m benchmarks [--short] [--only steps,gpu]``."""
+"""Run the benchmarks, print a table, write JSON: ``python -m benchmarks [--short] [--only steps,gpu]``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 import time
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +23,41 @@ PARTS = {
     "cluster": cluster.figures,
     "gpu": gpu.figures,
 }
-ALONE = ["gpu"]  # not unless it is asked for
+ON_REQUEST = ["gpu"]  # not run by default
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the chosen parts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="small sizes: whether it runs, not how fast")
+    parser.add_argument("--short", action="store_true", help="small sizes, to check that everything runs")
     parser.add_argument(
-        "--only", default=",".join(p for p in PARTS if p not in ALONE), help="parts, with commas between"
+        "--only", default=",".join(p for p in PARTS if p not in ON_REQUEST), help="parts, separated by commas"
     )
-    parser.add_argument("-o", "--out", type=Path, help="JSON file; the table goes beside it, as .md.  [of a card: in "
-                                                       "results/, by date and device]")  # fmt: skip
-    given = parser.parse_args()
-    began, found, facts = time.perf_counter(), [], {"date": date.today().isoformat()} | machine()  # noqa: DTZ011
-    for name in given.only.split(","):
-        for figure in PARTS[name](short=given.short):
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        help="JSON file; the table is written next to it, as .md.  [for gpu: in results/, named by date and device]",
+    )
+    options = parser.parse_args()
+    began, figures = time.perf_counter(), []
+    facts = {"date": datetime.now().astimezone().date().isoformat()} | machine()
+    for name in options.only.split(","):
+        for figure in PARTS[name](short=options.short):
             print(f"{figure.name}: {figure.shown} (bar {figure.bar:g})", file=sys.stderr, flush=True)
-            found.append(figure)
+            figures.append(figure)
     facts["minutes"] = round((time.perf_counter() - began) / 60, 1)
-    table = whole.show(found, facts)
+    table = whole.show(figures, facts)
     print(table)
-    out = given.out or (None if given.short or "gpu" not in given.only.split(",") else place(facts))
+    out = options.out or (None if options.short or "gpu" not in options.only.split(",") else result_path(facts))
     if out:
-        whole.dump(found, facts, out)
+        whole.dump(figures, facts, out)
         out.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
 
 
-def place(facts: dict[str, Any]) -> Path:
-    """Return where the figures of a card are kept, by date and device."""
+def result_path(facts: dict[str, Any]) -> Path:
+    """Return the path for the figures of a GPU, named by date and device."""
     device = re.sub(r"[^a-z0-9]+", "-", str(facts["gpu"]).split(" (")[0].lower()).strip("-")
     return RESULTS / f"{facts['date']}-{device}.json"
 
@@ -60,5 +65,5 @@ def place(facts: dict[str, Any]) -> Path:
 if __name__ == "__main__":
     try:
         main()
-    except AudiosaeError as error:  # no card, for one
+    except AudiosaeError as error:  # such as a missing GPU
         sys.exit(str(error))

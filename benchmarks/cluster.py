@@ -1,12 +1,12 @@
-"""Two workers against one process on the same two cores, and what that says of more machines.
+"""Cluster: two workers compared with one process on the same two cores, and a prediction for more machines.
 
-The model is a calculation, not a measurement of a cluster. An iteration on n workers of a core each takes
+The model is a calculation, not a measurement of a cluster. An iteration on n workers with one core each takes
 
     windows * per_window / n + levels * (sent / bandwidth) + (2 + levels) * per_level + 2 n * per_task
 
-with levels = ceil(log2 n): parameters go from worker to worker, Sums come back the same way, level after level; each
-level of the tree waits for the scheduler, which sees 2 n tasks. The times are those measured here, bandwidth and levels
-through this machine's loopback; for a network its own bandwidth is put in.
+with levels = ceil(log2 n): parameters are passed from worker to worker, and Sums back the same way, level by level;
+each level of the tree waits for the scheduler, which handles 2 n tasks. The times are those measured here, bandwidth
+and levels through this machine's loopback interface; for a network, its own bandwidth is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from audiosae.engine.corpus import read
 from audiosae.engine.feed import Feed
 from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
-from benchmarks.measure import Figure, alternate, told
+from benchmarks.measure import Figure, alternate, milliseconds
 from benchmarks.reading import write_sounds
 
 if TYPE_CHECKING:
@@ -39,71 +39,74 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.sae import Params
     from audiosae.backends import Backend
     from audiosae.engine import Engine
+    from audiosae.engine.cluster.calls import Calls
+    from benchmarks.measure import Array
 
 _HOURS = 100.0  # of sound in the predicted run
 _WINDOWS_A_SECOND = 100
 _NETWORKS = {"1 Gbit/s": 0.117e9, "10 Gbit/s": 1.17e9}
 _WORKERS = (2, 8, 64, 512)
-_SUMS = 1.5  # of the parameters: the gradient, and the slopes of the encoder
+_SUMS = 1.5  # size relative to the parameters: the gradient, and the slopes of the encoder
 
 
 @dataclass
 class Timed:
-    """Sums, and the seconds that each process took to find them; they add."""
+    """Sums, and the seconds that each process took to compute them; both are additive."""
 
     sums: Sums
     seconds: dict[int, float]
 
     def __add__(self, other: Timed) -> Timed:
-        """Return both."""
+        """Return the total."""
         seconds = {p: self.seconds.get(p, 0) + other.seconds.get(p, 0) for p in {*self.seconds, *other.seconds}}
         return Timed(self.sums + other.sums, seconds)
 
 
-def _step(backend: Backend, x: Any, params: Params) -> Timed:  # noqa: ANN401
+def _step(backend: Backend, x: Array, params: Params) -> Timed:
     began = time.perf_counter()
     sums = accumulate(backend, params.on(backend), x)
     return Timed(sums, {os.getpid(): time.perf_counter() - began})
 
 
-def _nothing(backend: Backend, x: Any, params: Params) -> int:  # noqa: ANN401, ARG001
+def _no_work(_backend: Backend, _x: Array, _params: Params) -> int:
     return 1
 
 
 def figures(*, short: bool) -> Iterator[Figure]:
-    """Yield the figures of a cluster on this machine, and print what the model predicts."""
-    hidden, count, seconds = (16, 4, 4.0) if short else (256, 16, 60.0)
+    """Yield the figures of a cluster on this machine, and the prediction of the model."""
+    hidden, count, duration = (16, 4, 4.0) if short else (256, 16, 60.0)
     with tempfile.TemporaryDirectory() as folder:
         sounds = Path(folder) / "sounds"
         sounds.mkdir()
-        write_sounds(sounds, count, seconds, 22050)
+        write_sounds(sounds, count, duration, 22050)
         cache = Path(folder) / "cache"
         alone, params = _feed(LocalEngine(), sounds, cache, hidden)
         with start_engine("local:2", cache=cache) as engine:
             feed, _ = _feed(engine, sounds, cache, hidden)
-            found = alternate(
+            seconds = alternate(
                 {
                     "one process": lambda: alone.sum_over(_step, params),
                     "two workers": lambda: feed.sum_over(_step, params),
-                    "no work": lambda: feed.sum_over(_nothing, params),
+                    "no work": lambda: feed.sum_over(_no_work, params),
                 },
                 repeats=2 if short else 7,
             )
-            runs = [_watched(feed, params) for _ in range(2 if short else 5)]
-            sent, per_task = _bandwidth(engine), _per_task(engine)
-    ratio = found["two workers"] / found["one process"]
-    yield Figure("an iteration on two workers over one process, the same two cores", ratio, 1.15, at_least=False,
-                 detail=f"{told(found)}; {len(alone)} windows of {params.width}, {hidden} units")  # fmt: skip
+            runs = [_computing(feed, params) for _ in range(2 if short else 5)]
+            sent, per_task = _bandwidth(engine._calls), _per_task(engine._calls)  # noqa: SLF001
+    ratio = seconds["two workers"] / seconds["one process"]
+    name = "an iteration on two workers over one process, the same two cores"
+    detail = f"{milliseconds(seconds)}; {len(alone)} windows of {params.width}, {hidden} units"
+    yield Figure(name, ratio, 1.15, at_least=False, detail=detail)
     busy, share = (statistics.median(values) for values in zip(*runs, strict=True))
     detail = f"{1000 * busy:.3g} ms of computing by the slower; {sent / 1e6:.0f} MB/s by loopback"
     name = "share of an iteration on two workers in which the slower does not compute"
     yield Figure(name, share, 0.15, at_least=False, detail=detail)
-    costs = _Costs(2 * busy / len(alone), found["no work"] / 3, per_task, sent)
+    costs = _Costs(2 * busy / len(alone), seconds["no work"] / 3, per_task, sent)
     yield _predicted(costs, params)
 
 
-def _watched(feed: Feed, params: Params) -> tuple[float, float]:
-    """Return the seconds that the slower worker computes in an iteration, and the share that is left."""
+def _computing(feed: Feed, params: Params) -> tuple[float, float]:
+    """Return the seconds that the slower worker computes in an iteration, and the share of the other time."""
     began = time.perf_counter()
     busy = max(feed.sum_over(_step, params).seconds.values())
     return busy, 1 - busy / (time.perf_counter() - began)
@@ -111,7 +114,7 @@ def _watched(feed: Feed, params: Params) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Costs:
-    """Seconds of a core for a window, of a level of the tree, of a task; bytes a second by loopback."""
+    """Seconds per window and core, per level of the tree and per task; bytes per second of the loopback interface."""
 
     per_window: float
     per_level: float
@@ -128,7 +131,7 @@ class _Costs:
 
 
 def _feed(engine: Engine, sounds: Path, cache: Path, hidden: int) -> tuple[Feed, Params]:
-    """Return whitened windows that are held, where the engine has them, and an autoencoder for them."""
+    """Return whitened windows in the memory of the engine, and an autoencoder for them."""
     sources = scan([sounds], (".wav",))
     domain = Spectrogram().resolve([source.path for source in sources])
     corpus = read(domain, sources, engine, cache=cache, workers=2)
@@ -137,9 +140,9 @@ def _feed(engine: Engine, sounds: Path, cache: Path, hidden: int) -> tuple[Feed,
     return Feed(corpus, whitener, memory=2**30), params
 
 
-def _bandwidth(engine: Any) -> float:  # noqa: ANN401
-    """Return bytes a second of an array that goes from this process to a worker and back."""
-    calls, sizes = engine._calls, (1, 2**24)  # noqa: SLF001
+def _bandwidth(calls: Calls) -> float:
+    """Return the bytes per second of an array that is sent to a worker and back."""
+    sizes = (1, 2**24)
     times = []
     for size in sizes:
         each = []
@@ -152,9 +155,9 @@ def _bandwidth(engine: Any) -> float:  # noqa: ANN401
     return 2 * 4 * sizes[1] / max(1e-6, times[1] - times[0])
 
 
-def _per_task(engine: Any) -> float:  # noqa: ANN401
-    """Return the seconds of a task among many."""
-    calls, count = engine._calls, 300  # noqa: SLF001
+def _per_task(calls: Calls) -> float:
+    """Return the seconds per task of many tasks."""
+    count = 300
     began = time.perf_counter()
     futures = [calls.constant(number) for number in range(count)]
     for future in futures:
@@ -163,15 +166,15 @@ def _per_task(engine: Any) -> float:  # noqa: ANN401
 
 
 def _predicted(costs: _Costs, params: Params) -> Figure:
-    """Return the speed-up that the model gives for 64 workers on 10 Gbit/s; the others are its detail."""
+    """Return the speed-up that the model predicts for 64 workers on 10 Gbit/s, with others in the detail."""
     tables = []
     for name, bandwidth in {"loopback": costs.loopback, **_NETWORKS}.items():
         gains = ", ".join(f"{workers}: {costs.gain(workers, params, bandwidth):.3g}" for workers in _WORKERS)
         tables.append(f"{name} {gains}")
     detail = (
-        f"a model, not measured: {_HOURS:.0f} h of sound, {1e6 * costs.per_window:.2f} us a window and core, "
-        f"parameters of {params.flat.nbytes / 1e6:.2f} MB, {1000 * costs.per_level:.1f} ms a level, "
-        f"{1000 * costs.per_task:.2f} ms a task; speed-up by workers: {'; '.join(tables)}"
+        f"a model, not measured: {_HOURS:.0f} h of sound, {1e6 * costs.per_window:.2f} us per window and core, "
+        f"parameters of {params.flat.nbytes / 1e6:.2f} MB, {1000 * costs.per_level:.1f} ms per level, "
+        f"{1000 * costs.per_task:.2f} ms per task; speed-up by workers: {'; '.join(tables)}"
     )
     value = costs.gain(64, params, _NETWORKS["10 Gbit/s"])
     name = "predicted speed-up of an iteration, 64 workers, 10 Gbit/s (model)"

@@ -1,4 +1,4 @@
-"""The memory-bound kernels, each beside a copy on the card and the same work in plain CuPy."""
+"""The memory-bound GPU kernels, compared with a copy on the GPU and the same work in plain CuPy."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     from audiosae.backends import Backend
+    from benchmarks.measure import Array
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A kernel's work.
+    """The work of a kernel.
 
     Attributes
     ----------
     name
-        Of the kernel.
+        Name of the kernel.
     ours, plain, copy
-        By the kernel, in CuPy's expressions, and a copy of an array of its size.
+        The work by the kernel, by expressions of CuPy, and a copy of an array of its size.
     moved, copied
-        Bytes that must be read and written, and those of the array that is copied.
+        Bytes that the work must read and write, and bytes of the copied array.
     """
 
     name: str
@@ -36,7 +38,7 @@ class Sweep:
 
 
 def sweeps(backend: Backend, size: int) -> Iterator[Sweep]:
-    """Yield the sweeps over matrices of size x size, and over as many parameters."""
+    """Yield the work of each kernel on matrices of size x size, or on as many parameters."""
     xp = backend.xp
     z, x, bias = (backend.asarray(_numbers(shape)) for shape in ((size, size), (size, size), (size,)))
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any], int]] = {
@@ -51,54 +53,54 @@ def sweeps(backend: Backend, size: int) -> Iterator[Sweep]:
     to = xp.empty_like(z)
     copy, stream = xp.cuda.runtime.memcpyAsync, xp.cuda.get_current_stream()
 
-    def beside() -> None:
+    def copy_array() -> None:
         copy(to.data.ptr, z.data.ptr, z.nbytes, xp.cuda.runtime.memcpyDeviceToDevice, stream.ptr)
 
     for name, (ours, plain, passes) in pairs.items():
-        yield Sweep(name, ours, plain, beside, passes * z.nbytes, z.nbytes)
+        yield Sweep(name, ours, plain, copy_array, passes * z.nbytes, z.nbytes)
 
 
-def _numbers(shape: tuple[int, ...]) -> Any:  # noqa: ANN401
+def _numbers(shape: tuple[int, ...]) -> Array:
     return np.random.default_rng(0).uniform(0.1, 0.9, shape).astype(np.float32)
 
 
-def _activate(xp: Any, z: Any, bias: Any) -> Any:  # noqa: ANN401
+def _activate(xp: ModuleType, z: Array, bias: Array) -> Array:
     z += bias
     z[...] = 1 / (1 + xp.exp(-z))
     return z.sum(axis=0)
 
 
-def _residual(y: Any, bias: Any, x: Any) -> Any:  # noqa: ANN401
+def _residual(y: Array, bias: Array, x: Array) -> Array:
     y += bias
     y -= x
     return (y * y).sum() / 2, y.sum(axis=0)
 
 
-def _delta(d: Any, a: Any, kl_gradient: Any) -> Any:  # noqa: ANN401
+def _delta(d: Array, a: Array, kl_gradient: Array) -> Array:
     d += kl_gradient
     d *= a * (1 - a)
     return d.sum(axis=0)
 
 
-def _slope(a: Any) -> Any:  # noqa: ANN401
+def _slope(a: Array) -> Array:
     a *= 1 - a
     return a.sum(axis=0)
 
 
-def _gather(backend: Any, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:  # noqa: ANN401
-    """Overlapping windows of a field, without the mean; the field is small beside them."""
+def _gather(backend: Backend, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Gather overlapping windows of a field and subtract the mean; the field is much smaller than the windows."""
     field, mean = (backend.asarray(_numbers((length,))) for length in (size * 41, size))
     starts = backend.asarray(np.arange(size, dtype=np.int64) * 40)
     order, offsets = backend.asarray(np.random.default_rng(0).permutation(size)), backend.asarray(np.arange(size))
-    found = backend.xp.empty((size, size), np.float32)
+    windows = backend.xp.empty((size, size), np.float32)
     return (
-        lambda: backend._gather(field, (starts, None, order, mean), found, size, 1),  # noqa: SLF001 (the launch alone)
+        lambda: backend._gather(field, (starts, None, order, mean), windows, size, 1),  # noqa: SLF001 (only the launch)
         lambda: field[starts[order][:, None] + offsets] - mean,
     )
 
 
 def _adam(backend: Backend, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """All of an update: the mean gradient with its decay, moments, parameters, the sum of squares."""
+    """Make a whole update: mean gradient with weight decay, moments, parameters, sum of squares."""
     w, g, m, v = (backend.asarray(_numbers((size,))) for _ in range(4))
     pace, xp = backend.pace(1e-3, 1), backend.xp
 

@@ -1,4 +1,4 @@
-"""On a card, before anything is timed: gradients, steps beside the CPU's, and the same bits again."""
+"""GPU results, checked before anything is timed: gradients, steps compared with the CPU, repeatability."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _STEPS, _FEW_STEPS, _BATCHES = 200, 20, 10
 
 
 def figures(backend: Backend, shape: Shape, *, short: bool) -> Iterator[Figure]:
-    """Yield how far a card's numbers are from those that they should be."""
+    """Yield how far the numbers of a GPU are from the correct ones."""
     checks = check_gradients(backend, forms=FORMS[:1] if short else FORMS)
     worst = max(float(str(check["error"])) for check in checks)
     detail = f"{len(checks)} forms of the autoencoder, |a - b| / |a + b|"
     yield Figure("gradient in float64 against differences of the cost", worst, TOLERANCE, at_least=False, detail=detail)
     count = _FEW_STEPS if short else _STEPS
-    mine, again, cpus = (taken(which, shape, count) for which in (backend, backend, Backend()))
+    first, again, cpu = (take_steps(which, shape, count) for which in (backend, backend, Backend()))
     name = f"{count} steps of {' x '.join(map(str, shape))}"
-    apart = abs(mine.sums[1] / cpus.sums[1] - 1)
-    yield Figure(f"{name}: cost beside the CPU's", apart, 1e-4, at_least=False, detail="relative difference, float32")
-    cosine = _cosines(mine, cpus, shape).min()
+    error, detail = abs(first.sums[1] / cpu.sums[1] - 1), "relative difference, float32"
+    yield Figure(f"{name}: cost beside the CPU's", error, 1e-4, at_least=False, detail=detail)
+    cosine = _cosines(first, cpu, shape).min()
     yield Figure(f"{name}: least cosine of a unit's weights with the CPU's", float(cosine), 0.999, at_least=True)
-    differ = int((mine.flat.view(np.uint8) != again.flat.view(np.uint8)).sum())
-    yield Figure(f"{name} taken again: bytes that differ", differ, 0, at_least=False)
+    bytes_changed = int((first.flat.view(np.uint8) != again.flat.view(np.uint8)).sum())
+    yield Figure(f"{name} taken again: bytes that differ", bytes_changed, 0, at_least=False)
 
 
-def taken(backend: Backend, shape: Shape, count: int) -> State:
-    """Return the state after steps of Adam on a few batches in turn."""
+def take_steps(backend: Backend, shape: Shape, count: int) -> State:
+    """Return the state after a number of Adam steps on a few batches in turn."""
     batch, width, hidden = shape
     params = start(hidden, width, seed=0, rho=PENALTY.rho)
     state, rng = State.fresh(params.flat, hidden), np.random.default_rng(0)
@@ -58,6 +58,6 @@ def taken(backend: Backend, shape: Shape, count: int) -> State:
 
 def _cosines(one: State, other: State, shape: Shape) -> np.ndarray:
     _, width, hidden = shape
-    mine, theirs = (state.flat[: hidden * width].reshape(hidden, width).astype(float) for state in (one, other))
-    lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
-    return np.asarray((mine * theirs).sum(axis=1) / lengths)
+    a, b = (state.flat[: hidden * width].reshape(hidden, width).astype(float) for state in (one, other))
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(axis=1) / lengths)

@@ -1,4 +1,4 @@
-"""Ingest against the loop that everybody writes: librosa.load and librosa.feature.melspectrogram."""
+"""Reading: ingest compared with a loop of librosa.load and librosa.feature.melspectrogram."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import numpy as np
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
-from benchmarks.measure import Figure, alternate, told
+from benchmarks.measure import Figure, alternate, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKERS = 2
-OURS = """
+INGEST = """
 from pathlib import Path; from audiosae.corpus.ingest import ingest; from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
 sources = scan([Path({sounds!r})], (".wav",)); domain = Spectrogram().resolve([s.path for s in sources])
 ingest(domain, sources, cache=Path({cache!r}), workers={workers})
 """
-LIBROSAS = """
+LIBROSA_LOOP = """
 import librosa, pathlib
 for path in sorted(pathlib.Path({sounds!r}).iterdir()):
     samples, rate = librosa.load(path, sr=None)
@@ -51,47 +51,46 @@ def _case(name: str, count: int, seconds: float, rate: int, bar: float, *, repea
         write_sounds(sounds, count, seconds, rate)
         sources = scan([sounds], (".wav",))
         domain = Spectrogram().resolve([source.path for source in sources])
+        options = {"n_fft": domain.n_fft, "hop_length": domain.hop_length, "n_mels": domain.n_mels}
         number = [0]
 
         def ours() -> None:
             number[0] += 1
             records = ingest(domain, sources, cache=Path(folder) / f"cache{number[0]}", workers=WORKERS)
-            assert all(record.status == "used" for record in records)  # noqa: S101
+            if any(record.status != "used" for record in records):
+                raise RuntimeError("a recording was skipped")
 
-        def librosas() -> None:
+        def librosa_loop() -> None:
             import librosa
 
             for source in sources:
                 samples, _ = librosa.load(source.path, sr=domain.sample_rate)
-                power = librosa.feature.melspectrogram(
-                    y=samples, sr=domain.sample_rate, n_fft=domain.n_fft, hop_length=domain.hop_length,
-                    n_mels=domain.n_mels,
-                )  # fmt: skip
+                power = librosa.feature.melspectrogram(y=samples, sr=domain.sample_rate, **options)
                 librosa.power_to_db(power, top_db=80)
 
-        found = alternate({"librosa": librosas, "ours": ours}, repeats=repeats)
-        whole = _as_processes(Path(folder), domain, repeats)
-    ratio = found["librosa"] / found["ours"]
-    detail = f"{count} files of {seconds:g} s: {told(found)} ({WORKERS} processes, written to the cache); "
-    detail += f"as programs, with what they import: {told(whole)}"
+        seconds_of = alternate({"librosa": librosa_loop, "ours": ours}, repeats=repeats)
+        programs = _as_processes(Path(folder), domain, repeats)
+    ratio = seconds_of["librosa"] / seconds_of["ours"]
+    detail = f"{count} files of {seconds:g} s: {milliseconds(seconds_of)} ({WORKERS} processes, written to the cache); "
+    detail += f"as programs, including their imports: {milliseconds(programs)}"
     return Figure(f"librosa's loop over ingest, {name}", ratio, bar, at_least=True, detail=detail)
 
 
 def _as_processes(folder: Path, domain: Spectrogram, repeats: int) -> dict[str, float]:
-    """Time the same two as programs of their own: everybody's first call."""
+    """Time both as separate programs, including their imports."""
     times: dict[str, list[float]] = {"librosa": [], "ours": []}
     for number in range(repeats):
         facts = {"sounds": str(folder / "sounds"), "cache": str(folder / f"first{number}"), "workers": WORKERS}
         facts |= {"n_fft": domain.n_fft, "hop": domain.hop_length}
-        for name, text in (("librosa", LIBROSAS), ("ours", OURS)):
+        for name, text in (("librosa", LIBROSA_LOOP), ("ours", INGEST)):
             began = time.perf_counter()
             subprocess.run([sys.executable, "-c", text.format(**facts)], check=True)
             times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def write_sounds(folder: Path, count: int, seconds: float, rate: int) -> None:
-    """Write recordings of gliding tones in noise."""
+    """Write recordings of tones with varying frequency in noise."""
     import soundfile
 
     rng = np.random.default_rng(0)

@@ -1,18 +1,20 @@
-"""A training step against its own matrix products and PyTorch, and a full-batch run against textbook NumPy."""
+"""A training step compared with its matrix products and PyTorch, and a full-batch run with textbook NumPy."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiosae.autoencoder.sae import Params, Penalty, accumulate, finish, start
 from audiosae.backends import Backend
 from audiosae.training.options import TrainOptions
-from benchmarks.measure import Figure, alternate, told
+from benchmarks.measure import Figure, alternate, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from benchmarks.measure import Array
 
 SHAPES = {(1024, 256, 1024): (1.2, 1.15), (1024, 1024, 4096): (1.10, 1.15), (256, 100, 100): (1.8, 3.0)}
 SHORT = {(256, 100, 100): (1.8, 3.0)}
@@ -20,7 +22,7 @@ PENALTY = Penalty(rho=0.05, beta=3.0, weight_decay=1e-4)
 
 
 def figures(*, short: bool) -> Iterator[Figure]:
-    """Yield the figures of steps."""
+    """Yield the figures of training steps."""
     for shape, (products_bar, torch_bar) in (SHORT if short else SHAPES).items():
         yield from _step(shape, products_bar, torch_bar, repeats=3 if short else 15)
     yield _textbook(iterations=20 if short else 400)
@@ -33,16 +35,18 @@ def _step(shape: tuple[int, int, int], products_bar: float, torch_bar: float, re
     ours = our_step(x, hidden)
     calls = {"products": products(x, hidden), "ours": ours}
     peer = torch_step(x, hidden)
-    seconds = alternate(calls | ({"PyTorch": peer} if peer else {}), repeats=repeats, least=0.2,
-                        within={"ours": Backend().session})  # fmt: skip
+    if peer:
+        calls["PyTorch"] = peer
+    seconds = alternate(calls, repeats=repeats, least=0.2, within={"ours": Backend().session})
     ratio = seconds["ours"] / seconds["products"]
-    yield Figure(f"Adam step {name} over its five products", ratio, products_bar, at_least=False, detail=told(seconds))
+    detail = milliseconds(seconds)
+    yield Figure(f"Adam step {name} over its five products", ratio, products_bar, at_least=False, detail=detail)
     if peer:
         ratio = seconds["PyTorch"] / seconds["ours"]
         yield Figure(f"PyTorch's step over ours, {name}", ratio, torch_bar, at_least=True)
 
 
-def products(x: Any, hidden: int) -> Callable[[], None]:  # noqa: ANN401
+def products(x: Array, hidden: int) -> Callable[[], None]:
     """Return the five matrix products of a step, into buffers, by BLAS with its own threads."""
     batch, width = x.shape
     w = np.random.default_rng(1).normal(size=(hidden, width)).astype(np.float32)
@@ -58,36 +62,34 @@ def products(x: Any, hidden: int) -> Callable[[], None]:  # noqa: ANN401
     return run
 
 
-def our_step(x: Any, hidden: int) -> Callable[[], None]:  # noqa: ANN401
-    """Return a whole step of ours: cost, gradient, Adam."""
+def our_step(x: Array, hidden: int) -> Callable[[], None]:
+    """Return a whole step of audiosae: cost, gradient, Adam."""
     backend, params = Backend(), start(hidden, x.shape[1], seed=0, rho=PENALTY.rho)
     first, second = np.zeros_like(params.flat), np.zeros_like(params.flat)
-    out, at = np.empty_like(params.flat), [0]
+    out, count = np.empty_like(params.flat), [0]
 
     def run() -> None:
-        at[0] += 1
+        count[0] += 1
         sums = accumulate(backend, params, x, whole=PENALTY, out=out)
-        update = backend.adam(params.flat, sums.gradient, first, second, backend.pace(1e-3, at[0]))
+        update = backend.adam(params.flat, sums.gradient, first, second, backend.pace(1e-3, count[0]))
         finish(backend, params, sums, PENALTY, then=update)
 
     return run
 
 
-def torch_step(
-    x: Any, hidden: int, *, device: str = "cpu", compiled: bool = False  # noqa: ANN401
-) -> Callable[[], None] | None:  # fmt: skip
-    """Return the same step in PyTorch with its fused Adam; None where PyTorch is not installed."""
+def torch_step(x: Array, hidden: int, *, device: str = "cpu", compiled: bool = False) -> Callable[[], None] | None:
+    """Return the same step in PyTorch with its fused Adam; None if PyTorch is not installed."""
     try:
         import torch
     except ImportError:
         return None
     params = start(hidden, x.shape[1], seed=0, rho=PENALTY.rho)
-    held = (params.W1, params.W2, params.b1, params.b2)
-    tensors = [torch.tensor(t, requires_grad=True, device=device) for t in held]
+    arrays = (params.W1, params.W2, params.b1, params.b2)
+    tensors = [torch.tensor(array, requires_grad=True, device=device) for array in arrays]
     optimiser = torch.optim.Adam(tensors, lr=1e-3, fused=True)
     windows, rho = torch.tensor(x, device=device), PENALTY.rho
 
-    def cost_of(windows: Any, W1: Any, W2: Any, b1: Any, b2: Any) -> Any:  # noqa: ANN401
+    def cost_of(windows: Array, W1: Array, W2: Array, b1: Array, b2: Array) -> Array:
         a = torch.sigmoid(torch.addmm(b1, windows, W1.T))
         y = torch.addmm(b2, a, W2)
         rho_hat = a.mean(0).clamp(1e-6, 1 - 1e-6)
@@ -110,7 +112,7 @@ def torch_step(
 
 
 def _textbook(iterations: int) -> Figure:
-    """Stanford's exercise, 10000 patches of 8 x 8 and 25 units: L-BFGS on plain NumPy against ours."""
+    """Compare L-BFGS on plain NumPy with ours in the UFLDL exercise: 10000 patches of 8 x 8, 25 units."""
     from scipy.optimize import minimize
 
     x = np.clip(np.random.default_rng(0).normal(0.5, 0.13, size=(10000, 8, 8)), 0.1, 0.9)
@@ -121,41 +123,35 @@ def _textbook(iterations: int) -> Figure:
     costs: dict[str, float] = {}
 
     def plain() -> None:
-        found = minimize(textbook, begin.flat, (x, penalty, 25), jac=True, method="L-BFGS-B", options=settings)
-        costs["textbook"] = float(found.fun)
+        result = minimize(textbook, begin.flat, (x, penalty, 25), jac=True, method="L-BFGS-B", options=settings)
+        costs["textbook"] = float(result.fun)
 
     def ours() -> None:
         costs["ours"] = _lbfgs(x.astype(np.float32), begin, penalty, iterations)
 
     seconds = alternate({"textbook": plain, "ours": ours}, repeats=3)
-    apart = abs(costs["ours"] / costs["textbook"] - 1)
-    detail = f"{told(seconds)}; costs {costs['textbook']:.4f} and {costs['ours']:.4f}, {100 * apart:.2f} % apart"
+    per_cent = 100 * abs(costs["ours"] / costs["textbook"] - 1)
+    detail = f"{milliseconds(seconds)}; costs {costs['textbook']:.4f} and {costs['ours']:.4f}, {per_cent:.2f} % apart"
     ratio = seconds["textbook"] / seconds["ours"]
     return Figure("textbook NumPy over ours, 400 L-BFGS iterations", ratio, 5.0, at_least=True, detail=detail)
 
 
-def _lbfgs(x: Any, begin: Params, penalty: Penalty, iterations: int) -> float:  # noqa: ANN401
-    """Run our solver on rows in memory, as training does."""
-    import threading
-
+def _lbfgs(x: Array, begin: Params, penalty: Penalty, iterations: int) -> float:
+    """Run the L-BFGS solver of training on rows in memory; return the cost."""
     from audiosae.engine.feed import Feed
-    from audiosae.system.progress import Progress
     from audiosae.training.checkpoint import State
     from audiosae.training.solvers import Task, lbfgs
 
-    options = TrainOptions(
-        hidden=25, rho=penalty.rho, beta=penalty.beta, weight_decay=penalty.weight_decay, decoder="sigmoid", tol=0.0,
-        solver="lbfgs",
-    )  # fmt: skip
+    weights = {"rho": penalty.rho, "beta": penalty.beta, "weight_decay": penalty.weight_decay}
+    options = TrainOptions(hidden=25, decoder="sigmoid", tol=0.0, solver="lbfgs", **weights)
     backend, state = Backend(), State.fresh(begin.flat.astype(np.float32), 25)
-    task = Task(backend, Feed.of(x, backend), None, begin.like(state.flat), options, iterations, state, lambda: None,
-                threading.Event(), Progress())  # fmt: skip
-    with backend.session():
+    task = Task(backend, Feed.of(x, backend), None, begin, options, state, epochs=iterations)
+    with task.running():
         lbfgs(task)
     return state.history.rows[-1].cost
 
 
-def textbook(flat: Any, x: Any, penalty: Penalty, hidden: int) -> tuple[float, Any]:  # noqa: ANN401
+def textbook(flat: Array, x: Array, penalty: Penalty, hidden: int) -> tuple[float, Array]:
     """Return cost and gradient as the UFLDL notes write them (CS294A, section 3), with a sigmoid output."""
     m, width = x.shape
     W1, W2 = (

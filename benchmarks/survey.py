@@ -1,6 +1,6 @@
-"""What survey takes: time and memory with ten times as much to listen to, and time over that of exporting windows.
+"""Survey: time and memory for ten times as many hours, and time compared with exporting windows.
 
-Beside the times stands what the processors worked, which other programs on the machine change less.
+CPU times are given too, because other programs on the machine affect them less than elapsed times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RATE, FILE_SECONDS = 22050, 600
 HOURS, SHORT_HOURS = (2.0, 20.0), (0.05, 0.2)
-A_MINUTE = 6  # sounds
+SOUNDS_PER_MINUTE = 6
 
 
 def figures(*, short: bool) -> Iterator[Figure]:
@@ -37,51 +37,51 @@ def figures(*, short: bool) -> Iterator[Figure]:
         (folder / "little").mkdir()
         for path in sorted((folder / "much").iterdir())[: round(little * 3600 / seconds)]:
             (folder / "little" / path.name).hardlink_to(path)
-        _run(folder, "train", str(folder / "little"), "-o", str(folder / "run"), "--max-windows", "40000", "--epochs",
-             "2", cache="training")  # fmt: skip
+        few = ["--max-windows", "40000", "--epochs", "2"]
+        _run(folder, "train", str(folder / "little"), "-o", str(folder / "run"), *few, cache="training")
         little_run, much_run = (_survey(folder, part) for part in ("little", "much"))
-        exporting = _run(folder, "export", str(folder / "run"), str(folder / "little"), "--level", "window", "-o",
-                         str(folder / "codes.npz"), cache="exporting")  # fmt: skip
-    detail = f"{much_run.told} for {much:g} h, {little_run.told} for {little:g} h"
+        windows = ["--level", "window", "-o", str(folder / "codes.npz")]
+        exporting = _run(folder, "export", str(folder / "run"), str(folder / "little"), *windows, cache="exporting")
+    detail = f"{much_run.text} for {much:g} h, {little_run.text} for {little:g} h"
     hourly = (much_run.seconds / much) / (little_run.seconds / little)
     yield Figure("survey: time per hour, much over little", hourly, 1.1, at_least=False, detail=detail)
     detail = f"{much_run.peak:.0f} MiB with {much:g} h, {little_run.peak:.0f} MiB with {little:g} h"
-    yield Figure("survey: peak memory, much less little, MiB", much_run.peak - little_run.peak, 100, at_least=False,
-                 detail=detail)  # fmt: skip
-    detail = f"{little_run.told}; {exporting.told}; {little:g} h, each from an empty cache"
-    yield Figure("survey over export --level window", little_run.seconds / exporting.seconds, 1.5, at_least=False,
-                 detail=detail)  # fmt: skip
+    more = much_run.peak - little_run.peak
+    yield Figure("survey: peak memory, much less little, MiB", more, 100, at_least=False, detail=detail)
+    detail = f"{little_run.text}; {exporting.text}; {little:g} h, each from an empty cache"
+    ratio = little_run.seconds / exporting.seconds
+    yield Figure("survey over export --level window", ratio, 1.5, at_least=False, detail=detail)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Seconds by the clock and of the processors, and peak memory in MiB."""
+    """Elapsed and CPU seconds of a command, and its peak memory in MiB."""
 
     seconds: float
-    worked: float
+    cpu_seconds: float
     peak: float
 
     @property
-    def told(self) -> str:
-        return f"{self.seconds:.1f} s (processors {self.worked:.1f} s)"
+    def text(self) -> str:
+        return f"{self.seconds:.1f} s (CPU {self.cpu_seconds:.1f} s)"
 
 
 def _survey(folder: Path, part: str) -> _Run:
-    return _run(folder, "survey", str(folder / "run"), str(folder / part), "-o", str(folder / f"out-{part}"),
-                cache=f"surveying-{part}")  # fmt: skip
+    out = ["-o", str(folder / f"out-{part}")]
+    return _run(folder, "survey", str(folder / "run"), str(folder / part), *out, cache=f"surveying-{part}")
 
 
 def _run(folder: Path, *command: str, cache: str) -> _Run:
-    """Run a command from an empty cache."""
+    """Run a command with an empty cache."""
     began, before = time.perf_counter(), os.times()
     peak = peak_memory([sys.executable, "-m", "audiosae", *command, "--cache", str(folder / cache), "-q"])
     seconds, after = time.perf_counter() - began, os.times()
-    worked = after.children_user + after.children_system - before.children_user - before.children_system
-    return _Run(seconds, worked, peak)
+    cpu_seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    return _Run(seconds, cpu_seconds, peak)
 
 
 def write_recordings(folder: Path, count: int, seconds: int) -> None:
-    """Write recordings of an hour's first minutes in which, in steady noise, one of four kinds of sound is heard."""
+    """Write recordings with four kinds of sound in steady noise, one per hour."""
     import soundfile
 
     folder.mkdir()
@@ -93,7 +93,7 @@ def write_recordings(folder: Path, count: int, seconds: int) -> None:
             sound = _sound(rng)
             first = round(at * RATE)
             samples[first : first + len(sound)] += sound
-            at += rng.exponential(60 / A_MINUTE) + 1.0
+            at += rng.exponential(60 / SOUNDS_PER_MINUTE) + 1.0
         day, hour = divmod(number, 24)
         soundfile.write(folder / f"202406{day + 1:02d}_{hour:02d}0000.wav", samples, RATE)
 

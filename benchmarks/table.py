@@ -1,8 +1,8 @@
-"""From a folder of recordings to a table of clips: two commands of ours beside a script of librosa and scikit-learn.
+"""From recordings to a table of features: train and export compared with a script of librosa and scikit-learn.
 
     python -m benchmarks.table DATA
 
-tells what the tables of DATA/fsdd, the digits, are good for, judged alike: each speaker in turn left out.
+prints the accuracy with which digits (DATA/fsdd) are classified from each table, leaving out one speaker at a time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.reading import write_sounds
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-WINDOWS = 200_000  # drawn to learn from; each is shown some seven times by both
+WINDOWS = 200_000  # drawn for training; both methods use each about seven times
 SCRIPT = """
 import sys, pathlib, librosa, numpy as np, pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
@@ -65,7 +65,7 @@ frame.to_parquet(out)
 
 
 def figures(*, short: bool) -> Iterator[Figure]:
-    """Yield ten hours beside mini-batch k-means, and a quarter of an hour beside a sparse dictionary."""
+    """Yield figures for ten hours with mini-batch k-means, and for a quarter of an hour with a sparse dictionary."""
     cases = [("mini-batch k-means", "kmeans", 10.0, 1.0), ("MiniBatchDictionaryLearning", "dictionary", 0.25, 5.0)]
     for peer, method, hours, bar in cases:
         if short:
@@ -84,7 +84,7 @@ def _case(peer: str, method: str, hours: float, bar: float, *, units: int, repea
         for number in range(repeats):
             times["theirs"].append(_theirs(sounds, folder, method, units, drawn))
             times["ours"].append(_ours(sounds, folder / f"ours{number}", units, drawn))
-    ours, theirs = (statistics.median(found) for found in (times["ours"], times["theirs"]))
+    ours, theirs = (statistics.median(each) for each in (times["ours"], times["theirs"]))
     detail = f"{hours:g} h, {units} units: {peer} {theirs:.1f} s, train and export {ours:.1f} s"
     return Figure(
         f"{hours:g} h to a table, librosa and {peer} over ours", theirs / ours, bar, at_least=True, detail=detail
@@ -104,13 +104,13 @@ def _ours(sounds: Path, folder: Path, units: int, drawn: int) -> float:
 
 def _theirs(sounds: Path, folder: Path, method: str, units: int, drawn: int) -> float:
     began = time.perf_counter()
-    given = [method, str(sounds), str(folder / "theirs.parquet"), str(units), str(drawn)]
-    subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, *given], check=True)
+    arguments = [method, str(sounds), str(folder / "theirs.parquet"), str(units), str(drawn)]
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, *arguments], check=True)
     return time.perf_counter() - began
 
 
 def digits(data: Path, units: int = 256) -> Iterator[str]:
-    """Yield, a line for each way, seconds to a table of the digits and the accuracy with it, speaker by speaker."""
+    """Yield, for each method, a line with the seconds to a table of the digits and its accuracy over speakers."""
     sounds = data / "fsdd" / "recordings"
     rows = {row["filename"]: row for row in csv.DictReader((data / "fsdd" / "fsdd.csv").open(encoding="utf-8"))}
     with tempfile.TemporaryDirectory() as name:
@@ -126,16 +126,16 @@ def _accuracy(table: Path, rows: Mapping[str, Mapping[str, str]]) -> str:
     import pandas as pd
 
     frame = pd.read_parquet(table)
-    told = [rows[Path(name).name] for name in frame["file"]]
-    classes, speakers = (np.unique([row[k] for row in told], return_inverse=True)[1] for k in ("digit", "speaker"))
+    described = [rows[Path(name).name] for name in frame["file"]]
+    classes, speakers = (np.unique([row[k] for row in described], return_inverse=True)[1] for k in ("digit", "speaker"))
     features = frame.drop(columns="duration", errors="ignore").select_dtypes("floating").to_numpy(np.float32)
-    right = []
+    accuracies = []
     for speaker in np.unique(speakers):
         out = speakers == speaker
-        said, _ = classify(features[~out], classes[~out], features[out], speakers[~out])
-        right.append(float(np.mean(said == classes[out])))
-    error = statistics.stdev(right) / len(right) ** 0.5
-    return f"{100 * statistics.mean(right):.1f} ± {100 * error:.1f} % of digits right, {features.shape[1]} features"
+        predicted, _ = classify(features[~out], classes[~out], features[out], speakers[~out])
+        accuracies.append(float(np.mean(predicted == classes[out])))
+    mean, error = statistics.mean(accuracies), statistics.stdev(accuracies) / len(accuracies) ** 0.5
+    return f"{100 * mean:.1f} ± {100 * error:.1f} % of digits right, {features.shape[1]} features"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whole commands: training over the sum of its floors, encoding against scikit-learn, start-up, memory."""
+"""Whole commands: training compared with its parts, encoding with scikit-learn, start-up time, memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.measure import Figure, alternate, peak_memory, told
+from benchmarks.measure import Figure, alternate, milliseconds, peak_memory
 from benchmarks.reading import write_sounds
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _help(repeats: int) -> Figure:
 
 
 def _encoding(*, short: bool) -> Figure:
-    """Encode windows, against sparse coding of the same size by orthogonal matching pursuit."""
+    """Compare the encoding of windows with sparse coding of the same size by orthogonal matching pursuit."""
     from sklearn.decomposition import MiniBatchDictionaryLearning
 
     from audiosae import SparseAutoencoder
@@ -56,37 +56,37 @@ def _encoding(*, short: bool) -> Figure:
         units, max_iter=1, batch_size=256, transform_algorithm="omp", transform_n_nonzero_coefs=10, random_state=0
     ).fit(x)
     calls = {"scikit-learn": lambda: theirs.transform(x), "ours": lambda: ours.transform(x)}
-    found = alternate(calls, repeats=3)
+    seconds = alternate(calls, repeats=3)
     name = "MiniBatchDictionaryLearning with OMP over our encoding"
-    return Figure(name, found["scikit-learn"] / found["ours"], 8.0, at_least=True, detail=told(found))
+    return Figure(name, seconds["scikit-learn"] / seconds["ours"], 8.0, at_least=True, detail=milliseconds(seconds))
 
 
 def _window_encoding(units: int, repeats: int) -> Figure:
-    """Encode a block of windows of coloured noise, over the two products: with the whitening, and with the units."""
+    """Compare the encoding of coloured noise with its two matrix products: by the whitening, and by the units."""
     from audiosae import SparseAutoencoder
     from audiosae.backends import Backend
 
     rng, width = np.random.default_rng(0), 640
-    loud = (
+    coloured = (
         rng.normal(size=(4096, width)) / (1 + np.arange(width) / 20) ** 1.3
-    )  # some 200 components, as of spectrograms
-    x = np.asarray(loud @ np.linalg.qr(rng.normal(size=(width, width)))[0], np.float32)
+    )  # about 200 components, as for spectrograms
+    x = np.asarray(coloured @ np.linalg.qr(rng.normal(size=(width, width)))[0], np.float32)
     model = SparseAutoencoder(n_components=units, max_iter=1, random_state=0).fit(x).to_model()
     backend, count = Backend(), model.whitener.n_components
     first, second = (rng.normal(size=shape).astype(np.float32) for shape in ((width, count), (count, units)))
-    seen, codes = np.empty((len(x), count), np.float32), np.empty((len(x), units), np.float32)
+    components, codes = np.empty((len(x), count), np.float32), np.empty((len(x), units), np.float32)
 
     def products() -> None:
-        np.matmul(np.matmul(x, first, out=seen), second, out=codes)
+        np.matmul(np.matmul(x, first, out=components), second, out=codes)
 
     calls = {"products": products, "ours": lambda: model.codes(x, backend)}
-    found = alternate(calls, repeats=repeats, least=0.2, within={"ours": backend.session})
+    seconds = alternate(calls, repeats=repeats, least=0.2, within={"ours": backend.session})
     name = f"encoding 4096 windows of {width} ({count} components, {units} units) over its two products"
-    return Figure(name, found["ours"] / found["products"], 1.25, at_least=False, detail=told(found))
+    return Figure(name, seconds["ours"] / seconds["products"], 1.25, at_least=False, detail=milliseconds(seconds))
 
 
 def _pooling(*, short: bool) -> Figure:
-    """Read, encode and pool the windows of a recording, the samples again and again, over the products of as many."""
+    """Compare pooling the codes of a recording (the samples, repeated) with the products for as many windows."""
     import soundfile
 
     from audiosae import SparseAutoencoder
@@ -98,9 +98,9 @@ def _pooling(*, short: bool) -> Figure:
 
     units = 32 if short else 512
     with tempfile.TemporaryDirectory() as folder:
-        heard = [soundfile.read(path, dtype="float32")[0] for path in sorted(SAMPLES.rglob("*.flac"))]
+        sounds = [soundfile.read(path, dtype="float32")[0] for path in sorted(SAMPLES.rglob("*.flac"))]
         length = 22050 * (20 if short else 1800)
-        soundfile.write(Path(folder) / "long.wav", np.resize(np.concatenate(heard), length), 22050)
+        soundfile.write(Path(folder) / "long.wav", np.resize(np.concatenate(sounds), length), 22050)
         sources = scan([Path(folder)], (".wav",))
         domain = Spectrogram().resolve([source.path for source in sources])
         records = ingest(domain, sources, cache=Path(folder) / "cache", workers=1)
@@ -110,22 +110,22 @@ def _pooling(*, short: bool) -> Figure:
         rng, backend, count = np.random.default_rng(0), Backend(), model.whitener.n_components
         shapes = ((windows[0].shape[1], count), (count, units))
         first, second = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
-        seen, codes = (np.empty((len(windows[0]), size), np.float32) for size in (count, units))
+        components, codes = (np.empty((len(windows[0]), size), np.float32) for size in (count, units))
 
         def products() -> None:
             for block in windows:
                 rows = slice(len(block))
-                np.matmul(np.matmul(block, first, out=seen[rows]), second, out=codes[rows])
+                np.matmul(np.matmul(block, first, out=components[rows]), second, out=codes[rows])
 
         encode = Encoder(model, backend=backend)
         calls = {"products": products, "ours": lambda: list(pooled_files(domain, records, encode, pools=DEFAULT_POOL))}
-        found = alternate(calls, repeats=3 if short else 5, within={"ours": backend.session})
+        seconds = alternate(calls, repeats=3 if short else 5, within={"ours": backend.session})
     name = f"pooled codes of half an hour ({count} components, {units} units) over their two products"
-    return Figure(name, found["ours"] / found["products"], 1.25, at_least=False, detail=told(found))
+    return Figure(name, seconds["ours"] / seconds["products"], 1.25, at_least=False, detail=milliseconds(seconds))
 
 
 def _training(*, short: bool) -> Figure:
-    """Train from an empty cache, over reading alone and the steps alone, each as the training does them."""
+    """Compare training with an empty cache with reading alone and steps alone, each as in training."""
     from audiosae.backends import Backend
     from audiosae.corpus.ingest import ingest
     from audiosae.corpus.sources import scan
@@ -151,8 +151,8 @@ def _training(*, short: bool) -> Figure:
             began = time.perf_counter()
             outcome = fit(read(domain, sources, LocalEngine(), cache=Path(folder) / "c", workers=2), options)
             whole = time.perf_counter() - began
-            steps, seen = outcome.history[-1].step, outcome.model.params.width
-            x = np.random.default_rng(0).normal(size=(options.batch_size, seen)).astype(np.float32)
+            steps, width = outcome.history[-1].step, outcome.model.params.width
+            x = np.random.default_rng(0).normal(size=(options.batch_size, width)).astype(np.float32)
             step = our_step(x, options.hidden)
             with Backend().session():
                 step()
@@ -167,7 +167,7 @@ def _training(*, short: bool) -> Figure:
 
 
 def _memory(*, short: bool) -> Figure:
-    """Train on much and on little; what both hold at their peak."""
+    """Compare the peak memory of training on much and on little sound."""
     peaks: list[float] = []
     hours = (0.02, 0.1) if short else (1 / 6, 10)
     for length in hours:
@@ -175,25 +175,24 @@ def _memory(*, short: bool) -> Figure:
             sounds = Path(folder) / "sounds"
             sounds.mkdir()
             write_sounds(sounds, max(1, round(length * 6)), min(600.0, length * 3600), 22050)
-            command = [sys.executable, "-m", "audiosae", "train", str(sounds), "-o", f"{folder}/run", "--epochs", "1",
-                       "--cache", f"{folder}/cache", "--quiet"]  # fmt: skip
-            peaks.append(peak_memory(command))
+            command = [sys.executable, "-m", "audiosae", "train", str(sounds), "-o", f"{folder}/run"]
+            peaks.append(peak_memory([*command, "--epochs", "1", "--cache", f"{folder}/cache", "--quiet"]))
     detail = f"{peaks[1]:.0f} MiB for {hours[1]:g} h over {peaks[0]:.0f} MiB for {hours[0]:.2g} h"
     return Figure("peak memory of training, much over little", peaks[1] / peaks[0], 1.2, at_least=False, detail=detail)
 
 
-def show(found: list[Figure], machine: dict[str, Any]) -> str:
-    """Return the table for a person, in Markdown."""
+def show(figures: list[Figure], machine: dict[str, Any]) -> str:
+    """Return the table of figures, in Markdown."""
     lines = ["| figure | measured | bar | |", "|---|---|---|---|"]
-    for figure in found:
+    for figure in figures:
         bar = f"{'at least' if figure.at_least else 'at most'} {figure.bar:g}"
-        lines.append(f"| {figure.name} | {figure.shown} | {bar} | {'' if figure.held else 'missed'} |")
-    lines += ["", *(f"- {figure.name}: {figure.detail}" for figure in found if figure.detail)]
+        lines.append(f"| {figure.name} | {figure.shown} | {bar} | {'' if figure.reached else 'missed'} |")
+    lines += ["", *(f"- {figure.name}: {figure.detail}" for figure in figures if figure.detail)]
     lines += ["", ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None)]
     return "\n".join(lines)
 
 
-def dump(found: list[Figure], machine: dict[str, Any], path: Path) -> None:
+def dump(figures: list[Figure], machine: dict[str, Any], path: Path) -> None:
     """Write the figures as JSON."""
-    told_figures = [figure.to_json() for figure in found]
-    path.write_text(json.dumps({"machine": machine, "figures": told_figures}, indent=1) + "\n", encoding="utf-8")
+    facts = {"machine": machine, "figures": [figure.to_json() for figure in figures]}
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Recordings with sounds planted at known times: a week of an hour's first minute, as a recorder in the field makes it.
+"""Synthetic field recordings with sounds planted at known times: the first minute of every hour of a week.
 
-The background is noise with the spectra of the wind and the rain of `audiosae.samples`, in slow gusts, and those
-sounds themselves below it. The level of a sound is its power over that of the recording's background in its own band,
-or in the third of an octave about its middle where that is wider.
+The background is noise with the spectra of the wind and the rain of `audiosae.samples`, in slow gusts, mixed with
+these sounds at a lower level. The level of a sound is its power relative to the background in the sound's own band,
+or in the third of an octave around its centre if that is wider.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LEVELS = (6.0, 20.0)  # dB over the background
 
 @dataclass(frozen=True)
 class Planted:
-    """A sound that was planted: where, when (s), of which kind, in which band (Hz)."""
+    """A planted sound: file, start and end (s), kind, band (Hz)."""
 
     file: str
     start: float
@@ -42,18 +42,18 @@ class Planted:
 
 @lru_cache(maxsize=4)
 def backgrounds(seed, count=2):
-    """Minutes of winds and rains, unit standard deviation: their noise in slow gusts, and themselves 6 dB below it."""
+    """Return minutes of wind and rain, unit standard deviation: noise in slow gusts plus the sounds 6 dB below it."""
     made, time = [], np.arange(RATE * LOOP) / RATE
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        for make, place in ((samples.wind, rng.uniform(0.2, 0.8)), (samples.rain, rng.uniform(0.3, 0.9))):
-            sound = make(rng, time, place)
+        for make, position in ((samples.wind, rng.uniform(0.2, 0.8)), (samples.rain, rng.uniform(0.3, 0.9))):
+            sound = make(rng, time, position)
             made.append((_shaped(rng, sound) + 0.5 * np.tile(sound / sound.std(), SECONDS // LOOP)).astype(np.float32))
     return made
 
 
 def _shaped(rng, sound):
-    """Noise with the spectrum of a sound and gusts of 3 dB that last for seconds."""
+    """Return noise with the spectrum of a sound and gusts of 3 dB that last for seconds."""
     power = np.abs(np.fft.rfft(sound.reshape(-1, RATE // 2), axis=1)) ** 2
     count = RATE * SECONDS
     shape = np.interp(np.linspace(0, 1, count // 2 + 1), np.linspace(0, 1, power.shape[1]), np.sqrt(power.mean(axis=0)))
@@ -64,7 +64,7 @@ def _shaped(rng, sound):
 
 
 def _gated(sound):
-    """Flanks for a sound, in place of a hard cut."""
+    """Apply raised-cosine flanks to a sound, in place."""
     edge = int(FLANK * RATE)
     flank = 0.5 - 0.5 * np.cos(np.pi * np.arange(edge) / edge)
     sound[:edge] *= flank
@@ -73,7 +73,7 @@ def _gated(sound):
 
 
 def _tone(frequency, seconds, harmonics=(1.0,)):
-    """Harmonics of a frequency (Hz) that may run from the start to the end of the sound."""
+    """Return harmonics of a frequency (Hz), or of frequencies at equal times from the start to the end."""
     time = np.linspace(0, 1, int(seconds * RATE))
     phase = (
         2 * np.pi * np.cumsum(np.interp(time, np.linspace(0, 1, np.size(frequency)), np.atleast_1d(frequency))) / RATE
@@ -120,29 +120,29 @@ OTHER_KINDS = {
 
 
 def hours_of(number):
-    """The hours of the day in which the kind of that number is heard: six that follow one another."""
+    """Return the six consecutive hours of the day in which the kind with this number occurs."""
     return {(3 * number + hour) % 24 for hour in range(6)}
 
 
-def _band(sound):
-    """Where 95 % of a sound's energy lies, Hz."""
+def band(sound):
+    """Return the band with 95 % of a sound's energy, in Hz."""
     power = np.cumsum(np.abs(np.fft.rfft(sound)) ** 2)
     low, high = np.searchsorted(power, np.array([0.025, 0.975]) * power[-1]) * RATE / len(sound)
     return float(low), float(max(high, low + 40))
 
 
-def _spectrum(sound):
-    """Power of a sound per bin, and the width of a bin in Hz."""
+def spectrum(sound):
+    """Return the power of a sound per bin, and the width of a bin in Hz."""
     return np.abs(np.fft.rfft(sound)) ** 2 / len(sound) ** 2, RATE / len(sound)
 
 
-def _power_in(spectrum, low, high):
-    power, width = spectrum
+def power_in(power_and_width, low, high):
+    power, width = power_and_width
     return float(power[int(low / width) : int(high / width) + 1].sum())
 
 
 def _background(rng, seed):
-    """A minute of wind and rain in a mixture of its own, over the noise of a microphone."""
+    """Return a minute of wind and rain in a random mixture, with the noise of a microphone."""
     total = 0.02 * rng.standard_normal(RATE * SECONDS).astype(np.float32)
     for number, sound in enumerate(backgrounds(seed)):
         share = rng.uniform(0, 1) * (rng.random() < 0.4)
@@ -152,27 +152,27 @@ def _background(rng, seed):
 
 
 def minute(rng, kinds, name, seed):
-    """One recording with sounds of some kinds: samples, and what was planted."""
-    samples, found, at = _background(rng, seed), [], float(rng.uniform(0.5, 4))
-    behind = _spectrum(samples)
+    """Return the samples of a recording with sounds of some kinds, and the planted sounds."""
+    samples, planted, at = _background(rng, seed), [], float(rng.uniform(0.5, 4))
+    behind = spectrum(samples)
     for kind, make in kinds:
         sound = make(rng)
         seconds = len(sound) / RATE
         if at + seconds > SECONDS - 0.5:
             break
-        low, high = _band(sound)
+        low, high = band(sound)
         first, middle = int(at * RATE), np.sqrt(low * high)
         wide = min(low, middle * 2 ** (-1 / 6)), max(high, middle * 2 ** (1 / 6))
-        ratio = _power_in(behind, *wide) / _power_in(_spectrum(sound), *wide)
+        ratio = power_in(behind, *wide) / power_in(spectrum(sound), *wide)
         samples[first : first + len(sound)] += sound * np.sqrt(ratio * 10 ** (rng.uniform(*LEVELS) / 10))
-        found.append(Planted(name, at, at + seconds, kind, low, high))
+        planted.append(Planted(name, at, at + seconds, kind, low, high))
         at += seconds + GAP + float(rng.exponential(6))
-    return samples, found
+    return samples, planted
 
 
 def plant(folder: Path, *, recordings=168, seed=0, kinds=None, each=(3, 7)):
-    """Write a recording for each hour from the first of June 2024; return what was planted, in order."""
-    kinds, found = kinds or KINDS, []
+    """Write a recording for each hour from the first of June 2024; return the planted sounds, in order."""
+    kinds, planted = kinds or KINDS, []
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(recordings):
         rng = np.random.default_rng([seed, 1, number])
@@ -180,32 +180,32 @@ def plant(folder: Path, *, recordings=168, seed=0, kinds=None, each=(3, 7)):
         now = [kind for i, kind in enumerate(kinds) if time.hour in hours_of(i)]
         drawn = [(kind, kinds[kind]) for kind in rng.choice(now, int(rng.integers(*each)))]
         name = f"{time:%Y%m%d_%H%M%S}.WAV"
-        sound, planted = minute(rng, drawn, name, seed)
+        sound, sounds = minute(rng, drawn, name, seed)
         soundfile.write(folder / name, np.clip(sound, -1, 1), RATE, subtype="PCM_16", format="WAV")
-        found += planted
-    return found
+        planted += sounds
+    return planted
 
 
 def overlap(a, b):
-    """Intersection over union of two stretches (start, end)."""
+    """Return the intersection over union of two intervals (start, end)."""
     shared = min(a[1], b[1]) - max(a[0], b[0])
     return max(0.0, shared) / (max(a[1], b[1]) - min(a[0], b[0]))
 
 
-def match(planted, found, least=0.5):
-    """Pairs (planted, found) of one file that overlap, the best first; found has (file, start, end)."""
+def match(planted, events, least=0.5):
+    """Return pairs (planted, event) of one file that overlap, the best first; events are (file, start, end)."""
     of_file = {}
-    for j, (file, *_) in enumerate(found):
+    for j, (file, *_) in enumerate(events):
         of_file.setdefault(file, []).append(j)
     near = [
-        (overlap((one.start, one.end), found[j][1:3]), i, j)
+        (overlap((one.start, one.end), events[j][1:3]), i, j)
         for i, one in enumerate(planted)
         for j in of_file.get(one.file, [])
     ]
-    mine, theirs, pairs = set(), set(), []
+    used_planted, used_events, pairs = set(), set(), []
     for share, i, j in sorted(near, reverse=True):
-        if share >= least and i not in mine and j not in theirs:
-            mine.add(i)
-            theirs.add(j)
+        if share >= least and i not in used_planted and j not in used_events:
+            used_planted.add(i)
+            used_events.add(j)
             pairs.append((i, j))
     return pairs

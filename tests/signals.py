@@ -1,4 +1,4 @@
-"""Sounds for the tests, and files of them, whole and broken."""
+"""Test sounds, and whole and broken files of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import soundfile
 
 
 def tone(seconds=0.5, rate=8000, *, pitch=440.0, level=0.4, noise=0.02, seed=0):
-    """A sine in noise, peak under 1."""
+    """Return a sine in noise, peak below 1."""
     time = np.arange(round(seconds * rate)) / rate
     samples = level * np.sin(2 * np.pi * pitch * time) + noise * np.random.default_rng(seed).normal(size=len(time))
     return samples.astype(np.float32)
@@ -25,7 +25,7 @@ def write(path, samples, rate=8000, **kind):
 
 
 def wav_bytes(samples, rate=8000, *, claimed=None, floats=False):
-    """A mono WAV file as it lies on disk, with a length that may be a lie."""
+    """Return the bytes of a mono WAV file; `claimed` is the number of samples in its header."""
     data = samples.astype("<f4").tobytes() if floats else (samples * 32767).astype("<i2").tobytes()
     width = 4 if floats else 2
     kind = struct.pack("<IHHIIHH", 16, 3 if floats else 1, 1, rate, rate * width, width, 8 * width)
@@ -34,15 +34,15 @@ def wav_bytes(samples, rate=8000, *, claimed=None, floats=False):
 
 
 def collect(blocks):
-    """What a generator yields, joined, and the note that it returns."""
-    found = []
+    """Return the blocks of a generator, joined, and the note that it returns."""
+    arrays = []
     while True:
         try:
-            found.append(next(blocks))
+            arrays.append(next(blocks))
         except StopIteration as end:
-            return np.concatenate(found), end.value
+            return np.concatenate(arrays), end.value
 
 
 def cut(samples, size):
-    """Pieces of `size` samples."""
+    """Return pieces of `size` samples."""
     return (samples[at : at + size] for at in range(0, len(samples), size))

@@ -1,4 +1,4 @@
-"""Bands: the filters and frames of librosa, from a stream in blocks of any size."""
+"""Bands: filters and frames equal librosa's for a stream in blocks of any size."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def assert_close(found, wanted):
     ("rate", "n_fft", "n_mels", "fmin", "fmax"),
     [(8000, 256, 40, 0.0, 4000.0), (22050, 1024, 64, 300.0, 10000.0), (250000, 8192, 48, 15000.0, 120000.0)],
 )
-def test_mel_filters_equal_librosas(rate, n_fft, n_mels, fmin, fmax):
+def test_mel_filters_equal_librosa(rate, n_fft, n_mels, fmin, fmax):
     wanted = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
     np.testing.assert_allclose(bands.mel_filters(rate, n_fft, n_mels, fmin, fmax).T, wanted, atol=1e-6 * wanted.max())
 
 
-def test_mel_and_hertz_are_librosas_and_inverse():
+def test_mel_and_hertz_conversions_equal_librosa_and_are_inverse():
     hertz = np.array([0.0, 20, 440, 999, 1000, 1001, 8000, 96000])
     np.testing.assert_allclose(bands.hz_to_mel(hertz), librosa.hz_to_mel(hertz), rtol=1e-12)
     np.testing.assert_allclose(bands.mel_to_hz(bands.hz_to_mel(hertz)), hertz, rtol=1e-12)
@@ -35,7 +35,7 @@ def test_mel_and_hertz_are_librosas_and_inverse():
 
 @pytest.mark.parametrize("size", [1, 37, 1000, 10**6])
 @pytest.mark.parametrize(("n_fft", "hop"), [(256, 80), (256, 256), (128, 300), (250, 100)])
-def test_power_equals_librosas_whatever_the_blocks(size, n_fft, hop):
+def test_power_equals_librosa_for_any_block_size(size, n_fft, hop):
     samples = tone(0.3, noise=0.1)
     found = np.concatenate(list(bands.power_frames(cut(samples, size), n_fft, hop)))
     wanted = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop)) ** 2
@@ -43,7 +43,7 @@ def test_power_equals_librosas_whatever_the_blocks(size, n_fft, hop):
 
 
 @pytest.mark.parametrize("size", [100, 4096, 10**6])
-def test_the_mel_spectrogram_equals_librosas_band_by_band(size):
+def test_mel_spectrogram_equals_librosa_in_every_band(size):
     samples = tone(2.0, 22050, noise=0.1)
     power = np.concatenate(list(bands.power_frames(cut(samples, size), 1024, 220)))
     found = power @ bands.mel_filters(22050, 1024, 40, 0.0, 11025.0)
@@ -52,10 +52,10 @@ def test_the_mel_spectrogram_equals_librosas_band_by_band(size):
 
 
 @pytest.mark.parametrize("length", [1, 2, 100, 128, 255, 256, 257])
-def test_a_recording_shorter_than_a_transform_has_librosas_frames(length):
+def test_recording_shorter_than_a_transform_has_the_frames_of_librosa(length):
     samples = tone(1.0)[:length]
     found = np.concatenate(list(bands.power_frames([samples], 256, 80)))
-    padded = np.pad(samples, 128)  # librosa warns of signals this short
+    padded = np.pad(samples, 128)  # librosa warns about signals this short
     wanted = np.abs(librosa.stft(padded, n_fft=256, hop_length=80, center=False)) ** 2
     assert_close(found, wanted.T)
 
@@ -67,13 +67,13 @@ def test_empty_blocks_change_nothing():
     assert_close(found, wanted)
 
 
-def test_frames_come_in_blocks_of_bounded_size():
+def test_frame_blocks_have_a_bounded_size():
     blocks = list(bands.power_frames([tone(4.0)], 64, 8))
     assert max(len(block) for block in blocks) == bands._FRAMES_AT_ONCE
     assert sum(len(block) for block in blocks) == 1 + 32000 // 8
 
 
-def test_decibels_are_librosas_without_a_ceiling():
+def test_decibels_equal_librosa_without_top_db():
     power = np.geomspace(1e-14, 1e6, 50, dtype=np.float32)
     np.testing.assert_allclose(bands.to_decibels(power), librosa.power_to_db(power, top_db=None), atol=1e-4)
     assert bands.to_decibels(np.zeros(1, np.float32))[0] == pytest.approx(-100, abs=1e-4)
@@ -82,14 +82,14 @@ def test_decibels_are_librosas_without_a_ceiling():
 @pytest.mark.parametrize(
     ("rate", "hop", "fmin", "n_bins", "per_octave"), [(8000, 80, 65.4, 60, 12), (8000, 128, 200.0, 20, 5)]
 )
-def test_constant_q_equals_librosas_from_any_blocks(rate, hop, fmin, n_bins, per_octave):
+def test_constant_q_equals_librosa(rate, hop, fmin, n_bins, per_octave):
     samples = tone(3.0, rate, noise=0.1)
     options = {"hop_length": hop, "fmin": fmin, "n_bins": n_bins, "bins_per_octave": per_octave}
     found = np.concatenate(list(bands.constant_q_frames(cut(samples, 5000), rate=rate, **options)))
     assert_close(found, np.abs(librosa.cqt(samples, sr=rate, **options)).T ** 2)
 
 
-def test_constant_q_of_a_long_recording_is_put_together_from_pieces(monkeypatch):
+def test_constant_q_of_a_long_recording_is_computed_in_pieces(monkeypatch):
     rate, seconds = 8000, 170
     pieces, cqt = [], librosa.cqt
     samples = np.concatenate([tone(10, rate, pitch=80 * 1.12**n, noise=0.1, seed=n) for n in range(seconds // 10)])
@@ -103,7 +103,7 @@ def test_constant_q_of_a_long_recording_is_put_together_from_pieces(monkeypatch)
 
 
 @pytest.mark.parametrize("length", [10, 400, 4000])
-def test_constant_q_of_a_short_recording_is_silent_about_it(length):
+def test_constant_q_of_a_short_recording_gives_no_warning(length):
     options = {"hop_length": 80, "fmin": 65.4, "n_bins": 24, "bins_per_octave": 12}
     (found,) = bands.constant_q_frames([tone(1.0)[:length]], rate=8000, **options)  # a warning would be an error
     assert found.shape == (1 + length // 80, 24)

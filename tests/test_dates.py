@@ -1,4 +1,4 @@
-"""Dates: what recorders write into names and headers is read right, and what is open stays undated."""
+"""Dates: forms of date and time in file names and headers, and ambiguous names that stay undated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiosae.recordings.date_names import read_names
 from audiosae.recordings.dates import read_dates
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
-START = datetime(2024, 6, 1, 5, 30)  # noqa: DTZ001 (what names say has no zone)
+START = datetime(2024, 6, 1, 5, 30)  # noqa: DTZ001 (names have no zone)
 
 
 def at(hours):
@@ -73,14 +73,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "start"), FORMS, ids=[name for name, _ in FORMS])
-def test_a_form_that_recorders_write_gives_the_right_time(name, start):
+def test_forms_of_recorders_give_the_right_time(name, start):
     found = read_names([Path(name)], now=NOW)
     assert found.starts == (start,), found.reason
     assert found.starts[0].utcoffset() == start.utcoffset()
 
 
 @pytest.mark.parametrize(("names", "why"), REFUSED, ids=[names[0] for names, _ in REFUSED])
-def test_names_that_leave_the_time_open_are_refused(names, why):
+def test_ambiguous_names_give_no_dates(names, why):
     found = read_names([Path(name) for name in names], now=NOW)
     assert (found.form, found.starts) == ("", ())
     assert why in found.reason
@@ -91,7 +91,7 @@ def chunk(name, content):
 
 
 def recording(path, *chunks, rf64=False):
-    """A WAV file of four samples with chunks after its sound."""
+    """Write a WAV file of four samples with chunks behind them."""
     data = chunk(b"data", bytes(8))
     if rf64:
         data = chunk(b"ds64", struct.pack("<QQQI", 0, 8, 4, 0)) + b"data" + b"\xff" * 4 + bytes(8)
@@ -118,14 +118,14 @@ HEADERS = {
 
 @pytest.mark.parametrize("kind", HEADERS)
 @pytest.mark.parametrize("rf64", [False, True])
-def test_headers_after_the_sound_state_the_time(tmp_path, kind, rf64):
+def test_time_is_read_from_headers_behind_the_samples(tmp_path, kind, rf64):
     content, start = HEADERS[kind]
     found = read_dates([recording(tmp_path / "a.wav", content, rf64=rf64)], now=NOW)
     assert found.starts == [start]
     assert found.starts[0].utcoffset() == start.utcoffset()
 
 
-def test_a_header_gives_the_zone_of_a_name_that_states_the_same_time(tmp_path):
+def test_zone_of_a_name_is_read_from_a_header_with_the_same_time(tmp_path):
     path = recording(tmp_path / "20240601_053000.WAV", HEADERS["audiomoth"][0])
     assert read_dates([path], now=NOW).starts[0].utcoffset() == timedelta(hours=2)
     assert read_dates([path], when="name", now=NOW).starts == [START]
@@ -138,7 +138,7 @@ def test_names_and_headers_that_disagree_by_days_give_no_date(tmp_path):
     assert "disagree" in found.note
 
 
-def test_a_zone_is_given_to_times_without_one_and_converts_those_with():
+def test_time_zone_is_added_to_times_without_one_and_converts_others():
     naive, stated = (
         read_dates([Path(name)], time_zone="Europe/Berlin", now=NOW).starts[0]
         for name in ("20240601_053000.wav", "20240601_053000Z.wav")
@@ -147,7 +147,7 @@ def test_a_zone_is_given_to_times_without_one_and_converts_those_with():
     assert stated.isoformat() == "2024-06-01T07:30:00+02:00"
 
 
-def test_hours_that_clocks_repeat_or_skip_are_told():
+def test_hours_that_clocks_repeat_or_skip_are_reported():
     paths = [Path("20241027_023000.wav"), Path("20240331_023000.wav")]
     found = read_dates(paths, time_zone="Europe/Berlin", now=NOW)
     assert "1 in an hour that clocks repeat" in found.note
@@ -155,7 +155,7 @@ def test_hours_that_clocks_repeat_or_skip_are_told():
     assert found.starts[0].isoformat() == "2024-10-27T02:30:00+02:00"
 
 
-def test_the_note_says_what_was_understood():
+def test_note_states_form_and_number_of_dates():
     paths = [Path(f"202406{day:02d}_053000.wav") for day in range(1, 21)] + [Path("notes.wav")]
     found = read_dates(paths, now=NOW)
     assert (
@@ -165,12 +165,12 @@ def test_the_note_says_what_was_understood():
     assert read_dates(paths, when="none").starts == [None] * 21
 
 
-def test_an_unknown_zone_is_refused():
+def test_unknown_time_zone_raises_an_error():
     with pytest.raises(InputError, match="Nowhere/Here"):
         read_dates([Path("a.wav")], time_zone="Nowhere/Here")
 
 
-def test_inspect_says_what_was_understood_of_the_names(tmp_path, run):
+def test_inspect_reports_dates(tmp_path, run):
     write(tmp_path / "20240601_053000.wav", tone())
     status, out, _ = run("inspect", tmp_path, "--json", "--time-zone", "Europe/Berlin")
     found = json.loads(out)
@@ -181,7 +181,7 @@ def test_inspect_says_what_was_understood_of_the_names(tmp_path, run):
 
 
 @pytest.mark.parametrize(("level", "index"), [("window", 3), ("file", 2)])
-def test_tables_have_a_column_of_times_only_where_dates_are_known(tmp_path, run, trained, level, index):
+def test_tables_have_a_time_column_only_if_dates_are_known(tmp_path, run, trained, level, index):
     write(tmp_path / "a" / "20240601_053000.wav", tone())
     write(tmp_path / "b" / "call.wav", tone())
     heads = {}
@@ -194,7 +194,7 @@ def test_tables_have_a_column_of_times_only_where_dates_are_known(tmp_path, run,
     assert heads["a"][1][index].startswith("2024-06-01T05:30:00")
 
 
-def test_names_without_a_digit_have_no_date_and_do_not_take_it_from_the_others():
+def test_names_without_digits_have_no_date_and_do_not_affect_others():
     names = [f"20240601_0{hour}0000.WAV" for hour in range(4)]
     found = read_dates([*map(Path, names[:2]), Path("morning.wav"), *map(Path, names[2:])])
     assert [start and start.hour for start in found.starts] == [0, 1, None, 2, 3]
@@ -202,14 +202,14 @@ def test_names_without_a_digit_have_no_date_and_do_not_take_it_from_the_others()
     assert not read_dates([Path(names[0]), Path("morning.wav")]).form
 
 
-def test_names_that_spoil_the_form_of_the_others_are_named():
+def test_note_lists_names_that_do_not_have_the_form():
     found = read_dates([*(Path(f"20240601_0{hour}0000.WAV") for hour in range(5)), Path("20240230_053000.WAV")])
     assert found.starts == [None] * 6
     assert "5 of 6 names have the form YYYYMMDD_HHMMSS" in found.note
     assert "20240230_053000 does not" in found.note
 
 
-def test_an_hour_that_clocks_skip_is_not_in_the_timeline():
+def test_times_in_an_hour_that_clocks_skip_are_one_hour_later():
     paths = [Path(f"20240331_0{hour}3000.WAV") for hour in range(1, 5)]
     found = read_dates(paths, time_zone="Europe/Berlin")
     assert [start.hour for start in found.starts] == [1, 3, 3, 4]

@@ -142,21 +142,21 @@ def test_the_benchmarks_run_and_write_a_table_with_device_and_date(tmp_path, mon
     figures = {figure["name"]: figure for figure in stored["figures"]}
     kernels = ("activate", "residual", "hidden delta", "slope", "unit rows", "gather", "Adam")
     assert all(f"{kernel}: CuPy's expression over ours" in figures for kernel in kernels)
-    assert all(f"{kernel}: its bytes over time, against a copy on the card" in figures for kernel in kernels)
+    assert all(f"{kernel}: its bytes over time, against a copy on the GPU" in figures for kernel in kernels)
     assert all(figure["held"] for name, figure in figures.items() if "20 steps" in name or "gradient" in name)
     for name in (
         "Adam step 64 x 32 x 48 over its five cuBLAS products",
         "Adam step 64 x 32 x 48 in TF32 over its products in TF32",
         "the step in float32 over that in TF32",
-        "train on 0.01 h: two cores over the card",
-        "all windows of 0.01 h gathered from streamed fields over those from fields that are kept",
+        "train on 0.01 h: two cores over the GPU",
+        "all windows of 0.01 h gathered from streamed fields over those from cached fields",
     ):
         assert figures[name]["value"] > 0
     peers = [figures[name] for name in figures if name.startswith(("PyTorch", "torch.compile"))]
     assert [peer["value"] for peer in peers] == [None] * 3
     assert all(peer["detail"].startswith("PyTorch ") for peer in peers)
-    assert "training" in figures["train on 0.01 h: two cores over the card"]["detail"]
-    assert harness.place(stored["machine"]).name == f"{stored['machine']['date']}-fake.json"
+    assert "training" in figures["train on 0.01 h: two cores over the GPU"]["detail"]
+    assert harness.result_path(stored["machine"]).name == f"{stored['machine']['date']}-fake.json"
 
 
 def test_a_gpu_too_small_for_the_model_is_a_one_line_error(sounds, tmp_path, run, device, monkeypatch):

@@ -1,4 +1,4 @@
-"""Inspecting: what the headers say, counted and told, before anything is decoded."""
+"""`audiosae inspect`: a summary of sources from their headers, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 
 
-class Told(Progress):
+class RecordedProgress(Progress):
     def __init__(self):
-        self.heard = []
+        self.calls = []
 
     def stage(self, title, total, unit):
-        self.heard.append((title, total, unit))
+        self.calls.append((title, total, unit))
 
     def advance(self, amount, **_facts):
-        self.heard.append(amount)
+        self.calls.append(amount)
 
 
 def inspect(*arguments, domain=None, progress=None):
@@ -33,7 +33,7 @@ def inspect(*arguments, domain=None, progress=None):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three recordings that can be used, one too short, two broken."""
+    """Write three usable recordings, one that is too short and two broken ones."""
     write(tmp_path / "a.wav", tone(1.0))
     write(tmp_path / "b.wav", tone(2.0))
     write(tmp_path / "c.flac", np.stack([tone(1.0, 16000)] * 2, axis=1), 16000)
@@ -43,7 +43,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_sources_are_counted_and_each_has_a_status_and_a_reason(folder):
+def test_sources_have_a_status_and_a_reason(folder):
     found = inspect(folder)
     assert (found["sources_ok"], found["sources_skipped"]) == (3, 3)
     assert {file["file"]: (file["status"], file["reason"]) for file in found["files"]} == {
@@ -57,7 +57,7 @@ def test_sources_are_counted_and_each_has_a_status_and_a_reason(folder):
     assert found["files"][2]["facts"] == {"rate": 16000, "channels": 2, "format": "FLAC/PCM_16"}
 
 
-def test_lengths_and_windows_of_what_can_be_used_add_up(folder):
+def test_lengths_and_windows_of_usable_sources_are_totals(folder):
     found = inspect(folder)
     assert (found["domain"], found["unit"]) == ("spectrogram", "s")
     assert found["extent"] == pytest.approx(4.0)
@@ -70,7 +70,7 @@ def test_windows_follow_the_step(folder):
     assert inspect(folder / "a.wav", domain=Spectrogram(step=10, frames=20))["windows"] == 1 + (101 - 20) // 10
 
 
-def test_the_lines_mention_what_is_there(folder):
+def test_lines_summarise_the_sources(folder):
     told = inspect(folder)["told"]
     assert told[0] == "3 of 6 sources can be read: 4.0 s, about 358 windows"
     assert told[1:3] == [
@@ -86,35 +86,35 @@ def test_the_lines_mention_what_is_there(folder):
     assert len(told) == 7
 
 
-def test_hours_are_told_as_hours(tmp_path):
+def test_long_totals_are_in_hours(tmp_path):
     write(tmp_path / "a.wav", np.zeros(5400 * 100, np.float32), 100)  # a header is all that is read
     assert inspect(tmp_path)["told"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
 
 
-def test_what_is_found_is_json(folder):
+def test_result_is_json(folder):
     found = inspect(folder)
     assert json.loads(json.dumps(found)) == found
 
 
-def test_progress_is_told_file_by_file(folder):
-    progress = Told()
+def test_progress_is_reported_for_each_file(folder):
+    progress = RecordedProgress()
     inspect(folder, progress=progress)
-    assert progress.heard == [("inspecting", 6, "files"), *[1] * 6]
+    assert progress.calls == [("inspecting", 6, "files"), *[1] * 6]
 
 
-def test_nothing_to_inspect_is_an_error(tmp_path):
+def test_empty_folder_raises_an_error(tmp_path):
     with pytest.raises(InputError, match=r"^no \.wav, .* under "):
         inspect(tmp_path)
 
 
-def test_only_broken_files_are_told_as_none(tmp_path):
+def test_only_broken_files_give_zero_sources(tmp_path):
     (tmp_path / "a.wav").touch()
     found = inspect(tmp_path)
     assert (found["sources_ok"], found["windows"], found["extent"]) == (0, 0, 0)
     assert found["told"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]
 
 
-def test_recordings_of_a_lower_rate_than_the_one_chosen_are_told(tmp_path):
+def test_recordings_with_a_lower_sample_rate_are_reported(tmp_path):
     for name in "ab":
         write(tmp_path / f"{name}.wav", tone(2.0, 16000), 16000)
     write(tmp_path / "low.wav", tone(1.0))
@@ -131,38 +131,40 @@ def with_offset(folder, offset, count=4):
     return folder
 
 
-def test_many_recordings_with_a_constant_offset_are_told_and_what_helps(tmp_path):
+def test_recordings_with_a_constant_offset_are_reported_with_a_remedy(tmp_path):
     folder = with_offset(tmp_path, 0.05)
     found = inspect(folder)
-    words = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
-    assert found["glances"] == {"sources": 4, "found": [{"file": f"{i}.wav", "remark": words} for i in range(4)]}
-    assert f"4 of 4 sources that were looked into have {words}: 0.wav, 1.wav, 2.wav and 1 more" in found["told"]
+    remark = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
+    assert found["glances"] == {"sources": 4, "found": [{"file": f"{i}.wav", "remark": remark} for i in range(4)]}
+    assert f"4 of 4 sources that were looked into have {remark}: 0.wav, 1.wav, 2.wav and 1 more" in found["told"]
     for good in (inspect(folder, domain=Spectrogram(fmin=100.0)), inspect(with_offset(folder, 0.005))):
         assert good["glances"]["found"] == []
         assert not any("offset" in line for line in good["told"])
 
 
-def test_without_the_lowest_bands_an_offset_changes_nothing(tmp_path):
+def test_offset_has_no_effect_without_the_lowest_bands(tmp_path):
     plain, shifted = (with_offset(tmp_path / name, offset, 1) / "0.wav" for name, offset in (("a", 0), ("b", 0.1)))
     for fmin, least, most in ((0.0, 2.0, np.inf), (100.0, 0.0, 0.1)):
         domain = Spectrogram(sample_rate=22050, fmin=fmin).resolve([])
         fields = [np.concatenate([block.copy() for block in domain.field(path)]) for path in (plain, shifted)]
         for field in fields:
             domain.finish(field)
-        assert least < np.sqrt(np.mean((fields[0] - fields[1])[2:-3] ** 2)) < most  # in dB; the ends are a step
+        assert (
+            least < np.sqrt(np.mean((fields[0] - fields[1])[2:-3] ** 2)) < most
+        )  # in dB; both ends are steps
 
 
-def test_only_a_few_of_many_are_looked_into(tmp_path):
+def test_only_a_few_of_many_files_are_decoded(tmp_path):
     with_offset(tmp_path, 0.0, 130)
     assert inspect(tmp_path)["glances"]["sources"] == 33
 
 
-def test_lengths_are_told_as_a_person_says_them():
-    told = [extent_text(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
-    assert told == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
+def test_lengths_are_human_readable():
+    texts = [extent_text(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
+    assert texts == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
 
 
-def test_an_empty_folder_is_told_in_the_same_words_by_every_command(run, trained, tmp_path):
+def test_every_command_has_the_same_message_for_an_empty_folder(run, trained, tmp_path):
     (tmp_path / "empty").mkdir()
     commands = (["inspect"], ["export", trained], ["report", trained], ["survey", trained])
     for name, *model in commands:

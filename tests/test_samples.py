@@ -1,4 +1,4 @@
-"""`audiosae samples` writes what lies in the repository's samples/, and nothing over what is the user's."""
+"""`audiosae samples` writes the files of the repository's samples/ and never overwrites a user's files."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def few(monkeypatch):
 
 
 def in_repository():
-    found = (path.relative_to(REPOSITORY / "samples") for path in (REPOSITORY / "samples").rglob("*.*"))
-    return {path.as_posix() for path in found if path.suffix in {".flac", ".png"}}
+    paths = (path.relative_to(REPOSITORY / "samples") for path in (REPOSITORY / "samples").rglob("*.*"))
+    return {path.as_posix() for path in paths if path.suffix in {".flac", ".png"}}
 
 
-def assert_alike(made, kept, name):
-    """The same bytes, or to a step where another library compresses or rounds otherwise."""
-    if made != kept and name.endswith(".png"):
-        made, kept = (np.asarray(Image.open(BytesIO(content))).astype(int) for content in (made, kept))
-        np.testing.assert_allclose(made, kept, atol=1)
-    elif made != kept:
-        (made, rate), (kept, other) = (soundfile.read(BytesIO(content), dtype="int16") for content in (made, kept))
+def assert_alike(made, stored, name):
+    """Check for equal bytes, or values equal to one step if another library compresses or rounds differently."""
+    if made != stored and name.endswith(".png"):
+        made, stored = (np.asarray(Image.open(BytesIO(content))).astype(int) for content in (made, stored))
+        np.testing.assert_allclose(made, stored, atol=1)
+    elif made != stored:
+        (made, rate), (stored, other) = (soundfile.read(BytesIO(content), dtype="int16") for content in (made, stored))
         assert rate == other
-        np.testing.assert_allclose(made.astype(int), kept.astype(int), atol=1)
+        np.testing.assert_allclose(made.astype(int), stored.astype(int), atol=1)
 
 
-def test_the_files_are_those_of_the_repository():
+def test_sample_files_are_those_of_the_repository():
     assert set(samples.sample_files()) == in_repository()
     assert len(in_repository()) == 130
 
 
 @pytest.mark.slow
-def test_every_sample_is_the_repositorys(run, tmp_path):
+def test_every_sample_equals_that_of_the_repository(run, tmp_path):
     code, out, _ = run("samples", tmp_path / "samples")
     assert code == 0
     assert "120 sounds and 10 pictures" in out
@@ -54,7 +54,7 @@ def test_every_sample_is_the_repositorys(run, tmp_path):
 
 
 @pytest.mark.usefixtures("few")
-def test_a_few_are_written_and_told(run, tmp_path):
+def test_written_files_are_counted_in_json(run, tmp_path):
     code, out, _ = run("samples", tmp_path / "new", "--json")
     facts = json.loads(out)
     assert code == 0
@@ -65,7 +65,7 @@ def test_a_few_are_written_and_told(run, tmp_path):
 
 
 @pytest.mark.usefixtures("few")
-def test_samples_that_are_there_stay_and_what_else_is_there_too(run, tmp_path):
+def test_existing_samples_and_other_files_are_not_changed(run, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     assert run("samples", tmp_path, "--quiet") == (0, "", "")
     before = (tmp_path / ONES[0]).stat().st_mtime_ns
@@ -79,7 +79,7 @@ def test_samples_that_are_there_stay_and_what_else_is_there_too(run, tmp_path):
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("what", ["file", "folder", "link"])
-def test_what_is_the_users_is_never_written_over(run, tmp_path, what):
+def test_user_files_are_never_overwritten(run, tmp_path, what):
     mine = tmp_path / ONES[1]
     mine.parent.mkdir(parents=True)
     {
@@ -96,7 +96,7 @@ def test_what_is_the_users_is_never_written_over(run, tmp_path, what):
 
 
 @pytest.mark.usefixtures("few")
-def test_a_file_in_the_place_of_the_folder_is_one_line(run, tmp_path):
+def test_file_instead_of_a_folder_gives_a_one_line_error(run, tmp_path):
     (tmp_path / "file").write_text("mine")
     code, _, err = run("samples", tmp_path / "file")
     assert code == 1

@@ -1,4 +1,4 @@
-"""The built-in domain: what it settles on, librosa's spectrograms end to end, levels, silence, axes, options."""
+"""The built-in domain: chosen options, spectrograms compared with librosa, levels, silence, axes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from audiosae.recordings.spectrogram import Spectrogram
 SCALES = ["mel", "linear", "cqt"]
 
 
-def settled(**options):
+def resolved(**options):
     return Spectrogram(**({"sample_rate": 8000} | options)).resolve([])
 
 
@@ -30,7 +30,7 @@ def recording(tmp_path):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_it_keeps_the_promises_of_a_domain(tmp_path, scale):
+def test_it_conforms_to_the_domain_interface(tmp_path, scale):
     files = [write(tmp_path / "a.wav", tone(1.0)), write(tmp_path / "b.flac", tone(0.5, 16000), 16000)]
     check_domain(Spectrogram(scale=scale), files)
     check_domain(Spectrogram(scale=scale, silence=30.0, step=3, frames=5, level="none", top_db=0.0), files)
@@ -40,7 +40,7 @@ def test_it_keeps_the_promises_of_a_domain(tmp_path, scale):
     ("rate", "wanted"),
     [(8000, 8000), (16000, 16000), (44100, 22050), (48000, 22050), (96000, 22050), (250000, 250000)],
 )
-def test_the_rate_is_chosen_from_the_recordings(tmp_path, rate, wanted):
+def test_sample_rate_is_chosen_from_the_recordings(tmp_path, rate, wanted):
     domain = Spectrogram().resolve([write(tmp_path / "a.wav", tone(0.1, rate), rate)])
     assert domain.sample_rate == wanted
     assert domain.hop_length == round(0.01 * wanted)
@@ -48,20 +48,20 @@ def test_the_rate_is_chosen_from_the_recordings(tmp_path, rate, wanted):
     assert 0.7 < domain.n_fft / (0.032 * wanted) < 1.42
 
 
-def test_the_rate_is_that_of_most_of_the_sound_not_of_most_files(tmp_path):
+def test_sample_rate_is_that_of_most_of_the_sound_not_of_most_files(tmp_path):
     few = [write(tmp_path / f"{n}.wav", tone(5.0, 16000), 16000) for n in range(2)]
     many = [write(tmp_path / f"few{n}.wav", tone(0.1)) for n in range(4)]
     assert Spectrogram().resolve(many + few).sample_rate == 16000
 
 
-def test_broken_files_have_no_say_in_the_rate(tmp_path):
+def test_broken_files_do_not_affect_the_sample_rate(tmp_path):
     (tmp_path / "b.wav").write_bytes(b"no sound")
     paths = [tmp_path / "b.wav", tmp_path / "gone.wav"]
     assert Spectrogram().resolve([*paths, write(tmp_path / "a.wav", tone())]).sample_rate == 8000
     assert Spectrogram().resolve(paths).sample_rate == 22050
 
 
-def test_what_was_given_is_kept_and_what_is_settled_stays(tmp_path):
+def test_given_and_resolved_options_are_not_changed(tmp_path):
     paths = [write(tmp_path / "a.wav", tone(0.2, 44100), 44100)]
     domain = Spectrogram(hop_length=100).resolve(paths)
     assert (domain.sample_rate, domain.hop_length, domain.n_fft) == (22050, 100, 512)
@@ -69,8 +69,8 @@ def test_what_was_given_is_kept_and_what_is_settled_stays(tmp_path):
     assert domain.resolve([]) == domain.resolve([write(tmp_path / "b.wav", tone())]) == domain
 
 
-def librosas(samples, domain):
-    """The same spectrogram by librosa, in dB."""
+def with_librosa(samples, domain):
+    """Return the same spectrogram by librosa, in dB."""
     if domain.scale == "cqt":
         bins = librosa.cqt(
             samples, sr=8000, hop_length=domain.hop_length, fmin=domain.fmin or 32.703, n_bins=domain.window[1]
@@ -88,28 +88,28 @@ def librosas(samples, domain):
     "options",
     [{}, {"n_mels": 24, "fmin": 200.0, "fmax": 3500.0}, {"scale": "linear"}, {"scale": "cqt", "fmin": 100.0}],
 )
-def test_a_field_is_librosas_spectrogram_in_decibels(recording, options):
-    domain = settled(**options)
+def test_field_equals_the_spectrogram_of_librosa_in_decibels(recording, options):
+    domain = resolved(**options)
     found, note = collect(domain.field(recording))
-    wanted = librosas(soundfile.read(recording, dtype="float32")[0], domain)
+    wanted = with_librosa(soundfile.read(recording, dtype="float32")[0], domain)
     assert note == ""
     assert found.shape == wanted.shape == (101, domain.window[1])
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
 
 
-def test_stereo_at_another_rate_gives_the_field_of_librosas_mono(tmp_path):
+def test_stereo_at_another_rate_gives_the_field_of_mono_by_librosa(tmp_path):
     samples = np.stack([tone(1.0, 44100, noise=0.1), tone(1.0, 44100, pitch=900, noise=0.1, seed=1)], axis=1)
     path = write(tmp_path / "a.wav", samples, 44100, subtype="FLOAT")
     mono = librosa.resample(samples.mean(axis=1), orig_sr=44100, target_sr=8000)
-    domain = settled()
-    wanted = librosas(mono, domain)
+    domain = resolved()
+    wanted = with_librosa(mono, domain)
     np.testing.assert_allclose(collect(domain.field(path))[0], wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
 
 
-def test_the_note_of_a_cut_recording_comes_with_the_field(tmp_path):
+def test_field_of_a_cut_recording_has_a_note(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(wav_bytes(tone(1.0))[:8044])
-    found, note = collect(settled().field(path))
+    found, note = collect(resolved().field(path))
     assert len(found) == 1 + 4000 // 80
     assert note == "truncated at 0.5 s"
 
@@ -125,7 +125,7 @@ def test_the_note_of_a_cut_recording_comes_with_the_field(tmp_path):
     ],
 )
 def test_bands_lie_between_fmin_and_fmax(options, low, high):
-    domain = settled(**options)
+    domain = resolved(**options)
     assert len(domain.frequencies) == domain.window[1] == domain.stride[1]
     assert (np.diff(domain.frequencies) > 0).all()
     assert low <= domain.frequencies[0]
@@ -135,7 +135,7 @@ def test_bands_lie_between_fmin_and_fmax(options, low, high):
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("pitch", [300.0, 1100.0])
 def test_a_tone_is_loudest_in_the_band_of_its_frequency(tmp_path, scale, pitch):
-    domain = settled(scale=scale)
+    domain = resolved(scale=scale)
     field, _ = collect(domain.field(write(tmp_path / "a.wav", tone(2.0, pitch=pitch, noise=0.001))))
     found = domain.frequencies[field[50:150].mean(axis=0).argmax()]
     nearest = domain.frequencies[np.abs(np.log2(domain.frequencies.clip(1) / pitch)).argmin()]
@@ -144,43 +144,43 @@ def test_a_tone_is_loudest_in_the_band_of_its_frequency(tmp_path, scale, pitch):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_centre_of_a_tones_atom_is_its_frequency(scale):
-    domain = settled(scale=scale, fmin=100.0)
+    domain = resolved(scale=scale, fmin=100.0)
     atom = np.zeros(domain.window)
     band = domain.window[1] // 2
     atom[3:9, band] = -2.0
     assert domain.centre(atom) == pytest.approx(domain.frequencies[band])
 
 
-def test_the_centre_of_nothing_is_a_number():
-    assert settled().centre(np.zeros((16, 40))) == 0
+def test_the_centre_of_a_zero_atom_is_zero():
+    assert resolved().centre(np.zeros((16, 40))) == 0
 
 
-def test_finish_raises_the_floor_to_the_loudest_minus_top_db():
+def test_finish_raises_low_levels_to_the_maximum_minus_top_db():
     field = np.float32([[0, -30], [-79, -100], [-80, -90]])
-    assert settled(top_db=80.0, level="none").finish(field) == [(0, 3)]
+    assert resolved(top_db=80.0, level="none").finish(field) == [(0, 3)]
     np.testing.assert_array_equal(field, np.float32([[0, -30], [-79, -80], [-80, -80]]))
 
 
-def test_finish_takes_the_mean_level_away():
+def test_finish_subtracts_the_mean_level():
     field = np.random.default_rng(0).normal(-40, 5, (1000, 40)).astype(np.float32)
     louder = field + 12
-    settled().finish(field)
-    settled().finish(louder)
+    resolved().finish(field)
+    resolved().finish(louder)
     assert abs(field.mean()) < 1e-4
     np.testing.assert_allclose(louder, field, atol=1e-4)
 
 
-def test_finish_can_leave_the_field_as_it_is():
+def test_finish_can_leave_the_field_unchanged():
     field = np.random.default_rng(0).normal(-60, 50, (100, 40)).astype(np.float32)
     before = field.copy()
-    settled(top_db=0.0, level="none").finish(field)
+    resolved(top_db=0.0, level="none").finish(field)
     np.testing.assert_array_equal(field, before)
 
 
 @pytest.mark.parametrize("length", [8, 9, 20, 300])
 @pytest.mark.parametrize("seed", range(4))
-def test_windows_within_the_ranges_are_those_that_touch_a_loud_frame(length, seed):
-    domain = settled(silence=30.0, frames=8, level="none")
+def test_windows_in_the_ranges_are_those_that_touch_a_loud_frame(length, seed):
+    domain = resolved(silence=30.0, frames=8, level="none")
     loud = np.random.default_rng(seed).random(length) < [0.02, 0.06, 0.1, 0.3][seed]
     loud[seed] = True
     field = np.where(loud[:, None], -10.0, -50.0).repeat(40, axis=1).astype(np.float32)
@@ -191,18 +191,18 @@ def test_windows_within_the_ranges_are_those_that_touch_a_loud_frame(length, see
     assert max(high for _, high in ranges) <= length
 
 
-def test_a_recording_shorter_than_a_window_keeps_its_ranges_inside():
+def test_ranges_of_a_recording_shorter_than_a_window_are_inside_it():
     field = np.zeros((5, 40), np.float32)
-    assert settled(silence=30.0).finish(field) == [(0, 5)]
+    assert resolved(silence=30.0).finish(field) == [(0, 5)]
 
 
 def test_without_a_silence_level_everything_is_used():
     field = np.concatenate([np.zeros((50, 40)), np.full((50, 40), -70)]).astype(np.float32)
-    assert settled().finish(field) == [(0, 100)]
+    assert resolved().finish(field) == [(0, 100)]
 
 
 def test_a_span_is_in_seconds_and_its_excerpt_is_that_sound(recording):
-    domain = settled()
+    domain = resolved()
     span = domain.span(recording, (20, 0))
     assert (span.start, span.end, span.unit) == ((0.2,), (pytest.approx(0.36),), "s")
     excerpt = domain.excerpt(recording, span)
@@ -212,7 +212,7 @@ def test_a_span_is_in_seconds_and_its_excerpt_is_that_sound(recording):
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_the_probe_foretells_the_rows_of_the_field(tmp_path, rate):
+def test_probe_predicts_the_rows_of_the_field(tmp_path, rate):
     path = write(tmp_path / "a.wav", np.stack([tone(0.7, rate)] * 2, axis=1), rate)
     domain = Spectrogram().resolve([path])
     probe = domain.probe(path)
@@ -222,25 +222,25 @@ def test_the_probe_foretells_the_rows_of_the_field(tmp_path, rate):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_an_atom_is_drawn_over_hertz_and_milliseconds(scale):
-    domain = settled(scale=scale, frames=20)
+def test_atom_is_drawn_with_axes_in_hertz_and_milliseconds(scale):
+    domain = resolved(scale=scale, frames=20)
     ax = Figure().subplots()
     domain.draw(np.random.default_rng(0).normal(size=domain.window), ax, limit=2.0)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("ms", "Hz")
     assert ax.get_xlim() == (0, 200)
     (picture,) = ax.get_images()
     assert picture.get_clim() == (-2, 2)
-    for place, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
+    for position, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
         hertz = float(label.get_text().replace("k", "e3"))
-        assert np.interp(place, np.arange(domain.window[1]), domain.frequencies) == pytest.approx(hertz, rel=1e-6)
+        assert np.interp(position, np.arange(domain.window[1]), domain.frequencies) == pytest.approx(hertz, rel=1e-6)
     assert 2 <= len(ax.get_yticks()) <= 8
 
 
 def test_a_tile_has_low_bands_at_the_bottom_and_time_to_the_right():
     atom = np.zeros((16, 40))
     atom[15, 0] = 1
-    assert settled().tile(atom).shape == (40, 16)
-    assert settled().tile(atom)[-1, -1] == 1
+    assert resolved().tile(atom).shape == (40, 16)
+    assert resolved().tile(atom)[-1, -1] == 1
 
 
 @pytest.mark.parametrize(
@@ -262,28 +262,28 @@ def test_a_tile_has_low_bands_at_the_bottom_and_time_to_the_right():
         ({"sample_rate": "8000", "fmin": "4000"}, "--set fmin=4000 fmax=0: wanted fmin < fmax <= 4000 Hz"),
     ],
 )
-def test_options_that_cannot_be_are_refused_with_what_was_wanted(options, message):
+def test_invalid_options_raise_an_error_that_states_what_was_wanted(options, message):
     with pytest.raises(InputError) as caught:
         make_domain(Spectrogram, options)
     assert str(caught.value).startswith(message)
 
 
-def test_an_fmax_above_half_the_chosen_rate_is_refused_when_it_is_settled(recording):
+def test_an_fmax_above_half_the_chosen_rate_is_refused_when_it_is_resolved(recording):
     with pytest.raises(InputError, match=r"wanted fmin < fmax <= 4000 Hz, half the sample rate"):
         Spectrogram(fmax=9000.0).resolve([recording])
 
 
 def test_options_survive_json(recording):
     domain = Spectrogram(scale="cqt", fmin=55.5, silence=40.0, level="none", bins_per_octave=24).resolve([recording])
-    kept = json.loads(json.dumps(domain_to_json(domain)))
-    assert kept["options"] == options_of(domain)
-    assert (kept["name"], kept["package"]) == ("spectrogram", "audiosae")
-    assert domain_from_json(kept) == domain
+    stored = json.loads(json.dumps(domain_to_json(domain)))
+    assert stored["options"] == options_of(domain)
+    assert (stored["name"], stored["package"]) == ("spectrogram", "audiosae")
+    assert domain_from_json(stored) == domain
 
 
 @pytest.mark.parametrize(("scale", "least"), [("mel", 0.7), ("linear", 0.7), ("cqt", 0.3)])
-def test_an_atom_as_a_sound_has_the_atom_as_its_spectrogram(scale, least):
-    domain = settled(scale=scale, fmin=60.0 if scale == "cqt" else 0.0)
+def test_spectrogram_of_a_synthesised_atom_is_the_atom(scale, least):
+    domain = resolved(scale=scale, fmin=60.0 if scale == "cqt" else 0.0)
     bands = np.arange(domain.window[1])
     glide = np.exp(-(((bands - np.linspace(0.3, 0.7, 16)[:, None] * len(bands)) / (0.06 * len(bands))) ** 2))
     excerpt = domain.synthesize(glide)
@@ -301,12 +301,12 @@ def spectrogram_of(domain, samples):
         return np.concatenate(list(domain.field(write(Path(folder) / "a.wav", samples, subtype="FLOAT"))))
 
 
-def test_an_atom_of_one_frame_can_be_heard():
-    assert np.abs(settled(frames=1).synthesize(np.ones((1, 40))).data).max() > 0
+def test_atom_of_one_frame_can_be_synthesised():
+    assert np.abs(resolved(frames=1).synthesize(np.ones((1, 40))).data).max() > 0
 
 
-def test_a_band_is_measured_where_it_lies():
-    domain = settled()
+def test_measures_of_bands_are_their_frequency_and_distance():
+    domain = resolved()
     atom = np.zeros(domain.window)
     atom[:, 20] = -1.0
     found = domain.measures(atom)
@@ -316,5 +316,5 @@ def test_a_band_is_measured_where_it_lies():
     assert domain.measures(atom)["bandwidth (Hz)"] == pytest.approx(domain.frequencies[30] - domain.frequencies[20])
 
 
-def test_a_linear_window_can_be_asked_for_before_the_rate_is_known():
+def test_window_of_the_linear_scale_is_defined_before_the_rate_is_known():
     assert Spectrogram(scale="linear").window == (16, 1)

@@ -1,7 +1,7 @@
-"""The zoo: a table of odd inputs that every command meets, and what each rightly becomes.
+"""A table of unusual and broken inputs with the outcome that every command must give them.
 
-When an input is found that is treated wrongly, add a line to `ZOO` (and a small builder, where none makes it) with its
-right outcome: all commands are then held to it. Everything lies in one folder and is read once by each command.
+If an input is handled wrongly, add a line to `ZOO` (and a small builder, if none fits) with its correct outcome: all
+commands are then tested with it. All files are in one folder, which each command reads once.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 RATE = 22050
 SECONDS = 1.2345
-USED, PART, SKIPPED, PASSED = "used", "partly used", "skipped", "passed over"
+USED, PART, SKIPPED, IGNORED = "used", "partly used", "skipped", "ignored"
 JOINED = "only the first 1.2 s: another recording follows"
 LOWER = "a lower rate than 22050 Hz: their upper bands are empty"
 SAMPLES = tone(SECONDS, RATE, level=0.0, noise=0.05)
-SAMPLES[8000:14000] += tone(SECONDS, RATE, pitch=2500, noise=0.0)[8000:14000]  # what a survey finds
+SAMPLES[8000:14000] += tone(SECONDS, RATE, pitch=2500, noise=0.0)[8000:14000]  # an event for survey
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Beast:
     Attributes
     ----------
     file
-        Where it lies in the folder; as bytes where it is no text.
+        Path in the folder; bytes if it is not valid UTF-8.
     make
-        Writes it to a path.
+        Function that writes the file to a path.
     outcome
-        `USED`, `PART`, `SKIPPED` or `PASSED`.
+        `USED`, `PART`, `SKIPPED` or `IGNORED`.
     reason
-        How its reason begins.
+        Start of the reason.
     seconds
-        Length of what is used, right to a millisecond (to 40 of a part, whose header lies).
+        Length of the used part, exact to a millisecond (to 40 ms for `PART`).
     inspected
-        What inspect, which reads headers only, can know of an input that is skipped: its reason, or "".
+        Start of the reason that inspect gives, which reads headers only; "" if headers do not show the fault.
     remark
-        Of an input that is used.
+        Remark on a used input.
     encoded
-        Outcome in export, evaluate and survey, where it is another: each file has its row there.
+        Outcome in export, evaluate and survey, if it differs: there each file has a row.
     """
 
     file: str | bytes
@@ -77,19 +77,19 @@ class Beast:
         return printable(os.fsdecode(self.file))
 
 
-# Builders: each gives a function that writes an input to a path.
+# Builders: each returns a function that writes an input to a path.
 
 
 def sound(samples=SAMPLES, rate=RATE, **kind):
     return lambda path: write(path, samples, rate, **kind)
 
 
-def content(what):
-    return lambda path: path.write_bytes(what)
+def content(data):
+    return lambda path: path.write_bytes(data)
 
 
 def changed(change, samples=SAMPLES, rate=RATE, **kind):
-    """A good recording, and then its bytes changed."""
+    """Return a function that writes a good recording and then changes its bytes."""
     return lambda path: path.write_bytes(change(write(path, samples, rate, **kind).read_bytes()))
 
 
@@ -97,31 +97,31 @@ def wav(samples=SAMPLES, **options):
     return content(wav_bytes(samples, RATE, **options))
 
 
-def twice(found):
-    return found + found
+def twice(data):
+    return data + data
 
 
-def cut(found):
-    return found[: len(found) * 5 // 8]
+def cut(data):
+    return data[: len(data) * 5 // 8]
 
 
 def cut_to(share):
-    return lambda found: found[: int(len(found) * share)]
+    return lambda data: data[: int(len(data) * share)]
 
 
-def at(place, what):
-    return lambda found: found[:place] + what + found[place + len(what) :]
+def at(offset, new):
+    return lambda data: data[:offset] + new + data[offset + len(new) :]
 
 
-def flac_of_unknown_length(found):
-    return found[:21] + bytes([found[21] & 0xF0]) + bytes(4) + found[26:]
+def flac_of_unknown_length(data):
+    return data[:21] + bytes([data[21] & 0xF0]) + bytes(4) + data[26:]
 
 
-def streamed(found):
-    return at(40, b"\xff" * 4)(at(4, b"\xff" * 4)(found))
+def streamed(data):
+    return at(40, b"\xff" * 4)(at(4, b"\xff" * 4)(data))
 
 
-def spoilt(value):
+def with_value(value):
     samples = SAMPLES.copy()
     samples[RATE // 2] = value
     return wav(samples, floats=True)
@@ -141,9 +141,9 @@ def unreadable(path):
 
 OPUS, AS_OPUS = (tone(1.25, 24000), 24000), {"format": "OGG", "subtype": "OPUS"}
 LONG = tone(8.0, RATE, noise=0.1)  # more than a page of Ogg
-GSM_SECONDS = 320 * 86 / RATE  # whole blocks, and one more that libsndfile ends with
+GSM_SECONDS = 320 * 86 / RATE  # whole blocks and one that libsndfile adds
 
-# One line each: the file, how it is made, what becomes of it, with which reason, and of what length.
+# Per line: the file, how it is made, its outcome, the reason and its length.
 ZOO = [
     # ordinary, in every container
     Beast("plain.wav", sound()),
@@ -165,14 +165,14 @@ ZOO = [
     Beast("higher-rate.wav", sound(tone(1.5, 48000), 48000), seconds=1.5),
     Beast("eight-kilohertz.wav", sound(tone(1.5, 8000), 8000), seconds=1.5, remark=LOWER),
     Beast("offset.wav", sound(0.2 * SAMPLES + 0.5)),
-    # headers that do not tell the truth
+    # wrong headers
     Beast("unknown-length.flac", changed(flac_of_unknown_length)),
     Beast("size-zero.wav", wav(claimed=0)),
     Beast("size-wrapped.wav", wav(claimed=4000)),
     Beast("size-too-large.wav", wav(claimed=50_000), PART, "truncated at 1.2 s"),
     Beast("streamed.wav", changed(streamed)),
-    Beast("trailing-chunks.wav", changed(lambda found: found + b"LIST\x04\0\0\0INFO" + b"id3 \x03\0\0\0abc\0")),
-    Beast("trailing-tag.wav", changed(lambda found: found + b"TAG" + bytes(125))),
+    Beast("trailing-chunks.wav", changed(lambda data: data + b"LIST\x04\0\0\0INFO" + b"id3 \x03\0\0\0abc\0")),
+    Beast("trailing-tag.wav", changed(lambda data: data + b"TAG" + bytes(125))),
     # joined end to end
     *(
         Beast(f"joined.{suffix}", changed(twice), PART, JOINED)
@@ -198,7 +198,7 @@ ZOO = [
     Beast("cut.opus", changed(cut, LONG[::2], 12000, **AS_OPUS), PART, "truncated at ", 3.974, remark=LOWER),
     Beast("cut-early.ogg", changed(cut), SKIPPED, "no samples: truncated before the first", inspected="empty: no rows"),
     Beast("cut-in-header.wav", changed(cut_to(0.0006)), SKIPPED, "undecodable: ", inspected="undecodable: "),
-    # nothing in it
+    # no usable samples
     Beast("zero-bytes.wav", content(b""), SKIPPED, "empty: zero bytes", inspected="empty: zero bytes"),
     Beast("zero-frames.wav", sound(SAMPLES[:0]), SKIPPED, "no samples: zero frames", inspected="empty: no rows"),
     Beast(
@@ -211,24 +211,24 @@ ZOO = [
         "",
         USED,
     ),
-    Beast("not-a-number.wav", spoilt(np.nan), SKIPPED, "NaN or infinite samples: the first at 0.5 s", inspected=""),
-    Beast("infinite.wav", spoilt(np.inf), SKIPPED, "NaN or infinite samples: the first at 0.5 s", inspected=""),
+    Beast("not-a-number.wav", with_value(np.nan), SKIPPED, "NaN or infinite samples: the first at 0.5 s", inspected=""),
+    Beast("infinite.wav", with_value(np.inf), SKIPPED, "NaN or infinite samples: the first at 0.5 s", inspected=""),
     Beast("silent.wav", sound(0 * SAMPLES), SKIPPED, "silent: every sample is the same", inspected=""),
     Beast("cancelling.wav", sound(channels(1, -1)), SKIPPED, "channels cancel: ", inspected=""),
     Beast("text.wav", content(b"no sound\n" * 40), SKIPPED, "undecodable: ", inspected="undecodable: "),
     Beast("picture.wav", content(b"\x89PNG\r\n\x1a\n" + bytes(900)), SKIPPED, "undecodable: ", inspected="undecodable"),
     Beast("unreadable.wav", unreadable, SKIPPED, "unreadable: Permission", inspected="unreadable: Permission"),
     Beast("dangling.wav", link("gone.wav"), SKIPPED, "unreadable: No such file", inspected="unreadable: No such file"),
-    # not meant
-    Beast("._plain.wav", content(b"\0\x05\x16\x07" + bytes(100)), PASSED),
-    Beast(".hidden/a.wav", sound(), PASSED),
-    Beast(".Trash-1000/files/a.wav", sound(), PASSED),
-    Beast("$RECYCLE.BIN/a.wav", sound(), PASSED),
-    Beast("notes.txt", content(b"no sound"), PASSED),
-    # places and names
+    # not sources
+    Beast("._plain.wav", content(b"\0\x05\x16\x07" + bytes(100)), IGNORED),
+    Beast(".hidden/a.wav", sound(), IGNORED),
+    Beast(".Trash-1000/files/a.wav", sound(), IGNORED),
+    Beast("$RECYCLE.BIN/a.wav", sound(), IGNORED),
+    Beast("notes.txt", content(b"no sound"), IGNORED),
+    # paths and names
     Beast("folder.wav/inside.wav", wav()),
-    Beast("link.wav", link("plain.wav")),  # a second name: its row in a table of labels is its own
-    Beast("again", link("."), PASSED),  # what it leads to is listed already
+    Beast("link.wav", link("plain.wav")),  # a second name has its own row in a table of labels
+    Beast("again", link("."), IGNORED),  # its target is listed already
     Beast("録音\u3000一.wav", wav()),
     Beast("thin\u202fspace\u200d.wav", wav()),
     Beast(unicodedata.normalize("NFD", "Grünspecht.wav"), wav()),
@@ -240,11 +240,11 @@ ZOO = [
     Beast(" blanks .wav", wav()),
     Beast("percent%20<b>&amp;.wav", wav()),
 ]
-THERE = [beast for beast in ZOO if beast.outcome != PASSED]
+SOURCES = [beast for beast in ZOO if beast.outcome != IGNORED]
 
 
 def command(*arguments):
-    """Run the command line in this process; gives its JSON and what it tells on standard error."""
+    """Run the command line in this process; return its JSON and its messages on standard error."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["audiosae", *map(str, arguments), "--json"])
@@ -255,28 +255,28 @@ def command(*arguments):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a command made of the zoo: its JSON, its messages, and (status, reason, seconds) by name."""
+class Result:
+    """A command's JSON, its messages, and (status, reason, seconds) of each file by name."""
 
     facts: dict
-    told: str
+    messages: str
     files: dict
 
 
 def rows_of(path):
-    """The rows of a table, with the names of files as they are, where a spreadsheet would compute them."""
-    names = {cell(beast.name): beast.name for beast in THERE}
+    """Return the rows of a table, with names of files that were escaped for spreadsheets as they are."""
+    names = {cell(beast.name): beast.name for beast in SOURCES}
     with path.open(encoding="utf-8", newline="") as file:
         return [row | {"file": names.get(row["file"], row["file"])} for row in csv.DictReader(file)]
 
 
-def from_table(facts, told, lengths):
-    """What a command says whose table has the used files: their lengths, and from its JSON the reasons."""
+def from_table(facts, messages, lengths):
+    """Return the result of a command from (file, length) in its table of used files and the reasons in its JSON."""
     parts = {row["file"]: row["reason"] for row in facts["in_part"]}
     files = {file: (USED, parts.get(file, ""), length) for file, length in lengths}
     skipped = {row["file"]: (SKIPPED, row["reason"], 0.0) for row in facts["skipped"]}
     assert not files.keys() & skipped.keys()
-    return Found(facts, told, files | skipped)
+    return Result(facts, messages, files | skipped)
 
 
 @pytest.fixture(scope="module")
@@ -290,38 +290,40 @@ def zoo(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(zoo, cache, tmp_path_factory):
-    """What each command made of it; one model is trained."""
-    out, here = tmp_path_factory.mktemp("out"), ("--cache", cache, "--workers", 1)
+def results(zoo, cache, tmp_path_factory):
+    """Return the result of each command; one model is trained."""
+    out, options = tmp_path_factory.mktemp("out"), ("--cache", cache, "--workers", 1)
     labels = out / "labels.csv"
     with labels.open("w", encoding="utf-8", newline="") as file:
-        names = [(cell(beast.name), "ab"[number % 2]) for number, beast in enumerate(THERE)]
+        names = [(cell(beast.name), "ab"[number % 2]) for number, beast in enumerate(SOURCES)]
         csv.writer(file).writerows([("filename", "label"), *names])
-    facts, told = command("inspect", zoo)
+    facts, messages = command("inspect", zoo)
     files = {
         file["file"]: (file["status"].replace("ok", USED), file["reason"], file["extent"]) for file in facts["files"]
     }
-    results = {"inspect": Found(facts, told, files)}
+    results = {"inspect": Result(facts, messages, files)}
     run = out / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(*UNDRAWN)
-        facts, told = command("train", zoo, "-o", run, "--hidden", 4, "--epochs", 1, *here)
+        facts, messages = command("train", zoo, "-o", run, "--hidden", 4, "--epochs", 1, *options)
     files = {row["file"]: (row["status"], row["reason"], float(row["seconds"])) for row in rows_of(run / "journal.csv")}
-    results["train"] = Found(facts, told, files)
-    facts, told = command("export", run, zoo, "-o", out / "files.csv", *here)
+    results["train"] = Result(facts, messages, files)
+    facts, messages = command("export", run, zoo, "-o", out / "files.csv", *options)
     lengths = [(row["file"], float(row["duration"])) for row in rows_of(out / "files.csv")]
-    results["export files"] = from_table(facts, told, lengths)
-    facts, told = command("export", run, zoo, "-o", out / "windows.csv", "--level", "window", *here)
+    results["export files"] = from_table(facts, messages, lengths)
+    facts, messages = command("export", run, zoo, "-o", out / "windows.csv", "--level", "window", *options)
     results["export windows"] = from_table(
-        facts, told, {row["file"]: None for row in rows_of(out / "windows.csv")}.items()
+        facts, messages, {row["file"]: None for row in rows_of(out / "windows.csv")}.items()
     )
-    facts, told = command("evaluate", run, zoo, "--labels", labels, "--baselines", "none", "-o", out / "scores", *here)
+    facts, messages = command(
+        "evaluate", run, zoo, "--labels", labels, "--baselines", "none", "-o", out / "scores", *options
+    )
     lengths = [(row["file"], None) for row in rows_of(out / "scores/predictions.csv")]
-    results["evaluate"] = from_table(facts, told, lengths)
-    facts, told = command("report", run, zoo, "-o", out / "page.html", "--labels", labels, "--top", 2, *here)
-    results["report"] = Found(facts, told, {})
-    facts, told = command("survey", run, zoo, "-o", out / "survey", "--types", 2, *here)
-    results["survey"] = Found(facts, told, {row["file"]: () for row in rows_of(out / "survey/events.csv")})
+    results["evaluate"] = from_table(facts, messages, lengths)
+    facts, messages = command("report", run, zoo, "-o", out / "page.html", "--labels", labels, "--top", 2, *options)
+    results["report"] = Result(facts, messages, {})
+    facts, messages = command("survey", run, zoo, "-o", out / "survey", "--types", 2, *options)
+    results["survey"] = Result(facts, messages, {row["file"]: () for row in rows_of(out / "survey/events.csv")})
     return results
 
 
@@ -332,15 +334,15 @@ def beast(request):
     return request.param
 
 
-def as_told_by(beast, name):
-    """The line of the table as it is for one command."""
+def expected(beast, name):
+    """Return the line of the table as it is for one command."""
     encoded = beast.encoded if name.startswith(("export", "evaluate", "survey")) else ""
     return replace(beast, outcome=encoded, reason="") if encoded else beast
 
 
 def check(beast, files, *, reason):
-    """Compare what was found with the table; `reason` tells what one begins with."""
-    if beast.outcome == PASSED:
+    """Compare a file's status, reason and length with the table; `reason` is the start of the reason."""
+    if beast.outcome == IGNORED:
         assert beast.name not in files
         return
     status, why, seconds = files[beast.name]
@@ -348,13 +350,13 @@ def check(beast, files, *, reason):
     assert why.startswith(reason)
     assert bool(why) == bool(reason)
     if seconds is not None and beast.outcome != SKIPPED:
-        lossy = beast.name.endswith((".ogg", ".opus", ".mp3"))  # where the last whole page lies, the encoder decides
+        lossy = beast.name.endswith((".ogg", ".opus", ".mp3"))  # the encoder decides where the last whole page is
         bound = 0.001 if beast.outcome == USED else 0.5 if lossy else 0.04
         assert seconds == pytest.approx(beast.seconds, abs=bound)
 
 
-def test_inspect_tells_what_headers_tell(found, beast):
-    files = found["inspect"].files
+def test_inspect_reports_faults_of_headers(results, beast):
+    files = results["inspect"].files
     if beast.outcome == PART or beast.inspected == "":  # a header does not show it
         assert files[beast.name][:2] == (USED, "")
     else:
@@ -362,14 +364,14 @@ def test_inspect_tells_what_headers_tell(found, beast):
 
 
 @pytest.mark.parametrize("name", ["train", "export files", "export windows", "evaluate"])
-def test_every_command_makes_the_same_of_it(found, beast, name):
-    beast = as_told_by(beast, name)
-    check(beast, found[name].files, reason=beast.reason)
+def test_every_command_gives_the_same_outcome(results, beast, name):
+    beast = expected(beast, name)
+    check(beast, results[name].files, reason=beast.reason)
 
 
 @pytest.mark.parametrize("name", ["train", "export files", "export windows", "evaluate", "report", "survey"])
-def test_json_tells_what_was_skipped_and_what_was_used_in_part(found, beast, name):
-    facts, beast = found[name].facts, as_told_by(beast, name)
+def test_json_lists_skipped_and_partly_used_files(results, beast, name):
+    facts, beast = results[name].facts, expected(beast, name)
     for key, outcome in (("skipped", SKIPPED), ("in_part", PART)):
         reasons = {row["file"]: row["reason"] for row in facts[key]}
         assert (beast.name in reasons) == (beast.outcome == outcome)
@@ -379,25 +381,27 @@ def test_json_tells_what_was_skipped_and_what_was_used_in_part(found, beast, nam
 
 
 @pytest.mark.parametrize("name", ["train", "export files", "export windows", "evaluate", "report", "survey"])
-def test_the_zoo_is_counted(found, name):
-    facts, outcomes = found[name].facts, [as_told_by(beast, name).outcome for beast in THERE]
-    wrong = os.geteuid() == 0  # root reads what is unreadable
-    assert facts["sources_used"] == outcomes.count(USED) + outcomes.count(PART) + wrong
-    assert facts["sources_skipped"] == outcomes.count(SKIPPED) - wrong
+def test_json_counts_used_and_skipped_files(results, name):
+    facts, outcomes = results[name].facts, [expected(beast, name).outcome for beast in SOURCES]
+    root = os.geteuid() == 0  # it can read the unreadable file
+    assert facts["sources_used"] == outcomes.count(USED) + outcomes.count(PART) + root
+    assert facts["sources_skipped"] == outcomes.count(SKIPPED) - root
 
 
-def test_no_command_meets_what_is_not_in_the_table(found):
-    for result in found.values():
-        assert result.files.keys() <= {beast.name for beast in THERE}
+def test_no_command_lists_other_files(results):
+    for result in results.values():
+        assert result.files.keys() <= {beast.name for beast in SOURCES}
 
 
-def test_the_rate_is_that_of_most(found):
-    lower = {file["file"]: file["remark"] for file in found["inspect"].facts["files"] if file["remark"]}
+def test_the_sample_rate_is_that_of_most_sound(results):
+    lower = {file["file"]: file["remark"] for file in results["inspect"].facts["files"] if file["remark"]}
     assert lower == {beast.name: beast.remark for beast in ZOO if beast.remark}
 
 
 @pytest.mark.parametrize("name", ["train", "export files", "evaluate", "report", "survey"])
-def test_a_lower_rate_and_parts_are_told_in_a_line_each(found, name):
-    assert re.search(rf"^2 of \d+ sources have {LOWER}: cut.opus, eight-kilohertz.wav$", found[name].told, re.MULTILINE)
+def test_lower_rates_and_partly_used_files_have_one_line_each(results, name):
+    assert re.search(
+        rf"^2 of \d+ sources have {LOWER}: cut.opus, eight-kilohertz.wav$", results[name].messages, re.MULTILINE
+    )
     parts = sum(beast.outcome == PART for beast in ZOO)
-    assert f"\nused as far as they can be decoded, {parts} of " in found[name].told
+    assert f"\nused as far as they can be decoded, {parts} of " in results[name].messages

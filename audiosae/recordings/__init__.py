@@ -1,4 +1,4 @@
-"""The built-in domain: recordings read as spectrogram frames.
+"""The built-in domain `spectrogram`: recordings read as spectrogram frames, and the dates of recordings.
 
-It stands on the same floor as a plugin and comes through the same entry point.
+It implements the plugin interface of `audiosae.domain` and is found through the same entry-point group as plugins.
 """

@@ -1,14 +1,17 @@
-"""Reading recordings: any length, any format of libsndfile, in blocks of mono samples at one rate."""
+"""Reading of recordings: any length, any format of libsndfile, in blocks of mono samples at one sample rate."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import stat
 import threading
-from collections import Counter
+from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
@@ -23,39 +26,65 @@ if TYPE_CHECKING:
     import soundfile
     from numpy.typing import NDArray
 
+    FileState = tuple[str, int, int]  # path, size, time of the last change
+
 SUFFIXES = (
-    ".wav", ".flac", ".ogg", ".mp3", ".wave", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
-    ".caf", ".w64", ".rf64", ".voc", ".nist", ".sph",
-)  # fmt: skip
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".mp3",
+    ".wave",
+    ".oga",
+    ".opus",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".au",
+    ".snd",
+    ".caf",
+    ".w64",
+    ".rf64",
+    ".voc",
+    ".nist",
+    ".sph",
+)
 _SAMPLES_AT_ONCE = 2**18
-_CANCELLED = 1e-3  # of the channels' peak: a mean under it is rounding, of one channel turned against the other
-_LOUDEST = 1e12  # far above every integer format taken for float; its square is still a float32
-_PLAIN = {"WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64"}  # samples as they are: what fails is the disk
-_GUESSED_LENGTH = {"MP3", "MPEG"}  # the decoder estimates it from the bit rate; every file delivers fewer frames
+_CANCELLED = 1e-3  # of the channels' peak: a smaller mean is rounding error of channels of opposite polarity
+_LARGEST_SAMPLE = 1e12  # far above every integer format read as float; its square is still a float32
+_UNCODED = {"WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64"}  # plain samples: a read error comes from the disk
+_ESTIMATED_LENGTH = {"MP3", "MPEG"}  # estimated from the bit rate by the decoder; every file delivers fewer frames
 _SHORTER = re.compile(
     r"^\s*(?:data|SSND|BODY|Data Size|Data length|riff|Riff size)\s*:?\s*(\d+) \(?should be (\d+)\b", re.MULTILINE
 )
-_HEADERS_READ = 200  # to choose a rate
-_HIGHEST_RATE = 22050  # enough for speech, music and most animals; ultrasound detectors keep theirs
+_HEADERS_READ = 200  # to choose a sample rate
+_HIGHEST_RATE = 22050  # enough for speech, music and most animals; recordings of ultrasound keep their rate
 _ULTRASOUND_RATE = 192000
 _OFFSET_SECONDS = 2.0  # from the start of a recording, in which a constant offset is measured
-_LARGE_OFFSET = 0.5  # of the standard deviation: all levels are relative, so they then move by 2 dB or more
-_CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # so libsndfile notes of Ogg and MAT4
+_LARGE_OFFSET = 0.5  # of the standard deviation: levels relative to the loudest then change by 2 dB or more
+_CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # libsndfile's log messages for Ogg and MAT4
+_DECODING_ERRORS = (RuntimeError, ValueError)  # those that soundfile raises
 
 
-class _Last(threading.local):
-    """What this thread opened last: its length is asked for once more, and excerpts often come from one recording."""
+class _Recent(threading.local):
+    """Header and open file of the recording that this thread read last: both are often needed again at once."""
 
-    header: tuple[tuple[str, int, int], Header] | None = None
-    held: tuple[tuple[str, int, int], soundfile.SoundFile] | None = None
+    header: tuple[FileState, Header] | None = None
+    file: tuple[FileState, soundfile.SoundFile] | None = None
 
 
-_last = _Last()
+_recent = _Recent()
+_open_files: WeakSet[soundfile.SoundFile] = WeakSet()  # of all threads; soundfile cannot close them during shutdown
+
+
+@atexit.register
+def _close_files() -> None:
+    for file in list(_open_files):
+        file.close()
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a recording's header claims; frames may be a lie."""
+    """Sample rate, channels, length and format that a recording's header states; the length may be wrong."""
 
     rate: int
     channels: int
@@ -64,7 +93,7 @@ class Header:
 
     @property
     def seconds(self) -> float:
-        """Claimed length in seconds."""
+        """Length in seconds, as the header states it."""
         return self.frames / self.rate
 
 
@@ -74,12 +103,12 @@ def read_header(path: Path) -> Header:
     Raises
     ------
     InputError
-        It is not a regular file, is empty, cannot be read or is no recording that libsndfile knows.
+        The path is not a regular file, or the file is empty, unreadable or in a format unknown to libsndfile.
     """
-    if _last.header is not None and _last.header[0] == _key(path):
-        return _last.header[1]
+    if _recent.header is not None and _recent.header[0] == _file_state(path):
+        return _recent.header[1]
     with _open(path) as file:
-        return _last.header[1] if _last.header else _header(file)
+        return _header(file)
 
 
 def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str]:
@@ -87,33 +116,36 @@ def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str
 
     Parameters
     ----------
+    path
+        Recording.
     rate
-        Samples per second of what is yielded.
+        Sample rate of the blocks, in Hz.
 
     Returns
     -------
     str
-        What was wrong with a recording that could be read in part, or "".
+        Why only a part of the recording could be read, or "".
 
     Raises
     ------
     InputError
-        Unreadable, no samples, silent, or samples that are not numbers.
+        The recording is unreadable, empty or silent, or has samples that are not numbers.
     """
     with _open(path) as file:
         reader = _Reader(file, path)
-        if file.samplerate == rate:
-            yield from reader.blocks()
-        else:
-            yield from _resampled(reader.blocks(), file.samplerate, rate)
-        return reader.verdict()
+        blocks = reader.blocks()
+        yield from blocks if file.samplerate == rate else _resampled(blocks, file.samplerate, rate)
+        return reader.check()
 
 
 def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float32], int]:
-    """Return the mono samples between two times in seconds, and their rate (the recording's own)."""
-    import soundfile
-
-    file = _held(path)
+    """Return the mono samples between two times in seconds, and the recording's sample rate, which is theirs."""
+    state = _file_state(path)
+    if _recent.file is None or _recent.file[0] != state:  # each opening of an MP3 reads all of it to learn its length
+        _recent.file = None
+        _recent.file = state, _open(path)
+        _open_files.add(_recent.file[1])
+    file = _recent.file[1]
     first = min(max(0, round(start * file.samplerate)), file.frames)
     count = max(0, round(end * file.samplerate) - first)
     try:
@@ -122,7 +154,7 @@ def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float
             samples = file.read(count, dtype="float32", always_2d=True)
         else:
             samples = _read_from_start(path, first, count)
-    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+    except _DECODING_ERRORS as error:
         raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
     return samples.mean(axis=1), file.samplerate
 
@@ -130,73 +162,55 @@ def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float
 def common_rate(paths: Sequence[Path]) -> int:
     """Return the sample rate of most of the sound, by duration, from headers; rates above 22050 Hz become 22050 Hz.
 
-    Rates of ultrasound recordings, 192 kHz or more, stay.
+    Rates of ultrasound recordings, 192 kHz or more, are returned as they are.
     """
-    seconds: Counter[int] = Counter()
+    seconds: defaultdict[int, float] = defaultdict(float)
     for path in paths[:: max(1, len(paths) // _HEADERS_READ)]:
-        try:
-            with capture_stderr(CapturedStderr()):  # a decoder's messages are reported when the file is read
-                header = read_header(path)
-        except InputError:
-            continue
-        seconds[header.rate] += 1 + min(header.seconds, 1e6)  # type: ignore[assignment]
-    if not seconds:
-        return _HIGHEST_RATE
-    rate = max(sorted(seconds), key=lambda r: seconds[r])
-    return rate if rate <= _HIGHEST_RATE or rate >= _ULTRASOUND_RATE else _HIGHEST_RATE
+        with suppress(InputError), capture_stderr(CapturedStderr()):  # both are reported when the file is read
+            header = read_header(path)
+            seconds[header.rate] += 1 + min(header.seconds, 1e6)
+    rate = max(sorted(seconds), key=seconds.__getitem__, default=_HIGHEST_RATE)
+    return rate if rate >= _ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
 
 
 def has_offset(path: Path) -> bool:
-    """Return whether the first seconds have a constant offset: a mean that is large beside the standard deviation.
+    """Return whether the first seconds have a constant offset: a mean above half the standard deviation.
 
     Raises
     ------
     InputError
-        Undecodable.
+        The recording cannot be decoded.
     """
     samples, _ = read_excerpt(path, 0.0, _OFFSET_SECONDS)
-    if not len(samples):
-        return False
-    mean, deviation = samples.mean(dtype=np.float64), samples.std(dtype=np.float64)
-    return bool(0 < deviation < np.inf and abs(mean) > _LARGE_OFFSET * deviation)
-
-
-def _held(path: Path) -> soundfile.SoundFile:
-    """Open a recording and leave it open: each opening of an MP3 reads all of it to learn its length."""
-    key = _key(path)
-    if _last.held is None or _last.held[0] != key:
-        _last.held = None
-        _last.held = key, _open(path)
-    return _last.held[1]
+    deviation = samples.std(dtype=np.float64) if len(samples) else 0.0
+    return bool(0 < deviation < np.inf and abs(samples.mean(dtype=np.float64)) > _LARGE_OFFSET * deviation)
 
 
 def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
     """Read samples of a codec that cannot seek."""
     with _open(path) as file:
-        while first > 0 and (passed := len(file.read(min(first, _SAMPLES_AT_ONCE), dtype="float32"))):
-            first -= passed
-        found: NDArray[np.float32] = file.read(count, dtype="float32", always_2d=True)
-        return found
+        while first > 0 and (skipped := len(file.read(min(first, _SAMPLES_AT_ONCE), dtype="float32"))):
+            first -= skipped
+        return np.asarray(file.read(count, dtype="float32", always_2d=True))
 
 
 class _Reader:
-    """Blocks of one open file, and what became of it."""
+    """Reader of all blocks of an open file, which checks the samples as they come."""
 
     def __init__(self, file: soundfile.SoundFile, path: Path) -> None:
         self._file, self._path = file, path
-        self._low, self._high = np.inf, -np.inf
-        self._loudest = 0.0  # of all channels
+        self._low, self._high = np.inf, -np.inf  # of the mean of the channels
+        self._peak = 0.0  # of all channels
         self._frames = 0
-        self._fault = ""
-        self._integers = file.subtype == "PCM_16" and file.format in _PLAIN
-        self._short: NDArray[np.int16] | None = None
+        self._error = ""
+        self._integers: NDArray[np.int16] | None = None
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         file = self._file
         frames = max(0, min(file.frames, max(1024, _SAMPLES_AT_ONCE // file.channels)))
-        read = self._read_integers if self._integers else self._read
+        read = self._read_integers if file.subtype == "PCM_16" and file.format in _UNCODED else self._read
         buffer = np.empty((frames, file.channels), np.float32)
-        while self._frames < file.frames and not self._fault:
+        while self._frames < file.frames and not self._error:
             samples = read(buffer)
             if not len(samples):
                 return
@@ -205,89 +219,79 @@ class _Reader:
             if not (np.isfinite(low) and np.isfinite(high)):
                 at = self._frames + int(np.argmin(np.isfinite(mono)))
                 raise InputError(f"NaN or infinite samples: the first at {at / file.samplerate:.1f} s")
-            if max(-low, high) > _LOUDEST:
+            if max(-low, high) > _LARGEST_SAMPLE:
                 raise InputError(f"no sound: samples as large as {max(-low, high):.0e}, wanted about 1")
             self._low, self._high = min(self._low, low), max(self._high, high)
             if file.channels > 1:
-                self._loudest = max(self._loudest, float(samples.max()), -float(samples.min()))
+                self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
             self._frames += len(mono)
             yield mono
 
     def _read_integers(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fill the buffer from 16-bit samples: the same numbers, without libsndfile's slow conversion."""
-        import soundfile
-
-        if self._short is None:
-            self._short = np.empty(buffer.shape, np.int16)
+        if self._integers is None:
+            self._integers = np.empty(buffer.shape, np.int16)
         try:
-            found = self._file.read(out=self._short)
-        except (soundfile.SoundFileError, RuntimeError, ValueError):
+            integers = self._file.read(out=self._integers)
+        except _DECODING_ERRORS:
             self._file.seek(self._frames)
             return self._read(buffer)
-        samples = buffer[: len(found)]
-        np.multiply(found, np.float32(2.0**-15), out=samples)
-        return samples
+        return np.asarray(np.multiply(integers, np.float32(2.0**-15), out=buffer[: len(integers)]))
 
     def _read(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fill the buffer, or as much of it as can be decoded before an error."""
-        import soundfile
-
         buffer.fill(np.nan)
         try:
-            found: NDArray[np.float32] = self._file.read(out=buffer)
-        except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-            self._fault = _one_line(error)
+            return np.asarray(self._file.read(out=buffer))
+        except _DECODING_ERRORS as error:
+            self._error = _one_line(error)
             return buffer[: int(np.argmax(np.append(np.isnan(buffer[:, 0]), True)))]
-        return found
 
-    def verdict(self) -> str:
-        """ClassifierName what was read, at the end of it."""
-        file = self._file
-        told = file.extra_info
-        cut = any(words in told for words in _CUT) or any(
-            int(there) < int(claimed) and not repair.is_placeholder(int(claimed))
-            for claimed, there in _SHORTER.findall(told)
+    def check(self) -> str:
+        """Return, after the last block, why only a part was read, or ""; raise InputError for unusable samples."""
+        log = self._file.extra_info
+        cut = any(message in log for message in _CUT) or any(
+            int(actual) < int(stated) and not repair.is_placeholder(int(stated))
+            for stated, actual in _SHORTER.findall(log)
         )
-        if not self._frames and (self._fault or cut):
-            raise InputError(f"undecodable: {self._fault}" if self._fault else "no samples: truncated before the first")
         if not self._frames:
-            raise InputError("no samples: zero frames in the file")
+            empty = "truncated before the first" if cut else "zero frames in the file"
+            raise InputError(f"undecodable: {self._error}" if self._error else f"no samples: {empty}")
         if self._low == self._high:
             raise InputError("silent: every sample is the same")
-        if (left := max(-self._low, self._high)) < _CANCELLED * self._loudest:
-            below = 20 * np.log10(self._loudest / left)
-            raise InputError(f"channels cancel: their mean is {below:.0f} dB below them; keep one channel")
-        return self._missing(cut=cut)
+        if (peak := max(-self._low, self._high)) < _CANCELLED * self._peak:
+            below = 20 * np.log10(self._peak / peak)
+            raise InputError(f"channels cancel: their mean is {below:.0f} dB below the loudest; keep one channel")
+        return self._missing_part(cut=cut)
 
-    def _missing(self, *, cut: bool) -> str:
-        """Return in words what of the recording was not read."""
-        file, at = self._file, f"{self._frames / self._file.samplerate:.1f} s"
-        remark = "" if self._fault else repair.remark(self._path, file.format, self._frames)
-        if file.frames == repair.UNKNOWN:  # the decoder says nothing good of the end, where it is not known
+    def _missing_part(self, *, cut: bool) -> str:
+        file, end = self._file, f"{self._frames / self._file.samplerate:.1f} s"
+        problem = "" if self._error else repair.find_problem(self._path, file.format, self._frames)
+        if file.frames == repair.UNKNOWN:  # of a FLAC of unknown length the decoder always reports an error at the end
             return ""
-        fewer = self._frames < file.frames and file.format not in _GUESSED_LENGTH
-        fault = f" ({self._fault})" if self._fault else ""
-        if remark == repair.WITHIN:
-            return remark
-        if remark and remark != repair.CUT:
-            return f"only the first {at}: {remark}"
-        return f"truncated at {at}{fault}" if self._fault or fewer or cut or remark else ""
+        if problem == repair.JOINED:
+            return problem
+        if problem and problem != repair.CUT:
+            return f"only the first {end}: {problem}"
+        fewer = self._frames < file.frames and file.format not in _ESTIMATED_LENGTH
+        error = f" ({self._error})" if self._error else ""
+        return f"truncated at {end}{error}" if self._error or fewer or cut or problem else ""
 
 
 def _open(path: Path) -> soundfile.SoundFile:
-    """Open a recording, or say in the user's words why not."""
+    """Open a recording; raise InputError with a reason for the user where that fails."""
     import soundfile
 
-    key = _key(path)
+    state = _file_state(path)
     try:
-        view = repair.mended(path)
+        corrected = repair.corrected(path)
         name = os.fsencode(path) if os.name == "posix" else str(path)
-        file = soundfile.SoundFile(name if view is None else view)
+        file = soundfile.SoundFile(name if corrected is None else corrected)
     except OSError as error:
-        raise _unreadable(error) from error
-    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as error:
+        raise InputError(f"unreadable: {error.strerror or error}") from error
+    except (*_DECODING_ERRORS, TypeError) as error:
         raise InputError(f"undecodable: {_one_line(error)}") from error
-    _last.header = key, _header(file)
+    _recent.header = state, _header(file)
     return file
 
 
@@ -296,12 +300,12 @@ def _header(file: soundfile.SoundFile) -> Header:
     return Header(file.samplerate, file.channels, frames, f"{file.format}/{file.subtype}")
 
 
-def _key(path: Path) -> tuple[str, int, int]:
-    """Return what tells one state of a file from another; refuse what is no file with something in it."""
+def _file_state(path: Path) -> FileState:
+    """Return values that differ once a file has changed; raise InputError if it is empty or not a regular file."""
     try:
-        status = os.stat(path)  # noqa: PTH116 (Path.stat makes the same call; this reads as what it is)
+        status = path.stat()
     except OSError as error:
-        raise _unreadable(error) from error
+        raise InputError(f"unreadable: {error.strerror or error}") from error
     if not stat.S_ISREG(status.st_mode):
         raise InputError("not a regular file")
     if status.st_size == 0:
@@ -309,13 +313,8 @@ def _key(path: Path) -> tuple[str, int, int]:
     return os.fspath(path), status.st_size, status.st_mtime_ns
 
 
-def _unreadable(error: OSError) -> InputError:
-    return InputError(f"unreadable: {error.strerror or error}")
-
-
 def _one_line(error: Exception) -> str:
-    text = getattr(error, "error_string", None) or str(error)
-    return " ".join(str(text).split())
+    return " ".join(str(getattr(error, "error_string", None) or error).split())
 
 
 def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) -> Iterator[NDArray[np.float32]]:
@@ -327,5 +326,5 @@ def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) 
         for block in blocks:
             yield stream.resample_chunk(block)
         yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-    except (RuntimeError, ValueError) as error:
+    except _DECODING_ERRORS as error:
         raise InputError(f"cannot be resampled from {source} to {target} Hz: {_one_line(error)}") from error

@@ -1,6 +1,6 @@
-"""From samples to bands: short-time Fourier power, mel filters, constant-Q, all in blocks of any stream.
+"""From samples to bands: short-time Fourier power, mel filters and constant-Q, in blocks of any stream.
 
-Frames lie on librosa's grid: frame i is centred on sample ``i * hop_length``, the signal is padded with zeros.
+Frames are those of librosa: frame i is centred on sample ``i * hop_length``, the signal is padded with zeros.
 """
 
 from __future__ import annotations
@@ -14,41 +14,45 @@ import numpy as np
 from audiosae.system.threads import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
 FLOOR_POWER = 1e-10  # librosa's amin: -100 dB
 _FRAMES_AT_ONCE = 256  # keeps the windowed frames and their spectra within the L2 cache
 _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)
+_KILOHERTZ = 1000
 _MOST_TICKS = 8  # on the whole axis, so that their labels do not overlap
 _MEL_BREAK_HZ, _MEL_LINEAR_HZ, _MEL_LOG_STEP = 1000.0, 200.0 / 3.0, np.log(6.4) / 27.0
 
 
 def hz_to_mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """Mel of Slaney's Auditory Toolbox (1998): linear below 1 kHz, 27 steps per factor 6.4 above."""
+    """Convert Hz to the mel scale of Slaney's Auditory Toolbox (1998): linear below 1 kHz, logarithmic above.
+
+    The scale has 27 steps per factor of 6.4 above 1 kHz.
+    """
     hertz = np.asarray(hertz, np.float64)
     above = np.log(np.maximum(hertz, 1e-9) / _MEL_BREAK_HZ) / _MEL_LOG_STEP + _MEL_BREAK_HZ / _MEL_LINEAR_HZ
     return np.where(hertz < _MEL_BREAK_HZ, hertz / _MEL_LINEAR_HZ, above)
 
 
 def mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of `hz_to_mel`."""
+    """Convert mel to Hz, the inverse of `hz_to_mel`."""
     knee = _MEL_BREAK_HZ / _MEL_LINEAR_HZ
     return np.where(mel < knee, mel * _MEL_LINEAR_HZ, _MEL_BREAK_HZ * np.exp(_MEL_LOG_STEP * (mel - knee)))
 
 
 def mel_edges(n_mels: int, fmin: float, fmax: float) -> NDArray[np.float64]:
     """Return the ``n_mels + 2`` corner frequencies in Hz of triangles evenly spaced in mel."""
-    low, high = hz_to_mel(fmin), hz_to_mel(fmax)
-    return mel_to_hz(np.linspace(low, high, n_mels + 2))
+    return mel_to_hz(np.linspace(hz_to_mel(fmin), hz_to_mel(fmax), n_mels + 2))
 
 
 @lru_cache(maxsize=8)
 def mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> NDArray[np.float32]:
-    """Return triangular filters of equal area, shape (1 + n_fft // 2, n_mels); ``librosa.filters.mel``'s transpose.
+    """Return triangular mel filters of equal area, shape (1 + n_fft // 2, n_mels).
 
-    They are written out here because importing librosa costs each decoding process over a second.
+    They are the transpose of ``librosa.filters.mel``, computed here because importing librosa costs each decoding
+    process more than a second.
     """
     edges = mel_edges(n_mels, fmin, fmax)
     bins = np.linspace(0, rate / 2, 1 + n_fft // 2)[:, None]
@@ -64,9 +68,18 @@ def power_frames(
     hop_length: int,
     then: Callable[[NDArray[np.float32]], NDArray[np.float32]] = np.asarray,
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield short-time Fourier power, shape (frames, 1 + n_fft // 2), of a stream, or what `then` makes of it.
+    """Yield the short-time Fourier power of a stream, shape (frames, 1 + n_fft // 2), with a Hann window.
 
-    Hann window, centred frames; equal to ``abs(librosa.stft(y)) ** 2`` of the whole signal.
+    The frames equal ``abs(librosa.stft(y)) ** 2`` of the whole signal.
+
+    Parameters
+    ----------
+    blocks
+        Samples, in blocks of any size.
+    n_fft, hop_length
+        Samples per transform and between frames.
+    then
+        Function applied to each block of power; its results are yielded.
     """
     from scipy.fft import rfft
 
@@ -76,13 +89,12 @@ def power_frames(
         spectrum = rfft(frames * hann, axis=1)
         return then(spectrum.real**2 + spectrum.imag**2)
 
-    def pieces() -> Iterator[NDArray[np.float32]]:
-        for samples, count in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length):
-            frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop_length][:count]
-            for at in range(0, count, _FRAMES_AT_ONCE):
-                yield frames[at : at + _FRAMES_AT_ONCE]
-
-    return in_order(transform, pieces())
+    pieces = (
+        frames[at : at + _FRAMES_AT_ONCE]
+        for frames in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length)
+        for at in range(0, len(frames), _FRAMES_AT_ONCE)
+    )
+    return in_order(transform, pieces)
 
 
 def to_decibels(power: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,8 +107,21 @@ def constant_q_frames(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield constant-Q power, shape (frames, n_bins), by ``librosa.cqt`` on overlapping pieces of the stream.
 
-    The overlap holds the longest filter and the tails of librosa's octave-wise decimation, and pieces begin at
+    The overlap covers the longest filter and the tails of librosa's decimation by octaves, and pieces begin at
     multiples of every octave's step, so that the frames equal those of the whole signal.
+
+    Parameters
+    ----------
+    blocks
+        Samples, in blocks of any size.
+    rate
+        Sample rate in Hz.
+    hop_length
+        Samples between frames.
+    fmin
+        Centre frequency in Hz of the lowest band.
+    n_bins, bins_per_octave
+        Number of bands, in total and per octave.
     """
     import librosa
 
@@ -106,7 +131,7 @@ def constant_q_frames(
     core = step * max(1, (4 * context + 2**19) // step)
     for samples, first, last in _overlapping(blocks, core, context):
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="n_fft=")  # of recordings shorter than the longest filter
+            warnings.filterwarnings("ignore", message="n_fft=")  # the recording is shorter than a filter
             bands = librosa.cqt(
                 samples, sr=rate, hop_length=hop_length, fmin=fmin, n_bins=n_bins, bins_per_octave=bins_per_octave
             )
@@ -118,32 +143,23 @@ def constant_q_frames(
 def frequency_ticks(frequencies: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[str]]:
     """Return positions, in bands, and labels of ticks at round frequencies.
 
+    Whole kilohertz are chosen first, then multiples of 500 Hz, and high frequencies before low ones.
+
     Parameters
     ----------
     frequencies
         Centre frequency in Hz of each band of the axis.
     """
-    bands = np.arange(len(frequencies))
     hertz = [tick for tick in _TICKS_HZ if frequencies[0] <= tick <= frequencies[-1]]
-    kept = _spaced_ticks(hertz, np.interp(hertz, frequencies, bands), len(frequencies) / _MOST_TICKS)
-    return np.interp(kept, frequencies, bands), [_tick_label(tick) for tick in kept]
-
-
-def _spaced_ticks(ticks: Sequence[int], places: NDArray[np.float64], distance: float) -> list[int]:
-    """Return ticks at least `distance` bands apart; whole kilohertz, then multiples of 500 Hz, then high ones first."""
-    kept: list[tuple[float, int]] = []
-    for tick, place in sorted(zip(ticks, places, strict=True), key=lambda t: (-_roundness(t[0]), -t[0])):
-        if all(abs(place - other) >= distance for other, _ in kept):
-            kept.append((float(place), tick))
-    return sorted(tick for _, tick in kept)
-
-
-def _roundness(tick: int) -> int:
-    return next((rank for rank, step in ((2, 1000), (1, 500)) if tick % step == 0), 0)
-
-
-def _tick_label(tick: float) -> str:
-    return f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}"  # noqa: PLR2004
+    positions = dict(zip(hertz, np.interp(hertz, frequencies, np.arange(len(frequencies))), strict=True))
+    distance = len(frequencies) / _MOST_TICKS
+    ticks: list[int] = []
+    for tick in sorted(hertz, key=lambda tick: (tick % _KILOHERTZ == 0, tick % 500 == 0, tick), reverse=True):
+        if all(abs(positions[tick] - positions[other]) >= distance for other in ticks):
+            ticks.append(tick)
+    ticks.sort()
+    labels = [f"{tick / _KILOHERTZ:g}k" if tick >= _KILOHERTZ else f"{tick}" for tick in ticks]
+    return np.array([positions[tick] for tick in ticks], np.float64), labels
 
 
 @lru_cache(maxsize=8)
@@ -160,31 +176,29 @@ def _padded(blocks: Iterable[NDArray[np.float32]], pad: int) -> Iterator[NDArray
     yield np.concatenate([waiting, zeros])
 
 
-def _framed(blocks: Iterable[NDArray[np.float32]], length: int, hop: int) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """Yield stretches of samples with the number of whole frames in each, carrying what is left over."""
-    held = np.empty(0, np.float32)
-    skip = 0  # samples still to drop when the hop is longer than what was held
+def _framed(blocks: Iterable[NDArray[np.float32]], length: int, hop: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the frames (count, length) that the samples so far make whole, as views."""
+    rest = np.empty(0, np.float32)
+    skip = 0  # samples still to drop when the hop is longer than the rest
     for block in blocks:
-        held = np.concatenate([held, block])
-        drop = min(skip, held.size)
-        held, skip = held[drop:], skip - drop
-        count = max(0, 1 + (held.size - length) // hop) if held.size >= length else 0
-        if count:
-            yield held, count
-            used = count * hop
-            held, skip = held[used:], max(0, used - held.size)
+        rest = np.concatenate([rest, block])
+        drop = min(skip, rest.size)
+        rest, skip = rest[drop:], skip - drop
+        if rest.size >= length:
+            frames = np.lib.stride_tricks.sliding_window_view(rest, length)[::hop]
+            yield frames
+            used = len(frames) * hop
+            rest, skip = rest[used:], max(0, used - rest.size)
 
 
 def _overlapping(
     blocks: Iterable[NDArray[np.float32]], core: int, context: int
 ) -> Iterator[tuple[NDArray[np.float32], bool, bool]]:
-    """Yield (samples, is first, is last) pieces of `core` samples with `context` on both sides where there is any."""
-    held, first = np.empty(0, np.float32), True
+    """Yield (samples, is first, is last): pieces of `core` samples with up to `context` samples on both sides."""
+    rest, before = np.empty(0, np.float32), 0
     for block in blocks:
-        held = np.concatenate([held, block])
-        need = core + context * (1 if first else 2)
-        while held.size > need:
-            yield held[:need], first, False
-            held = held[core - (context if first else 0) :]
-            first, need = False, core + 2 * context
-    yield held, first, True
+        rest = np.concatenate([rest, block])
+        while rest.size > (size := before + core + context):
+            yield rest[:size], not before, False
+            rest, before = rest[core + before - context :], context
+    yield rest, not before, True

@@ -1,10 +1,11 @@
-"""When recordings began: from the names of a folder's files as a whole, or from their headers."""
+"""Date and time at which recordings began, from the names of a folder's files as a whole or from their headers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
 
 from audiosae.errors import InputError
 from audiosae.recordings.date_headers import KINDS, header_times
@@ -14,23 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    Starts = Sequence[datetime | None]
+
 When = Literal["auto", "name", "metadata", "none"]
 _SAME = timedelta(seconds=2)
-_APART = timedelta(hours=26)  # zones cannot explain more between a name and a header
+_LARGEST_SHIFT = timedelta(hours=26)  # between a name and a header that time zones can explain
 
 
 @dataclass(frozen=True)
 class Dates:
-    """When recordings began.
+    """Date and time at which recordings began.
 
     Attributes
     ----------
     form
-        How it is known, as "file names: YYYYMMDD_HHMMSS"; "" when it is not.
+        Where the dates were read, such as "file names: YYYYMMDD_HHMMSS"; "" if there are none.
     starts
-        One per file, with a zone where it is known; None where there is no date.
+        One per file, with a zone if it is known; None for a file without a date.
     note
-        One line for a person.
+        Message for the user, one line.
     """
 
     form: str
@@ -46,60 +49,69 @@ def read_dates(
     Parameters
     ----------
     paths
-        Of the files of one survey, whose names have one form.
+        Files of one survey, whose names have one form.
     when
-        ``name``, ``metadata`` (GUANO, Wildlife Acoustics, AudioMoth, Broadcast Wave), ``auto`` (names, else headers),
-        or ``none``.
+        Where to look: ``name``, ``metadata`` (GUANO, Wildlife Acoustics, AudioMoth, Broadcast Wave), ``auto`` (names,
+        else headers), or ``none``.
     time_zone
-        As "Europe/Berlin" or "UTC": of times that state no zone; times that do are converted to it.
+        Zone such as "Europe/Berlin" or "UTC" of times that state none; times that state one are converted to it.
     now
-        Dates later than next year are none.
+        Current time, by default the clock's; dates later than the next year are not accepted.
 
     Raises
     ------
     InputError
-        An unknown time zone.
+        The time zone is unknown.
     """
-    zone = _zone(time_zone)
+    zone, none = _zone(time_zone), [None] * len(paths)
     if when == "none":
-        return Dates("", [None] * len(paths), "dates: not asked for")
+        return Dates("", [*none], "dates: not asked for")
     latest = (now or datetime.now(UTC)).year + 1
     named = read_names(paths, now=now) if when in {"auto", "name"} else Named()
-    stated, kind = _stated(paths, latest) if when in {"auto", "metadata"} else ([], "")
-    if named.form and kind and _far(named.starts, stated):
-        return _none(paths, f"file names ({named.form}) and headers ({kind}) disagree: --when name or --when metadata")
+    stated, kind = _header_starts(paths, latest) if when in {"auto", "metadata"} else ([], "")
+    if named.form and kind:
+        pairs = zip(named.starts, stated, strict=True)
+        if any(name and header and _difference(name, header) > _LARGEST_SHIFT for name, header in pairs):
+            reason = f"file names ({named.form}) and headers ({kind}) disagree: --when name or --when metadata"
+            return Dates("", [*none], f"no dates: {reason}")
     if named.form:
-        starts = _with_zones(named.starts, stated) if kind else list(named.starts)
-        return _placed(f"file names: {named.form}", starts, zone, time_zone)
+        starts = _with_zones(named.starts, stated) if kind else named.starts
+        return _in_zone(f"file names: {named.form}", starts, zone, time_zone)
     if kind:
-        return _placed(f"headers: {kind}", stated, zone, time_zone)
-    return _none(paths, named.reason or "no header states date and time")
+        return _in_zone(f"headers: {kind}", stated, zone, time_zone)
+    return Dates("", [*none], f"no dates: {named.reason or 'no header states date and time'}")
 
 
 def later(start: datetime, seconds: float) -> datetime:
-    """Return the date and time `seconds` after `start`, also across a change of clocks."""
+    """Return the date and time `seconds` after `start`, also across a change to or from daylight saving time."""
     if start.tzinfo is None:
         return start + timedelta(seconds=seconds)
     return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)
 
 
 def stamps(
-    names: Sequence[str], paths: Sequence[Path], *, when: When = "auto", time_zone: str | None = None,
+    names: Sequence[str],
+    paths: Sequence[Path],
+    *,
+    when: When = "auto",
+    time_zone: str | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> Callable[[str, float], str] | None:  # fmt: skip
-    """Return a function from a recording's name and seconds in it to date and time in ISO 8601.
+) -> Callable[[str, float], str] | None:
+    """Return a function that converts a recording's name and a time in it to date and time in ISO 8601.
 
     Parameters
     ----------
     names, paths
-        Of the recordings, in the same order.
+        Recordings, in the same order.
     when, time_zone
         As for `read_dates`.
+    say
+        Called with the note on the dates, if there are any.
 
     Returns
     -------
     callable or None
-        It returns "" for a recording without a date. None where no recording has one.
+        Function of (name, seconds) that returns "" for a recording without a date. None if no recording has one.
     """
     dates = read_dates(paths, when=when, time_zone=time_zone)
     if not dates.form:
@@ -109,32 +121,26 @@ def stamps(
     return lambda file, seconds: later(starts[file], seconds).isoformat() if file in starts else ""
 
 
-def _none(paths: Sequence[Path], reason: str) -> Dates:
-    return Dates("", [None] * len(paths), f"no dates: {reason}")
-
-
 def _zone(name: str | None) -> tzinfo | None:
-    from zoneinfo import ZoneInfo
-
-    if name is None:
-        return None
     try:
-        return ZoneInfo(name)
+        return None if name is None else ZoneInfo(name)
     except (OSError, ValueError, LookupError) as error:
-        raise InputError(f"--time-zone {name}: no such zone here; wanted for instance Europe/Berlin or UTC") from error
+        raise InputError(
+            f"--time-zone {name}: unknown time zone; wanted a name such as Europe/Berlin or UTC"
+        ) from error
 
 
-def _stated(paths: Sequence[Path], latest: int) -> tuple[list[datetime | None], str]:
-    """Return the starts of the first kind of header that nearly all files have."""
-    found: list[dict[str, datetime]] = []
-    silent = 0
+def _header_starts(paths: Sequence[Path], latest: int) -> tuple[Starts, str]:
+    """Return the starts in the first kind of header that nearly all files have, and this kind."""
+    stated: list[dict[str, datetime]] = []
+    without = 0
     for path in paths:
-        found.append(header_times(path))
-        silent += not found[-1]
-        if len(paths) - silent < MOST * len(paths):  # no kind can be that of nearly all: the others need no look
+        stated.append(header_times(path))
+        without += not stated[-1]
+        if len(paths) - without < MOST * len(paths):  # no kind of header can be that of nearly all files
             return [], ""
     for kind in KINDS:
-        starts = [times.get(kind) for times in found]
+        starts = [times.get(kind) for times in stated]
         starts = [start if start and FIRST_YEAR <= start.year <= latest else None for start in starts]
         known = [start for start in starts if start]
         if known and len(known) >= MOST * len(paths) and len({start.tzinfo is None for start in known}) == 1:
@@ -142,45 +148,38 @@ def _stated(paths: Sequence[Path], latest: int) -> tuple[list[datetime | None], 
     return [], ""
 
 
-def _apart(one: datetime, other: datetime) -> timedelta:
+def _difference(one: datetime, other: datetime) -> timedelta:
     return abs(one.replace(tzinfo=None) - other.replace(tzinfo=None))
 
 
-def _far(named: Sequence[datetime | None], stated: Sequence[datetime | None]) -> bool:
-    return any(a and b and _apart(a, b) > _APART for a, b in zip(named, stated, strict=True))
+def _with_zones(named: Starts, stated: Starts) -> Starts:
+    """Add to the times of names the zone that headers state, if name and header of every file have the same time."""
+    pairs = [*zip(named, stated, strict=True)]
+    if all(b and b.tzinfo and a.tzinfo is None and _difference(a, b) <= _SAME for a, b in pairs if a):
+        return [a and b and a.replace(tzinfo=b.tzinfo) for a, b in pairs]
+    return named
 
 
-def _with_zones(named: Sequence[datetime | None], stated: Sequence[datetime | None]) -> list[datetime | None]:
-    """Give times of names the zone that headers state, where the headers state the same times for all."""
-    pairs = [(a, b) for a, b in zip(named, stated, strict=True) if a]
-    if all(b and b.tzinfo and a.tzinfo is None and _apart(a, b) <= _SAME for a, b in pairs):
-        return [a and b and a.replace(tzinfo=b.tzinfo) for a, b in zip(named, stated, strict=True)]
-    return list(named)
-
-
-def _placed(form: str, starts: Sequence[datetime | None], zone: tzinfo | None, name: str | None) -> Dates:
+def _in_zone(form: str, starts: Starts, zone: tzinfo | None, name: str | None) -> Dates:
+    """Return the dates with the zone called `name`: converted if they state one, else taken as times in it."""
     known = [start for start in starts if start]
-    told = f"{form}, {len(known)} of {len(starts)}"
+    note = f"{form}, {len(known)} of {len(starts)}"
     if known[0].tzinfo:
-        told += f", zone as stated{f', shown in {name}' if zone else ''}"
-        placed = [start and start.astimezone(zone) if zone else start for start in starts]
-    elif zone:
-        taken = [start and start.replace(tzinfo=zone) for start in starts]
-        told += f", taken as {name}{_clock_changes([start for start in taken if start])}"
-        placed = [start and later(start, 0) for start in taken]  # an hour that clocks skip is the next one
-    else:
-        placed, told = list(starts), f"{told}, no zone: give --time-zone, that of the recorder's clock"
-    return Dates(form, placed, told)
+        note += f", zone as stated{f', shown in {name}' if zone else ''}"
+        return Dates(form, [start and start.astimezone(zone) if zone else start for start in starts], note)
+    if not zone:
+        return Dates(form, [*starts], f"{note}, no zone: give --time-zone, that of the recorder's clock")
+    starts = [start and start.replace(tzinfo=zone) for start in starts]
+    note += f", taken as {name}{_clock_changes([start for start in starts if start])}"
+    return Dates(form, [start and later(start, 0) for start in starts], note)  # a skipped hour is the next one
 
 
 def _clock_changes(starts: Sequence[datetime]) -> str:
-    """Return what was assumed where clocks are changed."""
-    skipped = twice = 0
-    for start in starts:
-        if start.utcoffset() != start.replace(fold=1).utcoffset():
-            back = start.astimezone(UTC).astimezone(start.tzinfo)
-            skipped += back.replace(tzinfo=None) != start.replace(tzinfo=None)
-            twice += back.replace(tzinfo=None) == start.replace(tzinfo=None)
-    return (f"; {twice} in an hour that clocks repeat (the first is taken)" if twice else "") + (
+    """Return a message on times in hours that clocks repeat or skip, and how they were read."""
+    changed = [start for start in starts if start.utcoffset() != start.replace(fold=1).utcoffset()]
+    shown = [start.astimezone(UTC).astimezone(start.tzinfo) for start in changed]  # other times, in a skipped hour
+    skipped = sum(a.replace(tzinfo=None) != b.replace(tzinfo=None) for a, b in zip(changed, shown, strict=True))
+    repeated = len(changed) - skipped
+    return (f"; {repeated} in an hour that clocks repeat (the first is taken)" if repeated else "") + (
         f"; {skipped} in an hour that clocks skip (standard time is taken)" if skipped else ""
     )

@@ -1,4 +1,4 @@
-"""The built-in domain: recordings become log-frequency spectrogram fields of shape (frames, bands), in dB."""
+"""The built-in domain `spectrogram`: recordings as spectrograms in dB, fields of shape (frames, bands)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiosae.errors import InputError
 from audiosae.recordings import audio, bands, inversion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
 _SMALLEST_FFT = 8
-_LEAST_FFT = 128  # of rates under 4 kHz: with fewer bins, low bands would be empty
+_LEAST_FFT = 128  # for rates under 4 kHz: with fewer bins, low bands would be empty
 _ROWS_AT_ONCE = 2**16
 
 
@@ -33,25 +33,28 @@ class Spectrogram(Domain):
     Attributes
     ----------
     sample_rate
-        Hz that everything is resampled to; 0 chooses from the recordings (at most 22050 unless they are ultrasound).
+        Sample rate in Hz to which all recordings are resampled; 0 chooses it from the recordings (at most 22050 Hz,
+        unless they are ultrasound).
     scale
-        ``mel`` (Slaney's, as librosa), ``linear`` (the bins of the transform) or ``cqt`` (constant-Q).
+        Frequency scale: ``mel`` (Slaney's, as in librosa), ``linear`` (the bins of the transform) or ``cqt``
+        (constant-Q).
     n_fft, hop_length
         Samples per transform and between frames; 0 for 32 ms rounded to a power of two, and 10 ms.
     n_mels
         Number of mel bands.
     fmin, fmax
-        Lowest and highest frequency in Hz; fmax 0 is half the rate; fmin 0 is 32.7 Hz (C1) for cqt.
+        Lowest and highest frequency in Hz; fmax 0 is half the sample rate; fmin 0 is 32.7 Hz (C1) for cqt.
     bins_per_octave
-        Of the constant-Q scale, which runs from fmin up to fmax.
+        Bands per octave of the constant-Q scale, which covers fmin to fmax.
     frames, step
-        Frames in a window and between windows.
+        Frames per window and between windows.
     top_db
-        Levels under a recording's maximum minus this are raised to it; 0 is off: the floor stays at -100 dB.
+        Dynamic range in dB: lower levels are raised to the recording's maximum minus this. 0 is off: the lowest level
+        is -100 dB.
     level
-        ``file`` removes each recording's mean level, ``none`` keeps it.
+        ``file`` subtracts each recording's mean level, ``none`` does not.
     silence
-        Frames this many dB under the loudest are left out of training; 0 keeps all.
+        Frames this many dB below the loudest frame are left out of training; 0 uses all frames.
     """
 
     name: ClassVar[str] = "spectrogram"
@@ -85,18 +88,19 @@ class Spectrogram(Domain):
     silence: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse options that no spectrogram can have."""
-        for key in ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence"):
-            if not getattr(self, key) >= 0:
-                raise InputError(f"--set {key}={getattr(self, key)}: {key} cannot be negative")
-        for key, most in (("sample_rate", 2**24), ("n_fft", 2**20), ("hop_length", 2**24), ("n_mels", 2**12)):
-            if getattr(self, key) > most:
-                raise InputError(f"--set {key}={getattr(self, key)}: {key} can be at most {most}")
+        """Raise InputError for options that no spectrogram can have."""
+        positive = ("n_mels", "bins_per_octave", "frames", "step")
+        not_negative = ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence")
+        largest = {"sample_rate": 2**24, "n_fft": 2**20, "hop_length": 2**24, "n_mels": 2**12}
+        for key, valid, rule in (
+            *((key, getattr(self, key) >= 0, "cannot be negative") for key in not_negative),
+            *((key, getattr(self, key) <= most, f"can be at most {most}") for key, most in largest.items()),
+            *((key, getattr(self, key) >= 1, "must be at least 1") for key in positive),
+        ):
+            if not valid:
+                raise InputError(f"--set {key}={getattr(self, key)}: {key} {rule}")
         if 0 < self.n_fft < _SMALLEST_FFT:
             raise InputError(f"--set n_fft={self.n_fft}: wanted at least {_SMALLEST_FFT} samples, or 0 to choose")
-        for key in ("n_mels", "bins_per_octave", "frames", "step"):
-            if getattr(self, key) < 1:
-                raise InputError(f"--set {key}={getattr(self, key)}: {key} must be at least 1")
         if self.sample_rate and not self._lowest < self._highest <= self.sample_rate / 2:
             raise InputError(
                 f"--set fmin={self.fmin:g} fmax={self.fmax:g}: wanted fmin < fmax <= {self.sample_rate / 2:g} Hz, "
@@ -107,12 +111,12 @@ class Spectrogram(Domain):
 
     @property
     def window(self) -> tuple[int, int]:
-        """(frames, bands)."""
+        """Shape of a window, (frames, bands)."""
         return self.frames, self._count
 
     @property
     def stride(self) -> tuple[int, int]:
-        """Windows slide along time only."""
+        """Steps between windows, (step, bands): windows slide along time only."""
         return self.step, self._count
 
     @property
@@ -130,8 +134,7 @@ class Spectrogram(Domain):
             return self.n_mels
         if self.scale == "linear":
             return int(self._bins.stop) - int(self._bins.start)
-        octaves = np.log2(max(self._highest, 1) / self._lowest)
-        return max(1, int(octaves * self.bins_per_octave - 1e-9))
+        return max(1, int(np.log2(max(self._highest, 1) / self._lowest) * self.bins_per_octave - 1e-9))
 
     @property
     def _lowest(self) -> float:
@@ -143,58 +146,78 @@ class Spectrogram(Domain):
 
     @property
     def _bins(self) -> slice:
-        width = self.sample_rate / max(1, self.n_fft) or 1.0  # before the rate is known there is one bin
+        width = self.sample_rate / max(1, self.n_fft) or 1.0  # one bin while the sample rate is unknown
         return slice(int(np.ceil(self._lowest / width)), int(self._highest / width) + 1)
 
     def resolve(self, paths: Sequence[Path]) -> Spectrogram:
-        """Choose rate, transform length and hop where they were left open."""
+        """Return the domain with sample rate, transform length and hop chosen where they are 0."""
         rate = self.sample_rate or audio.common_rate(paths)
-        n_fft = self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate))))
-        hop = self.hop_length or max(round(_LEAST_FFT * _HOP_SECONDS / _FFT_SECONDS), round(_HOP_SECONDS * rate))
-        return replace(self, sample_rate=rate, hop_length=hop, n_fft=n_fft)
+        return replace(
+            self,
+            sample_rate=rate,
+            hop_length=self.hop_length
+            or max(round(_LEAST_FFT * _HOP_SECONDS / _FFT_SECONDS), round(_HOP_SECONDS * rate)),
+            n_fft=self.n_fft or max(_LEAST_FFT, 2 ** round(np.log2(max(2, _FFT_SECONDS * rate)))),
+        )
 
     def probe(self, path: Path) -> Probe:
-        """Read a recording's header."""
+        """Return a recording's length, number of frames and facts, from its header."""
         header = audio.read_header(path)
         rate = self.sample_rate or header.rate
         hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
-        facts: dict[str, Json] = {"rate": header.rate, "channels": header.channels, "format": header.format}
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
         remark = f"a lower rate than {2 * self._highest:g} Hz: their upper bands are empty" if lower else ""
-        return Probe(header.seconds, rows, facts=facts, remark=remark)
+        return Probe(
+            header.seconds,
+            rows,
+            facts={"rate": header.rate, "channels": header.channels, "format": header.format},
+            remark=remark,
+        )
 
     def glance(self, path: Path) -> str:
-        """Say whether a recording has a constant offset, and bands that it spoils."""
-        reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, of the transform's window
-        spoilt = self._lowest < reach < self._highest and audio.has_offset(path)
-        return f"a constant offset, which fills the lowest bands: --set fmin={reach} leaves them out" if spoilt else ""
+        """Return a warning if a recording has a constant offset that fills its lowest bands, or ""."""
+        reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, width of the transform's window
+        filled = self._lowest < reach < self._highest and audio.has_offset(path)
+        return f"a constant offset, which fills the lowest bands: --set fmin={reach} leaves them out" if filled else ""
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
-        """Yield the spectrogram in dB, shape (frames, bands) a block; the level is removed by `finish`."""
-        reader = _Noted(audio.read_mono(path, self.sample_rate))
+        """Yield the spectrogram in dB in blocks of shape (frames, bands); `finish` subtracts the mean level."""
+        notes: list[str] = []
+
+        def samples() -> Iterator[NDArray[np.float32]]:
+            notes.append((yield from audio.read_mono(path, self.sample_rate)))
+
         if self.scale == "cqt":
-            powers = bands.constant_q_frames(
-                reader, rate=self.sample_rate, hop_length=self.hop_length, fmin=self._lowest, n_bins=self.window[1],
-                bins_per_octave=self.bins_per_octave,
-            )  # fmt: skip
+            powers = bands.constant_q_frames(samples(), n_bins=self._count, **self._constant_q)
             yield from map(bands.to_decibels, powers)
         else:
-            yield from bands.power_frames(reader, self.n_fft, self.hop_length, self._levels())
-        return reader.note
+            filters, bins = self._mel_filters, self._bins
+            yield from bands.power_frames(
+                samples(),
+                self.n_fft,
+                self.hop_length,
+                lambda power: bands.to_decibels(power[:, bins] if filters is None else power @ filters),
+            )
+        return "".join(notes)
 
-    def _levels(self) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        """Return how power becomes the bands' levels in dB."""
+    @property
+    def _mel_filters(self) -> NDArray[np.float32] | None:
         if self.scale == "linear":
-            return lambda power: bands.to_decibels(power[:, self._bins])
-        filters = self._mel_filters()
-        return lambda power: bands.to_decibels(power @ filters)
-
-    def _mel_filters(self) -> NDArray[np.float32]:
+            return None
         return bands.mel_filters(self.sample_rate, self.n_fft, self.n_mels, self._lowest, self._highest)
 
+    @property
+    def _constant_q(self) -> dict[str, Any]:
+        return {
+            "rate": self.sample_rate,
+            "hop_length": self.hop_length,
+            "fmin": self._lowest,
+            "bins_per_octave": self.bins_per_octave,
+        }
+
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
-        """Raise the floor to the maximum minus `top_db`, remove the mean level, find what is not silence."""
+        """Apply `top_db`, subtract the mean level, in place, and return the row ranges that are not silent."""
         blocks = [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(field), _ROWS_AT_ONCE)]
         if self.top_db:
             floor = max(field[rows].max() for rows in blocks) - np.float32(self.top_db)
@@ -215,28 +238,18 @@ class Spectrogram(Domain):
         return Span((start[0] * seconds,), ((start[0] + self.frames) * seconds,), self.unit)
 
     def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
-        """Time to the right, low frequencies at the bottom."""
+        """Return an atom as a picture: time to the right, low frequencies at the bottom."""
         return np.asarray(atom).T[::-1]
 
     def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
-        """Draw an atom over milliseconds and hertz."""
-        duration = 1000 * self.frames * self.hop_length / self.sample_rate
-        count = len(self.frequencies)
-        ax.imshow(
-            self.tile(atom),
-            cmap=self.colours,
-            vmin=-limit,
-            vmax=limit,
-            aspect="auto",
-            extent=(0, duration, -0.5, count - 0.5),
-        )
-        places, names = bands.frequency_ticks(self.frequencies)
-        ax.set_yticks(places, names)
-        ax.set_xlabel("ms")
-        ax.set_ylabel("Hz")
+        """Draw an atom with axes in milliseconds and hertz."""
+        extent = (0, 1000 * self.frames * self.hop_length / self.sample_rate, -0.5, len(self.frequencies) - 0.5)
+        ax.imshow(self.tile(atom), cmap=self.colours, vmin=-limit, vmax=limit, aspect="auto", extent=extent)
+        ax.set_yticks(*bands.frequency_ticks(self.frequencies))
+        ax.set(xlabel="ms", ylabel="Hz")
 
     def excerpt(self, path: Path, span: Span) -> Excerpt:
-        """Return the sound itself, mono, at the recording's own rate."""
+        """Return the sound of a window, mono, at the recording's own sample rate."""
         samples, rate = audio.read_excerpt(path, span.start[0], span.end[0])
         return Excerpt(samples, "sound", rate)
 
@@ -246,45 +259,31 @@ class Spectrogram(Domain):
         return float(energy @ self.frequencies / max(energy.sum(), 1e-300))
 
     def measures(self, atom: NDArray[Any]) -> Mapping[str, float]:
-        """Return centroid frequency and bandwidth (one standard deviation to each side) of an atom's energy."""
-        energy = np.square(np.asarray(atom, np.float64)).sum(axis=0)
-        centre = self.centre(atom)
+        """Return centroid frequency and bandwidth (one standard deviation to each side) of an atom's energy, in Hz."""
+        energy, centre = np.square(np.asarray(atom, np.float64)).sum(axis=0), self.centre(atom)
         spread = np.sqrt(energy @ (self.frequencies - centre) ** 2 / max(energy.sum(), 1e-300))
         return {"centroid (Hz)": centre, "bandwidth (Hz)": 2 * float(spread)}
 
     def scene(self, piece: NDArray[Any]) -> NDArray[Any]:
-        """As `tile`."""
+        """Return a piece of a field as a picture, as `tile` does."""
         return self.tile(piece)
 
     def synthesize(self, atom: NDArray[Any]) -> Excerpt:
-        """Return an atom as a sound: its strongest value loud, what it does not speak of soft, the rest softer yet."""
+        """Return an atom as a sound: its strongest values loud, zeros soft, negative values softer."""
         power = inversion.power_of(atom)
         if self.scale == "cqt":
-            samples = inversion.from_constant_q(
-                power, rate=self.sample_rate, hop_length=self.hop_length, fmin=self._lowest,
-                bins_per_octave=self.bins_per_octave,
-            )  # fmt: skip
+            samples = inversion.from_constant_q(power, **self._constant_q)
         else:
-            filters = self._mel_filters() if self.scale == "mel" else None
-            samples = inversion.from_spectrum(power, filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length)
+            samples = inversion.from_spectrum(
+                power, self._mel_filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length
+            )
         return Excerpt(samples, "sound", self.sample_rate)
 
 
-class _Noted:
-    """A generator's blocks, and what it returned at the end."""
-
-    def __init__(self, blocks: Generator[NDArray[np.float32], None, str]) -> None:
-        self._blocks = blocks
-        self.note = ""
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        self.note = yield from self._blocks
-
-
-def _ranges(wanted: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:
-    """Return the row ranges whose windows of `margin` rows are those that touch a wanted row; no two share a window."""
-    rows = np.flatnonzero(wanted)
+def _ranges(loud: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:
+    """Return disjoint row ranges whose windows of `margin` rows are those that touch a loud row."""
+    rows = np.flatnonzero(loud)
     apart = np.diff(rows) > margin
     first, last = rows[np.concatenate([[True], apart])], rows[np.concatenate([apart, [True]])]
-    starts, stops = np.maximum(first - margin + 1, 0), np.minimum(last + margin, len(wanted))
+    starts, stops = np.maximum(first - margin + 1, 0), np.minimum(last + margin, len(loud))
     return list(zip(starts.tolist(), stops.tolist(), strict=True))
