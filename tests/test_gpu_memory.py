@@ -62,7 +62,7 @@ def test_out_of_memory_a_batch_is_worked_through_in_parts_with_the_same_sums(dev
     backend.say = said.append
     device.memory = device.used + 3 * 2**20
     found = steps_of(backend, hidden=300, width=20, rows=(1000,), dtype="float64")
-    assert said == [f"out of memory: batches are worked through in {n} parts (the same sums)" for n in (2, 4)]
+    assert said == [f"out of memory: batches are processed in {n} parts (the sums are the same)" for n in (2, 4)]
     np.testing.assert_allclose(found.flat, wanted.flat, atol=1e-9)
     np.testing.assert_allclose(found.sums, wanted.sums, rtol=1e-9)
 

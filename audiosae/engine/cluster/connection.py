@@ -134,7 +134,8 @@ def _client(name: str, address: str) -> Iterator[Client]:
     except TimeoutError as error:
         client.close()
         raise EngineError(
-            f"--engine {name}: its scheduler has had no worker for {_WORKER_SECONDS} s; start some with dask worker {name}"
+            f"--engine {name}: its scheduler has had no worker for {_WORKER_SECONDS} s; start some with "
+            f"dask worker {name}"
         ) from error
     try:
         yield client
