@@ -8,7 +8,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from audiosae.autoencoder.model import Model, as_model
 from audiosae.backends import Backend, choose
-from audiosae.domain import load_domain
+from audiosae.domain import Domain, load_domain
 from audiosae.errors import BackendError, InputError
 from audiosae.training.learner import Learner
 from audiosae.training.options import TrainOptions
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
-
-    from audiosae.domain import Domain
 
 _DTYPES = (np.float64, np.float32)  # other types are converted to the first
 _NAMES = {"hidden": "n_components", "epochs": "max_iter", "seed": "random_state"}  # options with another name here
@@ -151,6 +149,11 @@ class SparseAutoencoder(_Transformer):
     """
 
     n_features_in_: int
+    mean_: NDArray[np.floating]
+    rho_hat_: NDArray[np.float64]
+    fvu_: float
+    n_iter_: int
+    n_samples_seen_: int
 
     def __init__(
         self,
@@ -174,13 +177,24 @@ class SparseAutoencoder(_Transformer):
         random_state: int | np.random.RandomState | None = None,
         backend: str = "auto",
     ) -> None:
-        self.n_components, self.activation, self.decoder = n_components, activation, decoder
-        self.rho, self.beta, self.weight_decay = rho, beta, weight_decay
-        self.whiten, self.whiten_power, self.keep = whiten, whiten_power, keep
-        self.contrast, self.remove_mean = contrast, remove_mean
-        self.solver, self.max_iter, self.batch_size = solver, max_iter, batch_size
-        self.learning_rate, self.tol = learning_rate, tol
-        self.random_state, self.backend = random_state, backend
+        self.n_components: int = n_components
+        self.activation: str = activation
+        self.decoder: str = decoder
+        self.rho: float = rho
+        self.beta: float = beta
+        self.weight_decay: float = weight_decay
+        self.whiten: str = whiten
+        self.whiten_power: float = whiten_power
+        self.keep: float = keep
+        self.contrast: bool = contrast
+        self.remove_mean: bool = remove_mean
+        self.solver: str = solver
+        self.max_iter: int | None = max_iter
+        self.batch_size: int = batch_size
+        self.learning_rate: float = learning_rate
+        self.tol: float = tol
+        self.random_state: int | np.random.RandomState | None = random_state
+        self.backend: str = backend
 
     @classmethod
     def from_model(cls, model: Model | Path | str, *, backend: str = "auto") -> Self:
@@ -234,8 +248,7 @@ class SparseAutoencoder(_Transformer):
         """
         check_is_fitted(self)
         if domain is None:
-            vectors: Any = load_domain("vectors") if self._learner.domain is None else None
-            domain = self._learner.domain or vectors(width=self.n_features_in_)
+            domain = self._learner.domain or cast("Any", load_domain("vectors"))(width=self.n_features_in_)
         if np.prod(domain.window) != self.n_features_in_:
             raise ValueError(f"{domain.name} has windows of {domain.window}; rows had {self.n_features_in_} features")
         return self._learner.model(domain)
@@ -303,7 +316,6 @@ class SparseAutoencoder(_Transformer):
         return TrainOptions(**values, epochs=self.max_iter or 0, seed=int(seed))
 
     def _describe(self) -> Self:
-        """Set the attributes that fitting determines."""
         learner = self._learner
         self.mean_, self.rho_hat_, self.fvu_ = learner.whitener.mean, learner.rho_hat, learner.fvu
         self.n_iter_, self.n_samples_seen_ = learner.state.epoch, learner.rows

@@ -122,7 +122,7 @@ def test_a_worker_that_does_not_fit_is_named(address, name, value, told):
 
 def test_a_worker_that_does_not_see_a_source_is_named(address, sounds, tmp_path, cache):
     with (
-        patched(address, 0, "unseen", list) as chosen,
+        patched(address, 0, "missing_paths", list) as chosen,
         start_engine(address) as engine,
         pytest.raises(EngineError, match=rf"worker {chosen} does not see .*tone_..\.wav.*same storage"),
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.shards import split
+from audiosae.engine.shards import Total, split
 from audiosae.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
     from audiosae.engine import Engine
-    from audiosae.engine.shards import Total
 
 
 class EngineCorpus(Corpus):
@@ -47,10 +46,11 @@ class EngineCorpus(Corpus):
         workers: int = 1,
     ) -> None:
         super().__init__(domain, records, picked)
-        self.engine, self.cache, self.workers = engine, cache, workers
+        self.engine: Engine = engine
+        self.cache: Path | None = cache
+        self.workers: int = workers
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as a plain corpus."""
         return Corpus, (self.domain, self.records, self.picked)
 
     def part(self, records: Sequence[Record], picked: NDArray[Any] | None = None) -> Self:

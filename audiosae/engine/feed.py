@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiosae.autoencoder.sae import Params, reconstruct
-from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
-from audiosae.engine.shards import ShardTotals, added
+from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES, Slab
+from audiosae.engine.shards import Array, Shard, ShardTotals, Total, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
-    from audiosae.corpus.windows import Slab
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.engine.shards import Shard, Total
-
-    Array = Any
 
 
 class Feed:
@@ -78,7 +74,6 @@ class Feed:
         return feed
 
     def __len__(self) -> int:
-        """Return the number of windows."""
         return len(self._corpus) if self.in_memory is None else len(self.in_memory)
 
     def sum_over(self, step: Callable[..., Total], *shared: object) -> Total:
@@ -190,7 +185,6 @@ class Scores:
     activity: NDArray[np.float64]
 
     def __add__(self, other: Scores) -> Scores:
-        """Return the scores of all windows of both."""
         return Scores(
             self.count + other.count,
             self.error + other.error,
@@ -218,6 +212,10 @@ def score(feed: Feed, params: Params) -> Scores:
 
 def _scored(backend: Backend, x: Array, params: Params) -> Scores:
     error, activity = reconstruct(backend, params.on(backend), x)
-    total = backend.to_host(x.sum(axis=0, dtype=np.float64))
-    squares = float(backend.xp.square(x).sum(dtype=np.float64))
-    return Scores(len(x), 2 * float(error), total, squares, backend.to_host(activity))
+    return Scores(
+        count=len(x),
+        error=2 * float(error),
+        total=backend.to_host(x.sum(axis=0, dtype=np.float64)),
+        squares=float(backend.xp.square(x).sum(dtype=np.float64)),
+        activity=backend.to_host(activity),
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.shards import Shard, ShardTotals, divide, source_key, split
+from audiosae.engine.shards import Shard, ShardTotals, Total, divide, source_key, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
-    from audiosae.engine.shards import Total
 
 Shards = list[tuple[int, Shard]]
 
@@ -26,12 +25,12 @@ Shards = list[tuple[int, Shard]]
 class LocalEngine:
     """Engine that works in this process, with the same shards as a cluster."""
 
-    name = "here"
-    remote = False
-    n_workers = 1
+    name: str = "here"
+    remote: bool = False
+    n_workers: int = 1
 
     def __init__(self, backend: Backend | None = None) -> None:
-        self.backend = backend or Backend()
+        self.backend: Backend = backend or Backend()
         self.shards: dict[str, int] = {}
 
     def ingest(

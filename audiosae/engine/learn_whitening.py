@@ -5,24 +5,20 @@ from __future__ import annotations
 from functools import partial, reduce
 from itertools import pairwise
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.autoencoder.whitening import WindowMoments, make_whitener, prepare
+from audiosae.autoencoder.whitening import Whitener, Whitening, WindowMoments, make_whitener, prepare
 from audiosae.backends import Backend
-from audiosae.engine.shards import added
+from audiosae.engine.shards import Array, Shard, Total, added
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from audiosae.autoencoder.whitening import Whitener, Whitening
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.engine.shards import Shard, Total
-
-    Array = Any
 
 _MIN_ROWS, _MAX_PARTS = 1024, 4  # rows of a part; parts of a block
 MOMENT_WINDOWS = 2**16  # with more, the eigenvectors change less than between sources

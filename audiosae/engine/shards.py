@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
 
-    Array = Any
-    Total = Any  # a result of a pass over windows; it can be added
-
+Array = Any
+Total = Any  # a result of a pass over windows; it can be added
 MIN_SHARDS, MAX_SHARDS = 16, 1024
 _SHARD_BYTES = 2**23  # size of the files: minutes of sound, some ten thousand windows
 _FILE_BYTES = 4096  # added to the size of each file, so that an empty file counts
@@ -123,11 +122,9 @@ class Shard:
         self._blocks: list[Array] | None = None
 
     def __len__(self) -> int:
-        """Return the number of windows."""
         return len(self._corpus)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is cached."""
         return vars(self) | {"_readable": None, "_blocks": None}
 
     @property

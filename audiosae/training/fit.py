@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from audiosae.autoencoder.model import Model
-from audiosae.domain import SECONDS, domain_to_json, options_of
+from audiosae.domain import SECONDS, Domain, Json, domain_to_json, options_of
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.errors import InputError
@@ -19,7 +19,7 @@ from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
 from audiosae.training import memory_estimate
 from audiosae.training.checkpoint import State
-from audiosae.training.options import choose_solver, suited_to
+from audiosae.training.options import TrainOptions, choose_solver, suited_to
 from audiosae.training.solvers import Task, one_block, solve
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.corpus.journal import Record
-    from audiosae.domain import Domain, Json
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.training.history import History, Row
-    from audiosae.training.options import TrainOptions
 
 _SCORED_WINDOWS = 2**17
 _MIN_HELD_OUT = 10  # windows; the variance of fewer means nothing
@@ -106,8 +104,6 @@ def fit(
         feeds = _feeds(training_part, held_out, whitener, options)
         options = choose_solver(options, **size, say=progress.say)
         task = _task(corpus, feeds, whitener, options, checkpoint=checkpoint, progress=progress)
-        progress.stage("training", task.total, "windows" if options.solver == "adam" else "iterations")
-        progress.advance(task.done)
         with gentle_interrupt(task.stop_requested):
             solve(task)
         model = _model(task, corpus.domain, whitener, _sources(corpus, training_part, held_out, division))
@@ -116,20 +112,21 @@ def fit(
 
 def with_short_skipped(corpus: EngineCorpus) -> list[Record]:
     """Return the records of a corpus; sources shorter than a window are marked as skipped."""
-    records, domain = list(corpus.records), corpus.domain
-    for index, (record, windows) in enumerate(zip(corpus.records, corpus.windows_per_record(), strict=True)):
-        if record.status == "used" and not windows:
-            shape, window = (" x ".join(map(str, sizes)) for sizes in (record.shape, domain.window))
-            extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == SECONDS else ""
-            reason = f"shorter than a window: {extent}a field of {shape}, wanted {window}"
-            records[index] = replace(record, status="skipped", reason=reason)
-    return records
+    records = zip(corpus.records, corpus.windows_per_record(), strict=True)
+    return [_short(corpus.domain, r) if r.status == "used" and not windows else r for r, windows in records]
+
+
+def _short(domain: Domain, record: Record) -> Record:
+    shape, window = (" x ".join(map(str, sizes)) for sizes in (record.shape, domain.window))
+    extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == SECONDS else ""
+    reason = f"shorter than a window: {extent}a field of {shape}, wanted {window}"
+    return replace(record, status="skipped", reason=reason)
 
 
 def sources_digest(records: Sequence[Record]) -> str:
     """Return a digest of the fields of the used sources, in order."""
-    used = [r.digest + str(r.ranges) for r in records if r.status == "used"]
-    return hashlib.blake2b("\n".join(used).encode(), digest_size=16).hexdigest()
+    used = "\n".join(r.digest + str(r.ranges) for r in records if r.status == "used")
+    return hashlib.blake2b(used.encode(), digest_size=16).hexdigest()
 
 
 def provenance(
@@ -213,22 +210,19 @@ def _task(
     checkpoint: Checkpoint | None,
     progress: Progress,
 ) -> Task:
-    """Return the task of the solver, from random parameters or from those of a checkpoint."""
     params = options.start(whitener)
     stored = checkpoint.begin(corpus, _identity(options, corpus), params.flat.size) if checkpoint else None
     if stored:
         progress.say(f"resumed at epoch {stored.epoch}, step {stored.step}")
-    state = stored or State.fresh(params.flat, options.hidden)
-    save = None if checkpoint is None else checkpoint.save
+    state, save = stored or State.fresh(params.flat, options.hidden), checkpoint.save if checkpoint else None
     return Task(corpus.backend, *feeds, params, options, state, save=save, progress=progress)
 
 
 def _identity(options: TrainOptions, corpus: EngineCorpus) -> dict[str, Json]:
     """Return the facts that must be the same to resume from a checkpoint."""
-    name, settings = domain_to_json(corpus.domain)["name"], options_of(corpus.domain)
     return {
-        "domain": name,
-        **{f"--set {key}": value for key, value in settings.items()},
+        "domain": domain_to_json(corpus.domain)["name"],
+        **{f"--set {key}": value for key, value in options_of(corpus.domain).items()},
         **options.to_json(),
         "sources": sources_digest(corpus.records),
     }

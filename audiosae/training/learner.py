@@ -33,8 +33,13 @@ def options_of(model: Model) -> TrainOptions:
     """Return the options of a trained model, without those that this version does not know."""
     params, known = model.params, {f.name for f in fields(TrainOptions)}
     options = {key: value for key, value in model.facts["options"].items() if key in known}
-    shape = {"hidden": params.hidden, "activation": params.activation, "decoder": params.decoder}
-    return TrainOptions.stored(options, **shape, dtype=params.flat.dtype.name)
+    return TrainOptions.stored(
+        options,
+        hidden=params.hidden,
+        activation=params.activation,
+        decoder=params.decoder,
+        dtype=params.flat.dtype.name,
+    )
 
 
 @dataclass
@@ -82,9 +87,15 @@ class Learner:
     def of(cls, model: Model) -> Self:
         """Start from a model; it has no moments of Adam, which start at zero."""
         params, options = model.params, options_of(model)
-        state = State.fresh(params.flat.copy(), params.hidden)
-        fvu = float(model.facts.get("fvu", np.nan))
-        return cls(options, model.whitener, state, model.rho_hat, fvu, base=model.facts, domain=model.domain)
+        return cls(
+            options,
+            model.whitener,
+            State.fresh(params.flat.copy(), params.hidden),
+            model.rho_hat,
+            float(model.facts.get("fvu", np.nan)),
+            base=model.facts,
+            domain=model.domain,
+        )
 
     @property
     def params(self) -> Params:
@@ -97,8 +108,13 @@ class Learner:
         return [row.cost for row in self.state.history.rows]
 
     def _params(self, flat: NDArray[Any]) -> Params:
-        how = {"activation": self.options.activation, "decoder": self.options.decoder}
-        return Params(flat, self.options.hidden, self.whitener.n_components, **how)
+        return Params(
+            flat,
+            self.options.hidden,
+            self.whitener.n_components,
+            activation=self.options.activation,
+            decoder=self.options.decoder,
+        )
 
     @one_blas_thread()
     def fit(self, rows: Rows, backend: Backend) -> None:
@@ -126,7 +142,6 @@ class Learner:
         return Feed.of(backend.asarray(self.whitener.apply(rows.astype(self.options.dtype, copy=False))), backend)
 
     def _measure(self, feed: Feed) -> None:
-        """Score the current weights on the rows of a feed."""
         self.state.best = self.state.flat  # one array, for a smaller pickle
         scores = score(feed, self.params)
         self.rho_hat, self.fvu = scores.rho_hat, float(scores.fvu)

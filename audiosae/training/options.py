@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict
 
-from audiosae.autoencoder.sae import Penalty, start
-from audiosae.autoencoder.whitening import Whitening
+from audiosae.autoencoder.sae import Params, Penalty, start
+from audiosae.autoencoder.whitening import Whitener, Whitening
 from audiosae.errors import InputError, PluginError
 from audiosae.system.parameters import Option, byte_count, checked, declarations, flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from audiosae.autoencoder.sae import Params
-    from audiosae.autoencoder.whitening import Whitener
     from audiosae.domain import Json
     from audiosae.engine import Engine
 
@@ -137,7 +135,6 @@ class TrainOptions:
     dtype: Annotated[Literal["float32", "float64"], Option("Floating-point type.", "Machine")] = "float32"
 
     def __post_init__(self) -> None:
-        """Raise InputError if a value is out of range."""
         for name, (kind, option) in declarations(type(self)).items():
             object.__setattr__(self, name, checked(name, getattr(self, name), kind, option))
         _ = self.penalty

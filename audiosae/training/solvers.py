@@ -7,13 +7,12 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.autoencoder.model import DEAD_SHARE
-from audiosae.autoencoder.sae import finish
+from audiosae.autoencoder.sae import Cost, Params, Sums, finish
 from audiosae.engine.feed import Feed, score
 from audiosae.errors import InputError, Interrupted
 from audiosae.system.progress import Progress
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.autoencoder.sae import Cost, Params, Sums
     from audiosae.backends import Backend
     from audiosae.training.checkpoint import State
     from audiosae.training.options import TrainOptions
@@ -71,9 +69,9 @@ class Task:
     save: Callable[[State, Callable[[Array], Array]], None] | None = None
     stop_requested: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=Progress)
-    _since: float = 0.0  # times of the last update of `state.seconds`, of the last checkpoint, and of `sync_totals`
+    _since: float = 0.0  # time of the last update of `state.seconds`, and of the last checkpoint
     _saved: float = 0.0
-    _synced: float = 0.0
+    _steps: Steps | None = None  # of Adam; they have the current totals of the epoch
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -89,30 +87,10 @@ class Task:
                 self.state.move(self.backend.to_host)
                 self.params = self.params.like(self.state.flat)
 
-    @property
-    def total(self) -> int:
-        """Windows (Adam) or iterations (L-BFGS) of the whole run."""
-        return self.options.epochs * self._per_epoch
-
-    @property
-    def done(self) -> float:
-        """Finished windows (Adam) or iterations (L-BFGS)."""
-        return self.state.epoch * self._per_epoch + (self.state.sums[0] if self.options.solver == "adam" else 0)
-
-    @property
-    def _per_epoch(self) -> int:
-        return len(self.feed) if self.options.solver == "adam" else 1
-
-    @cached_property
-    def steps(self) -> Steps:
-        """Adam steps on the state."""
-        return Steps(self.backend, self.params, self.state, self.options.penalty)
-
-    def sync_totals(self) -> None:
-        """Read the totals of the Adam steps, at most once per `sync_interval`."""
-        if time.monotonic() - self._synced >= self.backend.sync_interval:
-            self.steps.read()
-            self._synced = time.monotonic()
+    def adam_steps(self) -> Steps:
+        """Return new Adam steps on the state; until they are read, they have the totals of the current epoch."""
+        self._steps = Steps(self.backend, self.params, self.state, self.options.penalty)
+        return self._steps
 
     def checkpoint(self, *, after: float = 0.0) -> None:
         """Save the state, unless it was saved less than `after` seconds ago."""
@@ -120,8 +98,8 @@ class Task:
         if now - self._saved >= after:
             self.state.seconds += now - self._since
             self._since = self._saved = now
-            if "steps" in vars(self):
-                self.steps.read()
+            if self._steps:
+                self._steps.read()
             if self.save is not None:
                 self.save(self.state, self.backend.to_host)
 
@@ -156,8 +134,8 @@ class Task:
         row = Row(state.step, state.epoch, int(state.sums[0]), *cost, float(rho_hat.mean()), dead, seconds, fvu)
         state.history.rows.append(row)
         state.batch, state.sums, state.activity = 0, [0.0] * 4, np.zeros_like(state.activity)
-        if "steps" in vars(self):
-            self.steps.begin()
+        if self._steps:
+            self._steps.begin()
         self.checkpoint(after=_AT_MOST_EVERY)
 
     @property
@@ -170,6 +148,11 @@ class Task:
 
 def solve(task: Task) -> None:
     """Run the solver of the options and save the state; afterwards it is in host memory."""
+    per_epoch, done, unit = 1, 0.0, "iterations"
+    if task.options.solver == "adam":
+        per_epoch, done, unit = len(task.feed), task.state.sums[0], "windows"
+    task.progress.stage("training", task.options.epochs * per_epoch, unit)
+    task.progress.advance(task.state.epoch * per_epoch + done)
     with task.running():
         SOLVERS[task.options.solver](task)
         task.checkpoint()
@@ -185,20 +168,22 @@ def adam(task: Task, schedule: Callable[[float], float] = _warm_up_and_cosine) -
     `schedule` returns the factor of the learning rate at a share of the run: by default a short rise, then half a
     cosine.
     """
-    state, options = task.state, task.options
+    state, options, steps, synced = task.state, task.options, task.adam_steps(), 0.0
     total = task.epochs * len(task.feed)
     with np.errstate(over="ignore", invalid="ignore"):  # `close_epoch` reports divergence
         while task.should_continue:
             windows = state.sums[0]
-            task.steps.begin()
+            steps.begin()
             for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
                 done = (state.epoch * len(task.feed) + windows) / total
-                task.steps.take(x, options.learning_rate * schedule(done))
+                steps.take(x, options.learning_rate * schedule(done))
                 windows += len(x)
-                task.sync_totals()
+                if time.monotonic() - synced >= task.backend.sync_interval:
+                    steps.read()
+                    synced = time.monotonic()
                 task.progress.advance(len(x), **_facts(state))
                 task.checkpoint_or_stop()
-            task.steps.read()
+            steps.read()
             windows, *sums = state.sums
             task.close_epoch((sums[0] / windows, sums[1] / windows, sums[2] / windows), state.activity / windows)
 
@@ -236,8 +221,13 @@ def lbfgs(task: Task) -> None:
         if not task.should_continue:
             raise StopIteration
 
-    settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}
-    settings |= {"ftol": task.options.tol * 1e-5, "gtol": task.options.tol * 1e-3}  # type: ignore[dict-item]
+    settings = {
+        "maxiter": task.epochs - state.epoch,
+        "maxfun": 10**9,
+        "maxcor": _CORRECTIONS,
+        "ftol": task.options.tol * 1e-5,
+        "gtol": task.options.tol * 1e-3,
+    }
     start = backend.to_host(state.flat).astype(np.float64)
     with backend.session():  # again, to limit the threads of SciPy's own BLAS, which was loaded just now
         minimize(evaluate, start, jac=True, method="L-BFGS-B", callback=after, options=settings)

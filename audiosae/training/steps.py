@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.autoencoder.sae import accumulate, finish_async
+from audiosae.autoencoder.sae import Params, Penalty, Sums, accumulate, finish_async
 
 if TYPE_CHECKING:
-    from audiosae.autoencoder.sae import Params, Penalty, Sums
     from audiosae.backends import Backend
     from audiosae.training.checkpoint import State
 

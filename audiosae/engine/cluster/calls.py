@@ -10,19 +10,16 @@ from concurrent.futures import TimeoutError as TimedOut
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from audiosae.domain import domain_to_json
+from audiosae.domain import Domain, domain_to_json
 from audiosae.engine.cluster import worker
 from audiosae.errors import AudiosaeError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from audiosae.domain import Domain
-
-    Client = Any  # distributed.Client
-    Future = Any  # distributed.Future
-    Value = Any
-
+Client = Any  # distributed.Client
+Future = Any  # distributed.Future
+Value = Any
 Result = TypeVar("Result")
 
 _ATTEMPTS = 5
@@ -58,7 +55,7 @@ class Calls:
         target = {"workers": [at], "allow_other_workers": True} if at else {}
         return self._guarded(lambda: self._client.submit(function, *arguments, key=key, pure=False, **target))
 
-    def constant(self, value: Value) -> Future:
+    def constant(self, value: object) -> Future:
         """Return the future of a value that is sent to one worker, and from worker to worker on demand.
 
         It is the result of a task instead of scattered data, so that Dask can restore it when workers are lost. A

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.backends import Backend
 from audiosae.corpus.windows import Corpus
-from audiosae.domain import domain_to_json
+from audiosae.domain import Domain, domain_to_json
 from audiosae.engine.cluster import worker
-from audiosae.engine.cluster.calls import not_seen
-from audiosae.engine.shards import ShardTotals, divide, size_of, source_key, split
+from audiosae.engine.cluster.calls import Calls, Future, not_seen
+from audiosae.engine.shards import Total, divide, size_of, source_key, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.corpus.journal import Record
     from audiosae.corpus.sources import Source
-    from audiosae.domain import Domain
-    from audiosae.engine.cluster.calls import Calls, Future
-    from audiosae.engine.shards import Total
 
 _READ_BYTES = 2**26  # size of the files of one call, small enough for a progress bar
 
@@ -64,10 +61,11 @@ class Cluster:
         Folder for fields on every worker; None for the worker's own folder.
     """
 
-    remote = True
+    remote: bool = True
 
     def __init__(self, name: str, calls: Calls, *, backend: str, cache: Path | None) -> None:
-        self.name, self.backend = name, Backend()
+        self.name: str = name
+        self.backend: Backend = Backend()
         self.shards: dict[str, int] = {}
         self._calls, self._worker_backend = calls, backend
         self._cache_folder = partial(worker.cache_folder, cache)
@@ -121,8 +119,8 @@ class Cluster:
         first = 0
         for number, part in split(corpus, self.shards):
             records = [replace(record, path=source_key(record.path)) for record in part.records]
-            sent_part = Corpus(part.domain, records, part.picked)
-            parts[self._lane_of.get(number, 0)].append((number, sent_part, first))
+            absolute = Corpus(part.domain, records, part.picked)
+            parts[self._lane_of.get(number, 0)].append((number, absolute, first))
             first += len(part)
         options = {"dtype": dtype, "cached": cached, "cache_folder": self._cache_folder}
         return [
@@ -141,7 +139,7 @@ class Cluster:
             raise ValueError("interleaved shards have no neighbours to add: read them with interleaved=False")
         stops = [*(lane.numbers[0] for lane in shards[1:]), shards[-1].numbers[-1] + 1] if shards else []
 
-        def attempt() -> ShardTotals:
+        def attempt() -> Total:
             sent = [self._calls.constant(value) for value in shared]
             parts = []
             for lane, stop in zip(shards, stops, strict=True):
@@ -150,10 +148,9 @@ class Cluster:
             while len(parts) > 1:
                 pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
                 parts = [self._calls.submit(add, *pair) if len(pair) > 1 else pair[0] for pair in pairs]
-            totals: ShardTotals = self._calls.result(parts[0])
-            return totals
+            return self._calls.result(parts[0]).total()
 
-        return self._calls.persistent(attempt).total() if shards else None
+        return self._calls.persistent(attempt) if shards else None
 
     def map(
         self,
@@ -230,7 +227,6 @@ class Cluster:
 
 
 def _chunks(indices: list[int], sources: Sequence[Source]) -> Iterator[list[int]]:
-    """Divide the sources of a lane into those of one call each."""
     chunk, size = [], 0
     for index in indices:
         chunk.append(index)

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from audiosae.engine.cluster import worker
-from audiosae.engine.cluster.calls import Calls, mismatch
+from audiosae.engine.cluster.calls import Calls, Client, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
@@ -22,8 +22,6 @@ from audiosae.system.progress import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from audiosae.engine.cluster.calls import Client
 
 _CONNECT_SECONDS = 10
 _WORKER_SECONDS = 60
@@ -122,7 +120,6 @@ def _no_scheduler(name: str) -> EngineError:
 
 @contextmanager
 def _client(name: str, address: str) -> Iterator[Client]:
-    """Connect to a scheduler and wait for a worker."""
     from distributed import Client
 
     try:
@@ -158,7 +155,6 @@ def _check_versions(client: Client) -> None:
 
 
 def _check_backends(calls: Calls, backend: str, say: Callable[[str], None]) -> str:
-    """Return the name of the backend that all workers choose."""
     choices = calls.run(worker.describe, backend)
     for address, (name, reason) in choices.items():
         if not name:

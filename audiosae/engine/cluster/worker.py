@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from audiosae.backends import choose
 from audiosae.backends.cpu import THREADS
 from audiosae.corpus.ingest import ingest
-from audiosae.engine.shards import Shard, ShardTotals
+from audiosae.engine.shards import Shard, ShardTotals, Total
 from audiosae.errors import AudiosaeError
 from audiosae.system.threads import one_blas_thread_for_good
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.corpus.windows import Corpus
     from audiosae.domain import Domain
-    from audiosae.engine.shards import Total
-
-    Value = Any
 
 Shards = list[tuple[int, Shard]]
 Part = tuple[int, "Corpus", int]  # number of a shard, its windows, and the number of the first of them in the corpus
@@ -115,7 +112,7 @@ def blocks_of(backend: Backend, shard: Shard) -> Iterator[Any]:
     return map(backend.to_host, shard.blocks(backend))
 
 
-def identity(value: Value) -> Value:
+def identity(value: object) -> object:
     """Return the argument."""
     return value
 
@@ -133,7 +130,6 @@ def _backend(name: str) -> Backend:
 
 
 def _to_host(backend: Backend, total: Total) -> Total:
-    """Copy the arrays of a total to host memory."""
     import numpy as np
 
     if backend.xp is np or not hasattr(total, "__dataclass_fields__"):
