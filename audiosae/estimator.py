@@ -149,11 +149,6 @@ class SparseAutoencoder(_Transformer):
     """
 
     n_features_in_: int
-    mean_: NDArray[np.floating]
-    rho_hat_: NDArray[np.float64]
-    fvu_: float
-    n_iter_: int
-    n_samples_seen_: int
 
     def __init__(
         self,
@@ -305,8 +300,8 @@ class SparseAutoencoder(_Transformer):
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Cost after each epoch, iteration or call of `partial_fit`."""
-        return self._learner.costs
+        """Cost after each epoch, iteration or call of `partial_fit`; empty if L-BFGS stops at the start."""
+        return [row.cost for row in self._learner.state.history.rows]
 
     def _options(self, dtype: np.dtype[Any]) -> TrainOptions:
         seed = self.random_state
@@ -316,9 +311,11 @@ class SparseAutoencoder(_Transformer):
         return TrainOptions(**values, epochs=self.max_iter or 0, seed=int(seed))
 
     def _describe(self) -> Self:
-        learner = self._learner
-        self.mean_, self.rho_hat_, self.fvu_ = learner.whitener.mean, learner.rho_hat, learner.fvu
-        self.n_iter_, self.n_samples_seen_ = learner.state.epoch, learner.rows
+        self.mean_: NDArray[np.floating] = self._learner.whitener.mean
+        self.rho_hat_: NDArray[np.float64] = self._learner.rho_hat
+        self.fvu_: float = self._learner.fvu
+        self.n_iter_: int = self._learner.state.epoch
+        self.n_samples_seen_: int = self._learner.rows
         return self
 
     @property

@@ -59,8 +59,7 @@ class Feed:
         self._backend_whitener = self._backend.once(whitener, lambda: whitener.moved(self._backend.asarray))
         self.in_memory: Array | None = None
         self._edges: dict[int, list[int]] = {}  # first rows of the blocks of each shard, in `in_memory`
-        size = len(corpus) * whitener.n_components * self._dtype.itemsize
-        fits = 0 < size <= memory * self._engine.n_workers
+        fits = 0 < len(corpus) * whitener.n_components * self._dtype.itemsize <= memory * self._engine.n_workers
         self._shards = self._engine.distribute(corpus, whitener, dtype=dtype, cached=fits and self._engine.remote)
         if fits and (collect or not self._engine.remote):
             self.in_memory, self._shards = self._whitened((len(corpus), whitener.n_components)), None
@@ -69,8 +68,8 @@ class Feed:
     def of(cls, windows: Array, backend: Backend) -> Feed:
         """Return a feed of whitened windows in memory, (count, n_components), without a corpus."""
         feed = cls.__new__(cls)
-        edges = {0: [*range(0, len(windows), CHUNK_WINDOWS), len(windows)]}
-        vars(feed).update(in_memory=windows, _backend=backend, _edges=edges)
+        edges = [*range(0, len(windows), CHUNK_WINDOWS), len(windows)]
+        vars(feed).update(in_memory=windows, _backend=backend, _edges={0: edges})
         return feed
 
     def __len__(self) -> int:

@@ -55,8 +55,8 @@ def divide(
     """
     sizes = [size_of(s) if windows is None or windows[i] else 0 for i, s in enumerate(sources)]
     total = max(1, sum(sizes))
-    most = len(sizes) if interleaved else MAX_SHARDS
-    count = min(sum(size > 0 for size in sizes), max(MIN_SHARDS, min(most, total // _SHARD_BYTES)))
+    most = min(len(sizes) if interleaved else MAX_SHARDS, total // _SHARD_BYTES)
+    count = min(sum(size > 0 for size in sizes), max(MIN_SHARDS, most))
     shards, before, share, shard = {}, 0, 0, 0
     for source, size in zip(sources, sizes, strict=True):
         if size and before * count // total != share:

@@ -99,7 +99,7 @@ class State:
             content = read_tensors(path)
         except InputError as error:
             raise InputError(f"{error}; train again without --resume (decoded sources are in the cache)") from error
-        tensors, facts = content.tensors, content.facts
+        facts = content.facts
         if facts.get("format") != FORMAT:
             raise InputError(
                 f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; resume with the version "
@@ -107,7 +107,9 @@ class State:
             )
         _check_identity(path, facts.get("identity"), identity, changed)
         try:
-            values = {name: tensors[name] for name in cls._TENSORS} | {name: facts[name] for name in cls._NUMBERS}
+            values = {name: content.tensors[name] for name in cls._TENSORS} | {
+                name: facts[name] for name in cls._NUMBERS
+            }
             return cls(**values, history=History([Row(**row) for row in facts["rows"]], **facts["history"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged: {error}; train again without --resume") from error

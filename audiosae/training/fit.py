@@ -106,7 +106,7 @@ def fit(
         task = _task(corpus, feeds, whitener, options, checkpoint=checkpoint, progress=progress)
         with gentle_interrupt(task.stop_requested):
             solve(task)
-        model = _model(task, corpus.domain, whitener, _sources(corpus, training_part, held_out, division))
+        model = _best_model(task, corpus.domain, whitener, _sources(corpus, training_part, held_out, division))
     return TrainingResult(model, task.state.history.rows, corpus.only(corpus.used).records, corpus.skipped)
 
 
@@ -152,11 +152,13 @@ def provenance(
     held_out
         Whether there were held-out windows.
     """
-    versions = {name: version(name) for name in ("audiosae", "numpy", "scipy")} | {"python": platform.python_version()}
     return {
         "options": options.to_json(),
         "seed": options.seed,
-        "versions": versions,
+        "versions": {
+            **{name: version(name) for name in ("audiosae", "numpy", "scipy")},
+            "python": platform.python_version(),
+        },
         "sources": sources,
         "fvu": fvu,
         "fvu_train": fvu if fvu_train is None else fvu_train,
@@ -243,8 +245,7 @@ def _sources(
     }
 
 
-def _model(task: Task, domain: Domain, whitener: Whitener, sources: dict[str, Json]) -> Model:
-    """Return the model with the best parameters, and its scores."""
+def _best_model(task: Task, domain: Domain, whitener: Whitener, sources: dict[str, Json]) -> Model:
     options, history = task.options, task.state.history
     params = task.params.like(task.state.best)
     inside = score(task.feed.sampled(_SCORED_WINDOWS, options.memory * memory_estimate.MIB // 8), params)

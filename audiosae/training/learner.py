@@ -102,11 +102,6 @@ class Learner:
         """The weights. They are not stored: pickling would separate their views of one array."""
         return self._params(self.state.flat)
 
-    @property
-    def costs(self) -> list[float]:
-        """Cost of each epoch, iteration or call of `step`; empty if L-BFGS stops before its first iteration."""
-        return [row.cost for row in self.state.history.rows]
-
     def _params(self, flat: NDArray[Any]) -> Params:
         return Params(
             flat,
@@ -170,7 +165,7 @@ class Learner:
         return Model.create(domain, self.whitener, self.params, np.asarray(self.rho_hat, np.float64), facts)
 
     def _provenance(self) -> dict[str, Json]:
-        state, cost = self.state, self.costs[-1] if self.costs else 0.0
+        state, rows = self.state, self.state.history.rows
         sources: dict[str, Json] = {
             "used": 0,
             "skipped": 0,
@@ -182,5 +177,5 @@ class Learner:
         }
         if self.base:
             sources["began_with"] = self.base.get("sources")
-        last: dict[str, Json] = {"step": state.step, "epoch": state.epoch, "cost": cost}
+        last: dict[str, Json] = {"step": state.step, "epoch": state.epoch, "cost": rows[-1].cost if rows else 0.0}
         return provenance(self.options, sources, state.history, last=last, fvu=self.fvu)

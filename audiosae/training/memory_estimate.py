@@ -54,15 +54,14 @@ def lower_bound(domain: Domain, options: TrainOptions) -> MemoryEstimate:
 def check(needed: MemoryEstimate) -> None:
     """Raise InputError if a run needs more memory than is free."""
     free = available()
-    if free is None or needed.total <= free:
-        return
-    uses = {
-        "--memory": needed.windows,
-        "--hidden or --batch-size": needed.weights,
-        "--whiten scale": needed.whitening,
-    }
-    advice = sorted((option for option in uses if uses[option]), key=lambda option: -uses[option])
-    raise InputError(
-        f"training would take about {needed.total / MIB:,.0f} MiB of memory and {free / MIB:,.0f} are free; change "
-        f"{', then '.join(advice)} (or narrow the windows with --set)"
-    )
+    if free is not None and needed.total > free:
+        uses = {
+            "--memory": needed.windows,
+            "--hidden or --batch-size": needed.weights,
+            "--whiten scale": needed.whitening,
+        }
+        advice = sorted((option for option in uses if uses[option]), key=lambda option: -uses[option])
+        raise InputError(
+            f"training would take about {needed.total / MIB:,.0f} MiB of memory and {free / MIB:,.0f} are free; change "
+            f"{', then '.join(advice)} (or narrow the windows with --set)"
+        )

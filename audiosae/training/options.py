@@ -147,8 +147,14 @@ class TrainOptions:
     @property
     def whitening(self) -> Whitening:
         """Options of the whitening."""
-        squash = self.decoder == "sigmoid"
-        return Whitening(self.whiten, self.whiten_power, self.keep, self.contrast, self.remove_mean, squash)
+        return Whitening(
+            self.whiten,
+            self.whiten_power,
+            self.keep,
+            self.contrast,
+            self.remove_mean,
+            squash=self.decoder == "sigmoid",
+        )
 
     def start(self, whitener: Whitener) -> Params:
         """Return random initial parameters for windows with this whitening."""

@@ -57,6 +57,8 @@ class Task:
         Saves the state, given a function that copies arrays to host memory; None for no checkpoints.
     stop_requested
         Set by Ctrl-C.
+    steps
+        Steps of Adam, which have the current totals of the epoch.
     """
 
     backend: Backend
@@ -69,9 +71,9 @@ class Task:
     save: Callable[[State, Callable[[Array], Array]], None] | None = None
     stop_requested: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=Progress)
+    steps: Steps | None = None
     _since: float = 0.0  # time of the last update of `state.seconds`, and of the last checkpoint
     _saved: float = 0.0
-    _steps: Steps | None = None  # of Adam; they have the current totals of the epoch
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -87,19 +89,14 @@ class Task:
                 self.state.move(self.backend.to_host)
                 self.params = self.params.like(self.state.flat)
 
-    def adam_steps(self) -> Steps:
-        """Return new Adam steps on the state; until they are read, they have the totals of the current epoch."""
-        self._steps = Steps(self.backend, self.params, self.state, self.options.penalty)
-        return self._steps
-
     def checkpoint(self, *, after: float = 0.0) -> None:
         """Save the state, unless it was saved less than `after` seconds ago."""
         now = time.monotonic()
         if now - self._saved >= after:
             self.state.seconds += now - self._since
             self._since = self._saved = now
-            if self._steps:
-                self._steps.read()
+            if self.steps:
+                self.steps.read()
             if self.save is not None:
                 self.save(self.state, self.backend.to_host)
 
@@ -121,28 +118,27 @@ class Task:
                 f"({options.learning_rate:g}), --beta ({options.beta:g}) or --weight-decay ({options.weight_decay:g})"
             )
         state.epoch += 1
-        params = self.params.like(state.flat)
         held_out_cost, fvu = cost[0], math.nan
         if self.held_out:
             # with the sparsity term of the training windows: rho_hat of a few held-out sources is noisy, and beta large
-            scores = score(self.held_out, params)
+            scores = score(self.held_out, self.params.like(state.flat))
             held_out_cost, fvu = scores.error / 2 / scores.count + cost[2], scores.fvu
         if state.history.update_best(held_out_cost, state.epoch, options.tol):
             state.best = state.flat.copy()
         seconds = state.seconds + time.monotonic() - self._since
         dead = int((rho_hat < DEAD_SHARE * options.rho).sum())
-        row = Row(state.step, state.epoch, int(state.sums[0]), *cost, float(rho_hat.mean()), dead, seconds, fvu)
-        state.history.rows.append(row)
+        state.history.rows.append(
+            Row(state.step, state.epoch, int(state.sums[0]), *cost, float(rho_hat.mean()), dead, seconds, fvu)
+        )
         state.batch, state.sums, state.activity = 0, [0.0] * 4, np.zeros_like(state.activity)
-        if self._steps:
-            self._steps.begin()
+        if self.steps:
+            self.steps.begin()
         self.checkpoint(after=_AT_MOST_EVERY)
 
     @property
     def should_continue(self) -> bool:
         """Whether epochs are left and the held-out cost has improved recently (early stopping)."""
-        least = _PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE
-        patience = max(least, self.epochs // _PATIENCE_SHARE)
+        patience = max(_PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE, self.epochs // _PATIENCE_SHARE)
         return self.state.epoch < self.epochs and self.state.history.epochs_without_improvement < patience
 
 
@@ -168,8 +164,9 @@ def adam(task: Task, schedule: Callable[[float], float] = _warm_up_and_cosine) -
     `schedule` returns the factor of the learning rate at a share of the run: by default a short rise, then half a
     cosine.
     """
-    state, options, steps, synced = task.state, task.options, task.adam_steps(), 0.0
-    total = task.epochs * len(task.feed)
+    state, options = task.state, task.options
+    steps = task.steps = Steps(task.backend, task.params, state, options.penalty)
+    total, synced = task.epochs * len(task.feed), 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # `close_epoch` reports divergence
         while task.should_continue:
             windows = state.sums[0]
@@ -181,7 +178,7 @@ def adam(task: Task, schedule: Callable[[float], float] = _warm_up_and_cosine) -
                 if time.monotonic() - synced >= task.backend.sync_interval:
                     steps.read()
                     synced = time.monotonic()
-                task.progress.advance(len(x), **_facts(state))
+                task.progress.advance(len(x), **_progress_values(state))
                 task.checkpoint_or_stop()
             steps.read()
             windows, *sums = state.sums
@@ -216,7 +213,7 @@ def lbfgs(task: Task) -> None:
         state.step += 1
         state.sums = [float(len(task.feed)), cost.total, cost.reconstruction, cost.sparsity]
         task.close_epoch((cost.total, cost.reconstruction, cost.sparsity), cost.rho_hat)
-        task.progress.advance(1, **_facts(state))
+        task.progress.advance(1, **_progress_values(state))
         task.checkpoint_or_stop()
         if not task.should_continue:
             raise StopIteration
@@ -228,9 +225,9 @@ def lbfgs(task: Task) -> None:
         "ftol": task.options.tol * 1e-5,
         "gtol": task.options.tol * 1e-3,
     }
-    start = backend.to_host(state.flat).astype(np.float64)
     with backend.session():  # again, to limit the threads of SciPy's own BLAS, which was loaded just now
-        minimize(evaluate, start, jac=True, method="L-BFGS-B", callback=after, options=settings)
+        flat = backend.to_host(state.flat).astype(np.float64)
+        minimize(evaluate, flat, jac=True, method="L-BFGS-B", callback=after, options=settings)
 
 
 SOLVERS: dict[str, Callable[[Task], None]] = {"adam": adam, "lbfgs": lbfgs}
@@ -245,8 +242,7 @@ def _sums_of(backend: Backend, x: Array, params: Params) -> Sums:
     return summed(backend, params.on(backend), x)
 
 
-def _facts(state: State) -> dict[str, str]:
-    """Return the values shown with the progress: cost, held-out FVU, mean activity."""
+def _progress_values(state: State) -> dict[str, str]:
     windows = max(1.0, state.sums[0])
     rows = state.history.rows
     cost, rho_hat = state.sums[1] / windows, float(np.mean(state.activity)) / windows

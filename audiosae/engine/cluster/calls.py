@@ -25,7 +25,6 @@ Result = TypeVar("Result")
 _ATTEMPTS = 5
 _POLL_SECONDS = 5.0  # a call waits this long for a result, then checks that there are workers
 _ALONE_SECONDS = 120.0  # a call fails after this time without workers
-_KILLED = 4
 _RESUME = "a checkpoint was saved: resume with the same train command and --resume"
 _LOST = (OSError, Cancelled, CancelledError, TimedOut, KeyError)
 
@@ -71,8 +70,9 @@ class Calls:
             except _LOST as error:
                 self._check_alive(error)
                 if retry == _ATTEMPTS - 1:
-                    reason = error or type(error).__name__
-                    raise EngineError(f"{self._name}: workers were lost {_ATTEMPTS} times: {reason}") from error
+                    raise EngineError(
+                        f"{self._name}: workers were lost {_ATTEMPTS} times: {error or type(error).__name__}"
+                    ) from error
                 time.sleep(0.2 * 2**retry)
         raise AssertionError
 
@@ -128,7 +128,7 @@ class Calls:
             return call()
         except KilledWorker as error:
             raise EngineError(
-                f"{self._name}: the work killed {_KILLED} workers, one after the other; probably they have too little "
+                f"{self._name}: the work killed four workers, one after the other; probably they have too little "
                 f"memory: see their logs, or lower --memory"
             ) from error
         except AudiosaeError:

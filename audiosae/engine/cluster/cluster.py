@@ -105,8 +105,8 @@ class Cluster:
             for index, record in self._read(domain, sources, lanes):
                 self._records[keys[index]] = record
                 done(record)
-            corpus = Corpus(domain, [self._records[key] for key in keys])
-            self._divide(sources, corpus, lanes, interleaved=interleaved)
+            windows = Corpus(domain, [self._records[key] for key in keys]).windows_per_record()
+            self._divide(sources, None if interleaved else windows, lanes)
         return [replace(self._records[k], file=s.name, path=str(s.path)) for s, k in zip(sources, keys, strict=True)]
 
     def distribute(
@@ -174,8 +174,9 @@ class Cluster:
             tasks = [(lane, [(number,) for number in lane.numbers]) for lane in shards]
 
         def start(lane: WorkerShards, jobs: list[tuple[Any, ...]]) -> Future:
-            arguments = (lane.shards, jobs, self._worker_backend, *sent)
-            return self._calls.submit(worker.map_shards, step, *arguments, at=lane.address)
+            return self._calls.submit(
+                worker.map_shards, step, lane.shards, jobs, self._worker_backend, *sent, at=lane.address
+            )
 
         running = deque(start(*task) for task in tasks[: len(shards)])
         for done in range(len(tasks)):
@@ -199,11 +200,13 @@ class Cluster:
         middles = [after - size / 2 for after, size in zip(accumulate(sizes), sizes, strict=True)]
         return [int(middles[shard] * lanes / sum(sizes)) for shard in shards]
 
-    def _divide(self, sources: Sequence[Source], corpus: Corpus, lanes: list[int], *, interleaved: bool) -> None:
-        """Divide the sources into shards by their windows; each shard has the lane of its middle source."""
-        self._interleaved = interleaved
-        windows = None if interleaved else corpus.windows_per_record()
-        self.shards = divide(sources, windows, interleaved=interleaved)
+    def _divide(self, sources: Sequence[Source], windows: Sequence[int] | None, lanes: list[int]) -> None:
+        """Divide the sources into shards; each shard has the lane of its middle source.
+
+        Windows of each source weigh them; None for interleaved shards.
+        """
+        self._interleaved = windows is None
+        self.shards = divide(sources, windows, interleaved=windows is None)
         numbers = [self.shards[source_key(source.path)] for source in sources]
         for number, members in groupby(range(len(sources)), key=lambda i: numbers[i]):
             indices = list(members)

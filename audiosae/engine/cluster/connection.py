@@ -58,12 +58,15 @@ def connected(
 
 
 def _import_quietly(name: str) -> None:
-    """Import Dask with its logs off: audiosae reports its errors."""
     try:
         import dask.config
 
-        dask.config.set({"logging": dict.fromkeys(_LOGGERS, "critical")})
-        dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s"})
+        dask.config.set(
+            {
+                "logging": dict.fromkeys(_LOGGERS, "critical"),
+                "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s",
+            }
+        )
         import distributed  # noqa: F401
     except ImportError as error:
         raise InputError(f"--engine {name} needs Dask: pip install 'audiosae[cluster]'") from error

@@ -134,5 +134,5 @@ def _to_host(backend: Backend, total: Total) -> Total:
 
     if backend.xp is np or not hasattr(total, "__dataclass_fields__"):
         return total
-    arrays = {key: value for key, value in vars(total).items() if isinstance(value, backend.xp.ndarray)}
-    return replace(total, **{key: backend.to_host(value) for key, value in arrays.items()})
+    arrays = (key for key, value in vars(total).items() if isinstance(value, backend.xp.ndarray))
+    return replace(total, **{key: backend.to_host(getattr(total, key)) for key in arrays})
