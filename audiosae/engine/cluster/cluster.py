@@ -105,8 +105,8 @@ class Cluster:
             for index, record in self._read(domain, sources, lanes):
                 self._records[keys[index]] = record
                 done(record)
-            windows = Corpus(domain, [self._records[key] for key in keys]).windows_per_record()
-            self._divide(sources, None if interleaved else windows, lanes)
+            windows = None if interleaved else Corpus(domain, [self._records[k] for k in keys]).windows_per_record()
+            self._divide(sources, windows, lanes)
         return [replace(self._records[k], file=s.name, path=str(s.path)) for s, k in zip(sources, keys, strict=True)]
 
     def distribute(
@@ -203,7 +203,7 @@ class Cluster:
     def _divide(self, sources: Sequence[Source], windows: Sequence[int] | None, lanes: list[int]) -> None:
         """Divide the sources into shards; each shard has the lane of its middle source.
 
-        Windows of each source weigh them; None for interleaved shards.
+        `windows` has the number of windows of each source; None for interleaved shards.
         """
         self._interleaved = windows is None
         self.shards = divide(sources, windows, interleaved=windows is None)
