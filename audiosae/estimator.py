@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
+    from sklearn.utils import Tags
 
 _DTYPES = (np.float64, np.float32)  # other types are converted to the first
 _NAMES = {"hidden": "n_components", "epochs": "max_iter", "seed": "random_state"}  # options with another name here
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
         def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
             """Return the parameters by name."""
 
-        def set_params(self, **params: Any) -> Self:  # noqa: ANN401
+        def set_params(self, **params: object) -> Self:
             """Set parameters by name."""
 
         def set_output(self, *, transform: str | None = None) -> Self:
@@ -52,10 +53,10 @@ if TYPE_CHECKING:
         def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
             """Return the names of the codes."""
 
-        def fit_transform(self, X: ArrayLike, y: object = None, **params: Any) -> NDArray[np.floating]:  # noqa: ANN401
+        def fit_transform(self, X: ArrayLike, y: object = None, **params: object) -> NDArray[np.floating]:
             """Fit, and return the codes (n_samples, n_components) of the same rows."""
 
-        def __sklearn_tags__(self) -> Any:  # noqa: ANN401
+        def __sklearn_tags__(self) -> Tags:
             """Return the tags of the estimator."""
 
 else:
@@ -322,7 +323,7 @@ class SparseAutoencoder(_Transformer):
     def _n_features_out(self) -> int:
         return self._learner.options.hidden
 
-    def __sklearn_tags__(self) -> Any:  # noqa: ANN401
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -132,8 +132,7 @@ def _check_identity(path: Path, stored: object, identity: dict[str, Json], chang
                 raise InputError(
                     f"--resume: the sources are not those of the checkpoint ({changed}); train into another folder"
                 )
-            name = key if key.startswith("--") else flag(key)
             raise InputError(
-                f"--resume: {name} was {stored.get(key)} and is {value} now; give the earlier value, or train into "
+                f"--resume: {key if key.startswith('--') else flag(key)} was {stored.get(key)} and is {value} now; give the earlier value, or train into "
                 f"another folder"
             )

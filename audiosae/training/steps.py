@@ -60,8 +60,8 @@ def summed(
         try:
             if backend.batch_parts == 1:
                 return accumulate(backend, params, x, whole=whole, out=out)
-            parts = backend.xp.array_split(x, min(len(x), backend.batch_parts))
-            return reduce(add, (accumulate(backend, params, part) for part in parts))
+            count = min(len(x), backend.batch_parts)
+            return reduce(add, (accumulate(backend, params, part) for part in backend.xp.array_split(x, count)))
         except MemoryError:
             if backend.batch_parts >= len(x):
                 raise

@@ -84,15 +84,13 @@ class Cluster:
         domain: Domain,
         sources: Sequence[Source],
         *,
-        cache: Path,  # noqa: ARG002
-        workers: int,  # noqa: ARG002
         done: Callable[[Record], None] = lambda _: None,
-        say: Callable[[str], None] = lambda _: None,  # noqa: ARG002
         interleaved: bool = False,
+        **_: object,
     ) -> list[Record]:
         """Decode every source into the cache of the worker of its shard.
 
-        `cache`, `workers` and `say` are for this machine and are not used.
+        The parameters `cache`, `workers` and `say` of other engines are for one machine and are ignored.
         """
         description = json.dumps(domain_to_json(domain), sort_keys=True)
         keys = [(description, source_key(source.path)) for source in sources]

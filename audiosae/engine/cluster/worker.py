@@ -72,10 +72,9 @@ def read(domain: Domain, sources: Sequence[Source], folder: Callable[[], Path]) 
     from distributed import get_worker
 
     worker = get_worker()
-    missing = missing_paths([os.fspath(source.path) for source in sources if not source.fault])
     with _reading:
         records = ingest(domain, sources, cache=folder(), workers=worker.state.nthreads)
-    return str(worker.address), records, missing
+    return str(worker.address), records, missing_paths([os.fspath(s.path) for s in sources if not s.fault])
 
 
 def make_shards(parts: Sequence[Part], whitener: Whitener | None, options: dict[str, Any]) -> Shards:
