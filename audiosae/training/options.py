@@ -280,9 +280,8 @@ def suited_to(engine: Engine, options: TrainOptions, width: int) -> TrainOptions
         return replace(options, solver="lbfgs")
     weights = 2 * options.hidden * width
     size = 2 * weights * (8 if options.dtype == "float64" else 4) / 1e6  # parameters and gradient
-    work = (
-        5 * weights * options.batch_size / 1e9
-    )  # five products, each with a multiplication and an addition per weight
+    # five products of hidden x width values per window, a multiplication and an addition each
+    work = 5 * weights * options.batch_size / 1e9
     raise InputError(
         f"--solver adam --engine {engine.name}: a step of {options.batch_size} windows ({width} numbers, "
         f"{options.hidden} units) is {work:.2g} GFlop of work for up to {size:.2g} MB sent to and from every worker, "
