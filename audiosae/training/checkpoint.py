@@ -133,6 +133,6 @@ def _check_identity(path: Path, stored: object, identity: dict[str, Json], chang
                     f"--resume: the sources are not those of the checkpoint ({changed}); train into another folder"
                 )
             raise InputError(
-                f"--resume: {key if key.startswith('--') else flag(key)} was {stored.get(key)} and is {value} now; give "
-                f"the earlier value, or train into another folder"
+                f"--resume: {key if key.startswith('--') else flag(key)} was {stored.get(key)} and is {value} now; "
+                f"give the earlier value, or train into another folder"
             )
