@@ -8,7 +8,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from audiosae.autoencoder.model import Model, as_model
 from audiosae.backends import Backend, choose
-from audiosae.domain import load_domain
+from audiosae.domain import Domain, load_domain
 from audiosae.errors import BackendError, InputError
 from audiosae.training.learner import Learner
 from audiosae.training.options import TrainOptions
@@ -27,27 +27,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
+    from sklearn.utils import Tags
 
-    from audiosae.domain import Domain
-
-_DTYPES = (np.float64, np.float32)  # the first is what others become
-_OWN_NAMES = {"hidden": "n_components", "epochs": "max_iter", "seed": "random_state"}  # of TrainOptions' fields
-_SHARED = (
-    "activation", "decoder", "rho", "beta", "weight_decay", "whiten", "whiten_power", "keep", "contrast",
-    "remove_mean", "solver", "batch_size", "learning_rate", "tol",
-)  # fmt: skip
-_BETWEEN_CALLS = ("rho", "beta", "weight_decay", "batch_size", "learning_rate")  # what partial_fit reads anew
+_DTYPES = (np.float64, np.float32)  # other types are converted to the first
+_NAMES = {"hidden": "n_components", "epochs": "max_iter", "seed": "random_state"}  # options with another name here
+_PARTIAL_FIT = ("rho", "beta", "weight_decay", "batch_size", "learning_rate")  # may change between calls of partial_fit
+_FIXED = ("activation", "decoder", "whiten", "whiten_power", "keep", "contrast", "remove_mean", "solver", "tol")
+_SHARED = (*_PARTIAL_FIT, *_FIXED)  # options with the same name here
 
 
 if TYPE_CHECKING:
 
     class _Transformer:
-        """What scikit-learn's base classes bring, which have no types of their own."""
+        """Types of the methods of scikit-learn's base classes, which have none."""
 
         def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
             """Return the parameters by name."""
 
-        def set_params(self, **params: Any) -> Self:  # noqa: ANN401
+        def set_params(self, **params: object) -> Self:
             """Set parameters by name."""
 
         def set_output(self, *, transform: str | None = None) -> Self:
@@ -56,11 +53,11 @@ if TYPE_CHECKING:
         def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
             """Return the names of the codes."""
 
-        def fit_transform(self, X: ArrayLike, y: object = None, **params: Any) -> NDArray[np.floating]:  # noqa: ANN401
+        def fit_transform(self, X: ArrayLike, y: object = None, **params: object) -> NDArray[np.floating]:
             """Fit, and return the codes (n_samples, n_components) of the same rows."""
 
-        def __sklearn_tags__(self) -> Any:  # noqa: ANN401
-            """Return what scikit-learn knows of the estimator."""
+        def __sklearn_tags__(self) -> Tags:
+            """Return the tags of the estimator."""
 
 else:
 
@@ -69,67 +66,68 @@ else:
 
 
 class SparseAutoencoder(_Transformer):
-    """Sparse autoencoder of one hidden layer, as a transformer of rows into codes.
+    """Sparse autoencoder with one hidden layer: a transformer of rows into codes.
 
-    Minimises, over whitened rows x, ``1/m sum 1/2 |x_hat - x|^2 + weight_decay/2 (|W1|^2 + |W2|^2) + beta sum_j
+    It minimises, over whitened rows x, ``1/m sum 1/2 |x_hat - x|^2 + weight_decay/2 (|W1|^2 + |W2|^2) + beta sum_j
     KL(rho || rho_hat_j)`` with ``x_hat = g(W2^T f(W1 x + b1) + b2)``: A. Ng, "Sparse autoencoder", CS294A lecture
-    notes. Everything is computed by the code behind ``audiosae train``, whose options these parameters are.
+    notes. The parameters are options of ``audiosae train``, and the computation is the same.
 
     Parameters
     ----------
     n_components : int, default=256
-        Hidden units.
+        Number of hidden units.
     activation : {"sigmoid", "tanh"}, default="sigmoid"
-        f; codes lie in (0, 1) or (-1, 1).
+        Activation function f of the hidden units; codes are in (0, 1) or (-1, 1).
     decoder : {"linear", "sigmoid"}, default="linear"
-        g; with "sigmoid", rows are clipped at 3 standard deviations and mapped to [0.1, 0.9], as in the notes.
+        Activation function g of the output layer; with "sigmoid", rows are clipped at 3 standard deviations and mapped
+        to [0.1, 0.9], as in the notes.
     rho : float, default=0.05
-        Mean activity that each unit is held to, in (0, 1).
+        Target mean activity of each unit, in (0, 1).
     beta, weight_decay : float, default=3.0, 1e-4
         Weights of the sparsity penalty and of the squared weights.
     whiten : {"pca", "zca", "scale", "none"}, default="pca"
-        What is done to rows first.
+        Preprocessing of the rows.
     whiten_power, keep : float, default=1.0, 0.99
-        1 for full whitening, 0 for rotation only; share of the variance whose leading eigenvectors are kept.
+        Strength of the whitening (0 only rotates, 1 whitens fully); share of the variance that whitening keeps.
     contrast, remove_mean : bool, default=False
-        Bring each row to mean 0 and standard deviation 1, or to mean 0, before whitening.
+        Normalise each row to mean 0 and standard deviation 1, or to mean 0, before whitening.
     solver : {"auto", "adam", "lbfgs"}, default="auto"
-        "auto" takes L-BFGS on all rows at once where that is affordable.
+        "auto" uses L-BFGS on all rows at once if that is cheap, else Adam.
     max_iter : int or None, default=None
-        Most epochs of Adam or iterations of L-BFGS; None chooses by the number of rows.
+        Largest number of epochs (Adam) or iterations (L-BFGS); None chooses by the number of rows.
     batch_size, learning_rate : int, float, default=1024, 1e-3
-        Of Adam. Each batch has its own rho_hat: 128 rows and more make a good one.
+        Rows per step and peak learning rate of Adam. Each batch has its own rho_hat, which needs 128 rows or more.
     tol : float, default=1e-4
-        Relative improvement of the cost under which an epoch counts as idle; smaller trains longer.
+        Smallest relative improvement of the cost that counts for early stopping; smaller values train longer.
     random_state : int, RandomState instance or None, default=None
-        Of the starting weights and of the order of rows. An int gives the same components every time.
+        Seed for initial weights and the order of rows. With an int, the components are the same in every call.
     backend : {"auto", "numpy", "cupy"}, default="auto"
-        Where it is computed.
+        Compute device: "auto" uses an NVIDIA GPU if available.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Atoms: for each unit the whitened input of norm 1 that excites it most, with the whitening undone. They show
-        what units stand for; ``codes @ components_`` is not the reconstruction, `inverse_transform` gives that.
+        Atoms: for each unit the whitened input of norm 1 that maximises its activation, with the whitening undone:
+        the pattern of the unit. ``codes @ components_`` is not the reconstruction; `inverse_transform` returns that.
     mean_ : ndarray of shape (n_features,)
-        What is subtracted from rows; zeros without whitening.
+        Mean that is subtracted from rows; zeros without whitening.
     rho_hat_ : ndarray of shape (n_components,)
         Mean activity of each unit over the rows of the last call of `fit` or `partial_fit`.
     fvu_ : float
-        Fraction of the variance of those rows, whitened, that is left unexplained.
+        Fraction of variance unexplained of these rows, whitened.
     loss_curve_ : list of float
         Cost after each epoch (mean over its batches) or iteration.
     n_iter_, n_samples_seen_, n_features_in_ : int
-        Epochs or iterations, or calls of `partial_fit`; rows learned from; numbers in a row.
+        Number of epochs, iterations or calls of `partial_fit`; of rows over all calls; of values in a row.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, where the input had any.
+        Names of the columns, if the input had names.
 
     Raises
     ------
     ValueError
-        A parameter is out of range, rows do not vary, or contain NaN or infinity.
+        A parameter is out of range, all rows are the same, or they contain NaN or infinity.
     TypeError
-        The input is a sparse matrix: whitening would fill it; pass ``X.toarray()``.
+        The input is a sparse matrix, which whitening would make dense; pass ``X.toarray()``.
 
     Notes
     -----
@@ -151,81 +149,87 @@ class SparseAutoencoder(_Transformer):
     (True, True)
     """
 
-    n_components: int
-    activation: str
-    decoder: str
-    rho: float
-    beta: float
-    weight_decay: float
-    whiten: str
-    whiten_power: float
-    keep: float
-    contrast: bool
-    remove_mean: bool
-    solver: str
-    max_iter: int | None
-    batch_size: int
-    learning_rate: float
-    tol: float
-    random_state: int | np.random.RandomState | None
-    backend: str
     n_features_in_: int
-    mean_: NDArray[np.floating]
-    rho_hat_: NDArray[np.float64]
-    fvu_: float
-    n_iter_: int
-    n_samples_seen_: int
 
     def __init__(
-        self, *, n_components: int = 256, activation: str = "sigmoid", decoder: str = "linear", rho: float = 0.05,
-        beta: float = 3.0, weight_decay: float = 1e-4, whiten: str = "pca", whiten_power: float = 1.0,
-        keep: float = 0.99, contrast: bool = False, remove_mean: bool = False, solver: str = "auto",
-        max_iter: int | None = None, batch_size: int = 1024, learning_rate: float = 1e-3, tol: float = 1e-4,
-        random_state: int | np.random.RandomState | None = None, backend: str = "auto",
-    ) -> None:  # fmt: skip
-        self.n_components, self.activation, self.decoder = n_components, activation, decoder
-        self.rho, self.beta, self.weight_decay = rho, beta, weight_decay
-        self.whiten, self.whiten_power, self.keep = whiten, whiten_power, keep
-        self.contrast, self.remove_mean = contrast, remove_mean
-        self.solver, self.max_iter, self.batch_size = solver, max_iter, batch_size
-        self.learning_rate, self.tol = learning_rate, tol
-        self.random_state, self.backend = random_state, backend
+        self,
+        *,
+        n_components: int = 256,
+        activation: str = "sigmoid",
+        decoder: str = "linear",
+        rho: float = 0.05,
+        beta: float = 3.0,
+        weight_decay: float = 1e-4,
+        whiten: str = "pca",
+        whiten_power: float = 1.0,
+        keep: float = 0.99,
+        contrast: bool = False,
+        remove_mean: bool = False,
+        solver: str = "auto",
+        max_iter: int | None = None,
+        batch_size: int = 1024,
+        learning_rate: float = 1e-3,
+        tol: float = 1e-4,
+        random_state: int | np.random.RandomState | None = None,
+        backend: str = "auto",
+    ) -> None:
+        self.n_components: int = n_components
+        self.activation: str = activation
+        self.decoder: str = decoder
+        self.rho: float = rho
+        self.beta: float = beta
+        self.weight_decay: float = weight_decay
+        self.whiten: str = whiten
+        self.whiten_power: float = whiten_power
+        self.keep: float = keep
+        self.contrast: bool = contrast
+        self.remove_mean: bool = remove_mean
+        self.solver: str = solver
+        self.max_iter: int | None = max_iter
+        self.batch_size: int = batch_size
+        self.learning_rate: float = learning_rate
+        self.tol: float = tol
+        self.random_state: int | np.random.RandomState | None = random_state
+        self.backend: str = backend
 
     @classmethod
     def from_model(cls, model: Model | Path | str, *, backend: str = "auto") -> Self:
-        """Return a fitted estimator with the whitening, weights and training options of a saved model.
+        """Return a fitted estimator with the whitening, weights and training options of a model.
 
-        Rows are the model's windows of the field, flattened: (count, n_features). `partial_fit` trains on from its
-        weights; Adam's moments are not in a model and begin at zero. `fit` begins anew.
+        Rows are flattened windows of the field, (count, n_features). `partial_fit` continues from the weights of the
+        model, with moments of Adam that start at zero, since a model has none. `fit` starts from random weights.
 
         Parameters
         ----------
         model : Model, path or str
-            A model, or what `audiosae.load_model` reads.
+            A model, or the path of a model file or run folder.
         backend : str, default="auto"
             As in the class.
         """
         learner = Learner.of(as_model(model))
         options = learner.options
         self = cls(
-            n_components=options.hidden, max_iter=options.epochs or None, random_state=options.seed, backend=backend,
+            n_components=options.hidden,
+            max_iter=options.epochs or None,
+            random_state=options.seed,
+            backend=backend,
             **{name: getattr(options, name) for name in _SHARED},
-        )  # fmt: skip
+        )
         self._learner, self.n_features_in_ = learner, learner.whitener.width
         return self._describe()
 
     def to_model(self, domain: Domain | None = None) -> Model:
-        """Return the model whose ``save(path)`` writes what `audiosae.load_model` and the command line read.
+        """Return a model; its ``save(path)`` writes a file for `audiosae.load_model` and the command line.
 
-        An array does not say what its rows were cut from, so a model that is to be used on files needs a domain. Not
-        in a model: Adam's moments, so that `partial_fit` after `from_model` begins with new ones; the loss curve but
-        for its end; names of features. To keep these, pickle the estimator with joblib.
+        To use the model on files, give the domain of the windows that the rows are. A model does not contain Adam's
+        moments (`partial_fit` after `from_model` starts with zeros), the loss curve except its last value, and the
+        names of features. To save these too, pickle the estimator with joblib.
 
         Parameters
         ----------
         domain : Domain, optional
-            Whose windows, flattened, the rows were. By default that of the model in `from_model`, else ``vectors``
-            (package audiosae-vectors), for which a row of a table is a window.
+            Domain whose flattened windows are the rows. By default that of the model in `from_model`, else ``vectors``
+            (package audiosae-vectors), in which a window is a row of a table.
 
         Returns
         -------
@@ -236,39 +240,38 @@ class SparseAutoencoder(_Transformer):
         PluginError
             No domain was given and ``vectors`` is not installed.
         ValueError
-            The domain's windows hold another number of values than the rows.
+            Windows of the domain and rows have different numbers of values.
         """
         check_is_fitted(self)
         if domain is None:
-            vectors: Any = load_domain("vectors") if self._learner.domain is None else None
-            domain = self._learner.domain or vectors(width=self.n_features_in_)
-        if int(np.prod(domain.window)) != self.n_features_in_:
+            domain = self._learner.domain or cast("Any", load_domain("vectors"))(width=self.n_features_in_)
+        if np.prod(domain.window) != self.n_features_in_:
             raise ValueError(f"{domain.name} has windows of {domain.window}; rows had {self.n_features_in_} features")
         return self._learner.model(domain)
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
         """Learn whitening and weights from rows X of shape (n_samples, n_features); y is not used."""
         rows = validate_data(self, X, dtype=_DTYPES, order="C", ensure_min_samples=2)
-        with _words_of_python():
+        with _value_errors():
             backend = choose(self.backend)[0]
             self._learner = Learner.begin(rows, self._options(rows.dtype))
         self._learner.fit(rows, backend)
         return self._describe()
 
     def partial_fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
-        """Take a step of Adam for each `batch_size` rows of X, shape (n_samples, n_features), at an even rate.
+        """Take a step of Adam for each `batch_size` rows of X (n_samples, n_features), at a constant learning rate.
 
-        The first call learns the whitening, which stays, and starts the weights: give it a good many rows. Adam's
-        moments are kept between calls. `rho`, `beta`, `weight_decay`, `batch_size` and `learning_rate` may change
-        between calls; what else the first call used stays. After `fit` it trains on from there. y is not used.
+        The first call learns the whitening, which later calls use too, so it needs many rows; it also initialises the
+        weights. Later calls continue with the same moments of Adam. `rho`, `beta`, `weight_decay`, `batch_size` and
+        `learning_rate` may change between calls; changes of other parameters have no effect. After `fit`, it continues
+        from its weights. y is not used.
         """
         first = not hasattr(self, "_learner")
         rows = validate_data(self, X, reset=first, dtype=_DTYPES, order="C", ensure_min_samples=1 + first)
-        with _words_of_python():
+        with _value_errors():
             backend = choose(self.backend)[0]
             learner = Learner.begin(rows, self._options(rows.dtype)) if first else self._learner
-            changes: dict[str, Any] = {name: getattr(self, name) for name in _BETWEEN_CALLS}
-            learner.options = replace(learner.options, **changes)
+            learner.options = replace(learner.options, **{name: getattr(self, name) for name in _PARTIAL_FIT})
         learner.step(rows, backend)
         self._learner = learner
         return self._describe()
@@ -280,10 +283,10 @@ class SparseAutoencoder(_Transformer):
         return self._learner.encode(rows, choose(self.backend)[0])
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Return the rows (n_samples, n_features) that codes X (n_samples, n_components) stand for.
+        """Return the reconstructed rows (n_samples, n_features) of codes X (n_samples, n_components).
 
-        The decoder's output with the whitening undone. What whitening drops does not come back: directions beyond
-        `keep`, and with `contrast` or `remove_mean` each row's own deviation and mean.
+        This is the output of the decoder with the whitening undone. Parts that whitening removes are not restored: the
+        variance beyond `keep`, and with `contrast` or `remove_mean` the mean and standard deviation of each row.
         """
         check_is_fitted(self)
         codes = check_array(X, dtype=_DTYPES)
@@ -293,13 +296,13 @@ class SparseAutoencoder(_Transformer):
 
     @property
     def components_(self) -> NDArray[np.floating]:
-        """Atoms, (n_components, n_features), computed when they are asked for."""
+        """Atoms, (n_components, n_features), computed on access."""
         return self._learner.whitener.undo(Backend().unit_rows(self._learner.params.W1))
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Cost after each epoch, iteration or call of `partial_fit`."""
-        return self._learner.costs
+        """Cost after each epoch, iteration or call of `partial_fit`; empty if L-BFGS stops at the start."""
+        return [row.cost for row in self._learner.state.history.rows]
 
     def _options(self, dtype: np.dtype[Any]) -> TrainOptions:
         seed = self.random_state
@@ -309,32 +312,32 @@ class SparseAutoencoder(_Transformer):
         return TrainOptions(**values, epochs=self.max_iter or 0, seed=int(seed))
 
     def _describe(self) -> Self:
-        """Set the public attributes that are no matter of computing."""
-        learner = self._learner
-        self.mean_, self.rho_hat_, self.fvu_ = learner.whitener.mean, learner.rho_hat, learner.fvu
-        self.n_iter_, self.n_samples_seen_ = learner.state.epoch, learner.rows
+        self.mean_: NDArray[np.floating] = self._learner.whitener.mean
+        self.rho_hat_: NDArray[np.float64] = self._learner.rho_hat
+        self.fvu_: float = self._learner.fvu
+        self.n_iter_: int = self._learner.state.epoch
+        self.n_samples_seen_: int = self._learner.rows
         return self
 
     @property
     def _n_features_out(self) -> int:
         return self._learner.options.hidden
 
-    def __sklearn_tags__(self) -> Any:  # noqa: ANN401
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
 @contextmanager
-def _words_of_python() -> Iterator[None]:
-    """Raise what options and backends refuse as a ValueError, with parameters named as here, not as they are typed."""
+def _value_errors() -> Iterator[None]:
+    """Turn errors of options and backends into ValueError, with names of parameters instead of command-line options."""
+
+    def parameter(option: re.Match[str]) -> str:
+        name = option[1].replace("-", "_")
+        return f"{_NAMES.get(name, name)}="
+
     try:
         yield
     except (InputError, BackendError) as error:
-        text = re.sub(r"--([a-z-]+) (?=\S)", lambda found: f"{_own_name(found[1])}=", str(error))
-        raise ValueError(text) from error
-
-
-def _own_name(flag: str) -> str:
-    name = flag.replace("-", "_")
-    return _OWN_NAMES.get(name, name)
+        raise ValueError(re.sub(r"--([a-z-]+) (?=\S)", parameter, str(error))) from error

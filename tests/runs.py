@@ -21,7 +21,7 @@ def learn(folder, out, cache, *, engine=None, workers=1, progress=None, resume=F
     options = suited_to(engine, TrainOptions.resolve(domain.defaults, QUICK | given), 640)
     sources = scan([folder], domain.suffixes)
     domain = resolved(domain, [source.path for source in sources])
-    memory_estimate.check(memory_estimate.least(domain, options))
+    memory_estimate.check(memory_estimate.lower_bound(domain, options))
     say = progress.say if progress else lambda _: None
     with RunFolder(out, resume=resume, say=say) as run:
         corpus = read(domain, sources, engine, cache=cache, workers=workers, progress=progress)

@@ -1,4 +1,4 @@
-"""What a run will take, and a refusal in time."""
+"""Memory estimate of a run, available memory, and sizes in bytes."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import memory
 from audiosae.system.parameters import byte_count
-from audiosae.training import memory_estimate as budget
+from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80)
+MIB = 2**20
 
 
-def test_the_estimate_grows_with_what_takes_the_memory():
-    small = budget.estimate(DOMAIN, TrainOptions(), windows=1000, n_components=100)
-    assert (
-        budget.estimate(DOMAIN, TrainOptions(hidden=8192), windows=1000, n_components=100).weights > 10 * small.weights
-    )
-    assert budget.estimate(DOMAIN, TrainOptions(), windows=10**9, n_components=100).windows == 256 * budget.MIB
-    assert budget.estimate(DOMAIN, TrainOptions(memory=32), windows=10**9, n_components=100).windows == 32 * budget.MIB
-    assert (
-        budget.estimate(DOMAIN, TrainOptions(dtype="float64"), windows=1000, n_components=100).weights
-        == 2 * small.weights
-    )
-    assert budget.estimate(DOMAIN, TrainOptions(whiten="scale"), windows=1000, n_components=100).whitening == 0
+def test_the_estimate_grows_with_the_options():
+    def estimate(windows=1000, **options):
+        return memory_estimate.estimate(DOMAIN, TrainOptions(**options), windows=windows, n_components=100)
+
+    assert estimate(hidden=8192).weights > 10 * estimate().weights
+    assert estimate(10**9).windows == 256 * MIB
+    assert estimate(10**9, memory=32).windows == 32 * MIB
+    assert estimate(dtype="float64").weights == 2 * estimate().weights
+    assert estimate(whiten="scale").whitening == 0
 
 
-def test_what_cannot_fit_is_refused_with_what_to_change_first(monkeypatch):
-    monkeypatch.setattr(budget, "available", lambda: 400 * budget.MIB)
-    budget.check(budget.estimate(DOMAIN, TrainOptions(), windows=1000, n_components=100))
+def test_a_run_that_does_not_fit_is_refused_with_the_options_to_change(monkeypatch):
+    monkeypatch.setattr(memory_estimate, "available", lambda: 400 * MIB)
+    memory_estimate.check(memory_estimate.estimate(DOMAIN, TrainOptions(), windows=1000, n_components=100))
     with pytest.raises(InputError, match=r"would take about [\d,]+ MiB of memory and 400 are free; change --hidden"):
-        budget.check(budget.estimate(DOMAIN, TrainOptions(hidden=50000), windows=1000, n_components=100))
+        memory_estimate.check(
+            memory_estimate.estimate(DOMAIN, TrainOptions(hidden=50000), windows=1000, n_components=100)
+        )
     with pytest.raises(InputError, match=r"change --memory, then"):
-        budget.check(budget.estimate(DOMAIN, TrainOptions(memory=512), windows=10**9, n_components=100))
+        memory_estimate.check(
+            memory_estimate.estimate(DOMAIN, TrainOptions(memory=512), windows=10**9, n_components=100)
+        )
     with pytest.raises(InputError, match=r"change --whiten scale"):
-        budget.check(budget.least(Spectrogram(frames=500, sample_rate=8000), TrainOptions()))
+        memory_estimate.check(memory_estimate.lower_bound(Spectrogram(frames=500, sample_rate=8000), TrainOptions()))
 
 
-def test_a_run_that_cannot_fit_is_refused_before_anything_is_read_or_moved(sounds, tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(budget, "available", lambda: 10 * budget.MIB)
+def test_a_run_that_does_not_fit_is_refused_before_reading_and_writing(sounds, tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(memory_estimate, "available", lambda: 10 * MIB)
     with pytest.raises(InputError, match="MiB of memory"):
         learn(sounds, tmp_path / "run", tmp_path / "cache")
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()
 
 
-def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
-    monkeypatch.setattr(budget, "available", lambda: None)
-    budget.check(budget.estimate(DOMAIN, TrainOptions(hidden=10**7), windows=10**9, n_components=600))
+def test_no_run_is_refused_if_the_free_memory_is_unknown(monkeypatch):
+    monkeypatch.setattr(memory_estimate, "available", lambda: None)
+    memory_estimate.check(memory_estimate.estimate(DOMAIN, TrainOptions(hidden=10**7), windows=10**9, n_components=600))
 
 
-def test_a_container_with_a_limit_counts(tmp_path):
+def test_the_free_memory_of_a_container_is_its_limit_minus_its_use(tmp_path):
     (tmp_path / "most").write_text("1000000\n")
     (tmp_path / "used").write_text("700000\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 200000\n")
@@ -66,7 +68,7 @@ def test_a_container_with_a_limit_counts(tmp_path):
 
 
 @pytest.mark.parametrize(("used", "free"), [(700000, 300000), (400000, 500000)])
-def test_the_lesser_of_the_systems_free_memory_and_the_containers_counts(tmp_path, monkeypatch, used, free):
+def test_available_memory_is_the_minimum_of_system_and_container(tmp_path, monkeypatch, used, free):
     (tmp_path / "most").write_text("1000000\n")
     (tmp_path / "used").write_text(f"{used}\n")
     (tmp_path / "memory.stat").write_text("inactive_file 0\n")
@@ -75,7 +77,7 @@ def test_the_lesser_of_the_systems_free_memory_and_the_containers_counts(tmp_pat
     assert memory.available() == free
 
 
-def test_available_memory_is_not_known_where_the_system_does_not_report_it(monkeypatch):
+def test_available_memory_is_none_if_the_system_does_not_report_it(monkeypatch):
     def no_proc():
         raise FileNotFoundError("/proc/meminfo")
 
@@ -84,7 +86,7 @@ def test_available_memory_is_not_known_where_the_system_does_not_report_it(monke
     assert memory.available() is None
 
 
-def test_the_same_bound_gives_the_same_bits_and_it_belongs_to_the_run(sounds, tmp_path, cache):
+def test_resume_needs_the_same_memory_limit(sounds, tmp_path, cache):
     for name in ("a", "b"):
         outcome = learn(sounds, tmp_path / name, cache, memory=16)
     assert same(tmp_path / "a", tmp_path / "b")
@@ -96,20 +98,20 @@ def test_the_same_bound_gives_the_same_bits_and_it_belongs_to_the_run(sounds, tm
 @pytest.mark.parametrize(
     ("text", "count"), [("512M", 2**29), ("1.5G", 3 * 2**29), ("20 GiB", 20 * 2**30), ("7", 7), ("2kb", 2048), ("0", 0)]
 )
-def test_a_size_is_read_as_people_write_it(text, count):
+def test_sizes_have_units(text, count):
     assert byte_count("--size", text) == count
 
 
 @pytest.mark.parametrize("text", ["", "M", "-3G", "1e9", "five"])
-def test_what_is_no_size_is_refused(text):
+def test_an_invalid_size_is_refused(text):
     with pytest.raises(InputError, match=r"wanted a size such as"):
         byte_count("--size", text)
 
 
-def test_available_memory_is_less_than_there_is():
+def test_available_memory_is_less_than_the_total():
     assert 0 < memory.available() < psutil.virtual_memory().total
 
 
-def test_too_little_is_told_as_it_was_typed():
+def test_the_message_on_a_small_size_has_the_text_of_the_user():
     with pytest.raises(InputError, match="--memory 10K: wanted at least 16M"):
         byte_count("--memory", "10K", least="16M")

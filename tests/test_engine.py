@@ -1,4 +1,4 @@
-"""Workers of Dask, real processes: the same model, the same tables, whoever dies."""
+"""Dask workers in real processes give the same models and tables as one process, also when a worker is killed."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ EXACT = {"solver": "lbfgs", "dtype": "float64", "epochs": 6, "tol": 0}
 
 @pytest.fixture
 def divided(monkeypatch):
-    """Small sounds are one block otherwise, and one step."""
+    """Divide the windows into blocks; those of a few short recordings would be one block."""
     monkeypatch.setattr(solvers, "_ONE_BLOCK_BYTES", 0)
 
 
 @contextmanager
 def own_folders(workers):
-    """A cluster at an address, whose workers keep fields in folders of their own; gives the address."""
+    """Start a cluster whose workers store fields in their own folders; yield the address."""
     connection._import_quietly("local")
     patch = pytest.MonkeyPatch()
     patch.delenv("AUDIOSAE_CACHE", raising=False)
@@ -50,7 +50,7 @@ def pids(engine):
 
 
 def fields(engine):
-    """How many fields each worker keeps in its own folder."""
+    """Return the number of fields in the own folder of each worker."""
     return sorted(engine._calls.run(count_fields).values())
 
 
@@ -59,7 +59,7 @@ def count_fields(dask_worker):
 
 
 class Killing(Progress):
-    """Kills a process after some iterations."""
+    """Kills a worker after some iterations."""
 
     def __init__(self, engine, after):
         self.engine, self.left = engine, after
@@ -72,29 +72,29 @@ class Killing(Progress):
 
 
 def evaluations(monkeypatch):
-    """Every cost and gradient of a run, as they are computed."""
-    found, finish = [], solvers.finish
+    """Return a list that gets every cost and gradient of a run."""
+    results, finish = [], solvers.finish
 
     def spy(*arguments, **options):
         cost, gradient = finish(*arguments, **options)
-        found.append((cost.total, gradient.copy()))
+        results.append((cost.total, gradient.copy()))
         return cost, gradient
 
     monkeypatch.setattr(solvers, "finish", spy)
-    return found
+    return results
 
 
 @pytest.mark.usefixtures("divided")
-def test_two_and_three_workers_learn_what_one_process_learns(sounds, tmp_path, cache, monkeypatch):
-    seen = evaluations(monkeypatch)
+def test_two_and_three_workers_train_the_same_model_as_one_process(sounds, tmp_path, cache, monkeypatch):
+    results = evaluations(monkeypatch)
     learn(sounds, tmp_path / "here", cache, **EXACT)
-    wanted = seen.copy()
+    expected = results.copy()
     for workers in (2, 3):
-        seen.clear()
+        results.clear()
         with start_engine(f"local:{workers}", cache=cache) as engine:
             learn(sounds, tmp_path / f"{workers}", cache, engine=engine, **EXACT)
-        assert len(seen) == len(wanted) > 6
-        for (cost, gradient), (cost_here, gradient_here) in zip(seen, wanted, strict=True):
+        assert len(results) == len(expected) > 6
+        for (cost, gradient), (cost_here, gradient_here) in zip(results, expected, strict=True):
             assert cost == pytest.approx(cost_here, rel=1e-12)
             np.testing.assert_allclose(gradient, gradient_here, rtol=0, atol=1e-12 * abs(gradient_here).max())
         assert (tmp_path / f"{workers}/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
@@ -103,7 +103,7 @@ def test_two_and_three_workers_learn_what_one_process_learns(sounds, tmp_path, c
 
 
 @pytest.mark.usefixtures("divided")
-def test_a_worker_killed_in_training_changes_nothing_and_sources_are_read_once(sounds, tmp_path, cache):
+def test_a_worker_killed_during_training_does_not_change_the_model(sounds, tmp_path, cache):
     learn(sounds, tmp_path / "here", cache, **EXACT)
     with own_folders(2) as address, start_engine(address) as engine:
         learn(sounds, tmp_path / "whole", cache, engine=engine, **EXACT)
@@ -119,29 +119,28 @@ def test_a_worker_killed_in_training_changes_nothing_and_sources_are_read_once(s
 
 
 class Numbers(list):
-    """Window numbers; they add."""
+    """Window numbers, which can be added."""
 
     def __add__(self, other):
         return Numbers([*self, *other])
 
 
 def numbered(backend, shard):
-    after = shard.first
-    found = Numbers()
+    first, numbers = shard.first, Numbers()
     for block in shard.blocks(backend):
-        found = found + [(after + row, float(window[0])) for row, window in enumerate(block)]
-        after += len(block)
-    return found
+        numbers = numbers + [(first + row, float(window[0])) for row, window in enumerate(block)]
+        first += len(block)
+    return numbers
 
 
-def test_a_fold_can_tell_which_window_of_the_corpus_it_has(sounds, cache):
+def test_shards_know_the_numbers_of_their_windows(sounds, cache):
     sources = scan([sounds], Spectrogram.suffixes)
     domain = Spectrogram().resolve([source.path for source in sources])
     with start_engine("local:2", cache=cache) as engine:
         corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=1)).sample(500)
-        found = engine.reduce(numbered, engine.distribute(corpus))
+        numbers = engine.reduce(numbered, engine.distribute(corpus))
     firsts = np.concatenate(list(corpus.blocks()))[:, 0]
-    assert found == [(number, float(total)) for number, total in enumerate(firsts)]
+    assert numbers == [(number, float(value)) for number, value in enumerate(firsts)]
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +151,10 @@ def model(sounds, cache, tmp_path_factory):
 
 
 @pytest.mark.parametrize("level", ["file", "window"])
-def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, model, level, monkeypatch):
+def test_a_worker_killed_during_export_does_not_change_the_table(sounds, tmp_path, cache, model, level, monkeypatch):
     monkeypatch.setattr("audiosae.features.codes._PIECE_WINDOWS", 30)
-    sources, where = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "interleaved": True}
-    corpus = read(model.domain, sources, LocalEngine(), **where)
+    sources, options = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "interleaved": True}
+    corpus = read(model.domain, sources, LocalEngine(), **options)
     write_rows(table_rows(model, corpus, level=level), tmp_path / "a.parquet")
     killed = []
 
@@ -165,39 +164,39 @@ def test_a_worker_killed_in_an_export_changes_no_row(sounds, tmp_path, cache, mo
             os.kill(killed[1], signal.SIGKILL)
 
     with own_folders(2) as address, start_engine(address) as engine:
-        corpus = read(model.domain, sources, engine, **where)
+        corpus = read(model.domain, sources, engine, **options)
         write_rows(table_rows(model, corpus, level=level, done=kill_once), tmp_path / "b.parquet")
     one, other = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in "ab")
     assert killed
     pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_the_command_line_works_with_workers(sounds, tmp_path, cache, run, monkeypatch):
+def test_commands_give_the_same_results_on_workers(sounds, tmp_path, cache, run, monkeypatch):
     monkeypatch.setattr(*UNDRAWN)
     folders = tmp_path / "labelled"
     for number, path in enumerate(sorted(sounds.iterdir())):
         target = folders / ("odd" if number % 2 else "even") / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    found = {}
+    results = {}
     for engine in ("here", "local:2"):
-        out, where = tmp_path / engine[:4], ["--engine", engine]
+        out, chosen = tmp_path / engine[:4], ["--engine", engine]
         train = ["--hidden", 8, "--epochs", 3, "--solver", "lbfgs", "--quiet"]
-        assert run("train", folders, "-o", out, *train, *where) == (0, "", "")
-        code, _, err = run("export", out, folders, "-o", out / "codes.npz", "--level", "window", *where)
+        assert run("train", folders, "-o", out, *train, *chosen) == (0, "", "")
+        code, _, err = run("export", out, folders, "-o", out / "codes.npz", "--level", "window", *chosen)
         assert code == 0, err
-        how = ["--labels", "folder", "--baselines", "kmeans,mfcc", "--json", *where]
-        code, table, err = run("evaluate", out, folders, *how)
+        evaluate = ["--labels", "folder", "--baselines", "kmeans,mfcc", "--json", *chosen]
+        code, table, err = run("evaluate", out, folders, *evaluate)
         assert code == 0, err
-        found[engine] = json.loads(table)
+        results[engine] = json.loads(table)
     with np.load(tmp_path / "here/codes.npz") as one, np.load(tmp_path / "loca/codes.npz") as other:
         assert all(np.array_equal(one[name], other[name]) for name in one)
     assert alike(tmp_path / "here", tmp_path / "loca", 1e-3)  # float32
     for key in ("results", "quality", "seen"):
-        assert found["here"][key] == found["local:2"][key]
+        assert results["here"][key] == results["local:2"][key]
 
 
-def test_a_report_on_workers_that_keep_their_fields_is_the_page_made_here(sounds, tmp_path, model, cache, run):
+def test_a_report_is_the_same_on_workers_with_their_own_fields(sounds, tmp_path, model, cache, run):
     model.save(tmp_path / "model.safetensors")
     page = ["report", tmp_path, sounds, "--labels", "folder", "--top", 2, "--quiet", "-o"]
     assert run(*page, tmp_path / "here.html", "--cache", cache) == (0, "", "")
@@ -206,7 +205,7 @@ def test_a_report_on_workers_that_keep_their_fields_is_the_page_made_here(sounds
     assert (tmp_path / "there.html").read_bytes() == (tmp_path / "here.html").read_bytes()
 
 
-def test_training_anew_on_workers_wants_a_model_that_they_can_train(sounds, tmp_path, model, cache, run):
+def test_refit_of_an_adam_model_on_workers_is_refused(sounds, tmp_path, model, cache, run):
     model.save(tmp_path / "model.safetensors")
     rows = "\n".join(f"{path.name},{number % 2}" for number, path in enumerate(sorted(sounds.iterdir())))
     (tmp_path / "labels.csv").write_text(f"filename,label\n{rows}\n")

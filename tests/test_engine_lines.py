@@ -1,4 +1,4 @@
-"""What cannot work with a cluster is one clear line, and what was done is kept."""
+"""Errors of clusters are one clear line, and finished work is saved."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from audiosae.training import solvers
 
 @pytest.fixture(scope="module")
 def address():
-    with own_folders(2) as found:
-        yield found
+    with own_folders(2) as address:
+        yield address
 
 
 @contextmanager
 def patched(address, number, name, value):
-    """Make a worker answer otherwise; gives its address."""
+    """Replace a function on one worker; yield its address."""
     from distributed import Client
 
     def change(name, value):
         before = getattr(worker, name)
-        setattr(worker, name, value or worker.kept)
-        worker.kept = before
+        setattr(worker, name, value or worker.original)
+        worker.original = before
 
     with Client(address, set_as_default=False) as client:
         chosen = [sorted(client.nthreads())[number]]
@@ -50,30 +50,31 @@ def patched(address, number, name, value):
 @pytest.mark.parametrize(
     "name", ["there", "local:0", "local:x", "localhost:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"]
 )
-def test_another_name_is_refused(name):
+def test_an_invalid_engine_name_is_refused(name):
     with pytest.raises(InputError, match="wanted here, local:N"), start_engine(name):
         pass
 
 
-def test_an_address_of_something_else_is_told(address, monkeypatch):
+def test_the_address_of_another_server_is_refused(address, monkeypatch):
     monkeypatch.setattr(connection, "_CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         name = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(EngineError, match="no Dask scheduler answers there"), start_engine(name):
             pass
     with start_engine(address) as engine:
-        found = engine._calls.threads()[0]
-    with pytest.raises(EngineError, match="that is a Dask (worker|nanny); give the address"), start_engine(found):
+        address_of_worker = engine._calls.threads()[0]
+    expected = "that is a Dask (worker|nanny); give the address"
+    with pytest.raises(EngineError, match=expected), start_engine(address_of_worker):
         pass
 
 
-def test_an_address_where_nobody_answers_is_told(monkeypatch):
+def test_an_address_without_a_server_is_refused(monkeypatch):
     monkeypatch.setattr("audiosae.engine.cluster.connection._CONNECT_SECONDS", 1)
     with pytest.raises(EngineError, match="no Dask scheduler answers"), start_engine("tcp://127.0.0.1:9"):
         pass
 
 
-def test_adam_is_refused_with_the_sizes_before_anything_is_read(sounds, tmp_path, run):
+def test_adam_on_workers_is_refused_with_sizes_before_reading(sounds, tmp_path, run):
     code, _, err = run("train", sounds, "-o", tmp_path / "run", "--engine", "local:1", "--solver", "adam")
     assert code == 1
     last = err.splitlines()[-1]
@@ -83,12 +84,12 @@ def test_adam_is_refused_with_the_sizes_before_anything_is_read(sounds, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_without_dask_the_option_says_what_to_install_and_nothing_else_needs_it(sounds, tmp_path, cache):
+def test_without_dask_only_the_engine_option_fails_and_names_the_package(sounds, tmp_path, cache):
     (tmp_path / "distributed.py").write_text("raise ImportError('not installed')")
     (tmp_path / "dask.py").write_text("raise ImportError('not installed')")
-    found = [audiosae(tmp_path, sounds, cache, *more) for more in ([], ["--engine", "local:2"])]
-    assert [one.returncode for one in found] == [0, 1]
-    assert found[1].stderr.splitlines()[-1].endswith("--engine local:2 needs Dask: pip install 'audiosae[cluster]'")
+    runs = [audiosae(tmp_path, sounds, cache, *more) for more in ([], ["--engine", "local:2"])]
+    assert [run.returncode for run in runs] == [0, 1]
+    assert runs[1].stderr.splitlines()[-1].endswith("--engine local:2 needs Dask: pip install 'audiosae[cluster]'")
 
 
 def audiosae(path, sounds, cache, *more):
@@ -98,7 +99,7 @@ def audiosae(path, sounds, cache, *more):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         (
             "version_of",
@@ -107,29 +108,31 @@ def audiosae(path, sounds, cache, *more):
         ),
         (
             "describe",
-            lambda backend: ("cupy", "a card"),
+            lambda backend: ("cupy", "a GPU"),
             "different backends .* has cupy, .* has numpy.*--backend numpy",
         ),
         ("describe", lambda backend: ("", "--backend cupy: no device"), "--backend cupy: no device"),
     ],
 )
-def test_a_worker_that_does_not_fit_is_named(address, name, value, told):
+def test_a_worker_with_another_version_or_backend_is_named(address, name, value, message):
     with patched(address, 1, name, value) as chosen:
-        with pytest.raises(EngineError, match=told) as caught, start_engine(address):
+        with pytest.raises(EngineError, match=message) as caught, start_engine(address):
             pass
         assert chosen in str(caught.value)
 
 
-def test_a_worker_that_does_not_see_a_source_is_named(address, sounds, tmp_path, cache):
+def test_a_worker_without_a_source_is_named(address, sounds, tmp_path, cache):
     with (
-        patched(address, 0, "unseen", list) as chosen,
+        patched(address, 0, "missing_paths", list) as chosen,
         start_engine(address) as engine,
         pytest.raises(EngineError, match=rf"worker {chosen} does not see .*tone_..\.wav.*same storage"),
     ):
         learn(sounds, tmp_path / "run", cache, engine=engine, solver="lbfgs")
 
 
-def test_broken_sources_are_journalled_as_here_and_change_nothing(address, sounds, tmp_path, cache, monkeypatch):
+def test_broken_sources_on_workers_are_skipped_and_do_not_change_the_model(
+    address, sounds, tmp_path, cache, monkeypatch
+):
     monkeypatch.setattr(solvers, "_ONE_BLOCK_BYTES", 0)
     folder = tmp_path / "mixed"
     shutil.copytree(sounds, folder)
@@ -148,19 +151,22 @@ DIVIDED = "from audiosae import cli; from audiosae.training import solvers; solv
 
 
 def started(sounds, out, *more, how=("-m", "audiosae")):
-    command = [sys.executable, *how, "train", sounds, "-o", out, "--hidden", "12", "--epochs", "100000",
-               "--solver", "lbfgs", "--tol", "0", *more]  # fmt: skip
+    options = ["--hidden", "12", "--epochs", "100000", "--solver", "lbfgs", "--tol", "0", *more]
     run = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        [sys.executable, *how, "train", sounds, "-o", out, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+    )
     while not (out / "checkpoint.safetensors").exists():
         assert run.poll() is None, run.communicate()
         time.sleep(0.05)
     return run
 
 
-def test_a_scheduler_that_is_lost_is_one_line_and_the_checkpoint_stays(sounds, tmp_path):
+def test_a_lost_scheduler_is_a_one_line_error_and_the_checkpoint_stays(sounds, tmp_path):
     script = (
         "import sys\nfrom test_engine_lines import own_folders\n"
         "if __name__ == '__main__':\n    with own_folders(1) as a:\n        print(a, flush=True)\n"
@@ -179,18 +185,18 @@ def test_a_scheduler_that_is_lost_is_one_line_and_the_checkpoint_stays(sounds, t
     assert run.returncode == 1
     assert "Traceback" not in err
     assert re.search(
-        r"the scheduler at tcp://\S+ was lost; a checkpoint is kept: .* --resume goes on from it$", err.splitlines()[-1]
+        r"the scheduler at tcp://\S+ was lost; a checkpoint was saved: resume with .* --resume$", err.splitlines()[-1]
     )
     assert (tmp_path / "run/checkpoint.safetensors").exists()
 
 
-def test_ctrl_c_writes_the_checkpoint_and_leaves_no_worker(sounds, tmp_path):
+def test_ctrl_c_saves_a_checkpoint_and_ends_the_workers(sounds, tmp_path):
     run = started(sounds, tmp_path / "run", "--engine", "local:2")
     os.killpg(run.pid, signal.SIGINT)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Traceback" not in err
-    assert err.splitlines()[-1].startswith("audiosae: interrupted; the checkpoint is written")
+    assert err.splitlines()[-1].startswith("audiosae: interrupted; a checkpoint was saved")
     deadline = time.monotonic() + 10
     while members(run.pid):
         assert time.monotonic() < deadline, members(run.pid)
@@ -198,19 +204,19 @@ def test_ctrl_c_writes_the_checkpoint_and_leaves_no_worker(sounds, tmp_path):
 
 
 def members(group):
-    """Processes of a group that are still running."""
-    found = subprocess.run(["/bin/ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    fields = (line.split(maxsplit=2) for line in found.splitlines())
+    """Return the commands of the running processes of a group."""
+    listing = subprocess.run(["/bin/ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    fields = (line.split(maxsplit=2) for line in listing.splitlines())
     return [args for number, state, *args in fields if int(number) == group and not state.startswith("Z")]
 
 
-class Words(str):
+class Expression(str):
     """A total that shows the order of the additions."""
 
     __slots__ = ()
 
     def __add__(self, other):
-        return Words(f"({self}{other})")
+        return Expression(f"({self}{other})")
 
 
 def totals_of(first, stop, missing=()):
@@ -218,12 +224,12 @@ def totals_of(first, stop, missing=()):
     totals = ShardTotals(first)
     for shard in range(first, stop):
         if shard not in missing:
-            totals.add(shard, Words(shard))
+            totals.add(shard, Expression(shard))
     totals.fill(stop)
     return totals
 
 
-def test_totals_are_added_in_the_same_tree_however_shards_are_divided():
+def test_totals_are_added_in_the_same_tree_for_any_division_of_shards():
     whole = totals_of(0, 13, missing=[3])
     for cuts in ([4, 9], [1], [5, 6, 12], [8], [3, 4], [0, 13]):
         parts = [totals_of(a, b, missing=[3]) for a, b in zip([0, *cuts], [*cuts, 13], strict=True)]
@@ -233,14 +239,14 @@ def test_totals_are_added_in_the_same_tree_however_shards_are_divided():
     assert whole.total() == "((((01)2)((45)(67)))(((89)(1011))12))"
 
 
-def test_shards_without_a_total_keep_their_place_in_the_tree():
+def test_shards_without_a_total_do_not_move_others_in_the_tree():
     assert totals_of(0, 6, missing=[0, 1, 2, 4]).total() == "(35)"
     assert totals_of(0, 8, missing=[0, 5]).total() == "((1(23))(4(67)))"
     assert totals_of(0, 4, missing=range(4)).total() is None
     assert ShardTotals().total() is None
 
 
-def test_shards_are_about_equal_in_bytes_and_do_not_weigh_what_cannot_be_used(tmp_path):
+def test_shards_have_about_equal_bytes_without_counting_unusable_sources(tmp_path):
     sources = []
     for number in range(40):
         path = tmp_path / f"{number:02d}.wav"

@@ -1,4 +1,4 @@
-"""The scikit-learn transformer: the conventions whole, and the same maths as training on files."""
+"""The scikit-learn transformer: scikit-learn's conventions, and the same maths as training on files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -35,13 +36,13 @@ from audiosae.errors import PluginError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.options import TrainOptions
 
-DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)  # windows of 24 numbers
+DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=6, frames=4)  # windows of 24 values
 SMALL = {"n_components": 12, "rho": 0.1, "beta": 0.5, "random_state": 0}
 
 
 @pytest.fixture(scope="module", name="X")
 def rows_of_few_patterns():
-    """Rows that are sums of few of six patterns, and an offset."""
+    """Return rows that are sums of a few of six patterns, with an offset."""
     rng = np.random.default_rng(0)
     return (rng.random((600, 6)) < 0.2) @ rng.normal(size=(6, 24)) + 5
 
@@ -52,10 +53,10 @@ def fitted(X):
 
 
 def copied(estimator):
-    held = io.BytesIO()
-    joblib.dump(estimator, held)
-    held.seek(0)
-    return joblib.load(held)
+    file = io.BytesIO()
+    joblib.dump(estimator, file)
+    file.seek(0)
+    return joblib.load(file)
 
 
 @parametrize_with_checks(
@@ -65,7 +66,7 @@ def copied(estimator):
         SparseAutoencoder(n_components=4, activation="tanh", decoder="sigmoid", whiten="zca", max_iter=20),
     ]
 )
-def test_scikit_learn_finds_its_conventions_kept(estimator, check):
+def test_the_checks_of_scikit_learn_pass(estimator, check):
     check(estimator)
 
 
@@ -74,9 +75,9 @@ def test_no_check_of_scikit_learn_is_skipped():
         "from audiosae import SparseAutoencoder; from sklearn.utils.estimator_checks import check_estimator as check\n"
         "print({result['status'] for result in check(SparseAutoencoder(max_iter=5), on_skip=None)})"
     )
-    array_api = os.environ | {"SCIPY_ARRAY_API": "1"}  # without it one check skips itself
-    found = subprocess.run([sys.executable, "-c", code], env=array_api, check=True, capture_output=True, text=True)
-    assert found.stdout.strip() == "{'passed'}"
+    array_api = os.environ | {"SCIPY_ARRAY_API": "1"}  # one check is skipped without it
+    result = subprocess.run([sys.executable, "-c", code], env=array_api, check=True, capture_output=True, text=True)
+    assert result.stdout.strip() == "{'passed'}"
 
 
 def test_the_examples_of_the_docstring_run():
@@ -88,28 +89,27 @@ def test_the_examples_of_the_docstring_run():
 
 
 def test_the_defaults_are_those_of_the_command_line():
-    ours = SparseAutoencoder().get_params()
+    parameters = SparseAutoencoder().get_params()
     names = {"hidden": "n_components", "epochs": "max_iter", "seed": "random_state"}
-    theirs = {names.get(key, key): value for key, value in TrainOptions().to_json().items()}
-    differing = {key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]}
-    assert differing == {"max_iter", "random_state"}  # None for what is left open
-    assert theirs.keys() - ours.keys() == {"dtype", "max_windows", "memory"}  # the array's own
+    options = {names.get(key, key): value for key, value in TrainOptions().to_json().items()}
+    differing = {key for key in parameters.keys() & options.keys() if parameters[key] != options[key]}
+    assert differing == {"max_iter", "random_state"}  # here None is for automatic
+    assert options.keys() - parameters.keys() == {"dtype", "max_windows", "memory"}  # given by the array
 
 
-def test_sparse_sources_are_found_again():
+def test_sparse_sources_are_recovered():
     rng = np.random.default_rng(0)
     sources = rng.normal(size=(16, 24))
     X = (rng.random((2000, 16)) < 0.1) @ sources
     how = {"n_components": 24, "rho": 0.1, "random_state": 0}
     trained = SparseAutoencoder(**how, max_iter=150).fit(X)
     untrained = SparseAutoencoder(**how, learning_rate=1e-12).partial_fit(X)
-    unit = lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True)  # noqa: E731
-    found, chance = (np.abs(unit(sources) @ unit(e.components_).T).max(axis=1) for e in (trained, untrained))
-    assert np.median(found) > 0.9
-    assert np.median(chance) < 0.7
+    best = [np.abs(cosine_similarity(sources, e.components_)).max(axis=1) for e in (trained, untrained)]
+    assert np.median(best[0]) > 0.9
+    assert np.median(best[1]) < 0.7
 
 
-def test_fit_ends_where_the_gradient_vanishes(X):
+def test_fit_ends_where_the_gradient_is_zero(X):
     end = SparseAutoencoder(**SMALL, weight_decay=1e-2, solver="lbfgs", max_iter=3000, tol=1e-6).fit(X)
     model, penalty = end.to_model(DOMAIN), TrainOptions(rho=0.1, beta=0.5, weight_decay=1e-2).penalty
     sums = accumulate(Backend(), model.params, model.whitener.apply(X))
@@ -142,7 +142,7 @@ def test_an_array_is_whitened_like_the_same_rows_of_a_corpus(X):
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_the_seed_decides_everything(X, solver):
+def test_the_seed_determines_the_result(X, solver):
     def learned(seed):
         how = {"n_components": 8, "solver": solver, "max_iter": 5, "batch_size": 200}
         return SparseAutoencoder(**how, random_state=seed).fit(X).components_
@@ -152,13 +152,13 @@ def test_the_seed_decides_everything(X, solver):
     assert np.abs(learned(3) - learned(4)).max() > 0.01
 
 
-def test_atoms_are_those_of_the_model(fitted):
+def test_components_are_the_atoms_of_the_model(fitted):
     np.testing.assert_allclose(fitted.components_, fitted.to_model(DOMAIN).atoms().reshape(12, 24), atol=1e-6)
 
 
 @pytest.mark.parametrize("decoder", ["linear", "sigmoid"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_numbers_keep_their_precision(X, dtype, decoder):
+def test_outputs_have_the_precision_of_the_input(X, dtype, decoder):
     rows = X.astype(dtype)
     fitted = SparseAutoencoder(**SMALL, decoder=decoder, max_iter=3).fit(rows)
     codes = fitted.transform(rows)
@@ -167,14 +167,14 @@ def test_numbers_keep_their_precision(X, dtype, decoder):
 
 
 @pytest.mark.parametrize(("whiten", "decoder"), [("pca", "linear"), ("scale", "linear"), ("zca", "sigmoid")])
-def test_codes_are_turned_back_into_rows(X, whiten, decoder):
+def test_inverse_transform_reconstructs_rows(X, whiten, decoder):
     fitted = SparseAutoencoder(**SMALL | {"beta": 0.01}, whiten=whiten, decoder=decoder, max_iter=400).fit(X)
     back = fitted.inverse_transform(fitted.transform(X))
     assert np.square(back - X).sum() < 0.1 * np.square(X - X.mean(axis=0)).sum()
     assert fitted.fvu_ < 0.1
 
 
-def test_many_partial_fits_come_near_to_one_fit(X, fitted):
+def test_many_partial_fits_come_close_to_one_fit(X, fitted):
     parts = SparseAutoencoder(**SMALL, learning_rate=0.01, batch_size=150)
     for _ in range(150):
         parts.partial_fit(X[:300]).partial_fit(X[300:])
@@ -185,18 +185,18 @@ def test_many_partial_fits_come_near_to_one_fit(X, fitted):
     assert (parts.n_iter_, parts.n_samples_seen_) == (300, 300 * 300)
 
 
-def test_partial_fit_keeps_its_whitening_and_the_moments_of_adam(X):
+def test_partial_fit_keeps_the_whitening_and_the_moments_of_adam(X):
     steps = SparseAutoencoder(**SMALL).partial_fit(X)
     mean, before = steps.mean_, steps.components_
     again = clone(steps).partial_fit(X)
     again.partial_fit(X + 1)
     np.testing.assert_array_equal(again.mean_, mean)
     assert np.abs(again.components_ - before).max() > 0
-    without = SparseAutoencoder.from_model(steps.to_model(DOMAIN)).partial_fit(X)  # a model holds no moments
+    without = SparseAutoencoder.from_model(steps.to_model(DOMAIN)).partial_fit(X)  # a model has no moments
     assert np.abs(without.components_ - steps.partial_fit(X).components_).max() > 0
 
 
-def test_partial_fit_goes_on_after_fit_and_heeds_a_new_rate(X):
+def test_partial_fit_continues_after_fit_with_a_new_learning_rate(X):
     start = SparseAutoencoder(**SMALL, solver="adam", max_iter=100, learning_rate=0.01).fit(X)
     still = copied(start).set_params(learning_rate=1e-12).partial_fit(X)
     np.testing.assert_allclose(still.components_, start.components_, atol=1e-6)
@@ -204,7 +204,7 @@ def test_partial_fit_goes_on_after_fit_and_heeds_a_new_rate(X):
     assert np.abs(start.components_ - still.components_).max() > 1e-4
 
 
-def test_an_estimator_survives_joblib_and_trains_on_from_there(X, fitted):
+def test_a_pickled_estimator_continues_training(X, fitted):
     again = copied(fitted)
     np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
     one, two = again.partial_fit(X), copied(fitted).partial_fit(X)
@@ -212,7 +212,7 @@ def test_an_estimator_survives_joblib_and_trains_on_from_there(X, fitted):
     assert np.abs(one.components_ - fitted.components_).max() > 0
 
 
-def test_it_is_searched_over_in_a_pipeline(X):
+def test_grid_search_over_a_pipeline(X):
     y = X[:, 0] > X[:, 0].mean()
     pipeline = make_pipeline(SparseAutoencoder(random_state=0, max_iter=20), RidgeClassifier())
     grid = {"sparseautoencoder__n_components": [2, 16], "sparseautoencoder__rho": [0.05, 0.2]}
@@ -222,7 +222,7 @@ def test_it_is_searched_over_in_a_pipeline(X):
 
 
 @pytest.mark.parametrize("fit", [True, False])
-def test_librosa_decomposes_a_spectrogram_with_it(sounds, fit):
+def test_librosa_decomposes_a_spectrogram(sounds, fit):
     S = np.abs(librosa.stft(soundfile.read(sounds / "tone_03.wav", dtype="float32")[0], n_fft=256))
     transformer = SparseAutoencoder(n_components=8, max_iter=20, random_state=0)
     if not fit:
@@ -234,7 +234,7 @@ def test_librosa_decomposes_a_spectrogram_with_it(sounds, fit):
     assert activations.dtype == S.dtype == np.float32
 
 
-def test_a_model_is_saved_read_and_trained_on(X, fitted, tmp_path):
+def test_a_saved_model_is_loaded_and_training_continues(X, fitted, tmp_path):
     fitted.to_model(DOMAIN).save(tmp_path / "model.safetensors")
     model = load_model(tmp_path / "model.safetensors")
     codes = fitted.transform(X)
@@ -242,7 +242,7 @@ def test_a_model_is_saved_read_and_trained_on(X, fitted, tmp_path):
     again = SparseAutoencoder.from_model(tmp_path / "model.safetensors")
     np.testing.assert_allclose(again.transform(X), codes)
     np.testing.assert_allclose(again.inverse_transform(codes), fitted.inverse_transform(codes))
-    assert again.get_params() == fitted.get_params() | {"solver": "lbfgs"}  # settled now
+    assert again.get_params() == fitted.get_params() | {"solver": "lbfgs"}  # chosen by auto
     assert again.fvu_ == fitted.fvu_
     assert again.to_model().facts == model.facts
     further = again.partial_fit(X).to_model()
@@ -251,15 +251,15 @@ def test_a_model_is_saved_read_and_trained_on(X, fitted, tmp_path):
     np.testing.assert_array_equal(clone(again).fit(X).components_, clone(fitted).fit(X).components_)
 
 
-def test_a_saved_model_is_told_of_like_any_other(fitted, tmp_path):
+def test_info_describes_a_saved_model(fitted, tmp_path):
     fitted.to_model(DOMAIN).save(tmp_path / "model.safetensors")
     command = [sys.executable, "-m", "audiosae", "info", str(tmp_path)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "rows of an array" in told
-    assert "12 sigmoid" in told
+    description = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "rows of an array" in description
+    assert "12 sigmoid" in description
 
 
-def test_without_a_domain_a_row_is_a_window_of_vectors(X, fitted, tmp_path):
+def test_the_default_domain_is_vectors(X, fitted, tmp_path):
     if "vectors" not in {listing.name for listing in list_domains()}:
         with pytest.raises(PluginError, match="pip install audiosae-vectors"):
             fitted.to_model()
@@ -270,13 +270,13 @@ def test_without_a_domain_a_row_is_a_window_of_vectors(X, fitted, tmp_path):
     np.testing.assert_allclose(model.encode(X), fitted.transform(X))
 
 
-def test_a_domain_of_another_size_is_refused(X):
+def test_a_domain_with_another_window_size_is_refused(X):
     fitted = SparseAutoencoder(n_components=2, max_iter=1).fit(X[:, :20])
     with pytest.raises(ValueError, match=r"windows of \(4, 6\); rows had 20 features"):
         fitted.to_model(DOMAIN)
 
 
-def test_sparse_matrices_are_refused_with_what_to_do(X, fitted):
+def test_sparse_matrices_are_refused_with_advice(X, fitted):
     for method in (SparseAutoencoder().fit, SparseAutoencoder().partial_fit, fitted.transform):
         with pytest.raises(TypeError, match=r"dense data is required.*toarray"):
             method(sparse.csr_array(X))
@@ -294,13 +294,13 @@ def test_sparse_matrices_are_refused_with_what_to_do(X, fitted):
         ({"backend": "abacus"}, "backend=abacus: wanted auto, numpy or cupy"),
     ],
 )
-def test_parameters_are_refused_by_their_own_names(X, wrong, message):
+def test_errors_name_the_parameters(X, wrong, message):
     for method in ("fit", "partial_fit"):
         with pytest.raises(ValueError, match=message):
             getattr(SparseAutoencoder(**wrong), method)(X)
 
 
-def test_rows_that_do_not_vary_or_do_not_fit_are_refused(X, fitted):
+def test_constant_rows_and_rows_of_another_width_are_refused(X, fitted):
     with pytest.raises(ValueError, match="all windows are the same"):
         SparseAutoencoder().fit(np.ones((5, 3)))
     with pytest.raises(ValueError, match="minimum of 2 is required"):
@@ -313,5 +313,5 @@ def test_rows_that_do_not_vary_or_do_not_fit_are_refused(X, fitted):
         SparseAutoencoder().to_model(DOMAIN)
 
 
-def test_the_package_offers_it_by_name():
+def test_the_estimator_is_a_public_name():
     assert "SparseAutoencoder" in audiosae.__all__

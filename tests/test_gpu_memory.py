@@ -62,7 +62,7 @@ def test_without_enough_memory_a_batch_is_processed_in_parts_with_the_same_sums(
     backend.say = lines.append
     device.memory = device.used + 3 * 2**20
     state = steps_of(backend, hidden=300, width=20, rows=(1000,), dtype="float64")
-    assert lines == [f"out of memory: batches are worked through in {n} parts (the same sums)" for n in (2, 4)]
+    assert lines == [f"out of memory: batches are processed in {n} parts (the sums are the same)" for n in (2, 4)]
     np.testing.assert_allclose(state.flat, expected.flat, atol=1e-9)
     np.testing.assert_allclose(state.sums, expected.sums, rtol=1e-9)
 

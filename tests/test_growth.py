@@ -1,4 +1,4 @@
-"""Work over all records grows with their number and not with its square: counted, not timed."""
+"""Passes over all records access each record a constant number of times, not more with more records."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from audiosae.engine.shards import split
 from audiosae.features.codes import pieces, pooled_files
 
 READ: Counter[str] = Counter()
-NAMES = {found.name for found in fields(Record)}
+NAMES = {column.name for column in fields(Record)}
 
 
 class Counted(Record):
-    """A record that counts how often it is looked at."""
+    """A record that counts accesses to its fields."""
 
     def __getattribute__(self, name):
         if name in NAMES:
@@ -42,23 +42,23 @@ def parts(corpus):
     return sum(len(part) for _, part in split(corpus, {}))
 
 
-def held_out(corpus):
-    kept, held, _ = corpus.split(0)
-    return slabs(kept) + slabs(held)
+def division(corpus):
+    training_part, held_out, _ = corpus.split(0)
+    return slabs(training_part) + slabs(held_out)
 
 
 def files(corpus):
-    found = pooled_files(corpus.domain, corpus.records, np.asarray, pools=("mean",))
-    return sum(1 for _ in found) + sum(1 for _ in pieces(corpus.domain, corpus.records))
+    pooled = pooled_files(corpus.domain, corpus.records, np.asarray, pools=("mean",))
+    return sum(1 for _ in pooled) + sum(1 for _ in pieces(corpus.domain, corpus.records))
 
 
-@pytest.mark.parametrize("walk", [slabs, shards, parts, held_out, files])
-def test_a_pass_looks_at_each_record_as_often_among_many_as_among_few(tmp_path, walk):
-    def looks(count):
+@pytest.mark.parametrize("pass_over", [slabs, shards, parts, division, files])
+def test_accesses_per_record_do_not_grow_with_the_number_of_records(tmp_path, pass_over):
+    def accesses(count):
         one = vars(record(tmp_path, field(6, 2)))
         counted = [Counted(**one | {"path": f"/{i}"}) for i in range(count)]
         READ.clear()
-        assert walk(Corpus(Grid(), counted)) > 0
+        assert pass_over(Corpus(Grid(), counted)) > 0
         return READ.total() / count
 
-    assert looks(400) <= 1.1 * looks(40)
+    assert accesses(400) <= 1.1 * accesses(40)

@@ -1,4 +1,4 @@
-"""A run that survives: kills, full disks, damaged files and files from strangers."""
+"""Runs survive kills, full disks, damaged files and untrusted files."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def audiosae(*arguments, how=("-m", "audiosae"), **options):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def at_any_moment(rng, *_):
+def at_a_random_time(rng, *_):
     time.sleep(rng.uniform(0.2, 1.6))
 
 
-def once_it_has_gone_on(rng, run, checkpoint):
-    """Wait until a run has written a checkpoint of its own, and a little."""
+def after_a_checkpoint(rng, run, checkpoint):
+    """Wait until a run has written a checkpoint, and a short time after that."""
     before = written(checkpoint)
     while run.poll() is None and written(checkpoint) == before:
         time.sleep(0.005)
@@ -46,19 +46,19 @@ def once_it_has_gone_on(rng, run, checkpoint):
 
 @pytest.mark.parametrize(
     ("most", "epochs", "wait"),
-    [(3, 800, once_it_has_gone_on), pytest.param(30, 4000, at_any_moment, marks=pytest.mark.slow)],
+    [(3, 800, after_a_checkpoint), pytest.param(30, 4000, at_a_random_time, marks=pytest.mark.slow)],
 )
-def test_a_run_killed_at_any_moment_gives_the_same_bits(sounds, tmp_path, most, epochs, wait):
+def test_a_run_killed_and_resumed_gives_the_same_bits(sounds, tmp_path, most, epochs, wait):
     command = ["--hidden", 12, "--epochs", epochs, "--tol", 0, "--batch-size", 128, "--cache", tmp_path / "cache", "-q"]
     once(["train", sounds, "-o", tmp_path / "whole", *command], pictures=False)
     rng, kills, number = random.Random(0), 0, 0
     while kills < most:
         number += 1
         out = tmp_path / f"run{number}"
-        found = killed(most - kills, lambda *run: wait(rng, *run), ["train", sounds, "-o", out, *command])
-        assert found, "the run was over before it could be killed"
+        count = killed(most - kills, lambda *run: wait(rng, *run), ["train", sounds, "-o", out, *command])
+        assert count, "the run ended before it was killed"
         assert same(tmp_path / "whole", out)
-        kills += found
+        kills += count
 
 
 def written(path):
@@ -69,7 +69,7 @@ OFTEN = "from audiosae import cli; from audiosae.training import solvers; solver
 
 
 def killed(most, wait, command):
-    """Kill a run, which writes its checkpoint often, and resume it until it is done; return how often."""
+    """Kill and resume a run, which saves checkpoints often, until it ends; return the number of kills."""
     kills, out = 0, command[3]
     while True:
         resumed = ["--resume"] if out.exists() else []
@@ -85,7 +85,7 @@ def killed(most, wait, command):
             return kills
 
 
-def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(sounds, tmp_path, cache):
+def test_a_full_disk_leaves_the_earlier_checkpoint(sounds, tmp_path, cache):
     learn(sounds, tmp_path / "run", cache, epochs=2)
     good = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
     limited = (
@@ -95,17 +95,17 @@ def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(sounds, tmp_path, 
     )
     options = ["--hidden", "12", "--epochs", "4", "--batch-size", "128", "--workers", "1"]
     command = [sys.executable, "-c", limited, "train", str(sounds), "-o", str(tmp_path / "run"), *options]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 1
-    last = found.stderr.splitlines()[-1]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
     assert last.startswith("audiosae: cannot write ")
     assert "File too large" in last
-    kept = tmp_path / "run" / "before-1" / "checkpoint.safetensors"
-    assert kept.read_bytes() == good
+    earlier = tmp_path / "run" / "before-1" / "checkpoint.safetensors"
+    assert earlier.read_bytes() == good
     assert not [path for path in (tmp_path / "run").iterdir() if path.suffix == ".tmp"]
 
 
-def test_a_run_folder_that_vanishes_is_one_clear_line(sounds, tmp_path, cache):
+def test_a_run_folder_that_is_moved_is_a_one_line_error(sounds, tmp_path, cache):
     command = ["--hidden", 12, "--epochs", 100000, "--tol", 0, "--cache", cache]
     run = audiosae("train", sounds, "-o", tmp_path / "run", *command)
     while not (tmp_path / "run" / "checkpoint.safetensors").exists():
@@ -119,7 +119,7 @@ def test_a_run_folder_that_vanishes_is_one_clear_line(sounds, tmp_path, cache):
     assert (tmp_path / "elsewhere" / "checkpoint.safetensors").exists()
 
 
-def test_two_runs_into_one_folder_are_refused_and_into_one_cache_are_not(sounds, tmp_path, run):
+def test_two_runs_may_share_a_cache_but_not_a_folder(sounds, tmp_path, run):
     options = ["--hidden", 12, "--epochs", 30, "--batch-size", 128, "--tol", 0, "--cache", tmp_path / "cache"]
     runs = [audiosae("train", sounds, "-o", tmp_path / name, *options) for name in ("a", "b")]
     errors = [one.communicate(timeout=120)[1] for one in runs]
@@ -137,7 +137,7 @@ def test_two_runs_into_one_folder_are_refused_and_into_one_cache_are_not(sounds,
 
 
 def damaged(path, folder):
-    """Five damaged copies of a recording, and the kinds of what was done to each."""
+    """Write five damaged copies of a recording, named after the damage."""
     content = bytearray(path.read_bytes())
     half = len(content) // 2
     samples, rate = soundfile.read(path, dtype="float32")
@@ -153,7 +153,7 @@ def damaged(path, folder):
     soundfile.write(folder / f"{path.stem}_nan.wav", samples, rate, subtype="FLOAT")
 
 
-def test_every_damaged_copy_is_accounted_for_with_a_fitting_reason(sounds, tmp_path, cache):
+def test_every_damaged_copy_is_in_the_journal_with_its_reason(sounds, tmp_path, cache):
     folder = tmp_path / "mixed"
     shutil.copytree(sounds, folder)
     for path in sorted(sounds.iterdir()):
@@ -174,7 +174,7 @@ def test_every_damaged_copy_is_accounted_for_with_a_fitting_reason(sounds, tmp_p
     assert len(outcome.skipped) == 48
 
 
-def test_what_a_decoder_says_on_standard_error_goes_into_the_journal(tmp_path, capfd):
+def test_messages_of_a_decoder_on_stderr_go_into_the_journal(tmp_path, capfd):
     class Loud(type(DOMAIN)):
         def field(self, path):
             os.write(2, b"[decoder] part\n3: odd frame\n")
@@ -193,30 +193,30 @@ def model(sounds, tmp_path_factory):
     return folder / "run" / "model.safetensors"
 
 
-def test_mutated_models_are_refused_or_the_same(model):
-    found = fuzz_models(model, 300, seed=1)
-    assert found["refused"] > 250
+def test_mutated_models_are_refused_or_equal(model):
+    counts = fuzz_models(model, 300, seed=1)
+    assert counts["refused"] > 250
 
 
 def test_mutated_recordings_are_used_or_skipped_with_a_reason(sounds, tmp_path):
     kinds = {"a.flac": {}, "b.ogg": {}, "c.mp3": {}, "d.aiff": {}, "e.wav": {}}
     paths = [write(tmp_path / name, tone(1.0), **kind) for name, kind in kinds.items()]
-    found = fuzz_recordings(paths, 150, seed=1)
-    assert found["used"] > 10
-    assert found["skipped"] > 10
+    counts = fuzz_recordings(paths, 150, seed=1)
+    assert counts["used"] > 10
+    assert counts["skipped"] > 10
 
 
-def test_the_fuzzer_runs_by_hand_within_bounded_memory(model, sounds):
+def test_the_fuzzer_runs_as_a_script_within_bounded_memory(model, sounds):
     files = [str(model), *map(str, sorted(sounds.iterdir())[:3])]
     command = [sys.executable, str(REPOSITORY / "tests" / "fuzz.py"), "30", "2", *files]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    assert "models {'refused'" in found.stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "models {'refused'" in result.stdout
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=2000), head=st.booleans(), seed=st.integers(0, 2**32))
-def test_any_bytes_are_no_model_and_no_recording(model, tmp_path, content, head, seed):
+def test_random_bytes_are_refused_as_model_and_skipped_as_recording(model, tmp_path, content, head, seed):
     target = tmp_path / "any.safetensors"
     target.write_bytes(mutated(model.read_bytes(), random.Random(seed))[:600] + content if head else content)
     with pytest.raises(AudiosaeError) as caught:
@@ -231,7 +231,7 @@ def test_any_bytes_are_no_model_and_no_recording(model, tmp_path, content, head,
 @pytest.mark.parametrize(
     "header", [b"[" * 200000, b'{"__metadata__":{"audiosae":"' + b"[" * 100000 + b'"}}', b'{"a":' * 60000, b"{}"]
 )
-def test_a_header_of_absurd_depth_is_refused_quickly(tmp_path, header):
+def test_a_deeply_nested_header_is_refused_quickly(tmp_path, header):
     path = tmp_path / "deep.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     began = time.monotonic()
@@ -241,7 +241,7 @@ def test_a_header_of_absurd_depth_is_refused_quickly(tmp_path, header):
 
 
 @pytest.mark.parametrize("length", [2**63 - 1, 2**40, 2**26])
-def test_a_header_that_claims_too_much_is_refused_before_it_is_believed(tmp_path, length):
+def test_a_header_with_an_impossible_length_is_refused(tmp_path, length):
     path = tmp_path / "huge.safetensors"
     path.write_bytes(length.to_bytes(8, "little") + b"{}")
     with pytest.raises(AudiosaeError, match="damaged"):

@@ -1,4 +1,4 @@
-"""Training: the same bits again, stopped and taken up again, nothing lost."""
+"""Training: reproducible to the bit, also after interruption and resume."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def same(a, b):
 
 
 def alike(a, b, most=1e-10):
-    """Say whether two runs have the same model to rounding: what process, cluster and card agree to in float64."""
+    """Return whether two runs have the same model to rounding, as process, cluster and GPU have in float64."""
     one, other = (read_tensors(run / "model.safetensors").tensors for run in (a, b))
     assert one.keys() == other.keys()
     return all(np.allclose(one[name], other[name], rtol=most, atol=most) for name in one)
 
 
 class StopAfter(Progress):
-    """Asks the run to stop, as Ctrl-C does, after some progress in training."""
+    """Interrupts the run as Ctrl-C does, after some progress in training."""
 
     def __init__(self, calls):
         self.calls, self.training = calls, False
@@ -49,7 +49,7 @@ class StopAfter(Progress):
                 signal.raise_signal(signal.SIGINT)
 
 
-def test_a_run_leaves_model_history_and_journal(sounds, tmp_path, cache):
+def test_a_run_writes_model_history_and_journal(sounds, tmp_path, cache):
     outcome = learn(sounds, tmp_path / "run", cache)
     rows = list(csv.DictReader((tmp_path / "run/history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
@@ -64,7 +64,7 @@ def test_a_run_leaves_model_history_and_journal(sounds, tmp_path, cache):
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_the_same_seed_gives_the_same_bits_with_any_number_of_workers(sounds, tmp_path, solver):
+def test_the_same_seed_gives_the_same_bits_for_any_number_of_workers(sounds, tmp_path, solver):
     learn(sounds, tmp_path / "a", tmp_path / "cache1", workers=1, solver=solver)
     learn(sounds, tmp_path / "b", tmp_path / "cache2", workers=2, solver=solver)
     assert same(tmp_path / "a", tmp_path / "b")
@@ -78,7 +78,7 @@ def test_another_seed_gives_another_model(sounds, tmp_path, cache):
 
 
 @pytest.mark.parametrize("calls", [1, 7, 12])
-def test_a_run_stopped_anywhere_and_resumed_gives_the_same_bits(sounds, tmp_path, cache, calls):
+def test_a_run_interrupted_anywhere_and_resumed_gives_the_same_bits(sounds, tmp_path, cache, calls):
     learn(sounds, tmp_path / "whole", cache)
     with pytest.raises(Interrupted):
         learn(sounds, tmp_path / "cut", cache, progress=StopAfter(calls))
@@ -114,13 +114,13 @@ def test_resume_refuses_changed_sources(sounds, tmp_path, cache):
     (folder / "tone_00.wav").unlink()
     shutil.copy(folder / "tone_03.wav", folder / "other.wav")
     journal = (tmp_path / "run" / "journal.csv").read_bytes()
-    wanted = r"--resume: the sources are not those of the checkpoint \(added: other.wav, removed: tone_00.wav\)"
-    with pytest.raises(InputError, match=wanted):
+    message = r"--resume: the sources are not those of the checkpoint \(added: other.wav, removed: tone_00.wav\)"
+    with pytest.raises(InputError, match=message):
         learn(folder, tmp_path / "run", cache, resume=True)
     assert (tmp_path / "run" / "journal.csv").read_bytes() == journal
 
 
-def test_resume_without_a_checkpoint_says_so(sounds, tmp_path, cache):
+def test_resume_without_a_checkpoint_is_refused(sounds, tmp_path, cache):
     with pytest.raises(InputError, match="--resume: no checkpoint"):
         learn(sounds, tmp_path / "nothing", cache, resume=True)
     assert not (tmp_path / "nothing").exists()
@@ -147,7 +147,7 @@ def test_bad_files_do_not_change_the_model(sounds, tmp_path, cache):
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_last_recording_with_no_window_to_hold_out_is_no_trouble(tmp_path, cache, streamed, monkeypatch):
+def test_a_short_recording_without_held_out_windows_can_be_the_last(tmp_path, cache, streamed, monkeypatch):
     (tmp_path / "sounds").mkdir()
     rng = np.random.default_rng(0)
     for name, seconds in (("a", 14), ("b", 14), ("z", 0.5)):
@@ -159,11 +159,11 @@ def test_a_last_recording_with_no_window_to_hold_out_is_no_trouble(tmp_path, cac
     assert len(outcome.used) == 3
 
 
-def test_fewer_windows_than_recordings_are_no_trouble(sounds, tmp_path, cache):
+def test_max_windows_may_be_less_than_the_number_of_recordings(sounds, tmp_path, cache):
     assert learn(sounds, tmp_path / "run", cache, epochs=2, max_windows=5).model.facts["sources"]["windows"] == 5
 
 
-def test_only_bad_files_are_one_clear_error_and_leave_nothing(tmp_path, cache):
+def test_if_no_source_can_be_used_there_is_a_clear_error_and_no_run_folder(tmp_path, cache):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/x.wav").write_bytes(b"")
     with pytest.raises(InputError, match=r"none of 1 sources can be used \(empty\); the first is x.wav"):
@@ -180,7 +180,9 @@ def test_a_run_folder_that_cannot_be_written_is_a_clear_error(sounds, tmp_path, 
 @pytest.mark.parametrize(
     ("units", "batch", "epochs"), [(200, 64, 200), pytest.param(256, 256, 0, marks=pytest.mark.slow)]
 )
-def test_the_structure_is_learned_and_activity_is_held_near_rho(sounds, tmp_path, cache, units, batch, epochs):
+def test_training_reduces_the_unexplained_variance_and_keeps_the_activity_near_rho(
+    sounds, tmp_path, cache, units, batch, epochs
+):
     outcome = learn(sounds, tmp_path / "run", cache, epochs=epochs, hidden=units, batch_size=batch)
     assert outcome.model.facts["fvu"] < 0.5
     assert outcome.model.rho_hat.mean() == pytest.approx(outcome.model.facts["options"]["rho"], rel=0.3)
@@ -188,27 +190,27 @@ def test_the_structure_is_learned_and_activity_is_held_near_rho(sounds, tmp_path
 
 
 def small_feed(*arguments, **options):
-    """Feed with room for a few windows alone, whatever training allows."""
+    """Return a feed with memory for a few windows only."""
     feed = Feed(*arguments, **options | {"memory": 2**16})
     assert feed.in_memory is None
     return feed
 
 
-def test_streaming_from_disk_learns_what_memory_learns(sounds, tmp_path, cache, monkeypatch):
-    held = learn(sounds, tmp_path / "held", cache, epochs=60)
+def test_windows_streamed_from_disk_train_a_model_as_good_as_from_memory(sounds, tmp_path, cache, monkeypatch):
+    in_memory = learn(sounds, tmp_path / "in_memory", cache, epochs=60)
     monkeypatch.setattr("audiosae.training.fit.Feed", small_feed)
     streamed = learn(sounds, tmp_path / "streamed", cache, epochs=60)
-    assert streamed.model.facts["fvu"] == pytest.approx(held.model.facts["fvu"], rel=0.2)
+    assert streamed.model.facts["fvu"] == pytest.approx(in_memory.model.facts["fvu"], rel=0.2)
 
 
 @pytest.mark.parametrize(
-    ("windows", "wanted"), [(10_000, ("lbfgs", 400)), (5_000_000, ("adam", 1)), (500_000, ("adam", 3))]
+    ("windows", "chosen"), [(10_000, ("lbfgs", 400)), (5_000_000, ("adam", 1)), (500_000, ("adam", 3))]
 )
-def test_auto_chooses_by_size_and_says_why(windows, wanted):
-    said = []
-    options = choose_solver(TrainOptions(hidden=100), windows, 64, said.append)
-    assert (options.solver, options.epochs) == wanted
-    assert f"solver {wanted[0]}: {windows} windows" in said[0]
+def test_auto_chooses_the_solver_by_size_and_says_why(windows, chosen):
+    messages = []
+    options = choose_solver(TrainOptions(hidden=100), windows, 64, messages.append)
+    assert (options.solver, options.epochs) == chosen
+    assert f"solver {chosen[0]}: {windows} windows" in messages[0]
 
 
 @pytest.mark.parametrize(
@@ -219,6 +221,6 @@ def test_impossible_options_are_refused(given):
         TrainOptions.resolve({}, given)
 
 
-def test_what_the_user_gives_beats_what_suits_the_domain():
+def test_values_of_the_user_override_defaults_of_the_domain():
     options = TrainOptions.resolve({"rho": 0.3, "beta": 7.0}, {"rho": 0.1, "beta": None})
     assert (options.rho, options.beta, options.hidden) == (0.1, 7.0, 256)

@@ -1,4 +1,4 @@
-"""Options, checkpoints and models that another version, a plugin or a program of somebody's own wrote."""
+"""Options, checkpoints and models from other versions, plugins and other programs."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ from audiosae.training.options import TrainOptions
         ("contrast", 1, "True or False"),
     ],
 )
-def test_an_option_of_another_kind_is_refused_and_a_plugins_default_names_the_domain(name, value, wanted):
+def test_an_option_of_another_type_is_refused_and_the_message_names_a_plugin(name, value, wanted):
     flag = "--" + name.replace("_", "-")
     with pytest.raises(InputError, match=rf"^{flag} {value!r}: wanted {wanted}$"):
         TrainOptions(**{name: value})
-    with pytest.raises(PluginError, match=rf"^domain seismic: its defaults hold .*{flag} {value!r}: wanted {wanted}"):
+    with pytest.raises(PluginError, match=rf"^domain seismic: its defaults have .*{flag} {value!r}: wanted {wanted}"):
         TrainOptions.resolve({name: value}, {}, domain="seismic")
     with pytest.raises(InputError, match=rf"^{flag} "):
         TrainOptions.resolve({}, {name: value}, domain="seismic")
 
 
-def test_numbers_of_numpy_are_numbers_and_can_be_written():
+def test_options_may_be_numpy_numbers():
     options = TrainOptions(hidden=np.int64(5), rho=np.float32(0.25), beta=3, contrast=np.True_)
     assert json.loads(json.dumps(options.to_json())) == TrainOptions(hidden=5, rho=0.25, contrast=True).to_json()
 
 
-def test_stored_options_lack_what_is_new_and_may_not_name_what_is_unknown():
-    kept = TrainOptions(hidden=7, seed=3).to_json()
-    del kept["memory"], kept["tol"]
-    assert TrainOptions.stored(kept, seed=4) == TrainOptions(hidden=7, seed=4)
+def test_stored_options_may_lack_new_options_but_not_have_unknown_ones():
+    options = TrainOptions(hidden=7, seed=3).to_json()
+    del options["memory"], options["tol"]
+    assert TrainOptions.stored(options, seed=4) == TrainOptions(hidden=7, seed=4)
     with pytest.raises(InputError, match=r"^the model was trained with --annealing, --warm-up, which this version"):
-        TrainOptions.stored(kept | {"warm_up": 3, "annealing": 1.0})
+        TrainOptions.stored(options | {"warm_up": 3, "annealing": 1.0})
 
 
 @pytest.fixture
 def rewritten(trained, tmp_path):
-    """Write the trained model's file again with its options changed."""
+    """Return a function that writes the trained model with other options."""
 
     def rewrite(gone=(), **added):
         content = read_tensors(trained / "model.safetensors")
@@ -68,20 +68,20 @@ def rewritten(trained, tmp_path):
     return rewrite
 
 
-def test_a_model_of_another_version_is_described_and_refit_refuses_it_in_a_line(rewritten, run, sounds, tmp_path):
+def test_info_describes_a_model_of_another_version_and_refit_refuses_it(rewritten, run, sounds, tmp_path):
     all_but_rho = [field.name for field in fields(TrainOptions) if field.name != "rho"]
     status, out, err = run("info", rewritten(gone=all_but_rho, warm_up=3))
     assert (status, "beta ?" in out) == (0, True), err
     labels = tmp_path / "labels.csv"
     names = [source.name for source in scan([sounds], (".wav",))]
     labels.write_text("filename,label\n" + "".join(f"{name},{i % 2}\n" for i, name in enumerate(names)))
-    asked = ["--labels", labels, "--refit", "--baselines", "none", "-o", tmp_path / "out"]
-    status, _, err = run("evaluate", rewritten(warm_up=3), sounds, *asked)
+    command = ["--labels", labels, "--refit", "--baselines", "none", "-o", tmp_path / "out"]
+    status, _, err = run("evaluate", rewritten(warm_up=3), sounds, *command)
     assert status == 1
     assert err.splitlines()[-1].startswith("audiosae: the model was trained with --warm-up")
 
 
-def test_a_checkpoint_is_taken_up_only_in_its_own_format(tmp_path):
+def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     state, path = State.fresh(np.zeros(4), 2), tmp_path / FILE
     identity = TrainOptions().to_json()
     state.save(path, identity)
@@ -91,25 +91,25 @@ def test_a_checkpoint_is_taken_up_only_in_its_own_format(tmp_path):
         State.load(path, identity)
 
 
-def test_a_checkpoint_may_lack_a_new_option_at_its_general_value_and_may_not_have_an_unknown_one(tmp_path):
+def test_a_checkpoint_may_lack_new_options_at_their_defaults_but_not_have_unknown_ones(tmp_path):
     state, path, now = State.fresh(np.zeros(4), 2), tmp_path / FILE, TrainOptions().to_json()
     state.save(path, {key: value for key, value in now.items() if key != "contrast"})
     assert State.load(path, now).flat.shape == (4,)
-    with pytest.raises(InputError, match="--contrast was None and is True"):
+    with pytest.raises(InputError, match="--contrast was False and is True"):
         State.load(path, now | {"contrast": True})
     state.save(path, now | {"warm_up": 3})
     with pytest.raises(InputError, match=r"^--resume: the run began with --warm-up, which this version"):
         State.load(path, now)
 
 
-def test_a_model_has_the_same_facts_before_it_is_saved_and_after_it_is_loaded(sounds, cache, tmp_path):
+def test_a_loaded_model_has_the_same_facts(sounds, cache, tmp_path):
     model = learn(sounds, tmp_path / "run", cache, hidden=4, epochs=2).model
     again = load_model(tmp_path / "run")
     assert model.facts == again.facts
     assert summarise(model, activity_of(model)) == summarise(again, activity_of(again))
 
 
-def test_the_estimators_model_can_be_described_before_it_is_saved(tmp_path):
+def test_a_model_of_the_estimator_can_be_summarised_before_it_is_saved(tmp_path):
     rows = np.random.default_rng(0).normal(size=(200, 6))
     fitted = SparseAutoencoder(n_components=3, max_iter=3, random_state=0).fit(rows)
     domain = replace(Spectrogram(sample_rate=8000), frames=1, n_mels=6)

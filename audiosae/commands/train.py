@@ -197,7 +197,7 @@ def train(
         made = resolved(made, job.paths)
         training = suited_to(engine, training, math.prod(made.window))
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
-            memory_estimate.check(memory_estimate.least(made, training))
+            memory_estimate.check(memory_estimate.lower_bound(made, training))
             result = fit(job.on(made).read(engine), training, checkpoint=folder, progress=job.notes)
             if folder is not None:
                 folder.write(result)

@@ -1,11 +1,11 @@
-"""A corpus that knows where it lies."""
+"""A corpus with the engine that has its fields."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.corpus.windows import Corpus
-from audiosae.engine.shards import split
+from audiosae.engine.shards import Total, split
 from audiosae.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -24,32 +24,37 @@ if TYPE_CHECKING:
 class EngineCorpus(Corpus):
     """The windows of sources, and the engine that has their fields.
 
-    What is taken from it (`sample`, `split`, `only`) lies where it does. In another process it is a plain corpus: who
-    works there has fields and a backend of their own.
+    Parts of it (`sample`, `split`, `only`) have the same engine. It is pickled as a plain `Corpus`: the receiving
+    process has its own fields and backend.
 
     Parameters
     ----------
-    cache, workers
-        Folder of this machine for fields, and processes that may decode; for what is read here again.
+    cache
+        Folder of this machine for the fields of sources that are read again here.
+    workers
+        Number of processes that decode these sources.
     """
 
-    engine: Engine
-    cache: Path | None
-    workers: int
-
     def __init__(
-        self, domain: Domain, records: Sequence[Record], engine: Engine, picked: NDArray[Any] | None = None, *,
-        cache: Path | None = None, workers: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        domain: Domain,
+        records: Sequence[Record],
+        engine: Engine,
+        picked: NDArray[Any] | None = None,
+        *,
+        cache: Path | None = None,
+        workers: int = 1,
+    ) -> None:
         super().__init__(domain, records, picked)
-        self.engine, self.cache, self.workers = engine, cache, workers
+        self.engine: Engine = engine
+        self.cache: Path | None = cache
+        self.workers: int = workers
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as a plain corpus."""
         return Corpus, (self.domain, self.records, self.picked)
 
     def part(self, records: Sequence[Record], picked: NDArray[Any] | None = None) -> Self:
-        """Return windows of these records, at the same place."""
+        """Return the windows of other records, with the same engine."""
         return type(self)(self.domain, records, self.engine, picked, cache=self.cache, workers=self.workers)
 
     def only(self, numbers: Iterable[int]) -> Self:
@@ -68,17 +73,17 @@ class EngineCorpus(Corpus):
 
     @property
     def backend(self) -> Backend:
-        """For what is computed in this process."""
+        """Backend of this process."""
         return self.engine.backend
 
-    def reduce(self, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
+    def reduce(self, step: Callable[..., Total], *shared: object) -> Total:
         """Add ``step(backend, shard, *shared)`` over all shards; see `Engine.reduce`."""
         return self.engine.reduce(step, self.engine.distribute(self), *shared)
 
     def map(
-        self, step: Callable[..., Any], *shared: Any, jobs: list[tuple[int, Any]] | None = None  # noqa: ANN401
-    ) -> Iterator[Iterable[Any]]:  # fmt: skip
-        """Yield what ``step(backend, shard, *shared)`` yields, shard by shard; see `Engine.map`."""
+        self, step: Callable[..., Iterable[Any]], *shared: object, jobs: list[tuple[int, Any]] | None = None
+    ) -> Iterator[Iterable[Any]]:
+        """Yield the results of ``step(backend, shard, *shared)``, shard by shard; see `Engine.map`."""
         return self.engine.map(step, self.engine.distribute(self), *shared, jobs=jobs)
 
     def parts(self) -> list[tuple[int, Corpus]]:
@@ -86,20 +91,31 @@ class EngineCorpus(Corpus):
         return split(self, self.engine.shards)
 
     def gathered(self) -> Iterator[NDArray[Any]]:
-        """Yield all windows in order, brought to this process; for what fits its memory."""
+        """Yield all windows in order, in blocks (count, width), copied to this process. They must fit its memory."""
         for _, blocks in self.engine.blocks(self.engine.distribute(self)):
             yield from map(self.backend.to_host, blocks)
 
 
 def read(
-    domain: Domain, sources: Sequence[Source], engine: Engine, *, cache: Path, workers: int,
-    progress: Progress | None = None, interleaved: bool = False,
-) -> EngineCorpus:  # fmt: skip
-    """Bring every source's field to where the engine wants it; a record of each in order, skipped ones among them."""
+    domain: Domain,
+    sources: Sequence[Source],
+    engine: Engine,
+    *,
+    cache: Path,
+    workers: int,
+    progress: Progress | None = None,
+    interleaved: bool = False,
+) -> EngineCorpus:
+    """Decode all sources into the caches of an engine; the corpus has a record of each, also of skipped ones."""
     progress = progress or Progress()
     progress.stage("reading", len(sources), "files")
     records = engine.ingest(
-        domain, sources, cache=cache, workers=workers, interleaved=interleaved, say=progress.say,
+        domain,
+        sources,
+        cache=cache,
+        workers=workers,
+        interleaved=interleaved,
+        say=progress.say,
         done=lambda _: progress.advance(1),
-    )  # fmt: skip
+    )
     return EngineCorpus(domain, records, engine, cache=cache, workers=workers)

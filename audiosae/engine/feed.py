@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiosae.autoencoder.sae import Params, reconstruct
-from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES
-from audiosae.engine.shards import ShardTotals, added
+from audiosae.corpus.windows import CHUNK_WINDOWS, DEFAULT_MEMORY, SLAB_BYTES, Slab
+from audiosae.engine.shards import Array, Shard, ShardTotals, Total, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,98 +21,98 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.engine.shards import Shard
-
-    Array = Any
 
 
 class Feed:
     """Whitened windows of a corpus, in order or shuffled.
 
-    When they fit the memory they are whitened once and kept; otherwise they are gathered and whitened as they are asked
-    for. The numbers are the same.
+    If they fit into memory, they are whitened once and cached. Otherwise they are gathered and whitened in every pass.
+    The numbers are the same.
 
     Parameters
     ----------
     corpus, whitener
-        Where windows come from, and what is done to them; they go to the backend of the corpus.
+        The windows and their preprocessing; windows go to the backend of the corpus.
     memory
-        Bytes for whitened windows, of every worker; an eighth for the slabs of fields that windows are gathered from
-        where they do not fit: random runs of a few thousand windows, enough to be shuffled together.
-    gathered
-        Whether windows that workers have are brought here.
+        Bytes for whitened windows on every worker. If they do not fit, an eighth is for slabs of fields: chunks in
+        random order, with some thousand windows that are shuffled together.
+    collect
+        Whether cached windows of workers are copied to this process.
+
+    Attributes
+    ----------
+    in_memory
+        All whitened windows (count, n_components), if they are cached in this process, else None.
     """
 
     def __init__(
-        self, corpus: EngineCorpus, whitener: Whitener, *, dtype: str = "float32", memory: int = DEFAULT_MEMORY,
-        gathered: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        corpus: EngineCorpus,
+        whitener: Whitener,
+        *,
+        dtype: str = "float32",
+        memory: int = DEFAULT_MEMORY,
+        collect: bool = False,
+    ) -> None:
         self._corpus, self._engine, self._backend = corpus, corpus.engine, corpus.backend
-        self._given, self._dtype, self._memory = whitener, np.dtype(dtype), memory
-        self._whitener = self._backend.once(whitener, lambda: whitener.moved(self._backend.asarray))
-        self._held: Array | None = None
-        self._edges: dict[int, list[int]] = {}
-        size = len(corpus) * whitener.n_components * self._dtype.itemsize
-        hold = 0 < size <= memory * self._engine.width
-        self._shards = self._engine.distribute(corpus, whitener, dtype=dtype, hold=hold and self._engine.remote)
-        if hold and (gathered or not self._engine.remote):
-            self._held, self._shards = self._hold((len(corpus), whitener.n_components)), None
+        self._whitener, self._dtype, self._memory = whitener, np.dtype(dtype), memory
+        self._backend_whitener = self._backend.once(whitener, lambda: whitener.moved(self._backend.asarray))
+        self.in_memory: Array | None = None
+        self._edges: dict[int, list[int]] = {}  # first rows of the blocks of each shard, in `in_memory`
+        fits = 0 < len(corpus) * whitener.n_components * self._dtype.itemsize <= memory * self._engine.n_workers
+        self._shards = self._engine.distribute(corpus, whitener, dtype=dtype, cached=fits and self._engine.remote)
+        if fits and (collect or not self._engine.remote):
+            self.in_memory, self._shards = self._whitened((len(corpus), whitener.n_components)), None
 
     @classmethod
-    def of(cls, held: Array, backend: Backend) -> Feed:
-        """Return a feed of whitened windows in memory, (count, n_components), that belong to no corpus."""
+    def of(cls, windows: Array, backend: Backend) -> Feed:
+        """Return a feed of whitened windows in memory, (count, n_components), without a corpus."""
         feed = cls.__new__(cls)
-        feed._held, feed._backend = held, backend  # noqa: SLF001 (its own)
-        feed._edges = {0: [*range(0, len(held), CHUNK_WINDOWS), len(held)]}  # noqa: SLF001
+        edges = [*range(0, len(windows), CHUNK_WINDOWS), len(windows)]
+        vars(feed).update(in_memory=windows, _backend=backend, _edges={0: edges})
         return feed
 
     def __len__(self) -> int:
-        """Return the number of windows."""
-        return len(self._corpus) if self._held is None else len(self._held)
+        return len(self._corpus) if self.in_memory is None else len(self.in_memory)
 
-    @property
-    def in_memory(self) -> Array | None:
-        """All whitened windows (count, n_components), when they are kept in this process."""
-        return self._held
-
-    def sum_over(self, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
+    def sum_over(self, step: Callable[..., Total], *shared: object) -> Total:
         """Add ``step(backend, x, *shared)`` over all blocks of windows x, shape (up to 4096, n_components).
 
         `step` must be a function of a module, so that it can be pickled.
         """
         shared = tuple(value.on(self._backend) if isinstance(value, Params) else value for value in shared)
-        if self._held is None:
+        if self.in_memory is None:
             return self._engine.reduce(_sum_shard, self._shards, step, *shared)
-        held, backend, totals = self._held, self._backend, ShardTotals()
+        windows, backend, totals = self.in_memory, self._backend, ShardTotals()
         with backend.session():
             for number, edges in self._edges.items():
                 total = None
                 for start, stop in pairwise(edges):
-                    total = added(total, step(backend, backend.asarray(held[start:stop]), *shared))
+                    total = added(total, step(backend, backend.asarray(windows[start:stop]), *shared))
                 totals.add(number, total)
             return totals.total()
 
     def sampled(self, count: int, memory: int) -> Feed:
-        """Return this feed, or of more than `count` windows one of that many, evenly spaced."""
+        """Return a feed of at most `count` windows, evenly spaced over those of this feed."""
         if len(self) <= count:
             return self
-        return Feed(self._corpus.sample(count), self._given, dtype=str(self._dtype), memory=memory)
+        return Feed(self._corpus.sample(count), self._whitener, dtype=str(self._dtype), memory=memory)
 
     def blocks(self, rows: int = CHUNK_WINDOWS) -> Iterator[Array]:
         """Yield all windows in order, whitened, shape (up to `rows`, n_components)."""
-        if self._held is not None:
-            for at in range(0, len(self._held), rows):
-                yield self._backend.asarray(self._held[at : at + rows])
+        if self.in_memory is not None:
+            for start in range(0, len(self.in_memory), rows):
+                yield self._backend.asarray(self.in_memory[start : start + rows])
             return
         for slab in self._backend.slabs(self._corpus, None, SLAB_BYTES):
-            for at in range(0, len(slab), rows):
-                yield self._take(slab, slice(at, at + rows))
+            for start in range(0, len(slab), rows):
+                yield self._take(slab, slice(start, start + rows))
 
     def batches(self, size: int, *, seed: int, epoch: int, skip: int = 0) -> Iterator[Array]:
-        """Yield the batches of an epoch: near-equal parts of at most `size` windows, shuffled over all sources.
+        """Yield the batches of an epoch: parts of almost equal size, at most `size` windows, shuffled over all sources.
 
-        The order is a function of the seed and the epoch alone. `skip` leaves out that many batches at the start. A
-        batch is good until the next is asked for.
+        The order depends on the seed and the epoch only. The first `skip` batches are left out. The memory of a batch
+        is used again for the next one.
         """
         rng = np.random.default_rng([seed, epoch])
         number = 0
@@ -124,42 +124,37 @@ class Feed:
                     yield take(part)
 
     def _shuffled(self, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[Array], Array]]]:
-        """Yield (number of windows, how to take some) of what is shuffled together."""
-        if self._held is not None:
-            yield len(self._held), partial(self._backend.take, self._held)
+        """Yield (count, function that takes windows by their numbers) of windows that are shuffled together."""
+        if self.in_memory is not None:
+            yield len(self.in_memory), partial(self._backend.take, self.in_memory)
             return
         order = rng.permutation(len(self._corpus.chunks))
         for slab in self._backend.slabs(self._corpus, order, self._memory // 8):
             yield len(slab), partial(self._take, slab)
 
-    def _hold(self, shape: tuple[int, int]) -> Array:
-        """Whiten all windows where the backend is, or in the computer's memory where that is full."""
+    def _whitened(self, shape: tuple[int, int]) -> Array:
+        """Return all windows, whitened, in the backend's memory, or in host memory if the device is full."""
         try:
-            held = self._backend.xp.empty(shape, self._dtype)
+            windows = self._backend.xp.empty(shape, self._dtype)
         except MemoryError:
-            held = self._backend.host_buffer(shape, self._dtype)
-        at = 0
+            windows = self._backend.host_buffer(shape, self._dtype)
+        move = self._backend.to_host if isinstance(windows, np.ndarray) else self._backend.asarray
+        stop = 0
         for number, blocks in self._engine.blocks(self._shards):
-            edges = [at]
+            edges = [stop]
             for block in blocks:
-                held[at : at + len(block)] = self._like(held, block)
-                at += len(block)
-                edges.append(at)
-            if at > edges[0]:
+                stop += len(block)
+                windows[edges[-1] : stop] = move(block)
+                edges.append(stop)
+            if stop > edges[0]:
                 self._edges[number] = edges
-        return held
+        return windows
 
-    def _like(self, held: Array, block: Array) -> Array:
-        if type(held) is type(block):
-            return block
-        return self._backend.to_host(block) if isinstance(held, np.ndarray) else self._backend.asarray(block)
-
-    def _take(self, slab: Any, index: Array | slice) -> Array:  # noqa: ANN401
-        return self._backend.windows(slab, index, self._whitener, self._dtype)
+    def _take(self, slab: Slab, index: Array | slice) -> Array:
+        return self._backend.windows(slab, index, self._backend_whitener, self._dtype)
 
 
-def _sum_shard(backend: Backend, shard: Shard, step: Callable[..., Any], *shared: Any) -> Any:  # noqa: ANN401
-    """Add ``step(backend, x, *shared)`` over the blocks x of a shard."""
+def _sum_shard(backend: Backend, shard: Shard, step: Callable[..., Total], *shared: object) -> Total:
     total = None
     for x in shard.blocks(backend):
         total = added(total, step(backend, x, *shared))
@@ -168,18 +163,18 @@ def _sum_shard(backend: Backend, shard: Shard, step: Callable[..., Any], *shared
 
 @dataclass(frozen=True)
 class Scores:
-    """How well windows are reconstructed and how active the units are on them; adds over windows.
+    """Sums over windows of the reconstruction error and of the units' activity.
 
     Attributes
     ----------
     count
-        Windows.
+        Number of windows.
     error
         Sum of |x_hat - x|^2, in the whitened space.
     total, squares
         Sum of x, (n_components,), and of |x|^2.
     activity
-        Sum of act per unit, (hidden,).
+        Sum of the activity of each unit, (hidden,).
     """
 
     count: int
@@ -189,7 +184,6 @@ class Scores:
     activity: NDArray[np.float64]
 
     def __add__(self, other: Scores) -> Scores:
-        """Return the scores of both sets of windows."""
         return Scores(
             self.count + other.count,
             self.error + other.error,
@@ -200,7 +194,7 @@ class Scores:
 
     @property
     def fvu(self) -> float:
-        """Fraction of variance unexplained: error over the squared distance from the windows' own mean."""
+        """Fraction of variance unexplained: error over the summed squared distance from the windows' mean."""
         return self.error / max(self.squares - float(self.total @ self.total) / self.count, 1e-300)
 
     @property
@@ -210,13 +204,17 @@ class Scores:
 
 
 def score(feed: Feed, params: Params) -> Scores:
-    """Reconstruct every window of a feed."""
-    found: Scores = feed.sum_over(_scored, params)
-    return found
+    """Reconstruct all windows of a feed and return their scores."""
+    scores: Scores = feed.sum_over(_scored, params)
+    return scores
 
 
 def _scored(backend: Backend, x: Array, params: Params) -> Scores:
     error, activity = reconstruct(backend, params.on(backend), x)
-    total = backend.to_host(x.sum(axis=0, dtype=np.float64))
-    squares = float(backend.xp.square(x).sum(dtype=np.float64))
-    return Scores(len(x), 2 * float(error), total, squares, backend.to_host(activity))
+    return Scores(
+        count=len(x),
+        error=2 * float(error),
+        total=backend.to_host(x.sum(axis=0, dtype=np.float64)),
+        squares=float(backend.xp.square(x).sum(dtype=np.float64)),
+        activity=backend.to_host(activity),
+    )

@@ -5,32 +5,27 @@ from __future__ import annotations
 from functools import partial, reduce
 from itertools import pairwise
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.autoencoder.whitening import WindowMoments, make_whitener, prepare
+from audiosae.autoencoder.whitening import Whitener, Whitening, WindowMoments, make_whitener, prepare
 from audiosae.backends import Backend
-from audiosae.engine.shards import added
+from audiosae.engine.shards import Array, Shard, Total, added
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from audiosae.autoencoder.whitening import Whitener, Whitening
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.engine.shards import Shard
 
-    Array = Any
-
-
-_ROWS, _PARTS = 1024, 4  # least rows of a part, and most parts of a block
-MOMENT_WINDOWS = 2**16  # evenly spaced over all; more change the eigenvectors less than the sources differ
+_MIN_ROWS, _MAX_PARTS = 1024, 4  # rows of a part; parts of a block
+MOMENT_WINDOWS = 2**16  # with more, the eigenvectors change less than between sources
 
 
 def learn_whitener(corpus: EngineCorpus, how: Whitening) -> Whitener:
-    """Learn the whitening of a corpus, the training windows, from at most 65536 of them, evenly spaced."""
+    """Learn the whitening of the windows of a corpus, from at most 65536 of them, evenly spaced."""
     return make_whitener(corpus.sample(MOMENT_WINDOWS).reduce(window_moments, how), how)
 
 
@@ -41,19 +36,19 @@ def whitener_of(blocks: Iterable[NDArray[np.floating]], how: Whitening) -> White
 
 
 def window_moments(backend: Backend, shard: Shard, how: Whitening) -> WindowMoments:
-    """Return the moments of a shard's windows. Parts of each block are summed in parallel.
+    """Return the moments of the windows of a shard. Parts of each block are summed in parallel.
 
-    If the GPU has no memory for them, they are computed on the CPU.
+    If the GPU memory does not suffice, the CPU computes them.
     """
     parts: dict[int, WindowMoments] = {}
-    total: Any = None
+    total: Total = None
 
     def part(x: Array, start: int) -> None:
         parts[start] = WindowMoments.of(prepare(x, **how.preparation), full=how.full)
 
     try:
         for x in shard.windows(backend):
-            edges = np.linspace(0, len(x), max(1, min(_PARTS, len(x) // _ROWS)) + 1).astype(int)
+            edges = np.linspace(0, len(x), max(1, min(_MAX_PARTS, len(x) // _MIN_ROWS)) + 1).astype(int)
             backend.run([partial(part, x[start:stop], start) for start, stop in pairwise(edges.tolist())])
             del x  # before the next block is read
             total = added(total, reduce(add, (parts.pop(start) for start in sorted(parts))))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,25 +26,24 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.corpus.journal import Record
 
-    Array = Any
-
-
-FEWEST, MOST = 16, 1024
+Array = Any
+Total = Any  # a result of a pass over windows; it can be added
+MIN_SHARDS, MAX_SHARDS = 16, 1024
 _SHARD_BYTES = 2**23  # size of the files: minutes of sound, some ten thousand windows
 _FILE_BYTES = 4096  # added to the size of each file, so that an empty file counts
 
 
 def source_key(path: os.PathLike[str] | str) -> str:
     """Return the key of a source, the same on every machine: its absolute path."""
-    return os.path.abspath(path)  # noqa: PTH100 (pathlib's follows links, or keeps "..")
+    return os.path.abspath(path)  # noqa: PTH100 (Path.resolve follows links, Path.absolute keeps "..")
 
 
 def divide(
     sources: Sequence[Source], windows: Sequence[int] | None = None, *, interleaved: bool = False
 ) -> dict[str, int]:
-    """Return the shard of each source. A shard is a run of sources; shards have about the same number of bytes.
+    """Return the shard of each source. A shard is a series of sources; shards have about the same number of bytes.
 
-    With many sources a shard has at least 8 MiB.
+    If the sources are large, a shard has at least 8 MiB.
 
     Parameters
     ----------
@@ -54,16 +54,16 @@ def divide(
         Allow more than 1024 shards. For passes whose results are not added.
     """
     sizes = [size_of(s) if windows is None or windows[i] else 0 for i, s in enumerate(sources)]
-    whole = max(1, sum(sizes))
-    most = len(sizes) if interleaved else MOST
-    count = min(sum(size > 0 for size in sizes), max(FEWEST, min(most, whole // _SHARD_BYTES)))
-    found, before, now, last = {}, 0, 0, 0
+    total = max(1, sum(sizes))
+    most = min(len(sizes) if interleaved else MAX_SHARDS, total // _SHARD_BYTES)
+    count = min(sum(size > 0 for size in sizes), max(MIN_SHARDS, most))
+    shards, before, share, shard = {}, 0, 0, 0
     for source, size in zip(sources, sizes, strict=True):
-        if size and before * count // whole != now:
-            now, last = before * count // whole, last + 1
-        found[source_key(source.path)] = last
+        if size and before * count // total != share:
+            share, shard = before * count // total, shard + 1
+        shards[source_key(source.path)] = shard
         before += size
-    return found
+    return shards
 
 
 def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]:
@@ -72,114 +72,106 @@ def split(corpus: Corpus, shards: Mapping[str, int]) -> list[tuple[int, Corpus]]
     if min(numbers, default=-1) < 0:
         return [(0, corpus)]
     edges = [0, *(i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1]), len(numbers)]
-    parts = _cut(corpus, edges)
-    return [(numbers[low], part) for low, part in zip(edges, parts, strict=False)]
-
-
-def over(corpus: Corpus, records: Sequence[Record]) -> Corpus:
-    """Return the same windows, with records that point to other field files."""
-    return Corpus(corpus.domain, records, corpus.picked)
-
-
-def _cut(corpus: Corpus, edges: Sequence[int]) -> Iterator[Corpus]:
-    """Yield the corpus of the records between each two consecutive `edges`."""
-    first = np.cumsum([0, *corpus.windows_per_record()])
+    parts, picked, first = [], None, np.cumsum([0, *corpus.windows_per_record()])
     for low, high in pairwise(edges):
-        mine = None
         if corpus.picked is not None:
             start, stop = np.searchsorted(corpus.picked, [first[low], first[high]])
-            mine = corpus.picked[start:stop] - first[low]
-        yield Corpus(corpus.domain, corpus.records[low:high], mine)
+            picked = corpus.picked[start:stop] - first[low]
+        parts.append((numbers[low], Corpus(corpus.domain, corpus.records[low:high], picked)))
+    return parts
 
 
 def size_of(source: Source) -> int:
     """Return the size of a source in bytes, its weight when sources are divided into shards."""
     try:
-        return os.stat(source.path).st_size + _FILE_BYTES  # noqa: PTH116
+        return source.path.stat().st_size + _FILE_BYTES
     except OSError:
         return _FILE_BYTES
 
 
 class Shard:
-    """Windows of a shard, in the same blocks on every machine. Cached windows are not pickled.
+    """Windows of a shard, in the same blocks on every machine.
+
+    It is pickled without what it caches: whitened windows, and records of fields on this machine.
 
     Parameters
     ----------
     first
-        Number of the shard's first window in the whole corpus.
-    hold
-        Whether to cache the whitened windows for the next pass.
-    cache
+        Number of the first window of the shard in the whole corpus.
+    cached
+        Whether to keep the whitened windows in memory for the next pass.
+    cache_folder
         Returns the folder for fields that are missing on this machine and are decoded again. None to decode nothing
         again.
     """
 
     def __init__(
-        self, corpus: Corpus, whitener: Whitener | None = None, *, first: int = 0, dtype: str = "float32",
-        hold: bool = False, cache: Callable[[], Path] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        corpus: Corpus,
+        whitener: Whitener | None = None,
+        *,
+        first: int = 0,
+        dtype: str = "float32",
+        cached: bool = False,
+        cache_folder: Callable[[], Path] | None = None,
+    ) -> None:
         self.first = first
-        self._arguments = (corpus, whitener, first, dtype, hold, cache)
-        self._corpus: Corpus | None = None
-        self._held: list[Array] | None = None
+        self._corpus, self._whitener, self._dtype = corpus, whitener, dtype
+        self._cached, self._cache_folder = cached, cache_folder
+        self._readable: Corpus | None = None
+        self._blocks: list[Array] | None = None
 
     def __len__(self) -> int:
-        """Return the number of windows."""
-        return len(self._arguments[0])
+        return len(self._corpus)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the arguments of the constructor."""
-        return _make_shard, self._arguments
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_readable": None, "_blocks": None}
 
     @property
     def corpus(self) -> Corpus:
         """The windows, with fields that can be read on this machine."""
-        if self._corpus is None:
-            corpus, cache = self._arguments[0], self._arguments[5]
-            if cache is not None and any(r.status == "used" and not Path(r.field).exists() for r in corpus.records):
-                corpus = over(corpus, read_again(corpus, cache()))
-            self._corpus = corpus
-        return self._corpus
+        if self._readable is None:
+            corpus, cache_folder = self._corpus, self._cache_folder
+            if cache_folder and any(r.status == "used" and not Path(r.field).exists() for r in corpus.records):
+                corpus = Corpus(corpus.domain, read_again(corpus, cache_folder()), corpus.picked)
+            self._readable = corpus
+        return self._readable
 
     def blocks(self, backend: Backend) -> Iterator[Array]:
         """Yield all windows in order, whitened, in blocks of at most 4096."""
-        if self._held is not None:
-            yield from self._held
-            return
-        _, whitener, _, dtype, hold, _ = self._arguments
-        if whitener is None:
+        whitener = self._whitener
+        if self._blocks is not None:
+            yield from self._blocks
+        elif whitener is None:
             yield from self.windows(backend)
-            return
-        kept, moved = [], backend.once(whitener, lambda: whitener.moved(backend.asarray))
-        for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
-            for at in range(0, len(slab), CHUNK_WINDOWS):
-                x = backend.windows(slab, slice(at, at + CHUNK_WINDOWS), moved, dtype)
-                if hold:
-                    kept.append(x)
-                yield x
-        self._held = kept if hold else None
+        else:
+            blocks, whitener = [], backend.once(whitener, partial(whitener.moved, backend.asarray))
+            for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
+                for start in range(0, len(slab), CHUNK_WINDOWS):
+                    x = backend.windows(slab, slice(start, start + CHUNK_WINDOWS), whitener, self._dtype)
+                    if self._cached:
+                        blocks.append(x)
+                    yield x
+            self._blocks = blocks if self._cached else None
 
     def windows(self, backend: Backend) -> Iterator[Array]:
         """Yield all windows in order, not whitened, as arrays of the backend, shape (up to 4096, width)."""
         for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
-            for at in range(0, len(slab), CHUNK_WINDOWS):
-                yield backend.windows(slab, slice(at, at + CHUNK_WINDOWS), None, np.float32)
-
-
-def _make_shard(*arguments: Any) -> Shard:  # noqa: ANN401
-    corpus, whitener, first, dtype, hold, cache = arguments
-    return Shard(corpus, whitener, first=first, dtype=dtype, hold=hold, cache=cache)
+            for start in range(0, len(slab), CHUNK_WINDOWS):
+                yield backend.windows(slab, slice(start, start + CHUNK_WINDOWS), None, np.float32)
 
 
 def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]:
     """Decode the sources of a corpus on this machine. Return their records with the new field files."""
     sources = [Source(record.file, Path(record.path)) for record in corpus.records]
-    found = ingest(corpus.domain, sources, cache=cache, workers=workers)
-    for before, now in zip(corpus.records, found, strict=True):
+    records = ingest(corpus.domain, sources, cache=cache, workers=workers)
+    for before, now in zip(corpus.records, records, strict=True):
         if before.status == "used" and before.digest != now.digest:
-            raise InputError(f"{before.path} is not what it was when the run began: it was changed, or its storage is "
-                             f"not the same everywhere; run again")  # fmt: skip
-    return [replace(was, field=now.field) for was, now in zip(corpus.records, found, strict=True)]
+            raise InputError(
+                f"{before.path} is not the same as at the start of the run: it was changed, or machines have different "
+                f"files under this path; run again"
+            )
+    return [replace(before, field=now.field) for before, now in zip(corpus.records, records, strict=True)]
 
 
 @dataclass
@@ -199,17 +191,14 @@ class ShardTotals:
     """
 
     first: int = 0
-    nodes: list[tuple[int, int, Any]] = field(default_factory=list)
+    nodes: list[tuple[int, int, Total]] = field(default_factory=list)
 
     @property
     def stop(self) -> int:
         """Number after that of the last shard."""
-        if not self.nodes:
-            return self.first
-        first, count, _ = self.nodes[-1]
-        return first + count
+        return sum(self.nodes[-1][:2]) if self.nodes else self.first
 
-    def add(self, shard: int, total: Any) -> None:  # noqa: ANN401
+    def add(self, shard: int, total: Total) -> None:
         """Add the total of a shard, at or after `stop`. Shards before it that were not added have no total."""
         self.fill(shard)
         self._append(shard, 1, total)
@@ -226,14 +215,11 @@ class ShardTotals:
             joined._append(*node)
         return joined
 
-    def total(self) -> Any:  # noqa: ANN401
+    def total(self) -> Total:
         """Return the sum of all totals, None if there are none."""
-        found = None
-        for _, _, total in reversed(self.nodes):
-            found = added(total, found)
-        return found
+        return reduce(lambda right, left: added(left, right), (total for _, _, total in reversed(self.nodes)), None)
 
-    def _append(self, first: int, count: int, total: Any) -> None:  # noqa: ANN401
+    def _append(self, first: int, count: int, total: Total) -> None:
         """Append a node; add it to the node before it while the two are halves of a larger one."""
         while self.nodes and self.nodes[-1][1] == count and self.nodes[-1][0] % (2 * count) == 0:
             first, _, left = self.nodes.pop()
@@ -241,7 +227,7 @@ class ShardTotals:
         self.nodes.append((first, count, total))
 
 
-def added(left: Any, right: Any) -> Any:  # noqa: ANN401
+def added(left: Total, right: Total) -> Total:
     """Return the sum of two totals; None stands for no total."""
     if left is None or right is None:
         return right if left is None else left

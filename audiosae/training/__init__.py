@@ -1,4 +1,4 @@
-"""From sources to a model: options, memory estimate, solvers, checkpoint, run folder, the training run itself.
+"""Training of a model: options, memory estimate, fit, solvers, steps, checkpoint, history.
 
-What is learned depends on the options and the fields alone; a stopped run goes on from its checkpoint.
+The result depends on the options and the fields only, and an interrupted run can resume from its checkpoint.
 """

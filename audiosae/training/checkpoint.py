@@ -1,4 +1,4 @@
-"""The state of a run: where it is, and how it is written down and taken up again."""
+"""Checkpoints: the state of a training run, saved to a file and loaded to resume."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ FORMAT = 1
 
 @dataclass
 class State:
-    """Everything that a solver changes.
+    """State of a training run: everything that a solver changes.
 
     Attributes
     ----------
     flat, best
-        Parameters now, and at the lowest held-out cost.
+        Current parameters, and those with the lowest held-out cost, (n_parameters,).
     first, second
-        Adam's moments.
+        Adam's moments, (n_parameters,).
     epoch, batch, step
-        Epochs finished, batches of the present epoch finished, steps in all.
+        Number of finished epochs, of finished batches of the current epoch, and of all steps.
     sums
-        Over the present epoch: windows, cost, reconstruction, sparsity (each times windows).
+        Over the current epoch: windows, and the sums over windows of cost, reconstruction and sparsity.
     activity
-        Sum of rho_hat times windows over the present epoch, (hidden,).
+        Sum over the windows of the current epoch of the activity of each unit, (hidden,).
     seconds
-        Spent in training, over all sittings.
+        Training time, with that before each resume.
     """
 
     flat: Array
@@ -63,73 +63,76 @@ class State:
 
     @classmethod
     def fresh(cls, flat: Array, hidden: int) -> State:
-        """Return the state at the start."""
+        """Return the state at the start of a run."""
         return cls(flat, flat.copy(), np.zeros_like(flat), np.zeros_like(flat), np.zeros(hidden))
 
     def move(self, to: Callable[[Array], Array]) -> None:
-        """Bring the parameters and moments to a device, or back."""
+        """Move the parameters and moments to a device or to host memory."""
         for name in self._DEVICE:
             setattr(self, name, to(getattr(self, name)))
 
     def save(self, path: Path, identity: dict[str, Json], to_host: Callable[[Array], Array] = np.asarray) -> None:
-        """Write the checkpoint; `to_host` brings arrays back from where they are."""
-        history = self.history
+        """Write the checkpoint; `to_host` copies arrays to host memory."""
+        history = asdict(self.history)
         facts: dict[str, Json] = {name: getattr(self, name) for name in self._NUMBERS}
-        kept = {
-            "best": min(history.best, 1e300),
-            "best_epoch": history.best_epoch,
-            "epochs_without_improvement": history.epochs_without_improvement,
-        }
-        facts |= {"format": FORMAT, "identity": identity, "history": kept, "rows": [asdict(r) for r in history.rows]}
+        facts |= {"format": FORMAT, "identity": identity, "rows": history.pop("rows")}
+        facts["history"] = history | {"best": min(self.history.best, 1e300)}  # JSON has no infinity
         write_tensors(path, {name: to_host(getattr(self, name)) for name in self._TENSORS}, facts)
 
     @classmethod
     def load(cls, path: Path, identity: dict[str, Json], *, changed: str = "files were added or removed") -> State:
-        """Read a checkpoint of the same run; `changed` says in what the sources differ, if they do.
+        """Read a checkpoint of the same run.
+
+        Parameters
+        ----------
+        identity
+            Options, domain and sources, which must be the same as in the checkpoint.
+        changed
+            How the sources differ, for the error message.
 
         Raises
         ------
         InputError
-            It is damaged, or options, domain or sources are not the same; the first difference is named.
+            The checkpoint is damaged, or the identity is another; the message names the first difference.
         """
         try:
             content = read_tensors(path)
         except InputError as error:
-            raise InputError(f"{error}; train again without --resume: what was read is in the cache") from error
-        tensors, facts = content.tensors, content.facts
+            raise InputError(f"{error}; train again without --resume (decoded sources are in the cache)") from error
+        facts = content.facts
         if facts.get("format") != FORMAT:
-            raise InputError(f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; resume with "
-                             f"the version that began the run, or train again without --resume")  # fmt: skip
-        _refuse_other(path, facts.get("identity"), identity, changed)
+            raise InputError(
+                f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; resume with the version "
+                f"that began the run, or train again without --resume"
+            )
+        _check_identity(path, facts.get("identity"), identity, changed)
         try:
-            kept: dict[str, Any] = {name: tensors[name] for name in cls._TENSORS}
-            state = cls(**kept, **{name: facts[name] for name in cls._NUMBERS})
-            rows = [Row(**row) for row in facts["rows"]]
-            state.history = History(rows, **facts["history"])
+            values = {name: content.tensors[name] for name in cls._TENSORS} | {
+                name: facts[name] for name in cls._NUMBERS
+            }
+            return cls(**values, history=History([Row(**row) for row in facts["rows"]], **facts["history"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged: {error}; train again without --resume") from error
-        return state
 
 
-def _refuse_other(path: Path, kept: Any, now: dict[str, Json], changed: str) -> None:  # noqa: ANN401
-    """Compare the identities of two runs, key by key."""
-    if not isinstance(kept, dict):
-        raise InputError(f"{path} is damaged: it does not say what it belongs to; train again without --resume")
-    general = TrainOptions().to_json()
-    gone = sorted(key for key in kept if key not in now and not key.startswith("--"))
-    if gone:
-        raise InputError(f"--resume: the run began with {', '.join(map(flag, gone))}, which this version of audiosae "
-                         f"does not have; resume with the one that began it, or train into another folder")  # fmt: skip
-    for key, value in now.items():
-        if key not in kept and key in general and value == general[key]:
-            continue  # an option of later versions, as it always was
-        if key not in kept or kept[key] != value:
+def _check_identity(path: Path, stored: object, identity: dict[str, Json], changed: str) -> None:
+    """Raise InputError if the identity of a checkpoint is not that of this run."""
+    if not isinstance(stored, dict):
+        raise InputError(f"{path} is damaged: it does not identify its run; train again without --resume")
+    unknown = sorted(key for key in stored if key not in identity and not key.startswith("--"))
+    if unknown:
+        raise InputError(
+            f"--resume: the run began with {', '.join(map(flag, unknown))}, which this version of audiosae does not "
+            f"have; resume with the version that began it, or train into another folder"
+        )
+    stored = TrainOptions().to_json() | stored  # an earlier version lacks newer options: it used their defaults
+    for key, value in identity.items():
+        if key not in stored or stored[key] != value:
             if key == "sources":
                 raise InputError(
                     f"--resume: the sources are not those of the checkpoint ({changed}); train into another folder"
                 )
-            name = key if key.startswith("--") else flag(key)
             raise InputError(
-                f"--resume: {name} was {kept.get(key)} and is {value} now; "
-                f"give it as it was, or train into another folder"
+                f"--resume: {key if key.startswith('--') else flag(key)} was {stored.get(key)} and is {value} now; "
+                f"give the earlier value, or train into another folder"
             )

@@ -1,4 +1,4 @@
-"""Fit a sparse autoencoder to the windows of a corpus: hold out, whiten, optimise, score. No folder is touched."""
+"""Fit a sparse autoencoder to the windows of a corpus: hold out, whiten, optimise, score. Writes no files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from audiosae.autoencoder.model import Model
-from audiosae.domain import SECONDS, domain_to_json, options_of
+from audiosae.domain import SECONDS, Domain, Json, domain_to_json, options_of
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.errors import InputError
@@ -19,44 +19,42 @@ from audiosae.system.progress import Progress
 from audiosae.system.threads import one_blas_thread
 from audiosae.training import memory_estimate
 from audiosae.training.checkpoint import State
-from audiosae.training.options import choose_solver, suited_to
-from audiosae.training.solvers import SOLVERS, Task, one_block
+from audiosae.training.options import TrainOptions, choose_solver, suited_to
+from audiosae.training.solvers import Task, one_block, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.corpus.journal import Record
-    from audiosae.domain import Domain, Json
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.training.history import Row
-    from audiosae.training.options import TrainOptions
+    from audiosae.training.history import History, Row
 
 _SCORED_WINDOWS = 2**17
-_FEWEST_HELD_OUT = 10  # windows; the variance of fewer is no measure
-_SHARE_HELD_OUT = 10  # one held-out window to ten of --max-windows
+_MIN_HELD_OUT = 10  # windows; the variance of fewer means nothing
+_HELD_OUT_SHARE = 10  # with --max-windows, one held-out window per ten
 
 
 class Checkpoint(Protocol):
-    """Keeps the state of a run while `fit` works."""
+    """Saves the state of a run while `fit` works."""
 
     def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
-        """Prepare for the first step; return the state of that many parameters to resume from, None to start anew."""
+        """Prepare for the first step; return the state to resume from, with this many parameters, or None to start."""
 
     def save(self, state: State, to_host: Callable[[Any], Any]) -> None:
-        """Keep a state; `to_host` brings its arrays to the computer's memory."""
+        """Save a state; `to_host` copies its arrays to host memory."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `fit` learned.
+    """Model and history of a training run.
 
     Attributes
     ----------
     history
-        A row per epoch (Adam) or iteration (L-BFGS).
+        One row per epoch (Adam) or iteration (L-BFGS).
     used, skipped
-        Records of the sources; those without a whole window are skipped.
+        Records of the sources; sources shorter than a window are skipped.
     """
 
     model: Model
@@ -78,92 +76,117 @@ def fit(
     Parameters
     ----------
     corpus
-        With a record of every source that was read.
+        A corpus with a record of every source, also of those that were skipped.
     options
-        Solver and epochs that are left open are chosen by the number of windows.
+        If solver and epochs are not given, the number of windows determines them.
     checkpoint
-        Keeps the state every minute and after every epoch; a run that it kept is resumed. Without one, an interrupted
-        fit cannot be resumed.
+        Saves the state every minute and after every epoch, and loads a saved state to resume. None for a run that
+        cannot be resumed.
 
     Raises
     ------
     InputError
         None of the sources can be used, the memory is too small, or training diverged.
     Interrupted
-        Ctrl-C, after the checkpoint was written; without a checkpoint it is KeyboardInterrupt.
+        Ctrl-C, after the checkpoint was saved; KeyboardInterrupt without a checkpoint.
     """
     progress, backend = progress or Progress(), corpus.backend
     backend.say = progress.say
     options = suited_to(corpus.engine, options, corpus.width)
-    with backend.session():  # one session for everything: what is on a GPU by then stays there
+    with backend.session():  # one session, so that data stays on the GPU between the steps
         corpus = _usable(corpus)
         training_part, held_out, division = _held_out(corpus, options)
         _ = backend.keep_fields(corpus) or backend.keep_fields(held_out)
         progress.stage("whitening", None, "windows")
         whitener = learn_whitener(training_part, options.whitening)
-        count, n_components = len(training_part), whitener.n_components
-        memory_estimate.check(
-            memory_estimate.estimate(corpus.domain, options, windows=count, n_components=n_components)
-        )
+        size = {"windows": len(training_part), "n_components": whitener.n_components}
+        memory_estimate.check(memory_estimate.estimate(corpus.domain, options, **size))
         feeds = _feeds(training_part, held_out, whitener, options)
-        options = choose_solver(options, count, n_components, progress.say)
+        options = choose_solver(options, **size, say=progress.say)
         task = _task(corpus, feeds, whitener, options, checkpoint=checkpoint, progress=progress)
-        progress.stage("training", task.total, "windows" if options.solver == "adam" else "iterations")
-        progress.advance(task.done)
-        with gentle_interrupt(task.stop_requested), task.running():
-            SOLVERS[options.solver](task)
-            task.checkpoint()
-        sources = _sources(corpus, training_part, held_out, division)
-        model = _model(task, corpus.domain, whitener, provenance(options, sources))
+        with gentle_interrupt(task.stop_requested):
+            solve(task)
+        model = _best_model(task, corpus.domain, whitener, _sources(corpus, training_part, held_out, division))
     return TrainingResult(model, task.state.history.rows, corpus.only(corpus.used).records, corpus.skipped)
 
 
 def with_short_skipped(corpus: EngineCorpus) -> list[Record]:
-    """Return the records of a corpus; those without a whole window as skipped."""
+    """Return the records of a corpus; sources shorter than a window are marked as skipped."""
     records = zip(corpus.records, corpus.windows_per_record(), strict=True)
-    return [_too_short(corpus.domain, r) if r.status == "used" and not n else r for r, n in records]
+    return [_short(corpus.domain, r) if r.status == "used" and not windows else r for r, windows in records]
+
+
+def _short(domain: Domain, record: Record) -> Record:
+    shape, window = (" x ".join(map(str, sizes)) for sizes in (record.shape, domain.window))
+    extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == SECONDS else ""
+    reason = f"shorter than a window: {extent}a field of {shape}, wanted {window}"
+    return replace(record, status="skipped", reason=reason)
 
 
 def sources_digest(records: Sequence[Record]) -> str:
-    """Return a digest of the fields of the sources that are used, in order."""
-    used = [r.digest + str(r.ranges) for r in records if r.status == "used"]
-    return hashlib.blake2b("\n".join(used).encode(), digest_size=16).hexdigest()
+    """Return a digest of the fields of the used sources, in order."""
+    used = "\n".join(r.digest + str(r.ranges) for r in records if r.status == "used")
+    return hashlib.blake2b(used.encode(), digest_size=16).hexdigest()
 
 
-def provenance(options: TrainOptions, sources: dict[str, Json]) -> dict[str, Any]:
-    """Return the facts of a model that say how it was made."""
-    versions: dict[str, Json] = {name: version(name) for name in ("audiosae", "numpy", "scipy")}
-    versions["python"] = platform.python_version()
-    return {"options": options.to_json(), "seed": options.seed, "versions": versions, "sources": sources}
+def provenance(
+    options: TrainOptions,
+    sources: dict[str, Json],
+    history: History,
+    *,
+    last: dict[str, Json],
+    fvu: float,
+    fvu_train: float | None = None,
+    held_out: bool = False,
+) -> dict[str, Json]:
+    """Return the facts of a model that describe its training.
+
+    Parameters
+    ----------
+    sources
+        Number, extent and digest of the sources, and how windows were held out.
+    last
+        Values of the last epoch or iteration.
+    fvu, fvu_train
+        Fraction of variance unexplained of the held-out windows, and of the training windows; the same if None.
+    held_out
+        Whether there were held-out windows.
+    """
+    return {
+        "options": options.to_json(),
+        "seed": options.seed,
+        "versions": {
+            **{name: version(name) for name in ("audiosae", "numpy", "scipy")},
+            "python": platform.python_version(),
+        },
+        "sources": sources,
+        "fvu": fvu,
+        "fvu_train": fvu if fvu_train is None else fvu_train,
+        "held_out": held_out,
+        "history": last,
+        "best_epoch": history.best_epoch,
+    }
 
 
 def _usable(corpus: EngineCorpus) -> EngineCorpus:
-    """Mark what is too short as skipped; raise InputError when nothing is left."""
-    marked = with_short_skipped(corpus)
+    """Mark short sources as skipped; raise InputError if no source can be used."""
+    records = with_short_skipped(corpus)
     if not len(corpus):
-        reasons = ", ".join(sorted({r.reason.split(":")[0] for r in marked}))
-        first = next(r for r in marked if r.reason)
+        reasons = ", ".join(sorted({r.reason.split(":")[0] for r in records}))
+        first = next(r for r in records if r.reason)
         raise InputError(
-            f"none of {len(marked)} sources can be used ({reasons}); the first is {first.file}: {first.reason}"
+            f"none of {len(records)} sources can be used ({reasons}); the first is {first.file}: {first.reason}"
         )
-    return corpus.part(marked)
-
-
-def _too_short(domain: Domain, record: Record) -> Record:
-    shape, wanted = (" x ".join(map(str, sizes)) for sizes in (record.shape, domain.window))
-    extent = f"{record.extent:.3g} {domain.unit}, " if domain.unit == SECONDS else ""
-    return replace(
-        record, status="skipped", reason=f"shorter than a window: {extent}a field of {shape}, wanted {wanted}"
-    )
+    return corpus.part(records)
 
 
 def _held_out(corpus: EngineCorpus, options: TrainOptions) -> tuple[EngineCorpus, EngineCorpus, str]:
-    """Return the training part, the held-out windows, and how they were divided in words."""
+    """Return the training part, the held-out windows, and a description of the division."""
     training_part, held_out, division = corpus.split(options.seed)
     if options.max_windows:
         training_part = training_part.sample(options.max_windows, options.seed)
-        held_out = held_out.sample(max(1, options.max_windows // _SHARE_HELD_OUT), options.seed)
-    if not len(training_part) or len(held_out) < _FEWEST_HELD_OUT:
+        held_out = held_out.sample(max(1, options.max_windows // _HELD_OUT_SHARE), options.seed)
+    if not len(training_part) or len(held_out) < _MIN_HELD_OUT:
         return training_part if len(training_part) else corpus, corpus.part([]), "nothing: too few windows"
     return training_part, held_out, division
 
@@ -171,13 +194,13 @@ def _held_out(corpus: EngineCorpus, options: TrainOptions) -> tuple[EngineCorpus
 def _feeds(
     training_part: EngineCorpus, held_out: EngineCorpus, whitener: Whitener, options: TrainOptions
 ) -> tuple[Feed, Feed | None]:
-    """Return the whitened windows; the held-out ones are a tenth, for which an eighth of the memory suffices."""
-    memory, gathered = options.memory * memory_estimate.MIB, one_block(len(training_part), options)
-    feed, rest = (
-        Feed(part, whitener, dtype=options.dtype, memory=most, gathered=gathered)
-        for part, most in ((training_part, memory), (held_out, memory // 8))
+    """Return the feeds of both parts. About a tenth is held out, for which an eighth of the memory suffices."""
+    memory, collect = options.memory * memory_estimate.MIB, one_block(len(training_part), options)
+    training_feed, held_out_feed = (
+        Feed(part, whitener, dtype=options.dtype, memory=limit, collect=collect)
+        for part, limit in ((training_part, memory), (held_out, memory // 8))
     )
-    return feed, rest if len(held_out) else None
+    return training_feed, held_out_feed if len(held_out) else None
 
 
 def _task(
@@ -189,21 +212,22 @@ def _task(
     checkpoint: Checkpoint | None,
     progress: Progress,
 ) -> Task:
-    """Return the solver's task, from random parameters or from those of a checkpoint."""
     params = options.start(whitener)
     stored = checkpoint.begin(corpus, _identity(options, corpus), params.flat.size) if checkpoint else None
     if stored:
         progress.say(f"resumed at epoch {stored.epoch}, step {stored.step}")
-    state = stored or State.fresh(params.flat, options.hidden)
-    save = None if checkpoint is None else checkpoint.save
+    state, save = stored or State.fresh(params.flat, options.hidden), checkpoint.save if checkpoint else None
     return Task(corpus.backend, *feeds, params, options, state, save=save, progress=progress)
 
 
 def _identity(options: TrainOptions, corpus: EngineCorpus) -> dict[str, Json]:
-    """Return what must be the same for a checkpoint to be resumed."""
-    settings = {f"--set {key}": value for key, value in options_of(corpus.domain).items()}
-    name = domain_to_json(corpus.domain)["name"]
-    return {"domain": name, **settings, **options.to_json(), "sources": sources_digest(corpus.records)}
+    """Return the facts that must be the same to resume from a checkpoint."""
+    return {
+        "domain": domain_to_json(corpus.domain)["name"],
+        **{f"--set {key}": value for key, value in options_of(corpus.domain).items()},
+        **options.to_json(),
+        "sources": sources_digest(corpus.records),
+    }
 
 
 def _sources(
@@ -221,16 +245,15 @@ def _sources(
     }
 
 
-def _model(task: Task, domain: Domain, whitener: Whitener, facts: dict[str, Json]) -> Model:
-    """Return the model with the best parameters, scored once more."""
-    options, state = task.options, task.state
-    params = task.params.like(state.best)
+def _best_model(task: Task, domain: Domain, whitener: Whitener, sources: dict[str, Json]) -> Model:
+    options, history = task.options, task.state.history
+    params = task.params.like(task.state.best)
     inside = score(task.feed.sampled(_SCORED_WINDOWS, options.memory * memory_estimate.MIB // 8), params)
     fvu = score(task.held_out, params).fvu if task.held_out else inside.fvu
-    if not state.history.rows:
+    if not history.rows:
         raise InputError(f"training ended before its first step; --tol {options.tol:g} is too large")
-    row = {key: value for key, value in vars(state.history.rows[-1]).items() if key != "seconds"}
-    row["fvu"] = None if math.isnan(state.history.rows[-1].fvu) else row["fvu"]
-    facts |= {"fvu": fvu, "fvu_train": inside.fvu, "held_out": task.held_out is not None, "history": row}
-    facts["best_epoch"] = state.history.best_epoch
+    last = {key: value for key, value in vars(history.rows[-1]).items() if key != "seconds"}
+    last["fvu"] = None if math.isnan(last["fvu"]) else last["fvu"]
+    held_out = task.held_out is not None
+    facts = provenance(options, sources, history, last=last, fvu=fvu, fvu_train=inside.fvu, held_out=held_out)
     return Model.create(domain, whitener, params, inside.rho_hat, facts)

@@ -1,4 +1,4 @@
-"""The history of a run: a row per epoch (Adam) or iteration (L-BFGS), and when to stop."""
+"""The history of a training run: one row per epoch (Adam) or iteration (L-BFGS), and the best epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of history.csv; `fvu` is of held-out windows in the whitened space, the rest of training windows."""
+    """One row of history.csv; `fvu` is that of held-out windows, the other values are those of training windows."""
 
     step: int
     epoch: int
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass
 class History:
-    """Rows, the lowest held-out cost and its epoch, and the epochs since an improvement worth the name."""
+    """Rows, the lowest held-out cost and its epoch, and the number of epochs since it fell by more than `tol`."""
 
     rows: list[Row] = field(default_factory=list)
     best: float = float("inf")
@@ -40,10 +40,10 @@ class History:
     def update_best(self, cost: float, epoch: int, tol: float) -> bool:
         """Record a held-out cost; return whether it is the lowest so far."""
         self.epochs_without_improvement = 0 if cost < self.best * (1 - tol) else self.epochs_without_improvement + 1
-        if cost < self.best:
+        is_best = cost < self.best
+        if is_best:
             self.best, self.best_epoch = cost, epoch
-            return True
-        return False
+        return is_best
 
 
 def write_history(rows: Sequence[Row], path: Path) -> None:

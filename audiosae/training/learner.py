@@ -1,4 +1,4 @@
-"""Learn from rows of an array in memory, with the whitening, gradient and solvers of training on files."""
+"""Train on the rows of an array in memory, with the whitening, gradient and solvers of training on files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from audiosae.system.threads import one_blas_thread
 from audiosae.training.checkpoint import State
 from audiosae.training.fit import provenance
 from audiosae.training.options import TrainOptions, choose_solver
-from audiosae.training.solvers import SOLVERS, Task, adam
+from audiosae.training.solvers import Task, adam, solve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,31 +30,36 @@ if TYPE_CHECKING:
 
 
 def options_of(model: Model) -> TrainOptions:
-    """Return the options that a model was trained with, as far as this version knows them."""
-    params, known = model.params, {f.name for f in fields(TrainOptions)}  # another version may have had others
-    kept = {key: value for key, value in model.facts["options"].items() if key in known}
-    own = {"hidden": params.hidden, "activation": params.activation, "decoder": params.decoder}
-    return TrainOptions.stored(kept, **own, dtype=params.flat.dtype.name)
+    """Return the options of a trained model, without those that this version does not know."""
+    params, known = model.params, {f.name for f in fields(TrainOptions)}
+    options = {key: value for key, value in model.facts["options"].items() if key in known}
+    return TrainOptions.stored(
+        options,
+        hidden=params.hidden,
+        activation=params.activation,
+        decoder=params.decoder,
+        dtype=params.flat.dtype.name,
+    )
 
 
 @dataclass
 class Learner:
-    """A whitening, weights, and where their training stands. Holds arrays only, so that it can be pickled.
+    """Whitening, weights and state of a training on rows in memory. It can be pickled.
 
     Attributes
     ----------
     options, whitener, state
-        As in training on files; the state's best parameters are those that `fit` ended with.
+        As in training on files; after `fit`, the parameters are the best ones.
     rho_hat
         Mean activity of each unit over the rows of the last call, (hidden,).
     fvu
-        Fraction of the variance of those rows, whitened, that is left unexplained.
+        Fraction of variance unexplained of these rows, whitened.
     rows
-        Number of rows learned from, over all calls.
+        Number of rows over all calls.
     base
-        Provenance of the model that this began with, empty where it began with nothing.
+        Provenance of the model that training started from; empty without one.
     domain
-        Of that model.
+        Domain of that model.
     """
 
     options: TrainOptions
@@ -68,57 +73,60 @@ class Learner:
 
     @classmethod
     def begin(cls, rows: Rows, options: TrainOptions) -> Self:
-        """Learn the whitening of rows (count, width) and start the weights."""
+        """Learn the whitening of rows (count, width) and initialise the weights."""
         count = min(len(rows), MOMENT_WINDOWS)
         take = np.arange(count) * len(rows) // count
         whitener = whitener_of(
             (rows[take[at : at + CHUNK_WINDOWS]] for at in range(0, count, CHUNK_WINDOWS)),
             options.whitening,
         )
-        state = State.fresh(options.start(whitener).flat, options.hidden)
-        return cls(options, whitener, state, np.zeros(options.hidden))
+        params = options.start(whitener)
+        return cls(options, whitener, State.fresh(params.flat, params.hidden), np.zeros(params.hidden))
 
     @classmethod
     def of(cls, model: Model) -> Self:
-        """Go on from a model; Adam's moments are not in it and begin at zero."""
+        """Start from a model; it has no moments of Adam, which start at zero."""
         params, options = model.params, options_of(model)
-        state = State.fresh(params.flat.copy(), params.hidden)
-        fvu = float(model.facts.get("fvu", np.nan))
-        return cls(options, model.whitener, state, model.rho_hat, fvu, base=model.facts, domain=model.domain)
+        return cls(
+            options,
+            model.whitener,
+            State.fresh(params.flat.copy(), params.hidden),
+            model.rho_hat,
+            float(model.facts.get("fvu", np.nan)),
+            base=model.facts,
+            domain=model.domain,
+        )
 
     @property
     def params(self) -> Params:
-        """The weights, built anew each time: their views into one array would come apart in a pickle."""
+        """The weights. They are not stored: pickling would separate their views of one array."""
         return self._params(self.state.flat)
 
-    @property
-    def costs(self) -> list[float]:
-        """Cost of each epoch, iteration or call of `step`; L-BFGS that stops where it starts leaves none."""
-        return [row.cost for row in self.state.history.rows]
-
     def _params(self, flat: NDArray[Any]) -> Params:
-        options = self.options
-        how = {"activation": options.activation, "decoder": options.decoder}
-        return Params(flat, options.hidden, self.whitener.n_components, **how)
+        return Params(
+            flat,
+            self.options.hidden,
+            self.whitener.n_components,
+            activation=self.options.activation,
+            decoder=self.options.decoder,
+        )
 
     @one_blas_thread()
     def fit(self, rows: Rows, backend: Backend) -> None:
-        """Run the solver that the options name, or the one that suits the number of rows."""
+        """Train on rows (count, width) with the solver of the options; auto chooses by the number of rows."""
         feed = self._feed(rows, backend)
-        self.options = choose_solver(self.options, len(feed), self.whitener.n_components, lambda _: None)
-        task = Task(backend, feed, None, self.params, self.options, self.state)
-        with task.running():
-            SOLVERS[self.options.solver](task)
-            self.state.flat[:] = self.state.best
+        self.options = choose_solver(self.options, len(feed), self.whitener.n_components)
+        solve(Task(backend, feed, None, self.params, self.options, self.state))
+        self.state.flat[:] = self.state.best
         backend.release()
         self.state.step *= self.options.solver == "adam"  # Adam corrects its moments by the number of its own steps
         self._measure(feed)
 
     @one_blas_thread()
     def step(self, rows: Rows, backend: Backend) -> None:
-        """Take a step of Adam for each batch of the rows, at an even rate."""
+        """Take a step of Adam for each batch of the rows, with a constant learning rate."""
         feed = self._feed(rows, backend)
-        self.state.history.epochs_without_improvement = 0  # whoever calls decides when to stop
+        self.state.history.epochs_without_improvement = 0  # the caller decides when to stop
         task = Task(backend, feed, None, self.params, self.options, self.state, epochs=self.state.epoch + 1)
         with task.running():
             adam(task, lambda _: 1.0)
@@ -129,10 +137,9 @@ class Learner:
         return Feed.of(backend.asarray(self.whitener.apply(rows.astype(self.options.dtype, copy=False))), backend)
 
     def _measure(self, feed: Feed) -> None:
-        """Score the rows just learned from, with the weights as they are now."""
-        self.state.best = self.state.flat  # one array: a pickle need not hold both
-        found = score(feed, self.params)
-        self.rho_hat, self.fvu = found.rho_hat, float(found.fvu)
+        self.state.best = self.state.flat  # one array, for a smaller pickle
+        scores = score(feed, self.params)
+        self.rho_hat, self.fvu = scores.rho_hat, float(scores.fvu)
         self.rows += len(feed)
 
     @one_blas_thread()
@@ -143,29 +150,32 @@ class Learner:
 
     @one_blas_thread()
     def decode(self, codes: Rows) -> Rows:
-        """Return the rows (count, width) that codes (count, hidden) stand for, in the codes' dtype."""
+        """Return the reconstructed rows (count, width) of codes (count, hidden), in the codes' dtype."""
         params = self._params(self.state.flat.astype(codes.dtype, copy=False))
-        seen = codes @ params.W2
+        rows = codes @ params.W2
         if params.decoder == SIGMOID:
-            Backend().activate(seen, params.b2, SIGMOID)
+            Backend().activate(rows, params.b2, SIGMOID)
         else:
-            seen += params.b2
-        return self.whitener.restore(seen)
+            rows += params.b2
+        return self.whitener.restore(rows)
 
     def model(self, domain: Domain) -> Model:
-        """Return the model that can be saved; untouched since `of`, with the provenance that it came with."""
+        """Return the model for windows of a domain; without training since `of`, it has its original provenance."""
         facts = self._provenance() if self.rows else dict(self.base)
         return Model.create(domain, self.whitener, self.params, np.asarray(self.rho_hat, np.float64), facts)
 
-    def _provenance(self) -> dict[str, Any]:
-        reached = {"step": self.state.step, "epoch": self.state.epoch, "cost": self.costs[-1] if self.costs else 0.0}
+    def _provenance(self) -> dict[str, Json]:
+        state, rows = self.state, self.state.history.rows
         sources: dict[str, Json] = {
-            "used": 0, "skipped": 0, "digest": "", "windows": self.rows, "windows_held_out": 0,
-            "held_out": "nothing (rows of an array)", "extent": 0.0,
-        }  # fmt: skip
+            "used": 0,
+            "skipped": 0,
+            "digest": "",
+            "windows": self.rows,
+            "windows_held_out": 0,
+            "held_out": "nothing (rows of an array)",
+            "extent": 0.0,
+        }
         if self.base:
             sources["began_with"] = self.base.get("sources")
-        return provenance(self.options, sources) | {
-            "held_out": False, "fvu": self.fvu, "fvu_train": self.fvu, "history": reached,
-            "best_epoch": self.state.history.best_epoch,
-        }  # fmt: skip
+        last: dict[str, Json] = {"step": state.step, "epoch": state.epoch, "cost": rows[-1].cost if rows else 0.0}
+        return provenance(self.options, sources, state.history, last=last, fvu=self.fvu)

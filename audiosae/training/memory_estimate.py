@@ -1,4 +1,4 @@
-"""Memory estimate of a training run: refuse runs that would not fit, before the work starts."""
+"""Memory estimate of a training run: refuses runs that would not fit, before the work starts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
 
 MIB = 2**20
-_BASE = 250 * MIB  # Python, NumPy, SciPy, matplotlib
-_COPIES = (
-    6  # of the parameters: themselves, the best, Adam's two moments, the gradient, and a checkpoint on its way out
-)
-_MOMENT_COPIES = 5  # of the windows' covariance in float64 while its eigenvectors are found
+_LIBRARIES = 250 * MIB  # Python, NumPy, SciPy, Matplotlib
+_PARAMETER_COPIES = 6  # current and best parameters, Adam's two moments, gradient, checkpoint
+_COVARIANCE_COPIES = 5  # in float64, while its eigenvectors are computed
 
 
 @dataclass(frozen=True)
-class Need:
-    """Bytes that a run takes at its peak, by what takes them."""
+class MemoryEstimate:
+    """Peak memory of a run in bytes, by use."""
 
     windows: int
     weights: int
@@ -33,34 +31,37 @@ class Need:
 
     @property
     def total(self) -> int:
-        """All of it; whitening is done before there are weights."""
-        return _BASE + max(self.windows + self.weights, self.windows // 8 + self.whitening)
+        """Peak memory in bytes; the whitening is learned before there are weights."""
+        return _LIBRARIES + max(self.windows + self.weights, self.windows // 8 + self.whitening)
 
 
-def estimate(domain: Domain, options: TrainOptions, *, windows: int, n_components: int) -> Need:
-    """Estimate a run's memory; windows and components after whitening: as few as is sure while they are not known."""
-    width, size = int(np.prod(domain.window)), np.dtype(options.dtype).itemsize
+def estimate(domain: Domain, options: TrainOptions, *, windows: int, n_components: int) -> MemoryEstimate:
+    """Estimate the memory of a run, from its number of windows and of components after whitening."""
+    width, itemsize = int(np.prod(domain.window)), np.dtype(options.dtype).itemsize
+    cached_windows = min(options.memory * MIB, windows * max(n_components, width // 8) * itemsize)
     step = options.batch_size * (2 * options.hidden + 2 * n_components + width)
-    full = options.whiten in ("pca", "zca")
-    held = min(options.memory * MIB, windows * max(n_components, width // 8) * size)
-    weights = size * (2 * options.hidden * n_components * _COPIES + step)
-    return Need(held, weights, 8 * _MOMENT_COPIES * width**2 if full else 0)
+    weights = itemsize * (2 * options.hidden * n_components * _PARAMETER_COPIES + step)
+    whitening = 8 * _COVARIANCE_COPIES * width**2 if options.whiten in ("pca", "zca") else 0
+    return MemoryEstimate(cached_windows, weights, whitening)
 
 
-def least(domain: Domain, options: TrainOptions) -> Need:
-    """Return what a run takes at least, before its sources have been read."""
-    width = int(np.prod(domain.window))
-    return estimate(domain, options, windows=1, n_components=1 if options.whiten == "pca" else width)
+def lower_bound(domain: Domain, options: TrainOptions) -> MemoryEstimate:
+    """Return the least memory of a run, before its sources are read."""
+    n_components = 1 if options.whiten == "pca" else int(np.prod(domain.window))
+    return estimate(domain, options, windows=1, n_components=n_components)
 
 
-def check(need: Need) -> None:
-    """Refuse what needs more than is free."""
+def check(needed: MemoryEstimate) -> None:
+    """Raise InputError if a run needs more memory than is free."""
     free = available()
-    if free is None or need.total <= free:
-        return
-    advice = {"--memory": need.windows, "--hidden or --batch-size": need.weights, "--whiten scale": need.whitening}
-    ordered = sorted((todo for todo in advice if advice[todo]), key=lambda todo: -advice[todo])
-    raise InputError(
-        f"training would take about {need.total / MIB:,.0f} MiB of memory and {free / MIB:,.0f} are free; change "
-        f"{', then '.join(ordered)} (or narrow the windows with --set)"
-    )
+    if free is not None and needed.total > free:
+        uses = {
+            "--memory": needed.windows,
+            "--hidden or --batch-size": needed.weights,
+            "--whiten scale": needed.whitening,
+        }
+        advice = sorted((option for option in uses if uses[option]), key=lambda option: -uses[option])
+        raise InputError(
+            f"training would take about {needed.total / MIB:,.0f} MiB of memory and {free / MIB:,.0f} are free; change "
+            f"{', then '.join(advice)} (or narrow the windows with --set)"
+        )

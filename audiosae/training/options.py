@@ -1,35 +1,34 @@
-"""The options of training: what the user gave, else what suits the domain, else the general value."""
+"""The options of training: the values of the user, else the defaults of the domain, else the general defaults."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict
 
-from audiosae.autoencoder.sae import Penalty, start
-from audiosae.autoencoder.whitening import Whitening
+from audiosae.autoencoder.sae import Params, Penalty, start
+from audiosae.autoencoder.whitening import Whitener, Whitening
 from audiosae.errors import InputError, PluginError
 from audiosae.system.parameters import Option, byte_count, checked, declarations, flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from audiosae.autoencoder.sae import Params
-    from audiosae.autoencoder.whitening import Whitener
     from audiosae.domain import Json
     from audiosae.engine import Engine
 
-_WINDOWS_SHOWN = 1_500_000  # windows that Adam sees in all where the number of epochs was left open
-_MOST_EPOCHS = 1000
+_ADAM_WINDOWS = 1_500_000  # number of windows over all epochs, if the number of epochs is not given
+_MAX_EPOCHS = 1000
 _LBFGS_ITERATIONS = 400  # as in the UFLDL exercises
-_LBFGS_AFFORDABLE = 2e12  # floating-point operations of such a run: tens of seconds on two cores
+_LBFGS_MAX_OPERATIONS = 2e12  # floating-point operations of a run: tens of seconds on two cores
+_MIN_MEMORY = 16  # MiB
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Everything that decides what is learned, besides the domain and the sources.
+    """Options of training. With the domain and the sources, they determine the model.
 
-    The fields are the options of ``audiosae train`` of the same names; `TrainKeywords` has them as keywords. `memory`
-    is one of them because it decides which windows are shuffled together.
+    The fields are the options of ``audiosae train`` with the same names; `TrainKeywords` has them as keywords. `memory`
+    is one of them because it determines which windows are shuffled together.
     """
 
     hidden: Annotated[
@@ -116,12 +115,12 @@ class TrainOptions:
             "Memory for cached windows.",
             "Machine",
             python="In MiB.",
-            allowed=lambda n: n >= 16,  # noqa: PLR2004
+            allowed=lambda n: n >= _MIN_MEMORY,
             wanted="at least 16 MiB",
             metavar="256M",
             typed=str,
             default="256M",
-            parse=lambda option, text: byte_count(option, text, least="16M") // 2**20,
+            parse=lambda option, text: byte_count(option, text, least=f"{_MIN_MEMORY}M") // 2**20,
         ),
     ] = 256
     seed: Annotated[
@@ -136,24 +135,29 @@ class TrainOptions:
     dtype: Annotated[Literal["float32", "float64"], Option("Floating-point type.", "Machine")] = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
         for name, (kind, option) in declarations(type(self)).items():
             object.__setattr__(self, name, checked(name, getattr(self, name), kind, option))
         _ = self.penalty
 
     @property
     def penalty(self) -> Penalty:
-        """The penalty: KL sparsity and weight decay."""
+        """Weights of KL sparsity and weight decay."""
         return Penalty(self.rho, self.beta, self.weight_decay)
 
     @property
     def whitening(self) -> Whitening:
-        """What is asked of the whitening."""
-        squash = self.decoder == "sigmoid"
-        return Whitening(self.whiten, self.whiten_power, self.keep, self.contrast, self.remove_mean, squash)
+        """Options of the whitening."""
+        return Whitening(
+            self.whiten,
+            self.whiten_power,
+            self.keep,
+            self.contrast,
+            self.remove_mean,
+            squash=self.decoder == "sigmoid",
+        )
 
     def start(self, whitener: Whitener) -> Params:
-        """Return the random parameters that training begins with, on windows that are whitened so."""
+        """Return random initial parameters for windows with this whitening."""
         return start(
             self.hidden,
             whitener.n_components,
@@ -167,42 +171,49 @@ class TrainOptions:
 
     @classmethod
     def resolve(cls, defaults: Mapping[str, Json], given: Mapping[str, Any], *, domain: str = "") -> Self:
-        """Return the options: `given` (None counts as not given) over the domain's defaults over the general ones.
+        """Return the options: `given`, else the defaults of the domain, else the general defaults.
+
+        Parameters
+        ----------
+        given
+            Values of the user; None is the same as no value.
+        domain
+            Name of the domain, for error messages.
 
         Raises
         ------
         InputError
-            A value that was given is out of range or of the wrong kind.
+            A given value is out of range or of the wrong type.
         PluginError
-            One of the defaults is, or is no option of training; `domain` is named.
+            The same for a default of the domain, or it is not an option of training.
         """
-        whose = f"domain {domain}: its defaults" if domain else "the domain's defaults"
+        name = f"domain {domain}: its defaults" if domain else "the domain's defaults"
         unknown = sorted(defaults.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise PluginError(f"{whose} name {', '.join(unknown)}, which training does not have")
+            raise PluginError(f"{name} include {', '.join(unknown)}, which training does not have")
         values: dict[str, Any] = dict(defaults)
         try:
             cls(**values)
         except (InputError, TypeError) as error:
-            raise PluginError(f"{whose} hold a value that training cannot take ({error})") from error
+            raise PluginError(f"{name} have a value that training does not accept ({error})") from error
         return cls(**values | {key: value for key, value in given.items() if value is not None})
 
     @classmethod
-    def stored(cls, kept: Mapping[str, Any], **changed: Any) -> Self:  # noqa: ANN401
-        """Return the options that a model was trained with, some of them changed; what it lacks is as it is in general.
+    def stored(cls, options: Mapping[str, Any], **changed: object) -> Self:
+        """Return the options of a trained model, some of them changed; general defaults for options that it lacks.
 
         Raises
         ------
         InputError
-            It was trained with an option that this version does not have: it cannot be trained as it was.
+            The model has an option that this version does not have, so that the training cannot be repeated.
         """
-        unknown = sorted(kept.keys() - {field.name for field in fields(cls)})
+        unknown = sorted(options.keys() - {field.name for field in fields(cls)})
         if unknown:
             raise InputError(
-                f"the model was trained with {', '.join(map(flag, unknown))}, which this version of "
-                f"audiosae does not have; install the one that made it, or train anew"
+                f"the model was trained with {', '.join(map(flag, unknown))}, which this version of audiosae does not "
+                f"have; install the version that made it, or train a new model"
             )
-        return cls(**{**kept, **changed})
+        return cls(**{**options, **changed})
 
     def to_json(self) -> dict[str, Json]:
         """Return the options as JSON values."""
@@ -210,7 +221,7 @@ class TrainOptions:
 
 
 class TrainKeywords(TypedDict, total=False):
-    """The fields of `TrainOptions` as keywords; None, or a missing one, takes the value that suits the domain."""
+    """The fields of `TrainOptions` as keywords; None, or no value, is the default of the domain."""
 
     hidden: int | None
     activation: Literal["sigmoid", "tanh"] | None
@@ -234,46 +245,45 @@ class TrainKeywords(TypedDict, total=False):
     dtype: Literal["float32", "float64"] | None
 
 
-def choose_solver(options: TrainOptions, windows: int, n_components: int, say: Callable[[str], None]) -> TrainOptions:
-    """Choose solver and number of epochs where they were left open, and say which and why."""
+def choose_solver(
+    options: TrainOptions, windows: int, n_components: int, say: Callable[[str], None] = lambda _: None
+) -> TrainOptions:
+    """Choose the solver if it is auto, and the number of epochs if it is 0; `say` gets the reason."""
     solver, epochs = options.solver, options.epochs
     if solver == "auto":
         work = 12.0 * _LBFGS_ITERATIONS * windows * n_components * options.hidden
-        solver = "lbfgs" if work <= _LBFGS_AFFORDABLE else "adam"
-        size = "small enough for exact full-batch steps" if solver == "lbfgs" else "mini-batches learn sooner"
-        say(f"solver {solver}: {windows} windows of {n_components} components, {options.hidden} units: {size}")
+        solver = "lbfgs" if work <= _LBFGS_MAX_OPERATIONS else "adam"
+        reason = "small enough for exact full-batch steps" if solver == "lbfgs" else "mini-batches learn faster"
+        say(f"solver {solver}: {windows} windows of {n_components} components, {options.hidden} units: {reason}")
     if not epochs:
-        shown = min(_MOST_EPOCHS, max(1, round(_WINDOWS_SHOWN / max(1, windows))))
-        epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else shown
+        adam_epochs = min(_MAX_EPOCHS, max(1, round(_ADAM_WINDOWS / max(1, windows))))
+        epochs = _LBFGS_ITERATIONS if solver == "lbfgs" else adam_epochs
     return replace(options, solver=solver, epochs=epochs)
 
 
 def suited_to(engine: Engine, options: TrainOptions, width: int) -> TrainOptions:
-    """Have workers make exact passes over all windows; refuse mini-batches, which do not pay (docs/cluster.md).
+    """Return the options for an engine: a cluster uses L-BFGS, since mini-batches are slow there (docs/cluster.md).
 
     Parameters
     ----------
-    engine
-        Where passes are made; this process alone takes any options.
     width
-        Numbers in a window.
+        Number of values in a window.
 
     Raises
     ------
     InputError
-        The solver is Adam.
+        The engine is a cluster and the solver is Adam.
     """
     if not engine.remote:
         return options
     if options.solver != "adam":
         return replace(options, solver="lbfgs")
     weights = 2 * options.hidden * width
-    size = 2 * weights * (8 if options.dtype == "float64" else 4) / 1e6  # parameters there, gradient back
-    work = (
-        5 * weights * options.batch_size / 1e9
-    )  # five products of hidden x width, a multiplication and an addition each
+    size = 2 * weights * (8 if options.dtype == "float64" else 4) / 1e6  # parameters and gradient
+    # five products of hidden x width values per window, a multiplication and an addition each
+    work = 5 * weights * options.batch_size / 1e9
     raise InputError(
         f"--solver adam --engine {engine.name}: a step of {options.batch_size} windows ({width} numbers, "
         f"{options.hidden} units) is {work:.2g} GFlop of work for up to {size:.2g} MB sent to and from every worker, "
-        f"slower than one machine alone; use --solver lbfgs, one exchange for a pass over all windows"
+        f"slower than one machine alone; use --solver lbfgs, which sends this once per pass over all windows"
     )

@@ -1,4 +1,4 @@
-"""Adam on shuffled mini-batches, and L-BFGS on all windows at once; both can be stopped and taken up again."""
+"""Solvers: Adam on shuffled mini-batches, and L-BFGS on all windows at once. Both save checkpoints and can resume."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.autoencoder.model import DEAD_SHARE
-from audiosae.autoencoder.sae import finish
+from audiosae.autoencoder.sae import Cost, Params, Sums, finish
 from audiosae.engine.feed import Feed, score
 from audiosae.errors import InputError, Interrupted
 from audiosae.system.progress import Progress
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.autoencoder.sae import Cost, Params, Sums
     from audiosae.backends import Backend
     from audiosae.training.checkpoint import State
     from audiosae.training.options import TrainOptions
@@ -33,32 +31,34 @@ if TYPE_CHECKING:
     Array = Any
 
 _CHECKPOINT_SECONDS = 60.0
-_PATIENCE_LBFGS = 50
-_AT_MOST_EVERY = 1.0  # seconds between checkpoints at the ends of short epochs
-_PATIENCE, _PATIENCE_SHARE = 10, 4  # epochs without improvement on held-out sources, at least; a part of the run
-_WARM_UP = 0.02  # share of the run over which Adam's rate rises: its first steps are all sign
-_ONE_BLOCK_BYTES = 2**26  # below this, all windows are one batch and five matrix products do instead of six
-_CORRECTIONS = 20  # L-BFGS's memory; SciPy's 10 takes a third more iterations here
+_AT_MOST_EVERY = 1.0  # seconds between the checkpoints of short epochs
+_PATIENCE, _PATIENCE_LBFGS = 10, 50  # least number of epochs without improvement; L-BFGS starts on a plateau
+_PATIENCE_SHARE = 4  # and at least the number of epochs over this
+_WARM_UP = 0.02  # share of the run in which Adam's learning rate rises: its first steps use the signs of gradients only
+_ONE_BLOCK_BYTES = 2**26  # up to this size, all windows are one batch, which needs five matrix products instead of six
+_CORRECTIONS = 20  # memory of L-BFGS; SciPy's default of 10 needs a third more iterations here
 
 
 @dataclass
 class Task:
-    """What a solver works on.
+    """Windows, options and state of a solver.
 
     Attributes
     ----------
     feed, held_out
-        Training windows, held-out windows (None when there are none).
+        Training windows, and held-out windows or None.
     params
-        Shapes and kinds of the parameters; those of the task lie in the state's flat array while it is running.
+        Shapes and types of the parameters; while the task is running, a view of the state's flat array.
     state
-        Where training stands; on the backend's device while the task is running.
+        State of the training; on the backend's device while the task is running.
     epochs
-        Most epochs (Adam) or iterations (L-BFGS); by default those of the options.
+        Largest number of epochs (Adam) or iterations (L-BFGS); 0 for that of the options.
     save
-        Keeps the state, given a function that brings arrays to the host; None where nothing keeps it.
+        Saves the state, given a function that copies arrays to host memory; None for no checkpoints.
     stop_requested
-        Set when the run is asked to stop.
+        Set by Ctrl-C.
+    steps
+        Steps of Adam, which have the current totals of the epoch.
     """
 
     backend: Backend
@@ -71,13 +71,13 @@ class Task:
     save: Callable[[State, Callable[[Array], Array]], None] | None = None
     stop_requested: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=Progress)
-    _since: float = 0.0
+    steps: Steps | None = None
+    _since: float = 0.0  # time of the last update of `state.seconds`, and of the last checkpoint
     _saved: float = 0.0
-    _synced: float = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Start the clocks, and have state and parameters on the backend's device meanwhile."""
+        """Start the clocks; within the context, state and parameters are on the backend's device."""
         self.epochs = self.epochs or self.options.epochs
         self._since = self._saved = time.monotonic()
         with self.backend.session():
@@ -89,53 +89,28 @@ class Task:
                 self.state.move(self.backend.to_host)
                 self.params = self.params.like(self.state.flat)
 
-    @property
-    def total(self) -> int:
-        """Windows (Adam) or iterations (L-BFGS) of the whole run."""
-        return self.options.epochs * self._per_epoch
-
-    @property
-    def done(self) -> float:
-        """How many of the total are done."""
-        return self.state.epoch * self._per_epoch + (self.state.sums[0] if self.options.solver == "adam" else 0)
-
-    @property
-    def _per_epoch(self) -> int:
-        return len(self.feed) if self.options.solver == "adam" else 1
-
-    @cached_property
-    def steps(self) -> Steps:
-        """Steps of Adam."""
-        return Steps(self.backend, self.params, self.state, self.options.penalty)
-
-    def sync_totals(self) -> None:
-        """Between Adam steps: read the running totals, at most once per `sync_interval`."""
-        if time.monotonic() - self._synced >= self.backend.sync_interval:
-            self.steps.read()
-            self._synced = time.monotonic()
-
     def checkpoint(self, *, after: float = 0.0) -> None:
-        """Write the state, unless that was done less than `after` seconds ago."""
+        """Save the state, unless it was saved less than `after` seconds ago."""
         now = time.monotonic()
         if now - self._saved >= after:
             self.state.seconds += now - self._since
             self._since = self._saved = now
-            if "steps" in vars(self):
+            if self.steps:
                 self.steps.read()
             if self.save is not None:
                 self.save(self.state, self.backend.to_host)
 
     def checkpoint_or_stop(self) -> None:
-        """Between steps: write a checkpoint every minute; stop when requested."""
+        """Save the state every minute; raise Interrupted, or KeyboardInterrupt without checkpoints, when requested."""
         if self.stop_requested.is_set():
             if self.save is None:
                 raise KeyboardInterrupt
             self.checkpoint()
-            raise Interrupted("the checkpoint is written: the same command with --resume goes on from it")
+            raise Interrupted("a checkpoint was saved: resume with the same command and --resume")
         self.checkpoint(after=_CHECKPOINT_SECONDS)
 
     def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array) -> None:
-        """Record an epoch in the history, and check for divergence."""
+        """Add an epoch to the history; raise InputError if the cost diverged."""
         state, options = self.state, self.options
         if not all(map(math.isfinite, cost)):
             raise InputError(
@@ -143,67 +118,75 @@ class Task:
                 f"({options.learning_rate:g}), --beta ({options.beta:g}) or --weight-decay ({options.weight_decay:g})"
             )
         state.epoch += 1
-        params = self.params.like(state.flat)
-        held_out_cost, fvu = self._held_out_cost(params, cost[2]) if self.held_out else (cost[0], math.nan)
+        held_out_cost, fvu = cost[0], math.nan
+        if self.held_out:
+            # with the sparsity term of the training windows: rho_hat of a few held-out sources is noisy, and beta large
+            scores = score(self.held_out, self.params.like(state.flat))
+            held_out_cost, fvu = scores.error / 2 / scores.count + cost[2], scores.fvu
         if state.history.update_best(held_out_cost, state.epoch, options.tol):
             state.best = state.flat.copy()
         seconds = state.seconds + time.monotonic() - self._since
         dead = int((rho_hat < DEAD_SHARE * options.rho).sum())
-        row = Row(state.step, state.epoch, int(state.sums[0]), *cost, float(rho_hat.mean()), dead, seconds, fvu)
-        state.history.rows.append(row)
+        state.history.rows.append(
+            Row(state.step, state.epoch, int(state.sums[0]), *cost, float(rho_hat.mean()), dead, seconds, fvu)
+        )
         state.batch, state.sums, state.activity = 0, [0.0] * 4, np.zeros_like(state.activity)
-        if "steps" in vars(self):
+        if self.steps:
             self.steps.begin()
         self.checkpoint(after=_AT_MOST_EVERY)
 
     @property
     def should_continue(self) -> bool:
-        """Early stopping: whether epochs are left and the held-out cost has improved recently."""
-        least = _PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE  # it starts on a plateau
-        patience = max(least, self.epochs // _PATIENCE_SHARE)
+        """Whether epochs are left and the held-out cost has improved recently (early stopping)."""
+        patience = max(_PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE, self.epochs // _PATIENCE_SHARE)
         return self.state.epoch < self.epochs and self.state.history.epochs_without_improvement < patience
 
-    def _held_out_cost(self, params: Params, sparsity: float) -> tuple[float, float]:
-        """Return the cost and the fraction of variance unexplained on held-out windows.
 
-        The sparsity term is that of the training windows: rho_hat of a few held-out sources is mostly noise, and the
-        term multiplies it by beta.
-        """
-        assert self.held_out is not None  # noqa: S101
-        found = score(self.held_out, params)
-        return found.error / 2 / found.count + sparsity, found.fvu
+def solve(task: Task) -> None:
+    """Run the solver of the options and save the state; afterwards it is in host memory."""
+    per_epoch, done, unit = 1, 0.0, "iterations"
+    if task.options.solver == "adam":
+        per_epoch, done, unit = len(task.feed), task.state.sums[0], "windows"
+    task.progress.stage("training", task.options.epochs * per_epoch, unit)
+    task.progress.advance(task.state.epoch * per_epoch + done)
+    with task.running():
+        SOLVERS[task.options.solver](task)
+        task.checkpoint()
 
 
-def adam(task: Task, schedule: Callable[[float], float] | None = None) -> None:
-    """Minimise on mini-batches (Kingma and Ba 2015), each with its own rho_hat.
+def _warm_up_and_cosine(done: float) -> float:
+    return min(1.0, done / _WARM_UP + _WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
-    `schedule` gives the share of the learning rate at a share of the run: by default a short rise, then half a cosine.
+
+def adam(task: Task, schedule: Callable[[float], float] = _warm_up_and_cosine) -> None:
+    """Minimise the cost on mini-batches (Kingma and Ba 2015), each with its own rho_hat.
+
+    `schedule` returns the factor of the learning rate at a share of the run: by default a short rise, then half a
+    cosine.
     """
-    state, options, schedule = task.state, task.options, schedule or _schedule
-    total = task.epochs * len(task.feed)
-    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is reported as one, by its cost
+    state, options = task.state, task.options
+    steps = task.steps = Steps(task.backend, task.params, state, options.penalty)
+    total, synced = task.epochs * len(task.feed), 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # `close_epoch` reports divergence
         while task.should_continue:
             windows = state.sums[0]
-            task.steps.begin()
+            steps.begin()
             for x in task.feed.batches(options.batch_size, seed=options.seed, epoch=state.epoch, skip=state.batch):
                 done = (state.epoch * len(task.feed) + windows) / total
-                task.steps.take(x, options.learning_rate * schedule(done))
+                steps.take(x, options.learning_rate * schedule(done))
                 windows += len(x)
-                task.sync_totals()
-                task.progress.advance(len(x), **_facts(state))
+                if time.monotonic() - synced >= task.backend.sync_interval:
+                    steps.read()
+                    synced = time.monotonic()
+                task.progress.advance(len(x), **_progress_values(state))
                 task.checkpoint_or_stop()
-            task.steps.read()
+            steps.read()
             windows, *sums = state.sums
             task.close_epoch((sums[0] / windows, sums[1] / windows, sums[2] / windows), state.activity / windows)
 
 
-def _schedule(done: float) -> float:
-    """Return the share of the learning rate at a share of the run: a short rise, then half a cosine."""
-    return min(1.0, done / _WARM_UP + _WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
 def lbfgs(task: Task) -> None:
-    """Minimise over all windows at once with SciPy's L-BFGS-B; exact rho_hat, one pass an evaluation."""
+    """Minimise the cost of all windows with SciPy's L-BFGS-B: exact rho_hat, one pass per evaluation."""
     from scipy.optimize import minimize
 
     state, backend, penalty = task.state, task.backend, task.options.penalty
@@ -230,23 +213,28 @@ def lbfgs(task: Task) -> None:
         state.step += 1
         state.sums = [float(len(task.feed)), cost.total, cost.reconstruction, cost.sparsity]
         task.close_epoch((cost.total, cost.reconstruction, cost.sparsity), cost.rho_hat)
-        task.progress.advance(1, **_facts(state))
+        task.progress.advance(1, **_progress_values(state))
         task.checkpoint_or_stop()
         if not task.should_continue:
             raise StopIteration
 
-    settings = {"maxiter": task.epochs - state.epoch, "maxcor": _CORRECTIONS, "maxfun": 10**9}
-    settings |= {"ftol": task.options.tol * 1e-5, "gtol": task.options.tol * 1e-3}  # type: ignore[dict-item]
-    begin = backend.to_host(state.flat).astype(np.float64)
-    with backend.session():  # once more: SciPy brings a BLAS of its own, which was not there to be limited
-        minimize(evaluate, begin, jac=True, method="L-BFGS-B", callback=after, options=settings)
+    settings = {
+        "maxiter": task.epochs - state.epoch,
+        "maxfun": 10**9,
+        "maxcor": _CORRECTIONS,
+        "ftol": task.options.tol * 1e-5,
+        "gtol": task.options.tol * 1e-3,
+    }
+    with backend.session():  # again, to limit the threads of SciPy's own BLAS, which was loaded just now
+        flat = backend.to_host(state.flat).astype(np.float64)
+        minimize(evaluate, flat, jac=True, method="L-BFGS-B", callback=after, options=settings)
 
 
 SOLVERS: dict[str, Callable[[Task], None]] = {"adam": adam, "lbfgs": lbfgs}
 
 
 def one_block(windows: int, options: TrainOptions) -> bool:
-    """Whether the activations of all windows are few enough for one step of five matrix products."""
+    """Whether the activations of all windows are small enough for one batch."""
     return windows * options.hidden * np.dtype(options.dtype).itemsize <= _ONE_BLOCK_BYTES
 
 
@@ -254,8 +242,7 @@ def _sums_of(backend: Backend, x: Array, params: Params) -> Sums:
     return summed(backend, params.on(backend), x)
 
 
-def _facts(state: State) -> dict[str, str]:
-    """Return what a person watches: cost, held-out FVU, mean activity."""
+def _progress_values(state: State) -> dict[str, str]:
     windows = max(1.0, state.sums[0])
     rows = state.history.rows
     cost, rho_hat = state.sums[1] / windows, float(np.mean(state.activity)) / windows

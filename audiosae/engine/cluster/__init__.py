@@ -1,4 +1,4 @@
-"""The engine's work on the workers of a Dask cluster.
+"""Engine that works on the workers of a Dask cluster.
 
-Removing this folder removes the cluster; nothing but `audiosae.engine.start_engine` names it.
+Only `audiosae.engine.start_engine` imports this package.
 """

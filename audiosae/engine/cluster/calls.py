@@ -1,4 +1,4 @@
-"""Calls to a cluster's workers through Dask, and what is said when they fail."""
+"""Calls to the workers of a cluster through Dask, and the error messages of failed calls."""
 
 from __future__ import annotations
 
@@ -10,83 +10,85 @@ from concurrent.futures import TimeoutError as TimedOut
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from audiosae.domain import domain_to_json
+from audiosae.domain import Domain, domain_to_json
 from audiosae.engine.cluster import worker
 from audiosae.errors import AudiosaeError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from audiosae.domain import Domain
-
-Found = TypeVar("Found")
+Client = Any  # distributed.Client
+Future = Any  # distributed.Future
+Value = Any
+Result = TypeVar("Result")
 
 _ATTEMPTS = 5
-_LOOK_SECONDS = 5.0  # between looks whether anyone is left to wait for
-_ALONE_SECONDS = 120.0  # without any worker before it is given up
-_KILLED = 4
-_AGAIN = "a checkpoint is kept: the same train command with --resume goes on from it"
+_POLL_SECONDS = 5.0  # a call waits this long for a result, then checks that there are workers
+_ALONE_SECONDS = 120.0  # a call fails after this time without workers
+_RESUME = "a checkpoint was saved: resume with the same train command and --resume"
 _LOST = (OSError, Cancelled, CancelledError, TimedOut, KeyError)
 
 
 class Calls:
-    """A client of Dask's, `distributed.Client`."""
+    """Calls of functions on the workers of a Dask client."""
 
-    def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401
+    def __init__(self, client: Client, name: str) -> None:
         self._client, self._name = client, name
 
     def threads(self) -> list[str]:
-        """Return the address of a worker once for each of its threads."""
-        found = self._guarded(self._client.nthreads)
-        return [address for address in sorted(found) for _ in range(found[address])]
+        """Return the address of each worker, once for each of its threads."""
+        threads = self._guarded(self._client.nthreads)
+        return [address for address in sorted(threads) for _ in range(threads[address])]
 
     def living(self, lanes: list[str]) -> list[str]:
-        """Return the workers of lanes; those of lost workers go to the others in turn."""
-        there = self.threads()
-        if not there:
+        """Return the worker of each lane; other workers, in turn, replace those that were lost."""
+        alive = self.threads()
+        if not alive:
             return lanes
-        spare = [address for address in there if address not in lanes] or there
-        return [address if address in there else spare[i % len(spare)] for i, address in enumerate(lanes)]
+        spare = [address for address in alive if address not in lanes] or alive
+        return [address if address in alive else spare[i % len(spare)] for i, address in enumerate(lanes)]
 
-    def submit(self, work: Callable[..., Any], *arguments: Any, at: str | None = None) -> Any:  # noqa: ANN401
-        """Have a worker call a function: the one `at` an address while it lives, else any."""
-        key = f"audiosae-{work.__name__}-{uuid.uuid4().hex}"
-        where = {"workers": [at], "allow_other_workers": True} if at else {}
-        return self._guarded(lambda: self._client.submit(work, *arguments, key=key, pure=False, **where))
+    def submit(self, function: Callable[..., Any], *arguments: object, at: str | None = None) -> Future:
+        """Call a function on the worker with the address `at`, or on any if that is lost or None."""
+        key = f"audiosae-{function.__name__}-{uuid.uuid4().hex}"
+        target = {"workers": [at], "allow_other_workers": True} if at else {}
+        return self._guarded(lambda: self._client.submit(function, *arguments, key=key, pure=False, **target))
 
-    def constant(self, value: Any) -> Any:  # noqa: ANN401
-        """Return the future of a value that goes to one worker, and from worker to worker as it is needed.
+    def constant(self, value: object) -> Future:
+        """Return the future of a value that is sent to one worker, and from worker to worker on demand.
 
-        It is the result of a task and not scattered: it can be had again when those that had it are lost, and a
-        broadcast of Dask's (2026.8) waits for ever when a worker dies in the middle of it.
+        It is the result of a task instead of scattered data, so that Dask can restore it when workers are lost. A
+        broadcast by Dask (2026.8) never returns if a worker dies during it.
         """
-        return self.submit(worker.itself, value)
+        return self.submit(worker.identity, value)
 
-    def persistent(self, work: Callable[[], Found]) -> Found:
-        """Do what hangs on values that were sent out; again, when a worker took the last copy of one with it."""
-        for attempt in range(_ATTEMPTS):
+    def persistent(self, attempt: Callable[[], Result]) -> Result:
+        """Call a function that depends on sent values; again if a worker was lost with the last copy of one."""
+        for retry in range(_ATTEMPTS):
             try:
-                return work()
+                return attempt()
             except _LOST as error:
                 self._check_alive(error)
-                if attempt == _ATTEMPTS - 1:
-                    raise EngineError(f"{self._name}: lost again and again: {error or type(error).__name__}") from error
-                time.sleep(0.2 * 2**attempt)
+                if retry == _ATTEMPTS - 1:
+                    raise EngineError(
+                        f"{self._name}: workers were lost {_ATTEMPTS} times: {error or type(error).__name__}"
+                    ) from error
+                time.sleep(0.2 * 2**retry)
         raise AssertionError
 
-    def result(self, future: Any) -> Any:  # noqa: ANN401
-        """Wait for a result; Ctrl-C is heard. EngineError: scheduler or workers are gone, or the work killed them."""
+    def result(self, future: Future) -> Value:
+        """Wait for a result; Ctrl-C interrupts. EngineError if scheduler or workers are lost or the call kills them."""
         alone = 0.0
         while True:
             try:
-                return self._guarded(lambda: future.result(timeout=_LOOK_SECONDS))
+                return self._guarded(lambda: future.result(timeout=_POLL_SECONDS))
             except TimedOut:
-                alone = 0.0 if self.threads() else alone + _LOOK_SECONDS
+                alone = 0.0 if self.threads() else alone + _POLL_SECONDS
                 if alone >= _ALONE_SECONDS:
-                    raise EngineError(f"{self._name}: no worker has been there for two minutes; {_AGAIN}") from None
+                    raise EngineError(f"{self._name}: has had no worker for two minutes; {_RESUME}") from None
 
-    def as_ready(self, futures: list[Any]) -> Iterator[Any]:
-        """Yield futures as they are done."""
+    def as_ready(self, futures: list[Future]) -> Iterator[Future]:
+        """Yield futures in the order in which they are done."""
         from distributed import as_completed
 
         ready = iter(as_completed(futures, loop=self._client.loop))
@@ -94,38 +96,41 @@ class Calls:
             yield future
 
     def check_storage(self, domain: Domain, paths: Sequence[str]) -> None:
-        """Refuse, by its name, a worker without the domain's package or sight of the first and the last source."""
+        """Raise EngineError if a worker lacks the package of the domain, or the first or last source."""
         facts = domain_to_json(domain)
-        mine = str(facts["version"])
-        for address, theirs in self.run(worker.version_of, str(facts["package"])).items():
-            if theirs != mine:
-                raise EngineError(mismatch(address, str(facts["package"]), theirs, mine))
+        self.check_versions(str(facts["package"]), str(facts["version"]))
         ends = [path for path in {paths[0], paths[-1]} if Path(path).exists()]
-        for address, missing in self.run(worker.unseen, ends).items():
+        for address, missing in self.run(worker.missing_paths, ends).items():
             if missing:
-                raise EngineError(not_seen(address, missing[0]))
+                raise not_seen(address, missing[0])
 
-    def run(self, work: Callable[..., Any], *arguments: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Call a function on every worker, one after the other in the result by address."""
-        found: dict[str, Any] = self._guarded(lambda: self._client.run(work, *arguments, on_error="return"))
-        for address, result in sorted(found.items()):
+    def check_versions(self, package: str, expected: str) -> None:
+        """Raise EngineError if a worker has another version of a package."""
+        for address, version in self.run(worker.version_of, package).items():
+            if version != expected:
+                raise mismatch(address, package, version, expected)
+
+    def run(self, function: Callable[..., Any], *arguments: object) -> dict[str, Any]:
+        """Call a function on every worker; return the results by address, in order."""
+        results = self._guarded(lambda: self._client.run(function, *arguments, on_error="return"))
+        for address, result in sorted(results.items()):
             if isinstance(result, ModuleNotFoundError):
-                raise EngineError(
-                    f"worker {address} has no {result.name}; install on every machine what is installed here"
-                )
+                raise EngineError(f"worker {address} has no {result.name}; install the same packages on every machine")
             if isinstance(result, BaseException):
                 raise EngineError(f"worker {address}: {type(result).__name__}: {result}")
-        return dict(sorted(found.items()))
+        return dict(sorted(results.items()))
 
-    def _guarded(self, call: Callable[[], Found]) -> Found:
-        """Tell a scheduler that is gone, and work that kills workers, in a line each."""
+    def _guarded(self, call: Callable[[], Result]) -> Result:
+        """Call a function; turn a lost scheduler, and work that kills workers, into errors of one line."""
         from distributed import KilledWorker
 
         try:
             return call()
         except KilledWorker as error:
-            raise EngineError(f"{self._name}: the work killed {_KILLED} workers, one after the other: most likely they "
-                              f"have not enough memory; see their logs, or lower --memory") from error  # fmt: skip
+            raise EngineError(
+                f"{self._name}: the work killed four workers, one after the other; probably they have too little "
+                f"memory: see their logs, or lower --memory"
+            ) from error
         except AudiosaeError:
             raise
         except _LOST as error:
@@ -134,16 +139,18 @@ class Calls:
 
     def _check_alive(self, error: BaseException) -> None:
         if self._client.status != "running":
-            raise EngineError(f"the scheduler at {self._name} was lost; {_AGAIN}") from error
+            raise EngineError(f"the scheduler at {self._name} was lost; {_RESUME}") from error
 
 
-def mismatch(address: str, package: str, theirs: str, mine: str) -> str:
-    """Return the line on a worker with another version."""
-    has = f"{package} {theirs}" if theirs else f"no {package}"
-    return f"worker {address} has {has}, this machine {package} {mine}; install the same on both"
+def mismatch(address: str, package: str, version: str, expected: str) -> EngineError:
+    """Return the error for a worker with another version of a package; "" for none."""
+    installed = f"{package} {version}" if version else f"no {package}"
+    return EngineError(f"worker {address} has {installed}, this machine {package} {expected}; install the same on both")
 
 
-def not_seen(address: str, path: str) -> str:
-    """Return the line on storage that a worker does not see."""
-    return (f"worker {address} does not see {path}, which is there on this machine; workers read sources themselves: "
-            f"give them the same storage under the same path")  # fmt: skip
+def not_seen(address: str, path: str) -> EngineError:
+    """Return the error for a source that is missing on a worker."""
+    return EngineError(
+        f"worker {address} does not see {path}, which exists on this machine; workers read sources themselves: give "
+        f"them the same storage under the same path"
+    )

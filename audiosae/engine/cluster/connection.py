@@ -1,4 +1,4 @@
-"""Clusters: started on this machine or found at an address, checked, and left quietly."""
+"""Start a cluster on this machine or connect to a scheduler, check its workers, and disconnect at the end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiosae.engine.cluster import worker
-from audiosae.engine.cluster.calls import Calls, mismatch
+from audiosae.engine.cluster.calls import Calls, Client, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
@@ -32,7 +32,10 @@ _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application
 def connected(
     name: str, processes: int | None, *, backend: str, cache: Path | None, say: Callable[[str], None]
 ) -> Iterator[Cluster]:
-    """Start so many workers here, or find the scheduler at `name`; check that all fits, and leave at the end."""
+    """Start this many workers here, or connect to the scheduler at `name` if None; check the workers.
+
+    Yields the engine. Disconnects at the end, and stops workers that it started.
+    """
     _import_quietly(name)
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -40,8 +43,8 @@ def connected(
         warnings.filterwarnings("ignore", message="Sending large graph")
         if processes:
             cores = worker_count()
-            busy = f" on {cores} cores: more than that wait for each other" if processes > cores else ""
-            say(f"starting {counted(processes, 'worker')}{busy}")
+            warning = f" on {cores} cores; more workers than cores are no faster" if processes > cores else ""
+            say(f"starting {counted(processes, 'worker')}{warning}")
         elif name.startswith("tcp:"):
             _check_scheduler(name)
         with block_sigint():
@@ -49,19 +52,21 @@ def connected(
             client = stack.enter_context(_client(name, address))
         _check_versions(client)
         calls = Calls(client, name)
-        chosen = _check_backends(calls, backend, say)
-        threads = calls.threads()
+        chosen, threads = _check_backends(calls, backend, say), calls.threads()
         say(f"engine {name}: {counted(len(set(threads)), 'worker')}, {counted(len(threads), 'thread')}")
-        yield Cluster(name, calls, chosen=chosen, cache=cache)
+        yield Cluster(name, calls, backend=chosen, cache=cache)
 
 
 def _import_quietly(name: str) -> None:
-    """Import Dask with its logs off: what a user must know is said in our own words."""
     try:
         import dask.config
 
-        dask.config.set({"logging": dict.fromkeys(_LOGGERS, "critical")})
-        dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s"})
+        dask.config.set(
+            {
+                "logging": dict.fromkeys(_LOGGERS, "critical"),
+                "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s",
+            }
+        )
         import distributed  # noqa: F401
     except ImportError as error:
         raise InputError(f"--engine {name} needs Dask: pip install 'audiosae[cluster]'") from error
@@ -71,94 +76,99 @@ def _import_quietly(name: str) -> None:
 
 @contextmanager
 def _started(processes: int) -> Iterator[str]:
-    """Start workers on this machine, a thread each, for as long as the block."""
+    """Start workers on this machine with one thread each; yield the address of their scheduler."""
     from distributed import LocalCluster
 
-    quiet = {f"DASK_LOGGING__{logger.upper().replace('.', '__')}": "critical" for logger in ("distributed",)}
-    with tempfile.TemporaryDirectory(prefix="audiosae-") as folder:
-        cluster: Any = LocalCluster(
-            n_workers=processes, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
-            local_directory=folder, memory_limit=0, silence_logs=logging.CRITICAL, env=quiet,
-        )  # fmt: skip
-        with cluster:
-            yield cluster.scheduler_address
+    with (
+        tempfile.TemporaryDirectory(prefix="audiosae-") as folder,
+        LocalCluster(
+            n_workers=processes,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            local_directory=folder,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            env={"DASK_LOGGING__DISTRIBUTED": "critical"},
+        ) as cluster,
+    ):
+        yield cluster.scheduler_address
 
 
 def _check_scheduler(name: str) -> None:
-    """Ask who answers at an address: Dask's client waits for ever for one that is no scheduler."""
+    """Raise EngineError if no scheduler answers at an address: Dask's client would wait without end."""
     import asyncio
 
     from distributed.core import rpc
 
-    async def who() -> str:
-        async with rpc(name) as there:
-            return str((await there.identity())["type"])
-
-    def ask() -> str:
-        return asyncio.run(asyncio.wait_for(who(), _CONNECT_SECONDS))
+    async def ask() -> str:
+        async with rpc(name) as server:
+            return str((await server.identity())["type"])
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # the caller's may have a loop of its own
-            kind = thread.submit(ask).result()
+        with ThreadPoolExecutor(1) as thread:  # the thread of the caller may run an event loop
+            kind = thread.submit(lambda: asyncio.run(asyncio.wait_for(ask(), _CONNECT_SECONDS))).result()
     except Exception as error:
-        raise _nobody(name) from error
+        raise _no_scheduler(name) from error
     if kind != "Scheduler":
         raise EngineError(f"--engine {name}: that is a Dask {kind.lower()}; give the address of its scheduler")
 
 
-def _nobody(name: str) -> EngineError:
-    return EngineError(f"--engine {name}: no Dask scheduler answers there within {_CONNECT_SECONDS} s; start one "
-                       f"with dask scheduler, or use --engine local:2 on this machine")  # fmt: skip
+def _no_scheduler(name: str) -> EngineError:
+    return EngineError(
+        f"--engine {name}: no Dask scheduler answers there within {_CONNECT_SECONDS} s; start one with dask scheduler, "
+        f"or use --engine local:2 on this machine"
+    )
 
 
 @contextmanager
-def _client(name: str, address: str) -> Iterator[Any]:
-    """Connect to a scheduler that has workers."""
+def _client(name: str, address: str) -> Iterator[Client]:
     from distributed import Client
 
     try:
-        client: Any = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise _nobody(name) from error
+        raise _no_scheduler(name) from error
     try:
         client.wait_for_workers(1, timeout=_WORKER_SECONDS)
     except TimeoutError as error:
         client.close()
-        raise EngineError(f"--engine {name}: its scheduler has had no worker for {_WORKER_SECONDS} s; start some with "
-                          f"dask worker {name}") from error  # fmt: skip
+        raise EngineError(
+            f"--engine {name}: its scheduler has had no worker for {_WORKER_SECONDS} s; start some with "
+            f"dask worker {name}"
+        ) from error
     try:
         yield client
     finally:
         client.close(timeout=2)
 
 
-def _check_versions(client: Any) -> None:  # noqa: ANN401
-    """Refuse workers of another Python, NumPy or audiosae: their numbers, or their pickles, would be others."""
-    minor = ".".join(platform.python_version_tuple()[:2])
-    for address, told in sorted(client.get_versions()["workers"].items()):
-        theirs = ".".join(str(told["host"]["python"]).split(".")[:2])
-        if theirs != minor:
-            raise EngineError(mismatch(address, "Python", theirs, minor))
-        numpy = str(told["packages"].get("numpy") or "")
-        if numpy != version("numpy"):
-            raise EngineError(mismatch(address, "numpy", numpy, version("numpy")))
-    calls = Calls(client, "")
-    for address, own in calls.run(worker.version_of, "audiosae").items():
-        if own != version("audiosae"):
-            raise EngineError(mismatch(address, "audiosae", own, version("audiosae")))
+def _check_versions(client: Client) -> None:
+    """Raise EngineError if a worker has another version of Python, NumPy or audiosae.
+
+    Its numbers could differ, and it could fail to read pickles.
+    """
+    expected = {"Python": ".".join(platform.python_version_tuple()[:2]), "numpy": version("numpy")}
+    for address, report in sorted(client.get_versions()["workers"].items()):
+        python = ".".join(str(report["host"]["python"]).split(".")[:2])
+        for package, installed in (("Python", python), ("numpy", str(report["packages"].get("numpy") or ""))):
+            if installed != expected[package]:
+                raise mismatch(address, package, installed, expected[package])
+    Calls(client, "").check_versions("audiosae", version("audiosae"))
 
 
 def _check_backends(calls: Calls, backend: str, say: Callable[[str], None]) -> str:
-    """Return the backend that all workers choose."""
-    found = calls.run(worker.describe, backend)
-    for address, (name, reason) in found.items():
+    choices = calls.run(worker.describe, backend)
+    for address, (name, reason) in choices.items():
         if not name:
             raise EngineError(f"worker {address}: {reason}")
-    names = {name: address for address, (name, _) in found.items()}
+    names = {name: address for address, (name, _) in choices.items()}
     if len(names) > 1:
-        told = ", ".join(f"{address} has {name}" for name, address in sorted(names.items()))
-        raise EngineError(f"workers with different backends ({told}): their sums would not be the same; choose one for "
-                          f"all with --backend numpy")  # fmt: skip
-    name, reason = next(iter(found.values()))
+        description = ", ".join(f"{address} has {name}" for name, address in sorted(names.items()))
+        raise EngineError(
+            f"workers with different backends ({description}): their sums would not be the same; choose one for all "
+            f"with --backend numpy"
+        )
+    name, reason = next(iter(choices.values()))
     say(f"backend {reason}, on every worker")
     return str(name)

@@ -1,4 +1,4 @@
-"""What a cluster's workers do: read sources, make passes over their shards. Nothing here runs in the client."""
+"""Functions that run on the workers of a cluster: read sources, make passes over shards."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from audiosae.backends import choose
 from audiosae.backends.cpu import THREADS
 from audiosae.corpus.ingest import ingest
-from audiosae.engine.shards import Shard, ShardTotals
+from audiosae.engine.shards import Shard, ShardTotals, Total
 from audiosae.errors import AudiosaeError
 from audiosae.system.threads import one_blas_thread_for_good
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.backends import Backend
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
 
 Shards = list[tuple[int, Shard]]
-Part = tuple[int, "Corpus", int]  # a shard's number, its windows, and the number of the first in the corpus
-_own = threading.local()
-_reading = threading.Lock()  # the decoders of a worker are as many as its threads already
+Part = tuple[int, "Corpus", int]  # number of a shard, its windows, and the number of the first of them in the corpus
+_of_thread = threading.local()
+_reading = threading.Lock()  # one call at a time: it starts a decoder for each thread of the worker
 
 
 def describe(backend: str) -> tuple[str, str]:
-    """Return the name of the backend that this worker chooses and why, or "" and what is wrong."""
+    """Return the name of the backend that this worker chooses and the reason, or "" and an error message."""
     try:
         chosen, reason = choose(backend)
     except AudiosaeError as error:
@@ -43,121 +43,95 @@ def describe(backend: str) -> tuple[str, str]:
 
 
 def version_of(package: str) -> str:
-    """Return the version of a package on this worker, or "" where it is not installed."""
+    """Return the version of a package on this worker, or "" if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
         return ""
 
 
-def unseen(paths: Sequence[str]) -> list[str]:
-    """Return the paths that are not there for this worker."""
+def missing_paths(paths: Sequence[str]) -> list[str]:
+    """Return the paths that do not exist on this worker."""
     return [path for path in paths if not os.path.lexists(path)]
 
 
-class Storage:
-    """The folder for fields on whichever worker asks: `given`, or AUDIOSAE_CACHE there, or the worker's own folder.
+def cache_folder(chosen: Path | None) -> Path:
+    """Return the folder for fields on this worker: `chosen`, else AUDIOSAE_CACHE, else the worker's own folder.
 
     Dask removes a worker's own folder when the worker ends.
     """
-
-    def __init__(self, given: Path | None) -> None:
-        self._given = given
-
-    def __call__(self) -> Path:
-        """Return the folder."""
-        from distributed import get_worker
-
-        _may_have_children()
-        if self._given is not None:
-            return self._given
-        shared = os.environ.get("AUDIOSAE_CACHE")
-        return Path(shared) if shared else Path(get_worker().local_directory) / "audiosae"
-
-
-def read(domain: Domain, sources: Sequence[Source], storage: Storage) -> tuple[str, list[Record], list[str]]:
-    """Bring sources into this worker's cache; return its address, their records, and the paths that are not there."""
     from distributed import get_worker
 
-    me = get_worker()
-    missing = unseen([os.fspath(source.path) for source in sources if not source.fault])
+    # Dask's workers are daemons, which may not start processes. Decoders end with the process that started them.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined] # noqa: SLF001
+    return Path(chosen or os.environ.get("AUDIOSAE_CACHE") or Path(get_worker().local_directory, "audiosae"))
+
+
+def read(domain: Domain, sources: Sequence[Source], folder: Callable[[], Path]) -> tuple[str, list[Record], list[str]]:
+    """Decode sources into the cache of this worker; return its address, their records, and the missing paths."""
+    from distributed import get_worker
+
+    worker = get_worker()
     with _reading:
-        records = ingest(domain, sources, cache=storage(), workers=me.state.nthreads)
-    return str(me.address), records, missing
+        records = ingest(domain, sources, cache=folder(), workers=worker.state.nthreads)
+    return str(worker.address), records, missing_paths([os.fspath(s.path) for s in sources if not s.fault])
 
 
-def make_shards(
-    parts: Sequence[Part], storage: Storage, dtype: str, hold: bool, whitener: Whitener | None  # noqa: FBT001
-) -> Shards:  # fmt: skip
-    """Return shards that stay with this worker."""
-    kept: dict[str, Any] = {"dtype": dtype, "hold": hold, "cache": storage}
-    return [(number, Shard(part, whitener, first=first, **kept)) for number, part, first in parts]
+def make_shards(parts: Sequence[Part], whitener: Whitener | None, options: dict[str, Any]) -> Shards:
+    """Return shards that stay on this worker; the options are those of `Shard`."""
+    return [(number, Shard(part, whitener, first=first, **options)) for number, part, first in parts]
 
 
 def reduce_shards(
-    step: Callable[..., Any], shards: Shards, bounds: tuple[int, int], backend: str, *shared: Any  # noqa: ANN401
-) -> ShardTotals:  # fmt: skip
+    step: Callable[..., Total], shards: Shards, bounds: tuple[int, int], backend: str, *shared: object
+) -> ShardTotals:
     """Return the totals of all shards from the first of `bounds` to the second, exclusive.
 
     Shards that are missing or have no windows have no total.
     """
-    own, (first, stop) = _backend(backend), bounds
+    chosen, (first, stop) = _backend(backend), bounds
     totals = ShardTotals(first)
     for number, shard in shards:
         if len(shard):
-            totals.add(number, _hosted(own, step(own, shard, *shared)))
+            totals.add(number, _to_host(chosen, step(chosen, shard, *shared)))
     totals.fill(stop)
     return totals
 
 
 def map_shards(
-    step: Callable[..., Any], shards: Shards, which: Sequence[tuple[Any, ...]], backend: str, *shared: Any  # noqa: ANN401
-) -> list[list[Any]]:  # fmt: skip
-    """Return what ``step(backend, shard, *job, *shared)`` yields, for each (shard, *job) of `which`."""
-    own, by_number = _backend(backend), dict(shards)
-    return [list(step(own, by_number[number], *job, *shared)) for number, *job in which]
+    step: Callable[..., Iterable[Any]], shards: Shards, jobs: Sequence[tuple[Any, ...]], backend: str, *shared: object
+) -> list[list[Any]]:
+    """Return the results of ``step(backend, shard, *job, *shared)`` for each (shard number, *job) of `jobs`."""
+    chosen, by_number = _backend(backend), dict(shards)
+    return [list(step(chosen, by_number[number], *job, *shared)) for number, *job in jobs]
 
 
 def blocks_of(backend: Backend, shard: Shard) -> Iterator[Any]:
-    """Yield all blocks of a shard, to be sent."""
+    """Yield all blocks of a shard, in host memory."""
     return map(backend.to_host, shard.blocks(backend))
 
 
-def joined(left: ShardTotals, right: ShardTotals) -> ShardTotals:
-    """Return the totals of both."""
-    return left + right
-
-
-def itself(value: Any) -> Any:  # noqa: ANN401
-    """Return what is given."""
+def identity(value: object) -> object:
+    """Return the argument."""
     return value
 
 
 def _backend(name: str) -> Backend:
-    """Return this thread's backend: Dask runs as many steps at once as a worker has threads, each with one thread."""
+    """Return the backend of this thread: Dask runs a step in each thread of a worker, and each step uses one thread."""
     from distributed import get_worker
 
-    found: Backend | None = getattr(_own, "backend", None)
-    if found is None:
+    if not hasattr(_of_thread, "backend"):
         os.environ[THREADS] = str(get_worker().state.nthreads)
         one_blas_thread_for_good()
-        found = _own.backend = choose(name)[0]
-    return found
+        _of_thread.backend = choose(name)[0]
+    backend: Backend = _of_thread.backend
+    return backend
 
 
-def _hosted(backend: Backend, total: Any) -> Any:  # noqa: ANN401
-    """Bring the arrays of a total from the device."""
+def _to_host(backend: Backend, total: Total) -> Total:
     import numpy as np
 
     if backend.xp is np or not hasattr(total, "__dataclass_fields__"):
         return total
-    arrays = {key: value for key, value in vars(total).items() if isinstance(value, backend.xp.ndarray)}
-    return replace(total, **{key: backend.to_host(value) for key, value in arrays.items()})
-
-
-def _may_have_children() -> None:
-    """Let this process start decoders: Dask's workers are daemons, which Python keeps from having children.
-
-    Decoders end by themselves with the process that started them (`audiosae.system.processes`).
-    """
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined] # noqa: SLF001
+    arrays = (key for key, value in vars(total).items() if isinstance(value, backend.xp.ndarray))
+    return replace(total, **{key: backend.to_host(getattr(total, key)) for key in arrays})
