@@ -89,7 +89,7 @@ def test_what_is_the_users_is_never_written_over(run, tmp_path, what):
     }[what]()
     code, out, err = run("samples", tmp_path)
     assert (code, out) == (1, "")
-    assert "wind_11.flac: something else has this name" in err
+    assert "wind_11.flac: it exists and is not the sample" in err
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["sounds", "wind", "wind_11.flac"]
     if what == "file":
         assert mine.read_bytes() == b"mine"
