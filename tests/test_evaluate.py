@@ -18,8 +18,7 @@ from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
-from audiosae.evaluation import baselines, classifier, folds, quality, scores
-from audiosae.evaluation import compare as evaluate
+from audiosae.evaluation import baselines, classifier, compare, folds, quality, scores
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled_files
 from audiosae.views.unit_sides import show_units
@@ -112,24 +111,24 @@ def test_a_split_column_tests_what_it_calls_test_else_the_rarer_value():
     assert [len(plan.splits) for plan in (called, rarer)] == [1, 1]
     assert called.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]
     assert rarer.splits[0].test.tolist() == [6, 7]
-    assert "tested where it is 'y' (2 of 8 clips)" in rarer.description
+    assert "tested where it is 'y' (2 of 8 files)" in rarer.description
     beside = plan_of(labels, "split", ["eval"] * 6 + ["Train"] * 2)
     assert beside.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]  # and never what is called train
 
 
 def test_a_class_that_a_training_part_lacks_is_told():
     plan = plan_of(list("aabbcb"), "group", list("112233"))
-    assert plan.notes[0] == "fold 1: a is not in its training part and cannot be found"
+    assert plan.notes[0] == "fold 1: a not in the training part, so never predicted"
 
 
 @pytest.mark.parametrize(
     ("labels", "kind", "values", "words"),
     [
-        ("aaaa", "stratified", None, "all 4 clips have the label 'a'"),
-        ("aaaaaabb", "stratified", None, "label 'b' has 2 of the clips, fewer than 5 folds"),
-        ("aabb", "group", "xxxx", "every clip has the value 'x'"),
-        ("aabbcc", "group", "xxyyzz", "divides as the labels do"),
-        ("aabb", "fold", "xxyy", "fold 'x': all that is left to train on has the label 'b'"),
+        ("aaaa", "stratified", None, "all 4 files have the label 'a'"),
+        ("aaaaaabb", "stratified", None, "label 'b' has 2 of the files, fewer than 5 folds"),
+        ("aabb", "group", "xxxx", "every file has the value 'x'"),
+        ("aabbcc", "group", "xxyyzz", "every group has a label of its own"),
+        ("aabb", "fold", "xxyy", "fold 'x': all training files have the label 'b'"),
         ("aabb", "split", "xyzz", "no value 'test' among 'x', 'y', 'z'"),
         ("aabb", "split", "xxyy", "which one is rarer"),
     ],
@@ -409,7 +408,7 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
     options = ["--labels", clips / "labels.csv", "--label-column", "kind", "--group-column", "singer", "--workers", "1"]
     code, out, err = run("evaluate", trained, clips, *options)
     assert code == 0, err
-    for words in ("random-weights", "95 % interval", "one singer left out at a time", "seen all 36 test files"):
+    for words in ("random-weights", "95 % interval", "one singer left out at a time", "trained on all 36 test files"):
         assert words in out
     folder = trained / "evaluation"
     names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
@@ -480,11 +479,11 @@ def test_refit_learns_from_each_training_part_alone(known, monkeypatch):
     labels = [record.file.split("/")[0] for record in corpus.records]
     plan = plan_of(labels, "group", [str(i % 2) for i in range(36)])
     seen, learned = [], []
-    fit, sets = evaluate.fit, baselines.feature_sets
-    monkeypatch.setattr(evaluate, "fit", lambda c, *rest, **more: seen.append(c) or fit(c, *rest, **more))
+    fit, sets = compare.fit, baselines.feature_sets
+    monkeypatch.setattr(compare, "fit", lambda c, *rest, **more: seen.append(c) or fit(c, *rest, **more))
     monkeypatch.setattr(baselines, "feature_sets", lambda n, m, c, **more: learned.append(c) or sets(n, m, c, **more))
-    options = evaluate.Options(("pca",), refit=True)
-    found = evaluate.evaluate(model, corpus, plan, options)
+    options = compare.Options(("pca",), refit=True)
+    found = compare.compare_features(model, corpus, plan, options)
     for split, *used in zip(plan.splits, seen, learned, strict=True):
         names = [corpus.records[clip].file for clip in split.train]
         assert [[record.file for record in part.records] for part in used] == [names, names]
@@ -521,10 +520,10 @@ def test_labels_that_do_not_fit_the_files_are_one_clear_line(run, trained, clips
     [
         (["--label-column", "sort"], "--label-column sort: "),
         (["--label-column", "kind", "--group-column", "sort"], "--group-column sort: "),
-        (["--label-column", "one"], "all 36 clips have the label 'x'"),
-        (["--label-column", "number"], "has 3 of the clips, fewer than 5 folds"),
-        (["--label-column", "kind", "--group-column", "one"], "--group-column one: every clip has the value 'x'"),
-        (["--label-column", "kind", "--fold-column", "one", "--group-column", "singer"], "wanted one of them"),
+        (["--label-column", "one"], "all 36 files have the label 'x'"),
+        (["--label-column", "number"], "has 3 of the files, fewer than 5 folds"),
+        (["--label-column", "kind", "--group-column", "one"], "--group-column one: every file has the value 'x'"),
+        (["--label-column", "kind", "--fold-column", "one", "--group-column", "singer"], "wanted only one of them"),
         (["--label-column", "kind", "--baselines", "ica"], "no baseline 'ica'; wanted all, none or random-weights"),
         (["--label-column", "kind", "--pool", "median"], "wanted some of max, mean, std"),
         (["--label-column", "kind", "-o", "/dev/null/x"], "cannot write the folder /dev/null/x"),

@@ -71,7 +71,7 @@ def test_windows_follow_the_step(folder):
 
 
 def test_the_lines_mention_what_is_there(folder):
-    told = inspect(folder)["told"]
+    told = inspect(folder)["summary"]
     assert told[0] == "3 of 6 sources can be read: 4.0 s, about 358 windows"
     assert told[1:3] == [
         "  2 x rate 8000, channels 1, format WAV/PCM_16",
@@ -88,7 +88,7 @@ def test_the_lines_mention_what_is_there(folder):
 
 def test_hours_are_told_as_hours(tmp_path):
     write(tmp_path / "a.wav", np.zeros(5400 * 100, np.float32), 100)  # a header is all that is read
-    assert inspect(tmp_path)["told"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
+    assert inspect(tmp_path)["summary"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
 
 
 def test_what_is_found_is_json(folder):
@@ -111,7 +111,7 @@ def test_only_broken_files_are_told_as_none(tmp_path):
     (tmp_path / "a.wav").touch()
     found = inspect(tmp_path)
     assert (found["sources_ok"], found["windows"], found["extent"]) == (0, 0, 0)
-    assert found["told"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]
+    assert found["summary"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]
 
 
 def test_recordings_of_a_lower_rate_than_the_one_chosen_are_told(tmp_path):
@@ -121,8 +121,8 @@ def test_recordings_of_a_lower_rate_than_the_one_chosen_are_told(tmp_path):
     found = inspect(tmp_path)
     remark = "a lower rate than 16000 Hz: their upper bands are empty"
     assert [file["remark"] for file in found["files"]] == ["", "", remark]
-    assert f"1 of 3 sources have {remark}: low.wav" in found["told"]
-    assert not any(remark in line for line in inspect(tmp_path, domain=Spectrogram(fmax=4000.0))["told"])
+    assert f"1 of 3 sources have {remark}: low.wav" in found["summary"]
+    assert not any(remark in line for line in inspect(tmp_path, domain=Spectrogram(fmax=4000.0))["summary"])
 
 
 def with_offset(folder, offset, count=4):
@@ -136,10 +136,10 @@ def test_many_recordings_with_a_constant_offset_are_told_and_what_helps(tmp_path
     found = inspect(folder)
     words = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
     assert found["glances"] == {"sources": 4, "found": [{"file": f"{i}.wav", "remark": words} for i in range(4)]}
-    assert f"4 of 4 sources that were looked into have {words}: 0.wav, 1.wav, 2.wav and 1 more" in found["told"]
+    assert f"4 of 4 checked sources have {words}: 0.wav, 1.wav, 2.wav and 1 more" in found["summary"]
     for good in (inspect(folder, domain=Spectrogram(fmin=100.0)), inspect(with_offset(folder, 0.005))):
         assert good["glances"]["found"] == []
-        assert not any("offset" in line for line in good["told"])
+        assert not any("offset" in line for line in good["summary"])
 
 
 def test_without_the_lowest_bands_an_offset_changes_nothing(tmp_path):

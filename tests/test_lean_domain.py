@@ -156,7 +156,7 @@ def test_a_large_file_without_a_probe_is_told_and_not_read(traces, monkeypatch):
     monkeypatch.setattr(inspection, "_READ_BYTES", 100)
     found = inspection.inspect_sources(Seismograms(), scan([traces], (".npy",)), progress=Progress())
     assert {file["reason"] for file in found["files"]} == {"length unknown before it is read"}
-    assert any(line.startswith("  10 not counted: seismograms") for line in found["told"])
+    assert any(line.startswith("  10 not counted: seismograms") for line in found["summary"])
 
 
 @pytest.mark.parametrize("editable", [True, False])

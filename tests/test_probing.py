@@ -85,7 +85,7 @@ def test_units_are_chosen_on_the_training_part_alone():
 def test_one_unit_that_knows_does_alone_what_all_do_together():
     features, target = planted(unit=7)
     plan = folds.make_plan([str(t) for t in target], kind="stratified", values=None, column="", seed=0)
-    answers = Predictions.none(90)
+    answers = Predictions(np.full(90, -1))
     for split in plan.splits:
         inner = plan.inner(split, 5, 0)
         answers.add(split, classify_fold(features, plan.target, split, inner, width=WIDTH, classifier="ridge"))
@@ -109,9 +109,9 @@ def test_groups_are_those_of_plain_clusters_and_of_chance_in_noise():
     noise = rng.normal(size=(120, 200)).astype(np.float32)
     noise[:, 5] = 3  # a constant column does no harm
     apart = noise + 3 * rng.normal(size=(4, 200)).astype(np.float32)[target]
-    assert probing.groups_like_classes(apart, target) == pytest.approx(1)
-    assert abs(probing.groups_like_classes(noise, target)) < 0.1
-    assert probing.groups_like_classes(noise[:, 5:6], target) == 0
+    assert probing.cluster_agreement(apart, target) == pytest.approx(1)
+    assert abs(probing.cluster_agreement(noise, target)) < 0.1
+    assert probing.cluster_agreement(noise[:, 5:6], target) == 0
 
 
 def test_groups_do_not_depend_on_the_scale_of_a_feature():
@@ -119,13 +119,13 @@ def test_groups_do_not_depend_on_the_scale_of_a_feature():
     target = np.arange(60) % 3
     features = rng.normal(size=(60, 5)).astype(np.float32) + 4 * np.eye(3, 5, dtype=np.float32)[target]
     scaled = features * np.array([1, 1e3, 1, 1, 1e-3], np.float32)
-    found = [probing.groups_like_classes(x, target) for x in (features, scaled)]
+    found = [probing.cluster_agreement(x, target) for x in (features, scaled)]
     assert found[0] == pytest.approx(found[1])
     assert found[0] > 0.5
 
 
 def test_large_sets_are_grouped_by_a_drawn_part_of_a_bounded_size():
-    assert np.array_equal(probing.grouped(10, 0), np.arange(10))
-    some = probing.grouped(100_000, 3)
+    assert np.array_equal(probing.files_to_cluster(10, 0), np.arange(10))
+    some = probing.files_to_cluster(100_000, 3)
     assert len(np.unique(some)) == len(some) == probing.MOST_GROUPED
-    assert np.array_equal(some, probing.grouped(100_000, 3))
+    assert np.array_equal(some, probing.files_to_cluster(100_000, 3))

@@ -100,5 +100,5 @@ def test_a_file_in_the_place_of_the_folder_is_one_line(run, tmp_path):
     (tmp_path / "file").write_text("mine")
     code, _, err = run("samples", tmp_path / "file")
     assert code == 1
-    assert "wanted a folder" in err
+    assert "cannot write the folder" in err
     assert (tmp_path / "file").read_text() == "mine"

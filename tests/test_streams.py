@@ -77,7 +77,7 @@ def test_an_unforeseen_error_of_the_system_keeps_the_name_of_the_file(run, train
 
     monkeypatch.setattr("audiosae.commands.render.draw_atoms", fail)
     _, _, err = run("render", trained, "-o", tmp_path / "a.png")
-    assert err == "audiosae: cannot go on: /some/file: Permission denied\n"
+    assert err == "audiosae: cannot continue: /some/file: Permission denied\n"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])

@@ -69,5 +69,4 @@ class Page:
         return pandas_frame({"fact": list(single), "value": list(single.values())})
 
     def _repr_html_(self) -> str:
-        """Return a link to the page, for a notebook."""
         return f'<a href="{escape(self.path.as_posix())}" target="_blank">{escape(str(self.path))}</a>'

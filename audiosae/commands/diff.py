@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from audiosae.autoencoder.model import Model, as_model, path_of
 from audiosae.commands.answer import Page
@@ -14,9 +14,6 @@ from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
 from audiosae.views.diff_page import write_diff
 from audiosae.views.page import check_page
-
-if TYPE_CHECKING:
-    import os
 
 
 def _text(page: Page) -> str:
@@ -79,18 +76,14 @@ def diff(
     """
     path = Path(out)
     check_page(path)
+    name, other = (printable(path_of(model) or "a model in memory") for model in (first, second))
     with Notes(progress) as notes:
         facts = write_diff(
             (as_model(first), as_model(second)),
-            (_name(first), _name(second)),
+            (name, other),
             path,
             runs=(run_folder_of(first), run_folder_of(second)),
             workers=Machine(workers).processes,
             progress=notes,
         )
     return Page(path, facts, [], notes.lines)
-
-
-def _name(model: Model | str | os.PathLike[str]) -> str:
-    location = path_of(model)
-    return printable(location) if location else "a model in memory"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
 from audiosae.commands.evaluation_folder import PAGE, RESULTS, create_evaluation_folder, write_evaluation
@@ -51,14 +51,15 @@ _FILES = "index.html, scores.png, confusion.png, units.png, results.json, result
 
 
 def _text(done: Evaluation) -> str:
-    """Return the summary for the terminal."""
     facts, plan, skipped = done.facts, done.plan, len(done.skipped)
+    ranked = sorted(done.results, key=lambda result: -result["accuracy"])
+    recalls = [f"{label} {100 * share:.0f}" for label, share in done.results[0]["recall"].items()]
     sample = f" of {facts['grouped']} random files" if facts["grouped"] < facts["clips"] else ""
     return "\n".join(
         [
             done.title,
             "",
-            text_table([_HEAD, *(_accuracy_row(result, folds=len(plan.splits)) for result in done.ranked)]),
+            text_table([_HEAD, *(_accuracy_row(result, folds=len(plan.splits)) for result in ranked)]),
             "",
             f"chance (always the most common class) {100 * plan.chance:.1f} %",
             f"classifier: {_classifier(facts)}",
@@ -73,7 +74,7 @@ def _text(done: Evaluation) -> str:
             *([f"{counted(skipped, 'source')} skipped"] if skipped else []),
             "",
             *_quality(facts["quality"]),
-            f"recall per class     {_shortened(_recalls(done.results[0]), 'results.csv')} (in %, the model's features)",
+            f"recall per class     {_shortened(recalls, 'results.csv')} (in %, the model's features)",
             *([f"stability            {done.stability.summary()}"] if done.stability else []),
             f"files                {facts['out']}/: {_FILES}",
         ]
@@ -100,13 +101,12 @@ def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
     rows = [("features", *(f"best {count}" for count in counts), "all", "groups")]
     for r in done.results:
         accuracy = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in r["probing"]}
-        few = [accuracy.get(count, "") for count in counts]
+        few = (accuracy.get(count, "") for count in counts)
         rows.append((r["name"], *few, f"{100 * r['accuracy']:.1f}", f"{r['groups']:.2f}"))
     return rows
 
 
 def _quality(quality: Mapping[str, Any]) -> list[str]:
-    """Return lines on the units."""
     best: dict[str, dict[str, Any]] = {}
     for pair in quality["units_of_labels"]:  # the best unit of a label is its first
         best.setdefault(pair["label"], pair)
@@ -120,10 +120,6 @@ def _quality(quality: Mapping[str, Any]) -> list[str]:
         f"{quality['population_sparseness']:.2f} of a window over units (0 even, 1 a single one; Treves and Rolls)",
         f"unit for a label     {_shortened(units, 'results.json')} (area under the ROC curve on these files)",
     ]
-
-
-def _recalls(result: Mapping[str, Any]) -> list[str]:
-    return [f"{label} {100 * share:.0f}" for label, share in result["recall"].items()]
 
 
 def _shortened(items: Sequence[str], file: str) -> str:
@@ -161,7 +157,9 @@ def evaluate(
             typed=Path,
             default="evaluation in the run folder",
             python="None writes nothing.",
-            otherwise=lambda typed: _folder_of(typed["model"]) / "evaluation",
+            otherwise=lambda typed: (
+                (typed["model"] if typed["model"].is_dir() else typed["model"].parent) / "evaluation"
+            ),
         ),
     ] = None,
     *,
@@ -237,14 +235,13 @@ def evaluate(
         folder = None if out is None else create_evaluation_folder(Path(out), job.inputs(label_source))
         if folder:
             report_replaced(folder / RESULTS, loaded.digest, folder, job.notes)
-        known = _Labelled.read(label_source, job.sources, label_column, kind, column)
-        unlabelled = job.report_unlabelled(known.complete, "left out", strict=strict)
-        known = known.labelled()
-        with replace(job, sources=known.sources).corpus() as corpus:
+        known, values = _read_labels(label_source, job.sources, label_column, kind, column)
+        unlabelled = job.report_unlabelled(known, "left out", strict=strict)
+        labelled = [i for i, label in enumerate(known) if label is not None]
+        with replace(job, sources=[job.sources[i] for i in labelled]).corpus() as corpus:
             used = corpus.only(corpus.used)
-            values = [known.divided[i] or "" for i in corpus.used] if known.divided else None
-            labelled = [known.labels[i] or "" for i in corpus.used]
-            plan = make_plan(labelled, kind=kind, values=values, column=column or "", seed=seed)
+            file_labels, divided = ([each[labelled[i]] or "" for i in corpus.used] for each in (known, values))
+            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed)
             done = compare_features(loaded, used, plan, options, job.notes)
     title = f"{label_column or 'label'} of {len(used.records)} files: {plan.description}"
     facts = {
@@ -270,11 +267,6 @@ def evaluate(
     return done
 
 
-def _folder_of(model: Path) -> Path:
-    """Return the folder of a model: the run folder, or that of the model file."""
-    return model if model.is_dir() else model.parent
-
-
 def _method(done: Evaluation) -> list[tuple[str, str]]:
     """Return how the evaluation was made, as terms and texts for the page."""
     facts = done.facts
@@ -293,33 +285,15 @@ def _method(done: Evaluation) -> list[tuple[str, str]]:
     ]
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """Sources with their labels and the values that divide them into folds; None where a value is missing."""
-
-    sources: list[Source]
-    labels: list[str | None]
-    divided: list[str | None] | None
-
-    @classmethod
-    def read(cls, labels: str, sources: list[Source], label_column: str | None, kind: Kind, column: str | None) -> Self:
-        known = read_labels(labels, sources, label_column)
-        divided = read_column(Path(labels), sources, column, option=f"--{kind}-column") if column else None
-        if labels != FOLDER:
-            check_rows(Path(labels), sources)
-        return cls(sources, known, divided)
-
-    @property
-    def complete(self) -> list[str | None]:
-        """The label of each source that has a label and, if needed, a dividing value; None for the others."""
-        pairs = zip(self.labels, self.divided or self.labels, strict=True)
-        return [None if value is None else label for label, value in pairs]
-
-    def labelled(self) -> Self:
-        """Return the complete sources."""
-        kept = [i for i, label in enumerate(self.complete) if label is not None]
-        divided = [self.divided[i] for i in kept] if self.divided else None
-        return type(self)([self.sources[i] for i in kept], [self.labels[i] for i in kept], divided)
+def _read_labels(
+    labels: str, sources: Sequence[Source], label_column: str | None, kind: Kind, column: str | None
+) -> tuple[list[str | None], list[str | None]]:
+    """Return the label of each source, None if it or the dividing value is missing, and the dividing values."""
+    known = read_labels(labels, sources, label_column)
+    values = read_column(Path(labels), sources, column, option=f"--{kind}-column") if column else known
+    if labels != FOLDER:
+        check_rows(Path(labels), sources)
+    return [None if value is None else label for label, value in zip(known, values, strict=True)], values
 
 
 def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:

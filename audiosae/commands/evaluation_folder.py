@@ -62,7 +62,6 @@ def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequ
 
 
 def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw the units that best separate the files of each label from the others, one row per label."""
     columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
     shown, labels = pairs[: columns * (_MOST_TILES // columns)], len(pairs) // columns
     title = f"units that best separate each label's files from the others ({_AREA})"

@@ -132,7 +132,6 @@ def _within(example: Example, seconds: float, progress: Progress) -> Example:
 
 
 def _check_output(out: Path, inputs: Sequence[Path]) -> None:
-    """Raise InputError if the page or table cannot be written."""
     check_writable(out, (*PAGES, ".csv"))
     if out.suffix.lower() in PAGES:
         check_page(out, inputs)

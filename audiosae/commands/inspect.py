@@ -99,7 +99,6 @@ class Inspection:
         ]
 
     def _repr_html_(self) -> str:
-        """Return the first sources and the summary, for a notebook."""
         return html_table(self.rows()[:_ROWS_SHOWN], head=_COLUMNS, caption="; ".join(self.summary))
 
 
@@ -170,7 +169,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     good = [(source, file) for source, file in zip(sources, files, strict=True) if file["status"] == "ok"]
     glances = _quick_checks(domain, [source for source, _ in good])
     windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
-    values = sum(file["rows"] * _values_per_row(domain, file["columns"]) for _, file in good)
+    wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
+    values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
     extent, estimate = sum(file["extent"] for _, file in good), _estimate(domain, values, windows)
     return {
         "domain": domain.name,
@@ -247,10 +247,6 @@ def _windows(domain: Domain, rows: int, columns: int) -> int:
     down = max(0, (rows - domain.window[0]) // domain.stride[0] + 1)
     across = max(0, (columns - domain.window[1]) // domain.stride[1] + 1) if columns else 1
     return down * across
-
-
-def _values_per_row(domain: Domain, columns: int) -> int:
-    return columns * math.prod(domain.window[2:]) if columns else math.prod(domain.window[1:])
 
 
 def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:

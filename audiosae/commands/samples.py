@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from audiosae.commands.answer import Answer
 from audiosae.commands.shared_options import AnyPath, ShowProgress
 from audiosae.errors import InputError
-from audiosae.system.files import write_file
+from audiosae.system.files import create_folder, write_file
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
 
@@ -50,7 +50,7 @@ def samples(
             if name in existing:
                 _check_same(path, files[name])
             else:
-                _make_folder(path.parent)
+                create_folder(path.parent)
                 write_file(path, files[name]())
             notes.advance(1)
     sounds = sum(name.startswith("sounds/") for name in files)
@@ -74,10 +74,3 @@ def _check_same(path: Path, make: Callable[[], bytes]) -> None:
         same = False
     if not same:
         raise InputError(f"cannot write {path}: it exists and is not the sample; give another folder, or move it away")
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {path}: {error.strerror}; wanted a folder") from error

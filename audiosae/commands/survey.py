@@ -36,7 +36,6 @@ from audiosae.views.survey_page import write_survey_page
 
 
 def _text(result: Survey) -> str:
-    """Return the summary for the terminal."""
     rows = [("type", "events", "files", "seconds", "Hz", "best example")]
     for kind in result.types:
         best = result.event(kind.exemplar) if kind.exemplar >= 0 else None
@@ -152,8 +151,7 @@ def survey(
             facts = folder.facts_of(result, path, loaded.digest, dates.note)
             if path and work:
                 sound_types.save(work / folder.TYPES, loaded.digest)
-                folder.write_tables(result, work, formats)
-                folder.draw_units_over_time(result, loaded, corpus, work)
+                folder.write_tables(result, loaded, corpus, work, formats)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 folder.write_facts(facts, work)

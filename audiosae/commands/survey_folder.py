@@ -17,7 +17,7 @@ from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
-from audiosae.system.files import check_replaceable, has_facts, write_file
+from audiosae.system.files import check_replaceable, create_folder, has_facts, write_file
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ def formats_of(text: str) -> list[str]:
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:
     """Create the folder; raise InputError if that fails, or if it has files that no survey wrote."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}; wanted a folder") from error
+    create_folder(out)
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "contains recordings of this survey"
         raise InputError(f"--out {out}: {what}; give the survey a separate folder")
@@ -146,7 +143,7 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
     return "\n".join(notes)
 
 
-def write_tables(result: Survey, out: Path, formats: list[str]) -> None:
+def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, formats: Sequence[str]) -> None:
     """Write the tables and pictures of a survey into its folder."""
     write_types_csv(result, out / "types.csv")
     for name, write in _EVENTS.items():
@@ -159,13 +156,13 @@ def write_tables(result: Survey, out: Path, formats: list[str]) -> None:
         timeline = result.timeline()
         write_timeline_csv(timeline, out / "timeline.csv", result.names)
         draw_timeline(timeline, out / "timeline.png", names=result.names)
-
-
-def draw_units_over_time(result: Survey, model: Model, corpus: EngineCorpus, out: Path) -> None:
-    """Draw recordings.png: one line per day or file, coloured by the activations of the units."""
-    series, lengths = sample_codes(model, corpus.only(corpus.used)), [record.extent for record in result.records]
-    files, starts = [record.file for record in result.records], result.times if result.dated else ()
-    draw_recordings(series, lengths, out / "recordings.png", starts=starts, names=files)
+    draw_recordings(
+        sample_codes(model, corpus.only(corpus.used)),
+        [record.extent for record in result.records],
+        out / "recordings.png",
+        starts=result.times if result.dated else (),
+        names=[record.file for record in result.records],
+    )
 
 
 def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[str, Any]:

@@ -99,7 +99,6 @@ class TrainedRun:
         return f"<TrainedRun: {self.model.params.hidden} units from {sources}{folder}>"
 
     def _repr_html_(self) -> str:
-        """Return the model as a notebook shows it."""
         return self.model._repr_html_()
 
 
@@ -110,7 +109,6 @@ class Keywords(TrainKeywords, MachineKeywords, total=False):
 
 
 def _text(run: TrainedRun) -> str:
-    """Return the summary for the terminal."""
     s, facts, domain, out = run.summary, run.model.facts, run.model.domain, run.folder or Path()
     sources = facts["sources"]
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""

@@ -166,12 +166,26 @@ def _unhatted(root: NDArray[Any], residual: NDArray[Any]) -> NDArray[Any]:
 def _logistic(
     x: NDArray[Any], classes: NDArray[np.int64], test: NDArray[Any], inner: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], float]:
-    """Fit multinomial logistic regression with the penalty that has the smallest log loss on inner folds."""
+    """Fit multinomial logistic regression with the penalty that has the smallest log loss on inner folds.
+
+    The strengths are tried from strong to weak, with warm starts, until the loss gets worse.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    strength = _strength(x, classes, inner)
-    fitted = LogisticRegression(C=1 / (strength * len(x)), max_iter=_MOST_STEPS, tol=1e-5).fit(x, classes)
-    return np.asarray(fitted.predict(test)), strength
+    folds = [(x[~out], classes[~out], x[out], classes[out]) for out in _held_out(classes, inner)]
+    fits = [LogisticRegression(max_iter=_MOST_STEPS, warm_start=True) for _ in folds]
+    best, chosen, worse = np.inf, STRENGTHS[0], 0
+    for strength in STRENGTHS:
+        loss = 0.0
+        for (train, labels, held_out, true), fit in zip(folds, fits, strict=True):
+            fit.set_params(C=1 / (strength * len(train))).fit(train, labels)
+            likelihood = fit.predict_proba(held_out)[true[:, None] == fit.classes_]  # only of classes the fit knows
+            loss -= float(np.log(np.maximum(likelihood, _LEAST)).sum(dtype=np.float64))
+        best, chosen, worse = (loss, strength, 0) if loss < best else (best, chosen, worse + 1)
+        if worse == _PATIENCE:
+            break
+    fitted = LogisticRegression(C=1 / (chosen * len(x)), max_iter=_MOST_STEPS, tol=1e-5).fit(x, classes)
+    return np.asarray(fitted.predict(test)), chosen
 
 
 def _svm(
@@ -201,25 +215,6 @@ def _held_out(classes: NDArray[np.int64], inner: NDArray[np.int64]) -> Iterator[
     for fold in np.unique(inner):
         if len(np.unique(classes[inner != fold])) > 1:
             yield inner == fold
-
-
-def _strength(x: NDArray[Any], classes: NDArray[np.int64], inner: NDArray[np.int64]) -> float:
-    """Choose the strength on inner folds, from strong to weak with warm starts, until the loss gets worse."""
-    from sklearn.linear_model import LogisticRegression
-
-    folds = [(x[~out], classes[~out], x[out], classes[out]) for out in _held_out(classes, inner)]
-    fits = [LogisticRegression(max_iter=_MOST_STEPS, warm_start=True) for _ in folds]
-    best, chosen, worse = np.inf, STRENGTHS[0], 0
-    for strength in STRENGTHS:
-        loss = 0.0
-        for (train, labels, test, true), fit in zip(folds, fits, strict=True):
-            fit.set_params(C=1 / (strength * len(train))).fit(train, labels)
-            likelihood = fit.predict_proba(test)[true[:, None] == fit.classes_]  # only of classes that the fit knows
-            loss -= float(np.log(np.maximum(likelihood, _LEAST)).sum(dtype=np.float64))
-        best, chosen, worse = (loss, strength, 0) if loss < best else (best, chosen, worse + 1)
-        if worse == _PATIENCE:
-            break
-    return chosen
 
 
 def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:

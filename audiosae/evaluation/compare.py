@@ -6,6 +6,7 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,11 +115,6 @@ class Evaluation:
     notes: Sequence[str] = ()
     title: str = ""
 
-    @property
-    def ranked(self) -> list[dict[str, Any]]:
-        """The results, the most accurate feature set first."""
-        return sorted(self.results, key=lambda result: -result["accuracy"])
-
     def frame(self) -> pd.DataFrame:
         """Return a pandas frame with a row for each feature set: name, features, accuracy, std, stderr."""
         return pandas_frame({key: [result[key] for result in self.results] for key in _SCORES})
@@ -128,8 +124,8 @@ class Evaluation:
         return f"<Evaluation: {accuracies}; {len(self.skipped)} sources skipped>"
 
     def _repr_html_(self) -> str:
-        """Return a table of the accuracies, the best first, for a notebook."""
-        rows = [(r["name"], r["features"], *(f"{100 * r[key]:.1f} %" for key in _SCORES[2:])) for r in self.ranked]
+        ranked = sorted(self.results, key=lambda result: -result["accuracy"])
+        rows = [(r["name"], r["features"], *(f"{100 * r[key]:.1f} %" for key in _SCORES[2:])) for r in ranked]
         return html_table(rows, head=_SCORES, caption=f"{self.title}; chance {100 * self.plan.chance:.1f} %")
 
 
@@ -195,10 +191,13 @@ class _Work:
         predictions = {name: Predictions(np.full(files, -1, np.int64)) for name in (MODEL, *o.names)}
         clustered = probing.files_to_cluster(files, o.seed)
         target = self.plan.target[clustered]
+        pooled = partial(
+            baselines.pooled_files, self.corpus, pools=o.pools, segments=o.segments, done=self.progress.advance
+        )
         for splits, sets in self._learned():
             self.progress.stage("encoding", len(sets) * files, "files")
             slowest = list(reversed(sets))  # they start first, so that the others need not wait for them
-            encoded = self._each(self._features, [sets[name] for name in slowest])
+            encoded = self._each(pooled, [sets[name] for name in slowest])
             features = dict(zip(slowest, encoded, strict=True))
             inner = [self.plan.inner(split, INNER_FOLDS, o.seed) for split in splits]
             jobs = [(name, *parts) for name in slowest for parts in zip(splits, inner, strict=True)]
@@ -236,15 +235,8 @@ class _Work:
         return UnitStability.of(seeds, matches)
 
     def _trained(self, corpus: EngineCorpus, **changed: int) -> Model:
-        """Train a model on some sources with the options of this one."""
         options = TrainOptions.stored(self.model.facts["options"], **changed)
         return fit(corpus, options, progress=self.progress).model
-
-    def _features(self, features: FeatureSet) -> NDArray[np.float32]:
-        o = self.options
-        return baselines.pooled_files(
-            self.corpus, features, pools=o.pools, segments=o.segments, done=self.progress.advance
-        )
 
     def _classified(self, job: Job) -> FoldPredictions:
         features, split, inner = job
