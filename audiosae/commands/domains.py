@@ -33,7 +33,7 @@ def domains() -> Answer:
             lines.append(f"  cannot be used: {error}")
             continue
         facts |= {"options": option_defaults(cls), "training": options, "suffixes": list(cls.suffixes)}
-        own = "  ".join(f"{key}={value}" for key, value in option_defaults(cls).items())
+        own = "  ".join(f"{key}={value}" for key, value in facts["options"].items())
         typed = [  # as on the command line: a switch has no value
             flag(key) if value is True else f"{flag(key)} {value}"
             for key, value in cls.defaults.items()

@@ -111,15 +111,14 @@ def export(
         check_output(path)
     loaded, location = as_model(model), path_of(model)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
-        notes = job.notes
         if path:
             check_output(path, job.inputs(label_source))
-            report_replaced(description_of(path), loaded.digest, path, notes)
+            report_replaced(description_of(path), loaded.digest, path, job.notes)
         names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
-        stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=notes.say) if dated else None
+        stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=job.notes.say) if dated else None
         known, unlabelled = job.labels(label_source, label_column, "exported without one", strict=strict)
         with job.corpus(interleaved=True) as corpus:
-            notes.stage("encoding", len(corpus.used), "files")
+            job.notes.stage("encoding", len(corpus.used), "files")
             rows = table_rows(
                 loaded,
                 corpus,
@@ -129,13 +128,13 @@ def export(
                 code=code,
                 labels=known,
                 stamp=stamp,
-                done=lambda _: notes.advance(1),
+                done=lambda _: job.notes.advance(1),
             )
             if path:
                 stability = stability_file.read(location) if location else None
                 write_rows(rows, path, digest=loaded.digest, stability=stability)
-                if (description := description_of(path)) != path.with_suffix(".json"):
-                    notes.say(f"{path.name} is described in {description.name}: {path.stem}.json is of another table")
+                if (about := description_of(path).name) != f"{path.stem}.json":
+                    job.notes.say(f"{path.name} is described in {about}: {path.stem}.json is of another table")
             in_memory = None if path else gathered(rows.blocks, rows.columns, rows.names, rows.count)
     facts = {
         "table": str(path) if path else None,
@@ -146,4 +145,4 @@ def export(
         "unlabelled": unlabelled,
         **source_summary(corpus.records),
     }
-    return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, notes.lines, path, in_memory)
+    return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, job.notes.lines, path, in_memory)

@@ -121,7 +121,7 @@ def find(
 
 
 def _within(example: Example, seconds: float, progress: Progress) -> Example:
-    """Return the part of an example that is in its recording; report it if the example ends after the recording."""
+    """Return the part of an example that is in its recording; report an example that ends after its recording."""
     inside = example.within(seconds)
     if example.end - inside.end > _ROUNDING and example.end < float("inf"):
         progress.say(

@@ -39,6 +39,9 @@ def gradcheck() -> Answer:
         )
     missing, passed = detect_gpu().reason, all(check["passed"] for check in checks)
     verdict = "every gradient is right" if passed else "a gradient is wrong"
-    text = f"{text_table(rows)}\n{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})"
-    text += f"\nnot checked: cupy ({missing})" if missing else ""
-    return Answer(text, {"passed": passed, "checks": checks, "without_cupy": missing}, passed)
+    lines = [
+        text_table(rows),
+        f"{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})",
+        *([f"not checked: cupy ({missing})"] if missing else []),
+    ]
+    return Answer("\n".join(lines), {"passed": passed, "checks": checks, "without_cupy": missing}, passed)

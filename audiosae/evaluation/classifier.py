@@ -108,7 +108,7 @@ def _valley(error: Callable[[float], float], strengths: Sequence[float]) -> floa
 
 
 class _Ridge:
-    """Ridge regression for every strength from one eigendecomposition of the features' covariance.
+    """Ridge regression of any strength from one eigendecomposition of the features' covariance.
 
     Hastie, Tibshirani and Friedman 2009, section 3.4.1.
     """

@@ -63,7 +63,7 @@ class Options:
     stability
         Number of other seeds with which the model is trained again to match the atoms.
     classifier
-        One of `audiosae.evaluation.classifier.CLASSIFIERS`, used for every feature set.
+        One of `audiosae.evaluation.classifier.CLASSIFIERS`, used for all feature sets.
     """
 
     names: tuple[str, ...] = baselines.BASELINES
