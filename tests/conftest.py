@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, and a few short sounds."""
+"""Shared fixtures: a cache, short sounds, trained models, devices and a browser."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ from audiosae.backends import Backend
 
 RATE = 8000
 CHROMIUM = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 REPOSITORY = Path(__file__).parent.parent
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background: what is started would not hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)

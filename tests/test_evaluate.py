@@ -1,4 +1,4 @@
-"""Evaluation: folds that do not leak, a classifier that does not peek, baselines that are what they are called."""
+"""Evaluation: folds, classifiers, baselines, scores, and the command."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ NAMES = ["model", *baselines.BASELINES]
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    """Thirty-six clips of three pitches, of four singers, in folders by pitch, and a CSV."""
-    folder = tmp_path_factory.mktemp("clips")
+def files(tmp_path_factory):
+    """Thirty-six sounds of three pitches and four singers, in a folder per pitch, and a CSV of labels."""
+    folder = tmp_path_factory.mktemp("files")
     rows = []
     for kind, pitch in KINDS.items():
         for number in range(12):
@@ -50,10 +50,10 @@ def clips(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(clips, cache, tmp_path_factory):
+def trained(files, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluate") / "run"
     patch = pytest.MonkeyPatch()
-    command = ["audiosae", "train", clips, "-o", out, "--hidden", "12", "--epochs", "3", "--workers", "1", "--quiet"]
+    command = ["audiosae", "train", files, "-o", out, "--hidden", "12", "--epochs", "3", "--workers", "1", "--quiet"]
     patch.setattr(sys, "argv", [*map(str, command), "--cache", str(cache)])
     with pytest.raises(SystemExit):
         cli.main()
@@ -62,10 +62,10 @@ def trained(clips, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def known(clips, trained, cache):
+def known(files, trained, cache):
     """The model and the sources as they were read."""
     model = load_model(trained)
-    return model, read(model.domain, scan([clips], model.domain.suffixes), LocalEngine(), cache=cache, workers=1)
+    return model, read(model.domain, scan([files], model.domain.suffixes), LocalEngine(), cache=cache, workers=1)
 
 
 def plan_of(labels, kind="stratified", values=None):
@@ -90,7 +90,7 @@ def test_no_group_is_on_both_sides_of_any_fold_outer_or_inner():
                 assert not set(kept[inner == fold]) & set(kept[inner != fold])
 
 
-def test_every_clip_is_tested_once_and_stratified_folds_have_every_class_in_equal_share():
+def test_every_file_is_tested_once_and_stratified_folds_have_equal_shares_of_the_classes():
     labels = ["a"] * 50 + ["b"] * 20
     plan = plan_of(labels)
     assert np.array_equal(plan.tested, np.arange(70))
@@ -99,12 +99,12 @@ def test_every_clip_is_tested_once_and_stratified_folds_have_every_class_in_equa
     assert "session" in plan.notes[0]
 
 
-def test_a_fold_column_gives_a_fold_a_value():
+def test_each_value_of_a_fold_column_is_a_fold():
     plan = plan_of(list("abababab"), "fold", list("11223344"))
     assert [split.test.tolist() for split in plan.splits] == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
-def test_a_split_column_tests_what_it_calls_test_else_the_rarer_value():
+def test_a_split_column_tests_the_value_test_or_else_the_rarer_value():
     labels = list("abababab")
     called = plan_of(labels, "split", ["Test"] * 6 + ["train"] * 2)
     rarer = plan_of(labels, "split", ["x"] * 6 + ["y"] * 2)
@@ -116,7 +116,7 @@ def test_a_split_column_tests_what_it_calls_test_else_the_rarer_value():
     assert beside.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]  # and never what is called train
 
 
-def test_a_class_that_a_training_part_lacks_is_told():
+def test_a_class_missing_from_a_training_part_is_noted():
     plan = plan_of(list("aabbcb"), "group", list("112233"))
     assert plan.notes[0] == "fold 1: a not in the training part, so never predicted"
 
@@ -152,26 +152,26 @@ def test_random_labels_give_chance():
     assert abs((found == plan.target).mean() - 0.5) < 0.1
 
 
-def test_a_prediction_depends_on_its_own_clip_and_the_training_part_alone():
+def test_a_prediction_depends_only_on_its_file_and_the_training_part():
     rng = np.random.default_rng(1)
     train, classes = rng.normal(size=(60, 8)).astype(np.float32), rng.integers(3, size=60)
     test, inner = rng.normal(size=(9, 8)).astype(np.float32), np.arange(60) % 5
     together, strength = classifier.classify(train, classes, test, inner)
-    for clip in range(9):
-        alone, same = classifier.classify(train, classes, test[clip : clip + 1], inner)
-        assert (alone[0], same) == (together[clip], strength)
+    for number in range(9):
+        alone, same = classifier.classify(train, classes, test[number : number + 1], inner)
+        assert (alone[0], same) == (together[number], strength)
 
 
-def test_noise_features_get_a_stronger_penalty_than_telling_ones():
+def test_noise_features_get_a_stronger_penalty_than_informative_ones():
     rng = np.random.default_rng(2)
     classes, inner = np.arange(100) % 2, np.arange(100) // 2 % 5
     noise = rng.normal(size=(100, 30)).astype(np.float32)
-    telling = noise + 3 * classes[:, None].astype(np.float32)
-    strengths = [classifier.classify(x, classes, x, inner)[1] for x in (noise, telling)]
+    informative = noise + 3 * classes[:, None].astype(np.float32)
+    strengths = [classifier.classify(x, classes, x, inner)[1] for x in (noise, informative)]
     assert strengths[0] > strengths[1]
 
 
-def test_the_error_held_out_is_that_of_fits_without_the_fold():
+def test_the_held_out_error_equals_that_of_fits_without_the_fold():
     rng = np.random.default_rng(5)
     x, target, strength = rng.normal(size=(60, 7)) + 3, np.eye(3)[rng.integers(3, size=60)], 0.1
     folds = [np.arange(60) % 4 == fold for fold in range(4)]
@@ -183,14 +183,14 @@ def test_the_error_held_out_is_that_of_fits_without_the_fold():
 
 
 @pytest.mark.parametrize("count", [7, 40])
-def test_a_fold_is_left_out_alike_by_either_product(count):
+def test_both_products_give_the_same_held_out_residuals(count):
     rng = np.random.default_rng(8)
     root, residual = 0.05 * rng.normal(size=(20, count)), rng.normal(size=(20, 2))
     wanted = np.linalg.solve(np.eye(20) - root @ root.T, residual)
     np.testing.assert_allclose(classifier._unhatted(root, residual), wanted)
 
 
-def test_the_strength_is_that_of_the_least_error_wherever_its_valley_lies():
+def test_the_strength_with_the_least_error_is_chosen():
     for least in range(6):
         looked = []
         error = {10.0**-i: abs(i - least) for i in range(6)}
@@ -199,10 +199,10 @@ def test_the_strength_is_that_of_the_least_error_wherever_its_valley_lies():
     assert classifier._valley(lambda _: 1.0, [3.0, 2.0, 1.0]) == 2.0
 
 
-def test_a_penalty_that_rounding_hides_is_not_chosen(monkeypatch):
+def test_a_penalty_lost_in_rounding_is_not_chosen(monkeypatch):
     rng = np.random.default_rng(9)
     classes, inner = np.arange(60) % 2, np.arange(60) // 2 % 5
-    x = rng.normal(size=(60, 90)).astype(np.float32)  # more features than clips: without a penalty every clip fits
+    x = rng.normal(size=(60, 90)).astype(np.float32)  # more features than files: without a penalty every file fits
     x[:, 0] += 9 * classes
     ridge = classifier._Ridge(x, np.eye(2, dtype=np.float32)[classes])
     held_out = [inner == fold for fold in range(5)]
@@ -212,7 +212,7 @@ def test_a_penalty_that_rounding_hides_is_not_chosen(monkeypatch):
     assert classifier.classify(x, classes, x, inner)[1] > 1e-12
 
 
-def test_ridge_predicts_what_scikit_learns_does():
+def test_ridge_predictions_equal_those_of_scikit_learn():
     from sklearn.linear_model import RidgeClassifier
 
     rng = np.random.default_rng(6)
@@ -225,22 +225,22 @@ def test_ridge_predicts_what_scikit_learns_does():
     assert (found == classes[60:]).mean() > 0.8
 
 
-@pytest.mark.parametrize("judge", classifier.CLASSIFIERS)
-def test_every_judge_finds_what_is_plain_and_gives_chance_on_noise(judge):
+@pytest.mark.parametrize("name", classifier.CLASSIFIERS)
+def test_every_classifier_learns_separable_classes_and_gives_chance_on_noise(name):
     rng = np.random.default_rng(7)
     classes = np.arange(120) % 3
     noise = rng.normal(size=(120, 10)).astype(np.float32)
-    telling = noise + 4 * np.eye(3, 10, dtype=np.float32)[classes]
+    informative = noise + 4 * np.eye(3, 10, dtype=np.float32)[classes]
     train, test, inner = slice(0, 90), slice(90, None), np.arange(90) % 5
     right = [
-        (classifier.classify(x[train], classes[train], x[test], inner, judge)[0] == classes[test]).mean()
-        for x in (telling, noise)
+        (classifier.classify(x[train], classes[train], x[test], inner, name)[0] == classes[test]).mean()
+        for x in (informative, noise)
     ]
     assert right[0] > 0.9
     assert right[1] < 0.7
 
 
-def test_more_features_than_clips_are_rotated_without_a_change():
+def test_rotating_more_features_than_files_changes_no_product():
     rng = np.random.default_rng(3)
     train, test = rng.normal(size=(40, 90)).astype(np.float32), rng.normal(size=(7, 90)).astype(np.float32)
     x, y = classifier._rotated(train, test)
@@ -258,10 +258,10 @@ def test_constant_features_do_no_harm():
     assert len(nothing) == 20
 
 
-# what it amounts to
+# scores
 
 
-def test_one_fold_has_wilsons_interval_over_its_clips():
+def test_one_fold_has_wilsons_interval_over_its_files():
     plan = plan_of(["a"] * 60 + ["b"] * 60, "split", (["test"] * 50 + ["train"] * 10) * 2)
     predicted = plan.target.copy()
     predicted[:10] = 1
@@ -272,7 +272,7 @@ def test_one_fold_has_wilsons_interval_over_its_clips():
     assert found["confusion"] == [[40, 10], [0, 50]]
 
 
-def test_several_folds_have_students_interval_and_the_models_lead_fold_by_fold():
+def test_several_folds_have_students_interval_and_a_paired_difference():
     plan = plan_of(list("ab" * 6), "fold", list("111122223333"))
     wrong, right = plan.target.copy(), plan.target.copy()
     wrong[[0, 4, 5]] ^= 1
@@ -284,10 +284,10 @@ def test_several_folds_have_students_interval_and_the_models_lead_fold_by_fold()
     assert found["model_ahead"] == pytest.approx({"mean": 0.25, "stderr": 0.25 / np.sqrt(3)})
 
 
-# baselines are what they are called
+# baselines
 
 
-def test_short_clips_encoded_together_have_the_features_that_each_has_alone(known):
+def test_files_encoded_together_have_the_features_of_each_alone(known):
     model, corpus = known
     sets = baselines.feature_sets(("pca",), model, corpus, code="sqrt", seed=0)
     for features in sets.values():
@@ -297,7 +297,7 @@ def test_short_clips_encoded_together_have_the_features_that_each_has_alone(know
             np.testing.assert_allclose(row, alone.reshape(-1), rtol=1e-4, atol=1e-4)
 
 
-def test_random_weights_are_the_start_that_the_model_had(known):
+def test_random_weights_have_the_initialisation_of_the_model(known):
     model = known[0]
     fresh = baselines.untrained(model)
     assert fresh.whitener is model.whitener
@@ -331,7 +331,7 @@ def test_pca_and_kmeans_and_nmf_give_as_many_outputs_as_there_are_units(known):
     assert codes["nmf"].max() > 0
 
 
-def test_shares_have_length_one_whoever_they_are_of(known):
+def test_share_codes_have_length_one(known):
     model, corpus = known
     windows = next(iter(corpus.blocks()))
     sets = baselines.feature_sets(("random-weights", "kmeans"), model, corpus, code="share", seed=0)
@@ -339,7 +339,7 @@ def test_shares_have_length_one_whoever_they_are_of(known):
         np.testing.assert_allclose(np.linalg.norm(features.encode(windows), axis=1), 1, rtol=1e-4)
 
 
-def test_nonnegative_codes_come_near_those_of_exact_least_squares():
+def test_nonnegative_codes_are_close_to_exact_least_squares():
     from scipy.optimize import nnls
 
     rng = np.random.default_rng(0)
@@ -350,7 +350,7 @@ def test_nonnegative_codes_come_near_those_of_exact_least_squares():
     assert np.square(windows - codes @ parts).sum() < exact + 0.02 * np.square(windows).sum()
 
 
-def test_nonnegative_codes_of_alike_parts_are_those_of_the_steps_in_full(monkeypatch):
+def test_nonnegative_codes_of_similar_parts_equal_those_of_all_steps(monkeypatch):
     rng = np.random.default_rng(1)
     parts = (rng.uniform(size=(40, 5)) @ rng.uniform(size=(5, 30)) + 1e-3 * rng.uniform(size=(40, 30))).astype("f4")
     gram, target = parts @ parts.T, rng.uniform(size=(300, 30)).astype("f4") @ parts.T
@@ -374,7 +374,7 @@ def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):
     assert field.shape == (2, 40)
 
 
-# what the units do
+# units
 
 
 def test_sparseness_is_0_for_even_and_1_for_single_activity():
@@ -383,7 +383,7 @@ def test_sparseness_is_0_for_even_and_1_for_single_activity():
         assert ActivityStatistics.of(act).population == pytest.approx(wanted)
 
 
-def test_units_go_with_labels_by_the_area_under_the_roc(known):
+def test_units_are_matched_with_labels_by_the_area_under_the_roc(known):
     from sklearn.metrics import roc_auc_score
 
     model, corpus = known
@@ -404,15 +404,14 @@ def test_units_go_with_labels_by_the_area_under_the_roc(known):
 # the command
 
 
-def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, trained, clips):
-    options = ["--labels", clips / "labels.csv", "--label-column", "kind", "--group-column", "singer", "--workers", "1"]
-    code, out, err = run("evaluate", trained, clips, *options)
+def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, trained, files):
+    options = ["--labels", files / "labels.csv", "--label-column", "kind", "--group-column", "singer", "--workers", "1"]
+    code, out, err = run("evaluate", trained, files, *options)
     assert code == 0, err
     for words in ("random-weights", "95 % interval", "one singer left out at a time", "trained on all 36 test files"):
         assert words in out
     folder = trained / "evaluation"
-    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
-             "index.html"}  # fmt: skip
+    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png", "index.html"}
     assert {path.name for path in folder.iterdir()} == names
     facts = json.loads((folder / "results.json").read_text())
     assert [result["name"] for result in facts["results"]] == NAMES
@@ -431,9 +430,9 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
     assert len((folder / "results.csv").read_text().splitlines()) == 1 + len(NAMES)
 
 
-def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
+def test_the_page_shows_the_numbers_of_the_json(run, trained, files, tmp_path):
     options = ["--labels", "folder", "--baselines", "pca,field", "-o", tmp_path, "--json"]
-    facts = json.loads(run("evaluate", trained, clips, *options)[1])
+    facts = json.loads(run("evaluate", trained, files, *options)[1])
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for result in facts["results"]:
         assert f"{100 * result['accuracy']:.1f} ± {100 * result['stderr']:.1f}" in page
@@ -451,25 +450,26 @@ def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
-def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, clips, tmp_path):
+def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, files, tmp_path):
     options = ["--labels", "folder", "--baselines", "kmeans,nmf,field", "--json", "-o", tmp_path, "--seed", "3"]
-    found = [json.loads(run("evaluate", trained, clips, *options, "--workers", n)[1]) for n in (1, 2)]
+    found = [json.loads(run("evaluate", trained, files, *options, "--workers", n)[1]) for n in (1, 2)]
     assert [result["name"] for result in found[0]["results"]] == ["model", "field", "kmeans", "nmf"]
     assert found[0]["results"] == found[1]["results"]
     assert "session" in found[0]["notes"][0]
 
 
-def test_a_split_is_tested_once(run, trained, clips, tmp_path):
-    options = ["--labels", clips / "labels.csv", "--label-column", "kind", "--split-column", "part", "-o", tmp_path]
-    _, out, _ = run("evaluate", trained, clips, *options, "--baselines", "none", "--json")
+def test_a_split_is_tested_once(run, trained, files, tmp_path):
+    options = ["--labels", files / "labels.csv", "--label-column", "kind", "--split-column", "part", "-o", tmp_path]
+    _, out, _ = run("evaluate", trained, files, *options, "--baselines", "none", "--json")
     facts = json.loads(out)
     assert facts["tested"] == 9
     assert facts["results"][0]["interval_method"] == "Wilson, over clips"
 
 
-def test_a_model_of_other_files_does_not_claim_to_have_seen_these(run, trained, clips, tmp_path):
-    code, out, _ = run("evaluate", trained, clips / "low", clips / "mid", "--labels", "folder", "--baselines", "none",
-                       "-o", tmp_path)  # fmt: skip
+def test_a_model_of_other_files_is_not_said_to_be_trained_on_these(run, trained, files, tmp_path):
+    code, out, _ = run(
+        "evaluate", trained, files / "low", files / "mid", "--labels", "folder", "--baselines", "none", "-o", tmp_path
+    )
     assert code == 0
     assert "is not known" in out
 
@@ -485,14 +485,14 @@ def test_refit_learns_from_each_training_part_alone(known, monkeypatch):
     options = compare.Options(("pca",), refit=True)
     found = compare.compare_features(model, corpus, plan, options)
     for split, *used in zip(plan.splits, seen, learned, strict=True):
-        names = [corpus.records[clip].file for clip in split.train]
+        names = [corpus.records[number].file for number in split.train]
         assert [[record.file for record in part.records] for part in used] == [names, names]
     assert found.facts["seen"] == 0
     assert found.results[0]["accuracy"] > 0.5
 
 
-def edited(clips, tmp_path, edit):
-    with (clips / "labels.csv").open(newline="") as file:
+def edited(files, tmp_path, edit):
+    with (files / "labels.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     edit(rows)
     with (tmp_path / "labels.csv").open("w", newline="") as file:
@@ -507,9 +507,9 @@ def edited(clips, tmp_path, edit):
         (lambda rows: rows.append(rows[-1]), "names high/high_11.wav more than once"),
     ],
 )
-def test_labels_that_do_not_fit_the_files_are_one_clear_line(run, trained, clips, tmp_path, edit, words):
-    labels = edited(clips, tmp_path, edit)
-    code, out, err = run("evaluate", trained, clips, "--labels", labels, "--label-column", "kind", "-o", tmp_path / "o")
+def test_labels_that_do_not_match_the_files_are_a_one_line_error(run, trained, files, tmp_path, edit, words):
+    labels = edited(files, tmp_path, edit)
+    code, out, err = run("evaluate", trained, files, "--labels", labels, "--label-column", "kind", "-o", tmp_path / "o")
     assert (code, out) == (1, "")
     assert words in err
     assert len([line for line in err.splitlines() if line.startswith("audiosae: ")]) == 1
@@ -529,14 +529,14 @@ def test_labels_that_do_not_fit_the_files_are_one_clear_line(run, trained, clips
         (["--label-column", "kind", "-o", "/dev/null/x"], "cannot write the folder /dev/null/x"),
     ],
 )
-def test_bad_options_are_one_clear_line(run, trained, clips, tmp_path, options, words):
+def test_wrong_options_are_a_one_line_error(run, trained, files, tmp_path, options, words):
     options = options if "-o" in options else [*options, "-o", tmp_path / "o"]
-    code, out, err = run("evaluate", trained, clips, "--labels", clips / "labels.csv", *options)
+    code, out, err = run("evaluate", trained, files, "--labels", files / "labels.csv", *options)
     assert (code, out) == (1, "")
     assert words in err
 
 
-def test_sources_that_a_model_does_not_fit_are_one_clear_line(run, trained, tmp_path):
+def test_sources_of_another_domain_are_a_one_line_error(run, trained, tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing to hear")
     options = ["--labels", "folder", "-o", tmp_path / "o"]
     code, _, err = run("evaluate", trained, tmp_path, *options)
@@ -552,11 +552,11 @@ def test_sources_that_a_model_does_not_fit_are_one_clear_line(run, trained, tmp_
     )
 
 
-def test_broken_sources_are_skipped_and_counted(run, trained, clips, tmp_path):
+def test_broken_sources_are_skipped_and_counted(run, trained, files, tmp_path):
     broken = tmp_path / "low"
     broken.mkdir()
     (broken / "broken.wav").write_bytes(b"nonsense")
-    command = ["evaluate", trained, clips, broken, "--labels", "folder", "--baselines", "none", "-o", tmp_path / "o"]
+    command = ["evaluate", trained, files, broken, "--labels", "folder", "--baselines", "none", "-o", tmp_path / "o"]
     code, out, err = run(*command)
     assert code == 0
     assert "1 source skipped" in out
@@ -575,11 +575,11 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("judge", classifier.CLASSIFIERS)
-def test_no_thread_imports_what_another_may_import_at_the_same_time(trained, clips, cache, judge):
-    """Modules of scikit-learn import one another: two threads that import at once now and then find them half made."""
-    command = ["evaluate", trained, clips, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache, "-q",
-               "--classifier", judge]  # fmt: skip
+@pytest.mark.parametrize("name", classifier.CLASSIFIERS)
+def test_threads_import_no_library(trained, files, cache, name):
+    """Modules of scikit-learn import each other: with two threads, one may see a partly initialised module."""
+    command = ["evaluate", trained, files, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache]
+    command += ["-q", "--classifier", name]
     done = subprocess.run([sys.executable, "-c", SPY, *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "imported by a thread" not in done.stdout

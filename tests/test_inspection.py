@@ -1,4 +1,4 @@
-"""Inspecting: what the headers say, counted and told, before anything is decoded."""
+"""Inspection of sources: headers, counts, quick checks, summary."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 
 
-class Told(Progress):
+class Recorder(Progress):
     def __init__(self):
         self.heard = []
 
@@ -43,7 +43,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_sources_are_counted_and_each_has_a_status_and_a_reason(folder):
+def test_every_source_has_a_status_and_a_reason(folder):
     found = inspect(folder)
     assert (found["sources_ok"], found["sources_skipped"]) == (3, 3)
     assert {file["file"]: (file["status"], file["reason"]) for file in found["files"]} == {
@@ -57,7 +57,7 @@ def test_sources_are_counted_and_each_has_a_status_and_a_reason(folder):
     assert found["files"][2]["facts"] == {"rate": 16000, "channels": 2, "format": "FLAC/PCM_16"}
 
 
-def test_lengths_and_windows_of_what_can_be_used_add_up(folder):
+def test_lengths_and_windows_of_usable_sources_add_up(folder):
     found = inspect(folder)
     assert (found["domain"], found["unit"]) == ("spectrogram", "s")
     assert found["extent"] == pytest.approx(4.0)
@@ -70,34 +70,34 @@ def test_windows_follow_the_step(folder):
     assert inspect(folder / "a.wav", domain=Spectrogram(step=10, frames=20))["windows"] == 1 + (101 - 20) // 10
 
 
-def test_the_lines_mention_what_is_there(folder):
-    told = inspect(folder)["summary"]
-    assert told[0] == "3 of 6 sources can be read: 4.0 s, about 358 windows"
-    assert told[1:3] == [
+def test_the_summary_lists_kinds_and_reasons(folder):
+    summary = inspect(folder)["summary"]
+    assert summary[0] == "3 of 6 sources can be read: 4.0 s, about 358 windows"
+    assert summary[1:3] == [
         "  2 x rate 8000, channels 1, format WAV/PCM_16",
         "  1 x rate 16000, channels 2, format FLAC/PCM_16",
     ]
-    assert sorted(told[3:6]) == [
+    assert sorted(summary[3:6]) == [
         "  skipped: empty (1)",
         "  skipped: shorter than a window (1)",
         "  skipped: undecodable (1)",
     ]
-    assert told[6].startswith("training with the defaults, roughly: ")
-    assert len(told) == 7
+    assert summary[6].startswith("training with the defaults, roughly: ")
+    assert len(summary) == 7
 
 
-def test_hours_are_told_as_hours(tmp_path):
+def test_long_lengths_are_in_hours(tmp_path):
     write(tmp_path / "a.wav", np.zeros(5400 * 100, np.float32), 100)  # a header is all that is read
     assert inspect(tmp_path)["summary"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
 
 
-def test_what_is_found_is_json(folder):
+def test_the_result_is_json(folder):
     found = inspect(folder)
     assert json.loads(json.dumps(found)) == found
 
 
-def test_progress_is_told_file_by_file(folder):
-    progress = Told()
+def test_progress_advances_file_by_file(folder):
+    progress = Recorder()
     inspect(folder, progress=progress)
     assert progress.heard == [("inspecting", 6, "files"), *[1] * 6]
 
@@ -107,14 +107,14 @@ def test_nothing_to_inspect_is_an_error(tmp_path):
         inspect(tmp_path)
 
 
-def test_only_broken_files_are_told_as_none(tmp_path):
+def test_only_broken_files_count_as_none(tmp_path):
     (tmp_path / "a.wav").touch()
     found = inspect(tmp_path)
     assert (found["sources_ok"], found["windows"], found["extent"]) == (0, 0, 0)
     assert found["summary"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]
 
 
-def test_recordings_of_a_lower_rate_than_the_one_chosen_are_told(tmp_path):
+def test_recordings_of_a_lower_rate_are_reported(tmp_path):
     for name in "ab":
         write(tmp_path / f"{name}.wav", tone(2.0, 16000), 16000)
     write(tmp_path / "low.wav", tone(1.0))
@@ -131,7 +131,7 @@ def with_offset(folder, offset, count=4):
     return folder
 
 
-def test_many_recordings_with_a_constant_offset_are_told_and_what_helps(tmp_path):
+def test_a_dc_offset_in_many_recordings_is_reported_with_a_remedy(tmp_path):
     folder = with_offset(tmp_path, 0.05)
     found = inspect(folder)
     words = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
@@ -152,17 +152,17 @@ def test_without_the_lowest_bands_an_offset_changes_nothing(tmp_path):
         assert least < np.sqrt(np.mean((fields[0] - fields[1])[2:-3] ** 2)) < most  # in dB; the ends are a step
 
 
-def test_only_a_few_of_many_are_looked_into(tmp_path):
+def test_only_some_of_many_sources_are_checked(tmp_path):
     with_offset(tmp_path, 0.0, 130)
     assert inspect(tmp_path)["glances"]["sources"] == 33
 
 
-def test_lengths_are_told_as_a_person_says_them():
-    told = [extent_text(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
-    assert told == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
+def test_lengths_have_units_and_plurals():
+    summary = [extent_text(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
+    assert summary == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
 
 
-def test_an_empty_folder_is_told_in_the_same_words_by_every_command(run, trained, tmp_path):
+def test_every_command_reports_an_empty_folder_in_the_same_words(run, trained, tmp_path):
     (tmp_path / "empty").mkdir()
     commands = (["inspect"], ["export", trained], ["report", trained], ["survey", trained])
     for name, *model in commands:

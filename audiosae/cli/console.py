@@ -15,7 +15,7 @@ from audiosae.system.progress import Progress, joined
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
+_PLAIN_SECONDS = 10.0  # between lines without a terminal
 
 
 class Console(Progress):
@@ -24,7 +24,7 @@ class Console(Progress):
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self._quiet, self._json, self._out = quiet, as_json, sys.stdout
         if as_json:
-            sys.stdout = sys.stderr  # whatever a plugin prints, standard output is one JSON object
+            sys.stdout = sys.stderr  # standard output is one JSON object, even if a plugin prints
         self._stage: _Bar | _Lines | None = None
         _open.add(self)
 
@@ -65,25 +65,25 @@ _open: WeakSet[Console] = WeakSet()
 
 
 def close_all() -> None:
-    """End every stage: whatever went wrong, the cursor is there again."""
+    """End all stages, so that the terminal shows the cursor again."""
     for console in list(_open):
         console.close()
 
 
 class _Lines:
-    """A line every ten seconds and one at the end."""
+    """Progress as plain lines: one every ten seconds and one at the end."""
 
     def __init__(self, title: str, total: float | None, unit: str) -> None:
         self._title, self._total, self._unit = title, total, unit
-        self._began = self._told = time.monotonic()
+        self._began = self._printed = time.monotonic()
         self._done, self._facts = 0.0, ""
 
     def advance(self, amount: float, facts: Mapping[str, str]) -> None:
         self._done += amount
         self._facts = joined(facts)
         now = time.monotonic()
-        if now - self._told >= _PLAIN_SECONDS:
-            self._told = now
+        if now - self._printed >= _PLAIN_SECONDS:
+            self._printed = now
             self._print(now - self._began)
 
     def pause(self) -> None:
@@ -106,7 +106,7 @@ class _Lines:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Return a value as JSON has it: no NaN, no infinity."""
+    """Return a value for JSON; NaN and infinity become None."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
