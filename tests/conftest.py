@@ -28,14 +28,18 @@ CHROMIUM = [
     "--disable-sync",
 ]
 REPOSITORY = Path(__file__).parent.parent
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background: what is started would not hear Ctrl-C
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # in a background job of a shell; child processes would ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
-    """Put tests that share what their module makes first: a worker without work takes of another's last tests."""
+    """Run tests with module fixtures first: an idle worker takes over the last tests of another worker."""
     items.sort(
-        key=lambda item: not any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values())
+        key=lambda item: (
+            not any(fixture[-1].scope == "module" for fixture in item._fixtureinfo.name2fixturedefs.values())
+        )
     )
 
 
@@ -65,15 +69,15 @@ def sounds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
-    """kernels.cu compiled for the host."""
+    """The kernels of kernels.cu, compiled for the CPU."""
     if compiler() is None:
-        pytest.skip("there is no g++, which compiles the kernels for the host: install your system's C++ compiler")
+        pytest.skip("no g++ to compile the kernels for the CPU: install your system's C++ compiler")
     return HostKernels(tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture
 def device(kernels):
-    """A device that is none: `import cupy` gives the fake, kernels run on the host, one thread a block."""
+    """A simulated GPU: `import cupy` gives a fake, and kernels run on the CPU with one thread per block."""
     found = Device(kernels)
     with installed(found):
         yield found
@@ -81,7 +85,7 @@ def device(kernels):
 
 @pytest.fixture
 def card():
-    """A card; a test that wants one is skipped where there is none, with the reason."""
+    """A real GPU; tests that need one are skipped with the reason if there is none."""
     from audiosae.backends import detect_gpu
 
     if reason := detect_gpu().reason:
@@ -94,13 +98,13 @@ def card():
 
 @pytest.fixture(params=["pretended", pytest.param("card", marks=pytest.mark.gpu)])
 def anywhere(request):
-    """A device that is none, or a card."""
+    """A simulated GPU, or a real one."""
     return request.getfixturevalue("device" if request.param == "pretended" else "card")
 
 
 @pytest.fixture(params=["numpy", "pretended card", pytest.param("card", marks=pytest.mark.gpu)])
 def backend(request):
-    """Every backend: what holds of the maths holds on all of them."""
+    """Every backend: the maths must agree on all of them."""
     if request.param == "numpy":
         return Backend()
     request.getfixturevalue("card" if request.param == "card" else "device")
@@ -119,7 +123,7 @@ def trained(sounds, cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small(sounds, cache, tmp_path_factory):
-    """A run folder of two units: each costs a picture and a sound wherever it is shown."""
+    """A run folder of two units, for pages with few pictures and sounds."""
     folder = tmp_path_factory.mktemp("small") / "run"
     once(["train", sounds, "-o", folder, "--hidden", 2, "--epochs", 2, "--cache", cache, "-q"])
     return folder
@@ -127,20 +131,17 @@ def small(sounds, cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def page(trained, sounds, cache, tmp_path_factory):
-    """The report of that run on the recordings that it was trained on."""
+    """The report page of `trained` on the recordings it was trained on."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     once(["report", trained, sounds, "-o", path, "--cache", cache, "-q"])
     return path
 
 
-UNDRAWN = (
-    "audiosae.commands.train._draw",
-    lambda *_: None,
-)  # no pictures and card of a run: their tests have their own
+UNDRAWN = ("audiosae.commands.train._draw", lambda *_: None)  # no pictures and model card, to save time
 
 
 def once(arguments, *, pictures=True):
-    """Run the command line in this process, outside of a test."""
+    """Run the command line in this process, outside of a test; it must succeed."""
     with pytest.MonkeyPatch.context() as patch:
         if not pictures:
             patch.setattr(*UNDRAWN)
@@ -152,7 +153,7 @@ def once(arguments, *, pictures=True):
 
 @pytest.fixture
 def run(capfd, monkeypatch):
-    """Run the command line in this process; gives exit status, standard output and standard error."""
+    """Function that runs the command line in this process and returns exit status, standard output and error."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
@@ -165,7 +166,7 @@ def run(capfd, monkeypatch):
 
 
 def missing(what):
-    """Skip, with the reason; where the browser was installed for these tests, its absence is a failure."""
+    """Skip the test, or fail if AUDIOSAE_NEED_BROWSER is set."""
     (pytest.fail if os.environ.get("AUDIOSAE_NEED_BROWSER") else pytest.skip)(f"{what} is not installed")
 
 
@@ -186,7 +187,7 @@ def chromium():
 
 @pytest.fixture
 def see(chromium):
-    """Open a page; whatever it complains of or asks for fails the test."""
+    """Function that opens a page; messages, errors and requests of the page fail the test."""
     opened, trouble = [], []
 
     def look(path, **how):

@@ -262,7 +262,7 @@ def evaluate(
         write_page(loaded, folder / PAGE, facts, title=title, told=_method(done))
         if location and done.stability:
             stability_file.write(location, done.stability)
-            if location.is_dir() and signature(location / CARD) == "whole":  # a card that the user has not edited
+            if location.is_dir() and signature(location / CARD) == "whole":  # a model card that was not edited
                 write_model_card(loaded, location)
     return done
 
