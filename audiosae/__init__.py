@@ -1,8 +1,8 @@
 """audiosae: sparse features of unlabelled recordings.
 
-`train`, `survey`, `find`, `export`, `evaluate`, `report`, `diff` and `inspect` are the commands of the same names, for
-scripts and notebooks; `load_model` reads what ``audiosae train`` wrote; `SparseAutoencoder` learns from an array, as a
-scikit-learn transformer. The names are listed in ``__init__.pyi`` and imported when they are first used.
+`train`, `survey`, `find`, `export`, `evaluate`, `report`, `diff` and `inspect` are the commands of the same names for
+scripts and notebooks. `load_model` reads a model that ``audiosae train`` wrote. `SparseAutoencoder` is a scikit-learn
+transformer that learns from an array. The names are listed in ``__init__.pyi`` and imported at their first use.
 """
 
 import lazy_loader

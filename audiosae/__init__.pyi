@@ -1,5 +1,6 @@
 from .autoencoder.model import Model as Model
 from .autoencoder.model import load_model as load_model
+from .commands.answer import Page as Page
 from .commands.diff import diff as diff
 from .commands.evaluate import evaluate as evaluate
 from .commands.export import export as export
@@ -10,7 +11,6 @@ from .commands.report import report as report
 from .commands.survey import survey as survey
 from .commands.train import TrainedRun as TrainedRun
 from .commands.train import train as train
-from .commands.written_page import Page as Page
 from .errors import AudiosaeError as AudiosaeError
 from .errors import InputError as InputError
 from .estimator import SparseAutoencoder as SparseAutoencoder

@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, and a few short sounds."""
+"""Shared fixtures: a cache, short sounds, trained models, devices and a browser."""
 
 from __future__ import annotations
 
@@ -19,18 +19,27 @@ from audiosae.backends import Backend
 
 RATE = 8000
 CHROMIUM = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 REPOSITORY = Path(__file__).parent.parent
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background: what is started would not hear Ctrl-C
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # in a background job of a shell; child processes would ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
-    """Put tests that share what their module makes first: a worker without work takes of another's last tests."""
+    """Run tests with module fixtures first: an idle worker takes over the last tests of another worker."""
     items.sort(
-        key=lambda item: not any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values())
+        key=lambda item: (
+            not any(fixture[-1].scope == "module" for fixture in item._fixtureinfo.name2fixturedefs.values())
+        )
     )
 
 
@@ -60,9 +69,9 @@ def sounds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
-    """kernels.cu compiled for the host."""
+    """The kernels of kernels.cu, compiled for the CPU."""
     if compiler() is None:
-        pytest.skip("there is no g++, which compiles the kernels for the host: install your system's C++ compiler")
+        pytest.skip("no g++ to compile the kernels for the CPU: install your system's C++ compiler")
     return HostKernels(tmp_path_factory.mktemp("kernels"))
 
 
@@ -95,7 +104,7 @@ def any_gpu(request):
 
 @pytest.fixture(params=["numpy", "simulated GPU", pytest.param("real GPU", marks=pytest.mark.gpu)])
 def backend(request):
-    """Every backend: what holds of the maths holds on all of them."""
+    """Every backend: the maths must agree on all of them."""
     if request.param == "numpy":
         return Backend()
     request.getfixturevalue("real_gpu" if request.param == "real GPU" else "device")
@@ -114,7 +123,7 @@ def trained(sounds, cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small(sounds, cache, tmp_path_factory):
-    """A run folder of two units: each costs a picture and a sound wherever it is shown."""
+    """A run folder of two units, for pages with few pictures and sounds."""
     folder = tmp_path_factory.mktemp("small") / "run"
     once(["train", sounds, "-o", folder, "--hidden", 2, "--epochs", 2, "--cache", cache, "-q"])
     return folder
@@ -122,20 +131,17 @@ def small(sounds, cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def page(trained, sounds, cache, tmp_path_factory):
-    """The report of that run on the recordings that it was trained on."""
+    """The report page of `trained` on the recordings it was trained on."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     once(["report", trained, sounds, "-o", path, "--cache", cache, "-q"])
     return path
 
 
-UNDRAWN = (
-    "audiosae.commands.train._draw",
-    lambda *_: None,
-)  # no pictures and card of a run: their tests have their own
+UNDRAWN = ("audiosae.commands.train._draw", lambda *_: None)  # no pictures and model card, to save time
 
 
 def once(arguments, *, pictures=True):
-    """Run the command line in this process, outside of a test."""
+    """Run the command line in this process, outside of a test; it must succeed."""
     with pytest.MonkeyPatch.context() as patch:
         if not pictures:
             patch.setattr(*UNDRAWN)
@@ -147,7 +153,7 @@ def once(arguments, *, pictures=True):
 
 @pytest.fixture
 def run(capfd, monkeypatch):
-    """Run the command line in this process; gives exit status, standard output and standard error."""
+    """Function that runs the command line in this process and returns exit status, standard output and error."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["audiosae", *map(str, arguments)])
@@ -160,7 +166,7 @@ def run(capfd, monkeypatch):
 
 
 def missing(what):
-    """Skip, with the reason; where the browser was installed for these tests, its absence is a failure."""
+    """Skip the test, or fail if AUDIOSAE_NEED_BROWSER is set."""
     (pytest.fail if os.environ.get("AUDIOSAE_NEED_BROWSER") else pytest.skip)(f"{what} is not installed")
 
 
@@ -181,7 +187,7 @@ def chromium():
 
 @pytest.fixture
 def see(chromium):
-    """Open a page; whatever it complains of or asks for fails the test."""
+    """Function that opens a page; messages, errors and requests of the page fail the test."""
     opened, trouble = [], []
 
     def look(path, **how):

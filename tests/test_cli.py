@@ -1,4 +1,4 @@
-"""The command line: what is printed where, and the exit status."""
+"""The command line: output and exit status of the commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one_line(text):
     return len(lines) == 1 and "Traceback" not in text
 
 
-def test_train_leaves_everything_and_says_what_to_do_next(run, sounds, tmp_path):
+def test_train_writes_all_files_and_names_the_next_step(run, sounds, tmp_path):
     code, out, _ = run("train", sounds, "-o", tmp_path / "run", *TRAIN)
     assert code == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
@@ -38,7 +38,7 @@ def test_train_leaves_everything_and_says_what_to_do_next(run, sounds, tmp_path)
         assert words in out
 
 
-def test_train_json_is_one_object_with_the_keys_of_the_contract(run, sounds, tmp_path):
+def test_train_json_has_the_documented_keys(run, sounds, tmp_path):
     code, out, err = run("train", sounds, "-o", tmp_path / "run", *TRAIN, "--json")
     facts = json.loads(out)
     keys = {"fvu", "rho_hat_mean", "dead_units", "sources_used", "sources_skipped", "seconds", "model"}
@@ -81,8 +81,8 @@ def test_strict_exits_with_1_when_a_source_was_skipped(run, sounds, tmp_path):
 def test_errors_are_one_line_with_the_right_status(run, sounds, tmp_path, monkeypatch, arguments, code, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    places = {"SOUNDS": sounds, "EMPTY": tmp_path / "empty"}
-    found, out, err = run(*[places.get(argument, argument) for argument in arguments])
+    paths = {"SOUNDS": sounds, "EMPTY": tmp_path / "empty"}
+    found, out, err = run(*[paths.get(argument, argument) for argument in arguments])
     assert found == code
     assert words in err
     assert one_line(err)
@@ -90,7 +90,7 @@ def test_errors_are_one_line_with_the_right_status(run, sounds, tmp_path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
-def test_info_says_what_a_model_is(run, trained):
+def test_info_describes_a_model(run, trained):
     code, out, _ = run("info", trained)
     assert code == 0
     for words in ("4 sigmoid", "spectrogram of audiosae", "16 x 40", "12 sources used", "rho 0.02"):
@@ -100,7 +100,7 @@ def test_info_says_what_a_model_is(run, trained):
     assert facts["activity"]["dead_units"] >= 0
 
 
-def test_render_draws_the_units_that_are_asked_for(run, trained, tmp_path):
+def test_render_draws_the_requested_units(run, trained, tmp_path):
     code, out, _ = run("render", trained, "-o", tmp_path / "a.png", "--units", "3,1", "--show", "filter", "--json")
     assert code == 0
     assert json.loads(out)["units"] == [3, 1]
@@ -108,7 +108,7 @@ def test_render_draws_the_units_that_are_asked_for(run, trained, tmp_path):
     assert run("render", trained, "-o", tmp_path / "b.png", "--units", "a,b")[0] == 1
 
 
-def test_inspect_counts_lengths_and_names_what_is_broken(run, sounds, tmp_path):
+def test_inspect_adds_up_lengths_and_names_broken_files(run, sounds, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"nonsense")
     code, out, _ = run("inspect", sounds, tmp_path / "bad.wav")
     assert code == 0
@@ -129,7 +129,7 @@ def test_domains_lists_the_built_in_one_with_its_options(run):
     assert listed["spectrogram"]["options"]["frames"] == 16
 
 
-def test_gradcheck_passes_and_a_wrong_gradient_fails_it(run, monkeypatch):
+def test_gradcheck_passes_and_fails_with_a_wrong_gradient(run, monkeypatch):
     from audiosae.autoencoder.gradient_check import FORMS
     from audiosae.autoencoder.sae import Penalty
 
@@ -151,13 +151,13 @@ def test_doctor_names_versions_and_why_there_is_no_gpu(run):
         assert words in out
 
 
-def test_help_and_version_are_there(run):
+def test_help_and_version_are_printed(run):
     assert "train" in run("--help")[1]
     assert run("--version")[1].startswith("audiosae ")
     assert "--whiten-power" in run("train", "--help")[1]
 
 
-def test_ctrl_c_writes_the_checkpoint_and_resume_goes_on(sounds, tmp_path, cache):
+def test_ctrl_c_writes_the_checkpoint_and_resume_continues(sounds, tmp_path, cache):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "audiosae", "train", str(sounds), "-o", str(out), "--hidden", "64"]
     command += ["--epochs", "100000", "--batch-size", "128", "--cache", str(cache), "--workers", "1"]

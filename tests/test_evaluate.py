@@ -1,4 +1,4 @@
-"""Evaluation: folds that do not leak, a classifier that does not peek, baselines that are what they are called."""
+"""Evaluation: baselines, metrics of the units, and the command."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
-from audiosae.errors import InputError
-from audiosae.evaluation import baselines, classifier, folds, quality, scores
-from audiosae.evaluation import compare as evaluate
+from audiosae.evaluation import baselines, classifier, compare, folds, quality
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled_files
 from audiosae.views.unit_sides import show_units
@@ -29,9 +27,9 @@ NAMES = ["model", *baselines.BASELINES]
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    """Thirty-six clips of three pitches, of four singers, in folders by pitch, and a CSV."""
-    folder = tmp_path_factory.mktemp("clips")
+def files(tmp_path_factory):
+    """Thirty-six sounds of three pitches and four singers, in a folder per pitch, and a CSV of labels."""
+    folder = tmp_path_factory.mktemp("files")
     rows = []
     for kind, pitch in KINDS.items():
         for number in range(12):
@@ -51,10 +49,10 @@ def clips(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(clips, cache, tmp_path_factory):
+def trained(files, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluate") / "run"
     patch = pytest.MonkeyPatch()
-    command = ["audiosae", "train", clips, "-o", out, "--hidden", "12", "--epochs", "3", "--workers", "1", "--quiet"]
+    command = ["audiosae", "train", files, "-o", out, "--hidden", "12", "--epochs", "3", "--workers", "1", "--quiet"]
     patch.setattr(sys, "argv", [*map(str, command), "--cache", str(cache)])
     with pytest.raises(SystemExit):
         cli.main()
@@ -63,232 +61,20 @@ def trained(clips, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def known(clips, trained, cache):
+def known(files, trained, cache):
     """The model and the sources as they were read."""
     model = load_model(trained)
-    return model, read(model.domain, scan([clips], model.domain.suffixes), LocalEngine(), cache=cache, workers=1)
+    return model, read(model.domain, scan([files], model.domain.suffixes), LocalEngine(), cache=cache, workers=1)
 
 
 def plan_of(labels, kind="stratified", values=None):
     return folds.make_plan(labels, kind=kind, values=values, column="it", seed=0)
 
 
-# folds
+# baselines
 
 
-def test_no_group_is_on_both_sides_of_any_fold_outer_or_inner():
-    rng = np.random.default_rng(0)
-    for count in (3, 8, 40):
-        groups = rng.integers(count, size=300)
-        plan = plan_of(rng.choice(["a", "b"], 300).tolist(), "group", [f"g{g}" for g in groups])
-        assert len(plan.splits) == (count if count <= 10 else 5)
-        for split in plan.splits:
-            assert not set(groups[split.train]) & set(groups[split.test])
-            inner = plan.inner(split, 5, 0)
-            assert len(np.unique(inner)) > 1
-            for fold in np.unique(inner):
-                kept = groups[split.train]
-                assert not set(kept[inner == fold]) & set(kept[inner != fold])
-
-
-def test_every_clip_is_tested_once_and_stratified_folds_have_every_class_in_equal_share():
-    labels = ["a"] * 50 + ["b"] * 20
-    plan = plan_of(labels)
-    assert np.array_equal(plan.tested, np.arange(70))
-    for split in plan.splits:
-        assert np.bincount(plan.target[split.test]).tolist() == [10, 4]
-    assert "session" in plan.notes[0]
-
-
-def test_a_fold_column_gives_a_fold_a_value():
-    plan = plan_of(list("abababab"), "fold", list("11223344"))
-    assert [split.test.tolist() for split in plan.splits] == [[0, 1], [2, 3], [4, 5], [6, 7]]
-
-
-def test_a_split_column_tests_what_it_calls_test_else_the_rarer_value():
-    labels = list("abababab")
-    called = plan_of(labels, "split", ["Test"] * 6 + ["train"] * 2)
-    rarer = plan_of(labels, "split", ["x"] * 6 + ["y"] * 2)
-    assert [len(plan.splits) for plan in (called, rarer)] == [1, 1]
-    assert called.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]
-    assert rarer.splits[0].test.tolist() == [6, 7]
-    assert "tested where it is 'y' (2 of 8 clips)" in rarer.description
-    beside = plan_of(labels, "split", ["eval"] * 6 + ["Train"] * 2)
-    assert beside.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]  # and never what is called train
-
-
-def test_a_class_that_a_training_part_lacks_is_told():
-    plan = plan_of(list("aabbcb"), "group", list("112233"))
-    assert plan.notes[0] == "fold 1: a is not in its training part and cannot be found"
-
-
-@pytest.mark.parametrize(
-    ("labels", "kind", "values", "words"),
-    [
-        ("aaaa", "stratified", None, "all 4 clips have the label 'a'"),
-        ("aaaaaabb", "stratified", None, "label 'b' has 2 of the clips, fewer than 5 folds"),
-        ("aabb", "group", "xxxx", "every clip has the value 'x'"),
-        ("aabbcc", "group", "xxyyzz", "divides as the labels do"),
-        ("aabb", "fold", "xxyy", "fold 'x': all that is left to train on has the label 'b'"),
-        ("aabb", "split", "xyzz", "no value 'test' among 'x', 'y', 'z'"),
-        ("aabb", "split", "xxyy", "which one is rarer"),
-    ],
-)
-def test_labels_that_do_not_divide_are_refused(labels, kind, values, words):
-    with pytest.raises(InputError, match=words):
-        plan_of(list(labels), kind, list(values) if values else None)
-
-
-# the classifier
-
-
-def test_random_labels_give_chance():
-    rng = np.random.default_rng(0)
-    features, target = rng.normal(size=(200, 20)).astype(np.float32), rng.integers(2, size=200)
-    plan = plan_of([str(label) for label in target])
-    found = np.empty(200, np.int64)
-    for split in plan.splits:
-        train = features[split.train], plan.target[split.train]
-        found[split.test], _ = classifier.classify(*train, features[split.test], plan.inner(split, 5, 0))
-    assert abs((found == plan.target).mean() - 0.5) < 0.1
-
-
-def test_a_prediction_depends_on_its_own_clip_and_the_training_part_alone():
-    rng = np.random.default_rng(1)
-    train, classes = rng.normal(size=(60, 8)).astype(np.float32), rng.integers(3, size=60)
-    test, inner = rng.normal(size=(9, 8)).astype(np.float32), np.arange(60) % 5
-    together, strength = classifier.classify(train, classes, test, inner)
-    for clip in range(9):
-        alone, same = classifier.classify(train, classes, test[clip : clip + 1], inner)
-        assert (alone[0], same) == (together[clip], strength)
-
-
-def test_noise_features_get_a_stronger_penalty_than_telling_ones():
-    rng = np.random.default_rng(2)
-    classes, inner = np.arange(100) % 2, np.arange(100) // 2 % 5
-    noise = rng.normal(size=(100, 30)).astype(np.float32)
-    telling = noise + 3 * classes[:, None].astype(np.float32)
-    strengths = [classifier.classify(x, classes, x, inner)[1] for x in (noise, telling)]
-    assert strengths[0] > strengths[1]
-
-
-def test_the_error_held_out_is_that_of_fits_without_the_fold():
-    rng = np.random.default_rng(5)
-    x, target, strength = rng.normal(size=(60, 7)) + 3, np.eye(3)[rng.integers(3, size=60)], 0.1
-    folds = [np.arange(60) % 4 == fold for fold in range(4)]
-    wanted = 0.0
-    for out in folds:
-        kept = classifier._Ridge(x[~out], target[~out])
-        wanted += np.square(kept.predict(x[out], strength * 60 / 45) - target[out]).sum()  # the penalty of all 60
-    assert classifier._Ridge(x, target).error_held_out(strength, folds) == pytest.approx(wanted, rel=1e-9)
-
-
-@pytest.mark.parametrize("count", [7, 40])
-def test_a_fold_is_left_out_alike_by_either_product(count):
-    rng = np.random.default_rng(8)
-    root, residual = 0.05 * rng.normal(size=(20, count)), rng.normal(size=(20, 2))
-    wanted = np.linalg.solve(np.eye(20) - root @ root.T, residual)
-    np.testing.assert_allclose(classifier._unhatted(root, residual), wanted)
-
-
-def test_the_strength_is_that_of_the_least_error_wherever_its_valley_lies():
-    for least in range(6):
-        looked = []
-        error = {10.0**-i: abs(i - least) for i in range(6)}
-        found = classifier._valley(lambda s, e=error, seen=looked: seen.append(s) or e[s], list(error))
-        assert found == 10.0**-least
-    assert classifier._valley(lambda _: 1.0, [3.0, 2.0, 1.0]) == 2.0
-
-
-def test_a_penalty_that_rounding_hides_is_not_chosen(monkeypatch):
-    rng = np.random.default_rng(9)
-    classes, inner = np.arange(60) % 2, np.arange(60) // 2 % 5
-    x = rng.normal(size=(60, 90)).astype(np.float32)  # more features than clips: without a penalty every clip fits
-    x[:, 0] += 9 * classes
-    ridge = classifier._Ridge(x, np.eye(2, dtype=np.float32)[classes])
-    held_out = [inner == fold for fold in range(5)]
-    errors = [ridge.error_held_out(strength, held_out) for strength in (1e-12, 1.0)]
-    assert errors[0] == np.inf > errors[1]
-    monkeypatch.setattr(classifier, "_RIDGE_STRENGTHS", (1.0, 1e-3, 1e-12))
-    assert classifier.classify(x, classes, x, inner)[1] > 1e-12
-
-
-def test_ridge_predicts_what_scikit_learns_does():
-    from sklearn.linear_model import RidgeClassifier
-
-    rng = np.random.default_rng(6)
-    x, classes = rng.normal(size=(90, 12)).astype(np.float32), rng.integers(3, size=90)
-    x[:, :3] += 2 * np.eye(3, dtype=np.float32)[classes]
-    found, strength = classifier.classify(x[:60], classes[:60], x[60:], np.arange(60) % 5)
-    train, test = classifier._standardised(x[:60], x[60:])
-    theirs = RidgeClassifier(alpha=strength * 60).fit(train, classes[:60]).predict(test)
-    assert np.array_equal(found, theirs)
-    assert (found == classes[60:]).mean() > 0.8
-
-
-@pytest.mark.parametrize("judge", classifier.CLASSIFIERS)
-def test_every_judge_finds_what_is_plain_and_gives_chance_on_noise(judge):
-    rng = np.random.default_rng(7)
-    classes = np.arange(120) % 3
-    noise = rng.normal(size=(120, 10)).astype(np.float32)
-    telling = noise + 4 * np.eye(3, 10, dtype=np.float32)[classes]
-    train, test, inner = slice(0, 90), slice(90, None), np.arange(90) % 5
-    right = [
-        (classifier.classify(x[train], classes[train], x[test], inner, judge)[0] == classes[test]).mean()
-        for x in (telling, noise)
-    ]
-    assert right[0] > 0.9
-    assert right[1] < 0.7
-
-
-def test_more_features_than_clips_are_rotated_without_a_change():
-    rng = np.random.default_rng(3)
-    train, test = rng.normal(size=(40, 90)).astype(np.float32), rng.normal(size=(7, 90)).astype(np.float32)
-    x, y = classifier._rotated(train, test)
-    assert x.shape[1] <= 40
-    np.testing.assert_allclose(x @ x.T, train @ train.T, atol=1e-3)
-    np.testing.assert_allclose(y @ x.T, test @ train.T, atol=1e-3)
-
-
-def test_constant_features_do_no_harm():
-    train = np.ones((20, 2), np.float32)
-    train[:, 1] = np.arange(20)
-    found, _ = classifier.classify(train, np.arange(20) // 10, train, np.arange(20) % 2)
-    assert np.array_equal(found, np.arange(20) // 10)
-    nothing, _ = classifier.classify(train[:, :1], np.arange(20) // 10, train[:, :1], np.arange(20) % 2)
-    assert len(nothing) == 20
-
-
-# what it amounts to
-
-
-def test_one_fold_has_wilsons_interval_over_its_clips():
-    plan = plan_of(["a"] * 60 + ["b"] * 60, "split", (["test"] * 50 + ["train"] * 10) * 2)
-    predicted = plan.target.copy()
-    predicted[:10] = 1
-    found = scores.summarise(plan, predicted)
-    assert (found["accuracy"], found["stderr"]) == pytest.approx((0.9, 0.03))
-    np.testing.assert_allclose(found["interval"], [0.8256, 0.9448], atol=1e-4)
-    assert found["recall"] == {"a": 0.8, "b": 1.0}
-    assert found["confusion"] == [[40, 10], [0, 50]]
-
-
-def test_several_folds_have_students_interval_and_the_models_lead_fold_by_fold():
-    plan = plan_of(list("ab" * 6), "fold", list("111122223333"))
-    wrong, right = plan.target.copy(), plan.target.copy()
-    wrong[[0, 4, 5]] ^= 1
-    found = scores.summarise(plan, wrong, right)
-    assert found["folds"] == [0.75, 0.5, 1.0]
-    assert (found["accuracy"], found["std"]) == pytest.approx((0.75, 0.25))
-    assert found["stderr"] == pytest.approx(0.25 / np.sqrt(3))
-    assert found["interval"] == pytest.approx([0.75 - 4.3027 * 0.25 / np.sqrt(3), 1.0], abs=1e-4)
-    assert found["model_ahead"] == pytest.approx({"mean": 0.25, "stderr": 0.25 / np.sqrt(3)})
-
-
-# baselines are what they are called
-
-
-def test_short_clips_encoded_together_have_the_features_that_each_has_alone(known):
+def test_files_encoded_together_have_the_features_of_each_alone(known):
     model, corpus = known
     sets = baselines.feature_sets(("pca",), model, corpus, code="sqrt", seed=0)
     for features in sets.values():
@@ -298,7 +84,7 @@ def test_short_clips_encoded_together_have_the_features_that_each_has_alone(know
             np.testing.assert_allclose(row, alone.reshape(-1), rtol=1e-4, atol=1e-4)
 
 
-def test_random_weights_are_the_start_that_the_model_had(known):
+def test_random_weights_have_the_initialisation_of_the_model(known):
     model = known[0]
     fresh = baselines.untrained(model)
     assert fresh.whitener is model.whitener
@@ -332,7 +118,7 @@ def test_pca_and_kmeans_and_nmf_give_as_many_outputs_as_there_are_units(known):
     assert codes["nmf"].max() > 0
 
 
-def test_shares_have_length_one_whoever_they_are_of(known):
+def test_share_codes_have_length_one(known):
     model, corpus = known
     windows = next(iter(corpus.blocks()))
     sets = baselines.feature_sets(("random-weights", "kmeans"), model, corpus, code="share", seed=0)
@@ -340,7 +126,7 @@ def test_shares_have_length_one_whoever_they_are_of(known):
         np.testing.assert_allclose(np.linalg.norm(features.encode(windows), axis=1), 1, rtol=1e-4)
 
 
-def test_nonnegative_codes_come_near_those_of_exact_least_squares():
+def test_nonnegative_codes_are_close_to_exact_least_squares():
     from scipy.optimize import nnls
 
     rng = np.random.default_rng(0)
@@ -351,7 +137,7 @@ def test_nonnegative_codes_come_near_those_of_exact_least_squares():
     assert np.square(windows - codes @ parts).sum() < exact + 0.02 * np.square(windows).sum()
 
 
-def test_nonnegative_codes_of_alike_parts_are_those_of_the_steps_in_full(monkeypatch):
+def test_nonnegative_codes_of_similar_parts_equal_those_of_all_steps(monkeypatch):
     rng = np.random.default_rng(1)
     parts = (rng.uniform(size=(40, 5)) @ rng.uniform(size=(5, 30)) + 1e-3 * rng.uniform(size=(40, 30))).astype("f4")
     gram, target = parts @ parts.T, rng.uniform(size=(300, 30)).astype("f4") @ parts.T
@@ -375,7 +161,7 @@ def test_field_and_mfcc_pool_rows_where_windows_are_as_wide_as_the_field(known):
     assert field.shape == (2, 40)
 
 
-# what the units do
+# units
 
 
 def test_sparseness_is_0_for_even_and_1_for_single_activity():
@@ -384,7 +170,7 @@ def test_sparseness_is_0_for_even_and_1_for_single_activity():
         assert ActivityStatistics.of(act).population == pytest.approx(wanted)
 
 
-def test_units_go_with_labels_by_the_area_under_the_roc(known):
+def test_units_are_matched_with_labels_by_the_area_under_the_roc(known):
     from sklearn.metrics import roc_auc_score
 
     model, corpus = known
@@ -405,15 +191,14 @@ def test_units_go_with_labels_by_the_area_under_the_roc(known):
 # the command
 
 
-def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, trained, clips):
-    options = ["--labels", clips / "labels.csv", "--label-column", "kind", "--group-column", "singer", "--workers", "1"]
-    code, out, err = run("evaluate", trained, clips, *options)
+def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, trained, files):
+    options = ["--labels", files / "labels.csv", "--label-column", "kind", "--group-column", "singer", "--workers", "1"]
+    code, out, err = run("evaluate", trained, files, *options)
     assert code == 0, err
-    for words in ("random-weights", "95 % interval", "one singer left out at a time", "seen all 36 test files"):
+    for words in ("random-weights", "95 % interval", "one singer left out at a time", "trained on all 36 test files"):
         assert words in out
     folder = trained / "evaluation"
-    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png",
-             "index.html"}  # fmt: skip
+    names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png", "index.html"}
     assert {path.name for path in folder.iterdir()} == names
     facts = json.loads((folder / "results.json").read_text())
     assert [result["name"] for result in facts["results"]] == NAMES
@@ -432,9 +217,9 @@ def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, traine
     assert len((folder / "results.csv").read_text().splitlines()) == 1 + len(NAMES)
 
 
-def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
+def test_the_page_shows_the_numbers_of_the_json(run, trained, files, tmp_path):
     options = ["--labels", "folder", "--baselines", "pca,field", "-o", tmp_path, "--json"]
-    facts = json.loads(run("evaluate", trained, clips, *options)[1])
+    facts = json.loads(run("evaluate", trained, files, *options)[1])
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for result in facts["results"]:
         assert f"{100 * result['accuracy']:.1f} ± {100 * result['stderr']:.1f}" in page
@@ -452,25 +237,26 @@ def test_the_page_shows_the_numbers_of_the_json(run, trained, clips, tmp_path):
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
-def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, clips, tmp_path):
+def test_json_goes_to_standard_output_and_the_same_seed_gives_the_same_numbers(run, trained, files, tmp_path):
     options = ["--labels", "folder", "--baselines", "kmeans,nmf,field", "--json", "-o", tmp_path, "--seed", "3"]
-    found = [json.loads(run("evaluate", trained, clips, *options, "--workers", n)[1]) for n in (1, 2)]
+    found = [json.loads(run("evaluate", trained, files, *options, "--workers", n)[1]) for n in (1, 2)]
     assert [result["name"] for result in found[0]["results"]] == ["model", "field", "kmeans", "nmf"]
     assert found[0]["results"] == found[1]["results"]
     assert "session" in found[0]["notes"][0]
 
 
-def test_a_split_is_tested_once(run, trained, clips, tmp_path):
-    options = ["--labels", clips / "labels.csv", "--label-column", "kind", "--split-column", "part", "-o", tmp_path]
-    _, out, _ = run("evaluate", trained, clips, *options, "--baselines", "none", "--json")
+def test_a_split_is_tested_once(run, trained, files, tmp_path):
+    options = ["--labels", files / "labels.csv", "--label-column", "kind", "--split-column", "part", "-o", tmp_path]
+    _, out, _ = run("evaluate", trained, files, *options, "--baselines", "none", "--json")
     facts = json.loads(out)
     assert facts["tested"] == 9
     assert facts["results"][0]["interval_method"] == "Wilson, over clips"
 
 
-def test_a_model_of_other_files_does_not_claim_to_have_seen_these(run, trained, clips, tmp_path):
-    code, out, _ = run("evaluate", trained, clips / "low", clips / "mid", "--labels", "folder", "--baselines", "none",
-                       "-o", tmp_path)  # fmt: skip
+def test_a_model_of_other_files_is_not_said_to_be_trained_on_these(run, trained, files, tmp_path):
+    code, out, _ = run(
+        "evaluate", trained, files / "low", files / "mid", "--labels", "folder", "--baselines", "none", "-o", tmp_path
+    )
     assert code == 0
     assert "is not known" in out
 
@@ -480,20 +266,20 @@ def test_refit_learns_from_each_training_part_alone(known, monkeypatch):
     labels = [record.file.split("/")[0] for record in corpus.records]
     plan = plan_of(labels, "group", [str(i % 2) for i in range(36)])
     seen, learned = [], []
-    fit, sets = evaluate.fit, baselines.feature_sets
-    monkeypatch.setattr(evaluate, "fit", lambda c, *rest, **more: seen.append(c) or fit(c, *rest, **more))
+    fit, sets = compare.fit, baselines.feature_sets
+    monkeypatch.setattr(compare, "fit", lambda c, *rest, **more: seen.append(c) or fit(c, *rest, **more))
     monkeypatch.setattr(baselines, "feature_sets", lambda n, m, c, **more: learned.append(c) or sets(n, m, c, **more))
-    options = evaluate.Options(("pca",), refit=True)
-    found = evaluate.evaluate(model, corpus, plan, options)
+    options = compare.Options(("pca",), refit=True)
+    found = compare.compare_features(model, corpus, plan, options)
     for split, *used in zip(plan.splits, seen, learned, strict=True):
-        names = [corpus.records[clip].file for clip in split.train]
+        names = [corpus.records[number].file for number in split.train]
         assert [[record.file for record in part.records] for part in used] == [names, names]
     assert found.facts["seen"] == 0
     assert found.results[0]["accuracy"] > 0.5
 
 
-def edited(clips, tmp_path, edit):
-    with (clips / "labels.csv").open(newline="") as file:
+def edited(files, tmp_path, edit):
+    with (files / "labels.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     edit(rows)
     with (tmp_path / "labels.csv").open("w", newline="") as file:
@@ -508,9 +294,9 @@ def edited(clips, tmp_path, edit):
         (lambda rows: rows.append(rows[-1]), "names high/high_11.wav more than once"),
     ],
 )
-def test_labels_that_do_not_fit_the_files_are_one_clear_line(run, trained, clips, tmp_path, edit, words):
-    labels = edited(clips, tmp_path, edit)
-    code, out, err = run("evaluate", trained, clips, "--labels", labels, "--label-column", "kind", "-o", tmp_path / "o")
+def test_labels_that_do_not_match_the_files_are_a_one_line_error(run, trained, files, tmp_path, edit, words):
+    labels = edited(files, tmp_path, edit)
+    code, out, err = run("evaluate", trained, files, "--labels", labels, "--label-column", "kind", "-o", tmp_path / "o")
     assert (code, out) == (1, "")
     assert words in err
     assert len([line for line in err.splitlines() if line.startswith("audiosae: ")]) == 1
@@ -521,23 +307,23 @@ def test_labels_that_do_not_fit_the_files_are_one_clear_line(run, trained, clips
     [
         (["--label-column", "sort"], "--label-column sort: "),
         (["--label-column", "kind", "--group-column", "sort"], "--group-column sort: "),
-        (["--label-column", "one"], "all 36 clips have the label 'x'"),
-        (["--label-column", "number"], "has 3 of the clips, fewer than 5 folds"),
-        (["--label-column", "kind", "--group-column", "one"], "--group-column one: every clip has the value 'x'"),
-        (["--label-column", "kind", "--fold-column", "one", "--group-column", "singer"], "wanted one of them"),
+        (["--label-column", "one"], "all 36 files have the label 'x'"),
+        (["--label-column", "number"], "has 3 of the files, fewer than 5 folds"),
+        (["--label-column", "kind", "--group-column", "one"], "--group-column one: every file has the value 'x'"),
+        (["--label-column", "kind", "--fold-column", "one", "--group-column", "singer"], "wanted only one of them"),
         (["--label-column", "kind", "--baselines", "ica"], "no baseline 'ica'; wanted all, none or random-weights"),
         (["--label-column", "kind", "--pool", "median"], "wanted some of max, mean, std"),
         (["--label-column", "kind", "-o", "/dev/null/x"], "cannot write the folder /dev/null/x"),
     ],
 )
-def test_bad_options_are_one_clear_line(run, trained, clips, tmp_path, options, words):
+def test_wrong_options_are_a_one_line_error(run, trained, files, tmp_path, options, words):
     options = options if "-o" in options else [*options, "-o", tmp_path / "o"]
-    code, out, err = run("evaluate", trained, clips, "--labels", clips / "labels.csv", *options)
+    code, out, err = run("evaluate", trained, files, "--labels", files / "labels.csv", *options)
     assert (code, out) == (1, "")
     assert words in err
 
 
-def test_sources_that_a_model_does_not_fit_are_one_clear_line(run, trained, tmp_path):
+def test_sources_of_another_domain_are_a_one_line_error(run, trained, tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing to hear")
     options = ["--labels", "folder", "-o", tmp_path / "o"]
     code, _, err = run("evaluate", trained, tmp_path, *options)
@@ -553,11 +339,11 @@ def test_sources_that_a_model_does_not_fit_are_one_clear_line(run, trained, tmp_
     )
 
 
-def test_broken_sources_are_skipped_and_counted(run, trained, clips, tmp_path):
+def test_broken_sources_are_skipped_and_counted(run, trained, files, tmp_path):
     broken = tmp_path / "low"
     broken.mkdir()
     (broken / "broken.wav").write_bytes(b"nonsense")
-    command = ["evaluate", trained, clips, broken, "--labels", "folder", "--baselines", "none", "-o", tmp_path / "o"]
+    command = ["evaluate", trained, files, broken, "--labels", "folder", "--baselines", "none", "-o", tmp_path / "o"]
     code, out, err = run(*command)
     assert code == 0
     assert "1 source skipped" in out
@@ -576,11 +362,11 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("judge", classifier.CLASSIFIERS)
-def test_no_thread_imports_what_another_may_import_at_the_same_time(trained, clips, cache, judge):
-    """Modules of scikit-learn import one another: two threads that import at once now and then find them half made."""
-    command = ["evaluate", trained, clips, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache, "-q",
-               "--classifier", judge]  # fmt: skip
+@pytest.mark.parametrize("name", classifier.CLASSIFIERS)
+def test_threads_import_no_library(trained, files, cache, name):
+    """Modules of scikit-learn import each other: with two threads, one may see a partly initialised module."""
+    command = ["evaluate", trained, files, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache]
+    command += ["-q", "--classifier", name]
     done = subprocess.run([sys.executable, "-c", SPY, *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "imported by a thread" not in done.stdout

@@ -283,7 +283,7 @@ def test_invalid_labels_are_refused(sounds, tmp_path, text, column, words):
         (["-o", "f.xlsx"], "wanted .parquet, .csv, .npz"),
         (["-o", "f.csv", "--pool", "median"], "wanted some of max, mean, std"),
         (["-o", "f.csv", "--segments", "0"], "--segments 0"),
-        (["-o", "f.csv", "--level", "window", "--segments", "2"], "--pool and --segments are for files"),
+        (["-o", "f.csv", "--level", "window", "--segments", "2"], "--pool and --segments apply to files"),
         (["-o", "f.csv", "--label-column", "kind"], "--label-column kind: wanted together with --labels"),
         (["-o", "gone/f.csv"], "cannot write"),
         (["-o", "f.csv", "--labels", "no.csv"], "wanted 'folder' or a CSV"),

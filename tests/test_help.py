@@ -1,4 +1,4 @@
-"""Help has an example of every command and groups long lists; completion works; the nearest name is suggested."""
+"""Help: examples, groups of options, completion, and suggestions for wrong names."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_every_example_runs(tmp_path, cache, monkeypatch):
     monkeypatch.chdir(tmp_path)
     once(["train", "samples/sounds", "-o", "second-run", "--epochs", "5", "-q"])  # what `diff` compares with
     for name, example in {**EXAMPLES, "samples": "audiosae samples new"}.items():
-        if name != "cache":  # it would be read again for every other test
+        if name != "cache":  # the other tests need the cache
             once([*shlex.split(example)[1:], "-q"])
     for written in ("some.png", "features.csv", "report.html", "found/index.html", "like.html", "diff.html"):
         assert (tmp_path / written).stat().st_size > 1000, written
 
 
-def test_long_lists_of_options_are_in_groups_and_none_is_lost(run):
+def test_long_lists_of_options_are_grouped_completely(run):
     text = run("train", "--help")[1]
     parts = re.split(r"\n(\w+):\n", text)
     groups = dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -70,7 +70,7 @@ def test_long_lists_of_options_are_in_groups_and_none_is_lost(run):
         assert all(name in text for name in param.opts if name.startswith("--"))
 
 
-def test_short_lists_are_one(run):
+def test_short_lists_are_not_grouped(run):
     assert "\nOptions:\n" in run("info", "--help")[1]
     assert "\nMethod:\n" in run("evaluate", "--help")[1]
 
@@ -79,7 +79,7 @@ def test_short_lists_are_one(run):
     ("arguments", "nearest"),
     [(["trian"], "'train'"), (["surveys"], "'survey'"), (["train", "x", "-o", "y", "--hiden", "3"], "--hidden")],
 )
-def test_a_name_that_is_not_there_has_the_nearest_suggested(run, arguments, nearest):
+def test_the_nearest_name_is_suggested_for_an_unknown_one(run, arguments, nearest):
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert nearest in err
@@ -88,14 +88,23 @@ def test_a_name_that_is_not_there_has_the_nearest_suggested(run, arguments, near
 @pytest.mark.parametrize(
     ("status", "command"),
     [
-        (2, "trian x"), (2, "train x -o y --hiden 3"), (2, "train x"), (2, "train x -o y --epochs many"),
-        (2, "train x -o y --solver newton"), (2, "train x -o y --workers 0"), (2, "find x y --like z -n 0"),
-        (1, "train nowhere -o y"), (1, "info nowhere"), (1, "train x -o y --hidden 0"),
+        (2, "trian x"),
+        (2, "train x -o y --hiden 3"),
+        (2, "train x"),
+        (2, "train x -o y --epochs many"),
+        (2, "train x -o y --solver newton"),
+        (2, "train x -o y --workers 0"),
+        (2, "find x y --like z -n 0"),
+        (1, "train nowhere -o y"),
+        (1, "info nowhere"),
+        (1, "train x -o y --hidden 0"),
         (1, "train x -o y --set n_mel=3"),
-        (1, "train x -o y --memory much"), (1, "train x -o y --domain sound"), (1, "survey x y -o z --types 0"),
+        (1, "train x -o y --memory much"),
+        (1, "train x -o y --domain sound"),
+        (1, "survey x y -o z --types 0"),
     ],
-)  # fmt: skip
-def test_status_2_is_what_help_rules_out_and_1_what_cannot_be_used(run, status, command):
+)
+def test_status_is_2_for_wrong_usage_and_1_for_unusable_values(run, status, command):
     code, out, err = run(*command.split())
     assert (code, out, err.count("\n")) == (status, "", 1)
     assert ("--help)" in err) == (status == 2)
@@ -110,9 +119,7 @@ def test_the_script_of_a_named_shell_is_printed(run, shell, words):
     assert run("--show-completion", "csh")[0] == 2
 
 
-@pytest.mark.parametrize(
-    ("typed", "found"), [("sur", ["survey"]), ("train --whit", ["--whiten", "--whiten-power"])]
-)  # fmt: skip
+@pytest.mark.parametrize(("typed", "found"), [("sur", ["survey"]), ("train --whit", ["--whiten", "--whiten-power"])])
 def test_bash_completes(typed, found):
     bash = shutil.which("bash")
     if bash is None:
@@ -124,6 +131,7 @@ def test_bash_completes(typed, found):
 COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
 _audiosae_completion audiosae; echo "${{COMPREPLY[*]}}" """
     path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
-    told = subprocess.run([bash, "-c", script], check=True, capture_output=True, text=True,
-                          env=os.environ | {"PATH": path})  # fmt: skip
+    told = subprocess.run(
+        [bash, "-c", script], check=True, capture_output=True, text=True, env=os.environ | {"PATH": path}
+    )
     assert told.stdout.split() == found

@@ -1,4 +1,4 @@
-"""`audiosae inspect`: a summary of sources from their headers, before anything is decoded."""
+"""Inspection of sources: headers, counts, quick checks, summary."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.progress import Progress
 
 
-class RecordedProgress(Progress):
+class Recorder(Progress):
     def __init__(self):
-        self.calls = []
+        self.heard = []
 
     def stage(self, title, total, unit):
-        self.calls.append((title, total, unit))
+        self.heard.append((title, total, unit))
 
     def advance(self, amount, **_facts):
-        self.calls.append(amount)
+        self.heard.append(amount)
 
 
 def inspect(*arguments, domain=None, progress=None):
@@ -33,7 +33,7 @@ def inspect(*arguments, domain=None, progress=None):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write three usable recordings, one that is too short and two broken ones."""
+    """Three recordings that can be used, one too short, two broken."""
     write(tmp_path / "a.wav", tone(1.0))
     write(tmp_path / "b.wav", tone(2.0))
     write(tmp_path / "c.flac", np.stack([tone(1.0, 16000)] * 2, axis=1), 16000)
@@ -43,7 +43,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_sources_have_a_status_and_a_reason(folder):
+def test_every_source_has_a_status_and_a_reason(folder):
     found = inspect(folder)
     assert (found["sources_ok"], found["sources_skipped"]) == (3, 3)
     assert {file["file"]: (file["status"], file["reason"]) for file in found["files"]} == {
@@ -57,7 +57,7 @@ def test_sources_have_a_status_and_a_reason(folder):
     assert found["files"][2]["facts"] == {"rate": 16000, "channels": 2, "format": "FLAC/PCM_16"}
 
 
-def test_lengths_and_windows_of_usable_sources_are_totals(folder):
+def test_lengths_and_windows_of_usable_sources_add_up(folder):
     found = inspect(folder)
     assert (found["domain"], found["unit"]) == ("spectrogram", "s")
     assert found["extent"] == pytest.approx(4.0)
@@ -70,59 +70,59 @@ def test_windows_follow_the_step(folder):
     assert inspect(folder / "a.wav", domain=Spectrogram(step=10, frames=20))["windows"] == 1 + (101 - 20) // 10
 
 
-def test_lines_summarise_the_sources(folder):
-    told = inspect(folder)["told"]
-    assert told[0] == "3 of 6 sources can be read: 4.0 s, about 358 windows"
-    assert told[1:3] == [
+def test_the_summary_lists_kinds_and_reasons(folder):
+    summary = inspect(folder)["summary"]
+    assert summary[0] == "3 of 6 sources can be read: 4.0 s, about 358 windows"
+    assert summary[1:3] == [
         "  2 x rate 8000, channels 1, format WAV/PCM_16",
         "  1 x rate 16000, channels 2, format FLAC/PCM_16",
     ]
-    assert sorted(told[3:6]) == [
+    assert sorted(summary[3:6]) == [
         "  skipped: empty (1)",
         "  skipped: shorter than a window (1)",
         "  skipped: undecodable (1)",
     ]
-    assert told[6].startswith("training with the defaults, roughly: ")
-    assert len(told) == 7
+    assert summary[6].startswith("training with the defaults, roughly: ")
+    assert len(summary) == 7
 
 
-def test_long_totals_are_in_hours(tmp_path):
+def test_long_lengths_are_in_hours(tmp_path):
     write(tmp_path / "a.wav", np.zeros(5400 * 100, np.float32), 100)  # a header is all that is read
-    assert inspect(tmp_path)["told"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
+    assert inspect(tmp_path)["summary"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
 
 
-def test_result_is_json(folder):
+def test_the_result_is_json(folder):
     found = inspect(folder)
     assert json.loads(json.dumps(found)) == found
 
 
-def test_progress_is_reported_for_each_file(folder):
-    progress = RecordedProgress()
+def test_progress_advances_file_by_file(folder):
+    progress = Recorder()
     inspect(folder, progress=progress)
-    assert progress.calls == [("inspecting", 6, "files"), *[1] * 6]
+    assert progress.heard == [("inspecting", 6, "files"), *[1] * 6]
 
 
-def test_empty_folder_raises_an_error(tmp_path):
+def test_nothing_to_inspect_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"^no \.wav, .* under "):
         inspect(tmp_path)
 
 
-def test_only_broken_files_give_zero_sources(tmp_path):
+def test_only_broken_files_count_as_none(tmp_path):
     (tmp_path / "a.wav").touch()
     found = inspect(tmp_path)
     assert (found["sources_ok"], found["windows"], found["extent"]) == (0, 0, 0)
-    assert found["told"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]
+    assert found["summary"][:2] == ["0 of 1 sources can be read: 0.0 s, about 0 windows", "  skipped: empty (1)"]
 
 
-def test_recordings_with_a_lower_sample_rate_are_reported(tmp_path):
+def test_recordings_of_a_lower_rate_are_reported(tmp_path):
     for name in "ab":
         write(tmp_path / f"{name}.wav", tone(2.0, 16000), 16000)
     write(tmp_path / "low.wav", tone(1.0))
     found = inspect(tmp_path)
     remark = "a lower rate than 16000 Hz: their upper bands are empty"
     assert [file["remark"] for file in found["files"]] == ["", "", remark]
-    assert f"1 of 3 sources have {remark}: low.wav" in found["told"]
-    assert not any(remark in line for line in inspect(tmp_path, domain=Spectrogram(fmax=4000.0))["told"])
+    assert f"1 of 3 sources have {remark}: low.wav" in found["summary"]
+    assert not any(remark in line for line in inspect(tmp_path, domain=Spectrogram(fmax=4000.0))["summary"])
 
 
 def with_offset(folder, offset, count=4):
@@ -131,44 +131,42 @@ def with_offset(folder, offset, count=4):
     return folder
 
 
-def test_recordings_with_a_constant_offset_are_reported_with_a_remedy(tmp_path):
+def test_a_dc_offset_in_many_recordings_is_reported_with_a_remedy(tmp_path):
     folder = with_offset(tmp_path, 0.05)
     found = inspect(folder)
-    remark = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
-    assert found["glances"] == {"sources": 4, "found": [{"file": f"{i}.wav", "remark": remark} for i in range(4)]}
-    assert f"4 of 4 sources that were looked into have {remark}: 0.wav, 1.wav, 2.wav and 1 more" in found["told"]
+    words = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
+    assert found["glances"] == {"sources": 4, "found": [{"file": f"{i}.wav", "remark": words} for i in range(4)]}
+    assert f"4 of 4 checked sources have {words}: 0.wav, 1.wav, 2.wav and 1 more" in found["summary"]
     for good in (inspect(folder, domain=Spectrogram(fmin=100.0)), inspect(with_offset(folder, 0.005))):
         assert good["glances"]["found"] == []
-        assert not any("offset" in line for line in good["told"])
+        assert not any("offset" in line for line in good["summary"])
 
 
-def test_offset_has_no_effect_without_the_lowest_bands(tmp_path):
+def test_without_the_lowest_bands_an_offset_changes_nothing(tmp_path):
     plain, shifted = (with_offset(tmp_path / name, offset, 1) / "0.wav" for name, offset in (("a", 0), ("b", 0.1)))
     for fmin, least, most in ((0.0, 2.0, np.inf), (100.0, 0.0, 0.1)):
         domain = Spectrogram(sample_rate=22050, fmin=fmin).resolve([])
         fields = [np.concatenate([block.copy() for block in domain.field(path)]) for path in (plain, shifted)]
         for field in fields:
             domain.finish(field)
-        assert (
-            least < np.sqrt(np.mean((fields[0] - fields[1])[2:-3] ** 2)) < most
-        )  # in dB; both ends are steps
+        assert least < np.sqrt(np.mean((fields[0] - fields[1])[2:-3] ** 2)) < most  # in dB; the ends are a step
 
 
-def test_only_a_few_of_many_files_are_decoded(tmp_path):
+def test_only_some_of_many_sources_are_checked(tmp_path):
     with_offset(tmp_path, 0.0, 130)
     assert inspect(tmp_path)["glances"]["sources"] == 33
 
 
-def test_lengths_are_human_readable():
-    texts = [extent_text(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
-    assert texts == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
+def test_lengths_have_units_and_plurals():
+    summary = [extent_text(*each) for each in ((1.25, "s"), (4000.0, "row"), (1.0, "row"), (640.0, "px"), (2.5, "m"))]
+    assert summary == ["1.25 s", "4,000 rows", "1 row", "640 px", "2.50 m"]
 
 
-def test_every_command_has_the_same_message_for_an_empty_folder(run, trained, tmp_path):
+def test_every_command_reports_an_empty_folder_in_the_same_words(run, trained, tmp_path):
     (tmp_path / "empty").mkdir()
     commands = (["inspect"], ["export", trained], ["report", trained], ["survey", trained])
     for name, *model in commands:
         out = [] if name == "inspect" else ["-o", tmp_path / "o.html" if name == "report" else tmp_path / "o.csv"]
         code, _, err = run(name, *model, tmp_path / "empty", *out)
         words = f"no .wav, .flac, .ogg, .mp3 or ... under {tmp_path / 'empty'}/ (looked in 1 folder)"
-        assert (code, words in err, "the model has the domain spectrogram" in err) == (1, True, bool(model))
+        assert (code, words in err, "for a model of spectrogram" in err) == (1, True, bool(model))

@@ -115,7 +115,7 @@ def test_every_command_works_on_a_minimal_domain(traces, tmp_path, install, monk
 
     assert "10 of 10 sources can be read: 4,000 rows" in run("inspect", traces, "--domain", "seismograms")
     listed = run("domains").split("seismograms  (")[1].splitlines()
-    assert listed[1:3] == ["  no options of its own", "  trains with: the defaults of train"]
+    assert listed[1:3] == ["  options (--set): none", "  defaults of train: the general ones"]
     one, other = tmp_path / "one", tmp_path / "other"
     for folder, seed in ((one, 0), (other, 1)):
         small = ["--hidden", 3, "--epochs", 4, "--seed", seed, "--cache", tmp_path / "cache"]
@@ -156,7 +156,7 @@ def test_a_large_file_without_a_probe_is_reported_and_not_read(traces, monkeypat
     monkeypatch.setattr(inspection, "_READ_BYTES", 100)
     found = inspection.inspect_sources(Seismograms(), scan([traces], (".npy",)), progress=Progress())
     assert {file["reason"] for file in found["files"]} == {"length unknown before it is read"}
-    assert any(line.startswith("  10 not counted: seismograms") for line in found["told"])
+    assert any(line.startswith("  10 not counted: seismograms") for line in found["summary"])
 
 
 @pytest.mark.parametrize("editable", [True, False])

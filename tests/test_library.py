@@ -1,4 +1,4 @@
-"""From Python as from the shell: the same files, the same words, nothing silently left out."""
+"""Python functions: the same files, messages and errors as the commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mixed(sounds, tmp_path):
     return tmp_path / "mixed"
 
 
-def test_a_run_is_that_of_the_command_to_the_bit(sounds, trained, tmp_path):
+def test_train_writes_the_same_bits_as_the_command(sounds, trained, tmp_path):
     run = audiosae.train(str(sounds), tmp_path / "run", hidden=12, epochs=8)
     for name in ("model.safetensors", "journal.csv", "atoms.png"):
         assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes(), name
@@ -43,7 +43,7 @@ def test_a_run_is_that_of_the_command_to_the_bit(sounds, trained, tmp_path):
     assert run.summary["model"] == str(tmp_path / "run" / "model.safetensors")
 
 
-def test_a_run_without_a_folder_is_the_same_model_and_leaves_nothing(sounds, trained, tmp_path, monkeypatch):
+def test_train_without_a_folder_gives_the_same_model_and_writes_nothing(sounds, trained, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run = audiosae.train(sounds, hidden=12, epochs=8)
     assert list(tmp_path.iterdir()) == []
@@ -52,22 +52,22 @@ def test_a_run_without_a_folder_is_the_same_model_and_leaves_nothing(sounds, tra
     assert (tmp_path / "saved.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
-def test_the_skipped_are_in_every_result(mixed, trained, tmp_path):
+def test_every_result_lists_the_skipped_sources(mixed, trained, tmp_path):
     run = audiosae.train(mixed, hidden=4, epochs=1)
     table = audiosae.export(trained, mixed)
     found = audiosae.survey(trained, mixed, types=2)
     labels = tmp_path / "l.csv"
     files = [f"{folder}/{path.name},{folder}" for folder in "ab" for path in sorted((mixed / folder).iterdir())]
     labels.write_text("\n".join(["filename,label", "broken.wav,a", *files]))
-    judged = audiosae.evaluate(trained, mixed, labels, baselines="none")
+    evaluation = audiosae.evaluate(trained, mixed, labels, baselines="none")
     like = audiosae.find(trained, mixed, mixed / "a" / "tone_00.wav")
     page = audiosae.report(trained, mixed, tmp_path / "report.html")
-    for result in (run, table, found, judged, like, page):
+    for result in (run, table, found, evaluation, like, page):
         assert [record.file for record in result.skipped] == ["broken.wav"]
         assert any("broken.wav" in line for line in result.notes) == (result is not run)
 
 
-def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
+def test_error_messages_are_those_of_the_command_line(run, trained, sounds, tmp_path):
     calls = {
         "train --hidden 0": lambda: audiosae.train(sounds, tmp_path / "r", hidden=0),
         "train --set n_mel=3": lambda: audiosae.train(sounds, tmp_path / "r", settings={"n_mel": 3}),
@@ -91,20 +91,20 @@ def test_errors_have_the_words_of_the_shell(run, trained, sounds, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
 @pytest.mark.parametrize("level", ["file", "window"])
-def test_a_table_in_memory_is_that_in_a_file(trained, mixed, tmp_path, suffix, level):
+def test_a_table_in_memory_equals_that_in_a_file(trained, mixed, tmp_path, suffix, level):
     (mixed / "=odd.wav").symlink_to((mixed / "a" / "tone_00.wav").resolve())
-    held = audiosae.export(trained, mixed, level=level, labels="folder")
+    in_memory = audiosae.export(trained, mixed, level=level, labels="folder")
     written = audiosae.export(trained, mixed, tmp_path / f"t.{suffix}", level=level, labels="folder")
     assert written.path == tmp_path / f"t.{suffix}"
-    assert written.features.dtype == held.features.dtype == np.float32
-    assert np.array_equal(written.features, held.features)
-    assert written.columns == held.columns == list(held.keys)
-    assert all(np.array_equal(written.keys[name], held.keys[name]) for name in held.columns)
-    assert len(held) == len(held.keys["file"]) == len(held.features)
-    assert "=odd.wav" in held.keys["file"]
+    assert written.features.dtype == in_memory.features.dtype == np.float32
+    assert np.array_equal(written.features, in_memory.features)
+    assert written.columns == in_memory.columns == list(in_memory.keys)
+    assert all(np.array_equal(written.keys[name], in_memory.keys[name]) for name in in_memory.columns)
+    assert len(in_memory) == len(in_memory.keys["file"]) == len(in_memory.features)
+    assert "=odd.wav" in in_memory.keys["file"]
 
 
-def test_a_table_is_a_frame_of_pandas(trained, sounds):
+def test_a_table_converts_to_a_pandas_frame(trained, sounds):
     table = audiosae.export(trained, sounds, pool=["mean"])
     frame = table.frame()
     assert list(frame.columns) == [*table.columns, *table.names]
@@ -112,13 +112,13 @@ def test_a_table_is_a_frame_of_pandas(trained, sounds):
     assert len(audiosae.survey(trained, sounds).frame()) >= 1
 
 
-def test_without_pandas_a_frame_says_what_is_missing(trained, sounds, monkeypatch):
+def test_a_frame_without_pandas_is_a_clear_error(trained, sounds, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match="needs pandas"):
         audiosae.export(trained, sounds).frame()
 
 
-def test_a_survey_is_that_of_the_command(trained, sounds, tmp_path):
+def test_survey_writes_the_same_files_as_the_command(trained, sounds, tmp_path):
     once(["survey", trained, sounds, "-o", tmp_path / "shell", "--types", "3", "-q"])
     found = audiosae.survey(audiosae.load_model(trained), [sounds], tmp_path / "python", types=3)
     names = sorted(path.name for path in (tmp_path / "shell").iterdir())
@@ -130,19 +130,17 @@ def test_a_survey_is_that_of_the_command(trained, sounds, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "html"])
-def test_moments_that_are_found_are_those_of_the_command(trained, sounds, tmp_path, suffix, run):
+def test_find_gives_the_same_moments_as_the_command(trained, sounds, tmp_path, suffix, run):
     shell, like = tmp_path / f"shell.{suffix}", f"{sounds / 'tone_00.wav'}@0.1-0.4"
     facts = json.loads(run("find", trained, sounds, "--like", like, "-n", 3, "-o", shell, "--json")[1])
-    found = audiosae.find(
-        audiosae.load_model(trained), [sounds], like, tmp_path / f"python.{suffix}", count=3
-    )  # fmt: skip
+    found = audiosae.find(audiosae.load_model(trained), [sounds], like, tmp_path / f"python.{suffix}", count=3)
     assert (tmp_path / f"python.{suffix}").read_bytes() == shell.read_bytes()
     assert {key for key in facts if facts[key] != found.facts[key]} == {"table"}
     assert list(found.frame().itertuples(index=False, name=None)) == list(found.rows())
     assert "similarity" in found._repr_html_()
 
 
-def test_pages_are_those_of_the_commands(trained, sounds, tmp_path, run):
+def test_report_and_diff_write_the_same_pages_as_the_commands(trained, sounds, tmp_path, run):
     options = ["-o", tmp_path / "shell.html", "--labels", "folder", "--top", 2, "--json"]
     facts = json.loads(run("report", trained, sounds, *options)[1])
     page = audiosae.report(trained, sounds, tmp_path / "python.html", labels="folder", top=2)
@@ -157,7 +155,7 @@ def test_pages_are_those_of_the_commands(trained, sounds, tmp_path, run):
     assert "a model in memory" in in_memory.path.read_text()
 
 
-def test_numbers_that_the_shell_would_refuse_are_refused(trained, sounds, tmp_path):
+def test_numbers_out_of_range_are_refused_as_on_the_command_line(trained, sounds, tmp_path):
     for wrong, words in (({"top": 0}, "--top 0: wanted 1 to 100"), ({"size": 9}, "--size 9: wanted at least 10240")):
         with pytest.raises(InputError, match=words):
             audiosae.report(trained, sounds, tmp_path / "r.html", **wrong)
@@ -168,10 +166,10 @@ def test_numbers_that_the_shell_would_refuse_are_refused(trained, sounds, tmp_pa
 def test_an_evaluation_without_a_folder_writes_nothing(trained, mixed, monkeypatch, tmp_path):
     (mixed / "broken.wav").unlink()
     before = sorted(trained.rglob("*"))
-    judged = audiosae.evaluate(trained, mixed, "folder", baselines="random-weights")
+    evaluation = audiosae.evaluate(trained, mixed, "folder", baselines="random-weights")
     assert sorted(trained.rglob("*")) == before
-    assert judged.frame()["name"].tolist() == ["model", "random-weights"]
-    assert "random-weights" in judged._repr_html_()
+    assert evaluation.frame()["name"].tolist() == ["model", "random-weights"]
+    assert "random-weights" in evaluation._repr_html_()
 
 
 class Elements(HTMLParser):
@@ -186,7 +184,7 @@ class Elements(HTMLParser):
         self.texts.append(data)
 
 
-def test_a_notebook_shows_what_a_model_is_and_its_atoms(trained):
+def test_a_notebook_shows_facts_and_atoms_of_a_model(trained):
     shown = audiosae.load_model(trained)._repr_html_()
     page = Elements()
     page.feed(shown)
@@ -196,14 +194,14 @@ def test_a_notebook_shows_what_a_model_is_and_its_atoms(trained):
     assert len(shown) < 100_000
 
 
-def test_what_a_notebook_shows_is_text_and_no_markup(trained, sounds):
+def test_notebook_tables_escape_markup(trained, sounds):
     table = audiosae.export(trained, sounds)
     table.keys["file"][0] = "<b>"
     assert "<b>" not in table._repr_html_()
     assert "&lt;b&gt;" in table._repr_html_()
 
 
-def test_a_model_is_saved_over_a_model_and_over_nothing_else(trained, tmp_path):
+def test_save_replaces_only_model_files(trained, tmp_path):
     model = audiosae.load_model(trained)
     path = tmp_path / "notes.txt"
     path.write_text("mine")
@@ -217,7 +215,7 @@ def test_a_model_is_saved_over_a_model_and_over_nothing_else(trained, tmp_path):
     assert model.digest == audiosae.load_model(tmp_path / "m.safetensors").digest
 
 
-def test_nothing_is_printed_unless_progress_is_asked_for(trained, sounds, capfd):
+def test_nothing_is_printed_without_progress(trained, sounds, capfd):
     audiosae.export(trained, sounds)
     assert capfd.readouterr() == ("", "")
     audiosae.export(trained, sounds, progress=True)
@@ -227,15 +225,15 @@ def test_nothing_is_printed_unless_progress_is_asked_for(trained, sounds, capfd)
 
 
 def test_a_notebook_without_widgets_has_a_line_for_each_stage_and_no_warning(trained, sounds, monkeypatch):
-    told = []
+    lines = []
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
-    monkeypatch.setattr("rich.console.Console.out", lambda _, line, **options: told.append(line))
+    monkeypatch.setattr("rich.console.Console.out", lambda _, line, **options: lines.append(line))
     monkeypatch.setattr("audiosae.system.progress.find_spec", lambda _: None)
     audiosae.export(trained, sounds, progress=True)
-    assert told == ["reading: 12 files", "encoding: 12 files"]
+    assert lines == ["reading: 12 files", "encoding: 12 files"]
 
 
-def test_results_are_shown_in_a_line_where_there_is_no_notebook(trained, sounds):
+def test_results_have_a_one_line_repr(trained, sounds):
     run = audiosae.train(sounds, hidden=4, epochs=1)
     assert repr(run) == "<TrainedRun: 4 units from 12 sources, 0 skipped>"
     assert repr(run.model) == "<Model: 4 units of spectrogram, windows of 16 x 40>"
@@ -243,7 +241,7 @@ def test_results_are_shown_in_a_line_where_there_is_no_notebook(trained, sounds)
     assert repr(found) == f"<Survey: {len(found.events)} events of 2 types in 12 recordings; 0 skipped>"
 
 
-def test_a_bar_is_ended_by_an_error(trained, sounds, monkeypatch):
+def test_an_error_ends_the_progress_bar(trained, sounds, monkeypatch):
     ended = []
     monkeypatch.setattr(Bar, "close", lambda self: ended.append(self._bar.stop()))
     monkeypatch.setattr("audiosae.commands.export.gathered", lambda *_: 1 / 0)
@@ -266,7 +264,7 @@ def test_public_names_do_not_depend_on_what_was_imported_first(order):
         subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_public_names_are_what_completion_offers_and_nothing_else():
+def test_dir_lists_exactly_the_public_names():
     assert dir(audiosae) == sorted(audiosae.__all__)
     assert all(getattr(audiosae, name) is not None for name in audiosae.__all__)
     commands = {"train", "survey", "find", "export", "evaluate", "report", "diff", "inspect"}

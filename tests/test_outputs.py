@@ -68,7 +68,7 @@ def test_a_foreign_journal_is_renamed_and_reported(run, sounds, tmp_path):
     code, _, err = run("train", few, "-o", folder, "--hidden", 1, "--epochs", 1)
     assert code == 0, err
     assert (folder / "before-1" / "journal.csv").read_text() == "another program's\n"
-    assert f"held journal.csv: moved to {folder / 'before-1'}" in err
+    assert f"contained journal.csv: moved to {folder / 'before-1'}" in err
 
 
 def test_two_tables_that_differ_in_suffix_have_separate_descriptions(command, tmp_path):
@@ -79,7 +79,7 @@ def test_two_tables_that_differ_in_suffix_have_separate_descriptions(command, tm
     command("export", tmp_path / "o.npz")
     assert sorted(path.name for path in tmp_path.glob("o.*")) == ["o.csv", "o.json", "o.npz"]  # one says it of both
     err = command("export", tmp_path / "o.npz", "--level", "window")[2]
-    assert "what o.npz is stands in o.npz.json: o.json is another table's" in err
+    assert "o.npz is described in o.npz.json: o.json is of another table" in err
     assert (level("o.json"), level("o.npz.json")) == ("file", "window")
     command("export", tmp_path / "o.csv", "--level", "window")
     command("export", tmp_path / "o.npz")

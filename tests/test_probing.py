@@ -1,4 +1,4 @@
-"""A few units alone, and groups without labels: chosen on the training part, the same question to every method."""
+"""Probes of feature sets: ranking of units, accuracy of few units, agreement of clusters with labels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from audiosae.evaluation.predictions import Predictions, classify_fold
 WIDTH = 3
 
 
-def planted(*, unit, clips=90, units=30, seed=0):
+def planted(*, unit, files=90, units=30, seed=0):
     """Noise of units with three numbers each, but for one unit whose numbers know the classes."""
     rng = np.random.default_rng(seed)
-    target = np.arange(clips) % 3
-    features = rng.normal(size=(clips, units * WIDTH)).astype(np.float32)
+    target = np.arange(files) % 3
+    features = rng.normal(size=(files, units * WIDTH)).astype(np.float32)
     features[:, unit * WIDTH : (unit + 1) * WIDTH] += 5 * np.eye(3)[target]
     return features, target
 
@@ -73,7 +73,7 @@ def test_units_that_separate_the_classes_perfectly_are_first():
 def test_units_are_chosen_on_the_training_part_alone():
     features, target = planted(unit=7)
     split = folds.Split("1", np.arange(60), np.arange(60, 90))
-    features[split.test, 4 * WIDTH] += 100 * target[split.test]  # tells the test clips only
+    features[split.test, 4 * WIDTH] += 100 * target[split.test]  # tells the test files only
     found = classify_fold(features, target, split, np.arange(60) % 5, width=WIDTH, classifier="ridge")
     assert found.units[0] == 7
     alone = features.copy()
@@ -82,15 +82,15 @@ def test_units_are_chosen_on_the_training_part_alone():
     assert np.array_equal(found.units, same.units)
 
 
-def test_one_unit_that_knows_does_alone_what_all_do_together():
+def test_one_informative_unit_is_as_accurate_as_all_units():
     features, target = planted(unit=7)
     plan = folds.make_plan([str(t) for t in target], kind="stratified", values=None, column="", seed=0)
-    answers = Predictions.none(90)
+    predictions = Predictions(np.full(90, -1))
     for split in plan.splits:
         inner = plan.inner(split, 5, 0)
-        answers.add(split, classify_fold(features, plan.target, split, inner, width=WIDTH, classifier="ridge"))
-    answers.groups.append(0.0)
-    found = answers.summary(plan, None)
+        predictions.add(split, classify_fold(features, plan.target, split, inner, width=WIDTH, classifier="ridge"))
+    predictions.groups.append(0.0)
+    found = predictions.summary(plan, None)
     assert [probed["units"] for probed in found["probing"]] == [1, 2, 5, 20]
     assert found["probing"][0]["accuracy"] > 0.9
     assert found["probing"][0]["accuracy"] == pytest.approx(np.mean(found["probing"][0]["folds"]))
@@ -103,29 +103,29 @@ def test_one_unit_that_knows_does_alone_what_all_do_together():
     assert (alone.few[1] == plan.target[plan.splits[0].test]).mean() < 0.7
 
 
-def test_groups_are_those_of_plain_clusters_and_of_chance_in_noise():
+def test_agreement_is_1_for_clear_clusters_and_0_for_noise():
     rng = np.random.default_rng(0)
     target = np.arange(120) % 4
     noise = rng.normal(size=(120, 200)).astype(np.float32)
     noise[:, 5] = 3  # a constant column does no harm
     apart = noise + 3 * rng.normal(size=(4, 200)).astype(np.float32)[target]
-    assert probing.groups_like_classes(apart, target) == pytest.approx(1)
-    assert abs(probing.groups_like_classes(noise, target)) < 0.1
-    assert probing.groups_like_classes(noise[:, 5:6], target) == 0
+    assert probing.cluster_agreement(apart, target) == pytest.approx(1)
+    assert abs(probing.cluster_agreement(noise, target)) < 0.1
+    assert probing.cluster_agreement(noise[:, 5:6], target) == 0
 
 
-def test_groups_do_not_depend_on_the_scale_of_a_feature():
+def test_agreement_does_not_depend_on_the_scale_of_a_feature():
     rng = np.random.default_rng(1)
     target = np.arange(60) % 3
     features = rng.normal(size=(60, 5)).astype(np.float32) + 4 * np.eye(3, 5, dtype=np.float32)[target]
     scaled = features * np.array([1, 1e3, 1, 1, 1e-3], np.float32)
-    found = [probing.groups_like_classes(x, target) for x in (features, scaled)]
+    found = [probing.cluster_agreement(x, target) for x in (features, scaled)]
     assert found[0] == pytest.approx(found[1])
     assert found[0] > 0.5
 
 
-def test_large_sets_are_grouped_by_a_drawn_part_of_a_bounded_size():
-    assert np.array_equal(probing.grouped(10, 0), np.arange(10))
-    some = probing.grouped(100_000, 3)
+def test_only_a_random_part_of_many_files_is_clustered():
+    assert np.array_equal(probing.files_to_cluster(10, 0), np.arange(10))
+    some = probing.files_to_cluster(100_000, 3)
     assert len(np.unique(some)) == len(some) == probing.MOST_GROUPED
-    assert np.array_equal(some, probing.grouped(100_000, 3))
+    assert np.array_equal(some, probing.files_to_cluster(100_000, 3))

@@ -165,7 +165,7 @@ def test_a_smaller_size_shows_fewer_windows_and_a_note(trained, sounds, tmp_path
     assert code == 0
     assert small.stat().st_size <= size
     assert 0 < max(shown) < 10
-    assert f"{max(shown)} windows each, not 10" in out
+    assert f"{max(shown)} windows each (of 10: " in out
     assert f"{max(shown)} strongest windows, not 10" in small.read_text()
 
 

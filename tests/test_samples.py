@@ -89,7 +89,7 @@ def test_user_files_are_never_overwritten(run, tmp_path, what):
     }[what]()
     code, out, err = run("samples", tmp_path)
     assert (code, out) == (1, "")
-    assert "wind_11.flac: something else has this name" in err
+    assert "wind_11.flac: it exists and is not the sample" in err
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["sounds", "wind", "wind_11.flac"]
     if what == "file":
         assert mine.read_bytes() == b"mine"
@@ -100,5 +100,5 @@ def test_file_instead_of_a_folder_gives_a_one_line_error(run, tmp_path):
     (tmp_path / "file").write_text("mine")
     code, _, err = run("samples", tmp_path / "file")
     assert code == 1
-    assert "wanted a folder" in err
+    assert "cannot write the folder" in err
     assert (tmp_path / "file").read_text() == "mine"

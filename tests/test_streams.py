@@ -1,4 +1,4 @@
-"""The command line in any code page, without standard streams, and with a traceback where it is asked for."""
+"""Output of the command line: any encoding, missing standard streams, tracebacks."""
 
 from __future__ import annotations
 
@@ -24,9 +24,15 @@ def started(*arguments, before="", **options):
     return subprocess.run(command, check=False, text=False, **options)
 
 
-@pytest.mark.parametrize("encoding", [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"},
-                                      {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}])  # fmt: skip
-def test_what_a_code_page_lacks_is_escaped(sounds, tmp_path, encoding):
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {"PYTHONIOENCODING": "cp1252"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+)
+def test_characters_missing_from_the_encoding_are_escaped(sounds, tmp_path, encoding):
     shutil.copy(sounds / "tone_00.wav", tmp_path / "蛙の声.wav")
     found = started("inspect", tmp_path, env=os.environ | encoding, capture_output=True)
     assert found.returncode == 0, found.stderr
@@ -35,33 +41,34 @@ def test_what_a_code_page_lacks_is_escaped(sounds, tmp_path, encoding):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sh to close descriptors with")
 @pytest.mark.parametrize("streams", ["1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"])
-def test_without_standard_streams_the_work_is_done(trained, sounds, tmp_path, streams):
+def test_commands_run_without_standard_streams(trained, sounds, tmp_path, streams):
     out = tmp_path / "o.csv"
     (tmp_path / "in").mkdir()
     shutil.copy(sounds / "tone_00.wav", tmp_path / "in" / "new.wav")
     line = f'exec "$0" -c "{START}" "$@" {streams}'
     found = subprocess.run(
         ["/bin/sh", "-c", line, sys.executable, "export", trained, tmp_path / "in", "-o", out],
-        check=False, capture_output=True,
-    )  # fmt: skip
+        check=False,
+        capture_output=True,
+    )
     assert found.returncode == 0, found.stderr
     assert len(out.read_text().splitlines()) == 2
 
 
-def test_streams_that_are_none_are_no_hindrance(trained, tmp_path):
+def test_commands_run_if_the_streams_are_none(trained, tmp_path):
     before = "import sys; sys.stdout = sys.stderr = None"
     found = started("render", trained, "-o", tmp_path / "a.png", before=before, capture_output=True)
     assert (found.returncode, (tmp_path / "a.png").exists()) == (0, True)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_a_traceback_on_request(run, command):
+def test_every_command_has_the_option_traceback(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
     assert "--traceback" in out
 
 
-def test_a_traceback_is_shown_when_asked_for_and_not_else(run, tmp_path, monkeypatch):
+def test_a_traceback_is_shown_only_on_request(run, tmp_path, monkeypatch):
     render = ["render", tmp_path / "none", "-o", tmp_path / "a.png"]
     assert "Traceback" not in run(*render)[2]
     code, _, err = run(*render, "--traceback")
@@ -71,13 +78,13 @@ def test_a_traceback_is_shown_when_asked_for_and_not_else(run, tmp_path, monkeyp
     assert "Traceback" in run(*render)[2]
 
 
-def test_an_unforeseen_error_of_the_system_keeps_the_name_of_the_file(run, trained, tmp_path, monkeypatch):
+def test_an_error_of_the_system_names_its_file(run, trained, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise PermissionError(13, "Permission denied", "/some/file")
 
     monkeypatch.setattr("audiosae.commands.render.draw_atoms", fail)
     _, _, err = run("render", trained, "-o", tmp_path / "a.png")
-    assert err == "audiosae: cannot go on: /some/file: Permission denied\n"
+    assert err == "audiosae: cannot continue: /some/file: Permission denied\n"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
@@ -106,6 +113,6 @@ def test_a_failing_export_ends_its_bar_and_closes_and_removes_its_table(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_is_one_object_in_any_code_page(sounds):
+def test_json_is_one_object_in_any_encoding(sounds):
     found = started("inspect", sounds, "--json", env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True)
     assert json.loads(found.stdout)["sources_ok"] == 12

@@ -38,12 +38,12 @@ def recording(number, level=0.2, hiss=0.01):
     """20 s of hiss with a tone, a sweep down and a pulsed tone at 3, 9 and 15 s."""
     rng = np.random.default_rng(number)
     samples, time = hiss * rng.normal(size=20 * RATE), np.arange(RATE // 2) / RATE
-    for place, kind in ((3, 0), (9, 1), (15, 2)):
+    for start, kind in ((3, 0), (9, 1), (15, 2)):
         pitch = PITCHES[kind] * rng.uniform(0.95, 1.05) * np.linspace(1, 0.7 if kind == 1 else 1, len(time))
         tone = np.sin(2 * np.pi * np.cumsum(pitch) / RATE)
         if kind == 2:
             tone *= np.sin(2 * np.pi * 8 * time) > 0
-        samples[place * RATE : place * RATE + len(tone)] += level * tone
+        samples[start * RATE : start * RATE + len(tone)] += level * tone
     return samples.astype(np.float32)
 
 
@@ -52,8 +52,10 @@ def archive(cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
     for number in range(8):
         write(folder / "in" / f"20240601_{number:02d}0000.wav", recording(number), RATE)
-    once(["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"],
-         pictures=False)  # fmt: skip
+    once(
+        ["train", folder / "in", "-o", folder / "run", "--hidden", 24, "--epochs", 6, "--cache", cache, "-q"],
+        pictures=False,
+    )
     model = load_model(folder / "run")
     records = ingest(model.domain, scan([folder / "in"], (".wav",), domain="spectrogram"), cache=cache, workers=1)
     return SimpleNamespace(folder=folder, run=folder / "run", sounds=folder / "in", model=model, records=records)
@@ -65,8 +67,8 @@ def rows_of(path):
 
 
 def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
-    code, told, _ = run("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "--json")
-    facts = json.loads(told)
+    code, message, _ = run("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "--json")
+    facts = json.loads(message)
     assert code == 0
     assert [kind["events"] for kind in facts["types"]] == [8, 8, 8]
     rows = rows_of(tmp_path / "out" / "events.csv")
@@ -76,30 +78,32 @@ def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
     assert [*rows_of(tmp_path / "out" / "timeline.csv")[0]] == ["date", "hour", "type", "events", "seconds"]
 
 
-def test_names_are_in_every_table_and_go_on_with_types_from(archive, cache, run, tmp_path):
+def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache, run, tmp_path):
     (tmp_path / "names.csv").write_text("type,name\n1,=Kiebitz\n")
     one, two = tmp_path / "one", tmp_path / "two"
-    assert run("survey", archive.run, archive.sounds, "-o", one, "--cache", cache, "--names", tmp_path / "names.csv",
-               "-q")[0] == 0  # fmt: skip
-    assert run("survey", archive.run, archive.sounds, "-o", two, "--cache", cache, "--types-from", one, "-q")[0] == 0
+    command = ("survey", archive.run, archive.sounds, "--cache", cache, "-q")
+    assert run(*command, "-o", one, "--names", tmp_path / "names.csv")[0] == 0
+    assert run(*command, "-o", two, "--types-from", one)[0] == 0
     for folder in (one, two):
         assert rows_of(folder / "types.csv")[0]["name"] == "'=Kiebitz"
         assert {row["name"] for row in rows_of(folder / "events.csv")} == {"'=Kiebitz", ""}
         assert {(row["type"], row["name"]) for row in rows_of(folder / "timeline.csv")} == {
-            ("1", "'=Kiebitz"), ("2", ""), ("3", ""),
-        }  # fmt: skip
+            ("1", "'=Kiebitz"),
+            ("2", ""),
+            ("3", ""),
+        }
         raven = [path.read_text() for path in (folder / "events.raven").iterdir()]
         audacity = [path.read_text() for path in (folder / "events.audacity").iterdir()]
         assert all(text.count("\t=Kiebitz\n") == 1 for text in [*raven, *audacity])
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
 
 
-def test_names_of_other_types_are_told(archive, cache, run, tmp_path):
+def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
     one, names = tmp_path / "one", tmp_path / "names.csv"
     command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv")
     assert run(*command, "-o", one, "-q")[0] == 0
     digest = load_types(one, file_digest(archive.run / FILE)).digest
-    for content, more, told in (
+    for content, more, message in (
         ("type,name\n1,a\n", [], "with --types-from FOLDER numbers and names stay"),
         ("type,name\n1,a\n", ["--types-from", one], ""),
         (f"type,name,survey\n1,a,{digest}\n", ["--types-from", one], ""),
@@ -108,10 +112,10 @@ def test_names_of_other_types_are_told(archive, cache, run, tmp_path):
     ):
         names.write_text(content)
         _, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
-        assert ("--names" in error, told in error) == (bool(told), True)
+        assert ("--names" in error, message in error) == (bool(message), True)
 
 
-def test_a_cluster_finds_the_same(archive, cache):
+def test_a_cluster_finds_the_same_types(archive, cache):
     own, _ = find_types(archive.model, EngineCorpus(archive.model.domain, archive.records, LocalEngine()))
     with start_engine("local:2", backend="numpy", cache=cache) as engine:
         sources = scan([archive.sounds], (".wav",), domain="spectrogram")
@@ -122,7 +126,7 @@ def test_a_cluster_finds_the_same(archive, cache):
     assert theirs.events.type.tolist() == own.events.type.tolist()
 
 
-def test_loudness_and_hiss_do_not_change_what_an_event_is_like(archive, cache, tmp_path):
+def test_loudness_and_noise_barely_change_the_code_of_an_event(archive, cache, tmp_path):
     for name, level, hiss in (("a", 0.2, 0.01), ("b", 0.05, 0.01), ("c", 0.2, 0.03)):
         write(tmp_path / f"{name}.wav", recording(0, level, hiss), RATE)
     sources = scan([tmp_path], (".wav",), domain="spectrogram")
@@ -143,8 +147,8 @@ def clip(number, overtone):
     return (0.3 * low + 0.1 * high + 0.0003 * rng.normal(size=len(time))).astype(np.float32)
 
 
-@pytest.mark.parametrize(("shown", "heeds"), [("event", False), ("short_recording", True), ("recording", True)])
-def test_what_sounds_beside_an_event_belongs_to_it_in_short_recordings_alone(archive, cache, tmp_path, shown, heeds):
+@pytest.mark.parametrize(("shown", "changes"), [("event", False), ("short_recording", True), ("recording", True)])
+def test_other_sounds_change_the_code_of_an_event_only_in_short_recordings(archive, cache, tmp_path, shown, changes):
     for overtone in (0, 1):
         write(tmp_path / f"{overtone}.wav", clip(0, overtone), RATE)
     records = ingest(archive.model.domain, scan([tmp_path], (".wav",), domain="spectrogram"), cache=cache, workers=1)
@@ -153,20 +157,22 @@ def test_what_sounds_beside_an_event_belongs_to_it_in_short_recordings_alone(arc
     without, with_it = (
         pooled_codes(archive.model, BandLevels(read_field(record), second), [event], shown=shown) for record in records
     )
-    assert (np.abs(with_it - without).max() > 0.05) == heeds
+    assert (np.abs(with_it - without).max() > 0.05) == changes
 
 
-def test_short_recordings_are_found_by_all_that_is_in_them(archive, cache, run, tmp_path):
+def test_short_recordings_are_compared_as_a_whole(archive, cache, run, tmp_path):
     for number in range(12):
         write(tmp_path / "clips" / f"{number}.wav", clip(number, number % 2), RATE)
     like = write(tmp_path / "like.wav", clip(50, 1), RATE)
-    code, told, _ = run("find", archive.run, tmp_path / "clips", "--like", f"{like}@0.3-0.9", "-n", 4, "--cache", cache,
-                        "--json")  # fmt: skip
+    code, message, _ = run(
+        "find", archive.run, tmp_path / "clips", "--like", f"{like}@0.3-0.9", "-n", 4, "--cache", cache, "--json"
+    )
     assert code == 0
-    assert {int(row["file"].rpartition("/")[2].removesuffix(".wav")) % 2 for row in json.loads(told)["matches"]} == {1}
+    numbers = [int(row["file"].rpartition("/")[2].removesuffix(".wav")) for row in json.loads(message)["matches"]]
+    assert {number % 2 for number in numbers} == {1}
 
 
-def test_find_says_what_of_the_example_it_compares(archive, cache, run, tmp_path):
+def test_find_reports_which_part_of_the_example_is_compared(archive, cache, run, tmp_path):
     sounds = write(tmp_path / "three.wav", np.concatenate([recording(60), recording(61)]), RATE)
     quiet = write(tmp_path / "quiet.wav", 0.01 * np.random.default_rng(0).normal(size=RATE * 15), RATE)
     code, _, error = run("find", archive.run, archive.sounds, "--like", f"{sounds}@0:00.5-0:30", "--cache", cache)
@@ -179,7 +185,7 @@ def test_find_says_what_of_the_example_it_compares(archive, cache, run, tmp_path
     assert "similarity says little here" in error
 
 
-def test_tables_that_somebody_has_worked_on_are_not_written_over(archive, cache, run, tmp_path):
+def test_edited_tables_are_not_overwritten(archive, cache, run, tmp_path):
     out = tmp_path / "out"
     arguments = ["survey", archive.run, archive.sounds, "-o", out, "--cache", cache, "-q"]
     assert run(*arguments)[0] == run(*arguments)[0] == 0
@@ -204,28 +210,29 @@ def test_no_event_ends_after_its_recording(archive, cache, tmp_path):
     assert (found.events.end == extents).any()
 
 
-def test_find_gives_the_moments_most_like_the_example(archive, cache, run, tmp_path):
+def test_find_returns_the_most_similar_moments(archive, cache, run, tmp_path):
     like = write(tmp_path / "like.wav", recording(50), RATE)
     out = tmp_path / "found.csv"
-    code, told, _ = run("find", archive.run, archive.sounds, "--like", f"{like}@8.8-9.7", "-n", 8, "-o", out, "--cache",
-                        cache, "--json")  # fmt: skip
+    code, message, _ = run(
+        "find", archive.run, archive.sounds, "--like", f"{like}@8.8-9.7", "-n", 8, "-o", out, "--cache", cache, "--json"
+    )
     assert code == 0
-    assert [round(row["start"]) for row in json.loads(told)["matches"]] == [9] * 8
+    assert [round(row["start"]) for row in json.loads(message)["matches"]] == [9] * 8
     assert [int(row["rank"]) for row in rows_of(out)] == list(range(1, 9))
 
 
-def test_the_example_itself_is_not_among_what_is_found(archive, cache, run):
+def test_the_example_itself_is_left_out(archive, cache, run):
     like = archive.sounds / "20240601_000000.wav"
-    _, told, _ = run(
+    _, message, _ = run(
         "find", archive.run, archive.sounds, "--like", f"{like}@2.9-3.6", "-n", 7, "--cache", cache, "--json"
     )
-    found = json.loads(told)["matches"]
+    found = json.loads(message)["matches"]
     assert like.name not in {row["file"] for row in found}
     assert [round(row["start"]) for row in found] == [3] * 7
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--types", "none"], "wanted auto or a number"),
         (["--events", "csv,xls"], "no format 'xls'"),
@@ -233,14 +240,14 @@ def test_the_example_itself_is_not_among_what_is_found(archive, cache, run):
         (["--names", "nowhere.csv"], "nowhere.csv: No such file"),
     ],
 )
-def test_options_that_mean_nothing_are_refused(archive, run, tmp_path, arguments, told):
+def test_wrong_options_are_a_one_line_error(archive, run, tmp_path, arguments, message):
     code, _, error = run("survey", archive.run, archive.sounds, "-o", tmp_path / "out", *arguments)
     assert code == 1
-    assert told in error
+    assert message in error
     assert len(error.strip().splitlines()) == 1
 
 
-def test_what_no_survey_wrote_is_not_written_over(archive, run, tmp_path):
+def test_files_that_no_survey_wrote_are_not_overwritten(archive, run, tmp_path):
     (tmp_path / "events.csv").write_text("mine")
     code, _, error = run("survey", archive.run, archive.sounds, "-o", tmp_path)
     assert code == 1
@@ -249,7 +256,7 @@ def test_what_no_survey_wrote_is_not_written_over(archive, run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("like", "told"),
+    ("like", "message"),
     [
         ("none.wav", "no file"),
         ("none.wav@1-2", "no file none.wav;"),
@@ -261,14 +268,14 @@ def test_what_no_survey_wrote_is_not_written_over(archive, run, tmp_path):
         ("{}@1:03-", "wanted START-END in seconds"),
     ],
 )
-def test_examples_that_are_not_there_are_refused(archive, cache, run, like, told):
+def test_wrong_examples_are_refused(archive, cache, run, like, message):
     like = like.format(archive.sounds / "20240601_000000.wav")
     code, _, error = run("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "-q")
     assert code == 1
-    assert told in error
+    assert message in error
 
 
-def test_an_example_that_is_cut_at_the_end_of_its_recording_is_told(archive, cache, run):
+def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, run):
     like = archive.sounds / "20240601_000000.wav"
     command = ("find", archive.run, archive.sounds, "-n", 2, "--cache", cache, "--like")
     assert "the recording ends at 20.00 s; the example is 15 to 20.00 s of it" in run(*command, f"{like}@15-900")[2]
@@ -276,25 +283,25 @@ def test_an_example_that_is_cut_at_the_end_of_its_recording_is_told(archive, cac
     assert "the example is" not in run(*command, like)[2]
 
 
-def test_a_file_may_be_named_as_a_stretch_is(tmp_path):
+def test_a_file_name_may_look_like_a_stretch(tmp_path):
     odd = write(tmp_path / "a@1-2", recording(0), RATE, format="WAV")
     assert Example.parse(str(odd)).end == np.inf
 
 
-def test_pictures_and_rows_are_refused_in_one_line():
+def test_models_of_other_domains_are_refused():
     with pytest.raises(InputError, match="this model is of images"):
         recordings_domain(SimpleNamespace(domain=SimpleNamespace(name="images")), "survey")
 
 
-def test_silence_has_no_events_and_says_so(archive, cache, run, tmp_path):
+def test_silence_has_no_events(archive, cache, run, tmp_path):
     write(tmp_path / "silence.wav", 0.01 * np.random.default_rng(0).normal(size=RATE * 15), RATE)
     code, _, error = run("survey", archive.run, tmp_path, "-o", tmp_path / "out", "--cache", cache, "-q")
     assert code == 1
     assert "no events in 1 recording:" in error
 
 
-def test_a_survey_has_a_folder_of_its_own_and_leaves_no_table_of_an_earlier_one(archive, cache, run, tmp_path):
-    for folder, why in ((archive.run, "is a run folder"), (archive.sounds, "holds recordings")):
+def test_a_survey_needs_a_separate_folder_and_replaces_all_tables_of_an_earlier_one(archive, cache, run, tmp_path):
+    for folder, why in ((archive.run, "is a run folder"), (archive.sounds, "contains recordings")):
         code, _, error = run("survey", archive.run, archive.sounds, "-o", folder, "--cache", cache, "-q")
         assert (code, why in error) == (1, True)
     command = ("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "-q")
@@ -305,13 +312,13 @@ def test_a_survey_has_a_folder_of_its_own_and_leaves_no_table_of_an_earlier_one(
     assert "wanted no more, or auto" in run(*command, "--types", 5000)[2]
 
 
-def test_glimpses_are_bounded_and_are_codes_of_windows_of_each_recording(archive):
+def test_sample_codes_are_few_mean_codes_of_each_recording(archive):
     corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
     seen = sample_codes(archive.model, corpus)
     assert [part.shape for part in seen] == [(21, 24)] * 8
     field = np.asarray(read_field(archive.records[3]))
     frames = archive.model.domain.window[0]
-    starts = [int(place * (len(field) - frames + 1)) for place in (0.5 / 42, 1.5 / 42)]
+    starts = [int(start * (len(field) - frames + 1)) for start in (0.5 / 42, 1.5 / 42)]
     windows = np.stack([field[at : at + frames].ravel() for at in starts])
     np.testing.assert_allclose(seen[3][0], Encoder(archive.model)(windows).mean(axis=0), rtol=1e-4)
     assert [len(part) for part in sample_codes(archive.model, corpus, most=1)] == [1] * 8

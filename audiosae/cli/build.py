@@ -1,39 +1,40 @@
-"""The commands of the command line, made from the functions in `audiosae.commands`."""
+"""Typer functions of the command line, generated from the declared functions in `audiosae.commands`."""
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Annotated, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from audiosae.cli.console import Console
 from audiosae.errors import AudiosaeError
-from audiosae.system.parameters import flag, without_none
+from audiosae.system.parameters import flag
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from audiosae.system.parameters import Command, Parameter
 
-_PYTHON_ONLY = {"progress"}
 _SHARED = {
-    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors (and JSON).")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors (and JSON).")],
     "as_json": Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")],
     "traceback": Annotated[
-        bool, typer.Option("--traceback", help="Show where an error comes from (AUDIOSAE_DEBUG=1: always).")
+        bool, typer.Option("--traceback", help="Show the traceback of an error (always with AUDIOSAE_DEBUG=1).")
     ],
 }
+_REQUIRED, _KEYWORD = inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY
 
 
 def typer_function(command: Command) -> Callable[..., int]:
     """Return the function that Typer calls for a command: parse, call, print, return the exit status."""
-    parameters = [parameter for parameter in command.parameters if parameter.name not in _PYTHON_ONLY]
+    parameters = [parameter for parameter in command.parameters if parameter.name != "progress"]
     shows_progress = len(parameters) < len(command.parameters)
 
     @one_blas_thread()
-    def called(*, quiet: bool, as_json: bool, traceback: bool, **typed: Any) -> int:  # noqa: ANN401, ARG001
+    def called(*, quiet: bool, as_json: bool, **typed: object) -> int:
         console = Console(quiet=quiet, as_json=as_json)
         arguments = _arguments(parameters, typed) | ({"progress": console} if shows_progress else {})
         try:
@@ -46,60 +47,61 @@ def typer_function(command: Command) -> Callable[..., int]:
         return 0 if getattr(result, "passed", True) else 1
 
     declared = [_declaration(parameter) for parameter in parameters]
-    declared += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
-        for name, option in _SHARED.items()
-    ]
-    called.__name__, called.__doc__ = command.name, _help(command.function)
+    declared += [inspect.Parameter(name, _KEYWORD, default=False, annotation=kind) for name, kind in _SHARED.items()]
+    called.__name__ = command.name
+    called.__doc__ = inspect.cleandoc(command.function.__doc__ or "").partition("\n\nParameters\n")[0]
     called.__signature__ = inspect.Signature(declared, return_annotation=int)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in declared}
     return called
 
 
-def _arguments(parameters: list[Parameter], typed: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of the function; what was not typed has the function's own default."""
-    given: dict[str, Any] = {}
+def _arguments(parameters: Sequence[Parameter], typed: Mapping[str, object]) -> dict[str, object]:
+    """Return the arguments of the function; options that were not typed keep the function's defaults."""
+    arguments: dict[str, object] = {}
     for parameter in parameters:
         name, option, value = parameter.name, parameter.option, typed[parameter.name]
         if value is None and option.otherwise is not None:
-            value = option.otherwise(given)
+            value = option.otherwise(arguments)
         elif value is not None and option.parse is not None:
             value = option.parse((option.flags or (flag(name),))[0], value)
         if value is not None:
-            given[name] = value
-    return given
+            arguments[name] = value
+    return arguments
 
 
 def _declaration(parameter: Parameter) -> inspect.Parameter:
-    """Return a parameter as Typer reads it."""
+    """Return a parameter in the form that Typer reads."""
     option, default, name = parameter.option, parameter.default, parameter.name
-    kind = option.typed or without_none(parameter.kind)
+    kind: Any = option.typed or _without_none(parameter.kind)
     if option.flags == ():
         argument = typer.Argument(metavar=option.metavar or None, help=option.help)
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, argument])
-    required = option.required or default is inspect.Parameter.empty
-    computed = parameter.unpacked or option.parse or option.default  # the default stands in the help alone
-    shown = option.default or (_shown(default) if computed and not required else "")
-    help_text = option.help + (f"  [default: {shown}]" if shown else "")
-    kind_or_none = kind if required or not computed else kind | None
+        return inspect.Parameter(name, _KEYWORD, annotation=Annotated[kind, argument])
+    required = option.required or default is _REQUIRED
+    computed = not required and bool(parameter.unpacked or option.parse or option.default)  # Typer shows no default
+    shown = option.default or (_shown(default) if computed else "")
     limits: dict[str, Any] = {"min": option.least, "max": option.most} if kind in (int, float) else {}
-    flags = option.flags or (((flag(name),) if kind is bool else ()) if name != "as_json" else ())
-    extra = typer.Option(*flags, metavar=option.metavar or None, help=help_text, **limits)
+    extra = typer.Option(
+        *(option.flags or ((flag(name),) if kind is bool else ())),
+        metavar=option.metavar or None,
+        help=option.help + (f"  [default: {shown}]" if shown else ""),
+        **limits,
+    )
     return inspect.Parameter(
         name,
-        inspect.Parameter.KEYWORD_ONLY,
-        annotation=Annotated[kind_or_none, extra],
-        default=inspect.Parameter.empty if required else None if computed else default,
+        _KEYWORD,
+        annotation=Annotated[kind | None if computed else kind, extra],
+        default=_REQUIRED if required else None if computed else default,
     )
 
 
-def _shown(default: Any) -> str:  # noqa: ANN401
+def _without_none(kind: object) -> object:
+    """Return the first type of a union that is not None."""
+    parts = get_args(kind)
+    return next((part for part in parts if part is not NoneType), kind) if NoneType in parts else kind
+
+
+def _shown(default: object) -> str:
     """Return a default as it is typed; "" for a switch or none."""
     if default is None or isinstance(default, bool):
         return ""
     return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-def _help(function: Callable[..., Any]) -> str:
-    """Return the first part of a docstring: what the command does."""
-    return inspect.cleandoc(function.__doc__ or "").partition("\n\nParameters\n")[0]

@@ -46,13 +46,13 @@ _open: WeakSet[Console] = WeakSet()
 
 
 def close_all() -> None:
-    """End every stage: whatever went wrong, the cursor is there again."""
+    """End all stages, so that the terminal shows the cursor again."""
     for console in list(_open):
         console.close()
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Return a value as JSON has it: no NaN, no infinity."""
+    """Return a value for JSON; NaN and infinity become None."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What ``--help`` shows besides the options themselves: options in groups, and an example of each command."""
+"""Layout of ``--help``: options in groups, and an example of each command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from audiosae.system.parameters import Command
 
-_LONG = 12  # options; a list of so many is grouped
+    ClickObject = Any  # of Click, or of the copy of it that newer versions of Typer contain
+
+_LONG = 12  # number of options from which they are grouped
 _OTHERS = "Output"
 
 
@@ -22,8 +24,8 @@ class GroupedCommand(TyperCommand):
 
     declared: ClassVar[Command]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 (Typer's or Click's, whichever it has)
-        """Write arguments, and options in their groups."""
+    def format_options(self, ctx: ClickObject, formatter: ClickObject) -> None:
+        """Write the arguments, and the options in their groups."""
         records = [(param, record) for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
         options = [(param.name, record) for param, record in records if param.param_type_name == "option"]
         sections = {"Arguments": [record for param, record in records if param.param_type_name == "argument"]}
@@ -33,26 +35,21 @@ class GroupedCommand(TyperCommand):
                 with formatter.section(title):
                     formatter.write_dl(lines)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002
-        """Write the example, in one line whatever the width, so that it can be copied."""
+    def format_epilog(self, _ctx: ClickObject, formatter: ClickObject) -> None:
+        """Write the example in one line of any width, so that it can be copied."""
         formatter.write(f"\nExample:\n  {self.declared.example}\n")
 
 
 class InOrder(TyperGroup):
-    """Lists the commands in the order of the work, as they were added."""
+    """A group that lists its commands in the order in which they were added."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002
+    def list_commands(self, _ctx: ClickObject) -> list[str]:
         """Return the names of the commands."""
         return list(self.commands)
 
 
-def grouped_class(command: Command) -> type[GroupedCommand]:
-    """Return the class of a command of Typer's whose help is that of a declared command."""
-    return type(command.name, (GroupedCommand,), {"declared": command})
-
-
 def grouped(command: Command, options: Iterable[tuple[str | None, Any]]) -> Mapping[str, list[Any]]:
-    """Return the help records of options, (parameter name, record), under the titles of their groups."""
+    """Return help records by the title of their group; `options` are pairs of parameter name and record."""
     groups = {parameter.name: parameter.option.group for parameter in command.parameters}
     sections: dict[str, list[Any]] = {title: [] for title in get_args(Group)}
     for name, record in options:

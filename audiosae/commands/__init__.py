@@ -1,1 +1,1 @@
-"""The commands: what each does, from input files to output files."""
+"""The commands, from input files to output files, one module per command."""

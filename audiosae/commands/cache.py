@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 from audiosae.commands.answer import Answer
-from audiosae.commands.reading import as_path
-from audiosae.commands.shared_options import AnyPath, ShowProgress
+from audiosae.commands.shared_options import CacheFolder, ShowProgress, as_path
 from audiosae.corpus import cache as fields
 from audiosae.errors import InputError
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, byte_count, command
 from audiosae.system.progress import Notes
 
-UNLIMITED = 2**60
+_UNLIMITED = 2**60
+_MIB = 2**20
 
 
 @command(example="audiosae cache --prune --size 20G")
 def cache(
     *,
-    cache: Annotated[
-        AnyPath | None, Option("Folder for decoded fields.", "Machine", typed=Path, default="the user's cache folder")
-    ] = None,
-    prune: Annotated[bool, Option("Remove fields of other versions, and the oldest ones beyond --size.")] = False,
+    cache: CacheFolder = None,
+    prune: Annotated[
+        bool, Option("Remove fields of other versions of audiosae, and the least recently used ones beyond --size.")
+    ] = False,
     size: Annotated[
-        int | None, Option("Keep at most this much; 0 empties the cache.", metavar="20G", typed=str, parse=byte_count)
+        int | None,
+        Option("Size to which --prune reduces the cache; 0 empties it.", metavar="20G", typed=str, parse=byte_count),
     ] = None,
     progress: ShowProgress = False,
 ) -> Answer:
@@ -42,20 +42,19 @@ def cache(
         raise InputError("--size: wanted together with --prune")
     location = fields.cache_folder(as_path(cache))
     with Notes(progress) as notes:
-        freed = fields.prune(location, keep=UNLIMITED if size is None else size, say=notes.say) if prune else 0
+        freed = fields.prune(location, keep=_UNLIMITED if size is None else size, say=notes.say) if prune else 0
     folders = fields.list_folders(location)
-    rows = [("folder", "files", "MiB", "last used", "what")]
+    rows = [("folder", "files", "MiB", "last used", "contents")]
     for each in folders:
         domain = each.about[1]
-        what = f"{domain.get('name', '?')} of {domain.get('package', '?')} {domain.get('version', '?')}"
+        version = f"{domain.get('package', '?')} {domain.get('version', '?')}"
+        contents = f"{domain.get('name', '?')} of {version}{' (another version)' if each.outdated else ''}"
         options = " ".join(f"{key}={value}" for key, value in domain.get("options", {}).items())
-        when = time.strftime("%Y-%m-%d", time.localtime(each.used))
-        old = " (another version's)" if each.outdated else ""
-        rows.append((each.path.name, str(each.files), f"{each.size / 2**20:.1f}", when, f"{what}{old}: {options}"))
+        used = time.strftime("%Y-%m-%d", time.localtime(each.used))
+        rows.append((each.path.name, str(each.files), f"{each.size / _MIB:.1f}", used, f"{contents}: {options}"))
     total = sum(each.size for each in folders)
-    total_text = f"{location}: {total / 2**20:.1f} MiB in {len(folders)} folders" + (
-        f", {freed / 2**20:.1f} MiB removed" if prune else ""
-    )
+    removed = f", {freed / _MIB:.1f} MiB removed" if prune else ""
+    summary = f"{location}: {total / _MIB:.1f} MiB in {len(folders)} folders{removed}"
     facts = {
         "cache": str(location),
         "bytes": total,
@@ -72,4 +71,4 @@ def cache(
             for f in folders
         ],
     }
-    return Answer("\n".join([text_table(rows), total_text] if folders else [total_text]), facts)
+    return Answer("\n".join([text_table(rows), summary] if folders else [summary]), facts)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from audiosae.autoencoder.model import Model, as_model, path_of
+from audiosae.commands.answer import Page
 from audiosae.commands.report import run_folder_of
-from audiosae.commands.shared_options import AnyPath, Machine, ShowProgress
-from audiosae.commands.written_page import Page
+from audiosae.commands.shared_options import AnyPath, Machine, OutputPage, ShowProgress
 from audiosae.corpus.sources import printable
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
 from audiosae.views.diff_page import write_diff
 from audiosae.views.page import check_page
-
-if TYPE_CHECKING:
-    import os
 
 
 def _text(page: Page) -> str:
@@ -30,20 +27,25 @@ def diff(
     first: Annotated[
         Model | AnyPath,
         Option(
-            "A run folder or its model.safetensors.", "Input", flags=(), metavar="A", typed=Path, python="Also a Model."
+            "First model: a run folder or its model.safetensors.",
+            "Input",
+            flags=(),
+            metavar="A",
+            typed=Path,
+            python="Also a Model.",
         ),
     ],
     second: Annotated[
         Model | AnyPath,
         Option(
-            "Another model of the same domain, with windows of the same shape.",
+            "Second model, of the same domain and with windows of the same shape.",
             "Input",
             flags=(),
             metavar="B",
             typed=Path,
         ),
     ],
-    out: Annotated[AnyPath, Option("Page to write.", flags=("--out", "-o"), metavar="PAGE.html", typed=Path)],
+    out: OutputPage,
     *,
     workers: Annotated[
         int | None, Option("Number of processes that draw.", "Machine", least=1, default="one per core")
@@ -52,19 +54,19 @@ def diff(
 ) -> Page:
     """Write a page that compares the atoms of two models.
 
-    They are shown side by side: alike, changed, vanished, appeared. A pair of atoms is alike from a cosine of 0.8 and
-    changed from 0.5; each unit has one partner at most, such that the sum of the cosines is greatest (Kuhn 1955).
+    The page shows the atoms side by side: alike, changed, vanished, appeared. A pair of atoms is alike from a cosine of
+    0.8 and changed from 0.5. Each unit has at most one partner; the pairs maximise the sum of the cosines (Kuhn 1955).
 
     Returns
     -------
     Page
-        `facts["groups"]` says how many pairs of units are alike and changed, and how many have no partner;
-        `facts["match"]` which they are.
+        `facts["groups"]`: the number of pairs of units that are alike or changed, and of units without a partner;
+        `facts["match"]`: the pairs.
 
     Raises
     ------
     InputError
-        The models cannot be compared, or the page would take the place of a file that audiosae did not write.
+        The models cannot be compared, or the page would replace a file that audiosae did not write.
 
     Examples
     --------
@@ -74,18 +76,14 @@ def diff(
     """
     path = Path(out)
     check_page(path)
+    name, other = (printable(path_of(model) or "a model in memory") for model in (first, second))
     with Notes(progress) as notes:
         facts = write_diff(
             (as_model(first), as_model(second)),
-            (_name(first), _name(second)),
+            (name, other),
             path,
             runs=(run_folder_of(first), run_folder_of(second)),
             workers=Machine(workers).processes,
             progress=notes,
         )
     return Page(path, facts, [], notes.lines)
-
-
-def _name(model: Model | str | os.PathLike[str]) -> str:
-    location = path_of(model)
-    return printable(location) if location else "a model in memory"

@@ -15,6 +15,8 @@ from audiosae.system.frames import text_table
 from audiosae.system.parameters import command
 from audiosae.system.processes import worker_count
 
+_PACKAGES = "audiosae numpy scipy jinja2 librosa soundfile soxr matplotlib pillow safetensors typer pyarrow distributed"
+
 
 @command(example="audiosae doctor")
 def doctor() -> Answer:
@@ -24,42 +26,28 @@ def doctor() -> Answer:
     -------
     Answer
     """
-    facts: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
-    packages = (
-        "audiosae",
-        "numpy",
-        "scipy",
-        "jinja2",
-        "librosa",
-        "soundfile",
-        "soxr",
-        "matplotlib",
-        "pillow",
-        "safetensors",
-        "typer",
-        "pyarrow",
-        "distributed",
-    )
-    for name in packages:
-        try:
-            facts[name] = version(name)
-        except PackageNotFoundError:
-            facts[name] = "not installed"
-    facts["cupy"] = _cupy()
-    facts["libsndfile"] = _sndfile()
-    facts["blas"] = _blas()
-    facts["cores"] = worker_count()
-    facts["cache"] = str(cache_folder())
     gpu = detect_gpu()
-    facts["gpu"] = gpu.description or f"{gpu.reason} ({gpu.advice})"
-    facts["backend"] = choose("auto")[1]
-    rows = [(key, str(value)) for key, value in facts.items() if value is not None]
-    return Answer(text_table(rows), facts)
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: _version(name) for name in _PACKAGES.split()},
+        # the distribution of CuPy has another name for each CUDA version
+        "cupy": next((f"{version(name)} ({name})" for name in packages_distributions().get("cupy", [])), None),
+        "libsndfile": _sndfile(),
+        "blas": _blas(),
+        "cores": worker_count(),
+        "cache": str(cache_folder()),
+        "gpu": gpu.description or f"{gpu.reason} ({gpu.advice})",
+        "backend": choose("auto")[1],
+    }
+    return Answer(text_table([(key, str(value)) for key, value in facts.items() if value is not None]), facts)
 
 
-def _cupy() -> str | None:
-    """Return CuPy's version; its distribution has another name for each CUDA."""
-    return next((f"{version(name)} ({name})" for name in packages_distributions().get("cupy", [])), None)
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _sndfile() -> str:
@@ -71,6 +59,6 @@ def _sndfile() -> str:
 
 
 def _blas() -> str:
-    found: Any = np.show_config(mode="dicts")
-    blas = found.get("Build Dependencies", {}).get("blas", {}) if isinstance(found, dict) else {}
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {}) if isinstance(config, dict) else {}
     return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()

@@ -1,4 +1,4 @@
-"""``audiosae domains``: the kinds of input that are installed."""
+"""``audiosae domains``: the installed domains, which are the kinds of input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiosae.training.options import TrainOptions
 def domains() -> Answer:
     """List the kinds of input and their options.
 
-    A broken plugin is listed with the reason.
+    A plugin that cannot be loaded is listed with the reason.
 
     Returns
     -------
@@ -23,23 +23,24 @@ def domains() -> Answer:
     listed, lines = [], []
     for listing in list_domains():
         facts: dict[str, Any] = {"name": listing.name, "package": listing.package, "version": listing.version}
+        listed.append(facts)
         lines.append(f"{listing.name}  ({listing.package} {listing.version})")
         try:
             cls = load_domain(listing.name)
             options = TrainOptions.resolve(cls.defaults, {}, domain=listing.name).to_json()
-        except Exception as error:  # noqa: BLE001 (whatever a plugin does, the others are listed)
+        except Exception as error:  # noqa: BLE001 (a plugin may raise anything; the others are listed)
             facts["broken"] = str(error)
-            lines.append(f"  broken: {error}")
-        else:
-            facts |= {"options": option_defaults(cls), "training": options, "suffixes": list(cls.suffixes)}
-            own = "  ".join(f"{key}={value}" for key, value in option_defaults(cls).items())
-            lines.append(f"  --set {own}" if own else "  no options of its own")
-            chosen = [
-                flag(key) if value is True else f"{flag(key)} {value}"
-                for key, value in cls.defaults.items()
-                if value is not False
-            ]
-            chosen_text = "  ".join(chosen)  # as it is typed: a switch has no value
-            lines.append(f"  trains with: {chosen_text or 'the defaults of train'}")
-        listed.append(facts)
+            lines.append(f"  cannot be used: {error}")
+            continue
+        facts |= {"options": option_defaults(cls), "training": options, "suffixes": list(cls.suffixes)}
+        own = "  ".join(f"{key}={value}" for key, value in facts["options"].items())
+        typed = [  # as on the command line: a switch has no value
+            flag(key) if value is True else f"{flag(key)} {value}"
+            for key, value in cls.defaults.items()
+            if value is not False
+        ]
+        lines += [
+            f"  options (--set): {own or 'none'}",
+            f"  defaults of train: {'  '.join(typed) or 'the general ones'}",
+        ]
     return Answer("\n".join(lines), {"domains": listed})

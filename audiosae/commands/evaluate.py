@@ -1,14 +1,14 @@
-"""``audiosae evaluate``: features beside baselines, on labelled files."""
+"""``audiosae evaluate``: comparison of features with baselines on labelled files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
-from audiosae.commands.evaluation_folder import PAGE, RESULTS, open_folder, write_evaluation
+from audiosae.commands.evaluation_folder import PAGE, RESULTS, create_evaluation_folder, write_evaluation
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
@@ -26,106 +26,110 @@ from audiosae.commands.shared_options import (
 from audiosae.corpus.journal import source_summary
 from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
 from audiosae.errors import InputError
-from audiosae.evaluation import compare
-from audiosae.evaluation.baselines import choose
+from audiosae.evaluation.baselines import choose_baselines
 from audiosae.evaluation.classifier import CLASSIFIERS
-from audiosae.evaluation.compare import Evaluation
+from audiosae.evaluation.compare import Evaluation, Options, compare_features
 from audiosae.evaluation.folds import make_plan
-from audiosae.features import stability as stable
+from audiosae.features import stability as stability_file
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
+from audiosae.system.progress import counted
 from audiosae.views.evaluation_page import write_evaluation as write_page
 from audiosae.views.model_card import CARD, write_model_card
 
 if TYPE_CHECKING:
-    from audiosae.autoencoder.model import Model
+    from collections.abc import Mapping
+
     from audiosae.corpus.sources import Source
     from audiosae.evaluation.folds import Kind
-    from audiosae.features.stability import UnitStability
-    from audiosae.system.progress import Notes
 
 _CLASSES_SHOWN = 12
+_HEAD = ("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "model - baseline (paired difference)")
+_FILES = "index.html, scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
 
 
 def _text(done: Evaluation) -> str:
-    """Return the summary for the terminal."""
-    facts, plan, skipped = done.facts, done.plan, done.skipped
-    rows = [
-        ("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "model - baseline (paired difference)")
-    ]
-    for r in sorted(done.results, key=lambda result: -result["accuracy"]):
-        low, high = r["interval"]
-        ahead = r.get("model_ahead")
-        gain = f"{100 * ahead['mean']:+.1f} ± {100 * ahead['stderr']:.1f}" if ahead else ""
-        std = f"{100 * r['std']:.1f}" if len(plan.splits) > 1 else ""
-        rows.append(
-            (
-                r["name"],
-                str(r["features"]),
-                f"{100 * r['accuracy']:.1f}",
-                std,
-                f"{100 * r['stderr']:.1f}",
-                f"{100 * low:.1f} to {100 * high:.1f}",
-                gain,
-            )
-        )
-    lines = [done.title, "", text_table(rows), "", f"chance (the commonest class) {100 * plan.chance:.1f} %"]
-    lines += [f"classifier: {CLASSIFIERS[facts['options']['classifier']]}; features standardised on the training part"]
-    lines += [facts["seen_told"], *plan.notes]
-    lines += ["", text_table(_few_units(done)), "", *_few_units_told(facts)]
-    lines += [f"{len(skipped)} source{'s' if len(skipped) > 1 else ''} skipped"] if skipped else []
-    lines += ["", *_quality(facts["quality"]), *_recall(done.results[0])]
-    if done.stability is not None:
-        lines.append(f"stability            {done.stability.summary()}")
-    files = "index.html, scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
-    lines.append(f"files                {facts['out']}/: {files}")
-    return "\n".join(lines)
+    facts, plan, skipped = done.facts, done.plan, len(done.skipped)
+    ranked = sorted(done.results, key=lambda result: -result["accuracy"])
+    recalls = [f"{label} {100 * share:.0f}" for label, share in done.results[0]["recall"].items()]
+    sample = f" of {facts['grouped']} random files" if facts["grouped"] < facts["clips"] else ""
+    return "\n".join(
+        [
+            done.title,
+            "",
+            text_table([_HEAD, *(_accuracy_row(result, folds=len(plan.splits)) for result in ranked)]),
+            "",
+            f"chance (always the most common class) {100 * plan.chance:.1f} %",
+            f"classifier: {_classifier(facts)}",
+            facts["seen_told"],
+            *plan.notes,
+            "",
+            text_table(_few_units(done)),
+            "",
+            "best N: accuracy in % with only the N units that best separate the classes of the training part (F-test)",
+            f"groups: agreement of the labels with as many clusters{sample}, made without labels (Ward's method; "
+            "adjusted mutual information: 1 identical, 0 chance)",
+            *([f"{counted(skipped, 'source')} skipped"] if skipped else []),
+            "",
+            *_quality(facts["quality"]),
+            f"recall per class     {_shortened(recalls, 'results.csv')} (in %, the model's features)",
+            *([f"stability            {done.stability.summary()}"] if done.stability else []),
+            f"files                {facts['out']}/: {_FILES}",
+        ]
+    )
+
+
+def _accuracy_row(result: Mapping[str, Any], *, folds: int) -> tuple[str, ...]:
+    low, high = result["interval"]
+    ahead = result.get("model_ahead")
+    return (
+        result["name"],
+        str(result["features"]),
+        f"{100 * result['accuracy']:.1f}",
+        f"{100 * result['std']:.1f}" if folds > 1 else "",
+        f"{100 * result['stderr']:.1f}",
+        f"{100 * low:.1f} to {100 * high:.1f}",
+        f"{100 * ahead['mean']:+.1f} ± {100 * ahead['stderr']:.1f}" if ahead else "",
+    )
 
 
 def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
-    """Return a table of what a few units do alone, and of groups without labels."""
+    """Return a table of the accuracy of a few units, and of the agreement of clusters with the labels."""
     counts = [probed["units"] for probed in done.results[0]["probing"]]
     rows = [("features", *(f"best {count}" for count in counts), "all", "groups")]
     for r in done.results:
         accuracy = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in r["probing"]}
-        few = [accuracy.get(count, "") for count in counts]
+        few = (accuracy.get(count, "") for count in counts)
         rows.append((r["name"], *few, f"{100 * r['accuracy']:.1f}", f"{r['groups']:.2f}"))
     return rows
 
 
-def _few_units_told(facts: dict[str, Any]) -> list[str]:
-    some = f" of {facts['grouped']} clips, drawn at random" if facts["grouped"] < facts["clips"] else ""
-    return [
-        "best N: accuracy % with the N units alone that best tell the training part's classes apart (F-test)",
-        f"groups: adjusted mutual information of the labels with as many groups made{some} without them "
-        "(Ward; 1 the same, 0 chance)",
-    ]
-
-
-def _quality(found: dict[str, Any]) -> list[str]:
-    """Return lines on the units."""
+def _quality(quality: Mapping[str, Any]) -> list[str]:
     best: dict[str, dict[str, Any]] = {}
-    for pair in found["units_of_labels"]:
+    for pair in quality["units_of_labels"]:  # the best unit of a label is its first
         best.setdefault(pair["label"], pair)
-    shown = [f"{label} u{pair['unit']} {pair['auc']:.2f}" for label, pair in best.items()]
-    more = [f"{len(shown) - _CLASSES_SHOWN} more in results.json"] if len(shown) > _CLASSES_SHOWN else []
+    units = [f"{label} u{pair['unit']} {pair['auc']:.2f}" for label, pair in best.items()]
     return [
-        f"unexplained variance {found['fvu']:.3f} of {found['windows']} windows, in the whitened space",
-        f"activity             mean {found['mean_activity']:.4f}; {found['l0']:.1f} units above "
-        f"{found['active_above']:g} in a window; dead {len(found['dead_units'])}, on in most windows "
-        f"{len(found['always_on_units'])}",
-        f"sparseness           of a unit over windows {found['lifetime_sparseness']:.2f}, of a window over units "
-        f"{found['population_sparseness']:.2f} (0 even, 1 a single one; Treves and Rolls)",
-        f"unit for a label     {', '.join([*shown[:_CLASSES_SHOWN], *more])} (area under the ROC on these clips)",
+        f"unexplained variance {quality['fvu']:.3f} of {quality['windows']} windows, in the whitened space",
+        f"activity             mean {quality['mean_activity']:.4f}; {quality['l0']:.1f} units per window above "
+        f"{quality['active_above']:g}; {len(quality['dead_units'])} dead, "
+        f"{len(quality['always_on_units'])} active in most windows",
+        f"sparseness           {quality['lifetime_sparseness']:.2f} of a unit over windows, "
+        f"{quality['population_sparseness']:.2f} of a window over units (0 even, 1 a single one; Treves and Rolls)",
+        f"unit for a label     {_shortened(units, 'results.json')} (area under the ROC curve on these files)",
     ]
 
 
-def _recall(result: dict[str, Any]) -> list[str]:
-    parts = [f"{label} {100 * share:.0f}" for label, share in result["recall"].items()]
-    more = [f"{len(parts) - _CLASSES_SHOWN} more in results.csv"] if len(parts) > _CLASSES_SHOWN else []
-    return [f"recall per class     {', '.join([*parts[:_CLASSES_SHOWN], *more])} (per cent, the model's features)"]
+def _shortened(items: Sequence[str], file: str) -> str:
+    """Return a comma-separated list of the first items; the others are in a file."""
+    more = [f"{len(items) - _CLASSES_SHOWN} more in {file}"] if len(items) > _CLASSES_SHOWN else []
+    return ", ".join([*items[:_CLASSES_SHOWN], *more])
+
+
+def _classifier(facts: Mapping[str, Any]) -> str:
+    return f"{CLASSIFIERS[facts['options']['classifier']]}; features standardised on the training part"
 
 
 @command(
@@ -139,7 +143,7 @@ def evaluate(
     labels: Annotated[
         AnyPath,
         Option(
-            "Labels: folder for the name of each file's folder, or a CSV with a column filename.",
+            "Labels of the files: folder for the name of each file's folder, or a CSV with a column filename.",
             "Input",
             metavar="folder|FILE.csv",
             typed=str,
@@ -153,22 +157,27 @@ def evaluate(
             typed=Path,
             default="evaluation in the run folder",
             python="None writes nothing.",
-            otherwise=lambda given: _beside(given["model"]),
+            otherwise=lambda typed: (
+                (typed["model"] if typed["model"].is_dir() else typed["model"].parent) / "evaluation"
+            ),
         ),
     ] = None,
     *,
     label_column: LabelColumn = None,
     fold_column: Annotated[str | None, Option("Column of the labels CSV whose values are the folds.", "Input")] = None,
     group_column: Annotated[
-        str | None, Option("Column of the labels CSV: files with the same value stay in one fold.", "Input")
+        str | None, Option("Column of the labels CSV with groups: files with the same value stay in one fold.", "Input")
     ] = None,
     split_column: Annotated[
-        str | None, Option("Column of the labels CSV: files with the value test are tested, the others train.", "Input")
+        str | None,
+        Option(
+            "Column of the labels CSV with a split: files with the value test are tested, the others train.", "Input"
+        ),
     ] = None,
     baselines: Annotated[
         str | Sequence[str],
         Option(
-            "Baselines: all, none, or some of random-weights, field, mfcc, pca, kmeans, nmf.",
+            "Baselines to compare with: all, none, or some of random-weights, field, mfcc, pca, kmeans, nmf.",
             "Method",
             metavar="all|none|a,b",
             typed=str,
@@ -180,11 +189,11 @@ def evaluate(
     pool: Pool = None,
     segments: Segments = 1,
     code: CodeName = "sqrt",
-    refit: Annotated[bool, Option("Learn everything again on the training part of each fold alone.", "Method")] = False,
+    refit: Annotated[bool, Option("Learn all features again on the training part of each fold.", "Method")] = False,
     stability: Annotated[
         int,
         Option(
-            "Retrain with this many other seeds and report which atoms reappear; kept beside the model.",
+            "Retrain with this many other seeds and report which atoms reappear; saved with the model.",
             "Method",
             least=0,
         ),
@@ -216,33 +225,25 @@ def evaluate(
     >>> 0 <= evaluation.results[0]["accuracy"] <= 1, evaluation.skipped
     (True, [])
     """
-    label_source, location = str(labels), path_of(model)
+    label_source, location, loaded = str(labels), path_of(model), as_model(model)
     if stability and location:
-        stable.check_path(location)
+        stability_file.check_path(location)
     kind, column = _division(fold_column, group_column, split_column, label_source)
-    loaded = as_model(model)
-    options = compare.Options(
-        choose(baselines, loaded.domain),
-        check_pools(pool or DEFAULT_POOL, segments),
-        segments,
-        code,
-        refit,
-        seed,
-        stability,
-        classifier,
-    )
-    with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
-        folder = None if out is None else _open(Path(out), job.inputs(label_source), loaded, job.notes)
-        known = _Labelled.read(label_source, job.sources, label_column, kind, column)
-        unlabelled = job.report_unlabelled(known.usable, "left out", strict=strict)
-        known = known.labelled()
-        with replace(job, sources=known.sources).corpus() as corpus:
+    names, pools = choose_baselines(baselines, loaded.domain), check_pools(pool or DEFAULT_POOL, segments)
+    options = Options(names, pools, segments, code, refit, seed, stability, classifier)
+    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
+        folder = None if out is None else create_evaluation_folder(Path(out), job.inputs(label_source))
+        if folder:
+            report_replaced(folder / RESULTS, loaded.digest, folder, job.notes)
+        known, values = _read_labels(label_source, job.sources, label_column, kind, column)
+        unlabelled = job.report_unlabelled(known, "left out", strict=strict)
+        labelled = [i for i, label in enumerate(known) if label is not None]
+        with replace(job, sources=[job.sources[i] for i in labelled]).corpus() as corpus:
             used = corpus.only(corpus.used)
-            values = [known.divided[i] or "" for i in corpus.used] if known.divided else None
-            labelled = [known.labels[i] or "" for i in corpus.used]
-            plan = make_plan(labelled, kind=kind, values=values, column=column or "", seed=seed)
-            done = compare.evaluate(loaded, used, plan, options, job.notes)
-    title = f"{label_column or 'label'} of {len(used.records)} clips: {plan.description}"
+            file_labels, divided = ([each[labelled[i]] or "" for i in corpus.used] for each in (known, values))
+            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed)
+            done = compare_features(loaded, used, plan, options, job.notes)
+    title = f"{label_column or 'label'} of {len(used.records)} files: {plan.description}"
     facts = {
         "results": done.results,
         **done.facts,
@@ -258,79 +259,49 @@ def evaluate(
     done = replace(done, facts=facts, skipped=corpus.skipped, notes=job.notes.lines, title=title)
     if folder:
         write_evaluation(folder, loaded, done, used.records, title)
-        write_page(loaded, folder / PAGE, facts, title=title, told=_measured(done))
-        _keep_stability(loaded, location, done.stability)
+        write_page(loaded, folder / PAGE, facts, title=title, told=_method(done))
+        if location and done.stability:
+            stability_file.write(location, done.stability)
+            if location.is_dir() and signature(location / CARD) == "whole":  # a model card that was not edited
+                write_model_card(loaded, location)
     return done
 
 
-def _beside(model: Path) -> Path:
-    """Return the folder of an evaluation in a run folder, or beside a model file."""
-    return (model if model.is_dir() else model.parent) / "evaluation"
-
-
-def _open(out: Path, inputs: Sequence[Path], model: Model, notes: Notes) -> Path:
-    """Return the folder, made; tell whether what is there was made by another model."""
-    folder = open_folder(out, inputs)
-    report_replaced(folder / RESULTS, model.digest, folder, notes)
-    return folder
-
-
-def _keep_stability(model: Model, location: Path | None, stability: UnitStability | None) -> None:
-    """Write the stability of a model beside it; a card there that is ours hears of it."""
-    if location and stability:
-        stable.write(location, stability)
-        if location.is_dir() and signature(location / CARD) == "whole":
-            write_model_card(model, location)
-
-
-def _measured(done: Evaluation) -> list[tuple[str, str]]:
-    """Return what the page says of how it was measured."""
+def _method(done: Evaluation) -> list[tuple[str, str]]:
+    """Return how the evaluation was made, as terms and texts for the page."""
     facts = done.facts
-    rows = [
-        ("clips", f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
+    return [
+        ("files", f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
         ("folds", done.plan.description),
-        ("classifier", f"{CLASSIFIERS[facts['options']['classifier']]}; features standardised on the training part"),
+        ("classifier", _classifier(facts)),
         ("model", facts["seen_told"]),
-        ("groups", f"Ward's of {facts['grouped']} clips on 30 principal components; adjusted mutual information"),
+        (
+            "groups",
+            f"clusters of {facts['grouped']} files (Ward's method on 30 principal components), compared with the "
+            "labels by adjusted mutual information",
+        ),
         ("unexplained variance", f"{facts['quality']['fvu']:.3f} of {facts['quality']['windows']} windows"),
+        *([("stability", done.stability.summary())] if done.stability else []),
     ]
-    return [*rows, *([("stability", done.stability.summary())] if done.stability is not None else [])]
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """Sources with their labels and the values that divide them, None where there is none."""
-
-    sources: list[Source]
-    labels: list[str | None]
-    divided: list[str | None] | None
-
-    @classmethod
-    def read(cls, labels: str, sources: list[Source], label_column: str | None, kind: Kind, column: str | None) -> Self:
-        known = read_labels(labels, sources, label_column)
-        divided = read_column(Path(labels), sources, column, option=f"--{kind}-column") if column else None
-        if labels != FOLDER:
-            check_rows(Path(labels), sources)
-        return cls(sources, known, divided)
-
-    @property
-    def usable(self) -> list[str | None]:
-        """Labels of the sources that have everything."""
-        pairs = zip(self.labels, self.divided or self.labels, strict=True)
-        return [None if value is None else label for label, value in pairs]
-
-    def labelled(self) -> _Labelled:
-        """Return the sources that have everything."""
-        kept = [i for i, label in enumerate(self.usable) if label is not None]
-        divided = [self.divided[i] for i in kept] if self.divided else None
-        return _Labelled([self.sources[i] for i in kept], [self.labels[i] for i in kept], divided)
+def _read_labels(
+    labels: str, sources: Sequence[Source], label_column: str | None, kind: Kind, column: str | None
+) -> tuple[list[str | None], list[str | None]]:
+    """Return the label of each source, None if it or the dividing value is missing, and the dividing values."""
+    known = read_labels(labels, sources, label_column)
+    values = read_column(Path(labels), sources, column, option=f"--{kind}-column") if column else known
+    if labels != FOLDER:
+        check_rows(Path(labels), sources)
+    return [None if value is None else label for label, value in zip(known, values, strict=True)], values
 
 
 def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:
-    asked: list[tuple[Kind, str | None]] = [("fold", fold), ("group", group), ("split", split)]
-    given = [(kind, column) for kind, column in asked if column is not None]
+    """Return the kind of the folds and the column that gives them; at most one of the three columns may be given."""
+    columns: dict[Kind, str | None] = {"fold": fold, "group": group, "split": split}
+    given = [(kind, column) for kind, column in columns.items() if column is not None]
     if len(given) > 1:
-        raise InputError(f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted one of them")
+        raise InputError(f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted only one of them")
     if given and labels == FOLDER:
         raise InputError(f"--{given[0][0]}-column {given[0][1]}: wanted --labels FILE.csv with that column, not folder")
     return given[0] if given else ("stratified", None)

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from audiosae.evaluation.compare import Evaluation
 
 RESULTS, PAGE = "results.json", "index.html"
-_LABEL_SHOWN = 16  # characters, over a tile
+_LABEL_SHOWN = 16  # characters in the title of a tile
+_MOST_TILES = 64
 _FILES = (RESULTS, "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png", PAGE)
-_AREA = "area under the ROC: 0.5 is chance, 1 tells all"
+_AREA = "area under the ROC curve: 0.5 is chance, 1 is perfect"
 
 
-def open_folder(path: Path, inputs: Sequence[Path]) -> Path:
-    """Make the folder now: half an hour later is late to learn that it cannot be written, or has other files in it."""
+def create_evaluation_folder(path: Path, inputs: Sequence[Path]) -> Path:
+    """Create the folder before the work; raise InputError if it cannot be written, or has files of others."""
     create_folder(path)
     own = has_facts(path / RESULTS, "results", "chance", "model")
     for name in _FILES:
@@ -39,34 +40,31 @@ def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequ
     plan, best = done.plan, done.results[0]
     write_file(folder / RESULTS, (json.dumps(done.facts, indent=1, default=float) + "\n").encode())
     keys = ("name", "features", "accuracy", "std", "stderr")
-    head = [*keys, "low", "high"]
-    head += [f"fold_{split.name}" for split in plan.splits] + [f"recall_{name}" for name in best["recall"]]
+    folds, recalls = (f"fold_{split.name}" for split in plan.splits), (f"recall_{name}" for name in best["recall"])
     rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
-    write_file(folder / "results.csv", csv_text([head, *rows]).encode())
-    fold = {int(clip): split.name for split in plan.splits for clip in split.test}
-    told = [
+    write_file(folder / "results.csv", csv_text([[*keys, "low", "high", *folds, *recalls], *rows]).encode())
+    fold_of = {int(number): split.name for split in plan.splits for number in split.test}
+    predictions = [["file", "fold", "label", *done.predicted]]
+    predictions += [
         [
-            records[clip].file,
-            fold[clip],
-            plan.classes[plan.target[clip]],
-            *(plan.classes[predicted[clip]] for predicted in done.predicted.values()),
+            records[number].file,
+            fold_of[number],
+            plan.classes[plan.target[number]],
+            *(plan.classes[predicted[number]] for predicted in done.predicted.values()),
         ]
-        for clip in map(int, plan.tested)
+        for number in map(int, plan.tested)
     ]
-    write_file(folder / "predictions.csv", csv_text([["file", "fold", "label", *done.predicted], *told]).encode())
+    write_file(folder / "predictions.csv", csv_text(predictions).encode())
     draw_scores(plan, done.results, folder / "scores.png", title)
-    accuracy = f"{100 * best['accuracy']:.1f} % right"
-    draw_confusion(
-        plan, np.array(best["confusion"]), folder / "confusion.png", f"{title}\nthe model's features: {accuracy}"
-    )
+    lines = f"{title}\nthe model's features: {100 * best['accuracy']:.1f} % right"
+    draw_confusion(plan, np.array(best["confusion"]), folder / "confusion.png", lines)
     _draw_units(model, done.facts["quality"]["units_of_labels"], folder / "units.png")
 
 
 def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw the units that best tell each label from the others, a row a label."""
     columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
-    shown, labels = pairs[: columns * (64 // columns)], len(pairs) // columns
-    title = f"units that best tell each label's clips from the others ({_AREA})"
+    shown, labels = pairs[: columns * (_MOST_TILES // columns)], len(pairs) // columns
+    title = f"units that best separate each label's files from the others ({_AREA})"
     if len(shown) < len(pairs):
         title += f"; the first {len(shown) // columns} of {labels} labels"
     titles = [f"{_shortened(pair['label'])}\nunit {pair['unit']}: {pair['auc']:.2f}" for pair in shown]

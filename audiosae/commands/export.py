@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Unpack
+from typing import Annotated, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
-from audiosae.commands.reading import as_path, labels_option, reading
+from audiosae.commands.reading import labels_option, reading
 from audiosae.commands.shared_options import (
     AnyPath,
     CodeName,
@@ -21,20 +21,18 @@ from audiosae.commands.shared_options import (
     StrictLabels,
     TimeZone,
     WhenName,
+    as_path,
 )
 from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS
 from audiosae.errors import InputError
-from audiosae.features import stability as stable
+from audiosae.features import stability as stability_file
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.rows import table_rows, write_rows
 from audiosae.features.table import Table, check_output, description_of, gathered
 from audiosae.recordings.dates import stamps
 from audiosae.system.files import report_replaced
 from audiosae.system.parameters import Option, command
-
-if TYPE_CHECKING:
-    from audiosae.system.progress import Progress
 
 
 def _text(table: Table) -> str:
@@ -61,14 +59,16 @@ def export(
         ),
     ] = None,
     *,
-    level: Annotated[Literal["file", "window"], Option("One row per file or per window.", "Method")] = "file",
+    level: Annotated[
+        Literal["file", "window"], Option("Rows of the table: one per file or one per window.", "Method")
+    ] = "file",
     pool: Pool = None,
     segments: Segments = 1,
     code: CodeName = "sqrt",
     labels: Annotated[
         AnyPath | None,
         Option(
-            "Adds a column of labels: folder for the name of each file's folder, or a CSV with a column filename.",
+            "Labels to add as a column: folder for the name of each file's folder, or a CSV with a column filename.",
             "Input",
             metavar="folder|FILE.csv",
             typed=str,
@@ -91,7 +91,7 @@ def export(
     Raises
     ------
     InputError
-        No source can be used, an option is wrong, or the file would take the place of one that audiosae did not write.
+        No source can be used, an option is wrong, or the table would replace a file that audiosae did not write.
 
     Examples
     --------
@@ -105,21 +105,20 @@ def export(
     if level not in {"file", "window"}:
         raise InputError(f"--level {level}: wanted file or window")
     if level == "window" and (pool or segments != 1):
-        raise InputError("--level window: --pool and --segments are for files; leave them out, or take --level file")
+        raise InputError("--level window: --pool and --segments apply to files; leave them out, or use --level file")
     pools = check_pools(pool or DEFAULT_POOL, segments)
     if path:
         check_output(path)
     loaded, location = as_model(model), path_of(model)
-    with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
-        notes = job.notes
+    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         if path:
             check_output(path, job.inputs(label_source))
-            report_replaced(description_of(path), loaded.digest, path, notes)
+            report_replaced(description_of(path), loaded.digest, path, job.notes)
         names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
-        stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=notes.say) if dated else None
+        stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=job.notes.say) if dated else None
         known, unlabelled = job.labels(label_source, label_column, "exported without one", strict=strict)
         with job.corpus(interleaved=True) as corpus:
-            notes.stage("encoding", len(corpus.used), "files")
+            job.notes.stage("encoding", len(corpus.used), "files")
             rows = table_rows(
                 loaded,
                 corpus,
@@ -129,12 +128,13 @@ def export(
                 code=code,
                 labels=known,
                 stamp=stamp,
-                done=lambda _: notes.advance(1),
+                done=lambda _: job.notes.advance(1),
             )
             if path:
-                stability = stable.read(location) if location else None
+                stability = stability_file.read(location) if location else None
                 write_rows(rows, path, digest=loaded.digest, stability=stability)
-                _report_description(path, notes)
+                if (about := description_of(path).name) != f"{path.stem}.json":
+                    job.notes.say(f"{path.name} is described in {about}: {path.stem}.json is of another table")
             in_memory = None if path else gathered(rows.blocks, rows.columns, rows.names, rows.count)
     facts = {
         "table": str(path) if path else None,
@@ -145,10 +145,4 @@ def export(
         "unlabelled": unlabelled,
         **source_summary(corpus.records),
     }
-    return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, notes.lines, path, in_memory)
-
-
-def _report_description(path: Path, progress: Progress) -> None:
-    """Report where a table is described, if that is not the usual place."""
-    if (description := description_of(path)) != path.with_suffix(".json"):
-        progress.say(f"what {path.name} is stands in {description.name}: {path.stem}.json is another table's")
+    return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, job.notes.lines, path, in_memory)

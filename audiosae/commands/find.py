@@ -1,4 +1,4 @@
-"""``audiosae find``: the moments in recordings that sound most like an example."""
+"""``audiosae find``: search for the moments in recordings that sound most like an example."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
-from audiosae.commands.reading import as_path, reading
-from audiosae.commands.shared_options import AnyPath, Machine, MachineKeywords, ModelPath, ShowProgress, Sources, Strict
+from audiosae.commands.reading import reading
+from audiosae.commands.shared_options import (
+    AnyPath,
+    Machine,
+    MachineKeywords,
+    ModelPath,
+    ShowProgress,
+    Sources,
+    Strict,
+    as_path,
+)
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.search import COLUMNS, Example, Matches, find_like, write_matches_csv
 from audiosae.system.files import check_replaceable, check_writable
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
     from audiosae.system.progress import Progress
 
-_ROUNDING = 0.01  # s: a stretch may end with its recording as rounded
+_ROUNDING = 0.01  # s: the END of an example may be the rounded length of its recording
 
 
 def _text(matches: Matches) -> str:
@@ -40,7 +49,7 @@ def find(
     like: Annotated[
         AnyPath,
         Option(
-            "Example: a recording, or a stretch of it in seconds, as song.wav@3.2-4.5.",
+            "Example: a recording, or a part of it in seconds, such as song.wav@3.2-4.5.",
             "Input",
             metavar="FILE[@START-END]",
             typed=str,
@@ -48,12 +57,12 @@ def find(
     ],
     out: Annotated[
         AnyPath | None,
-        Option("Page to listen to (.html) or table (.csv) to write.", flags=("--out", "-o"), typed=Path),
+        Option("File to write: a page to listen to (.html) or a table (.csv).", flags=("--out", "-o"), typed=Path),
     ] = None,
     *,
     count: Annotated[
         int,
-        Option("Number of moments at most; the example itself is not among them.", flags=("--count", "-n"), least=1),
+        Option("Largest number of moments; the example itself is left out.", flags=("--count", "-n"), least=1),
     ] = 20,
     strict: Strict = False,
     progress: ShowProgress = False,
@@ -64,14 +73,14 @@ def find(
     Returns
     -------
     Matches
-        The most similar first: `events` in columns, `similarity`, `frame()`; `skipped` holds the sources that could not
+        The most similar first: `events` in columns, `similarity`, `frame()`; `skipped` lists the sources that could not
         be used.
 
     Raises
     ------
     InputError
-        An option, the example or a source cannot be used, nothing sounds in any recording, or the file would take the
-        place of one that audiosae did not write.
+        An option, the example or all sources cannot be used, no recording has an event, or the output would replace a
+        file that audiosae did not write.
 
     Examples
     --------
@@ -84,7 +93,7 @@ def find(
     path, example = as_path(out), Example.parse(str(like))
     loaded = as_model(model)
     recordings_domain(loaded, "find")
-    with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
+    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         notes = job.notes
         if path:
             _check_output(path, [example.path, *job.paths])
@@ -112,7 +121,7 @@ def find(
 
 
 def _within(example: Example, seconds: float, progress: Progress) -> Example:
-    """Return the part of an example that lies in its recording; report a stretch that is cut at the end of it."""
+    """Return the part of an example that is in its recording; report an example that ends after its recording."""
     inside = example.within(seconds)
     if example.end - inside.end > _ROUNDING and example.end < float("inf"):
         progress.say(
@@ -123,7 +132,6 @@ def _within(example: Example, seconds: float, progress: Progress) -> Example:
 
 
 def _check_output(out: Path, inputs: Sequence[Path]) -> None:
-    """Raise InputError if a page or table cannot be written, before the work is done."""
     check_writable(out, (*PAGES, ".csv"))
     if out.suffix.lower() in PAGES:
         check_page(out, inputs)

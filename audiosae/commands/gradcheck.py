@@ -15,7 +15,7 @@ from audiosae.system.parameters import command
 def gradcheck() -> Answer:
     """Check the gradient numerically on every backend.
 
-    It is compared with differences of the cost, for every form of the autoencoder.
+    The gradient is compared with finite differences of the cost, for all combinations of units, output and penalties.
 
     Returns
     -------
@@ -37,9 +37,11 @@ def gradcheck() -> Answer:
                 "ok" if check["passed"] else "WRONG",
             )
         )
-    missing = detect_gpu().reason
-    passed = all(check["passed"] for check in checks)
+    missing, passed = detect_gpu().reason, all(check["passed"] for check in checks)
     verdict = "every gradient is right" if passed else "a gradient is wrong"
-    text = f"{text_table(rows)}\n{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})"
-    text += f"\nnot checked: cupy ({missing})" if missing else ""
-    return Answer(text, {"passed": passed, "checks": checks, "without_cupy": missing}, passed)
+    lines = [
+        text_table(rows),
+        f"{verdict} (float64; error at most {TOLERANCE:g}, shards at most {SHARD_TOLERANCE:g})",
+        *([f"not checked: cupy ({missing})"] if missing else []),
+    ]
+    return Answer("\n".join(lines), {"passed": passed, "checks": checks, "without_cupy": missing}, passed)

@@ -21,6 +21,11 @@ def info(model: ModelPath) -> Answer:
     """
     loaded, location = as_model(model), path_of(model)
     stability, activity = read(location) if location else None, activity_of(loaded)
-    facts = loaded.facts | {"window": list(loaded.domain.window), "activity": activity, "hidden": loaded.params.hidden}
-    facts |= {"stability": stability.to_json()} if stability else {}
+    facts = {
+        **loaded.facts,
+        "window": list(loaded.domain.window),
+        "activity": activity,
+        "hidden": loaded.params.hidden,
+        **({"stability": stability.to_json()} if stability else {}),
+    }
     return Answer(text_table(summarise(loaded, activity, stability)), facts)

@@ -1,7 +1,8 @@
-"""``audiosae inspect``: headers of all sources, quick checks of a few, estimated time and memory of training."""
+"""``audiosae inspect``: headers of all sources, quick checks of some, estimated time and memory of training."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from contextlib import suppress
@@ -27,6 +28,7 @@ from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, Domain, resolved
 from audiosae.errors import InputError
+from audiosae.recordings.dates import read_dates
 from audiosae.system.frames import html_table, pandas_frame, text_table
 from audiosae.system.parameters import command
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -34,28 +36,29 @@ from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions, choose_solver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from audiosae.corpus.sources import Source
     from audiosae.system.progress import Progress
 
-_SPEED_PROBE = 1024
-_READ_BYTES = 2**24  # of a file that is read to know its length, where its domain has no probe
+_SPEED_PROBE = 1024  # rows and columns of a matrix whose square is timed
+_READ_BYTES = 2**24  # largest file that is read to count its rows if its domain has no probe
 _KINDS = 6  # kinds of files that are listed
-_GLANCES = 40  # sources of which a little is decoded
-_MANY = 0.1  # share of them from which a remark is reported for all
+_CHECKED = 40  # sources that get quick checks
+_MANY = 0.1  # share of the checked sources from which a remark is reported
 _PRODUCTS = 5  # matrix products per step
-_OVERHEAD = 1.5  # a step over its products
-_SEEN_SHARE = 0.25  # of a window's numbers are left after whitening, as a rule of thumb
+_OVERHEAD = 1.5  # time of a step relative to its products
+_WHITENED_SHARE = 0.25  # usual share of a window's values that remain after PCA whitening
 _ROWS_SHOWN = 60
-_COLUMNS = ("file", "status", "length", "what", "reason")
+_HOUR = 3600.0  # s
+_COLUMNS = ("file", "status", "length", "facts", "reason")
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the headers of sources say.
+    """Result of an inspection: headers of sources, and an estimate of the training.
 
     Attributes
     ----------
@@ -63,11 +66,11 @@ class Inspection:
         One dictionary per source: file, status (ok or skipped), reason, extent in the domain's unit, facts, remark, and
         for recordings time.
     summary
-        Lines in words: how many can be read, kinds, estimated time and memory of training.
+        Lines of text: number of readable sources, kinds, estimated time and memory of training.
     facts
         What ``inspect --json`` prints.
     notes
-        Messages on files that were passed over.
+        Messages about ignored files.
 
     Examples
     --------
@@ -82,21 +85,20 @@ class Inspection:
     notes: Sequence[str] = ()
 
     def frame(self) -> pd.DataFrame:
-        """Return a pandas frame with a row for each source; its facts are columns of their own."""
+        """Return a pandas frame with a row for each source and a column for each of its facts."""
         names = dict.fromkeys(name for file in self.files for name in file if name != "facts")
         extra = dict.fromkeys(name for file in self.files for name in file["facts"])
         columns = {name: [file.get(name) for file in self.files] for name in names}
         return pandas_frame(columns | {name: [file["facts"].get(name) for file in self.files] for name in extra})
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Return what is shown of each source: file, status, length, facts, reason."""
+        """Return a row for each source: file, status, length, facts, reason."""
         unit = self.facts["unit"]
         return [
             (f["file"], f["status"], extent_text(f["extent"], unit), _kind(f["facts"]), f["reason"]) for f in self.files
         ]
 
     def _repr_html_(self) -> str:
-        """Return the first sources and the summary, for a notebook."""
         return html_table(self.rows()[:_ROWS_SHOWN], head=_COLUMNS, caption="; ".join(self.summary))
 
 
@@ -119,7 +121,7 @@ def inspect(
 ) -> Inspection:
     """Check files: lengths, rates, dates, faults, memory.
 
-    Headers are read, and two seconds of some files; a constant offset in many of them is reported.
+    Reads the headers, and two seconds of some files to report a DC offset.
 
     Returns
     -------
@@ -137,40 +139,39 @@ def inspect(
     '4 of 4 sources can be read: 2.0 s, about 144 windows'
     """
     made = make_domain_of(domain, settings)
-    with reading(made, sources, Machine(), progress, trained=False) as job:
+    with reading(made, sources, Machine(), progress=progress, trained=False) as job:
         facts = inspect_sources(made, job.sources, progress=job.notes)
         if facts["unit"] == SECONDS:
-            dates = job.dates(when, time_zone)
+            dates = read_dates(job.paths, when=when, time_zone=time_zone)
             for file, start in zip(facts["files"], dates.starts, strict=True):
                 file["time"] = start.isoformat() if start else None
             facts["dates"] = {"form": dates.form, "note": dates.note}
-            facts["told"].append(dates.note)
-    summary = facts.pop("told")
-    return Inspection(facts["files"], summary, facts, job.notes.lines)
+            facts["summary"].append(dates.note)
+    return Inspection(facts["files"], facts.pop("summary"), facts, job.notes.lines)
 
 
 def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Progress) -> dict[str, Any]:
-    """Read the headers of all sources, and a little of the content of a few.
+    """Read the headers of all sources, and run quick checks on some.
 
     Returns
     -------
     dict
-        `files` (file, status ok|skipped, reason, extent, facts, remark), totals, estimates, `glances` (how many sources
-        were looked into, and in which what was found), and `told`, lines for a person.
+        `files` (file, status ok|skipped, reason, extent, facts, remark), totals, estimates, `glances` (number of
+        checked sources, and their remarks), and `summary`, lines of text.
     """
     domain = resolved(domain, [source.path for source in sources])
     progress.stage("inspecting", len(sources), "files")
     files = []
     for source in sources:
-        with capture_stderr(CapturedStderr()):  # decoders remark on headers; the journal of a run has what they say
+        with capture_stderr(CapturedStderr()):  # messages of decoders; the journal of a run has them
             files.append(_inspect(domain, source))
         progress.advance(1)
-    good = [file for file in files if file["status"] == "ok"]
-    glances = _glance(domain, [source for source, file in zip(sources, files, strict=True) if file["status"] == "ok"])
-    windows = sum(_windows(domain, file["rows"], file["columns"]) for file in good)
-    numbers = sum(file["rows"] * _row_numbers(domain, file["columns"]) for file in good)
-    estimate = _estimate(domain, numbers, windows)
-    extent = sum(file["extent"] for file in good)
+    good = [(source, file) for source, file in zip(sources, files, strict=True) if file["status"] == "ok"]
+    glances = _quick_checks(domain, [source for source, _ in good])
+    windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
+    wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
+    values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
+    extent, estimate = sum(file["extent"] for _, file in good), _estimate(domain, values, windows)
     return {
         "domain": domain.name,
         "unit": domain.unit,
@@ -181,12 +182,16 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
         "sources_skipped": len(files) - len(good),
         "estimate": estimate,
         "glances": glances,
-        "told": [*_told(domain, files, extent, windows, estimate), *_remarked(good, glances)],
+        "summary": [
+            *_totals(domain, files, extent, windows, estimate),
+            *_remarks([file for _, file in good], len(good), "sources"),
+            *_remarks(glances["found"], glances["sources"], "checked sources", least=_MANY * glances["sources"]),
+        ],
     }
 
 
 def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "file": source.name,
         "status": "ok",
         "reason": "",
@@ -197,54 +202,45 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         "remark": "",
     }
     if source.fault:
-        return found | {"status": "skipped", "reason": source.fault}
+        return facts | {"status": "skipped", "reason": source.fault}
     try:
         probe = domain.probe(source.path)
         if probe is None and source.path.stat().st_size > _READ_BYTES:
-            return found | {"reason": "length unknown before it is read"}
+            return facts | {"reason": "length unknown before it is read"}
         probe = probe or count_rows(domain, source.path)
-        found |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
-        found["remark"] = probe.remark
+        facts |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
+        facts["remark"] = probe.remark
     except InputError as error:
-        return found | {"status": "skipped", "reason": str(error)}
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's: it costs the source, as its field would)
-        return found | {"status": "skipped", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
+        return facts | {"status": "skipped", "reason": str(error)}
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin may raise anything; it costs only this source)
+        return facts | {"status": "skipped", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
     if probe.rows < domain.window[0]:
         reason = f"shorter than a window: {probe.rows} rows, wanted {domain.window[0]}" if probe.rows else NOTHING
-        found |= {"status": "skipped", "reason": reason}
-    return found
+        facts |= {"status": "skipped", "reason": reason}
+    return facts
 
 
-def _glance(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
-    """Look into sources spread evenly; what cannot be decoded is told when all is."""
-    looked, found = sources[:: max(1, -(-len(sources) // _GLANCES))], []
-    for source in looked:
-        with (
-            suppress(Exception, SystemExit),
-            capture_stderr(CapturedStderr()),
-        ):  # a plugin's: no glance is worth the inspection
-            if words := domain.glance(source.path):
-                found.append({"file": source.name, "remark": words})
-    return {"sources": len(looked), "found": found}
+def _quick_checks(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
+    """Check evenly spaced sources; the errors of a plugin are ignored."""
+    checked, remarks = sources[:: max(1, -(-len(sources) // _CHECKED))], []
+    for source in checked:
+        with suppress(Exception, SystemExit), capture_stderr(CapturedStderr()):
+            if remark := domain.glance(source.path):
+                remarks.append({"file": source.name, "remark": remark})
+    return {"sources": len(checked), "found": remarks}
 
 
-def _remarked(good: Sequence[dict[str, Any]], glances: dict[str, Any]) -> list[str]:
-    """Return a line for each remark: on which of all sources, or on how many of those that were looked into."""
-    lines = [
-        f"{len(names)} of {len(good)} sources have {remark}: {some_of(names)}" for remark, names in _by_remark(good)
+def _remarks(files: Sequence[dict[str, Any]], total: int, what: str, *, least: float = 0) -> list[str]:
+    """Return a line for each remark that at least `least` files have."""
+    names = {
+        remark: [file["file"] for file in files if file["remark"] == remark]
+        for remark in dict.fromkeys(file["remark"] for file in files if file["remark"])
+    }
+    return [
+        f"{len(some)} of {total} {what} have {remark}: {some_of(some)}"
+        for remark, some in names.items()
+        if len(some) >= least
     ]
-    looked = glances["sources"]
-    lines += [
-        f"{len(names)} of {looked} sources that were looked into have {remark}: {some_of(names)}"
-        for remark, names in _by_remark(glances["found"])
-        if len(names) >= _MANY * looked
-    ]
-    return lines
-
-
-def _by_remark(found: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    for remark in dict.fromkeys(file["remark"] for file in found if file["remark"]):
-        yield remark, [file["file"] for file in found if file["remark"] == remark]
 
 
 def _windows(domain: Domain, rows: int, columns: int) -> int:
@@ -253,14 +249,8 @@ def _windows(domain: Domain, rows: int, columns: int) -> int:
     return down * across
 
 
-def _row_numbers(domain: Domain, columns: int) -> int:
-    """Return how many numbers a row of the field has."""
-    return columns * int(np.prod(domain.window[2:])) if columns else int(np.prod(domain.window[1:]))
-
-
-def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
-    """Estimate what training with the defaults would take here, from the speed of one matrix product."""
-    width = int(np.prod(domain.window))
+def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:
+    """Estimate cache, memory and time of training with the defaults, from the speed of one matrix product."""
     a = np.ones((_SPEED_PROBE, _SPEED_PROBE), np.float32)
     backend, out = Backend(), np.empty_like(a)
     products = [partial(np.matmul, a[rows], a, out=out[rows]) for rows in backend.parts(len(a), least=64)]
@@ -268,40 +258,39 @@ def _estimate(domain: Domain, numbers: int, windows: int) -> dict[str, float]:
     for _ in range(3):
         backend.run(products)
     speed = 3 * 2 * _SPEED_PROBE**3 / (time.perf_counter() - began)
-    options = TrainOptions.resolve(domain.defaults, {}, domain=domain.name)
-    n_components = max(1, int(width * _SEEN_SHARE)) if options.whiten == "pca" else width
+    options, width = TrainOptions.resolve(domain.defaults, {}, domain=domain.name), math.prod(domain.window)
+    n_components = max(1, int(width * _WHITENED_SHARE)) if options.whiten == "pca" else width
     used = min(windows, options.max_windows or windows)
     options = choose_solver(options, used, n_components, lambda _: None)
     work = options.epochs * used * _PRODUCTS * 2 * n_components * options.hidden
-    field_bytes = numbers * 4
     return {
-        "field_bytes": field_bytes,
+        "field_bytes": values * 4,
         "memory_bytes": memory_estimate.estimate(domain, options, windows=used, n_components=n_components).total,
         "seconds": _OVERHEAD * work / speed,
     }
 
 
 def extent_text(extent: float, unit: str, digits: int = 2) -> str:
-    """Return a length as it is read: 1.25 s, 640 px, 1 row, 4,000 rows."""
+    """Return an extent with its unit: 1.25 s, 640 px, 1 row, 4,000 rows."""
     number = f"{extent:.{digits}f}" if unit == SECONDS or extent != int(extent) else f"{extent:,.0f}"
     return f"{number} {unit}{'s' if unit == Domain.unit and extent != 1 else ''}"
 
 
-def _told(
+def _totals(
     domain: Domain, files: list[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]
 ) -> list[str]:
-    bad = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
+    """Return lines on all files: how many can be read, their kinds, why others are skipped, and the estimate."""
+    skipped = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")
     kinds = Counter(_kind(file["facts"]) for file in files if file["status"] == "ok")
-    hours = domain.unit == SECONDS and extent > 3600  # noqa: PLR2004
-    length = f"{extent / 3600:.2f} h" if hours else extent_text(extent, domain.unit, 1)
+    hours = domain.unit == SECONDS and extent > _HOUR
+    length = f"{extent / _HOUR:.2f} h" if hours else extent_text(extent, domain.unit, 1)
     lines = [f"{sum(kinds.values())} of {len(files)} sources can be read: {length}, about {windows:,} windows"]
     lines += [f"  {count} x {kind}" for kind, count in kinds.most_common(_KINDS) if kind]
     if len(kinds) > _KINDS:
         lines.append(f"  and {len(kinds) - _KINDS} more kinds")
-    lines += [f"  skipped: {reason} ({count})" for reason, count in bad.most_common()]
-    unknown = sum(file["status"] == "ok" and file["reason"] != "" for file in files)
-    if unknown:
-        lines.append(f"  {unknown} not counted: {domain.name} tells the length of large files only when they are read")
+    lines += [f"  skipped: {reason} ({count})" for reason, count in skipped.most_common()]
+    if unknown := sum(file["status"] == "ok" and file["reason"] != "" for file in files):
+        lines.append(f"  {unknown} not counted: {domain.name} knows the length of large files only after reading them")
     lines.append(
         f"training with the defaults, roughly: {estimate['seconds']:.0f} s after reading, "
         f"{estimate['field_bytes'] / 2**20:.0f} MiB of cache, {estimate['memory_bytes'] / 2**20:.0f} MiB of memory"

@@ -1,18 +1,17 @@
-"""The shared start of every command on sources: find them, check the output, read labels and dates, start an engine."""
+"""The common start of commands that read sources: list the sources, read labels and dates, start the engine."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiosae.corpus.labels import FOLDER, read_labels
 from audiosae.corpus.sources import named_paths, scan, some_of
 from audiosae.engine import start_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
-from audiosae.recordings.dates import read_dates
 from audiosae.system.progress import Notes
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
     from audiosae.engine import Engine
     from audiosae.engine.corpus import EngineCorpus
-    from audiosae.recordings.dates import Dates, When
     from audiosae.system.progress import Progress
 
 
@@ -36,15 +34,15 @@ class Reading:
     Attributes
     ----------
     domain
-        That of the sources.
+        Domain of the sources.
     sources
-        In the order of their names.
+        Sources in the order of their names.
     machine
         Options of the machine.
     notes
-        Takes the messages.
+        Receives the messages.
     trained
-        Whether the sources are for a model that is trained already.
+        Whether the sources are for a trained model, not for training.
     """
 
     domain: Domain
@@ -59,24 +57,20 @@ class Reading:
         return [source.path for source in self.sources]
 
     def inputs(self, labels: str | None = None) -> list[Path]:
-        """Return every file that is read, and that no output may replace."""
+        """Return every file that is read, which no output may replace."""
         return [*self.paths, *([Path(labels)] if labels and labels != FOLDER else [])]
-
-    def dates(self, when: When, time_zone: str | None) -> Dates:
-        """Return when the recordings began."""
-        return read_dates(self.paths, when=when, time_zone=time_zone)
 
     def labels(
         self, labels: str | None, column: str | None, consequence: str, *, strict: bool
     ) -> tuple[list[str | None] | None, list[str]]:
-        """Return the label of each source, None where no labels are asked for, and the names of those without one."""
+        """Return the label of each source (None without `labels`), and the names of the sources without a label."""
         if labels is None:
             return None, []
         known = read_labels(labels, self.sources, column)
         return known, self.report_unlabelled(known, consequence, strict=strict)
 
     def report_unlabelled(self, labels: Sequence[str | None], consequence: str, *, strict: bool) -> list[str]:
-        """Return the names of the sources without a label, after a message on them; with `strict` raise InputError."""
+        """Report and return the names of the sources without a label; raise InputError if `strict`."""
         names = [source.name for source, label in zip(self.sources, labels, strict=True) if label is None]
         missing = f"no label for {len(names)} of {len(self.sources)} sources"
         if names and strict:
@@ -101,44 +95,43 @@ class Reading:
             yield engine
 
     def read(self, engine: Engine, *, interleaved: bool = False) -> EngineCorpus:
-        """Decode the sources, or find them in the cache; report what was skipped.
+        """Decode the sources or read them from the cache; report skipped sources.
 
         Parameters
         ----------
         interleaved
-            As in `Engine.ingest`.
+            See `Engine.ingest`.
 
         Raises
         ------
         InputError
             No source can be used with the trained model.
         """
-        machine = self.machine
+        machine, notes = self.machine, self.notes
         corpus = read(
             self.domain,
             self.sources,
             engine,
             cache=machine.folder,
             workers=machine.processes,
-            progress=self.notes,
+            progress=notes,
             interleaved=interleaved,
         )
-        if not self.trained:
-            return corpus
-        self.notes.close()
-        if not corpus.used:
-            first = corpus.skipped[0]
-            raise InputError(
-                f"none of {len(self.sources)} sources suits a model of {self.domain.name}; the first is "
-                f"{first.file}: {first.reason}"
-            )
-        for record in corpus.skipped:
-            self.notes.say(f"skipped {record.file}: {record.reason}")
-        self.report_used(corpus.records)
+        if self.trained:
+            notes.close()
+            if not corpus.used:
+                first = corpus.skipped[0]
+                raise InputError(
+                    f"none of {len(self.sources)} sources suits a model of {self.domain.name}; the first is "
+                    f"{first.file}: {first.reason}"
+                )
+            for record in corpus.skipped:
+                notes.say(f"skipped {record.file}: {record.reason}")
+            self.report_used(corpus.records)
         return corpus
 
     def report_used(self, records: Sequence[Record]) -> None:
-        """Name the used sources that are not whole, and those with a remark, in a line for each kind."""
+        """Report used sources that are incomplete, and one line for each remark on used sources."""
         used = [record for record in records if record.status == "used"]
         if parts := [f"{record.file} ({record.reason})" for record in used if record.reason]:
             self.notes.say(f"used as far as they can be decoded, {len(parts)} of {len(used)} sources: {some_of(parts)}")
@@ -152,25 +145,16 @@ class Reading:
         with self.engine() as engine:
             yield self.read(engine, interleaved=interleaved)
 
-    def on(self, domain: Domain) -> Reading:
-        """Return the same sources for a domain whose open options are resolved."""
-        return replace(self, domain=domain)
-
     def of(self, sources: Named) -> Reading:
-        """Return the same for other sources."""
+        """Return this with other sources."""
         return replace(self, sources=_scan(self.domain, sources, self.notes, trained=self.trained))
 
 
 @contextmanager
 def reading(
-    domain: Domain,
-    sources: Named,
-    machine: Machine,
-    progress: bool | Progress,  # noqa: FBT001 (as in the commands)
-    *,
-    trained: bool = True,
+    domain: Domain, sources: Named, machine: Machine, *, progress: bool | Progress, trained: bool = True
 ) -> Iterator[Reading]:
-    """Find the sources of a domain; messages and progress go to `progress` and into the notes."""
+    """List the sources of a domain; messages and progress go to `progress` and into the notes."""
     with Notes(progress) as notes:
         yield Reading(domain, _scan(domain, sources, notes, trained=trained), machine, notes, trained)
 
@@ -182,10 +166,5 @@ def labels_option(labels: os.PathLike[str] | str | None, column: str | None) -> 
     return None if labels is None else str(labels)
 
 
-def as_path(path: os.PathLike[str] | str | None) -> Path | None:
-    """Return an optional path as a Path."""
-    return None if path is None else Path(path)
-
-
-def _scan(domain: Domain, sources: Any, notes: Notes, *, trained: bool) -> list[Source]:  # noqa: ANN401
+def _scan(domain: Domain, sources: Named, notes: Notes, *, trained: bool) -> list[Source]:
     return scan(named_paths(sources), domain.suffixes, domain=domain.name, say=notes.say, model=trained)

@@ -19,7 +19,7 @@ def _numbers(option: str, text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise InputError(f"{option} {text}: wanted numbers with commas between, for instance 0,5,7") from None
+        raise InputError(f"{option} {text}: wanted unit numbers separated by commas, for instance 0,5,7") from None
 
 
 @command(example="audiosae render first-run -o some.png --units 0,1,2,3,4,5 --show filter")
@@ -29,14 +29,15 @@ def render(
     *,
     show: Annotated[
         Literal["atom", "filter"],
-        Option("Atoms (patterns that units stand for), or filters (what units respond to most)."),
+        Option("Atoms (the patterns that units stand for) or filters (the inputs that units respond to most)."),
     ] = "atom",
     units: Annotated[
-        Sequence[int] | None, Option("Only these units, in this order.", metavar="0,5,7", typed=str, parse=_numbers)
+        Sequence[int] | None,
+        Option("Numbers of the units to draw, in this order.", metavar="0,5,7", typed=str, parse=_numbers),
     ] = None,
     order: Annotated[Literal["activity", "frequency", "index"], Option("Order of the units.")] = "activity",
-    columns: Annotated[int | None, Option("Tiles in a row.", least=1)] = None,
-    tiles: Annotated[bool, Option("Plain tiles without axes, each scaled to its own range.")] = False,
+    columns: Annotated[int | None, Option("Number of tiles in a row.", least=1)] = None,
+    tiles: Annotated[bool, Option("Draw plain tiles without axes, each scaled to its own range.")] = False,
 ) -> Answer:
     """Draw the atoms of a model.
 

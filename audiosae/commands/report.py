@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
+from audiosae.commands.answer import Page
 from audiosae.commands.reading import labels_option, reading
 from audiosae.commands.shared_options import (
     AnyPath,
@@ -13,11 +14,11 @@ from audiosae.commands.shared_options import (
     Machine,
     MachineKeywords,
     ModelPath,
+    OutputPage,
     ShowProgress,
     Sources,
     StrictLabels,
 )
-from audiosae.commands.written_page import Page
 from audiosae.corpus.journal import source_summary
 from audiosae.system.parameters import Option, byte_count, command
 from audiosae.training.fit import with_short_skipped
@@ -36,7 +37,7 @@ _MIB = 2**20
 def _text(page: Page) -> str:
     facts = page.facts
     shown, available = facts["windows_per_unit"], facts["windows_per_unit_there"]
-    fewer = f", not {available}: more would exceed --size" if shown < available else ""
+    fewer = f" (of {available}: more would exceed --size)" if shown < available else ""
     return (
         f"wrote {page.path}: {facts['units']} units with {shown} windows each{fewer}; "
         f"{facts['bytes'] / _MIB:.1f} MiB, {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\n"
@@ -50,20 +51,19 @@ def _text(page: Page) -> str:
 def report(
     model: ModelPath,
     sources: Sources,
-    out: Annotated[AnyPath, Option("Page to write.", flags=("--out", "-o"), metavar="PAGE.html", typed=Path)],
+    out: OutputPage,
     *,
     labels: Annotated[
         AnyPath | None,
         Option(
-            "Shows which labels a unit goes with: folder for the name of each file's folder, or a CSV with a column "
-            "filename.",
+            "Labels to show with units: folder for the name of each file's folder, or a CSV with a column filename.",
             "Input",
             metavar="folder|FILE.csv",
             typed=str,
         ),
     ] = None,
     label_column: LabelColumn = None,
-    top: Annotated[int, Option("Windows shown per unit, if the page has room for them.", least=1, most=100)] = 10,
+    top: Annotated[int, Option("Most windows shown per unit; --size may allow fewer.", least=1, most=100)] = 10,
     size: Annotated[
         int,
         Option(
@@ -83,7 +83,7 @@ def report(
 ) -> Page:
     """Write a page to see and hear each unit of a model.
 
-    It plays the moments that excite each unit most. Of a run folder the training history is shown too.
+    The page plays the windows with the highest activation of each unit. For a run folder it shows the training history.
 
     Returns
     -------
@@ -93,8 +93,8 @@ def report(
     Raises
     ------
     InputError
-        No source can be used, an option is wrong, `size` is too small for the units alone, or the page would take the
-        place of a file that audiosae did not write.
+        No source can be used, an option is wrong, `size` is too small for the units alone, or the page would replace a
+        file that audiosae did not write.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def report(
     path, label_source = Path(out), labels_option(labels, label_column)
     check_page(path)
     loaded = as_model(model)
-    with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
+    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         check_page(path, job.inputs(label_source))
         known, unlabelled = job.labels(label_source, label_column, "shown without one", strict=strict)
         with job.corpus() as corpus:
@@ -125,6 +125,6 @@ def report(
 
 
 def run_folder_of(model: Model | str | os.PathLike[str]) -> Path | None:
-    """Return the run folder of a model that is given as one."""
+    """Return the run folder if a model is given by its run folder."""
     location = path_of(model)
     return location if location and location.is_dir() else None

@@ -1,4 +1,4 @@
-"""The run folder: created and locked, earlier results moved aside, removed again when a run fails at once."""
+"""The run folder of `train`: created and locked; earlier results are moved aside, an empty one is removed."""
 
 from __future__ import annotations
 
@@ -23,70 +23,62 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.training.fit import TrainingResult
 
-_FILES = (model.FILE, checkpoint.FILE, "history.csv", "journal.csv", "atoms.png", "history.png", "stability.json")
+_JOURNAL = "journal.csv"
+_FILES = (model.FILE, checkpoint.FILE, "history.csv", _JOURNAL, "atoms.png", "history.png", "stability.json")
 _EVALUATION = "evaluation"
 
 
 class RunFolder:
-    """Make a run folder for the length of a run.
+    """Context manager that creates and locks a run folder, and stores the checkpoints of `fit` in it.
 
     Parameters
     ----------
     path
         The folder.
     resume
-        Whether a checkpoint must be there; otherwise what an earlier run left is moved to ``before-N/``.
+        Resume from the checkpoint in the folder; otherwise the files of an earlier run are moved to ``before-N/``.
 
     Raises
     ------
     InputError
-        It cannot be written, or there is nothing to resume.
+        The folder cannot be written, or has no checkpoint to resume from.
     """
 
-    path: Path
-    resume: bool
-
     def __init__(self, path: Path, *, resume: bool, say: Callable[[str], None]) -> None:
-        self.path, self.resume = path, resume
-        self._say = say
+        self.path, self.resume, self._say = path, resume, say
         self._identity: dict[str, Json] = {}
         self._created: list[Path] = []
-        self._keep = False
-        self._held: FolderLock | None = None
+        self._begun = False
+        self._lock: FolderLock | None = None
 
     def __enter__(self) -> Self:
-        """Make the folder and see that it can be written."""
+        """Create and lock the folder."""
         path = self.path
         if self.resume and not (path / checkpoint.FILE).exists():
             if not path.is_dir() or (path / model.FILE).exists():
                 raise InputError(f"--resume: no {checkpoint.FILE} in {path}; leave --resume out to start a run there")
-            self._say(f"{path} has no checkpoint yet: training starts anew; what was read is in the cache")
+            self._say(f"{path} has no checkpoint yet: training starts from the beginning; decoded sources are cached")
             self.resume = False
         self._created = create_folder(path, "run folder")
-        self._held = lock_folder(path)
-        if self._held is None:
+        self._lock = lock_folder(path)
+        if self._lock is None:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
         return self
 
-    @property
-    def journal(self) -> Path:
-        """Where the journal is."""
-        return self.path / "journal.csv"
-
     def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
         """Move earlier files aside, write the journal, and return the state to resume from (see `fit.Checkpoint`)."""
+        self._begun = True
         self._move_earlier_aside()
-        self._identity, state = dict(identity), None
+        self._identity, state, journal = dict(identity), None, self.path / _JOURNAL
         if self.resume:
-            changed = changed_since(self.journal, corpus.records)
+            changed = changed_since(journal, corpus.records)
             state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed)
             if state.flat.size != parameters:
                 raise InputError(
                     f"{self.path / checkpoint.FILE} is damaged: {state.flat.size} parameters, wanted "
                     f"{parameters}; train again without --resume"
                 )
-        rows = zip(corpus.records, corpus.windows_per_record(), strict=True)
-        write_journal(self.journal, rows, unit=corpus.domain.unit)
+        write_journal(journal, zip(corpus.records, corpus.windows_per_record(), strict=True), unit=corpus.domain.unit)
         return state
 
     def save(self, state: State, to_host: Callable[[Any], Any]) -> None:
@@ -99,26 +91,25 @@ class RunFolder:
         write_history(result.history, self.path / "history.csv")
 
     def _move_earlier_aside(self) -> None:
-        """Move the files of an earlier run aside; from now on the folder stays, whatever goes wrong."""
-        self._keep = True
-        there = [name for name in _FILES if (self.path / name).exists()]
-        there += [CARD] if there and signature(self.path / CARD) else []  # the user's own stays
-        if self.resume or not there:
+        earlier = [name for name in _FILES if (self.path / name).exists()]
+        if self.resume or not earlier:
             return
-        there += [_EVALUATION] if has_facts(self.path / _EVALUATION / "results.json", "results", "chance") else []
-        number = next(n for n in range(1, 10**6) if not (self.path / f"before-{n}").exists())
-        aside = self.path / f"before-{number}"
+        what = "an earlier run" if {model.FILE, checkpoint.FILE} & set(earlier) else ", ".join(earlier)
+        if signature(self.path / CARD):  # a README.md of the user stays
+            earlier.append(CARD)
+        if has_facts(self.path / _EVALUATION / "results.json", "results", "chance"):
+            earlier.append(_EVALUATION)
+        aside = next(path for n in range(1, 10**6) if not (path := self.path / f"before-{n}").exists())
         aside.mkdir()
-        for name in there:
+        for name in earlier:
             (self.path / name).rename(aside / name)
-        what = "an earlier run" if {model.FILE, checkpoint.FILE} & set(there) else ", ".join(there)
-        self._say(f"{self.path} held {what}: moved to {aside}")
+        self._say(f"{self.path} contained {what}: moved to {aside}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove what was made when the run failed before it had anything to write."""
-        if self._held is not None:
-            self._held.close()
-        if kind is not None and not self._keep:
+        """Unlock the folder; remove it if the run failed before writing into it."""
+        if self._lock is not None:
+            self._lock.close()
+        if kind is not None and not self._begun:
             remove_empty(self._created)

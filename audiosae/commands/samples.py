@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from audiosae.commands.answer import Answer
 from audiosae.commands.shared_options import AnyPath, ShowProgress
 from audiosae.errors import InputError
-from audiosae.system.files import write_file
+from audiosae.system.files import create_folder, write_file
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 @command(example="audiosae samples samples")
 def samples(
     folder: Annotated[
-        AnyPath, Option("Folder for sounds/ and pictures/.", "Input", flags=(), metavar="FOLDER", typed=Path)
+        AnyPath,
+        Option("Folder in which sounds/ and pictures/ are written.", "Input", flags=(), metavar="FOLDER", typed=Path),
     ],
     *,
     progress: ShowProgress = False,
 ) -> Answer:
     """Write 120 sample sounds of ten kinds and ten pictures.
 
-    They are computed on the spot.
+    They are computed, not downloaded. Existing samples are left as they are.
 
     Returns
     -------
@@ -36,48 +37,40 @@ def samples(
     Raises
     ------
     InputError
-        A file of that name with another content exists, or the folder cannot be written.
+        A file of the same name has another content, or the folder cannot be written.
     """
-    from audiosae.samples import sample_files  # it loads SciPy
+    from audiosae.samples import sample_files  # loads SciPy
 
-    folder = Path(folder)
-    files = sample_files()
-    there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
+    folder, files = Path(folder), sample_files()
+    existing = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     with Notes(progress) as notes:
         notes.stage("making", len(files), "files")
-        for name in there:  # first of all: what cannot be written is told before anything is
-            _check_same(folder / name, files[name])
-            notes.advance(1)
-        for name in [name for name in files if name not in there]:
-            _make_folder((folder / name).parent)
-            write_file(folder / name, files[name]())
+        for name in sorted(files, key=lambda name: name not in existing):  # conflicts are reported before any writing
+            path = folder / name
+            if name in existing:
+                _check_same(path, files[name])
+            else:
+                create_folder(path.parent)
+                write_file(path, files[name]())
             notes.advance(1)
     sounds = sum(name.startswith("sounds/") for name in files)
     facts = {
         "folder": str(folder),
         "sounds": sounds,
         "pictures": len(files) - sounds,
-        "written": len(files) - len(there),
+        "written": len(files) - len(existing),
         "files": list(files),
     }
-    kept = f" ({len(there)} were there)" if there else ""
-    again = f"audiosae train {shlex.quote(str(folder / 'sounds'))} -o first-run"
-    text = f"{sounds} sounds and {len(files) - sounds} pictures are in {folder}{kept}\nnext: {again}"
-    return Answer(text, facts)
+    unchanged = f" ({len(existing)} existed already)" if existing else ""
+    command_line = f"audiosae train {shlex.quote(str(folder / 'sounds'))} -o first-run"
+    counts = f"{sounds} sounds and {len(files) - sounds} pictures"
+    return Answer(f"{counts} are in {folder}{unchanged}\nnext: {command_line}", facts)
 
 
 def _check_same(path: Path, make: Callable[[], bytes]) -> None:
-    """Refuse to write over what is there, unless it is the sample itself."""
     try:
         same = path.read_bytes() == make()
     except OSError:
         same = False
     if not same:
-        raise InputError(f"cannot write {path}: something else has this name; give another folder, or move it away")
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {path}: {error.strerror}; wanted a folder") from error
+        raise InputError(f"cannot write {path}: it exists and is not the sample; give another folder, or move it away")

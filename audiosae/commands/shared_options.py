@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once; see `audiosae.system.parameters`."""
+"""Options that several commands share; see `audiosae.system.parameters`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from audiosae.system.progress import Progress
 
 AnyPath = str | PathLike[str]
 
-
 ModelPath = Annotated[
     Model | AnyPath,
     Option(
@@ -33,63 +32,73 @@ ModelPath = Annotated[
 Sources = Annotated[
     Named,
     Option(
-        "Files, and folders that are searched recursively.", "Input", flags=(), metavar="SOURCE...", typed=list[Path]
+        "Input files, and folders that are searched recursively.",
+        "Input",
+        flags=(),
+        metavar="SOURCE...",
+        typed=list[Path],
     ),
 ]
 DomainName = Annotated[
-    str | Domain, Option("Kind of input (see: audiosae domains).", "Input", typed=str, python="Also a Domain.")
+    str | Domain, Option("Kind of input; audiosae domains lists them.", "Input", typed=str, python="Also a Domain.")
 ]
 DomainSettings = Annotated[
     Mapping[str, Any] | None,
     Option(
-        "Option of the domain, such as n_mels=64.",
+        "Option of the domain, such as n_mels=64; may be repeated.",
         "Input",
         flags=("--set",),
         metavar="KEY=VALUE",
         typed=list[str],
         parse=lambda _, texts: parse_settings(texts),
-        python="A dictionary of options and values.",
+        python="A dictionary of options and their values.",
     ),
 ]
-LabelColumn = Annotated[str | None, Option("Column of the labels CSV.", "Input")]
+LabelColumn = Annotated[str | None, Option("Column of the labels CSV that has the labels.", "Input")]
 Pool = Annotated[
     str | Sequence[str] | None,
     Option(
-        "Pooling of the windows of a file: some of mean, max, std, change, with commas between.",
+        "Pooling of the windows of a file: some of mean, max, std and change, separated by commas.",
         "Method",
         typed=str,
         default="mean,max,std",
     ),
 ]
-Segments = Annotated[int, Option("Number of equal time segments that are pooled separately.", "Method")]
+Segments = Annotated[int, Option("Number of equal time segments of a file that are pooled separately.", "Method")]
 CodeName = Annotated[
     Literal["sqrt", "activation", "share"],
     Option(
-        "sqrt: square root of the activation; activation: as is; share: square root of the unit's share of the total.",
+        "Code of a unit. sqrt: square root of its activation; activation: its activation; share: square root of its "
+        "share of all activations.",
         "Method",
     ),
 ]
 WhenName = Annotated[
     Literal["auto", "name", "metadata", "none"],
     Option(
-        "Source of the recordings' date and time: file names (name), file headers (metadata), or both (auto).", "Input"
+        "Source of the recordings' date and time: file names (name), file headers (metadata), both (auto) or none.",
+        "Input",
     ),
 ]
 TimeZone = Annotated[
     str | None,
-    Option("Time zone of timestamps that carry none, such as Europe/Berlin or UTC.", "Input", metavar="ZONE"),
+    Option("Time zone of timestamps without one, such as Europe/Berlin or UTC.", "Input", metavar="ZONE"),
 ]
 Strict = Annotated[bool, Option("Fail (status 1) if any source was skipped.")]
 StrictLabels = Annotated[
-    bool, Option("Fail (status 1) if a source has no label, before any is read, or if any source was skipped.")
+    bool,
+    Option("Fail (status 1) if a source has no label, before any source is read, or if any source was skipped."),
 ]
-ShowProgress = Annotated[bool | Progress, Option("True shows progress bars in a terminal or a notebook.")]
-OutputFile = Annotated[AnyPath | None, Option("File to write.", flags=("--out", "-o"), typed=Path)]
+ShowProgress = Annotated[bool | Progress, Option("Show progress bars in a terminal or a notebook.")]
+OutputPage = Annotated[AnyPath, Option("Page to write.", flags=("--out", "-o"), metavar="PAGE.html", typed=Path)]
+CacheFolder = Annotated[
+    AnyPath | None, Option("Folder for decoded fields.", "Machine", typed=Path, default="the user's cache folder")
+]
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and with what a command computes; the result does not depend on it, apart from rounding."""
+    """Options of the machine: they change speed and memory, but the result only by rounding."""
 
     workers: Annotated[
         int | None, Option("Number of decoding processes.", "Machine", least=1, default="one per core")
@@ -97,26 +106,23 @@ class Machine:
     engine: Annotated[
         str,
         Option(
-            "Where passes over all windows run: in this process, or on Dask workers.",
+            "Where passes over all windows run: in this process (here), or on Dask workers.",
             "Machine",
             metavar="here|local:N|tcp://HOST:PORT",
         ),
     ] = "here"
     backend: Annotated[
         Literal["auto", "numpy", "cupy"],
-        Option("Compute device: numpy (CPU), cupy (NVIDIA GPU), or auto, which uses a GPU if available.", "Machine"),
+        Option("Compute device: numpy (CPU), cupy (NVIDIA GPU), or auto (the GPU if available).", "Machine"),
     ] = "auto"
-    cache: Annotated[
-        AnyPath | None, Option("Folder for decoded fields.", "Machine", typed=Path, default="the user's cache folder")
-    ] = None
-    tf32: Annotated[bool, Option("GPU only: TF32 matrix products (faster, about 3 digits).", "Machine")] = False
+    cache: CacheFolder = None
+    tf32: Annotated[bool, Option("Use TF32 matrix products on a GPU (faster, about 3 digits).", "Machine")] = False
 
     @classmethod
     def of(cls, keywords: MachineKeywords) -> Self:
-        """Return the options among the keywords of a command; those that are None or missing are the defaults."""
-        names = cls.__dataclass_fields__.keys()
-        given: dict[str, Any] = {n: value for n, value in keywords.items() if n in names and value is not None}
-        return cls(**given)
+        """Return the options among the keywords of a command; None or a missing keyword is the default."""
+        options: dict[str, Any] = {name: keywords.get(name) for name in cls.__dataclass_fields__}
+        return cls(**{name: value for name, value in options.items() if value is not None})
 
     @property
     def processes(self) -> int:
@@ -126,11 +132,11 @@ class Machine:
     @property
     def folder(self) -> Path:
         """Folder for decoded fields on this machine."""
-        return cache_folder(None if self.cache is None else Path(self.cache))
+        return cache_folder(as_path(self.cache))
 
     @property
     def worker_folder(self) -> Path | None:
-        """Folder for decoded fields on the workers: this machine's for local ones, else theirs unless one was given."""
+        """Folder for decoded fields on the workers, shared with local ones; None for the default of each worker."""
         if self.engine.startswith("local:"):
             return self.folder.absolute()
         return None if self.cache is None else Path(self.cache).absolute()
@@ -146,5 +152,10 @@ class MachineKeywords(TypedDict, total=False):
 
 
 def make_domain_of(domain: str | Domain, settings: Mapping[str, Any] | None) -> Domain:
-    """Return a domain that is given by name and settings, or as itself."""
+    """Return a domain given by name and settings, or as a Domain."""
     return domain if isinstance(domain, Domain) else make_domain(load_domain(domain), settings or {})
+
+
+def as_path(path: AnyPath | None) -> Path | None:
+    """Return an optional path as a Path."""
+    return None if path is None else Path(path)

@@ -1,4 +1,4 @@
-"""``audiosae survey``: what is in recordings and when, as tables, timeline and page."""
+"""``audiosae survey``: the sounds in recordings, their types and times, as tables, timeline and page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
-from audiosae.commands.reading import as_path, reading
+from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
     Machine,
@@ -19,7 +19,9 @@ from audiosae.commands.shared_options import (
     Strict,
     TimeZone,
     WhenName,
+    as_path,
 )
+from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import MIN_SECONDS
 from audiosae.sounds.find_types import find_types
@@ -34,7 +36,6 @@ from audiosae.views.survey_page import write_survey_page
 
 
 def _text(result: Survey) -> str:
-    """Return the summary for the terminal."""
     rows = [("type", "events", "files", "seconds", "Hz", "best example")]
     for kind in result.types:
         best = result.event(kind.exemplar) if kind.exemplar >= 0 else None
@@ -45,30 +46,24 @@ def _text(result: Survey) -> str:
                 f"{kind.files:,}",
                 f"{kind.seconds:,.0f}",
                 f"{kind.low_hz:.0f}-{kind.high_hz:.0f}",
-                f"{best.file} at {best.start:.2f} s" if best else "none here",
+                f"{best.file} at {best.start:.2f} s" if best else "no event in this survey",
             )
         )
-    stable, out = result.stability, Path(result.facts["folder"] or "")
-    silent = f", {count:,} without an event" if (count := result.facts["without_events"]) else ""
+    stable, out, silent = result.stability, Path(result.facts["folder"] or ""), result.facts["without_events"]
+    lines = [
+        text_table(rows),
+        f"like no type: {counted(len(result.events.of_type(0)), 'event')}",
+        f"number of types: {result.choice}",
+    ]
+    if stable:
+        lines.append(
+            f"stability of the types (adjusted Rand index): {stable.seed:.2f} with other random numbers, "
+            f"{stable.halves:.2f} between halves of the files"
+        )
     events = f"{counted(len(result.events), 'event')} in {counted(len(result.records), 'recording')}"
-    stability = (
-        [
-            f"stability of the types (adjusted Rand index): {stable.seed:.2f} from other draws, "
-            f"{stable.halves:.2f} between halves"
-        ]
-        if stable
-        else []
-    )
-    return "\n".join(
-        [
-            text_table(rows),
-            f"like no type: {counted(len(result.events.of_type(0)), 'event')}",
-            f"number of types: {result.choice}",
-            *stability,
-            f"{events} ({len(result.skipped)} skipped{silent}), written to {out}",
-            f"next: open {out / 'index.html'} in a browser",
-        ]
-    )
+    without = f", {silent:,} without an event" if silent else ""
+    lines.append(f"{events} ({len(result.skipped)} skipped{without}), written to {out}")
+    return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
 
 
 @command(example="audiosae survey first-run samples/sounds -o found", text=_text, declared=(Machine,))
@@ -89,16 +84,16 @@ def survey(
     types: Annotated[int | str, Option("Number of sound types.", "Method", metavar="auto|N", typed=str)] = "auto",
     types_from: Annotated[
         AnyPath | None,
-        Option("Folder of an earlier survey with this model, whose types are used.", "Input", typed=Path),
+        Option("Folder of an earlier survey with this model whose types are used.", "Input", typed=Path),
     ] = None,
     names: Annotated[
         AnyPath | None,
-        Option("Your names for the types: a CSV with the columns type,name.", "Input", metavar="FILE.csv", typed=Path),
+        Option("Names of the types: a CSV with the columns type,name.", "Input", metavar="FILE.csv", typed=Path),
     ] = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
     events: Annotated[
-        str, Option("Formats of the tables of events: some of csv, parquet, raven, audacity.")
+        str, Option("Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.")
     ] = "csv,raven,audacity",
     min_duration: Annotated[float, Option("Shortest event, in seconds.", "Method", least=0)] = MIN_SECONDS,
     strict: Strict = False,
@@ -110,12 +105,12 @@ def survey(
     Returns
     -------
     Survey
-        Events in columns, types, `timeline()`, `frame()`; `skipped` holds the sources that could not be used.
+        Events in columns, types, `timeline()`, `frame()`; `skipped` lists the sources that could not be used.
 
     Raises
     ------
     InputError
-        An option, source or file cannot be used, or nothing sounds in any recording.
+        An option, a file or all sources cannot be used, or no recording has an event.
 
     Examples
     --------
@@ -130,15 +125,15 @@ def survey(
     loaded = as_model(model)
     recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
-    with reading(loaded.domain, sources, Machine.of(machine), progress) as job:
+    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
         if path:
             folder.check_folder(path, job.paths)
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
-        dates = job.dates(when, time_zone)
+        dates = read_dates(job.paths, when=when, time_zone=time_zone)
         notes.say(dates.note)
-        with folder.aside(path) as work, job.corpus(interleaved=True) as corpus:
+        with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             notes.stage("listening", len(corpus.used), "files")
             result, sound_types = find_types(
                 loaded,
@@ -151,14 +146,12 @@ def survey(
                 folder=work,
                 done=lambda _: notes.advance(1),
             )
-            names_note = folder.names_note(type_names, result, names_path, earlier)
-            if names_note:
+            if names_note := folder.names_note(type_names, result, names_path, earlier):
                 notes.say(names_note)
             facts = folder.facts_of(result, path, loaded.digest, dates.note)
             if path and work:
                 sound_types.save(work / folder.TYPES, loaded.digest)
-                folder.write_tables(result, work, formats)
-                folder.draw_units_over_time(result, loaded, corpus, work)
+                folder.write_tables(result, loaded, corpus, work, formats)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 folder.write_facts(facts, work)

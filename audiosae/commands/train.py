@@ -1,4 +1,4 @@
-"""``audiosae train``: from files to a run folder with model, history, journal, pictures and model card."""
+"""``audiosae train``: learn a model from files and write a run folder with history, journal and pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import time
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
@@ -56,7 +56,7 @@ class TrainedRun:
     Attributes
     ----------
     model
-        The trained model; a notebook shows it.
+        The trained model.
     history
         A row for each epoch (Adam) or iteration (L-BFGS): cost, fvu, rho_hat_mean and others.
     summary
@@ -64,9 +64,9 @@ class TrainedRun:
     used, skipped
         The sources, each with its `file`; a skipped one has a `reason`.
     notes
-        Messages: files that were passed over or are not whole, choice of solver and backend.
+        Messages: files that were ignored or are incomplete, choice of solver and backend.
     folder
-        The run folder; None where nothing was written.
+        The run folder; None if nothing was written.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class TrainedRun:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The summary, by the name that every result has."""
+        """The summary, under the name that all results share."""
         return self.summary
 
     def frame(self) -> pd.DataFrame:
@@ -94,49 +94,51 @@ class TrainedRun:
         return pandas_frame({name: [getattr(row, name) for row in self.history] for name in names})
 
     def __repr__(self) -> str:
-        where = f"; {self.folder}" if self.folder else ""
+        folder = f"; {self.folder}" if self.folder else ""
         sources = f"{len(self.used)} sources, {len(self.skipped)} skipped"
-        return f"<TrainedRun: {self.model.params.hidden} units from {sources}{where}>"
+        return f"<TrainedRun: {self.model.params.hidden} units from {sources}{folder}>"
 
     def _repr_html_(self) -> str:
-        """Return the model as a notebook shows it."""
         return self.model._repr_html_()
 
 
 class Keywords(TrainKeywords, MachineKeywords, total=False):
-    """Keywords of `train`: what is learned, and where it is computed."""
+    """Keywords of `train`: options of training and of the machine."""
 
     tf32: bool
 
 
 def _text(run: TrainedRun) -> str:
-    """Return the summary for the terminal."""
     s, facts, domain, out = run.summary, run.model.facts, run.model.domain, run.folder or Path()
     sources = facts["sources"]
-    of = f"{s['sources_used']} of {len(run.skipped) + sources['used']} sources"
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
-    window = " x ".join(map(str, domain.window))
+    windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))}"
     lines = [
-        f"learned {s['hidden']} units from {of} ({length}{s['windows']} windows of {window}) in {s['seconds']:.0f} s",
+        f"learned {s['hidden']} units from {s['sources_used']} of {len(run.skipped) + sources['used']} sources "
+        f"({length}{windows}) in {s['seconds']:.0f} s",
         f"  unexplained variance  {s['fvu']:.3g} of {s['fvu_of']} ({sources['held_out']}), in the whitened space",
-        f"  mean activity         {s['rho_hat_mean']:.4f}, wanted rho {s['rho']:g}; dead units {s['dead_units']}",
+        f"  mean activity         {s['rho_hat_mean']:.4f}, target rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
     epochs, most, best = s["epochs"], facts["options"]["epochs"], facts["best_epoch"]
     if epochs < most:
-        what = "iterations" if s["solver"] == "lbfgs" else "epochs"
-        lines.append(f"  stopped early         after {epochs} of {most} {what}: no longer better (best {best}, kept)")
+        unit = "iterations" if s["solver"] == "lbfgs" else "epochs"
+        lines.append(
+            f"  stopped early         after {epochs} of {most} {unit}: no improvement ({best} was best, saved)"
+        )
     if not facts["fvu"] < 1:
         lines.append("  nothing learned yet   the reconstruction is no better than the mean: train longer, or on more")
     if run.skipped:
         reasons = Counter(record.reason.split(":")[0] for record in run.skipped)
         counts = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(4))
         lines.append(f"  skipped               {len(run.skipped)}: {counts}; all in {out / 'journal.csv'}")
-    lines.append(
-        f"  files                 {out}/: model.safetensors, README.md, atoms.png, history.png, history.csv, "
-        "journal.csv"
+    return "\n".join(
+        [
+            *lines,
+            f"  files                 {out}/: model.safetensors, README.md, atoms.png, history.png, history.csv, "
+            "journal.csv",
+            f"next: open {out / 'atoms.png'}, then: audiosae info {shlex.quote(str(out))}",
+        ]
     )
-    lines.append(f"next: open {out / 'atoms.png'}, then: audiosae info {shlex.quote(str(out))}")
-    return "\n".join(lines)
 
 
 @command(example="audiosae train samples/sounds -o first-run", text=_text, declared=(TrainOptions, Machine))
@@ -145,7 +147,7 @@ def train(
     out: Annotated[
         AnyPath | None,
         Option(
-            "Run folder for model, history, journal and pictures; earlier results there are moved aside.",
+            "Run folder for model, history, journal and pictures; earlier results in it are moved aside.",
             python="None writes nothing.",
             flags=("--out", "-o"),
             metavar="RUN",
@@ -163,8 +165,8 @@ def train(
 ) -> TrainedRun:
     """Learn sparse features from recordings or other files.
 
-    Options that are not given take the value that suits the domain; `audiosae domains` and `audiosae info` show it.
-    The cost that is minimised: A. Ng, "Sparse autoencoder", CS294A lecture notes; see `audiosae.SparseAutoencoder`.
+    Options that are not given take the value that suits the domain; audiosae domains and audiosae info show it.
+    The cost is that of A. Ng, "Sparse autoencoder", CS294A lecture notes; see `audiosae.SparseAutoencoder`.
 
     Returns
     -------
@@ -174,9 +176,9 @@ def train(
     Raises
     ------
     InputError
-        An option or the folder cannot be used, or none of the sources can.
+        An option, the folder or all sources cannot be used.
     Interrupted
-        Ctrl-C; the checkpoint is in the run folder. Without a folder this is KeyboardInterrupt.
+        Ctrl-C; the checkpoint is in the run folder. Without a folder KeyboardInterrupt is raised.
 
     Examples
     --------
@@ -186,34 +188,35 @@ def train(
     """
     began, machine = time.monotonic(), Machine.of(options)
     made = make_domain_of(domain, settings)
-    wanted = {name: value for name, value in options.items() if name in TrainOptions.__dataclass_fields__}
-    only_lbfgs = machine.engine != "here" and wanted.get("solver") is None
+    given = {name: value for name, value in options.items() if name in TrainOptions.__dataclass_fields__}
+    only_lbfgs = machine.engine != "here" and given.get("solver") is None
     if only_lbfgs:
-        wanted["solver"] = "lbfgs"
-    training = TrainOptions.resolve(made.defaults, wanted, domain=made.name)
-    with reading(made, sources, machine, progress, trained=False) as job, job.engine() as engine:
+        given["solver"] = "lbfgs"
+    training = TrainOptions.resolve(made.defaults, given, domain=made.name)
+    with reading(made, sources, machine, progress=progress, trained=False) as job, job.engine() as engine:
         if only_lbfgs:
             job.notes.say("solver lbfgs: with --engine, every step is a pass over all windows")
         made = resolved(made, job.paths)
         training = suited_to(engine, training, math.prod(made.window))
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
             memory_estimate.check(memory_estimate.lower_bound(made, training))
-            result = fit(job.on(made).read(engine), training, checkpoint=folder, progress=job.notes)
+            corpus = replace(job, domain=made).read(engine)
+            result = fit(corpus, training, checkpoint=folder, progress=job.notes)
             if folder is not None:
                 folder.write(result)
         job.notes.close()
         job.report_used(result.used)
         path = None if folder is None else folder.path
         summary = _summary(result, path, time.monotonic() - began)
-        trouble = None if path is None else _draw(result, path, job.notes)
+        error = None if path is None else _draw(result, path, job.notes)
     run = TrainedRun(result.model, result.history, summary, result.used, result.skipped, job.notes.lines, path)
-    if trouble is not None:
-        raise type(trouble)(str(trouble), run)
+    if error is not None:
+        raise type(error)(str(error), run)
     return run
 
 
 def _draw(result: TrainingResult, out: Path, notes: Notes) -> AudiosaeError | None:
-    """Write the pictures and the model card; return what went wrong, for the model is saved."""
+    """Write the pictures and the model card; return the error if that fails, because the model is saved already."""
     try:
         draw_history(result.history, out / "history.png", rho=result.model.facts["options"]["rho"])
         draw_atoms(result.model, out / "atoms.png")
@@ -221,8 +224,8 @@ def _draw(result: TrainingResult, out: Path, notes: Notes) -> AudiosaeError | No
     except AudiosaeError as error:
         return type(error)(f"the model is saved, but atoms.png could not be drawn: {error}")
     except KeyboardInterrupt:
-        again = f"audiosae render {shlex.quote(str(out))} -o {shlex.quote(str(out / 'atoms.png'))}"
-        return Interrupted(f"the model is saved; only its picture is missing: {again}")
+        render = f"audiosae render {shlex.quote(str(out))} -o {shlex.quote(str(out / 'atoms.png'))}"
+        return Interrupted(f"the model is saved; only its picture is missing: {render}")
     return None
 
 

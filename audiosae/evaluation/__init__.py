@@ -1,4 +1,4 @@
-"""How good the features are: folds, baselines, the classifier, scores, figures.
+"""Evaluation of features on labelled files: folds, baselines, classifiers, scores.
 
-Every method gets the same windows, pooling, folds and classifier; whoever adds one keeps it so.
+Every feature set gets the same windows, pooling, folds and classifier.
 """

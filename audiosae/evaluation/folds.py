@@ -1,4 +1,4 @@
-"""Folds: which clips are learned from and which are tested, respecting groups and official splits."""
+"""Cross-validation folds of labelled files, with groups kept whole and predefined splits respected."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 Kind = Literal["stratified", "fold", "group", "split"]
 FOLDS = 5
 _LEFT_OUT = 10  # up to this many groups, each is left out in turn
-_TEST, _TRAIN = "test", "train"
+_FEWEST = 2  # classes that can be told apart, and values that can divide files
+_SESSIONS = (
+    "folds are drawn by file: files of one recording session may be on both sides, which makes every number too good; "
+    "--group-column keeps them together"
+)
 
 
 @dataclass(frozen=True)
 class Split:
-    """One fold: what is learned from and what is tested, as ascending clip numbers."""
+    """One fold: training and test files, as ascending file numbers."""
 
     name: str
     train: NDArray[np.int64]
@@ -34,18 +38,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """How clips are divided.
+    """Division of labelled files into folds.
 
     Attributes
     ----------
     classes, target
-        Names in order, and the class number of each clip.
+        Names in order, and the class number of each file.
     splits
-        Folds; no clip is tested twice.
+        Folds; no file is tested twice.
     groups
-        Group number of each clip, or None.
+        Group number of each file, or None.
     description, notes
-        In words, and what a reader should know before believing the numbers.
+        The division in words, and warnings about it.
     """
 
     classes: list[str]
@@ -57,16 +61,16 @@ class Plan:
 
     @property
     def tested(self) -> NDArray[np.int64]:
-        """Clips that are tested, ascending."""
+        """Numbers of the files that are tested, ascending."""
         return np.sort(np.concatenate([split.test for split in self.splits]))
 
     @property
     def chance(self) -> float:
-        """Share of the tested clips that always saying the commonest class gets right."""
+        """Accuracy on the tested files of always predicting the most common class."""
         return float(np.bincount(self.target[self.tested]).max() / len(self.tested))
 
     def inner(self, split: Split, count: int, seed: int) -> NDArray[np.int64]:
-        """Divide a training part once more, groups kept whole; one number below `count` per training clip."""
+        """Divide a training part into inner folds, groups kept whole; one number below `count` per training file."""
         target = self.target[split.train]
         if self.groups is not None:
             parts = _grouped(self.groups[split.train], count)
@@ -77,97 +81,103 @@ class Plan:
 
 
 def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None, column: str, seed: int) -> Plan:
-    """Divide clips into folds.
+    """Divide files into folds.
 
     Parameters
     ----------
     labels
-        One per clip.
+        One per file.
     kind
         ``fold``: each value is a fold. ``group``: no value is on both sides; each is left out in turn when there are at
-        most 10, else 5 folds. ``split``: clips with the value ``test`` are tested; without it, of two values
-        the one beside ``train``, else the rarer.
-        ``stratified``: 5 folds with the classes in equal shares, by the seed.
+        most 10, else 5 folds. ``split``: files with the value ``test`` are tested; without that value, of two values
+        the one that is not ``train``, else the rarer one.
+        ``stratified``: 5 random folds with the classes in equal shares.
     values
-        One per clip, except for ``stratified``.
+        One per file, except for ``stratified``.
     column, seed
-        The values' name; of the stratified folds.
+        Name of the column of the values; random seed of the stratified folds.
 
     Raises
     ------
     InputError
-        One class only, a class with fewer clips than folds, a fold whose training part has one class, or a column that
-        does not divide.
+        There is only one class, a class has fewer files than folds, a fold has only one class in its training part, or
+        the column cannot divide the files.
     """
     names, target = np.unique(np.asarray(labels, str), return_inverse=True)
     classes: list[str] = names.tolist()
-    if len(classes) < 2:  # noqa: PLR2004
-        raise InputError(f"all {len(target)} clips have the label {classes[0]!r}; wanted at least two classes")
-    folds, parts, groups, told = _divide(target, classes, kind, values, column, seed=seed)
+    if len(classes) < _FEWEST:
+        raise InputError(f"all {len(target)} files have the label {classes[0]!r}; wanted at least two classes")
+    folds, parts, groups, description = _divide(target, classes, kind, values, column, seed=seed)
     splits = [Split(name, np.flatnonzero(parts != i), np.flatnonzero(parts == i)) for i, name in enumerate(folds)]
-    notes = []
     if kind == "split":
         splits = splits[1:]
-    if kind == "stratified":
-        notes.append("folds are drawn by clip: clips of one recording session may lie on both sides and flatter every "
-                     "number; --group-column keeps them together")  # fmt: skip
-    for split in splits:
-        notes += _check(split, target, classes)
-    return Plan(classes, target, splits, groups, told, notes)
+    notes = [_SESSIONS] if kind == "stratified" else []
+    notes += [note for split in splits for note in _check(split, target, classes)]
+    return Plan(classes, target, splits, groups, description, notes)
 
 
 def _divide(
     target: NDArray[Any], classes: list[str], kind: Kind, values: Sequence[str] | None, column: str, *, seed: int
 ) -> tuple[Sequence[str], NDArray[np.int64], NDArray[np.int64] | None, str]:
-    """Return the folds' names, each clip's fold, its group, and all of it in words."""
+    """Return the names of the folds, the fold and the group of each file, and a description."""
     if values is None or kind == "stratified":
         counts = np.bincount(target)
         if counts.min() < FOLDS:
             label, count = classes[counts.argmin()], counts.min()
-            raise InputError(f"label {label!r} has {count} of the clips, fewer than {FOLDS} folds; add some or drop it")
-        return list("12345"), _stratified(target, FOLDS, seed), None, f"{FOLDS} stratified folds of clips"
+            raise InputError(
+                f"label {label!r} has {count} of the files, fewer than {FOLDS} folds; add files or remove the label"
+            )
+        return list("12345"), _stratified(target, FOLDS, seed), None, f"{FOLDS} stratified folds of files"
     kinds, groups = np.unique(np.asarray(values, str), return_inverse=True)
-    found: list[str] = kinds.tolist()
-    if len(found) < 2:  # noqa: PLR2004
-        raise InputError(f"--{kind}-column {column}: every clip has the value {found[0]!r}; wanted at least two")
+    names: list[str] = kinds.tolist()
+    if len(names) < _FEWEST:
+        raise InputError(f"--{kind}-column {column}: every file has the value {names[0]!r}; wanted at least two values")
     if kind == "split":
-        return _predefined(found, groups, column)
+        return _predefined(names, groups, column)
     if kind == "fold":
-        return found, groups, groups, f"the {len(found)} folds of column {column}"
-    if len({*zip(groups.tolist(), target.tolist(), strict=True)}) == len(found) == len(classes):
-        raise InputError(f"--{kind}-column {column}: divides as the labels do; what is tested was never learned")
-    if len(found) <= _LEFT_OUT:
-        return found, groups, groups, f"one {column} left out at a time ({len(found)} folds)"
-    return list("12345"), _grouped(groups, FOLDS), groups, f"{FOLDS} folds, {len(found)} {column} values kept together"
+        return names, groups, groups, f"the {len(names)} folds of column {column}"
+    if len({*zip(groups.tolist(), target.tolist(), strict=True)}) == len(names) == len(classes):
+        raise InputError(
+            f"--{kind}-column {column}: every group has a label of its own, so no tested class could be learned; "
+            "wanted groups that share labels"
+        )
+    if len(names) <= _LEFT_OUT:
+        return names, groups, groups, f"one {column} left out at a time ({len(names)} folds)"
+    return list("12345"), _grouped(groups, FOLDS), groups, f"{FOLDS} folds, {len(names)} {column} values kept together"
 
 
-def _predefined(found: list[str], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:
-    """Return which clips are tested (fold 1) in a column that names them."""
-    counts, pair = np.bincount(groups), len(found) == 2  # noqa: PLR2004
-    wanted = [i for i, value in enumerate(found) if value.strip().lower() == _TEST]
-    if not wanted and pair:
-        wanted = [1 - i for i, value in enumerate(found) if value.strip().lower() == _TRAIN]
-    if not wanted and (not pair or counts[0] == counts[1]):
-        raise InputError(f"--split-column {column}: no value 'test' among {', '.join(map(repr, found[:10]))}, nor two "
-                         f"values of which one is rarer; --fold-column takes each value as a fold")  # fmt: skip
-    tested = wanted[0] if wanted else int(counts.argmin())
-    told = f"tested where {column} is {found[tested]!r} ({counts[tested]} of {len(groups)} clips)"
-    return ["train", found[tested]], (groups == tested).astype(np.int64), None, told
+def _predefined(names: list[str], groups: NDArray[Any], column: str) -> tuple[list[str], NDArray[np.int64], None, str]:
+    """Divide files by a column that says which are tested (fold 1)."""
+    counts, lower = np.bincount(groups), [name.strip().lower() for name in names]
+    pair = len(names) == _FEWEST
+    if "test" in lower:
+        tested = lower.index("test")
+    elif pair and "train" in lower:
+        tested = 1 - lower.index("train")
+    elif pair and counts[0] != counts[1]:
+        tested = int(counts.argmin())
+    else:
+        raise InputError(
+            f"--split-column {column}: no value 'test' among {', '.join(map(repr, names[:10]))}, and not two values of "
+            "which one is rarer; --fold-column takes each value as a fold"
+        )
+    description = f"tested where {column} is {names[tested]!r} ({counts[tested]} of {len(groups)} files)"
+    return ["train", names[tested]], (groups == tested).astype(np.int64), None, description
 
 
 def _check(split: Split, target: NDArray[Any], classes: list[str]) -> list[str]:
-    """Refuse a fold that teaches nothing; tell of classes that it cannot know."""
-    there = np.unique(target[split.train])
-    if len(there) < 2:  # noqa: PLR2004
-        raise InputError(f"fold {split.name!r}: all that is left to train on has the label {classes[there[0]]!r}")
-    missing = [classes[i] for i in np.setdiff1d(target[split.test], there)]
-    if not missing:
-        return []
-    return [f"fold {split.name}: {some_of(missing)} is not in its training part and cannot be found"]
+    """Return a note if classes are missing from the training part; raise InputError if it has only one class."""
+    learned = np.unique(target[split.train])
+    if len(learned) < _FEWEST:
+        raise InputError(
+            f"fold {split.name!r}: all training files have the label {classes[learned[0]]!r}; wanted at least two"
+        )
+    missing = [classes[i] for i in np.setdiff1d(target[split.test], learned)]
+    return [f"fold {split.name}: {some_of(missing)} not in the training part, so never predicted"] if missing else []
 
 
 def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64]:
-    """Return a fold number per clip, drawn at random with every class spread evenly; a rare class is in some alone."""
+    """Return a random fold number per file, with every class spread evenly; a rare class is in some folds only."""
     from sklearn.model_selection import StratifiedKFold
 
     count = max(2, min(count, int(np.bincount(target).max())))
@@ -177,16 +187,15 @@ def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64
 
 
 def _grouped(groups: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return a fold number per clip, groups kept whole and folds of about equal size."""
+    """Return a fold number per file, with groups kept whole and folds of about equal size."""
     from sklearn.model_selection import GroupKFold
 
-    there = len(np.unique(groups))
-    return _numbers(GroupKFold(min(count, there)).split(groups, groups=groups)) if there > 1 else 0 * groups
+    number = len(np.unique(groups))
+    return _numbers(GroupKFold(min(count, number)).split(groups, groups=groups)) if number > 1 else 0 * groups
 
 
 def _numbers(folds: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> NDArray[np.int64]:
+    """Return the number of the fold that tests each file."""
     tested = [test for _, test in folds]
-    found = np.empty(sum(map(len, tested)), np.int64)
-    for number, test in enumerate(tested):
-        found[test] = number
-    return found
+    numbers = np.repeat(np.arange(len(tested)), [len(test) for test in tested])
+    return numbers[np.argsort(np.concatenate(tested))]

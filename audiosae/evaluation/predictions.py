@@ -1,14 +1,15 @@
-"""What is answered of one set of features: by all of it, by a few of its units, and by groups without labels."""
+"""Predictions and scores of one feature set: by all its features, by a few units, and by clusters without labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.evaluation import probing, scores
+from audiosae.evaluation import scores
 from audiosae.evaluation.classifier import ClassifierName, classify
+from audiosae.evaluation.probing import COUNTS, rank_units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,11 +24,11 @@ class FoldPredictions:
     Attributes
     ----------
     classes, strength
-        As `audiosae.evaluation.classifier.classify` gives them.
+        Results of `audiosae.evaluation.classifier.classify`.
     units
-        The best ones on the training part, best first.
+        The units that separate the classes of the training part best, best first.
     few
-        Class numbers of the test clips by how many of these units were judged alone.
+        Number of units -> class numbers of the test files, predicted from that many of the best units.
     """
 
     classes: NDArray[np.int64]
@@ -37,39 +38,42 @@ class FoldPredictions:
 
 
 def classify_fold(
-    features: NDArray[np.float32], target: NDArray[np.int64], split: Split, inner: NDArray[np.int64], *,
-    width: int, classifier: ClassifierName,
-) -> FoldPredictions:  # fmt: skip
-    """ClassifierName all features of clips, and those of the best few units, chosen on the training part alone.
+    features: NDArray[np.float32],
+    target: NDArray[np.int64],
+    split: Split,
+    inner: NDArray[np.int64],
+    *,
+    width: int,
+    classifier: ClassifierName,
+) -> FoldPredictions:
+    """Classify the test files of a fold by all features, and by those of the best few units of the training part.
 
     Parameters
     ----------
     features, target
-        Of all clips: (clips, units x width) and class numbers.
+        Of all files: (files, units x width) and class numbers.
     split, inner
-        The fold, and the inner fold of each of its training clips.
+        The fold, and the inner fold of each of its training files.
     width
-        Features that belong to one unit.
+        Number of features per unit.
     classifier
-        The classifier, the same for all and for a few.
+        Used for all features and for those of a few units.
     """
     train, test, classes = features[split.train], features[split.test], target[split.train]
-    found, strength = classify(train, classes, test, inner, classifier)
+    predicted, strength = classify(train, classes, test, inner, classifier)
     count = features.shape[1] // width
-    units = probing.rank_units(train, classes, count)[: max(probing.COUNTS)]
+    units = rank_units(train, classes, count)[: max(COUNTS)]
     few = {}
-    for number in probing.COUNTS:
-        if number < count:
-            mine = probing.numbers_of(units[:number], width)
-            few[number] = classify(train[:, mine], classes, test[:, mine], inner, classifier)[0]
-    return FoldPredictions(found, strength, units, few)
+    for number in (number for number in COUNTS if number < count):
+        columns = (units[:number, None] * width + np.arange(width)).reshape(-1)
+        few[number] = classify(train[:, columns], classes, test[:, columns], inner, classifier)[0]
+    return FoldPredictions(predicted, strength, units, few)
 
 
 @dataclass
 class Predictions:
-    """Predictions of one set of features over all folds; class numbers are -1 where a clip was not tested."""
+    """Predictions of one feature set over all folds; class numbers are -1 where a file was not tested."""
 
-    clips: int
     predicted: NDArray[np.int64]
     features: int = 0
     strengths: list[float] = field(default_factory=list)
@@ -77,24 +81,21 @@ class Predictions:
     few: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     groups: list[float] = field(default_factory=list)
 
-    @classmethod
-    def none(cls, clips: int) -> Self:
-        """Return the answers before any was given."""
-        return cls(clips, np.full(clips, -1, np.int64))
-
-    def add(self, split: Split, judged: FoldPredictions) -> None:
-        """Take the answers of a fold."""
-        self.predicted[split.test] = judged.classes
-        self.strengths.append(judged.strength)
-        self.units.append(judged.units.tolist())
-        for count, classes in judged.few.items():
-            self.few.setdefault(count, np.full(self.clips, -1, np.int64))[split.test] = classes
+    def add(self, split: Split, fold: FoldPredictions) -> None:
+        """Add the predictions of a fold."""
+        self.predicted[split.test] = fold.classes
+        self.strengths.append(fold.strength)
+        self.units.append(fold.units.tolist())
+        for count, classes in fold.few.items():
+            self.few.setdefault(count, np.full_like(self.predicted, -1))[split.test] = classes
 
     def summary(self, plan: Plan, reference: NDArray[np.int64] | None) -> dict[str, Any]:
-        """Return what the answers amount to: `audiosae.evaluation.scores.summarise`, `probing` and `groups`."""
-        probed = [{"units": count, **scores.spread(plan, classes)} for count, classes in self.few.items()]
+        """Return the scores: those of `audiosae.evaluation.scores.summarise`, `probing` and `groups`."""
         return {
-            "features": self.features, **scores.summarise(plan, self.predicted, reference),
-            "strengths": self.strengths, "probing": probed, "best_units": self.units,
+            "features": self.features,
+            **scores.summarise(plan, self.predicted, reference),
+            "strengths": self.strengths,
+            "probing": [{"units": count, **scores.spread(plan, classes)} for count, classes in self.few.items()],
+            "best_units": self.units,
             "groups": float(np.mean(self.groups)),
-        }  # fmt: skip
+        }

@@ -1,4 +1,4 @@
-"""Two more questions to every set of features: how far a few units go, and what groups there are without labels."""
+"""Probes of a feature set: the units that separate the classes best, and agreement of clusters with the labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COUNTS = (1, 2, 5, 20)  # units of a sparse probe
-MOST_GROUPED = 4096  # clips that are grouped: Ward's method needs their distances two by two
+MOST_GROUPED = 4096  # files that are clustered: Ward's method needs all their pairwise distances
 _COMPONENTS = 30
 _COLUMNS = 256  # features that are scored at a time, in double precision
 
@@ -24,9 +24,9 @@ def rank_units(features: NDArray[np.float32], classes: NDArray[np.int64], units:
     Parameters
     ----------
     features
-        Features of the training clips, (clips, units x features of a unit). The features of a unit are adjacent.
+        Features of the training files, (files, units x features of a unit). The features of a unit are adjacent.
     classes
-        Class number of each training clip.
+        Class number of each training file.
     units
         Number of units.
     """
@@ -45,35 +45,30 @@ def rank_units(features: NDArray[np.float32], classes: NDArray[np.int64], units:
     return np.argsort(-scores.reshape(units, -1).max(axis=1), kind="stable")
 
 
-def numbers_of(units: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    """Return which features belong to some units, each with `width` numbers side by side."""
-    return np.asarray((units[:, None] * width + np.arange(width)).reshape(-1))
-
-
-def grouped(count: int, seed: int) -> NDArray[np.int64]:
-    """Return the clips that are grouped, ascending: all of them, or 4096 drawn by the seed."""
+def files_to_cluster(count: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers of the files that are clustered, ascending: all of them, or a random 4096."""
     if count <= MOST_GROUPED:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, MOST_GROUPED, replace=False))
 
 
-def groups_like_classes(features: NDArray[np.float32], target: NDArray[np.int64]) -> float:
-    """Return how alike groups of clips, made without labels, are to their classes: 1 the same, 0 by chance.
+def cluster_agreement(features: NDArray[np.float32], target: NDArray[np.int64]) -> float:
+    """Return how well clusters of files, made without labels, agree with the classes: 1 identical, 0 by chance.
 
-    As many groups as there are classes, by Ward's method (1963) on 30 principal components of the standardised
-    features; adjusted mutual information (Vinh, Epps and Bailey, JMLR 2010). All three as scikit-learn has them.
+    There are as many clusters as classes, by Ward's method (1963) on 30 principal components of the standardised
+    features; the agreement is the adjusted mutual information (Vinh, Epps and Bailey, JMLR 2010).
     """
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.decomposition import PCA
     from sklearn.metrics import adjusted_mutual_info_score
 
     spread = features.std(axis=0, dtype=np.float64)
-    kept = spread > 0
-    if not kept.any():
+    varied = spread > 0
+    if not varied.any():
         return 0.0
-    mean, gain = features[:, kept].mean(axis=0, dtype=np.float64), 1 / spread[kept]
-    x: NDArray[Any] = (features[:, kept] - mean.astype(np.float32)) * gain.astype(np.float32)
-    few = min(x.shape) <= 2 * _COMPONENTS
-    parts = PCA(min(_COMPONENTS, *x.shape), svd_solver="full" if few else "arpack", random_state=0).fit_transform(x)
+    mean, gain = features[:, varied].mean(axis=0, dtype=np.float64), 1 / spread[varied]
+    x: NDArray[Any] = (features[:, varied] - mean.astype(np.float32)) * gain.astype(np.float32)
+    solver = "full" if min(x.shape) <= 2 * _COMPONENTS else "arpack"
+    parts = PCA(min(_COMPONENTS, *x.shape), svd_solver=solver, random_state=0).fit_transform(x)
     groups = AgglomerativeClustering(len(np.unique(target)), linkage="ward").fit_predict(parts)
     return float(adjusted_mutual_info_score(target, groups))

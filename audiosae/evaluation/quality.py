@@ -1,4 +1,4 @@
-"""How good the units are on labelled sources: reconstruction, sparseness, and which go with which label."""
+"""Metrics of the units on labelled sources: reconstruction, sparseness, and which units go with which label."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     Array = Any
 
-_ALWAYS = 0.5  # of the windows
+_ALWAYS = 0.5  # share of the windows
 _MEASURED_WINDOWS = 2**17
-_UNITS_TOLD = 3  # per label
+_UNITS_PER_LABEL = 3
+_RANKED = 64  # units whose ranks, in double precision, are in memory at a time
 
 
 def unit_metrics(model: Model, corpus: EngineCorpus, plan: Plan) -> dict[str, Any]:
@@ -35,18 +36,16 @@ def unit_metrics(model: Model, corpus: EngineCorpus, plan: Plan) -> dict[str, An
     """
     feed = Feed(corpus.sample(_MEASURED_WINDOWS), model.whitener, dtype=str(model.params.flat.dtype))
     usage: ActivityStatistics = feed.sum_over(_usage_of, model.params)
-    share, mean = usage.share, usage.mean
-    rho = float(model.facts["options"]["rho"])
     return {
         "fvu": score(feed, model.params).fvu,
         "windows": usage.count,
-        "mean_activity": float(mean.mean()),
+        "mean_activity": float(usage.mean.mean()),
         "lifetime_sparseness": float(usage.lifetime_sparseness.mean()),
         "population_sparseness": usage.population_sparseness,
         "active_above": ACTIVE,
-        "l0": float(share.sum()),
-        "dead_units": np.flatnonzero(mean < DEAD_SHARE * rho).tolist(),
-        "always_on_units": np.flatnonzero(share > _ALWAYS).tolist(),
+        "l0": float(usage.share.sum()),
+        "dead_units": np.flatnonzero(usage.mean < DEAD_SHARE * float(model.facts["options"]["rho"])).tolist(),
+        "always_on_units": np.flatnonzero(usage.share > _ALWAYS).tolist(),
         "units_of_labels": _units_of_labels(model, corpus, plan),
     }
 
@@ -57,21 +56,20 @@ def _usage_of(backend: Backend, x: Array, params: Params) -> ActivityStatistics:
 
 
 def _units_of_labels(model: Model, corpus: EngineCorpus, plan: Plan) -> list[dict[str, Any]]:
-    """Return, for each label, the units whose mean activity best tells its clips from others, by area under the ROC.
+    """Return, for each label, the units whose mean activity best separates its files from the others.
 
-    The area is that of the Mann-Whitney statistic: 0.5 tells nothing, 1 everything. They are the best of many on the
-    very clips: a description, not a prediction.
+    The measure is the area under the ROC curve, from the Mann-Whitney statistic: 0.5 is chance, 1 perfect separation.
+    The units are selected on these very files, so the areas are a description, not a prediction.
     """
     from scipy.stats import rankdata
 
-    plain = FeatureSet(Encoder(model, "activation"))
-    activity = baselines.pooled_files(corpus, plain, pools=("mean",))
+    activity = baselines.pooled_files(corpus, FeatureSet(Encoder(model, "activation")), pools=("mean",))
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)
-    parts = [activity[:, at : at + 64] for at in range(0, activity.shape[1], 64)]  # ranks are float64: a few at a time
+    parts = [activity[:, at : at + _RANKED] for at in range(0, activity.shape[1], _RANKED)]
     ranks = np.concatenate([member.T.astype(float) @ rankdata(part, axis=0) for part in parts], axis=1)
     areas = (ranks - (inside * (inside + 1) / 2)[:, None]) / (inside * (len(activity) - inside))[:, None]
-    best = np.argsort(-areas, axis=1, kind="stable")[:, :_UNITS_TOLD]
+    best = np.argsort(-areas, axis=1, kind="stable")[:, :_UNITS_PER_LABEL]
     return [
         {"label": label, "unit": int(unit), "auc": float(areas[row, unit])}
         for row, label in enumerate(plan.classes)

@@ -1,8 +1,8 @@
 """Declaration of options: name, type, default, range, group and help text are stated once, in a signature.
 
-A keyword of a command, or a field of a dataclass of options, is annotated with `Option`. From that declaration come the
+A parameter of a command, or a field of a dataclass of options, is annotated with `Option`. From these declarations the
 command line, the check of ranges, the groups of ``--help``, the section Parameters of the docstring and the tables of
-the manual.
+the manual are generated.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping  # noqa: TC003 (annotations of dataclasses are read)
 from dataclasses import dataclass, fields
 from functools import wraps
 from numbers import Integral, Real
 from operator import attrgetter
-from types import NoneType
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,14 +37,14 @@ _KINDS: dict[type, tuple[type, str]] = {
 
 @dataclass(frozen=True)
 class Option:
-    """What a declaration says of an option, besides its name, type and default.
+    """Declaration of an option, besides its name, type and default.
 
     Attributes
     ----------
     help
         One or two sentences, for the command line and for Python.
     python
-        What is different in Python; only in the docstring.
+        Difference in Python; only in the docstring.
     group
         Heading in ``--help``.
     least, most
@@ -51,17 +52,17 @@ class Option:
     allowed, wanted
         Any other condition on the value, and its description for the error message.
     flags
-        As typed, where that is not ``--name`` with hyphens; empty for a positional argument of the command line.
+        Flags on the command line, if not ``--name`` with hyphens; empty for a positional argument.
     metavar, default
-        How ``--help`` shows the value, and a default that the signature does not show.
+        Value and default in ``--help``, if the signature does not show them.
     typed
-        Type of the value on the command line, where it is not that of the annotation.
+        Type of the value on the command line, if it differs from the annotation.
     parse
-        Turns what was typed into the value of the Python function; gets the option's flag and the text.
+        Function of the option's flag and the typed text that returns the value for the Python function.
     required
         Whether the command line needs the option although Python has a default.
     otherwise
-        Gives the value on the command line where the option was not typed, from the other arguments.
+        Function of the other arguments that returns the value if the option was not typed.
     """
 
     help: str
@@ -81,47 +82,47 @@ class Option:
 
     @property
     def range(self) -> str:
-        """The allowed values in words; "" where any value is allowed."""
+        """The allowed values in words; "" if any value is allowed."""
         if self.wanted or self.least is None:
             return self.wanted
         return f"at least {self.least:g}" if self.most is None else f"{self.least:g} to {self.most:g}"
 
-    def check(self, name: str, value: Any) -> None:  # noqa: ANN401
-        """Raise InputError if a value is outside the range; None counts as not given."""
-        if value is None:
-            return
-        inside = isinstance(value, str) or (
-            (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+    def check(self, name: str, value: float | str | None) -> None:
+        """Raise InputError if a value is not allowed; None counts as not given."""
+        inside = (
+            value is None
+            or isinstance(value, str)
+            or ((self.least is None or value >= self.least) and (self.most is None or value <= self.most))
         )
-        if not inside or (self.allowed is not None and not self.allowed(value)):
+        if not inside or (value is not None and self.allowed is not None and not self.allowed(value)):
             raise InputError(f"{flag(name)} {value}: wanted {self.range}")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a command, as its declaration has it."""
+    """A parameter of a command with its declaration."""
 
     name: str
     kind: Any
     option: Option
     default: Any
-    unpacked: bool = False  # from a TypedDict: the default holds only where nothing suits the input better
+    unpacked: bool = False  # from a TypedDict; the domain may have another default
 
 
 @dataclass(frozen=True)
 class Command:
-    """What the command line knows of a command.
+    """Declaration of a command.
 
     Attributes
     ----------
     function
         The Python function.
     example
-        A command that runs in a clone of the repository.
+        Example that runs in a clone of the repository.
     text
-        Returns the text for the terminal from the function's result.
+        Function that returns the text for the terminal from the result.
     parameters
-        In order, those of an unpacked TypedDict included.
+        Parameters in order, including those of an unpacked TypedDict.
     """
 
     function: Callable[..., Any]
@@ -140,28 +141,35 @@ def command(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function a command; see `Command`.
 
-    Its arguments are checked against their declared ranges, its signature shows the keywords of an unpacked TypedDict,
-    and its docstring gets the section Parameters from the declarations. With ``strict=True`` it raises InputError after
-    the work if a source was skipped; the error's `result` is the function's result.
+    The arguments are checked against their declared ranges, the signature shows the keywords of an unpacked TypedDict,
+    and the docstring gets the section Parameters from the declarations. With ``strict=True`` the command raises
+    InputError after the work if a source was skipped; the error's `result` is the function's result.
 
     Parameters
     ----------
     example, text
         See `Command`.
     declared
-        Dataclasses of options that declare the keywords of an unpacked TypedDict, and check their values themselves.
+        Dataclasses of options that declare the keywords of an unpacked TypedDict and check their values.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = tuple(_parameters(function, declared))
-        own = {parameter.name: parameter.option for parameter in parameters if not parameter.unpacked}
-        signature = inspect.signature(function).replace(parameters=_signature(function, parameters))
+        options = {parameter.name: parameter.option for parameter in parameters if not parameter.unpacked}
+        signature = inspect.signature(function)
+        own, keyword = signature.parameters, inspect.Parameter.KEYWORD_ONLY
+        signature = signature.replace(
+            parameters=[
+                inspect.Parameter(p.name, keyword, default=p.default, annotation=p.kind) if p.unpacked else own[p.name]
+                for p in parameters
+            ]
+        )
 
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
             arguments = signature.bind(*args, **kwargs).arguments
-            for name in own.keys() & arguments.keys():
-                own[name].check(name, arguments[name])
+            for name in options.keys() & arguments.keys():
+                options[name].check(name, arguments[name])
             result = function(*args, **kwargs)
             if arguments.get("strict") and (skipped := getattr(result, "skipped", ())):
                 raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the others were used", result)
@@ -177,23 +185,21 @@ def command(
 
 def declaration_of(function: Callable[..., Any]) -> Command:
     """Return the declaration of a function that `command` has decorated."""
-    found: Command = function.command  # type: ignore[attr-defined]
-    return found
+    return function.command  # type: ignore[attr-defined, no-any-return]
 
 
 def declarations(kind: type) -> dict[str, tuple[Any, Option]]:
     """Return the type and the `Option` of each field of a dataclass of options."""
     names = vars(sys.modules[kind.__module__])  # functions in a declaration need the names of their module
     hints = get_type_hints(kind, globalns=names, include_extras=True)
-    return {name: (found, option) for name, hint in hints.items() for found, option in [_split(hint)] if option}
+    return {name: (base, option) for name, hint in hints.items() for base, option in [_split(hint)] if option}
 
 
-def checked(name: str, value: Any, kind: Any, option: Option) -> Any:  # noqa: ANN401
+def checked(name: str, value: float | str, kind: object, option: Option) -> float | str:
     """Return the value of an option as a Python value; raise InputError if its type or value is not allowed."""
-    choices = get_args(kind) if get_origin(kind) is Literal else ()
-    if choices and value not in choices:
-        raise InputError(f"{flag(name)} {value}: wanted one of {', '.join(choices)}")
-    if kind in _KINDS:
+    if get_origin(kind) is Literal and value not in get_args(kind):
+        raise InputError(f"{flag(name)} {value}: wanted one of {', '.join(get_args(kind))}")
+    if isinstance(kind, type) and kind in _KINDS:
         value = _number(name, value, kind)
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{flag(name)} {value}: wanted a finite number")
@@ -202,7 +208,7 @@ def checked(name: str, value: Any, kind: Any, option: Option) -> Any:  # noqa: A
 
 
 def byte_count(option: str, text: str, *, least: str = "0") -> int:
-    """Return the number of bytes that a text such as 512M or 1.5G stands for; refuse fewer than `least`."""
+    """Return the number of bytes of a text such as 512M or 1.5G; raise InputError if it is less than `least`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not match:
         raise InputError(f"{option} {text}: wanted a size such as 512M or 20G")
@@ -213,63 +219,48 @@ def byte_count(option: str, text: str, *, least: str = "0") -> int:
 
 
 def flag(name: str) -> str:
-    """Return an option's name as it is typed."""
+    """Return the flag of an option: ``--name`` with hyphens."""
     return "--" + name.replace("_", "-")
 
 
-def _number(name: str, value: Any, kind: type) -> Any:  # noqa: ANN401
-    """Return a number as one of Python's, which go into JSON; refuse other kinds: 64.0 and True are not whole."""
-    fitting, wanted = _KINDS[kind]
-    is_bool = isinstance(value, bool) or type(value).__name__ == "bool"  # NumPy's own bool too
-    if is_bool != (kind is bool) or not (is_bool or isinstance(value, fitting)):
+def _number(name: str, value: object, kind: type) -> float:
+    """Return a number as int, float or bool of Python, as JSON needs; 64.0 and True are not whole numbers."""
+    base, wanted = _KINDS[kind]
+    is_bool = isinstance(value, bool) or type(value).__name__ == "bool"  # also that of NumPy
+    if is_bool != (kind is bool) or not (is_bool or isinstance(value, base)):
         raise InputError(f"{flag(name)} {value!r}: wanted {wanted}")
     return value if isinstance(value, int | float) else kind(value)
 
 
-def _split(hint: Any) -> tuple[Any, Option | None]:  # noqa: ANN401
-    """Return a type without None, and the `Option` that it is annotated with."""
-    option = None
-    if get_origin(hint) is Annotated:
-        hint, *extras = get_args(hint)
-        option = next((extra for extra in extras if isinstance(extra, Option)), None)
-    return hint, option
+def _split(hint: object) -> tuple[object, Option | None]:
+    """Return the type and the `Option` of an annotation."""
+    if get_origin(hint) is not Annotated:
+        return hint, None
+    base, *extras = get_args(hint)
+    return base, next((extra for extra in extras if isinstance(extra, Option)), None)
 
 
 def _parameters(function: Callable[..., Any], declared: tuple[type, ...]) -> Iterator[Parameter]:
-    """Yield the parameters of a function, with those of an unpacked TypedDict in place of its keyword dictionary."""
+    """Yield the parameters of a function, with the keys of an unpacked TypedDict in place of the keyword dictionary."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            kind, option = _split(hints[name])
-            if option is None:
-                raise TypeError(f"{function.__name__}: parameter {name} has no Option")
-            yield Parameter(name, kind, option, parameter.default)
-            continue
-        keys = get_type_hints(get_args(hints[name])[0])
-        for owner in declared:
-            known = declarations(owner)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            keys = get_type_hints(get_args(hints[name])[0])
             yield from (
-                Parameter(field.name, *known[field.name], field.default, unpacked=True)
+                Parameter(field.name, *declarations(owner)[field.name], field.default, unpacked=True)
+                for owner in declared
                 for field in fields(owner)
                 if field.name in keys
             )
-
-
-def _signature(function: Callable[..., Any], parameters: tuple[Parameter, ...]) -> list[inspect.Parameter]:
-    own, keyword = inspect.signature(function).parameters, inspect.Parameter.KEYWORD_ONLY
-    return [
-        inspect.Parameter(p.name, keyword, default=p.default, annotation=p.kind) if p.unpacked else own[p.name]
-        for p in parameters
-    ]
-
-
-def without_none(kind: Any) -> Any:  # noqa: ANN401
-    """Return the first type of a union that is not None."""
-    return next((part for part in get_args(kind) if part is not NoneType), kind) if NoneType in get_args(kind) else kind
+            continue
+        kind, option = _split(hints[name])
+        if option is None:
+            raise TypeError(f"{function.__name__}: parameter {name} has no Option")
+        yield Parameter(name, kind, option, parameter.default)
 
 
 def _documented(doc: str, parameters: tuple[Parameter, ...]) -> str:
-    """Return a docstring with a section Parameters before the section Returns."""
+    """Return a docstring with the section Parameters inserted before the section Returns."""
     head, separator, rest = doc.partition("    Returns\n    -------")
     lines = ["    Parameters", "    ----------"]
     for parameter in parameters:

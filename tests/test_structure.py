@@ -1,4 +1,4 @@
-"""The structure of the package: imports go downwards, start-up is light, only the command line prints."""
+"""Structure of the package: layers, import cycles, light start-up, printing, sizes, call depth, and option types."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from typing import get_type_hints
 
 import pytest
 from conftest import REPOSITORY
+
+from audiosae.commands.shared_options import Machine, MachineKeywords
+from audiosae.system.parameters import declarations
+from audiosae.training.options import TrainKeywords, TrainOptions
 
 PACKAGE = REPOSITORY / "audiosae"
 LAYERS = [
@@ -25,11 +30,14 @@ LAYERS = [
     "domain system",
     "errors",
 ]
-NOTEBOOK = ("autoencoder", "views")  # the one import upwards: a notebook asks a Model for its picture
+NOTEBOOK = ("autoencoder", "views")  # the only import upwards: the notebook representation of a Model is a picture
+HEAVY = (
+    "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL psutil distributed dask".split()  # noqa: SIM905
+)
 
 
 def imports(path):
-    """Every audiosae module that a file imports at any place."""
+    """Every audiosae module that a file imports, also inside of functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "audiosae":
             parts = node.module.split(".")[1:]
@@ -51,7 +59,7 @@ def packages():
 
 
 def dependencies():
-    """Which package imports which, (importer, imported), late and type-checking imports included."""
+    """Pairs of packages (importer, imported), including late and type-checking imports."""
     for path in PACKAGE.rglob("*.py"):
         own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         yield from ((own, module.partition(".")[0]) for module in imports(path) if own != "__init__")
@@ -61,17 +69,17 @@ def test_every_package_has_a_layer():
     assert packages() == {name for names in LAYERS for name in names.split()}
 
 
-def test_imports_go_downwards():
+def test_packages_import_only_from_lower_layers():
     upwards = [(own, other) for own, other in dependencies() if own != other and layer(other) <= layer(own)]
     assert upwards == [NOTEBOOK]
 
 
-def test_the_check_sees_an_import_upwards(tmp_path):
+def test_an_import_inside_of_a_function_is_found(tmp_path):
     (tmp_path / "errors.py").write_text("def f():\n    from audiosae.training.fit import fit\n")
     assert list(imports(tmp_path / "errors.py")) == ["training.fit"]
 
 
-def test_no_file_imports_itself_through_others():
+def test_modules_have_no_import_cycle():
     graph = {}
     for path in PACKAGE.rglob("*.py"):
         parts = [*path.relative_to(PACKAGE).with_suffix("").parts]
@@ -84,24 +92,16 @@ def test_no_file_imports_itself_through_others():
     assert graph == {}
 
 
-def test_the_command_line_knows_the_commands_alone():
-    assert {other for own, other in dependencies() if own == "cli"} <= {
-        "cli",
-        "commands",
-        "system",
-        "errors",
-        "samples",
-    }
+def test_the_command_line_imports_only_commands_and_basic_packages():
+    allowed = {"cli", "commands", "system", "errors", "samples"}
+    assert {other for own, other in dependencies() if own == "cli"} <= allowed
 
 
 @pytest.mark.parametrize("module", ["audiosae", "audiosae.cli", "audiosae.recordings.spectrogram"])
-def test_importing_loads_nothing_heavy(module):
-    heavy = (
-        "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL psutil distributed dask".split()  # noqa: SIM905
-    )
-    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert found.stdout.strip() == "[]"
+def test_importing_loads_no_heavy_library(module):
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert loaded.stdout.strip() == "[]"
 
 
 def test_only_the_command_line_prints_or_exits():
@@ -114,7 +114,7 @@ def test_only_the_command_line_prints_or_exits():
     assert wrong == []
 
 
-def test_files_stay_small():
+def test_files_have_at_most_500_lines():
     long = {path.name: n for path in PACKAGE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 500}
     assert long == {}
 
@@ -125,7 +125,7 @@ def body_lines(function):
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
-def test_functions_stay_short():
+def test_functions_have_at_most_45_lines():
     long = {}
     for path in PACKAGE.rglob("*.py"):
         functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
@@ -133,13 +133,13 @@ def test_functions_stay_short():
     assert long == {}
 
 
-def test_packages_and_dependencies_stay_few():
+def test_the_numbers_of_packages_and_dependencies_are_bounded():
     assert len([path for path in PACKAGE.glob("*.py") if path.stem != "__init__"]) <= 4
     assert len(list(PACKAGE.glob("*/__init__.py"))) <= 14
     assert len({(own, other) for own, other in dependencies() if own != other}) <= 86
 
 
-def test_file_names_occur_once_but_for_four():
+def test_at_most_four_file_names_occur_twice():
     names = Counter(path.stem for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
     assert len([name for name, count in names.items() if count > 1]) <= 4
 
@@ -149,3 +149,45 @@ def test_nothing_is_pickled():
         text = path.read_text()
         assert "import pickle" not in text
         assert "allow_pickle=True" not in text
+
+
+def package_frames(frame):
+    """Names of the package's functions on the stack, the outermost first."""
+    names = []
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(str(PACKAGE)):
+            names.append(frame.f_code.co_qualname)
+        frame = frame.f_back
+    return names[::-1]
+
+
+def test_the_call_depth_of_train_is_bounded(run, sounds, tmp_path):
+    """Count the package's frames from `cli.main` to the gradient, and to the sums for whitening, both ends included."""
+    deepest = {"accumulate": 9, "WindowMoments.of": 14}
+    stacks = {}
+
+    def record(frame, event, _):
+        name = frame.f_code.co_qualname
+        if event == "call" and name in deepest.keys() - stacks.keys():
+            stacks[name] = package_frames(frame)
+
+    (tmp_path / "few").mkdir()  # so few windows are summed in this thread, not in those of a pool
+    for name in ("tone_00.wav", "tone_01.wav", "tone_02.wav"):
+        (tmp_path / "few" / name).symlink_to(sounds / name)
+    previous = sys.getprofile()
+    sys.setprofile(record)
+    try:
+        options = ["--hidden", 2, "--epochs", 1, "--solver", "adam", "--workers", 1, "-q"]
+        code, _, _ = run("train", tmp_path / "few", "-o", tmp_path / "run", *options)
+    finally:
+        sys.setprofile(previous)
+    assert code == 0
+    assert [stack[0] for stack in stacks.values()] == ["main", "main"]
+    assert {name: len(stacks[name]) <= most for name, most in deepest.items()} == dict.fromkeys(deepest, True), stacks
+
+
+def test_keywords_have_the_names_and_types_of_their_options():
+    declared = {name: kind | None for name, (kind, _) in declarations(TrainOptions).items()}
+    assert get_type_hints(TrainKeywords) == declared
+    machine = get_type_hints(Machine)
+    assert get_type_hints(MachineKeywords) == {name: machine[name] for name in get_type_hints(MachineKeywords)}

@@ -1,0 +1,225 @@
+"""Evaluation: folds of labelled files, classifiers, and scores of predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from audiosae.errors import InputError
+from audiosae.evaluation import classifier, folds, scores
+
+
+def plan_of(labels, kind="stratified", values=None):
+    return folds.make_plan(labels, kind=kind, values=values, column="it", seed=0)
+
+
+# folds
+
+
+def test_no_group_is_on_both_sides_of_any_fold_outer_or_inner():
+    rng = np.random.default_rng(0)
+    for count in (3, 8, 40):
+        groups = rng.integers(count, size=300)
+        plan = plan_of(rng.choice(["a", "b"], 300).tolist(), "group", [f"g{g}" for g in groups])
+        assert len(plan.splits) == (count if count <= 10 else 5)
+        for split in plan.splits:
+            assert not set(groups[split.train]) & set(groups[split.test])
+            inner = plan.inner(split, 5, 0)
+            assert len(np.unique(inner)) > 1
+            for fold in np.unique(inner):
+                kept = groups[split.train]
+                assert not set(kept[inner == fold]) & set(kept[inner != fold])
+
+
+def test_every_file_is_tested_once_and_stratified_folds_have_equal_shares_of_the_classes():
+    labels = ["a"] * 50 + ["b"] * 20
+    plan = plan_of(labels)
+    assert np.array_equal(plan.tested, np.arange(70))
+    for split in plan.splits:
+        assert np.bincount(plan.target[split.test]).tolist() == [10, 4]
+    assert "session" in plan.notes[0]
+
+
+def test_each_value_of_a_fold_column_is_a_fold():
+    plan = plan_of(list("abababab"), "fold", list("11223344"))
+    assert [split.test.tolist() for split in plan.splits] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_a_split_column_tests_the_value_test_or_else_the_rarer_value():
+    labels = list("abababab")
+    called = plan_of(labels, "split", ["Test"] * 6 + ["train"] * 2)
+    rarer = plan_of(labels, "split", ["x"] * 6 + ["y"] * 2)
+    assert [len(plan.splits) for plan in (called, rarer)] == [1, 1]
+    assert called.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]
+    assert rarer.splits[0].test.tolist() == [6, 7]
+    assert "tested where it is 'y' (2 of 8 files)" in rarer.description
+    beside = plan_of(labels, "split", ["eval"] * 6 + ["Train"] * 2)
+    assert beside.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]  # and never what is called train
+
+
+def test_a_class_missing_from_a_training_part_is_noted():
+    plan = plan_of(list("aabbcb"), "group", list("112233"))
+    assert plan.notes[0] == "fold 1: a not in the training part, so never predicted"
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "values", "words"),
+    [
+        ("aaaa", "stratified", None, "all 4 files have the label 'a'"),
+        ("aaaaaabb", "stratified", None, "label 'b' has 2 of the files, fewer than 5 folds"),
+        ("aabb", "group", "xxxx", "every file has the value 'x'"),
+        ("aabbcc", "group", "xxyyzz", "every group has a label of its own"),
+        ("aabb", "fold", "xxyy", "fold 'x': all training files have the label 'b'"),
+        ("aabb", "split", "xyzz", "no value 'test' among 'x', 'y', 'z'"),
+        ("aabb", "split", "xxyy", "which one is rarer"),
+    ],
+)
+def test_labels_that_do_not_divide_are_refused(labels, kind, values, words):
+    with pytest.raises(InputError, match=words):
+        plan_of(list(labels), kind, list(values) if values else None)
+
+
+# the classifier
+
+
+def test_random_labels_give_chance():
+    rng = np.random.default_rng(0)
+    features, target = rng.normal(size=(200, 20)).astype(np.float32), rng.integers(2, size=200)
+    plan = plan_of([str(label) for label in target])
+    found = np.empty(200, np.int64)
+    for split in plan.splits:
+        train = features[split.train], plan.target[split.train]
+        found[split.test], _ = classifier.classify(*train, features[split.test], plan.inner(split, 5, 0))
+    assert abs((found == plan.target).mean() - 0.5) < 0.1
+
+
+def test_a_prediction_depends_only_on_its_file_and_the_training_part():
+    rng = np.random.default_rng(1)
+    train, classes = rng.normal(size=(60, 8)).astype(np.float32), rng.integers(3, size=60)
+    test, inner = rng.normal(size=(9, 8)).astype(np.float32), np.arange(60) % 5
+    together, strength = classifier.classify(train, classes, test, inner)
+    for number in range(9):
+        alone, same = classifier.classify(train, classes, test[number : number + 1], inner)
+        assert (alone[0], same) == (together[number], strength)
+
+
+def test_noise_features_get_a_stronger_penalty_than_informative_ones():
+    rng = np.random.default_rng(2)
+    classes, inner = np.arange(100) % 2, np.arange(100) // 2 % 5
+    noise = rng.normal(size=(100, 30)).astype(np.float32)
+    informative = noise + 3 * classes[:, None].astype(np.float32)
+    strengths = [classifier.classify(x, classes, x, inner)[1] for x in (noise, informative)]
+    assert strengths[0] > strengths[1]
+
+
+def test_the_held_out_error_equals_that_of_fits_without_the_fold():
+    rng = np.random.default_rng(5)
+    x, target, strength = rng.normal(size=(60, 7)) + 3, np.eye(3)[rng.integers(3, size=60)], 0.1
+    folds = [np.arange(60) % 4 == fold for fold in range(4)]
+    wanted = 0.0
+    for out in folds:
+        kept = classifier._Ridge(x[~out], target[~out])
+        wanted += np.square(kept.predict(x[out], strength * 60 / 45) - target[out]).sum()  # the penalty of all 60
+    assert classifier._Ridge(x, target).error_held_out(strength, folds) == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [7, 40])
+def test_both_products_give_the_same_held_out_residuals(count):
+    rng = np.random.default_rng(8)
+    root, residual = 0.05 * rng.normal(size=(20, count)), rng.normal(size=(20, 2))
+    wanted = np.linalg.solve(np.eye(20) - root @ root.T, residual)
+    np.testing.assert_allclose(classifier._unhatted(root, residual), wanted)
+
+
+def test_the_strength_with_the_least_error_is_chosen():
+    for least in range(6):
+        looked = []
+        error = {10.0**-i: abs(i - least) for i in range(6)}
+        found = classifier._valley(lambda s, e=error, seen=looked: seen.append(s) or e[s], list(error))
+        assert found == 10.0**-least
+    assert classifier._valley(lambda _: 1.0, [3.0, 2.0, 1.0]) == 2.0
+
+
+def test_a_penalty_lost_in_rounding_is_not_chosen(monkeypatch):
+    rng = np.random.default_rng(9)
+    classes, inner = np.arange(60) % 2, np.arange(60) // 2 % 5
+    x = rng.normal(size=(60, 90)).astype(np.float32)  # more features than files: without a penalty every file fits
+    x[:, 0] += 9 * classes
+    ridge = classifier._Ridge(x, np.eye(2, dtype=np.float32)[classes])
+    held_out = [inner == fold for fold in range(5)]
+    errors = [ridge.error_held_out(strength, held_out) for strength in (1e-12, 1.0)]
+    assert errors[0] == np.inf > errors[1]
+    monkeypatch.setattr(classifier, "_RIDGE_STRENGTHS", (1.0, 1e-3, 1e-12))
+    assert classifier.classify(x, classes, x, inner)[1] > 1e-12
+
+
+def test_ridge_predictions_equal_those_of_scikit_learn():
+    from sklearn.linear_model import RidgeClassifier
+
+    rng = np.random.default_rng(6)
+    x, classes = rng.normal(size=(90, 12)).astype(np.float32), rng.integers(3, size=90)
+    x[:, :3] += 2 * np.eye(3, dtype=np.float32)[classes]
+    found, strength = classifier.classify(x[:60], classes[:60], x[60:], np.arange(60) % 5)
+    train, test = classifier._standardised(x[:60], x[60:])
+    theirs = RidgeClassifier(alpha=strength * 60).fit(train, classes[:60]).predict(test)
+    assert np.array_equal(found, theirs)
+    assert (found == classes[60:]).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", classifier.CLASSIFIERS)
+def test_every_classifier_learns_separable_classes_and_gives_chance_on_noise(name):
+    rng = np.random.default_rng(7)
+    classes = np.arange(120) % 3
+    noise = rng.normal(size=(120, 10)).astype(np.float32)
+    informative = noise + 4 * np.eye(3, 10, dtype=np.float32)[classes]
+    train, test, inner = slice(0, 90), slice(90, None), np.arange(90) % 5
+    right = [
+        (classifier.classify(x[train], classes[train], x[test], inner, name)[0] == classes[test]).mean()
+        for x in (informative, noise)
+    ]
+    assert right[0] > 0.9
+    assert right[1] < 0.7
+
+
+def test_rotating_more_features_than_files_changes_no_product():
+    rng = np.random.default_rng(3)
+    train, test = rng.normal(size=(40, 90)).astype(np.float32), rng.normal(size=(7, 90)).astype(np.float32)
+    x, y = classifier._rotated(train, test)
+    assert x.shape[1] <= 40
+    np.testing.assert_allclose(x @ x.T, train @ train.T, atol=1e-3)
+    np.testing.assert_allclose(y @ x.T, test @ train.T, atol=1e-3)
+
+
+def test_constant_features_do_no_harm():
+    train = np.ones((20, 2), np.float32)
+    train[:, 1] = np.arange(20)
+    found, _ = classifier.classify(train, np.arange(20) // 10, train, np.arange(20) % 2)
+    assert np.array_equal(found, np.arange(20) // 10)
+    nothing, _ = classifier.classify(train[:, :1], np.arange(20) // 10, train[:, :1], np.arange(20) % 2)
+    assert len(nothing) == 20
+
+
+# scores
+
+
+def test_one_fold_has_wilsons_interval_over_its_files():
+    plan = plan_of(["a"] * 60 + ["b"] * 60, "split", (["test"] * 50 + ["train"] * 10) * 2)
+    predicted = plan.target.copy()
+    predicted[:10] = 1
+    found = scores.summarise(plan, predicted)
+    assert (found["accuracy"], found["stderr"]) == pytest.approx((0.9, 0.03))
+    np.testing.assert_allclose(found["interval"], [0.8256, 0.9448], atol=1e-4)
+    assert found["recall"] == {"a": 0.8, "b": 1.0}
+    assert found["confusion"] == [[40, 10], [0, 50]]
+
+
+def test_several_folds_have_students_interval_and_a_paired_difference():
+    plan = plan_of(list("ab" * 6), "fold", list("111122223333"))
+    wrong, right = plan.target.copy(), plan.target.copy()
+    wrong[[0, 4, 5]] ^= 1
+    found = scores.summarise(plan, wrong, right)
+    assert found["folds"] == [0.75, 0.5, 1.0]
+    assert (found["accuracy"], found["std"]) == pytest.approx((0.75, 0.25))
+    assert found["stderr"] == pytest.approx(0.25 / np.sqrt(3))
+    assert found["interval"] == pytest.approx([0.75 - 4.3027 * 0.25 / np.sqrt(3), 1.0], abs=1e-4)
+    assert found["model_ahead"] == pytest.approx({"mean": 0.25, "stderr": 0.25 / np.sqrt(3)})
