@@ -169,4 +169,4 @@ def test_every_command_reports_an_empty_folder_in_the_same_words(run, trained, t
         out = [] if name == "inspect" else ["-o", tmp_path / "o.html" if name == "report" else tmp_path / "o.csv"]
         code, _, err = run(name, *model, tmp_path / "empty", *out)
         words = f"no .wav, .flac, .ogg, .mp3 or ... under {tmp_path / 'empty'}/ (looked in 1 folder)"
-        assert (code, words in err, "for a model of spectrogram" in err) == (1, True, bool(model))
+        assert (code, words in err, "the model has the domain spectrogram" in err) == (1, True, bool(model))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -96,9 +97,17 @@ def test_a_failing_export_ends_its_bar_and_closes_and_removes_its_table(
     monkeypatch.setattr(_Bar, "close", lambda bar: (closed.append(bar), bar._bar.stop()))
     begin = _Bar.__init__
     monkeypatch.setattr(_Bar, "__init__", lambda bar, *rest: (shown.append(bar), begin(bar, *rest))[1])
-    kind = getattr(tables, f"_{suffix.title()}")
-    close = kind.close
-    monkeypatch.setattr(kind, "close", lambda writer: (writers.append(writer), close(writer))[1])
+    writer = tables._WRITERS[f".{suffix}"]
+
+    @contextmanager
+    def watched(path, *rest):
+        with writer(path, *rest) as write:
+            try:
+                yield write
+            finally:
+                writers.append(path)
+
+    monkeypatch.setitem(tables._WRITERS, f".{suffix}", watched)
 
     def fail(*_, **__):
         yield from ()

@@ -20,7 +20,7 @@ from audiosae.system.threads import one_blas_thread
 from audiosae.training import memory_estimate
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions, choose_solver, suited_to
-from audiosae.training.solvers import Task, one_block, solve
+from audiosae.training.solvers import SOLVERS, Task, one_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,8 +104,9 @@ def fit(
         feeds = _feeds(training_part, held_out, whitener, options)
         options = choose_solver(options, **size, say=progress.say)
         task = _task(corpus, feeds, whitener, options, checkpoint=checkpoint, progress=progress)
-        with gentle_interrupt(task.stop_requested):
-            solve(task)
+        with gentle_interrupt(task.stop_requested), task.running():
+            SOLVERS[options.solver](task)
+            task.checkpoint()
         model = _best_model(task, corpus.domain, whitener, _sources(corpus, training_part, held_out, division))
     return TrainingResult(model, task.state.history.rows, corpus.only(corpus.used).records, corpus.skipped)
 

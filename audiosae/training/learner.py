@@ -18,7 +18,7 @@ from audiosae.system.threads import one_blas_thread
 from audiosae.training.checkpoint import State
 from audiosae.training.fit import provenance
 from audiosae.training.options import TrainOptions, choose_solver
-from audiosae.training.solvers import Task, adam, solve
+from audiosae.training.solvers import SOLVERS, Task, adam
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,7 +116,9 @@ class Learner:
         """Train on rows (count, width) with the solver of the options; auto chooses by the number of rows."""
         feed = self._feed(rows, backend)
         self.options = choose_solver(self.options, len(feed), self.whitener.n_components)
-        solve(Task(backend, feed, None, self.params, self.options, self.state))
+        task = Task(backend, feed, None, self.params, self.options, self.state)
+        with task.running():
+            SOLVERS[self.options.solver](task)
         self.state.flat[:] = self.state.best
         backend.release()
         self.state.step *= self.options.solver == "adam"  # Adam corrects its moments by the number of its own steps

@@ -77,8 +77,13 @@ class Task:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Start the clocks; within the context, state and parameters are on the backend's device."""
+        """Start progress and clocks; within the context, state and parameters are on the backend's device."""
         self.epochs = self.epochs or self.options.epochs
+        per_epoch, done, unit = 1, 0.0, "iterations"
+        if self.options.solver == "adam":
+            per_epoch, done, unit = len(self.feed), self.state.sums[0], "windows"
+        self.progress.stage("training", self.epochs * per_epoch, unit)
+        self.progress.advance(self.state.epoch * per_epoch + done)
         self._since = self._saved = time.monotonic()
         with self.backend.session():
             self.state.move(self.backend.asarray)
@@ -140,18 +145,6 @@ class Task:
         """Whether epochs are left and the held-out cost has improved recently (early stopping)."""
         patience = max(_PATIENCE_LBFGS if self.options.solver == "lbfgs" else _PATIENCE, self.epochs // _PATIENCE_SHARE)
         return self.state.epoch < self.epochs and self.state.history.epochs_without_improvement < patience
-
-
-def solve(task: Task) -> None:
-    """Run the solver of the options and save the state; afterwards it is in host memory."""
-    per_epoch, done, unit = 1, 0.0, "iterations"
-    if task.options.solver == "adam":
-        per_epoch, done, unit = len(task.feed), task.state.sums[0], "windows"
-    task.progress.stage("training", task.options.epochs * per_epoch, unit)
-    task.progress.advance(task.state.epoch * per_epoch + done)
-    with task.running():
-        SOLVERS[task.options.solver](task)
-        task.checkpoint()
 
 
 def _warm_up_and_cosine(done: float) -> float:
