@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Annotated
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,51 +15,59 @@ from audiosae.cli.build import typer_function
 from audiosae.cli.console import close_all
 from audiosae.cli.help import GroupedCommand, InOrder
 from audiosae.cli.streams import prepare_streams
-from audiosae.commands import (
-    cache,
-    diff,
-    doctor,
-    domains,
-    evaluate,
-    export,
-    find,
-    gradcheck,
-    info,
-    inspect,
-    render,
-    report,
-    samples,
-    survey,
-    train,
-)
 from audiosae.errors import AudiosaeError, Interrupted
 from audiosae.system.parameters import declaration_of
 
-__all__ = ["COMMANDS", "app", "main"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audiosae.system.parameters import Command
+
+    COMMANDS: list[Command]
+    app: typer.Typer
+
+__all__ = ["COMMANDS", "NAMES", "app", "main"]
+
+NAMES = (  # of the commands, in the order of use; each is the function of that name in audiosae.commands.NAME
+    *("inspect", "train", "survey", "find", "report", "export", "evaluate"),
+    *("render", "info", "diff", "domains", "samples", "cache", "gradcheck", "doctor"),
+)
 
 _INTERRUPTED = 130
 _SUMMARY = "Learn sparse features of unlabelled recordings, look at them and use them."
 _NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # of Typer
-COMMANDS = [
-    declaration_of(function)
-    for function in (  # in the order of use
-        *(inspect.inspect, train.train, survey.survey, find.find, report.report, export.export, evaluate.evaluate),
-        *(render.render, info.info, diff.diff, domains.domains, samples.samples, cache.cache),
-        *(gradcheck.gradcheck, doctor.doctor),
-    )
-]
 
-app: typer.Typer = typer.Typer(
-    cls=InOrder,
-    help=_SUMMARY,
-    epilog="Example: audiosae train samples/sounds -o first-run",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for _command in COMMANDS:
-    _class = type(_command.name, (GroupedCommand,), {"declared": _command})
-    app.command(_command.name, cls=_class)(typer_function(_command))
+
+@cache
+def load_command(name: str) -> Command:
+    """Import a command and return its declaration; the modules of the others are not loaded."""
+    return declaration_of(getattr(import_module(f"audiosae.commands.{name}"), name))
+
+
+def make_app(names: Sequence[str] = NAMES) -> typer.Typer:
+    """Return the command line with some of the commands."""
+    made = typer.Typer(
+        cls=InOrder,
+        help=_SUMMARY,
+        epilog="Example: audiosae train samples/sounds -o first-run",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    made.callback(help=_SUMMARY)(_root)
+    for command in map(load_command, names):
+        kind = type(command.name, (GroupedCommand,), {"declared": command})
+        made.command(command.name, cls=kind)(typer_function(command))
+    return made
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Return `app`, the command line with all commands, or `COMMANDS`, their declarations: made on first use."""
+    if name == "app":
+        return globals().setdefault(name, make_app())
+    if name == "COMMANDS":
+        return globals().setdefault(name, [load_command(each) for each in NAMES])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _show_version(requested: object) -> None:
@@ -68,7 +78,6 @@ def _show_version(requested: object) -> None:
         raise typer.Exit
 
 
-@app.callback(help=_SUMMARY)
 def _root(
     version: Annotated[
         bool | None,
@@ -86,7 +95,10 @@ def main() -> None:
     if sys.argv[1] in {"--show-completion", "--install-completion"} and sys.argv[2:]:
         os.environ[_NO_DETECTION] = "1"  # the named shell is used, not the one that runs this process
     try:
-        code = app(prog_name="audiosae", standalone_mode=False)
+        needed: Sequence[str] = NAMES  # for help, completion and suggestions
+        if sys.argv[1] in {*NAMES, "--version"} and "_AUDIOSAE_COMPLETE" not in os.environ:
+            needed = [name for name in NAMES if name == sys.argv[1]]
+        code = make_app(needed)(prog_name="audiosae", standalone_mode=False)
         if code == _INTERRUPTED:  # Typer caught Ctrl-C and printed nothing
             raise KeyboardInterrupt  # noqa: TRY301
     except (Exception, KeyboardInterrupt) as error:
