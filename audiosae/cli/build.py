@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiosae.cli.console import Console
 from audiosae.errors import AudiosaeError
-from audiosae.system.parameters import flag
+from audiosae.system.parameters import flag, without_none
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def _arguments(parameters: Sequence[Parameter], typed: Mapping[str, object]) -> 
 def _declaration(parameter: Parameter) -> inspect.Parameter:
     """Return a parameter in the form that Typer reads."""
     option, default, name = parameter.option, parameter.default, parameter.name
-    kind: Any = option.typed or _without_none(parameter.kind)
+    kind: Any = option.typed or without_none(parameter.kind)
     if option.flags == ():
         argument = typer.Argument(metavar=option.metavar or None, help=option.help)
         return inspect.Parameter(name, _KEYWORD, annotation=Annotated[kind, argument])
@@ -92,12 +91,6 @@ def _declaration(parameter: Parameter) -> inspect.Parameter:
         annotation=Annotated[kind | None if computed else kind, extra],
         default=_REQUIRED if required else None if computed else default,
     )
-
-
-def _without_none(kind: object) -> object:
-    """Return the first type of a union that is not None."""
-    parts = get_args(kind)
-    return next((part for part in parts if part is not NoneType), kind) if NoneType in parts else kind
 
 
 def _shown(default: object) -> str:

@@ -12,6 +12,7 @@ from audiosae.autoencoder.model import Model
 from audiosae.corpus.cache import cache_folder
 from audiosae.corpus.sources import Named
 from audiosae.domain import Domain, load_domain, make_domain, parse_settings
+from audiosae.errors import InputError
 from audiosae.system.parameters import Option
 from audiosae.system.processes import worker_count
 from audiosae.system.progress import Progress
@@ -153,6 +154,8 @@ class MachineKeywords(TypedDict, total=False):
 
 def make_domain_of(domain: str | Domain, settings: Mapping[str, Any] | None) -> Domain:
     """Return a domain given by name and settings, or as a Domain."""
+    if not isinstance(settings or {}, Mapping):
+        raise InputError(f"settings {settings!r}: wanted a dictionary of options and values")
     return domain if isinstance(domain, Domain) else make_domain(load_domain(domain), settings or {})
 
 

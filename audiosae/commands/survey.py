@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Unpack
@@ -93,7 +94,10 @@ def survey(
     when: WhenName = "auto",
     time_zone: TimeZone = None,
     events: Annotated[
-        str, Option("Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.")
+        str | Sequence[str],
+        Option(
+            "Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.", typed=str
+        ),
     ] = "csv,raven,audacity",
     min_duration: Annotated[float, Option("Shortest event, in seconds.", "Method", least=0)] = MIN_SECONDS,
     strict: Strict = False,

@@ -46,8 +46,9 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
     return int(types)
 
 
-def formats_of(text: str) -> list[str]:
-    """Return the formats of a comma-separated list; raise InputError if one is unknown or pyarrow is missing."""
+def formats_of(names: str | Sequence[str]) -> list[str]:
+    """Return the formats of a list or a comma-separated text; raise InputError if one cannot be written."""
+    text = names if isinstance(names, str) else ",".join(names)
     known, formats = (*_EVENTS, *FORMATS), [part.strip().lower() for part in text.split(",")]
     if unknown := [name for name in formats if name not in known]:
         raise InputError(f"--events {text}: no format {unknown[0]!r}; wanted some of {', '.join(known)}")

@@ -27,7 +27,7 @@ from audiosae.commands.shared_options import (
 )
 from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS, resolved
-from audiosae.errors import AudiosaeError, Interrupted
+from audiosae.errors import AudiosaeError, InputError, Interrupted
 from audiosae.system.frames import pandas_frame
 from audiosae.system.parameters import Option, command
 from audiosae.training import memory_estimate
@@ -186,6 +186,8 @@ def train(
     >>> run.model.atoms().shape, sorted(path.name for path in run.folder.glob("*.png"))
     ((6, 16, 40), ['atoms.png', 'history.png'])
     """
+    if resume and out is None:
+        raise InputError("--resume: wanted together with out, the run folder of the run")
     began, machine = time.monotonic(), Machine.of(options)
     made = make_domain_of(domain, settings)
     given = {name: value for name, value in options.items() if name in TrainOptions.__dataclass_fields__}

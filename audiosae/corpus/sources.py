@@ -41,8 +41,14 @@ class Source:
 
 
 def named_paths(sources: Named) -> list[Path]:
-    """Return one or several files or folders as paths."""
-    return [Path(sources)] if isinstance(sources, str | os.PathLike) else [Path(source) for source in sources]
+    """Return one or several files or folders as paths; raise InputError if there is none."""
+    try:
+        paths = [Path(sources)] if isinstance(sources, str | os.PathLike) else [Path(source) for source in sources]
+    except TypeError:
+        paths = []
+    if not paths:
+        raise InputError(f"sources {sources!r}: wanted a file or folder, or a list of them")
+    return paths
 
 
 def scan(

@@ -75,7 +75,7 @@ def feature_sets(
     corpus
         Windows for PCA, k-means and NMF, which learn in this process from at most 65536 of them, evenly spaced.
     code
-        Code of the model and of random weights; see `audiosae.features.codes.encoder`. With ``share`` the codes of
+        Code of the model and of random weights; see `audiosae.features.codes.Encoder`. With ``share`` the codes of
         k-means have length 1, too.
     seed
         Random seed of k-means and NMF.

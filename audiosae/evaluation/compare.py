@@ -55,7 +55,7 @@ class Options:
     pools, segments
         How the codes of windows are pooled to the features of a file.
     code
-        See `audiosae.features.codes.encoder`.
+        See `audiosae.features.codes.Encoder`.
     refit
         Learn every feature set again on the training part of each fold, the model with its own options.
     seed

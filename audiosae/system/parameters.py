@@ -16,7 +16,19 @@ from dataclasses import dataclass, fields
 from functools import wraps
 from numbers import Integral, Real
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from audiosae.errors import InputError
 
@@ -84,7 +96,7 @@ class Option:
     def range(self) -> str:
         """The allowed values in words; "" if any value is allowed."""
         if self.wanted or self.least is None:
-            return self.wanted
+            return self.wanted or ("" if self.most is None else f"at most {self.most:g}")
         return f"at least {self.least:g}" if self.most is None else f"{self.least:g} to {self.most:g}"
 
     def check(self, name: str, value: float | str | None) -> None:
@@ -107,6 +119,14 @@ class Parameter:
     option: Option
     default: Any
     unpacked: bool = False  # from a TypedDict; the domain may have another default
+
+    def check(self, value: Any) -> None:  # noqa: ANN401
+        """Raise InputError if a value of the Python function has the wrong type or is not allowed."""
+        if value is None and (self.unpacked or self.default is None):
+            return
+        if value is None:
+            raise InputError(f"{flag(self.name)} None: wanted {self.option.range or 'a value'}")
+        checked(self.name, value, without_none(self.kind), self.option)
 
 
 @dataclass(frozen=True)
@@ -141,8 +161,8 @@ def command(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function a command; see `Command`.
 
-    The arguments are checked against their declared ranges, the signature shows the keywords of an unpacked TypedDict,
-    and the docstring gets the section Parameters from the declarations. With ``strict=True`` the command raises
+    The arguments are checked against their declared types and ranges, the signature shows the keywords of an unpacked
+    TypedDict, and the docstring gets the section Parameters from the declarations. With ``strict=True`` the command raises
     InputError after the work if a source was skipped; the error's `result` is the function's result.
 
     Parameters
@@ -155,21 +175,26 @@ def command(
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = tuple(_parameters(function, declared))
-        options = {parameter.name: parameter.option for parameter in parameters if not parameter.unpacked}
+        known = {parameter.name: parameter for parameter in parameters}
         signature = inspect.signature(function)
         own, keyword = signature.parameters, inspect.Parameter.KEYWORD_ONLY
         signature = signature.replace(
             parameters=[
-                inspect.Parameter(p.name, keyword, default=p.default, annotation=p.kind) if p.unpacked else own[p.name]
+                inspect.Parameter(p.name, keyword, default=p.default, annotation=p.kind)
+                if p.unpacked
+                else own[p.name].replace(annotation=p.kind)
                 for p in parameters
             ]
         )
 
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            arguments = signature.bind(*args, **kwargs).arguments
-            for name in options.keys() & arguments.keys():
-                options[name].check(name, arguments[name])
+            try:
+                arguments = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
+            for name, value in arguments.items():
+                known[name].check(value)
             result = function(*args, **kwargs)
             if arguments.get("strict") and (skipped := getattr(result, "skipped", ())):
                 raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the others were used", result)
@@ -232,6 +257,12 @@ def _number(name: str, value: object, kind: type) -> float:
     return value if isinstance(value, int | float) else kind(value)
 
 
+def without_none(kind: object) -> object:
+    """Return the type that an optional type has besides None."""
+    kinds = [each for each in get_args(kind) if each is not NoneType]
+    return kinds[0] if get_origin(kind) in {Union, UnionType} and len(kinds) == 1 else kind
+
+
 def _split(hint: object) -> tuple[object, Option | None]:
     """Return the type and the `Option` of an annotation."""
     if get_origin(hint) is not Annotated:
@@ -245,17 +276,22 @@ def _parameters(function: Callable[..., Any], declared: tuple[type, ...]) -> Ite
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            keys = get_type_hints(get_args(hints[name])[0])
-            yield from (
+            keys = get_type_hints(next(iter(get_args(hints.get(name))), object))
+            found = [
                 Parameter(field.name, *declarations(owner)[field.name], field.default, unpacked=True)
                 for owner in declared
                 for field in fields(owner)
                 if field.name in keys
-            )
+            ]
+            if not keys or keys.keys() != {each.name for each in found}:
+                raise TypeError(f"{function.__name__}: every key of the TypedDict of **{name} must be in `declared`")
+            yield from found
             continue
-        kind, option = _split(hints[name])
-        if option is None:
+        kind, option = _split(hints.get(name))
+        if option is None or parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             raise TypeError(f"{function.__name__}: parameter {name} has no Option")
+        if parameter.default not in {None, inspect.Parameter.empty}:
+            option.check(name, parameter.default)
         yield Parameter(name, kind, option, parameter.default)
 
 
