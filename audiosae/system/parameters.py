@@ -44,7 +44,7 @@ class Option:
     help
         One or two sentences, for the command line and for Python.
     python
-        Difference in Python; only in the docstring.
+        Additional sentence for the docstring of the Python function.
     group
         Heading in ``--help``.
     least, most
@@ -60,9 +60,9 @@ class Option:
     parse
         Function of the option's flag and the typed text that returns the value for the Python function.
     required
-        Whether the command line needs the option although Python has a default.
+        Whether the option is required on the command line although it has a default in Python.
     otherwise
-        Function of the other arguments that returns the value if the option was not typed.
+        Function of the other arguments that returns the value if the option is missing on the command line.
     """
 
     help: str
