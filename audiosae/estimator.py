@@ -197,7 +197,7 @@ class SparseAutoencoder(_Transformer):
         """Return a fitted estimator with the whitening, weights and training options of a model.
 
         Rows are flattened windows of the field, (count, n_features). `partial_fit` continues from the weights of the
-        model, with moments of Adam that start at zero, since a model has none. `fit` starts from random weights.
+        model; Adam's moments, which a model does not contain, start at zero. `fit` starts from random weights.
 
         Parameters
         ----------

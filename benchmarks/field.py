@@ -1,15 +1,15 @@
-"""Events of a survey on real animal sounds, beside an amplitude threshold with the best settings for each set.
+"""Events of a survey of real animal sounds, compared with an amplitude threshold with the best settings for each set.
 
-Two kinds of truth are used. Labelled clips are planted at known times into soft pink noise, at three densities. Sets
-that were annotated by hand are taken as they are; sets whose recordings were cut into pieces are joined again first.
-For each set a model is trained with the defaults, and a survey is made with the defaults. Printed per set: recall and
+The true sounds are known in two ways. Labelled clips are planted at known times into soft pink noise, at three
+densities. Sets that were annotated by hand are used unchanged, except that recordings that were cut into pieces are
+joined again. For each set, a model is trained and a survey is made with the defaults. Printed per set: recall and
 precision at any overlap and at an intersection over union (IoU) of at least 0.5, events per true sound, and the same
 for the threshold. The figures are means over draws (planted sets) or model seeds (annotated sets), with the standard
 error.
 
     python -m benchmarks.field DATA [--sets kinds-sparse,finch,...] [--repeats 5] [--hidden 256]
 
-DATA holds folders with a table FOLDER/FOLDER.csv: filename, start, end (s), label. A set whose rows have no times holds
+DATA has folders with a table FOLDER/FOLDER.csv: filename, start, end (s), label. The files of a set without times are
 clips, which are planted.
 """
 
@@ -202,7 +202,7 @@ def _levels(path: Path, low_hz: float) -> Samples:
 
 
 def _loud(level: Samples, gap: float, shortest: float, depth: float) -> NDArray[np.float64]:
-    """Return the stretches that are louder than the loud frames of a recording minus a depth."""
+    """Return the spans whose level is above that of the loud frames of a recording minus a depth, (spans, 2) in s."""
     loud = np.flatnonzero(level > np.quantile(level, 0.98) - depth)
     if not len(loud):
         return np.empty((0, 2))
@@ -223,7 +223,7 @@ def measured(data: Path, name: str, repeats: int, hidden: int) -> Iterator[tuple
 
 
 def shown(scores: Sequence[Score]) -> list[str]:
-    """Return means with standard errors, as they stand in a row."""
+    """Return means with standard errors, as the cells of a row."""
     columns = [[getattr(score, name) for score in scores] for name in Score.__dataclass_fields__]
     error = [np.std(column, ddof=1) / len(column) ** 0.5 if len(column) > 1 else 0.0 for column in columns]
     return [f"{np.mean(column):.3f} ± {each:.3f}" for column, each in zip(columns, error, strict=True)]

@@ -1,4 +1,4 @@
-"""GPU: a step against its products and PyTorch, kernels against a copy and plain CuPy, and a whole training."""
+"""GPU: a step compared with its products and PyTorch, kernels with a copy and plain CuPy, and a whole training run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _LEAST = 0.05  # shortest measurement, seconds
 
 
 def figures(*, short: bool) -> Iterator[Figure]:
-    """Yield the figures of a GPU; raise an error without one. They take less than ten minutes."""
+    """Yield the figures of a GPU, which take less than ten minutes; raise an error if there is no GPU."""
     backend, _ = choose("cupy")
     large, small = ((64, 32, 48), (32, 8, 16)) if short else (LARGE, SMALL)
     measure = partial(on_gpu, backend.xp, repeats=1 if short else 15, least=0.0 if short else _LEAST)
@@ -86,7 +86,7 @@ def on_gpu(xp: ModuleType, calls: dict[str, Callable[[], Any]], *, repeats: int,
 
 
 def _large(backend: Backend, shape: Shape, measure: Measure) -> Iterator[Figure]:
-    """Yield a step against its products in float32 and in TF32, float32 against TF32, and PyTorch against ours."""
+    """Yield a step over its products in float32 and in TF32, float32 over TF32, and PyTorch over ours."""
     peers, missing = _peers(shape, (PYTORCH, COMPILED))
     seconds = measure({"products": _products(backend, shape), "ours": _step(backend, shape)} | peers)
     name = "Adam step " + " x ".join(map(str, shape))
@@ -165,7 +165,7 @@ def _peers(shape: Shape, names: tuple[str, ...]) -> tuple[dict[str, Callable[[],
 
 
 def _training(backend: Backend, hours: float, repeats: int) -> Iterator[Figure]:
-    """Train on hours of sound from an empty cache, with two cores alone and with the same two and the GPU."""
+    """Train on hours of sound from an empty cache, on two cores alone and on the same two cores with the GPU."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:2])
     try:
@@ -221,7 +221,7 @@ class _Stages(Progress):
 
 
 def _train(backend: Backend, sounds: Path, folder: Path) -> dict[str, float]:
-    """Return the seconds of a run's stages; whitening all windows and the final scores are included."""
+    """Return the seconds of each stage of a run, including the whitening of all windows and the final scores."""
     options = TrainOptions.resolve(Spectrogram.defaults, {"solver": "adam", "epochs": 2})
     sources, stages = scan([sounds], (".wav",)), _Stages()
     domain = resolved(Spectrogram(), [source.path for source in sources])

@@ -24,7 +24,7 @@ class Sweep:
     name
         Name of the kernel.
     ours, plain, copy
-        The work by the kernel, by expressions of CuPy, and a copy of an array of its size.
+        The work done by the kernel, the same by expressions of CuPy, and a copy of an array of its size.
     moved, copied
         Bytes that the work must read and write, and bytes of the copied array.
     """

@@ -1,4 +1,4 @@
-"""Measurement of figures: two calls are timed in turn, and their medians compared."""
+"""Measurement of figures: calls are timed in turn, and their medians are compared."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _STEPS, _FEW_STEPS, _BATCHES = 200, 20, 10
 
 
 def figures(backend: Backend, shape: Shape, *, short: bool) -> Iterator[Figure]:
-    """Yield how far the numbers of a GPU are from the correct ones."""
+    """Yield the deviations of a GPU's results from those of the CPU and from numerical gradients."""
     checks = check_gradients(backend, forms=FORMS[:1] if short else FORMS)
     worst = max(float(str(check["error"])) for check in checks)
     detail = f"{len(checks)} forms of the autoencoder, |a - b| / |a + b|"

@@ -67,9 +67,8 @@ def _window_encoding(units: int, repeats: int) -> Figure:
     from audiosae.backends import Backend
 
     rng, width = np.random.default_rng(0), 640
-    coloured = (
-        rng.normal(size=(4096, width)) / (1 + np.arange(width) / 20) ** 1.3
-    )  # about 200 components, as for spectrograms
+    # about 200 components, as for spectrograms
+    coloured = rng.normal(size=(4096, width)) / (1 + np.arange(width) / 20) ** 1.3
     x = np.asarray(coloured @ np.linalg.qr(rng.normal(size=(width, width)))[0], np.float32)
     model = SparseAutoencoder(n_components=units, max_iter=1, random_state=0).fit(x).to_model()
     backend, count = Backend(), model.whitener.n_components

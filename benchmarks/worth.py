@@ -75,7 +75,7 @@ class Setting:
         Models whose codes are concatenated.
     speeds
         Further speeds at which each recording is used for training (pitch and length change together); it is
-        classified at its own speed.
+        classified at its original speed.
     """
 
     description: str

@@ -104,7 +104,7 @@ def any_gpu(request):
 
 @pytest.fixture(params=["numpy", "simulated GPU", pytest.param("real GPU", marks=pytest.mark.gpu)])
 def backend(request):
-    """Every backend: the maths must agree on all of them."""
+    """Every backend; all must give the same results."""
     if request.param == "numpy":
         return Backend()
     request.getfixturevalue("real_gpu" if request.param == "real GPU" else "device")

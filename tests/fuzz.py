@@ -1,6 +1,6 @@
-"""Mutated models and recordings against their readers: refused in one line, or read as what they declare.
+"""Fuzz tests of the readers of models and recordings: a mutated file is refused in one line, or read as it declares.
 
-As a test it runs for a few seconds; by hand, for as long as one likes: ``python tests/fuzz.py 10000``.
+The tests run for a few seconds; ``python tests/fuzz.py 10000`` tries more mutations.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=10)
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
-    """Return the content with something done to it that disks, networks and enemies do."""
+    """Return the content with random damage: bytes that are cut, flipped, zeroed, inserted, copied or overwritten."""
     data = bytearray(content)
     for _ in range(rng.choice([1, 1, 1, 2, 5])):
         at = rng.randrange(len(data)) if data else 0
@@ -37,7 +37,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
         elif kind == 3:
             data[at:at] = rng.randbytes(rng.randrange(1, 64))
         elif kind == 4:
-            head = rng.randrange(min(len(data), 512) or 1)  # headers are where the lies are
+            head = rng.randrange(min(len(data), 512) or 1)  # wrong numbers in a header are the most harmful
             data[head : head + 8] = rng.choice([b"\xff" * 8, b"\x00" * 8, b"\xff\xff\xff\x7f" * 2, rng.randbytes(8)])
         elif kind == 5:
             data[at : at + 64] = data[: rng.randrange(64)]

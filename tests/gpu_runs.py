@@ -38,7 +38,7 @@ def learn(folder, out, cache, backend, *, progress=None, resume=False, **options
 
 
 def close(outcome, other, *, rel):
-    """Assert that two runs gave the same model to rounding."""
+    """Assert that two runs gave the same model up to rounding."""
     for one, two in zip(outcome.history, other.history, strict=True):
         assert one.cost == pytest.approx(two.cost, rel=rel)
         assert one.fvu == pytest.approx(two.fvu, rel=10 * rel)

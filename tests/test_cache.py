@@ -62,7 +62,7 @@ def test_pruning_removes_the_least_recently_used_first(filled):
     assert fields.list_folders(cache)[0].size == size - freed <= newest + 2000
 
 
-def test_pruning_to_zero_leaves_files_of_others(filled):
+def test_pruning_to_zero_leaves_other_files(filled):
     cache, _ = filled
     (cache / "holiday.jpg").write_bytes(b"mine")
     (cache / "letters").mkdir()

@@ -54,7 +54,7 @@ def test_a_split_column_tests_the_value_test_or_else_the_rarer_value():
     assert rarer.splits[0].test.tolist() == [6, 7]
     assert "tested where it is 'y' (2 of 8 files)" in rarer.description
     beside = plan_of(labels, "split", ["eval"] * 6 + ["Train"] * 2)
-    assert beside.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]  # and never what is called train
+    assert beside.splits[0].test.tolist() == [0, 1, 2, 3, 4, 5]  # never the value train
 
 
 def test_a_class_missing_from_a_training_part_is_noted():
@@ -190,7 +190,7 @@ def test_rotating_more_features_than_files_changes_no_product():
     np.testing.assert_allclose(y @ x.T, test @ train.T, atol=1e-3)
 
 
-def test_constant_features_do_no_harm():
+def test_constant_features_do_not_prevent_classification():
     train = np.ones((20, 2), np.float32)
     train[:, 1] = np.arange(20)
     found, _ = classifier.classify(train, np.arange(20) // 10, train, np.arange(20) % 2)

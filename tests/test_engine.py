@@ -133,7 +133,7 @@ def numbered(backend, shard):
     return numbers
 
 
-def test_shards_know_the_numbers_of_their_windows(sounds, cache):
+def test_shards_have_the_numbers_of_their_windows(sounds, cache):
     sources = scan([sounds], Spectrogram.suffixes)
     domain = Spectrogram().resolve([source.path for source in sources])
     with start_engine("local:2", cache=cache) as engine:

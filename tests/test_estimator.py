@@ -93,8 +93,8 @@ def test_the_defaults_are_those_of_the_command_line():
     names = {"hidden": "n_components", "epochs": "max_iter", "seed": "random_state"}
     options = {names.get(key, key): value for key, value in TrainOptions().to_json().items()}
     differing = {key for key in parameters.keys() & options.keys() if parameters[key] != options[key]}
-    assert differing == {"max_iter", "random_state"}  # here None is for automatic
-    assert options.keys() - parameters.keys() == {"dtype", "max_windows", "memory"}  # given by the array
+    assert differing == {"max_iter", "random_state"}  # None means automatic here
+    assert options.keys() - parameters.keys() == {"dtype", "max_windows", "memory"}  # determined by the array
 
 
 def test_sparse_sources_are_recovered():
@@ -185,7 +185,7 @@ def test_many_partial_fits_come_close_to_one_fit(X, fitted):
     assert (parts.n_iter_, parts.n_samples_seen_) == (300, 300 * 300)
 
 
-def test_partial_fit_keeps_the_whitening_and_the_moments_of_adam(X):
+def test_partial_fit_reuses_the_whitening_and_the_moments_of_adam(X):
     steps = SparseAutoencoder(**SMALL).partial_fit(X)
     mean, before = steps.mean_, steps.components_
     again = clone(steps).partial_fit(X)

@@ -191,7 +191,7 @@ def test_units_are_matched_with_labels_by_the_area_under_the_roc(known):
 # the command
 
 
-def test_evaluate_writes_table_pictures_and_the_json_of_the_contract(run, trained, files):
+def test_evaluate_writes_table_pictures_and_the_documented_json(run, trained, files):
     options = ["--labels", files / "labels.csv", "--label-column", "kind", "--group-column", "singer", "--workers", "1"]
     code, out, err = run("evaluate", trained, files, *options)
     assert code == 0, err
@@ -253,7 +253,7 @@ def test_a_split_is_tested_once(run, trained, files, tmp_path):
     assert facts["results"][0]["interval_method"] == "Wilson, over clips"
 
 
-def test_a_model_of_other_files_is_not_said_to_be_trained_on_these(run, trained, files, tmp_path):
+def test_a_model_trained_on_other_files_is_reported(run, trained, files, tmp_path):
     code, out, _ = run(
         "evaluate", trained, files / "low", files / "mid", "--labels", "folder", "--baselines", "none", "-o", tmp_path
     )

@@ -1,4 +1,4 @@
-"""GPU backend, real and simulated: runs equal those of the CPU to rounding, and each other to the bit."""
+"""GPU backend, real and simulated: runs equal those of the CPU up to rounding, and each other bit by bit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("any_gpu")
         {"whiten": "none", "max_windows": 300},
     ],
 )
-def test_a_run_gives_the_cpus_model_to_rounding(sounds, tmp_path, cache, options):
+def test_a_run_gives_the_cpus_model_up_to_rounding(sounds, tmp_path, cache, options):
     runs = [learn(sounds, tmp_path / b.name, cache, b, dtype="float64", **options) for b in (Backend(), GpuBackend())]
     close(*runs, rel=1e-6)
 

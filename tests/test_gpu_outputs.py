@@ -1,4 +1,4 @@
-"""Outputs of the commands with the GPU equal those with the CPU, to rounding: tables, evaluations, pages, surveys."""
+"""Outputs of the commands with GPU and CPU are equal up to rounding: tables, evaluations, pages, surveys."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def simulated_gpu():
 
 
 def near(one, other, *, rtol=1e-4, atol=1e-4):
-    """Assert that facts are equal: texts exactly, numbers to rounding."""
+    """Assert that facts are equal: texts exactly, numbers up to rounding."""
     if isinstance(one, dict):
         assert one.keys() == other.keys()
         for key in one.keys() - {"seconds", "table", "out", "report", "page", "bytes", "folder", "options"}:

@@ -58,7 +58,7 @@ def test_fields_that_fit_are_sent_once_for_any_number_of_epochs_or_iterations(de
         if solver == "adam":  # per epoch an order of the windows, and totals at its beginning and end
             total["int64"] -= 8 * windows * epochs
             total["float64"] -= 2 * 8 * (4 + HIDDEN) * epochs
-        else:  # SciPy has the parameters: they are exchanged
+        else:  # SciPy changes the parameters on the CPU, so they are sent in every evaluation
             exchanged = sum(dtype == "float32" and size == params for dtype, size in device.uploads)
             total["float32"] -= params * exchanged
         totals.append(total)

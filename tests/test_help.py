@@ -36,14 +36,14 @@ def test_help_ends_with_an_example_in_one_line_that_can_be_parsed(run, name, mon
     assert lines[-2:] == ["Example:", f"  {EXAMPLES[name]}"]
     program, command, *arguments = shlex.split(EXAMPLES[name])
     assert (program, command) == ("audiosae", name)
-    GROUP.commands[name].make_context(name, arguments)  # an option that is not there would raise
+    GROUP.commands[name].make_context(name, arguments)  # an unknown option would raise
 
 
 @pytest.mark.slow
 def test_every_example_runs(tmp_path, cache, monkeypatch):
     (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
     monkeypatch.chdir(tmp_path)
-    once(["train", "samples/sounds", "-o", "second-run", "--epochs", "5", "-q"])  # what `diff` compares with
+    once(["train", "samples/sounds", "-o", "second-run", "--epochs", "5", "-q"])  # the second model of `diff`
     for name, example in {**EXAMPLES, "samples": "audiosae samples new"}.items():
         if name != "cache":  # the other tests need the cache
             once([*shlex.split(example)[1:], "-q"])

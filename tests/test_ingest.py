@@ -284,7 +284,7 @@ def refuse(number):
     raise InputError(f"no {number}")
 
 
-def test_the_pool_keeps_the_order_of_many_jobs():
+def test_the_pool_returns_results_in_the_order_of_the_jobs():
     jobs = list(range(300))
     assert list(run_in_order(square, jobs, workers=2, crashed=str)) == [number**2 for number in jobs]
 
@@ -293,7 +293,7 @@ def test_the_pool_loses_no_result_if_a_process_dies():
     jobs = [*range(40), -1, *range(40, 130)]
     results = run_in_order(square, jobs, workers=1, crashed=str)
     found = [next(results)]
-    time.sleep(0.5)  # the process is dead by now; on a slow machine a little later, which must do as well
+    time.sleep(0.5)  # the process has usually ended by now; a later end must give the same results
     assert found + list(results) == ["-1" if number < 0 else number**2 for number in jobs]
 
 

@@ -107,7 +107,7 @@ def test_nothing_to_inspect_is_an_error(tmp_path):
         inspect(tmp_path)
 
 
-def test_only_broken_files_count_as_none(tmp_path):
+def test_broken_files_are_not_counted_as_readable(tmp_path):
     (tmp_path / "a.wav").touch()
     found = inspect(tmp_path)
     assert (found["sources_ok"], found["windows"], found["extent"]) == (0, 0, 0)

@@ -192,4 +192,4 @@ def test_unusual_file_names_survive_an_export(run, trained, sounds, folder):
     with (folder.parent / "o.csv").open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert sorted(row["file"].removeprefix("'") for row in table) == sorted(names)
-    assert {row["label"] for row in table} == {"-1"}  # a number is no formula
+    assert {row["label"] for row in table} == {"-1"}  # a number is not a formula

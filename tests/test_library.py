@@ -26,7 +26,7 @@ from audiosae.system.progress import Bar, ProgressBars
 
 @pytest.fixture
 def mixed(sounds, tmp_path):
-    """The twelve sounds in two folders, and a file that is none."""
+    """The twelve sounds in two folders, and a file that is not a sound."""
     for number in range(12):
         folder = tmp_path / "mixed" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)

@@ -140,7 +140,7 @@ def test_the_page_of_a_command_shows_defaults_and_ranges(generate):
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory):
-    """The built manual, with warnings as errors; AUDIOSAE_MANUAL names a folder in which to keep it."""
+    """The built manual, with warnings as errors; AUDIOSAE_MANUAL names a folder in which to store it."""
     if any(find_spec(name) is None for name in ("sphinx", "myst_parser", "numpydoc")):
         pytest.skip("Sphinx is not installed: pip install --group docs")
     folder = tmp_path_factory.mktemp("manual")

@@ -69,7 +69,7 @@ def test_huggingface_hub_loads_the_model_card(trained):
 
 
 @pytest.mark.parametrize("text", ["my notes on this run\n", "{card}\nlicense: mine\n"])
-def test_a_readme_written_or_changed_by_the_user_is_kept(folder, sounds, run, text):
+def test_a_readme_written_or_changed_by_the_user_is_not_replaced(folder, sounds, run, text):
     path = folder / "README.md"
     path.write_text(text.format(card=path.read_text()))
     before = path.read_text()
@@ -78,7 +78,7 @@ def test_a_readme_written_or_changed_by_the_user_is_kept(folder, sounds, run, te
     assert "not replaced, no model card was written" in err
 
 
-def test_a_changed_model_card_is_kept_on_resume_and_moved_with_its_run(folder, sounds):
+def test_a_changed_model_card_is_not_replaced_on_resume_and_is_moved_with_its_run(folder, sounds):
     path = folder / "README.md"
     changed = path.read_text().replace("library_name: audiosae", "library_name: audiosae\nlicense: cc-by-4.0")
     path.write_text(changed)

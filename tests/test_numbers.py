@@ -54,7 +54,7 @@ def results(params, x):
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 64, 255, 700])
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("float64", 1e-12)])
-def test_codes_do_not_depend_on_the_number_of_windows_to_rounding(rows, dtype, most):
+def test_codes_do_not_depend_on_the_number_of_windows_up_to_rounding(rows, dtype, most):
     x = np.random.default_rng(0).normal(size=(700, 238)).astype(dtype)
     params = start(64, 238, seed=0, rho=0.05, dtype=dtype)
     np.testing.assert_allclose(encode(B, params, x[:rows]), encode(B, params, x)[:rows], rtol=0, atol=most)

@@ -19,7 +19,7 @@ def command(small, sounds, tmp_path, run):
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_a_foreign_file_is_not_overwritten_and_an_own_file_is_replaced(command, tmp_path, name):
+def test_a_file_of_the_user_is_not_overwritten_and_a_file_of_audiosae_is_replaced(command, tmp_path, name):
     out = tmp_path / OUTPUTS[name]
     out.write_text("my notes\n")
     code, _, err = command(name, out)
@@ -31,11 +31,11 @@ def test_a_foreign_file_is_not_overwritten_and_an_own_file_is_replaced(command, 
 
 
 @pytest.mark.parametrize("suffix", ["svg", "pdf"])
-def test_pictures_of_every_format_are_recognised_as_own(command, tmp_path, suffix):
+def test_pictures_of_every_format_are_recognised_as_made_by_audiosae(command, tmp_path, suffix):
     assert [command("render", tmp_path / f"o.{suffix}")[0] for _ in range(2)] == [0, 0]
 
 
-def test_a_foreign_file_with_the_name_of_a_table_description_is_not_overwritten(command, tmp_path):
+def test_a_file_of_the_user_with_the_name_of_a_table_description_is_not_overwritten(command, tmp_path):
     (tmp_path / "o.json").write_text('{"mine": 1}')
     code, _, err = command("export", tmp_path / "o.csv")
     assert (code, "o.json" in err, (tmp_path / "o.json").read_text()) == (1, True, '{"mine": 1}')
@@ -58,7 +58,7 @@ def test_an_evaluation_replaces_only_its_own_files(command, tmp_path):
     assert "audiosae did not write it" in err
 
 
-def test_a_foreign_journal_is_renamed_and_reported(run, sounds, tmp_path):
+def test_a_journal_of_another_program_is_renamed_and_reported(run, sounds, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "journal.csv").write_text("another program's\n")
@@ -77,7 +77,7 @@ def test_two_tables_that_differ_in_suffix_have_separate_descriptions(command, tm
 
     command("export", tmp_path / "o.csv")
     command("export", tmp_path / "o.npz")
-    assert sorted(path.name for path in tmp_path.glob("o.*")) == ["o.csv", "o.json", "o.npz"]  # one says it of both
+    assert sorted(path.name for path in tmp_path.glob("o.*")) == ["o.csv", "o.json", "o.npz"]  # one json for both
     err = command("export", tmp_path / "o.npz", "--level", "window")[2]
     assert "o.npz is described in o.npz.json: o.json is of another table" in err
     assert (level("o.json"), level("o.npz.json")) == ("file", "window")

@@ -12,7 +12,7 @@ WIDTH = 3
 
 
 def planted(*, unit, files=90, units=30, seed=0):
-    """Noise of units with three numbers each, but for one unit whose numbers know the classes."""
+    """Features of units, three per unit: noise, except those of one unit, which differ between the classes."""
     rng = np.random.default_rng(seed)
     target = np.arange(files) % 3
     features = rng.normal(size=(files, units * WIDTH)).astype(np.float32)
@@ -73,7 +73,7 @@ def test_units_that_separate_the_classes_perfectly_are_first():
 def test_units_are_chosen_on_the_training_part_alone():
     features, target = planted(unit=7)
     split = folds.Split("1", np.arange(60), np.arange(60, 90))
-    features[split.test, 4 * WIDTH] += 100 * target[split.test]  # tells the test files only
+    features[split.test, 4 * WIDTH] += 100 * target[split.test]  # separates the classes of the test files only
     found = classify_fold(features, target, split, np.arange(60) % 5, width=WIDTH, classifier="ridge")
     assert found.units[0] == 7
     alone = features.copy()
@@ -107,7 +107,7 @@ def test_agreement_is_1_for_clear_clusters_and_0_for_noise():
     rng = np.random.default_rng(0)
     target = np.arange(120) % 4
     noise = rng.normal(size=(120, 200)).astype(np.float32)
-    noise[:, 5] = 3  # a constant column does no harm
+    noise[:, 5] = 3  # a constant column is ignored
     apart = noise + 3 * rng.normal(size=(4, 200)).astype(np.float32)[target]
     assert probing.cluster_agreement(apart, target) == pytest.approx(1)
     assert abs(probing.cluster_agreement(noise, target)) < 0.1

@@ -1,4 +1,4 @@
-"""What a release says of itself agrees: versions, licence, range of the plugins, what the workflow calls."""
+"""Consistency of a release: versions, licence, versions required by the plugins, citation, scripts of the workflow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def numbers(text):
     return tuple(map(int, text.split(".")))
 
 
-def test_the_version_is_the_same_wherever_it_stands(run):
+def test_all_files_state_the_same_version(run):
     assert version("audiosae") == VERSION
     assert run("--version")[1] == f"audiosae {VERSION}\n"
     assert re.search(r"^version: (.*)$", (REPOSITORY / "CITATION.cff").read_text(), re.MULTILINE)[1] == VERSION
@@ -30,14 +30,14 @@ def test_the_version_is_the_same_wherever_it_stands(run):
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_a_plugin_says_which_audiosae_it_works_with(name):
+def test_a_plugin_requires_a_range_of_versions_that_includes_this_one(name):
     (wanted,) = [d for d in PROJECTS[name]["project"]["dependencies"] if re.match(r"audiosae\b(?!-)", d)]
     low, high = re.fullmatch(r"audiosae>=([\d.]+),<([\d.]+)", wanted).groups()
     assert numbers(low) <= numbers(VERSION) < numbers(high)
 
 
 @pytest.mark.parametrize("project", [CORE, *PROJECTS.values()], ids=["audiosae", *PROJECTS])
-def test_the_licence_is_an_expression_and_its_text_is_there(project):
+def test_each_package_states_its_licence_and_contains_its_text(project):
     about = project["project"]
     folder = REPOSITORY if about["name"] == "audiosae" else REPOSITORY / "plugins" / about["name"]
     assert about["license"] == "MIT"
@@ -46,18 +46,18 @@ def test_the_licence_is_an_expression_and_its_text_is_there(project):
     assert not any(text.startswith("License ::") for text in about.get("classifiers", []))
 
 
-def test_there_are_groups_for_tests_linters_and_the_manual():
+def test_tests_linters_and_the_manual_have_dependency_groups():
     assert {"test", "lint", "docs", "release"} <= set(CORE["dependency-groups"])
     assert set(CORE["dependency-groups"]["lint"]) <= set(CORE["project"]["optional-dependencies"]["test"])
 
 
-def test_the_citation_has_what_citing_needs():
+def test_the_citation_file_has_all_required_keys():
     keys = re.findall(r"^([a-z-]+):", (REPOSITORY / "CITATION.cff").read_text(), re.MULTILINE)
     assert {"cff-version", "message", "title", "authors", "version", "license"} <= set(keys)
     assert len(keys) == len(set(keys))
 
 
-def test_the_workflow_calls_what_is_there():
+def test_the_workflow_calls_existing_scripts_on_three_systems():
     text = (REPOSITORY / ".github/workflows/test.yml").read_text()
     assert {"ubuntu-latest", "macos-latest", "windows-latest"} <= set(re.findall(r"\w+-latest", text))
     for script in re.findall(r"\.ci/\w+", text):
@@ -66,7 +66,7 @@ def test_the_workflow_calls_what_is_there():
         assert os.name == "nt" or path.stat().st_mode & stat.S_IXUSR
 
 
-def test_a_block_of_the_readme_is_printed_as_it_stands():
+def test_the_ci_script_prints_a_code_block_of_the_readme():
     told = subprocess.run(
         [sys.executable, REPOSITORY / ".ci/readme", "2"], check=True, capture_output=True, text=True
     ).stdout

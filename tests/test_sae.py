@@ -90,7 +90,7 @@ def test_a_wrong_slope_fails_the_check(monkeypatch):
     assert max(c["error"] for c in check_gradients(B, forms=FEW) if c["activation"] == "tanh") > TOLERANCE
 
 
-def test_sums_of_unlike_shards_add_to_the_whole(backend):
+def test_sums_of_different_shards_add_to_the_whole(backend):
     params, x = problem(backend, order=0)
     penalty = Penalty(0.05, 10.0, 1e-4)
     shards = backend.xp.array_split(x[7:], 5)

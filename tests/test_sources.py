@@ -104,7 +104,7 @@ def test_an_unreadable_folder_is_a_source_with_a_fault(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", os.fspath(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything, so it is played
+    monkeypatch.setattr(os, "scandir", refuse)  # simulated, because root may read everything
     assert [(s.name, s.fault) for s in scan([tmp_path], SUFFIXES)] == [
         ("a.wav", ""),
         ("locked", "unreadable folder: Permission denied"),

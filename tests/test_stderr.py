@@ -50,7 +50,7 @@ def test_standard_error_is_restored_whichever_thread_ends_first(capfd):
 
 @pytest.fixture
 def strange(tmp_path):
-    """MP3 files with something else in the middle, of which libmpg123 complains by itself."""
+    """MP3 files with random bytes in the middle, about which libmpg123 prints messages."""
     rng, folder = np.random.default_rng(0), tmp_path / "strange"
     folder.mkdir()
     for number in range(3):

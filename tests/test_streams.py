@@ -116,7 +116,7 @@ def test_a_failing_export_ends_its_bar_and_closes_and_removes_its_table(
     monkeypatch.setattr(writing, "_file_blocks", fail)
     code, _, err = run("export", trained, sounds, "-o", tmp_path / f"o.{suffix}")
     assert code == 1
-    assert "field.npy: Input/output error" in err  # not the table's fault
+    assert "field.npy: Input/output error" in err  # not reported as an error of the table
     assert shown == closed
     assert len(writers) == 1
     assert list(tmp_path.iterdir()) == []

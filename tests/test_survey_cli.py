@@ -283,7 +283,7 @@ def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, ru
     assert "the example is" not in run(*command, like)[2]
 
 
-def test_a_file_name_may_look_like_a_stretch(tmp_path):
+def test_a_file_name_may_look_like_a_section(tmp_path):
     odd = write(tmp_path / "a@1-2", recording(0), RATE, format="WAV")
     assert Example.parse(str(odd)).end == np.inf
 

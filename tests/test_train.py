@@ -25,7 +25,7 @@ def same(a, b):
 
 
 def alike(a, b, most=1e-10):
-    """Return whether two runs have the same model to rounding, as process, cluster and GPU have in float64."""
+    """Return whether two runs have the same model up to rounding, as process, cluster and GPU have in float64."""
     one, other = (read_tensors(run / "model.safetensors").tensors for run in (a, b))
     assert one.keys() == other.keys()
     return all(np.allclose(one[name], other[name], rtol=most, atol=most) for name in one)

@@ -1,4 +1,4 @@
-"""The sparse autoencoder: parameters, the only maths (`sae`), whitening, the model file, the gradient check.
+"""The sparse autoencoder: parameters, cost and gradient (`sae`), whitening, the model file, the gradient check.
 
-`sae` contains the only implementation of the gradient; `audiosae.backends` computes its sweeps.
+`sae` contains the only implementation of the gradient; `audiosae.backends` executes its operations on arrays.
 """

@@ -43,8 +43,8 @@ def check_gradients(
     Returns
     -------
     list of dict
-        One per form: `error` (analytic against numerical) and `shards` (the sum
-        over unlike shards against the whole), both as |a - b| / |a + b|.
+        One per form: `error` (analytic against numerical) and `shards` (the sum over two different shards against the
+        whole), both as |a - b| / |a + b|.
     """
     return [_check(backend, seed, form) for form in forms or FORMS]
 

@@ -3,15 +3,15 @@
     a = f(W1 x + b1),  x_hat = g(W2^T a + b2)
     J = 1/m sum 1/2 |x_hat - x|^2 + weight_decay/2 (|W1|^2 + |W2|^2) + beta sum_j KL(rho || rho_hat_j)
 
-The letters are those of A. Ng's "Sparse autoencoder" notes (CS294A; UFLDL). rho_hat is the mean activity over all m
-windows, so the KL term's gradient with respect to a unit's activation (`kl_gradient`) is one number, which factors out
-of the sum over windows:
+The letters are those of A. Ng's "Sparse autoencoder" notes (CS294A; UFLDL). The activity of a unit, `act`, is its
+activation scaled to (0, 1). rho_hat is the mean activity over all m windows, so the KL term's gradient with respect to
+a unit's activation (`kl_gradient`) is one number, which factors out of the sum over windows:
 
     sum_i (d_i + kl_gradient) f'_i x_i = sum_i d_i f'_i x_i + kl_gradient sum_i f'_i x_i
 
-`accumulate` returns both sums, which add over blocks, files and machines; `finish` applies `kl_gradient` at the
-end. For a mini-batch, which is a whole of its own, rho_hat is known after the forward pass; this saves the sixth matrix
-product.
+`accumulate` returns both sums, which add over blocks, files and machines; `finish` applies `kl_gradient` at the end. In
+a step on a mini-batch, rho_hat is the mean over this batch and known after the forward pass; this saves the sixth
+matrix product.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
 
 _ENCODED_ROWS = 1024  # per thread when encoding; matrix products of fewer rows are slower
-_LEAST_UNITS, _MOST_UNITS = 64, 256  # limits of the least units per thread in the products of the gradients
+_LEAST_UNITS, _MOST_UNITS = 64, 256  # bounds of the minimum number of units per thread in products for the gradient
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Sums:
 
 
 class _Pass:
-    """Forward and backward pass of one batch: threads share the windows, then the gradients' rows (units)."""
+    """Forward and backward pass of one batch, divided between threads by windows, then by units (gradient rows)."""
 
     def __init__(self, backend: Backend, params: Params, x: Array, out: Array | None) -> None:
         self._backend, self._params, self._x = backend, params, x
@@ -280,9 +280,9 @@ def finish(
     Parameters
     ----------
     penalty
-        The same with which a whole batch was accumulated.
+        The same as `whole` in `accumulate`, if that was given.
     then
-        Called for each part of the flat gradient that is finished: a solver's update.
+        Called with each finished part of the flat gradient, for instance to update the parameters.
     """
     terms = backend.to_host(finish_async(backend, params, sums, penalty, then=then))
     return Cost(float(terms[0]), float(terms[1]), float(terms[2]), terms[3:]), sums.gradient

@@ -52,7 +52,7 @@ class Content(NamedTuple):
 
 
 def read_tensors(path: Path) -> Content:
-    """Read a file of `write_tensors`.
+    """Read a file that `write_tensors` wrote.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""NumPy backend, and at the same time the specification of every backend.
+"""NumPy backend, which is also the specification of every backend.
 
 Besides matrix products, a backend consists of sweeps: operations in place on whole matrices or parameter vectors. A
-sweep over a matrix returns the column sums that it gets for free; sums are float64. Rows are processed in blocks that
-stay in the L2 cache between operations.
+sweep over a matrix also returns its column sums, in float64. Rows are processed in blocks that stay in the L2 cache
+between operations.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Backend:
     batch_parts
         Number of parts in which a batch is processed; raised when memory runs out.
     say
-        Called with one line when the backend deviates from its usual way of working.
+        Called with one line when the backend falls back to a slower method, for instance after running out of memory.
     """
 
     name: str = "numpy"
@@ -72,10 +72,10 @@ class Backend:
         return np.asarray(array)
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Return an uninitialised array that the next call with the same name reuses; for one step at a time.
+        """Return an uninitialised array; the next call with the same name reuses its memory.
 
-        The system takes back arrays of a batch's size as soon as they are freed, and mapping their pages again takes
-        longer than a sweep.
+        Otherwise, arrays of a batch's size would be returned to the system as soon as they are freed, and mapping their
+        pages again takes longer than a sweep.
         """
         buffer, size = self._scratch.get(name), math.prod(shape)
         if buffer is None or buffer.size < size or buffer.dtype != dtype:
@@ -83,11 +83,11 @@ class Backend:
         return buffer[:size].reshape(shape)
 
     def once(self, owner: object, make: Callable[[], _T]) -> _T:  # noqa: ARG002
-        """Return what `make` returns for an owner; backends with memory of their own cache it during a session."""
+        """Return the result of `make` for an owner; the GPU backend caches it during a session."""
         return make()
 
     def turn(self) -> AbstractContextManager[object]:
-        """Return a context in which a thread uses the backend; NumPy lets all threads in at the same time."""
+        """Return a context in which a thread may use the backend; with NumPy, all threads may at the same time."""
         return nullcontext()
 
     def release(self) -> None:
@@ -238,7 +238,7 @@ class Backend:
         activity
             Sums of act per unit, (hidden,).
         squares
-            What `average_gradient` returned.
+            Sum of the squared weights, as returned by `average_gradient`.
         running_totals
             (4 + hidden,), increased by the count and by count times: the sum of the terms, reconstruction, sparsity,
             rho_hat.

@@ -39,7 +39,7 @@ _MOST_OWNERS = 8
 
 
 class GpuBackend(Backend):
-    """Operations on arrays in GPU memory. Methods without a description of their own do what `Backend` says.
+    """Operations on arrays in GPU memory, with the interface of `Backend`.
 
     Parameters
     ----------

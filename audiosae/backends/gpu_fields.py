@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.corpus.windows import Corpus, Slab
 
-_SHARE = 2  # fields may take one part in this many of the free GPU memory
-_STAGING = 2**24  # numbers of fields that are sent to the GPU in one copy
+_SHARE = 2  # fields may take 1 / _SHARE of the free GPU memory
+_STAGING = 2**24  # values that are sent to the GPU in one copy
 _MIB = 2**20
 
 
@@ -99,7 +99,7 @@ class Fields:
         return next((stored for stored in self._stored if fields.keys() <= stored.first.keys()), None)
 
     def _free_bytes(self) -> int:
-        """Return how many bytes more fields may take."""
+        """Return the number of bytes that further fields may take."""
         used: int = sum(stored.flat.nbytes for stored in self._stored)
         return (int(self._xp.cuda.runtime.memGetInfo()[0]) + used) // _SHARE - used
 
@@ -116,7 +116,7 @@ class Fields:
 
 
 def _fields(corpus: Corpus) -> dict[str, Record]:
-    """Return the records to which windows of a corpus belong, by their fields."""
+    """Return the records of a corpus that have windows, by the paths of their fields."""
     return {record.field: record for record in (corpus.records[i] for i in {chunk.record for chunk in corpus.chunks})}
 
 

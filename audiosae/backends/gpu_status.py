@@ -23,7 +23,7 @@ class GpuStatus:
     reason
         Why no GPU is used; empty if one can be used.
     advice
-        What would help.
+        What the user can do about it.
     description
         Name, compute capability and memory of the GPU.
     """

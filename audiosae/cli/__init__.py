@@ -35,7 +35,7 @@ NAMES = (  # of the commands, in the order of use; each is the function of that 
 
 _INTERRUPTED = 130
 _SUMMARY = "Learn sparse features of unlabelled recordings, look at them and use them."
-_NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # of Typer
+_NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # environment variable of Typer
 
 
 @cache
@@ -87,7 +87,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit with status 0 (success), 1 (error), 2 (wrong usage) or 130 (interrupted)."""
     prepare_streams()
     out = sys.stdout
     if len(sys.argv) == 1:

@@ -94,7 +94,7 @@ def _declaration(parameter: Parameter) -> inspect.Parameter:
 
 
 def _shown(default: object) -> str:
-    """Return a default as it is typed; "" for a switch or none."""
+    """Return a default as typed on the command line; "" for a switch or None."""
     if default is None or isinstance(default, bool):
         return ""
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Console(Progress):
-    """One command's output; `quiet`: nothing but results and errors; `as_json`: one JSON object in place of text."""
+    """Output of one command. `quiet`: only errors and JSON. `as_json`: one JSON object instead of the text."""
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self._quiet, self._json, self._out = quiet, as_json, sys.stdout
@@ -30,7 +30,7 @@ class Console(Progress):
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     def result(self, text: str, facts: Mapping[str, Any]) -> None:
-        """Print the result: the text for a person, or the facts as JSON."""
+        """Print the result: the text, or the facts as JSON."""
         self.close()
         if self._json:
             print(json.dumps(_plain(facts), default=float, allow_nan=False), file=self._out, flush=True)

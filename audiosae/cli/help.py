@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     ClickObject = Any  # of Click, or of the copy of it that newer versions of Typer contain
 
-_LONG = 12  # number of options from which they are grouped
+_LONG = 12  # least number of options that are shown in groups
 _OTHERS = "Output"
 
 

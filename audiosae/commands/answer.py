@@ -1,4 +1,4 @@
-"""Results of the commands without a result class of their own: text and facts, or a page."""
+"""Result classes of the commands that only print (`Answer`) or that write a page (`Page`)."""
 
 from __future__ import annotations
 
@@ -45,11 +45,12 @@ class Page:
     path
         Path of the file.
     facts
-        What ``report --json`` or ``diff --json`` prints: number of units, windows and sources, or pairs of units.
+        The values that ``report --json`` or ``diff --json`` prints: numbers of units, windows and sources, or pairs of
+        units.
     skipped
         The sources that could not be used, each with its `file` and `reason`.
     notes
-        Messages: files that were ignored, are incomplete or have no label.
+        Messages, for example about files that were ignored, are incomplete or have no label.
 
     Examples
     --------

@@ -27,7 +27,13 @@ _AREA = "area under the ROC curve: 0.5 is chance, 1 is perfect"
 
 
 def create_evaluation_folder(path: Path, inputs: Sequence[Path]) -> Path:
-    """Create the folder before the work; raise InputError if it cannot be written, or has files of others."""
+    """Create the folder before the work.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be created or written, or a file to be replaced in it was not written by audiosae.
+    """
     create_folder(path)
     own = has_facts(path / RESULTS, "results", "chance", "model")
     for name in _FILES:

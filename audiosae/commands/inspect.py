@@ -47,7 +47,7 @@ _SPEED_PROBE = 1024  # rows and columns of a matrix whose square is timed
 _READ_BYTES = 2**24  # largest file that is read to count its rows if its domain has no probe
 _KINDS = 6  # kinds of files that are listed
 _CHECKED = 40  # sources that get quick checks
-_MANY = 0.1  # share of the checked sources from which a remark is reported
+_MANY = 0.1  # a remark is reported if at least this share of the checked sources has it
 _PRODUCTS = 5  # matrix products per step
 _OVERHEAD = 1.5  # time of a step relative to its products
 _WHITENED_SHARE = 0.25  # usual share of a window's values that remain after PCA whitening
@@ -68,7 +68,7 @@ class Inspection:
     summary
         Lines of text: number of readable sources, kinds, estimated time and memory of training.
     facts
-        What ``inspect --json`` prints.
+        The values that ``inspect --json`` prints.
     notes
         Messages about ignored files.
 

@@ -146,7 +146,7 @@ class Reading:
             yield self.read(engine, interleaved=interleaved)
 
     def of(self, sources: Named) -> Reading:
-        """Return this with other sources."""
+        """Return a copy for other sources."""
         return replace(self, sources=_scan(self.domain, sources, self.notes, trained=self.trained))
 
 

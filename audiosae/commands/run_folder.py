@@ -1,4 +1,4 @@
-"""The run folder of `train`: created and locked; earlier results are moved aside, an empty one is removed."""
+"""The run folder of `train`: create and lock it, move earlier results aside, store checkpoints and the model."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class RunFolder:
         if self.resume or not earlier:
             return
         what = "an earlier run" if {model.FILE, checkpoint.FILE} & set(earlier) else ", ".join(earlier)
-        if signature(self.path / CARD):  # a README.md of the user stays
+        if signature(self.path / CARD):  # a README.md that the user wrote stays
             earlier.append(CARD)
         if has_facts(self.path / _EVALUATION / "results.json", "results", "chance"):
             earlier.append(_EVALUATION)

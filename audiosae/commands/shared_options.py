@@ -99,7 +99,7 @@ CacheFolder = Annotated[
 
 @dataclass(frozen=True)
 class Machine:
-    """Options of the machine: they change speed and memory, but the result only by rounding."""
+    """Options of the machine. They affect speed and memory; the result changes only by rounding."""
 
     workers: Annotated[
         int | None, Option("Number of decoding processes.", "Machine", least=1, default="one per core")

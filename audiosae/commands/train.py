@@ -60,11 +60,12 @@ class TrainedRun:
     history
         A row for each epoch (Adam) or iteration (L-BFGS): cost, fvu, rho_hat_mean and others.
     summary
-        What ``train --json`` prints: fvu, rho_hat_mean, dead_units, sources_used, sources_skipped, seconds and others.
+        The values that ``train --json`` prints: fvu, rho_hat_mean, dead_units, sources_used, sources_skipped, seconds
+        and others.
     used, skipped
         The sources, each with its `file`; a skipped one has a `reason`.
     notes
-        Messages: files that were ignored or are incomplete, choice of solver and backend.
+        Messages, for example about files that were ignored or are incomplete, and the choice of solver and backend.
     folder
         The run folder; None if nothing was written.
 
@@ -85,7 +86,7 @@ class TrainedRun:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The summary, under the name that all results share."""
+        """The same as `summary`; all results have the attribute `facts`."""
         return self.summary
 
     def frame(self) -> pd.DataFrame:

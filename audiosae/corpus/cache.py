@@ -65,7 +65,7 @@ class Folder:
 
     @property
     def outdated(self) -> bool:
-        """Whether another format than the present one is used."""
+        """Whether the fields have another format than `FORMAT`, so that they are not read."""
         return self.about[0] != FORMAT
 
 
@@ -111,7 +111,7 @@ def source_digest(package: str, module: str) -> str:
 
 
 def _in_development(package: str) -> bool:
-    """Return whether a distribution is an editable installation, or one that pip has no record of."""
+    """Return whether a distribution is an editable installation, or has no list of its files (RECORD)."""
     try:
         distribution = metadata.distribution(package)
     except metadata.PackageNotFoundError:

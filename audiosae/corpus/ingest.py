@@ -133,7 +133,7 @@ def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
 
 
 def count_rows(domain: Domain, path: Path) -> Probe:
-    """Return the probe of a source whose domain has none, by reading the whole source; InputError as in `decode`."""
+    """Read a whole source to measure what `Domain.probe` estimates; InputError if it cannot be read."""
     blocks = _Blocks(domain, path)
     deque(blocks, maxlen=0)
     rows, *tail = blocks.shape
@@ -164,9 +164,9 @@ def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, st
 
 
 class _Blocks:
-    """The checked blocks of a source's field; afterwards `shape` is the shape of the field, and `note` the domain's.
+    """The checked blocks of a source's field. Errors of the domain become InputErrors, which skip the source.
 
-    Errors of the domain become InputErrors, which skip the source.
+    After the last block, `shape` is the shape of the field, and `note` says why only a part was read, or is "".
     """
 
     def __init__(self, domain: Domain, path: Path) -> None:
@@ -200,7 +200,10 @@ def _domain_errors() -> Iterator[None]:
 
 
 def _check_block(block: NDArray[Any], domain: Domain, rows: int, *tail: int) -> None:
-    """Raise InputError for a block that does not fit the earlier ones, or else windows, which may be narrower."""
+    """Raise InputError for a block with values that are not finite, or with a wrong shape.
+
+    It must have the shape `tail` after axis 0, as the blocks before it. The first block may be wider than a window.
+    """
     if block.ndim != len(domain.window) or (block.shape[1:] != tail if rows else block.shape[2:] != tail[1:]):
         raise InputError(f"another shape: {block.shape} does not fit windows of {domain.window}")
     if not np.isfinite(block).all():

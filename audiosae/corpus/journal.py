@@ -35,7 +35,7 @@ class Record:
     digest
         BLAKE2b digest of the bytes of the field.
     path, field
-        The source, and its field in the cache.
+        Paths of the source, and of its field in the cache.
     remark
         How the field differs from others (`audiosae.domain.Probe`).
     """

@@ -25,12 +25,12 @@ _BREAKS = {"Cc", "Zl", "Zp"}  # control characters, and those that begin a new l
 
 @dataclass(frozen=True)
 class Source:
-    """One file of the user.
+    """A file to read.
 
     Attributes
     ----------
     name
-        Printable, separated by "/"; relative to the one folder that was given, or as given if there are several.
+        Printable path, separated by "/"; relative to the given folder, or as given if there are several arguments.
     fault
         Why the file cannot be used, if that is known before it is opened; else "".
     """
@@ -119,7 +119,7 @@ def printable(path: Path | str) -> str:
     r"""Return a path as one line of valid text.
 
     Bytes that are not UTF-8 become ``\xff``, line breaks ``\n``, other control characters likewise. All other
-    characters remain, of any width.
+    characters are unchanged.
     """
     text = os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
     return "".join(c.encode("unicode_escape").decode() if category(c) in _BREAKS else c for c in text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY = "filename"
 _SEPARATORS = (",", ";", "\t")
-_MARKS = {  # UTF-32 before UTF-16, whose little-endian mark begins the same
+_MARKS = {  # byte-order marks; UTF-32 before UTF-16, since the little-endian mark of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",

@@ -30,20 +30,20 @@ _IMAGE_AXES, _COLOUR_AXES, _COLOURS = 2, 3, 3
 def check_domain(domain: Domain, files: Sequence[Path]) -> None:
     """Check that a domain follows the plugin interface; for use in the tests of a plugin.
 
-    The keys of ``defaults`` are not checked here but when the domain is used: ``audiosae domains`` lists a domain with
-    an unknown key as broken.
+    The keys of ``defaults`` are not checked here: they are checked when the domain is used, and ``audiosae domains``
+    lists a domain with an unknown key as broken.
 
     Parameters
     ----------
     domain
         Its options must leave at least one window in every file.
     files
-        Good files of the domain, at least one. Nothing is written to their folders.
+        Valid files of the domain, at least one. Nothing is written to their folders.
 
     Raises
     ------
     AssertionError
-        The message has the requirement and what was found instead.
+        The message states the requirement and what was found instead.
     """
     _require(files, "check_domain needs at least one good file, found none")
     try:

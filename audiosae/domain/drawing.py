@@ -1,4 +1,4 @@
-"""Settings of matplotlib for figures: its own defaults, whatever the user's settings and backend are."""
+"""Default settings of matplotlib for figures, independent of the user's settings and backend."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _matplotlib() -> ModuleType:
 
 @contextlib.contextmanager
 def _without_settings() -> Iterator[None]:
-    """Hide the environment variables and the settings file, which is searched in the working folder first."""
+    """Hide the environment variables of matplotlib, and a settings file in the working folder."""
     before = {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
     spec = importlib.util.find_spec("matplotlib")
     os.environ.update(_ENVIRONMENT)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audiosae.domain.protocol import Domain
 
-GROUP = "audiosae.domains"  # of the entry points that declare domains
+GROUP = "audiosae.domains"  # entry-point group of domains
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class Probe:
     extent
         Length along the first axis, in the domain's unit.
     rows, columns
-        Estimated lengths of the first and second axes of the field; 0 columns for the width of a window.
+        Estimated lengths of the first and second axes of the field; `columns` 0 stands for the width of a window.
     facts
         Properties to show to the user: ``{"rate": 44100, "channels": 2, "format": "WAV/PCM_16"}``.
     remark
@@ -121,11 +121,11 @@ class Domain:
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """Step between windows along each axis; by default an eighth of the window along axis 0, else its width."""
+        """Step between windows along each axis; by default an eighth of the window along axis 0, else all of it."""
         return max(1, self.window[0] // 8), *self.window[1:]
 
     def resolve(self, paths: Sequence[Path]) -> Self:  # noqa: ARG002
-        """Return this domain with the options that are still open resolved from the sources."""
+        """Return this domain with undetermined options, such as a sample rate of 0, determined from the sources."""
         return self
 
     def probe(self, path: Path) -> Probe | None:

@@ -1,7 +1,7 @@
 """Executes passes over all windows, in this process or on the workers of a Dask cluster.
 
 Sources are divided into shards by their order and sizes. The windows of a shard come in the same blocks everywhere, and
-the results of shards are added in a fixed tree (`audiosae.engine.shards`). So the numbers are the same, to rounding,
+the results of shards are added in a fixed tree (`audiosae.engine.shards`). So the numbers are the same, up to rounding,
 for any engine and any number of workers.
 """
 

@@ -34,8 +34,8 @@ class Feed:
     corpus, whitener
         The windows and their preprocessing; windows go to the backend of the corpus.
     memory
-        Bytes for whitened windows on every worker. If they do not fit, an eighth is for slabs of fields: chunks in
-        random order, with some thousand windows that are shuffled together.
+        Bytes for whitened windows on every worker. If they do not fit, an eighth is used for slabs of fields: chunks in
+        random order, whose windows (some thousand) are shuffled together.
     collect
         Whether cached windows of workers are copied to this process.
 
@@ -111,8 +111,8 @@ class Feed:
     def batches(self, size: int, *, seed: int, epoch: int, skip: int = 0) -> Iterator[Array]:
         """Yield the batches of an epoch: parts of almost equal size, at most `size` windows, shuffled over all sources.
 
-        The order depends on the seed and the epoch only. The first `skip` batches are left out. The memory of a batch
-        is used again for the next one.
+        The order depends on the seed and the epoch only. The first `skip` batches are left out. A batch is valid until
+        the next one is requested, which reuses its memory.
         """
         rng = np.random.default_rng([seed, epoch])
         number = 0

@@ -46,7 +46,7 @@ class LocalEngine:
     ) -> list[Record]:
         """Bring the field of every source into the cache; see `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
-        # part of the sources may be read again, to train on them: they keep their shards
+        # sources that are read again, for instance to train on a part of them, are not assigned to other shards
         if not all(source_key(source.path) in self.shards for source in sources):
             windows = None if interleaved else Corpus(domain, records).windows_per_record()
             self.shards = divide(sources, windows, interleaved=interleaved)

@@ -43,7 +43,7 @@ def divide(
 ) -> dict[str, int]:
     """Return the shard of each source. A shard is a series of sources; shards have about the same number of bytes.
 
-    If the sources are large, a shard has at least 8 MiB.
+    With more than 128 MiB of sources, a shard has at least 8 MiB on average.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def divide(
         Number of windows of each source, if known. Sources without windows have no weight, so that broken files do not
         change what is learned from the others.
     interleaved
-        Allow more than 1024 shards. For passes whose results are not added.
+        Allow more than 1024 shards, for passes whose results are not added.
     """
     sizes = [size_of(s) if windows is None or windows[i] else 0 for i, s in enumerate(sources)]
     total = max(1, sum(sizes))
@@ -92,14 +92,14 @@ def size_of(source: Source) -> int:
 class Shard:
     """Windows of a shard, in the same blocks on every machine.
 
-    It is pickled without what it caches: whitened windows, and records of fields on this machine.
+    Its caches are not pickled: whitened windows, and records of fields on this machine.
 
     Parameters
     ----------
     first
         Number of the first window of the shard in the whole corpus.
     cached
-        Whether to keep the whitened windows in memory for the next pass.
+        Whether to cache the whitened windows in memory for the next pass.
     cache_folder
         Returns the folder for fields that are missing on this machine and are decoded again. None to decode nothing
         again.
@@ -178,8 +178,8 @@ def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]
 class ShardTotals:
     """Totals of consecutive shards, added in a fixed binary tree.
 
-    A node of the tree holds 2^k shards and begins at a multiple of 2^k. Only two halves of a node are added. The
-    order of the additions, and so the rounding, does not depend on how the shards are divided between workers.
+    A node of the tree has 2^k shards and begins at a multiple of 2^k. Only the two halves of a node are added. So the
+    order of the additions, and the rounding, do not depend on how the shards are divided between workers.
 
     Attributes
     ----------

@@ -33,20 +33,19 @@ BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
 COEFFICIENTS = 20
 _LEARNED_WINDOWS, _LEARNED_BYTES = 2**16, 2**28  # most windows that k-means, PCA and NMF learn from, evenly spaced
 _NMF_STEPS = 20
-_NMF_LEAST = (
-    5e-5  # eigenvalues below this share of the largest are ignored: FISTA gets steps^2 / 4 times that share far
-)
+# eigenvalues below this share of the largest are ignored: along them FISTA covers only steps^2 / 4 times that share
+_NMF_LEAST = 5e-5
 _NMF_ROWS = 256  # rows at a time: four arrays of this size fit into the L2 cache
 _MATRIX = 2  # dimensions of a window of frames and bands
 
 
 def choose_baselines(wanted: str | Sequence[str], domain: Domain) -> tuple[str, ...]:
-    """Return the baselines named by ``all``, ``none``, a comma-separated list or a sequence; MFCC need recordings.
+    """Return the baselines named by ``all``, ``none``, a comma-separated list or a sequence.
 
     Raises
     ------
     InputError
-        A name is unknown, or the baseline does not suit the domain.
+        A name is unknown, or MFCC were requested for a domain other than recordings.
     """
     text = wanted if isinstance(wanted, str) else ",".join(wanted)
     sound = domain.kind == "sound" and len(domain.window) == _MATRIX
@@ -64,7 +63,7 @@ def choose_baselines(wanted: str | Sequence[str], domain: Domain) -> tuple[str, 
 def feature_sets(
     names: Sequence[str], model: Model, corpus: EngineCorpus, *, code: Code, seed: int
 ) -> dict[str, FeatureSet]:
-    """Return the feature sets of the model and of baselines, which learn from a corpus if they need to.
+    """Return the feature sets of the model and of baselines; PCA, k-means and NMF learn from the corpus.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def feature_sets(
     corpus
         Windows for PCA, k-means and NMF, which learn in this process from at most 65536 of them, evenly spaced.
     code
-        Code of the model and of random weights; see `audiosae.features.codes.Encoder`. With ``share`` the codes of
+        Code of the model and of random weights; see `audiosae.features.codes.Encoder`. With ``share``, the codes of
         k-means have length 1, too.
     seed
         Random seed of k-means and NMF.
@@ -148,8 +147,7 @@ def _kmeans(windows: NDArray[np.float32], model: Model, seed: int, code: Code) -
 def _nmf(windows: NDArray[np.float32], components: int, seed: int) -> Encode:
     """Learn nonnegative parts of windows shifted to be nonnegative; codes are 20 steps of accelerated gradient descent.
 
-    The components are initialised with random windows: from random numbers, they stay near the mean window for many
-    passes.
+    The components are initialised with random windows; random numbers would stay near the mean window for many passes.
     """
     from sklearn.decomposition import MiniBatchNMF
 

@@ -35,7 +35,7 @@ _MODULES: dict[ClassifierName, tuple[str, ...]] = {  # of scikit-learn
 INNER_FOLDS = 5
 _PATIENCE = 2  # strengths without an improvement before the search stops
 _MOST_STEPS = 500
-_LEAST = 1e-13  # probabilities below this count as this
+_LEAST = 1e-13  # smaller probabilities are raised to this
 _CONSTANT = 1e-6  # features with a smaller standard deviation, relative to their mean, are left out
 _TREES = 300
 
@@ -227,7 +227,7 @@ def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tupl
 
 
 def _rotated(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rotate the features to as many as files if there are more; a penalty on |w| makes this the same classifier."""
+    """Rotate the features to at most as many as files; a classifier with a penalty on |w| stays the same."""
     from scipy.linalg import qr
 
     if train.shape[1] <= len(train):

@@ -89,13 +89,13 @@ class Evaluation:
     predicted
         Predicted class number per feature set and file, -1 where a file was not tested.
     facts
-        What ``evaluate --json`` prints, including the `quality` of the units.
+        The values that ``evaluate --json`` prints, including the `quality` of the units.
     stability
         Stability of the units, if it was requested.
     skipped
         The sources that could not be used, each with its `file` and `reason`.
     notes
-        Messages: files that were ignored, have no label or are incomplete.
+        Messages, for example about files that were ignored, have no label or are incomplete.
     title
         The labels that were predicted, and the folds.
 
@@ -257,7 +257,7 @@ class _Work:
 
 
 def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dict[str, Any]:
-    """Return how many of the tested sources the model was trained on, if known, and that in words."""
+    """Return how many of the tested sources the model was trained on, as a number (None if unknown) and in words."""
     if refit:
         return {
             "seen": 0,

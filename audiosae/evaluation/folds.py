@@ -1,4 +1,4 @@
-"""Cross-validation folds of labelled files, with groups kept whole and predefined splits respected."""
+"""Cross-validation folds of labelled files: stratified, by group, or predefined by a column."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Kind = Literal["stratified", "fold", "group", "split"]
 FOLDS = 5
 _LEFT_OUT = 10  # up to this many groups, each is left out in turn
-_FEWEST = 2  # classes that can be told apart, and values that can divide files
+_FEWEST = 2  # least number of classes, and of values of the column that divides the files
 _SESSIONS = (
     "folds are drawn by file: files of one recording session may be on both sides, which makes every number too good; "
     "--group-column keeps them together"
@@ -70,7 +70,7 @@ class Plan:
         return float(np.bincount(self.target[self.tested]).max() / len(self.tested))
 
     def inner(self, split: Split, count: int, seed: int) -> NDArray[np.int64]:
-        """Divide a training part into inner folds, groups kept whole; one number below `count` per training file."""
+        """Return the number of the inner fold, below `count`, of each training file; groups are not divided."""
         target = self.target[split.train]
         if self.groups is not None:
             parts = _grouped(self.groups[split.train], count)
@@ -187,7 +187,7 @@ def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64
 
 
 def _grouped(groups: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return a fold number per file, with groups kept whole and folds of about equal size."""
+    """Return a fold number per file; groups are not divided, and folds are of about equal size."""
     from sklearn.model_selection import GroupKFold
 
     number = len(np.unique(groups))

@@ -28,7 +28,7 @@ class FoldPredictions:
     units
         The units that separate the classes of the training part best, best first.
     few
-        Number of units -> class numbers of the test files, predicted from that many of the best units.
+        Class numbers of the test files predicted from the best 1, 2, 5 and 20 units, by the number of units.
     """
 
     classes: NDArray[np.int64]

@@ -32,7 +32,7 @@ def rank_units(features: NDArray[np.float32], classes: NDArray[np.int64], units:
     """
     from sklearn.feature_selection import f_classif
 
-    scores = np.zeros(features.shape[1])  # a constant feature, whose F is not defined, keeps 0
+    scores = np.zeros(features.shape[1])  # a constant feature, whose F is not defined, has 0
     for start in range(0, len(scores), _COLUMNS):
         x = features[:, start : start + _COLUMNS].astype(np.float64)
         varied = np.ptp(x, axis=0) > 0

@@ -1,4 +1,4 @@
-"""Metrics of the units on labelled sources: reconstruction, sparseness, and which units go with which label."""
+"""Metrics of the units on labelled sources: reconstruction, sparseness, and the units that best separate each label."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _units_of_labels(model: Model, corpus: EngineCorpus, plan: Plan) -> list[dic
     """Return, for each label, the units whose mean activity best separates its files from the others.
 
     The measure is the area under the ROC curve, from the Mann-Whitney statistic: 0.5 is chance, 1 perfect separation.
-    The units are selected on these very files, so the areas are a description, not a prediction.
+    The units are selected on the same files, so the areas are a description, not a prediction.
     """
     from scipy.stats import rankdata
 

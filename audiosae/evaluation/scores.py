@@ -31,8 +31,9 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
     -------
     dict
         `accuracy` is the mean over folds, `std` their standard deviation (n - 1), `stderr` that divided by the square
-        root of their number, `interval` Student's. Folds share training files, so both are approximations, not a test
-        (Bengio and Grandvalet 2004). With one fold: binomial standard error and Wilson's interval over its files.
+        root of their number, `interval` Student's confidence interval. Folds share training files, so standard error
+        and interval are approximations, not a test (Bengio and Grandvalet 2004). With one fold, they are the binomial
+        standard error and Wilson's interval over its files.
     """
     from sklearn.metrics import confusion_matrix
 

@@ -38,8 +38,8 @@ Code = Literal["sqrt", "activation", "share"]
 POOLS = ("max", "mean", "std", "change")
 DEFAULT_POOL = ("mean", "max", "std")
 _POOLED_ROWS = 256
-_LEAST_ACTIVITY = 1e-12  # total of all units that `shares` divides by
-# index of a source; first number, and number after the last, of its rows at which windows begin
+_LEAST_ACTIVITY = 1e-12  # smallest total activity that `shares` divides by
+# index of a source, and the range of its positions at which windows begin: first, and one after the last
 Piece = tuple[int, int, int]
 _PIECE_WINDOWS = 2**16
 
@@ -52,8 +52,8 @@ class Encoder:
     ----------
     code
         ``activation``: the activations of the units. ``sqrt``: their square roots, for tanh units those of (a + 1) / 2;
-        weak activity counts more, which classifies better with sparse codes. ``share``: the square root of each unit's
-        share of the total activity, which does not depend on how many units are active.
+        this raises weak activity, which improves classification with sparse codes. ``share``: the square root of each
+        unit's share of the total activity, which does not depend on how many units are active.
     backend
         Device that computes the codes; None for NumPy.
     """
@@ -94,7 +94,7 @@ class FeatureSet:
     rows: bool = False
 
     def on(self, backend: Backend) -> Encode:
-        """Return `encode` on a backend if it is that of a model; other functions use NumPy."""
+        """Return `encode` for a backend if it is an `Encoder`; other functions use NumPy."""
         return replace(self.encode, backend=backend) if isinstance(self.encode, Encoder) else self.encode
 
 
@@ -113,7 +113,7 @@ def window_blocks(
     Parameters
     ----------
     low, high
-        First number, and number after the last, of the rows at which the windows begin; by default all.
+        Range of the positions along axis 0 at which windows begin, numbered from 0, `high` excluded; by default all.
 
     Yields
     ------
@@ -156,9 +156,9 @@ class Pool:
     segments
         Number of equal parts in time; they overlap if there are fewer windows than segments.
     lag
-        Distance to the next window in time: the number of windows that are side by side, often 1. 0 if ``change`` is
-        not needed. It is the mean absolute difference between the codes of two windows of a segment that follow each
-        other, 0 if there is only one window.
+        Number of windows that begin in the same row (1 in recordings): the next window in time is this many windows
+        later. 0 if ``change`` is not needed. ``change`` is the mean absolute difference between the codes of
+        consecutive windows of a segment, 0 if there is only one window.
     """
 
     windows: int
@@ -167,7 +167,7 @@ class Pool:
     _count: int = 0  # windows added
     _sums: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
     _changes: NDArray[Any] = field(default_factory=lambda: np.empty(0))
-    _latest: NDArray[Any] = field(default_factory=lambda: np.empty(0))  # codes that precede the next ones
+    _latest: NDArray[Any] = field(default_factory=lambda: np.empty(0))  # the last `lag` codes
 
     def add(self, codes: NDArray[Any]) -> None:
         """Add the codes (count, units) of the next windows of the file."""

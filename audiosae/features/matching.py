@@ -70,7 +70,7 @@ def atom_cosines(a: Model, b: Model) -> NDArray[np.float64]:
 
 
 def redundant(model: Model, *, above: float = 0.95) -> int:
-    """Return how many units have an atom whose cosine with that of another unit is at least `above`."""
+    """Return the number of units whose atom has a cosine of at least `above` with the atom of another unit."""
     cosines = atom_cosines(model, model)
     np.fill_diagonal(cosines, -1)
     return int((cosines.max(axis=1) >= above).sum()) if len(cosines) > 1 else 0

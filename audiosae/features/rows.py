@@ -75,7 +75,8 @@ def table_rows(
     level
         ``file`` (one row per source) or ``window``.
     pools, segments
-        How the codes of a source's windows are pooled, and in how many equal parts of its duration.
+        Statistics by which the codes of a source's windows are pooled, and number of equal parts of its duration that
+        are pooled separately.
     code
         See `audiosae.features.codes.Encoder`.
     labels

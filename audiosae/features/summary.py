@@ -1,4 +1,4 @@
-"""Summary of a model for people: domain, options, data, history, quality and activity."""
+"""Human-readable summary of a model: domain, options, data, history, quality and activity."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     ------
     InputError
         The suffix is unknown, the folder does not exist, pyarrow is missing, or the table would replace an input or a
-        file that audiosae did not write. A table is known as written by audiosae from the .json that describes it.
+        file that audiosae did not write. audiosae recognises its own tables by the .json that describes them.
     """
     check_writable(path, SUFFIXES)
     if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
@@ -201,8 +201,8 @@ def description_of(path: Path) -> Path:
 def describe(path: Path, facts: dict[str, Any]) -> None:
     """Write the .json that describes a table.
 
-    A different description of another table, with the same name and another suffix, is not replaced: then this table
-    has ``NAME.npz.json``.
+    If a table with the same name and another suffix has a different description, that is not replaced: the description
+    of this table is then ``NAME.npz.json``.
     """
     description, text = description_of(path), json.dumps(facts, indent=1, sort_keys=True) + "\n"
     others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
@@ -214,7 +214,7 @@ def describe(path: Path, facts: dict[str, Any]) -> None:
 
 @contextmanager
 def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[Callable[[Block], None]]:
-    """Yield a function that writes a block of rows; a file of the same name is replaced at the end if all succeeded.
+    """Yield a function that writes a block of rows; a file of the same name is replaced after the last block.
 
     Parameters
     ----------

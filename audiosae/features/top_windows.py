@@ -17,10 +17,10 @@ _NONE = np.iinfo(np.int64).max  # stands for no window; sorted after all window 
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """Neighbourhoods of windows, of which only the strongest window is shown.
+    """Neighbourhoods of windows; only the strongest window of each is shown.
 
     Two windows are neighbours if they are in the same source, or in copies of it, and their starts differ by less than
-    2 * size - 1 on every axis, where size is that of a window. Each source is divided into cells of that size.
+    2 * size - 1 on every axis, where size is that of a window. Each source is divided into cells of 2 * size - 1.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class Neighbourhoods:
 
 @dataclass(frozen=True)
 class TopWindows:
-    """The strongest window of each of the strongest cells of each unit, in order; the lower number wins ties.
+    """For each unit its strongest cells, each with its strongest window, in order; the lower number wins ties.
 
-    A cell with `keep` stronger ones is dropped. Adding further windows cannot bring it back, so the sum over all
+    A cell is dropped if `keep` cells are stronger. Adding further windows cannot bring it back, so the sum over all
     windows does not depend on the order of the additions.
 
     Attributes

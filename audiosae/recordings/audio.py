@@ -1,4 +1,4 @@
-"""Reading of recordings: any length, any format of libsndfile, in blocks of mono samples at one sample rate."""
+"""Reading of recordings, in any format of libsndfile and of any length, as blocks of mono samples at one rate."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _DECODING_ERRORS = (RuntimeError, ValueError)  # those that soundfile raises
 
 
 class _Recent(threading.local):
-    """Header and open file of the recording that this thread read last: both are often needed again at once."""
+    """Header and open file of the recording that this thread read last: they are often needed again immediately."""
 
     header: tuple[FileState, Header] | None = None
     file: tuple[FileState, soundfile.SoundFile] | None = None
@@ -139,7 +139,7 @@ def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str
 
 
 def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float32], int]:
-    """Return the mono samples between two times in seconds, and the recording's sample rate, which is theirs."""
+    """Return the mono samples between two times in seconds, and their sample rate, which is the recording's."""
     state = _file_state(path)
     if _recent.file is None or _recent.file[0] != state:  # each opening of an MP3 reads all of it to learn its length
         _recent.file = None
@@ -166,7 +166,7 @@ def common_rate(paths: Sequence[Path]) -> int:
     """
     seconds: defaultdict[int, float] = defaultdict(float)
     for path in paths[:: max(1, len(paths) // _HEADERS_READ)]:
-        with suppress(InputError), capture_stderr(CapturedStderr()):  # both are reported when the file is read
+        with suppress(InputError), capture_stderr(CapturedStderr()):  # errors are reported when the file is read
             header = read_header(path)
             seconds[header.rate] += 1 + min(header.seconds, 1e6)
     rate = max(sorted(seconds), key=seconds.__getitem__, default=_HIGHEST_RATE)
@@ -267,7 +267,7 @@ class _Reader:
     def _missing_part(self, *, cut: bool) -> str:
         file, end = self._file, f"{self._frames / self._file.samplerate:.1f} s"
         problem = "" if self._error else repair.find_problem(self._path, file.format, self._frames)
-        if file.frames == repair.UNKNOWN:  # of a FLAC of unknown length the decoder always reports an error at the end
+        if file.frames == repair.UNKNOWN:  # at the end of a FLAC of unknown length, the decoder reports an error
             return ""
         if problem == repair.JOINED:
             return problem

@@ -1,6 +1,6 @@
-"""From samples to bands: short-time Fourier power, mel filters and constant-Q, in blocks of any stream.
+"""Spectra of a stream of samples, in blocks: short-time Fourier power, mel filters and constant-Q.
 
-Frames are those of librosa: frame i is centred on sample ``i * hop_length``, the signal is padded with zeros.
+Frames are those of librosa: frame i is centred on sample ``i * hop_length``, and the signal is padded with zeros.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _hann(length: int) -> NDArray[np.float32]:
 
 
 def _padded(blocks: Iterable[NDArray[np.float32]], pad: int) -> Iterator[NDArray[np.float32]]:
-    """Put zeros before the first block and into the last: a short recording is framed in one go."""
+    """Yield the blocks between two runs of zeros; the second is appended to the last block."""
     waiting = zeros = np.zeros(pad, np.float32)
     for block in blocks:
         yield waiting
@@ -177,7 +177,7 @@ def _padded(blocks: Iterable[NDArray[np.float32]], pad: int) -> Iterator[NDArray
 
 
 def _framed(blocks: Iterable[NDArray[np.float32]], length: int, hop: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the frames (count, length) that the samples so far make whole, as views."""
+    """Yield the complete frames of the samples so far, as views of shape (count, length)."""
     rest = np.empty(0, np.float32)
     skip = 0  # samples still to drop when the hop is longer than the rest
     for block in blocks:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _MOST_CHUNKS = 64  # per file
 _MOST_BYTES = 65536  # per chunk
 _SIZE_IN_DS64 = 0xFFFFFFFF
-_WAMD_TIME = 5  # number of the entry
+_WAMD_TIME = 5  # number of the entry with the time
 _AUDIOMOTH = re.compile(
     r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.\d+)? (\d\d)/(\d\d)/(\d{4}) \(UTC(?:([+-])(\d{1,2})(?::(\d\d))?)?\)"
 )
 
 
 def header_times(path: Path) -> dict[str, datetime]:
-    """Return the starts that a file's headers state, by kind of header; none if it is not a RIFF or RF64 file."""
+    """Return the start times that a file's headers state, by kind of header; empty if it is not RIFF or RF64."""
     times: dict[str, datetime] = {}
     with suppress(OSError, struct.error), path.open("rb") as file:
         for name, content in _chunks(file):
@@ -89,7 +89,7 @@ def _broadcast_wave(content: bytes) -> datetime | None:
     return _iso("{}-{}-{} {}:{}:{}".format(*match.groups())) if match else None
 
 
-_PARSERS = {  # by chunk; the most trusted first
+_PARSERS = {  # per chunk name: kind of header and parser; the most reliable first
     b"guan": ("GUANO", _guano),
     b"wamd": ("Wildlife Acoustics", _wildlife_acoustics),
     b"LIST": ("AudioMoth", _audiomoth),

@@ -1,4 +1,4 @@
-"""Date and time in file names: one form of date and time for all names of a folder, or none."""
+"""Dates and times in file names: read only if nearly all names of a folder have the same form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRST_YEAR = 1990
 _FIRST_SHORT_YEAR = 2005  # no recorder wrote years of two digits earlier
 _FIRST_HEX_YEAR = 2015  # of AudioMoths
 _CLOSER = 10  # an order of year, month and day is in doubt if another order puts the dates that much closer together
-_MOST_TAKES = 100  # four digits below this are rather the number of a take than a time after midnight
+_MOST_TAKES = 100  # four digits below this are more likely the number of a take than a time after midnight
 _LARGEST_OFFSET = 14  # hours from UTC
 _DIGITS = re.compile(r"(?:\d\D*){8}")  # the fewest digits of a date and a time
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -110,7 +110,7 @@ class _Reading:
         return max(1, max(days) - min(days))
 
     def explains(self) -> bool:
-        """Return whether nearly all names are dates in this form; if it is ambiguous, all names that have it."""
+        """Return whether nearly all names are dates in this form. Every match of an ambiguous form must be a date."""
         complete = self.kind in _UNAMBIGUOUS or len(self.dated) == len(self.clocks)
         return bool(self.dated) and complete and len(self.dated) >= MOST * len(self.starts)
 
@@ -166,12 +166,12 @@ def _patterns() -> list[tuple[str, str, re.Pattern[str]]]:
 
 
 def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
-    """Return the same for names that have the time, in a folder that is named after the date."""
+    """Return the same as `_patterns` for the date in the name of the folder and the time in the name of the file."""
     return [
         (f"{kind}/{clock}", kind, re.compile(rf"(?:^|/)[^/]*?{day}[^/\d]*{_FOLDER}{pattern}{_AFTER}[^/]*$"))
         for kind, day in _DATES.items()
         for clock, pattern in _TIMES.items()
-        if clock != "HHMM"  # four digits are as often a number
+        if clock != "HHMM"  # four digits are often a number and no time
     ]
 
 
@@ -251,7 +251,7 @@ def _offset(text: str | None) -> timezone | None:
 
 
 def _choose(readings: list[_Reading]) -> Named:
-    """Return the one way to read the names, or the reason why there is no single one."""
+    """Return the names as read in the best way, or the reason why no way can be trusted."""
     candidates = [reading for reading in readings if reading.kind in _UNAMBIGUOUS] or readings
     best = candidates[0]
     if any(_differ(best, other) for other in candidates if other.kind != best.kind):
@@ -284,8 +284,8 @@ def _differ(one: _Reading, other: _Reading) -> bool:
 def _order_in_doubt(best: _Reading, rivals: Sequence[_Reading]) -> str:
     """Return why the order of year, month and day is unknown, or "".
 
-    Recorders that write two digits for the year write it first. This order is in doubt if another one puts the dates
-    much closer together, or as close and later.
+    Recorders that write two digits for the year write it first. This order is in doubt if another order puts the dates
+    much closer together, or makes them later without spreading them more.
     """
     trusted = best.kind in _SHORT_YEARS and best.order == "abc"
     for rival in rivals:

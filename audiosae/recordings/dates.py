@@ -171,13 +171,13 @@ def _in_zone(form: str, starts: Starts, zone: tzinfo | None, name: str | None) -
         return Dates(form, [*starts], f"{note}, no zone: give --time-zone, that of the recorder's clock")
     starts = [start and start.replace(tzinfo=zone) for start in starts]
     note += f", taken as {name}{_clock_changes([start for start in starts if start])}"
-    return Dates(form, [start and later(start, 0) for start in starts], note)  # a skipped hour is the next one
+    return Dates(form, [start and later(start, 0) for start in starts], note)  # moves a skipped hour to the next one
 
 
 def _clock_changes(starts: Sequence[datetime]) -> str:
     """Return a message on times in hours that clocks repeat or skip, and how they were read."""
     changed = [start for start in starts if start.utcoffset() != start.replace(fold=1).utcoffset()]
-    shown = [start.astimezone(UTC).astimezone(start.tzinfo) for start in changed]  # other times, in a skipped hour
+    shown = [start.astimezone(UTC).astimezone(start.tzinfo) for start in changed]  # differ in a skipped hour
     skipped = sum(a.replace(tzinfo=None) != b.replace(tzinfo=None) for a, b in zip(changed, shown, strict=True))
     repeated = len(changed) - skipped
     return (f"; {repeated} in an hour that clocks repeat (the first is taken)" if repeated else "") + (

@@ -68,7 +68,7 @@ def corrected(path: Path) -> mmap.mmap | None:
 
 
 def find_problem(path: Path, container: str, frames: int) -> str:
-    """Return what is missing of a recording, read to its end, or what follows it.
+    """Return the problem of a recording that was read to its end: whether it is cut, or what follows it.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _crc8(content: bytes) -> int:
 
 
 def _find_after_flac(content: mmap.mmap, frames: int) -> str:
-    """Return whether another FLAC, or more frames than the header states, follow one."""
+    """Return `ANOTHER` if another FLAC follows, `MORE` if there are more frames than the header states, else ""."""
     if any(content.find(b"fLaC" + kind + b"\0\0\x22", 8) >= 0 for kind in (b"\0", b"\x80")):
         return ANOTHER
     content.seek(4)
@@ -246,7 +246,7 @@ def _find_after_flac(content: mmap.mmap, frames: int) -> str:
 
 
 def _find_after_ogg(content: mmap.mmap, _frames: int) -> str:
-    """Return whether another stream begins after the first pages with sound, and whether a page ends the stream."""
+    """Return `ANOTHER` if a stream begins after the first pages with sound, `CUT` if no page ends it, else ""."""
     body = re.search(rb"OggS\x00[\x00\x01\x04\x05]", content)
     if body and content.find(b"OggS\0\x02", body.start()) >= 0:
         return ANOTHER
@@ -271,7 +271,7 @@ def _find_after_mp3(content: mmap.mmap, _frames: int) -> str:
 
 
 def _voc_frames(head: bytes) -> int:
-    """Return the frames that the first block of a Creative Voice file states, at 8 bits if it does not state these."""
+    """Return the frames that the first block of a Creative Voice file states; samples have 8 bits by default."""
     at = int.from_bytes(head[20:22], "little")
     kind, size = head[at], int.from_bytes(head[at + 1 : at + 4], "little")
     if kind == _VOC_EXTENDED:

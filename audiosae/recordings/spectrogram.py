@@ -39,7 +39,7 @@ class Spectrogram(Domain):
         Frequency scale: ``mel`` (Slaney's, as in librosa), ``linear`` (the bins of the transform) or ``cqt``
         (constant-Q).
     n_fft, hop_length
-        Samples per transform and between frames; 0 for 32 ms rounded to a power of two, and 10 ms.
+        Samples per transform and between frames; 0 chooses 32 ms, rounded to a power of two, and 10 ms.
     n_mels
         Number of mel bands.
     fmin, fmax

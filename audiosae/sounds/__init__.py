@@ -1,1 +1,1 @@
-"""What is in recordings: noise floor, events, event codes, sound types, search, tables, timeline."""
+"""Sounds in recordings: noise floor, events, event codes, sound types, search, tables, timeline."""

@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
-WindowContent = Literal["event", "short_recording", "recording"]  # what the windows of an event show: `pooled_codes`
+WindowContent = Literal["event", "short_recording", "recording"]  # see `shown` in `pooled_codes`
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # least time between samples
 _SAMPLE_WINDOWS = 2  # windows whose mean code is the code of a sample
 _BATCH_EVENTS = 256
 _CONTEXT_SECONDS = 0.25  # before and after an event of a short recording: its onset and decay
 _MARGIN = 0.08  # share of all bands that is added below and above the bands of an event
-_STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0  # loud parts of an event; their level when scaled, dB
+# quantile of an event's levels that is its strength; dB to which that is scaled; smallest strength, dB
+_STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0
 
 
 def recordings_domain(model: Model, command: str) -> Spectrogram:
@@ -197,7 +198,7 @@ class CodeFile:
     folder
         Where the file is created; None for the system's temporary directory.
     width
-        Numbers per event.
+        Number of values per event.
     """
 
     def __init__(self, folder: Path | None, width: int) -> None:

@@ -151,7 +151,7 @@ def _select(loud: Mask, sounds: Labels, excess: Array, minutes: float) -> tuple[
     A sound consists of parts with silences between them: the syllables of a word, or a call and a drop of rain. A part
     belongs to an event if its mass is a share of that of the largest part, or enough for an event.
 
-    In heavy rain the drops join to chains, whose mass is not informative. There, an event has one part that is larger
+    In heavy rain, drops join into chains, whose mass is not informative. There, an event has one part that is larger
     than a drop, or more mass in total than a chain.
 
     Parameters

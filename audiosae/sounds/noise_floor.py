@@ -32,7 +32,8 @@ SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level; every level above is soun
 SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones distinguish instruments
 _SAMPLES = 1200  # rows from which the quantiles at a knot are taken
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that may be noise
-_FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335  # normal distribution: between both; the upper one
+# standard normal distribution: distance between the quantiles _FIRST, and between _LATER; upper quantile of _LATER
+_FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335
 TONE = 20.0  # dB of contrast; a steady tone with more is a sound, not noise
 _LEAST_USED = 0.02  # share of the rows around a knot that must not be blank
 _NOISE, _ROUNDS = 3.75, 5  # spreads above the median up to which a level may be noise; number of repetitions

@@ -57,7 +57,7 @@ class Example:
 
     @classmethod
     def parse(cls, text: str) -> Example:
-        """Parse ``FILE`` or ``FILE@START-END``; an existing file with the whole text as its name comes first.
+        """Parse ``FILE`` or ``FILE@START-END``; a file whose name is the whole text takes precedence.
 
         Raises
         ------

@@ -100,7 +100,7 @@ class Types:
     centres
         Centres of the types 1, 2, ... in the space, (types, components).
     reach
-        Greatest distance of a type's events from its centre, (types,).
+        Distance from its centre within which an event belongs to a type, (types,).
     names
         The user's names for types, by number.
     """
@@ -155,7 +155,7 @@ def load_types(path: Path, digest: str) -> Types:
     Parameters
     ----------
     digest
-        Of the model that is used with the types.
+        Digest of the model that is used with the types.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:
-    """Return evenly spaced indices of at most `most` of `count` things."""
+    """Return at most `most` evenly spaced indices into `count` elements."""
     return np.arange(min(count, most), dtype=np.int64) * count // max(1, min(count, most))
 
 
@@ -262,7 +262,7 @@ def _silhouette(square: NDArray[np.floating], labels: Labels) -> float:
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:
-    """Return the greatest distance of each type's events from its centre.
+    """Return the distance from the centre within which an event belongs to a type, for each type.
 
     A small type has at least the usual reach. Only a diffuse type reaches as far as the mean of all sounds, which is
     equally far from all types: a sound at that distance is not more similar to this type than to others.

@@ -150,7 +150,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
                 os.fsync(file.fileno())
         temporary.replace(path)
     finally:
-        with contextlib.suppress(OSError):  # Windows keeps a file that is open or mapped
+        with contextlib.suppress(OSError):  # Windows does not delete a file that is open or mapped
             temporary.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Locks on folders, shared by the runs that read a folder or held by the one that changes it."""
+"""Locks on folders: shared for runs that read a folder, exclusive for a run that changes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOCK_FILE, _LOCK_BYTES = ".lock", 2**30
 
 
 class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
-    """Lock on a folder; it ends with `close` or with the process, even if that is killed."""
+    """Lock on a folder. `close` releases it, and so does the end of the process, even if the process is killed."""
 
     def __init__(self, descriptor: int | None, file: Path | None = None) -> None:
         self._descriptor, self._file = descriptor, file
@@ -43,8 +43,8 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
 def lock_folder(folder: Path, *, shared: bool = False) -> FolderLock | None:
     """Lock a folder; None if another process has locked it.
 
-    The operating system keeps the lock (flock; on Windows a lock on bytes of a file in the folder), so a process that
-    was killed leaves none behind. Without such locks in the system or the file system, every lock is granted. Shared
+    The operating system manages the lock (flock; on Windows a lock on bytes of a file in the folder), so a killed
+    process leaves no lock behind. If the system or the file system has no such locks, every request succeeds. Shared
     locks exclude exclusive locks, but not each other.
     """
     try:

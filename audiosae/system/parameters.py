@@ -56,7 +56,7 @@ class Option:
     help
         One or two sentences, for the command line and for Python.
     python
-        Difference in Python; only in the docstring.
+        Additional sentence for the docstring of the Python function.
     group
         Heading in ``--help``.
     least, most
@@ -72,9 +72,9 @@ class Option:
     parse
         Function of the option's flag and the typed text that returns the value for the Python function.
     required
-        Whether the command line needs the option although Python has a default.
+        Whether the option is required on the command line although it has a default in Python.
     otherwise
-        Function of the other arguments that returns the value if the option was not typed.
+        Function of the other arguments that returns the value if the option is missing on the command line.
     """
 
     help: str
@@ -162,8 +162,8 @@ def command(
     """Make a function a command; see `Command`.
 
     The arguments are checked against their declared types and ranges, the signature shows the keywords of an unpacked
-    TypedDict, and the docstring gets the section Parameters from the declarations. With ``strict=True`` the command raises
-    InputError after the work if a source was skipped; the error's `result` is the function's result.
+    TypedDict, and the docstring gets the section Parameters from the declarations. With ``strict=True`` the command
+    raises InputError after the work if a source was skipped; the error's `result` is the function's result.
 
     Parameters
     ----------

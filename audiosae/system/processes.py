@@ -27,14 +27,14 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _MOST_ON_WINDOWS = 61  # processes: Python waits for all of them at once, and Windows waits for at most 63 handles
-_BATCH, _BATCH_BYTES = 16, 2**21  # jobs sent together, and the bytes they read: little work compared with sending
+_BATCH, _BATCH_BYTES = 16, 2**21  # maximum jobs per batch, and maximum bytes that they read
 _AHEAD = 4  # batches submitted per worker
 _FORKSERVER = "forkserver"
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
 
 
 def worker_count(workers: int | None = None) -> int:
-    """Return the number of decoding processes: the given one, or one per core that this process may use."""
+    """Return the number of decoding processes: `workers`, or one per core that this process may use."""
     return workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
 
 
@@ -145,9 +145,10 @@ def prepare() -> None:
 
 
 def _context() -> BaseContext:
-    """Return the start method: a fork of a server process that has imported the modules and has no threads.
+    """Return the context of `multiprocessing`: forks of a server process that has imported the modules.
 
-    A fork of this process would copy locks of BLAS threads. On systems without fork, every process imports the modules.
+    The server has no threads; a fork of this process would copy locks of BLAS threads. On systems without fork, every
+    process imports the modules.
     """
     if _FORKSERVER not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

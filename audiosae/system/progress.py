@@ -1,4 +1,4 @@
-"""Progress of long operations: shown nowhere, as bars of rich, or as plain lines; messages stored for the result."""
+"""Progress of long operations: not shown, or shown as rich bars or plain lines; messages are also stored."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def counted(number: int, noun: str) -> str:
 class Progress:
     """Callbacks of one operation; this base class shows nothing.
 
-    A subclass that shows progress overrides `say` and `new_bar`, or the other methods to receive the calls itself.
+    A subclass that shows progress overrides `say` and `new_bar`; one that handles every call overrides the others too.
     """
 
     _bar: Bar | Lines | None = None
 
     def new_bar(self, title: str, total: float | None, unit: str) -> Bar | Lines | None:
-        """Return what shows a new stage; None to show nothing."""
+        """Return the bar or lines that show a new stage; None to show nothing."""
 
     def stage(self, title: str, total: float | None, unit: str) -> None:
         """Begin a stage of `total` units, or of unknown length."""

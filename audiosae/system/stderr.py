@@ -19,7 +19,7 @@ _CAPTURED_BYTES = 300  # of a decoder's messages; the rest is dropped
 
 @dataclass
 class CapturedStderr:
-    """Text captured from standard error: its first lines, joined."""
+    """Text captured from standard error: its first bytes, joined to one line."""
 
     text: str = ""
 

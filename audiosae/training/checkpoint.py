@@ -42,7 +42,7 @@ class State:
     activity
         Sum over the windows of the current epoch of the activity of each unit, (hidden,).
     seconds
-        Training time, with that before each resume.
+        Training time, including the time before each resume.
     """
 
     flat: Array
@@ -93,7 +93,7 @@ class State:
         Raises
         ------
         InputError
-            The checkpoint is damaged, or the identity is another; the message names the first difference.
+            The checkpoint is damaged or is of another run; the message names the first difference.
         """
         try:
             content = read_tensors(path)

@@ -85,7 +85,7 @@ class Learner:
 
     @classmethod
     def of(cls, model: Model) -> Self:
-        """Start from a model; it has no moments of Adam, which start at zero."""
+        """Start from a model; Adam's moments are not part of it and start at zero."""
         params, options = model.params, options_of(model)
         return cls(
             options,

@@ -185,7 +185,7 @@ class TrainOptions:
         InputError
             A given value is out of range or of the wrong type.
         PluginError
-            The same for a default of the domain, or it is not an option of training.
+            A default of the domain is out of range, of the wrong type, or not an option of training.
         """
         name = f"domain {domain}: its defaults" if domain else "the domain's defaults"
         unknown = sorted(defaults.keys() - {field.name for field in fields(cls)})

@@ -125,7 +125,7 @@ class Task:
         state.epoch += 1
         held_out_cost, fvu = cost[0], math.nan
         if self.held_out:
-            # with the sparsity term of the training windows: rho_hat of a few held-out sources is noisy, and beta large
+            # use the sparsity term of the training windows: rho_hat of few held-out sources is noisy, and beta is large
             scores = score(self.held_out, self.params.like(state.flat))
             held_out_cost, fvu = scores.error / 2 / scores.count + cost[2], scores.fvu
         if state.history.update_best(held_out_cost, state.epoch, options.tol):
@@ -154,8 +154,8 @@ def _warm_up_and_cosine(done: float) -> float:
 def adam(task: Task, schedule: Callable[[float], float] = _warm_up_and_cosine) -> None:
     """Minimise the cost on mini-batches (Kingma and Ba 2015), each with its own rho_hat.
 
-    `schedule` returns the factor of the learning rate at a share of the run: by default a short rise, then half a
-    cosine.
+    `schedule` returns the factor of the learning rate at a share of the run: by default a linear warm-up, then cosine
+    decay.
     """
     state, options = task.state, task.options
     steps = task.steps = Steps(task.backend, task.params, state, options.penalty)

@@ -52,9 +52,9 @@ class Steps:
 def summed(
     backend: Backend, params: Params, x: Array, *, whole: Penalty | None = None, out: Array | None = None
 ) -> Sums:
-    """Call `accumulate` (see there), in parts of the windows if the memory of the device is too small for all at once.
+    """Call `accumulate`, for parts of the windows if the memory of the device is too small for all at once.
 
-    The sums of the parts are added; they are the same to rounding, and need one more matrix product.
+    The sums of the parts are added; the result is the same up to rounding, and needs one more matrix product.
     """
     while True:
         try:

@@ -1,1 +1,1 @@
-"""Everything a person looks at: atoms, curves, timeline, figures, HTML pages, model card."""
+"""Visual output: pictures of atoms, training curves and timelines, evaluation figures, HTML pages, model card."""

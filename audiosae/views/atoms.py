@@ -1,7 +1,7 @@
 """Pictures of atoms and filters: one plot per unit, a mosaic with a key, plain tiles, and the notebook view of a model.
 
-Up to 64 units are drawn on axes of their own. More units are drawn as the tiles of one mosaic; a key shows the first
-of them enlarged, with the axes that all tiles share.
+Up to 64 units are drawn on separate axes. More units are drawn as the tiles of one mosaic; a key shows the first of
+them enlarged, with the axes that all tiles share.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 Order = Literal["activity", "frequency", "index"]
 SUFFIXES = (".png", ".svg", ".pdf")
-_OWN_AXES = 64  # units that have axes of their own
+_OWN_AXES = 64  # largest number of units that are drawn on separate axes
 _MARK_KEYS = {".png": "Description"}  # metadata key of the mark; Creator in the other formats
 _LIMIT_QUANTILE = 0.998  # of |atoms|: a few extreme pixels must not make all others pale
 _SMALLEST_NUMBERED = 12.0  # points: a number would cover a smaller tile
-_LARGEST_ASPECT = 4  # tiles that are longer than this are thickened
+_LARGEST_ASPECT = 4  # tiles with a larger ratio of length to thickness are thickened
 _GREY = 0.75  # between the tiles of a mosaic
 _DPI = 120
 _COLOURS = 128  # in the palette of a small picture
@@ -75,7 +75,7 @@ def draw_atoms(
     plain
         Draw tiles without axes, each scaled to its own range.
     titles
-        Title of each unit drawn on axes of its own; its number when not given.
+        Titles of the units that are drawn on separate axes; their numbers when not given.
     title
         Title of the picture; a description of its content when not given.
 
@@ -154,7 +154,7 @@ def tile_of(domain: Domain, atom: NDArray[Any]) -> NDArray[Any]:
 
 
 def _columns(count: int, domain: Domain, atoms: NDArray[Any]) -> int:
-    """Return the number of columns that makes the picture a little wider than high, with few empty places."""
+    """Return the number of columns that makes the picture a little wider than high, with few empty cells."""
     rows, columns = tile_of(domain, atoms[0]).shape[:2]
     shape = 1.0 if count <= _OWN_AXES else rows / columns
     ideal = max(1, min(count, round(math.sqrt(count * 1.5 * shape))))
@@ -238,7 +238,7 @@ def _mosaic_with_key(model: Model, atoms: NDArray[Any], chosen: list[int], colum
 
 
 def _number_tiles(ax: Axes, chosen: list[int], columns: int, shape: tuple[int, ...], inches: float) -> None:
-    """Write the number of each unit into the corner of its tile, unless tiles are too small: --units takes them."""
+    """Write the number of each unit, as in --units, into the corner of its tile, unless tiles are too small."""
     rows = -(-len(chosen) // columns)
     width, height = (shape[1] - 1) / columns, (shape[0] - 1) / rows
     points_per_pixel = 72 * inches / shape[1]

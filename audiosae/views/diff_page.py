@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiosae.features.matching import Match
     from audiosae.system.progress import Progress
 
-CHANGED = 0.5  # smallest cosine of a pair that is the same pattern, changed
+CHANGED = 0.5  # least cosine of a pair; from `ALIKE` on it is alike, below that it is changed
 GROUPS = ("alike", "changed", "variant", "vanished", "appeared")
 Pair = tuple[int | None, int | None, float]
 
@@ -173,7 +173,7 @@ def _item(
 
 
 def _differences(first: Model, second: Model) -> list[str]:
-    """Return a note on the domain options in which two models differ: a pixel of an atom depends on them."""
+    """Return a note on the domain options in which two models differ, which determine what a pixel of an atom means."""
     a, b = (model.facts["domain"]["options"] for model in (first, second))
     different = [
         f"{key} is {a.get(key)} in A and {b.get(key)} in B" for key in sorted({*a, *b}) if a.get(key) != b.get(key)

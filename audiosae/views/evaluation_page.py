@@ -30,7 +30,7 @@ def write_evaluation(
     Parameters
     ----------
     facts
-        Of `audiosae.evaluation.compare.Evaluation`, including its results.
+        The facts of an `audiosae.evaluation.compare.Evaluation`, including its results.
     title
         What was classified, and how the data were divided.
     told

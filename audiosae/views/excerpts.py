@@ -101,7 +101,10 @@ class Excerpts:
         return piece
 
     def window(self, source_range: SourceRange, start: tuple[int, ...], piece: dict[str, Any], /) -> dict[str, Any]:
-        """Return a window as the page stores it: position, mark on the piece in per cent, own picture where useful."""
+        """Return a window as the page stores it: position, mark on the piece in per cent, and a picture if needed.
+
+        It has a separate picture if the piece is a thumbnail or has no image.
+        """
         record, size = self._corpus.records[source_range.record], self._domain.window
         span = self._span(source_range.record, start)
         if source_range.high:

@@ -37,9 +37,9 @@ def render_page(view: dict[str, Any]) -> bytes:
     Parameters
     ----------
     view
-        title, heading, lead: texts · notes: texts above the units · items, sorts, groups, columns: see
-        `audiosae.views.units_page` · pieces: excerpts of sources · about: sections below the units · colours: colour
-        map of the atoms.
+        Variables of the template: texts (title, heading, lead), texts above the units (notes), units (items, sorts,
+        groups, columns; see `audiosae.views.units_page`), excerpts of sources (pieces), sections below the units
+        (about), and the colour map of the atoms (colours).
 
     Returns
     -------
@@ -58,7 +58,7 @@ def render_page(view: dict[str, Any]) -> bytes:
 
 
 def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any]) -> bytes:
-    """Return the page made from the template and the script of a name.
+    """Return the page made from the template and the script called `name`.
 
     Parameters
     ----------

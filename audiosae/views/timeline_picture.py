@@ -1,4 +1,4 @@
-"""Pictures of a survey: events by date and hour, in all and per sound type, and recordings coloured by their codes."""
+"""Pictures of a survey: events by date and hour, in total and per type, and recordings coloured by their codes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _NO_RECORDING: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.7", "hatch
 
 
 def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None) -> None:
-    """Draw events per recorded minute by date and hour, of all and of the commonest types: .png, .svg or .pdf."""
+    """Draw events per recorded minute by date and hour, of all types together and of the most common ones.
+
+    The output is .png, .svg or .pdf.
+    """
     panels = [("all events", timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
         number = timeline.types[column]

@@ -47,7 +47,7 @@ class _Job:
 def show_units(
     model: Model, *, units: Sequence[int] | None = None, workers: int = 1, done: Callable[[], None] = lambda: None
 ) -> Iterator[dict[str, Any]]:
-    """Yield what a page shows of each unit, except its activity on sources.
+    """Yield the data that a page shows of each unit, except its activity on sources.
 
     With several workers the next units are drawn while the caller works on other things.
 
@@ -63,7 +63,7 @@ def show_units(
     Yields
     ------
     dict
-        unit, tile and figure (PNG), sound (None where there is none), measures, rho_hat, dead.
+        unit, tile and figure (PNG), sound (None if the domain has no sounds), measures, rho_hat, dead.
     """
     atoms, dead = model.atoms(), model.dead
     limit, layout_atoms = colour_limit(atoms), atoms[[0, -1]].tobytes()
@@ -164,7 +164,7 @@ def _sound(domain: Domain, atom: NDArray[Any]) -> dict[str, Any] | None:
 
 
 def most_similar(cosines: NDArray[np.float64], unit: int) -> list[tuple[int, float]]:
-    """Return the units whose atoms are most similar to the atom of one unit, with their cosines, in falling order."""
+    """Return the units whose atoms are most similar to the atom of one unit, with their cosines, best first."""
     order = [int(other) for other in np.argsort(-cosines[unit], kind="stable") if other != unit]
     return [(other, round(float(cosines[unit, other]), 3)) for other in order[:_SIMILAR_SHOWN]]
 
@@ -186,7 +186,7 @@ def _distances(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def map_positions(cosines: NDArray[np.float64]) -> tuple[list[tuple[int, int]], int]:
-    """Return the position (row, column) of each unit on a map where similar units are neighbours; and its columns.
+    """Return the (row, column) of each unit on a map where similar units are neighbours, and the number of columns.
 
     t-SNE (scikit-learn) places the units in a plane by their cosine distances. The assignment of units to cells of a
     grid with the least sum of squared distances (Kuhn 1955, by SciPy) gives the positions.

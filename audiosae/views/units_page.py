@@ -51,7 +51,7 @@ _MEANINGS_OF_SOUND = (
     ("bandwidth", "twice the standard deviation of that energy around the centroid; large if there are two peaks"),
 )
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
-_LOWEST_LIFT = 1.2  # labels with a lower relative activity are not shown: they say little of a unit
+_LOWEST_LIFT = 1.2  # labels with a lower relative activity are not shown: they say little about a unit
 
 
 @one_blas_thread()

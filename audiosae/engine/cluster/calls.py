@@ -63,7 +63,7 @@ class Calls:
         return self.submit(worker.identity, value)
 
     def persistent(self, attempt: Callable[[], Result]) -> Result:
-        """Call a function that depends on sent values; again if a worker was lost with the last copy of one."""
+        """Call a function that depends on sent values; repeat it if a worker was lost with the last copy of a value."""
         for retry in range(_ATTEMPTS):
             try:
                 return attempt()
@@ -143,7 +143,7 @@ class Calls:
 
 
 def mismatch(address: str, package: str, version: str, expected: str) -> EngineError:
-    """Return the error for a worker with another version of a package; "" for none."""
+    """Return the error for a worker with another version of a package, or "" if it is not installed there."""
     installed = f"{package} {version}" if version else f"no {package}"
     return EngineError(f"worker {address} has {installed}, this machine {package} {expected}; install the same on both")
 

@@ -32,9 +32,9 @@ _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application
 def connected(
     name: str, processes: int | None, *, backend: str, cache: Path | None, say: Callable[[str], None]
 ) -> Iterator[Cluster]:
-    """Start this many workers here, or connect to the scheduler at `name` if None; check the workers.
+    """Start `processes` workers on this machine; if it is None, connect to the scheduler at `name`. Yield the engine.
 
-    Yields the engine. Disconnects at the end, and stops workers that it started.
+    The workers are checked first. At the end the engine disconnects, and workers that were started here are stopped.
     """
     _import_quietly(name)
     with ExitStack() as stack:
@@ -146,7 +146,7 @@ def _client(name: str, address: str) -> Iterator[Client]:
 def _check_versions(client: Client) -> None:
     """Raise EngineError if a worker has another version of Python, NumPy or audiosae.
 
-    Its numbers could differ, and it could fail to read pickles.
+    Its results could differ, and it could fail to read pickles.
     """
     expected = {"Python": ".".join(platform.python_version_tuple()[:2]), "numpy": version("numpy")}
     for address, report in sorted(client.get_versions()["workers"].items()):

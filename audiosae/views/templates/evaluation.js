@@ -1,1 +1,1 @@
-// The evaluation page has no script of its own.
+// The evaluation page needs no script besides parts.js.

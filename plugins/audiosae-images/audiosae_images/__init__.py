@@ -83,7 +83,7 @@ class Images(Domain):
 
     @property
     def channels(self) -> int:
-        """Numbers per pixel."""
+        """Number of values per pixel."""
         return 3 if self.color == "rgb" else 1
 
     @property

@@ -119,9 +119,8 @@ class _Decoded:
     def _upright(self) -> Header:
         image = self._image
         (columns, rows), turned = image.size, _orientation(image) in _TURNED
-        if isinstance(
-            image, TiffImagePlugin.TiffImageFile
-        ):  # newer versions of Pillow give the upright size before decoding
+        # Newer versions of Pillow give the upright size before decoding.
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
             columns, rows = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))
             turned = image.tag_v2.get(ExifTags.Base.Orientation, 1) in _TURNED
         columns, rows = (rows, columns) if turned else (columns, rows)

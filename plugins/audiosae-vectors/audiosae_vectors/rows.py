@@ -70,7 +70,7 @@ class Rows:
     count
         Number of rows; an estimate for a text file.
     width
-        Numbers in a row.
+        Number of values in a row.
     kind
         File format for messages: ``npy float16``, ``csv``.
     read

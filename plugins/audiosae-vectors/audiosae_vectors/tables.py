@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE = 2**25  # characters; a file with a longer line is not a table
 _SAMPLED_ROWS = 100  # whose length is used to estimate the number of rows
-_COUNTING = 3  # a first line of at least so many consecutive numbers from 0 or 1 is a header
+_COUNTING = 3  # a first line of at least this many consecutive numbers from 0 or 1 is a header
 _SHOWN = 8  # names of columns in a message
 
 

@@ -37,7 +37,7 @@ class Vectors(Domain):
     Attributes
     ----------
     width
-        Numbers in a row; 0 for the most common width of the files.
+        Number of values in a row; 0 for the most common width of the files.
     names
         Names of the columns, separated by commas; "" for those of the tables. A table with other names is refused.
     array

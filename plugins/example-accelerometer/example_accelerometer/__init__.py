@@ -72,7 +72,7 @@ class Accelerometer(Domain):
         return self.step, 3
 
     def resolve(self, paths: Sequence[Path]) -> Accelerometer:
-        """Choose the rate if it is open. Broken files are skipped here; `field` reports them."""
+        """Choose the rate if it is 0. Broken files are skipped here; `field` reports them."""
         rates = []
         for path in paths[:_PROBED] if not self.rate else ():
             try:
@@ -94,9 +94,8 @@ class Accelerometer(Domain):
         rows, times = _rows(path), np.empty(0)
         while block := list(islice(rows, _BLOCK)):
             table = np.array(block)
-            times = np.append(
-                times[-1:], table[:, 0]
-            )  # with the last time of the block before: a gap may be between blocks
+            # The last time of the block before is included, since a gap may be between two blocks.
+            times = np.append(times[-1:], table[:, 0])
             uneven = np.flatnonzero(np.abs(np.diff(times) * rate - 1) > _UNEVEN)
             if len(uneven):
                 before, after = times[uneven[0] : uneven[0] + 2]
@@ -166,7 +165,7 @@ def _rows(path: Path) -> Iterator[tuple[float, ...]]:
 def _numbers(cells: Sequence[str], line: int) -> tuple[float, ...]:
     try:
         row = tuple(map(float, cells))
-    except ValueError as error:  # its text has the cell
+    except ValueError as error:  # its message contains the cell
         raise InputError(f"not a number: {error} in line {line}") from None
     if len(row) != len(_COLUMNS) or not all(map(math.isfinite, row)):
         raise InputError(f"not four finite numbers: {','.join(cells)[:60]!r} in line {line}")

@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-if find_spec("example_accelerometer") is None:  # not installed: test what lies here
+if find_spec("example_accelerometer") is None:  # not installed: test this folder
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 

@@ -48,7 +48,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     scripts, packages = ("Scripts", "Lib") if os.name == "nt" else ("bin", "lib")
     (site,) = (folder / "venv" / packages).rglob("site-packages")
     borrowed = sysconfig.get_path("purelib")
-    (site / "borrowed.pth").write_text(f"import site; site.addsitedir({borrowed!r})\n")  # follows the .pth files there
+    (site / "borrowed.pth").write_text(f"import site; site.addsitedir({borrowed!r})\n")  # reads the .pth files in it
     environment = Environment(folder / "venv" / scripts / "python", folder)
     environment.run("-m", "pip", "install", "--no-index", "--no-deps", "--no-build-isolation", EXAMPLE)
     assert (site / "example_accelerometer").is_dir()
