@@ -125,6 +125,13 @@ def test_time_is_read_from_headers_behind_the_samples(tmp_path, kind, rf64):
     assert found.starts[0].utcoffset() == start.utcoffset()
 
 
+def test_a_header_with_an_impossible_zone_has_no_date(tmp_path):
+    content = comment("Recorded at 05:30:00 01/06/2024 (UTC+99) by AudioMoth 24F3")
+    dates = read_dates([recording(tmp_path / "a.wav", content)], now=NOW)
+    assert dates.starts == [None]
+    assert dates.note == "no dates: no form of date and time fits the names"
+
+
 def test_zone_of_a_name_is_read_from_a_header_with_the_same_time(tmp_path):
     path = recording(tmp_path / "20240601_053000.WAV", HEADERS["audiomoth"][0])
     assert read_dates([path], now=NOW).starts[0].utcoffset() == timedelta(hours=2)

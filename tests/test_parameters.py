@@ -57,6 +57,11 @@ def test_an_unknown_keyword_names_the_function(sounds):
         audiosae.train(sounds, hiden=3)
 
 
+def test_a_run_is_not_a_model(trained, sounds):
+    with pytest.raises(InputError, match="wanted a Model"):
+        audiosae.export(audiosae.train(sounds, hidden=2, epochs=1), sounds)
+
+
 def test_none_is_not_given(sounds):
     run = audiosae.train(sounds, hidden=4, epochs=1, rho=None, workers=None)
     assert run.model.params.hidden == 4
@@ -66,6 +71,7 @@ def test_the_signature_shows_types_without_declarations():
     shown = str(inspect.signature(audiosae.train))
     assert "Option(" not in shown
     assert "hidden: int = 256" in shown
+    assert "rho: float = 0.02" in shown, "the default for recordings"
 
 
 class Keywords(TypedDict, total=False):

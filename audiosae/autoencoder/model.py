@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -21,7 +22,6 @@ from audiosae.errors import InputError
 from audiosae.system.files import check_replaceable, file_digest, write_file
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from numpy.typing import NDArray
@@ -270,6 +270,8 @@ def load_model(path: os.PathLike[str] | str) -> Model:
 
 def as_model(model: Model | os.PathLike[str] | str) -> Model:
     """Return a model, given as an object, as a run folder or as a file."""
+    if not isinstance(model, Model | str | os.PathLike):
+        raise InputError(f"model {model!r}: wanted a Model (run.model of a run), a run folder or a model file")
     return model if isinstance(model, Model) else load_model(model)
 
 

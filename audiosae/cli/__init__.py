@@ -135,5 +135,6 @@ def _explain(error: BaseException) -> tuple[str, int]:
     elif hasattr(error, "format_message"):  # usage errors of Click, or of the copy of it in Typer
         context = getattr(error, "ctx", None)
         command = f"audiosae {context.info_name}" if context is not None and context.parent is not None else "audiosae"
-        line, code = f"{error.format_message()} (see {command} --help)", getattr(error, "exit_code", 2)
+        message = error.format_message().replace("Value error, ", "")  # a prefix that Typer adds to choices
+        line, code = f"{message} (see {command} --help)", getattr(error, "exit_code", 2)
     return line, code

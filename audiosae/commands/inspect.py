@@ -91,6 +91,9 @@ class Inspection:
         columns = {name: [file.get(name) for file in self.files] for name in names}
         return pandas_frame(columns | {name: [file["facts"].get(name) for file in self.files] for name in extra})
 
+    def __repr__(self) -> str:
+        return f"<Inspection: {self.summary[0]}>"
+
     def rows(self) -> list[tuple[str, ...]]:
         """Return a row for each source: file, status, length, facts, reason."""
         unit = self.facts["unit"]

@@ -28,6 +28,7 @@ from audiosae.commands.shared_options import (
 from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
+from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.frames import pandas_frame
 from audiosae.system.parameters import Option, command
 from audiosae.training import memory_estimate
@@ -127,7 +128,10 @@ def _text(run: TrainedRun) -> str:
             f"  stopped early         after {epochs} of {most} {unit}: no improvement ({best} was best, saved)"
         )
     if not facts["fvu"] < 1:
-        lines.append("  nothing learned yet   the reconstruction is no better than the mean: train longer, or on more")
+        lines.append(
+            "  nothing learned yet   the reconstruction is no better than the mean: train longer, use more recordings, or "
+            "lower --learning-rate"
+        )
     if run.skipped:
         reasons = Counter(record.reason.split(":")[0] for record in run.skipped)
         counts = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(4))
@@ -142,7 +146,12 @@ def _text(run: TrainedRun) -> str:
     )
 
 
-@command(example="audiosae train samples/sounds -o first-run", text=_text, declared=(TrainOptions, Machine))
+@command(
+    example="audiosae train samples/sounds -o first-run",
+    text=_text,
+    declared=(TrainOptions, Machine),
+    defaults=Spectrogram.defaults,
+)
 def train(
     sources: Sources,
     out: Annotated[
@@ -166,7 +175,7 @@ def train(
 ) -> TrainedRun:
     """Learn sparse features from recordings or other files.
 
-    Options that are not given take the value that suits the domain; audiosae domains and audiosae info show it.
+    The defaults shown are those for recordings; audiosae domains shows those of the other kinds of input.
     The cost is that of A. Ng, "Sparse autoencoder", CS294A lecture notes; see `audiosae.SparseAutoencoder`.
 
     Returns

@@ -79,6 +79,8 @@ def _audiomoth(content: bytes) -> datetime | None:
         return None
     hour, minute, second, day, month, year, sign, hours, minutes = match.groups()
     shift = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
+    if abs(shift) >= timedelta(hours=24):
+        return None  # a damaged comment: no time zone is a day away
     start = _iso(f"{year}-{month}-{day} {hour}:{minute}:{second}")
     return start and start.replace(tzinfo=timezone(shift) if shift else UTC)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from functools import wraps
 from numbers import Integral, Real
 from operator import attrgetter
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -157,7 +157,11 @@ class Command:
 
 
 def command(
-    *, example: str, text: Callable[[Any], str] = attrgetter("text"), declared: tuple[type, ...] = ()
+    *,
+    example: str,
+    text: Callable[[Any], str] = attrgetter("text"),
+    declared: tuple[type, ...] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function a command; see `Command`.
 
@@ -170,11 +174,13 @@ def command(
     example, text
         See `Command`.
     declared
-        Dataclasses of options that declare the keywords of an unpacked TypedDict and check their values.
+        Dataclasses of options that declare the keywords of an unpacked TypedDict.
+    defaults
+        Defaults of the built-in domain, shown in place of those of the dataclasses.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        parameters = tuple(_parameters(function, declared))
+        parameters = tuple(_parameters(function, declared, defaults))
         known = {parameter.name: parameter for parameter in parameters}
         signature = inspect.signature(function)
         own, keyword = signature.parameters, inspect.Parameter.KEYWORD_ONLY
@@ -271,14 +277,21 @@ def _split(hint: object) -> tuple[object, Option | None]:
     return base, next((extra for extra in extras if isinstance(extra, Option)), None)
 
 
-def _parameters(function: Callable[..., Any], declared: tuple[type, ...]) -> Iterator[Parameter]:
+def _parameters(
+    function: Callable[..., Any], declared: tuple[type, ...], defaults: Mapping[str, Any]
+) -> Iterator[Parameter]:
     """Yield the parameters of a function, with the keys of an unpacked TypedDict in place of the keyword dictionary."""
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             keys = get_type_hints(next(iter(get_args(hints.get(name))), object))
             found = [
-                Parameter(field.name, *declarations(owner)[field.name], field.default, unpacked=True)
+                Parameter(
+                    field.name,
+                    *declarations(owner)[field.name],
+                    defaults.get(field.name, field.default),
+                    unpacked=True,
+                )
                 for owner in declared
                 for field in fields(owner)
                 if field.name in keys
