@@ -22,7 +22,11 @@ def cache(
     *,
     cache: CacheFolder = None,
     prune: Annotated[
-        bool, Option("Remove fields of other versions of audiosae, and the least recently used ones beyond --size.")
+        bool,
+        Option(
+            "Remove entries of other versions of audiosae, and the least recently used entries until the cache fits "
+            "--size."
+        ),
     ] = False,
     size: Annotated[
         int | None,

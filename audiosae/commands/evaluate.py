@@ -171,7 +171,8 @@ def evaluate(
     split_column: Annotated[
         str | None,
         Option(
-            "Column of the labels CSV with a split: files with the value test are tested, the others train.", "Input"
+            "Column of the labels CSV with a split: files with the value test are tested, the others are for training.",
+            "Input",
         ),
     ] = None,
     baselines: Annotated[

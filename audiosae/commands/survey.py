@@ -81,10 +81,13 @@ def survey(
         ),
     ] = None,
     *,
-    types: Annotated[int | str, Option("Number of sound types.", "Method", metavar="auto|N", typed=str)] = "auto",
+    types: Annotated[
+        int | str,
+        Option("Number of sound types; auto chooses it from the sounds.", "Method", metavar="auto|N", typed=str),
+    ] = "auto",
     types_from: Annotated[
         AnyPath | None,
-        Option("Folder of an earlier survey with this model whose types are used.", "Input", typed=Path),
+        Option("Folder of an earlier survey with this model; its types are used.", "Input", typed=Path),
     ] = None,
     names: Annotated[
         AnyPath | None,

@@ -165,7 +165,7 @@ def train(
 ) -> TrainedRun:
     """Learn sparse features from recordings or other files.
 
-    Options that are not given take the value that suits the domain; audiosae domains and audiosae info show it.
+    Options that are not given take the default of the domain, which audiosae domains and audiosae info show.
     The cost is that of A. Ng, "Sparse autoencoder", CS294A lecture notes; see `audiosae.SparseAutoencoder`.
 
     Returns
