@@ -108,7 +108,7 @@ def report(
     loaded = as_model(model)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         check_page(path, job.inputs(label_source))
-        known, unlabelled = job.labels(label_source, label_column, "shown without one", strict=strict)
+        known, unlabelled = job.labels(label_source, label_column, "which are shown without a label", strict=strict)
         with job.corpus() as corpus:
             facts = write_report(
                 loaded,

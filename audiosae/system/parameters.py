@@ -19,6 +19,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from audiosae.errors import InputError
+from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -172,7 +173,7 @@ def command(
                 options[name].check(name, arguments[name])
             result = function(*args, **kwargs)
             if arguments.get("strict") and (skipped := getattr(result, "skipped", ())):
-                raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the others were used", result)
+                raise InputError(f"--strict: {counted(len(skipped), 'source')} skipped; the others were used", result)
             return result
 
         called.__signature__ = signature  # type: ignore[attr-defined]

@@ -196,7 +196,7 @@ class TrainOptions:
         name = f"domain {domain}: its defaults" if domain else "the domain's defaults"
         unknown = sorted(defaults.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise PluginError(f"{name} include {', '.join(unknown)}, which training does not have")
+            raise PluginError(f"{name} include {', '.join(unknown)}, which is no option of training")
         values: dict[str, Any] = dict(defaults)
         try:
             cls(**values)
