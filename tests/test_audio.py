@@ -198,7 +198,7 @@ def with_sample(value):
         (with_sample(np.nan), "NaN or infinite samples: the first at 0.2 s"),
         (with_sample(np.inf), "NaN or infinite samples: the first at 0.2 s"),
         (with_sample(-np.inf), "NaN or infinite samples: the first at 0.2 s"),
-        (with_sample(-1e25), "no sound: samples as large as 1e+25, wanted about 1"),
+        (with_sample(-1e25), "samples too large: up to 1e+25, wanted about 1"),
         (wav_bytes(NOISE, rate=0), "undecodable: Internal error : SF_INFO struct incomplete."),
     ],
 )

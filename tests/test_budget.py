@@ -33,7 +33,9 @@ def test_the_estimate_grows_with_the_options():
 def test_a_run_that_does_not_fit_is_refused_with_the_options_to_change(monkeypatch):
     monkeypatch.setattr(memory_estimate, "available", lambda: 400 * MIB)
     memory_estimate.check(memory_estimate.estimate(DOMAIN, TrainOptions(), windows=1000, n_components=100))
-    with pytest.raises(InputError, match=r"would take about [\d,]+ MiB of memory and 400 are free; change --hidden"):
+    with pytest.raises(
+        InputError, match=r"would take about [\d,]+ MiB of memory, but 400 MiB are free; change --hidden"
+    ):
         memory_estimate.check(
             memory_estimate.estimate(DOMAIN, TrainOptions(hidden=50000), windows=1000, n_components=100)
         )

@@ -79,8 +79,8 @@ def test_fields_of_another_version_are_reported_and_pruned_first(filled, sounds)
     messages = []
     ingest(DOMAIN, scan([sounds], DOMAIN.suffixes), cache=cache, workers=1, say=messages.append)
     assert messages == [
-        f"the cache has {len(records)} fields of audiosae 0.0.1, format {number - 1}, which are not used: "
-        "audiosae cache --prune removes them"
+        f"the cache contains {len(records)} sources decoded by audiosae 0.0.1 (format {number - 1}), which are not "
+        "used; audiosae cache --prune removes them"
     ]
     fields.prune(cache, keep=10**12, say=messages.append)
     assert [folder.about[0] for folder in fields.list_folders(cache)] == [number]
@@ -115,7 +115,7 @@ def test_folders_in_use_are_not_pruned(filled):
     assert process.stdout.readline() == "locked\n"
     messages = []
     assert fields.prune(cache, keep=0, say=messages.append) == 0
-    assert messages == [f"{folder.name} is in use and was not pruned"]
+    assert messages == [f"{folder} is in use and was not pruned; run audiosae cache --prune again later"]
     process.kill()
     process.communicate()
     assert fields.prune(cache, keep=0, say=messages.append) > 0  # a lock does not outlive its process

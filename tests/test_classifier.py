@@ -68,10 +68,10 @@ def test_a_class_missing_from_a_training_part_is_noted():
         ("aaaa", "stratified", None, "all 4 files have the label 'a'"),
         ("aaaaaabb", "stratified", None, "label 'b' has 2 of the files, fewer than 5 folds"),
         ("aabb", "group", "xxxx", "every file has the value 'x'"),
-        ("aabbcc", "group", "xxyyzz", "every group has a label of its own"),
+        ("aabbcc", "group", "xxyyzz", "each label is in one group only"),
         ("aabb", "fold", "xxyy", "fold 'x': all training files have the label 'b'"),
-        ("aabb", "split", "xyzz", "no value 'test' among 'x', 'y', 'z'"),
-        ("aabb", "split", "xxyy", "which one is rarer"),
+        ("aabb", "split", "xyzz", "wanted the value 'test' .* found 'x', 'y', 'z'"),
+        ("aabb", "split", "xxyy", "the rarer one is tested"),
     ],
 )
 def test_labels_that_do_not_divide_are_refused(labels, kind, values, words):

@@ -98,5 +98,5 @@ def test_models_of_different_domains_cannot_be_compared(tmp_path):
 
     first = make(4)
     second = Model(Other(**vars(first.domain)), first.whitener, first.params, first.rho_hat, first.facts)
-    with pytest.raises(InputError, match="first is of spectrogram and second of other"):
+    with pytest.raises(InputError, match="first has the domain spectrogram and second has other"):
         write_diff((first, second), ("first", "second"), tmp_path / "d.html", runs=(None, None), progress=Progress())

@@ -287,7 +287,7 @@ def test_sparse_matrices_are_refused_with_advice(X, fitted):
     [
         ({"rho": 2}, "rho=2: wanted a mean activity between 0 and 1"),
         ({"n_components": 0}, "n_components=0: wanted at least 1"),
-        ({"weight_decay": -1}, "beta=3 weight_decay=-1: neither can be negative"),
+        ({"weight_decay": -1}, "beta=3 weight_decay=-1: wanted numbers of at least 0"),
         ({"whiten_power": 2}, r"whiten_power=2: wanted 0"),
         ({"solver": "sgd"}, "solver=sgd: wanted one of auto, adam, lbfgs"),
         ({"random_state": -1}, "random_state=-1: wanted at least 0"),

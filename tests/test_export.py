@@ -259,12 +259,12 @@ def test_labels_come_from_a_csv(sounds, tmp_path):
 @pytest.mark.parametrize(
     ("text", "column", "words"),
     [
-        ("name,kind\n", None, "no column filename"),
+        ("name,kind\n", None, "no column filename, only name, kind"),
         ("filename,a,b\n", None, "choose one with --label-column"),
         ("filename,a\ntone_00.wav,1\n", "b", "no such column; it has filename, a"),
         ("filename,a\nx.wav,1\n", None, "no row for tone_00.wav, tone_01.wav, tone_02.wav and 9 more"),
         ("filename,a\nx.wav,1\nx.wav,2\n", None, "names x.wav more than once"),
-        ("filename,a\nx.wav\n", None, "line 2 does not have 2 columns"),
+        ("filename,a\nx.wav\n", None, "line 2 has 1 cell, wanted 2"),
         (
             "filename,a\n" + "".join(f"tone_{i:02d}.wav, \n" for i in range(12)),
             None,
@@ -284,7 +284,7 @@ def test_invalid_labels_are_refused(sounds, tmp_path, text, column, words):
         (["-o", "f.csv", "--pool", "median"], "wanted some of max, mean, std"),
         (["-o", "f.csv", "--segments", "0"], "--segments 0"),
         (["-o", "f.csv", "--level", "window", "--segments", "2"], "--pool and --segments apply to files"),
-        (["-o", "f.csv", "--label-column", "kind"], "--label-column kind: wanted together with --labels"),
+        (["-o", "f.csv", "--label-column", "kind"], "--label-column kind works only with --labels"),
         (["-o", "gone/f.csv"], "cannot write"),
         (["-o", "f.csv", "--labels", "no.csv"], "wanted 'folder' or a CSV"),
     ],

@@ -62,7 +62,7 @@ def test_without_enough_memory_a_batch_is_processed_in_parts_with_the_same_sums(
     backend.say = lines.append
     device.memory = device.used + 3 * 2**20
     state = steps_of(backend, hidden=300, width=20, rows=(1000,), dtype="float64")
-    assert lines == [f"out of memory: batches are processed in {n} parts (the sums are the same)" for n in (2, 4)]
+    assert lines == [f"not enough memory for a whole batch; it is processed in {n} parts (same sums)" for n in (2, 4)]
     np.testing.assert_allclose(state.flat, expected.flat, atol=1e-9)
     np.testing.assert_allclose(state.sums, expected.sums, rtol=1e-9)
 
@@ -106,7 +106,7 @@ def test_moments_that_do_not_fit_the_gpu_are_computed_on_the_cpu(tmp_path, monke
     backend, lines = GpuBackend(), []
     backend.say = lines.append
     feed = feeds(tmp_path, backend)
-    assert lines == ["not enough GPU memory for the moments of the windows: they are computed on the CPU"]
+    assert lines == ["not enough GPU memory for the covariance of the windows; it is computed on the CPU"]
     np.testing.assert_allclose(backend.to_host(feed.in_memory), expected.in_memory, atol=1e-5)
 
 
@@ -164,4 +164,4 @@ def test_a_gpu_too_small_for_the_model_is_a_one_line_error(sounds, tmp_path, run
     device.memory = device.used + 2**10
     status, _, err = run("train", sounds, "-o", tmp_path / "run", "--hidden", 8, "--epochs", 1)
     assert status == 1
-    assert err.splitlines()[-1].startswith("audiosae: the GPU's memory is full; try fewer --hidden")
+    assert err.splitlines()[-1].startswith("audiosae: the GPU's memory is full; lower --hidden")

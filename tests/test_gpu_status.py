@@ -75,7 +75,7 @@ def test_each_reason_is_one_line_and_numpy_is_chosen(monkeypatch, functions, rea
     assert choose("auto")[1] == f"numpy ({reason})"
     with pytest.raises(BackendError) as error:
         choose("cupy")
-    assert str(error.value) == f"--backend cupy: {reason}; --backend numpy works here"
+    assert str(error.value) == f"--backend cupy: {reason} ({detect_gpu().advice}); or use --backend numpy"
     status, out, _ = run("doctor")
     assert status == 0
     assert f"{reason} ({detect_gpu().advice})" in out

@@ -55,7 +55,7 @@ def test_ranges_outside_the_field_skip_the_file(files, tmp_path, ranges):
     domain = test_domain.bad(finish=lambda self, field: ranges)
     record = decode((domain, files[0], tmp_path / "field.npy"))
     assert record.status == "skipped"
-    assert record.reason.startswith(f"a fault in the domain: its finish gave {tuple(ranges)}, wanted ascending")
+    assert record.reason.startswith(f"fault in the domain: finish() returned {tuple(ranges)}, wanted ascending")
 
 
 def test_a_failing_probe_skips_the_file(files):

@@ -244,7 +244,7 @@ class Numbers(Domain):
         ("yield np.full((5, 3), 7, 'f4')", "PermissionError: [Errno 13] its own table"),
         ("yield np.full((5, 3), 8, 'f4')", "SystemExit: 2"),
         ("memory", "needs more memory than is available"),
-        ("yield np.ones((5, 3, 1), 'f4')", "another shape: (5, 3, 1) does not fit windows of (2, 3)"),
+        ("yield np.ones((5, 3, 1), 'f4')", "wrong shape: a block of (5, 3, 1) does not fit windows of (2, 3)"),
         ("yield np.full((5, 3), np.nan, 'f4')", "NaN or infinite values"),
         ("yield np.full((5, 3), -np.inf, 'f4')", "NaN or infinite values"),
         ("yield np.empty((0, 3), 'f4')", "empty: no rows"),

@@ -82,7 +82,7 @@ def test_the_summary_lists_kinds_and_reasons(folder):
         "  skipped: shorter than a window (1)",
         "  skipped: undecodable (1)",
     ]
-    assert summary[6].startswith("training with the defaults, roughly: ")
+    assert summary[6].startswith("training with the defaults takes about ")
     assert len(summary) == 7
 
 
@@ -119,7 +119,7 @@ def test_recordings_of_a_lower_rate_are_reported(tmp_path):
         write(tmp_path / f"{name}.wav", tone(2.0, 16000), 16000)
     write(tmp_path / "low.wav", tone(1.0))
     found = inspect(tmp_path)
-    remark = "a lower rate than 16000 Hz: their upper bands are empty"
+    remark = "a lower rate than 16000 Hz, so their upper bands are empty"
     assert [file["remark"] for file in found["files"]] == ["", "", remark]
     assert f"1 of 3 sources have {remark}: low.wav" in found["summary"]
     assert not any(remark in line for line in inspect(tmp_path, domain=Spectrogram(fmax=4000.0))["summary"])
@@ -134,7 +134,7 @@ def with_offset(folder, offset, count=4):
 def test_a_dc_offset_in_many_recordings_is_reported_with_a_remedy(tmp_path):
     folder = with_offset(tmp_path, 0.05)
     found = inspect(folder)
-    words = "a constant offset, which fills the lowest bands: --set fmin=100 leaves them out"
+    words = "a constant offset, which fills the lowest bands (--set fmin=100 leaves them out)"
     assert found["glances"] == {"sources": 4, "found": [{"file": f"{i}.wav", "remark": words} for i in range(4)]}
     assert f"4 of 4 checked sources have {words}: 0.wav, 1.wav, 2.wav and 1 more" in found["summary"]
     for good in (inspect(folder, domain=Spectrogram(fmin=100.0)), inspect(with_offset(folder, 0.005))):

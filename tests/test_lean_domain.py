@@ -115,7 +115,7 @@ def test_every_command_works_on_a_minimal_domain(traces, tmp_path, install, monk
 
     assert "10 of 10 sources can be read: 4,000 rows" in run("inspect", traces, "--domain", "seismograms")
     listed = run("domains").split("seismograms  (")[1].splitlines()
-    assert listed[1:3] == ["  options (--set): none", "  defaults of train: the general ones"]
+    assert listed[1:3] == ["  options (--set): none", "  defaults of train: as in audiosae train --help"]
     one, other = tmp_path / "one", tmp_path / "other"
     for folder, seed in ((one, 0), (other, 1)):
         small = ["--hidden", 3, "--epochs", 4, "--seed", seed, "--cache", tmp_path / "cache"]

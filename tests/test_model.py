@@ -84,7 +84,7 @@ def test_codes_equal_those_of_the_whitened_windows_in_float64(hidden, activation
 
 
 def test_windows_of_another_shape_are_an_error(model):
-    with pytest.raises(InputError, match=r"\(count, \*\(4, 6\)\)"):
+    with pytest.raises(InputError, match=r"\(count, 4, 6\)"):
         model.encode(np.zeros((3, 4, 7)))
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_is_not_a_model_is_an_error(tmp_path):
         load_model(other)
     with pytest.raises(InputError, match="no model.safetensors"):
         load_model(tmp_path.parent)
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="no such file or folder: .*; wanted a run folder"):
         load_model(tmp_path / "nowhere.safetensors")
 
 

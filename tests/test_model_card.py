@@ -75,7 +75,7 @@ def test_a_readme_written_or_changed_by_the_user_is_not_replaced(folder, sounds,
     before = path.read_text()
     code, _, err = run("train", sounds, "-o", folder, "--hidden", 12, "--epochs", 8, "--resume")
     assert (code, path.read_text()) == (0, before)
-    assert "not replaced, no model card was written" in err
+    assert "so it is not replaced and no model card was written" in err
 
 
 def test_a_changed_model_card_is_not_replaced_on_resume_and_is_moved_with_its_run(folder, sounds):
@@ -84,7 +84,7 @@ def test_a_changed_model_card_is_not_replaced_on_resume_and_is_moved_with_its_ru
     path.write_text(changed)
     result = audiosae.train(sounds, folder, hidden=12, epochs=8, resume=True)
     assert path.read_text() == changed
-    assert any("README.md has been changed: not replaced" in line for line in result.notes)
+    assert any("README.md has been changed, so it is not replaced" in line for line in result.notes)
     audiosae.train(sounds, folder, hidden=2, epochs=1)
     assert (folder / "before-1" / "README.md").read_text() == changed
     assert "| training: hidden | 2 |" in path.read_text()

@@ -68,7 +68,7 @@ def test_a_journal_of_another_program_is_renamed_and_reported(run, sounds, tmp_p
     code, _, err = run("train", few, "-o", folder, "--hidden", 1, "--epochs", 1)
     assert code == 0, err
     assert (folder / "before-1" / "journal.csv").read_text() == "another program's\n"
-    assert f"contained journal.csv: moved to {folder / 'before-1'}" in err
+    assert f"contained journal.csv, now moved to {folder / 'before-1'}" in err
 
 
 def test_two_tables_that_differ_in_suffix_have_separate_descriptions(command, tmp_path):
@@ -79,7 +79,7 @@ def test_two_tables_that_differ_in_suffix_have_separate_descriptions(command, tm
     command("export", tmp_path / "o.npz")
     assert sorted(path.name for path in tmp_path.glob("o.*")) == ["o.csv", "o.json", "o.npz"]  # one json for both
     err = command("export", tmp_path / "o.npz", "--level", "window")[2]
-    assert "o.npz is described in o.npz.json: o.json is of another table" in err
+    assert "o.npz.json describes o.npz, because o.json belongs to another table" in err
     assert (level("o.json"), level("o.npz.json")) == ("file", "window")
     command("export", tmp_path / "o.csv", "--level", "window")
     command("export", tmp_path / "o.npz")
@@ -96,5 +96,5 @@ def test_replacing_the_output_of_another_model_is_reported(run, trained, sounds,
     run("train", sounds, "-o", other, "--hidden", 4, "--epochs", 1, "-q")
     more = ["--labels", "folder", "--baselines", "none"] if name == "evaluate" else []
     heard = [run(name, model, folders, "-o", out, *more)[2] for model in (trained, trained, other)]
-    message = f"{out} was made by another model and is replaced"
+    message = f"{out} was made with another model and is replaced"
     assert [message in err for err in heard] == [False, False, True]

@@ -68,4 +68,4 @@ def test_the_limit_of_processes_on_windows_is_applied_and_reported(monkeypatch, 
     assert list(processes.run_in_order(len, ["a"], workers=200, crashed=len)) == []
     assert asked == [61]
     ingest(Spectrogram(sample_rate=8000, n_fft=256), [], cache=tmp_path, workers=200, say=said.append)
-    assert said == ["200 decoding processes: this system allows 61, which are used"]
+    assert said == ["this system allows 61 decoding processes: 61 are used instead of 200"]

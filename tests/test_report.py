@@ -172,7 +172,7 @@ def test_a_smaller_size_shows_fewer_windows_and_a_note(trained, sounds, tmp_path
 def test_a_size_below_that_of_the_units_alone_raises(trained, sounds, tmp_path, run):
     code, _, err = run("report", trained, sounds, "-o", tmp_path / "small.html", "--size", "20K")
     assert code == 1
-    assert "the 12 units alone take" in err
+    assert "the 12 units without examples need" in err
     assert not (tmp_path / "small.html").exists()
 
 
@@ -182,7 +182,7 @@ def test_a_size_below_that_of_the_units_alone_raises(trained, sounds, tmp_path, 
         (["-o", "page.pdf"], "wanted .html"),
         (["-o", "gone/page.html"], "choose another with -o"),
         (["-o", "page.html", "--size", "much"], "wanted a size such as"),
-        (["-o", "page.html", "--label-column", "x"], "wanted together with --labels"),
+        (["-o", "page.html", "--label-column", "x"], "works only with --labels"),
     ],
 )
 def test_wrong_options_raise_before_any_work(small, sounds, tmp_path, run, monkeypatch, arguments, message):

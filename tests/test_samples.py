@@ -89,7 +89,7 @@ def test_user_files_are_never_overwritten(run, tmp_path, what):
     }[what]()
     code, out, err = run("samples", tmp_path)
     assert (code, out) == (1, "")
-    assert "wind_11.flac: it exists and is not the sample" in err
+    assert "wind_11.flac: it exists with other content" in err
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["sounds", "wind", "wind_11.flac"]
     if what == "file":
         assert mine.read_bytes() == b"mine"

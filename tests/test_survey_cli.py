@@ -104,7 +104,7 @@ def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
     assert run(*command, "-o", one, "-q")[0] == 0
     digest = load_types(one, file_digest(archive.run / FILE)).digest
     for content, more, message in (
-        ("type,name\n1,a\n", [], "with --types-from FOLDER numbers and names stay"),
+        ("type,name\n1,a\n", [], "use --types-from FOLDER to reuse numbers and names"),
         ("type,name\n1,a\n", ["--types-from", one], ""),
         (f"type,name,survey\n1,a,{digest}\n", ["--types-from", one], ""),
         (f"type,name,survey\n1,a,{digest}\n", ["--types", 2], "names the types of another survey"),
@@ -180,9 +180,9 @@ def test_find_reports_which_part_of_the_example_is_compared(archive, cache, run,
     assert "sounds; the one from" in error
     code, _, error = run("find", archive.run, archive.sounds, "--like", quiet, "--cache", cache)
     assert code == 0
-    assert "nothing in the example stands out" in error
+    assert "no sound in the example rises above the noise" in error
     code, _, error = run("find", archive.run, sounds, "--like", f"{sounds}@0.5-9", "--cache", cache)
-    assert "similarity says little here" in error
+    assert "similarity means little with only" in error
 
 
 def test_edited_tables_are_not_overwritten(archive, cache, run, tmp_path):
@@ -234,7 +234,7 @@ def test_the_example_itself_is_left_out(archive, cache, run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--types", "none"], "wanted auto or a number"),
+        (["--types", "none"], "wanted auto or a whole number"),
         (["--events", "csv,xls"], "no format 'xls'"),
         (["--types", "3", "--types-from", "."], "leave out one of the two"),
         (["--names", "nowhere.csv"], "nowhere.csv: No such file"),
@@ -278,7 +278,7 @@ def test_wrong_examples_are_refused(archive, cache, run, like, message):
 def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, run):
     like = archive.sounds / "20240601_000000.wav"
     command = ("find", archive.run, archive.sounds, "-n", 2, "--cache", cache, "--like")
-    assert "the recording ends at 20.00 s; the example is 15 to 20.00 s of it" in run(*command, f"{like}@15-900")[2]
+    assert "the recording ends at 20.00 s, so the example is 15 to 20.00 s" in run(*command, f"{like}@15-900")[2]
     assert "the example is" not in run(*command, f"{like}@15-20")[2]
     assert "the example is" not in run(*command, like)[2]
 
@@ -289,7 +289,7 @@ def test_a_file_name_may_look_like_a_section(tmp_path):
 
 
 def test_models_of_other_domains_are_refused():
-    with pytest.raises(InputError, match="this model is of images"):
+    with pytest.raises(InputError, match="this model has the domain images"):
         recordings_domain(SimpleNamespace(domain=SimpleNamespace(name="images")), "survey")
 
 
@@ -309,7 +309,7 @@ def test_a_survey_needs_a_separate_folder_and_replaces_all_tables_of_an_earlier_
     assert run(*command, "--events", "csv")[0] == 0
     assert (tmp_path / "out" / "events.csv").exists()
     assert not [*(tmp_path / "out").glob("events.*/*")]
-    assert "wanted at most that many, or auto" in run(*command, "--types", 5000)[2]
+    assert ", the number of events, or auto" in run(*command, "--types", 5000)[2]
 
 
 def test_sample_codes_are_few_mean_codes_of_each_recording(archive):

@@ -107,8 +107,8 @@ def test_progress_counts_files_and_then_excerpts_of_the_page(surveyed, cache, ru
     like = f"{surveyed.sounds}/20240601_000000.wav@9-9.6"
     out = tmp_path / "found.html"
     _, _, err = run("find", surveyed.run, surveyed.sounds, "--like", like, "-n", 9, "--cache", cache, "-o", out)
-    (listening,) = [line for line in err.splitlines() if line.startswith("listening")]
-    assert listening.startswith("listening: 6 of 6 files")
+    (searching,) = [line for line in err.splitlines() if line.startswith("searching")]
+    assert searching.startswith("searching: 6 of 6 files")
     assert "page: 10 of 10 moments" in err
 
 
@@ -155,7 +155,7 @@ def test_a_small_page_has_fewer_examples_and_a_note(surveyed, cache, tmp_path):
     assert 0 < facts["examples"] < facts["examples_there"] == 36
     note = f"{facts['examples']} of 36 examples fit into"
     assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
-    with pytest.raises(InputError, match="the 3 types alone take"):
+    with pytest.raises(InputError, match="the 3 types alone need"):
         write_survey_page(survey, model, corpus, tmp_path / "page.html", size=1000)
 
 

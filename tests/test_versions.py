@@ -87,7 +87,9 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     state.save(path, identity)
     content = read_tensors(path)
     write_tensors(path, content.tensors, content.facts | {"format": 99})
-    with pytest.raises(InputError, match=r"has format 99, this audiosae reads 1; resume with the version that began"):
+    with pytest.raises(
+        InputError, match=r"has format 99, this version of audiosae reads 1; resume with the version that"
+    ):
         State.load(path, identity)
 
 

@@ -71,7 +71,7 @@ def test_contrast_gives_each_window_mean_zero_and_deviation_one(windows):
 
 
 def test_windows_that_are_all_the_same_are_an_error():
-    with pytest.raises(InputError, match="nothing to learn"):
+    with pytest.raises(InputError, match="nothing can be learned"):
         make_whitener(WindowMoments.of(np.ones((10, 3), np.float32)), Whitening("pca"))
 
 

@@ -111,7 +111,8 @@ class Model:
         """
         flat = np.asarray(windows)
         if flat.shape[1:] not in (tuple(self.domain.window), (self.whitener.width,)):
-            raise InputError(f"encode wants windows of shape (count, *{self.domain.window}); found {flat.shape}")
+            shape = ", ".join(map(str, self.domain.window))
+            raise InputError(f"encode: wanted windows of shape (count, {shape}), found {flat.shape}")
         backend = backend or Backend()
         return backend.to_host(self.codes(backend.asarray(flat.reshape(len(flat), -1)), backend))
 
@@ -248,10 +249,13 @@ def load_model(path: os.PathLike[str] | str) -> Model:
         path = path / FILE
         if not path.exists():
             raise InputError(f"no {FILE} in {path.parent}; wanted a run folder of audiosae train, or the file itself")
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}; wanted a run folder of audiosae train, or its {FILE}")
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:
         raise InputError(
-            f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; install a version that reads it"
+            f"{path} has format {facts.get('format')!r}, this version of audiosae reads {FORMAT}; install the version "
+            "that wrote it, or train again"
         )
     domain = domain_from_json(_object(facts, "domain", path))
     check_window(domain)

@@ -59,7 +59,7 @@ class Penalty:
         if not 0 < self.rho < 1:
             raise InputError(f"--rho {self.rho:g}: wanted a mean activity between 0 and 1, for instance 0.05")
         if not (self.beta >= 0 and self.weight_decay >= 0):
-            raise InputError(f"--beta {self.beta:g} --weight-decay {self.weight_decay:g}: neither can be negative")
+            raise InputError(f"--beta {self.beta:g} --weight-decay {self.weight_decay:g}: wanted numbers of at least 0")
 
     def divergence(self, rho_hat: Array) -> Array:
         """Return KL(rho || rho_hat) of Bernoulli variables, per unit."""

@@ -65,7 +65,9 @@ def read_tensors(path: Path) -> Content:
         with path.open("rb") as header:
             length = int.from_bytes(header.read(8), "little")
         if length > _LARGEST_HEADER:  # not parsed: it would take as much memory as it claims
-            raise InputError(f"{path} is damaged or not a safetensors file: its header claims to have {length} bytes")
+            raise InputError(
+                f"{path} is damaged or not a safetensors file: its header claims a length of {length} bytes"
+            )
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
             if _KEY not in metadata:

@@ -227,7 +227,7 @@ def make_whitener(moments: WindowMoments, options: Whitening) -> Whitener:
     flags: dict[str, Any] = {**options.preparation, "squash": options.squash}
     variances = moments.covariance if moments.outer.ndim == 1 else np.diag(moments.covariance)
     if not variances.sum() > 0:
-        raise InputError("all windows are the same: there is nothing to learn")
+        raise InputError("all windows are the same, so nothing can be learned; add other sources")
     if options.kind == "none":
         return Whitener("none", np.zeros(len(moments.total), np.float32), **flags)
     mean = moments.mean.astype(np.float32)

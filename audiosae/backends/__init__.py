@@ -34,7 +34,7 @@ def choose(name: str = "auto", *, tf32: bool = False) -> tuple[Backend, str]:
 
         return GpuBackend(tf32=tf32), f"cupy: {gpu.description}{', TF32' if tf32 else ''}"
     if name == "cupy":
-        raise BackendError(f"--backend cupy: {gpu.reason}; --backend numpy works here")
+        raise BackendError(f"--backend cupy: {gpu.reason} ({gpu.advice}); or use --backend numpy")
     return Backend(), f"numpy ({gpu.reason})"
 
 

@@ -235,7 +235,7 @@ class GpuBackend(Backend):
     def host_buffer(self, shape: tuple[int, int], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array in main memory, from which `take` copies rows to the GPU."""
         buffer = np.empty(shape, dtype)
-        self.say(f"not enough GPU memory for {buffer.nbytes / 2**20:,.0f} MiB of windows: they are sent batch by batch")
+        self.say(f"not enough GPU memory for {buffer.nbytes / 2**20:,.0f} MiB of windows; they are sent batch by batch")
         return buffer
 
     def take(self, rows: Array, index: Array) -> Array:

@@ -75,8 +75,8 @@ class Fields:
         if self._find(fields) or self._load(fields):
             return True
         self._backend.say(
-            f"{_bytes_of(fields) / _MIB:,.0f} MiB of fields do not fit in the {free / _MIB:,.0f} MiB of GPU memory for "
-            "them: they are sent again in every pass"
+            f"not enough GPU memory for {_bytes_of(fields) / _MIB:,.0f} MiB of decoded sources ({free / _MIB:,.0f} MiB "
+            "available); they are sent again in every pass"
         )
         return False
 

@@ -124,14 +124,14 @@ def _explain(error: BaseException) -> tuple[str, int]:
     elif isinstance(error, AudiosaeError):
         line = str(error)
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
-        line, code = "interrupted; decoded files are in the cache: the same command continues from there", _INTERRUPTED
+        line, code = "interrupted; decoded files are in the cache and need not be decoded again", _INTERRUPTED
     elif isinstance(error, OSError):
         file = f"{error.filename}: " if error.filename and error.strerror else ""
         line = f"cannot continue: {file}{error.strerror or error}"
     elif isinstance(error, MemoryError) and "OutOfMemory" in type(error).__name__:  # of CuPy
-        line = "the GPU's memory is full; try fewer --hidden or a smaller --memory, or --backend numpy"
+        line = "the GPU's memory is full; lower --hidden or --memory, or use --backend numpy"
     elif isinstance(error, MemoryError):
-        line = "not enough memory; try fewer --hidden, --max-windows, or --whiten scale for very wide windows"
+        line = "not enough memory; lower --hidden or --max-windows, or use --whiten scale for very wide windows"
     elif hasattr(error, "format_message"):  # usage errors of Click, or of the copy of it in Typer
         context = getattr(error, "ctx", None)
         command = f"audiosae {context.info_name}" if context is not None and context.parent is not None else "audiosae"

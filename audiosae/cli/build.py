@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audiosae.system.parameters import Command, Parameter
 
 _SHARED = {
-    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors (and JSON).")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors, and the JSON of --json.")],
     "as_json": Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")],
     "traceback": Annotated[
         bool, typer.Option("--traceback", help="Show the traceback of an error (always with AUDIOSAE_DEBUG=1).")

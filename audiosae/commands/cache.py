@@ -22,7 +22,11 @@ def cache(
     *,
     cache: CacheFolder = None,
     prune: Annotated[
-        bool, Option("Remove fields of other versions of audiosae, and the least recently used ones beyond --size.")
+        bool,
+        Option(
+            "Remove entries of other versions of audiosae, and the least recently used entries until the cache fits "
+            "--size."
+        ),
     ] = False,
     size: Annotated[
         int | None,
@@ -39,7 +43,7 @@ def cache(
     Answer
     """
     if size is not None and not prune:
-        raise InputError("--size: wanted together with --prune")
+        raise InputError("--size works only with --prune; add --prune, or leave --size out")
     location = fields.cache_folder(as_path(cache))
     with Notes(progress) as notes:
         freed = fields.prune(location, keep=_UNLIMITED if size is None else size, say=notes.say) if prune else 0

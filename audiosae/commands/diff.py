@@ -48,7 +48,7 @@ def diff(
     out: OutputPage,
     *,
     workers: Annotated[
-        int | None, Option("Number of processes that draw.", "Machine", least=1, default="one per core")
+        int | None, Option("Number of drawing processes.", "Machine", least=1, default="one per core")
     ] = None,
     progress: ShowProgress = False,
 ) -> Page:

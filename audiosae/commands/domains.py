@@ -41,6 +41,6 @@ def domains() -> Answer:
         ]
         lines += [
             f"  options (--set): {own or 'none'}",
-            f"  defaults of train: {'  '.join(typed) or 'the general ones'}",
+            f"  defaults of train: {'  '.join(typed) or 'as in audiosae train --help'}",
         ]
     return Answer("\n".join(lines), {"domains": listed})

@@ -54,7 +54,7 @@ def _text(done: Evaluation) -> str:
     facts, plan, skipped = done.facts, done.plan, len(done.skipped)
     ranked = sorted(done.results, key=lambda result: -result["accuracy"])
     recalls = [f"{label} {100 * share:.0f}" for label, share in done.results[0]["recall"].items()]
-    sample = f" of {facts['grouped']} random files" if facts["grouped"] < facts["clips"] else ""
+    files = f"{facts['grouped']} random files" if facts["grouped"] < facts["clips"] else "the files"
     return "\n".join(
         [
             done.title,
@@ -69,8 +69,8 @@ def _text(done: Evaluation) -> str:
             text_table(_few_units(done)),
             "",
             "best N: accuracy in % with only the N units that best separate the classes of the training part (F-test)",
-            f"groups: agreement of the labels with as many clusters{sample}, made without labels (Ward's method; "
-            "adjusted mutual information: 1 identical, 0 chance)",
+            f"groups: agreement between the labels and as many clusters of {files}, computed without labels (Ward's "
+            "method; adjusted mutual information: 1 identical, 0 chance)",
             *([f"{counted(skipped, 'source')} skipped"] if skipped else []),
             "",
             *_quality(facts["quality"]),
@@ -112,13 +112,13 @@ def _quality(quality: Mapping[str, Any]) -> list[str]:
         best.setdefault(pair["label"], pair)
     units = [f"{label} u{pair['unit']} {pair['auc']:.2f}" for label, pair in best.items()]
     return [
-        f"unexplained variance {quality['fvu']:.3f} of {quality['windows']} windows, in the whitened space",
+        f"unexplained variance {quality['fvu']:.3f} in the whitened space, on {quality['windows']} windows",
         f"activity             mean {quality['mean_activity']:.4f}; {quality['l0']:.1f} units per window above "
         f"{quality['active_above']:g}; {len(quality['dead_units'])} dead, "
         f"{len(quality['always_on_units'])} active in most windows",
-        f"sparseness           {quality['lifetime_sparseness']:.2f} of a unit over windows, "
-        f"{quality['population_sparseness']:.2f} of a window over units (0 even, 1 a single one; Treves and Rolls)",
-        f"unit for a label     {_shortened(units, 'results.json')} (area under the ROC curve on these files)",
+        f"sparseness           {quality['lifetime_sparseness']:.2f} per unit over windows, "
+        f"{quality['population_sparseness']:.2f} per window over units (0 all equal, 1 only one; Treves and Rolls)",
+        f"best unit per label  {_shortened(units, 'results.json')} (area under the ROC curve on these files)",
     ]
 
 
@@ -171,7 +171,8 @@ def evaluate(
     split_column: Annotated[
         str | None,
         Option(
-            "Column of the labels CSV with a split: files with the value test are tested, the others train.", "Input"
+            "Column of the labels CSV with a split: files with the value test are tested, the others are for training.",
+            "Input",
         ),
     ] = None,
     baselines: Annotated[
@@ -236,7 +237,7 @@ def evaluate(
         if folder:
             report_replaced(folder / RESULTS, loaded.digest, folder, job.notes)
         known, values = _read_labels(label_source, job.sources, label_column, kind, column)
-        unlabelled = job.report_unlabelled(known, "left out", strict=strict)
+        unlabelled = job.report_unlabelled(known, "which are left out", strict=strict)
         labelled = [i for i, label in enumerate(known) if label is not None]
         with replace(job, sources=[job.sources[i] for i in labelled]).corpus() as corpus:
             used = corpus.only(corpus.used)
@@ -301,7 +302,11 @@ def _division(fold: str | None, group: str | None, split: str | None, labels: st
     columns: dict[Kind, str | None] = {"fold": fold, "group": group, "split": split}
     given = [(kind, column) for kind, column in columns.items() if column is not None]
     if len(given) > 1:
-        raise InputError(f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted only one of them")
+        raise InputError(
+            f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted only one of them; leave the others out"
+        )
     if given and labels == FOLDER:
-        raise InputError(f"--{given[0][0]}-column {given[0][1]}: wanted --labels FILE.csv with that column, not folder")
+        raise InputError(
+            f"--{given[0][0]}-column {given[0][1]}: wanted --labels FILE.csv with that column, not --labels folder"
+        )
     return given[0] if given else ("stratified", None)

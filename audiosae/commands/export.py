@@ -116,7 +116,7 @@ def export(
             report_replaced(description_of(path), loaded.digest, path, job.notes)
         names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
         stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=job.notes.say) if dated else None
-        known, unlabelled = job.labels(label_source, label_column, "exported without one", strict=strict)
+        known, unlabelled = job.labels(label_source, label_column, "which are exported without a label", strict=strict)
         with job.corpus(interleaved=True) as corpus:
             job.notes.stage("encoding", len(corpus.used), "files")
             rows = table_rows(
@@ -134,7 +134,7 @@ def export(
                 stability = stability_file.read(location) if location else None
                 write_rows(rows, path, digest=loaded.digest, stability=stability)
                 if (about := description_of(path).name) != f"{path.stem}.json":
-                    job.notes.say(f"{path.name} is described in {about}: {path.stem}.json is of another table")
+                    job.notes.say(f"{about} describes {path.name}, because {path.stem}.json belongs to another table")
             in_memory = None if path else gathered(rows.blocks, rows.columns, rows.names, rows.count)
     facts = {
         "table": str(path) if path else None,

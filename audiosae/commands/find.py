@@ -101,7 +101,7 @@ def find(
             example_corpus = job.of([example.path]).read(engine)
             example = _within(example, example_corpus.records[0].extent, notes)
             corpus = job.read(engine, interleaved=True)
-            notes.stage("listening", len(corpus.used), "files")
+            notes.stage("searching", len(corpus.used), "files")
             matches = find_like(
                 loaded, corpus, example_corpus.records[0], example, count=count, done=lambda _: notes.advance(1)
             )
@@ -125,8 +125,8 @@ def _within(example: Example, seconds: float, progress: Progress) -> Example:
     inside = example.within(seconds)
     if example.end - inside.end > _ROUNDING and example.end < float("inf"):
         progress.say(
-            f"--like {example.path}: the recording ends at {seconds:.2f} s; the example is "
-            f"{example.start:g} to {inside.end:.2f} s of it"
+            f"--like {example.path}: the recording ends at {seconds:.2f} s, so the example is "
+            f"{example.start:g} to {inside.end:.2f} s"
         )
     return inside
 

@@ -108,7 +108,8 @@ class Inspection:
 def _text(inspection: Inspection) -> str:
     rows = inspection.rows()
     if len(rows) > _ROWS_SHOWN:
-        rows = [*(row for row in rows if row[1] != "ok"), ("...", "", "", "", "")]
+        faults = [row for row in rows if row[1] != "ok"]
+        rows = [*faults, (f"and {len(rows) - len(faults)} more", "ok", "", "", "")]
     return "\n".join([text_table([_COLUMNS, *rows]), "", *inspection.summary])
 
 
@@ -295,8 +296,8 @@ def _totals(
     if unknown := sum(file["status"] == "ok" and file["reason"] != "" for file in files):
         lines.append(f"  {unknown} not counted: {domain.name} knows the length of large files only after reading them")
     lines.append(
-        f"training with the defaults, roughly: {estimate['seconds']:.0f} s after reading, "
-        f"{estimate['field_bytes'] / 2**20:.0f} MiB of cache, {estimate['memory_bytes'] / 2**20:.0f} MiB of memory"
+        f"training with the defaults takes about {estimate['seconds']:.0f} s after reading, "
+        f"{estimate['field_bytes'] / 2**20:.0f} MiB of cache and {estimate['memory_bytes'] / 2**20:.0f} MiB of memory"
     )
     return lines
 

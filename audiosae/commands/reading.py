@@ -74,7 +74,7 @@ class Reading:
         names = [source.name for source, label in zip(self.sources, labels, strict=True) if label is None]
         missing = f"no label for {len(names)} of {len(self.sources)} sources"
         if names and strict:
-            raise InputError(f"--strict: {missing}: {some_of(names)}")
+            raise InputError(f"--strict: {missing} ({some_of(names)}); add the labels, or leave --strict out")
         if names:
             self.notes.say(f"{missing}, {consequence}: {some_of(names)}")
         return names
@@ -122,8 +122,8 @@ class Reading:
             if not corpus.used:
                 first = corpus.skipped[0]
                 raise InputError(
-                    f"none of {len(self.sources)} sources suits a model of {self.domain.name}; the first is "
-                    f"{first.file}: {first.reason}"
+                    f"none of {len(self.sources)} sources can be used with this model of the domain "
+                    f"{self.domain.name}; the first is {first.file}: {first.reason}"
                 )
             for record in corpus.skipped:
                 notes.say(f"skipped {record.file}: {record.reason}")
@@ -134,7 +134,7 @@ class Reading:
         """Report used sources that are incomplete, and one line for each remark on used sources."""
         used = [record for record in records if record.status == "used"]
         if parts := [f"{record.file} ({record.reason})" for record in used if record.reason]:
-            self.notes.say(f"used as far as they can be decoded, {len(parts)} of {len(used)} sources: {some_of(parts)}")
+            self.notes.say(f"{len(parts)} of {len(used)} sources have faults but are used: {some_of(parts)}")
         for remark in dict.fromkeys(record.remark for record in used if record.remark):
             names = [record.file for record in used if record.remark == remark]
             self.notes.say(f"{len(names)} of {len(used)} sources have {remark}: {some_of(names)}")
@@ -162,7 +162,9 @@ def reading(
 def labels_option(labels: os.PathLike[str] | str | None, column: str | None) -> str | None:
     """Return the option as text; raise InputError if a label column is given without labels."""
     if column and labels is None:
-        raise InputError(f"--label-column {column}: wanted together with --labels FILE.csv")
+        raise InputError(
+            f"--label-column {column} works only with --labels FILE.csv; add it, or leave --label-column out"
+        )
     return None if labels is None else str(labels)
 
 

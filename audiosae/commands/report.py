@@ -63,7 +63,7 @@ def report(
         ),
     ] = None,
     label_column: LabelColumn = None,
-    top: Annotated[int, Option("Most windows shown per unit; --size may allow fewer.", least=1, most=100)] = 10,
+    top: Annotated[int, Option("Largest number of windows per unit; --size may allow fewer.", least=1, most=100)] = 10,
     size: Annotated[
         int,
         Option(
@@ -83,7 +83,8 @@ def report(
 ) -> Page:
     """Write a page to see and hear each unit of a model.
 
-    The page plays the windows with the highest activation of each unit. For a run folder it shows the training history.
+    The page plays the windows with the highest activation of each unit. If MODEL is a run folder,
+    the page also shows the training history.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def report(
     loaded = as_model(model)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         check_page(path, job.inputs(label_source))
-        known, unlabelled = job.labels(label_source, label_column, "shown without one", strict=strict)
+        known, unlabelled = job.labels(label_source, label_column, "which are shown without a label", strict=strict)
         with job.corpus() as corpus:
             facts = write_report(
                 loaded,

@@ -103,7 +103,7 @@ class RunFolder:
         aside.mkdir()
         for name in earlier:
             (self.path / name).rename(aside / name)
-        self._say(f"{self.path} contained {what}: moved to {aside}")
+        self._say(f"{self.path} contained {what}, now moved to {aside}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -44,7 +44,7 @@ def samples(
     folder, files = Path(folder), sample_files()
     existing = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     with Notes(progress) as notes:
-        notes.stage("making", len(files), "files")
+        notes.stage("writing", len(files), "files")
         for name in sorted(files, key=lambda name: name not in existing):  # conflicts are reported before any writing
             path = folder / name
             if name in existing:
@@ -73,4 +73,4 @@ def _check_same(path: Path, make: Callable[[], bytes]) -> None:
     except OSError:
         same = False
     if not same:
-        raise InputError(f"cannot write {path}: it exists and is not the sample; give another folder, or move it away")
+        raise InputError(f"cannot write {path}: it exists with other content; give another folder, or move it away")

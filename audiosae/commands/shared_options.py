@@ -41,7 +41,8 @@ Sources = Annotated[
     ),
 ]
 DomainName = Annotated[
-    str | Domain, Option("Kind of input; audiosae domains lists them.", "Input", typed=str, python="Also a Domain.")
+    str | Domain,
+    Option("Kind of input; audiosae domains lists all kinds.", "Input", typed=str, python="Also a Domain."),
 ]
 DomainSettings = Annotated[
     Mapping[str, Any] | None,
@@ -69,8 +70,8 @@ Segments = Annotated[int, Option("Number of equal time segments of a file that a
 CodeName = Annotated[
     Literal["sqrt", "activation", "share"],
     Option(
-        "Code of a unit. sqrt: square root of its activation; activation: its activation; share: square root of its "
-        "share of all activations.",
+        "How the activation of a unit is coded. sqrt: square root; activation: unchanged; share: square root of its "
+        "share of the activations of all units.",
         "Method",
     ),
 ]
@@ -88,12 +89,13 @@ TimeZone = Annotated[
 Strict = Annotated[bool, Option("Fail (status 1) if any source was skipped.")]
 StrictLabels = Annotated[
     bool,
-    Option("Fail (status 1) if a source has no label, before any source is read, or if any source was skipped."),
+    Option("Fail (status 1) at the start if a source has no label, or at the end if any source was skipped."),
 ]
 ShowProgress = Annotated[bool | Progress, Option("Show progress bars in a terminal or a notebook.")]
 OutputPage = Annotated[AnyPath, Option("Page to write.", flags=("--out", "-o"), metavar="PAGE.html", typed=Path)]
 CacheFolder = Annotated[
-    AnyPath | None, Option("Folder for decoded fields.", "Machine", typed=Path, default="the user's cache folder")
+    AnyPath | None,
+    Option("Cache folder for decoded sources.", "Machine", typed=Path, default="the user's cache folder"),
 ]
 
 
@@ -107,7 +109,8 @@ class Machine:
     engine: Annotated[
         str,
         Option(
-            "Where passes over all windows run: in this process (here), or on Dask workers.",
+            "Where passes over all windows run: in this process (here), on N Dask workers of this machine (local:N), "
+            "or on the workers of a Dask scheduler (tcp://HOST:PORT).",
             "Machine",
             metavar="here|local:N|tcp://HOST:PORT",
         ),

@@ -53,13 +53,13 @@ def _text(result: Survey) -> str:
     stable, out, silent = result.stability, Path(result.facts["folder"] or ""), result.facts["without_events"]
     lines = [
         text_table(rows),
-        f"like no type: {counted(len(result.events.of_type(0)), 'event')}",
-        f"number of types: {result.choice}",
+        f"events of no type: {len(result.events.of_type(0)):,}",
+        f"number of types: {len(result.types)} ({result.choice})",
     ]
     if stable:
         lines.append(
-            f"stability of the types (adjusted Rand index): {stable.seed:.2f} with other random numbers, "
-            f"{stable.halves:.2f} between halves of the files"
+            f"stability of the types (adjusted Rand index): {stable.seed:.2f} with types from a random part of the "
+            f"events, {stable.halves:.2f} between types from two halves"
         )
     events = f"{counted(len(result.events), 'event')} in {counted(len(result.records), 'recording')}"
     without = f", {silent:,} without an event" if silent else ""
@@ -82,10 +82,13 @@ def survey(
         ),
     ] = None,
     *,
-    types: Annotated[int | str, Option("Number of sound types.", "Method", metavar="auto|N", typed=str)] = "auto",
+    types: Annotated[
+        int | str,
+        Option("Number of sound types; auto chooses it from the sounds.", "Method", metavar="auto|N", typed=str),
+    ] = "auto",
     types_from: Annotated[
         AnyPath | None,
-        Option("Folder of an earlier survey with this model whose types are used.", "Input", typed=Path),
+        Option("Folder of an earlier survey with this model; its types are used.", "Input", typed=Path),
     ] = None,
     names: Annotated[
         AnyPath | None,
@@ -138,7 +141,7 @@ def survey(
         dates = read_dates(job.paths, when=when, time_zone=time_zone)
         notes.say(dates.note)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
-            notes.stage("listening", len(corpus.used), "files")
+            notes.stage("detecting", len(corpus.used), "files")
             result, sound_types = find_types(
                 loaded,
                 corpus,

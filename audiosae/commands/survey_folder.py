@@ -40,7 +40,7 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
     if types == "auto":
         return None
     if not types.isdecimal() or int(types) < 1:
-        raise InputError(f"--types {types}: wanted auto or a number from 1")
+        raise InputError(f"--types {types}: wanted auto or a whole number of at least 1")
     if types_from:
         raise InputError(f"--types {types}: --types-from sets the number of types; leave out one of the two")
     return int(types)
@@ -62,7 +62,7 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
     create_folder(out)
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "contains recordings of this survey"
-        raise InputError(f"--out {out}: {what}; give the survey a separate folder")
+        raise InputError(f"--out {out} {what}; choose a separate folder for the survey")
     own = has_facts(out / FACTS, "model_digest", "types")
     if own:
         _check_unchanged(out)
@@ -82,8 +82,8 @@ def _check_unchanged(out: Path) -> None:
     for path in _outputs(out):
         if path.exists() and path.stat().st_mtime > written:
             raise InputError(
-                f"cannot write {path}: it was changed after the survey that made it; choose another folder with -o, or "
-                "move it away"
+                f"cannot write {path}: it was changed after the survey that wrote it; choose another folder with -o, "
+                "or move it away"
             )
 
 
@@ -128,18 +128,19 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
     notes = []
     if unknown := sorted(set(names.of) - {kind.number for kind in result.types}):
         notes.append(
-            f"--names {path}: no type {', '.join(map(str, unknown))}; this survey has {len(result.types)} types"
+            f"--names {path}: the names of type {', '.join(map(str, unknown))} are not used; this survey has the types "
+            f"1 to {len(result.types)}"
         )
     if names.types and names.types != result.types_digest:
         types = "those of --types-from" if types_from else "this survey's"
         notes.append(
-            f"--names {path}: it names the types of another survey, not {types}; the names were given to the same "
-            "numbers, which may be other sounds; give --types-from the folder of that survey"
+            f"--names {path}: it names the types of another survey, not {types}, so a name may be on another sound; "
+            "use --types-from with the folder of that survey"
         )
     elif not names.types and types_from is None:
         notes.append(
             f"--names {path}: the names apply to the type numbers of this survey, which may change with other "
-            "recordings; with --types-from FOLDER numbers and names stay"
+            "recordings; use --types-from FOLDER to reuse numbers and names"
         )
     return "\n".join(notes)
 

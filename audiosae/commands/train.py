@@ -115,10 +115,11 @@ def _text(run: TrainedRun) -> str:
     sources = facts["sources"]
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
     windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))}"
+    division = sources["held_out"] if facts["held_out"] else f"held out: {sources['held_out']}"
     lines = [
         f"learned {s['hidden']} units from {s['sources_used']} of {len(run.skipped) + sources['used']} sources "
         f"({length}{windows}) in {s['seconds']:.0f} s",
-        f"  unexplained variance  {s['fvu']:.3g} of {s['fvu_of']} ({sources['held_out']}), in the whitened space",
+        f"  unexplained variance  {s['fvu']:.3g} in the whitened space, on {s['fvu_of']} ({division})",
         f"  mean activity         {s['rho_hat_mean']:.4f}, target rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
     epochs, most, best = s["epochs"], facts["options"]["epochs"], facts["best_epoch"]
@@ -207,7 +208,7 @@ def train(
     training = TrainOptions.resolve(made.defaults, given, domain=made.name)
     with reading(made, sources, machine, progress=progress, trained=False) as job, job.engine() as engine:
         if only_lbfgs:
-            job.notes.say("solver lbfgs: with --engine, every step is a pass over all windows")
+            job.notes.say("solver lbfgs: chosen because of --engine; every step is a pass over all windows")
         made = resolved(made, job.paths)
         training = suited_to(engine, training, math.prod(made.window))
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:

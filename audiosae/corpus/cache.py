@@ -170,7 +170,7 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
     for folder in sorted(folders, key=lambda folder: (not folder.outdated, folder.used)):
         lock = lock_folder(folder.path)
         if lock is None:
-            say(f"{folder.path.name} is in use and was not pruned")
+            say(f"{folder.path} is in use and was not pruned; run audiosae cache --prune again later")
             continue
         with lock:
             for entry, bytes_ in _entries(folder.path):
@@ -212,8 +212,8 @@ def _report_other_versions(cache: Path, description: dict[str, Any], say: Callab
         number, domain = folder.about
         changed = {key for key in {*domain, *description} if domain.get(key) != description.get(key)}
         if folder.files and changed <= {"version", "source"} and (changed or folder.outdated):
-            code = ", other source files" if "source" in changed else ""
+            code = ", other code" if "source" in changed else ""
             say(
-                f"the cache has {folder.files} fields of {domain.get('package')} {domain.get('version')}, "
-                f"format {number}{code}, which are not used: audiosae cache --prune removes them"
+                f"the cache contains {folder.files} sources decoded by {domain.get('package')} {domain.get('version')} "
+                f"(format {number}{code}), which are not used; audiosae cache --prune removes them"
             )

@@ -89,7 +89,7 @@ def read_field(record: Record) -> NDArray[np.float32]:
     try:
         return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:
-        raise InputError(f"the field of {record.file} is no longer in the cache; run the same command again") from error
+        raise InputError(f"{record.file} is no longer in the cache; run the same command again") from error
 
 
 def entry_path(source: Source, folder: Path) -> Path:

@@ -69,7 +69,7 @@ def ingest(
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
     most = most_workers()
     if most and workers > most:
-        say(f"{workers} decoding processes: this system allows {most}, which are used")
+        say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
     decoded = run_in_order(
         decode,
         jobs,
@@ -205,7 +205,7 @@ def _check_block(block: NDArray[Any], domain: Domain, rows: int, *tail: int) -> 
     It must have the shape `tail` after axis 0, as the blocks before it. The first block may be wider than a window.
     """
     if block.ndim != len(domain.window) or (block.shape[1:] != tail if rows else block.shape[2:] != tail[1:]):
-        raise InputError(f"another shape: {block.shape} does not fit windows of {domain.window}")
+        raise InputError(f"wrong shape: a block of {block.shape} does not fit windows of {domain.window}")
     if not np.isfinite(block).all():
         raise InputError("NaN or infinite values")
 
@@ -214,7 +214,7 @@ def _check_ranges(ranges: tuple[tuple[int, int], ...], rows: int, window: int) -
     inside = all(0 <= start <= stop <= rows for start, stop in ranges)
     if not inside or any(a[1] >= b[1] or a[1] - b[0] >= window for a, b in pairwise(ranges)):
         raise InputError(
-            f"a fault in the domain: its finish gave {ranges[:4]}, wanted ascending row ranges within {rows} "
+            f"fault in the domain: finish() returned {ranges[:4]}, wanted ascending row ranges within {rows} "
             f"that share no window"
         )
 

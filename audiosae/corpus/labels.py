@@ -54,8 +54,8 @@ def read_column(
     if not any(values.values()):
         problem = f"has only empty cells in column {column} for" if values else "has no row for"
         raise InputError(
-            f"{path} {problem} {some_of([source.name for source in sources])}; wanted a {KEY} relative to the source "
-            f"folder, or with the folder as given if there are several"
+            f"{path} {problem} {some_of([source.name for source in sources])}; wanted paths in the "
+            f"column {KEY}: relative to the source folder, or with the folders as typed if there are several"
         )
     return [values.get(number) for number in range(len(sources))]
 
@@ -66,8 +66,8 @@ def check_rows(path: Path, sources: Sequence[Source]) -> None:
     unknown = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
     if unknown:
         raise InputError(
-            f"{path} names {some_of(unknown)}: not among the {len(sources)} sources; give their folder too, "
-            f"or remove the rows"
+            f"{path} has rows for {some_of(unknown)}, not among the {len(sources)} sources; add the files to the "
+            f"sources, or remove the rows"
         )
 
 
@@ -119,7 +119,7 @@ def _matched(path: Path, rows: list[dict[str, str]], names: _Names) -> list[tupl
     counts = Counter(keys)
     repeated = dict.fromkeys(row[KEY] for key, row in zip(keys, rows, strict=True) if counts[key] > 1)
     if repeated:
-        raise InputError(f"{path} names {some_of(list(repeated))} more than once")
+        raise InputError(f"{path} names {some_of(list(repeated))} more than once; leave one row for each file")
     return [(numbers[0], row) for numbers, row in matches if numbers]
 
 
@@ -127,6 +127,8 @@ def _only(columns: list[str], path: Path, option: str) -> str:
     others = [name for name in columns if name != KEY]
     if "label" in others:
         return "label"
-    if len(others) != 1:
-        raise InputError(f"{path} has the columns {', '.join(others) or 'filename alone'}; choose one with {option}")
+    if not others:
+        raise InputError(f"{path} has only the column {KEY}; add a column with the labels")
+    if len(others) > 1:
+        raise InputError(f"{path} has the columns {', '.join(others)}; choose one with {option}")
     return others[0]

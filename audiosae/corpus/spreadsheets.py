@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
+from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ def read_rows(
             raise InputError(f"{wanted.option} {path}: not a CSV in {encoding.upper()} ({reason}); {_SAVE}") from error
     table = _parsed(path, texts.pop(), wanted)
     if known is None:
-        say(f"{wanted.option} {path}: not UTF-8, read as Latin-1 (Windows-1252); if letters are wrong, {_SAVE}")
+        say(f"{wanted.option} {path}: not in UTF-8, so it is read as Windows-1252; if letters are wrong, {_SAVE}")
     return table
 
 
@@ -105,10 +106,14 @@ def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]]
     while columns and not columns[-1]:
         columns.pop()
     if wanted.key not in columns:
-        raise InputError(f"{path} has no column {wanted.key}; it has {', '.join(columns) or 'nothing'}")
+        raise InputError(
+            f"{path} has no column {wanted.key}, only {', '.join(columns) or 'empty lines'}; wanted {wanted.example}"
+        )
     for number, row in table[1:]:
         if len(row) < len(columns) or any(cell.strip() for cell in row[len(columns) :]):
-            raise InputError(f"{path}: line {number} does not have {len(columns)} columns")
+            raise InputError(
+                f"{path}: line {number} has {counted(len(row), 'cell')}, wanted {len(columns)}; correct this line"
+            )
     return [dict(zip(columns, row, strict=False)) for _, row in table[1:]], columns
 
 

@@ -89,9 +89,9 @@ def _check_class(cls: type[Domain]) -> None:
 def _check_options(domain: Domain) -> None:
     options = options_of(domain)
     from_json = make_domain(type(domain), json.loads(json.dumps(options)))
-    _require(from_json == domain, f"options do not survive JSON: {domain} became {from_json}")
+    _require(from_json == domain, f"options must be the same after saving as JSON: {domain} became {from_json}")
     from_texts = make_domain(type(domain), {key: str(value) for key, value in options.items()})
-    _require(from_texts == domain, f"options do not survive --set: {domain} became {from_texts}")
+    _require(from_texts == domain, f"options must be the same after --set: {domain} became {from_texts}")
     _require(
         min(*domain.window, *domain.stride) >= 1,
         f"window and stride must be at least 1, found window {domain.window}, stride {domain.stride}",

@@ -90,9 +90,9 @@ def resolved(domain: Domain, paths: Sequence[Path]) -> Domain:
     with plugin_call(domain, "resolve"):
         result = domain.resolve(paths)
         if type(result) is not type(domain):
-            raise TypeError(f"it gave {result!r}, wanted a {type(domain).__name__}")
+            raise TypeError(f"it returned {result!r}, wanted a {type(domain).__name__}")
         if make_domain(type(result), json.loads(json.dumps(options_of(result)))) != result:
-            raise TypeError(f"its options do not survive JSON: {result}")
+            raise TypeError(f"the options of {result} change when they are saved as JSON")
     check_window(result)
     return result
 

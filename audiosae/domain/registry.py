@@ -111,12 +111,13 @@ def domain_from_json(description: Mapping[str, Json]) -> Domain:
     """Build a domain from its description (see `domain_to_json`)."""
     options = description.get("options")
     if not isinstance(description.get("name"), str) or not isinstance(options, dict):
-        raise PluginError("the model's domain is not described by a name and options")
+        raise PluginError("the model is damaged: it lacks the name or the options of its domain; train again")
     name, package = str(description["name"]), str(description.get("package", ""))
     installed = find_domain(name, package=package)
     if package and installed.package != package:
         raise PluginError(
-            f"the model needs domain {name} of {package}, but {installed.package} is installed; replace it"
+            f"the model needs domain {name} of {package}, but {installed.package} is installed; "
+            f"uninstall that and install {package}"
         )
     try:
         return make_domain(load_domain(name), options)

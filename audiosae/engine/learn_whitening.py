@@ -58,5 +58,5 @@ def window_moments(backend: Backend, shard: Shard, how: Whitening) -> WindowMome
             raise
         del total, parts  # GPU memory
         backend.release()
-        backend.say("not enough GPU memory for the moments of the windows: they are computed on the CPU")
+        backend.say("not enough GPU memory for the covariance of the windows; it is computed on the CPU")
         return window_moments(Backend(), shard, how)

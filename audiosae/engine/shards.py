@@ -168,8 +168,8 @@ def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]
     for before, now in zip(corpus.records, records, strict=True):
         if before.status == "used" and before.digest != now.digest:
             raise InputError(
-                f"{before.path} is not the same as at the start of the run: it was changed, or machines have different "
-                f"files under this path; run again"
+                f"{before.path} differs from the start of the run: it was changed, or machines have different files "
+                f"under this path; run again"
             )
     return [replace(before, field=now.field) for before, now in zip(corpus.records, records, strict=True)]
 

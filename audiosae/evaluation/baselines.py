@@ -55,7 +55,9 @@ def choose_baselines(wanted: str | Sequence[str], domain: Domain) -> tuple[str, 
     if wrong := [name for name in names if name not in BASELINES]:
         raise InputError(f"--baselines {text}: no baseline {wrong[0]!r}; wanted all, none or {', '.join(BASELINES)}")
     if "mfcc" in names and not sound:
-        raise InputError(f"--baselines {text}: mfcc needs recordings; the model's domain is {domain.name}")
+        raise InputError(
+            f"--baselines {text}: mfcc needs recordings, but the model has the domain {domain.name}; leave mfcc out"
+        )
     return tuple(name for name in BASELINES if name in names)
 
 

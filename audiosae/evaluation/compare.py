@@ -230,7 +230,7 @@ class _Work:
         first = TrainOptions.stored(self.model.facts["options"]).seed + 1
         seeds, matches = range(first, first + self.options.stability), []
         for number, seed in enumerate(seeds):
-            self.progress.say(f"learning with another seed, {number + 1} of {len(seeds)}")
+            self.progress.say(f"training with another seed, {number + 1} of {len(seeds)}")
             matches.append(match(self.model, self._trained(self.corpus, seed=seed)))
         return UnitStability.of(seeds, matches)
 
@@ -273,6 +273,6 @@ def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dic
         }
     return {
         "seen": None,
-        "seen_told": f"the model was trained on {sources['used']} files that are not exactly these; how many of the "
-        f"{tested} test files are among them is not known",
+        "seen_told": f"the model was trained on {sources['used']} files, which differ from these; they may include "
+        f"some of the {tested} test files",
     }

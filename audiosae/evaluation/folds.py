@@ -22,8 +22,8 @@ FOLDS = 5
 _LEFT_OUT = 10  # up to this many groups, each is left out in turn
 _FEWEST = 2  # least number of classes, and of values of the column that divides the files
 _SESSIONS = (
-    "folds are drawn by file: files of one recording session may be on both sides, which makes every number too good; "
-    "--group-column keeps them together"
+    "the folds are random: files of one recording session may be in both parts, training and test, which makes all "
+    "accuracies too high; --group-column keeps such files together"
 )
 
 
@@ -138,8 +138,8 @@ def _divide(
         return names, groups, groups, f"the {len(names)} folds of column {column}"
     if len({*zip(groups.tolist(), target.tolist(), strict=True)}) == len(names) == len(classes):
         raise InputError(
-            f"--{kind}-column {column}: every group has a label of its own, so no tested class could be learned; "
-            "wanted groups that share labels"
+            f"--{kind}-column {column}: each label is in one group only, so no tested class could be learned; wanted "
+            "labels that are in several groups"
         )
     if len(names) <= _LEFT_OUT:
         return names, groups, groups, f"one {column} left out at a time ({len(names)} folds)"
@@ -158,8 +158,8 @@ def _predefined(names: list[str], groups: NDArray[Any], column: str) -> tuple[li
         tested = int(counts.argmin())
     else:
         raise InputError(
-            f"--split-column {column}: no value 'test' among {', '.join(map(repr, names[:10]))}, and not two values of "
-            "which one is rarer; --fold-column takes each value as a fold"
+            f"--split-column {column}: wanted the value 'test' for the test files, or two values, of which the rarer "
+            f"one is tested, found {', '.join(map(repr, names[:10]))}; --fold-column takes each value as a fold"
         )
     description = f"tested where {column} is {names[tested]!r} ({counts[tested]} of {len(groups)} files)"
     return ["train", names[tested]], (groups == tested).astype(np.int64), None, description

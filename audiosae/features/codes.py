@@ -206,7 +206,7 @@ class Pool:
     def result(self, pools: Sequence[str]) -> NDArray[np.float32]:
         """Return the pooled codes, (units, pools, segments)."""
         if self._sums is None:
-            raise InputError("no windows were pooled")
+            raise InputError("no windows to pool: the source is shorter than a window")
         counts, means, squares, largest = self._sums
         pooled = {"mean": means, "max": largest, "std": np.sqrt(squares / counts[:, None])}
         if self.lag:

@@ -56,7 +56,9 @@ def match(a: Model, b: Model) -> Match:
     from scipy.optimize import linear_sum_assignment
 
     if a.domain.window != b.domain.window:
-        raise InputError(f"windows of {a.domain.window} and {b.domain.window} cannot be compared")
+        raise InputError(
+            f"models with windows of {a.domain.window} and {b.domain.window} cannot be compared; wanted the same shape"
+        )
     cosines = atom_cosines(a, b)
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     order = np.argsort(-cosines[rows, columns], kind="stable")

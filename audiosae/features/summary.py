@@ -59,14 +59,14 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
         ),
         (
             "activity",
-            f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); units from {low:.4f} over {tenth:.4f}, "
-            f"{median:.4f}, {ninetieth:.4f} to {high:.4f}; dead {activity['dead_units']}, on in most windows "
-            f"{activity['always_on_units']}",
+            f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); quantiles over the units (0, 10, 50, 90, "
+            f"100 %): {low:.4f}, {tenth:.4f}, {median:.4f}, {ninetieth:.4f}, {high:.4f}; {activity['dead_units']} "
+            f"dead, {activity['always_on_units']} active in most windows",
         ),
         (
             "redundancy",
-            f"{activity['redundant_units']} of {params.hidden} units have an atom that another has too "
-            f"(cosine 0.95 or more)",
+            f"{activity['redundant_units']} of {params.hidden} units have nearly the same atom as another (cosine 0.95 "
+            f"or more)",
         ),
         *([("stability", stability.summary())] if stability else []),
         ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),

@@ -220,7 +220,7 @@ class _Reader:
                 at = self._frames + int(np.argmin(np.isfinite(mono)))
                 raise InputError(f"NaN or infinite samples: the first at {at / file.samplerate:.1f} s")
             if max(-low, high) > _LARGEST_SAMPLE:
-                raise InputError(f"no sound: samples as large as {max(-low, high):.0e}, wanted about 1")
+                raise InputError(f"samples too large: up to {max(-low, high):.0e}, wanted about 1")
             self._low, self._high = min(self._low, low), max(self._high, high)
             if file.channels > 1:
                 self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
@@ -261,7 +261,7 @@ class _Reader:
             raise InputError("silent: every sample is the same")
         if (peak := max(-self._low, self._high)) < _CANCELLED * self._peak:
             below = 20 * np.log10(self._peak / peak)
-            raise InputError(f"channels cancel: their mean is {below:.0f} dB below the loudest; keep one channel")
+            raise InputError(f"channels cancel: their mean is {below:.0f} dB below the loudest; save one channel only")
         return self._missing_part(cut=cut)
 
     def _missing_part(self, *, cut: bool) -> str:

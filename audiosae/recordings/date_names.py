@@ -256,16 +256,18 @@ def _choose(readings: list[_Reading]) -> Named:
     best = candidates[0]
     if any(_differ(best, other) for other in candidates if other.kind != best.kind):
         forms = ", ".join(dict.fromkeys(_form(reading) for reading in candidates))
-        return Named(reason=f"names can be read in several ways ({forms}) that give different dates")
+        return Named(reason=f"file names can be read in several ways ({forms}), which give different dates")
     orders = {reading.order for reading in readings if reading.kind == readings[0].kind}
     rivals = [other for other in readings if other.kind == best.kind and _differ(best, other)]
     if len(orders) > 1 and (doubt := _order_in_doubt(best, rivals)):
         return Named(reason=doubt)
     form = _form(best)
     if best.zones:
-        return Named(reason=f"names have the form {form}, but only {best.zones} of {len(best.clocks)} state a zone")
+        return Named(
+            reason=f"file names have the form {form}, but only {best.zones} of {len(best.clocks)} state a time zone"
+        )
     if best.form.endswith(("HHMMSS", "HHMM")) and _may_be_takes(best.clocks):
-        return Named(reason=f"names look like {form}, but the last digits may be numbers of takes")
+        return Named(reason=f"file names look like {form}, but the last digits may count takes instead of being a time")
     return Named(form, best.starts)
 
 
@@ -292,7 +294,7 @@ def _order_in_doubt(best: _Reading, rivals: Sequence[_Reading]) -> str:
         closer = rival.span * _CLOSER <= best.span
         later = rival.span <= best.span and max(rival.dated) > max(best.dated)
         if not trusted or closer or later:
-            return f"names can be read as {_form(best)} and as {_form(rival)}: no date shows which"
+            return f"file names can be read as {_form(best)} and as {_form(rival)}, and no date shows which is right"
     return ""
 
 
@@ -319,8 +321,8 @@ def _why_none(stems: Sequence[str], latest: int) -> str:
         matches = map(re.compile(_DATES[kind] + r"(?!\d)").search, stems)
         count = sum(bool(m and _date(m["a"], m["b"], m["c"], first=FIRST_YEAR, latest=latest)) for m in matches)
         if count >= max(1, MOST * len(stems)):
-            return f"names have a date and no time ({kind}, {count} of {len(stems)})"
-    return _nearly(stems, latest) or "no form of date and time fits the names"
+            return f"file names have a date but no time ({kind}, {count} of {len(stems)})"
+    return _nearly(stems, latest) or "the file names contain no date and time in a known form (such as 20260131_235900)"
 
 
 def _nearly(stems: Sequence[str], latest: int) -> str:
@@ -340,6 +342,6 @@ def _nearly(stems: Sequence[str], latest: int) -> str:
         return ""
     names = ", ".join(others[:3]) + (", ..." if len(others) > len(others[:3]) else "")
     return (
-        f"{count - len(others)} of {count} names have the form {form}, too few to trust it: {names} "
-        f"{'does' if len(others) == 1 else 'do'} not; leave such names out"
+        f"only {count - len(others)} of {count} names have the form {form}, too few to use it; leave out the others: "
+        f"{names}"
     )

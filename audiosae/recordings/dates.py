@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from audiosae.errors import InputError
 from audiosae.recordings.date_headers import KINDS, header_times
 from audiosae.recordings.date_names import FIRST_YEAR, MOST, Named, read_names
+from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,21 +66,23 @@ def read_dates(
     """
     zone, none = _zone(time_zone), [None] * len(paths)
     if when == "none":
-        return Dates("", [*none], "dates: not asked for")
+        return Dates("", [*none], "no dates: --when none")
     latest = (now or datetime.now(UTC)).year + 1
     named = read_names(paths, now=now) if when in {"auto", "name"} else Named()
     stated, kind = _header_starts(paths, latest) if when in {"auto", "metadata"} else ([], "")
     if named.form and kind:
         pairs = zip(named.starts, stated, strict=True)
         if any(name and header and _difference(name, header) > _LARGEST_SHIFT for name, header in pairs):
-            reason = f"file names ({named.form}) and headers ({kind}) disagree: --when name or --when metadata"
+            reason = (
+                f"file names ({named.form}) and headers ({kind}) disagree; choose with --when name or --when metadata"
+            )
             return Dates("", [*none], f"no dates: {reason}")
     if named.form:
         starts = _with_zones(named.starts, stated) if kind else named.starts
         return _in_zone(f"file names: {named.form}", starts, zone, time_zone)
     if kind:
         return _in_zone(f"headers: {kind}", stated, zone, time_zone)
-    return Dates("", [*none], f"no dates: {named.reason or 'no header states date and time'}")
+    return Dates("", [*none], f"no dates: {named.reason or 'no file header states date and time'}")
 
 
 def later(start: datetime, seconds: float) -> datetime:
@@ -163,14 +166,14 @@ def _with_zones(named: Starts, stated: Starts) -> Starts:
 def _in_zone(form: str, starts: Starts, zone: tzinfo | None, name: str | None) -> Dates:
     """Return the dates with the zone called `name`: converted if they state one, else taken as times in it."""
     known = [start for start in starts if start]
-    note = f"{form}, {len(known)} of {len(starts)}"
+    note = f"dates from {form}, {len(known)} of {counted(len(starts), 'recording')}"
     if known[0].tzinfo:
-        note += f", zone as stated{f', shown in {name}' if zone else ''}"
+        note += f", time zone as stated{f', shown in {name}' if zone else ''}"
         return Dates(form, [start and start.astimezone(zone) if zone else start for start in starts], note)
     if not zone:
-        return Dates(form, [*starts], f"{note}, no zone: give --time-zone, that of the recorder's clock")
+        return Dates(form, [*starts], f"{note}, no time zone; give that of the recorder's clock with --time-zone")
     starts = [start and start.replace(tzinfo=zone) for start in starts]
-    note += f", taken as {name}{_clock_changes([start for start in starts if start])}"
+    note += f", taken as times in {name}{_clock_changes([start for start in starts if start])}"
     return Dates(form, [start and later(start, 0) for start in starts], note)  # moves a skipped hour to the next one
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = 2**63 - 1  # libsndfile's number of frames of a FLAC that states none
 CUT, ANOTHER, MORE = "cut", "another recording follows", "more samples follow than its header states"
-JOINED = "another recording was joined to it: the samples are not one recording and may contain a header as a click"
+JOINED = "another recording was joined to it, and a header in between may sound like a click"
 _MAGIC = 12  # bytes with which the rarer containers begin; the same bytes again begin another file behind the first
 _LARGEST_SIZE = 2**32 - 1
 _PLACEHOLDERS = ((2**31 - 2**16, 2**31), (2**32 - 2**16, 2**32))  # sizes written when the end is unknown

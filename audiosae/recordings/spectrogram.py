@@ -107,7 +107,10 @@ class Spectrogram(Domain):
                 f"half the sample rate"
             )
         if self.sample_rate and self.n_fft and not self._count:
-            raise InputError(f"--set fmin={self.fmin:g} fmax={self.fmax:g}: no bin of n_fft={self.n_fft} lies between")
+            raise InputError(
+                f"--set fmin={self.fmin:g} fmax={self.fmax:g}: no bin of n_fft={self.n_fft} lies between; increase "
+                "n_fft, or move fmin and fmax apart"
+            )
 
     @property
     def window(self) -> tuple[int, int]:
@@ -167,7 +170,7 @@ class Spectrogram(Domain):
         hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
-        remark = f"a lower rate than {2 * self._highest:g} Hz: their upper bands are empty" if lower else ""
+        remark = f"a lower rate than {2 * self._highest:g} Hz, so their upper bands are empty" if lower else ""
         return Probe(
             header.seconds,
             rows,
@@ -179,7 +182,7 @@ class Spectrogram(Domain):
         """Return a warning if a recording has a constant offset that fills its lowest bands, or ""."""
         reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, width of the transform's window
         filled = self._lowest < reach < self._highest and audio.has_offset(path)
-        return f"a constant offset, which fills the lowest bands: --set fmin={reach} leaves them out" if filled else ""
+        return f"a constant offset, which fills the lowest bands (--set fmin={reach} leaves them out)" if filled else ""
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
         """Yield the spectrogram in dB in blocks of shape (frames, bands); `finish` subtracts the mean level."""

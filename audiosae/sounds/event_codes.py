@@ -45,7 +45,9 @@ _STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0
 def recordings_domain(model: Model, command: str) -> Spectrogram:
     """Return the domain of a model of recordings; InputError for any other model."""
     if not isinstance(model.domain, Spectrogram):
-        raise InputError(f"{command} needs a model trained on recordings; this model is of {model.domain.name}")
+        raise InputError(
+            f"{command} needs a model trained on recordings; this model has the domain {model.domain.name}"
+        )
     return model.domain
 
 

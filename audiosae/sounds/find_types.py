@@ -76,7 +76,7 @@ def find_types(
     corpus = corpus.only(corpus.used)
     records = corpus.records
     if not records:
-        raise InputError("nothing to survey: wanted at least one recording that can be used")
+        raise InputError("nothing to survey: no recording can be used; audiosae inspect shows why")
     with closing(CodeFile(folder, _POOLS * model.params.hidden)) as codes:
         columns = EventColumns(domain, [record.extent for record in records])
         for number, encoded in find_events(model, corpus, shortest=shortest, done=done):
@@ -84,14 +84,12 @@ def find_types(
             codes.append(encoded.codes)
         if not len(codes):
             raise InputError(
-                f"no events in {counted(len(records), 'recording')}: nothing rises above the running noise for "
+                f"no events in {counted(len(records), 'recording')}: nothing rises above the noise floor for "
                 f"{shortest:g} s; lower --min-duration, or check a recording by ear. A sound that fills more than half "
                 f"of a minute counts as noise"
             )
         if count is not None and count > len(codes):
-            raise InputError(
-                f"--types {count}: there are only {counted(len(codes), 'event')}; wanted at most that many, or auto"
-            )
+            raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count)
         stability = None if known else stability_of(codes.codes, len(types))
         events = columns.events(*_assigned(types, codes))

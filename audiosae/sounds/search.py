@@ -91,10 +91,10 @@ class Example:
         inside = replace(self, end=min(self.end, seconds))
         option = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
         if self.start >= seconds:
-            raise InputError(f"{option}: the recording ends at {seconds:.2f} s")
+            raise InputError(f"{option}: the recording ends at {seconds:.2f} s; give a START before that")
         if inside.end - inside.start < MIN_SECONDS - _ROUNDING:
             raise InputError(
-                f"{option}: {inside.end - inside.start:.3g} s are too short to compare with; wanted at least "
+                f"{option}: {inside.end - inside.start:.3g} s are too short to compare; wanted at least "
                 f"{MIN_SECONDS:g} s"
             )
         return inside
@@ -203,7 +203,9 @@ def find_like(
             columns.append(number, encoded)
             codes.append(encoded.codes)
         if not len(codes):
-            raise InputError(f"no events in {counted(len(records), 'recording')}: there is nothing to compare with")
+            raise InputError(
+                f"no events in {counted(len(records), 'recording')}, so the example cannot be compared; add recordings"
+            )
         space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
         point = space.points(code)[0]
         similarity = np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
@@ -213,7 +215,7 @@ def find_like(
     similarity[own_file & (events.start < example.end) & (events.end > example.start)] = -np.inf
     order = np.argsort(-similarity, kind="stable")[: min(count, int(np.isfinite(similarity).sum()))]
     if len(similarity) < _FEW:
-        notes.append(f"similarity says little here: only {counted(len(similarity), 'event')} to compare with")
+        notes.append(f"similarity means little with only {counted(len(similarity), 'event')} to compare")
     ordered = Events(*(column[order] for column in vars(events).values()))
     return Matches(records, ordered, similarity[order], notes=notes)
 
@@ -243,7 +245,7 @@ def example_codes(
             )
     else:
         sound = Stretch(low, high, 0, levels.bands - 1, 0.0)
-        notes.append(f"--like {example.path}: nothing in the example stands out from the noise; all of it is compared")
+        notes.append(f"--like {example.path}: no sound in the example rises above the noise, so all of it is compared")
     return pooled_codes(model, levels, [sound], shown=shown), notes
 
 

@@ -32,7 +32,7 @@ FILE = "types.safetensors"
 SAMPLE = 3000  # events from which the types are learned
 _COMPONENTS = 50
 MOST_TYPES = 40
-NO_NUMBER = "no number of types stands out"
+NO_NUMBER = "no number of types is clearly best"
 _FORMAT = 4
 _NEAR_BEST = 0.95  # share of the best silhouette that the chosen number of types must reach
 # with a lower best silhouette, the number of types must reach a share of the best product of silhouette and diversity
@@ -169,7 +169,9 @@ def load_types(path: Path, digest: str) -> Types:
         raise InputError(f"--types-from: no {FILE} in {path.parent}; wanted the folder that audiosae survey wrote")
     content = read_tensors(path)
     if content.facts.get("kind") != "sound types" or content.facts.get("format") != _FORMAT:
-        raise InputError(f"{path} has no sound types of this version; wanted the {FILE} of audiosae survey")
+        raise InputError(
+            f"{path} contains no sound types that this version of audiosae can read; run audiosae survey again"
+        )
     if content.facts.get("model_digest") != digest:
         raise InputError(
             f"--types-from {path.parent}: its types belong to another model; wanted the model of that survey, or a "
@@ -229,7 +231,7 @@ def stability_of(codes: Array, count: int, *, seed: int = 0) -> TypeStability | 
 def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
     """Return the cluster of each point, from 0, and how the number of clusters was chosen."""
     if len(points) < _FEWEST_EVENTS:
-        return np.zeros(len(points), np.int32), "one type: there are too few events for more"
+        return np.zeros(len(points), np.int32), "too few events for more"
     from scipy.cluster.hierarchy import fcluster, ward
     from scipy.spatial.distance import pdist, squareform
 
@@ -239,19 +241,19 @@ def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
     numbers = range(2, highest + 1) if count is None else [min(count, len(points))]
     clusters = {number: np.asarray(fcluster(tree, number, "maxclust") - 1, np.int32) for number in numbers}
     if count is not None:
-        return clusters[numbers[0]], "as given"
+        return clusters[numbers[0]], "as requested"
     square = squareform(distances)
     silhouettes = {number: _silhouette(square, labels) for number, labels in clusters.items()}
     best = max(silhouettes.values())
     if best < _LEAST_SILHOUETTE:
-        return np.zeros(len(points), np.int32), f"one type: silhouette at most {best:.2f}"
+        return np.zeros(len(points), np.int32), f"with more types the silhouette is at most {best:.2f}"
     worth, near = silhouettes, _NEAR_BEST
     if best < _NO_STRUCTURE:
         shares = {number: np.bincount(labels) / len(labels) for number, labels in clusters.items()}
         worth = {number: value * float(1 - np.square(shares[number]).sum()) for number, value in silhouettes.items()}
         near = _NEAR_EVEN
     chosen = min(number for number, value in worth.items() if value >= near * max(worth.values()))
-    choice = f"silhouette {silhouettes[chosen]:.2f}, the fewest of 2 to {highest} that come near the best"
+    choice = f"silhouette {silhouettes[chosen]:.2f}, the smallest number from 2 to {highest} that is near the best"
     return clusters[chosen], choice + (f"; {NO_NUMBER}" if best < _NO_STRUCTURE else "")
 
 

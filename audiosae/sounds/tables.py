@@ -114,7 +114,7 @@ def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names
     for number, row in enumerate(rows, 1):
         kind, name = row["type"].strip(), uncelled(row[NAME].strip())
         if not kind.isdecimal() or int(kind) < 1:
-            raise InputError(f"--names {path}: row {number} has type {kind!r}; wanted a number from 1")
+            raise InputError(f"--names {path}: row {number} has type {kind!r}; wanted a whole number of at least 1")
         if name and names.setdefault(int(kind), name) != name:
-            raise InputError(f"--names {path}: type {kind} has two names, {names[int(kind)]!r} and {name!r}")
+            raise InputError(f"--names {path}: type {kind} has two names, {names[int(kind)]!r} and {name!r}; leave one")
     return Names(names, next((row[OF_TYPES].strip() for row in rows if row.get(OF_TYPES, "").strip()), ""))

@@ -89,7 +89,7 @@ def has_facts(path: Path, *keys: str) -> bool:
 def report_replaced(facts: Path, digest: str, output: Path, progress: Progress) -> None:
     """Report that an existing output was made by another model; `facts` is the JSON file with that model's digest."""
     if _read_object(facts).get("model_digest", digest) != digest:
-        progress.say(f"{output} was made by another model and is replaced")
+        progress.say(f"{output} was made with another model and is replaced")
 
 
 def check_writable(path: Path, suffixes: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ def pandas_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
     try:
         import pandas as pd
     except ImportError as error:
-        raise InputError("a frame needs pandas: pip install pandas, or take the arrays") from error
+        raise InputError("frame() needs pandas: pip install pandas, or use the arrays of the result") from error
     return pd.DataFrame(dict(columns))
 
 

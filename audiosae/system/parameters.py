@@ -31,6 +31,7 @@ from typing import (
 )
 
 from audiosae.errors import InputError
+from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -203,7 +204,7 @@ def command(
                 known[name].check(value)
             result = function(*args, **kwargs)
             if arguments.get("strict") and (skipped := getattr(result, "skipped", ())):
-                raise InputError(f"--strict: {len(skipped)} of the sources were skipped; the others were used", result)
+                raise InputError(f"--strict: {counted(len(skipped), 'source')} skipped; the others were used", result)
             return result
 
         called.__signature__ = signature  # type: ignore[attr-defined]

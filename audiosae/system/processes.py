@@ -115,7 +115,7 @@ def _check_start() -> None:
             pool.submit(os.getpid).result()
     except BrokenProcessPool as error:
         raise BackendError(
-            "decoding processes cannot start here; in your own script, begin with: if __name__ == '__main__':"
+            "decoding processes cannot start; in a script, put calls of audiosae below: if __name__ == '__main__':"
         ) from error
 
 

@@ -102,8 +102,8 @@ class State:
         facts = content.facts
         if facts.get("format") != FORMAT:
             raise InputError(
-                f"{path} has format {facts.get('format')!r}, this audiosae reads {FORMAT}; resume with the version "
-                f"that began the run, or train again without --resume"
+                f"{path} has format {facts.get('format')!r}, this version of audiosae reads {FORMAT}; resume with the "
+                f"version that began the run, or train again without --resume"
             )
         _check_identity(path, facts.get("identity"), identity, changed)
         try:

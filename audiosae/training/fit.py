@@ -188,7 +188,7 @@ def _held_out(corpus: EngineCorpus, options: TrainOptions) -> tuple[EngineCorpus
         training_part = training_part.sample(options.max_windows, options.seed)
         held_out = held_out.sample(max(1, options.max_windows // _HELD_OUT_SHARE), options.seed)
     if not len(training_part) or len(held_out) < _MIN_HELD_OUT:
-        return training_part if len(training_part) else corpus, corpus.part([]), "nothing: too few windows"
+        return training_part if len(training_part) else corpus, corpus.part([]), "none, too few windows"
     return training_part, held_out, division
 
 

@@ -62,6 +62,6 @@ def check(needed: MemoryEstimate) -> None:
         }
         advice = sorted((option for option in uses if uses[option]), key=lambda option: -uses[option])
         raise InputError(
-            f"training would take about {needed.total / MIB:,.0f} MiB of memory and {free / MIB:,.0f} are free; change "
-            f"{', then '.join(advice)} (or narrow the windows with --set)"
+            f"training would take about {needed.total / MIB:,.0f} MiB of memory, but {free / MIB:,.0f} MiB are free; "
+            f"change {', then '.join(advice)}, or make the windows smaller with --set"
         )

@@ -42,8 +42,11 @@ class TrainOptions:
     )
     rho: Annotated[float, Option("Target mean activity of each unit.", "Model")] = 0.05
     beta: Annotated[float, Option("Weight of the sparsity penalty; 0 for the plain autoencoder.", "Model")] = 3.0
-    weight_decay: Annotated[float, Option("Weight of the squared weights.", "Model")] = 1e-4
-    whiten: Annotated[Literal["pca", "zca", "scale", "none"], Option("Preprocessing of the windows.", "Model")] = "pca"
+    weight_decay: Annotated[float, Option("Weight of the penalty on squared weights.", "Model")] = 1e-4
+    whiten: Annotated[
+        Literal["pca", "zca", "scale", "none"],
+        Option("Preprocessing of the windows: PCA whitening, ZCA whitening, one common scale, or none.", "Model"),
+    ] = "pca"
     whiten_power: Annotated[
         float,
         Option(
@@ -73,7 +76,10 @@ class TrainOptions:
     ] = False
     solver: Annotated[
         Literal["auto", "adam", "lbfgs"],
-        Option("auto uses L-BFGS where full-batch steps are cheap, else Adam, and says why.", "Training"),
+        Option(
+            "Optimiser; auto uses L-BFGS where full-batch steps are cheap, else Adam, and prints the reason.",
+            "Training",
+        ),
     ] = "auto"
     epochs: Annotated[
         int,
@@ -190,7 +196,7 @@ class TrainOptions:
         name = f"domain {domain}: its defaults" if domain else "the domain's defaults"
         unknown = sorted(defaults.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise PluginError(f"{name} include {', '.join(unknown)}, which training does not have")
+            raise PluginError(f"{name} include {', '.join(unknown)}, which is no option of training")
         values: dict[str, Any] = dict(defaults)
         try:
             cls(**values)

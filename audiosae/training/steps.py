@@ -67,4 +67,6 @@ def summed(
                 raise
             backend.batch_parts *= 2
             backend.release()
-            backend.say(f"out of memory: batches are processed in {backend.batch_parts} parts (the sums are the same)")
+            backend.say(
+                f"not enough memory for a whole batch; it is processed in {backend.batch_parts} parts (same sums)"
+            )

@@ -90,7 +90,9 @@ def draw_atoms(
         Unknown suffix, a unit outside the model, an order that the domain does not have, or an unwritable file.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: cannot draw {path.suffix or 'a file without suffix'}; wanted {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"{path}: cannot draw {path.suffix or 'a file without a suffix'}; wanted {', '.join(SUFFIXES)}"
+        )
     atoms = model.atoms() if show == "atom" else model.filters()
     chosen = _chosen(model, atoms, units, order)
     columns = min(columns or _columns(len(chosen), model.domain, atoms), len(chosen))
@@ -137,7 +139,7 @@ def _chosen(model: Model, atoms: NDArray[Any], units: Sequence[int] | None, orde
             keys = np.array([model.domain.centre(atom) for atom in atoms], float)  # None becomes NaN
         if not np.isfinite(keys).all():
             raise InputError(
-                f"--order frequency: {model.domain.name} has no frequency to order by; try activity or index"
+                f"--order frequency: {model.domain.name} has no frequency to order by; use activity or index"
             )
     return [int(unit) for unit in np.argsort(keys, kind="stable")]
 

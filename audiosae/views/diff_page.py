@@ -65,7 +65,10 @@ def write_diff(
     """
     first, second = models
     if first.domain.name != second.domain.name:
-        raise InputError(f"{names[0]} is of {first.domain.name} and {names[1]} of {second.domain.name}: not comparable")
+        raise InputError(
+            f"{names[0]} has the domain {first.domain.name} and {names[1]} has {second.domain.name}; wanted models of "
+            "the same domain"
+        )
     matched = match(first, second)
     progress.stage("drawing", first.params.hidden + second.params.hidden, "units")
     sides = [[*show_units(model, workers=workers, done=lambda: progress.advance(1))] for model in models]

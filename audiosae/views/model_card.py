@@ -76,7 +76,7 @@ def write_model_card(model: Model, folder: Path, *, say: Callable[[str], None] =
     path = folder / CARD
     if path.exists() and signature(path) != "whole":
         reason = "has been changed" if signature(path) else "was not written by audiosae"
-        say(f"{path} {reason}: not replaced, no model card was written")
+        say(f"{path} {reason}, so it is not replaced and no model card was written")
         return False
     write_file(path, signed(model_card_text(model, read(folder))).encode())
     return True

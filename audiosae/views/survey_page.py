@@ -113,7 +113,7 @@ def _free_bytes(empty: int, size: int, content: str) -> int:
     """Return how many bytes a page has left for excerpts; raise InputError if it is too large without them."""
     if (free := size - empty - _NOTE_BYTES) < 0:
         raise InputError(
-            f"{content} take {empty / 2**20:.1f} MiB of the page, more than the maximum of {size / 2**20:.3g} MiB; "
+            f"{content} need {empty / 2**20:.1f} MiB of the page, more than the maximum of {size / 2**20:.3g} MiB; "
             f"give a larger size"
         )
     return free
@@ -177,7 +177,7 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         )
     if timeline and timeline.undated:
         notes.append(f"Sounds in recordings without a date, which the table of hours omits: {timeline.undated:,}.")
-    about = [("number of types", survey.choice)] if survey.choice else []
+    about = [("number of types", f"{len(cards)} ({survey.choice})")] if survey.choice else []
     if survey.stability:
         agreement = (
             f"{survey.stability.seed:.2f} with the types of another sample of the sounds, "

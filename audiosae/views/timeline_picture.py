@@ -40,7 +40,7 @@ def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | 
     panels = [("all events", timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
         number = timeline.types[column]
-        label = "like no type" if number == 0 else f"type {number}"
+        label = "no type" if number == 0 else f"type {number}"
         panels.append((f"{label} {(names or {}).get(number, '')}".strip(), timeline.events[:, column]))
     days = _days([day for day, _ in timeline.cells])
     columns = min(4, len(panels))

@@ -98,7 +98,7 @@ def write_report(
     labels = [label and printable(label) for label in (labels[i] for i in corpus.used)] if labels else None
     corpus = corpus.only(corpus.used)
     if not len(corpus):
-        raise InputError(f"all {len(corpus.records)} sources are shorter than a window; nothing to show")
+        raise InputError(f"all {len(corpus.records)} sources are shorter than a window; use longer sources")
     names = sorted({label for label in labels or () if label})
     used = sum(count > 0 for count in corpus.windows_per_record())
     skipped += len(corpus.records) - used
@@ -145,8 +145,8 @@ def _add_windows(
     empty = len(render_page(view))
     if empty > size:
         raise InputError(
-            f"--size {size / 2**20:.3g}M: the {len(view['items'])} units alone take {empty / 2**20:.1f} MiB; "
-            f"give a larger size"
+            f"--size {size / 2**20:.3g}M: the {len(view['items'])} units without examples need {empty / 2**20:.1f} "
+            f"MiB; give a larger size"
         )
     view["pieces"], chosen = choose_excerpts(tops, excerpts, size - empty - _NOTE_BYTES, lambda: progress.advance(1))
     for item, windows in zip(view["items"], chosen, strict=True):

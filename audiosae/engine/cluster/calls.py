@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 _ATTEMPTS = 5
 _POLL_SECONDS = 5.0  # a call waits this long for a result, then checks that there are workers
 _ALONE_SECONDS = 120.0  # a call fails after this time without workers
-_RESUME = "a checkpoint was saved: resume with the same train command and --resume"
+_RESUME = "start the cluster and the command again; train continues from its checkpoint with --resume"
 _LOST = (OSError, Cancelled, CancelledError, TimedOut, KeyError)
 
 
@@ -71,7 +71,8 @@ class Calls:
                 self._check_alive(error)
                 if retry == _ATTEMPTS - 1:
                     raise EngineError(
-                        f"{self._name}: workers were lost {_ATTEMPTS} times: {error or type(error).__name__}"
+                        f"{self._name}: workers were lost {_ATTEMPTS} times ({error or type(error).__name__}); see "
+                        "their logs"
                     ) from error
                 time.sleep(0.2 * 2**retry)
         raise AssertionError
@@ -85,7 +86,7 @@ class Calls:
             except TimedOut:
                 alone = 0.0 if self.threads() else alone + _POLL_SECONDS
                 if alone >= _ALONE_SECONDS:
-                    raise EngineError(f"{self._name}: has had no worker for two minutes; {_RESUME}") from None
+                    raise EngineError(f"{self._name} has had no worker for two minutes; {_RESUME}") from None
 
     def as_ready(self, futures: list[Future]) -> Iterator[Future]:
         """Yield futures in the order in which they are done."""
@@ -128,8 +129,8 @@ class Calls:
             return call()
         except KilledWorker as error:
             raise EngineError(
-                f"{self._name}: the work killed four workers, one after the other; probably they have too little "
-                f"memory: see their logs, or lower --memory"
+                f"{self._name}: four workers died one after the other in the same task, probably for lack of memory; "
+                f"see their logs, or lower --memory"
             ) from error
         except AudiosaeError:
             raise
@@ -151,6 +152,6 @@ def mismatch(address: str, package: str, version: str, expected: str) -> EngineE
 def not_seen(address: str, path: str) -> EngineError:
     """Return the error for a source that is missing on a worker."""
     return EngineError(
-        f"worker {address} does not see {path}, which exists on this machine; workers read sources themselves: give "
-        f"them the same storage under the same path"
+        f"worker {address} cannot find {path}, which exists on this machine; workers read sources themselves, so "
+        f"give them the same storage under the same path"
     )

@@ -166,8 +166,8 @@ def _check_backends(calls: Calls, backend: str, say: Callable[[str], None]) -> s
     if len(names) > 1:
         description = ", ".join(f"{address} has {name}" for name, address in sorted(names.items()))
         raise EngineError(
-            f"workers with different backends ({description}): their sums would not be the same; choose one for all "
-            f"with --backend numpy"
+            f"the workers have different backends ({description}), so their results would differ; use --backend numpy "
+            f"for all"
         )
     name, reason = next(iter(choices.values()))
     say(f"backend {reason}, on every worker")

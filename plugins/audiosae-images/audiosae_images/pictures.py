@@ -96,7 +96,7 @@ def read_piece(path: Path, channels: int, start: tuple[float, ...], end: tuple[f
         top, left = (min(max(0, round(edge)), limit) for edge, limit in zip(start, limits, strict=True))
         bottom, right = (min(max(0, round(edge)), limit) for edge, limit in zip(end, limits, strict=True))
         if top >= bottom or left >= right:
-            raise InputError(f"nothing from {start} to {end}: the picture has {limits[0]} rows of {limits[1]} pixels")
+            raise InputError(f"no pixels from {start} to {end}: the picture has {limits[0]} rows of {limits[1]} pixels")
         return _in_channels(picture.piece(top, bottom, left, right), channels)
 
 
@@ -176,11 +176,11 @@ class _Array:
         self._array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
         shape, dtype = self._array.shape, self._array.dtype
         if dtype.kind not in _ARRAY_KINDS:
-            raise InputError(f"an array of {dtype}: wanted real numbers")
+            raise InputError(f"wrong array: type {dtype}, wanted real numbers")
         if self._array.ndim not in (2, 3) or shape[2:] not in ((), (1,), (_RGB,)):
-            raise InputError(f"an array of shape {shape}: wanted (rows, columns) or (rows, columns, 1 or 3)")
+            raise InputError(f"wrong array: shape {shape}, wanted (rows, columns) or (rows, columns, 1 or 3)")
         if not self._array.size:
-            raise InputError(f"an array of shape {shape}: no pixels")
+            raise InputError(f"no pixels: an array of shape {shape}")
         self.header = Header(shape[0], shape[1], "NPY", str(dtype))
 
     def piece(self, top: int, bottom: int, left: int, right: int) -> Pixels:

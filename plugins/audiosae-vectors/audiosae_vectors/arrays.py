@@ -46,7 +46,9 @@ class Header(NamedTuple):
 def open_npy(path: Path, options: ReadOptions) -> Rows:
     """Open an .npy file as rows."""
     if options.skip:
-        raise InputError(f"--set skip={options.skip} is for tables: the columns of an .npy array have no names")
+        raise InputError(
+            f"--set skip={options.skip} is for tables only: columns of an .npy array have no names; leave it out"
+        )
     with path.open("rb") as file:
         header = _read_header(file)
         offset, size = file.tell(), os.fstat(file.fileno()).st_size
@@ -77,7 +79,9 @@ def open_npz(path: Path, options: ReadOptions) -> Rows:
     if info.file_size < header.bytes:
         raise InputError(f"truncated: {member} claims {header.bytes} bytes of numbers, it has {info.file_size}")
     if header.by_columns and header.bytes > _TRANSPOSED_BYTES:
-        raise InputError(f"stored by columns: {member} is too large for that; save it with numpy.ascontiguousarray")
+        raise InputError(
+            f"stored by columns: {member} is too large to be read in this order; save it with numpy.ascontiguousarray"
+        )
 
     def read(start: int, at_once: int) -> Iterator[NDArray[Any]]:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
@@ -137,12 +141,14 @@ def _choose(archive: zipfile.ZipFile, options: ReadOptions) -> tuple[str, Header
         return members[options.array]
     arrays = ", ".join(f"{key} {header}" for key, (_, header) in list(members.items())[:8])
     if options.array or not members:
-        raise InputError(f"no array: wanted {options.array or 'one'}, it has {arrays or 'none'}")
+        raise InputError(
+            f"no array {options.array}: the file has {arrays or 'none'}" if options.array else "no array in the file"
+        )
     axes = range(2, 3 if options.flatten == "no" else 64)
     flat = [entry for entry in members.values() if entry[1].dtype.kind in _REAL and len(entry[1].shape) in axes]
     if len(flat) == 1 or len(members) == 1:
         return (flat or list(members.values()))[0]
-    raise InputError(f"which array: {len(flat)} have two axes; name one with --set array=NAME, it has {arrays}")
+    raise InputError(f"no array chosen: {len(flat)} have two axes; name one with --set array=NAME, one of {arrays}")
 
 
 def _stream(

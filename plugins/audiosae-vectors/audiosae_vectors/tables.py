@@ -101,7 +101,7 @@ def read_columns(names: Sequence[str], count: int, skip: str) -> tuple[int, ...]
     unwanted = {name.strip() for name in skip.split(",")} - {""}
     if unwanted - set(known):
         shown = ", ".join(known[:_SHOWN]) + (", ..." if count > _SHOWN else "")
-        raise InputError(f"no such column: {', '.join(sorted(unwanted - set(known)))} to skip; it has {shown}")
+        raise InputError(f"no such column: {', '.join(sorted(unwanted - set(known)))} to skip; the columns are {shown}")
     index = {i for i, name in enumerate(known) if name.startswith("__index_level_") or (name == "" and i == 0)}
     return tuple(i for i, name in enumerate(known) if name not in unwanted and i not in index)
 
@@ -139,7 +139,7 @@ def _refuse(where: str, cells: Sequence[str], layout: Layout) -> NoReturn:
     column = next(i for i in layout.columns if not _is_number(cells[i]))
     name = layout.names[column] if layout.names else str(column)
     if not cells[column].strip():
-        raise InputError(f"empty cell: {where}, column {name!r}")
+        raise InputError(f"empty cell: {where}, column {name!r}; fill it, or --set skip={name} omits the column")
     has_comma = _is_number(cells[column].replace(",", "."))
     solution = "write numbers with a decimal point" if has_comma else f"--set skip={name} omits it"
     raise InputError(f"not a number: {where}, column {name!r} is {cells[column][:40]!r}; {solution}")
@@ -150,7 +150,7 @@ def open_parquet(path: Path, options: ReadOptions) -> Rows:
     try:
         from pyarrow import parquet  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise InputError("no pyarrow to read .parquet: pip install 'audiosae-vectors[parquet]'") from error
+        raise InputError("pyarrow is missing: to read .parquet, pip install 'audiosae-vectors[parquet]'") from error
     with parquet.ParquetFile(path) as file:
         schema, groups = file.schema_arrow, [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         columns = _columns(schema, options)
@@ -179,19 +179,21 @@ def _columns(schema: pa.Schema, options: ReadOptions) -> list[str]:
     lists = [name for name in names if _is_list(schema.field(name).type)]
     if options.array:
         if options.array not in lists:
-            raise InputError(f"no such column: {options.array} of lists; it has {', '.join(lists) or 'none'}")
+            raise InputError(f"no column of lists {options.array}: the file has {', '.join(lists) or 'none'}")
         return [options.array]
     columns = [names[i] for i in read_columns(names, len(names), options.skip)]
     lists = [name for name in lists if name in columns]
     if len(lists) > 1:
-        raise InputError(f"which column: {len(lists)} have lists; choose one with --set array=NAME: {', '.join(lists)}")
+        raise InputError(
+            f"no column chosen: {len(lists)} have lists; choose one with --set array=NAME: {', '.join(lists)}"
+        )
     for name in () if lists else columns:
         if not _is_numeric(schema.field(name).type):
             raise InputError(
                 f"not a number: column {name!r} has the type {schema.field(name).type}; --set skip={name} omits it"
             )
     if not columns:
-        raise InputError(f"empty: no columns of numbers remain; it has {', '.join(names[:_SHOWN]) or 'none'}")
+        raise InputError(f"empty: no columns of numbers remain; the file has {', '.join(names[:_SHOWN]) or 'none'}")
     return lists or columns
 
 
@@ -227,7 +229,9 @@ def _column_rows(batch: pa.RecordBatch, columns: Sequence[str], row: int) -> NDA
     for column in columns:
         if batch.column(column).null_count:
             first = int(np.argmax(batch.column(column).is_null().to_numpy(zero_copy_only=False)))
-            raise InputError(f"empty cell: row {row + first}, column {column!r}")
+            raise InputError(
+                f"empty cell: row {row + first}, column {column!r}; fill it, or --set skip={column} omits the column"
+            )
     return np.column_stack([_as_numbers(batch.column(column)) for column in columns]).astype(np.float64, copy=False)
 
 

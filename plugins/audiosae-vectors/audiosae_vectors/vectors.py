@@ -77,9 +77,9 @@ class Vectors(Domain):
     def __post_init__(self) -> None:
         """Check that the options agree with each other."""
         if self.width < 0:
-            raise InputError(f"--set width={self.width}: width must not be negative")
+            raise InputError(f"--set width={self.width}: wanted at least 0")
         if self.names and self.width and len(self.names.split(",")) != self.width:
-            raise InputError(f"--set names: {len(self.names.split(','))} names for {self.width} columns")
+            raise InputError(f"--set names={self.names}: {len(self.names.split(','))} names for {self.width} columns")
 
     @property
     def window(self) -> tuple[int, int]:
@@ -134,7 +134,7 @@ class Vectors(Domain):
             else:
                 data = _some_rows(rows, start, stop)
         if len(data) < stop - start:
-            raise InputError(f"no row {stop - 1}")
+            raise InputError(f"no row {stop - 1}: the file has fewer rows")
         return Excerpt(data, "rows")
 
     def _open(self, path: Path) -> Rows:

@@ -140,9 +140,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "wide.npy": (np.zeros((1, 2**20 + 1), bool), "rows of 1048577 numbers"),
     "two.npz": (
         {"a": np.ones((2, 2)), "b": np.ones((3, 2))},
-        r"which array: 2 have two axes; name one with --set array=NAME, it has a float64 \(2, 2\), b",
+        r"no array chosen: 2 have two axes; name one with --set array=NAME, one of a float64 \(2, 2\), b",
     ),
-    "flat.npz": ({"a": np.ones(2), "b": np.ones(2)}, "which array: 0 have two axes"),
+    "flat.npz": ({"a": np.ones(2), "b": np.ones(2)}, "no array chosen: 0 have two axes"),
     "text.csv": ("a,b\n1,2\n3,dog\n", r"not a number: row 1 \(line 3\), column 'b' is 'dog'; --set skip=b"),
     "bare-text.csv": ("1,2\n3,dog\n", r"not a number: row 1 \(line 2\), column '1' is 'dog'"),
     "gap.csv": ("a,b\n1,\n", r"empty cell: row 0 \(line 2\), column 'b'"),
@@ -157,7 +157,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "nan.parquet": ({"a": [1.0, float("nan")]}, "row 1, column 'a' is nan"),
     "ragged.parquet": ({"a": [[1.0, 2], [3]]}, "row 1 has 1 numbers, the first row has 2"),
     "missing.parquet": ({"a": [[1.0, 2], None]}, "row 1 has no list"),
-    "two.parquet": ({"a": [[1.0]], "b": [[1.0]]}, "which column: 2 have lists; choose one with --set array=NAME: a, b"),
+    "two.parquet": (
+        {"a": [[1.0]], "b": [[1.0]]},
+        "no column chosen: 2 have lists; choose one with --set array=NAME: a, b",
+    ),
     "rowless.parquet": ({"a": pa.array([], pa.float32())}, "empty: no rows"),
 }
 

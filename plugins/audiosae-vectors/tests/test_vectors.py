@@ -89,5 +89,5 @@ def test_bars_name_the_strongest_dimensions() -> None:
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(InputError, match="2 names for 3 columns"):
         Vectors(width=3, names="a,b")
-    with pytest.raises(InputError, match="width must not be negative"):
+    with pytest.raises(InputError, match="width=-1: wanted at least 0"):
         Vectors(width=-1)

@@ -159,7 +159,7 @@ def _rows(path: Path) -> Iterator[tuple[float, ...]]:
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError("not a table: its text is not UTF-8") from error
+        raise InputError("not a CSV in UTF-8") from error
 
 
 def _numbers(cells: Sequence[str], line: int) -> tuple[float, ...]:
