@@ -15,7 +15,7 @@ class AudiosaeError(Exception):
     ...     audiosae.load_model("nowhere")
     ... except audiosae.AudiosaeError as error:
     ...     print(error)
-    cannot read nowhere: No such file or directory
+    no such file or folder: nowhere; wanted a run folder of audiosae train, or its model.safetensors
     """
 
     result: object
