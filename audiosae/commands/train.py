@@ -130,8 +130,8 @@ def _text(run: TrainedRun) -> str:
         )
     if not facts["fvu"] < 1:
         lines.append(
-            "  nothing learned yet   the reconstruction is no better than the mean: train longer, on more data, or lower "
-            "--learning-rate"
+            "  nothing learned yet   the reconstruction is no better than the mean: "
+            "train longer, on more data, or lower --learning-rate"
         )
     if run.skipped:
         reasons = Counter(record.reason.split(":")[0] for record in run.skipped)
