@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from audiosae.backends.gpu_fields import DeviceSlab
+    from audiosae.backends.gpu_launch import Kernels
     from audiosae.corpus.windows import Corpus
 
 _DEFAULT_PRODUCTS, _TF32_PRODUCTS = 1, 7  # CuPy's COMPUTE_TYPE_DEFAULT and COMPUTE_TYPE_TF32
@@ -47,8 +48,11 @@ class GpuBackend(Backend):
         Whether cuBLAS may round single-precision factors to TF32 (10 bits), which is faster.
     """
 
-    name = "cupy"
-    sync_interval = 0.5
+    name: str = "cupy"
+    sync_interval: float = 0.5
+    xp: Any
+    tf32: bool
+    launch: Kernels
 
     def __init__(self, *, tf32: bool = False) -> None:
         import cupy

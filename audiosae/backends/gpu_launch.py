@@ -99,7 +99,10 @@ class Kernels:
         return self._loaded[instance]
 
 
-kernels = cache(Kernels)  # compiled once per process
+@cache
+def kernels(xp: ModuleType) -> Kernels:
+    """Return the kernels, compiled once per process."""
+    return Kernels(xp)
 
 
 def pack(arrays: Sequence[Array], columns: int) -> int:

@@ -44,6 +44,9 @@ class RunFolder:
         The folder cannot be written, or has no checkpoint to resume from.
     """
 
+    path: Path
+    resume: bool
+
     def __init__(self, path: Path, *, resume: bool, say: Callable[[str], None]) -> None:
         self.path, self.resume, self._say = path, resume, say
         self._identity: dict[str, Json] = {}

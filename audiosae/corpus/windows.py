@@ -110,6 +110,10 @@ class Corpus:
         Numbers of the windows that belong to the corpus, ascending; None for all.
     """
 
+    domain: Domain
+    records: list[Record]
+    picked: NDArray[np.int64] | None
+
     def __init__(self, domain: Domain, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> None:
         self.domain, self.records, self.picked = domain, list(records), picked
 

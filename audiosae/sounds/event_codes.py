@@ -203,6 +203,8 @@ class CodeFile:
         Number of values per event.
     """
 
+    width: int
+
     def __init__(self, folder: Path | None, width: int) -> None:
         self.width, self._count = width, 0
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
