@@ -52,7 +52,7 @@
   function alike(item) {
     if (!item.alike.length) return [];
     return [make("h3", {}, "Most similar units"), make("ul", { class: "likes" }, ...item.alike.map(([other, cosine]) => {
-      const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}: cosine of the atoms ${cosine.toFixed(2)}` },
+      const link = make("button", { type: "button", class: "unit", "aria-label": `Unit ${other}: ${cosine.toFixed(2)}, the cosine of the atoms` },
         make("span", { class: "tiles" }, byNumber[other].querySelector(".tile").cloneNode()),
         make("span", { class: "number" }, `${other}: ${cosine.toFixed(2)}`));
       link.addEventListener("click", () => { choose(other, false); find("detail-heading").focus(); });
