@@ -31,7 +31,7 @@ from audiosae.corpus.sources import Source
 from audiosae.evaluation.baselines import cepstra
 from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files
 from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
-from audiosae.sounds.events import Stretch, stretches
+from audiosae.sounds.band_events import Stretch, stretches
 from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.sound_types import Space, learn_types
 

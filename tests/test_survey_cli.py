@@ -23,7 +23,7 @@ from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes, seconds_per_row
-from audiosae.sounds.events import Stretch, stretches
+from audiosae.sounds.band_events import Stretch, stretches
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.search import Example

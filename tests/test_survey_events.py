@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from planted import overlap
 
-from audiosae.sounds.events import MAX_SECONDS, stretches
+from audiosae.sounds.band_events import MAX_SECONDS, stretches
 from audiosae.sounds.noise_floor import BandLevels
 
 ROW = 0.01  # s

@@ -24,7 +24,7 @@ from audiosae.commands.shared_options import (
 )
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.events import MIN_SECONDS
+from audiosae.sounds.band_events import MIN_SECONDS
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_types import load_types

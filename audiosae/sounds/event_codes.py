@@ -14,7 +14,7 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
+from audiosae.sounds.band_events import MIN_SECONDS, Stretch, stretches
 from audiosae.sounds.noise_floor import BandLevels
 
 if TYPE_CHECKING:

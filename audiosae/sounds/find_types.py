@@ -10,7 +10,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import CodeFile, EncodedEvents, find_events, recordings_domain, seconds_per_row
-from audiosae.sounds.events import MIN_SECONDS
+from audiosae.sounds.band_events import MIN_SECONDS
 from audiosae.sounds.results import Events, SoundType, Survey
 from audiosae.sounds.sound_types import Types, learn_types, stability_of
 from audiosae.system.progress import counted

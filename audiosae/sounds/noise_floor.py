@@ -107,6 +107,19 @@ def _contrast(levels: Array) -> Array:
     return np.asarray(levels - ((total[:, high] - total[:, low]) / (high - low)).astype(np.float32))
 
 
+def _sides(levels: Array) -> Array:
+    """Return the higher one of the mean levels of the bands below and above each band.
+
+    A tone stands out on both sides; the last band of noise, beside bands that are empty, does not.
+    """
+    reach, bands = _neighbours(levels.shape[1]), np.arange(levels.shape[1])
+    total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
+    low, high = np.maximum(bands - reach, 0), np.minimum(bands + reach + 1, len(bands))
+    below = np.where(bands > low, (total[:, bands] - total[:, low]) / np.maximum(bands - low, 1), -np.inf)
+    above = np.where(high > bands + 1, (total[:, high] - total[:, bands + 1]) / np.maximum(high - bands - 1, 1), -np.inf)
+    return np.asarray(np.maximum(below, above), np.float32)
+
+
 @dataclass(frozen=True)
 class NoiseFloor:
     """Median and spread of the noise of levels and contrasts, in dB.
@@ -152,9 +165,11 @@ def noise_floor(levels: BandLevels) -> NoiseFloor:
     if all(each is None for each in noise):
         noise = [_noise_of(levels.views(0, min(rows, pitch)))] * knots
     middle, spread = np.stack(_filled(noise), axis=1)
+    tone = middle[:, : levels.bands] - _sides(middle[:, : levels.bands]) > TONE
     # the lowest bands are left out: they always have contrast, because all noise falls off with frequency
-    contrasts = slice(levels.bands + _neighbours(levels.bands), None)
-    middle[:, contrasts] = np.minimum(middle[:, contrasts], TONE)
+    tone[:, : _neighbours(levels.bands)] = False
+    contrasts = middle[:, levels.bands :]
+    contrasts[tone] = np.minimum(contrasts[tone], TONE)
     return NoiseFloor(middle, np.maximum(spread, np.float32(LEAST_SPREAD)), pitch)
 
 

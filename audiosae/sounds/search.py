@@ -21,7 +21,7 @@ from audiosae.sounds.event_codes import (
     recordings_domain,
     seconds_per_row,
 )
-from audiosae.sounds.events import MIN_SECONDS, Stretch, stretches
+from audiosae.sounds.band_events import MIN_SECONDS, Stretch, stretches
 from audiosae.sounds.find_types import EventColumns
 from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
 from audiosae.sounds.results import Events

@@ -1,4 +1,4 @@
-"""Event detection: find continuous sounds in the levels of a spectrogram.
+"""Events in the bands of a spectrogram: find sounds that rise above the noise of their own bands.
 
 An event begins where a level rises far above the running noise of its band. It contains all levels that are still
 above the noise and touch it in time and frequency (hysteresis, Canny 1986, IEEE Trans. PAMI 8). Its mass, which is its
@@ -68,8 +68,8 @@ class Stretch:
     peak: float
 
 
-def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> Iterator[Stretch]:
-    """Yield the events of a recording in order.
+def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> list[Stretch]:
+    """Return the events of a recording in order.
 
     In a short recording, simultaneous sounds are one event. If nothing in it rises above its quietest part, the whole
     recording is sound.
@@ -79,14 +79,44 @@ def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: flo
     shortest
         Least duration of an event, s.
     longest
-        Sounds that last longer are cut into events of about this duration, s.
+        Sounds that last longer are cut into pieces of about this duration, s, which bounds the memory; consecutive
+        pieces are joined again.
     """
-    events = _stretches(levels, shortest, longest)
-    if levels.is_short_recording:
-        sounds = list(events) or list(_stretches(replace(levels, all_sound=True), shortest, longest))
-        yield from _merged(sounds, of_shorter=True)
-    else:
-        yield from events
+    events = list(_stretches(levels, shortest, longest))
+    if not levels.is_short_recording:
+        return _uncut(events, max(4, round(longest / levels.seconds_per_row)))
+    return _merged(events or list(_stretches(replace(levels, all_sound=True), shortest, longest)), of_shorter=True)
+
+
+def _uncut(events: list[Stretch], longest: int) -> list[Stretch]:
+    """Join events that `_cut_long` cut: one ends at a multiple of `longest`, the other begins in the row after it."""
+    whole: list[Stretch] = []
+    ends: dict[int, list[int]] = {}  # indices into `whole` of the events that end at a row
+    for event in events:
+        before = ends.pop(event.start - 1, []) if event.start % longest == 1 else []
+        parts = [i for i in before if _share_bands(whole[i], event)]
+        if parts:
+            whole[parts[0]] = _union([*(whole[i] for i in parts), event])
+            ends.setdefault(event.end, []).append(parts[0])
+        else:
+            ends.setdefault(event.end, []).append(len(whole))
+            whole.append(event)
+        ends.setdefault(event.start - 1, []).extend(i for i in before if i not in parts)
+    return sorted(whole, key=lambda event: (event.start, event.low, event.end))
+
+
+def _share_bands(one: Stretch, other: Stretch) -> bool:
+    return one.low <= other.high and other.low <= one.high
+
+
+def _union(events: list[Stretch]) -> Stretch:
+    return Stretch(
+        start=min(event.start for event in events),
+        end=max(event.end for event in events),
+        low=min(event.low for event in events),
+        high=max(event.high for event in events),
+        peak=max(event.peak for event in events),
+    )
 
 
 def _stretches(levels: BandLevels, shortest: float, longest: float) -> Iterator[Stretch]:
@@ -220,13 +250,7 @@ def _merged(events: list[Stretch], *, of_shorter: bool = False) -> list[Stretch]
         for i in reversed(range(len(merged))):
             other = merged[i]
             if _common_share(one, other, of_shorter=of_shorter) >= _TOGETHER:
-                merged[i] = Stretch(
-                    start=min(one.start, other.start),
-                    end=max(one.end, other.end),
-                    low=min(one.low, other.low),
-                    high=max(one.high, other.high),
-                    peak=max(one.peak, other.peak),
-                )
+                merged[i] = _union([one, other])
                 break
         else:
             merged.append(one)

@@ -1,0 +1,356 @@
+"""Events in the broadband level of a recording, at a time resolution of some milliseconds.
+
+The power of each frequency bin is divided by its noise floor, and the mean square over all bins is the broadband level
+in dB. An event begins and ends where this level falls below a share of its peak. The threshold follows the spread of
+the level in noise, so noise of any spectrum has no events. The level is cut at a minimum if it is deep relative to the
+lower one of the neighbouring peaks, so that the syllables of a song are separate, and the echoes of one are not.
+
+The events of a recording are a small field (`BroadbandEvents`), so that they are computed by the processes that decode
+recordings, and are stored in the cache.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from audiosae.domain import Domain
+from audiosae.recordings import audio, bands
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+COLUMNS = 5  # of the field: whole seconds and remainder of the start, duration (s), peak and spread (dB)
+_HOPS = 4  # per transform
+_KNOT_SECONDS, _REACH = 5.0, 3  # between knots of the noise; knots on each side of which the levels are used
+_FLOOR_ROWS = 100  # rows between two knots from which the noise floor is measured, each the mean of `_MEANS` frames
+_MEANS, _FLOOR_QUANTILE = 4, 0.1
+_LEAST_ROWS = 8  # for a noise floor
+_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = 1e-3, 1e-9  # least noise floor of a bin: of the median floor, of the largest power
+_LOW_SHARE, _FIRST_SHARE, _SHARE = 0.3, 0.15, 0.3  # of the values: the lowest; in the first and later shortest intervals
+_ROUNDS, _NOISE = 6, 3.0  # repetitions; spreads above the middle up to which a level may be noise
+_LEAST_SPREAD, _NORMAL = 0.1, 0.6745  # dB; median of half a standard normal distribution
+_NOISE_VALUES = 4000  # at most, around a knot
+_CONTINUE, _START = (4.0, 2.0, 5.0), (8.0, 3.0, 10.0)  # thresholds in spreads, at least and at most this many dB
+_SHARE_OF_PEAK, _DEPTH = 0.3, 30.0  # an event ends at this share of its peak (dB above noise), or this far below
+_VALLEY = 6.0  # dB from the lower peak down to a minimum that separates two events
+_JOINED, _SHORTEST = 2, 7  # in hops: shorter pauses are joined, shorter events are left out
+_FRAMES_AT_ONCE = 2**16
+
+
+@dataclass(frozen=True)
+class BroadbandEvents(Domain):
+    """Domain whose field has the broadband events of a recording, shape (1 + events, 5).
+
+    Attributes
+    ----------
+    sample_rate
+        Sample rate in Hz to which recordings are resampled.
+    transform_seconds
+        Length of a Fourier transform in seconds; a frame begins after each quarter of it.
+    low_hz, high_hz
+        Range of the frequencies that are used; high_hz 0 is half the sample rate.
+    channel
+        Number of the channel, from 1; 0 is the mean of all channels.
+    """
+
+    name: ClassVar[str] = "broadband-events"
+    suffixes: ClassVar[tuple[str, ...]] = audio.SUFFIXES
+    unit: ClassVar[str] = "s"
+
+    sample_rate: int = 22050
+    transform_seconds: float = 0.008
+    low_hz: float = 0.0
+    high_hz: float = 0.0
+    channel: int = 0
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Shape of a window: one event."""
+        return 1, COLUMNS
+
+    @property
+    def hop(self) -> int:
+        """Samples between frames."""
+        return max(2, round(self.transform_seconds * self.sample_rate / _HOPS))
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Time between frames, s."""
+        return self.hop / self.sample_rate
+
+    def field(self, path: Path) -> Generator[Array, None, str]:
+        """Yield the events of a recording as one block. The first row is not an event, so that no field is empty."""
+        notes: list[str] = []
+
+        def samples() -> Iterator[Array]:
+            notes.append((yield from audio.read_mono(path, self.sample_rate)))
+
+        n_fft, second = _HOPS * self.hop, self.seconds_per_frame
+        width = self.sample_rate / n_fft
+        first = max(1, int(np.ceil(self.low_hz / width)))
+        last = max(first + 1, 1 + int((self.high_hz or self.sample_rate / 2) / width))
+        powers = bands.power_frames(samples(), n_fft, self.hop, lambda power: power[:, first:last])
+        level = broadband_level(powers, max(_MEANS * _LEAST_ROWS, round(_KNOT_SECONDS / second)))
+        rows = np.zeros((1 + len(level.events), COLUMNS), np.float32)
+        if len(level.events):
+            begin, end, peak, spread = level.events.T
+            start = np.maximum(begin - 0.5, 0) * second
+            rows[1:, 0] = np.floor(start)
+            rows[1:, 1] = start - np.floor(start)
+            rows[1:, 2] = (end - 0.5) * second - start
+            rows[1:, 3:] = np.stack([peak, spread], axis=1)
+        yield rows
+        return "".join(notes)
+
+
+@dataclass(frozen=True)
+class BroadbandLevel:
+    """Level of a recording in dB, and the middle and spread of its noise at knots that are `pitch` frames apart.
+
+    Attributes
+    ----------
+    level
+        (frames,); minus infinity for digital zeros.
+    noise
+        (knots, 2).
+    """
+
+    level: NDArray[np.float16]
+    noise: NDArray[np.float64]
+    pitch: int
+
+    def at(self, first: int, last: int) -> tuple[Array, Array]:
+        """Return the level above the middle of the noise, and its spread, of frames `first` to below `last`."""
+        knots = (np.arange(len(self.noise)) + 0.5) * self.pitch
+        middle, spread = (np.interp(np.arange(first, last), knots, part) for part in self.noise.T)
+        return (self.level[first:last] - middle).astype(np.float32), spread.astype(np.float32)
+
+    @property
+    def events(self) -> NDArray[np.float64]:
+        """First frame, frame after the last, peak and spread of each event, (events, 4)."""
+        active = np.zeros(len(self.level) + 2, np.int8)
+        strong: list[NDArray[np.int64]] = []
+        for first in range(0, len(self.level), _FRAMES_AT_ONCE):
+            last = min(len(self.level), first + _FRAMES_AT_ONCE)
+            level, spread = self.at(first, last)
+            active[first + 1 : last + 1] = level > _threshold(spread, _CONTINUE)
+            strong.append(first + np.flatnonzero(level > _threshold(spread, _START)))
+        edges = np.flatnonzero(np.diff(active)).reshape(-1, 2)
+        peaks = np.concatenate([*strong, np.empty(0, np.int64)])
+        loud = np.searchsorted(peaks, edges[:, 1]) > np.searchsorted(peaks, edges[:, 0])
+        events: list[tuple[float, float, float, float]] = []
+        for begin, end in edges[loud].tolist():
+            level, spread = self.at(begin, end)
+            least = float(_threshold(spread, _START).mean())
+            for first, last, peak in cut_at_minima(level, least):
+                event = (float(begin + first), float(begin + last), peak, float(spread.mean()))
+                if events and event[0] - events[-1][1] < _JOINED:
+                    event = (events[-1][0], event[1], max(events[-1][2], peak), event[3])
+                    events.pop()
+                events.append(event)
+        return np.array([each for each in events if each[1] - each[0] >= _SHORTEST], np.float64).reshape(-1, 4)
+
+
+def _threshold(spread: Array, rule: tuple[float, float, float]) -> Array:
+    spreads, least, most = rule
+    return np.clip(spreads * spread, least, most)
+
+
+def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
+    """Measure the broadband level of a recording from the power of its frames.
+
+    Parameters
+    ----------
+    powers
+        Blocks of shape (frames, bins).
+    pitch
+        Frames between knots of the noise.
+    """
+    parts = list(_whitened_levels(_segments(powers, pitch)))
+    level = np.concatenate(parts) if parts else np.empty(0, np.float16)
+    knots = -(-len(level) // pitch)
+    noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
+    known = [k for k, each in enumerate(noise) if each is not None]
+    filled = [noise[min(known, key=lambda other, k=k: abs(other - k))] for k in range(knots)] if known else []
+    return BroadbandLevel(level, np.array(filled or [(0.0, 1e9)], np.float64), pitch)
+
+
+def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:
+    """Yield the rows of blocks again, `count` at a time; the last rows may be fewer."""
+    pending: list[Array] = []
+    rows = 0
+    for block in blocks:
+        pending.append(block)
+        rows += len(block)
+        if rows >= count:
+            whole = np.concatenate(pending)
+            yield from (whole[at : at + count] for at in range(0, rows - rows % count, count))
+            pending, rows = [whole[rows - rows % count :].copy()], rows % count
+    if rows:
+        yield np.concatenate(pending)
+
+
+def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]:
+    """Yield the level of each segment: 5 log10 of the mean square over all bins of power divided by noise floor.
+
+    The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly.
+    """
+    pending: deque[Array] = deque()  # segments without a level, then those that only served for their floor
+    samples: deque[Array] = deque(maxlen=2 * _REACH + 1)
+    floors: list[Array | None] = []
+    count = done = 0
+
+    def floor() -> Array | None:
+        rows = np.concatenate(list(samples)[max(0, len(floors) - (count - len(samples)) - _REACH) :])
+        return _floor_of(rows)
+
+    for segment in segments:
+        pending.append(segment)
+        samples.append(_sample_of(segment))
+        count += 1
+        if count > _REACH:
+            floors.append(floor())
+        if len(floors) > done + 1:
+            yield _level_of(pending.popleft(), floors, done)
+            done += 1
+    while len(floors) < count:
+        floors.append(floor())
+    while pending:
+        yield _level_of(pending.popleft(), floors, done)
+        done += 1
+
+
+def _sample_of(segment: Array) -> Array:
+    """Return some means of a few consecutive frames, without digital zeros."""
+    count = max(1, len(segment) // _MEANS)
+    chosen = np.arange(0, count, max(1, count // _FLOOR_ROWS))
+    width = min(_MEANS, len(segment))
+    rows = segment[(_MEANS * chosen)[:, None] + np.arange(width)].mean(axis=1)
+    return rows[rows.max(axis=1) > 0]
+
+
+def _floor_of(rows: Array) -> Array | None:
+    """Return the noise floor of each bin; None if there are too few rows."""
+    if len(rows) < _LEAST_ROWS:
+        return None
+    rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
+    floor = np.partition(rows, rank, axis=0)[rank]
+    return np.maximum(floor, max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * float(rows.max())))
+
+
+def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArray[np.float16]:
+    near = [floors[i] for i in (number - 1, number, number + 1) if 0 <= i < len(floors)]
+    known = [each for each in near if each is not None]
+    own = floors[number]
+    if not known:
+        return np.full(len(segment), -np.inf, np.float16)
+    own = known[0] if own is None else own
+    before, after = (
+        floors[i] if 0 <= i < len(floors) and floors[i] is not None else own for i in (number - 1, number + 1)
+    )
+    share = ((np.arange(len(segment), dtype=np.float32) + 0.5) / len(segment) - 0.5)[:, None]
+    half = len(segment) // 2
+    square = np.empty(len(segment), np.float32)
+    for rows, other in ((slice(0, half), before), (slice(half, None), after)):
+        weight = np.abs(share[rows])
+        whitened = (1 - weight) * (1 / own) + weight * (1 / np.asarray(other))
+        whitened *= segment[rows]
+        square[rows] = np.einsum("ij,ij->i", whitened, whitened) / segment.shape[1]
+    with np.errstate(divide="ignore"):
+        return (5 * np.log10(square)).astype(np.float16)
+
+
+def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
+    """Return middle and spread of the noise in levels that may be sound for most of the time; None for too few.
+
+    The middle is that of the shortest interval with a share of the values, at first among the lowest ones. Values far
+    above it are left out, and this is repeated. The spread is measured below the middle, where there is no sound.
+    """
+    values = level[np.isfinite(level)].astype(np.float32)
+    if len(values) < _LEAST_ROWS * _MEANS:
+        return None
+    values = np.sort(values[:: max(1, len(values) // _NOISE_VALUES)])
+    middle = _densest(values[: int(_LOW_SHARE * len(values))], int(_FIRST_SHARE * len(values)))
+    for _ in range(_ROUNDS):
+        below = values[values < middle]
+        spread = max(_LEAST_SPREAD, float(np.median(middle - below)) / _NORMAL) if len(below) else _LEAST_SPREAD
+        noise = values[: np.searchsorted(values, middle + _NOISE * spread, "right")]
+        middle = _densest(noise, int(_SHARE * len(noise)))
+    return middle, spread
+
+
+def _densest(values: Array, count: int) -> float:
+    """Return the middle of the shortest interval that holds `count` of some sorted values."""
+    count = min(max(2, count), len(values))
+    width = values[count - 1 :] - values[: len(values) - count + 1]
+    at = int(width.argmin())
+    return float(values[at] + values[at + count - 1]) / 2
+
+
+def cut_at_minima(level: Array, least: float) -> Iterator[tuple[int, int, float]]:
+    """Yield first frame, frame after the last, and peak of each event in a region of levels above the noise.
+
+    Parameters
+    ----------
+    level
+        dB above the noise, (frames,).
+    least
+        Least peak of an event, dB.
+    """
+    end = _end_level(float(level.max()))
+    inner = level[1:-1]
+    minima = 1 + np.flatnonzero((inner <= level[:-2]) & (inner < level[2:]) & (inner < end))
+    for first, last in _strong_cuts(level, minima.tolist()):
+        part = level[first:last]
+        peak = float(part.max())
+        if peak > least:
+            inside = np.flatnonzero(part >= _end_level(peak))
+            yield first + int(inside[0]), first + int(inside[-1]) + 1, peak
+
+
+def _end_level(peak: float) -> float:
+    """Return the level at which an event with this peak ends."""
+    return max(_SHARE_OF_PEAK * peak, peak - _DEPTH)
+
+
+def _strong_cuts(level: Array, cuts: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the parts between those minima that separate events: the weakest cuts are removed, one after another."""
+    edges = [0, *cuts, len(level)]
+    peaks = [float(part.max()) for part in np.split(level, cuts)]
+    # part i lies between edges i and i + 1; cut i is at edge i; removed cuts join a part to the one before
+    before, after = list(range(-1, len(peaks) - 1)), list(range(1, len(peaks) + 1))
+    removed = [False] * (len(peaks) + 1)
+
+    def strength(cut: int) -> float:
+        valley = max(float(level[edges[cut]]), 1e-6)
+        low, high = sorted((peaks[before[cut]], peaks[cut]))
+        return min((low - valley) / _VALLEY, _end_level(high) / valley)
+
+    current = {cut: strength(cut) for cut in range(1, len(peaks))}
+    queue = [(value, cut) for cut, value in current.items() if value < 1]
+    heapq.heapify(queue)
+    while queue:
+        value, cut = heapq.heappop(queue)
+        if removed[cut] or current[cut] != value:
+            continue
+        left, right = before[cut], after[cut]
+        peaks[left], after[left], removed[cut] = max(peaks[left], peaks[cut]), right, True
+        if right < len(peaks):
+            before[right] = left
+        for near in (left, right):
+            if 0 < near < len(peaks):
+                current[near] = strength(near)
+                if current[near] < 1:
+                    heapq.heappush(queue, (current[near], near))
+    kept = [edge for number, edge in enumerate(edges) if not removed[number]]
+    yield from zip(kept, kept[1:], strict=False)
