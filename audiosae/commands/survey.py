@@ -12,8 +12,14 @@ from audiosae.commands import survey_folder as folder
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
+    Band,
+    Channel,
+    GroupBy,
     Machine,
     MachineKeywords,
+    MinDuration,
+    MinGap,
+    MinLevel,
     ModelPath,
     ShowProgress,
     Sources,
@@ -21,10 +27,11 @@ from audiosae.commands.shared_options import (
     TimeZone,
     WhenName,
     as_path,
+    detector_options,
 )
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.band_events import MIN_SECONDS
+from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_types import load_types
@@ -37,7 +44,7 @@ from audiosae.views.survey_page import write_survey_page
 
 
 def _text(result: Survey) -> str:
-    rows = [("type", "events", "files", "seconds", "Hz", "best example")]
+    rows = [("type", f"{result.group}s", "files", "seconds", "Hz", "best example")]
     for kind in result.types:
         best = result.event(kind.exemplar) if kind.exemplar >= 0 else None
         rows.append(
@@ -53,15 +60,18 @@ def _text(result: Survey) -> str:
     stable, out, silent = result.stability, Path(result.facts["folder"] or ""), result.facts["without_events"]
     lines = [
         text_table(rows),
-        f"events of no type: {len(result.events.of_type(0)):,}",
+        f"{result.group}s of no type: {len(result.sounds.of_type(0)):,}",
         f"number of types: {len(result.types)} ({result.choice})",
     ]
     if stable:
         lines.append(
             f"stability of the types (adjusted Rand index): {stable.seed:.2f} with types from a random part of the "
-            f"events, {stable.halves:.2f} between types from two halves"
+            f"{result.group}s, {stable.halves:.2f} between types from two halves"
         )
-    events = f"{counted(len(result.events), 'event')} in {counted(len(result.records), 'recording')}"
+    events = (
+        f"{counted(len(result.events), 'event')} in {counted(len(result.bouts), 'bout')} in "
+        f"{counted(len(result.records), 'recording')}"
+    )
     without = f", {silent:,} without an event" if silent else ""
     lines.append(f"{events} ({len(result.skipped)} skipped{without}), written to {out}")
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
@@ -102,7 +112,12 @@ def survey(
             "Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.", typed=str
         ),
     ] = "csv,raven,audacity",
-    min_duration: Annotated[float, Option("Shortest event, in seconds.", "Method", least=0)] = MIN_SECONDS,
+    group_by: GroupBy = "auto",
+    min_gap: MinGap = "auto",
+    min_duration: MinDuration = "auto",
+    min_level: MinLevel = 0.0,
+    band: Band = None,
+    channel: Channel = "mix",
     strict: Strict = False,
     progress: ShowProgress = False,
     **machine: Unpack[MachineKeywords],
@@ -130,9 +145,12 @@ def survey(
     earlier, names_path, path = as_path(types_from), as_path(names), as_path(out)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
     loaded = as_model(model)
-    recordings_domain(loaded, "survey")
+    domain = recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
-    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
+    options = detector_options(
+        domain, min_gap=min_gap, min_duration=min_duration, min_level=min_level, band=band, channel=channel
+    )
+    with reading(replace(domain, channel=options.channel), sources, Machine.of(machine), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
         if path:
@@ -141,17 +159,17 @@ def survey(
         dates = read_dates(job.paths, when=when, time_zone=time_zone)
         notes.say(dates.note)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
-            notes.stage("detecting", len(corpus.used), "files")
             result, sound_types = find_types(
                 loaded,
                 corpus,
                 count=count,
                 known=known,
                 names=type_names.of if type_names else None,
-                shortest=min_duration,
+                options=options if known is None or options != DetectorOptions() else None,
+                group=None if group_by == "auto" else group_by,
                 times=dates.starts,
                 folder=work,
-                done=lambda _: notes.advance(1),
+                progress=notes,
             )
             if names_note := folder.names_note(type_names, result, names_path, earlier):
                 notes.say(names_note)

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
+    from audiosae.sounds.bouts import Group
     from audiosae.sounds.results import Survey
     from audiosae.sounds.tables import Names
 
 TYPES, PAGE, FACTS = "types.safetensors", "index.html", "survey.json"
 _EVENTS = {"csv": write_events_csv, "parquet": write_events_parquet}  # the other formats have a folder of tables
-_FILES = (*(f"events.{name}" for name in _EVENTS), "types.csv", "timeline.csv", "timeline.png", "recordings.png", PAGE)
+_GROUPS: tuple[Group, ...] = ("event", "bout")  # each has its tables
+_FILES = (*(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS), "types.csv", "timeline.csv", "timeline.png", "recordings.png", PAGE)
 _ROUNDING = 2.0  # s: file systems round times
 
 
@@ -149,8 +151,8 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
     """Write the tables and pictures of a survey into its folder."""
     write_types_csv(result, out / "types.csv")
     for name, write in _EVENTS.items():
-        if name in formats:
-            write(result, out / f"events.{name}")
+        for group in _GROUPS if name in formats else ():
+            write(result, out / f"{group}s.{name}", group)
     for program in FORMATS:
         if program in formats:
             write_annotations(result.rows(), out / f"events.{program}", program)
@@ -173,6 +175,8 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "folder": str(out) if out else None,
         "model_digest": digest,
         "events": len(result.events),
+        "bouts": len(result.bouts),
+        "group": result.group,
         "seconds": result.seconds,
         "event_seconds": float(result.events.seconds.sum()),
         "sources_used": len(result.records),
@@ -180,7 +184,7 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "without_events": result.silent,
         **source_summary([*result.records, *result.skipped]),
         "types": [asdict(kind) for kind in result.types],
-        "like_no_type": len(result.events.of_type(0)),
+        "like_no_type": len(result.sounds.of_type(0)),
         "number_of_types": result.choice,
         "stability": asdict(result.stability) if result.stability else None,
         "dates": note,

@@ -13,12 +13,12 @@ time, and the memory does not grow with the length of a recording.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.sounds.noise_floor import is_blank
+from audiosae.sounds.noise_floor import Stretch, is_blank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,27 +45,6 @@ _CHAIN = 4.0  # a chain of drops has less than this many times the mass that a d
 _PART = 0.1  # parts of a sound with less than this share of the mass of the largest part are separate
 _TOUCHING = np.ones((3, 3), int)
 _TOGETHER = 0.7  # share of their time that sounds of one event have in common
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Location of an event in a field.
-
-    Attributes
-    ----------
-    start, end
-        First row, and the row after the last.
-    low, high
-        First and last band.
-    peak
-        Strongest level above the median of the noise, dB.
-    """
-
-    start: int
-    end: int
-    low: int
-    high: int
-    peak: float
 
 
 def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: float = MAX_SECONDS) -> list[Stretch]:

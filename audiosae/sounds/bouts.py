@@ -36,7 +36,7 @@ _COMPARED = 5  # events of a bout with which the next one is compared
 _OCTAVE = 2.0  # log odds of a joint per octave of pause
 _ROUNDS, _RIDGE = 100, 1e-3
 _ALIKE, _UNALIKE, _CLEARER = 0.9, 1.4, 0.8  # octaves: spread of durations of sounds, and of parts of sounds; ratio
-_PARALLEL, _PARALLEL_SECONDS = 0.5, 0.2  # IoU with a bout; least duration in median bouts, of simultaneous events
+_PARALLEL, _PARALLEL_SECONDS = 0.5, 0.3  # IoU with a bout; least duration in median bouts, of simultaneous events
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds.band_events import MIN_SECONDS, Stretch, stretches
+from audiosae.sounds.locate import shard_jobs
 from audiosae.sounds.noise_floor import BandLevels
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from audiosae.engine import Backend
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
+    from audiosae.sounds.locate import Spans
+    from audiosae.sounds.noise_floor import Stretch
 
     Codes = NDArray[np.float32]
 
@@ -56,58 +58,45 @@ def seconds_per_row(domain: Spectrogram) -> float:
     return domain.hop_length / domain.sample_rate
 
 
-@dataclass(frozen=True)
-class EncodedEvents:
-    """Events of one recording with their pooled codes, (events, units x pools)."""
-
-    stretches: list[Stretch]
-    codes: Codes
-
-
-def find_events(
+def encode_spans(
     model: Model,
     corpus: EngineCorpus,
+    spans: Spans,
     *,
-    shortest: float = MIN_SECONDS,
     shown: WindowContent | None = None,
     done: Callable[[Record], None] = lambda _: None,
-) -> Iterator[tuple[int, EncodedEvents]]:
-    """Find and encode the events of recordings.
+) -> Iterator[Codes]:
+    """Yield the pooled codes of events or bouts in order, in blocks of at most 256, (events, units x pools).
 
     Parameters
     ----------
     corpus
         The recordings. The work is done where their fields are stored.
-    shortest
-        Least duration of an event, s.
     shown
         What the windows of an event show, see `pooled_codes`. None: all bands in short recordings, the event in others.
     done
         Called once for each recording after its last event.
-
-    Yields
-    ------
-    int, EncodedEvents
-        Index of the recording in `corpus.records`, and at most 256 of its events; in order.
     """
-    batches = chain.from_iterable(corpus.map(_encode_events, model, shortest, shown))
-    for number, record in enumerate(corpus.records):
-        for events in iter(lambda: next(batches), None):
-            yield number, events
+    edges = np.searchsorted(spans.record, np.arange(len(corpus.records) + 1)).tolist()
+    boxes = np.stack([spans.start, spans.end, spans.low, spans.high, spans.peak], axis=1)
+    jobs = shard_jobs(corpus, [boxes[low:high] for low, high in pairwise(edges)])
+    blocks = chain.from_iterable(corpus.map(_encode_shard, model, shown, jobs=jobs))
+    for record in corpus.records:
+        yield from iter(lambda: next(blocks), None)
         done(record)
 
 
-def _encode_events(
-    backend: Backend, shard: Shard, model: Model, shortest: float, shown: WindowContent | None
-) -> Iterator[EncodedEvents | None]:
-    """Yield the encoded events of each recording of a shard, and None after the last event of a recording."""
-    seconds = seconds_per_row(recordings_domain(model, "survey"))
-    for record in shard.corpus.records:
-        levels = BandLevels(read_field(record), seconds)
-        events = stretches(levels, shortest=shortest)
+def _encode_shard(
+    backend: Backend, shard: Shard, boxes: Sequence[Codes], model: Model, shown: WindowContent | None
+) -> Iterator[Codes | None]:
+    """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
+    second = seconds_per_row(recordings_domain(model, "survey"))
+    for record, own in zip(shard.corpus.records, boxes, strict=True):
+        levels = BandLevels(read_field(record), second)
         content: WindowContent = shown or ("short_recording" if levels.is_short_recording else "event")
-        while batch := list(islice(events, _BATCH_EVENTS)):
-            yield EncodedEvents(batch, pooled_codes(model, levels, batch, backend, shown=content))
+        for at in range(0, len(own), _BATCH_EVENTS):
+            batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
+            yield pooled_codes(model, levels, batch, backend, shown=content)
         yield None
 
 

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.sounds.event_codes import CodeFile, EncodedEvents, find_events, recordings_domain, seconds_per_row
-from audiosae.sounds.band_events import MIN_SECONDS
+from audiosae.sounds.detection import DetectorOptions
+from audiosae.sounds.event_codes import CodeFile, encode_spans, recordings_domain
+from audiosae.sounds.locate import locate
 from audiosae.sounds.results import Events, SoundType, Survey
 from audiosae.sounds.sound_types import Types, learn_types, stability_of
-from audiosae.system.progress import counted
+from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
-    from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.recordings.spectrogram import Spectrogram
+    from audiosae.sounds.bouts import Group
+    from audiosae.sounds.locate import Spans
 
 _TOP_UNITS = 5
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
@@ -40,10 +42,11 @@ def find_types(
     count: int | None = None,
     known: Types | None = None,
     names: Mapping[int, str] | None = None,
-    shortest: float = MIN_SECONDS,
+    options: DetectorOptions | None = None,
+    group: Group | None = None,
     times: Sequence[datetime | None] = (),
     folder: Path | None = None,
-    done: Callable[[Record], None] = lambda _: None,
+    progress: Progress | None = None,
 ) -> tuple[Survey, Types]:
     """Find the events in recordings and group similar ones into types.
 
@@ -54,83 +57,105 @@ def find_types(
     count
         Number of types; None chooses it.
     known
-        Types of an earlier survey with this model. Their numbers and names are used.
+        Types of an earlier survey with this model. Their numbers, names and detector are used.
     names
         The user's names for types, by number; they replace those of `known`.
-    shortest
-        Least duration of an event, s.
+    options
+        The user's options of event detection; None for those of `known`, or the defaults.
+    group
+        Whether events or bouts are grouped into types; None chooses it.
     times
         Date and time at the start of each recording, including those that were skipped.
     folder
         For a temporary file with the codes of all events; None for the system's temporary directory.
-    done
-        Called once for each recording after its events have been found.
 
     Raises
     ------
     InputError
         The model is not of recordings, or no recording has an event.
     """
-    domain, skipped = recordings_domain(model, "survey"), corpus.skipped
+    domain, skipped, progress = recordings_domain(model, "survey"), corpus.skipped, progress or Progress()
     times = [times[i] for i in corpus.used] if times else ()
     corpus = corpus.only(corpus.used)
     records = corpus.records
     if not records:
         raise InputError("nothing to survey: no recording can be used; audiosae inspect shows why")
+    earlier = known.detector if known else None
+    options = options or (earlier.options if earlier else DetectorOptions())
+    detector, spans = locate(domain, corpus, options, known=earlier, group=group, progress=progress)
+    if not len(spans):
+        raise InputError(
+            f"no events in {counted(len(records), 'recording')}: nothing rises above the noise floor; lower "
+            "--min-duration or --min-level, or check a recording by ear. A sound that fills most of half a minute "
+            "counts as noise"
+        )
+    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    progress.stage("encoding", len(records), "files")
     with closing(CodeFile(folder, _POOLS * model.params.hidden)) as codes:
-        columns = EventColumns(domain, [record.extent for record in records])
-        for number, encoded in find_events(model, corpus, shortest=shortest, done=done):
-            columns.append(number, encoded)
-            codes.append(encoded.codes)
-        if not len(codes):
-            raise InputError(
-                f"no events in {counted(len(records), 'recording')}: nothing rises above the noise floor for "
-                f"{shortest:g} s; lower --min-duration, or check a recording by ear. A sound that fills more than half "
-                f"of a minute counts as noise"
-            )
+        for block in encode_spans(model, corpus, sounds, done=lambda _: progress.advance(1)):
+            codes.append(block)
+        progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count)
         stability = None if known else stability_of(codes.codes, len(types))
-        events = columns.events(*_assigned(types, codes))
+        assigned = _assigned(types, codes)
         if not known:
-            types, events = _by_duration(types, events)
-        types = replace(types, names={**types.names, **(names or {})})
-        activity = _activity(types, codes, events.type)
+            types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
+            assigned = (numbers, *assigned[1:])
+        types = replace(types, names={**types.names, **(names or {})}, detector=detector)
+        activity = _activity(types, codes, assigned[0])
+    events, bouts = _both(domain, spans, detector.joining.group, assigned)
+    survey = Survey(records, events, bouts, (), detector.joining.group, stability, times, skipped, choice, types.digest)
     measured = enumerate(zip(types.novelty, activity[1:], strict=True), 1)
-    sound_types = [_sound_type(number, types.names.get(number, ""), events, *each) for number, each in measured]
-    return Survey(records, events, sound_types, stability, times, skipped, choice, types.digest), types
+    return replace(
+        survey,
+        types=[_sound_type(i, types.names.get(i, ""), survey.sounds, *each) for i, each in measured],
+    ), types
 
 
-@dataclass
-class EventColumns:
-    """Columns of `Events`, to which events are appended; converts rows and bands of fields to seconds and hertz.
+def make_events(
+    domain: Spectrogram,
+    spans: Spans,
+    types: NDArray[np.int32],
+    score: NDArray[np.float32],
+    top: NDArray[np.int32],
+    *,
+    counts: NDArray[np.int32] | None = None,
+) -> Events:
+    """Return events or bouts with their types, scores and top units, (events,) each, and frequencies in Hz.
 
-    Attributes
+    Parameters
     ----------
-    extents
-        Duration of each recording, s. The last row of a field may extend beyond it.
+    counts
+        Number of events in each bout; None for events.
     """
+    below, above = _edges(domain)
+    low, high = (edge[band].astype(np.float32) for edge, band in ((below, spans.low), (above, spans.high)))
+    counts = np.ones(len(spans), np.int32) if counts is None else counts
+    return Events(
+        spans.record, spans.start, spans.end, low, high, types, score, spans.peak, top, spans.bout, counts
+    )
 
-    domain: Spectrogram
-    extents: Sequence[float]
-    _parts: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
 
-    def append(self, record: int, encoded: EncodedEvents) -> None:
-        """Append events of the recording with the index `record`."""
-        seconds, (below, above) = seconds_per_row(self.domain), _edges(self.domain)
-        boxes = [(s.start, s.end, s.low, s.high, s.peak) for s in encoded.stretches]
-        start, end, low, high, peak = np.array(boxes, np.float64).T
-        end = np.minimum(end * seconds, self.extents[record])
-        start = np.minimum(start * seconds, np.maximum(end - seconds, 0))
-        band = below[low.astype(int)], above[high.astype(int)]
-        self._parts.append((np.full(len(start), record), start, end, *band, peak))
-
-    def events(self, types: NDArray[np.int32], score: NDArray[np.float32], top: NDArray[np.int32]) -> Events:
-        """Return all events, with their types, scores and top units, (events,) each."""
-        record, start, end, low, high, peak = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        low, high, peak = (part.astype(np.float32) for part in (low, high, peak))
-        return Events(record.astype(np.int32), start, end, low, high, types, score, peak, top)
+def _both(domain: Spectrogram, spans: Spans, group: Group, sounds: Sequence[NDArray[Any]]) -> tuple[Events, Events]:
+    """Return events and bouts; `sounds` are types, scores and top units of those that were grouped."""
+    bouts = spans.joined()
+    counts = np.bincount(spans.bout, minlength=len(bouts)).astype(np.int32)
+    if group == "bout":
+        return make_events(domain, spans, *(part[spans.bout] for part in sounds)), make_events(
+            domain, bouts, *sounds, counts=counts
+        )
+    types, seconds = sounds[0], spans.end - spans.start
+    covered = np.zeros((len(bouts), int(types.max(initial=0)) + 1))
+    np.add.at(covered, (spans.bout, types), seconds)
+    of_bout = covered.argmax(axis=1)
+    # the longest event of that type represents the bout
+    order = np.lexsort((seconds, types == of_bout[spans.bout], spans.bout))
+    longest = order[np.flatnonzero(np.diff(spans.bout[order], append=len(bouts)))]
+    return make_events(domain, spans, *sounds), make_events(
+        domain, bouts, *(part[longest] for part in sounds), counts=counts
+    )
 
 
 def _edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -153,13 +178,15 @@ def _mean_activity(types: Types, codes: NDArray[np.float32]) -> NDArray[np.float
     return types.space.standardised(codes)[:, ::_POOLS]
 
 
-def _by_duration(types: Types, events: Events) -> tuple[Types, Events]:
-    """Return the types in decreasing order of their total duration, and the events with the new numbers."""
-    seconds = np.bincount(events.type, events.seconds, minlength=len(types) + 1)[1:].astype(np.float64)
+def _by_duration(
+    types: Types, numbers: NDArray[np.int32], durations: NDArray[np.float64]
+) -> tuple[Types, NDArray[np.int32]]:
+    """Return the types in decreasing order of their total duration, and the new numbers of the events."""
+    seconds = np.bincount(numbers, durations, minlength=len(types) + 1)[1:].astype(np.float64)
     order, number = np.argsort(-seconds, kind="stable"), np.zeros(len(types) + 1, np.int32)
     number[1 + order] = np.arange(1, len(types) + 1)
     ordered = replace(types, centres=types.centres[order], reach=types.reach[order])
-    return ordered, replace(events, type=number[events.type])
+    return ordered, number[numbers]
 
 
 def _activity(types: Types, codes: CodeFile, numbers: NDArray[np.int32]) -> NDArray[np.float64]:

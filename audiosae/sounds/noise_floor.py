@@ -40,6 +40,27 @@ _NOISE, _ROUNDS = 3.75, 5  # spreads above the median up to which a level may be
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Location of an event in a field.
+
+    Attributes
+    ----------
+    start, end
+        First row, and the row after the last.
+    low, high
+        First and last band.
+    peak
+        Strongest level above the median of the noise, dB.
+    """
+
+    start: int
+    end: int
+    low: int
+    high: int
+    peak: float
+
+
+@dataclass(frozen=True)
 class BandLevels:
     """Levels of a recording and their noise floor.
 
@@ -64,6 +85,14 @@ class BandLevels:
     def floor(self) -> NoiseFloor:
         """The running noise floor."""
         return noise_floor(self)
+
+    def stretch(self, start: float, end: float, low: float, high: float, peak: float) -> Stretch:
+        """Return the location of an event between two times in seconds; it has at least one row."""
+        last = len(self.field)
+        first = min(max(0, int(start / self.seconds_per_row)), last - 1)
+        return Stretch(
+            first, min(last, max(first + 1, int(np.ceil(end / self.seconds_per_row - 1e-6)))), int(low), int(high), peak
+        )
 
     def views(self, low: int, high: int, step: int = 1) -> Array:
         """Return rows `low` to below `high`, every `step`-th, as (rows, 2 x bands): levels, then contrasts."""

@@ -19,21 +19,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.corpus.journal import Record
+    from audiosae.sounds.bouts import Group
 
 NOWHERE = 0  # type of the events that are similar to none of the types
 TIME, NAME = "time", "name"  # columns that the table of events has only if a date or a name is known
 _COLUMNS = ("file", "start", "end", TIME, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
-_DIGITS = {"start": 3, "end": 3, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
+_NUMBERS: dict[Group, tuple[str, ...]] = {"event": ("event", "bout"), "bout": ("bout", "events")}  # their first columns
+_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One continuous sound in a recording, such as a syllable or a bark.
+    """One continuous sound in a recording, such as a syllable or a bark, or a bout of such sounds.
 
     Attributes
     ----------
     number
-        Row in `Survey.events`.
+        Row in `Survey.events` or `Survey.bouts`, from 0; the tables that are written count from 1.
     record
         Index into `Survey.records`.
     file
@@ -55,6 +57,10 @@ class Event:
         The unit whose activity is highest, relative to its mean over all events.
     time
         Date and time at its start, with time zone; None if the date of the recording is not known.
+    bout
+        Row of its bout in `Survey.bouts`.
+    events
+        Number of events in a bout; 1 for an event.
     """
 
     number: int
@@ -70,11 +76,13 @@ class Event:
     peak: float
     top_unit: int
     time: datetime | None
+    bout: int
+    events: int
 
 
 @dataclass(frozen=True)
 class Events:
-    """All events in order of file and start, an array of shape (events,) for each of these attributes of `Event`."""
+    """Events or bouts in order of file and start, an array of shape (events,) for each of these attributes of `Event`."""
 
     record: NDArray[np.int32]
     start: NDArray[np.float64]
@@ -85,6 +93,8 @@ class Events:
     score: NDArray[np.float32]
     peak: NDArray[np.float32]
     top_unit: NDArray[np.int32]
+    bout: NDArray[np.int32]
+    events: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.record)
@@ -102,7 +112,7 @@ class Events:
 
 @dataclass(frozen=True)
 class SoundType:
-    """A group of similar events.
+    """A group of similar events, or of similar bouts if these are the sounds of the archive (`Survey.group`).
 
     Attributes
     ----------
@@ -121,7 +131,7 @@ class SoundType:
     novelty
         Distance between its centre and the nearest other one, divided by the median of this distance over all types.
     exemplar
-        Number of its most typical event, a row of `Survey.events`; -1 if it has no events.
+        Number of its most typical event, a row of `Survey.sounds`; -1 if it has no events.
     """
 
     number: int
@@ -160,8 +170,11 @@ class Survey:
     ----------
     records
         The recordings that could be used, in order.
-    events
-        In order of recording and start.
+    events, bouts
+        Events, and the bouts that they form, in order of recording and start. An event has the type of its bout, or a
+        bout has the type that covers most of it.
+    group
+        Which of them were grouped into types: ``event`` or ``bout``.
     types
         The sound types, in order of their numbers.
     stability
@@ -191,7 +204,9 @@ class Survey:
 
     records: Sequence[Record]
     events: Events
+    bouts: Events
     types: Sequence[SoundType]
+    group: Group = "event"
     stability: TypeStability | None = None
     times: Sequence[datetime | None] = ()
     skipped: Sequence[Record] = ()
@@ -216,44 +231,68 @@ class Survey:
         return len(self.records) - len(np.unique(self.events.record))
 
     @property
+    def sounds(self) -> Events:
+        """The events or the bouts, whichever were grouped into types."""
+        return self.bouts if self.group == "bout" else self.events
+
+    @property
     def dated(self) -> bool:
         """Whether the date and time of any recording is known."""
         return any(time is not None for time in self.times)
 
     def timeline(self) -> Timeline:
-        """Return the events and the recorded time by date and hour."""
-        e = self.events
+        """Return the sounds and the recorded time by date and hour."""
+        e = self.sounds
         return make_timeline(
             self.times, [r.extent for r in self.records], record=e.record, start=e.start, end=e.end, types=e.type
         )
 
     def event(self, number: int) -> Event:
-        """Return the event in a row of `events`."""
+        """Return the event or bout in a row of `sounds`."""
         return next(self.rows([number]))
 
-    def rows(self, numbers: Sequence[int] | NDArray[np.intp] | None = None) -> Iterator[Event]:
-        """Yield the events with some numbers, or all events."""
-        columns, names = [getattr(self.events, column.name) for column in fields(self.events)], self.names
-        for number in range(len(self.events)) if numbers is None else numbers:
-            record, start, end, low, high, kind, score, peak, unit = (column[number].item() for column in columns)
+    def rows(
+        self, numbers: Sequence[int] | NDArray[np.intp] | None = None, *, group: Group | None = None
+    ) -> Iterator[Event]:
+        """Yield the events or bouts with some numbers, or all of them.
+
+        Parameters
+        ----------
+        numbers
+            Rows of the table; None for all.
+        group
+            Table; None for that of `sounds`.
+        """
+        table = self.bouts if (group or self.group) == "bout" else self.events
+        columns, names = [getattr(table, column.name) for column in fields(table)], self.names
+        for number in range(len(table)) if numbers is None else numbers:
+            record, start, end, low, high, kind, score, peak, unit, bout, events = (c[number].item() for c in columns)
             began = self.times[record] if record < len(self.times) else None
             time = None if began is None else later(began, round(start, 3))
             file, name = self.records[record].file, names.get(kind, "")
-            yield Event(int(number), record, file, start, end, low, high, kind, name, score, peak, unit, time)
+            yield Event(
+                int(number), record, file, start, end, low, high, kind, name, score, peak, unit, time, bout, events
+            )
 
     def named(self, names: Mapping[int, str]) -> Survey:
         """Return the survey with the user's names for its types."""
         return replace(self, types=[replace(kind, name=names.get(kind.number, "")) for kind in self.types])
 
-    def frame(self) -> pd.DataFrame:
-        """Return the events as a pandas frame with the columns of events.csv.
+    def frame(self, group: Group = "event") -> pd.DataFrame:
+        """Return the events as a pandas frame with the columns of events.csv, or the bouts with those of bouts.csv.
+
+        Parameters
+        ----------
+        group
+            ``event`` or ``bout``.
 
         Raises
         ------
         InputError
             pandas is not installed.
         """
-        return pandas_frame(dict(zip(event_columns(self), zip(*event_rows(self), strict=True), strict=True)))
+        columns = zip(*event_rows(self, group), strict=True)
+        return pandas_frame(dict(zip(event_columns(self, group), columns, strict=True)))
 
     def _repr_html_(self) -> str:
         rows = [
@@ -265,25 +304,29 @@ class Survey:
 
     def __repr__(self) -> str:
         return (
-            f"<Survey: {len(self.events)} events of {len(self.types)} types in {len(self.records)} recordings; "
+            f"<Survey: {len(self.sounds)} {self.group}s of {len(self.types)} types in {len(self.records)} recordings; "
             f"{len(self.skipped)} skipped>"
         )
 
 
-def event_columns(survey: Survey) -> tuple[str, ...]:
-    """Return the columns of the table of events; without time if no date is known, without name if no type has one."""
+def event_columns(survey: Survey, group: Group = "event") -> tuple[str, ...]:
+    """Return the columns of the table of events or bouts; no time if no date is known, no name if no type has one."""
     known = {TIME: survey.dated, NAME: bool(survey.names)}
-    return tuple(column for column in _COLUMNS if known.get(column, True))
+    return tuple(column for column in (*_NUMBERS[group], *_COLUMNS) if known.get(column, True))
 
 
-def event_rows(survey: Survey) -> Iterator[list[object]]:
-    """Return the rows of the table of events, with values in the order of `event_columns`."""
-    columns = event_columns(survey)
-    return ([_value(event, column) for column in columns] for event in survey.rows())
+def event_rows(survey: Survey, group: Group = "event") -> Iterator[list[object]]:
+    """Return the rows of the table of events or bouts, with values in the order of `event_columns`."""
+    columns = event_columns(survey, group)
+    return ([_value(event, column) for column in columns] for event in survey.rows(group=group))
 
 
 def _value(event: Event, column: str) -> object:
+    if column == "event":
+        return event.number + 1
     value = getattr(event, column)
+    if column == "bout":
+        return value + 1
     if column == TIME:
         return "" if value is None else value.isoformat(timespec="milliseconds")
     return round(value, _DIGITS[column]) if column in _DIGITS else value

@@ -17,6 +17,7 @@ import numpy as np
 
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
+from audiosae.sounds.locate import Detector
 from audiosae.sounds.results import NOWHERE, TypeStability
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ SAMPLE = 3000  # events from which the types are learned
 _COMPONENTS = 50
 MOST_TYPES = 40
 NO_NUMBER = "no number of types is clearly best"
-_FORMAT = 4
+_FORMAT = 5
 _NEAR_BEST = 0.95  # share of the best silhouette that the chosen number of types must reach
 # with a lower best silhouette, the number of types must reach a share of the best product of silhouette and diversity
 _NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9
@@ -103,12 +104,15 @@ class Types:
         Distance from its centre within which an event belongs to a type, (types,).
     names
         The user's names for types, by number.
+    detector
+        Settings with which the events were found.
     """
 
     space: Space
     centres: Array
     reach: Array
     names: Mapping[int, str] = field(default_factory=dict)
+    detector: Detector | None = None
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -146,7 +150,8 @@ class Types:
         """Write the types to a file, with the digest of their model."""
         tensors = {**vars(self.space), "centres": self.centres, "reach": self.reach}
         names = {str(number): name for number, name in self.names.items()}
-        write_tensors(path, tensors, {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names})
+        facts = {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names}
+        write_tensors(path, tensors, facts | {"detector": self.detector.to_json() if self.detector else None})
 
 
 def load_types(path: Path, digest: str) -> Types:
@@ -179,7 +184,14 @@ def load_types(path: Path, digest: str) -> Types:
         )
     space = Space(*(content.tensors[name] for name in ("mean", "spread", "components", "variance")))
     names = {int(number): str(name) for number, name in content.facts["names"].items()}
-    return Types(space, content.tensors["centres"], content.tensors["reach"], names)
+    detector = content.facts["detector"]
+    return Types(
+        space,
+        content.tensors["centres"],
+        content.tensors["reach"],
+        names,
+        detector=Detector.from_json(detector) if detector else None,
+    )
 
 
 def learn_types(codes: Array, count: int | None = None) -> tuple[Types, str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from audiosae.sounds.bouts import Group
     from audiosae.sounds.results import Survey
     from audiosae.sounds.timeline import Timeline
 
@@ -33,26 +34,27 @@ class Names:
     types: str = ""
 
 
-def write_events_csv(survey: Survey, path: Path) -> None:
-    """Write events.csv, one row at a time."""
+def write_events_csv(survey: Survey, path: Path, group: Group = "event") -> None:
+    """Write events.csv or bouts.csv, one row at a time."""
     with (
         write_errors(path),
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file)
-        table.writerow(event_columns(survey))
-        table.writerows([cell(value) for value in row] for row in event_rows(survey))
+        table.writerow(event_columns(survey, group))
+        table.writerows([cell(value) for value in row] for row in event_rows(survey, group))
 
 
-def write_events_parquet(survey: Survey, path: Path) -> None:
-    """Write events.parquet in row groups of 65,536 rows; times are ISO 8601 texts, as in events.csv."""
+def write_events_parquet(survey: Survey, path: Path, group: Group = "event") -> None:
+    """Write events.parquet or bouts.parquet in row groups of 65,536 rows; times are ISO 8601 texts, as in the CSV."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"file": pa.string(), TIME: pa.string(), NAME: pa.string(), "type": pa.int32(), "top_unit": pa.int32()}
-    schema = pa.schema([(name, types.get(name, pa.float64())) for name in event_columns(survey)])
-    rows = event_rows(survey)
+    types = dict.fromkeys(("file", TIME, NAME), pa.string())
+    types |= dict.fromkeys(("event", "bout", "events", "type", "top_unit"), pa.int32())
+    schema = pa.schema([(name, types.get(name, pa.float64())) for name in event_columns(survey, group)])
+    rows = event_rows(survey, group)
     with write_errors(path), replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         while part := list(islice(rows, _GROUP_ROWS)):
             arrays = [
@@ -68,7 +70,7 @@ def write_types_csv(survey: Survey, path: Path) -> None:
     rows: list[list[object]] = [[*head, "novelty", "exemplar_file", "exemplar_start", "exemplar_end"]]
     for kind in survey.types:
         best = survey.event(kind.exemplar) if kind.exemplar >= 0 else None
-        exemplar = [best.file, round(best.start, 3), round(best.end, 3)] if best else ["", "", ""]
+        exemplar = [best.file, round(best.start, 4), round(best.end, 4)] if best else ["", "", ""]
         rows.append(
             [
                 kind.number,

@@ -73,7 +73,7 @@ def write_survey_page(
     InputError
         The types alone exceed `size`, or the page cannot be written.
     """
-    progress, domain, events = progress or Progress(), recordings_domain(model, "survey"), survey.events
+    progress, domain, events = progress or Progress(), recordings_domain(model, "survey"), survey.sounds
     own = [events.of_type(kind.number) for kind in survey.types]  # the most typical first
     groups = [[*n[:_TYPICAL].tolist(), *n[_TYPICAL:][::-1][:_ATYPICAL].tolist()] for n in own]
     groups.append(np.argsort(-events.score, kind="stable")[:_UNUSUAL].tolist())
@@ -132,8 +132,8 @@ def _card(
     survey: Survey, kind: SoundType, excerpts: EventExcerpts, mean: Sequence[int], timeline: Timeline | None
 ) -> dict[str, Any]:
     """Return a sound type as the page shows it; `mean` are the events of its mean spectrogram."""
-    own = survey.events.of_type(kind.number)
-    seconds = float(np.median(survey.events.seconds[own])) if len(own) else 0.0
+    own = survey.sounds.of_type(kind.number)
+    seconds = float(np.median(survey.sounds.seconds[own])) if len(own) else 0.0
     facts = [
         ("number", f"{kind.events:,} in {counted(kind.files, 'recording')}"),
         ("duration", f"{length(kind.seconds)} in total, median {seconds:.2f} s"),
@@ -160,12 +160,12 @@ def _card(
 
 
 def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None) -> dict[str, Any]:
-    odd, skipped = len(survey.events.of_type(NOWHERE)), len(survey.skipped)
+    odd, skipped = len(survey.sounds.of_type(NOWHERE)), len(survey.skipped)
     heard = sum(kind.events > 0 for kind in survey.types)
     types = counted(heard, "type") if heard == len(cards) else f"{heard} of {counted(len(cards), 'type')}"
-    verb = "was" if len(survey.events) == 1 else "were"
+    verb = "was" if len(survey.sounds) == 1 else "were"
     recordings = f"{counted(len(survey.records), 'recording')} ({length(survey.seconds)})"
-    lead = f"{counted(len(survey.events), 'sound')} of {types} {verb} found in {recordings}"
+    lead = f"{counted(len(survey.sounds), 'sound')} of {types} {verb} found in {recordings}"
     lead += f"; {odd:,} of them {'belongs' if odd == 1 else 'belong'} to no type." if odd else "."
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
     if survey.silent:

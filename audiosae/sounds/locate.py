@@ -1,0 +1,288 @@
+"""Location of the sounds of an archive: events and bouts of all recordings, and the settings by which they are found.
+
+Settings that nobody gave follow from the archive: the length of the Fourier transforms from the frequencies of the
+sounds in at most 12 recordings, and the rules for bouts from recordings with about 20,000 events. They are stored with
+the sound types, so that later surveys find events in the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.corpus.cache import cache_folder
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.sources import Source
+from audiosae.errors import InputError
+from audiosae.sounds.bouts import SAMPLE, Group, Joining, learn_joining
+from audiosae.sounds.broadband import BroadbandEvents
+from audiosae.sounds.detection import Detections, DetectorOptions, detect
+from audiosae.sounds.noise_floor import BandLevels
+from audiosae.system.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.engine import Backend
+    from audiosae.engine.corpus import EngineCorpus
+    from audiosae.engine.shards import Shard
+    from audiosae.recordings.spectrogram import Spectrogram
+
+_RECORDINGS, _SECONDS = 12, 60.0  # from which the length of the transforms follows, and the part of each that is used
+_CYCLES, _SHORTEST, _LONGEST = 32.0, 0.0005, 0.008  # of the median frequency in a transform; bounds, s
+_QUIET, _RISE = 0.25, 15.0  # quantile of a band's levels that is noise; least rise of a frame's loudest band, dB
+_UNKNOWN = 0.008  # s, where nothing stands out
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Everything that determines which events and bouts are found.
+
+    Attributes
+    ----------
+    options
+        The user's options.
+    transform_seconds
+        Length of a Fourier transform for the broadband level, s.
+    joining
+        Rules for bouts.
+    """
+
+    options: DetectorOptions
+    transform_seconds: float
+    joining: Joining
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Detector:
+        """Return the detector with settings from `to_json`."""
+        return cls(
+            DetectorOptions(**values["options"]), float(values["transform_seconds"]), Joining(**values["joining"])
+        )
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Events or bouts of all recordings in order of recording and start, an array of (spans,) for each attribute.
+
+    Attributes
+    ----------
+    record
+        Index of the recording.
+    start, end
+        In seconds.
+    low, high
+        First and last band.
+    peak
+        Strongest level above the background, dB.
+    bout
+        Number of the bout of each event, from 0, in the whole archive.
+    """
+
+    record: NDArray[np.int32]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    low: NDArray[np.int32]
+    high: NDArray[np.int32]
+    peak: NDArray[np.float32]
+    bout: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.record)
+
+    def joined(self) -> Spans:
+        """Return the bouts, in the order of their numbers."""
+        if not len(self):
+            return self
+        order = np.argsort(self.bout, kind="stable")
+        first = np.flatnonzero(np.diff(self.bout[order], prepend=-1))
+        start, low = (np.minimum.reduceat(part[order], first) for part in (self.start, self.low))
+        end, high, peak = (np.maximum.reduceat(part[order], first) for part in (self.end, self.high, self.peak))
+        return Spans(self.record[order][first], start, end, low, high, peak, np.arange(len(first), dtype=np.int32))
+
+
+def locate(
+    domain: Spectrogram,
+    corpus: EngineCorpus,
+    options: DetectorOptions,
+    *,
+    known: Detector | None = None,
+    group: Group | None = None,
+    progress: Progress | None = None,
+) -> tuple[Detector, Spans]:
+    """Find the events of all recordings, and the bouts that they form.
+
+    Parameters
+    ----------
+    domain
+        Domain of the model.
+    corpus
+        The recordings, read with this domain; all are used.
+    known
+        Detector of an earlier survey; its derived settings are used.
+    group
+        Whether events or bouts get types; None chooses it.
+    """
+    progress = progress or Progress()
+    seconds = known.transform_seconds if known else transform_seconds(domain, corpus)
+    broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, options.channel)
+    fields = _broadband_fields(broadband, corpus, progress)
+    bands = _band_range(domain, options)
+    shared = domain.hop_length / domain.sample_rate, bands, options
+    sample = [] if known else _sample([len(field) for field in fields])
+    everything = len(sample) == len(fields)
+    progress.stage("detecting", len(sample) + len(fields) * (not everything), "files")
+    detections = list(_detections(corpus.only(sample), [fields[i] for i in sample], *shared, progress=progress))
+    joining = known.joining if known else learn_joining(detections, broadband.seconds_per_frame, group)
+    if group:
+        joining = replace(joining, group=group)
+    whole = detections if everything else _detections(corpus, fields, *shared, progress=progress)
+    progress.close()
+    return Detector(options, seconds, joining), _columns(whole, joining, bands[0], corpus)
+
+
+def _columns(
+    detections: Sequence[Detections] | Iterator[Detections],
+    joining: Joining,
+    lowest: int,
+    corpus: EngineCorpus,
+) -> Spans:
+    parts: list[Spans] = []
+    bouts = 0
+    for number, (each, record) in enumerate(zip(detections, corpus.records, strict=True)):
+        own = joining.bouts_of(each)
+        used = each.only(own >= 0)
+        end = np.minimum(used.end, record.extent)
+        start = np.minimum(used.start, end)
+        same = np.full(len(used), number, np.int32)
+        bout = (bouts + own[own >= 0]).astype(np.int32)
+        parts.append(Spans(same, start, end, used.low + lowest, used.high + lowest, used.peak, bout))
+        bouts += int(own.max(initial=-1)) + 1
+    columns = (np.concatenate(part) for part in zip(*(vars(part).values() for part in parts), strict=True))
+    return _renumbered(Spans(*columns))
+
+
+def _renumbered(events: Spans) -> Spans:
+    """Number the bouts in the order of their start."""
+    bouts = events.joined()
+    order = np.lexsort((bouts.start, bouts.record))
+    number = np.empty(len(order), np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    return replace(events, bout=number[events.bout])
+
+
+def _sample(events: Sequence[int]) -> list[int]:
+    """Return evenly spaced recordings with at most `SAMPLE` events in total, at least one."""
+    count = len(events)
+    while count > 1 and sum(events[i * len(events) // count] for i in range(count)) > SAMPLE:
+        count = max(1, count * 3 // 4)
+    return [i * len(events) // count for i in range(count)]
+
+
+def _band_range(domain: Spectrogram, options: DetectorOptions) -> tuple[int, int]:
+    """Return the first band of the user's range of frequencies, and the band after the last."""
+    centres = domain.frequencies
+    inside = np.flatnonzero((centres >= options.low_hz) & (centres <= (options.high_hz or np.inf)))
+    if not len(inside):
+        raise InputError(
+            f"--band {options.low_hz:g}-{options.high_hz:g}: no band of the model lies in it; its bands are at "
+            f"{centres[0]:.0f} to {centres[-1]:.0f} Hz"
+        )
+    return int(inside[0]), int(inside[-1]) + 1
+
+
+def _broadband_fields(
+    domain: BroadbandEvents, corpus: EngineCorpus, progress: Progress
+) -> list[NDArray[np.float32]]:
+    """Return the broadband events of each recording; none for a recording that can no longer be read."""
+    sources = [Source(record.file, Path(record.path)) for record in corpus.records]
+    progress.stage("measuring levels", len(sources), "files")
+    records = corpus.engine.ingest(
+        domain,
+        sources,
+        cache=cache_folder(corpus.cache),
+        workers=corpus.workers,
+        interleaved=True,
+        say=progress.say,
+        done=lambda _: progress.advance(1),
+    )
+    lost = [record for record in records if record.status != "used"]
+    if lost:
+        raise InputError(f"{lost[0].file} cannot be read any more: {lost[0].reason}; run the command again")
+    levels = type(corpus)(domain, records, corpus.engine, cache=corpus.cache, workers=corpus.workers)
+    return [field for part in levels.map(_fields) for field in part]
+
+
+def _fields(_: Backend, shard: Shard) -> Iterator[NDArray[np.float32]]:
+    for record in shard.corpus.records:
+        yield np.array(read_field(record))
+
+
+def _detections(
+    corpus: EngineCorpus,
+    fields: Sequence[NDArray[np.float32]],
+    second: float,
+    bands: tuple[int, int],
+    options: DetectorOptions,
+    *,
+    progress: Progress,
+) -> Iterator[Detections]:
+    """Yield the events of each recording; they are found where the fields of the recordings are stored."""
+    for part in corpus.map(_detect_shard, second, bands, options, jobs=shard_jobs(corpus, fields)):
+        for each in part:
+            progress.advance(1)
+            yield each
+
+
+def shard_jobs(corpus: EngineCorpus, items: Sequence[Any]) -> list[tuple[int, Any]]:
+    """Return the number of each shard with the items of its recordings, for the jobs of `EngineCorpus.map`."""
+    parts = corpus.parts()
+    ends = np.cumsum([0, *(len(part.records) for _, part in parts)]).tolist()
+    return [(number, items[low:high]) for (number, _), (low, high) in zip(parts, pairwise(ends), strict=True)]
+
+
+def _detect_shard(
+    _: Backend,
+    shard: Shard,
+    fields: Sequence[NDArray[np.float32]],
+    second: float,
+    bands: tuple[int, int],
+    options: DetectorOptions,
+) -> Iterator[Detections]:
+    for record, field in zip(shard.corpus.records, fields, strict=True):
+        yield detect(BandLevels(read_field(record)[:, slice(*bands)], second), field, options)
+
+
+def transform_seconds(domain: Spectrogram, corpus: EngineCorpus) -> float:
+    """Return a length of Fourier transforms that suits the frequencies of the sounds.
+
+    It is 32 periods of the median frequency of what stands out in evenly spaced recordings, weighted by level above
+    noise, and 0.5 to 8 ms.
+    """
+    count = min(_RECORDINGS, len(corpus.records))
+    chosen = corpus.only(i * len(corpus.records) // count for i in range(count))
+    rows = max(1, round(_SECONDS * domain.sample_rate / domain.hop_length))
+    weights = np.array([each for part in chosen.map(_band_weights, rows) for each in part]).sum(axis=0)
+    if not weights.sum():
+        return _UNKNOWN
+    middle = domain.frequencies[np.searchsorted(np.cumsum(weights), weights.sum() / 2)]
+    return float(np.clip(_CYCLES / max(float(middle), 1.0), _SHORTEST, _LONGEST))
+
+
+def _band_weights(_: Backend, shard: Shard, rows: int) -> Iterator[NDArray[np.float64]]:
+    """Yield the total rise (dB) of each band in the frames of a recording in which a band stands out."""
+    for record in shard.corpus.records:
+        field = np.asarray(read_field(record)[:rows])
+        rise = np.maximum(field - np.quantile(field, _QUIET, axis=0), 0)
+        top = rise.max(axis=1, keepdims=True)
+        rise[rise < top / 2] = 0
+        yield rise[top[:, 0] >= _RISE].sum(axis=0, dtype=np.float64)
