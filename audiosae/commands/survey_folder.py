@@ -15,7 +15,7 @@ from audiosae.autoencoder.model import FILE
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
-from audiosae.sounds.event_codes import sample_codes
+from audiosae.sounds.event_codes import recordings_domain, sample_codes
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
 from audiosae.system.files import check_replaceable, create_folder, has_facts, write_file
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
@@ -151,9 +151,10 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
     for name, write in _EVENTS.items():
         if name in formats:
             write(result, out / f"events.{name}")
+    paths, channel = [record.path for record in result.records], recordings_domain(model, "survey").channel
     for program in FORMATS:
         if program in formats:
-            write_annotations(result.rows(), out / f"events.{program}", program)
+            write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
     if result.dated:
         timeline = result.timeline()
         write_timeline_csv(timeline, out / "timeline.csv", result.names)
