@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
+from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
     Machine,
-    MachineKeywords,
     ModelPath,
     ShowProgress,
     Sources,
@@ -41,7 +41,7 @@ def _text(matches: Matches) -> str:
 @command(
     example="audiosae find first-run samples/sounds --like samples/sounds/cricket/cricket_00.flac@0.2-0.8 -o like.html",
     text=_text,
-    declared=(Machine,),
+    declared=(EventSettings, Machine),
 )
 def find(
     model: ModelPath,
@@ -66,7 +66,7 @@ def find(
     ] = 20,
     strict: Strict = False,
     progress: ShowProgress = False,
-    **machine: Unpack[MachineKeywords],
+    **options: Unpack[EventKeywords],
 ) -> Matches:
     """Find the moments that sound most like an example.
 
@@ -91,9 +91,9 @@ def find(
     [1, 2]
     """
     path, example = as_path(out), Example.parse(str(like))
-    loaded = as_model(model)
-    recordings_domain(loaded, "find")
-    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
+    loaded, settings = as_model(model), EventSettings.of(options)
+    domain, detector = recordings_domain(loaded, "find"), settings.detector
+    with reading(settings.domain(domain), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
         if path:
             _check_output(path, [example.path, *job.paths])
@@ -101,9 +101,15 @@ def find(
             example_corpus = job.of([example.path]).read(engine)
             example = _within(example, example_corpus.records[0].extent, notes)
             corpus = job.read(engine, interleaved=True)
-            notes.stage("searching", len(corpus.used), "files")
             matches = find_like(
-                loaded, corpus, example_corpus.records[0], example, count=count, done=lambda _: notes.advance(1)
+                loaded,
+                corpus,
+                example_corpus,
+                example,
+                count=count,
+                options=detector,
+                group=settings.group,
+                progress=notes,
             )
             for note in matches.notes:
                 notes.say(note)

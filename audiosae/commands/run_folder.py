@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.autoencoder import model
 from audiosae.corpus.journal import changed_since, write_journal
+from audiosae.domain import option_defaults
 from audiosae.errors import InputError
 from audiosae.system.files import create_folder, has_facts, remove_empty, signature
 from audiosae.system.locks import FolderLock, lock_folder
@@ -75,7 +76,8 @@ class RunFolder:
         self._identity, state, journal = dict(identity), None, self.path / _JOURNAL
         if self.resume:
             changed = changed_since(journal, corpus.records)
-            state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed)
+            defaults = {f"--set {key}": value for key, value in option_defaults(type(corpus.domain)).items()}
+            state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed, defaults=defaults)
             if state.flat.size != parameters:
                 raise InputError(
                     f"{self.path / checkpoint.FILE} is damaged: {state.flat.size} parameters, wanted "

@@ -18,6 +18,7 @@ from audiosae.system.processes import worker_count
 from audiosae.system.progress import Progress
 
 AnyPath = str | PathLike[str]
+_DIGITS = 4  # of the number of a channel; no format has more than 1024
 
 ModelPath = Annotated[
     Model | AnyPath,
@@ -85,6 +86,16 @@ WhenName = Annotated[
 TimeZone = Annotated[
     str | None,
     Option("Time zone of timestamps without one, such as Europe/Berlin or UTC.", "Input", metavar="ZONE"),
+]
+Channel = Annotated[
+    int | str | None,
+    Option(
+        "Channel of the recordings to read: its number, from 1, or mix for the mean of all channels.",
+        "Input",
+        metavar="mix|N",
+        typed=str,
+        default="mix, or the channel that the model was trained on",
+    ),
 ]
 Strict = Annotated[bool, Option("Fail (status 1) if any source was skipped.")]
 StrictLabels = Annotated[
@@ -160,6 +171,22 @@ def make_domain_of(domain: str | Domain, settings: Mapping[str, Any] | None) -> 
     if not isinstance(settings or {}, Mapping):
         raise InputError(f"settings {settings!r}: wanted a dictionary of options and values")
     return domain if isinstance(domain, Domain) else make_domain(load_domain(domain), settings or {})
+
+
+def channel_number(channel: int | str) -> int:
+    """Return the number of the channel of the option `Channel`; 0 for mix.
+
+    Raises
+    ------
+    InputError
+        The option is neither mix nor a whole number of at least 1.
+    """
+    text = str(channel).strip().lower()
+    if text == "mix":
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text)):
+        raise InputError(f"--channel {channel}: wanted mix, or the number of a channel, from 1")
+    return int(text)
 
 
 def as_path(path: AnyPath | None) -> Path | None:

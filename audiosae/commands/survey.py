@@ -9,17 +9,11 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
+from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
-    Band,
-    Channel,
-    GroupBy,
     Machine,
-    MachineKeywords,
-    MinDuration,
-    MinGap,
-    MinLevel,
     ModelPath,
     ShowProgress,
     Sources,
@@ -27,11 +21,10 @@ from audiosae.commands.shared_options import (
     TimeZone,
     WhenName,
     as_path,
-    detector_options,
 )
 from audiosae.recordings.dates import read_dates
-from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.detection import DetectorOptions
+from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_types import load_types
@@ -77,7 +70,7 @@ def _text(result: Survey) -> str:
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
 
 
-@command(example="audiosae survey first-run samples/sounds -o found", text=_text, declared=(Machine,))
+@command(example="audiosae survey first-run samples/sounds -o found", text=_text, declared=(EventSettings, Machine))
 def survey(
     model: ModelPath,
     sources: Sources,
@@ -112,15 +105,9 @@ def survey(
             "Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.", typed=str
         ),
     ] = "csv,raven,audacity",
-    group_by: GroupBy = "auto",
-    min_gap: MinGap = "auto",
-    min_duration: MinDuration = "auto",
-    min_level: MinLevel = 0.0,
-    band: Band = None,
-    channel: Channel = "mix",
     strict: Strict = False,
     progress: ShowProgress = False,
-    **machine: Unpack[MachineKeywords],
+    **options: Unpack[EventKeywords],
 ) -> Survey:
     """Find the sounds in recordings, their types and times.
 
@@ -144,13 +131,11 @@ def survey(
     """
     earlier, names_path, path = as_path(types_from), as_path(names), as_path(out)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
-    loaded = as_model(model)
+    loaded, settings = as_model(model), EventSettings.of(options)
     domain = recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
-    options = detector_options(
-        domain, min_gap=min_gap, min_duration=min_duration, min_level=min_level, band=band, channel=channel
-    )
-    with reading(replace(domain, channel=options.channel), sources, Machine.of(machine), progress=progress) as job:
+    detector = settings.detector
+    with reading(settings.domain(domain), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
         if path:
@@ -165,8 +150,8 @@ def survey(
                 count=count,
                 known=known,
                 names=type_names.of if type_names else None,
-                options=options if known is None or options != DetectorOptions() else None,
-                group=None if group_by == "auto" else group_by,
+                options=None if detector == DetectorOptions() else detector,
+                group=settings.group,
                 times=dates.starts,
                 folder=work,
                 progress=notes,

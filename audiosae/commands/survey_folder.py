@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 TYPES, PAGE, FACTS = "types.safetensors", "index.html", "survey.json"
 _EVENTS = {"csv": write_events_csv, "parquet": write_events_parquet}  # the other formats have a folder of tables
 _GROUPS: tuple[Group, ...] = ("event", "bout")  # each has its tables
-_FILES = (*(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS), "types.csv", "timeline.csv", "timeline.png", "recordings.png", PAGE)
+_FILES = (
+    *(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS),
+    "types.csv",
+    "timeline.csv",
+    "timeline.png",
+    "recordings.png",
+    PAGE,
+)
 _ROUNDING = 2.0  # s: file systems round times
 
 
@@ -153,9 +160,10 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
     for name, write in _EVENTS.items():
         for group in _GROUPS if name in formats else ():
             write(result, out / f"{group}s.{name}", group)
+    paths, channel = [record.path for record in result.records], getattr(corpus.domain, "channel", 0)
     for program in FORMATS:
         if program in formats:
-            write_annotations(result.rows(), out / f"events.{program}", program)
+            write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
     if result.dated:
         timeline = result.timeline()
         write_timeline_csv(timeline, out / "timeline.csv", result.names)

@@ -103,7 +103,8 @@ def fault_of(cls: object, name: str) -> str:
 
 def domain_to_json(domain: Domain) -> dict[str, Json]:
     """Return the description of a domain for a model file: name, package, version and options."""
-    listing = find_domain(domain.name)
+    own = type(domain).__module__.startswith("audiosae.")  # the package has domains that users cannot choose
+    listing = find_domain(BUILT_IN if own else domain.name)
     return {"name": domain.name, "package": listing.package, "version": listing.version, "options": options_of(domain)}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.recordings import repair
+from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
@@ -111,8 +112,14 @@ def read_header(path: Path) -> Header:
         return _header(file)
 
 
-def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str]:
-    """Yield a recording as blocks of mono float32 samples, averaged over channels and resampled.
+def check_channel(channels: int, channel: int) -> None:
+    """Raise InputError if a recording with so many channels does not have the channel of this number, from 1."""
+    if channel > channels:
+        raise InputError(f"no channel {channel}: the recording has {counted(channels, 'channel')}")
+
+
+def read_mono(path: Path, rate: int, channel: int = 0) -> Generator[NDArray[np.float32], None, str]:
+    """Yield a recording as blocks of mono float32 samples, resampled.
 
     Parameters
     ----------
@@ -120,6 +127,8 @@ def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str
         Recording.
     rate
         Sample rate of the blocks, in Hz.
+    channel
+        Number of the channel to read, from 1; 0 averages all channels.
 
     Returns
     -------
@@ -129,17 +138,26 @@ def read_mono(path: Path, rate: int) -> Generator[NDArray[np.float32], None, str
     Raises
     ------
     InputError
-        The recording is unreadable, empty or silent, or has samples that are not numbers.
+        The recording is unreadable, empty or silent, lacks the channel, or has samples that are not numbers.
     """
     with _open(path) as file:
-        reader = _Reader(file, path)
+        reader = _Reader(file, path, channel)
         blocks = reader.blocks()
         yield from blocks if file.samplerate == rate else _resampled(blocks, file.samplerate, rate)
         return reader.check()
 
 
-def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float32], int]:
-    """Return the mono samples between two times in seconds, and their sample rate, which is the recording's."""
+def read_excerpt(path: Path, start: float, end: float, channel: int = 0) -> tuple[NDArray[np.float32], int]:
+    """Return the mono samples between two times in seconds, and their sample rate, which is the recording's.
+
+    `channel` is that of `read_mono`.
+    """
+    samples, rate = read_channels(path, start, end)
+    return _mono(samples, channel), rate
+
+
+def read_channels(path: Path, start: float, end: float) -> tuple[NDArray[np.float32], int]:
+    """Return the samples between two times in seconds, (frames, channels), and the sample rate of the recording."""
     state = _file_state(path)
     if _recent.file is None or _recent.file[0] != state:  # each opening of an MP3 reads all of it to learn its length
         _recent.file = None
@@ -156,24 +174,26 @@ def read_excerpt(path: Path, start: float, end: float) -> tuple[NDArray[np.float
             samples = _read_from_start(path, first, count)
     except _DECODING_ERRORS as error:
         raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
-    return samples.mean(axis=1), file.samplerate
+    return samples, file.samplerate
 
 
-def common_rate(paths: Sequence[Path]) -> int:
+def common_rate(paths: Sequence[Path], channel: int = 0) -> int:
     """Return the sample rate of most of the sound, by duration, from headers; rates above 22050 Hz become 22050 Hz.
 
-    Rates of ultrasound recordings, 192 kHz or more, are returned as they are.
+    Rates of ultrasound recordings, 192 kHz or more, are returned as they are. Recordings without the channel do not
+    count.
     """
     seconds: defaultdict[int, float] = defaultdict(float)
     for path in paths[:: max(1, len(paths) // _HEADERS_READ)]:
         with suppress(InputError), capture_stderr(CapturedStderr()):  # errors are reported when the file is read
             header = read_header(path)
+            check_channel(header.channels, channel)
             seconds[header.rate] += 1 + min(header.seconds, 1e6)
     rate = max(sorted(seconds), key=seconds.__getitem__, default=_HIGHEST_RATE)
     return rate if rate >= _ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
 
 
-def has_offset(path: Path) -> bool:
+def has_offset(path: Path, channel: int = 0) -> bool:
     """Return whether the first seconds have a constant offset: a mean above half the standard deviation.
 
     Raises
@@ -181,7 +201,7 @@ def has_offset(path: Path) -> bool:
     InputError
         The recording cannot be decoded.
     """
-    samples, _ = read_excerpt(path, 0.0, _OFFSET_SECONDS)
+    samples, _ = read_excerpt(path, 0.0, _OFFSET_SECONDS, channel)
     deviation = samples.std(dtype=np.float64) if len(samples) else 0.0
     return bool(0 < deviation < np.inf and abs(samples.mean(dtype=np.float64)) > _LARGE_OFFSET * deviation)
 
@@ -194,13 +214,22 @@ def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
         return np.asarray(file.read(count, dtype="float32", always_2d=True))
 
 
+def _mono(samples: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
+    """Return one channel of samples (frames, channels), or the mean of all channels if its number is 0."""
+    channels = samples.shape[1]
+    check_channel(channels, channel)
+    if channel or channels == 1:
+        return samples[:, max(0, channel - 1)].copy()
+    return np.asarray(samples.mean(axis=1, dtype=np.float32))
+
+
 class _Reader:
     """Reader of all blocks of an open file, which checks the samples as they come."""
 
-    def __init__(self, file: soundfile.SoundFile, path: Path) -> None:
-        self._file, self._path = file, path
-        self._low, self._high = np.inf, -np.inf  # of the mean of the channels
-        self._peak = 0.0  # of all channels
+    def __init__(self, file: soundfile.SoundFile, path: Path, channel: int) -> None:
+        self._file, self._path, self._channel = file, path, channel
+        self._low, self._high = np.inf, -np.inf  # of the channel, or of the mean of the channels
+        self._peak = 0.0  # of all channels, if they are averaged
         self._frames = 0
         self._error = ""
         self._integers: NDArray[np.int16] | None = None
@@ -214,7 +243,7 @@ class _Reader:
             samples = read(buffer)
             if not len(samples):
                 return
-            mono = samples[:, 0].copy() if file.channels == 1 else samples.mean(axis=1, dtype=np.float32)
+            mono = _mono(samples, self._channel)
             low, high = float(mono.min()), float(mono.max())
             if not (np.isfinite(low) and np.isfinite(high)):
                 at = self._frames + int(np.argmin(np.isfinite(mono)))
@@ -222,7 +251,7 @@ class _Reader:
             if max(-low, high) > _LARGEST_SAMPLE:
                 raise InputError(f"samples too large: up to {max(-low, high):.0e}, wanted about 1")
             self._low, self._high = min(self._low, low), max(self._high, high)
-            if file.channels > 1:
+            if file.channels > 1 and not self._channel:
                 self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
             self._frames += len(mono)
             yield mono

@@ -55,6 +55,8 @@ class Spectrogram(Domain):
         ``file`` subtracts each recording's mean level, ``none`` does not.
     silence
         Frames this many dB below the loudest frame are left out of training; 0 uses all frames.
+    channel
+        Number of the channel to read, from 1; 0 averages all channels. Recordings without this channel are skipped.
     """
 
     name: ClassVar[str] = "spectrogram"
@@ -86,11 +88,12 @@ class Spectrogram(Domain):
     top_db: float = 80.0
     level: Literal["file", "none"] = "file"
     silence: float = 0.0
+    channel: int = 0
 
     def __post_init__(self) -> None:
         """Raise InputError for options that no spectrogram can have."""
         positive = ("n_mels", "bins_per_octave", "frames", "step")
-        not_negative = ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence")
+        not_negative = ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence", "channel")
         largest = {"sample_rate": 2**24, "n_fft": 2**20, "hop_length": 2**24, "n_mels": 2**12}
         for key, valid, rule in (
             *((key, getattr(self, key) >= 0, "cannot be negative") for key in not_negative),
@@ -154,7 +157,7 @@ class Spectrogram(Domain):
 
     def resolve(self, paths: Sequence[Path]) -> Spectrogram:
         """Return the domain with sample rate, transform length and hop chosen where they are 0."""
-        rate = self.sample_rate or audio.common_rate(paths)
+        rate = self.sample_rate or audio.common_rate(paths, self.channel)
         return replace(
             self,
             sample_rate=rate,
@@ -166,6 +169,7 @@ class Spectrogram(Domain):
     def probe(self, path: Path) -> Probe:
         """Return a recording's length, number of frames and facts, from its header."""
         header = audio.read_header(path)
+        audio.check_channel(header.channels, self.channel)
         rate = self.sample_rate or header.rate
         hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
@@ -181,7 +185,7 @@ class Spectrogram(Domain):
     def glance(self, path: Path) -> str:
         """Return a warning if a recording has a constant offset that fills its lowest bands, or ""."""
         reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, width of the transform's window
-        filled = self._lowest < reach < self._highest and audio.has_offset(path)
+        filled = self._lowest < reach < self._highest and audio.has_offset(path, self.channel)
         return f"a constant offset, which fills the lowest bands (--set fmin={reach} leaves them out)" if filled else ""
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
@@ -189,7 +193,7 @@ class Spectrogram(Domain):
         notes: list[str] = []
 
         def samples() -> Iterator[NDArray[np.float32]]:
-            notes.append((yield from audio.read_mono(path, self.sample_rate)))
+            notes.append((yield from audio.read_mono(path, self.sample_rate, self.channel)))
 
         if self.scale == "cqt":
             powers = bands.constant_q_frames(samples(), n_bins=self._count, **self._constant_q)
@@ -253,7 +257,7 @@ class Spectrogram(Domain):
 
     def excerpt(self, path: Path, span: Span) -> Excerpt:
         """Return the sound of a window, mono, at the recording's own sample rate."""
-        samples, rate = audio.read_excerpt(path, span.start[0], span.end[0])
+        samples, rate = audio.read_excerpt(path, span.start[0], span.end[0], self.channel)
         return Excerpt(samples, "sound", rate)
 
     def centre(self, atom: NDArray[Any]) -> float:

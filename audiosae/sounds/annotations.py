@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import chain, count, groupby
+from itertools import chain, count, groupby, repeat
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.recordings.channels import Box, loudest_channels
 from audiosae.system.files import write_errors, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from audiosae.sounds.results import Event
 
@@ -47,7 +48,9 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def write_annotations(events: Iterable[Event], folder: Path, program: str) -> list[Path]:
+def write_annotations(
+    events: Iterable[Event], folder: Path, program: str, *, recordings: Sequence[str] = (), channel: int = 0
+) -> list[Path]:
     """Write an annotation file for each recording with events.
 
     Parameters
@@ -56,6 +59,11 @@ def write_annotations(events: Iterable[Event], folder: Path, program: str) -> li
         Where the files are written; it is created if it does not exist.
     program
         The program that reads the files, one of `FORMATS`.
+    recordings
+        Paths of the recordings, by `Event.record`; they are decoded only if they have several channels and the format
+        states the channel of an event. Without paths every event is in channel 1.
+    channel
+        The channel that was read; 0 if all were averaged, so that each event is in its loudest channel.
 
     Returns
     -------
@@ -73,19 +81,30 @@ def write_annotations(events: Iterable[Event], folder: Path, program: str) -> li
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for file, path in paths.items():
-        write_file(path, "".join(f"{line}\n" for line in form.lines(by_file[file])).encode())
+        lines = form.lines(by_file[file], _event_channels(by_file[file], recordings, channel))
+        write_file(path, "".join(f"{line}\n" for line in lines).encode())
     return list(paths.values())
 
 
-def _raven(events: Sequence[Event]) -> Iterable[str]:
+def _event_channels(events: Sequence[Event], recordings: Sequence[str], channel: int) -> Iterator[int]:
+    """Yield the channel of each event of one recording, from 1; nothing is decoded until the first is asked for."""
+    if channel or not recordings:
+        yield from repeat(channel or 1, len(events))
+    else:
+        boxes = [Box(event.start, event.end, event.low_hz, event.high_hz) for event in events]
+        yield from loudest_channels(Path(recordings[events[0].record]), boxes).tolist()
+
+
+def _raven(events: Sequence[Event], channels: Iterable[int]) -> Iterable[str]:
     yield _RAVEN_HEADER
-    for number, event in enumerate(events, 1):
+    for number, (event, channel) in enumerate(zip(events, channels, strict=True), 1):
         start, end, low, high = map(_number, (event.start, event.end, event.low_hz, event.high_hz))
         file, name = _one_line(event.file.rsplit("/", 1)[-1]), _one_line(event.name)
-        yield f"{number}\tSpectrogram 1\t1\t{start}\t{end}\t{low}\t{high}\t{file}\t{start}\t{event.type}\t{name}"
+        box = f"{start}\t{end}\t{low}\t{high}"
+        yield f"{number}\tSpectrogram 1\t{channel}\t{box}\t{file}\t{start}\t{event.type}\t{name}"
 
 
-def _audacity(events: Sequence[Event]) -> Iterable[str]:
+def _audacity(events: Sequence[Event], _channels: Iterable[int]) -> Iterable[str]:
     for event in events:
         yield f"{_number(event.start)}\t{_number(event.end)}\t{_one_line(event.name or f'type {event.type}')}"
         yield f"\\\t{_number(event.low_hz)}\t{_number(event.high_hz)}"
@@ -93,10 +112,18 @@ def _audacity(events: Sequence[Event]) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Format:
-    """Annotation format of a program: the suffix of its files, and a function from events to the lines of a file."""
+    """Annotation format of a program.
+
+    Attributes
+    ----------
+    suffix
+        Suffix of its files.
+    lines
+        Function of the events of a recording, and of the channel of each, that returns the lines of a file.
+    """
 
     suffix: str
-    lines: Callable[[Sequence[Event]], Iterable[str]]
+    lines: Callable[[Sequence[Event], Iterable[int]], Iterable[str]]
 
 
 FORMATS = {

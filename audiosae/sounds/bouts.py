@@ -29,6 +29,7 @@ _EDGE = 0.5  # octaves below two hops, at which the density is reflected
 _SHORTEST_HOPS, _LONGEST_PAUSE, _MOST_PAUSE = 20, 5.0, 60.0  # least joining pause; longest one, and longest pause, s
 _SIGNIFICANT = 3.0  # standard errors by which a minimum of the density is below the peaks on both sides
 _PART = 0.15  # of the median duration: the joining pause if the density has no minimum
+_LEAST_SECONDS = 1e-4
 _FEWEST = 20  # pauses for a density
 _NEAR, _FAR = 0.25, (10.0, 3.0)  # joining pauses between neighbours; between distant events: pauses, and seconds
 _FEWEST_PAIRS = 6
@@ -80,7 +81,7 @@ class Joining:
         return self._with_parallel(events, bouts, len(members))
 
     def _joins(self, events: Detections, number: int, members: list[int], end: float) -> bool:
-        pause = max(float(events.start[number]) - end, 1e-4)
+        pause = max(float(events.start[number]) - end, _LEAST_SECONDS)
         if not self.slope:
             return pause < self.pause
         cosine = (events.spectrum[members].astype(np.float32) @ events.spectrum[number].astype(np.float32)).max()
@@ -206,7 +207,6 @@ def _logistic(positive: Array, negative: Array) -> tuple[float, float]:
 
 
 def _spread(durations: Sequence[Array]) -> float:
-    """Return the standard deviation of log2(duration) within recordings."""
-    logs = [np.log2(np.maximum(each, 1e-4)) for each in durations if len(each) > 1]
-    residuals = np.concatenate([each - each.mean() for each in logs] or [np.empty(0)])
-    return float(np.sqrt(np.square(residuals).mean())) if len(residuals) else 0.0
+    """Return the standard deviation of log2(duration) in all recordings together."""
+    every = np.concatenate([*durations, np.empty(0)])
+    return float(np.log2(np.maximum(every, _LEAST_SECONDS)).std()) if len(every) else 0.0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -35,8 +36,15 @@ _KNOT_SECONDS, _REACH = 5.0, 3  # between knots of the noise; knots on each side
 _FLOOR_ROWS = 100  # rows between two knots from which the noise floor is measured, each the mean of `_MEANS` frames
 _MEANS, _FLOOR_QUANTILE = 4, 0.1
 _LEAST_ROWS = 8  # for a noise floor
-_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = 1e-3, 1e-9  # least noise floor of a bin: of the median floor, of the largest power
-_LOW_SHARE, _FIRST_SHARE, _SHARE = 0.3, 0.15, 0.3  # of the values: the lowest; in the first and later shortest intervals
+_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = (
+    1e-3,
+    1e-9,
+)  # least noise floor of a bin: of the median floor, of the largest power
+_LOW_SHARE, _FIRST_SHARE, _SHARE = (
+    0.3,
+    0.15,
+    0.3,
+)  # of the values: the lowest; in the first and later shortest intervals
 _ROUNDS, _NOISE = 6, 3.0  # repetitions; spreads above the middle up to which a level may be noise
 _LEAST_SPREAD, _NORMAL = 0.1, 0.6745  # dB; median of half a standard normal distribution
 _NOISE_VALUES = 4000  # at most, around a knot
@@ -93,7 +101,7 @@ class BroadbandEvents(Domain):
         notes: list[str] = []
 
         def samples() -> Iterator[Array]:
-            notes.append((yield from audio.read_mono(path, self.sample_rate)))
+            notes.append((yield from audio.read_mono(path, self.sample_rate, self.channel)))
 
         n_fft, second = _HOPS * self.hop, self.seconds_per_frame
         width = self.sample_rate / n_fft
@@ -163,7 +171,7 @@ class BroadbandLevel:
 
 def _threshold(spread: Array, rule: tuple[float, float, float]) -> Array:
     spreads, least, most = rule
-    return np.clip(spreads * spread, least, most)
+    return np.asarray(np.clip(spreads * spread, least, most))
 
 
 def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
@@ -181,7 +189,8 @@ def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
     knots = -(-len(level) // pitch)
     noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
     known = [k for k, each in enumerate(noise) if each is not None]
-    filled = [noise[min(known, key=lambda other, k=k: abs(other - k))] for k in range(knots)] if known else []
+    nearest = np.abs(np.subtract.outer(np.arange(knots), known)).argmin(axis=1) if known else []
+    filled = [noise[known[i]] for i in nearest]
     return BroadbandLevel(level, np.array(filled or [(0.0, 1e9)], np.float64), pitch)
 
 
@@ -236,7 +245,7 @@ def _sample_of(segment: Array) -> Array:
     chosen = np.arange(0, count, max(1, count // _FLOOR_ROWS))
     width = min(_MEANS, len(segment))
     rows = segment[(_MEANS * chosen)[:, None] + np.arange(width)].mean(axis=1)
-    return rows[rows.max(axis=1) > 0]
+    return np.asarray(rows[rows.max(axis=1) > 0])
 
 
 def _floor_of(rows: Array) -> Array | None:
@@ -245,7 +254,9 @@ def _floor_of(rows: Array) -> Array | None:
         return None
     rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
     floor = np.partition(rows, rank, axis=0)[rank]
-    return np.maximum(floor, max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * float(rows.max())))
+    return np.asarray(
+        np.maximum(floor, max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * float(rows.max())))
+    )
 
 
 def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArray[np.float16]:
@@ -353,4 +364,4 @@ def _strong_cuts(level: Array, cuts: list[int]) -> Iterator[tuple[int, int]]:
                 if current[near] < 1:
                     heapq.heappush(queue, (current[near], near))
     kept = [edge for number, edge in enumerate(edges) if not removed[number]]
-    yield from zip(kept, kept[1:], strict=False)
+    yield from pairwise(kept)

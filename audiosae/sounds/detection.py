@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.sounds.band_events import MIN_SECONDS, stretches
+from audiosae.sounds.noise_floor import QUIET_ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ _COVER, _COVERED = 0.5, 0.3  # share of an event of bands: replaced by what cove
 _PERIOD, _NEIGHBOURS = 60.0, 1  # s, in which rain and wind are recognised; periods on each side that count
 _OUTSIDE, _GUST = 0.3, 30.0  # share of the mass outside events of bands, and dB below which that is rain or wind
 _CLUTTER = 0.02  # share of the mass of all events that the smallest events may have together
-_QUIET_ROWS, _QUIET_QUANTILE = 20, 0.1  # rows without events that measure the background; else a quantile
+_QUIET_QUANTILE = 0.1  # of the levels, where too few rows have no event
 _MOST_ROWS = 600  # to measure the background of a period
 _HALF, _LEAST_RISE = 0.5, 3.0  # share of the highest rise of a band (dB) that counts as the sound; least rise
 _APART, _PARTED = 0.1, 0.7  # share of the shorter event for simultaneous events; common share of events of one sound
@@ -49,8 +50,6 @@ class DetectorOptions:
         Least peak above the noise, dB.
     low_hz, high_hz
         Range of frequencies; high_hz 0 has no upper limit.
-    channel
-        Number of the channel, from 1; 0 is the mean of all channels.
     """
 
     min_gap: float | None = None
@@ -58,7 +57,6 @@ class DetectorOptions:
     min_level: float = 0.0
     low_hz: float = 0.0
     high_hz: float = 0.0
-    channel: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Detections:
     def __len__(self) -> int:
         return len(self.start)
 
-    def only(self, chosen: NDArray[np.bool_]) -> Detections:
+    def only(self, chosen: NDArray[np.bool_ | np.intp]) -> Detections:
         """Return some of the events."""
         return Detections(*(column[chosen] for column in vars(self).values()))
 
@@ -217,7 +215,7 @@ def _shared(spans: Array, span: Array) -> float:
 
 
 def _period(spans: Array) -> NDArray[np.intp]:
-    return (spans[:, :2].mean(axis=1) / _PERIOD).astype(np.intp)
+    return np.asarray(spans[:, :2].mean(axis=1) / _PERIOD, np.intp)
 
 
 def _weather(broad: Array, mass: Array, outside: NDArray[np.bool_], levels: BandLevels) -> NDArray[np.bool_]:
@@ -304,19 +302,14 @@ def _described(
 def _background(levels: BandLevels, busy: Array) -> NDArray[np.float32]:
     """Return the median level of each band in the rows of each period without events, (periods, bands)."""
     second, rows = levels.seconds_per_row, len(levels.field)
-    quiet = np.ones(rows + 1, np.int32)
-    edges = np.zeros(rows + 2, np.int32)
-    first = np.clip((busy[:, 0] / second).astype(int) - 1, 0, rows)
-    np.add.at(edges, first, 1)
-    np.add.at(edges, np.clip(np.ceil(busy[:, 1] / second).astype(int) + 1, first, rows + 1), -1)
-    quiet = np.cumsum(edges[:rows]) == 0
+    quiet = levels.quiet_rows(busy)
     background = []
     for number in range(1 + int(rows * second / _PERIOD)):
         near = slice(
             max(0, int((number - _NEIGHBOURS) * _PERIOD / second)), int((number + 1 + _NEIGHBOURS) * _PERIOD / second)
         )
         own = near.start + np.flatnonzero(quiet[near])
-        enough = len(own) >= _QUIET_ROWS
+        enough = len(own) >= QUIET_ROWS
         own = own if enough else np.arange(near.start, min(near.stop, rows))
         sample = np.asarray(levels.field[own[:: max(1, len(own) // _MOST_ROWS)]])
         background.append(np.median(sample, axis=0) if enough else np.quantile(sample, _QUIET_QUANTILE, axis=0))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
-from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Literal
+from itertools import chain, pairwise, takewhile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
+    from audiosae.corpus.windows import Corpus
     from audiosae.engine import Backend
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
@@ -33,19 +33,18 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
 
-WindowContent = Literal["event", "short_recording", "recording"]  # see `shown` in `pooled_codes`
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # least time between samples
 _SAMPLE_WINDOWS = 2  # windows whose mean code is the code of a sample
 _BATCH_EVENTS = 256
-_CONTEXT_SECONDS = 0.25  # before and after an event of a short recording: its onset and decay
-_MARGIN = 0.08  # share of all bands that is added below and above the bands of an event
 # quantile of an event's levels that is its strength; dB to which that is scaled; smallest strength, dB
 _STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0
 
 
-def recordings_domain(model: Model, command: str) -> Spectrogram:
-    """Return the domain of a model of recordings; InputError for any other model."""
+def recordings_domain(model: Model, command: str, corpus: Corpus | None = None) -> Spectrogram:
+    """Return the domain of a model of recordings, as a corpus was read with it; InputError for any other model."""
+    if corpus is not None and isinstance(corpus.domain, Spectrogram):
+        return corpus.domain
     if not isinstance(model.domain, Spectrogram):
         raise InputError(
             f"{command} needs a model trained on recordings; this model has the domain {model.domain.name}"
@@ -59,12 +58,7 @@ def seconds_per_row(domain: Spectrogram) -> float:
 
 
 def encode_spans(
-    model: Model,
-    corpus: EngineCorpus,
-    spans: Spans,
-    *,
-    shown: WindowContent | None = None,
-    done: Callable[[Record], None] = lambda _: None,
+    model: Model, corpus: EngineCorpus, spans: Spans, *, done: Callable[[Record], None] = lambda _: None
 ) -> Iterator[Codes]:
     """Yield the pooled codes of events or bouts in order, in blocks of at most 256, (events, units x pools).
 
@@ -72,70 +66,48 @@ def encode_spans(
     ----------
     corpus
         The recordings. The work is done where their fields are stored.
-    shown
-        What the windows of an event show, see `pooled_codes`. None: all bands in short recordings, the event in others.
     done
         Called once for each recording after its last event.
     """
     edges = np.searchsorted(spans.record, np.arange(len(corpus.records) + 1)).tolist()
     boxes = np.stack([spans.start, spans.end, spans.low, spans.high, spans.peak], axis=1)
     jobs = shard_jobs(corpus, [boxes[low:high] for low, high in pairwise(edges)])
-    blocks = chain.from_iterable(corpus.map(_encode_shard, model, shown, jobs=jobs))
+    blocks = chain.from_iterable(corpus.map(_encode_shard, model, jobs=jobs))
     for record in corpus.records:
-        yield from iter(lambda: next(blocks), None)
+        yield from takewhile(lambda block: block is not None, blocks)
         done(record)
 
 
 def _encode_shard(
-    backend: Backend, shard: Shard, boxes: Sequence[Codes], model: Model, shown: WindowContent | None
+    backend: Backend, shard: Shard, boxes: Sequence[NDArray[np.float64]], model: Model
 ) -> Iterator[Codes | None]:
     """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
     second = seconds_per_row(recordings_domain(model, "survey"))
     for record, own in zip(shard.corpus.records, boxes, strict=True):
-        levels = BandLevels(read_field(record), second)
-        content: WindowContent = shown or ("short_recording" if levels.is_short_recording else "event")
+        levels = BandLevels(read_field(record), second, events=own[:, :2])
         for at in range(0, len(own), _BATCH_EVENTS):
             batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
-            yield pooled_codes(model, levels, batch, backend, shown=content)
+            yield pooled_codes(model, levels, batch, backend)
         yield None
 
 
-def pooled_codes(
-    model: Model,
-    levels: BandLevels,
-    events: Sequence[Stretch],
-    backend: Backend | None = None,
-    *,
-    shown: WindowContent = "event",
-) -> Codes:
+def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None) -> Codes:
     """Return the codes of the windows in events, pooled by mean, maximum and deviation.
 
-    Parameters
-    ----------
-    shown
-        ``event``: a window shows the event in front of the mean of the model's training windows. Levels below the
-        running noise floor and other bands are left out, and all events are scaled to the same strength. The code does
-        not depend on the distance of the source or on the background noise.
-
-        ``short_recording``: a window shows all bands, and the event is extended by 0.25 s on both sides, because these
-        belong to the same word or note. The strength is that of the whole recording.
-
-        ``recording``: a window shows this longer time as it was recorded. The code is the root of the units' shares of
-        the total activity, which does not depend on the loudness.
+    A window shows the levels above the running noise floor in all bands, in front of the mean of the model's training
+    windows, and all events are scaled to the same strength. So the code does not depend on the distance of the source
+    or on the background noise.
 
     Returns
     -------
     array of shape (events, units x 3)
         The three pooled values of a unit are next to each other.
     """
-    encode = Encoder(model, "share" if shown == "recording" else "sqrt", backend=backend)
-    strength = _strength(levels.cleaned(0, len(levels.field))) if shown == "short_recording" else None
-    context, last = 0 if shown == "event" else round(_CONTEXT_SECONDS / levels.seconds_per_row), len(levels.field)
+    encode = Encoder(model, "sqrt", backend=backend)
     pooled: list[Codes] = []
     pending: list[Codes] = []  # windows of events that are encoded together
-    for one in events:
-        event = replace(one, start=max(0, one.start - context), end=min(last, one.end + context))
-        pending.append(_event_windows(model, levels, event, strength, recorded=shown == "recording"))
+    for event in events:
+        pending.append(_event_windows(model, levels, event))
         if sum(map(len, pending)) >= CHUNK_WINDOWS or len(pooled) + len(pending) == len(events):
             codes = encode(np.concatenate(pending))
             for part in np.split(codes, np.cumsum([len(windows) for windows in pending[:-1]], dtype=int)):
@@ -146,37 +118,16 @@ def pooled_codes(
     return np.stack(pooled)
 
 
-def _strength(rise: Codes) -> float:
-    return max(float(np.quantile(rise, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
-
-
-def _event_windows(
-    model: Model, levels: BandLevels, event: Stretch, strength: float | None, *, recorded: bool
-) -> Codes:
-    """Return the windows (count, width) whose centres lie in an event, or the nearest window.
-
-    Parameters
-    ----------
-    strength
-        Level of the loud parts of the recording, dB. None: that of the event, and only its bands are shown.
-    recorded
-        Whether the levels are shown as recorded.
-    """
+def _event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
+    """Return the windows (count, width) whose centres lie in an event, or the nearest window."""
     frames, rows = model.domain.window[0], len(levels.field)
     first = max(0, min(event.start - frames // 2, rows - frames))
     end = min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
-    padding = ((0, max(0, frames - (end - first))), (0, 0))
-    if recorded:
-        field = np.pad(np.asarray(levels.field[first:end], np.float32), padding, "edge")
-    else:
-        rise = levels.cleaned(first, end)
-        if strength is None:
-            margin = max(1, round(_MARGIN * levels.bands))
-            rise[:, : max(0, event.low - margin)] = 0
-            rise[:, event.high + margin + 1 :] = 0
-            strength = _strength(rise[event.start - first : event.end - first, event.low : event.high + 1])
-        background = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
-        field = np.pad(rise * np.float32(_STRENGTH / strength), padding) + background
+    rise = levels.cleaned(first, end)
+    strength = float(np.quantile(rise[event.start - first : event.end - first], _STRENGTH_QUANTILE))
+    background = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
+    scaled = rise * np.float32(_STRENGTH / max(strength, _LEAST_STRENGTH))
+    field = np.pad(scaled, ((0, max(0, frames - (end - first))), (0, 0))) + background
     view = np.lib.stride_tricks.sliding_window_view(field, model.domain.window)[:: model.domain.stride[0], 0]
     return view.reshape(len(view), -1)
 

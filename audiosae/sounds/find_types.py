@@ -74,7 +74,7 @@ def find_types(
     InputError
         The model is not of recordings, or no recording has an event.
     """
-    domain, skipped, progress = recordings_domain(model, "survey"), corpus.skipped, progress or Progress()
+    domain, skipped, progress = recordings_domain(model, "survey", corpus), corpus.skipped, progress or Progress()
     times = [times[i] for i in corpus.used] if times else ()
     corpus = corpus.only(corpus.used)
     records = corpus.records
@@ -133,9 +133,7 @@ def make_events(
     below, above = _edges(domain)
     low, high = (edge[band].astype(np.float32) for edge, band in ((below, spans.low), (above, spans.high)))
     counts = np.ones(len(spans), np.int32) if counts is None else counts
-    return Events(
-        spans.record, spans.start, spans.end, low, high, types, score, spans.peak, top, spans.bout, counts
-    )
+    return Events(spans.record, spans.start, spans.end, low, high, types, score, spans.peak, top, spans.bout, counts)
 
 
 def _both(domain: Spectrogram, spans: Spans, group: Group, sounds: Sequence[NDArray[Any]]) -> tuple[Events, Events]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from audiosae.domain import Json
     from audiosae.engine import Backend
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
@@ -58,7 +59,7 @@ class Detector:
     transform_seconds: float
     joining: Joining
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return the settings as values for JSON."""
         return asdict(self)
 
@@ -124,9 +125,9 @@ def locate(
     Parameters
     ----------
     domain
-        Domain of the model.
+        Domain with which the recordings were read.
     corpus
-        The recordings, read with this domain; all are used.
+        The recordings; all are used.
     known
         Detector of an earlier survey; its derived settings are used.
     group
@@ -134,7 +135,7 @@ def locate(
     """
     progress = progress or Progress()
     seconds = known.transform_seconds if known else transform_seconds(domain, corpus)
-    broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, options.channel)
+    broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, domain.channel)
     fields = _broadband_fields(broadband, corpus, progress)
     bands = _band_range(domain, options)
     shared = domain.hop_length / domain.sample_rate, bands, options
@@ -172,7 +173,7 @@ def _columns(
 
 
 def _renumbered(events: Spans) -> Spans:
-    """Number the bouts in the order of their start."""
+    """Return the events with the bouts numbered in the order of their start."""
     bouts = events.joined()
     order = np.lexsort((bouts.start, bouts.record))
     number = np.empty(len(order), np.int32)
@@ -200,9 +201,7 @@ def _band_range(domain: Spectrogram, options: DetectorOptions) -> tuple[int, int
     return int(inside[0]), int(inside[-1]) + 1
 
 
-def _broadband_fields(
-    domain: BroadbandEvents, corpus: EngineCorpus, progress: Progress
-) -> list[NDArray[np.float32]]:
+def _broadband_fields(domain: BroadbandEvents, corpus: EngineCorpus, progress: Progress) -> list[NDArray[np.float32]]:
     """Return the broadband events of each recording; none for a recording that can no longer be read."""
     sources = [Source(record.file, Path(record.path)) for record in corpus.records]
     progress.stage("measuring levels", len(sources), "files")

@@ -30,6 +30,7 @@ SHORT_DEPTH = 30.0  # dB from the noise floor of a short recording up to its lou
 SHORT_QUIET, SHORT_ABOVE = 0.2, 6.0  # quantile of its levels that may be noise; dB from there up to the noise floor
 SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level; every level above is sound, however steady
 SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones distinguish instruments
+QUIET_ROWS = 20  # rows without events from which a background is measured
 _SAMPLES = 1200  # rows from which the quantiles at a knot are taken
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that may be noise
 # standard normal distribution: distance between the quantiles _FIRST, and between _LATER; upper quantile of _LATER
@@ -70,11 +71,14 @@ class BandLevels:
         Levels in dB, (rows, bands); memory-mapped, of any length.
     all_sound
         Whether the whole of a short recording counts as sound.
+    events
+        Start and end (s) of the events, (events, 2): the rest of a short recording is its background.
     """
 
     field: Array
     seconds_per_row: float
     all_sound: bool = False
+    events: NDArray[np.float64] | None = None
 
     @property
     def bands(self) -> int:
@@ -101,8 +105,27 @@ class BandLevels:
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` exceed the noise, (rows, bands) in dB, at least 0."""
-        floor = self.loudest - SHORT_SHOWN if self.is_short_recording else self.floor.at(low, high)[0][:, : self.bands]
+        floor = self._short_floor if self.is_short_recording else self.floor.at(low, high)[0][:, : self.bands]
         return np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
+
+    @cached_property
+    def _short_floor(self) -> Array:
+        """Noise floor of each band of a short recording: its background, but at most a fixed depth below its peak."""
+        lowest = np.full(self.bands, self.loudest - SHORT_SHOWN, np.float32)
+        quiet = self.quiet_rows(np.empty((0, 2)) if self.events is None else self.events)
+        if self.events is None or quiet.sum() < QUIET_ROWS:
+            return lowest
+        return np.maximum(np.median(self.field[quiet], axis=0).astype(np.float32), lowest)
+
+    def quiet_rows(self, spans: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which rows are at least a row away from any of some spans of time (s), (rows,)."""
+        rows = len(self.field)
+        edges = np.zeros(rows + 2, np.int32)
+        first = np.clip((spans[:, 0] / self.seconds_per_row).astype(int) - 1, 0, rows)
+        last = np.clip(np.ceil(spans[:, 1] / self.seconds_per_row).astype(int) + 1, first, rows + 1)
+        np.add.at(edges, first, 1)
+        np.add.at(edges, last, -1)
+        return np.asarray(np.cumsum(edges[:rows]) == 0)
 
     @cached_property
     def loudest(self) -> float:
@@ -145,7 +168,9 @@ def _sides(levels: Array) -> Array:
     total = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1, dtype=np.float64)
     low, high = np.maximum(bands - reach, 0), np.minimum(bands + reach + 1, len(bands))
     below = np.where(bands > low, (total[:, bands] - total[:, low]) / np.maximum(bands - low, 1), -np.inf)
-    above = np.where(high > bands + 1, (total[:, high] - total[:, bands + 1]) / np.maximum(high - bands - 1, 1), -np.inf)
+    above = np.where(
+        high > bands + 1, (total[:, high] - total[:, bands + 1]) / np.maximum(high - bands - 1, 1), -np.inf
+    )
     return np.asarray(np.maximum(below, above), np.float32)
 
 

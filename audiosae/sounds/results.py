@@ -82,7 +82,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Events:
-    """Events or bouts in order of file and start, an array of shape (events,) for each of these attributes of `Event`."""
+    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`."""
 
     record: NDArray[np.int32]
     start: NDArray[np.float64]

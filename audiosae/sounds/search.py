@@ -13,26 +13,26 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
+from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import (
     CodeFile,
-    WindowContent,
-    find_events,
+    encode_spans,
     pooled_codes,
     recordings_domain,
     seconds_per_row,
 )
-from audiosae.sounds.band_events import MIN_SECONDS, Stretch, stretches
-from audiosae.sounds.find_types import EventColumns
-from audiosae.sounds.noise_floor import SHORT_SECONDS, BandLevels
+from audiosae.sounds.find_types import make_events
+from audiosae.sounds.locate import locate
+from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.results import Events
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
-from audiosae.system.progress import counted
+from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -40,9 +40,12 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
+    from audiosae.sounds.bouts import Group
+    from audiosae.sounds.locate import Detector
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
 _ROUNDING = 1e-6  # s, of times entered as decimals
+_LEAST_SECONDS = 0.01  # of an example
 _FEW = 20  # with fewer events, similarities are not meaningful
 _EXAMPLE = re.compile(r"(.+)@((?:\d+:)*\d+(?:\.\d*)?)-((?:\d+:)*\d+(?:\.\d*)?)")  # in seconds, or as 1:03.5
 
@@ -92,10 +95,10 @@ class Example:
         option = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
         if self.start >= seconds:
             raise InputError(f"{option}: the recording ends at {seconds:.2f} s; give a START before that")
-        if inside.end - inside.start < MIN_SECONDS - _ROUNDING:
+        if inside.end - inside.start < _LEAST_SECONDS - _ROUNDING:
             raise InputError(
                 f"{option}: {inside.end - inside.start:.3g} s are too short to compare; wanted at least "
-                f"{MIN_SECONDS:g} s"
+                f"{_LEAST_SECONDS:g} s"
             )
         return inside
 
@@ -170,22 +173,24 @@ class Matches:
 def find_like(
     model: Model,
     corpus: EngineCorpus,
-    like: Record,
+    like: EngineCorpus,
     example: Example,
     *,
     count: int = 20,
-    done: Callable[[Record], None] = lambda _: None,
+    options: DetectorOptions | None = None,
+    group: Group | None = None,
+    progress: Progress | None = None,
 ) -> Matches:
-    """Find the events that sound most similar to an example.
+    """Find the events or bouts that sound most similar to an example.
 
     Parameters
     ----------
     like, example
-        Record of the example's file, read with the model's domain, and the section of it to search for.
+        The example's file, read with the model's domain, and the section of it to search for.
     count
         Maximum number of matches. The example itself is excluded.
-    done
-        Called once for each recording after its events have been found.
+    options, group
+        See `audiosae.sounds.find_types.find_types`.
 
     Raises
     ------
@@ -193,24 +198,26 @@ def find_like(
         The model is not of recordings, no recording has an event, or the example is too short or past the end of its
         file.
     """
-    corpus = corpus.only(corpus.used)
-    records = corpus.records
-    shown: WindowContent = "recording" if np.median([r.extent for r in records]) < SHORT_SECONDS else "event"
-    code, notes = example_codes(model, like, example, shown=shown)
+    corpus, progress = corpus.only(corpus.used), progress or Progress()
+    records, options = corpus.records, options or DetectorOptions()
+    domain = recordings_domain(model, "find", corpus)
+    detector, spans = locate(domain, corpus, options, group=group, progress=progress)
+    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    if not len(sounds):
+        raise InputError(
+            f"no events in {counted(len(records), 'recording')}, so the example cannot be compared; add recordings"
+        )
+    code, notes = example_codes(model, like, example, detector)
+    progress.stage("searching", len(records), "files")
     with closing(CodeFile(None, code.shape[1])) as codes:
-        columns = EventColumns(recordings_domain(model, "find"), [record.extent for record in records])
-        for number, encoded in find_events(model, corpus, shown=shown, done=done):
-            columns.append(number, encoded)
-            codes.append(encoded.codes)
-        if not len(codes):
-            raise InputError(
-                f"no events in {counted(len(records), 'recording')}, so the example cannot be compared; add recordings"
-            )
+        for block in encode_spans(model, corpus, sounds, done=lambda _: progress.advance(1)):
+            codes.append(block)
+        progress.close()
         space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
         point = space.points(code)[0]
         similarity = np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
     none = np.zeros(len(similarity), np.int32)
-    events = columns.events(none, none.astype(np.float32), none)
+    events = make_events(domain, sounds, none, none.astype(np.float32), none)
     own_file = np.array([Path(r.path).absolute() == example.path.absolute() for r in records])[events.record]
     similarity[own_file & (events.start < example.end) & (events.end > example.start)] = -np.inf
     order = np.argsort(-similarity, kind="stable")[: min(count, int(np.isfinite(similarity).sum()))]
@@ -221,32 +228,36 @@ def find_like(
 
 
 def example_codes(
-    model: Model, record: Record, example: Example, *, shown: WindowContent = "event"
+    model: Model, like: EngineCorpus, example: Example, detector: Detector
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Return the pooled code (1, features) of the sound in an example, and messages.
 
     If the example has several sounds, the code is that of the loudest and longest one. If it has none, the code is that
     of the whole example.
     """
-    levels = BandLevels(read_field(record), seconds_per_row(recordings_domain(model, "find")))
-    example, last, second = example.within(record.extent), len(levels.field), levels.seconds_per_row
-    low = min(last - 1, round(example.start / second))
-    high = max(low + 1, min(last, round(example.end / second)))
-    inside = [event for event in stretches(levels) if event.start < high and event.end > low]
-    notes = []
-    if inside:
-        loudest = max(inside, key=lambda event: event.peak * (min(event.end, high) - max(event.start, low)))
-        sound = replace(loudest, start=max(low, loudest.start), end=min(high, loudest.end))
+    like = like.only([0])
+    domain = recordings_domain(model, "find", like)
+    record = like.records[0]
+    example = example.within(record.extent)
+    _, spans = locate(domain, like, detector.options, known=detector)
+    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    common = np.minimum(sounds.end, example.end) - np.maximum(sounds.start, example.start)
+    inside = np.flatnonzero(common > 0)
+    times = np.stack([sounds.start, sounds.end], axis=1)
+    levels, notes = BandLevels(read_field(record), seconds_per_row(domain), events=times), []
+    if len(inside):
+        best = inside[np.argmax(sounds.peak[inside] * common[inside])]
+        start, end = max(sounds.start[best], example.start), min(sounds.end[best], example.end)
+        box = (start, end, sounds.low[best], sounds.high[best], sounds.peak[best])
         if len(inside) > 1:
-            start, end = sound.start * second, min(sound.end * second, record.extent)
             notes.append(
                 f"--like {example.path}: the example has {len(inside)} sounds; the one from {start:.2f} to {end:.2f} s "
                 f"is compared; choose another with FILE@START-END"
             )
     else:
-        sound = Stretch(low, high, 0, levels.bands - 1, 0.0)
+        box = (example.start, example.end, 0, levels.bands - 1, 0.0)
         notes.append(f"--like {example.path}: no sound in the example rises above the noise, so all of it is compared")
-    return pooled_codes(model, levels, [sound], shown=shown), notes
+    return pooled_codes(model, levels, [levels.stretch(*map(float, box))]), notes
 
 
 def write_matches_csv(matches: Matches, path: Path) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from audiosae.domain import Json
+
     Array = NDArray[np.float32]
     Labels = NDArray[np.int32]
 
@@ -150,7 +152,7 @@ class Types:
         """Write the types to a file, with the digest of their model."""
         tensors = {**vars(self.space), "centres": self.centres, "reach": self.reach}
         names = {str(number): name for number, name in self.names.items()}
-        facts = {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names}
+        facts: dict[str, Json] = {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names}
         write_tensors(path, tensors, facts | {"detector": self.detector.to_json() if self.detector else None})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from audiosae.training.history import History, Row
 from audiosae.training.options import TrainOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from audiosae.domain import Json
@@ -80,7 +81,14 @@ class State:
         write_tensors(path, {name: to_host(getattr(self, name)) for name in self._TENSORS}, facts)
 
     @classmethod
-    def load(cls, path: Path, identity: dict[str, Json], *, changed: str = "files were added or removed") -> State:
+    def load(
+        cls,
+        path: Path,
+        identity: dict[str, Json],
+        *,
+        changed: str = "files were added or removed",
+        defaults: Mapping[str, Json] = MappingProxyType({}),
+    ) -> State:
         """Read a checkpoint of the same run.
 
         Parameters
@@ -89,6 +97,8 @@ class State:
             Options, domain and sources, which must be the same as in the checkpoint.
         changed
             How the sources differ, for the error message.
+        defaults
+            Parts of the identity that a checkpoint of an earlier version may lack, as it used them.
 
         Raises
         ------
@@ -105,7 +115,7 @@ class State:
                 f"{path} has format {facts.get('format')!r}, this version of audiosae reads {FORMAT}; resume with the "
                 f"version that began the run, or train again without --resume"
             )
-        _check_identity(path, facts.get("identity"), identity, changed)
+        _check_identity(path, facts.get("identity"), identity, changed, defaults)
         try:
             values = {name: content.tensors[name] for name in cls._TENSORS} | {
                 name: facts[name] for name in cls._NUMBERS
@@ -115,7 +125,9 @@ class State:
             raise InputError(f"{path} is damaged: {error}; train again without --resume") from error
 
 
-def _check_identity(path: Path, stored: object, identity: dict[str, Json], changed: str) -> None:
+def _check_identity(
+    path: Path, stored: object, identity: dict[str, Json], changed: str, defaults: Mapping[str, Json]
+) -> None:
     """Raise InputError if the identity of a checkpoint is not that of this run."""
     if not isinstance(stored, dict):
         raise InputError(f"{path} is damaged: it does not identify its run; train again without --resume")
@@ -125,7 +137,8 @@ def _check_identity(path: Path, stored: object, identity: dict[str, Json], chang
             f"--resume: the run began with {', '.join(map(flag, unknown))}, which this version of audiosae does not "
             f"have; resume with the version that began it, or train into another folder"
         )
-    stored = TrainOptions().to_json() | stored  # an earlier version lacks newer options: it used their defaults
+    # an earlier version lacks newer options: it used their defaults
+    stored = TrainOptions().to_json() | {**defaults} | stored
     for key, value in identity.items():
         if key not in stored or stored[key] != value:
             if key == "sources":
