@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import once
+from runs import learn
 from signals import collect, tone, write
 
 import audiosae
@@ -143,13 +144,13 @@ def test_models_and_checkpoints_of_earlier_versions_average_all_channels(tmp_pat
 
 
 def test_a_run_without_the_option_in_its_checkpoint_is_resumed(sounds, cache, tmp_path):
-    options = {"out": tmp_path / "run", "hidden": 4, "epochs": 1, "cache": cache}
-    first = audiosae.train(sounds, **options).model
+    first = learn(sounds, tmp_path / "run", cache, hidden=4, epochs=1).model
     saved = tmp_path / "run" / CHECKPOINT
     content = read_tensors(saved)
     assert content.facts["identity"].pop("--set channel") == 0
     write_tensors(saved, content.tensors, content.facts)
-    assert np.array_equal(audiosae.train(sounds, **options, resume=True).model.params.flat, first.params.flat)
+    resumed = learn(sounds, tmp_path / "run", cache, hidden=4, epochs=1, resume=True).model
+    assert np.array_equal(resumed.params.flat, first.params.flat)
 
 
 @pytest.mark.parametrize(("text", "number"), [("mix", 0), (" Mix ", 0), ("1", 1), (2, 2), ("02", 2), ("1024", 1024)])
