@@ -6,11 +6,13 @@ import csv
 import json
 import re
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import once
+from runs import learn
 from signals import collect, tone, write
 
 import audiosae
@@ -21,7 +23,7 @@ from audiosae.domain import Span, domain_from_json, domain_to_json, make_domain
 from audiosae.errors import InputError
 from audiosae.recordings import channels
 from audiosae.recordings.audio import common_rate, read_excerpt, read_mono
-from audiosae.recordings.channels import Box, loudest_channels
+from audiosae.recordings.channels import loudest_channels
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.annotations import write_annotations
 from audiosae.sounds.results import Event
@@ -31,6 +33,15 @@ from audiosae.training.checkpoint import State
 from audiosae.views.model_card import model_card_text
 
 RATE = 8000
+
+
+class Box(NamedTuple):
+    """Extent of a sound."""
+
+    start: float
+    end: float
+    low_hz: float
+    high_hz: float
 
 
 def stereo(path, left, right, rate=RATE, **kind):
@@ -133,13 +144,13 @@ def test_models_and_checkpoints_of_earlier_versions_average_all_channels(tmp_pat
 
 
 def test_a_run_without_the_option_in_its_checkpoint_is_resumed(sounds, cache, tmp_path):
-    options = {"out": tmp_path / "run", "hidden": 4, "epochs": 1, "cache": cache}
-    first = audiosae.train(sounds, **options).model
+    first = learn(sounds, tmp_path / "run", cache, hidden=4, epochs=1).model
     saved = tmp_path / "run" / CHECKPOINT
     content = read_tensors(saved)
     assert content.facts["identity"].pop("--set channel") == 0
     write_tensors(saved, content.tensors, content.facts)
-    assert np.array_equal(audiosae.train(sounds, **options, resume=True).model.params.flat, first.params.flat)
+    resumed = learn(sounds, tmp_path / "run", cache, hidden=4, epochs=1, resume=True).model
+    assert np.array_equal(resumed.params.flat, first.params.flat)
 
 
 @pytest.mark.parametrize(("text", "number"), [("mix", 0), (" Mix ", 0), ("1", 1), (2, 2), ("02", 2), ("1024", 1024)])
@@ -179,8 +190,7 @@ def pulses(channels_, *, rate=RATE, every=1.0, pitch=1000.0):
 ALTERNATING = [1, 2, 2, 1, 1, 1, 2, 1, 2, 2, 2, 1]
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
-@pytest.mark.parametrize("rate", [8000, 44100])
+@pytest.mark.parametrize(("name", "rate"), [("a.wav", 8000), ("a.flac", 44100), ("a.ogg", 8000), ("a.mp3", 8000)])
 def test_the_loudest_channel_of_each_sound_is_found(tmp_path, name, rate):
     samples, boxes = pulses(ALTERNATING, rate=rate)
     assert loudest_channels(write(tmp_path / name, samples, rate), boxes).tolist() == ALTERNATING
@@ -268,12 +278,12 @@ def test_raven_tables_have_the_loudest_channel_of_each_event(tmp_path, monkeypat
 
 @pytest.fixture(scope="module")
 def archive(cache, tmp_path_factory):
-    """Three stereo recordings with tones in alternating channels, one mono recording, and a model of channel 2."""
+    """Two stereo recordings with tones in alternating channels, one mono recording, and a model of channel 2."""
     folder = tmp_path_factory.mktemp("stereo")
-    for number, pitch in enumerate((700.0, 1100.0, 1600.0)):
+    for number, pitch in enumerate((700.0, 1600.0)):
         write(folder / "in" / f"{number}.wav", pulses(ALTERNATING, every=2.0, pitch=pitch)[0])
     write(folder / "in" / "mono.wav", tone(2.0))
-    options = ["--hidden", 8, "--epochs", 3, "--cache", cache, "-q", "--set", "channel=2"]
+    options = ["--hidden", 4, "--epochs", 1, "--cache", cache, "-q", "--set", "channel=2"]
     once(["train", folder / "in", "-o", folder / "run", *options], pictures=False)
     return folder
 
@@ -286,7 +296,7 @@ def test_a_model_states_the_channel_and_skips_recordings_without_it(archive, run
     assert "| spectrogram: channel | 2 |" in model_card_text(model)
     assert "channel=2" in run("info", archive / "run")[1]
     inspection = audiosae.inspect(archive / "in", settings={"channel": 2})
-    assert [file["status"] for file in inspection.files] == ["ok", "ok", "ok", "skipped"]
+    assert [file["status"] for file in inspection.files] == ["ok", "ok", "skipped"]
     assert "  skipped: no channel 2 (1)" in inspection.summary
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,16 +22,20 @@ _SHORTEST, _LONGEST = 2**7, 2**14  # samples of a frame, at very low and very hi
 _SAMPLES_AT_ONCE = 2**18  # of all channels
 
 
-class Box(NamedTuple):
-    """Extent of a sound in a recording, in seconds and hertz."""
+class Sound(Protocol):
+    """A sound with its extent in seconds and hertz."""
 
-    start: float
-    end: float
-    low_hz: float
-    high_hz: float
+    @property
+    def start(self) -> float: ...  # noqa: D102
+    @property
+    def end(self) -> float: ...  # noqa: D102
+    @property
+    def low_hz(self) -> float: ...  # noqa: D102
+    @property
+    def high_hz(self) -> float: ...  # noqa: D102
 
 
-def loudest_channels(path: Path, sounds: Sequence[Box]) -> NDArray[np.intp]:
+def loudest_channels(path: Path, sounds: Sequence[Sound]) -> NDArray[np.intp]:
     """Return the number of the channel, from 1, in which each sound has the highest power, (sounds,).
 
     Only the power between the frequencies of a sound counts, because a constant offset, or a sound at other
@@ -53,10 +57,11 @@ def loudest_channels(path: Path, sounds: Sequence[Box]) -> NDArray[np.intp]:
     return np.asarray(1 + power.argmax(axis=1))
 
 
-def _add_powers(power: NDArray[np.float64], path: Path, rate: int, sounds: Sequence[Box]) -> None:
+def _add_powers(power: NDArray[np.float64], path: Path, rate: int, sounds: Sequence[Sound]) -> None:
     """Add the power of each sound in each channel to `power`, (sounds, channels), until the recording ends."""
     size = int(np.clip(2 ** round(np.log2(_FRAME_SECONDS * rate)), _SHORTEST, _LONGEST))
-    start, end, low, high = np.array(sounds, np.float64).reshape(-1, len(Box._fields)).T
+    boxes = [(sound.start, sound.end, sound.low_hz, sound.high_hz) for sound in sounds]
+    start, end, low, high = np.array(boxes, np.float64).reshape(-1, 4).T
     hop = size // 2 / rate  # a frame belongs to a sound if its centre is in the sound
     first = np.maximum(np.ceil(start / hop).astype(int) - 1, 0)
     stop = np.maximum((end / hop).astype(int), first + 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.recordings.channels import Box, loudest_channels
+from audiosae.recordings.channels import loudest_channels
 from audiosae.system.files import write_errors, write_file
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def _event_channels(events: Sequence[Event], recordings: Sequence[str], channel:
     if channel or not recordings:
         yield from repeat(channel or 1, len(events))
     else:
-        boxes = [Box(event.start, event.end, event.low_hz, event.high_hz) for event in events]
-        yield from loudest_channels(Path(recordings[events[0].record]), boxes).tolist()
+        yield from loudest_channels(Path(recordings[events[0].record]), events).tolist()
 
 
 def _raven(events: Sequence[Event], channels: Iterable[int]) -> Iterable[str]:
