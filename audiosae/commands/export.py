@@ -10,6 +10,7 @@ from audiosae.commands.reading import labels_option, reading
 from audiosae.commands.shared_options import (
     AnyPath,
     CodeName,
+    DateOrder,
     LabelColumn,
     Machine,
     MachineKeywords,
@@ -77,6 +78,7 @@ def export(
     label_column: LabelColumn = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
+    date_order: DateOrder = None,
     strict: StrictLabels = False,
     progress: ShowProgress = False,
     **machine: Unpack[MachineKeywords],
@@ -115,7 +117,11 @@ def export(
             check_output(path, job.inputs(label_source))
             report_replaced(description_of(path), loaded.digest, path, job.notes)
         names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
-        stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=job.notes.say) if dated else None
+        stamp = (
+            stamps(names, job.paths, when=when, time_zone=time_zone, date_order=date_order, say=job.notes.say)
+            if dated
+            else None
+        )
         known, unlabelled = job.labels(label_source, label_column, "which are exported without a label", strict=strict)
         with job.corpus(interleaved=True) as corpus:
             job.notes.stage("encoding", len(corpus.used), "files")

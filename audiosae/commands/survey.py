@@ -12,6 +12,7 @@ from audiosae.commands import survey_folder as folder
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
+    DateOrder,
     Machine,
     MachineKeywords,
     ModelPath,
@@ -96,6 +97,7 @@ def survey(
     ] = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
+    date_order: DateOrder = None,
     events: Annotated[
         str | Sequence[str],
         Option(
@@ -138,7 +140,7 @@ def survey(
         if path:
             folder.check_folder(path, job.paths)
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
-        dates = read_dates(job.paths, when=when, time_zone=time_zone)
+        dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             notes.stage("detecting", len(corpus.used), "files")

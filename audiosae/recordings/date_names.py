@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from functools import cache
+from functools import cache, lru_cache
 from itertools import compress
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from pathlib import Path
 
+_Pattern = tuple[str, str, re.Pattern[str]]  # form, form of its date, expression
 DateOrder = Literal["YMD", "DMY", "MDY"]
 _MOST_WITHOUT_DIGIT = 1 / 3  # of the names
 MOST = 0.9  # share of the names that must have the form; the others may be different files
@@ -174,19 +175,15 @@ def match_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: d
         )
     latest = (now or datetime.now(UTC)).year + 1
     stems = [_stem(path) for path in paths]
-    with_folders = ["/".join([*path.absolute().parts[-4:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
     if order is None and all(map(_YEAR_FIRST.fullmatch, stems)):
         order = "YMD"
-    for texts, patterns in ((stems, _patterns), (stems, _apart_patterns), (with_folders, _folder_patterns)):
-        readings = [
-            reading
-            for form, kind, pattern in (patterns() if _matches(texts, _DIGITS) else [])
-            for parts in _ORDERS[kind]
-            if (reading := _read(texts, form, kind=kind, order=parts, pattern=pattern, latest=latest))
-            and reading.explains()
-        ]
-        if readings:
-            return _choose(readings, order)
+    readings = _readings(stems, _patterns(), latest) or _readings(stems, _apart_patterns(), latest)
+    if not readings:
+        folders = (path.absolute().parts[-4:-1] for path in paths)
+        with_folders = ["/".join([*folder, stem]) for folder, stem in zip(folders, stems, strict=True)]
+        readings = _readings(with_folders, _folder_patterns(), latest)
+    if readings:
+        return _choose(readings, order)
     if times := _hexadecimal([path.stem for path in paths], latest):
         return Named(_HEXADECIMAL, times)
     return Named()
@@ -198,7 +195,7 @@ def forms_of(path: Path) -> Hashable:
     return _forms_of_shape(re.sub(r"\d", "0", stem)), bool(_HEXADECIMAL_NAME.fullmatch(stem))
 
 
-@cache
+@lru_cache(2**12)
 def _forms_of_shape(stem: str) -> frozenset[tuple[str, bool]]:
     """Return the forms of a name whose digits are 0, each with whether it states a time zone."""
     matches = ((form, pattern.search(stem)) for form, _, pattern in (*_patterns(), *_apart_patterns()))
@@ -215,7 +212,7 @@ def _stem(path: Path) -> str:
 
 
 @cache
-def _patterns() -> list[tuple[str, str, re.Pattern[str]]]:
+def _patterns() -> list[_Pattern]:
     """Return (form, form of its date, pattern) of every form of date and time in a name."""
     return [
         (f"{kind}{mark}{clock}", kind, re.compile(_DATES[kind] + between + pattern + _AFTER))
@@ -228,7 +225,7 @@ def _patterns() -> list[tuple[str, str, re.Pattern[str]]]:
 
 
 @cache
-def _apart_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
+def _apart_patterns() -> list[_Pattern]:
     """Return the same as `_patterns` for names with other text between date and time."""
     return [
         (f"{kind}...{clock}", kind, re.compile(_DATES[kind] + _APART + pattern + _AFTER))
@@ -239,7 +236,7 @@ def _apart_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
 
 
 @cache
-def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
+def _folder_patterns() -> list[_Pattern]:
     """Return the same as `_patterns` for the date in the name of the folder and the time in the name of the file."""
     return [
         (f"{kind}/{clock}", kind, re.compile(rf"(?:^|/)[^/]*?{day}[^/\d]*{_FOLDER}{pattern}{_AFTER}[^/]*$"))
@@ -249,11 +246,20 @@ def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
     ]
 
 
-def _read(
-    texts: Sequence[str], form: str, *, kind: str, order: str, pattern: re.Pattern[str], latest: int
-) -> _Reading | None:
-    if (matches := _matches(texts, pattern)) is None:
-        return None
+def _readings(texts: Sequence[str], patterns: Sequence[_Pattern], latest: int) -> list[_Reading]:
+    """Return every reading that explains the texts."""
+    if _matches(texts, _DIGITS) is None:
+        return []
+    found = (
+        _read(matches, form, kind, order, latest)
+        for form, kind, pattern in patterns
+        if (matches := _matches(texts, pattern))
+        for order in _ORDERS[kind]
+    )
+    return [reading for reading in found if reading.explains()]
+
+
+def _read(matches: Sequence[Sequence[re.Match[str]]], form: str, kind: str, order: str, latest: int) -> _Reading:
     first = [each[0] for each in matches if each]
     zones = sum(bool(match["zone"] or _offset(match["offset"])) for match in first)
     zoned = zones >= MOST * len(first)

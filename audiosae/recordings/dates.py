@@ -126,7 +126,6 @@ def read_dates(
     if when == "none":
         return Dates("", [None] * len(paths), "no dates: --when none")
     groups = _Reader(paths, when, date_order, now).groups()
-    groups = groups if zone else _comparable(groups)
     forms: Counter[str] = Counter()
     for group in groups:
         forms.update({group.form: len(group.dated)} if group.form else {})
@@ -135,7 +134,8 @@ def read_dates(
     counts = [f"{form} ({count})" if len(forms) > 1 else form for form, count in forms.items()]
     note = f"dates from {', '.join(counts)}, {forms.total()} of {counted(len(paths), 'recording')}"
     note += _zone_note(groups, zone, time_zone) + _left_out(groups, paths)
-    groups = [replace(group, starts=tuple(_in_zone(start, zone) for start in group.starts)) for group in groups]
+    local = any(start.tzinfo is None for group in groups for start in group.dated)
+    groups = [_in_zone(group, zone, local=local) for group in groups]
     found = {member: start for group in groups for member, start in zip(group.members, group.starts, strict=True)}
     return Dates(" and ".join(forms), [found[member] for member in range(len(paths))], note, groups)
 
@@ -323,24 +323,22 @@ def _with_zones(named: Starts, stated: Starts) -> Starts:
     return named
 
 
-def _has_zone(group: DateGroup) -> bool:
-    return any(start.tzinfo for start in group.dated)
+def _in_zone(group: DateGroup, zone: tzinfo | None, *, local: bool) -> DateGroup:
+    """Return a group with its times in a zone: converted if they state one, else taken as times in it.
 
-
-def _comparable(groups: Sequence[DateGroup]) -> list[DateGroup]:
-    """Return the groups without the dates of the fewer recordings if only some groups state a time zone."""
-    with_zone = sum(len(group.dated) * (1 if _has_zone(group) else -1) for group in groups) > 0
-    why = f"times {'without' if with_zone else 'with'} a time zone, unlike the others; give --time-zone to use all"
-    return [group.dropped(why) if group.form and _has_zone(group) != with_zone else group for group in groups]
-
-
-def _in_zone(start: datetime | None, zone: tzinfo | None) -> datetime | None:
-    """Return a time in a zone: converted if it states one, else taken as a time in it."""
-    if start is None or zone is None:
-        return start
-    if start.tzinfo:
-        return start.astimezone(zone)
-    return later(start.replace(tzinfo=zone), 0)  # moves a skipped hour to the next one
+    Without a zone, `local` removes the zones that are stated, because the times of other groups state none.
+    """
+    return replace(
+        group,
+        starts=tuple(
+            start and (start.replace(tzinfo=None) if local else start)
+            if start is None or zone is None
+            else start.astimezone(zone)
+            if start.tzinfo
+            else later(start.replace(tzinfo=zone), 0)  # moves a skipped hour to the next one
+            for start in group.starts
+        ),
+    )
 
 
 def _zone_note(groups: Sequence[DateGroup], zone: tzinfo | None, name: str | None) -> str:
@@ -348,7 +346,8 @@ def _zone_note(groups: Sequence[DateGroup], zone: tzinfo | None, name: str | Non
     local = [start for group in groups for start in group.dated if not start.tzinfo]
     stated = sum(start.tzinfo is not None for group in groups for start in group.dated)
     if local and not zone:
-        return ", no time zone; give that of the recorder's clock with --time-zone"
+        some = f"; {stated} of them state one, which is not used because the others state none" if stated else ""
+        return f", no time zone; give that of the recorder's clock with --time-zone{some}"
     note = ", time zone as stated" + (f", shown in {name}" if zone else "") if stated else ""
     if local:
         others = f"; {len(local)} without one" if stated else ""
