@@ -194,7 +194,7 @@ def _add_dates(facts: dict[str, Any], dates: Dates) -> None:
         groups.append({"form": "", "reason": reason, "first": None, "last": None, "files": files})
         lines.append(f"  {len(files)} x no date: {reason} ({some_of(files)})")
     facts["dates"] = {"form": dates.form, "note": dates.note, "groups": groups}
-    facts["summary"] += [dates.note, *(lines if dates.form else [])]
+    facts["summary"] += [dates.note, *(lines if dates.form or len(lines) > 1 else [])]
 
 
 def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Progress) -> dict[str, Any]:

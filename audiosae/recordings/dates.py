@@ -130,7 +130,8 @@ def read_dates(
     for group in groups:
         forms.update({group.form: len(group.dated)} if group.form else {})
     if not forms:
-        return Dates("", [None] * len(paths), f"no dates: {groups[0].reason if groups else 'no files'}", groups)
+        reasons = [*dict.fromkeys(group.reason for group in groups)]
+        return Dates("", [None] * len(paths), f"no dates: {'; '.join(reasons[:_REASONS])}", groups)
     counts = [f"{form} ({count})" if len(forms) > 1 else form for form, count in forms.items()]
     note = f"dates from {', '.join(counts)}, {forms.total()} of {counted(len(paths), 'recording')}"
     note += _zone_note(groups, zone, time_zone) + _left_out(groups, paths)
@@ -220,8 +221,10 @@ class _Reader:
             else group
             for group in groups
         ]
-        if not any(group.form for group in groups):
-            groups = [self._read(range(len(self.paths)))]
+        if not any(group.form for group in groups):  # those with a reason of their own first, the others as one group
+            certain = [group for group in groups if group.reason]
+            others = [member for group in groups if not group.reason for member in group.members]
+            groups = [*certain, *([_undated(others)] if others or not certain else [])]
         return [group if group.form or group.reason else group.dropped(self._why(group.members)) for group in groups]
 
     def _split(self, members: Sequence[int], keys: Sequence[Callable[[int], Hashable]]) -> list[DateGroup]:
@@ -249,7 +252,7 @@ class _Reader:
         if self.when != "metadata":
             named = match_names(paths, order=self.order, now=self.now)
         stated, kind, unset = ((), "", ()) if self.when == "name" else self._header_starts(members, latest)
-        none = DateGroup("", tuple(members), (None,) * len(members), unset=(False,) * len(members))
+        none = _undated(members)
         if named.form and kind:
             pairs = zip(named.starts, stated, strict=True)
             if any(name and header and _difference(name, header) > _LARGEST_SHIFT for name, header in pairs):
@@ -301,6 +304,10 @@ class _Reader:
             if enough and len({start.tzinfo is None for start in known}) == 1:
                 return starts, kind, unset
         return (), "", ()
+
+
+def _undated(members: Sequence[int]) -> DateGroup:
+    return DateGroup("", tuple(members), (None,) * len(members), unset=(False,) * len(members))
 
 
 def _without(group: DateGroup, members: Sequence[int]) -> DateGroup:
