@@ -56,6 +56,11 @@ def test_folders_may_have_different_orders_and_headers(tmp_path):
     ]
 
 
+def test_eight_digits_are_dates_of_two_orders_in_one_folder():
+    found = dates(*MOTH, "31012024_053000.wav", "30012024_063000.wav")
+    assert [(start.month, start.day) for start in found.starts] == [(6, 1)] * 3 + [(1, 31), (1, 30)]
+
+
 def test_few_recordings_of_another_recorder_are_dated_too():
     found = dates(*(f"20240601_{hour:02d}0000.WAV" for hour in range(20)), TRAP[0])
     assert hours(found)[-1] == (12, 0)
@@ -114,6 +119,7 @@ def test_the_order_of_year_month_and_day_can_be_given():
 def test_a_day_of_a_recorder_that_writes_the_year_first_needs_no_order():
     found = dates(*(f"5678.24062512{minute}000.wav" for minute in range(3)))
     assert {start.date().isoformat() for start in found.starts} == {"2024-06-25"}
+    assert dates("5678.200710032151.wav").starts == [datetime(2020, 7, 10, 3, 21, 51)]  # noqa: DTZ001
 
 
 def test_an_order_in_doubt_is_reported_beside_names_without_dates():
@@ -203,6 +209,14 @@ def test_comments_of_the_first_audiomoth_firmware_are_local_times(tmp_path):
     found = dates(recording(tmp_path / "a.wav", comment("Recorded at 05:30:00 01/06/2024 by AudioMoth 0FE081F80FE0")))
     assert (hours(found), found.starts[0].tzinfo) == ([(5, 30)], None)
     assert "headers: AudioMoth, 1 of 1 recording, no time zone" in found.note
+
+
+def test_headers_of_one_folder_may_differ(tmp_path):
+    texts = ["05:30:00 01/06/2024 (UTC)", "06:30:00 01/06/2024", "07:30:00 01/06/2024"]
+    comments = [comment(f"Recorded at {text} by AudioMoth") for text in texts]
+    moth = [recording(tmp_path / f"a{i}.wav", content) for i, content in enumerate(comments)]
+    other = [recording(tmp_path / f"b{i}.wav", HEADERS["guano without zone"][0]) for i in range(2)]
+    assert hours(dates(*moth, *other)) == [(5, 30), (6, 30), (7, 30), (5, 30), (5, 30)]
 
 
 def test_offsets_with_one_digit_are_read(tmp_path):

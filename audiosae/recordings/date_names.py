@@ -52,7 +52,7 @@ _UNAMBIGUOUS = ("YYYYMMDD", "YYYY-MM-DD", "DD-Mon-YYYY")
 _HEXADECIMAL = "hexadecimal seconds since 1970"
 _HEXADECIMAL_NAME = re.compile(r"[0-9A-F]{8}")
 _DIGIT = re.compile(r"\d|^[0-9A-F]{8}$")
-_YEAR_FIRST = re.compile(r"\d+\.\d{12}")  # SoundTrap: serial number and YYMMDDHHMMSS
+_SOUNDTRAP = re.compile(r"\d+\.\d{12}")  # serial number and YYMMDDHHMMSS
 _ORDER_OF = {"YMD": "abc", "DMY": "cba", "MDY": "cab"}
 
 _DATES = {
@@ -78,6 +78,7 @@ _TIMES_APART = {  # after other text, the hour has two digits
     "HH-MM-SS": r"(?P<h>\d\d)(?P<t>[-_.: ])(?P<m>\d\d)(?P=t)(?P<sec>\d\d)(?!\d|(?P=t)\d)",
     "HHhMMmSS": _TIMES["HHhMMmSS"],
 }
+_YEAR_LAST = re.compile(_DATES["DDMMYYYY"])  # has as many digits as YYYYMMDD
 _JOINED = r"(?:[\s_.$,T-]{1,3}|[\s_-]at[\s_-])"
 _APART = r"[\s_.-]{1,3}[A-Za-z][^/]{0,60}?[\s_.-]"  # other text between date and time
 _FOLDER = r"/(?:[^/]*[^/\d])?"  # between the date in a folder's name and the time in the file's name
@@ -175,9 +176,10 @@ def match_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: d
         )
     latest = (now or datetime.now(UTC)).year + 1
     stems = [_stem(path) for path in paths]
-    if order is None and all(map(_YEAR_FIRST.fullmatch, stems)):
-        order = "YMD"
-    readings = _readings(stems, _patterns(), latest) or _readings(stems, _apart_patterns(), latest)
+    patterns = _patterns()
+    if order is None and all(map(_SOUNDTRAP.fullmatch, stems)):
+        order, patterns = "YMD", [pattern for pattern in patterns if pattern[0] == "YYMMDDHHMMSS"]
+    readings = _readings(stems, patterns, latest) or _readings(stems, _apart_patterns(), latest)
     if not readings:
         folders = (path.absolute().parts[-4:-1] for path in paths)
         with_folders = ["/".join([*folder, stem]) for folder, stem in zip(folders, stems, strict=True)]
@@ -192,7 +194,12 @@ def match_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: d
 def forms_of(path: Path) -> Hashable:
     """Return the forms of date and time that the digits of a name can have; names of one recorder have the same."""
     stem = _stem(path)
-    return _forms_of_shape(re.sub(r"\d", "0", stem)), bool(_HEXADECIMAL_NAME.fullmatch(stem))
+    year_last = any(
+        _date(match["c"], match[month], match[day], first=FIRST_YEAR, latest=_LAST_YEAR)
+        for match in _YEAR_LAST.finditer(stem)
+        for month, day in ("ab", "ba")
+    )
+    return _forms_of_shape(re.sub(r"\d", "0", stem)), year_last, bool(_HEXADECIMAL_NAME.fullmatch(stem))
 
 
 @lru_cache(2**12)

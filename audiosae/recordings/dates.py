@@ -1,4 +1,4 @@
-"""Date and time at which recordings began, from the names of a folder's files as a whole or from their headers."""
+"""Date and time at which recordings began, from file names or headers; recorders may write them in several forms."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ class _Reader:
         keys = (
             lambda member: forms_of(self.paths[member]) if self.when != "metadata" else None,
             lambda member: folders[member],
-            lambda member: frozenset(self._header(member)) if self.when != "name" else None,
+            lambda member: self._header_kinds(member) if self.when != "name" else None,
         )
         groups = self._split(range(len(self.paths)), keys)
         undated = {folders[member] for group in groups if not group.form for member in group.members}
@@ -286,6 +286,10 @@ class _Reader:
             self._headers[member] = header_times(self.paths[member])
         return self._headers[member]
 
+    def _header_kinds(self, member: int) -> frozenset[tuple[str, bool]]:
+        """Return the kinds of headers of a recording, each with whether its time has a zone."""
+        return frozenset((kind, bool(start and start.tzinfo)) for kind, start in self._header(member).items())
+
     def _header_starts(self, members: Sequence[int], latest: int) -> tuple[Starts, str, Sequence[bool]]:
         """Return the starts in the first kind of header that nearly all files have, this kind, and unset clocks."""
         stated: list[dict[str, datetime | None]] = []
@@ -335,17 +339,15 @@ def _in_zone(group: DateGroup, zone: tzinfo | None, *, local: bool) -> DateGroup
 
     Without a zone, `local` removes the zones that are stated, because the times of other groups state none.
     """
-    return replace(
-        group,
-        starts=tuple(
-            start and (start.replace(tzinfo=None) if local else start)
-            if start is None or zone is None
-            else start.astimezone(zone)
-            if start.tzinfo
-            else later(start.replace(tzinfo=zone), 0)  # moves a skipped hour to the next one
-            for start in group.starts
-        ),
-    )
+
+    def converted(start: datetime) -> datetime:
+        if zone is None:
+            return start.replace(tzinfo=None) if local else start
+        if start.tzinfo:
+            return start.astimezone(zone)
+        return later(start.replace(tzinfo=zone), 0)  # moves a skipped hour to the next one
+
+    return replace(group, starts=tuple(start and converted(start) for start in group.starts))
 
 
 def _zone_note(groups: Sequence[DateGroup], zone: tzinfo | None, name: str | None) -> str:
@@ -386,7 +388,7 @@ def undated(groups: Sequence[DateGroup]) -> dict[str, list[int]]:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return ", ".join(" ".join(name.split()) for name in names[:_NAMED]) + more  # a name may have a line break
 
 
 def _clock_changes(starts: Sequence[datetime]) -> str:
