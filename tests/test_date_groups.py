@@ -225,9 +225,18 @@ def test_offsets_with_one_digit_are_read(tmp_path):
 
 
 TIMING = {
-    "expanded.wav": (b"GUANO|Version: 1.0\nTE: 10\nSamplerate: 80000\n", "a time expansion of 10 (GUANO)"),
-    "expanded-too.wav": (b"GUANO|Version: 1.0\n TE : 10.0 \r\n", "a time expansion of 10 (GUANO)"),
-    "rate.wav": (b"Samplerate: 80000\n", "a sample rate of 80000 Hz in the GUANO header but 8000 Hz in the file"),
+    "expanded.wav": (
+        b"GUANO|Version: 1.0\nTE: 10\nSamplerate: 80000\n",
+        "time-expanded recordings (GUANO TE: 10), so times and ",
+    ),
+    "expanded-too.wav": (
+        b"GUANO|Version: 1.0\n TE : 10.0 \r\n",
+        "time-expanded recordings (GUANO TE: 10), so times and ",
+    ),
+    "rate.wav": (
+        b"Samplerate: 80000\n",
+        "time-expanded or resampled recordings (GUANO Samplerate: 80000, in the file 8000",
+    ),
     "direct.wav": (b"TE: 1\nSamplerate: 8000\n", ""),
     "unknown.wav": (b"TE: x\nSamplerate: nan\n", ""),
     "20240601_053000T.WAV": (b"Note: x\n", "a name of triggered AudioMoth recordings (T.WAV)"),
@@ -252,7 +261,7 @@ def test_times_that_are_not_those_of_the_sound_are_reported(tmp_path, trained, n
 
 def test_time_expansion_of_wildlife_acoustics_is_reported(tmp_path):
     path = recording(tmp_path / "a.wav", chunk(b"wamd", b"\x0f\0\x02\0\0\0\x0a\0"))
-    assert "a time expansion of 10 (Wildlife Acoustics)" in audiosae.inspect(path).files[0]["remark"]
+    assert "time-expanded recordings (Wildlife Acoustics TE: 10)" in audiosae.inspect(path).files[0]["remark"]
 
 
 def test_inspect_reports_groups_of_names_and_no_equal_rows(tmp_path, run):

@@ -57,11 +57,14 @@ def timing_remark(path: Path, rate: int) -> str:
         kind, _ = _PARSERS[name]
         factor, true_rate = _EXPANSIONS[name](content) if name in _EXPANSIONS else (0.0, 0.0)
         if factor not in {0.0, 1.0}:
-            return f"a time expansion of {factor:g} ({kind}), so times and frequencies are those of the slower file"
+            return (
+                f"a header of time-expanded recordings ({kind} TE: {factor:g}), so times and frequencies are those of "
+                "the slower file"
+            )
         if true_rate and abs(true_rate - rate) > _SAME_RATE * rate:
             return (
-                f"a sample rate of {true_rate:g} Hz in the {kind} header but {rate} Hz in the file, so times and "
-                "frequencies may be those of a time-expanded file"
+                f"a header of time-expanded or resampled recordings ({kind} Samplerate: {true_rate:g}, in the file "
+                f"{rate} Hz), so times and frequencies may be those of a slower file"
             )
     return ""
 
