@@ -227,11 +227,11 @@ def test_offsets_with_one_digit_are_read(tmp_path):
 TIMING = {
     "expanded.wav": (
         b"GUANO|Version: 1.0\nTE: 10\nSamplerate: 80000\n",
-        "time-expanded recordings (GUANO TE: 10), so times and ",
+        "time-expanded recordings (GUANO TE: 10), so times ",
     ),
     "expanded-too.wav": (
         b"GUANO|Version: 1.0\n TE : 10.0 \r\n",
-        "time-expanded recordings (GUANO TE: 10), so times and ",
+        "time-expanded recordings (GUANO TE: 10), so times ",
     ),
     "rate.wav": (
         b"Samplerate: 80000\n",
