@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Unpack
+from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
 from audiosae.commands.reading import labels_option, reading
 from audiosae.commands.shared_options import (
     AnyPath,
     CodeName,
+    DateOrder,
     LabelColumn,
     Machine,
     MachineKeywords,
@@ -34,10 +35,26 @@ from audiosae.recordings.dates import stamps
 from audiosae.system.files import report_replaced
 from audiosae.system.parameters import Option, command
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from audiosae.commands.reading import Reading
+    from audiosae.recordings.dates import When
+
 
 def _text(table: Table) -> str:
     used, skipped = table.facts["sources_used"], len(table.skipped)
     return f"wrote {table.rows} rows of {used} sources to {table.path} ({skipped} skipped)"
+
+
+def _stamps(
+    job: Reading, when: When, time_zone: str | None, date_order: Literal["YMD", "DMY", "MDY"] | None
+) -> Callable[[str, float], str] | None:
+    """Return the function that gives date and time of recordings; None without dates, or for other sources."""
+    if job.domain.unit != SECONDS:
+        return None
+    names = [source.name for source in job.sources]
+    return stamps(names, job.paths, when=when, time_zone=time_zone, date_order=date_order, say=job.notes.say)
 
 
 @command(
@@ -77,6 +94,7 @@ def export(
     label_column: LabelColumn = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
+    date_order: DateOrder = None,
     strict: StrictLabels = False,
     progress: ShowProgress = False,
     **machine: Unpack[MachineKeywords],
@@ -114,8 +132,7 @@ def export(
         if path:
             check_output(path, job.inputs(label_source))
             report_replaced(description_of(path), loaded.digest, path, job.notes)
-        names, dated = [source.name for source in job.sources], loaded.domain.unit == SECONDS
-        stamp = stamps(names, job.paths, when=when, time_zone=time_zone, say=job.notes.say) if dated else None
+        stamp = _stamps(job, when, time_zone, date_order)
         known, unlabelled = job.labels(label_source, label_column, "which are exported without a label", strict=strict)
         with job.corpus(interleaved=True) as corpus:
             job.notes.stage("encoding", len(corpus.used), "files")

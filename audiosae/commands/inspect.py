@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from audiosae.backends import Backend
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
+    DateOrder,
     DomainName,
     DomainSettings,
     Machine,
@@ -28,7 +30,7 @@ from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, Domain, resolved
 from audiosae.errors import InputError
-from audiosae.recordings.dates import read_dates
+from audiosae.recordings.dates import Dates, read_dates, undated
 from audiosae.system.frames import html_table, pandas_frame, text_table
 from audiosae.system.parameters import command
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -52,6 +54,7 @@ _PRODUCTS = 5  # matrix products per step
 _OVERHEAD = 1.5  # time of a step relative to its products
 _WHITENED_SHARE = 0.25  # usual share of a window's values that remain after PCA whitening
 _ROWS_SHOWN = 60
+_MANY_EQUAL = 4  # sources that differ in nothing but the name are one row
 _HOUR = 3600.0  # s
 _COLUMNS = ("file", "status", "length", "facts", "reason")
 
@@ -102,14 +105,27 @@ class Inspection:
         ]
 
     def _repr_html_(self) -> str:
-        return html_table(self.rows()[:_ROWS_SHOWN], head=_COLUMNS, caption="; ".join(self.summary))
+        return html_table(_together(self.rows())[:_ROWS_SHOWN], head=_COLUMNS, caption="; ".join(self.summary))
+
+
+def _together(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return one row for many usable sources that differ in nothing but the name."""
+    equal = Counter(row[1:] for row in rows if row[1] == "ok")
+    shown: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for name, *rest in rows:
+        count = equal[tuple(rest)]
+        if count < _MANY_EQUAL:
+            shown[name, *rest] = name, *rest
+        else:
+            shown.setdefault(tuple(rest), (f"{name} and {count - 1} more", *rest))
+    return [*shown.values()]
 
 
 def _text(inspection: Inspection) -> str:
-    rows = inspection.rows()
+    rows = _together(inspection.rows())
     if len(rows) > _ROWS_SHOWN:
         faults = [row for row in rows if row[1] != "ok"]
-        rows = [*faults, (f"and {len(rows) - len(faults)} more", "ok", "", "", "")]
+        rows = [*faults, (f"{inspection.facts['sources_ok']} sources", "ok", "", "", "")]
     return "\n".join([text_table([_COLUMNS, *rows]), "", *inspection.summary])
 
 
@@ -121,6 +137,7 @@ def inspect(
     settings: DomainSettings = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
+    date_order: DateOrder = None,
     progress: ShowProgress = False,
 ) -> Inspection:
     """Check files: lengths, rates, dates, faults, memory.
@@ -146,12 +163,38 @@ def inspect(
     with reading(made, sources, Machine(), progress=progress, trained=False) as job:
         facts = inspect_sources(made, job.sources, progress=job.notes)
         if facts["unit"] == SECONDS:
-            dates = read_dates(job.paths, when=when, time_zone=time_zone)
-            for file, start in zip(facts["files"], dates.starts, strict=True):
-                file["time"] = start.isoformat() if start else None
-            facts["dates"] = {"form": dates.form, "note": dates.note}
-            facts["summary"].append(dates.note)
+            dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
+            _add_dates(facts, dates)
     return Inspection(facts["files"], facts.pop("summary"), facts, job.notes.lines)
+
+
+def _add_dates(facts: dict[str, Any], dates: Dates) -> None:
+    """Add the dates to the facts of an inspection: of each file, and of each group of names in the summary."""
+    names = [file["file"] for file in facts["files"]]
+    exact = any(start.microsecond for start in dates.starts if start)
+    text = partial(datetime.isoformat, timespec="milliseconds" if exact else "seconds")  # the same for all files
+    for file, start in zip(facts["files"], dates.starts, strict=True):
+        file["time"] = text(start) if start else None
+    dated: dict[str, list[int]] = {}
+    lines: list[str] = []
+    for group in dates.groups:
+        known = [member for member, start in zip(group.members, group.starts, strict=True) if start]
+        dated.setdefault(group.form, []).extend(known)
+    groups: list[dict[str, Any]] = []
+    for form, members in dated.items():
+        times = sorted(start for member in members if (start := dates.starts[member]))
+        if times:
+            files, what = [names[member] for member in members], f"{form}, {text(times[0])} to {text(times[-1])}"
+            groups.append(
+                {"form": form, "reason": "", "first": text(times[0]), "last": text(times[-1]), "files": files}
+            )
+            lines.append(f"  {len(files)} x {what} ({some_of(files)})")
+    for reason, members in undated(dates.groups).items():
+        files = [names[member] for member in members]
+        groups.append({"form": "", "reason": reason, "first": None, "last": None, "files": files})
+        lines.append(f"  {len(files)} x no date: {reason} ({some_of(files)})")
+    facts["dates"] = {"form": dates.form, "note": dates.note, "groups": groups}
+    facts["summary"] += [dates.note, *(lines if dates.form or len(lines) > 1 else [])]
 
 
 def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Progress) -> dict[str, Any]:

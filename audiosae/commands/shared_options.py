@@ -83,6 +83,14 @@ WhenName = Annotated[
         "Input",
     ),
 ]
+DateOrder = Annotated[
+    Literal["YMD", "DMY", "MDY"] | None,
+    Option(
+        "Order of year (Y), month (M) and day (D) in file names that can be read in several ways.",
+        "Input",
+        default="recognised from the names",
+    ),
+]
 TimeZone = Annotated[
     str | None,
     Option("Time zone of timestamps without one, such as Europe/Berlin or UTC.", "Input", metavar="ZONE"),

@@ -13,6 +13,7 @@ from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
+    DateOrder,
     Machine,
     ModelPath,
     ShowProgress,
@@ -99,6 +100,7 @@ def survey(
     ] = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
+    date_order: DateOrder = None,
     events: Annotated[
         str | Sequence[str],
         Option(
@@ -141,7 +143,7 @@ def survey(
         if path:
             folder.check_folder(path, job.paths)
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
-        dates = read_dates(job.paths, when=when, time_zone=time_zone)
+        dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(

@@ -1,7 +1,8 @@
-"""Date and time in the headers of WAV files: GUANO, Wildlife Acoustics, AudioMoth's comment, Broadcast Wave."""
+"""Date, time and time expansion in WAV headers: GUANO, Wildlife Acoustics, AudioMoth's comment, Broadcast Wave."""
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from contextlib import suppress
@@ -15,21 +16,65 @@ if TYPE_CHECKING:
 _MOST_CHUNKS = 64  # per file
 _MOST_BYTES = 65536  # per chunk
 _SIZE_IN_DS64 = 0xFFFFFFFF
-_WAMD_TIME = 5  # number of the entry with the time
+_WAMD_TIME, _WAMD_EXPANSION = 5, 15  # numbers of the entries with the time and with the time expansion
 _AUDIOMOTH = re.compile(
-    r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.\d+)? (\d\d)/(\d\d)/(\d{4}) \(UTC(?:([+-])(\d{1,2})(?::(\d\d))?)?\)"
+    r"Recorded at (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?) (?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4})"
+    r"(?: (?P<utc>\(UTC(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::(?P<minutes>\d\d))?)?\))| by )"  # firmware 1.0: no UTC
 )
+_TRIGGERED = re.compile(r"\d{6}T\.WAV", re.IGNORECASE)  # end of the names of an AudioMoth's triggered recordings
+_SAME_RATE = 0.01  # relative difference of sample rates that is rounding
 
 
-def header_times(path: Path) -> dict[str, datetime]:
-    """Return the start times that a file's headers state, by kind of header; empty if it is not RIFF or RF64."""
-    times: dict[str, datetime] = {}
-    with suppress(OSError, struct.error), path.open("rb") as file:
-        for name, content in _chunks(file):
-            kind, parse = _PARSERS[name]
-            if start := parse(content):
-                times.setdefault(kind, start)
+def header_times(path: Path) -> dict[str, datetime | None]:
+    """Return the start times that a file's headers state, by kind of header; empty if it is not RIFF or RF64.
+
+    A header whose date and time is missing or cannot be read has None.
+    """
+    times: dict[str, datetime | None] = {}
+    for name, content in _contents(path):
+        kind, parse = _PARSERS[name]
+        if (start := parse(content)) or name != b"LIST" or b"AudioMoth" in content:
+            times[kind] = times.get(kind) or start
     return times
+
+
+def timing_remark(path: Path, rate: int) -> str:
+    """Return why the times in a file are not those of the sound, as `audiosae.domain.Probe.remark`, or "".
+
+    Parameters
+    ----------
+    path
+        Recording.
+    rate
+        Sample rate in Hz that its format header states.
+    """
+    if _TRIGGERED.search(path.name):
+        return (
+            "a name of triggered AudioMoth recordings (T.WAV), which leave out pauses, so times after a pause are too "
+            "early (expand them with the AudioMoth Configuration App)"
+        )
+    for name, content in _contents(path):
+        kind, _ = _PARSERS[name]
+        factor, true_rate = _EXPANSIONS[name](content) if name in _EXPANSIONS else (0.0, 0.0)
+        if factor not in {0.0, 1.0}:
+            return (
+                f"a header of time-expanded recordings ({kind} TE: {factor:g}), so times and frequencies are those of "
+                "the slower file"
+            )
+        if true_rate and abs(true_rate - rate) > _SAME_RATE * rate:
+            return (
+                f"a header of time-expanded or resampled recordings ({kind} Samplerate: {true_rate:g}, in the file "
+                f"{rate} Hz), so times and frequencies may be those of a slower file"
+            )
+    return ""
+
+
+def _contents(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and content of each chunk that may have a date; none from a damaged file or a pipe."""
+    with suppress(OSError, struct.error):
+        if path.is_file():
+            with path.open("rb") as file:
+                yield from _chunks(file)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
@@ -51,6 +96,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 def _iso(text: str) -> datetime | None:
     """Return the date and time of a text in ISO 8601; None if it has no time or another form."""
+    text = re.sub(r" ?([+-])(\d):(\d\d)$", r"\g<1>0\2:\3", text)  # Song Meters write +1:00
     try:
         return datetime.fromisoformat(text) if len(text) > len("2024-06-01") else None
     except ValueError:
@@ -58,36 +104,63 @@ def _iso(text: str) -> datetime | None:
 
 
 def _guano(content: bytes) -> datetime | None:
-    match = re.search(r"^Timestamp:\s*(.+?)\s*$", content.decode("utf-8", "replace"), re.MULTILINE)
-    return _iso(match[1]) if match else None
+    return _iso(_guano_value(content, "Timestamp"))
+
+
+def _guano_value(content: bytes, key: str) -> str:
+    match = re.search(rf"^[ \t]*{key}[ \t]*:(.*)$", content.decode("utf-8", "replace"), re.MULTILINE)
+    return match[1].strip("\0 \t\r") if match else ""
+
+
+def _guano_expansion(content: bytes) -> tuple[float, float]:
+    """Return the time expansion and the true sample rate that a GUANO chunk states, 0 if it does not."""
+    factor, rate = (_positive(_guano_value(content, key)) for key in ("TE", "Samplerate"))
+    return factor, rate
+
+
+def _positive(text: str) -> float:
+    try:
+        return max(0.0, float(text)) if math.isfinite(float(text)) else 0.0
+    except ValueError:
+        return 0.0
 
 
 def _wildlife_acoustics(content: bytes) -> datetime | None:
-    """Return the time of a chunk of Wildlife Acoustics: an entry of its list of (number, length, text)."""
+    return _iso(_wamd_entry(content, _WAMD_TIME).decode("ascii", "replace").strip("\0 "))
+
+
+def _wamd_expansion(content: bytes) -> tuple[float, float]:
+    return float(int.from_bytes(_wamd_entry(content, _WAMD_EXPANSION)[:2], "little")), 0.0
+
+
+def _wamd_entry(content: bytes, wanted: int) -> bytes:
+    """Return an entry of a chunk of Wildlife Acoustics, a list of (number, length, bytes), or b""."""
     at = 0
     while at + 6 <= len(content):
         number, size = struct.unpack_from("<HI", content, at)
-        if number == _WAMD_TIME:
-            return _iso(content[at + 6 : at + 6 + size].decode("ascii", "replace").strip("\0 "))
+        if number == wanted:
+            return content[at + 6 : at + 6 + size]
         at += 6 + size
-    return None
+    return b""
 
 
 def _audiomoth(content: bytes) -> datetime | None:
+    """Return the time of an AudioMoth's comment; without a time zone if it states none."""
     match = _AUDIOMOTH.search(content.decode("utf-8", "replace"))
     if not match:
         return None
-    hour, minute, second, day, month, year, sign, hours, minutes = match.groups()
-    shift = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
-    if abs(shift) >= timedelta(hours=24):
+    shift = timedelta(hours=int(match["hours"] or 0), minutes=int(match["minutes"] or 0))
+    if shift >= timedelta(hours=24):
         return None  # a damaged comment: no time zone is a day away
-    start = _iso(f"{year}-{month}-{day} {hour}:{minute}:{second}")
-    return start and start.replace(tzinfo=timezone(shift) if shift else UTC)
+    start = _iso("{year}-{month}-{day} {time}".format(**match.groupdict()))
+    if start is None or not match["utc"]:
+        return start
+    return start.replace(tzinfo=timezone(-shift if match["sign"] == "-" else shift) if shift else UTC)
 
 
 def _broadcast_wave(content: bytes) -> datetime | None:
-    text = content.decode("utf-8", "replace")[320:338]
-    match = re.match(r"(\d{4})[-_:. ](\d\d)[-_:. ](\d\d)(\d\d)[-_:. ](\d\d)[-_:. ](\d\d)", text)
+    text = content[320:338].decode("ascii", "replace")  # after texts of fixed numbers of bytes, in any encoding
+    match = re.match(r"(\d{4})[-_:. /](\d\d)[-_:. /](\d\d)(\d\d)[-_:. ](\d\d)[-_:. ](\d\d)", text)
     return _iso("{}-{}-{} {}:{}:{}".format(*match.groups())) if match else None
 
 
@@ -97,4 +170,5 @@ _PARSERS = {  # per chunk name: kind of header and parser; the most reliable fir
     b"LIST": ("AudioMoth", _audiomoth),
     b"bext": ("Broadcast Wave", _broadcast_wave),
 }
+_EXPANSIONS = {b"guan": _guano_expansion, b"wamd": _wamd_expansion}
 KINDS = tuple(kind for kind, _ in _PARSERS.values())

@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import cache, lru_cache
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
     from pathlib import Path
 
+_Pattern = tuple[str, str, re.Pattern[str]]  # form, form of its date, expression
+DateOrder = Literal["YMD", "DMY", "MDY"]
 _MOST_WITHOUT_DIGIT = 1 / 3  # of the names
 MOST = 0.9  # share of the names that must have the form; the others may be different files
 FIRST_YEAR = 1990
 _FIRST_SHORT_YEAR = 2005  # no recorder wrote years of two digits earlier
 _FIRST_HEX_YEAR = 2015  # of AudioMoths
 _CLOSER = 10  # an order of year, month and day is in doubt if another order puts the dates that much closer together
+_EPOCHS = (1970, 1980, 2000)  # at the start of these years, the clocks of recorders begin if nobody sets them
+_EPOCH_DAYS = 7  # that a recorder without a set clock is in use
+_LAST_YEAR = 2107  # of the dates of the FAT file system
 _MOST_TAKES = 100  # four digits below this are more likely the number of a take than a time after midnight
+_MOST_TAKES_APART = 10000  # the same for six digits that do not follow the date directly
 _LARGEST_OFFSET = 14  # hours from UTC
 _DIGITS = re.compile(r"(?:\d\D*){8}")  # the fewest digits of a date and a time
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -43,7 +50,10 @@ _REORDERED = {
 _SHORT_YEARS = ("YYMMDD", "YY-MM-DD")
 _UNAMBIGUOUS = ("YYYYMMDD", "YYYY-MM-DD", "DD-Mon-YYYY")
 _HEXADECIMAL = "hexadecimal seconds since 1970"
+_HEXADECIMAL_NAME = re.compile(r"[0-9A-F]{8}")
 _DIGIT = re.compile(r"\d|^[0-9A-F]{8}$")
+_SOUNDTRAP = re.compile(r"\d+\.\d{12}")  # serial number and YYMMDDHHMMSS
+_ORDER_OF = {"YMD": "abc", "DMY": "cba", "MDY": "cab"}
 
 _DATES = {
     "YYYYMMDD": r"(?<!\d)(?P<a>\d{4})(?P<b>\d\d)(?P<c>\d\d)",
@@ -61,10 +71,19 @@ _TIMES = {
     "HHhMMmSS": r"(?P<h>\d\d?)h(?P<m>\d\d)m(?P<sec>\d\d)(?!\d)",
     "HH-MM": r"(?P<h>\d\d?)(?P<t>[-_.:h])(?P<m>\d\d)(?!\d|(?P=t)\d)",
 }
+_FRACTION = "HHMMSSmmm"
+_ALL_TIMES = _TIMES | {_FRACTION: r"(?P<h>\d\d)(?P<m>\d\d)(?P<sec>\d\d)(?P<ms>\d{3})(?!\d)"}
+_TIMES_APART = {  # after other text, the hour has two digits
+    "HHMMSS": _TIMES["HHMMSS"],
+    "HH-MM-SS": r"(?P<h>\d\d)(?P<t>[-_.: ])(?P<m>\d\d)(?P=t)(?P<sec>\d\d)(?!\d|(?P=t)\d)",
+    "HHhMMmSS": _TIMES["HHhMMmSS"],
+}
+_YEAR_LAST = re.compile(_DATES["DDMMYYYY"])  # has as many digits as YYYYMMDD
 _JOINED = r"(?:[\s_.$,T-]{1,3}|[\s_-]at[\s_-])"
+_APART = r"[\s_.-]{1,3}[A-Za-z][^/]{0,60}?[\s_.-]"  # other text between date and time
 _FOLDER = r"/(?:[^/]*[^/\d])?"  # between the date in a folder's name and the time in the file's name
 _AFTER = (
-    r"(?:\.(?P<frac>\d{3}|\d{6})(?!\d))?(?:[\s_.]?(?P<half>[AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
+    r"(?:(?:\.|[_-](?=\d{3}$))(?P<frac>\d{3}|\d{6})(?!\d))?(?:[\s_.]?(?P<half>[AaPp])\.?[Mm]\.?(?![A-Za-z]))?"
     r"(?:[\s_-]?(?P<zone>Z|UTC|GMT)(?![A-Za-z])|(?P<offset>[+-]\d\d:?\d\d|\+\d\d)(?![\dA-Za-z:]))?"
 )
 
@@ -81,11 +100,17 @@ class Named:
         Date and time of each name, None if a name has none; with a zone if the names state it.
     reason
         Why no form was recognised, or "".
+    unset
+        Whether each name has the date of a clock that was not set; its entry in `starts` is None.
+    doubtful
+        Whether the names have a form, but its dates cannot be trusted.
     """
 
     form: str = ""
     starts: tuple[datetime | None, ...] = ()
     reason: str = ""
+    unset: tuple[bool, ...] = ()
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +121,7 @@ class _Reading:
     kind: str  # form of the date
     order: str
     starts: tuple[datetime | None, ...]
+    unset: tuple[bool, ...]  # whether a name has the date of a clock that was not set
     zones: int  # names that state a zone, if only some do
     clocks: tuple[str, ...]  # digits of the time in each name that has the form
 
@@ -111,17 +137,19 @@ class _Reading:
 
     def explains(self) -> bool:
         """Return whether nearly all names are dates in this form. Every match of an ambiguous form must be a date."""
-        complete = self.kind in _UNAMBIGUOUS or len(self.dated) == len(self.clocks)
-        return bool(self.dated) and complete and len(self.dated) >= MOST * len(self.starts)
+        complete = self.kind in _UNAMBIGUOUS or len(self.dated) + sum(self.unset) == len(self.clocks)
+        return bool(self.dated) and complete and len(self.dated) >= MOST * (len(self.starts) - sum(self.unset))
 
 
-def read_names(paths: Sequence[Path], *, now: datetime | None = None) -> Named:
+def read_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: datetime | None = None) -> Named:
     """Recognise the form of date and time that the names of files have in common.
 
     Parameters
     ----------
     paths
         Files; if their names have a time only, the date is read from the names of their folders.
+    order
+        Order of year, month and day in names that can be read in several ways; None to recognise it.
     now
         Current time, by default the clock's; dates later than the next year are not accepted.
 
@@ -131,41 +159,91 @@ def read_names(paths: Sequence[Path], *, now: datetime | None = None) -> Named:
         It has no form if no form fits nearly all names, if several fit and give different dates, or if the digits of
         the time may be a number.
     """
-    has_digit = [bool(_DIGIT.search(path.stem)) for path in paths]
-    if 0 < has_digit.count(False) <= _MOST_WITHOUT_DIGIT * len(paths):  # these say nothing about the others' form
-        named = read_names(list(compress(paths, has_digit)), now=now)
-        starts = iter(named.starts)
-        return replace(named, starts=tuple(next(starts, None) if numbered else None for numbered in has_digit))
+    named = match_names(paths, order=order, now=now)
+    return named if named.form or named.reason else replace(named, reason=why_none(paths, now=now))
+
+
+def match_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: datetime | None = None) -> Named:
+    """Return the same as `read_names`, without the reason if no form fits, which takes time: see `why_none`."""
+    numbered = [*map(has_digit, paths)]
+    if 0 < numbered.count(False) <= _MOST_WITHOUT_DIGIT * len(paths):  # these say nothing about the others' form
+        named = match_names(list(compress(paths, numbered)), order=order, now=now)
+        starts, unset = iter(named.starts), iter(named.unset)
+        return replace(
+            named,
+            starts=tuple(next(starts, None) if each else None for each in numbered),
+            unset=tuple(each and next(unset, False) for each in numbered),
+        )
     latest = (now or datetime.now(UTC)).year + 1
-    stems = [path.stem if any(map(str.isalpha, path.suffix)) else path.name for path in paths]
-    with_folders = ["/".join([*path.absolute().parts[-4:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
-    for texts, patterns in ((stems, _patterns), (with_folders, _folder_patterns)):
-        readings = [
-            reading
-            for form, kind, pattern in (patterns() if _matches(texts, _DIGITS) else [])
-            for order in _ORDERS[kind]
-            if (reading := _read(texts, form, kind=kind, order=order, pattern=pattern, latest=latest))
-            and reading.explains()
-        ]
-        if readings:
-            return _choose(readings)
+    stems = [_stem(path) for path in paths]
+    patterns = _patterns()
+    if order is None and all(map(_SOUNDTRAP.fullmatch, stems)):
+        order, patterns = "YMD", [pattern for pattern in patterns if pattern[0] == "YYMMDDHHMMSS"]
+    readings = _readings(stems, patterns, latest) or _readings(stems, _apart_patterns(), latest)
+    if not readings:
+        folders = (path.absolute().parts[-4:-1] for path in paths)
+        with_folders = ["/".join([*folder, stem]) for folder, stem in zip(folders, stems, strict=True)]
+        readings = _readings(with_folders, _folder_patterns(), latest)
+    if readings:
+        return _choose(readings, order)
     if times := _hexadecimal([path.stem for path in paths], latest):
         return Named(_HEXADECIMAL, times)
-    return Named(reason=_why_none(stems, latest))
+    return Named()
 
 
-def _patterns() -> list[tuple[str, str, re.Pattern[str]]]:
+def forms_of(path: Path) -> Hashable:
+    """Return the forms of date and time that the digits of a name can have; names of one recorder have the same."""
+    stem = _stem(path)
+    year_last = any(
+        _date(match["c"], match[month], match[day], first=FIRST_YEAR, latest=_LAST_YEAR)
+        for match in _YEAR_LAST.finditer(stem)
+        for month, day in ("ab", "ba")
+    )
+    return _forms_of_shape(re.sub(r"\d", "0", stem)), year_last, bool(_HEXADECIMAL_NAME.fullmatch(stem))
+
+
+@lru_cache(2**12)
+def _forms_of_shape(stem: str) -> frozenset[tuple[str, bool]]:
+    """Return the forms of a name whose digits are 0, each with whether it states a time zone."""
+    matches = ((form, pattern.search(stem)) for form, _, pattern in (*_patterns(), *_apart_patterns()))
+    return frozenset((form, bool(match["zone"] or match["offset"])) for form, match in matches if match)
+
+
+def has_digit(path: Path) -> bool:
+    """Return whether a name may have a date: it has a digit, or is a hexadecimal number."""
+    return bool(_DIGIT.search(path.stem))
+
+
+def _stem(path: Path) -> str:
+    return path.stem if any(map(str.isalpha, path.suffix)) else path.name
+
+
+@cache
+def _patterns() -> list[_Pattern]:
     """Return (form, form of its date, pattern) of every form of date and time in a name."""
     return [
         (f"{kind}{mark}{clock}", kind, re.compile(_DATES[kind] + between + pattern + _AFTER))
         for kind in _DATES
-        for clock, pattern in _TIMES.items()
+        for clock, pattern in _ALL_TIMES.items()
         for mark, between in (("_", _JOINED), ("", ""))
-        if mark or (kind.isalpha() and clock in {"HHMMSS", "HHMM"})
+        if (mark or (kind.isalpha() and clock in {"HHMMSS", "HHMM", _FRACTION}))
+        and (clock != _FRACTION or kind in _UNAMBIGUOUS)
     ]
 
 
-def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
+@cache
+def _apart_patterns() -> list[_Pattern]:
+    """Return the same as `_patterns` for names with other text between date and time."""
+    return [
+        (f"{kind}...{clock}", kind, re.compile(_DATES[kind] + _APART + pattern + _AFTER))
+        for kind in _DATES
+        if kind not in _SHORT_YEARS  # two digits for the year are too little evidence
+        for clock, pattern in _TIMES_APART.items()
+    ]
+
+
+@cache
+def _folder_patterns() -> list[_Pattern]:
     """Return the same as `_patterns` for the date in the name of the folder and the time in the name of the file."""
     return [
         (f"{kind}/{clock}", kind, re.compile(rf"(?:^|/)[^/]*?{day}[^/\d]*{_FOLDER}{pattern}{_AFTER}[^/]*$"))
@@ -175,21 +253,42 @@ def _folder_patterns() -> list[tuple[str, str, re.Pattern[str]]]:
     ]
 
 
-def _read(
-    texts: Sequence[str], form: str, *, kind: str, order: str, pattern: re.Pattern[str], latest: int
-) -> _Reading | None:
-    if (matches := _matches(texts, pattern)) is None:
-        return None
+def _readings(texts: Sequence[str], patterns: Sequence[_Pattern], latest: int) -> list[_Reading]:
+    """Return every reading that explains the texts."""
+    if _matches(texts, _DIGITS) is None:
+        return []
+    found = (
+        _read(matches, form, kind, order, latest)
+        for form, kind, pattern in patterns
+        if (matches := _matches(texts, pattern))
+        for order in _ORDERS[kind]
+    )
+    return [reading for reading in found if reading.explains()]
+
+
+def _read(matches: Sequence[Sequence[re.Match[str]]], form: str, kind: str, order: str, latest: int) -> _Reading:
     first = [each[0] for each in matches if each]
     zones = sum(bool(match["zone"] or _offset(match["offset"])) for match in first)
     zoned = zones >= MOST * len(first)
-    starts = [_first([_start(match, kind, order, latest) for match in each]) for each in matches]
+    times = [_first([_start(match, order) for match in each]) for each in matches]
+    real = max((time.year for time in times if time and time.year <= latest), default=0)
+    unset = tuple(bool(time and _is_unset(time, kind, real, latest)) for time in times)
+    earliest = _FIRST_SHORT_YEAR if kind in _SHORT_YEARS else FIRST_YEAR
+    starts = [t if t and earliest <= t.year <= latest and not u else None for t, u in zip(times, unset, strict=True)]
     if zoned:
         starts = [start if start and start.tzinfo else None for start in starts]
     else:
         starts = [start and start.replace(tzinfo=None) for start in starts]
-    clocks = tuple(f"{match['h']}{match['m']}{match.groupdict().get('sec') or ''}" for match in first)
-    return _Reading(form, kind, order, tuple(starts), 0 if zoned else zones, clocks)
+    clocks = tuple("".join(match.groupdict().get(part) or "" for part in ("h", "m", "sec", "ms")) for match in first)
+    return _Reading(form, kind, order, tuple(starts), unset, 0 if zoned else zones, clocks)
+
+
+def _is_unset(start: datetime, kind: str, real: int, latest: int) -> bool:
+    """Return whether a date is that of a clock that was not set; `real` is the latest year of the other names."""
+    year = start.year - 100 if kind in _SHORT_YEARS and start.year > latest else start.year
+    if year in _EPOCHS and start.timetuple().tm_yday <= _EPOCH_DAYS and real > year + 1:
+        return True
+    return kind in _UNAMBIGUOUS and (year < FIRST_YEAR or year > latest)
 
 
 def _matches(texts: Sequence[str], pattern: re.Pattern[str]) -> list[list[re.Match[str]]] | None:
@@ -210,7 +309,8 @@ def _first(times: Sequence[datetime | None]) -> datetime | None:
     return known[0] if comparable and known == sorted(known) else None
 
 
-def _start(match: re.Match[str], kind: str, order: str, latest: int) -> datetime | None:
+def _start(match: re.Match[str], order: str) -> datetime | None:
+    """Return the date and time of a match; None if it is none, or of a year before 1970 or after 2107."""
     parts = match.groupdict()
     year, month, day = (parts[letter] for letter in order)
     hour, half = int(parts["h"]), (parts["half"] or "").lower()
@@ -218,10 +318,10 @@ def _start(match: re.Match[str], kind: str, order: str, latest: int) -> datetime
         if hour not in range(1, 13):
             return None
         hour = hour % 12 + 12 * (half == "p")
-    on = _date(year, month, day, first=_FIRST_SHORT_YEAR if kind in _SHORT_YEARS else FIRST_YEAR, latest=latest)
+    on = _date(year, month, day, first=_EPOCHS[0], latest=_LAST_YEAR)
     if on is None:
         return None
-    fraction = int((parts["frac"] or "0").ljust(6, "0"))
+    fraction = int((parts.get("ms") or (parts["frac"] if parts.get("sec") else "") or "0").ljust(6, "0"))
     zone = UTC if parts["zone"] else _offset(parts["offset"])
     try:
         return datetime.combine(on, time(hour, int(parts["m"]), int(parts.get("sec") or 0), fraction, zone))
@@ -250,25 +350,34 @@ def _offset(text: str | None) -> timezone | None:
     return timezone((-1 if text[0] == "-" else 1) * timedelta(hours=hours, minutes=minutes))
 
 
-def _choose(readings: list[_Reading]) -> Named:
+def _choose(readings: list[_Reading], order: DateOrder | None) -> Named:
     """Return the names as read in the best way, or the reason why no way can be trusted."""
+    if order:
+        wanted = [each for each in readings if len(_ORDERS[each.kind]) == 1 or each.order == _ORDER_OF[order]]
+        if not wanted:
+            return _doubt(f"file names are dates of the form {_form(readings[0])}, not of --date-order {order}")
+        readings = wanted
     candidates = [reading for reading in readings if reading.kind in _UNAMBIGUOUS] or readings
     best = candidates[0]
     if any(_differ(best, other) for other in candidates if other.kind != best.kind):
         forms = ", ".join(dict.fromkeys(_form(reading) for reading in candidates))
-        return Named(reason=f"file names can be read in several ways ({forms}), which give different dates")
+        return _doubt(f"file names can be read in several ways ({forms}), which give different dates")
     orders = {reading.order for reading in readings if reading.kind == readings[0].kind}
     rivals = [other for other in readings if other.kind == best.kind and _differ(best, other)]
     if len(orders) > 1 and (doubt := _order_in_doubt(best, rivals)):
-        return Named(reason=doubt)
+        return _doubt(f"{doubt}; give the order with --date-order")
     form = _form(best)
     if best.zones:
         return Named(
             reason=f"file names have the form {form}, but only {best.zones} of {len(best.clocks)} state a time zone"
         )
-    if best.form.endswith(("HHMMSS", "HHMM")) and _may_be_takes(best.clocks):
-        return Named(reason=f"file names look like {form}, but the last digits may count takes instead of being a time")
-    return Named(form, best.starts)
+    if best.form.endswith(("HHMMSS", "HHMM", _FRACTION)) and _may_be_takes(best.clocks, apart="..." in best.form):
+        return _doubt(f"file names look like {form}, but the last digits may count takes instead of being a time")
+    return Named(form, best.starts, unset=best.unset)
+
+
+def _doubt(reason: str) -> Named:
+    return Named(reason=reason, doubtful=True)
 
 
 def _form(reading: _Reading) -> str:
@@ -298,31 +407,39 @@ def _order_in_doubt(best: _Reading, rivals: Sequence[_Reading]) -> str:
     return ""
 
 
-def _may_be_takes(clocks: Sequence[str]) -> bool:
-    """Return whether the digits of times may be numbers that count up."""
+def _may_be_takes(clocks: Sequence[str], *, apart: bool) -> bool:
+    """Return whether the digits of times may be numbers that count up; `apart`: other text is before them."""
     numbers = sorted({int(text) for text in clocks})
     counting = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
     if len(clocks[0]) == len("HHMM"):
         return counting or numbers[-1] < _MOST_TAKES
-    return counting and numbers[0] <= 1
+    return (counting and numbers[0] <= 1) or (apart and numbers[-1] < _MOST_TAKES_APART)
 
 
 def _hexadecimal(stems: Sequence[str], latest: int) -> tuple[datetime, ...]:
     """Return the times of names that are seconds since 1970 in hexadecimal, as the first AudioMoths wrote them."""
-    if not all(re.fullmatch(r"[0-9A-F]{8}", stem) for stem in stems) or all(map(str.isdigit, stems)):
+    if not all(map(_HEXADECIMAL_NAME.fullmatch, stems)) or all(map(str.isdigit, stems)):
         return ()
     starts = tuple(datetime.fromtimestamp(int(stem, 16), UTC) for stem in stems)
     return starts if all(_FIRST_HEX_YEAR <= start.year <= latest for start in starts) else ()
 
 
-def _why_none(stems: Sequence[str], latest: int) -> str:
-    """Return why no form of date and time was recognised."""
+def why_none(paths: Sequence[Path], *, now: datetime | None = None) -> str:
+    """Return why no form of date and time was recognised in names."""
+    stems, latest = [_stem(path) for path in paths if has_digit(path)], (now or datetime.now(UTC)).year + 1
     for kind in ("YYYYMMDD", "YYMMDD", "YYYY-MM-DD", "YY-MM-DD"):
         matches = map(re.compile(_DATES[kind] + r"(?!\d)").search, stems)
-        count = sum(bool(m and _date(m["a"], m["b"], m["c"], first=FIRST_YEAR, latest=latest)) for m in matches)
+        dates = [_date(m["a"], m["b"], m["c"], first=_EPOCHS[0], latest=_LAST_YEAR) for m in matches if m]
+        count = sum(bool(on and FIRST_YEAR <= on.year <= latest) for on in dates)
+        if not count and kind in _UNAMBIGUOUS and sum(map(bool, dates)) >= max(1, MOST * len(stems)):
+            return f"the dates in file names ({kind}) are before {FIRST_YEAR} or after {latest}: the clock was not set"
         if count >= max(1, MOST * len(stems)):
-            return f"file names have a date but no time ({kind}, {count} of {len(stems)})"
+            return f"file names have a date ({kind}, {count} of {len(stems)}), but no time of day in a known form"
     return _nearly(stems, latest) or "the file names contain no date and time in a known form (such as 20260131_235900)"
+
+
+def _in_range(start: datetime | None, latest: int) -> bool:
+    return start is not None and FIRST_YEAR <= start.year <= latest
 
 
 def _nearly(stems: Sequence[str], latest: int) -> str:
@@ -331,7 +448,7 @@ def _nearly(stems: Sequence[str], latest: int) -> str:
         form: [
             stem
             for stem in stems
-            if _first([_start(match, kind, _ORDERS[kind][0], latest) for match in pattern.finditer(stem)]) is None
+            if not _in_range(_first([_start(match, _ORDERS[kind][0]) for match in pattern.finditer(stem)]), latest)
         ]
         for form, kind, pattern in _patterns()
         if kind in _UNAMBIGUOUS

@@ -10,6 +10,7 @@ import numpy as np
 from audiosae.domain import Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
 from audiosae.recordings import audio, bands, inversion
+from audiosae.recordings.date_headers import timing_remark
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -174,12 +175,14 @@ class Spectrogram(Domain):
         hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
-        remark = f"a lower rate than {2 * self._highest:g} Hz, so their upper bands are empty" if lower else ""
+        remarks = [f"a lower rate than {2 * self._highest:g} Hz, so their upper bands are empty"] if lower else []
+        if timing := timing_remark(path, header.rate):
+            remarks.append(timing)
         return Probe(
             header.seconds,
             rows,
             facts={"rate": header.rate, "channels": header.channels, "format": header.format},
-            remark=remark,
+            remark="; ".join(remarks),
         )
 
     def glance(self, path: Path) -> str:
