@@ -177,11 +177,18 @@ def test_command_writes_events_types_and_timeline(week, cache, run):
     code, output, _ = run("survey", week.folder / "run", week.folder / "week", "-o", out, *options)
     assert code == 0
     facts = json.loads(output)
-    assert facts["events"] == len(week.survey.sounds)
+    assert facts["events"] == len(week.survey.events)
+    assert facts["bouts"] == len(week.survey.bouts)
+    assert facts["group"] == week.survey.group == "bout"
     assert facts["stability"]["halves"] == pytest.approx(week.survey.stability.halves)
     with (out / "events.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["type"]) for row in rows] == week.survey.sounds.type.tolist()
+    assert [int(row["type"]) for row in rows] == week.survey.events.type.tolist()
+    with (out / "bouts.csv").open(newline="") as file:
+        bouts = list(csv.DictReader(file))
+    assert [int(bout["type"]) for bout in bouts] == week.survey.bouts.type.tolist()
+    assert [bouts[int(row["bout"]) - 1]["type"] for row in rows] == [row["type"] for row in rows]
+    assert sum(int(bout["events"]) for bout in bouts) == len(rows)
     assert rows[0]["time"].startswith("2024-06-01T00:00:")
     assert rows[0]["time"].endswith("+00:00")
     import pandas as pd
@@ -189,6 +196,6 @@ def test_command_writes_events_types_and_timeline(week, cache, run):
     assert pd.read_parquet(out / "events.parquet")["start"].tolist() == [float(row["start"]) for row in rows]
     with (out / "types.csv").open(newline="") as file:
         types = list(csv.DictReader(file))
-    assert sum(int(row["events"]) for row in types) + facts["like_no_type"] == len(rows)
+    assert sum(int(row["events"]) for row in types) + facts["like_no_type"] == len(bouts)
     assert (out / "timeline.csv").exists()
     assert list((out / "events.raven").iterdir())
