@@ -154,7 +154,7 @@ def test_short_and_long_recordings_are_treated_alike(archive, cache, run, tmp_pa
     )
     assert after == [row for row in before if row[1] < 9]
     assert len({kind for _, _, kind in after}) == 2
-    code, message, _ = run("find", archive.run, long, "--like", short / "63.wav@1-4", "--cache", cache, "--json")
+    _, message, _ = run("find", archive.run, long, "--like", short / "63.wav@1-4", "--cache", cache, "--json")
     best = json.loads(message)["matches"][0]
     assert (best["file"], round(best["start"])) == ("63.wav", 2)
     assert best["similarity"] > 0.9
