@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -78,10 +78,11 @@ def ingest(
         weigh=lambda job: _size(job[1]),
     )
     records = []
-    for source, stored in zip(sources, cached, strict=True):
-        records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
-        done(records[-1])
-    next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
+    with closing(decoded):  # ends the processes, also after a Ctrl-C
+        for source, stored in zip(sources, cached, strict=True):
+            records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
+            done(records[-1])
+        next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
     return records
 
 

@@ -1,0 +1,35 @@
+"""Sound files of libsndfile that a Ctrl-C cannot damage. Importing this module loads soundfile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import soundfile
+
+from audiosae.system.interrupts import hold_interrupts
+
+
+class SoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
+    """A sound file whose calls of libsndfile are not interrupted; a Ctrl-C takes effect after each call.
+
+    A file that is a Python object is read and written by Python functions that libsndfile calls. An exception in them
+    is printed and lost: without it, samples would be missing, and Ctrl-C would have no effect.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        with hold_interrupts():
+            super().__init__(*args, **kwargs)
+
+    def _cdata_io(self, *args: Any) -> Any:  # noqa: ANN401
+        with hold_interrupts():
+            return super()._cdata_io(*args)
+
+    def seek(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401
+        """Move to a frame; see `soundfile.SoundFile.seek`."""
+        with hold_interrupts():
+            return int(super().seek(*args, **kwargs))
+
+    def close(self) -> None:
+        """Close the file; see `soundfile.SoundFile.close`."""
+        with hold_interrupts():
+            super().close()
