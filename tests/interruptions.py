@@ -68,6 +68,8 @@ class Place:
     """A folder with recordings, two models and a cache for all trials."""
 
     folder: Path
+    model: Path | None = None
+    other: Path | None = None
     whole: dict[str, Whole] = field(default_factory=dict)
     number: int = 0
 
@@ -86,8 +88,10 @@ class Place:
                 content[40:44] = bytes(4)
                 path.write_bytes(content)
         for name, seed in (("model", 0), ("other", 1)):
-            command = ["train", self.sounds, "-o", self.folder / name, *TRAIN, "--seed", seed, "-q"]
-            subprocess.run(self.started(command), check=True, env=self.environment())
+            if getattr(self, name) is None:
+                setattr(self, name, self.folder / name)
+                command = ["train", self.sounds, "-o", self.folder / name, *TRAIN, "--seed", seed, "-q"]
+                subprocess.run(self.started(command), check=True, capture_output=True, env=self.environment())
 
     @property
     def sounds(self) -> Path:
@@ -100,7 +104,7 @@ class Place:
         return [sys.executable, "-m", "audiosae", *map(str, arguments)]
 
     def arguments(self, name: str, out: Path, cache: Path | None) -> list[str]:
-        folders = {"model": self.folder / "model", "other": self.folder / "other", "sounds": self.sounds, "out": out}
+        folders = {"model": self.model, "other": self.other, "sounds": self.sounds, "out": out}
         folders["cache"] = self.folder / "cache"
         filled = [str(part).format(**folders) for part in COMMANDS[name]]
         return [*filled, "--cache", str(cache)] if cache and name in READING else filled
@@ -135,24 +139,33 @@ def outputs(out: Path) -> dict[str, bytes]:
         name = path.relative_to(out).as_posix()
         hidden = any(part.startswith((".", "cache", "checkpoint", "before-")) for part in Path(name).parts)
         if path.is_file() and not hidden and path.suffix != ".tmp":
-            found[name] = TIMES.sub(b"", path.read_bytes()).replace(os.fsencode(out), b"OUT")
+            content = TIMES.sub(b"", path.read_bytes()).replace(os.fsencode(out), b"OUT")
+            if path.name == "history.csv":  # without the column of seconds
+                content = b"\n".join(re.sub(rb",[^,]*(,[^,]*)$", rb"\1", line) for line in content.splitlines())
+            found[name] = content
     return found
 
 
-def trial(place: Place, name: str, rng: random.Random, sent: int = signal.SIGINT) -> str:
-    """Interrupt a command at a random time; return "interrupted", "whole" or "starting", or raise AssertionError."""
-    whole, out = place.run_whole(name), place.new_folder()
+def trial(
+    place: Place,
+    name: str,
+    rng: random.Random,
+    sent: int = signal.SIGINT,
+    *,
+    seconds: float = 0.0,
+    again: float = 0.25,
+) -> str:
+    """Interrupt a command at a random time; return "interrupted", "whole" or "starting", or raise AssertionError.
+
+    The time is within `seconds`, or within the time that the whole command takes. `again` is the share of the trials
+    after which the command is run again; it always is after a kill, and training is resumed.
+    """
+    seconds, out = seconds or 1.1 * place.run_whole(name).seconds, place.new_folder()
     cache = out / "cache" if rng.random() < 0.5 else None
     command = place.started(place.arguments(name, out, cache))
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=place.environment(),
-    )
-    time.sleep(rng.uniform(0.0, 1.1 * whole.seconds))
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": place.environment()}
+    process = subprocess.Popen(command, start_new_session=True, **streams)
+    time.sleep(rng.uniform(0.0, seconds))
     began = time.monotonic()
     if process.poll() is None:
         group = rng.random() < 0.5  # a terminal sends Ctrl-C to all processes of a command
@@ -164,13 +177,17 @@ def trial(place: Place, name: str, rng: random.Random, sent: int = signal.SIGINT
         raise AssertionError(f"{name}: still running {MOST_SECONDS:g} s after the signal") from None
     outcome = judged(name, process.returncode, err, time.monotonic() - began, sent)
     await_end(process.pid, name)
-    check_outputs(name, outputs(out), whole.files, complete=outcome == "whole")
-    if outcome != "whole" and (sent == signal.SIGKILL or name.startswith("train") or rng.random() < 0.25):
+    if outcome == "whole" or outputs(out):
+        check_outputs(name, outputs(out), place.run_whole(name).files, complete=outcome == "whole")
+    resumes = name.startswith("train") and again > 0
+    if outcome != "whole" and (sent == signal.SIGKILL or resumes or rng.random() < again):
         resumed = ["--resume"] if name.startswith("train") and (out / "run").is_dir() else []
-        again = subprocess.run([*command, *resumed], capture_output=True, text=True, check=False, env=place.environment())
+        again = subprocess.run(
+            [*command, *resumed], capture_output=True, text=True, check=False, env=place.environment()
+        )
         finished = "leave --resume out" in again.stderr
         assert again.returncode == 0 or finished, f"{name}: {again.stderr[-2000:]}"
-        check_outputs(name, outputs(out), whole.files, complete=not finished)
+        check_outputs(name, outputs(out), place.run_whole(name).files, complete=not finished)
     shutil.rmtree(out)
     return outcome
 
@@ -183,10 +200,12 @@ def judged(name: str, status: int, err: str, seconds: float, sent: int) -> str:
     if sent == signal.SIGKILL:
         assert status == -sent, f"{name}: status {status}\n{err}"
         return "interrupted"
-    if status == -sent and "/audiosae/" not in re.sub(r'.*audiosae/__(init|main)__\.py".*\n.*import.*', "", err):
+    lines = err.splitlines() or [""]
+    if lines[-1] == "KeyboardInterrupt" and "/audiosae/" not in err.replace("/audiosae/__init__.py", ""):
         return "starting"  # Python itself, before the first statement of the program
-    last = (err.splitlines() or [""])[-1]
-    assert (status, last.partition(";")[0]) == (130, "audiosae: interrupted"), f"{name}: status {status}\n{err[-3000:]}"
+    assert (status, lines[-1].partition(";")[0]) == (130, "audiosae: interrupted"), (
+        f"{name}: status {status}\n{err[-3000:]}"
+    )
     assert "Traceback" not in err, f"{name}:\n{err[-3000:]}"
     assert "Exception ignored" not in err, f"{name}:\n{err[-3000:]}"
     return "interrupted"

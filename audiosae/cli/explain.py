@@ -28,8 +28,6 @@ def explain(error: BaseException, command: Command | None) -> tuple[str, int]:
     """
     line, code = "", 1
     options = {parameter.name for parameter in command.parameters} if command else set()
-    if isinstance(error, typer.Abort) and error.__cause__ is not None:  # Typer's replacement of an EOFError
-        error = error.__cause__
     if isinstance(error, Interrupted):
         line, code = f"interrupted; {error}", INTERRUPTED
     elif isinstance(error, AudiosaeError):
@@ -40,8 +38,6 @@ def explain(error: BaseException, command: Command | None) -> tuple[str, int]:
     elif isinstance(error, OSError):
         file = f"{error.filename}: " if error.filename and error.strerror else ""
         line = f"cannot continue: {file}{error.strerror or error}"
-    elif isinstance(error, EOFError):
-        line = f"cannot continue: {error or 'a file, or the connection to another process, ended too early'}"
     elif isinstance(error, MemoryError) and "OutOfMemory" in type(error).__name__:  # of CuPy
         line = "the GPU's memory is full" + _advice(_LESS_GPU_MEMORY, options)
     elif isinstance(error, MemoryError):

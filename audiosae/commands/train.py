@@ -245,7 +245,7 @@ def _draw(result: TrainingResult, out: Path, notes: Notes) -> AudiosaeError | No
             except AudiosaeError as error:
                 errors.append(error)
     except KeyboardInterrupt:
-        return Interrupted(f"the model is saved, but not yet {some_of(missing)}; the same command with --resume does it")
+        return Interrupted(f"the model is saved, but not yet {some_of(missing)}; add --resume to write the rest")
     if errors:
         verb = "written" if CARD in missing else "drawn"
         return type(errors[0])(f"the model is saved, but {some_of(missing)} could not be {verb}: {errors[0]}")

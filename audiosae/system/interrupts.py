@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 _REPEAT_SECONDS = 0.01
 
@@ -29,8 +30,8 @@ def hold_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
-    arrived: list[tuple[object, ...]] = []
-    signal.signal(signal.SIGINT, lambda *details: arrived.append(details))
+    arrived: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
     try:
         yield
     finally:
@@ -80,7 +81,11 @@ def repeat_lost_interrupts() -> Iterator[None]:
 
 def _interrupt_soon() -> None:
     time.sleep(_REPEAT_SECONDS)  # the destructor has usually ended by then
-    _thread.interrupt_main()
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)  # also wakes the main thread if it waits
+    else:
+        _thread.interrupt_main()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,18 +75,16 @@ def run_in_order(
     workers = min(workers, most_workers() or workers)
     batches = _batches(jobs, weigh)
     threads = max(1, workers // max(1, len(batches)))
-    try:
-        if not can_start_processes(work, jobs[:1]):
-            raise _NoProcessError
-        while batches:
-            try:
-                yield from _run(work, batches, workers, threads)
-            except BrokenProcessPool:
-                _check_start(work, batches[0])
-                yield from _run_one_by_one(work, batches.popleft(), crashed)
-    except _NoProcessError:
-        while batches:
-            yield from _run_here(work, batches.popleft())
+    if can_start_processes(work, jobs[:1]):
+        with suppress(_NoProcessError):
+            while batches:
+                try:
+                    yield from _run(work, batches, workers, threads)
+                except BrokenProcessPool:
+                    _check_start(work, batches[0])
+                    yield from _run_one_by_one(work, batches.popleft(), crashed)
+    while batches:
+        yield from _run_here(work, batches.popleft())
 
 
 class _NoProcessError(Exception):

@@ -47,7 +47,7 @@ class Threads(ThreadPoolExecutor):
         started = threading.Event()
         try:
             for _ in range(self._max_workers):
-                self.submit(started.wait)  # a thread that waits takes no other call, so that the next one starts another
+                self.submit(started.wait)  # a waiting thread takes no other call, so that the next one starts another
         finally:
             started.set()
         return self
