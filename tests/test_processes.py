@@ -24,6 +24,8 @@ from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import processes
 from audiosae.system.processes import main_hidden, run_in_order
 
+FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 
 def double(number):
     return 2 * number
@@ -43,6 +45,7 @@ def engine_error(_):
     return str(caught.value)
 
 
+@FORKS
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_worker_of_a_pool_decodes_by_itself(trained, sounds, cache, tmp_path, method):
     expected = features(trained, sounds, cache)
@@ -51,6 +54,7 @@ def test_a_worker_of_a_pool_decodes_by_itself(trained, sounds, cache, tmp_path, 
     np.testing.assert_array_equal(found, expected)
 
 
+@FORKS
 def test_a_cluster_in_a_worker_of_a_pool_is_refused_with_the_reason():
     with multiprocessing.get_context("fork").Pool(1) as pool:
         message = pool.apply(engine_error, (None,))

@@ -29,7 +29,6 @@ class SoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no t
         with hold_interrupts():
             return int(super().seek(*args, **kwargs))
 
-    def close(self) -> None:
-        """Close the file; see `soundfile.SoundFile.close`."""
+    def __exit__(self, *error: object) -> None:
         with hold_interrupts():
-            super().close()
+            super().__exit__(*error)
