@@ -235,6 +235,7 @@ def check_outputs(name: str, found: dict[str, bytes], whole: dict[str, bytes], *
 
 def main() -> None:
     """Run trials over all commands in turn; print the counts of each command."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores Ctrl-C
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     trials, seed = map(int, [*arguments, *["500", "0"][len(arguments) :]])
     rng, counts, faults = random.Random(seed), {name: Counter() for name in COMMANDS}, 0
