@@ -15,6 +15,7 @@ import pytest
 from interruptions import COMMANDS, Place, trial
 from signals import tone, wav_bytes
 
+from audiosae.commands.run_folder import RunFolder
 from audiosae.errors import InputError
 from audiosae.recordings import repair
 from audiosae.recordings.audio import read_excerpt, read_mono
@@ -272,6 +273,19 @@ def test_pictures_that_an_interrupt_prevented_are_drawn_by_resume(run, sounds, t
     assert learn(run, sounds, tmp_path / "run", "--resume")[0] == 0
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {"atoms.png", "README.md", "history.png"}
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
+
+
+def test_an_interrupt_after_the_last_step_of_training_is_not_lost(run, sounds, tmp_path, monkeypatch):
+    save = RunFolder.save
+
+    def interrupted(*arguments):
+        save(*arguments)
+        interrupt()
+
+    monkeypatch.setattr(RunFolder, "save", interrupted)
+    code, _, err = learn(run, sounds, tmp_path / "run")
+    assert (code, (tmp_path / "run" / "model.safetensors").exists()) == (130, False)
+    assert err.splitlines()[-1].startswith("audiosae: interrupted; a checkpoint was saved")
 
 
 @pytest.mark.parametrize("existing", [False, True])
