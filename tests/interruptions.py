@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -20,10 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 import soundfile
 
 MOST_SECONDS = 10.0  # from the signal to the end of the process
-LOST_SECONDS = 1.0  # a result that takes longer than this after the signal ignored it
+LOST_SECONDS = 1.0  # of computing: a result that takes longer than this after the signal ignored it
 RATE = 8000
 TRAIN = ["--hidden", 8, "--epochs", 30, "--batch-size", 128, "--tol", 0]
 TIMES = re.compile(rb'("seconds": |took |in )[0-9.]+')
@@ -40,7 +42,17 @@ COMMANDS = {
     "export csv": ["export", "{model}", "{sounds}", "-o", "{out}/files.csv"],
     "export npz": ["export", "{model}", "{sounds}", "-o", "{out}/windows.npz", "--level", "window"],
     "export parquet": ["export", "{model}", "{sounds}", "-o", "{out}/windows.parquet", "--level", "window"],
-    "evaluate": ["evaluate", "{model}", "{sounds}", "--labels", "folder", "-o", "{out}/evaluation"],
+    "evaluate": [
+        "evaluate",
+        "{model}",
+        "{sounds}",
+        "--labels",
+        "folder",
+        "--baselines",
+        "kmeans",
+        "-o",
+        "{out}/evaluation",
+    ],
     "render": ["render", "{model}", "-o", "{out}/atoms.png"],
     "info": ["info", "{model}"],
     "diff": ["diff", "{model}", "{other}", "-o", "{out}/diff.html"],
@@ -164,9 +176,10 @@ def trial(
     cache = out / "cache" if rng.random() < 0.5 else None
     command = place.started(place.arguments(name, out, cache))
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": place.environment()}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, start_new_session=True, **streams)
     time.sleep(rng.uniform(0.0, seconds))
-    began = time.monotonic()
+    computed = seconds_of(process.pid)
     if process.poll() is None:
         group = rng.random() < 0.5  # a terminal sends Ctrl-C to all processes of a command
         (os.killpg if group or sent == signal.SIGKILL else os.kill)(process.pid, sent)
@@ -175,7 +188,9 @@ def trial(
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise AssertionError(f"{name}: still running {MOST_SECONDS:g} s after the signal") from None
-    outcome = judged(name, process.returncode, err, time.monotonic() - began, sent)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    outcome = judged(name, process.returncode, err, used - computed, sent)
     await_end(process.pid, name)
     if outcome == "whole" or outputs(out):
         check_outputs(name, outputs(out), place.run_whole(name).files, complete=outcome == "whole")
@@ -192,10 +207,18 @@ def trial(
     return outcome
 
 
+def seconds_of(process: int) -> float:
+    """Return how long a process and its children that have ended have computed; infinity if it has ended itself."""
+    try:
+        return sum(psutil.Process(process).cpu_times()[:4])
+    except psutil.Error:
+        return float("inf")
+
+
 def judged(name: str, status: int, err: str, seconds: float, sent: int) -> str:
     """Return the outcome of a trial from its exit status and standard error."""
     if status == 0:
-        assert seconds < LOST_SECONDS, f"{name}: the signal was lost; the command went on for {seconds:.1f} s"
+        assert seconds < LOST_SECONDS, f"{name}: the signal was lost; the command computed for {seconds:.1f} s more"
         return "whole"
     if sent == signal.SIGKILL:
         assert status == -sent, f"{name}: status {status}\n{err}"
