@@ -208,9 +208,10 @@ def trial(
 
 
 def seconds_of(process: int) -> float:
-    """Return how long a process and its children that have ended have computed; infinity if it has ended itself."""
+    """Return how long a process and its children have computed; infinity if it has ended."""
     try:
-        return sum(psutil.Process(process).cpu_times()[:4])
+        parent = psutil.Process(process)
+        return sum(sum(each.cpu_times()[:4]) for each in (parent, *parent.children(recursive=True)))
     except psutil.Error:
         return float("inf")
 
