@@ -272,7 +272,8 @@ def _hidden_main() -> Iterator[None]:
         main.__dict__.update(original)
 
 
-_one_thread, main_hidden = Overlapping(_one_thread_variables), Overlapping(_hidden_main)
+_one_thread: Overlapping = Overlapping(_one_thread_variables)
+main_hidden: Overlapping = Overlapping(_hidden_main)
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[..., Result], *arguments: object) -> Future[Result]:

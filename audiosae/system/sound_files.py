@@ -20,9 +20,15 @@ class SoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no t
         with hold_interrupts():
             super().__init__(*args, **kwargs)
 
-    def _cdata_io(self, *args: Any) -> Any:  # noqa: ANN401
+    def read(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Return samples; see `soundfile.SoundFile.read`."""
         with hold_interrupts():
-            return super()._cdata_io(*args)
+            return super().read(*args, **kwargs)
+
+    def write(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Append samples; see `soundfile.SoundFile.write`."""
+        with hold_interrupts():
+            super().write(*args, **kwargs)
 
     def seek(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401
         """Move to a frame; see `soundfile.SoundFile.seek`."""
