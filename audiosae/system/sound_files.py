@@ -9,7 +9,12 @@ import soundfile
 from audiosae.system.interrupts import hold_interrupts
 
 
-class SoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
+def open_sound_file(*args: Any, **kwargs: Any) -> soundfile.SoundFile:  # noqa: ANN401
+    """Open a sound file that a Ctrl-C cannot damage; the arguments are those of `soundfile.SoundFile`."""
+    return _SoundFile(*args, **kwargs)
+
+
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
     """A sound file whose calls of libsndfile are not interrupted; a Ctrl-C takes effect after each call.
 
     A file that is a Python object is read and written by Python functions that libsndfile calls. An exception in them
