@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -28,7 +29,8 @@ def _end_now() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     atexit._run_exitfuncs()  # noqa: SLF001 (the only way to run them before os._exit)
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(OSError, ValueError):  # closed at the other end
+            stream.flush()
     os._exit(130)
 
 

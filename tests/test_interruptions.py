@@ -118,6 +118,30 @@ def test_an_interrupt_in_a_destructor_is_not_lost(run, monkeypatch, trained):
     assert time.monotonic() - began < 10
 
 
+LOADING = """
+import sys, types
+class Interrupted(types.ModuleType):
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+sys.modules["audiosae.cli"] = Interrupted("audiosae.cli")
+from audiosae.__main__ import main
+main()
+"""
+ENDING = """
+import atexit, signal, sys
+atexit.register(lambda: signal.raise_signal(signal.SIGINT))
+sys.argv = ["audiosae", "--version"]
+from audiosae.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("script", "status", "line"), [(LOADING, 130, "audiosae: interrupted\n"), (ENDING, 0, "")])
+def test_an_interrupt_while_the_program_loads_or_ends_gives_no_traceback(script, status, line):
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (status, line)
+
+
 STARTING = """
 import signal, sys, threading
 start = threading.Thread.start
