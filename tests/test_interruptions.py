@@ -19,6 +19,7 @@ from audiosae.commands.run_folder import RunFolder
 from audiosae.errors import InputError
 from audiosae.recordings import repair
 from audiosae.recordings.audio import read_excerpt, read_mono
+from audiosae.system import stderr
 from audiosae.system.files import replacing, written_together
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.processes import run_in_order
@@ -116,6 +117,17 @@ def test_an_interrupt_in_a_destructor_is_not_lost(run, monkeypatch, trained):
     began = time.monotonic()
     assert run("info", trained) == (130, "", "audiosae: interrupted\n")
     assert time.monotonic() - began < 10
+
+
+def test_an_interrupt_while_standard_error_is_redirected_is_reported(run, sounds, monkeypatch):
+    begin = stderr._Redirected.begin
+
+    def interrupted(*arguments):
+        begin(*arguments)
+        interrupt()
+
+    monkeypatch.setattr(stderr._Redirected, "begin", interrupted)
+    assert run("inspect", sounds) == (130, "", "audiosae: interrupted\n")
 
 
 LOADING = """

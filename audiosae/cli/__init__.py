@@ -18,6 +18,7 @@ from audiosae.cli.help import GroupedCommand, InOrder
 from audiosae.cli.streams import prepare_streams
 from audiosae.system.interrupts import repeat_lost_interrupts
 from audiosae.system.parameters import declaration_of
+from audiosae.system.stderr import restore_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +106,7 @@ def main() -> None:
             if code == INTERRUPTED:  # Typer caught Ctrl-C and printed nothing
                 raise KeyboardInterrupt  # noqa: TRY301
     except (Exception, KeyboardInterrupt) as error:
+        restore_stderr()
         close_all()
         line, code = explain(error, command)
         if not line:

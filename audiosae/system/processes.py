@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from audiosae.errors import BackendError
 from audiosae.system.files import remove_temporary_files
-from audiosae.system.interrupts import block_sigint
+from audiosae.system.interrupts import block_sigint, hold_interrupts
 from audiosae.system.threads import THREAD_VARIABLES, allow, one_blas_thread, one_blas_thread_for_good
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Overlapping(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         """Begin the context unless another thread has."""
-        with self._lock:
+        with hold_interrupts(), self._lock:
             if not self._depth:
                 self._context = self._begin()
                 self._context.__enter__()
@@ -237,7 +237,7 @@ class Overlapping(AbstractContextManager[None]):
 
     def __exit__(self, *error: object) -> None:
         """End the context unless another thread is in it."""
-        with self._lock:
+        with hold_interrupts(), self._lock:
             self._depth -= 1
             if not self._depth:
                 self._context.__exit__(None, None, None)
