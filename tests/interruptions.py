@@ -69,7 +69,7 @@ READING = {"train", "train lbfgs", "train local:2", "survey", "find", "report", 
 
 @dataclass
 class Whole:
-    """What a command gives without an interruption: its outputs, and how long it took."""
+    """What a command gives without an interruption: its outputs, and how long it computed."""
 
     files: dict[str, bytes]
     seconds: float
@@ -125,14 +125,10 @@ class Place:
         """Run a command without an interruption, once per command."""
         if name not in self.whole:
             out = self.new_folder()
-            began = time.monotonic()
-            subprocess.run(
-                self.started(self.arguments(name, out, out / "cache")),
-                check=True,
-                capture_output=True,
-                env=self.environment(),
-            )
-            seconds = time.monotonic() - began
+            before = computed_by_children()
+            command = self.started(self.arguments(name, out, out / "cache"))
+            subprocess.run(command, check=True, capture_output=True, env=self.environment())
+            seconds = computed_by_children() - before
             self.whole[name] = Whole(outputs(out), seconds)
             shutil.rmtree(out)
         return self.whole[name]
@@ -169,17 +165,18 @@ def trial(
 ) -> str:
     """Interrupt a command at a random time; return "interrupted", "whole" or "starting", or raise AssertionError.
 
-    The time is within `seconds`, or within the time that the whole command takes. `again` is the share of the trials
+    The time is within the first `seconds` of computing, or within those of the whole command. `again` is the share of the trials
     after which the command is run again; it always is after a kill, and training is resumed.
     """
-    seconds, out = seconds or 1.1 * place.run_whole(name).seconds, place.new_folder()
+    seconds, out = seconds or place.run_whole(name).seconds, place.new_folder()
     cache = out / "cache" if rng.random() < 0.5 else None
     command = place.started(place.arguments(name, out, cache))
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": place.environment()}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before, chosen, computed = computed_by_children(), rng.uniform(0.0, seconds), 0.0
     process = subprocess.Popen(command, start_new_session=True, **streams)
-    time.sleep(rng.uniform(0.0, seconds))
-    computed = seconds_of(process.pid)
+    while process.poll() is None and computed < chosen:
+        time.sleep(0.002)
+        computed = seconds_of(process.pid)
     if process.poll() is None:
         group = rng.random() < 0.5  # a terminal sends Ctrl-C to all processes of a command
         (os.killpg if group or sent == signal.SIGKILL else os.kill)(process.pid, sent)
@@ -188,9 +185,7 @@ def trial(
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise AssertionError(f"{name}: still running {MOST_SECONDS:g} s after the signal") from None
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    outcome = judged(name, process.returncode, err, used - computed, sent)
+    outcome = judged(name, process.returncode, err, computed_by_children() - before - computed, sent)
     await_end(process.pid, name)
     if outcome == "whole" or outputs(out):
         check_outputs(name, outputs(out), place.run_whole(name).files, complete=outcome == "whole")
@@ -205,6 +200,12 @@ def trial(
         check_outputs(name, found, expected, complete=True)
     shutil.rmtree(out)
     return outcome
+
+
+def computed_by_children() -> float:
+    """Return how long the processes that this one has started, and that have ended, have computed."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def seconds_of(process: int) -> float:
@@ -263,18 +264,21 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     trials, seed = map(int, [*arguments, *["500", "0"][len(arguments) :]])
     rng, counts, faults = random.Random(seed), {name: Counter() for name in COMMANDS}, 0
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder))
-        for number in range(trials):
-            name = list(COMMANDS)[number % len(COMMANDS)]
-            try:
-                outcome = trial(place, name, rng, signal.SIGKILL if "--kill" in sys.argv else signal.SIGINT)
-            except AssertionError as error:
-                print(f"trial {number}: {error}", flush=True)
-                outcome, faults = "fault", faults + 1
-            counts[name][outcome] += 1
-    for name, outcomes in counts.items():
-        print(f"{name:15}", ", ".join(f"{outcome} {count}" for outcome, count in sorted(outcomes.items())))
+    sent = signal.SIGKILL if "--kill" in sys.argv else signal.SIGINT
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            place = Place(Path(folder))
+            for number in range(trials):
+                name = list(COMMANDS)[number % len(COMMANDS)]
+                try:
+                    outcome = trial(place, name, rng, sent)
+                except AssertionError as error:
+                    print(f"trial {number}: {error}", flush=True)
+                    outcome, faults = "fault", faults + 1
+                counts[name][outcome] += 1
+    finally:
+        for name, outcomes in counts.items():
+            print(f"{name:15}", ", ".join(f"{outcome} {count}" for outcome, count in sorted(outcomes.items())))
     sys.exit(faults > 0)
 
 
