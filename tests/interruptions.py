@@ -165,8 +165,8 @@ def trial(
 ) -> str:
     """Interrupt a command at a random time; return "interrupted", "whole" or "starting", or raise AssertionError.
 
-    The time is within the first `seconds` of computing, or within those of the whole command. `again` is the share of the trials
-    after which the command is run again; it always is after a kill, and training is resumed.
+    The time is within the first `seconds` of computing, or within those of the whole command. `again` is the share of
+    the trials after which the command is run again; it always is after a kill, and training is resumed.
     """
     seconds, out = seconds or place.run_whole(name).seconds, place.new_folder()
     cache = out / "cache" if rng.random() < 0.5 else None

@@ -42,7 +42,7 @@ def place(tmp_path_factory, trained):
 def test_an_interrupted_command_ends_with_one_line_or_the_whole_result(place, number):
     quick = [name for name in COMMANDS if "local" not in name]
     name = quick[number * len(quick) // 10]
-    trial(place, name, random.Random(number), seconds=1.2, again=0.0)
+    trial(place, name, random.Random(number), seconds=0.8, again=0.0)
 
 
 @pytest.mark.slow
