@@ -32,7 +32,7 @@ from audiosae.evaluation.compare import Evaluation, Options, compare_features
 from audiosae.evaluation.folds import make_plan
 from audiosae.features import stability as stability_file
 from audiosae.features.codes import DEFAULT_POOL, check_pools
-from audiosae.system.files import report_replaced, signature
+from audiosae.system.files import report_replaced, signature, written_together
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import counted
@@ -234,7 +234,8 @@ def evaluate(
     options = Options(names, pools, segments, code, refit, seed, stability, classifier)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         folder = None if out is None else create_evaluation_folder(Path(out), job.inputs(label_source))
-        if folder:
+        if folder and (folder / RESULTS).exists():
+            job.notes.say(f"{folder} contains an earlier evaluation, which is replaced; keep it with another -o FOLDER")
             report_replaced(folder / RESULTS, loaded.digest, folder, job.notes)
         known, values = _read_labels(label_source, job.sources, label_column, kind, column)
         unlabelled = job.report_unlabelled(known, "which are left out", strict=strict)
@@ -259,8 +260,9 @@ def evaluate(
     }
     done = replace(done, facts=facts, skipped=corpus.skipped, notes=job.notes.lines, title=title)
     if folder:
-        write_evaluation(folder, loaded, done, used.records, title)
-        write_page(loaded, folder / PAGE, facts, title=title, told=_method(done))
+        with written_together(folder) as work:
+            write_evaluation(work, loaded, done, used.records, title)
+            write_page(loaded, work / PAGE, facts, title=title, told=_method(done))
         if location and done.stability:
             stability_file.write(location, done.stability)
             if location.is_dir() and signature(location / CARD) == "whole":  # a model card that was not edited

@@ -9,6 +9,7 @@ from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.domain import option_defaults
 from audiosae.errors import InputError
 from audiosae.system.files import create_folder, has_facts, remove_empty, signature
+from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
 from audiosae.training.checkpoint import State
@@ -92,8 +93,9 @@ class RunFolder:
 
     def write(self, result: TrainingResult) -> None:
         """Write model and history."""
-        result.model.save(self.path / model.FILE)
-        write_history(result.history, self.path / "history.csv")
+        with hold_interrupts():  # both or none
+            result.model.save(self.path / model.FILE)
+            write_history(result.history, self.path / "history.csv")
 
     def _move_earlier_aside(self) -> None:
         earlier = [name for name in _FILES if (self.path / name).exists()]
@@ -105,9 +107,10 @@ class RunFolder:
         if has_facts(self.path / _EVALUATION / "results.json", "results", "chance"):
             earlier.append(_EVALUATION)
         aside = next(path for n in range(1, 10**6) if not (path := self.path / f"before-{n}").exists())
-        aside.mkdir()
-        for name in earlier:
-            (self.path / name).rename(aside / name)
+        with hold_interrupts():  # all of them or none
+            aside.mkdir()
+            for name in earlier:
+                (self.path / name).rename(aside / name)
         self._say(f"{self.path} contained {what}, now moved to {aside}")
 
     def __exit__(

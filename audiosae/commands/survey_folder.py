@@ -18,6 +18,7 @@ from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
 from audiosae.system.files import check_replaceable, create_folder, has_facts, write_file
+from audiosae.system.interrupts import hold_interrupts
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def replaced_together(out: Path | None) -> Iterator[Path | None]:
         raise InputError(f"cannot write to {out}: {error.strerror}; choose another folder with -o") from error
     try:
         yield work
-        _move_files(work, out)
+        with hold_interrupts():  # all files or none
+            _move_files(work, out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         with suppress(OSError):  # it is not empty

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -70,19 +70,24 @@ def ingest(
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
-    decoded = run_in_order(
+    records = []
+    with closing(_decoded(jobs, workers)) as decoded:  # ends the processes, also after a Ctrl-C
+        for source, stored in zip(sources, cached, strict=True):
+            records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
+            done(records[-1])
+        next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
+    return records
+
+
+def _decoded(jobs: Sequence[tuple[Domain, Path, Path]], workers: int) -> Generator[Record, None, None]:
+    """Yield the records of sources that are decoded by other processes, in order."""
+    yield from run_in_order(
         decode,
         jobs,
         workers=workers,
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
         weigh=lambda job: _size(job[1]),
     )
-    records = []
-    for source, stored in zip(sources, cached, strict=True):
-        records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
-        done(records[-1])
-    next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
-    return records
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:

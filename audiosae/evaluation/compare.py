@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from audiosae.features.matching import match
 from audiosae.features.stability import UnitStability
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress
-from audiosae.system.threads import one_blas_thread
+from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.fit import fit, sources_digest
 from audiosae.training.options import TrainOptions, suited_to
 
@@ -250,7 +249,7 @@ class _Work:
         from sklearn.exceptions import ConvergenceWarning
 
         load_for_threads(self.options.classifier)
-        with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.corpus.workers) as pool:
+        with warnings.catch_warnings(), one_blas_thread(), Threads(self.corpus.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that stops early is good enough
             warnings.filterwarnings("ignore", message="The number of unique classes")  # with many small classes
             return list(pool.map(work, jobs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -140,11 +141,11 @@ def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: Unit
     InputError
         The suffix is unknown, a file cannot be written, or pyarrow is missing.
     """
-    with open_table(path, rows.columns, rows.names, rows.count) as write:
+    measured = {"stability": stability.to_json()} if stability else {}
+    facts = {**rows.facts, "model_digest": digest, **measured}
+    with open_table(path, rows.columns, rows.names, rows.count, partial(describe, path, facts)) as write:
         for keys, values in rows.blocks:
             write(({key: keys[key] for key in rows.columns}, values))
-    measured = {"stability": stability.to_json()} if stability else {}
-    describe(path, {**rows.facts, "model_digest": digest, **measured})
 
 
 def _stamped(blocks: Iterator[Block], stamp: Callable[[str, float], str]) -> Iterator[Block]:

@@ -25,6 +25,7 @@ from audiosae.system.files import (
     write_file,
 )
 from audiosae.system.frames import html_table, pandas_frame
+from audiosae.system.interrupts import hold_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -213,7 +214,9 @@ def describe(path: Path, facts: dict[str, Any]) -> None:
 
 
 @contextmanager
-def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[Callable[[Block], None]]:
+def open_table(
+    path: Path, keys: list[str], names: list[str], count: int, describe: Callable[[], None] = lambda: None
+) -> Iterator[Callable[[Block], None]]:
     """Yield a function that writes a block of rows; a file of the same name is replaced after the last block.
 
     Parameters
@@ -224,6 +227,8 @@ def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Ite
         Names of the key columns and of the features.
     count
         Total number of rows.
+    describe
+        Called when the table is complete, before it replaces a file of the same name.
 
     Raises
     ------
@@ -244,7 +249,10 @@ def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Ite
         yield write
         with write_errors(path):
             table.close()
-            stack.close()  # renames the file
+        with hold_interrupts():  # a table without its description would count as a file of the user
+            describe()
+            with write_errors(path):
+                stack.close()  # renames the file
 
 
 def _close_quietly(table: ExitStack) -> None:

@@ -309,13 +309,13 @@ class _Reader:
 
 def _open(path: Path) -> soundfile.SoundFile:
     """Open a recording; raise InputError with a reason for the user where that fails."""
-    import soundfile
+    from audiosae.system.sound_files import open_sound_file
 
     state = _file_state(path)
     try:
         corrected = repair.corrected(path)
         name = os.fsencode(path) if os.name == "posix" else str(path)
-        file = soundfile.SoundFile(name if corrected is None else corrected)
+        file = open_sound_file(name if corrected is None else corrected)
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror or error}") from error
     except (*_DECODING_ERRORS, TypeError) as error:

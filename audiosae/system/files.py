@@ -9,13 +9,16 @@ import io
 import json
 import os
 import re
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import InputError
+from audiosae.system.interrupts import hold_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from audiosae.system.progress import Progress
 
@@ -25,6 +28,7 @@ MARK = "made by audiosae"  # in pictures and pages: a file with it may be overwr
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
+_temporary_files: set[Path] = set()  # that this process is writing
 
 
 def cell(value: Value) -> Value | str:
@@ -143,6 +147,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         Whether the content is flushed to disk (fsync) before the rename.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    _temporary_files.add(temporary)
     try:
         yield temporary
         if sync:
@@ -151,6 +156,14 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # Windows does not delete a file that is open or mapped
+            temporary.unlink(missing_ok=True)
+        _temporary_files.discard(temporary)
+
+
+def remove_temporary_files() -> None:
+    """Remove the files that `replacing` has not renamed yet, before this process ends at once."""
+    for temporary in list(_temporary_files):
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
@@ -169,6 +182,23 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file completely, or leave it unchanged and raise InputError."""
     with write_errors(path), replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def written_together(folder: Path) -> Iterator[Path]:
+    """Yield a folder inside of another; when the block ends, its files replace those of the same names together.
+
+    If the block fails, all earlier files stay unchanged.
+    """
+    with write_errors(folder):
+        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    try:
+        yield work
+        with write_errors(folder), hold_interrupts():  # all files or none
+            for path in sorted(work.iterdir()):
+                path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def create_folder(path: Path, name: str = "folder") -> list[Path]:

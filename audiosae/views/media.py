@@ -115,6 +115,8 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     """
     import soundfile
 
+    from audiosae.system.sound_files import open_sound_file
+
     slowed = SLOWED if rate > _INAUDIBLE else 1
     rate = round(rate / slowed)
     target_rate = next(r for r in _RATES if r >= min(rate, _RATES[-1]))
@@ -127,7 +129,7 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     mp3 = "MP3" in soundfile.available_formats()
     kind, subtype, mime = ("MP3", "MPEG_LAYER_III", "audio/mpeg") if mp3 else ("WAV", "PCM_16", "audio/wav")
     file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", target_rate, 1, format=kind, subtype=subtype) as writer:
+    with open_sound_file(file, "w", target_rate, 1, format=kind, subtype=subtype) as writer:
         for start in range(0, len(samples), _SAMPLES_PER_WRITE):
             writer.write(samples[start : start + _SAMPLES_PER_WRITE])
     return Sound(f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode()}", slowed)
