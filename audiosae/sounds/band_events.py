@@ -7,7 +7,7 @@ together, the threshold rises until random drops rarely reach it (constant false
 Review 29). Simultaneous sounds in separate bands are separate events, unless they begin and end together, as harmonics
 do.
 
-A field is processed in pieces of a minute with context on both sides. The events do not depend on how much is read at a
+A field is processed in pieces of four minutes with context on both sides. The events do not depend on how much is read at a
 time, and the memory does not grow with the length of a recording.
 """
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     Labels = NDArray[np.int32]
 
 MIN_SECONDS, MAX_SECONDS = 0.08, 10.0
-_PIECE_SECONDS = 60.0
+_PIECE_SECONDS = 240.0
 _GAP_SECONDS = 0.15  # shorter silences do not end an event
+_CUT_SECONDS = 0.6  # longest silence around a cut of a long sound
 _START, _CONTINUE = 5.0, 4.0  # thresholds that begin and that continue an event, in spreads above the noise
 _MASS = 0.0125  # least mass of an event: spreads above `_CONTINUE`, summed over seconds and the share of the bands
 _CLUTTER = (0.0025, 0.0045, 0.0085)  # bounds of two ranges of mass; rain has many sounds in both, animals have few
@@ -63,25 +64,35 @@ def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: flo
     """
     events = list(_stretches(levels, shortest, longest))
     if not levels.is_short_recording:
-        return _uncut(events, max(4, round(longest / levels.seconds_per_row)))
+        rows = max(4, round(longest / levels.seconds_per_row))
+        return _merged(_uncut(events, rows, round(_CUT_SECONDS / levels.seconds_per_row)))
     return _merged(events or list(_stretches(replace(levels, all_sound=True), shortest, longest)), of_shorter=True)
 
 
-def _uncut(events: list[Stretch], longest: int) -> list[Stretch]:
-    """Join events that `_cut_long` cut: one ends at a multiple of `longest`, the other begins in the row after it."""
+def _uncut(events: list[Stretch], longest: int, gap: int) -> list[Stretch]:
+    """Join events that `_cut_long` cut: a multiple of `longest` lies in the short silence between them."""
     whole: list[Stretch] = []
-    ends: dict[int, list[int]] = {}  # indices into `whole` of the events that end at a row
-    for event in events:
-        before = ends.pop(event.start - 1, []) if event.start % longest == 1 else []
-        parts = [i for i in before if _share_bands(whole[i], event)]
+    before: dict[int, list[int]] = {}  # indices into `whole` of the events that end shortly before a cut
+    for event in sorted(events, key=lambda one: one.start):
+        row = event.start // longest * longest  # the last possible cut before the event
+        parts = [
+            i
+            for i in (before.get(row, []) if event.start > row else [])
+            if event.start - whole[i].end <= gap + 1 and _share_bands(whole[i], event)
+        ]
         if parts:
-            whole[parts[0]] = _union([*(whole[i] for i in parts), event])
-            ends.setdefault(event.end, []).append(parts[0])
+            number = parts[0]
+            whole[number] = _union([*(whole[i] for i in parts), event])
+            before[row] = [i for i in before[row] if i not in parts[1:]]
+            for i in parts[1:]:
+                whole[i] = whole[number]
         else:
-            ends.setdefault(event.end, []).append(len(whole))
+            number = len(whole)
             whole.append(event)
-        ends.setdefault(event.start - 1, []).extend(i for i in before if i not in parts)
-    return sorted(whole, key=lambda event: (event.start, event.low, event.end))
+        cut = -(-whole[number].end // longest) * longest
+        if cut - whole[number].end <= gap:
+            before.setdefault(cut, []).append(number)
+    return sorted(set(whole), key=lambda event: (event.start, event.low, event.end))
 
 
 def _share_bands(one: Stretch, other: Stretch) -> bool:
@@ -151,7 +162,7 @@ def _events_of(beyond: Array, rise: Array, first: int, *, seconds: float, gap: i
         time, band = boxes[number - 1]
         peak = float(rise[time, band][bodies[time, band] == number].max())
         events.append(Stretch(first + time.start, first + time.stop, band.start, band.stop - 1, peak))
-    return _merged(events)
+    return events
 
 
 def _select(loud: Mask, sounds: Labels, excess: Array, minutes: float) -> tuple[Mask, Mask]:
@@ -225,13 +236,15 @@ def _cut_long(heard: Mask, boxes: list[tuple[slice, slice]], first: int, longest
 def _merged(events: list[Stretch], *, of_shorter: bool = False) -> list[Stretch]:
     """Join sounds that have most of their time in common; return them in order of their start."""
     merged: list[Stretch] = []
+    active: list[int] = []  # indices of those that may overlap the next one
     for one in sorted(events, key=lambda event: (event.start, event.low, event.end)):
-        for i in reversed(range(len(merged))):
-            other = merged[i]
-            if _common_share(one, other, of_shorter=of_shorter) >= _TOGETHER:
-                merged[i] = _union([one, other])
+        active = [i for i in active if merged[i].end > one.start]
+        for i in reversed(active):
+            if _common_share(one, merged[i], of_shorter=of_shorter) >= _TOGETHER:
+                merged[i] = _union([one, merged[i]])
                 break
         else:
+            active.append(len(merged))
             merged.append(one)
     return sorted(merged, key=lambda event: (event.start, event.low, event.end))
 

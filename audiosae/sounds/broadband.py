@@ -156,16 +156,20 @@ class BroadbandLevel:
         edges = np.flatnonzero(np.diff(active)).reshape(-1, 2)
         peaks = np.concatenate([*strong, np.empty(0, np.int64)])
         loud = np.searchsorted(peaks, edges[:, 1]) > np.searchsorted(peaks, edges[:, 0])
-        events: list[tuple[float, float, float, float]] = []
+        events: list[tuple[int, int, float, float]] = []
+        first = last = 0  # of the frames in memory
         for begin, end in edges[loud].tolist():
-            level, spread = self.at(begin, end)
-            least = float(_threshold(spread, _START).mean())
-            for first, last, peak in cut_at_minima(level, least):
-                event = (float(begin + first), float(begin + last), peak, float(spread.mean()))
-                if events and event[0] - events[-1][1] < _JOINED:
-                    event = (events[-1][0], event[1], max(events[-1][2], peak), event[3])
-                    events.pop()
-                events.append(event)
+            if end > last:
+                first, last = begin, min(len(self.level), max(end, begin + _FRAMES_AT_ONCE))
+                level, spread = self.at(first, last)
+            noise = float(spread[(begin + end) // 2 - first])
+            spreads, lowest, highest = _START
+            least = min(max(spreads * noise, lowest), highest)
+            for low, high, peak in cut_at_minima(level[begin - first : end - first], least):
+                if events and begin + low - events[-1][1] < _JOINED:
+                    events[-1] = (events[-1][0], begin + high, max(events[-1][2], peak), noise)
+                else:
+                    events.append((begin + low, begin + high, peak, noise))
         return np.array([each for each in events if each[1] - each[0] >= _SHORTEST], np.float64).reshape(-1, 4)
 
 
@@ -318,10 +322,9 @@ def cut_at_minima(level: Array, least: float) -> Iterator[tuple[int, int, float]
     least
         Least peak of an event, dB.
     """
-    end = _end_level(float(level.max()))
-    inner = level[1:-1]
-    minima = 1 + np.flatnonzero((inner <= level[:-2]) & (inner < level[2:]) & (inner < end))
-    for first, last in _strong_cuts(level, minima.tolist()):
+    low = np.flatnonzero(level[1:-1] < _end_level(float(level.max()))) + 1
+    minima = low[(level[low] <= level[low - 1]) & (level[low] < level[low + 1])]
+    for first, last in _strong_cuts(level, minima.tolist()) if len(minima) else ((0, len(level)),):
         part = level[first:last]
         peak = float(part.max())
         if peak > least:
