@@ -1,11 +1,13 @@
-"""Events of a survey of real animal sounds, compared with an amplitude threshold with the best settings for each set.
+"""Events and bouts of a survey of real animal sounds, and an amplitude threshold with the best settings for each set.
 
 The true sounds are known in two ways. Labelled clips are planted at known times into soft pink noise, at three
 densities. Sets that were annotated by hand are used unchanged, except that recordings that were cut into pieces are
-joined again. For each set, a model is trained and a survey is made with the defaults. Printed per set: recall and
-precision at any overlap and at an intersection over union (IoU) of at least 0.5, events per true sound, and the same
-for the threshold. The figures are means over draws (planted sets) or model seeds (annotated sets), with the standard
-error.
+joined again. For each set, a model is trained and a survey is made with the defaults. Printed per set, for the events
+and the bouts of the survey and for the threshold: recall and precision at any overlap and at an intersection over union
+(IoU) of at least 0.5, and events per true sound. The last two columns are for planted sets, where an event belongs to
+the true sound with which it or its bout has the largest IoU: the bouts of a sound, and the share of sounds with a bout
+of an IoU of at least 0.5, only its events of that sound counted. The figures are means over draws (planted sets) or
+model seeds (annotated sets), with the standard error.
 
     python -m benchmarks.field DATA [--sets kinds-sparse,finch,...] [--repeats 5] [--hidden 256]
 
@@ -43,6 +45,7 @@ SECONDS, LEVELS = (1.0, 4.0), (6.0, 25.0)  # length of a planted sound; dB over 
 BACKGROUND, FADE = 0.003, 0.02  # RMS of the background; s at either end of a planted sound
 PIECED = ("finch", "zebra", "warblers")  # recordings that were cut into pieces X_01, X_02, ...
 HALF = 0.5  # IoU from which an event is that sound
+OWNED = 0.25  # share of an event that lies on the sound to which it belongs
 FRAME = 0.002  # s: of the amplitude threshold
 GRID = {  # settings of the threshold: pause and shortest event (s), depth (dB below the loud frames), lowest frequency
     "gap": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
@@ -61,10 +64,15 @@ class Score:
     recall_half: float
     precision_half: float
     per_sound: float
+    bouts_per_sound: float
+    bout_half: float
 
     @classmethod
-    def of(cls, truth: Spans, events: Spans) -> Score:
-        """Compare the events of all recordings with the true sounds; IoU pairs are one to one."""
+    def of(cls, truth: Spans, events: Spans, bouts: Mapping[str, NDArray[np.intp]] | None = None) -> Score:
+        """Compare the events of all recordings with the true sounds; IoU pairs are one to one.
+
+        `bouts` has the number of the bout of each event of a recording; None if each is its own.
+        """
         from scipy.optimize import linear_sum_assignment
 
         sounds, found = (sum(len(spans) for spans in each.values()) for each in (truth, events))
@@ -87,6 +95,7 @@ class Score:
             pairs / max(1, sounds),
             pairs / max(1, found),
             touching / max(1, heard),
+            *_by_bouts(truth, events, bouts or {name: np.arange(len(spans)) for name, spans in events.items()}),
         )
 
     @property
@@ -94,6 +103,36 @@ class Score:
         """F1 at an IoU of one half."""
         total = self.recall_half + self.precision_half
         return 2 * self.recall_half * self.precision_half / total if total else 0.0
+
+
+def _iou(spans: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union of each of some spans with each of others, (spans, others)."""
+    shared = np.minimum(spans[:, None, 1], other[:, 1]) - np.maximum(spans[:, None, 0], other[:, 0])
+    whole = np.maximum(spans[:, None, 1], other[:, 1]) - np.minimum(spans[:, None, 0], other[:, 0])
+    return np.asarray(np.maximum(shared, 0) / whole)
+
+
+def _by_bouts(truth: Spans, events: Spans, bouts: Mapping[str, NDArray[np.intp]]) -> tuple[float, float]:
+    """Return bouts per sound that owns an event, and the share of sounds with a bout of an IoU of at least a half."""
+    owned = pieces = half = sounds = 0
+    for name, true in truth.items():
+        mine, bout = events.get(name, np.empty((0, 2))), bouts.get(name, np.empty(0, np.intp))
+        sounds += len(true)
+        if not len(true) or not len(mine):
+            continue
+        low, high = np.full(bout.max() + 1, np.inf), np.full(bout.max() + 1, -np.inf)
+        np.minimum.at(low, bout, mine[:, 0])
+        np.maximum.at(high, bout, mine[:, 1])
+        shared = np.minimum(mine[:, None, 1], true[:, 1]) - np.maximum(mine[:, None, 0], true[:, 0])
+        near = shared >= OWNED * (mine[:, 1] - mine[:, 0])[:, None]
+        closeness = np.where(near, _iou(np.stack([low, high], axis=1)[bout], true), -1)
+        owner = np.where(near.any(axis=1), closeness.argmax(axis=1), -1)
+        for sound in np.unique(owner[owner >= 0]):
+            spans = [mine[(owner == sound) & (bout == number)] for number in np.unique(bout[owner == sound])]
+            whole = np.array([(part[:, 0].min(), part[:, 1].max()) for part in spans])
+            owned, pieces = owned + 1, pieces + len(whole)
+            half += int(_iou(whole, true[[sound]]).max() >= HALF)
+    return pieces / max(1, owned), half / max(1, sounds)
 
 
 def table_of(folder: Path) -> list[dict[str, str]]:
@@ -169,13 +208,17 @@ def annotated(folder: Path, out: Path) -> Spans:
     return truth
 
 
-def surveyed(folder: Path, hidden: int, seed: int) -> Spans:
-    """Return the events of a survey with the defaults, by a model that was trained on the same recordings."""
+def surveyed(folder: Path, truth: Spans, hidden: int, seed: int) -> tuple[Score, Score]:
+    """Return the scores of the events and the bouts of a survey with the defaults, by a model of the recordings."""
     model = audiosae.train(folder, hidden=hidden, seed=seed).model
     survey = audiosae.survey(model, folder)
-    events = survey.events
-    spans = np.stack([events.start, events.end], axis=1)
-    return {record.file: spans[events.record == number] for number, record in enumerate(survey.records)}
+    spans, bouts, own = {}, {}, {}
+    for number, record in enumerate(survey.records):
+        for table, of_file in ((survey.events, spans), (survey.bouts, bouts)):
+            chosen = table.record == number
+            of_file[record.file] = np.stack([table.start[chosen], table.end[chosen]], axis=1)
+        own[record.file] = survey.events.bout[survey.events.record == number].astype(np.intp)
+    return Score.of(truth, spans, own), Score.of(truth, bouts)
 
 
 def best_threshold(folder: Path, truth: Spans) -> Score:
@@ -212,14 +255,14 @@ def _loud(level: Samples, gap: float, shortest: float, depth: float) -> NDArray[
     return spans[spans[:, 1] - spans[:, 0] >= shortest]
 
 
-def measured(data: Path, name: str, repeats: int, hidden: int) -> Iterator[tuple[Score, Score]]:
-    """Yield the score of the survey and of the threshold for each draw or seed."""
+def measured(data: Path, name: str, repeats: int, hidden: int) -> Iterator[tuple[Score, Score, Score]]:
+    """Yield the scores of the survey's events and bouts and of the threshold for each draw or seed."""
     set_name, _, density = name.partition("-")
     for repeat in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
             truth = plant(data / set_name, density, repeat, out) if density else annotated(data / set_name, out)
-            yield Score.of(truth, surveyed(out, hidden, repeat)), best_threshold(out, truth)
+            yield *surveyed(out, truth, hidden, repeat), best_threshold(out, truth)
 
 
 def shown(scores: Sequence[Score]) -> list[str]:
@@ -246,11 +289,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--hidden", type=int, default=256)
     options: Any = parser.parse_args()
-    print("| set | by | recall | precision | recall, IoU 0.5 | precision, IoU 0.5 | events per sound |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| set | by | recall | precision | recall, IoU 0.5 | precision, IoU 0.5 | events per sound | bouts per sound "
+        "| sounds with a bout of IoU 0.5 |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in options.sets.split(",") if options.sets else sets_of(options.data):
-        pairs = list(measured(options.data, name, options.repeats, options.hidden))
-        for by, scores in zip(("survey", "threshold"), zip(*pairs, strict=True), strict=True):
+        repeats = list(measured(options.data, name, options.repeats, options.hidden))
+        for by, scores in zip(("events", "bouts", "threshold"), zip(*repeats, strict=True), strict=True):
             print(f"| {name} | {by} | {' | '.join(shown(scores))} |", flush=True)
 
 

@@ -1,7 +1,7 @@
 """Groups of labelled clips without their labels: the model's codes compared with log-mel and MFCC.
 
 The model is trained on all clips of a set, with the defaults unless options are given. Each drawn clip is one event, or
-its events are detected and encoded as in survey and as in find, by the same code. Printed per data set, as means over
+its events or bouts are detected and encoded as in survey and find, by the same code. Printed per data set, as means over
 seeds: adjusted mutual information with the classes, for the number of types that survey chooses and for the number of
 classes; and the share of the ten nearest events of other clips that are of the same class.
 
@@ -28,18 +28,20 @@ from audiosae.autoencoder.model import load_model
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
+from audiosae.engine import LocalEngine
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.evaluation.baselines import cepstra
 from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files
+from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
-from audiosae.sounds.band_events import Stretch, stretches
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.locate import locate
+from audiosae.sounds.noise_floor import BandLevels, Stretch
 from audiosae.sounds.sound_types import Space, learn_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from audiosae.autoencoder.model import Model
-    from audiosae.sounds.event_codes import WindowContent
 
 QUESTIONS = (
     ("fsdd", "digit"),
@@ -100,29 +102,26 @@ def feature_sets(
     sets: dict[str, Features] = defaultdict(Features)
     for clip, (_, codes) in enumerate(pooled_files(model.domain, records, Encoder(model), pools=DEFAULT_POOL)):
         sets["model"].add(clip, [codes.reshape(-1)])
+    corpus = EngineCorpus(model.domain, records, LocalEngine(), cache=cache, workers=2)
+    detector, spans = locate(corpus.domain, corpus, DetectorOptions())
+    sounds = spans.joined() if detector.joining.group == "bout" else spans
     for clip, record in enumerate(records):
-        levels = BandLevels(read_field(record), seconds_per_row(model.domain))
-        whole = Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)
-        _add(sets, model, levels, clip=clip, events=[whole], shown={"model, as an event": "short_recording"})
-        if events := list(stretches(levels)):
-            shown: dict[str, WindowContent] = {"events, survey": "short_recording", "events, find": "recording"}
-            _add(sets, model, levels, clip=clip, events=events, shown=shown, prefix="events, ")
+        own = sounds.record == clip
+        boxes = np.stack([part[own] for part in (sounds.start, sounds.end, sounds.low, sounds.high, sounds.peak)], 1)
+        levels = BandLevels(read_field(record), seconds_per_row(model.domain), events=boxes[:, :2])
+        _add(sets, model, levels, clip, [Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)])
+        if len(boxes):
+            _add(sets, model, levels, clip, [levels.stretch(*box) for box in boxes.tolist()], "events, ")
     return sets
 
 
 def _add(
-    sets: dict[str, Features],
-    model: Model,
-    levels: BandLevels,
-    *,
-    clip: int,
-    events: list[Stretch],
-    shown: Mapping[str, WindowContent],
-    prefix: str = "",
+    sets: dict[str, Features], model: Model, levels: BandLevels, clip: int, events: list[Stretch], prefix: str = ""
 ) -> None:
     loudest = max(range(len(events)), key=lambda i: events[i].peak * (events[i].end - events[i].start))
-    for name, how in shown.items():
-        sets[name].add(clip, list(pooled_codes(model, levels, events, shown=how)), loudest)
+    sets[f"{prefix}survey" if prefix else "model, as an event"].add(
+        clip, list(pooled_codes(model, levels, events)), loudest
+    )
     parts = [np.asarray(levels.field[event.start : event.end]) for event in events]
     for name, rows in (("log-mel", parts), ("MFCC", [cepstra(part) for part in parts])):
         pooled = [np.concatenate([part.mean(axis=0), part.max(axis=0), part.std(axis=0)]) for part in rows]

@@ -1,4 +1,4 @@
-"""Recall and precision of a survey's events for sounds planted in wind and rain, at 6 to 20 dB.
+"""Recall and precision of the sounds of a survey, events or bouts, for sounds planted in wind and rain, at 6 to 20 dB.
 
 The background is made of the sample recordings of wind, rain, either or both, or is a minute of generated wind or rain.
 The sounds are those of `tests/planted.py`; their level is relative to the background in their own band, or in all
@@ -19,13 +19,13 @@ import numpy as np
 import soundfile
 
 from audiosae import samples
-from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
+from audiosae.engine import LocalEngine
+from audiosae.engine.corpus import EngineCorpus
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds.event_codes import seconds_per_row
-from audiosae.sounds.band_events import stretches
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.detection import DetectorOptions
+from audiosae.sounds.locate import locate
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -100,13 +100,14 @@ def plant(folder: Path, how: str, *, whole: bool, recordings: int, recorded: dic
 
 def measure(folder: Path, truth: list[Any], cache: Path) -> str:
     """Return the numbers of sounds and events, recall and precision, as text."""
-    domain, events = Spectrogram(sample_rate=planted.RATE, n_fft=512, hop_length=220), []  # as chosen by training
-    for record in ingest(domain, scan([folder], (".wav",), domain="spectrogram"), cache=cache, workers=2):
-        levels = BandLevels(read_field(record), seconds_per_row(domain))
-        second = levels.seconds_per_row
-        events += [(record.file, event.start * second, event.end * second) for event in stretches(levels)]
-    right = len(planted.match(truth, events))
-    return f"{len(truth):6}{len(events):8}{right / len(truth):9.3f}{right / max(1, len(events)):11.3f}"
+    domain = Spectrogram(sample_rate=planted.RATE, n_fft=512, hop_length=220)  # as chosen by training
+    records = ingest(domain, scan([folder], (".wav",), domain="spectrogram"), cache=cache, workers=2)
+    corpus = EngineCorpus(domain, records, LocalEngine(), cache=cache, workers=2)
+    detector, spans = locate(domain, corpus, DetectorOptions())
+    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    names = [records[number].file for number in sounds.record.tolist()]
+    right = len(planted.match(truth, list(zip(names, sounds.start, sounds.end, strict=True))))
+    return f"{len(truth):6}{len(sounds):8}{right / len(truth):9.3f}{right / max(1, len(sounds)):11.3f}"
 
 
 def main() -> None:
