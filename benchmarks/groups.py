@@ -1,8 +1,7 @@
 """Groups of labelled clips without their labels: the model's codes compared with log-mel and MFCC.
 
 The model is trained on all clips of a set, with the defaults unless options are given. Each drawn clip is one event, or
-its events or bouts are detected and encoded as in survey and find, by the same code. Printed per data set, as means over
-seeds: adjusted mutual information with the classes, for the number of types that survey chooses and for the number of
+its events or bouts are detected and encoded as in survey and find. Printed per data set, as means over seeds: adjusted mutual information with the classes, for the number of types that survey chooses and for the number of
 classes; and the share of the ten nearest events of other clips that are of the same class.
 
     python -m benchmarks.groups DATA [--seeds 3] [--clips 500] [--hidden N] [--epochs N]
@@ -111,12 +110,12 @@ def feature_sets(
         levels = BandLevels(read_field(record), seconds_per_row(model.domain), events=boxes[:, :2])
         _add(sets, model, levels, clip, [Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)])
         if len(boxes):
-            _add(sets, model, levels, clip, [levels.stretch(*box) for box in boxes.tolist()], "events, ")
+            _add(sets, model, levels, clip, [levels.stretch(*box) for box in boxes.tolist()], prefix="events, ")
     return sets
 
 
 def _add(
-    sets: dict[str, Features], model: Model, levels: BandLevels, clip: int, events: list[Stretch], prefix: str = ""
+    sets: dict[str, Features], model: Model, levels: BandLevels, clip: int, events: list[Stretch], *, prefix: str = ""
 ) -> None:
     loudest = max(range(len(events)), key=lambda i: events[i].peak * (events[i].end - events[i].start))
     sets[f"{prefix}survey" if prefix else "model, as an event"].add(
