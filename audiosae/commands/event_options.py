@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -14,6 +15,7 @@ from audiosae.system.parameters import Option
 if TYPE_CHECKING:
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.sound_types import Types
 
 _RANGE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*-\s*(\d+(?:\.\d*)?)\s*")
 _AUTO = "auto"
@@ -50,9 +52,13 @@ class EventSettings:
         float, Option("Least peak of an event above the noise, in dB.", "Method", least=0, metavar="DB")
     ] = 0.0
     band: Annotated[
-        str | None,
+        str | Sequence[float] | None,
         Option(
-            "Range of frequencies in Hz in which sounds are sought, such as 1000-8000.", "Method", metavar="LOW-HIGH"
+            "Range of frequencies in Hz in which sounds are sought, such as 1000-8000.",
+            "Method",
+            metavar="LOW-HIGH",
+            typed=str,
+            python="Also a pair of numbers.",
         ),
     ] = None
     channel: Channel = None
@@ -81,9 +87,11 @@ class EventSettings:
         gap, duration = _seconds("--min-gap", self.min_gap), _seconds("--min-duration", self.min_duration)
         return DetectorOptions(gap, duration, float(self.min_level), low, high)
 
-    def domain(self, domain: Spectrogram) -> Spectrogram:
-        """Return the domain with the user's choice of the channel."""
-        return domain if self.channel is None else replace(domain, channel=channel_number(self.channel))
+    def domain(self, domain: Spectrogram, known: Types | None = None) -> Spectrogram:
+        """Return the domain with the user's choice of the channel, or that of an earlier survey."""
+        if self.channel is not None:
+            return replace(domain, channel=channel_number(self.channel))
+        return replace(domain, channel=known.detector.channel) if known and known.detector else domain
 
 
 class EventKeywords(MachineKeywords, total=False):
@@ -93,7 +101,7 @@ class EventKeywords(MachineKeywords, total=False):
     min_gap: float | str
     min_duration: float | str
     min_level: float
-    band: str | None
+    band: str | Sequence[float] | None
     channel: int | str | None
 
 
@@ -110,10 +118,11 @@ def _seconds(option: str, value: float | str) -> float | None:
     return seconds
 
 
-def _band(text: str | None) -> tuple[float, float]:
+def _band(band: str | Sequence[float] | None) -> tuple[float, float]:
     """Return the range of frequencies; (0, 0) if none was given."""
-    if text is None:
+    if band is None:
         return 0.0, 0.0
+    text = "-".join(map(str, band)) if isinstance(band, Sequence) and not isinstance(band, str) else str(band)
     match = _RANGE.fullmatch(text)
     if not match or float(match[1]) >= float(match[2]):
         raise InputError(f"--band {text}: wanted LOW-HIGH in Hz with LOW below HIGH, such as 1000-8000")

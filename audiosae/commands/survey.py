@@ -24,7 +24,6 @@ from audiosae.commands.shared_options import (
     as_path,
 )
 from audiosae.recordings.dates import read_dates
-from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
@@ -137,7 +136,7 @@ def survey(
     domain = recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector
-    with reading(settings.domain(domain), sources, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain, known), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
         if path:
@@ -152,7 +151,7 @@ def survey(
                 count=count,
                 known=known,
                 names=type_names.of if type_names else None,
-                options=None if detector == DetectorOptions() else detector,
+                options=detector,
                 group=settings.group,
                 times=dates.starts,
                 folder=work,

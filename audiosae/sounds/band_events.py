@@ -7,8 +7,8 @@ together, the threshold rises until random drops rarely reach it (constant false
 Review 29). Simultaneous sounds in separate bands are separate events, unless they begin and end together, as harmonics
 do.
 
-A field is processed in pieces of four minutes with context on both sides. The events do not depend on how much is read at a
-time, and the memory does not grow with the length of a recording.
+A field is processed in pieces of four minutes with context on both sides. The events do not depend on how much is read
+at a time, and the memory does not grow with the length of a recording.
 """
 
 from __future__ import annotations

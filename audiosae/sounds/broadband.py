@@ -36,6 +36,7 @@ _KNOT_SECONDS, _REACH = 5.0, 3  # between knots of the noise; knots on each side
 _FLOOR_ROWS = 100  # rows between two knots from which the noise floor is measured, each the mean of `_MEANS` frames
 _MEANS, _FLOOR_QUANTILE = 4, 0.1
 _LEAST_ROWS = 8  # for a noise floor
+_CONTINUOUS = 0.5  # share of the time between two knots: with shorter parts between digital zeros there is no noise
 _LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = (
     1e-3,
     1e-9,
@@ -51,7 +52,8 @@ _NOISE_VALUES = 4000  # at most, around a knot
 _CONTINUE, _START = (4.0, 2.0, 5.0), (8.0, 3.0, 10.0)  # thresholds in spreads, at least and at most this many dB
 _SHARE_OF_PEAK, _DEPTH = 0.3, 30.0  # an event ends at this share of its peak (dB above noise), or this far below
 _VALLEY = 6.0  # dB from the lower peak down to a minimum that separates two events
-_JOINED, _SHORTEST = 2, 7  # in hops: shorter pauses are joined, shorter events are left out
+_JOINED, _JOINED_SOFT, _SHORTEST = 2, 8, 7  # in hops: shorter pauses are joined, shorter events are left out
+_SOFT = 20.0  # dB above the noise: noise alone interrupts softer sounds
 _FRAMES_AT_ONCE = 2**16
 
 
@@ -166,7 +168,8 @@ class BroadbandLevel:
             spreads, lowest, highest = _START
             least = min(max(spreads * noise, lowest), highest)
             for low, high, peak in cut_at_minima(level[begin - first : end - first], least):
-                if events and begin + low - events[-1][1] < _JOINED:
+                soft = events and min(events[-1][2], peak) < _SOFT
+                if events and begin + low - events[-1][1] < (_JOINED_SOFT if soft else _JOINED):
                     events[-1] = (events[-1][0], begin + high, max(events[-1][2], peak), noise)
                 else:
                     events.append((begin + low, begin + high, peak, noise))
@@ -191,7 +194,7 @@ def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
     parts = list(_whitened_levels(_segments(powers, pitch)))
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
-    noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
+    noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch], pitch) for k in range(knots)]
     known = [k for k, each in enumerate(noise) if each is not None]
     nearest = np.abs(np.subtract.outer(np.arange(knots), known)).argmin(axis=1) if known else []
     filled = [noise[known[i]] for i in nearest]
@@ -219,17 +222,17 @@ def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]
     The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly.
     """
     pending: deque[Array] = deque()  # segments without a level, then those that only served for their floor
-    samples: deque[Array] = deque(maxlen=2 * _REACH + 1)
+    samples: deque[tuple[Array, bool]] = deque(maxlen=2 * _REACH + 1)
     floors: list[Array | None] = []
     count = done = 0
 
     def floor() -> Array | None:
-        rows = np.concatenate(list(samples)[max(0, len(floors) - (count - len(samples)) - _REACH) :])
-        return _floor_of(rows)
+        near = list(samples)[max(0, len(floors) - (count - len(samples)) - _REACH) :]
+        return _floor_of(np.concatenate([rows for rows, _ in near]), gated=all(gated for _, gated in near))
 
     for segment in segments:
         pending.append(segment)
-        samples.append(_sample_of(segment))
+        samples.append((_sample_of(segment), _is_gated(segment.max(axis=1) > 0)))
         count += 1
         if count > _REACH:
             floors.append(floor())
@@ -252,8 +255,19 @@ def _sample_of(segment: Array) -> Array:
     return np.asarray(rows[rows.max(axis=1) > 0])
 
 
-def _floor_of(rows: Array) -> Array | None:
-    """Return the noise floor of each bin; None if there are too few rows."""
+def _is_gated(heard: NDArray[np.bool_]) -> bool:
+    """Return whether digital zeros leave only short parts of some frames, as a noise gate or an editor does."""
+    edges = np.flatnonzero(np.diff(heard, prepend=False, append=False)).reshape(-1, 2)
+    return not heard.all() and int(np.diff(edges, axis=1).max(initial=0)) < _CONTINUOUS * len(heard)
+
+
+def _floor_of(rows: Array, *, gated: bool) -> Array | None:
+    """Return the noise floor of each bin; None if there are too few rows.
+
+    If digital zeros replace the noise, it is a fixed depth below the largest power.
+    """
+    if gated and len(rows):
+        return np.full(rows.shape[1], _LEAST_OF_LARGEST * float(rows.max()), np.float32)
     if len(rows) < _LEAST_ROWS:
         return None
     rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
@@ -285,13 +299,16 @@ def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArra
         return (5 * np.log10(square)).astype(np.float16)
 
 
-def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
+def _noise_of(level: NDArray[np.float16], pitch: int) -> tuple[float, float] | None:
     """Return middle and spread of the noise in levels that may be sound for most of the time; None for too few.
 
     The middle is that of the shortest interval with a share of the values, at first among the lowest ones. Values far
     above it are left out, and this is repeated. The spread is measured below the middle, where there is no sound.
     """
-    values = level[np.isfinite(level)].astype(np.float32)
+    heard = np.isfinite(level)
+    if heard.any() and all(_is_gated(heard[at : at + pitch]) for at in range(0, len(level), pitch)):
+        return 0.0, _LEAST_SPREAD
+    values = level[heard].astype(np.float32)
     if len(values) < _LEAST_ROWS * _MEANS:
         return None
     values = np.sort(values[:: max(1, len(values) // _NOISE_VALUES)])

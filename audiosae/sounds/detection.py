@@ -9,13 +9,13 @@ strong, there is rain or wind, and only the events of bands are used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiosae.sounds.band_events import MIN_SECONDS, stretches
-from audiosae.sounds.noise_floor import QUIET_ROWS
+from audiosae.sounds.noise_floor import QUIET_ROWS, SHORT_DEPTH, is_blank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _INSIDE = 0.5  # share of a broadband event that lies in an event of bands
 _STRONG, _STRONG_OUTSIDE = 15.0, 16.0  # spreads of the noise: least peak in an event of bands, and outside of all
 _COVER, _COVERED = 0.5, 0.3  # share of an event of bands: replaced by what covers it; covered by others
+_BLANK = 0.3  # share of digital zeros, beside which there is no weather
 _PERIOD, _NEIGHBOURS = 60.0, 1  # s, in which rain and wind are recognised; periods on each side that count
 _OUTSIDE, _GUST = 0.3, 30.0  # share of the mass outside events of bands, and dB below which that is rain or wind
-_CLUTTER = 0.02  # share of the mass of all events that the smallest events may have together
+_CLUTTER, _SMALL = 0.02, 0.3  # share of the mass of all events that the smallest may have together; of a typical mass
 _QUIET_QUANTILE = 0.1  # of the levels, where too few rows have no event
 _MOST_ROWS = 600  # to measure the background of a period
 _HALF, _LEAST_RISE = 0.5, 3.0  # share of the highest rise of a band (dB) that counts as the sound; least rise
@@ -57,6 +58,11 @@ class DetectorOptions:
     min_level: float = 0.0
     low_hz: float = 0.0
     high_hz: float = 0.0
+
+    def over(self, earlier: DetectorOptions) -> DetectorOptions:
+        """Return the options of an earlier survey, replaced by those that were given."""
+        given = {key: value for key, value in vars(self).items() if value != getattr(DetectorOptions, key)}
+        return replace(earlier, **given)
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,7 @@ def detect(levels: BandLevels, field: NDArray[np.float32], options: DetectorOpti
         Its broadband events (`audiosae.sounds.broadband.BroadbandEvents`).
     """
     broad = _joined(_broadband(field), options.min_gap or 0.0)
-    if options.min_duration is not None:
-        broad = broad[broad[:, 1] - broad[:, 0] >= options.min_duration]
-    shortest = MIN_SECONDS if options.min_duration is None else options.min_duration
-    of_bands = stretches(levels, shortest=shortest)
+    of_bands = stretches(levels, shortest=min(MIN_SECONDS, options.min_duration or MIN_SECONDS))
     whole = np.array([(e.start, e.end, e.low, e.high) for e in of_bands], np.float64).reshape(-1, 4)
     times = whole[:, :2] * levels.seconds_per_row
     keep, uncut, alone = _choose(levels, broad, times, np.array([e.peak for e in of_bands]))
@@ -125,7 +128,8 @@ def detect(levels: BandLevels, field: NDArray[np.float32], options: DetectorOpti
         parallel=np.arange(len(spans)) >= len(spans) - len(parallel),
         busy=np.concatenate([broad[:, :2], times]),
     )
-    return detections.only(detections.peak >= options.min_level)
+    lasting = detections.end - detections.start >= (options.min_duration or 0.0)
+    return detections.only(lasting & (detections.peak >= options.min_level))
 
 
 def _broadband(field: NDArray[np.float32]) -> Array:
@@ -227,7 +231,10 @@ def _weather(broad: Array, mass: Array, outside: NDArray[np.bool_], levels: Band
     for number in range(count):
         near = np.abs(period - number) <= _NEIGHBOURS
         clutter = near & outside
-        if clutter.any():
+        rows = slice(
+            int(number * _PERIOD / levels.seconds_per_row), int((number + 1) * _PERIOD / levels.seconds_per_row)
+        )
+        if clutter.any() and is_blank(levels.field[rows]).mean() < _BLANK:
             share = mass[clutter].sum() / mass[near].sum()
             weather[number] = share > _OUTSIDE and np.median(broad[clutter, 2]) < _GUST
     return weather
@@ -240,7 +247,8 @@ def _not_clutter(spans: Array, mass: Array) -> NDArray[np.bool_]:
         near = np.flatnonzero(np.abs(period - number) <= _NEIGHBOURS)
         order = near[np.argsort(mass[near], kind="stable")]
         total = np.cumsum(mass[order])
-        small = order[total <= _CLUTTER * total[-1]]
+        typical = mass[order[np.searchsorted(total, total[-1] / 2)]]
+        small = order[(total <= _CLUTTER * total[-1]) & (mass[order] < _SMALL * typical)]
         large[small[period[small] == number]] = False
     return large
 
@@ -313,4 +321,5 @@ def _background(levels: BandLevels, busy: Array) -> NDArray[np.float32]:
         own = own if enough else np.arange(near.start, min(near.stop, rows))
         sample = np.asarray(levels.field[own[:: max(1, len(own) // _MOST_ROWS)]])
         background.append(np.median(sample, axis=0) if enough else np.quantile(sample, _QUIET_QUANTILE, axis=0))
-    return np.array(background, np.float32)
+    most = levels.loudest - SHORT_DEPTH if levels.is_short_recording else np.inf  # all of it may be sound
+    return np.minimum(np.array(background, np.float32), np.float32(most))

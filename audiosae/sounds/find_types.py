@@ -61,7 +61,7 @@ def find_types(
     names
         The user's names for types, by number; they replace those of `known`.
     options
-        The user's options of event detection; None for those of `known`, or the defaults.
+        The user's options of event detection; those that are not given are those of `known`, or the defaults.
     group
         Whether events or bouts are grouped into types; None chooses it.
     times
@@ -81,7 +81,8 @@ def find_types(
     if not records:
         raise InputError("nothing to survey: no recording can be used; audiosae inspect shows why")
     earlier = known.detector if known else None
-    options = options or (earlier.options if earlier else DetectorOptions())
+    options = options or DetectorOptions()
+    options = options.over(earlier.options) if earlier else options
     detector, spans = locate(domain, corpus, options, known=earlier, group=group, progress=progress)
     if not len(spans):
         raise InputError(

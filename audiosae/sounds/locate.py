@@ -39,6 +39,7 @@ _RECORDINGS, _SECONDS = 12, 60.0  # from which the length of the transforms foll
 _CYCLES, _SHORTEST, _LONGEST = 32.0, 0.0005, 0.008  # of the median frequency in a transform; bounds, s
 _QUIET, _RISE = 0.25, 15.0  # quantile of a band's levels that is noise; least rise of a frame's loudest band, dB
 _UNKNOWN = 0.008  # s, where nothing stands out
+_LEAST_SECONDS = 1e-4  # of an event, as the tables write it
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,14 @@ class Detector:
         Length of a Fourier transform for the broadband level, s.
     joining
         Rules for bouts.
+    channel
+        Number of the channel that was read, from 1; 0 is the mean of all channels.
     """
 
     options: DetectorOptions
     transform_seconds: float
     joining: Joining
+    channel: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """Return the settings as values for JSON."""
@@ -67,7 +71,10 @@ class Detector:
     def from_json(cls, values: Mapping[str, Any]) -> Detector:
         """Return the detector with settings from `to_json`."""
         return cls(
-            DetectorOptions(**values["options"]), float(values["transform_seconds"]), Joining(**values["joining"])
+            DetectorOptions(**values["options"]),
+            float(values["transform_seconds"]),
+            Joining(**values["joining"]),
+            int(values["channel"]),
         )
 
 
@@ -134,10 +141,10 @@ def locate(
         Whether events or bouts get types; None chooses it.
     """
     progress = progress or Progress()
+    bands = _band_range(domain, options)
     seconds = known.transform_seconds if known else transform_seconds(domain, corpus)
     broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, domain.channel)
     fields = _broadband_fields(broadband, corpus, progress)
-    bands = _band_range(domain, options)
     shared = domain.hop_length / domain.sample_rate, bands, options
     sample = [] if known else _sample([len(field) for field in fields])
     everything = len(sample) == len(fields)
@@ -148,7 +155,7 @@ def locate(
         joining = replace(joining, group=group)
     whole = detections if everything else _detections(corpus, fields, *shared, progress=progress)
     progress.close()
-    return Detector(options, seconds, joining), _columns(whole, joining, bands[0], corpus)
+    return Detector(options, seconds, joining, domain.channel), _columns(whole, joining, bands[0], corpus)
 
 
 def _columns(
@@ -163,7 +170,7 @@ def _columns(
         own = joining.bouts_of(each)
         used = each.only(own >= 0)
         end = np.minimum(used.end, record.extent)
-        start = np.minimum(used.start, end)
+        start = np.maximum(0, np.minimum(used.start, end - _LEAST_SECONDS))
         same = np.full(len(used), number, np.int32)
         bout = (bouts + own[own >= 0]).astype(np.int32)
         parts.append(Spans(same, start, end, used.low + lowest, used.high + lowest, used.peak, bout))
