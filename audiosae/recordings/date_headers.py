@@ -8,6 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, BinaryIO
 
+from audiosae.system.files import check_regular
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -24,7 +26,7 @@ _AUDIOMOTH = re.compile(
 def header_times(path: Path) -> dict[str, datetime]:
     """Return the start times that a file's headers state, by kind of header; empty if it is not RIFF or RF64."""
     times: dict[str, datetime] = {}
-    with suppress(OSError, struct.error), path.open("rb") as file:
+    with suppress(OSError, struct.error), check_regular(path).open("rb") as file:
         for name, content in _chunks(file):
             kind, parse = _PARSERS[name]
             if start := parse(content):

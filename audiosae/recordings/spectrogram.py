@@ -167,6 +167,7 @@ class Spectrogram(Domain):
         """Return a recording's length, number of frames and facts, from its header."""
         header = audio.read_header(path)
         rate = self.sample_rate or header.rate
+        audio.check_rate(header.rate, rate)
         hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
