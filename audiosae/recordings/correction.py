@@ -12,6 +12,7 @@ MOST_CHUNKS = 4096  # that are searched: sizes of 0 in a damaged file would make
 _PLACEHOLDERS = ((2**31 - 2**16, 2**31), (2**32 - 2**16, 2**32), (2**62, 2**64))  # written if the end is unknown
 _LARGEST_HEADER = 128  # bytes: some writers count the header, or a part of it, as samples
 _BLOCK = 2**20  # bytes
+_ZEROS = bytes(_BLOCK)
 
 
 class Correction(NamedTuple):
@@ -56,7 +57,7 @@ def is_padding(file: IO[bytes], begin: int) -> bool:
     file.seek(begin)
     found = False
     while block := file.read(_BLOCK):
-        if block.count(0) != len(block):
+        if block != _ZEROS[: len(block)]:
             return False
         found = True
     return found
@@ -67,7 +68,8 @@ def padding_begin(file: IO[bytes], size: int) -> int:
     while size > 0:
         begin = max(0, size - _BLOCK)
         file.seek(begin)
-        if block := file.read(size - begin).rstrip(b"\0"):
-            return begin + len(block)
+        block = file.read(size - begin)
+        if block != _ZEROS[: len(block)]:  # faster than to strip each block
+            return begin + len(block.rstrip(b"\0"))
         size = begin
     return 0
