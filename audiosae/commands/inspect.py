@@ -27,7 +27,7 @@ from audiosae.commands.shared_options import (
     make_domain_of,
 )
 from audiosae.corpus.ingest import NOTHING, count_rows
-from audiosae.corpus.sources import some_of
+from audiosae.corpus.sources import some_of, stand_in
 from audiosae.domain import SECONDS, Domain, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
@@ -258,7 +258,7 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         facts |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
         facts["remark"] = probe.remark
     except InputError as error:
-        return facts | {"status": "skipped", "reason": str(error)}
+        return facts | {"status": "skipped", "reason": stand_in(source.path) or str(error)}
     except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin may raise anything; it costs only this source)
         return facts | {"status": "skipped", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
     if probe.rows < domain.window[0]:

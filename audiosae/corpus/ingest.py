@@ -20,6 +20,7 @@ import numpy as np
 from audiosae.corpus.cache import open_folder, unwritable
 from audiosae.corpus.entries import FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
+from audiosae.corpus.sources import stand_in
 from audiosae.domain import Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
@@ -104,7 +105,8 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
             record = _with_messages(record, captured)
             writer.finish(record.shape, vars(record))
     except InputError as error:
-        return _with_messages(Record("", "skipped", str(error)), captured)
+        reason = stand_in(path)
+        return Record("", "skipped", reason) if reason else _with_messages(Record("", "skipped", str(error)), captured)
     except MemoryError:
         return Record("", "skipped", "needs more memory than is available")
     except OSError as error:

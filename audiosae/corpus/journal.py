@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.sources import some_of
-from audiosae.system.files import cell, csv_text, write_file
+from audiosae.system.files import cell, check_regular, csv_text, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +76,7 @@ def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str =
 def changed_since(path: Path, records: Iterable[Record]) -> str:
     """Return a message on the files that were added or removed since a journal was written."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with check_regular(path).open(encoding="utf-8", newline="") as file:
             before = {row["file"] for row in csv.DictReader(file) if row["status"] == "used"}
     except (OSError, ValueError, KeyError):
         return "files were added, removed or changed"

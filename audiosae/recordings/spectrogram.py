@@ -172,6 +172,7 @@ class Spectrogram(Domain):
         header = audio.read_header(path)
         audio.check_channel(header.channels, self.channel)
         rate = self.sample_rate or header.rate
+        audio.check_rate(header.rate, rate)
         hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,9 +54,16 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
+def check_regular(path: Path) -> Path:
+    """Return a path; raise OSError if it is a pipe or a device, whose opening or reading may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return path
+
+
 def is_marked(path: Path) -> bool:
     """Return whether a picture or page was made by audiosae."""
-    with path.open("rb") as file:
+    with check_regular(path).open("rb") as file:
         head = file.read(_MARK_BYTES)
         file.seek(max(0, file.seek(0, os.SEEK_END) - _MARK_BYTES))
         return MARK.encode() in head + b"\0" + file.read()
@@ -68,7 +77,7 @@ def signed(text: str) -> str:
 def signature(path: Path) -> str:
     """Return "" if audiosae did not make a text, "whole" if it is unchanged since then, else "changed"."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        text, _, mark = path.read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
+        text, _, mark = check_regular(path).read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
         if mark.startswith(MARK):
             return "whole" if mark == f"{MARK} {_digest_of(text)} -->" else "changed"
     return ""
@@ -80,7 +89,7 @@ def _digest_of(text: str) -> str:
 
 def _read_object(path: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_bytes())
+        content = json.loads(check_regular(path).read_bytes())
         return content if isinstance(content, dict) else {}
     return {}
 
@@ -241,5 +250,5 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 def file_digest(path: Path) -> str:
     """Return the BLAKE2b digest of a file."""
-    with path.open("rb") as file:
+    with check_regular(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
