@@ -76,10 +76,12 @@ class RunFolder:
         if self.resume:
             changed = changed_since(journal, corpus.records)
             state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed)
-            if state.flat.size != parameters:
+            found = state.flat.size, state.flat.dtype.name, state.activity.size
+            wanted = parameters, identity["dtype"], identity["hidden"]
+            if found != wanted:
                 raise InputError(
-                    f"{self.path / checkpoint.FILE} is damaged: {state.flat.size} parameters, wanted "
-                    f"{parameters}; train again without --resume"
+                    f"{self.path / checkpoint.FILE} is damaged: {found[0]} parameters in {found[1]} of {found[2]} "
+                    f"units, wanted {wanted[0]} in {wanted[1]} of {wanted[2]}; train again without --resume"
                 )
         write_journal(journal, zip(corpus.records, corpus.windows_per_record(), strict=True), unit=corpus.domain.unit)
         return state

@@ -6,12 +6,12 @@ import contextlib
 import csv
 import hashlib
 import io
-import json
 import os
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiosae.errors import InputError
+from audiosae.system.schema import Mismatch, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -75,8 +75,8 @@ def _digest_of(text: str) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_bytes())
+    with contextlib.suppress(OSError, Mismatch):
+        content = parse_json(path.read_bytes()) if path.is_file() else {}  # a pipe of that name would block
         return content if isinstance(content, dict) else {}
     return {}
 
