@@ -337,8 +337,8 @@ def load_model(path: os.PathLike[str] | str) -> Model:
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:
         raise InputError(
-            f"{path} has format {shown(facts.get('format'))}, this version of audiosae reads {FORMAT}; install the version "
-            "that wrote it, or train again"
+            f"{path} has format {shown(facts.get('format'))}, this version of audiosae reads {FORMAT}; install the "
+            "version that wrote it, or train again"
         )
     with reading_file(path, _ADVICE):
         _FACTS.check(facts)

@@ -130,8 +130,8 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
     Errors of the file system are raised as they are; see `write_errors`.
 
@@ -139,15 +139,12 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     ----------
     path
         The file to write. A file of that name is untouched until the new one is complete.
-    sync
-        Whether the content is flushed to disk (fsync) before the rename.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        if sync:
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+        with temporary.open("rb+") as file:  # otherwise a power failure may leave the new name without the content
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # Windows does not delete a file that is open or mapped
