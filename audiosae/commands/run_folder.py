@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from audiosae.autoencoder import model
 from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.errors import InputError
-from audiosae.system.files import create_folder, has_facts, remove_empty, signature
+from audiosae.system.files import create_folder, has_facts, remove_abandoned, remove_empty, signature
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
 from audiosae.training.checkpoint import State
@@ -66,6 +66,7 @@ class RunFolder:
         self._lock = lock_folder(path)
         if self._lock is None:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
+        remove_abandoned(path, (*_FILES, CARD))
         return self
 
     def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:

@@ -20,19 +20,18 @@ import numpy as np
 
 from audiosae.corpus.journal import Record
 from audiosae.errors import InputError
+from audiosae.system.files import SUM_DIGITS, sum_digest
 from audiosae.system.schema import Choice, Items, Mismatch, Number, Object, Text, Whole, parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
     from audiosae.corpus.sources import Source
 
 HEADER_BYTES = 128
-LENGTH_DIGITS, CHECKSUM_DIGITS = 8, 32
-_PAGE, _PART = 4096, 2**20  # bytes that are summed together, and that are read at once
+LENGTH_DIGITS = 8
 _PIECES, _PIECE_BYTES = 8, 4096  # of a source, to identify its content
 _BUFFER_BYTES = 2**23  # longer fields are written to disk block by block
 _DAY = 86400.0  # seconds
@@ -90,36 +89,17 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         text, header = json.dumps(record).encode(), _npy_header(shape)
         if self._file is None:
             field = self._blocks[0].tobytes()
-            end = _end(text, checksum(io.BytesIO(field), len(field), header, text))
+            end = _end(text, sum_digest(io.BytesIO(field), len(field), header, text))
             self._path.write_bytes(b"".join((header, field, end)))
         else:
             size = 4 * math.prod(shape)
             self._file.seek(HEADER_BYTES)
-            end = _end(text, checksum(self._file, size, header, text))
+            end = _end(text, sum_digest(self._file, size, header, text))
             self._file.seek(HEADER_BYTES + size)
             self._file.write(end)
             self._file.seek(0)
             self._file.write(header)
             self._file.close()
-
-
-def checksum(file: BinaryIO, size: int, *others: bytes) -> str:
-    """Return a checksum of the next `size` bytes of a file, and of other bytes, in hexadecimal.
-
-    Each block of 4096 bytes is summed as 64-bit numbers, and so is each of their positions over all blocks: a change of
-    any bits, a block of zeros and exchanged values change one of the sums.
-    """
-    digest, buffer = hashlib.blake2b(b"\0".join(others), digest_size=CHECKSUM_DIGITS // 2), np.empty(_PART, np.uint8)
-    positions = np.zeros(_PAGE // 8, np.uint64)
-    while size > 0 and (count := file.readinto(buffer[: min(size, _PART)].data)):  # type: ignore[attr-defined]
-        whole = count - count % _PAGE
-        words = buffer[:whole].view(np.uint64).reshape(-1, _PAGE // 8)
-        digest.update(words.sum(axis=1).data)
-        digest.update(buffer[whole:count].data)
-        positions += words.sum(axis=0)
-        size -= count
-    digest.update(positions.data)
-    return digest.hexdigest()
 
 
 def _end(text: bytes, digest: str) -> bytes:
@@ -203,9 +183,9 @@ def _checked_record(entry: Path, status: os.stat_result) -> dict[str, Any]:
     if not stat.S_ISREG(status.st_mode):  # opening a named pipe would block
         raise Mismatch("", "a file", "a folder or a device")
     with entry.open("rb") as file:
-        file.seek(-LENGTH_DIGITS - CHECKSUM_DIGITS, os.SEEK_END)
-        digest, length = file.read(CHECKSUM_DIGITS), int(file.read(), 16)
-        end = file.seek(-LENGTH_DIGITS - CHECKSUM_DIGITS - length, os.SEEK_END)
+        file.seek(-LENGTH_DIGITS - SUM_DIGITS, os.SEEK_END)
+        digest, length = file.read(SUM_DIGITS), int(file.read(), 16)
+        end = file.seek(-LENGTH_DIGITS - SUM_DIGITS - length, os.SEEK_END)
         text = file.read(length)
         stored: dict[str, Any] = parse_json(text)
         _RECORD.check(stored)
@@ -213,6 +193,6 @@ def _checked_record(entry: Path, status: os.stat_result) -> dict[str, Any]:
         header = file.read(HEADER_BYTES)
         if end != HEADER_BYTES + 4 * math.prod(stored["shape"]) or header != _npy_header(tuple(stored["shape"])):
             raise Mismatch("shape", "that of the field", "another")
-        if digest != checksum(file, end - HEADER_BYTES, header, text).encode():
+        if digest != sum_digest(file, end - HEADER_BYTES, header, text).encode():
             raise Mismatch("checksum", "that of the field", "another")
     return stored

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import glob
 import hashlib
 import io
 import os
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from audiosae.errors import InputError
 from audiosae.system.schema import Mismatch, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from audiosae.system.progress import Progress
 
@@ -24,6 +28,8 @@ Value = TypeVar("Value")
 MARK = "made by audiosae"  # in pictures and pages: a file with it may be overwritten
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+SUM_DIGITS = 32  # of `sum_digest`
+_PAGE, _PART = 4096, 2**20  # bytes that are summed together, and that are read at once
 _MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
 
 
@@ -129,6 +135,27 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
         )
 
 
+def check_unedited(folder: Path, digests: Mapping[str, str], writer: str) -> None:
+    """Raise InputError if a file was changed since its `quick_digest` was recorded under its path in `folder`."""
+    for name, digest in digests.items():
+        path = folder / name
+        if path.is_file() and quick_digest(path) != digest:
+            raise InputError(
+                f"cannot write {path}: it was changed after {writer}; choose another output with -o, or move it away"
+            )
+
+
+def remove_abandoned(folder: Path, names: Iterable[str]) -> None:
+    """Remove the temporary files of `replacing` that a killed process left beside files of these names.
+
+    The caller has locked the folder: no other process writes them.
+    """
+    for name in names:
+        for path in folder.glob(f"{glob.escape(name)}.*.tmp"):
+            if re.fullmatch(r"\d+", path.name[len(name) + 1 : -len(".tmp")]):
+                path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
@@ -210,3 +237,28 @@ def file_digest(path: Path) -> str:
     """Return the BLAKE2b digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def quick_digest(path: Path) -> str:
+    """Return the `sum_digest` of a file, which takes no longer than reading it."""
+    with path.open("rb") as file:
+        return sum_digest(file, path.stat().st_size)
+
+
+def sum_digest(file: BinaryIO, size: int, *others: bytes) -> str:
+    """Return a digest of the next `size` bytes of a file, and of other bytes, in hexadecimal.
+
+    Each block of 4096 bytes is summed as 64-bit numbers, and so is each of their positions over all blocks: a change of
+    any bits, a block of zeros and exchanged values change one of the sums.
+    """
+    digest, buffer = hashlib.blake2b(b"\0".join(others), digest_size=SUM_DIGITS // 2), np.empty(_PART, np.uint8)
+    positions = np.zeros(_PAGE // 8, np.uint64)
+    while size > 0 and (count := file.readinto(buffer[: min(size, _PART)].data)):  # type: ignore[attr-defined]
+        whole = count - count % _PAGE
+        words = buffer[:whole].view(np.uint64).reshape(-1, _PAGE // 8)
+        digest.update(words.sum(axis=1).data)
+        digest.update(buffer[whole:count].data)
+        positions += words.sum(axis=0)
+        size -= count
+    digest.update(positions.data)
+    return digest.hexdigest()
