@@ -98,8 +98,12 @@ _FACTS = Object(
         "held_out": Flag(),
         "history": Object(
             {},
-            {"step": Whole(), "epoch": Whole(), "cost": Number(), "fvu": Optional(Number())},
-            Optional(Number()),
+            {
+                **dict.fromkeys(("step", "epoch", "windows", "dead"), Whole()),
+                **dict.fromkeys(("cost", "reconstruction", "sparsity", "rho_hat_mean"), Number()),
+                "fvu": Optional(Number()),
+            },
+            Scalar(),
         ),
         "best_epoch": Whole(),
     },

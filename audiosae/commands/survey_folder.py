@@ -83,7 +83,7 @@ _FOLDER = OutputFolder(
     "survey",
     FACTS,
     FactsFile(
-        ("model_digest", "types"),
+        ("model_digest",),
         Object({"model_digest": Text(DIGEST, "a digest"), "types": Items(Object()), FILES: DIGESTS}),
         "choose another folder with -o, or move it away",
     ),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "stability.json"
 _ADVICE = "remove it, and run evaluate --stability again"
 _FILE = FactsFile(
-    ("model_digest", "seeds", "cosine"),
+    ("model_digest",),
     Object(
         {
             "model_digest": Text(),

@@ -47,7 +47,7 @@ _TEXTS = ("file", "label", "time")
 _SHOWN = 8  # rows and features in a notebook
 _DIGESTS = "tables"  # key of the digests of the tables that a description describes
 _DESCRIPTION = FactsFile(
-    ("model_digest", "level"),
+    ("model_digest",),
     Object(
         {"model_digest": Text(DIGEST, "a digest"), "level": Text()},
         {_DIGESTS: Object(keys=Text(r"[^/\\:]+", "the name of a file"), rest=Text(DIGEST, "a digest"))},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.spreadsheets import Wanted, read_rows
+from audiosae.corpus.spreadsheets import Wanted, column_names, read_rows
 from audiosae.errors import InputError
 from audiosae.sounds.results import NAME, TIME, event_columns, event_rows
 from audiosae.sounds.timeline import COLUMNS
@@ -111,7 +111,7 @@ def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names
     """
     rows, columns = read_rows(path, None, _NAMES, say)
     if NAME not in columns:
-        raise InputError(f"--names {path}: wanted the columns type,name; it has {', '.join(columns)}")
+        raise InputError(f"--names {path}: wanted the columns type,name; it has {column_names(columns)}")
     names: dict[int, str] = {}
     for number, row in enumerate(rows, 1):
         kind, name = row["type"].strip(), uncelled(row[NAME].strip())

@@ -333,15 +333,21 @@ def shown(value: object) -> str:
         return f"a list of {len(value)}"
     if value is None or isinstance(value, bool):
         return json.dumps(value)
+    if isinstance(value, str):
+        return f"'{_escaped(value[:_SHOWN])}{'...' if len(value) > _SHOWN else ''}'"
     try:
-        text = ascii(value[:_SHOWN] if isinstance(value, str) else value)
+        text = str(value)
     except ValueError:  # a whole number of thousands of digits
         return "a number that is too long"
-    return text if len(text) <= _SHOWN and len(str(value)) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _joined(where: str, key: str) -> str:
-    name = ascii(key)[1:-1][:_SHOWN]
+    name = _escaped(key[:_SHOWN])
     return f"{where}.{name}" if where else name
 
 

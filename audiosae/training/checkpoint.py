@@ -164,7 +164,8 @@ def _check_identity(stored: dict[str, Json], identity: dict[str, Json], changed:
                 raise InputError(
                     f"--resume: the sources are not those of the checkpoint ({changed}); train into another folder"
                 )
+            before = ascii(str(stored.get(key)))[1:-1][:60]  # the checkpoint may be anyone's
             raise InputError(
-                f"--resume: {key if key.startswith('--') else flag(key)} was {stored.get(key)} and is {value} now; "
+                f"--resume: {key if key.startswith('--') else flag(key)} was {before} and is {value} now; "
                 f"give the earlier value, or train into another folder"
             )
