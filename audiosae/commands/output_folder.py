@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
 from audiosae.system.files import check_replaceable, check_unedited, create_folder, quick_digest
-from audiosae.system.locks import lock_folder
+from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.system.schema import DIGEST, Object, Text
 
 if TYPE_CHECKING:
@@ -55,9 +55,12 @@ class OutputFolder:
         Raises
         ------
         InputError
-            The folder cannot be written, has a file that the command did not write, or one that was edited since.
+            The folder cannot be written, another process is writing it, or it has a file that the command did not
+            write, or one that was edited since.
         """
         create_folder(out)
+        with self._lock(out):
+            self._clear(out)
         recorded = self._recorded(out)
         for path in self.outputs(out):
             check_replaceable(path, inputs, own=path.relative_to(out).as_posix() in recorded)
@@ -82,32 +85,29 @@ class OutputFolder:
         if out is None:
             yield None
             return
-        with self._locked(out):
-            try:
-                self._clear(out)
-                work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=out))
-            except OSError as error:
-                raise _unwritable(out, error) from error
-            try:
-                yield work
-                self._move(work, out)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+        try:
+            with self._lock(out):
+                try:
+                    work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=out))
+                except OSError as error:
+                    raise _unwritable(out, error) from error
+                try:
+                    yield work
+                    self._move(work, out)
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
+        finally:
+            with suppress(OSError):  # it is not empty
+                out.rmdir()
 
-    @contextmanager
-    def _locked(self, out: Path) -> Iterator[None]:
+    def _lock(self, out: Path) -> FolderLock:
         try:
             lock = lock_folder(out)
         except OSError as error:
             raise _unwritable(out, error) from error
         if lock is None:
             raise InputError(f"another {self.command} is writing {out}; wait for it, or choose another folder with -o")
-        try:
-            with lock:
-                yield
-        finally:
-            with suppress(OSError):  # it is not empty
-                out.rmdir()
+        return lock
 
     def _clear(self, out: Path) -> None:
         """Remove the folders of runs that were killed; complete the move of one whose facts are in place."""
