@@ -16,6 +16,7 @@ from audiosae.commands.evaluation_folder import EVALUATION_FOLDER, write_results
 from audiosae.commands.output_folder import DIGESTS, OutputFolder
 from audiosae.commands.run_folder import RunFolder
 from audiosae.errors import InputError
+from audiosae.features.table import check_output
 from audiosae.system.files import quick_digest, remove_abandoned
 from audiosae.system.schema import FactsFile, Object, Text
 
@@ -139,9 +140,19 @@ def test_temporary_files_of_a_killed_training_are_removed_by_the_next_run(tmp_pa
     assert sorted(path.name for path in out.glob("*.tmp")) == sorted(own)
 
 
+def test_temporary_files_of_a_killed_export_are_removed_and_those_of_a_running_one_stay(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = [f"t.csv.{number}.tmp" for number in (ended.pid, os.getpid())]
+    for name in (*names, f"u.csv.{ended.pid}.tmp"):
+        (tmp_path / name).write_text("half")
+    check_output(tmp_path / "t.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {names[1], f"u.csv.{ended.pid}.tmp"}
+
+
 def test_names_with_special_characters_are_not_patterns(tmp_path):
     (tmp_path / "ab.csv.7.tmp").write_text("mine")
-    remove_abandoned(tmp_path, ["a*.csv", "[a]b.csv"])
+    remove_abandoned(tmp_path, ["a*.csv", "[a]b.csv"], locked=True)
     assert (tmp_path / "ab.csv.7.tmp").exists()
 
 

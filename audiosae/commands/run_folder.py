@@ -66,7 +66,7 @@ class RunFolder:
         self._lock = lock_folder(path)
         if self._lock is None:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
-        remove_abandoned(path, (*_FILES, CARD))
+        remove_abandoned(path, (*_FILES, CARD), locked=True)
         return self
 
     def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:

@@ -107,6 +107,7 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
         raise InputError(f"cannot write {path}: it is a folder; give a file in it")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"cannot write {path}: {path.parent} is not a writable folder; choose another with -o")
+    remove_abandoned(path.parent, [path.name], locked=False)
 
 
 def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
@@ -145,15 +146,27 @@ def check_unedited(folder: Path, digests: Mapping[str, str], writer: str) -> Non
             )
 
 
-def remove_abandoned(folder: Path, names: Iterable[str]) -> None:
-    """Remove the temporary files of `replacing` that a killed process left beside files of these names.
+def remove_abandoned(folder: Path, names: Iterable[str], *, locked: bool) -> None:
+    """Remove the temporary files of `replacing` that killed processes left beside files of these names.
 
-    The caller has locked the folder: no other process writes them.
+    Parameters
+    ----------
+    locked
+        Whether the caller has locked the folder, so that no other process writes there. Otherwise the files of running
+        processes stay.
     """
     for name in names:
         for path in folder.glob(f"{glob.escape(name)}.*.tmp"):
-            if re.fullmatch(r"\d+", path.name[len(name) + 1 : -len(".tmp")]):
-                path.unlink(missing_ok=True)
+            number = path.name[len(name) + 1 : -len(".tmp")]
+            if re.fullmatch(r"[0-9]{1,9}", number) and (locked or not _is_running(int(number))):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(process))
 
 
 @contextlib.contextmanager
