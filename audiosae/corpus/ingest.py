@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.cache import open_folder, unwritable
-from audiosae.corpus.entries import FieldWriter, cached_record, entry_path
+from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
-from audiosae.corpus.sources import stand_in
+from audiosae.corpus.sources import some_of, stand_in
 from audiosae.domain import Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
 from audiosae.system.processes import most_workers, prepare, run_in_order
+from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def ingest(
     entries = [entry_path(source, folder) for source in sources]
     if entries and not entries[-1].exists():
         prepare()
-    cached = [cached_record(source, entry) for source, entry in zip(sources, entries, strict=True)]
+    cached = _cached_records(sources, entries, say)
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
     most = most_workers()
     if most and workers > most:
@@ -91,6 +92,26 @@ def _decoded(jobs: Sequence[tuple[Domain, Path, Path]], workers: int) -> Generat
     )
 
 
+def _cached_records(
+    sources: Sequence[Source], entries: Sequence[Path], say: Callable[[str], None]
+) -> list[Record | None]:
+    """Return the records in the cache, None for a source that is decoded; report damaged entries."""
+    records: list[Record | None] = []
+    damaged = []
+    for source, entry in zip(sources, entries, strict=True):
+        try:
+            records.append(cached_record(source, entry))
+        except DamagedEntryError:
+            records.append(None)
+            damaged.append(source.name)
+    if damaged:
+        say(
+            f"the cache was damaged: {counted(len(damaged), 'field')} of {len(entries)} must be decoded again: "
+            f"{some_of(damaged)}"
+        )
+    return records
+
+
 def decode(job: tuple[Domain, Path, Path]) -> Record:
     """Decode a source to its cache entry; InputError if the cache cannot be written.
 
@@ -99,7 +120,7 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     domain, path, target = job
     captured = CapturedStderr()
     try:
-        with replacing(target, sync=False) as temporary, FieldWriter(temporary) as writer:
+        with replacing(target) as temporary, FieldWriter(temporary) as writer:
             with capture_stderr(captured):
                 record = _read_field(domain, path, writer)
             record = _with_messages(record, captured)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from audiosae.corpus.sources import folder_name, printable, some_of
-from audiosae.corpus.spreadsheets import KEY, read_rows
+from audiosae.corpus.spreadsheets import KEY, column_names, read_rows
 from audiosae.errors import InputError
 from audiosae.system.files import uncelled
 
@@ -49,7 +49,7 @@ def read_column(
     rows, columns = read_rows(path, names.known)
     column = column or _only(columns, path, option)
     if column not in columns:
-        raise InputError(f"{option} {column}: {path} has no such column; it has {', '.join(columns)}")
+        raise InputError(f"{option} {column}: {path} has no such column; it has {column_names(columns)}")
     values = {number: normalize("NFC", row[column].strip()) or None for number, row in _matched(path, rows, names)}
     if not any(values.values()):
         problem = f"has only empty cells in column {column} for" if values else "has no row for"

@@ -121,10 +121,22 @@ def domain_from_json(description: Mapping[str, Json]) -> Domain:
             f"uninstall that and install {package}"
         )
     try:
-        return make_domain(load_domain(name), options)
+        return _with_kinds(make_domain(load_domain(name), options), options)
     except InputError as error:
-        made = f"{package} {description.get('version', '?')}"
+        origin = f"{package} {description.get('version', '?')}"
         raise PluginError(
-            f"the model was made with {made}, which differs from the installed {installed.version} ({error}); "
-            f"install {made}"
+            f"the model was made with {origin}, which differs from the installed {installed.version} ({error}); "
+            f"install {origin}"
         ) from error
+
+
+def _with_kinds(domain: Domain, options: Mapping[str, Json]) -> Domain:
+    """Return a domain; raise InputError for an option that JSON has as another kind: only the command line has texts.
+
+    True and 1 are equal in Python.
+    """
+    made = options_of(domain)
+    for key, value in options.items():
+        if isinstance(value, bool) != isinstance(made[key], bool) or value != made[key]:
+            raise InputError(f"option {key} is {value!r}, which means {made[key]!r}")
+    return domain

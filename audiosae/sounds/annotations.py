@@ -36,13 +36,15 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
         Distinct names of recordings. Their order does not change the result.
     """
     taken: set[str] = set()
+    numbers: dict[str, Iterator[int]] = {}  # the numbers that were not tried yet: 10,000 names may begin alike
     names: dict[str, str] = {}
     for file in sorted(files):
         stem = re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
         short = re.sub(r'[\x00-\x1f<>:"|?*\\/]+', "_", stem).strip(" .").encode()[:_LONGEST]
         plain = short.decode(errors="ignore").lstrip("-").rstrip(" .") or "_"
         plain = f"_{plain}" if _RESERVED.match(plain) else plain
-        candidates = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        further = numbers.setdefault(plain.casefold(), count(2))
+        candidates = chain([plain], (f"{plain}-{number}" for number in further))
         names[file] = next(name for name in candidates if name.casefold() not in taken)
         taken.add(names[file].casefold())
     return names

@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import glob
 import hashlib
 import io
-import json
 import os
 import re
-import shutil
 import stat
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from audiosae.errors import InputError
-from audiosae.system.interrupts import hold_interrupts
+from audiosae.system.schema import Mismatch, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
 
     from audiosae.system.progress import Progress
 
@@ -29,6 +30,8 @@ Value = TypeVar("Value")
 MARK = "made by audiosae"  # in pictures and pages: a file with it may be overwritten
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+SUM_DIGITS = 32  # of `sum_digest`
+_PAGE, _PART = 4096, 2**20  # bytes that are summed together, and that are read at once
 _MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
 _temporary_files: set[Path] = set()  # that this process is writing
 
@@ -88,8 +91,8 @@ def _digest_of(text: str) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(check_regular(path).read_bytes())
+    with contextlib.suppress(OSError, Mismatch):
+        content = parse_json(check_regular(path).read_bytes())
         return content if isinstance(content, dict) else {}
     return {}
 
@@ -114,6 +117,7 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
         raise InputError(f"cannot write {path}: it is a folder; give a file in it")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"cannot write {path}: {path.parent} is not a writable folder; choose another with -o")
+    remove_abandoned(path.parent, [path.name], locked=False)
 
 
 def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
@@ -142,9 +146,42 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
         )
 
 
+def check_unedited(folder: Path, digests: Mapping[str, str], writer: str) -> None:
+    """Raise InputError if a file was changed since its `quick_digest` was recorded under its path in `folder`."""
+    for name, digest in digests.items():
+        path = folder / name
+        if path.is_file() and quick_digest(path) != digest:
+            raise InputError(
+                f"cannot write {path}: it was changed after {writer}; choose another output with -o, or move it away"
+            )
+
+
+def remove_abandoned(folder: Path, names: Iterable[str], *, locked: bool) -> None:
+    """Remove the temporary files of `replacing` that killed processes left beside files of these names.
+
+    Parameters
+    ----------
+    locked
+        Whether the caller has locked the folder, so that no other process writes there. Otherwise the files of running
+        processes stay.
+    """
+    for name in names:
+        for path in folder.glob(f"{glob.escape(name)}.*.tmp"):
+            number = path.name[len(name) + 1 : -len(".tmp")]
+            if re.fullmatch(r"[0-9]{1,9}", number) and (locked or not _is_running(int(number))):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(process))
+
+
 @contextlib.contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
     Errors of the file system are raised as they are; see `write_errors`.
 
@@ -152,16 +189,13 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     ----------
     path
         The file to write. A file of that name is untouched until the new one is complete.
-    sync
-        Whether the content is flushed to disk (fsync) before the rename.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     _temporary_files.add(temporary)
     try:
         yield temporary
-        if sync:
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+        with temporary.open("rb+") as file:  # otherwise a power failure may leave the new name without the content
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # Windows does not delete a file that is open or mapped
@@ -191,23 +225,6 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file completely, or leave it unchanged and raise InputError."""
     with write_errors(path), replacing(path) as temporary:
         temporary.write_bytes(content)
-
-
-@contextlib.contextmanager
-def written_together(folder: Path) -> Iterator[Path]:
-    """Yield a folder inside of another; when the block ends, its files replace those of the same names together.
-
-    If the block fails, all earlier files stay unchanged.
-    """
-    with write_errors(folder):
-        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-    try:
-        yield work
-        with write_errors(folder), hold_interrupts():  # all files or none
-            for path in sorted(work.iterdir()):
-                path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def create_folder(path: Path, name: str = "folder") -> list[Path]:
@@ -252,3 +269,28 @@ def file_digest(path: Path) -> str:
     """Return the BLAKE2b digest of a file."""
     with check_regular(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def quick_digest(path: Path) -> str:
+    """Return the `sum_digest` of a file, which takes no longer than reading it."""
+    with path.open("rb") as file:
+        return sum_digest(file, path.stat().st_size)
+
+
+def sum_digest(file: BinaryIO, size: int, *others: bytes) -> str:
+    """Return a digest of the next `size` bytes of a file, and of other bytes, in hexadecimal.
+
+    Each block of 4096 bytes is summed as 64-bit numbers, and so is each of their positions over all blocks: a change of
+    any bits, a block of zeros and exchanged values change one of the sums.
+    """
+    digest, buffer = hashlib.blake2b(b"\0".join(others), digest_size=SUM_DIGITS // 2), np.empty(_PART, np.uint8)
+    positions = np.zeros(_PAGE // 8, np.uint64)
+    while size > 0 and (count := file.readinto(buffer[: min(size, _PART)].data)):  # type: ignore[attr-defined]
+        whole = count - count % _PAGE
+        words = buffer[:whole].view(np.uint64).reshape(-1, _PAGE // 8)
+        digest.update(words.sum(axis=1).data)
+        digest.update(buffer[whole:count].data)
+        positions += words.sum(axis=0)
+        size -= count
+    digest.update(positions.data)
+    return digest.hexdigest()

@@ -112,7 +112,7 @@ def write_report(
     positions = map_positions(cosines)  # while the other processes draw
     view = _view(model, gathered, [first, *drawn], (used, skipped), names, cosines=cosines, positions=positions)
     view |= {"label_name": label_name, "about": [about(model, "This model", run)]}
-    if run and (stability := read(run)):
+    if run and (stability := read(run, model.params.hidden)):
         for unit, item in enumerate(view["items"]):
             item["facts"].append(("comes back", stability.description(unit)))
         meaning = f"number of trainings with other seeds that have learned the same atom (cosine of {ALIKE:g} or more)"
@@ -256,7 +256,7 @@ def about(model: Model, heading: str, run: Path | None) -> dict[str, Any]:
         "heading": heading,
         "rows": [
             (term or "options of the domain", text)
-            for term, text in summarise(model, activity_of(model), read(run) if run else None)
+            for term, text in summarise(model, activity_of(model), read(run, model.params.hidden) if run else None)
         ],
         "options": sorted((str(key), str(value)) for key, value in model.facts["options"].items()),
         "history": base64.b64encode(history.read_bytes()).decode() if history and history.is_file() else None,
