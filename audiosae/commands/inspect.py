@@ -47,7 +47,6 @@ _SPEED_PROBE = 1024  # rows and columns of a matrix whose square is timed
 _READ_BYTES = 2**24  # largest file that is read to count its rows if its domain has no probe
 _KINDS = 6  # kinds of files that are listed
 _CHECKED = 40  # sources that get quick checks
-_MANY = 0.1  # a remark is reported if at least this share of the checked sources has it
 _PRODUCTS = 5  # matrix products per step
 _OVERHEAD = 1.5  # time of a step relative to its products
 _WHITENED_SHARE = 0.25  # usual share of a window's values that remain after PCA whitening
@@ -125,7 +124,7 @@ def inspect(
 ) -> Inspection:
     """Check files: lengths, rates, dates, faults, memory.
 
-    Reads the headers, and two seconds of some files to report a DC offset.
+    Reads the headers, and some seconds of some files to report a DC offset and digital zeros.
 
     Returns
     -------
@@ -189,7 +188,7 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
         "summary": [
             *_totals(domain, files, extent, windows, estimate),
             *_remarks([file for _, file in good], len(good), "sources"),
-            *_remarks(glances["found"], glances["sources"], "checked sources", least=_MANY * glances["sources"]),
+            *_remarks(glances["found"], glances["sources"], "checked sources"),
         ],
     }
 
@@ -234,17 +233,13 @@ def _quick_checks(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
     return {"sources": len(checked), "found": remarks}
 
 
-def _remarks(files: Sequence[dict[str, Any]], total: int, what: str, *, least: float = 0) -> list[str]:
-    """Return a line for each remark that at least `least` files have."""
+def _remarks(files: Sequence[dict[str, Any]], total: int, what: str) -> list[str]:
+    """Return a line for each remark."""
     names = {
         remark: [file["file"] for file in files if file["remark"] == remark]
         for remark in dict.fromkeys(file["remark"] for file in files if file["remark"])
     }
-    return [
-        f"{len(some)} of {total} {what} have {remark}: {some_of(some)}"
-        for remark, some in names.items()
-        if len(some) >= least
-    ]
+    return [f"{len(some)} of {total} {what} have {remark}: {some_of(some)}" for remark, some in names.items()]
 
 
 def _windows(domain: Domain, rows: int, columns: int) -> int:

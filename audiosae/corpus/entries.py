@@ -138,8 +138,7 @@ def cached_record(source: Source, entry: Path) -> Record | None:
         if time.time() - entry.stat().st_mtime > _DAY:
             os.utime(entry)  # pruning removes the least recently used first
         changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
-        return Record(
-            **(stored | changed | {"shape": shape, "ranges": tuple((start, stop) for start, stop in stored["ranges"])})
-        )
+        pairs = {key: tuple((start, stop) for start, stop in stored[key]) for key in ("ranges", "content")}
+        return Record(**(stored | changed | pairs | {"shape": shape}))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -302,9 +302,13 @@ def _cut(record: Record, need: int) -> tuple[Record | None, Record | None]:
     held_out = [(edges[i], edges[i + 1]) for i in range(_HELD_OUT_SHARE - 1, len(edges) - 1, _HELD_OUT_SHARE)]
     starts = [first, *(high for _, high in held_out)]
     training = [(low, high) for low, (high, _) in zip(starts, held_out, strict=False)]
-    return replace(record, ranges=_inside(record, training)), replace(record, ranges=_inside(record, held_out))
+    return (
+        replace(record, ranges=common_ranges(record.ranges, training)),
+        replace(record, ranges=common_ranges(record.ranges, held_out)),
+    )
 
 
-def _inside(record: Record, parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    common = ((max(a, low), min(b, high)) for a, b in record.ranges for low, high in parts)
+def common_ranges(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of rows that lie both in one of `ranges` and in one of `others`."""
+    common = ((max(a, low), min(b, high)) for a, b in ranges for low, high in others)
     return tuple((low, high) for low, high in common if low < high)

@@ -17,6 +17,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.recordings import repair
+from audiosae.recordings.bands import ZERO
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ _HIGHEST_RATE = 22050  # enough for speech, music and most animals; recordings o
 _ULTRASOUND_RATE = 192000
 _OFFSET_SECONDS = 2.0  # from the start of a recording, in which a constant offset is measured
 _LARGE_OFFSET = 0.5  # of the standard deviation: levels relative to the loudest then change by 2 dB or more
+_CHECKED_SECONDS, _CHECKED_PARTS = 20.0, 10  # of a recording, evenly spaced, that are searched for digital zeros
+_ZERO_SECONDS = 0.1  # the shortest stretch of digital zeros that is reported
 _CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # libsndfile's log messages for Ogg and MAT4
 _DECODING_ERRORS = (RuntimeError, ValueError)  # those that soundfile raises
 
@@ -184,6 +187,27 @@ def has_offset(path: Path) -> bool:
     samples, _ = read_excerpt(path, 0.0, _OFFSET_SECONDS)
     deviation = samples.std(dtype=np.float64) if len(samples) else 0.0
     return bool(0 < deviation < np.inf and abs(samples.mean(dtype=np.float64)) > _LARGE_OFFSET * deviation)
+
+
+def has_zeros(path: Path) -> bool:
+    """Return whether a recording has a stretch of digital zeros, in all of a short one, or in parts of a long one.
+
+    Raises
+    ------
+    InputError
+        The recording cannot be decoded.
+    """
+    seconds, length, parts = read_header(path).seconds, _CHECKED_SECONDS, [0.0]
+    if seconds > _CHECKED_SECONDS:
+        length = _CHECKED_SECONDS / _CHECKED_PARTS
+        parts = np.linspace(0, seconds - length, _CHECKED_PARTS).tolist()
+    for start in parts:
+        samples, rate = read_excerpt(path, start, start + length)
+        sound = np.flatnonzero(np.abs(samples) > ZERO)
+        gaps = np.diff(np.concatenate([[-1], sound, [len(samples)]])) - 1
+        if gaps.max() >= _ZERO_SECONDS * rate:
+            return True
+    return False
 
 
 def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
