@@ -242,7 +242,8 @@ def evaluate(
         with replace(job, sources=[job.sources[i] for i in labelled]).corpus() as corpus:
             used = corpus.only(corpus.used)
             file_labels, divided = ([each[labelled[i]] or "" for i in corpus.used] for each in (known, values))
-            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed)
+            digests = [record.digest for record in used.records]
+            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed, digests=digests)
             done = compare_features(loaded, used, plan, options, job.notes)
     title = f"{label_column or 'label'} of {len(used.records)} files: {plan.description}"
     facts = {

@@ -24,6 +24,7 @@ from audiosae.commands.shared_options import (
     WhenName,
     make_domain_of,
 )
+from audiosae.corpus.copies import find_copies, find_links, report_same
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, Domain, resolved
@@ -160,7 +161,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     -------
     dict
         `files` (file, status ok|skipped, reason, extent, facts, remark), totals, estimates, `glances` (number of
-        checked sources, and their remarks), and `summary`, lines of text.
+        checked sources, and their remarks), `copies` and `links` (groups of sources with the same content, and of
+        links to one file), and `summary`, lines of text.
     """
     domain = resolved(domain, [source.path for source in sources])
     progress.stage("inspecting", len(sources), "files")
@@ -170,7 +172,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
             files.append(_inspect(domain, source))
         progress.advance(1)
     good = [(source, file) for source, file in zip(sources, files, strict=True) if file["status"] == "ok"]
-    glances = _quick_checks(domain, [source for source, _ in good])
+    readable = [source for source, _ in good]
+    glances, copies, links = _quick_checks(domain, readable), find_copies(readable), find_links(readable)
     windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
     wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
     values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
@@ -185,10 +188,14 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
         "sources_skipped": len(files) - len(good),
         "estimate": estimate,
         "glances": glances,
+        "copies": [[source.name for source in group] for group in copies],
+        "links": [[source.name for source in group] for group in links],
         "summary": [
             *_totals(domain, files, extent, windows, estimate),
             *_remarks([file for _, file in good], len(good), "sources"),
             *_remarks(glances["found"], glances["sources"], "checked sources"),
+            *report_same(copies, len(good), "copies of others"),
+            *report_same(links, len(good), "links to the file of another"),
         ],
     }
 

@@ -177,17 +177,18 @@ class Corpus:
     def split(self, seed: int) -> tuple[Self, Self, str]:
         """Return the training part, the held-out part and a description of the split.
 
-        One source in ten is held out; with fewer than ten sources, a tenth of each, in strips.
+        One source in ten is held out, with its copies; with fewer than ten sources, a tenth of each, in strips.
         """
         usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
-        if len(usable) < _HELD_OUT_SHARE:
+        contents = list(dict.fromkeys(record.digest or record.path for record in usable))
+        if len(contents) < _HELD_OUT_SHARE:
             parts: list[tuple[Record | None, Record | None]] = [_cut(r, self.domain.window[0]) for r in usable]
             description = "a tenth of each source"
         else:
-            order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(usable))
-            out = set(order[: len(usable) // _HELD_OUT_SHARE].tolist())
-            parts = [(None, r) if i in out else (r, None) for i, r in enumerate(usable)]
-            description = f"{len(out)} of {len(usable)} sources"
+            order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(contents))
+            out = {contents[i] for i in order[: len(contents) // _HELD_OUT_SHARE]}
+            parts = [(None, r) if (r.digest or r.path) in out else (r, None) for r in usable]
+            description = f"{sum(part is None for part, _ in parts)} of {len(usable)} sources"
         training, held_out = zip(*parts, strict=True) if parts else ((), ())
         return self.part([r for r in training if r]), self.part([r for r in held_out if r]), description
 
