@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from audiosae.corpus.spreadsheets import Wanted, read_rows
 from audiosae.errors import InputError
 from audiosae.sounds.results import NAME, TIME, event_columns, event_rows
 from audiosae.sounds.timeline import COLUMNS
-from audiosae.system.files import cell, csv_text, replacing, uncelled, write_errors, write_file
+from audiosae.system.files import CsvWriter, csv_text, replacing, uncelled, write_errors, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,9 +39,9 @@ def write_events_csv(survey: Survey, path: Path) -> None:
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.writer(file)
+        table = CsvWriter(file)
         table.writerow(event_columns(survey))
-        table.writerows([cell(value) for value in row] for row in event_rows(survey))
+        table.writerows(event_rows(survey))
 
 
 def write_events_parquet(survey: Survey, path: Path) -> None:

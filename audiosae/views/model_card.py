@@ -9,6 +9,7 @@ from audiosae.domain import SECONDS
 from audiosae.features.stability import read
 from audiosae.features.summary import activity_of
 from audiosae.system.files import signature, signed, write_file
+from audiosae.system.text import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,10 +113,9 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         quality=_table(quality),
         options=_table(options),
         file=FILE,
-        versions=", ".join(f"{name} {number}" for name, number in facts["versions"].items()),
+        versions=markdown(", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
     )
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    escaped = ((name, text.replace("|", r"\|").replace("<", "&lt;")) for name, text in rows)
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in escaped)])
+    return "\n".join(["| | |", "|---|---|", *(f"| {markdown(name)} | {markdown(text)} |" for name, text in rows)])
