@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.system.files import write_errors, write_file
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -81,13 +82,13 @@ def _raven(events: Sequence[Event]) -> Iterable[str]:
     yield _RAVEN_HEADER
     for number, event in enumerate(events, 1):
         start, end, low, high = map(_number, (event.start, event.end, event.low_hz, event.high_hz))
-        file, name = _one_line(event.file.rsplit("/", 1)[-1]), _one_line(event.name)
+        file, name = _one_line(event.file.rsplit("/", 1)[-1]), _label(event)
         yield f"{number}\tSpectrogram 1\t1\t{start}\t{end}\t{low}\t{high}\t{file}\t{start}\t{event.type}\t{name}"
 
 
 def _audacity(events: Sequence[Event]) -> Iterable[str]:
     for event in events:
-        yield f"{_number(event.start)}\t{_number(event.end)}\t{_one_line(event.name or f'type {event.type}')}"
+        yield f"{_number(event.start)}\t{_number(event.end)}\t{_label(event)}"
         yield f"\\\t{_number(event.low_hz)}\t{_number(event.high_hz)}"
 
 
@@ -110,5 +111,10 @@ def _number(value: float) -> str:
     return np.format_float_positional(float(value), trim="0")
 
 
+def _label(event: Event) -> str:
+    """Return the name of an event's type, or its number: no cell is empty, which some readers refuse."""
+    return _one_line(event.name) or f"type {event.type}"
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return one_line(" ".join(text.split()))
