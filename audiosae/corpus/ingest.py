@@ -119,7 +119,7 @@ def _with_messages(record: Record, captured: CapturedStderr) -> Record:
 def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
     blocks = _Blocks(domain, path)
     for block in blocks:
-        writer.append(np.array(block, np.float32))  # a copy: the domain may reuse its block
+        writer.append(np.array(block, np.float32, order="C"))  # a copy: the domain may reuse its block
     rows = blocks.shape[0]
     if not rows:
         raise InputError(NOTHING)
