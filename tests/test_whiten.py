@@ -83,7 +83,7 @@ def test_options_out_of_range_are_errors(windows, values):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_components_of_mirrored_windows_have_signs_that_rounding_does_not_change(windows, seed):
-    """The entries of a symmetric or antisymmetric component are equal in pairs: rounding must not choose the largest."""
+    """Entries of a symmetric component are equal in pairs: rounding must not choose the largest."""
     mirrored = np.concatenate([windows, windows[:, ::-1]]).astype(np.float64)
     options = Whitening("pca", power=0.5, keep=1.0)
     exact, noise = WindowMoments.of(mirrored), np.random.default_rng(seed).normal(size=(12, 12))
