@@ -27,7 +27,7 @@ from audiosae.commands.shared_options import (
 from audiosae.corpus.copies import find_copies, find_links, report_same
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.sources import some_of
-from audiosae.domain import SECONDS, Domain, resolved
+from audiosae.domain import SECONDS, Domain, plugin_call, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import read_dates
 from audiosae.system.frames import html_table, pandas_frame, text_table
@@ -177,6 +177,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
     wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
     values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
+    with plugin_call(domain, "compare"):
+        differences = list(domain.compare([source.path for source in readable]))
     extent, estimate = sum(file["extent"] for _, file in good), _estimate(domain, values, windows)
     return {
         "domain": domain.name,
@@ -194,6 +196,7 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
             *_totals(domain, files, extent, windows, estimate),
             *_remarks([file for _, file in good], len(good), "sources"),
             *_remarks(glances["found"], glances["sources"], "checked sources"),
+            *differences,
             *report_same(copies, len(good), "copies of others"),
             *report_same(links, len(good), "links to the file of another"),
         ],

@@ -145,6 +145,13 @@ class Domain:
         """
         return ""
 
+    def compare(self, paths: Sequence[Path]) -> Sequence[str]:  # noqa: ARG002
+        """Return warnings on differences between sources that features would show, from at most a few hundred files.
+
+        It is called on a resolved domain. Broken files are skipped.
+        """
+        return ()
+
     def field(self, path: Path) -> Blocks:
         """Return or yield the field of one source in blocks along axis 0, in bounded memory.
 

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -168,12 +168,22 @@ def common_rate(paths: Sequence[Path]) -> int:
     Rates of ultrasound recordings, 192 kHz or more, are returned as they are.
     """
     seconds: defaultdict[int, float] = defaultdict(float)
-    for path in paths[:: max(1, len(paths) // _HEADERS_READ)]:
-        with suppress(InputError), capture_stderr(CapturedStderr()):  # errors are reported when the file is read
-            header = read_header(path)
-            seconds[header.rate] += 1 + min(header.seconds, 1e6)
+    for header in _headers(paths):
+        seconds[header.rate] += 1 + min(header.seconds, 1e6)
     rate = max(sorted(seconds), key=seconds.__getitem__, default=_HIGHEST_RATE)
     return rate if rate >= _ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
+
+
+def rates(paths: Sequence[Path]) -> Counter[int]:
+    """Return the number of recordings of each sample rate, from at most a few hundred headers."""
+    return Counter(header.rate for header in _headers(paths))
+
+
+def _headers(paths: Sequence[Path]) -> Iterator[Header]:
+    """Yield the headers of evenly spaced recordings that can be read."""
+    for path in paths[:: max(1, len(paths) // _HEADERS_READ)]:
+        with suppress(InputError), capture_stderr(CapturedStderr()):  # errors are reported when the file is read
+            yield read_header(path)
 
 
 def has_offset(path: Path) -> bool:

@@ -24,6 +24,7 @@ _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
 _SMALLEST_FFT = 8
 _LEAST_FFT = 128  # for rates under 4 kHz: with fewer bins, low bands would be empty
 _ROWS_AT_ONCE = 2**16
+_UNFILTERED = 0.92  # of half a rate: resampling weakens what is above
 _BLANK = -99.99  # dB; the level of digital zeros is -100 dB, but for rounding
 
 
@@ -177,6 +178,24 @@ class Spectrogram(Domain):
             rows,
             facts={"rate": header.rate, "channels": header.channels, "format": header.format},
             remark=remark,
+        )
+
+    def compare(self, paths: Sequence[Path]) -> Sequence[str]:
+        """Return a warning if the rates of recordings differ and the linear scale shows them in its top bins.
+
+        A recording of a higher rate is filtered when it is resampled, one of a lower rate has nothing up there.
+        """
+        if self.scale != "linear":
+            return ()
+        counts = audio.rates(paths)
+        limit = int(_UNFILTERED * min([*counts, self.sample_rate]) / 2)
+        kept = {min(rate, self.sample_rate + (rate > self.sample_rate)) for rate in counts}  # all higher ones are alike
+        if len(kept) <= 1 or self.frequencies[-1] <= limit:
+            return ()
+        found = ", ".join(f"{rate} Hz ({count})" for rate, count in sorted(counts.items()))
+        return (
+            f"recordings have different rates: {found}; with scale=linear the bins above {limit} Hz show the rate of a "
+            f"recording instead of its sound (--set fmax={limit} leaves them out)",
         )
 
     def glance(self, path: Path) -> str:
