@@ -181,8 +181,8 @@ def mixed(tmp_path):
 
 
 WORDS = (
-    "recordings have different rates: 22050 Hz (2), 44100 Hz (1); with scale=linear the bins above 10143 Hz show the rate "
-    "of a recording instead of its sound (--set fmax=10143 leaves them out)"
+    "recordings have different rates: 22050 Hz (2), 44100 Hz (1); with scale=linear the bins above 10143 Hz show the "
+    "rate of a recording instead of its sound (--set fmax=10143 leaves them out)"
 )
 
 

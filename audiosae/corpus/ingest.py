@@ -129,7 +129,10 @@ def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
     if content:
-        ranges = common_ranges(ranges, content)
+        step, (size, *_) = domain.stride[0], domain.window
+        common = common_ranges(ranges, content)
+        if any(-(-low // step) * step + size <= high for low, high in common):  # with long steps there may be none
+            ranges = common
     digest = hashlib.blake2b(field.reshape(-1).data, digest_size=16).hexdigest()
     with _domain_errors():
         extent, remark = _extent_and_remark(domain, path, rows)

@@ -48,8 +48,8 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
         ),
         (
             "data",
-            f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
-            f"held out: {sources['held_out']}",
+            f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows for "
+            f"training; held out: {sources['held_out']}",
         ),
         ("history", f"{history['epoch']} epochs, {history['step']} steps, cost {history['cost']:.4g}"),
         (

@@ -99,7 +99,7 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
     data = [
         ("files", f"{sources['used']} used, {sources['skipped']} skipped"),
         ("length", f"{sources['extent']:,.0f} {'s' if domain.unit == SECONDS else domain.unit}"),
-        ("windows", f"{sources['windows']} of {' x '.join(map(str, domain.window))}"),
+        ("windows", f"{sources['windows']} of {' x '.join(map(str, domain.window))} for training"),
         ("held out", sources["held_out"]),
         ("labels", "not used"),
     ]
