@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from audiosae.system.progress import Bar as _Bar
 from audiosae.system.progress import Lines, Progress
-from audiosae.system.text import one_line, terminal
+from audiosae.system.text import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Console(Progress):
     def say(self, line: str) -> None:
         """Print a message on standard error."""
         if not self._quiet:
-            print(one_line(line), file=sys.stderr, flush=True)  # noqa: T201
+            print(terminal(line), file=sys.stderr, flush=True)  # noqa: T201
 
     def result(self, text: str, facts: Mapping[str, Any]) -> None:
         """Print the result: the text, or the facts as JSON."""

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from audiosae.system.text import one_line
+from audiosae.system.text import one_line, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +115,7 @@ class ProgressBars(Progress):
 
     def say(self, line: str) -> None:
         """Show a message, above the bar if there is one."""
-        self._console.out(one_line(line), highlight=False)
+        self._console.out(terminal(line), highlight=False)
 
 
 class Bar:
