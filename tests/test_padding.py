@@ -10,6 +10,7 @@ import audiosae
 from audiosae.commands.inspect import inspect_sources
 from audiosae.corpus.ingest import content_ranges, ingest
 from audiosae.corpus.sources import scan
+from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK
 from audiosae.features.codes import FeatureSet, pooled_files
 from audiosae.recordings.spectrogram import Spectrogram
@@ -128,3 +129,14 @@ def test_content_ranges_hold_the_right_windows(length, seed):
         if not blank[start : start + window].any() or any(start <= a and b <= start + window for a, b in whole)
     ]
     assert inside == expected
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_common_ranges_are_those_of_all_pairs(seed):
+    rng = np.random.default_rng(seed)
+    first, second = (
+        list(zip(np.cumsum(steps).tolist(), np.cumsum(steps + rng.integers(0, 5, len(steps))).tolist(), strict=True))
+        for steps in (rng.integers(1, 9, size=rng.integers(0, 20)) for _ in range(2))
+    )  # ascending, some of them overlapping
+    pairs = ((max(a, low), min(b, high)) for a, b in first for low, high in second)
+    assert common_ranges(first, second) == tuple((low, high) for low, high in pairs if low < high)
