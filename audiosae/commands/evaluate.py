@@ -36,6 +36,7 @@ from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import counted
+from audiosae.system.text import one_line
 from audiosae.views.evaluation_page import write_evaluation as write_page
 from audiosae.views.model_card import CARD, write_model_card
 
@@ -127,7 +128,7 @@ def _quality(quality: Mapping[str, Any]) -> list[str]:
 def _shortened(items: Sequence[str], file: str) -> str:
     """Return a comma-separated list of the first items; the others are in a file."""
     more = [f"{len(items) - _CLASSES_SHOWN} more in {file}"] if len(items) > _CLASSES_SHOWN else []
-    return ", ".join([*items[:_CLASSES_SHOWN], *more])
+    return ", ".join([*map(one_line, items[:_CLASSES_SHOWN]), *more])
 
 
 def _classifier(facts: Mapping[str, Any]) -> str:
@@ -250,9 +251,10 @@ def evaluate(
         ):
             used = corpus.only(corpus.used)
             file_labels, divided = ([each[labelled[i]] or "" for i in corpus.used] for each in (known, values))
-            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed)
+            digests = [record.digest for record in used.records]
+            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed, digests=digests)
             done = compare_features(loaded, used, plan, options, job.notes)
-            title = f"{label_column or 'label'} of {len(used.records)} files: {plan.description}"
+            title = one_line(f"{label_column or 'label'} of {len(used.records)} files: {plan.description}")
             facts = {
                 "results": done.results,
                 **done.facts,

@@ -44,6 +44,7 @@ _RECORD = Object(
         "ranges": Items(Items(Whole(), 2)),
         "digest": Text("[0-9a-f]{32}", "a digest"),
         "remark": Text(),
+        "content": Items(Items(Whole(), 2)),
     },
     dict.fromkeys(("file", "path", "field"), Text()),
     rest=None,
@@ -174,8 +175,8 @@ def cached_record(source: Source, entry: Path) -> Record | None:
     except (OSError, ValueError) as error:
         raise DamagedEntryError from error
     changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
-    shape, ranges = tuple(stored["shape"]), tuple((start, stop) for start, stop in stored["ranges"])
-    return Record(**(stored | changed | {"shape": shape, "ranges": ranges}))
+    pairs = {key: tuple((start, stop) for start, stop in stored[key]) for key in ("ranges", "content")}
+    return Record(**(stored | changed | pairs | {"shape": tuple(stored["shape"])}))
 
 
 def _checked_record(entry: Path, status: os.stat_result) -> dict[str, Any]:

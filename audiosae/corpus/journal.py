@@ -34,6 +34,8 @@ class Record:
         Length of the used part along axis 0, in the unit of the domain (seconds for recordings).
     ranges
         Rows of the field to train on.
+    content
+        Rows of the field that are pooled: all if empty, else those that are not blank (`audiosae.domain.Domain.blank`).
     digest
         BLAKE2b digest of the bytes of the field.
     path, field
@@ -52,6 +54,7 @@ class Record:
     path: str = ""
     field: str = ""
     remark: str = ""
+    content: tuple[tuple[int, int], ...] = ()
 
 
 def source_summary(records: Iterable[Record]) -> dict[str, Json]:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unicodedata import category
 
 from audiosae.errors import InputError
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,6 @@ _STAND_INS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file: `git lfs pull` fetches it",
     b"/annex/objects/": "a pointer of git-annex, not the file: `git annex get` fetches it",
 }
-_BREAKS = {"Cc", "Zl", "Zp"}  # control characters, and those that begin a new line or paragraph
 
 
 @dataclass(frozen=True)
@@ -168,9 +167,9 @@ def stand_in(path: Path) -> str:
 
 
 def some_of(names: Sequence[str], limit: int = 3) -> str:
-    """Return the first names of a list, and the number of the others."""
+    """Return the first names of a list, each as one line, and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return ", ".join(map(one_line, names[:limit])) + more
 
 
 def _counts(names: Counter[str]) -> str:
@@ -178,13 +177,13 @@ def _counts(names: Counter[str]) -> str:
 
 
 def printable(path: Path | str) -> str:
-    r"""Return a path as one line of valid text.
+    r"""Return a path as one line of valid text; different paths have different texts.
 
-    Bytes that are not UTF-8 become ``\xff``, line breaks ``\n``, other control characters likewise. All other
-    characters are unchanged.
+    Bytes that are not UTF-8 become ``\xff``, line breaks ``\n``, other control characters likewise, and a backslash
+    is doubled. All other characters are unchanged.
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
-    return "".join(c.encode("unicode_escape").decode() if category(c) in _BREAKS else c for c in text)
+    name = os.fsencode(path).replace(os.fsencode(os.sep), b"/").replace(b"\\", b"\\\\")
+    return one_line(name.decode("utf-8", "backslashreplace"))
 
 
 def folder_name(path: Path) -> str:

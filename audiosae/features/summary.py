@@ -72,7 +72,7 @@ def _training_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     epoch, step, cost = (fact(facts, "history", key, form=".4g" * (key == "cost")) for key in ("epoch", "step", "cost"))
     scored_on = "held-out" if facts.get("held_out") else "training"
     return [
-        ("data", f"{used} sources used, {skipped} skipped, {windows} windows; held out: {held_out}"),
+        ("data", f"{used} sources used, {skipped} skipped, {windows} windows for training; held out: {held_out}"),
         ("history", f"{epoch} epochs, {step} steps, cost {cost}"),
         (
             "quality",

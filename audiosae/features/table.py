@@ -15,7 +15,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.system.files import (
-    cell,
+    CsvWriter,
     check_replaceable,
     check_unedited,
     check_writable,
@@ -284,12 +284,12 @@ def _close_quietly(table: ExitStack) -> None:
 def _csv_writer(path: Path, keys: list[str], names: list[str], _count: int) -> Iterator[_WriteBlock]:
     number_format = ",".join(["%.9g"] * len(names))  # nine digits represent every float32 exactly
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
+        table = CsvWriter(file)
         table.writerow([*keys, *names])
 
         def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
             for row, numbers in zip(zip(*columns.values(), strict=True), values.tolist(), strict=True):
-                table.writerow([*map(cell, row), *(number_format % tuple(numbers)).split(",")])
+                table.writerow(row, (number_format % tuple(numbers)).split(","))
 
         yield write
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +11,7 @@ from audiosae.corpus.spreadsheets import Wanted, column_names, read_rows
 from audiosae.errors import InputError
 from audiosae.sounds.results import NAME, TIME, event_columns, event_rows
 from audiosae.sounds.timeline import COLUMNS
-from audiosae.system.files import cell, csv_text, replacing, uncelled, write_errors, write_file
+from audiosae.system.files import CsvWriter, csv_text, replacing, uncelled, write_errors, write_file
 from audiosae.system.schema import shown
 
 if TYPE_CHECKING:
@@ -43,9 +42,9 @@ def write_events_csv(survey: Survey, path: Path, group: Group = "event") -> None
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.writer(file)
+        table = CsvWriter(file)
         table.writerow(event_columns(survey, group))
-        table.writerows([cell(value) for value in row] for row in event_rows(survey, group))
+        table.writerows(event_rows(survey, group))
 
 
 def write_events_parquet(survey: Survey, path: Path, group: Group = "event") -> None:

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 MARK = "made by audiosae"  # in pictures and pages: a file with it may be overwritten
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
+_SEPARATORS = (";", "\t")  # of cells, where the comma is the decimal point
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 SUM_DIGITS = 32  # of `sum_digest`
 _PAGE, _PART = 4096, 2**20  # bytes that are summed together, and that are read at once
@@ -50,10 +51,34 @@ def uncelled(text: str) -> str:
     return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
 
 
+class CsvWriter:
+    """Writer of CSV rows: every text passes through `cell`, and one that contains a semicolon or tab is quoted too.
+
+    Parameters
+    ----------
+    file
+        Text file, opened with ``newline=""``.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._plain, self._quoted = csv.writer(file), csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+
+    def writerow(self, row: Iterable[Any], numbers: Iterable[str] = ()) -> None:
+        """Write a row; `numbers` are further cells that need no protection."""
+        cells = [cell(value) for value in row]
+        separated = any(isinstance(text, str) and any(mark in text for mark in _SEPARATORS) for text in cells)
+        (self._quoted if separated else self._plain).writerow([*cells, *numbers])
+
+    def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.writerow(row)
+
+
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Return rows as the text of a CSV file."""
     text = io.StringIO()
-    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
+    CsvWriter(text).writerows(rows)
     return text.getvalue()
 
 

@@ -9,6 +9,7 @@ from audiosae.domain import SECONDS
 from audiosae.features.stability import read
 from audiosae.features.summary import activity_of, fact, versions_of
 from audiosae.system.files import signature, signed, write_file
+from audiosae.system.text import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,7 +99,7 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
     data = [
         ("files", f"{fact(facts, 'sources', 'used')} used, {fact(facts, 'sources', 'skipped')} skipped"),
         ("length", f"{fact(facts, 'sources', 'extent', form=',.0f')} {'s' if domain.unit == SECONDS else domain.unit}"),
-        ("windows", f"{fact(facts, 'sources', 'windows')} of {' x '.join(map(str, domain.window))}"),
+        ("windows", f"{fact(facts, 'sources', 'windows')} of {' x '.join(map(str, domain.window))} for training"),
         ("held out", fact(facts, "sources", "held_out")),
         ("labels", "not used"),
     ]
@@ -112,10 +113,9 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         quality=_table(quality),
         options=_table(options),
         file=FILE,
-        versions=versions_of(model),
+        versions=markdown(versions_of(model)),
     )
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    escaped = ((name, text.replace("|", r"\|").replace("<", "&lt;")) for name, text in rows)
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in escaped)])
+    return "\n".join(["| | |", "|---|---|", *(f"| {markdown(name)} | {markdown(text)} |" for name, text in rows)])
