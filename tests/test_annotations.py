@@ -27,7 +27,9 @@ RAVEN_COLUMNS = [
 
 
 def event(file, start, end, low, high, kind, name):
-    return Event(0, 0, file, start, end, low, high, kind, name, score=0.5, peak=20.0, top_unit=0, time=None)
+    return Event(
+        0, 0, file, start, end, low, high, kind, name, score=0.5, peak=20.0, top_unit=0, time=None, bout=0, events=1
+    )
 
 
 @pytest.fixture

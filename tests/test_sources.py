@@ -164,7 +164,7 @@ def test_a_pipe_in_the_place_of_a_file_of_ours_is_not_read(tmp_path):
     assert header_times(tmp_path / "pipe") == {}
     assert signature(tmp_path / "pipe") == ""
     assert not has_facts(tmp_path / "pipe", "seeds")
-    with pytest.raises(InputError, match="not a regular file"):
+    with pytest.raises(InputError, match="wanted a regular file"):
         load_model(tmp_path / "pipe")
 
 

@@ -22,6 +22,7 @@ from audiosae.commands.shared_options import (
     ShowProgress,
     Sources,
     StrictLabels,
+    as_path,
 )
 from audiosae.corpus.journal import source_summary
 from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
     from audiosae.evaluation.folds import Kind
     from audiosae.features.stability import UnitStability
+    from audiosae.system.progress import Progress
 
 _CLASSES_SHOWN = 12
 _HEAD = ("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "model - baseline (paired difference)")
@@ -236,12 +238,9 @@ def evaluate(
     names, pools = choose_baselines(baselines, loaded.domain), check_pools(pool or DEFAULT_POOL, segments)
     options = Options(names, pools, segments, code, refit, seed, stability, classifier)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
-        folder = None if out is None else Path(out)
+        folder = as_path(out)
         if folder:
-            EVALUATION_FOLDER.check(folder, job.inputs(label_source))
-        if folder and (folder / RESULTS).exists():
-            job.notes.say(f"{folder} contains an earlier evaluation, which is replaced; keep it with another -o FOLDER")
-            report_replaced(folder / RESULTS, loaded.digest, folder, job.notes)
+            _check_folder(folder, job.inputs(label_source), loaded, job.notes)
         known, values = _read_labels(label_source, job.sources, label_column, kind, column)
         unlabelled = job.report_unlabelled(known, "which are left out", strict=strict)
         labelled = [i for i, label in enumerate(known) if label is not None]
@@ -275,6 +274,13 @@ def evaluate(
     if folder and location and done.stability:
         _write_stability(location, loaded, done.stability)
     return replace(done, notes=job.notes.lines)
+
+
+def _check_folder(folder: Path, inputs: Sequence[Path], model: Model, notes: Progress) -> None:
+    EVALUATION_FOLDER.check(folder, inputs)
+    if (folder / RESULTS).exists():
+        notes.say(f"{folder} contains an earlier evaluation, which is replaced; keep it with another -o FOLDER")
+        report_replaced(folder / RESULTS, model.digest, folder, notes)
 
 
 def _write_stability(location: Path, model: Model, stability: UnitStability) -> None:
