@@ -254,7 +254,7 @@ def test_sounds_after_damage_are_in_the_first_channel(tmp_path):
 
 
 def event(box, record, file):
-    return Event(0, record, file, *box, type=1, name="", score=0.5, peak=20.0, top_unit=0, time=None)
+    return Event(0, record, file, *box, type=1, name="", score=0.5, peak=20.0, top_unit=0, time=None, bout=0, events=1)
 
 
 def raven_channels(path):

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from threading import Timer
 
 import pytest
 from interruptions import COMMANDS, Place, trial
 from signals import tone, wav_bytes
 
+from audiosae.commands.output_folder import OutputFolder
 from audiosae.commands.run_folder import RunFolder
 from audiosae.errors import InputError
 from audiosae.recordings import repair
 from audiosae.recordings.audio import read_excerpt, read_mono
 from audiosae.system import stderr
-from audiosae.system.files import replacing, written_together
+from audiosae.system.files import replacing
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.processes import run_in_order
+from audiosae.system.schema import FactsFile, Object
 from audiosae.system.threads import Threads
 from audiosae.views import media
 
@@ -343,19 +347,40 @@ def contents(folder):
 
 
 def test_files_written_together_are_all_replaced_or_none(tmp_path):
+    folder = OutputFolder("trial", "facts.json", FactsFile(("trial",), Object(), ""), lambda _: [])
     (tmp_path / "a").write_text("earlier")
-    with pytest.raises(FileNotFoundError), written_together(tmp_path) as work:
+    with pytest.raises(FileNotFoundError), folder.replaced_together(tmp_path) as work:
         (work / "a").write_text((work / "missing").read_text())
     assert contents(tmp_path) == {"a": b"earlier"}
-    with written_together(tmp_path) as work:
+    with folder.replaced_together(tmp_path) as work:
         (work / "a").write_text("later")
         (work / "b").write_text("new")
     assert contents(tmp_path) == {"a": b"later", "b": b"new"}
 
 
+def test_an_interrupt_while_files_are_replaced_takes_effect_after_the_last(tmp_path, monkeypatch):
+    folder = OutputFolder("trial", "facts.json", FactsFile(("trial",), Object(), ""), lambda _: [])
+    replace = Path.replace
+
+    def interrupted(path, target):
+        interrupt()
+        return replace(path, target)
+
+    def write():
+        with folder.replaced_together(tmp_path) as work:
+            (work / "a").write_text("later")
+            (work / "b").write_text("new")
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert contents(tmp_path) == {"a": b"later", "b": b"new"}
+
+
 def test_the_replacement_of_an_earlier_evaluation_is_reported(run, trained, sounds, tmp_path, monkeypatch):
     monkeypatch.setattr("audiosae.commands.evaluate._read_labels", interrupt)
-    (tmp_path / "results.json").write_text('{"results": [], "chance": 0.5, "model": ""}')
+    facts = {"results": [], "chance": 0.5, "model": "", "files": {"results.csv": "00"}}
+    (tmp_path / "results.json").write_text(json.dumps(facts))
     code, _, err = run("evaluate", trained, sounds, "--labels", "folder", "-o", tmp_path)
     expected = f"{tmp_path} contains an earlier evaluation, which is replaced; keep it with another -o FOLDER"
     assert (code, err.splitlines()[0]) == (130, expected)

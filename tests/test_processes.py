@@ -96,6 +96,7 @@ def test_a_script_whose_own_jobs_cannot_start_is_told_to_use_a_guard(monkeypatch
     monkeypatch.setattr(processes, "_init_worker", die)
     monkeypatch.setattr(double, "__module__", "__main__")
     monkeypatch.setattr(sys.modules["__main__"], "double", double, raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)  # a script has it
     with pytest.raises(BackendError, match="import what the script defines.*below: if __name__ == '__main__':$"):
         list(run_in_order(double, [1], workers=1, crashed=str))
 

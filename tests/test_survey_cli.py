@@ -223,6 +223,7 @@ def test_the_example_itself_is_left_out(archive, cache, run):
     ("arguments", "message"),
     [
         (["--types", "none"], "wanted auto or a whole number"),
+        (["--types", "9" * 5000], "wanted auto or a whole number"),
         (["--events", "csv,xls"], "no format 'xls'"),
         (["--types", "3", "--types-from", "."], "leave out one of the two"),
         (["--names", "nowhere.csv"], "nowhere.csv: No such file"),

@@ -61,6 +61,8 @@ def read_tensors(path: Path) -> Content:
     """
     from safetensors import SafetensorError, safe_open
 
+    if path.exists() and not path.is_file():  # opening a named pipe would block
+        raise InputError(f"cannot read {path}: wanted a regular file, found a folder or a device")
     try:
         with path.open("rb") as header:
             length = int.from_bytes(header.read(8), "little")

@@ -19,6 +19,7 @@ from audiosae.cli.streams import prepare_streams
 from audiosae.system.interrupts import repeat_lost_interrupts
 from audiosae.system.parameters import declaration_of
 from audiosae.system.stderr import restore_stderr
+from audiosae.system.text import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,8 +113,8 @@ def main() -> None:
         if not line:
             raise
         if "--traceback" in sys.argv or os.environ.get("AUDIOSAE_DEBUG", "0") not in {"", "0"}:
-            traceback.print_exception(error)
-        print("audiosae: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
+            print(terminal("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201
+        print(terminal("audiosae: " + " ".join(line.split())), file=sys.stderr)  # noqa: T201
     finally:
         close_all()
         os.environ.pop(_NO_DETECTION, None)

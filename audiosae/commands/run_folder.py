@@ -8,7 +8,7 @@ from audiosae.autoencoder import model
 from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.domain import option_defaults
 from audiosae.errors import InputError
-from audiosae.system.files import create_folder, has_facts, remove_empty, signature
+from audiosae.system.files import create_folder, has_facts, remove_abandoned, remove_empty, signature
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
@@ -68,6 +68,7 @@ class RunFolder:
         self._lock = lock_folder(path)
         if self._lock is None:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
+        remove_abandoned(path, (*_FILES, CARD), locked=True)
         return self
 
     def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
@@ -79,10 +80,12 @@ class RunFolder:
             changed = changed_since(journal, corpus.records)
             defaults = {f"--set {key}": value for key, value in option_defaults(type(corpus.domain)).items()}
             state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed, defaults=defaults)
-            if state.flat.size != parameters:
+            found = state.flat.size, state.flat.dtype.name, state.activity.size
+            wanted = parameters, identity["dtype"], identity["hidden"]
+            if found != wanted:
                 raise InputError(
-                    f"{self.path / checkpoint.FILE} is damaged: {state.flat.size} parameters, wanted "
-                    f"{parameters}; train again without --resume"
+                    f"{self.path / checkpoint.FILE} is damaged: {found[0]} parameters in {found[1]} of {found[2]} "
+                    f"units, wanted {wanted[0]} in {wanted[1]} of {wanted[2]}; train again without --resume"
                 )
         write_journal(journal, zip(corpus.records, corpus.windows_per_record(), strict=True), unit=corpus.domain.unit)
         return state

@@ -115,7 +115,9 @@ def _text(run: TrainedRun) -> str:
     s, facts, domain, out = run.summary, run.model.facts, run.model.domain, run.folder or Path()
     sources = facts["sources"]
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
-    windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))}"
+    windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))} for training"
+    if sources.get("windows_held_out"):
+        windows += f", {sources['windows_held_out']} held out"
     division = sources["held_out"] if facts["held_out"] else f"held out: {sources['held_out']}"
     lines = [
         f"learned {s['hidden']} units from {s['sources_used']} of {len(run.skipped) + sources['used']} sources "

@@ -262,9 +262,9 @@ def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dic
             "seen": 0,
             "seen_told": "everything was learned on the training part of each fold: no test file was used in training",
         }
-    tested, sources = len(plan.tested), model.facts["sources"]
+    tested, sources = len(plan.tested), model.facts.get("sources", {})
     records = zip(corpus.records, corpus.windows_per_record(), strict=True)
-    if sources_digest([record for record, windows in records if windows]) == sources["digest"]:
+    if sources_digest([record for record, windows in records if windows]) == sources.get("digest"):
         return {
             "seen": tested,
             "seen_told": f"the model was trained on all {tested} test files, without their labels (--refit trains only "
@@ -272,6 +272,6 @@ def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dic
         }
     return {
         "seen": None,
-        "seen_told": f"the model was trained on {sources['used']} files, which differ from these; they may include "
-        f"some of the {tested} test files",
+        "seen_told": f"the model was trained on {sources.get('used', 'other')} files, which differ from these; "
+        f"they may include some of the {tested} test files",
     }
