@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.backends import Backend
+from audiosae.commands.event_remarks import event_remarks
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     DateOrder,
@@ -233,6 +234,7 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
             *_totals(domain, files, extent, windows, estimate),
             *_remarks([file for _, file in good], len(good), "sources"),
             *_remarks(glances["found"], glances["sources"], "checked sources", least=_MANY * glances["sources"]),
+            *event_remarks(domain, files),
         ],
     }
 

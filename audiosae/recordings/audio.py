@@ -59,7 +59,7 @@ _SHORTER = re.compile(
 )
 _HEADERS_READ = 200  # to choose a sample rate
 _HIGHEST_RATE = 22050  # enough for speech, music and most animals; recordings of ultrasound keep their rate
-_ULTRASOUND_RATE = 192000
+ULTRASOUND_RATE = 192000
 _OFFSET_SECONDS = 2.0  # from the start of a recording, in which a constant offset is measured
 _LARGE_OFFSET = 0.5  # of the standard deviation: levels relative to the loudest then change by 2 dB or more
 _CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # libsndfile's log messages for Ogg and MAT4
@@ -190,7 +190,7 @@ def common_rate(paths: Sequence[Path], channel: int = 0) -> int:
             check_channel(header.channels, channel)
             seconds[header.rate] += 1 + min(header.seconds, 1e6)
     rate = max(sorted(seconds), key=seconds.__getitem__, default=_HIGHEST_RATE)
-    return rate if rate >= _ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
+    return rate if rate >= ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
 
 
 def has_offset(path: Path, channel: int = 0) -> bool:
