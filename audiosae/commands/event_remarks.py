@@ -55,8 +55,8 @@ def _short(files: Sequence[dict[str, Any]]) -> str:
     if not 0 < short < len(used):
         return ""
     return (
-        f"{short} of {len(used)} recordings are under {SHORT_SECONDS:g} s, the others are longer: steady noise gives no "
-        "event in a long recording, but may give one in a short one; survey --min-level 20 leaves out weak events"
+        f"{short} of {len(used)} recordings are under {SHORT_SECONDS:g} s, the others are longer: steady noise gives "
+        "no event in a long recording, but may give one in a short one; survey --min-level 20 leaves out weak events"
     )
 
 
