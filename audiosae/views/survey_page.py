@@ -43,8 +43,8 @@ _MINUTE = 60  # s
 _BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms, and no mean spectrogram is shorter; more digits below
 _TRUST = (
     "Clear sounds with sharp edges, such as syllables, are found with their starts and ends to a few milliseconds; "
-    "sounds that fade lose their faint parts. Weak sounds, sounds that overlap in time and frequency, and sounds in rain "
-    "and wind are found less reliably: some are missed, joined or divided."
+    "sounds that fade lose their faint parts. Weak sounds, sounds that overlap in time and frequency, and sounds "
+    "in rain and wind are found less reliably: some are missed, joined or divided."
 )
 _TRUST_BOUTS = " Where a bout begins and ends is estimated from the pauses between its events, and how alike they are."
 _MANUAL = " The manual has figures (Events and bouts: How far to trust events)."
