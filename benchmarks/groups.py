@@ -30,8 +30,8 @@ from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.evaluation.baselines import cepstra
 from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files
-from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
 from audiosae.sounds.band_events import Stretch, stretches
+from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
 from audiosae.sounds.noise_floor import BandLevels
 from audiosae.sounds.sound_types import Space, learn_types
 

@@ -23,8 +23,8 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds.event_codes import seconds_per_row
 from audiosae.sounds.band_events import stretches
+from audiosae.sounds.event_codes import seconds_per_row
 from audiosae.sounds.noise_floor import BandLevels
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -309,6 +309,7 @@ VIOLATIONS = {
         "field": lambda self, path: iter([np.resize(np.arange(5, dtype="f4"), (9, 4))])
     },
     "probe must estimate the number of rows": {"probe": lambda self, path: Probe(1.0, 0)},
+    "blank must return None or one truth value per row": {"blank": lambda self, field: np.zeros(3)},
     "the field must be finite after finish": {"finish": lambda self, field: field.fill(np.inf) or [(0, len(field))]},
     "must return ascending row ranges within 10": {"finish": lambda self, field: [(0, 11)]},
     r"that share no window, found \[\(0, 6\), \(4, 10\)\]": {"finish": lambda self, field: [(0, 6), (4, 10)]},

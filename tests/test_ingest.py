@@ -66,6 +66,31 @@ def test_the_result_does_not_depend_on_the_number_of_workers(folder, tmp_path):
         assert Path(a.field).read_bytes() == Path(b.field).read_bytes()
 
 
+@dataclass(frozen=True)
+class Turned(Domain):
+    """Blocks whose rows are not contiguous in memory, as in turned pictures."""
+
+    name: ClassVar[str] = "spectrogram"
+    suffixes: ClassVar[tuple[str, ...]] = (".npy",)
+    window = (2, 3, 1)
+
+    def field(self, path):
+        whole = np.load(path)
+        yield from (whole[:5].swapaxes(0, 1).copy().swapaxes(0, 1), whole[5:, ::-1][:, ::-1])
+
+
+@pytest.mark.parametrize("buffer", [2**23, 8])
+def test_blocks_in_any_memory_layout_give_the_same_field(tmp_path, monkeypatch, buffer, here):
+    monkeypatch.setattr(store, "_BUFFER_BYTES", buffer)
+    values = np.arange(7 * 4, dtype=np.float32).reshape(7, 4, 1)
+    np.save(tmp_path / "a.npy", values)
+    for name, block in (("one", values[:5]), ("all", values)):
+        np.save(tmp_path / f"{name}.npy", block)
+    records = bring(tmp_path, tmp_path / "cache", Turned())
+    assert [record.reason for record in records] == ["", "", ""]
+    np.testing.assert_array_equal(read_field(records[0]), values)
+
+
 def test_records_are_in_order_with_status_and_reason_of_each_source(folder, tmp_path, here):
     reported = []
     records = bring(folder, tmp_path / "cache", done=reported.append)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from signals import tone, write
 
+import audiosae
 from audiosae.commands.inspect import extent_text, inspect_sources
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
@@ -166,7 +167,7 @@ def events_lines(folder, **options):
 
 def test_recordings_shorter_than_a_window_are_reported_with_the_window_that_fits(folder):
     (line,) = events_lines(folder)
-    assert line.startswith("1 of 6 recordings are shorter than a window (0.16 s), so their events cannot be compared")
+    assert line.startswith("1 of 6 recordings are shorter than a window (0.16 s): train skips them, and survey")
     assert line.endswith("--set frames=11 uses shorter windows")
     assert events_lines(folder, frames=11) == []
 
@@ -210,3 +211,49 @@ def test_every_command_reports_an_empty_folder_in_the_same_words(run, trained, t
         code, _, err = run(name, *model, tmp_path / "empty", *out)
         words = f"no .wav, .flac, .ogg, .mp3 or ... under {tmp_path / 'empty'}/ (looked in 1 folder)"
         assert (code, words in err, "the model has the domain spectrogram" in err) == (1, True, bool(model))
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Two recordings at 22050 Hz and one at 44100 Hz."""
+    for number, rate in enumerate((22050, 22050, 44100)):
+        write(tmp_path / f"{number}.wav", tone(0.5, rate, noise=0.2, seed=number), rate)
+    return tmp_path
+
+
+WORDS = (
+    "recordings have different rates: 22050 Hz (2), 44100 Hz (1); with scale=linear the bins above 10143 Hz show the "
+    "rate of a recording instead of its sound (--set fmax=10143 leaves them out)"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"scale": "linear"}, True),
+        ({"scale": "linear", "fmax": 10143.0}, False),
+        ({"scale": "linear", "sample_rate": 16000}, False),
+        ({}, False),
+    ],
+)
+def test_different_rates_are_reported_where_a_scale_shows_them(mixed, options, expected):
+    summary = inspect(mixed, domain=Spectrogram(**options))["summary"]
+    assert any("recordings have different rates" in line for line in summary) == expected
+    if options == {"scale": "linear"}:
+        assert WORDS in summary
+        (mixed / "2.wav").unlink()
+        assert not any("different rates" in line for line in inspect(mixed, domain=Spectrogram(**options))["summary"])
+
+
+def test_the_bins_that_are_left_out_are_those_that_show_the_rate(mixed):
+    for fmax, shown in ((0.0, True), (10143.0, False)):
+        domain = Spectrogram(sample_rate=22050, scale="linear", fmax=fmax).resolve([])
+        levels = [np.concatenate(list(domain.field(mixed / f"{n}.wav")))[2:-3].mean(axis=0)[-4:] for n in (1, 2)]
+        assert (levels[0].mean() - levels[1].mean() > 20) == shown
+
+
+def test_training_and_export_report_different_rates(mixed):
+    narrow = {"scale": "linear", "n_fft": 64, "frames": 2}
+    trained = audiosae.train(mixed, settings=narrow, hidden=2, epochs=1)
+    assert WORDS in trained.notes
+    assert WORDS in audiosae.export(trained.model, mixed).notes

@@ -23,7 +23,7 @@ from audiosae.system.parameters import Option, command
         ("export", {"workers": "2"}, "--workers '2': wanted a whole number"),
         ("export", {"backend": "gpu"}, "--backend gpu: wanted one of auto, numpy, cupy"),
         ("survey", {"when": "x"}, "--when x: wanted one of auto, name, metadata, none"),
-        ("survey", {"min_duration": "1"}, "--min-duration '1': wanted a number"),
+        ("survey", {"min_duration": "x"}, "--min-duration x: wanted auto or a number of seconds"),
         ("survey", {"events": ["csv", "x"]}, "--events csv,x: no format 'x'"),
         ("find", {"like": "a.wav", "count": True}, "--count True: wanted a whole number"),
     ],

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from audiosae.corpus.sources import printable, scan
+from audiosae.autoencoder.model import load_model
+from audiosae.corpus.sources import printable, scan, stand_in
 from audiosae.errors import InputError
+from audiosae.recordings.date_headers import header_times
+from audiosae.system.files import has_facts, signature
 
 SUFFIXES = (".wav", ".flac")
 
@@ -132,6 +135,47 @@ def test_the_path_of_an_unusual_name_opens_the_file(tmp_path):
 
 def test_a_printable_path_is_unchanged():
     assert printable(Path("Vögel/ruf 1.wav")) == "Vögel/ruf 1.wav"
+
+
+def test_files_without_a_suffix_are_counted_and_named(tmp_path):
+    touch(tmp_path, "a.wav", ".hidden", "empty")
+    for number in range(5):
+        (tmp_path / f"REC{number}").write_bytes(b"RIFF")
+    messages = []
+    assert names([tmp_path]) == ["a.wav"]
+    scan([tmp_path], SUFFIXES, say=messages.append)
+    wanted = "skipped 5 files without a suffix: REC0, REC1, REC2 and 2 more; name a file as a SOURCE to use it"
+    assert messages == [wanted]
+    (tmp_path / "a.wav").unlink()
+    with pytest.raises(InputError, match=r"^no \.wav or \.flac .*; skipped 5 files without a suffix: REC0, REC1, REC2"):
+        scan([tmp_path], SUFFIXES)
+
+
+def test_a_pipe_has_a_fault(tmp_path):
+    touch(tmp_path, "a.wav")
+    os.mkfifo(tmp_path / "b.wav")
+    found = {source.name: source.fault for source in scan([tmp_path], SUFFIXES)}
+    assert found == {"a.wav": "", "b.wav": "not a regular file"}
+    assert scan([tmp_path / "b.wav"], SUFFIXES)[0].fault == "not a regular file"
+
+
+def test_a_pipe_in_the_place_of_a_file_of_ours_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert header_times(tmp_path / "pipe") == {}
+    assert signature(tmp_path / "pipe") == ""
+    assert not has_facts(tmp_path / "pipe", "seeds")
+    with pytest.raises(InputError, match="not a regular file"):
+        load_model(tmp_path / "pipe")
+
+
+def test_pointers_of_version_control_are_recognised(tmp_path):
+    pointer = tmp_path / "a.wav"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    assert stand_in(pointer) == "a pointer of Git LFS, not the file: `git lfs pull` fetches it"
+    pointer.write_text("/annex/objects/SHA256E-s9--0.wav\n")
+    assert stand_in(pointer).startswith("a pointer of git-annex")
+    pointer.write_text("version 1")
+    assert stand_in(pointer) == ""
 
 
 def test_skipped_suffixes_are_reported_once_with_counts(tmp_path):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from planted import overlap
 
-from audiosae.sounds.band_events import MAX_SECONDS, stretches
+from audiosae.sounds.band_events import stretches
 from audiosae.sounds.noise_floor import BandLevels
 
 ROW = 0.01  # s
@@ -139,19 +137,28 @@ def test_harmonics_with_the_same_start_and_end_are_one_event():
     assert [event[2:] for event in events_in(field)] == [(5, 16)]
 
 
-def test_long_sound_is_cut_into_events_that_do_not_overlap():
-    events = events_in(add_sound(noise(300), 52, 77, 10, 20))
-    assert max(end - start for start, end, *_ in events) <= 1.25 * MAX_SECONDS
-    assert sum(end - start for start, end, *_ in events) == pytest.approx(25, abs=0.5)
-    assert all(before[1] <= after[0] for before, after in pairwise(events))
+def test_long_sound_is_one_event():
+    ((start, end, low, high),) = events_in(add_sound(noise(300), 52, 77, 10, 20))
+    assert (start, end) == pytest.approx((52, 77), abs=0.03)
+    assert (low, high) == (10, 20)
 
 
-def test_continuous_tone_is_cut_into_events_of_bounded_length():
-    field = add_sound(noise(120), 0, 120, 16, 16, level=30)
-    events = events_in(field)
-    assert {(low, high) for _, _, low, high in events} == {(16, 16)}
-    assert all(end - start <= MAX_SECONDS + ROW for start, end, _, _ in events)
-    assert sum(end - start for start, end, _, _ in events) >= 118
+def test_long_sounds_in_separate_bands_are_separate_events():
+    field = add_sound(add_sound(noise(300), 52, 77, 10, 14), 60, 95, 30, 34)
+    assert [(round(start), round(end)) for start, end, *_ in events_in(field)] == [(52, 77), (60, 95)]
+
+
+def test_continuous_tone_is_one_event():
+    ((start, end, low, high),) = events_in(add_sound(noise(120), 0, 120, 16, 16, level=30))
+    assert end - start >= 118
+    assert (low, high) == (16, 16)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 24), (15, 39), (6, 30)])
+def test_edge_of_the_band_of_noise_is_not_a_tone(low, high):
+    field = np.full_like(noise(120), -60)
+    field[:, low : high + 1] = noise(120)[:, low : high + 1]
+    assert events_in(field) == []
 
 
 def test_slope_of_the_noise_spectrum_is_not_a_tone():

@@ -118,6 +118,8 @@ def test_names_may_use_semicolons_and_latin_1(tmp_path, encoding):
         ("type\n1\n", "columns type,name"),
         ("type,name\nx,y\n", "'x'"),
         ("type,name\n1,a\n1,b\n", "two names"),
+        (f"type,name\n{'9' * 5000},a\n", r"row 1 has type '9{40}\.\.\.'; wanted a whole number"),
+        ("type,name\n0,a\n", "row 1 has type '0'"),
     ],
 )
 def test_invalid_tables_of_names_are_refused(tmp_path, text, message):

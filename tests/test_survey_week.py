@@ -77,11 +77,11 @@ def test_most_planted_sounds_are_events(week):
 
 
 def test_most_events_are_planted_sounds(week):
-    assert len(week.pairs) >= 0.85 * len(week.survey.events)
+    assert len(week.pairs) >= 0.85 * len(week.survey.sounds)
 
 
 def test_median_error_of_starts_and_ends_is_at_most_40_ms(week):
-    events = week.survey.events
+    events = week.survey.sounds
     for at, ends in (("start", events.start), ("end", events.end)):
         wrong = [abs(getattr(week.planted[i], at) - ends[j]) for i, j in week.pairs]
         assert np.median(wrong) <= 0.04, at
@@ -94,7 +94,7 @@ def test_bands_of_events_contain_the_frequency_of_tones(week):
 
 
 def test_timeline_differs_from_the_planted_sounds_by_at_most_a_tenth(week):
-    e, records = week.survey.events, week.survey.records
+    e, records = week.survey.sounds, week.survey.records
     starts = read_dates([Path(record.path) for record in records]).starts
     line = make_timeline(
         starts, [record.extent for record in records], record=e.record, start=e.start, end=e.end, types=e.type
@@ -111,7 +111,7 @@ def test_timeline_differs_from_the_planted_sounds_by_at_most_a_tenth(week):
 
 
 def test_types_agree_with_the_kinds(week):
-    assert agreement(week, week.survey.events.type) >= 0.75
+    assert agreement(week, week.survey.sounds.type) >= 0.75
     assert len(week.types) <= 12
 
 
@@ -119,7 +119,7 @@ def gain_over(week, of_rows):
     """Return the gain in agreement with the kinds over types learned from other features of the same events."""
     features = pooled(week, of_rows)
     types, _ = learn_types(features)
-    return agreement(week, week.survey.events.type) - agreement(week, types.assign(features)[0])
+    return agreement(week, week.survey.sounds.type) - agreement(week, types.assign(features)[0])
 
 
 def test_types_of_codes_agree_better_with_the_kinds_than_those_of_levels(week):
@@ -156,9 +156,9 @@ def test_most_sounds_of_new_kinds_have_type_0(week, cache):
         week.model.domain, scan([week.folder / "new"], (".wav",), domain="spectrogram"), cache=cache, workers=1
     )
     new, _ = find_types(week.model, corpus_of(week, records), known=week.types)
-    assert len(new.events) >= 40
-    assert np.mean(new.events.type == 0) >= 0.5
-    assert np.mean(week.survey.events.type == 0) <= 0.04
+    assert len(new.sounds) >= 40
+    assert np.mean(new.sounds.type == 0) >= 0.5
+    assert np.mean(week.survey.sounds.type == 0) <= 0.04
 
 
 def kinds_by_number(week, part):
@@ -178,10 +178,17 @@ def test_command_writes_events_types_and_timeline(week, cache, run):
     assert code == 0
     facts = json.loads(output)
     assert facts["events"] == len(week.survey.events)
+    assert facts["bouts"] == len(week.survey.bouts)
+    assert facts["group"] == week.survey.group == "bout"
     assert facts["stability"]["halves"] == pytest.approx(week.survey.stability.halves)
     with (out / "events.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["type"]) for row in rows] == week.survey.events.type.tolist()
+    with (out / "bouts.csv").open(newline="") as file:
+        bouts = list(csv.DictReader(file))
+    assert [int(bout["type"]) for bout in bouts] == week.survey.bouts.type.tolist()
+    assert [bouts[int(row["bout"]) - 1]["type"] for row in rows] == [row["type"] for row in rows]
+    assert sum(int(bout["events"]) for bout in bouts) == len(rows)
     assert rows[0]["time"].startswith("2024-06-01T00:00:")
     assert rows[0]["time"].endswith("+00:00")
     import pandas as pd
@@ -189,6 +196,6 @@ def test_command_writes_events_types_and_timeline(week, cache, run):
     assert pd.read_parquet(out / "events.parquet")["start"].tolist() == [float(row["start"]) for row in rows]
     with (out / "types.csv").open(newline="") as file:
         types = list(csv.DictReader(file))
-    assert sum(int(row["events"]) for row in types) + facts["like_no_type"] == len(rows)
+    assert sum(int(row["events"]) for row in types) + facts["like_no_type"] == len(bouts)
     assert (out / "timeline.csv").exists()
     assert list((out / "events.raven").iterdir())

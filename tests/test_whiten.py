@@ -79,3 +79,16 @@ def test_windows_that_are_all_the_same_are_an_error():
 def test_options_out_of_range_are_errors(windows, values):
     with pytest.raises(InputError, match="--whiten-power"):
         make_whitener(WindowMoments.of(windows), Whitening("pca", **values))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_components_of_mirrored_windows_have_signs_that_rounding_does_not_change(windows, seed):
+    """Entries of a symmetric component are equal in pairs: rounding must not choose the largest."""
+    mirrored = np.concatenate([windows, windows[:, ::-1]]).astype(np.float64)
+    options = Whitening("pca", power=0.5, keep=1.0)
+    exact, noise = WindowMoments.of(mirrored), np.random.default_rng(seed).normal(size=(12, 12))
+    rounded = WindowMoments(exact.count, exact.total, exact.outer * (1 + 1e-14 * (noise + noise.T)))
+    first, second = (make_whitener(moments, options).forward for moments in (exact, rounded))
+    np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6 * np.abs(first).max())
+    largest = first[np.argmax(np.abs(first) > (1 - 1e-4) * np.abs(first).max(axis=0), axis=0), np.arange(12)]
+    assert (largest > 0).all()

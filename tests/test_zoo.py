@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import UNDRAWN
-from signals import tone, wav_bytes, write
+from signals import ogg_with_times, stated_frames, tone, wav_bytes, without_tag, write
 
 from audiosae import cli
 from audiosae.corpus.sources import printable
@@ -141,7 +142,35 @@ def unreadable(path):
 
 OPUS, AS_OPUS = (tone(1.25, 24000), 24000), {"format": "OGG", "subtype": "OPUS"}
 LONG = tone(8.0, RATE, noise=0.1)  # more than a page of Ogg
-GSM_SECONDS = 320 * 86 / RATE  # whole blocks and one that libsndfile adds
+GSM_SECONDS = 320 * 85 / RATE  # as the chunk "fact" states; libsndfile adds a block of noise
+POINTER = "a pointer of Git LFS"
+BACKWARDS = b"caff\0\1\0\0free" + (-12).to_bytes(8, "big", signed=True) + bytes(99)  # a chunk of negative size
+
+
+def mp3_without_tag(path):
+    path.write_bytes(without_tag(write(path, SAMPLES, RATE, bitrate_mode="VARIABLE").read_bytes()))
+
+
+def mp3_seconds():
+    """Return the length of whole frames, which is known only from the tag that `mp3_without_tag` removes."""
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", RATE, 1, format="MP3", bitrate_mode="VARIABLE") as sounds:
+        sounds.write(SAMPLES)
+    return 576 * stated_frames(file.getvalue()) / RATE
+
+
+def earlier(data):
+    return ogg_with_times(data, lambda time: max(1000, time - 30000))
+
+
+def padded(data):
+    return data + bytes(5000)
+
+
+def of_unknown_length(data):
+    at = data.index(b"data") + 4
+    return data[:at] + b"\xff" * 8 + data[at + 8 :]
+
 
 # Per line: the file, how it is made, its outcome, the reason and its length.
 ZOO = [
@@ -173,6 +202,24 @@ ZOO = [
     Beast("streamed.wav", changed(streamed)),
     Beast("trailing-chunks.wav", changed(lambda data: data + b"LIST\x04\0\0\0INFO" + b"id3 \x03\0\0\0abc\0")),
     Beast("trailing-tag.wav", changed(lambda data: data + b"TAG" + bytes(125))),
+    Beast("streamed.caf", changed(of_unknown_length)),
+    Beast("streamed.mp3", mp3_without_tag, seconds=mp3_seconds()),
+    Beast("header-counted.wav", wav(claimed=len(SAMPLES) + 22)),
+    Beast("riff-counted.wav", wav(claimed=len(SAMPLES) + 4)),
+    Beast("times.ogg", changed(earlier, LONG), PART, "only the first 6.6 s: the times of its pages", 8 - 30000 / RATE),
+    Beast("few-hertz.wav", content(wav_bytes(SAMPLES, 5)), SKIPPED, "sample rate too low", inspected="sample rate too"),
+    Beast(
+        "endless.caf",
+        content(b"caff\0\1\0\0free" + b"\xff" * 7 + b"\xf4" + bytes(99)),
+        SKIPPED,
+        "undecodable: ",
+        inspected="undecodable: ",
+    ),
+    # filled up with zeros
+    *(
+        Beast(f"padded.{suffix}", changed(padded))
+        for suffix in ("wav", "aiff", "au", "caf", "w64", "voc", "ogg", "mp3")
+    ),
     # joined end to end
     *(
         Beast(f"joined.{suffix}", changed(twice), PART, JOINED)
@@ -219,11 +266,20 @@ ZOO = [
     Beast("picture.wav", content(b"\x89PNG\r\n\x1a\n" + bytes(900)), SKIPPED, "undecodable: ", inspected="undecodable"),
     Beast("unreadable.wav", unreadable, SKIPPED, "unreadable: Permission", inspected="unreadable: Permission"),
     Beast("dangling.wav", link("gone.wav"), SKIPPED, "unreadable: No such file", inspected="unreadable: No such file"),
+    Beast("pipe.wav", os.mkfifo, SKIPPED, "not a regular file", inspected="not a regular file"),
+    Beast(
+        "lfs.wav",
+        content(b"version https://git-lfs.github.com/spec/v1\n"),
+        SKIPPED,
+        "a pointer of Git LFS",
+        inspected="a pointer of Git LFS",
+    ),
     # not sources
     Beast("._plain.wav", content(b"\0\x05\x16\x07" + bytes(100)), IGNORED),
     Beast(".hidden/a.wav", sound(), IGNORED),
     Beast(".Trash-1000/files/a.wav", sound(), IGNORED),
     Beast("$RECYCLE.BIN/a.wav", sound(), IGNORED),
+    Beast("REC001", wav(), IGNORED),
     Beast("notes.txt", content(b"no sound"), IGNORED),
     # paths and names
     Beast("folder.wav/inside.wav", wav()),

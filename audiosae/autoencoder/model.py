@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +21,23 @@ from audiosae.backends.cpu import LINEAR, SIGMOID, TANH, Array
 from audiosae.domain import check_window, domain_from_json, domain_to_json
 from audiosae.errors import InputError
 from audiosae.system.files import check_replaceable, file_digest, write_file
+from audiosae.system.schema import (
+    DIGEST,
+    Anything,
+    Choice,
+    Flag,
+    Mismatch,
+    Number,
+    Object,
+    Optional,
+    Scalar,
+    Tensor,
+    Text,
+    Whole,
+    check_tensors,
+    reading_file,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,11 +45,80 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Domain, Json
+    from audiosae.system.schema import Schema
 
 FORMAT = 1
 FILE = "model.safetensors"
 ALWAYS_ON = 0.5  # a unit with a higher mean activity is reported as always on
 DEAD_SHARE = 0.1  # a unit with a lower mean activity, relative to rho, is dead
+_ADVICE = "copy it again from its source, or train again"
+_ROTATING = ("pca", "zca")  # kinds of whitening that have matrices
+_FLAGS = ("contrast", "remove_mean", "squash")
+_OPTIONS: dict[str, Schema] = {  # of training; a model of another version may have others, or lack some
+    "rho": Number(above=0, most=1),
+    "activation": Choice(SIGMOID, TANH),
+    "decoder": Choice(LINEAR, SIGMOID),
+    "whiten": Choice("pca", "zca", "scale", "none"),
+    "solver": Choice("auto", "adam", "lbfgs"),
+    "dtype": Choice("float32", "float64"),
+    **dict.fromkeys(("hidden", "epochs", "batch_size", "max_windows", "memory", "seed"), Whole()),
+    **dict.fromkeys(("beta", "weight_decay", "whiten_power", "keep", "learning_rate", "tol"), Number()),
+    **dict.fromkeys(("contrast", "remove_mean"), Flag()),
+}
+_FACTS = Object(
+    {
+        "format": Whole(FORMAT, FORMAT),
+        "domain": Object({"name": Text(), "options": Object(rest=Scalar())}, {"package": Text(), "version": Text()}),
+        "whitening": Object(
+            {
+                "kind": Choice("pca", "zca", "scale", "none"),
+                "scale": Number(above=0),
+                "notes": Object(rest=Number()),
+                **dict.fromkeys(_FLAGS, Flag()),
+            }
+        ),
+        "activation": Choice(SIGMOID, TANH),
+        "decoder": Choice(LINEAR, SIGMOID),
+        "options": Object({"rho": _OPTIONS["rho"]}, _OPTIONS, Scalar()),
+    },
+    {  # provenance, which the summaries show
+        "seed": Whole(),
+        "versions": Object(rest=Text()),
+        "sources": Object(
+            {
+                **dict.fromkeys(("used", "skipped", "windows", "windows_held_out"), Whole()),
+                "digest": Text(DIGEST, "a digest"),
+                "held_out": Text(),
+                "extent": Number(least=0),
+            },
+            {"began_with": Anything()},
+        ),
+        "fvu": Number(),
+        "fvu_train": Number(),
+        "held_out": Flag(),
+        "history": Object(
+            {},
+            {
+                **dict.fromkeys(("step", "epoch", "windows", "dead"), Whole()),
+                **dict.fromkeys(("cost", "reconstruction", "sparsity", "rho_hat_mean"), Number()),
+                "fvu": Optional(Number()),
+            },
+            Scalar(),
+        ),
+        "best_epoch": Whole(),
+    },
+)
+_TENSORS = {
+    "encoder.weight": Tensor(("units", "components")),
+    "decoder.weight": Tensor(("units", "components")),
+    "encoder.bias": Tensor(("units",)),
+    "decoder.bias": Tensor(("components",)),
+    "rho_hat": Tensor(("units",)),
+    "whiten.mean": Tensor(("values",)),
+    "whiten.forward": Tensor(("values", "components"), optional=True),
+    "whiten.backward": Tensor(("components", "values"), optional=True),
+    "whiten.spread": Tensor(("components",), above=0, optional=True),
+}
 
 
 @dataclass(frozen=True)
@@ -254,21 +341,17 @@ def load_model(path: os.PathLike[str] | str) -> Model:
     tensors, facts = read_tensors(path)
     if facts.get("format") != FORMAT:
         raise InputError(
-            f"{path} has format {facts.get('format')!r}, this version of audiosae reads {FORMAT}; install the version "
-            "that wrote it, or train again"
+            f"{path} has format {shown(facts.get('format'))}, this version of audiosae reads {FORMAT}; install the "
+            "version that wrote it, or train again"
         )
-    domain = domain_from_json(_object(facts, "domain", path))
-    check_window(domain)
-    try:
-        whitener, params = _whitener(tensors, _object(facts, "whitening", path)), _params(tensors, facts)
-        rho_hat = tensors["rho_hat"].astype(np.float64)
-        float(facts["options"]["rho"])
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path} is damaged: it is not a model ({reason})") from error
-    sizes = (int(np.prod(domain.window)), params.width, params.b1.shape)
-    if (whitener.width, whitener.n_components, rho_hat.shape) != sizes:
-        raise InputError(f"{path} is damaged: the sizes of windows {domain.window}, whitening and weights do not match")
+    with reading_file(path, _ADVICE):
+        _FACTS.check(facts)
+        check_tensors(tensors, _TENSORS)
+        domain = domain_from_json(facts["domain"])
+        check_window(domain)
+        whitener, params = _whitener(tensors, facts["whitening"]), _params(tensors, facts)
+        _check_sizes(domain, whitener, params)
+    rho_hat = tensors["rho_hat"].astype(np.float64)
     return Model(domain, whitener, params, rho_hat, facts, file_digest(path))
 
 
@@ -284,43 +367,36 @@ def path_of(model: Model | os.PathLike[str] | str) -> Path | None:
     return None if isinstance(model, Model) else Path(model)
 
 
-def _object(facts: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
-    value = facts.get(key)
-    if not isinstance(value, dict):
-        raise InputError(f"{path} is damaged: its JSON has no {key}")
-    return value
+def _check_sizes(domain: Domain, whitener: Whitener, params: Params) -> None:
+    """Raise Mismatch if windows, whitening and weights do not fit together."""
+    sizes = prod(domain.window), whitener.n_components
+    if (whitener.width, params.width) != sizes:
+        raise Mismatch(
+            "the sizes of windows, whitening and weights do not match",
+            f"{sizes[0]} values of a window and {sizes[1]} components",
+            f"{whitener.width} and {params.width}",
+        )
 
 
 def _params(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Params:
     W1, W2, b1, b2 = (tensors[f"{part}.{kind}"] for kind in ("weight", "bias") for part in ("encoder", "decoder"))
-    hidden, width = W1.shape
-    if (W2.shape, b1.shape, b2.shape) != ((hidden, width), (hidden,), (width,)):
-        raise ValueError(f"weights of shapes {W1.shape}, {W2.shape}, {b1.shape}, {b2.shape}")
-    if W1.dtype not in (np.float32, np.float64) or facts["activation"] not in (SIGMOID, TANH):
-        raise ValueError(f"weights of type {W1.dtype}, activation {facts['activation']!r}")
-    if facts["decoder"] not in (LINEAR, SIGMOID):
-        raise ValueError(f"decoder {facts['decoder']!r}")
     flat = np.concatenate([W1.ravel(), W2.ravel(), b1, b2]).astype(W1.dtype, copy=False)
-    return Params(flat, hidden, width, activation=facts["activation"], decoder=facts["decoder"])
+    return Params(flat, *W1.shape, activation=facts["activation"], decoder=facts["decoder"])
 
 
 def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whitener:
-    mean, forward, backward = tensors["whiten.mean"], tensors.get("whiten.forward"), tensors.get("whiten.backward")
-    if mean.ndim != 1 or (forward is None) != (backward is None):
-        raise ValueError(f"whitening of shape {mean.shape}")
-    if (
-        forward is not None
-        and backward is not None
-        and (forward.shape[0] != len(mean) or forward.shape != backward.shape[::-1])
-    ):
-        raise ValueError(f"whitening of shapes {forward.shape}, {backward.shape}")
-    spread = tensors.get("whiten.spread")
-    if spread is not None and (forward is None or spread.shape != forward.shape[1:]):
-        raise ValueError(f"whitening's spread of shape {spread.shape}")
-    scale = float(facts["scale"])
-    if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"whitening scale {scale}")
-    flags = {key: bool(facts[key]) for key in ("contrast", "remove_mean", "squash")}
+    forward, backward, spread = (tensors.get(f"whiten.{name}") for name in ("forward", "backward", "spread"))
+    wanted = facts["kind"] in _ROTATING
+    if {forward is not None, backward is not None} != {wanted} or (spread is not None and not wanted):
+        raise Mismatch("whiten.forward", f"the tensors of the whitening {facts['kind']}", "others")
+    flags = {key: facts[key] for key in _FLAGS}
     return Whitener(
-        facts["kind"], mean, forward, backward, scale=scale, notes=dict(facts["notes"]), spread=spread, **flags
+        facts["kind"],
+        tensors["whiten.mean"],
+        forward,
+        backward,
+        scale=float(facts["scale"]),
+        notes=facts["notes"],
+        spread=spread,
+        **flags,
     )

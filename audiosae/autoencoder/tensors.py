@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.system.files import write_file
+from audiosae.system.files import check_regular, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,8 +61,10 @@ def read_tensors(path: Path) -> Content:
     """
     from safetensors import SafetensorError, safe_open
 
+    if path.exists() and not path.is_file():  # opening a named pipe would block
+        raise InputError(f"cannot read {path}: wanted a regular file, found a folder or a device")
     try:
-        with path.open("rb") as header:
+        with check_regular(path).open("rb") as header:
             length = int.from_bytes(header.read(8), "little")
         if length > _LARGEST_HEADER:  # not parsed: it would take as much memory as it claims
             raise InputError(

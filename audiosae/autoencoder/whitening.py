@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["pca", "zca", "scale", "none"]
 _SMALLEST = 1e-7  # smaller eigenvalues, relative to the largest, are rounding errors
+_EQUAL = 1e-6  # relative difference of entries of an eigenvector that rounding may exchange
 _FLAT = 4  # a window whose deviation is at most this many rounding steps of its mean is constant
 _SQUASH_LIMIT, _SQUASH_LOW, _SQUASH_HIGH = 3.0, 0.1, 0.9  # the UFLDL notes' normalisation of image patches
 
@@ -257,8 +258,12 @@ def make_whitener(moments: WindowMoments, options: Whitening) -> Whitener:
 
 
 def _eigen(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvalues in descending order, and eigenvectors whose signs do not depend on the solver."""
+    """Return eigenvalues in descending order, and eigenvectors whose signs do not depend on the solver.
+
+    The largest entry is positive. Of several that are equal but for rounding, as in symmetric windows, it is the first.
+    """
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
-    largest = np.abs(vectors).argmax(axis=0)
-    return values, vectors * np.sign(vectors[largest, np.arange(len(values))])
+    sizes = np.abs(vectors)
+    first = (sizes >= (1 - _EQUAL) * sizes.max(axis=0)).argmax(axis=0)
+    return values, vectors * np.sign(vectors[first, np.arange(len(values))])

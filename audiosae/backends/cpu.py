@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from itertools import pairwise
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from audiosae.system.threads import one_blas_thread
+from audiosae.system.threads import Threads, one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -373,7 +372,8 @@ def _ignore_underflow(call: Callable[[], _T]) -> _T:
 
 
 @cache
-def _threads(process: int) -> ThreadPoolExecutor:
+def _threads(process: int) -> Threads:
     """Return the thread pool of a process; a forked child needs its own."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ThreadPoolExecutor(int(os.environ.get(THREADS) or cores or 1), thread_name_prefix=f"audiosae-{process}")
+    count = int(os.environ.get(THREADS) or cores or 1)
+    return Threads(count, thread_name_prefix=f"audiosae-{process}").start_all()

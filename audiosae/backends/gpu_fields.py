@@ -12,6 +12,7 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import size_of
+from audiosae.system.interrupts import hold_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -209,7 +210,8 @@ def _streamed(xp: ModuleType, slabs: Iterator[Slab]) -> Iterator[DeviceSlab]:
     stream, slots = xp.cuda.Stream(non_blocking=True), (_Slot(xp), _Slot(xp))
     try:
         with ThreadPoolExecutor(1) as reader:
-            job, number = reader.submit(slots[0].send_next, slabs, stream), 0
+            with hold_interrupts():  # a thread that is started by halves would never end
+                job, number = reader.submit(slots[0].send_next, slabs, stream), 0
             while (slab := job.result()) is not None:
                 slot, number = slots[number % 2], number + 1
                 job = reader.submit(slots[number % 2].send_next, slabs, stream)

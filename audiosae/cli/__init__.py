@@ -13,10 +13,13 @@ import typer
 
 from audiosae.cli.build import typer_function
 from audiosae.cli.console import close_all
+from audiosae.cli.explain import INTERRUPTED, explain
 from audiosae.cli.help import GroupedCommand, InOrder
 from audiosae.cli.streams import prepare_streams
-from audiosae.errors import AudiosaeError, Interrupted
+from audiosae.system.interrupts import repeat_lost_interrupts
 from audiosae.system.parameters import declaration_of
+from audiosae.system.stderr import restore_stderr
+from audiosae.system.text import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +36,6 @@ NAMES = (  # of the commands, in the order of use; each is the function of that 
     *("render", "info", "diff", "domains", "samples", "cache", "gradcheck", "doctor"),
 )
 
-_INTERRUPTED = 130
 _SUMMARY = "Learn sparse features of unlabelled recordings, look at them and use them."
 _NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # environment variable of Typer
 
@@ -94,47 +96,27 @@ def main() -> None:
         sys.argv.append("--help")
     if sys.argv[1] in {"--show-completion", "--install-completion"} and sys.argv[2:]:
         os.environ[_NO_DETECTION] = "1"  # the named shell is used, not the one that runs this process
+    command: Command | None = None
     try:
-        needed: Sequence[str] = NAMES  # for help, completion and suggestions
-        if sys.argv[1] in {*NAMES, "--version"} and "_AUDIOSAE_COMPLETE" not in os.environ:
-            needed = [name for name in NAMES if name == sys.argv[1]]
-        code = make_app(needed)(prog_name="audiosae", standalone_mode=False)
-        if code == _INTERRUPTED:  # Typer caught Ctrl-C and printed nothing
-            raise KeyboardInterrupt  # noqa: TRY301
+        with repeat_lost_interrupts():
+            needed: Sequence[str] = NAMES  # for help, completion and suggestions
+            if sys.argv[1] in {*NAMES, "--version"} and "_AUDIOSAE_COMPLETE" not in os.environ:
+                needed = [name for name in NAMES if name == sys.argv[1]]
+            command = load_command(needed[0]) if len(needed) == 1 else None
+            code = make_app(needed)(prog_name="audiosae", standalone_mode=False)
+            if code == INTERRUPTED:  # Typer caught Ctrl-C and printed nothing
+                raise KeyboardInterrupt  # noqa: TRY301
     except (Exception, KeyboardInterrupt) as error:
+        restore_stderr()
         close_all()
-        line, code = _explain(error)
+        line, code = explain(error, command)
         if not line:
             raise
         if "--traceback" in sys.argv or os.environ.get("AUDIOSAE_DEBUG", "0") not in {"", "0"}:
-            traceback.print_exception(error)
-        print("audiosae: " + " ".join(line.split()), file=sys.stderr)  # noqa: T201
+            print(terminal("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201
+        print(terminal("audiosae: " + " ".join(line.split())), file=sys.stderr)  # noqa: T201
     finally:
         close_all()
         os.environ.pop(_NO_DETECTION, None)
         sys.stdout = out  # a command with --json has replaced it
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _explain(error: BaseException) -> tuple[str, int]:
-    """Return the line for an error and the exit status; "" for unexpected exceptions."""
-    line, code = "", 1
-    if isinstance(error, Interrupted):
-        line, code = f"interrupted; {error}", _INTERRUPTED
-    elif isinstance(error, AudiosaeError):
-        line = str(error)
-    elif isinstance(error, KeyboardInterrupt | typer.Abort):
-        line, code = "interrupted; decoded files are in the cache and need not be decoded again", _INTERRUPTED
-    elif isinstance(error, OSError):
-        file = f"{error.filename}: " if error.filename and error.strerror else ""
-        line = f"cannot continue: {file}{error.strerror or error}"
-    elif isinstance(error, MemoryError) and "OutOfMemory" in type(error).__name__:  # of CuPy
-        line = "the GPU's memory is full; lower --hidden or --memory, or use --backend numpy"
-    elif isinstance(error, MemoryError):
-        line = "not enough memory; lower --hidden or --max-windows, or use --whiten scale for very wide windows"
-    elif hasattr(error, "format_message"):  # usage errors of Click, or of the copy of it in Typer
-        context = getattr(error, "ctx", None)
-        command = f"audiosae {context.info_name}" if context is not None and context.parent is not None else "audiosae"
-        message = error.format_message().replace("Value error, ", "")  # a prefix that Typer adds to choices
-        line, code = f"{message} (see {command} --help)", getattr(error, "exit_code", 2)
-    return line, code

@@ -42,6 +42,8 @@ def typer_function(command: Command) -> Callable[..., int]:
             if error.result is not None:
                 console.result(command.text(error.result), error.result.facts)  # type: ignore[attr-defined]
             raise
+        except EOFError as error:  # Typer would report an interruption
+            raise OSError(str(error) or "a file, or the connection to another process, ended too early") from error
         console.result(command.text(result), result.facts)
         return 0 if getattr(result, "passed", True) else 1
 

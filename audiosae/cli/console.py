@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from audiosae.system.progress import Bar as _Bar
 from audiosae.system.progress import Lines, Progress
+from audiosae.system.text import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ class Console(Progress):
     def say(self, line: str) -> None:
         """Print a message on standard error."""
         if not self._quiet:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(terminal(line), file=sys.stderr, flush=True)  # noqa: T201
 
     def result(self, text: str, facts: Mapping[str, Any]) -> None:
         """Print the result: the text, or the facts as JSON."""
@@ -35,7 +36,7 @@ class Console(Progress):
         if self._json:
             print(json.dumps(_plain(facts), default=float, allow_nan=False), file=self._out, flush=True)
         elif not self._quiet:
-            print(text, flush=True)  # noqa: T201
+            print(terminal(text), flush=True)  # noqa: T201
 
     def new_bar(self, title: str, total: float | None, unit: str) -> _Bar | Lines | None:
         """Return a bar on a terminal, plain lines elsewhere."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from audiosae.system.frames import pandas_frame
+from audiosae.system.text import html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,4 +70,4 @@ class Page:
         return pandas_frame({"fact": list(single), "value": list(single.values())})
 
     def _repr_html_(self) -> str:
-        return f'<a href="{escape(self.path.as_posix())}" target="_blank">{escape(str(self.path))}</a>'
+        return f'<a href="{html(self.path.as_posix())}" target="_blank">{html(self.path)}</a>'

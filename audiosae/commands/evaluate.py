@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
-from audiosae.commands.evaluation_folder import PAGE, RESULTS, create_evaluation_folder, write_evaluation
+from audiosae.commands.evaluation_folder import EVALUATION_FOLDER, PAGE, RESULTS, write_evaluation, write_results
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
@@ -36,14 +36,17 @@ from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import counted
+from audiosae.system.text import one_line
 from audiosae.views.evaluation_page import write_evaluation as write_page
 from audiosae.views.model_card import CARD, write_model_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from audiosae.autoencoder.model import Model
     from audiosae.corpus.sources import Source
     from audiosae.evaluation.folds import Kind
+    from audiosae.features.stability import UnitStability
 
 _CLASSES_SHOWN = 12
 _HEAD = ("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "model - baseline (paired difference)")
@@ -125,7 +128,7 @@ def _quality(quality: Mapping[str, Any]) -> list[str]:
 def _shortened(items: Sequence[str], file: str) -> str:
     """Return a comma-separated list of the first items; the others are in a file."""
     more = [f"{len(items) - _CLASSES_SHOWN} more in {file}"] if len(items) > _CLASSES_SHOWN else []
-    return ", ".join([*items[:_CLASSES_SHOWN], *more])
+    return ", ".join([*map(one_line, items[:_CLASSES_SHOWN]), *more])
 
 
 def _classifier(facts: Mapping[str, Any]) -> str:
@@ -233,39 +236,51 @@ def evaluate(
     names, pools = choose_baselines(baselines, loaded.domain), check_pools(pool or DEFAULT_POOL, segments)
     options = Options(names, pools, segments, code, refit, seed, stability, classifier)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
-        folder = None if out is None else create_evaluation_folder(Path(out), job.inputs(label_source))
+        folder = None if out is None else Path(out)
         if folder:
+            EVALUATION_FOLDER.check(folder, job.inputs(label_source))
+        if folder and (folder / RESULTS).exists():
+            job.notes.say(f"{folder} contains an earlier evaluation, which is replaced; keep it with another -o FOLDER")
             report_replaced(folder / RESULTS, loaded.digest, folder, job.notes)
         known, values = _read_labels(label_source, job.sources, label_column, kind, column)
         unlabelled = job.report_unlabelled(known, "which are left out", strict=strict)
         labelled = [i for i, label in enumerate(known) if label is not None]
-        with replace(job, sources=[job.sources[i] for i in labelled]).corpus() as corpus:
+        with (
+            EVALUATION_FOLDER.replaced_together(folder) as work,
+            replace(job, sources=[job.sources[i] for i in labelled]).corpus() as corpus,
+        ):
             used = corpus.only(corpus.used)
             file_labels, divided = ([each[labelled[i]] or "" for i in corpus.used] for each in (known, values))
-            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed)
+            digests = [record.digest for record in used.records]
+            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed, digests=digests)
             done = compare_features(loaded, used, plan, options, job.notes)
-    title = f"{label_column or 'label'} of {len(used.records)} files: {plan.description}"
-    facts = {
-        "results": done.results,
-        **done.facts,
-        "model": str(location or "in memory"),
-        "sources_used": len(used.records),
-        "sources_skipped": len(corpus.skipped),
-        "without_label": len(unlabelled),
-        "unlabelled": unlabelled,
-        "out": str(folder) if folder else None,
-        **source_summary([*used.records, *corpus.skipped]),
-        "model_digest": loaded.digest,
-    }
-    done = replace(done, facts=facts, skipped=corpus.skipped, notes=job.notes.lines, title=title)
-    if folder:
-        write_evaluation(folder, loaded, done, used.records, title)
-        write_page(loaded, folder / PAGE, facts, title=title, told=_method(done))
-        if location and done.stability:
-            stability_file.write(location, done.stability)
-            if location.is_dir() and signature(location / CARD) == "whole":  # a model card that was not edited
-                write_model_card(loaded, location)
-    return done
+            title = one_line(f"{label_column or 'label'} of {len(used.records)} files: {plan.description}")
+            facts = {
+                "results": done.results,
+                **done.facts,
+                "model": str(location or "in memory"),
+                "sources_used": len(used.records),
+                "sources_skipped": len(corpus.skipped),
+                "without_label": len(unlabelled),
+                "unlabelled": unlabelled,
+                "out": str(folder) if folder else None,
+                **source_summary([*used.records, *corpus.skipped]),
+                "model_digest": loaded.digest,
+            }
+            done = replace(done, facts=facts, skipped=corpus.skipped, title=title)
+            if work:
+                write_evaluation(work, loaded, done, used.records, title)
+                write_page(loaded, work / PAGE, facts, title=title, told=_method(done))
+                write_results(facts, work)
+    if folder and location and done.stability:
+        _write_stability(location, loaded, done.stability)
+    return replace(done, notes=job.notes.lines)
+
+
+def _write_stability(location: Path, model: Model, stability: UnitStability) -> None:
+    stability_file.write(location, stability)
+    if location.is_dir() and signature(location / CARD) == "whole":  # a model card that was not edited
+        write_model_card(model, location)
 
 
 def _method(done: Evaluation) -> list[tuple[str, str]]:

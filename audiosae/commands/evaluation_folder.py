@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.system.files import check_replaceable, create_folder, csv_text, has_facts, write_file
+from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
+from audiosae.system.files import csv_text, write_file
+from audiosae.system.schema import FactsFile, Items, Number, Object, Text
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.evaluation_figures import draw_confusion, draw_scores
 
@@ -22,29 +24,25 @@ if TYPE_CHECKING:
 RESULTS, PAGE = "results.json", "index.html"
 _LABEL_SHOWN = 16  # characters in the title of a tile
 _MOST_TILES = 64
-_FILES = (RESULTS, "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png", PAGE)
+_FILES = ("results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png", PAGE)
 _AREA = "area under the ROC curve: 0.5 is chance, 1 is perfect"
 
 
-def create_evaluation_folder(path: Path, inputs: Sequence[Path]) -> Path:
-    """Create the folder before the work.
-
-    Raises
-    ------
-    InputError
-        The folder cannot be created or written, or a file to be replaced in it was not written by audiosae.
-    """
-    create_folder(path)
-    own = has_facts(path / RESULTS, "results", "chance", "model")
-    for name in _FILES:
-        check_replaceable(path / name, inputs, own=own)
-    return path
+EVALUATION_FOLDER = OutputFolder(
+    "evaluation",
+    RESULTS,
+    FactsFile(
+        ("results", "chance", "model"),
+        Object({"results": Items(Object()), "chance": Number(0, 1), "model": Text(), FILES: DIGESTS}),
+        "choose another folder with -o, or move it away",
+    ),
+    lambda out: [out / name for name in _FILES],
+)
 
 
 def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequence[Record], title: str) -> None:
-    """Write results.json, results.csv, predictions.csv, scores.png, confusion.png and units.png."""
+    """Write results.csv, predictions.csv, scores.png, confusion.png and units.png."""
     plan, best = done.plan, done.results[0]
-    write_file(folder / RESULTS, (json.dumps(done.facts, indent=1, default=float) + "\n").encode())
     keys = ("name", "features", "accuracy", "std", "stderr")
     folds, recalls = (f"fold_{split.name}" for split in plan.splits), (f"recall_{name}" for name in best["recall"])
     rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
@@ -65,6 +63,12 @@ def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequ
     lines = f"{title}\nthe model's features: {100 * best['accuracy']:.1f} % right"
     draw_confusion(plan, np.array(best["confusion"]), folder / "confusion.png", lines)
     _draw_units(model, done.facts["quality"]["units_of_labels"], folder / "units.png")
+
+
+def write_results(facts: dict[str, Any], folder: Path) -> None:
+    """Write results.json last; `facts` get the digests of all other files."""
+    facts[FILES] = EVALUATION_FOLDER.digests(folder)
+    write_file(folder / RESULTS, (json.dumps(facts, indent=1, default=float) + "\n").encode())
 
 
 def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:

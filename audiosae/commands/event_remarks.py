@@ -42,10 +42,14 @@ def _too_short(domain: Spectrogram, files: Sequence[dict[str, Any]]) -> str:
     rows = [file["rows"] for file in files if 0 < file["rows"] < window]
     if not rows:
         return ""
-    remedy = f"--set frames={min(rows)} uses shorter windows" if min(rows) >= _LEAST_FRAMES else "join them"
+    remedy = (
+        "join them to longer ones"
+        if min(rows) < _LEAST_FRAMES
+        else f"train --set frames={min(rows)} uses shorter windows"
+    )
     return (
-        f"{len(rows)} of {len(files)} recordings are shorter than a window ({window * second:.3g} s), so their events "
-        f"cannot be compared and every command skips them; {remedy}"
+        f"{len(rows)} of {len(files)} recordings are shorter than a window ({window * second:.3g} s): train skips "
+        f"them, and survey compares their events by padded windows; {remedy}"
     )
 
 

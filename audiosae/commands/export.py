@@ -148,7 +148,7 @@ def export(
                 done=lambda _: job.notes.advance(1),
             )
             if path:
-                stability = stability_file.read(location) if location else None
+                stability = stability_file.read(location, loaded.params.hidden) if location else None
                 write_rows(rows, path, digest=loaded.digest, stability=stability)
                 if (about := description_of(path).name) != f"{path.stem}.json":
                     job.notes.say(f"{about} describes {path.name}, because {path.stem}.json belongs to another table")

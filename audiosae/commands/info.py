@@ -20,7 +20,7 @@ def info(model: ModelPath) -> Answer:
     Answer
     """
     loaded, location = as_model(model), path_of(model)
-    stability, activity = read(location) if location else None, activity_of(loaded)
+    stability, activity = read(location, loaded.params.hidden) if location else None, activity_of(loaded)
     facts = {
         **loaded.facts,
         "window": list(loaded.domain.window),

@@ -27,9 +27,10 @@ from audiosae.commands.shared_options import (
     WhenName,
     make_domain_of,
 )
+from audiosae.corpus.copies import find_copies, find_links, report_same
 from audiosae.corpus.ingest import NOTHING, count_rows
-from audiosae.corpus.sources import some_of
-from audiosae.domain import SECONDS, Domain, resolved
+from audiosae.corpus.sources import some_of, stand_in
+from audiosae.domain import SECONDS, Domain, plugin_call, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
 from audiosae.system.frames import html_table, pandas_frame, text_table
@@ -50,7 +51,6 @@ _SPEED_PROBE = 1024  # rows and columns of a matrix whose square is timed
 _READ_BYTES = 2**24  # largest file that is read to count its rows if its domain has no probe
 _KINDS = 6  # kinds of files that are listed
 _CHECKED = 40  # sources that get quick checks
-_MANY = 0.1  # a remark is reported if at least this share of the checked sources has it
 _PRODUCTS = 5  # matrix products per step
 _OVERHEAD = 1.5  # time of a step relative to its products
 _WHITENED_SHARE = 0.25  # usual share of a window's values that remain after PCA whitening
@@ -143,7 +143,7 @@ def inspect(
 ) -> Inspection:
     """Check files: lengths, rates, dates, faults, memory.
 
-    Reads the headers, and two seconds of some files to report a DC offset.
+    Reads the headers, and some seconds of some files to report a DC offset and digital zeros.
 
     Returns
     -------
@@ -205,7 +205,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     -------
     dict
         `files` (file, status ok|skipped, reason, extent, facts, remark), totals, estimates, `glances` (number of
-        checked sources, and their remarks), and `summary`, lines of text.
+        checked sources, and their remarks), `copies` and `links` (groups of sources with the same content, and of
+        links to one file), and `summary`, lines of text.
     """
     domain = resolved(domain, [source.path for source in sources])
     progress.stage("inspecting", len(sources), "files")
@@ -215,10 +216,13 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
             files.append(_inspect(domain, source))
         progress.advance(1)
     good = [(source, file) for source, file in zip(sources, files, strict=True) if file["status"] == "ok"]
-    glances = _quick_checks(domain, [source for source, _ in good])
+    readable = [source for source, _ in good]
+    glances, copies, links = _quick_checks(domain, readable), find_copies(readable), find_links(readable)
     windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
     wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
     values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
+    with plugin_call(domain, "compare"):
+        differences = list(domain.compare([source.path for source in readable]))
     extent, estimate = sum(file["extent"] for _, file in good), _estimate(domain, values, windows)
     return {
         "domain": domain.name,
@@ -230,10 +234,15 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
         "sources_skipped": len(files) - len(good),
         "estimate": estimate,
         "glances": glances,
+        "copies": [[source.name for source in group] for group in copies],
+        "links": [[source.name for source in group] for group in links],
         "summary": [
             *_totals(domain, files, extent, windows, estimate),
             *_remarks([file for _, file in good], len(good), "sources"),
-            *_remarks(glances["found"], glances["sources"], "checked sources", least=_MANY * glances["sources"]),
+            *_remarks(glances["found"], glances["sources"], "checked sources"),
+            *differences,
+            *report_same(copies, len(good), "copies of others"),
+            *report_same(links, len(good), "links to the file of another"),
             *event_remarks(domain, files),
         ],
     }
@@ -260,7 +269,7 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
         facts |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
         facts["remark"] = probe.remark
     except InputError as error:
-        return facts | {"status": "skipped", "reason": str(error)}
+        return facts | {"status": "skipped", "reason": stand_in(source.path) or str(error)}
     except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin may raise anything; it costs only this source)
         return facts | {"status": "skipped", "reason": " ".join(f"{type(error).__name__}: {error}".split())}
     if probe.rows < domain.window[0]:
@@ -279,17 +288,13 @@ def _quick_checks(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
     return {"sources": len(checked), "found": remarks}
 
 
-def _remarks(files: Sequence[dict[str, Any]], total: int, what: str, *, least: float = 0) -> list[str]:
-    """Return a line for each remark that at least `least` files have."""
+def _remarks(files: Sequence[dict[str, Any]], total: int, what: str) -> list[str]:
+    """Return a line for each remark."""
     names = {
         remark: [file["file"] for file in files if file["remark"] == remark]
         for remark in dict.fromkeys(file["remark"] for file in files if file["remark"])
     }
-    return [
-        f"{len(some)} of {total} {what} have {remark}: {some_of(some)}"
-        for remark, some in names.items()
-        if len(some) >= least
-    ]
+    return [f"{len(some)} of {total} {what} have {remark}: {some_of(some)}" for remark, some in names.items()]
 
 
 def _windows(domain: Domain, rows: int, columns: int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.corpus.labels import FOLDER, read_labels
 from audiosae.corpus.sources import named_paths, scan, some_of
+from audiosae.domain import plugin_call
 from audiosae.engine import start_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
@@ -117,6 +118,9 @@ class Reading:
             progress=notes,
             interleaved=interleaved,
         )
+        with plugin_call(self.domain, "compare"):
+            for line in self.domain.compare(self.paths):
+                notes.say(line)
         if self.trained:
             notes.close()
             if not corpus.used:

@@ -8,7 +8,8 @@ from audiosae.autoencoder import model
 from audiosae.corpus.journal import changed_since, write_journal
 from audiosae.domain import option_defaults
 from audiosae.errors import InputError
-from audiosae.system.files import create_folder, has_facts, remove_empty, signature
+from audiosae.system.files import create_folder, has_facts, remove_abandoned, remove_empty, signature
+from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.training import checkpoint
 from audiosae.training.checkpoint import State
@@ -67,6 +68,7 @@ class RunFolder:
         self._lock = lock_folder(path)
         if self._lock is None:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
+        remove_abandoned(path, (*_FILES, CARD), locked=True)
         return self
 
     def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
@@ -78,10 +80,12 @@ class RunFolder:
             changed = changed_since(journal, corpus.records)
             defaults = {f"--set {key}": value for key, value in option_defaults(type(corpus.domain)).items()}
             state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed, defaults=defaults)
-            if state.flat.size != parameters:
+            found = state.flat.size, state.flat.dtype.name, state.activity.size
+            wanted = parameters, identity["dtype"], identity["hidden"]
+            if found != wanted:
                 raise InputError(
-                    f"{self.path / checkpoint.FILE} is damaged: {state.flat.size} parameters, wanted "
-                    f"{parameters}; train again without --resume"
+                    f"{self.path / checkpoint.FILE} is damaged: {found[0]} parameters in {found[1]} of {found[2]} "
+                    f"units, wanted {wanted[0]} in {wanted[1]} of {wanted[2]}; train again without --resume"
                 )
         write_journal(journal, zip(corpus.records, corpus.windows_per_record(), strict=True), unit=corpus.domain.unit)
         return state
@@ -92,8 +96,9 @@ class RunFolder:
 
     def write(self, result: TrainingResult) -> None:
         """Write model and history."""
-        result.model.save(self.path / model.FILE)
-        write_history(result.history, self.path / "history.csv")
+        with hold_interrupts():  # both or none
+            result.model.save(self.path / model.FILE)
+            write_history(result.history, self.path / "history.csv")
 
     def _move_earlier_aside(self) -> None:
         earlier = [name for name in _FILES if (self.path / name).exists()]
@@ -105,9 +110,10 @@ class RunFolder:
         if has_facts(self.path / _EVALUATION / "results.json", "results", "chance"):
             earlier.append(_EVALUATION)
         aside = next(path for n in range(1, 10**6) if not (path := self.path / f"before-{n}").exists())
-        aside.mkdir()
-        for name in earlier:
-            (self.path / name).rename(aside / name)
+        with hold_interrupts():  # all of them or none
+            aside.mkdir()
+            for name in earlier:
+                (self.path / name).rename(aside / name)
         self._say(f"{self.path} contained {what}, now moved to {aside}")
 
     def __exit__(

@@ -10,6 +10,7 @@ from audiosae.commands.answer import Answer
 from audiosae.commands.shared_options import AnyPath, ShowProgress
 from audiosae.errors import InputError
 from audiosae.system.files import create_folder, write_file
+from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import Notes
 
@@ -51,7 +52,7 @@ def samples(
                 _check_same(path, files[name])
             else:
                 create_folder(path.parent)
-                write_file(path, files[name]())
+                write_file(path, _made(files[name]))
             notes.advance(1)
     sounds = sum(name.startswith("sounds/") for name in files)
     facts = {
@@ -67,9 +68,14 @@ def samples(
     return Answer(f"{counts} are in {folder}{unchanged}\nnext: {command_line}", facts)
 
 
+def _made(make: Callable[[], bytes]) -> bytes:
+    with hold_interrupts():  # libsndfile writes into memory through Python functions, where a Ctrl-C would be lost
+        return make()
+
+
 def _check_same(path: Path, make: Callable[[], bytes]) -> None:
     try:
-        same = path.read_bytes() == make()
+        same = path.read_bytes() == _made(make)
     except OSError:
         same = False
     if not same:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from contextlib import contextmanager, suppress
+import re
 from dataclasses import asdict
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
+from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
-from audiosae.system.files import check_replaceable, create_folder, has_facts, write_file
+from audiosae.system.files import write_file
+from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
@@ -34,13 +35,13 @@ _EVENTS = {"csv": write_events_csv, "parquet": write_events_parquet}  # the othe
 _GROUPS: tuple[Group, ...] = ("event", "bout")  # each has its tables
 _FILES = (
     *(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS),
+    TYPES,
     "types.csv",
     "timeline.csv",
     "timeline.png",
     "recordings.png",
     PAGE,
 )
-_ROUNDING = 2.0  # s: file systems round times
 
 
 def type_count(types: int | str, types_from: Path | None) -> int | None:
@@ -48,8 +49,8 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
     types = str(types)
     if types == "auto":
         return None
-    if not types.isdecimal() or int(types) < 1:
-        raise InputError(f"--types {types}: wanted auto or a whole number of at least 1")
+    if not re.fullmatch(r"0*[1-9]\d{0,8}", types):
+        raise InputError(f"--types {types[:20]}: wanted auto or a whole number of at least 1")
     if types_from:
         raise InputError(f"--types {types}: --types-from sets the number of types; leave out one of the two")
     return int(types)
@@ -68,15 +69,10 @@ def formats_of(names: str | Sequence[str]) -> list[str]:
 
 def check_folder(out: Path, inputs: Sequence[Path]) -> None:
     """Create the folder; raise InputError if that fails, or if it has files that no survey wrote."""
-    create_folder(out)
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "contains recordings of this survey"
         raise InputError(f"--out {out} {what}; choose a separate folder for the survey")
-    own = has_facts(out / FACTS, "model_digest", "types")
-    if own:
-        _check_unchanged(out)
-    for name in (*_FILES, *(f"events.{program}" for program in FORMATS), FACTS):
-        check_replaceable(out / name, inputs, own=own)
+    _FOLDER.check(out, inputs)
 
 
 def _outputs(out: Path) -> list[Path]:
@@ -85,49 +81,21 @@ def _outputs(out: Path) -> list[Path]:
     return [*(out / name for name in _FILES), *tables]
 
 
-def _check_unchanged(out: Path) -> None:
-    """Raise InputError if a table was edited after the survey, which writes its facts last."""
-    written = (out / FACTS).stat().st_mtime + _ROUNDING
-    for path in _outputs(out):
-        if path.exists() and path.stat().st_mtime > written:
-            raise InputError(
-                f"cannot write {path}: it was changed after the survey that wrote it; choose another folder with -o, "
-                "or move it away"
-            )
+_FOLDER = OutputFolder(
+    "survey",
+    FACTS,
+    FactsFile(
+        ("model_digest",),
+        Object({"model_digest": Text(DIGEST, "a digest"), "types": Items(Object()), FILES: DIGESTS}),
+        "choose another folder with -o, or move it away",
+    ),
+    _outputs,
+)
 
 
-@contextmanager
-def replaced_together(out: Path | None) -> Iterator[Path | None]:
-    """Yield a folder inside `out`; when the block ends, its files replace those of an earlier survey together.
-
-    If the block fails, the earlier files stay unchanged, and a new folder is removed.
-    """
-    if out is None:
-        yield None
-        return
-    try:
-        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
-    except OSError as error:
-        raise InputError(f"cannot write to {out}: {error.strerror}; choose another folder with -o") from error
-    try:
-        yield work
-        _move_files(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        with suppress(OSError):  # it is not empty
-            out.rmdir()
-
-
-def _move_files(work: Path, out: Path) -> None:
-    """Move the files of a survey from `work` to `out`, the facts first, and remove other files of an earlier survey."""
-    new = sorted((path.relative_to(work) for path in work.rglob("*") if path.is_file()), key=lambda p: p.name != FACTS)
-    earlier = _outputs(out)
-    for path in new:
-        (out / path).parent.mkdir(exist_ok=True)
-        (work / path).replace(out / path)
-    for path in earlier:
-        if path.relative_to(out) not in new:  # its types may have had other numbers
-            path.unlink(missing_ok=True)
+def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:
+    """Yield a folder whose files replace those of an earlier survey together; see `OutputFolder`."""
+    return _FOLDER.replaced_together(out)
 
 
 def names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
@@ -200,6 +168,7 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
     }
 
 
-def write_facts(facts: Mapping[str, Any], out: Path) -> None:
-    """Write survey.json, which marks the folder as that of a survey."""
+def write_facts(facts: dict[str, Any], out: Path) -> None:
+    """Write survey.json last, which marks the folder as that of a survey; `facts` get the digests of all files."""
+    facts[FILES] = _FOLDER.digests(out)
     write_file(out / FACTS, (json.dumps(facts, indent=1) + "\n").encode())

@@ -26,6 +26,7 @@ from audiosae.commands.shared_options import (
     make_domain_of,
 )
 from audiosae.corpus.journal import source_summary
+from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
 from audiosae.recordings.spectrogram import Spectrogram
@@ -36,10 +37,10 @@ from audiosae.training.fit import fit
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.curves import draw_history
-from audiosae.views.model_card import write_model_card
+from audiosae.views.model_card import CARD, write_model_card
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -114,7 +115,9 @@ def _text(run: TrainedRun) -> str:
     s, facts, domain, out = run.summary, run.model.facts, run.model.domain, run.folder or Path()
     sources = facts["sources"]
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
-    windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))}"
+    windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))} for training"
+    if sources.get("windows_held_out"):
+        windows += f", {sources['windows_held_out']} held out"
     division = sources["held_out"] if facts["held_out"] else f"held out: {sources['held_out']}"
     lines = [
         f"learned {s['hidden']} units from {s['sources_used']} of {len(run.skipped) + sources['used']} sources "
@@ -230,15 +233,24 @@ def train(
 
 def _draw(result: TrainingResult, out: Path, notes: Notes) -> AudiosaeError | None:
     """Write the pictures and the model card; return the error if that fails, because the model is saved already."""
+    files: dict[str, Callable[[Path], object]] = {
+        "history.png": lambda path: draw_history(result.history, path, rho=result.model.facts["options"]["rho"]),
+        "atoms.png": lambda path: draw_atoms(result.model, path),
+        CARD: lambda path: write_model_card(result.model, path.parent, say=notes.say),
+    }
+    missing, errors = list(files), []
     try:
-        draw_history(result.history, out / "history.png", rho=result.model.facts["options"]["rho"])
-        draw_atoms(result.model, out / "atoms.png")
-        write_model_card(result.model, out, say=notes.say)
-    except AudiosaeError as error:
-        return type(error)(f"the model is saved, but atoms.png could not be drawn: {error}")
+        for name, write in files.items():
+            try:
+                write(out / name)
+                missing.remove(name)
+            except AudiosaeError as error:
+                errors.append(error)
     except KeyboardInterrupt:
-        render = f"audiosae render {shlex.quote(str(out))} -o {shlex.quote(str(out / 'atoms.png'))}"
-        return Interrupted(f"the model is saved; only its picture is missing: {render}")
+        return Interrupted(f"the model is saved, but not yet {some_of(missing)}; add --resume to write the rest")
+    if errors:
+        verb = "written" if CARD in missing else "drawn"
+        return type(errors[0])(f"the model is saved, but {some_of(missing)} could not be {verb}: {errors[0]}")
     return None
 
 

@@ -21,14 +21,16 @@ from typing import TYPE_CHECKING, Any
 from audiosae.domain import domain_to_json
 from audiosae.errors import InputError
 from audiosae.system.locks import FolderLock, lock_folder
+from audiosae.system.schema import Mismatch, Object, Scalar, Text, Whole, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from audiosae.domain import Domain
 
-FORMAT = 3
+FORMAT = 4
 _ABOUT = "domain.json"
+_DOMAIN = Object({"name": Text(), "options": Object(rest=Scalar())}, rest=Scalar())
 _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; everything else in the cache belongs to the user
 _ENTRY, _TEMPORARY = ".npy", ".tmp"
 _POLL, _PATIENCE = 0.1, 1.0  # seconds between attempts to lock, and until a wait is reported
@@ -201,10 +203,18 @@ def _folder(path: Path) -> Folder:
         with contextlib.suppress(OSError):
             status = entry.stat()
             sizes, used, files = sizes + status.st_size, max(used, status.st_mtime), files + entry.name.endswith(_ENTRY)
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        number, domain = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
-        about = int(number), dict(domain)
+    with contextlib.suppress(OSError, Mismatch):  # a damaged description: like that of another format
+        about = _read_about(path / _ABOUT)
     return Folder(path, about, files, sizes, used)
+
+
+def _read_about(path: Path) -> tuple[int, dict[str, Any]]:
+    content = parse_json(path.read_bytes())
+    if not isinstance(content, list) or len(content) != 2:  # noqa: PLR2004
+        raise Mismatch("", "a format and a domain", "others")
+    Whole().check(content[0], "format")
+    _DOMAIN.check(content[1], "domain")
+    return content[0], content[1]
 
 
 def _report_other_versions(cache: Path, description: dict[str, Any], say: Callable[[str], None]) -> None:

@@ -1,8 +1,13 @@
-"""Cache entries: a field in the format ``.npy``, then its record as JSON, then the length of the record."""
+"""Cache entries: a field in the format ``.npy``, its record as JSON, a checksum of both, the length of the record.
+
+The checksum is compared in each run, since disks and networks change bits. It is a digest of sums, at the speed of
+memory: a cryptographic digest of all bytes would take a tenth of the time of an export.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -15,9 +20,10 @@ import numpy as np
 
 from audiosae.corpus.journal import Record
 from audiosae.errors import InputError
+from audiosae.system.files import SUM_DIGITS, sum_digest
+from audiosae.system.schema import Choice, Items, Mismatch, Number, Object, Text, Whole, parse_json
 
 if TYPE_CHECKING:
-    from io import BufferedRandom
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,6 +35,20 @@ LENGTH_DIGITS = 8
 _PIECES, _PIECE_BYTES = 8, 4096  # of a source, to identify its content
 _BUFFER_BYTES = 2**23  # longer fields are written to disk block by block
 _DAY = 86400.0  # seconds
+_RECORD = Object(
+    {
+        "status": Choice("used"),
+        "reason": Text(),
+        "extent": Number(least=0),
+        "shape": Items(Whole()),
+        "ranges": Items(Items(Whole(), 2)),
+        "digest": Text("[0-9a-f]{32}", "a digest"),
+        "remark": Text(),
+        "content": Items(Items(Whole(), 2)),
+    },
+    dict.fromkeys(("file", "path", "field"), Text()),
+    rest=None,
+)
 
 
 class FieldWriter(AbstractContextManager["FieldWriter"]):
@@ -38,7 +58,7 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         self._path = path
         self._blocks: list[NDArray[np.float32]] = []
         self._buffered = 0
-        self._file: BufferedRandom | None = None
+        self._file: io.BufferedRandom | None = None
 
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
@@ -66,16 +86,25 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         return self._blocks[0]
 
     def finish(self, shape: tuple[int, ...], record: dict[str, Any]) -> None:
-        """Write header and record, and close the file."""
-        text = json.dumps(record).encode()
-        end = text + b"%0*x" % (LENGTH_DIGITS, len(text))
+        """Write header, record and checksum, and close the file."""
+        text, header = json.dumps(record).encode(), _npy_header(shape)
         if self._file is None:
-            self._path.write_bytes(b"".join((_npy_header(shape), self._blocks[0].data, end)))
+            field = self._blocks[0].tobytes()
+            end = _end(text, sum_digest(io.BytesIO(field), len(field), header, text))
+            self._path.write_bytes(b"".join((header, field, end)))
         else:
+            size = 4 * math.prod(shape)
+            self._file.seek(HEADER_BYTES)
+            end = _end(text, sum_digest(self._file, size, header, text))
+            self._file.seek(HEADER_BYTES + size)
             self._file.write(end)
             self._file.seek(0)
-            self._file.write(_npy_header(shape))
+            self._file.write(header)
             self._file.close()
+
+
+def _end(text: bytes, digest: str) -> bytes:
+    return text + digest.encode() + b"%0*x" % (LENGTH_DIGITS, len(text))
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
@@ -122,24 +151,49 @@ def _add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
             digest.update(file.read(_PIECE_BYTES))
 
 
+class DamagedEntryError(Exception):
+    """A cache entry that is not as it was written."""
+
+
 def cached_record(source: Source, entry: Path) -> Record | None:
-    """Return the record of a source from its cache entry; None if there is no complete entry."""
+    """Return the record of a source from its cache entry; None if there is no entry.
+
+    Raises
+    ------
+    DamagedEntryError
+        The entry is incomplete or was changed.
+    """
     if source.fault:
         return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
     try:
-        with entry.open("rb") as file:
-            file.seek(-LENGTH_DIGITS, os.SEEK_END)
-            length = int(file.read(), 16)
-            end = file.seek(-LENGTH_DIGITS - length, os.SEEK_END)
-            stored = json.loads(file.read(length))
-        shape = tuple(stored["shape"])
-        if end != HEADER_BYTES + 4 * math.prod(shape):
-            return None
-        if time.time() - entry.stat().st_mtime > _DAY:
+        status = entry.stat()
+        stored = _checked_record(entry, status)
+        if time.time() - status.st_mtime > _DAY:
             os.utime(entry)  # pruning removes the least recently used first
-        changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
-        return Record(
-            **(stored | changed | {"shape": shape, "ranges": tuple((start, stop) for start, stop in stored["ranges"])})
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise DamagedEntryError from error
+    changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
+    pairs = {key: tuple((start, stop) for start, stop in stored[key]) for key in ("ranges", "content")}
+    return Record(**(stored | changed | pairs | {"shape": tuple(stored["shape"])}))
+
+
+def _checked_record(entry: Path, status: os.stat_result) -> dict[str, Any]:
+    """Return the record of an entry as JSON; raise OSError or ValueError if the entry is damaged."""
+    if not stat.S_ISREG(status.st_mode):  # opening a named pipe would block
+        raise Mismatch("", "a file", "a folder or a device")
+    with entry.open("rb") as file:
+        file.seek(-LENGTH_DIGITS - SUM_DIGITS, os.SEEK_END)
+        digest, length = file.read(SUM_DIGITS), int(file.read(), 16)
+        end = file.seek(-LENGTH_DIGITS - SUM_DIGITS - length, os.SEEK_END)
+        text = file.read(length)
+        stored: dict[str, Any] = parse_json(text)
+        _RECORD.check(stored)
+        file.seek(0)
+        header = file.read(HEADER_BYTES)
+        if end != HEADER_BYTES + 4 * math.prod(stored["shape"]) or header != _npy_header(tuple(stored["shape"])):
+            raise Mismatch("shape", "that of the field", "another")
+        if digest != sum_digest(file, end - HEADER_BYTES, header, text).encode():
+            raise Mismatch("checksum", "that of the field", "another")
+    return stored

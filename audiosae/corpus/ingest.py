@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.cache import open_folder, unwritable
-from audiosae.corpus.entries import FieldWriter, cached_record, entry_path
+from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
-from audiosae.domain import Probe
+from audiosae.corpus.sources import some_of, stand_in
+from audiosae.corpus.windows import common_ranges
+from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
 from audiosae.system.processes import most_workers, prepare, run_in_order
+from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
@@ -65,23 +68,48 @@ def ingest(
     entries = [entry_path(source, folder) for source in sources]
     if entries and not entries[-1].exists():
         prepare()
-    cached = [cached_record(source, entry) for source, entry in zip(sources, entries, strict=True)]
+    cached = _cached_records(sources, entries, say)
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
-    decoded = run_in_order(
+    records = []
+    with closing(_decoded(jobs, workers)) as decoded:  # ends the processes, also after a Ctrl-C
+        for source, stored in zip(sources, cached, strict=True):
+            records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
+            done(records[-1])
+        next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
+    return records
+
+
+def _decoded(jobs: Sequence[tuple[Domain, Path, Path]], workers: int) -> Generator[Record, None, None]:
+    """Yield the records of sources that are decoded by other processes, in order."""
+    yield from run_in_order(
         decode,
         jobs,
         workers=workers,
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
         weigh=lambda job: _size(job[1]),
     )
-    records = []
-    for source, stored in zip(sources, cached, strict=True):
-        records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
-        done(records[-1])
-    next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
+
+
+def _cached_records(
+    sources: Sequence[Source], entries: Sequence[Path], say: Callable[[str], None]
+) -> list[Record | None]:
+    """Return the records in the cache, None for a source that is decoded; report damaged entries."""
+    records: list[Record | None] = []
+    damaged = []
+    for source, entry in zip(sources, entries, strict=True):
+        try:
+            records.append(cached_record(source, entry))
+        except DamagedEntryError:
+            records.append(None)
+            damaged.append(source.name)
+    if damaged:
+        say(
+            f"the cache was damaged: {counted(len(damaged), 'field')} of {len(entries)} must be decoded again: "
+            f"{some_of(damaged)}"
+        )
     return records
 
 
@@ -93,13 +121,14 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
     domain, path, target = job
     captured = CapturedStderr()
     try:
-        with replacing(target, sync=False) as temporary, FieldWriter(temporary) as writer:
+        with replacing(target) as temporary, FieldWriter(temporary) as writer:
             with capture_stderr(captured):
                 record = _read_field(domain, path, writer)
             record = _with_messages(record, captured)
             writer.finish(record.shape, vars(record))
     except InputError as error:
-        return _with_messages(Record("", "skipped", str(error)), captured)
+        reason = stand_in(path)
+        return Record("", "skipped", reason) if reason else _with_messages(Record("", "skipped", str(error)), captured)
     except MemoryError:
         return Record("", "skipped", "needs more memory than is available")
     except OSError as error:
@@ -118,18 +147,48 @@ def _with_messages(record: Record, captured: CapturedStderr) -> Record:
 def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
     blocks = _Blocks(domain, path)
     for block in blocks:
-        writer.append(np.array(block, np.float32))  # a copy: the domain may reuse its block
+        writer.append(np.array(block, np.float32, order="C"))  # a copy: the domain may reuse its block
     rows = blocks.shape[0]
     if not rows:
         raise InputError(NOTHING)
     field = writer.field(blocks.shape)
     with _domain_errors():
+        content = content_ranges(domain.blank(field), domain.window[0])
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
+    if content:
+        step, (size, *_) = domain.stride[0], domain.window
+        common = common_ranges(ranges, content)
+        if any(-(-low // step) * step + size <= high for low, high in common):  # with long steps there may be none
+            ranges = common
     digest = hashlib.blake2b(field.reshape(-1).data, digest_size=16).hexdigest()
     with _domain_errors():
         extent, remark = _extent_and_remark(domain, path, rows)
-    return Record("", "used", blocks.note, extent, blocks.shape, ranges, digest, remark=remark)
+    remark = " and ".join(part for part in (remark, BLANK if content else "") if part)
+    return Record("", "used", blocks.note, extent, blocks.shape, ranges, digest, remark=remark, content=content)
+
+
+def content_ranges(blank: NDArray[np.bool_] | None, window: int) -> tuple[tuple[int, int], ...]:
+    """Return the row ranges whose windows have content; empty for all rows, also if all are blank.
+
+    The windows without blank rows are those of the pieces between blank rows, as if each were a source of its own. A
+    piece that is shorter than a window is in no such window: its windows are those that hold all of it.
+
+    Returns
+    -------
+    tuple of (start, stop)
+        Ascending ranges, of which no two share a window.
+    """
+    if blank is None or not blank.any() or blank.all() or len(blank) < window:
+        return ()
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], blank, [True]])))
+    starts, stops = edges[::2], edges[1::2]
+    is_short = stops - starts < window
+    low = np.maximum(np.where(is_short, stops - window, starts), 0)
+    high = np.minimum(np.where(is_short, starts + window, stops), len(blank))
+    apart = low[1:] > high[:-1] - window  # other neighbours share windows
+    low, high = low[np.concatenate([[True], apart])], high[np.concatenate([apart, [True]])]
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def count_rows(domain: Domain, path: Path) -> Probe:

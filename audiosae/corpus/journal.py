@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.sources import some_of
-from audiosae.system.files import cell, csv_text, write_file
+from audiosae.system.files import cell, check_regular, csv_text, write_file
+from audiosae.system.schema import Choice, Object, Optional, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Json
 
+_ROW = Object({"file": Text(), "status": Choice("used", "skipped")}, rest=Optional(Text()))
 _UNITS = {"s": "seconds", "px": "pixels", "row": "rows"}
 
 
@@ -32,6 +34,8 @@ class Record:
         Length of the used part along axis 0, in the unit of the domain (seconds for recordings).
     ranges
         Rows of the field to train on.
+    content
+        Rows of the field that are pooled: all if empty, else those that are not blank (`audiosae.domain.Domain.blank`).
     digest
         BLAKE2b digest of the bytes of the field.
     path, field
@@ -50,6 +54,7 @@ class Record:
     path: str = ""
     field: str = ""
     remark: str = ""
+    content: tuple[tuple[int, int], ...] = ()
 
 
 def source_summary(records: Iterable[Record]) -> dict[str, Json]:
@@ -76,10 +81,13 @@ def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str =
 def changed_since(path: Path, records: Iterable[Record]) -> str:
     """Return a message on the files that were added or removed since a journal was written."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            before = {row["file"] for row in csv.DictReader(file) if row["status"] == "used"}
-    except (OSError, ValueError, KeyError):
+        with check_regular(path).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            _ROW.check(row)
+    except (OSError, ValueError, csv.Error):  # damaged: the message has no details
         return "files were added, removed or changed"
+    before = {row["file"] for row in rows if row["status"] == "used"}
     now = {cell(record.file) for record in records if record.status == "used"}
     changes = (("added", now - before), ("removed", before - now))
     parts = (f"{change}: {some_of(sorted(names), 1)}" for change, names in changes if names)

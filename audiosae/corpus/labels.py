@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from audiosae.corpus.sources import folder_name, printable, some_of
-from audiosae.corpus.spreadsheets import KEY, read_rows
+from audiosae.corpus.spreadsheets import KEY, column_names, read_rows
 from audiosae.errors import InputError
 from audiosae.system.files import uncelled
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,9 +48,10 @@ def read_column(
     """Return one value of a CSV column per source, without leading and trailing spaces; see `read_labels`."""
     names = _Names(sources)
     rows, columns = read_rows(path, names.known)
+    names.choose_form([row[KEY] for row in rows])
     column = column or _only(columns, path, option)
     if column not in columns:
-        raise InputError(f"{option} {column}: {path} has no such column; it has {', '.join(columns)}")
+        raise InputError(f"{option} {column}: {path} has no such column; it has {column_names(columns)}")
     values = {number: normalize("NFC", row[column].strip()) or None for number, row in _matched(path, rows, names)}
     if not any(values.values()):
         problem = f"has only empty cells in column {column} for" if values else "has no row for"
@@ -63,7 +65,9 @@ def read_column(
 def check_rows(path: Path, sources: Sequence[Source]) -> None:
     """Raise InputError for a CSV with files that are not among the sources."""
     names = _Names(sources)
-    unknown = [row[KEY] for row in read_rows(path, names.known)[0] if not names.known(row[KEY])]
+    rows = [row[KEY] for row in read_rows(path, names.known)[0]]
+    names.choose_form(rows)
+    unknown = [row for row in rows if not names.known(row)]
     if unknown:
         raise InputError(
             f"{path} has rows for {some_of(unknown)}, not among the {len(sources)} sources; add the files to the "
@@ -72,10 +76,15 @@ def check_rows(path: Path, sources: Sequence[Source]) -> None:
 
 
 class _Names:
-    """Numbers of sources by name: exact, normalized, exact without the folder, normalized without the folder."""
+    """Numbers of sources by name: exact, normalized, exact without the folder, normalized without the folder.
+
+    Tables name files as on disk, or as audiosae shows them (`printable`). A name with a backslash may be one file in
+    one form and another in the other; a name that is possible in one form only tells the form of the table.
+    """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
+        self._form = ""
         whole = [source.name for source in sources]
         bare = [printable(source.path.name) for source in sources]
         self._tiers = [_numbered(names) for names in (whole, map(_normalized, whole), bare, map(_normalized, bare))]
@@ -85,9 +94,21 @@ class _Names:
 
     def numbers(self, name: str) -> list[int]:
         """Return the sources that a name may refer to: those of the first kind of match that has any."""
-        texts = (name, printable(name))  # as on disk, and as shown in messages
-        keys = [key for text in texts for key in (text, _normalized(text)) * 2]
-        return next((tier[key] for tier, key in zip(self._tiers * 2, keys, strict=True) if key in tier), [])
+        shown, on_disk = self._find(name), self._find(printable(name))
+        if not shown or not on_disk or shown == on_disk:
+            return shown or on_disk
+        return {"shown": shown, "on disk": on_disk}.get(self._form, [*shown, *on_disk])
+
+    def choose_form(self, names: Sequence[str]) -> None:
+        """Recognize the form of all names of a table."""
+        if any(one_line(name) != name for name in names):
+            self._form = "on disk"
+        elif any("\\\\" in name and self._find(name) for name in names):
+            self._form = "shown"
+
+    def _find(self, text: str) -> list[int]:
+        keys = (text, _normalized(text)) * 2
+        return next((tier[key] for tier, key in zip(self._tiers, keys, strict=True) if key in tier), [])
 
 
 def _numbered(names: Iterable[str]) -> dict[str, list[int]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unicodedata import category
 
 from audiosae.errors import InputError
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +22,11 @@ Named = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # files and f
 _SUFFIXES_SHOWN = 4
 _APPLE_DOUBLE = "._"  # prefix of the files in which macOS stores metadata on foreign disks
 _SYSTEM = {"$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle", "@recycle", "__macosx"}
-_BREAKS = {"Cc", "Zl", "Zp"}  # control characters, and those that begin a new line or paragraph
+_HEAD = 64  # bytes
+_STAND_INS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file: `git lfs pull` fetches it",
+    b"/annex/objects/": "a pointer of git-annex, not the file: `git annex get` fetches it",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,38 @@ class Source:
     name: str
     path: Path
     fault: str = ""
+
+
+@dataclass(frozen=True)
+class _Skipped:
+    """Files that are not sources: counts of hidden names and of suffixes, and the names without a suffix."""
+
+    hidden: Counter[str] = field(default_factory=Counter)
+    suffixes: Counter[str] = field(default_factory=Counter)
+    unnamed: list[str] = field(default_factory=list)
+
+    def add(self, path: Path, name: str) -> None:
+        """Count a file, unless its name begins with a dot, or it has neither suffix nor content."""
+        if path.name.startswith("."):
+            return
+        if path.suffix:
+            self.suffixes[printable(path.suffix.lower())] += 1
+        elif _has_content(path):
+            self.unnamed.append(name)
+
+    def without_suffix(self) -> str:
+        """Return a phrase on the files without a suffix."""
+        count = len(self.unnamed)
+        return f"skipped {count} file{'s' if count != 1 else ''} without a suffix: {some_of(sorted(self.unnamed))}"
+
+    def report(self, say: Callable[[str], None]) -> None:
+        """Report each kind in one line."""
+        if self.hidden:
+            say(f"skipped hidden, trash and AppleDouble files: {_counts(self.hidden)}; name one as a SOURCE to use it")
+        if self.suffixes:
+            say(f"skipped by suffix: {_counts(self.suffixes)}; name a file as a SOURCE to use it")
+        if self.unnamed:
+            say(f"{self.without_suffix()}; name a file as a SOURCE to use it")
 
 
 def named_paths(sources: Named) -> list[Path]:
@@ -78,37 +116,60 @@ def scan(
         A path does not exist, or there are no files.
     """
     sources: dict[Path, Source] = {}
-    suffixes_skipped: Counter[str] = Counter()
-    hidden: Counter[str] = Counter()
+    skipped = _Skipped()
     folders = 0
     for argument in arguments:
         if not os.path.lexists(argument):
             raise InputError(f"no such file or folder: {printable(argument)}")
         if not argument.is_dir():
-            sources.setdefault(
-                argument.absolute(), Source(printable(argument.name if len(arguments) == 1 else argument), argument)
-            )
+            name = printable(argument.name if len(arguments) == 1 else argument)
+            sources.setdefault(argument.absolute(), Source(name, argument, _fault(argument)))
             continue
-        for path, fault in _walk(argument, hidden):
+        for path, fault in _walk(argument, skipped.hidden):
             folders += path is None
-            if path is not None and (fault or path.suffix.lower() in suffixes):
-                name = printable(path.relative_to(argument) if len(arguments) == 1 else path)
-                sources.setdefault(path.absolute(), Source(name, path, fault))
-            elif path is not None and path.suffix and not path.name.startswith("."):
-                suffixes_skipped[printable(path.suffix.lower())] += 1
+            if path is None or path.absolute() in sources:
+                continue
+            name = printable(path.relative_to(argument) if len(arguments) == 1 else path)
+            if fault or path.suffix.lower() in suffixes:
+                sources[path.absolute()] = Source(name, path, fault or _fault(path))
+            else:
+                skipped.add(path, name)
     if not sources:
-        raise InputError(_no_sources(arguments, suffixes, folders, domain, model=model))
-    if hidden:
-        say(f"skipped hidden, trash and AppleDouble files: {_counts(hidden)}; name one as a SOURCE to use it")
-    if suffixes_skipped:
-        say(f"skipped by suffix: {_counts(suffixes_skipped)}; name a file as a SOURCE to use it")
+        other = f"; {skipped.without_suffix()}" if skipped.unnamed else ""
+        raise InputError(_no_sources(arguments, suffixes, folders, domain, model=model) + other)
+    skipped.report(say)
     return sorted(sources.values(), key=lambda source: (source.name, os.fsencode(source.path)))
 
 
+def _fault(path: Path) -> str:
+    """Return why a path cannot be used: pipes and devices may never end; other faults have their own messages."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "not a regular file"
+    return ""
+
+
+def _has_content(path: Path) -> bool:
+    with suppress(OSError):
+        status = path.stat()
+        return stat.S_ISREG(status.st_mode) and status.st_size > 0
+    return False
+
+
+def stand_in(path: Path) -> str:
+    """Return what a small text file stands for, if a version control system keeps the content elsewhere; else ""."""
+    with suppress(OSError):
+        if _has_content(path):
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+            return next((reason for start, reason in _STAND_INS.items() if head.startswith(start)), "")
+    return ""
+
+
 def some_of(names: Sequence[str], limit: int = 3) -> str:
-    """Return the first names of a list, and the number of the others."""
+    """Return the first names of a list, each as one line, and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return ", ".join(map(one_line, names[:limit])) + more
 
 
 def _counts(names: Counter[str]) -> str:
@@ -116,13 +177,13 @@ def _counts(names: Counter[str]) -> str:
 
 
 def printable(path: Path | str) -> str:
-    r"""Return a path as one line of valid text.
+    r"""Return a path as one line of valid text; different paths have different texts.
 
-    Bytes that are not UTF-8 become ``\xff``, line breaks ``\n``, other control characters likewise. All other
-    characters are unchanged.
+    Bytes that are not UTF-8 become ``\xff``, line breaks ``\n``, other control characters likewise, and a backslash
+    is doubled. All other characters are unchanged.
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
-    return "".join(c.encode("unicode_escape").decode() if category(c) in _BREAKS else c for c in text)
+    name = os.fsencode(path).replace(os.fsencode(os.sep), b"/").replace(b"\\", b"\\\\")
+    return one_line(name.decode("utf-8", "backslashreplace"))
 
 
 def folder_name(path: Path) -> str:

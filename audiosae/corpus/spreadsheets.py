@@ -9,11 +9,13 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audiosae.corpus.sources import some_of
 from audiosae.errors import InputError
 from audiosae.system.progress import counted
+from audiosae.system.schema import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 KEY = "filename"
@@ -28,6 +30,7 @@ _MARKS = {  # byte-order marks; UTF-32 before UTF-16, since the little-endian ma
 _UTF8 = "utf-8"
 WESTERN = "cp1252"  # the Windows variant of Latin-1
 _PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "cp936", "cp949", "cp950", "mac_roman")
+_COLUMNS_SHOWN = 8
 _SAVE = "save it as CSV UTF-8 (Excel), or with the character set Unicode (UTF-8) (LibreOffice)"
 
 
@@ -107,7 +110,7 @@ def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]]
         columns.pop()
     if wanted.key not in columns:
         raise InputError(
-            f"{path} has no column {wanted.key}, only {', '.join(columns) or 'empty lines'}; wanted {wanted.example}"
+            f"{path} has no column {wanted.key}, only {column_names(columns) or 'empty lines'}; wanted {wanted.example}"
         )
     for number, row in table[1:]:
         if len(row) < len(columns) or any(cell.strip() for cell in row[len(columns) :]):
@@ -115,6 +118,11 @@ def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]]
                 f"{path}: line {number} has {counted(len(row), 'cell')}, wanted {len(columns)}; correct this line"
             )
     return [dict(zip(columns, row, strict=False)) for _, row in table[1:]], columns
+
+
+def column_names(columns: Sequence[str]) -> str:
+    """Return the first names of columns for an error message."""
+    return some_of([shown(name)[1:-1] for name in columns], _COLUMNS_SHOWN)
 
 
 def _split(text: str, separator: str) -> list[tuple[int, list[str]]]:

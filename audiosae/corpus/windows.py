@@ -6,6 +6,7 @@ many chunks as the memory limit allows, in one flat array; an array of indices s
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -177,17 +178,18 @@ class Corpus:
     def split(self, seed: int) -> tuple[Self, Self, str]:
         """Return the training part, the held-out part and a description of the split.
 
-        One source in ten is held out; with fewer than ten sources, a tenth of each, in strips.
+        One source in ten is held out, with its copies; with fewer than ten sources, a tenth of each, in strips.
         """
         usable = [r for r, n in zip(self.records, self.windows_per_record(), strict=True) if n]
-        if len(usable) < _HELD_OUT_SHARE:
+        contents = list(dict.fromkeys(record.digest or record.path for record in usable))
+        if len(contents) < _HELD_OUT_SHARE:
             parts: list[tuple[Record | None, Record | None]] = [_cut(r, self.domain.window[0]) for r in usable]
             description = "a tenth of each source"
         else:
-            order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(usable))
-            out = set(order[: len(usable) // _HELD_OUT_SHARE].tolist())
-            parts = [(None, r) if i in out else (r, None) for i, r in enumerate(usable)]
-            description = f"{len(out)} of {len(usable)} sources"
+            order = np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(contents))
+            out = {contents[i] for i in order[: len(contents) // _HELD_OUT_SHARE]}
+            parts = [(None, r) if (r.digest or r.path) in out else (r, None) for r in usable]
+            description = f"{sum(part is None for part, _ in parts)} of {len(usable)} sources"
         training, held_out = zip(*parts, strict=True) if parts else ((), ())
         return self.part([r for r in training if r]), self.part([r for r in held_out if r]), description
 
@@ -302,9 +304,18 @@ def _cut(record: Record, need: int) -> tuple[Record | None, Record | None]:
     held_out = [(edges[i], edges[i + 1]) for i in range(_HELD_OUT_SHARE - 1, len(edges) - 1, _HELD_OUT_SHARE)]
     starts = [first, *(high for _, high in held_out)]
     training = [(low, high) for low, (high, _) in zip(starts, held_out, strict=False)]
-    return replace(record, ranges=_inside(record, training)), replace(record, ranges=_inside(record, held_out))
+    return (
+        replace(record, ranges=common_ranges(record.ranges, training)),
+        replace(record, ranges=common_ranges(record.ranges, held_out)),
+    )
 
 
-def _inside(record: Record, parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    common = ((max(a, low), min(b, high)) for a, b in record.ranges for low, high in parts)
+def common_ranges(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of rows that lie both in one of `ranges` and in one of `others`; both are ascending."""
+    ends, common = [high for _, high in others], []
+    for first, last in ranges:
+        at = bisect_right(ends, first)
+        while at < len(others) and others[at][0] < last:
+            common.append((max(first, others[at][0]), min(last, ends[at])))
+            at += 1
     return tuple((low, high) for low, high in common if low < high)

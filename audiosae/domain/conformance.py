@@ -163,6 +163,11 @@ def _is_image(values: NDArray[Any]) -> bool:
 
 
 def _check_finish(domain: Domain, file: Path, field: NDArray[np.float32]) -> None:
+    blank = _call(domain, "blank", field)
+    _require(
+        blank is None or (isinstance(blank, np.ndarray) and blank.dtype == bool and blank.shape == field.shape[:1]),
+        f"{file.name}: blank must return None or one truth value per row of {field.shape}, found {blank!r}",
+    )
     rows, ranges = len(field), _call(domain, "finish", field)
     _require(
         isinstance(ranges, list | tuple)

@@ -20,6 +20,9 @@ Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 Blocks = Iterable[NDArray[np.float32]] | Generator[NDArray[np.float32], None, str | None]
 """A field in blocks along axis 0; a generator may return a note on a source that can be used only in part."""
 
+BLANK = "stretches without content (digital zeros), which are left out of levels, training and pooled features"
+"""Remark on a source with rows that `Domain.blank` returns."""
+
 _CURVES = 8  # columns of an atom that are drawn as curves; more are drawn as a picture
 
 
@@ -142,6 +145,13 @@ class Domain:
         """
         return ""
 
+    def compare(self, paths: Sequence[Path]) -> Sequence[str]:  # noqa: ARG002
+        """Return warnings on differences between sources that features would show, from at most a few hundred files.
+
+        It is called on a resolved domain. Broken files are skipped.
+        """
+        return ()
+
     def field(self, path: Path) -> Blocks:
         """Return or yield the field of one source in blocks along axis 0, in bounded memory.
 
@@ -149,6 +159,18 @@ class Domain:
         (``"truncated at 12.4 s"``). Raises InputError with a reason if the source cannot be used.
         """
         raise NotImplementedError
+
+    def blank(self, field: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Return which rows have no content, such as digital zeros; None if all have some.
+
+        It is called before `finish`. Windows with blank rows are neither trained on nor pooled. Windows that hold all
+        of a piece between blank rows that is shorter than a window are used.
+
+        Parameters
+        ----------
+        field
+            The whole field; a large one is memory-mapped, so process it in blocks.
+        """
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
         """Process the whole field in place (for example, subtract its level), and return the rows to train on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, cast, get_args
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from audiosae.domain.protocol import Json
 
 BUILT_IN = "spectrogram"
+_PLUGINS = "plugins/audiosae-images (images and vectors are in plugins/ of the sources of audiosae)"
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")  # of a distribution; also of a domain
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,49}")
 _REQUIRED = ("name", "suffixes", "window", "field")
 
 
@@ -47,7 +51,8 @@ def find_domain(name: str, *, package: str = "") -> Listing:
     name
         Name of the entry point.
     package
-        The distribution that declared the domain of a model; named in the message if it is not installed.
+        The distribution that a model file names; the message repeats it, as a claim of the file, if it can be the
+        name of a distribution.
 
     Raises
     ------
@@ -61,8 +66,12 @@ def find_domain(name: str, *, package: str = "") -> Listing:
         raise PluginError(f"domain {name} is declared by {' and '.join(packages)}; uninstall one of them")
     if not matches:
         installed = ", ".join(sorted({listing.name for listing in listings})) or "none"
-        solution = package or "plugins/audiosae-images (images and vectors are in plugins/ of the sources of audiosae)"
-        raise PluginError(f"no domain {name} is installed (installed: {installed}); try: pip install {solution}")
+        solution = f"try: pip install {_PLUGINS}"
+        if package and _NAME.fullmatch(package):
+            solution = f"the model file names this package, so trust the file first; try: pip install {package}"
+        elif package:
+            solution = "the model file does not name a valid package; ask the person who made it"
+        raise PluginError(f"no domain {name} is installed (installed: {installed}); {solution}")
     return matches[0]
 
 
@@ -114,17 +123,37 @@ def domain_from_json(description: Mapping[str, Json]) -> Domain:
     if not isinstance(description.get("name"), str) or not isinstance(options, dict):
         raise PluginError("the model is damaged: it lacks the name or the options of its domain; train again")
     name, package = str(description["name"]), str(description.get("package", ""))
+    if not _NAME.fullmatch(name):
+        raise PluginError(f"the model is damaged: {name[:40]!r} is not the name of a domain; train again")
     installed = find_domain(name, package=package)
     if package and installed.package != package:
         raise PluginError(
-            f"the model needs domain {name} of {package}, but {installed.package} is installed; "
-            f"uninstall that and install {package}"
+            f"the model file says that it needs domain {name} of {_claimed(package)}, but {installed.package} is "
+            "installed; uninstall that and install the other, if you trust the file"
         )
     try:
-        return make_domain(load_domain(name), options)
+        return _with_kinds(make_domain(load_domain(name), options), options)
     except InputError as error:
-        made = f"{package} {description.get('version', '?')}"
+        version = str(description.get("version", "?"))
+        made = f"{_claimed(package)} {version if _VERSION.fullmatch(version) else '(no valid version)'}"
         raise PluginError(
-            f"the model was made with {made}, which differs from the installed {installed.version} ({error}); "
-            f"install {made}"
+            f"the model file says that it was made with {made}, which differs from the installed {installed.version} "
+            f"({error}); install that version"
         ) from error
+
+
+def _with_kinds(domain: Domain, options: Mapping[str, Json]) -> Domain:
+    """Return a domain; raise InputError for an option that JSON has as another kind: only the command line has texts.
+
+    True and 1 are equal in Python.
+    """
+    made = options_of(domain)
+    for key, value in options.items():
+        if isinstance(value, bool) != isinstance(made[key], bool) or value != made[key]:
+            raise InputError(f"option {key} is {value!r}, which means {made[key]!r}")
+    return domain
+
+
+def _claimed(package: str) -> str:
+    """Return the name of a package from a file, if it can be one."""
+    return package if _NAME.fullmatch(package) else "a package without a valid name"

@@ -101,8 +101,8 @@ class Shard:
     cached
         Whether to cache the whitened windows in memory for the next pass.
     cache_folder
-        Returns the folder for fields that are missing on this machine and are decoded again. None to decode nothing
-        again.
+        Returns the cache of this machine or worker. Fields that are not in it are decoded again into it. None to decode
+        nothing again.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class Shard:
     def corpus(self) -> Corpus:
         """The windows, with fields that can be read on this machine."""
         if self._readable is None:
-            corpus, cache_folder = self._corpus, self._cache_folder
-            if cache_folder and any(r.status == "used" and not Path(r.field).exists() for r in corpus.records):
-                corpus = Corpus(corpus.domain, read_again(corpus, cache_folder()), corpus.picked)
+            corpus = self._corpus
+            if self._cache_folder and not _are_in(folder := self._cache_folder(), corpus.records):
+                corpus = Corpus(corpus.domain, read_again(corpus, folder), corpus.picked)
             self._readable = corpus
         return self._readable
 
@@ -159,6 +159,15 @@ class Shard:
         for slab in backend.slabs(self.corpus, None, SLAB_BYTES):
             for start in range(0, len(slab), CHUNK_WINDOWS):
                 yield backend.windows(slab, slice(start, start + CHUNK_WINDOWS), None, np.float32)
+
+
+def _are_in(folder: Path, records: Sequence[Record]) -> bool:
+    """Return whether the fields of records are in a folder.
+
+    Fields in another folder may exist, but another worker on the same machine owns it, and it vanishes with its owner.
+    """
+    fields = [Path(record.field) for record in records if record.status == "used"]
+    return all(field.is_relative_to(folder) and field.exists() for field in fields)
 
 
 def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]:

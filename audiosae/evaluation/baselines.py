@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from audiosae.engine.learn_whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.evaluation.classifier import load_for_threads
 from audiosae.features.codes import Encoder, FeatureSet, file_features, shares
-from audiosae.system.threads import one_blas_thread
+from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.learner import options_of
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def feature_sets(
         "nmf": lambda: FeatureSet(_nmf(windows, model.params.hidden, seed)),
     }
     load_for_threads()
-    with ThreadPoolExecutor(corpus.workers) as threads:  # the last ones take longest and start first
+    with Threads(corpus.workers) as threads:  # the last ones take longest and start first
         learned = {name: threads.submit(makers[name]) for name in reversed(names)}
     return {MODEL: FeatureSet(Encoder(model, code))} | {name: learned[name].result() for name in names}
 

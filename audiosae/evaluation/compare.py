@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from audiosae.features.matching import match
 from audiosae.features.stability import UnitStability
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress
-from audiosae.system.threads import one_blas_thread
+from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.fit import fit, sources_digest
 from audiosae.training.options import TrainOptions, suited_to
 
@@ -250,7 +249,7 @@ class _Work:
         from sklearn.exceptions import ConvergenceWarning
 
         load_for_threads(self.options.classifier)
-        with warnings.catch_warnings(), one_blas_thread(), ThreadPoolExecutor(self.corpus.workers) as pool:
+        with warnings.catch_warnings(), one_blas_thread(), Threads(self.corpus.workers) as pool:
             warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that stops early is good enough
             warnings.filterwarnings("ignore", message="The number of unique classes")  # with many small classes
             return list(pool.map(work, jobs))
@@ -263,9 +262,9 @@ def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dic
             "seen": 0,
             "seen_told": "everything was learned on the training part of each fold: no test file was used in training",
         }
-    tested, sources = len(plan.tested), model.facts["sources"]
+    tested, sources = len(plan.tested), model.facts.get("sources", {})
     records = zip(corpus.records, corpus.windows_per_record(), strict=True)
-    if sources_digest([record for record, windows in records if windows]) == sources["digest"]:
+    if sources_digest([record for record, windows in records if windows]) == sources.get("digest"):
         return {
             "seen": tested,
             "seen_told": f"the model was trained on all {tested} test files, without their labels (--refit trains only "
@@ -273,6 +272,6 @@ def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dic
         }
     return {
         "seen": None,
-        "seen_told": f"the model was trained on {sources['used']} files, which differ from these; they may include "
-        f"some of the {tested} test files",
+        "seen_told": f"the model was trained on {sources.get('used', 'other')} files, which differ from these; "
+        f"they may include some of the {tested} test files",
     }

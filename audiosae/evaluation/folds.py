@@ -48,6 +48,8 @@ class Plan:
         Folds; no file is tested twice.
     groups
         Group number of each file, or None.
+    contents
+        Number of the content of each file, the same for copies; None if no file is a copy.
     description, notes
         The division in words, and warnings about it.
     """
@@ -58,6 +60,7 @@ class Plan:
     groups: NDArray[np.int64] | None
     description: str
     notes: list[str]
+    contents: NDArray[np.int64] | None = None
 
     @property
     def tested(self) -> NDArray[np.int64]:
@@ -77,10 +80,18 @@ class Plan:
             usable = [len(np.unique(target[parts != part])) > 1 for part in np.unique(parts)]
             if len(usable) > 1 and any(usable):
                 return parts
-        return _stratified(target, count, seed)
+        return _stratified(target, count, seed, None if self.contents is None else self.contents[split.train])
 
 
-def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None, column: str, seed: int) -> Plan:
+def make_plan(
+    labels: Sequence[str],
+    *,
+    kind: Kind,
+    values: Sequence[str] | None,
+    column: str,
+    seed: int,
+    digests: Sequence[str] | None = None,
+) -> Plan:
     """Divide files into folds.
 
     Parameters
@@ -96,6 +107,8 @@ def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None
         One per file, except for ``stratified``.
     column, seed
         Name of the column of the values; random seed of the stratified folds.
+    digests
+        One per file, equal for copies, which stay in one stratified fold; copies that a column divides are reported.
 
     Raises
     ------
@@ -107,27 +120,59 @@ def make_plan(labels: Sequence[str], *, kind: Kind, values: Sequence[str] | None
     classes: list[str] = names.tolist()
     if len(classes) < _FEWEST:
         raise InputError(f"all {len(target)} files have the label {classes[0]!r}; wanted at least two classes")
-    folds, parts, groups, description = _divide(target, classes, kind, values, column, seed=seed)
+    contents = _contents(digests)
+    folds, parts, groups, description = _divide(target, classes, kind, values, column, seed=seed, contents=contents)
     splits = [Split(name, np.flatnonzero(parts != i), np.flatnonzero(parts == i)) for i, name in enumerate(folds)]
     if kind == "split":
         splits = splits[1:]
     notes = [_SESSIONS] if kind == "stratified" else []
+    notes += _copies(splits, contents)
     notes += [note for split in splits for note in _check(split, target, classes)]
-    return Plan(classes, target, splits, groups, description, notes)
+    return Plan(classes, target, splits, groups, description, notes, contents)
+
+
+def _contents(digests: Sequence[str] | None) -> NDArray[np.int64] | None:
+    """Return the number of the content of each file; None if no file is a copy of another."""
+    if digests is None or len(set(digests)) == len(digests):
+        return None
+    return np.unique(np.asarray(digests, str), return_inverse=True)[1]
+
+
+def _copies(splits: Sequence[Split], contents: NDArray[np.int64] | None) -> list[str]:
+    """Return a note on files that are copies of others, and on those that are tested and learned from."""
+    if contents is None:
+        return []
+    copies = len(contents) - len(np.unique(contents))
+    both = sum(int(np.isin(contents[split.test], contents[split.train]).sum()) for split in splits)
+    if not both:
+        return [f"{copies} of {len(contents)} files are copies of others; each is in the fold of the other"]
+    return [
+        f"{both} of {len(contents)} files are tested while a copy is in the training part, which makes all accuracies "
+        "too high; remove the copies, or give them the same value in the column"
+    ]
 
 
 def _divide(
-    target: NDArray[Any], classes: list[str], kind: Kind, values: Sequence[str] | None, column: str, *, seed: int
+    target: NDArray[Any],
+    classes: list[str],
+    kind: Kind,
+    values: Sequence[str] | None,
+    column: str,
+    *,
+    seed: int,
+    contents: NDArray[np.int64] | None,
 ) -> tuple[Sequence[str], NDArray[np.int64], NDArray[np.int64] | None, str]:
     """Return the names of the folds, the fold and the group of each file, and a description."""
     if values is None or kind == "stratified":
-        counts = np.bincount(target)
+        counts = np.bincount(target if contents is None else np.unique(np.stack([target, contents]), axis=1)[0])
         if counts.min() < FOLDS:
             label, count = classes[counts.argmin()], counts.min()
+            copies = "" if contents is None else ", without copies"
             raise InputError(
-                f"label {label!r} has {count} of the files, fewer than {FOLDS} folds; add files or remove the label"
+                f"label {label!r} has {count} of the files{copies}, fewer than {FOLDS} folds; add files or remove the "
+                "label"
             )
-        return list("12345"), _stratified(target, FOLDS, seed), None, f"{FOLDS} stratified folds of files"
+        return list("12345"), _stratified(target, FOLDS, seed, contents), None, f"{FOLDS} stratified folds of files"
     kinds, groups = np.unique(np.asarray(values, str), return_inverse=True)
     names: list[str] = kinds.tolist()
     if len(names) < _FEWEST:
@@ -176,14 +221,20 @@ def _check(split: Split, target: NDArray[Any], classes: list[str]) -> list[str]:
     return [f"fold {split.name}: {some_of(missing)} not in the training part, so never predicted"] if missing else []
 
 
-def _stratified(target: NDArray[Any], count: int, seed: int) -> NDArray[np.int64]:
-    """Return a random fold number per file, with every class spread evenly; a rare class is in some folds only."""
-    from sklearn.model_selection import StratifiedKFold
+def _stratified(
+    target: NDArray[Any], count: int, seed: int, contents: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Return a random fold number per file, with every class spread evenly; a rare class is in some folds only.
+
+    Files of the same content are in the same fold.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     count = max(2, min(count, int(np.bincount(target).max())))
+    kind = StratifiedKFold if contents is None else StratifiedGroupKFold
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        return _numbers(StratifiedKFold(count, shuffle=True, random_state=seed).split(target, target))
+        return _numbers(kind(count, shuffle=True, random_state=seed).split(target, target, contents))
 
 
 def _grouped(groups: NDArray[Any], count: int) -> NDArray[np.int64]:

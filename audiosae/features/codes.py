@@ -280,17 +280,41 @@ def pooled_files(
     rows
         Whether `encode` gets rows of the field instead of windows.
     """
-    blocks = (
-        (record, *block)
-        for record in records
-        for block in (_row_blocks(record) if rows else window_blocks(domain, record))
-    )
+    blocks = ((record, *block) for record in records for block in _pooled_blocks(domain, record, rows=rows))
     for record, parts in groupby(_encoded_together(blocks, encode), itemgetter(0)):
-        counts = [record.shape[0]] if rows else _counts(domain, record)
-        pool = Pool(int(np.prod(counts)), segments, int(np.prod(counts[1:])) if "change" in pools else 0)
+        count, *inner = [record.shape[0]] if rows else _counts(domain, record)
+        mask, each = _with_content(domain, record, rows=rows), int(np.prod(inner))
+        count = count if mask is None else int(mask.sum())
+        pool = Pool(count * each, segments, each if "change" in pools else 0)
         for _, _, codes in parts:
             pool.add(codes)
         yield record, pool.result(pools)
+
+
+def _pooled_blocks(domain: Domain, record: Record, *, rows: bool) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
+    """Yield the windows, or the rows, of a source that are pooled, in order; see `window_blocks`."""
+    mask, at = _with_content(domain, record, rows=rows), 0
+    for starts, values in _row_blocks(record) if rows else window_blocks(domain, record):
+        if mask is None:
+            yield starts, values
+            continue
+        chosen = mask[at : at + len(values)] if rows else mask[starts[:, 0] // domain.stride[0]]
+        at += len(values)
+        if chosen.any():
+            yield (starts if rows else starts[chosen]), values[chosen]
+
+
+def _with_content(domain: Domain, record: Record, *, rows: bool) -> NDArray[np.bool_] | None:
+    """Return at which positions along axis 0 the windows, or the rows, have content; None if all are pooled."""
+    if not record.content:
+        return None
+    count, window, stride = (
+        (record.shape[0], 1, 1) if rows else (_counts(domain, record)[0], domain.window[0], domain.stride[0])
+    )
+    starts, (low, high) = np.arange(count) * stride, np.array(record.content).T
+    piece = np.searchsorted(low, starts, side="right") - 1
+    mask = (piece >= 0) & (starts + window <= high[piece])
+    return mask if mask.any() else None  # with long steps, no window may be inside a piece
 
 
 def file_features(

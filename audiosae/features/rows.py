@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -140,11 +141,11 @@ def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: Unit
     InputError
         The suffix is unknown, a file cannot be written, or pyarrow is missing.
     """
-    with open_table(path, rows.columns, rows.names, rows.count) as write:
+    measured = {"stability": stability.to_json()} if stability else {}
+    facts = {**rows.facts, "model_digest": digest, **measured}
+    with open_table(path, rows.columns, rows.names, rows.count, partial(describe, path, facts)) as write:
         for keys, values in rows.blocks:
             write(({key: keys[key] for key in rows.columns}, values))
-    measured = {"stability": stability.to_json()} if stability else {}
-    describe(path, {**rows.facts, "model_digest": digest, **measured})
 
 
 def _stamped(blocks: Iterator[Block], stamp: Callable[[str, float], str]) -> Iterator[Block]:
@@ -172,22 +173,22 @@ def _window_blocks(
     code: features.Code,
     ends: Sequence[str],
 ) -> Iterator[Block]:
-    by_file = {record.file: (record, label) for record, label in sources}
+    of_source = {record.path: (record, label) for record, label in sources}
     jobs = [(shard, piece) for shard, part in corpus.parts() for piece in features.pieces(model.domain, part.records)]
     encoded = chain.from_iterable(corpus.map(_encode_piece, model, code, jobs=jobs))
-    for file, blocks in groupby(encoded, itemgetter(0)):
-        record, label = by_file[file]
+    for path, blocks in groupby(encoded, itemgetter(0)):
+        record, label = of_source[path]
         for _, spans, codes in blocks:
             keys: dict[str, list[Any]] = {end: column.tolist() for end, column in zip(ends, spans, strict=True)}
-            yield keys | {"file": [file] * len(codes), "label": [label] * len(codes)}, codes
+            yield keys | {"file": [record.file] * len(codes), "label": [label] * len(codes)}, codes
         done(record)
 
 
 def _encode_piece(
     backend: Backend, shard: Shard, piece: Sequence[features.Piece], model: Model, code: features.Code
 ) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
-    """Yield (file, starts and ends (columns, windows), codes (windows, hidden)) of some windows of a shard."""
+    """Yield (path of source, starts and ends (columns, windows), codes (windows, hidden)) of windows of a shard."""
     records, encode = shard.corpus.records, features.Encoder(model, code, backend)
     parts = ((records[index], low, high) for index, low, high in piece)
     for record, starts, codes in features.encoded(model.domain, parts, encode):
-        yield record.file, np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T, codes
+        yield record.path, np.array(features.spans(model.domain, record, starts)).reshape(len(starts), -1).T, codes

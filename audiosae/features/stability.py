@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from audiosae.autoencoder.model import FILE
+from audiosae.errors import InputError
 from audiosae.features.matching import ALIKE
 from audiosae.system.files import check_replaceable, file_digest, has_facts, write_file
+from audiosae.system.schema import FactsFile, Items, Number, Object, Text, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,18 @@ if TYPE_CHECKING:
     from audiosae.features.matching import Match
 
 NAME = "stability.json"
+_ADVICE = "remove it, and run evaluate --stability again"
+_FILE = FactsFile(
+    ("model_digest",),
+    Object(
+        {
+            "model_digest": Text(),
+            "seeds": Items(Whole()),
+            "cosine": Items(Items(Number(-2, 2))),  # rounding may exceed 1
+        }
+    ),
+    _ADVICE,
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,7 @@ def path_of(model: Path) -> Path:
 def check_path(model: Path) -> None:
     """Raise InputError if the stability file of a model exists and audiosae did not write it."""
     path = path_of(model)
-    check_replaceable(path, [], own=has_facts(path, "model_digest", "seeds", "cosine"))
+    check_replaceable(path, [], own=has_facts(path, *_FILE.marks))
 
 
 def write(model: Path, stability: UnitStability) -> None:
@@ -92,14 +106,30 @@ def write(model: Path, stability: UnitStability) -> None:
     write_file(path_of(model), f"{text}\n".encode())
 
 
-def read(model: Path) -> UnitStability | None:
-    """Return the stability of a model, given as a run folder or a file; None if there is none for this model."""
+def read(model: Path, units: int | None = None) -> UnitStability | None:
+    """Return the stability of a model, given as a run folder or a file; None if there is none for this model.
+
+    Parameters
+    ----------
+    units
+        Number of units of the model; None if it is not known.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
     path = path_of(model)
-    if not has_facts(path, "model_digest", "seeds", "cosine"):
+    facts = _FILE.read(path)
+    if facts is None or facts["model_digest"] != _digest(model):
         return None
-    facts = json.loads(path.read_bytes())
-    own = facts["model_digest"] == _digest(model)
-    return UnitStability(facts["seeds"], np.array(facts["cosine"]).T) if own else None
+    seeds, rows = len(facts["seeds"]), facts["cosine"]
+    if not seeds or units not in {None, len(rows)} or any(len(row) != seeds for row in rows) or not rows:
+        raise InputError(
+            f"{path} is damaged: wanted the cosines of {units or 'all'} units with {seeds} models, found "
+            f"{len(rows)} rows; {_ADVICE}"
+        )
+    return UnitStability(facts["seeds"], np.array(rows, np.float64).T)
 
 
 def _digest(model: Path) -> str:

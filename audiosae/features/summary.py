@@ -10,6 +10,8 @@ from audiosae.autoencoder.model import ALWAYS_ON
 from audiosae.features.matching import redundant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from audiosae.autoencoder.model import Model
     from audiosae.features.stability import UnitStability
 
@@ -28,13 +30,13 @@ def activity_of(model: Model) -> dict[str, Any]:
 def summarise(model: Model, activity: dict[str, Any], stability: UnitStability | None = None) -> list[tuple[str, str]]:
     """Return a summary of a model as (title, text) pairs; `activity` is the result of `activity_of`."""
     facts, params = model.facts, model.params
-    sources, options, whitening, history = facts["sources"], facts["options"], facts["whitening"], facts["history"]
+    options, whitening, domain = facts["options"], facts["whitening"], facts["domain"]
     low, tenth, median, ninetieth, high = activity["rho_hat_quantiles"]
     shown = {name: _option_text(options, name) for name in ("solver", "beta", "weight_decay", "seed", "dtype")}
     return [
         ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
-        ("domain", f"{model.domain.name} of {facts['domain']['package']} {facts['domain']['version']}"),
-        ("", "  ".join(f"{key}={value}" for key, value in facts["domain"]["options"].items())),
+        ("domain", f"{model.domain.name} of {fact(domain, 'package')} {fact(domain, 'version')}"),
+        ("", "  ".join(f"{key}={value}" for key, value in domain["options"].items())),
         ("window", " x ".join(map(str, model.domain.window))),
         (
             "whitening",
@@ -46,17 +48,7 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
             f"{shown['solver']}, rho {options['rho']:g}, beta {shown['beta']}, weight decay {shown['weight_decay']}, "
             f"seed {shown['seed']}, {shown['dtype']}",
         ),
-        (
-            "data",
-            f"{sources['used']} sources used, {sources['skipped']} skipped, {sources['windows']} windows; "
-            f"held out: {sources['held_out']}",
-        ),
-        ("history", f"{history['epoch']} epochs, {history['step']} steps, cost {history['cost']:.4g}"),
-        (
-            "quality",
-            f"unexplained variance {facts['fvu']:.3f} in the whitened space "
-            f"({'held-out' if facts['held_out'] else 'training'} windows)",
-        ),
+        *_training_rows(facts),
         (
             "activity",
             f"mean {activity['rho_hat_mean']:.4f} (rho {options['rho']:g}); quantiles over the units (0, 10, 50, 90, "
@@ -69,8 +61,37 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
             f"or more)",
         ),
         *([("stability", stability.summary())] if stability else []),
-        ("made by", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())),
+        ("made by", versions_of(model)),
     ]
+
+
+def _training_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    used, skipped, windows, held_out = (
+        fact(facts, "sources", key) for key in ("used", "skipped", "windows", "held_out")
+    )
+    epoch, step, cost = (fact(facts, "history", key, form=".4g" * (key == "cost")) for key in ("epoch", "step", "cost"))
+    scored_on = "held-out" if facts.get("held_out") else "training"
+    return [
+        ("data", f"{used} sources used, {skipped} skipped, {windows} windows for training; held out: {held_out}"),
+        ("history", f"{epoch} epochs, {step} steps, cost {cost}"),
+        (
+            "quality",
+            f"unexplained variance {fact(facts, 'fvu', form='.3f')} in the whitened space ({scored_on} windows)",
+        ),
+    ]
+
+
+def fact(facts: Mapping[str, Any], *keys: str, form: str = "") -> str:
+    """Return a fact of a model as text, or "?" if the model lacks it: one made in Python may have no provenance."""
+    value: Any = facts
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return "?" if value is None else format(value, form)
+
+
+def versions_of(model: Model) -> str:
+    """Return the packages with which a model was made, as text."""
+    return ", ".join(f"{name} {number}" for name, number in model.facts.get("versions", {}).items()) or "?"
 
 
 def _option_text(options: dict[str, Any], name: str) -> str:

@@ -15,16 +15,19 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.system.files import (
-    cell,
+    CsvWriter,
     check_replaceable,
+    check_unedited,
     check_writable,
-    has_facts,
+    quick_digest,
     replacing,
     uncelled,
     write_errors,
     write_file,
 )
 from audiosae.system.frames import html_table, pandas_frame
+from audiosae.system.interrupts import hold_interrupts
+from audiosae.system.schema import DIGEST, FactsFile, Object, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +46,15 @@ Rows = tuple[dict[str, "NDArray[Any]"], "NDArray[np.float32]"]
 SUFFIXES = (".parquet", ".csv", ".npz")
 _TEXTS = ("file", "label", "time")
 _SHOWN = 8  # rows and features in a notebook
+_DIGESTS = "tables"  # key of the digests of the tables that a description describes
+_DESCRIPTION = FactsFile(
+    ("model_digest",),
+    Object(
+        {"model_digest": Text(DIGEST, "a digest"), "level": Text()},
+        {_DIGESTS: Object(keys=Text(r"[^/\\:]+", "the name of a file"), rest=Text(DIGEST, "a digest"))},
+    ),
+    "choose another name with -o, or move it",
+)
 _GROUP_ROWS = 4096  # least number of rows of a Parquet row group: few groups, small files
 
 
@@ -180,16 +192,20 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
     Raises
     ------
     InputError
-        The suffix is unknown, the folder does not exist, pyarrow is missing, or the table would replace an input or a
-        file that audiosae did not write. audiosae recognises its own tables by the .json that describes them.
+        The suffix is unknown, the folder does not exist, pyarrow is missing, or the table would replace an input, a
+        file that audiosae did not write, or a table that was edited since. audiosae recognises its own tables by the
+        .json that describes them.
     """
     check_writable(path, SUFFIXES)
     if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise InputError(".parquet needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
     description, inputs = description_of(path), list(inputs)
-    own = has_facts(description, "model_digest", "level")
-    for each in (path, description):
-        check_replaceable(each, inputs, own=own)
+    facts = _DESCRIPTION.read(description)
+    recorded = facts.get(_DIGESTS, {path.name: ""}) if facts else {}  # an earlier version wrote no digests
+    check_replaceable(path, inputs, own=path.name in recorded)
+    check_replaceable(description, inputs, own=facts is not None)
+    if digest := recorded.get(path.name):
+        check_unedited(path.parent, {path.name: digest}, "the export that wrote it")
 
 
 def description_of(path: Path) -> Path:
@@ -198,22 +214,28 @@ def description_of(path: Path) -> Path:
     return own if own.exists() else path.with_suffix(".json")
 
 
-def describe(path: Path, facts: dict[str, Any]) -> None:
-    """Write the .json that describes a table.
+def describe(path: Path, facts: dict[str, Any], complete: Path) -> None:
+    """Write the .json that describes a table, before the `complete` file gets the name of the table.
 
     If a table with the same name and another suffix has a different description, that is not replaced: the description
     of this table is then ``NAME.npz.json``.
     """
-    description, text = description_of(path), json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    description, digests = description_of(path), {path.name: quick_digest(complete)}
     others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
-    shared = any(other.exists() and description_of(other) == description for other in others)
-    if shared and description.exists() and description.read_text(encoding="utf-8") != text:
-        description = path.with_name(f"{path.name}.json")
-    write_file(description, text.encode())
+    shared = {other.name for other in others if other.exists() and description_of(other) == description}
+    if shared and (earlier := _DESCRIPTION.read(description)):
+        recorded = earlier.pop(_DIGESTS, {})
+        if earlier == json.loads(json.dumps(facts)):
+            digests |= {name: digest for name, digest in recorded.items() if name in shared}
+        else:
+            description = path.with_name(f"{path.name}.json")
+    write_file(description, (json.dumps(facts | {_DIGESTS: digests}, indent=1, sort_keys=True) + "\n").encode())
 
 
 @contextmanager
-def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Iterator[Callable[[Block], None]]:
+def open_table(
+    path: Path, keys: list[str], names: list[str], count: int, describe: Callable[[Path], None] = lambda _: None
+) -> Iterator[Callable[[Block], None]]:
     """Yield a function that writes a block of rows; a file of the same name is replaced after the last block.
 
     Parameters
@@ -224,6 +246,8 @@ def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Ite
         Names of the key columns and of the features.
     count
         Total number of rows.
+    describe
+        Called with the path of the complete table, before that replaces a file of the same name.
 
     Raises
     ------
@@ -244,7 +268,10 @@ def open_table(path: Path, keys: list[str], names: list[str], count: int) -> Ite
         yield write
         with write_errors(path):
             table.close()
-            stack.close()  # renames the file
+        with hold_interrupts():  # a table without its description would count as a file of the user
+            describe(temporary)
+            with write_errors(path):
+                stack.close()  # renames the file
 
 
 def _close_quietly(table: ExitStack) -> None:
@@ -257,12 +284,12 @@ def _close_quietly(table: ExitStack) -> None:
 def _csv_writer(path: Path, keys: list[str], names: list[str], _count: int) -> Iterator[_WriteBlock]:
     number_format = ",".join(["%.9g"] * len(names))  # nine digits represent every float32 exactly
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
+        table = CsvWriter(file)
         table.writerow([*keys, *names])
 
         def write(columns: dict[str, list[Any]], values: NDArray[np.float32]) -> None:
             for row, numbers in zip(zip(*columns.values(), strict=True), values.tolist(), strict=True):
-                table.writerow([*map(cell, row), *(number_format % tuple(numbers)).split(",")])
+                table.writerow(row, (number_format % tuple(numbers)).split(","))
 
         yield write
 

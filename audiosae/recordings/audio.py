@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import atexit
+import io
+import mmap
 import os
-import re
 import stat
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
 import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.recordings import repair
+from audiosae.recordings.bands import ZERO
+from audiosae.recordings.compressed import vorbis_part
+from audiosae.recordings.correction import BLOCKS, CUT, JOINED, SKIPPED
 from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
@@ -50,19 +54,26 @@ SUFFIXES = (
     ".sph",
 )
 _SAMPLES_AT_ONCE = 2**18
+_LARGEST_RATIO = 500  # of two sample rates
+_RESAMPLED_AT_ONCE = 2**21  # samples, at most
 _CANCELLED = 1e-3  # of the channels' peak: a smaller mean is rounding error of channels of opposite polarity
 _LARGEST_SAMPLE = 1e12  # far above every integer format read as float; its square is still a float32
 _UNCODED = {"WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64"}  # plain samples: a read error comes from the disk
-_ESTIMATED_LENGTH = {"MP3", "MPEG"}  # estimated from the bit rate by the decoder; every file delivers fewer frames
-_SHORTER = re.compile(
-    r"^\s*(?:data|SSND|BODY|Data Size|Data length|riff|Riff size)\s*:?\s*(\d+) \(?should be (\d+)\b", re.MULTILINE
-)
+_ESTIMATED_LENGTH = "MPEG"  # subtypes whose length is not counted, but stated by the encoder, or guessed
+_MPEG_LEAD = 32 * 1152  # samples that are decoded before an excerpt, because MPEG frames use bytes of earlier frames
+_NOT_SEEKABLE = "DWVW"  # subtypes for which libsndfile wrongly says that they are
+_PADDING = 4096  # frames by which blocks of a compressed format exceed the recording, at most
 _HEADERS_READ = 200  # to choose a sample rate
 _HIGHEST_RATE = 22050  # enough for speech, music and most animals; recordings of ultrasound keep their rate
+_LOWEST_RATE = 1000  # a lower one is chosen only if no recording has more: a damaged header may state a few hertz
 ULTRASOUND_RATE = 192000
 _OFFSET_SECONDS = 2.0  # from the start of a recording, in which a constant offset is measured
 _LARGE_OFFSET = 0.5  # of the standard deviation: levels relative to the loudest then change by 2 dB or more
+_CHECKED_SECONDS, _CHECKED_PARTS = 20.0, 10  # of a recording, evenly spaced, that are searched for digital zeros
+_ZERO_SECONDS = 0.1  # the shortest stretch of digital zeros that is reported
 _CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # libsndfile's log messages for Ogg and MAT4
+_WRONG_TIMES = "Granule position is nonsensical"  # in libsndfile's log
+_UNTIMED = "the times of its pages do not fit its packets, as after a cut without decoding"
 _DECODING_ERRORS = (RuntimeError, ValueError)  # those that soundfile raises
 
 
@@ -70,7 +81,7 @@ class _Recent(threading.local):
     """Header and open file of the recording that this thread read last: they are often needed again immediately."""
 
     header: tuple[FileState, Header] | None = None
-    file: tuple[FileState, soundfile.SoundFile] | None = None
+    file: tuple[FileState, soundfile.SoundFile, int] | None = None  # and its length in frames
 
 
 _recent = _Recent()
@@ -81,6 +92,26 @@ _open_files: WeakSet[soundfile.SoundFile] = WeakSet()  # of all threads; soundfi
 def _close_files() -> None:
     for file in list(_open_files):
         file.close()
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """An open file and its length in frames, which is right where libsndfile's guesses or includes padding."""
+
+    file: soundfile.SoundFile
+    frames: int
+    is_counted: bool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.file.close()
+
+    @property
+    def header(self) -> Header:
+        frames = 0 if self.frames == repair.UNKNOWN else max(0, self.frames)
+        return Header(self.file.samplerate, self.file.channels, frames, f"{self.file.format}/{self.file.subtype}")
 
 
 @dataclass(frozen=True)
@@ -108,8 +139,8 @@ def read_header(path: Path) -> Header:
     """
     if _recent.header is not None and _recent.header[0] == _file_state(path):
         return _recent.header[1]
-    with _open(path) as file:
-        return _header(file)
+    with _open(path) as recording:
+        return recording.header
 
 
 def check_channel(channels: int, channel: int) -> None:
@@ -140,11 +171,19 @@ def read_mono(path: Path, rate: int, channel: int = 0) -> Generator[NDArray[np.f
     InputError
         The recording is unreadable, empty or silent, lacks the channel, or has samples that are not numbers.
     """
-    with _open(path) as file:
-        reader = _Reader(file, path, channel)
+    with _open(path) as recording:
+        check_rate(recording.file.samplerate, rate)
+        reader, source = _Reader(recording, path, channel), recording.file.samplerate
         blocks = reader.blocks()
-        yield from blocks if file.samplerate == rate else _resampled(blocks, file.samplerate, rate)
+        yield from blocks if source == rate else _resampled(blocks, source, rate)
         return reader.check()
+
+
+def check_rate(source: int, target: int) -> None:
+    """Raise InputError for a sample rate that is too low for the target, as a damaged header may state."""
+    if 0 < source * _LARGEST_RATIO < target:
+        least = -(-target // _LARGEST_RATIO)
+        raise InputError(f"sample rate too low: {source} Hz, wanted at least {least} Hz for a model of {target} Hz")
 
 
 def read_excerpt(path: Path, start: float, end: float, channel: int = 0) -> tuple[NDArray[np.float32], int]:
@@ -161,15 +200,19 @@ def read_channels(path: Path, start: float, end: float) -> tuple[NDArray[np.floa
     state = _file_state(path)
     if _recent.file is None or _recent.file[0] != state:  # each opening of an MP3 reads all of it to learn its length
         _recent.file = None
-        _recent.file = state, _open(path)
-        _open_files.add(_recent.file[1])
-    file = _recent.file[1]
-    first = min(max(0, round(start * file.samplerate)), file.frames)
-    count = max(0, round(end * file.samplerate) - first)
+        recording = _open(path)
+        _recent.file = state, recording.file, recording.frames
+        _open_files.add(recording.file)
+    _, file, frames = _recent.file
+    first = min(max(0, round(start * file.samplerate)), frames)
+    count = max(0, min(frames, round(end * file.samplerate)) - first)
     try:
-        if file.seekable():
-            file.seek(first)
-            samples = file.read(count, dtype="float32", always_2d=True)
+        if file.subtype == "VORBIS" and first:
+            samples = _read_vorbis(path, first, count, frames)
+        elif file.seekable() and not file.subtype.startswith(_NOT_SEEKABLE):
+            lead = min(first, _MPEG_LEAD) if file.subtype.startswith("MPEG") else 0
+            file.seek(first - lead)
+            samples = file.read(lead + count, dtype="float32", always_2d=True)[lead:]
         else:
             samples = _read_from_start(path, first, count)
     except _DECODING_ERRORS as error:
@@ -184,13 +227,24 @@ def common_rate(paths: Sequence[Path], channel: int = 0) -> int:
     count.
     """
     seconds: defaultdict[int, float] = defaultdict(float)
+    for header in _headers(paths, channel):
+        seconds[header.rate] += 1 + min(header.seconds, 1e6)
+    rate = max(sorted(seconds), key=lambda rate: (rate >= _LOWEST_RATE, seconds[rate]), default=_HIGHEST_RATE)
+    return rate if rate >= ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
+
+
+def rates(paths: Sequence[Path], channel: int = 0) -> Counter[int]:
+    """Return the number of recordings of each sample rate, from at most a few hundred headers."""
+    return Counter(header.rate for header in _headers(paths, channel))
+
+
+def _headers(paths: Sequence[Path], channel: int) -> Iterator[Header]:
+    """Yield the headers of evenly spaced recordings that can be read and have the channel."""
     for path in paths[:: max(1, len(paths) // _HEADERS_READ)]:
         with suppress(InputError), capture_stderr(CapturedStderr()):  # errors are reported when the file is read
             header = read_header(path)
             check_channel(header.channels, channel)
-            seconds[header.rate] += 1 + min(header.seconds, 1e6)
-    rate = max(sorted(seconds), key=seconds.__getitem__, default=_HIGHEST_RATE)
-    return rate if rate >= ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
+            yield header
 
 
 def has_offset(path: Path, channel: int = 0) -> bool:
@@ -206,9 +260,37 @@ def has_offset(path: Path, channel: int = 0) -> bool:
     return bool(0 < deviation < np.inf and abs(samples.mean(dtype=np.float64)) > _LARGE_OFFSET * deviation)
 
 
+def has_zeros(path: Path, channel: int = 0) -> bool:
+    """Return whether a recording has a stretch of digital zeros, in all of a short one, or in parts of a long one.
+
+    Raises
+    ------
+    InputError
+        The recording cannot be decoded.
+    """
+    seconds, length, parts = read_header(path).seconds, _CHECKED_SECONDS, [0.0]
+    if seconds > _CHECKED_SECONDS:
+        length = _CHECKED_SECONDS / _CHECKED_PARTS
+        parts = np.linspace(0, seconds - length, _CHECKED_PARTS).tolist()
+    for start in parts:
+        samples, rate = read_excerpt(path, start, start + length, channel)
+        sound = np.flatnonzero(np.abs(samples) > ZERO)
+        gaps = np.diff(np.concatenate([[-1], sound, [len(samples)]])) - 1
+        if gaps.max() >= _ZERO_SECONDS * rate:
+            return True
+    return False
+
+
+def _only_forward(file: soundfile.SoundFile) -> None:
+    """Stop soundfile from seeking after each read, at which mpg123 loses what it needs of earlier frames."""
+    file.seekable = lambda: False
+
+
 def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
     """Read samples of a codec that cannot seek."""
-    with _open(path) as file:
+    with _open(path) as recording:
+        file = recording.file
+        _only_forward(file)
         while first > 0 and (skipped := len(file.read(min(first, _SAMPLES_AT_ONCE), dtype="float32"))):
             first -= skipped
         return np.asarray(file.read(count, dtype="float32", always_2d=True))
@@ -223,24 +305,37 @@ def _mono(samples: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
     return np.asarray(samples.mean(axis=1, dtype=np.float32))
 
 
+def _read_vorbis(path: Path, first: int, count: int, frames: int) -> NDArray[np.float32]:
+    """Read samples of Ogg Vorbis, in which libsndfile may miss the place when it seeks."""
+    from audiosae.system.sound_files import open_sound_file
+
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        part, end = vorbis_part(content, first, first + count, frames)
+    with open_sound_file(io.BytesIO(part)) as pages:
+        samples = np.asarray(pages.read(dtype="float32", always_2d=True))
+    begin = first - (end - len(samples))
+    return samples[max(0, begin) : max(0, begin + count)]
+
+
 class _Reader:
     """Reader of all blocks of an open file, which checks the samples as they come."""
 
-    def __init__(self, file: soundfile.SoundFile, path: Path, channel: int) -> None:
-        self._file, self._path, self._channel = file, path, channel
+    def __init__(self, recording: _Recording, path: Path, channel: int) -> None:
+        self._recording, self._file, self._path, self._channel = recording, recording.file, path, channel
         self._low, self._high = np.inf, -np.inf  # of the channel, or of the mean of the channels
         self._peak = 0.0  # of all channels, if they are averaged
         self._frames = 0
         self._error = ""
         self._integers: NDArray[np.int16] | None = None
+        _only_forward(self._file)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        file = self._file
-        frames = max(0, min(file.frames, max(1024, _SAMPLES_AT_ONCE // file.channels)))
+        file, stated = self._file, self._recording.frames
+        frames = max(0, min(stated, max(1024, _SAMPLES_AT_ONCE // file.channels)))
         read = self._read_integers if file.subtype == "PCM_16" and file.format in _UNCODED else self._read
         buffer = np.empty((frames, file.channels), np.float32)
-        while self._frames < file.frames and not self._error:
-            samples = read(buffer)
+        while self._frames < stated and not self._error:
+            samples = read(buffer)[: stated - self._frames]
             if not len(samples):
                 return
             mono = _mono(samples, self._channel)
@@ -278,11 +373,9 @@ class _Reader:
 
     def check(self) -> str:
         """Return, after the last block, why only a part was read, or ""; raise InputError for unusable samples."""
+        problem = "" if self._error else repair.find_problem(self._path, self._file.format, self._frames)
         log = self._file.extra_info
-        cut = any(message in log for message in _CUT) or any(
-            int(actual) < int(stated) and not repair.is_placeholder(int(stated))
-            for stated, actual in _SHORTER.findall(log)
-        )
+        cut = problem == CUT or any(message in log for message in _CUT)
         if not self._frames:
             empty = "truncated before the first" if cut else "zero frames in the file"
             raise InputError(f"undecodable: {self._error}" if self._error else f"no samples: {empty}")
@@ -291,42 +384,41 @@ class _Reader:
         if (peak := max(-self._low, self._high)) < _CANCELLED * self._peak:
             below = 20 * np.log10(self._peak / peak)
             raise InputError(f"channels cancel: their mean is {below:.0f} dB below the loudest; save one channel only")
-        return self._missing_part(cut=cut)
+        return self._missing_part(problem, cut=cut)
 
-    def _missing_part(self, *, cut: bool) -> str:
-        file, end = self._file, f"{self._frames / self._file.samplerate:.1f} s"
-        problem = "" if self._error else repair.find_problem(self._path, file.format, self._frames)
-        if file.frames == repair.UNKNOWN:  # at the end of a FLAC of unknown length, the decoder reports an error
+    def _missing_part(self, problem: str, *, cut: bool) -> str:
+        file, stated, end = self._file, self._recording.frames, f"{self._frames / self._file.samplerate:.1f} s"
+        if stated == repair.UNKNOWN:  # at the end of a FLAC of unknown length, the decoder reports an error
             return ""
-        if problem == repair.JOINED:
+        if problem in {BLOCKS, JOINED, SKIPPED}:
             return problem
-        if problem and problem != repair.CUT:
+        if problem and problem != CUT:
             return f"only the first {end}: {problem}"
-        fewer = self._frames < file.frames and file.format not in _ESTIMATED_LENGTH
+        is_exact = self._recording.is_counted or not file.subtype.startswith(_ESTIMATED_LENGTH)
         error = f" ({self._error})" if self._error else ""
-        return f"truncated at {end}{error}" if self._error or fewer or cut or problem else ""
+        if self._error or cut or (is_exact and self._frames < stated):
+            return f"truncated at {end}{error}"
+        return f"only the first {end}: {_UNTIMED}" if _WRONG_TIMES in file.extra_info else ""
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+def _open(path: Path) -> _Recording:
     """Open a recording; raise InputError with a reason for the user where that fails."""
-    import soundfile
+    from audiosae.system.sound_files import open_sound_file
 
     state = _file_state(path)
     try:
-        corrected = repair.corrected(path)
+        corrected, frames = repair.corrected(path)
         name = os.fsencode(path) if os.name == "posix" else str(path)
-        file = soundfile.SoundFile(name if corrected is None else corrected)
+        file = open_sound_file(name if corrected is None else corrected)
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror or error}") from error
     except (*_DECODING_ERRORS, TypeError) as error:
         raise InputError(f"undecodable: {_one_line(error)}") from error
-    _recent.header = state, _header(file)
-    return file
-
-
-def _header(file: soundfile.SoundFile) -> Header:
-    frames = 0 if file.frames == repair.UNKNOWN else max(0, file.frames)
-    return Header(file.samplerate, file.channels, frames, f"{file.format}/{file.subtype}")
+    is_counted = frames > 0 and corrected is not None and file.subtype.startswith(_ESTIMATED_LENGTH)
+    is_padded = 0 < frames <= file.frames <= frames + _PADDING
+    recording = _Recording(file, frames if is_counted or is_padded else file.frames, is_counted)
+    _recent.header = state, recording.header
+    return recording
 
 
 def _file_state(path: Path) -> FileState:
@@ -352,8 +444,10 @@ def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) 
 
     try:
         stream = soxr.ResampleStream(source, target, 1, dtype="float32", quality="HQ")
+        step = max(1, _RESAMPLED_AT_ONCE * source // target)
         for block in blocks:
-            yield stream.resample_chunk(block)
+            for at in range(0, len(block), step):
+                yield stream.resample_chunk(block[at : at + step])
         yield stream.resample_chunk(np.empty(0, np.float32), last=True)
     except _DECODING_ERRORS as error:
         raise InputError(f"cannot be resampled from {source} to {target} Hz: {_one_line(error)}") from error

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FLOOR_POWER = 1e-10  # librosa's amin: -100 dB
+ZERO = 1e-7  # largest sample that counts as a digital zero: decoders of compressed formats are not exact
 _FRAMES_AT_ONCE = 256  # keeps the windowed frames and their spectra within the L2 cache
 _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)
 _KILOHERTZ = 1000
@@ -138,6 +139,48 @@ def constant_q_frames(
         power = np.abs(bands.T).astype(np.float32) ** 2
         begin = 0 if first else context // hop_length
         yield power[begin:] if last else power[begin : begin + core // hop_length]
+
+
+class ZeroFrames:
+    """Finds the frames of a stream of samples that are digital zeros.
+
+    Long filters spread a sound over the frames of zeros beside it, so that the levels alone do not tell.
+
+    Parameters
+    ----------
+    hop_length
+        Samples between frames.
+    reach
+        Samples on both sides of the middle of a frame that must be zero.
+    """
+
+    def __init__(self, hop_length: int, reach: int) -> None:
+        self._hop, self._reach = hop_length, -(-reach // hop_length)  # in hops
+        self._heard = bytearray()  # whether each hop has a sample that is not zero
+
+    def watch(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples unchanged."""
+        at = 0
+        for block in blocks:
+            self._heard.extend(bytes(max(0, (at + len(block)) // self._hop + 1 - len(self._heard))))
+            heard = np.unique((at + np.flatnonzero(np.abs(block) > ZERO)) // self._hop)
+            np.frombuffer(self._heard, np.uint8)[heard] = 1
+            at += len(block)
+            yield block
+
+    def blank(self, frames: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield levels (frames, bands), with frames of zeros set to the lowest level in all bands."""
+        at = 0
+        for block in frames:
+            heard = np.zeros(len(block) + 2 * self._reach, bool)
+            first, last = max(0, at - self._reach), at + len(block) + self._reach
+            known = np.frombuffer(bytes(self._heard[first:last]), np.uint8)
+            heard[first - at + self._reach :][: len(known)] = known
+            # frame i is in the middle between hops i - 1 and i
+            near = np.lib.stride_tricks.sliding_window_view(np.concatenate([heard[:1], heard]), 2 * self._reach + 1)
+            block[~near[: len(block)].any(axis=1)] = to_decibels(np.zeros(1, np.float32))
+            at += len(block)
+            yield block
 
 
 def frequency_ticks(frequencies: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[str]]:

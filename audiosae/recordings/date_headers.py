@@ -9,6 +9,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, BinaryIO
 
+from audiosae.system.files import check_regular
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -71,10 +73,8 @@ def timing_remark(path: Path, rate: int) -> str:
 
 def _contents(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Yield the name and content of each chunk that may have a date; none from a damaged file or a pipe."""
-    with suppress(OSError, struct.error):
-        if path.is_file():
-            with path.open("rb") as file:
-                yield from _chunks(file)
+    with suppress(OSError, struct.error), check_regular(path).open("rb") as file:
+        yield from _chunks(file)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import Domain, Excerpt, Probe, Span
+from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
 from audiosae.recordings import audio, bands, inversion
 from audiosae.recordings.date_headers import timing_remark
@@ -25,6 +25,8 @@ _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
 _SMALLEST_FFT = 8
 _LEAST_FFT = 128  # for rates under 4 kHz: with fewer bins, low bands would be empty
 _ROWS_AT_ONCE = 2**16
+_UNFILTERED = 0.92  # of half a rate: resampling weakens what is above
+_BLANK = -99.99  # dB; the level of digital zeros is -100 dB, but for rounding
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ class Spectrogram(Domain):
         header = audio.read_header(path)
         audio.check_channel(header.channels, self.channel)
         rate = self.sample_rate or header.rate
+        audio.check_rate(header.rate, rate)
         hop = self.hop_length or max(1, round(_HOP_SECONDS * rate))
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
@@ -185,11 +188,31 @@ class Spectrogram(Domain):
             remark="; ".join(remarks),
         )
 
+    def compare(self, paths: Sequence[Path]) -> Sequence[str]:
+        """Return a warning if the rates of recordings differ and the linear scale shows them in its top bins.
+
+        A recording of a higher rate is filtered when it is resampled, one of a lower rate has nothing up there.
+        """
+        if self.scale != "linear":
+            return ()
+        counts = audio.rates(paths, self.channel)
+        limit = int(_UNFILTERED * min([*counts, self.sample_rate]) / 2)
+        kept = {min(rate, self.sample_rate + (rate > self.sample_rate)) for rate in counts}  # all higher ones are alike
+        if len(kept) <= 1 or self.frequencies[-1] <= limit:
+            return ()
+        found = ", ".join(f"{rate} Hz ({count})" for rate, count in sorted(counts.items()))
+        return (
+            f"recordings have different rates: {found}; with scale=linear the bins above {limit} Hz show the rate of a "
+            f"recording instead of its sound (--set fmax={limit} leaves them out)",
+        )
+
     def glance(self, path: Path) -> str:
-        """Return a warning if a recording has a constant offset that fills its lowest bands, or ""."""
+        """Return a warning on a constant offset that fills the lowest bands, and on digital zeros, or ""."""
         reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, width of the transform's window
         filled = self._lowest < reach < self._highest and audio.has_offset(path, self.channel)
-        return f"a constant offset, which fills the lowest bands (--set fmin={reach} leaves them out)" if filled else ""
+        offset = f"a constant offset, which fills the lowest bands (--set fmin={reach} leaves them out)"
+        warnings = [*([offset] if filled else []), *([BLANK] if audio.has_zeros(path, self.channel) else [])]
+        return " and ".join(warnings)
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
         """Yield the spectrogram in dB in blocks of shape (frames, bands); `finish` subtracts the mean level."""
@@ -199,8 +222,9 @@ class Spectrogram(Domain):
             notes.append((yield from audio.read_mono(path, self.sample_rate, self.channel)))
 
         if self.scale == "cqt":
-            powers = bands.constant_q_frames(samples(), n_bins=self._count, **self._constant_q)
-            yield from map(bands.to_decibels, powers)
+            zeros = bands.ZeroFrames(self.hop_length, self.n_fft // 2)
+            powers = bands.constant_q_frames(zeros.watch(samples()), n_bins=self._count, **self._constant_q)
+            yield from zeros.blank(map(bands.to_decibels, powers))
         else:
             filters, bins = self._mel_filters, self._bins
             yield from bands.power_frames(
@@ -226,15 +250,31 @@ class Spectrogram(Domain):
             "bins_per_octave": self.bins_per_octave,
         }
 
+    def blank(self, field: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Return which frames are digital zeros: those at the lowest level in all bands; None if there are none."""
+        parts = [
+            # most recordings have no level so low, which is quicker to find than the loudest of each frame
+            field[rows].max(axis=1) <= _BLANK if field[rows].min() <= _BLANK else np.zeros(len(field[rows]), bool)
+            for rows in _blocks(field)
+        ]
+        blank = np.concatenate(parts)
+        return blank if blank.any() else None
+
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
-        """Apply `top_db`, subtract the mean level, in place, and return the row ranges that are not silent."""
-        blocks = [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(field), _ROWS_AT_ONCE)]
+        """Apply `top_db`, subtract the mean level, in place, and return the row ranges that are not silent.
+
+        Digital zeros do not count for the mean level, so that it is the same with and without them.
+        """
+        blocks, blank = _blocks(field), self.blank(field)
         if self.top_db:
             floor = max(field[rows].max() for rows in blocks) - np.float32(self.top_db)
             for rows in blocks:
                 np.maximum(field[rows], floor, out=field[rows])
         if self.level == "file":
-            mean = np.float32(sum(float(field[rows].sum(dtype=np.float64)) for rows in blocks) / field.size)
+            parts = [field[rows] if blank is None or blank.all() else field[rows][~blank[rows]] for rows in blocks]
+            mean = np.float32(
+                sum(float(part.sum(dtype=np.float64)) for part in parts) / sum(part.size for part in parts)
+            )
             for rows in blocks:
                 field[rows] -= mean
         if not self.silence:
@@ -288,6 +328,10 @@ class Spectrogram(Domain):
                 power, self._mel_filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length
             )
         return Excerpt(samples, "sound", self.sample_rate)
+
+
+def _blocks(field: NDArray[np.float32]) -> list[slice]:
+    return [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(field), _ROWS_AT_ONCE)]
 
 
 def _ranges(loud: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from audiosae.recordings.channels import loudest_channels
 from audiosae.system.files import write_errors, write_file
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,13 +37,15 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
         Distinct names of recordings. Their order does not change the result.
     """
     taken: set[str] = set()
+    numbers: dict[str, Iterator[int]] = {}  # the numbers that were not tried yet: 10,000 names may begin alike
     names: dict[str, str] = {}
     for file in sorted(files):
         stem = re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
         short = re.sub(r'[\x00-\x1f<>:"|?*\\/]+', "_", stem).strip(" .").encode()[:_LONGEST]
         plain = short.decode(errors="ignore").lstrip("-").rstrip(" .") or "_"
         plain = f"_{plain}" if _RESERVED.match(plain) else plain
-        candidates = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        further = numbers.setdefault(plain.casefold(), count(2))
+        candidates = chain([plain], (f"{plain}-{number}" for number in further))
         names[file] = next(name for name in candidates if name.casefold() not in taken)
         taken.add(names[file].casefold())
     return names
@@ -98,14 +101,14 @@ def _raven(events: Sequence[Event], channels: Iterable[int]) -> Iterable[str]:
     yield _RAVEN_HEADER
     for number, (event, channel) in enumerate(zip(events, channels, strict=True), 1):
         start, end, low, high = map(_number, (event.start, event.end, event.low_hz, event.high_hz))
-        file, name = _one_line(event.file.rsplit("/", 1)[-1]), _one_line(event.name)
+        file, name = _one_line(event.file.rsplit("/", 1)[-1]), _label(event)
         box = f"{start}\t{end}\t{low}\t{high}"
         yield f"{number}\tSpectrogram 1\t{channel}\t{box}\t{file}\t{start}\t{event.type}\t{name}"
 
 
 def _audacity(events: Sequence[Event], _channels: Iterable[int]) -> Iterable[str]:
     for event in events:
-        yield f"{_number(event.start)}\t{_number(event.end)}\t{_one_line(event.name or f'type {event.type}')}"
+        yield f"{_number(event.start)}\t{_number(event.end)}\t{_label(event)}"
         yield f"\\\t{_number(event.low_hz)}\t{_number(event.high_hz)}"
 
 
@@ -136,5 +139,10 @@ def _number(value: float) -> str:
     return np.format_float_positional(float(value), trim="0")
 
 
+def _label(event: Event) -> str:
+    """Return the name of an event's type, or its number: no cell is empty, which some readers refuse."""
+    return _one_line(event.name) or f"type {event.type}"
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return one_line(" ".join(text.split()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from audiosae.sounds.broadband import BroadbandEvents
 from audiosae.sounds.detection import Detections, DetectorOptions, detect
 from audiosae.sounds.noise_floor import BandLevels
 from audiosae.system.progress import Progress
+from audiosae.system.schema import Choice, Number, Object, Optional
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,33 @@ _RECORDINGS, _SECONDS = 12, 60.0  # from which the length of the transforms foll
 _CYCLES, _SHORTEST, _LONGEST = 32.0, 0.0005, 0.008  # of the median frequency in a transform; bounds, s
 _QUIET, _RISE = 0.25, 15.0  # quantile of a band's levels that is noise; least rise of a frame's loudest band, dB
 _UNKNOWN = 0.008  # s, where nothing stands out
+
+DETECTOR = Object(  # schema of `Detector.to_json`
+    {
+        "options": Object(
+            {
+                "min_gap": Optional(Number(0)),
+                "min_duration": Optional(Number(0)),
+                "min_level": Number(0),
+                "low_hz": Number(0),
+                "high_hz": Number(0),
+            },
+            rest=None,
+        ),
+        "transform_seconds": Number(above=0, most=1),
+        "joining": Object(
+            {
+                "pause": Number(above=0),
+                "offset": Number(),
+                "slope": Number(),
+                "least_parallel": Number(0),
+                "group": Choice(*get_args(Group)),
+            },
+            rest=None,
+        ),
+    },
+    rest=None,
+)
 
 
 @dataclass(frozen=True)

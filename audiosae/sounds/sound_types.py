@@ -17,8 +17,9 @@ import numpy as np
 
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
-from audiosae.sounds.locate import Detector
+from audiosae.sounds.locate import DETECTOR, Detector
 from audiosae.sounds.results import NOWHERE, TypeStability
+from audiosae.system.schema import DIGEST, Object, Optional, Tensor, Text, check_tensors, reading_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,23 @@ _COMPONENTS = 50
 MOST_TYPES = 40
 NO_NUMBER = "no number of types is clearly best"
 _FORMAT = 5
+_ADVICE = "copy the folder again, or run audiosae survey again"
+_NUMBER = Text("[1-9][0-9]{0,8}", "the number of a type")
+_FACTS = Object(
+    {
+        "model_digest": Text(DIGEST, "a digest"),
+        "names": Object(rest=Text(), keys=_NUMBER),
+        "detector": Optional(DETECTOR),
+    }
+)
+_TENSORS = {
+    "mean": Tensor(("features",)),
+    "spread": Tensor(("features",), least=0),
+    "components": Tensor(("features", "components")),
+    "variance": Tensor(("components",), least=0),
+    "centres": Tensor(("types", "components")),
+    "reach": Tensor(("types",), above=0),
+}
 _NEAR_BEST = 0.95  # share of the best silhouette that the chosen number of types must reach
 # with a lower best silhouette, the number of types must reach a share of the best product of silhouette and diversity
 _NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9
@@ -127,7 +145,18 @@ class Types:
         return (index + 1).astype(np.int32), score.astype(np.float32)
 
     def assign(self, codes: Array) -> tuple[Labels, Array]:
-        """Return type and score of codes (events, features); an event that is out of reach of all types has type 0."""
+        """Return type and score of codes (events, features); an event that is out of reach of all types has type 0.
+
+        Raises
+        ------
+        InputError
+            The types were learned from codes with another number of features.
+        """
+        if codes.shape[1] != len(self.space.mean):
+            raise InputError(
+                f"the sound types are damaged: they have {len(self.space.mean)} features, and an event has "
+                f"{codes.shape[1]}; run audiosae survey again without --types-from"
+            )
         numbers, score = self.nearest(self.space.points(codes))
         return np.where(score > 1, NOWHERE, numbers).astype(np.int32), score
 
@@ -179,13 +208,16 @@ def load_types(path: Path, digest: str) -> Types:
         raise InputError(
             f"{path} contains no sound types that this version of audiosae can read; run audiosae survey again"
         )
-    if content.facts.get("model_digest") != digest:
+    with reading_file(path, _ADVICE):
+        _FACTS.check(content.facts)
+        check_tensors(content.tensors, _TENSORS)
+    if content.facts["model_digest"] != digest:
         raise InputError(
             f"--types-from {path.parent}: its types belong to another model; wanted the model of that survey, or a "
             f"survey without --types-from"
         )
     space = Space(*(content.tensors[name] for name in ("mean", "spread", "components", "variance")))
-    names = {int(number): str(name) for number, name in content.facts["names"].items()}
+    names = {int(number): name for number, name in content.facts["names"].items()}
     detector = content.facts["detector"]
     return Types(
         space,

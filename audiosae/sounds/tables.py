@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.spreadsheets import Wanted, read_rows
+from audiosae.corpus.spreadsheets import Wanted, column_names, read_rows
 from audiosae.errors import InputError
 from audiosae.sounds.results import NAME, TIME, event_columns, event_rows
 from audiosae.sounds.timeline import COLUMNS
-from audiosae.system.files import cell, csv_text, replacing, uncelled, write_errors, write_file
+from audiosae.system.files import CsvWriter, csv_text, replacing, uncelled, write_errors, write_file
+from audiosae.system.schema import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,9 +42,9 @@ def write_events_csv(survey: Survey, path: Path, group: Group = "event") -> None
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.writer(file)
+        table = CsvWriter(file)
         table.writerow(event_columns(survey, group))
-        table.writerows([cell(value) for value in row] for row in event_rows(survey, group))
+        table.writerows(event_rows(survey, group))
 
 
 def write_events_parquet(survey: Survey, path: Path, group: Group = "event") -> None:
@@ -111,12 +112,14 @@ def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names
     """
     rows, columns = read_rows(path, None, _NAMES, say)
     if NAME not in columns:
-        raise InputError(f"--names {path}: wanted the columns type,name; it has {', '.join(columns)}")
+        raise InputError(f"--names {path}: wanted the columns type,name; it has {column_names(columns)}")
     names: dict[int, str] = {}
     for number, row in enumerate(rows, 1):
         kind, name = row["type"].strip(), uncelled(row[NAME].strip())
-        if not kind.isdecimal() or int(kind) < 1:
-            raise InputError(f"--names {path}: row {number} has type {kind!r}; wanted a whole number of at least 1")
+        if not re.fullmatch(r"\d{1,9}", kind) or int(kind) < 1:
+            raise InputError(
+                f"--names {path}: row {number} has type {shown(kind)}; wanted a whole number of at least 1"
+            )
         if name and names.setdefault(int(kind), name) != name:
             raise InputError(f"--names {path}: type {kind} has two names, {names[int(kind)]!r} and {name!r}; leave one")
     return Names(names, next((row[OF_TYPES].strip() for row in rows if row.get(OF_TYPES, "").strip()), ""))

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
+import glob
 import hashlib
 import io
-import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+import stat
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.system.schema import Mismatch, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from audiosae.system.progress import Progress
 
 Value = TypeVar("Value")
 
 MARK = "made by audiosae"  # in pictures and pages: a file with it may be overwritten
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
+_SEPARATORS = (";", "\t")  # of cells, where the comma is the decimal point
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+SUM_DIGITS = 32  # of `sum_digest`
+_PAGE, _PART = 4096, 2**20  # bytes that are summed together, and that are read at once
 _MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
+_temporary_files: set[Path] = set()  # that this process is writing
 
 
 def cell(value: Value) -> Value | str:
@@ -41,16 +51,47 @@ def uncelled(text: str) -> str:
     return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
 
 
+class CsvWriter:
+    """Writer of CSV rows: every text passes through `cell`, and one that contains a semicolon or tab is quoted too.
+
+    Parameters
+    ----------
+    file
+        Text file, opened with ``newline=""``.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._plain, self._quoted = csv.writer(file), csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+
+    def writerow(self, row: Iterable[Any], numbers: Iterable[str] = ()) -> None:
+        """Write a row; `numbers` are further cells that need no protection."""
+        cells = [cell(value) for value in row]
+        separated = any(isinstance(text, str) and any(mark in text for mark in _SEPARATORS) for text in cells)
+        (self._quoted if separated else self._plain).writerow([*cells, *numbers])
+
+    def writerows(self, rows: Iterable[Iterable[Any]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.writerow(row)
+
+
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Return rows as the text of a CSV file."""
     text = io.StringIO()
-    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
+    CsvWriter(text).writerows(rows)
     return text.getvalue()
+
+
+def check_regular(path: Path) -> Path:
+    """Return a path; raise OSError if it is a pipe or a device, whose opening or reading may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return path
 
 
 def is_marked(path: Path) -> bool:
     """Return whether a picture or page was made by audiosae."""
-    with path.open("rb") as file:
+    with check_regular(path).open("rb") as file:
         head = file.read(_MARK_BYTES)
         file.seek(max(0, file.seek(0, os.SEEK_END) - _MARK_BYTES))
         return MARK.encode() in head + b"\0" + file.read()
@@ -64,7 +105,7 @@ def signed(text: str) -> str:
 def signature(path: Path) -> str:
     """Return "" if audiosae did not make a text, "whole" if it is unchanged since then, else "changed"."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        text, _, mark = path.read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
+        text, _, mark = check_regular(path).read_text(encoding="utf-8").rstrip().rpartition("\n<!-- ")
         if mark.startswith(MARK):
             return "whole" if mark == f"{MARK} {_digest_of(text)} -->" else "changed"
     return ""
@@ -75,8 +116,8 @@ def _digest_of(text: str) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_bytes())
+    with contextlib.suppress(OSError, Mismatch):
+        content = parse_json(check_regular(path).read_bytes())
         return content if isinstance(content, dict) else {}
     return {}
 
@@ -101,6 +142,7 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
         raise InputError(f"cannot write {path}: it is a folder; give a file in it")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"cannot write {path}: {path.parent} is not a writable folder; choose another with -o")
+    remove_abandoned(path.parent, [path.name], locked=False)
 
 
 def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
@@ -129,9 +171,42 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
         )
 
 
+def check_unedited(folder: Path, digests: Mapping[str, str], writer: str) -> None:
+    """Raise InputError if a file was changed since its `quick_digest` was recorded under its path in `folder`."""
+    for name, digest in digests.items():
+        path = folder / name
+        if path.is_file() and quick_digest(path) != digest:
+            raise InputError(
+                f"cannot write {path}: it was changed after {writer}; choose another output with -o, or move it away"
+            )
+
+
+def remove_abandoned(folder: Path, names: Iterable[str], *, locked: bool) -> None:
+    """Remove the temporary files of `replacing` that killed processes left beside files of these names.
+
+    Parameters
+    ----------
+    locked
+        Whether the caller has locked the folder, so that no other process writes there. Otherwise the files of running
+        processes stay.
+    """
+    for name in names:
+        for path in folder.glob(f"{glob.escape(name)}.*.tmp"):
+            number = path.name[len(name) + 1 : -len(".tmp")]
+            if re.fullmatch(r"[0-9]{1,9}", number) and (locked or not _is_running(int(number))):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(process))
+
+
 @contextlib.contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
     Errors of the file system are raised as they are; see `write_errors`.
 
@@ -139,18 +214,24 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     ----------
     path
         The file to write. A file of that name is untouched until the new one is complete.
-    sync
-        Whether the content is flushed to disk (fsync) before the rename.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    _temporary_files.add(temporary)
     try:
         yield temporary
-        if sync:
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+        with temporary.open("rb+") as file:  # otherwise a power failure may leave the new name without the content
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # Windows does not delete a file that is open or mapped
+            temporary.unlink(missing_ok=True)
+        _temporary_files.discard(temporary)
+
+
+def remove_temporary_files() -> None:
+    """Remove the files that `replacing` has not renamed yet, before this process ends at once."""
+    for temporary in list(_temporary_files):
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
@@ -211,5 +292,30 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 def file_digest(path: Path) -> str:
     """Return the BLAKE2b digest of a file."""
-    with path.open("rb") as file:
+    with check_regular(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def quick_digest(path: Path) -> str:
+    """Return the `sum_digest` of a file, which takes no longer than reading it."""
+    with path.open("rb") as file:
+        return sum_digest(file, path.stat().st_size)
+
+
+def sum_digest(file: BinaryIO, size: int, *others: bytes) -> str:
+    """Return a digest of the next `size` bytes of a file, and of other bytes, in hexadecimal.
+
+    Each block of 4096 bytes is summed as 64-bit numbers, and so is each of their positions over all blocks: a change of
+    any bits, a block of zeros and exchanged values change one of the sums.
+    """
+    digest, buffer = hashlib.blake2b(b"\0".join(others), digest_size=SUM_DIGITS // 2), np.empty(_PART, np.uint8)
+    positions = np.zeros(_PAGE // 8, np.uint64)
+    while size > 0 and (count := file.readinto(buffer[: min(size, _PART)].data)):  # type: ignore[attr-defined]
+        whole = count - count % _PAGE
+        words = buffer[:whole].view(np.uint64).reshape(-1, _PAGE // 8)
+        digest.update(words.sum(axis=1).data)
+        digest.update(buffer[whole:count].data)
+        positions += words.sum(axis=0)
+        size -= count
+    digest.update(positions.data)
+    return digest.hexdigest()

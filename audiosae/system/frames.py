@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from audiosae.errors import InputError
+from audiosae.system.text import html, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,14 +24,15 @@ def pandas_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
 
 def html_table(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), caption: str = "") -> str:
     """Return rows as an HTML table; every value is escaped text."""
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    header = f"<thead><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr></thead>" if head else ""
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
+    title = f"<caption>{html(caption)}</caption>" if caption else ""
+    header = f"<thead><tr>{''.join(f'<th>{html(name)}</th>' for name in head)}</tr></thead>" if head else ""
+    body = "".join(f"<tr>{''.join(f'<td>{html(value)}</td>' for value in row)}</tr>" for row in rows)
     return f"<table>{title}{header}<tbody>{body}</tbody></table>"
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows with their columns aligned, two spaces between; the last column is not padded."""
+    """Return rows as lines with their columns aligned, two spaces between; the last column is not padded."""
+    rows = [[one_line(text) for text in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     return "\n".join(
         "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows

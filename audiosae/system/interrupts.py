@@ -1,15 +1,43 @@
-"""SIGINT (Ctrl-C): blocked in child processes, or turned into a request to stop."""
+"""SIGINT (Ctrl-C): delayed in critical sections, blocked in child processes, or turned into a request to stop."""
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
+import time
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
+
+_REPEAT_SECONDS = 0.01
+
+
+@contextmanager
+def hold_interrupts() -> Iterator[None]:
+    """Delay a Ctrl-C that arrives in this context until its end; then it takes effect as usual.
+
+    Python runs signal handlers between any two steps of the main thread, whichever thread the system interrupts. A
+    KeyboardInterrupt inside a callback of C code is printed and lost, and one inside the start of a thread leaves a
+    thread that nobody ends.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if arrived:
+            before(*arrived[-1])
 
 
 @contextmanager
@@ -18,15 +46,46 @@ def block_sigint() -> Iterator[None]:
 
     They inherit the blocked signal mask of this thread. A signal that arrives in this context is delivered at its end.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # its start would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with hold_interrupts():
+        if not hasattr(signal, "pthread_sigmask"):
+            yield
+            return
+        resource_tracker.ensure_running()  # its start would unblock the signal
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def repeat_lost_interrupts() -> Iterator[None]:
+    """Repeat a Ctrl-C that Python cannot raise, because it came inside a destructor or a callback of a weak reference.
+
+    Python would print a traceback, and the program would continue as if nothing had happened.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            _thread.start_new_thread(_interrupt_soon, ())
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sys.unraisablehook = before
+
+
+def _interrupt_soon() -> None:
+    time.sleep(_REPEAT_SECONDS)  # the destructor has usually ended by then
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)  # also wakes the main thread if it waits
+    else:
+        _thread.interrupt_main()
 
 
 @contextmanager

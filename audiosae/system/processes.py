@@ -10,17 +10,19 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from audiosae.errors import BackendError
-from audiosae.system.interrupts import block_sigint
-from audiosae.system.threads import THREAD_VARIABLES, allow, one_blas_thread_for_good
+from audiosae.system.files import remove_temporary_files
+from audiosae.system.interrupts import block_sigint, hold_interrupts
+from audiosae.system.threads import THREAD_VARIABLES, allow, one_blas_thread, one_blas_thread_for_good
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.context import BaseContext
+    from types import ModuleType
 
 
 Job = TypeVar("Job")
@@ -29,6 +31,7 @@ Result = TypeVar("Result")
 _MOST_ON_WINDOWS = 61  # processes: Python waits for all of them at once, and Windows waits for at most 63 handles
 _BATCH, _BATCH_BYTES = 16, 2**21  # maximum jobs per batch, and maximum bytes that they read
 _AHEAD = 4  # batches submitted per worker
+_END_SECONDS = 2.0  # until a process that was asked to end is killed
 _FORKSERVER = "forkserver"
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
 
@@ -43,6 +46,18 @@ def most_workers() -> int | None:
     return _MOST_ON_WINDOWS if sys.platform == "win32" else None
 
 
+def can_start_processes(*arguments: object) -> bool:
+    """Return whether this process may start others that receive some arguments.
+
+    The worker processes of multiprocessing.Pool and joblib may not. Other processes cannot import what was defined in
+    a notebook.
+    """
+    main, method = sys.modules["__main__"], multiprocessing.get_start_method(allow_none=True)
+    known = method is None or method in multiprocessing.get_all_start_methods()  # false in a worker of joblib (loky)
+    importable = any(getattr(main, name, None) is not None for name in ("__spec__", "__file__"))
+    return known and not multiprocessing.current_process().daemon and (importable or not _of_main(arguments))
+
+
 def run_in_order(
     work: Callable[[Job], Result],
     jobs: Sequence[Job],
@@ -50,21 +65,37 @@ def run_in_order(
     workers: int,
     crashed: Callable[[Job], Result],
     weigh: Callable[[Job], int] = lambda _: 0,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``work(job)`` for every job, in the order of the jobs, computed by `workers` processes.
 
     A job that kills its process gives ``crashed(job)``; the other jobs still run. ``weigh(job)`` is the number of
     bytes that a job reads: small jobs are sent in batches. Processes use threads if there are fewer jobs than workers.
+    Where no process can be started, this process does the jobs.
     """
     workers = min(workers, most_workers() or workers)
     batches = _batches(jobs, weigh)
     threads = max(1, workers // max(1, len(batches)))
+    if can_start_processes(work, jobs[:1]):
+        with suppress(_NoProcessError):
+            while batches:
+                try:
+                    yield from _run(work, batches, workers, threads)
+                except BrokenProcessPool:
+                    _check_start(work, batches[0])
+                    yield from _run_one_by_one(work, batches.popleft(), crashed)
     while batches:
-        try:
-            yield from _run(work, batches, workers, threads)
-        except BrokenProcessPool:
-            _check_start()
-            yield from _run_one_by_one(work, batches.popleft(), crashed)
+        yield from _run_here(work, batches.popleft())
+
+
+class _NoProcessError(Exception):
+    """No process can be started, and this is not the fault of a job."""
+
+
+def _run_here(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+    for job in jobs:
+        with one_blas_thread():  # as in other processes: the results must be the same
+            result = work(job)
+        yield result
 
 
 def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[list[Job]]:
@@ -108,15 +139,29 @@ def _run_one_by_one(
             yield crashed(left.popleft())
 
 
-def _check_start() -> None:
-    """Raise BackendError if processes cannot start at all: then the crash is not the fault of a job."""
+def _check_start(work: Callable[[Job], object], batch: Sequence[Job]) -> None:
+    """Raise an error if no process can start and receive a batch: then the crash is not the fault of a job.
+
+    Raises
+    ------
+    BackendError
+        The main module defines the work or a job, and it cannot be imported without running it.
+    _NoProcessError
+        There is another reason.
+    """
     try:
         with _pool(1) as pool:
-            pool.submit(os.getpid).result()
+            _submit(pool, _nothing, work, batch).result()
     except BrokenProcessPool as error:
-        raise BackendError(
-            "decoding processes cannot start; in a script, put calls of audiosae below: if __name__ == '__main__':"
-        ) from error
+        if _of_main((work, batch)):
+            raise BackendError(
+                "decoding processes cannot start, because they import what the script defines, and so run it again; "
+                "put the calls of audiosae below: if __name__ == '__main__':"
+            ) from error
+        raise _NoProcessError from error
+
+
+def _nothing(*_: object) -> None: ...
 
 
 def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
@@ -126,20 +171,36 @@ def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
 @contextmanager
 def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
     """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process."""
-    with _one_thread():
-        pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_init_worker, initargs=(threads,))
+    with _one_thread:
+        try:
+            pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_init_worker, initargs=(threads,))
+        except (OSError, ImportError, NotImplementedError) as error:  # the system has no semaphores
+            raise _NoProcessError from error
         try:
             yield pool
+        except BaseException:
+            _end_processes(pool)  # they may be in the middle of long recordings
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _end_processes(pool: ProcessPoolExecutor) -> None:
+    processes = list((pool._processes or {}).values())  # noqa: SLF001 (Python 3.14 has a public method)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_END_SECONDS)
+        if process.is_alive():
+            process.kill()
+
+
 def prepare() -> None:
     """Start to import the modules of decoding processes, in the background."""
-    if _FORKSERVER in multiprocessing.get_all_start_methods():
+    if _FORKSERVER in multiprocessing.get_all_start_methods() and can_start_processes():
         from multiprocessing import forkserver
 
-        with _one_thread(), block_sigint():
+        with _one_thread, block_sigint():
             _context()
             forkserver.ensure_running()
 
@@ -157,8 +218,33 @@ def _context() -> BaseContext:
     return context
 
 
+class Overlapping(AbstractContextManager[None]):
+    """A context that several threads may enter: it begins with the first of them and ends with the last.
+
+    Contexts that each restore what they found would end in the wrong order.
+    """
+
+    def __init__(self, begin: Callable[[], AbstractContextManager[object]]) -> None:
+        self._begin, self._lock, self._depth = begin, threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        """Begin the context unless another thread has."""
+        with hold_interrupts(), self._lock:
+            if not self._depth:
+                self._context = self._begin()
+                self._context.__enter__()
+            self._depth += 1
+
+    def __exit__(self, *error: object) -> None:
+        """End the context unless another thread is in it."""
+        with hold_interrupts(), self._lock:
+            self._depth -= 1
+            if not self._depth:
+                self._context.__exit__(None, None, None)
+
+
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread_variables() -> Iterator[None]:
     """Limit BLAS to one thread in processes that start in this context."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
@@ -166,25 +252,17 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-
-
-def _submit(pool: ProcessPoolExecutor, work: Callable[..., Result], *arguments: object) -> Future[Result]:
-    with block_sigint(), _main_hidden(arguments):
-        return pool.submit(work, *arguments)
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 
 @contextmanager
-def _main_hidden(arguments: tuple[object, ...]) -> Iterator[None]:
-    """Keep a new process from importing the main module, unless an argument is defined there.
+def _hidden_main() -> Iterator[None]:
+    """Keep a new process from importing the main module.
 
     `multiprocessing` finds the main module by its `__spec__` or `__file__` and imports it in each new process. This
     takes time, and it would run a script without a ``__main__`` guard once more in each process.
     """
-    main = sys.modules["__main__"]
-    if any(getattr(value, "__module__", "") == "__main__" for value in _flat(arguments)):
-        yield
-        return
+    main: ModuleType = sys.modules["__main__"]
     original = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
     main.__spec__ = None
     main.__dict__.pop("__file__", None)
@@ -194,22 +272,40 @@ def _main_hidden(arguments: tuple[object, ...]) -> Iterator[None]:
         main.__dict__.update(original)
 
 
-def _flat(value: object) -> Iterator[object]:
+_one_thread: Overlapping = Overlapping(_one_thread_variables)
+main_hidden: Overlapping = Overlapping(_hidden_main)
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., Result], *arguments: object) -> Future[Result]:
+    with block_sigint(), nullcontext() if _of_main((work, arguments)) else main_hidden:
+        try:
+            return pool.submit(work, *arguments)
+        except (OSError, EOFError) as error:
+            raise _NoProcessError from error
+
+
+def _of_main(value: object) -> bool:
+    """Return whether a value, or one inside of tuples and lists, is defined in the main module."""
     if isinstance(value, tuple | list):
-        for inner in value:
-            yield from _flat(inner)
-    else:
-        yield value
+        return any(map(_of_main, value))
+    return getattr(value, "__module__", "") == "__main__"
 
 
 def _init_worker(threads: int) -> None:
     allow(threads)
     one_blas_thread_for_good()  # also if the server was not started in `_one_thread`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: _end())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _die_with_parent() -> None:
+def _end_with_parent() -> None:
     if (parent := multiprocessing.parent_process()) is not None:
         parent.join()
-        os._exit(1)
+        _end()
+
+
+def _end() -> None:
+    """End this process without the files that it has begun."""
+    remove_temporary_files()
+    os._exit(1)

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from audiosae.system.text import one_line, terminal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -113,7 +115,7 @@ class ProgressBars(Progress):
 
     def say(self, line: str) -> None:
         """Show a message, above the bar if there is one."""
-        self._console.out(line, highlight=False)
+        self._console.out(terminal(line), highlight=False)
 
 
 class Bar:
@@ -178,8 +180,8 @@ class Lines:
         rest = (self._total or 0) - self._done
         left = f", {rest / rate:.0f} s left" if rest > 0 and rate else ""
         line = f"{self._title}: {self._done:,.0f}{share} {self._unit}, {rate:,.0f}/s{left}  {self._facts}"
-        sys.stderr.write(f"{line.rstrip()}\n")
+        sys.stderr.write(f"{one_line(line.rstrip())}\n")
 
 
 def _joined(facts: Mapping[str, str]) -> str:
-    return "  ".join(f"{key} {value}" for key, value in facts.items())
+    return one_line("  ".join(f"{key} {value}" for key, value in facts.items()))

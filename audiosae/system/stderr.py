@@ -11,6 +11,8 @@ from functools import cache
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
+from audiosae.system.interrupts import hold_interrupts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,7 +40,7 @@ class _Redirected:
 
     def begin(self) -> int:
         """Redirect standard error to the file; return the offset of the text in it, -1 without standard error."""
-        with self._lock:
+        with hold_interrupts(), self._lock:
             if not self._depth:
                 try:
                     self._original = os.dup(2)
@@ -50,7 +52,7 @@ class _Redirected:
 
     def end(self, offset: int) -> bytes:
         """Return the text from an offset on; the last call restores standard error."""
-        with self._lock:
+        with hold_interrupts(), self._lock:
             self._depth -= 1
             file = _stderr_file()
             file.seek(offset)
@@ -61,8 +63,21 @@ class _Redirected:
                 file.truncate(0)
             return text
 
+    def restore(self) -> None:
+        """Restore standard error if an exception prevented `end`."""
+        with self._lock:
+            if self._depth:
+                self._depth = 0
+                os.dup2(self._original, 2)
+                os.close(self._original)
+
 
 _redirected = _Redirected()
+
+
+def restore_stderr() -> None:
+    """End all captures, for the last message of the program: a Ctrl-C may have come as one began or ended."""
+    _redirected.restore()
 
 
 @contextmanager

@@ -7,9 +7,11 @@ import sys
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from audiosae.system.interrupts import hold_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +28,36 @@ _AHEAD = 4  # pieces submitted per thread
 _count = 1
 
 
+class Threads(ThreadPoolExecutor):
+    """A thread pool that a Ctrl-C ends: it does not wait for calls under way, and no thread is started by halves.
+
+    A Ctrl-C inside the start of a thread would leave a thread that is unknown to the pool, so that the process would
+    wait for it without end.
+    """
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        try:
+            if kind is None:
+                self.shutdown(wait=True)
+        finally:
+            self.shutdown(wait=False, cancel_futures=True)
+
+    def start_all(self) -> Self:
+        """Start all threads now, so that later calls start none."""
+        started = threading.Event()
+        try:
+            for _ in range(self._max_workers):
+                self.submit(started.wait)  # a waiting thread takes no other call, so that the next one starts another
+        finally:
+            started.set()
+        return self
+
+    def submit(self, work: Callable[..., Result], /, *arguments: Any, **keywords: Any) -> Future[Result]:  # noqa: ANN401
+        """Call a function in a thread."""
+        with nullcontext() if len(self._threads) == self._max_workers else hold_interrupts():
+            return super().submit(work, *arguments, **keywords)
+
+
 def allow(count: int) -> None:
     """Set the number of threads that `in_order` may use in this process."""
     global _count  # noqa: PLW0603 (one number per process, as in BLAS)
@@ -37,7 +69,7 @@ def in_order(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterat
     if _count == 1:
         yield from map(work, pieces)
         return
-    with ThreadPoolExecutor(_count) as threads:
+    with Threads(_count) as threads:
         running: deque[Future[Result]] = deque()
         for piece in pieces:
             running.append(threads.submit(work, piece))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,18 @@ import numpy as np
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
 from audiosae.system.parameters import flag
+from audiosae.system.schema import (
+    Items,
+    Mismatch,
+    Number,
+    Object,
+    Scalar,
+    Tensor,
+    Whole,
+    check_tensors,
+    reading_file,
+    shown,
+)
 from audiosae.training.history import History, Row
 from audiosae.training.options import TrainOptions
 
@@ -24,6 +36,26 @@ if TYPE_CHECKING:
 
 FILE = "checkpoint.safetensors"
 FORMAT = 1
+_ADVICE = "train again without --resume (decoded sources are in the cache)"
+_COUNTS = ("step", "epoch", "windows", "dead")
+_ROW = Object({f.name: Whole() if f.name in _COUNTS else Number(nan=f.name == "fvu") for f in fields(Row)}, rest=None)
+_FACTS = Object(
+    {
+        "identity": Object(rest=Scalar()),
+        "rows": Items(_ROW),
+        "history": Object({"best": Number(), "best_epoch": Whole(), "epochs_without_improvement": Whole()}, rest=None),
+        "epoch": Whole(),
+        "batch": Whole(),
+        "step": Whole(),
+        "sums": Items(Number(), 4),
+        "seconds": Number(least=0),
+    }
+)
+_TENSORS = {
+    **dict.fromkeys(("flat", "best", "first"), Tensor(("parameters",))),
+    "second": Tensor(("parameters",), least=0),
+    "activity": Tensor(("units",)),
+}
 
 
 @dataclass
@@ -108,29 +140,29 @@ class State:
         try:
             content = read_tensors(path)
         except InputError as error:
-            raise InputError(f"{error}; train again without --resume (decoded sources are in the cache)") from error
+            raise InputError(f"{error}; {_ADVICE}") from error
         facts = content.facts
         if facts.get("format") != FORMAT:
             raise InputError(
-                f"{path} has format {facts.get('format')!r}, this version of audiosae reads {FORMAT}; resume with the "
-                f"version that began the run, or train again without --resume"
+                f"{path} has format {shown(facts.get('format'))}, this version of audiosae reads {FORMAT}; resume with "
+                f"the version that began the run, or train again without --resume"
             )
-        _check_identity(path, facts.get("identity"), identity, changed, defaults)
-        try:
-            values = {name: content.tensors[name] for name in cls._TENSORS} | {
-                name: facts[name] for name in cls._NUMBERS
-            }
-            return cls(**values, history=History([Row(**row) for row in facts["rows"]], **facts["history"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} is damaged: {error}; train again without --resume") from error
+        with reading_file(path, _ADVICE):
+            _FACTS.check(facts)
+            check_tensors(content.tensors, _TENSORS)
+            if len({content.tensors[name].dtype for name in cls._DEVICE}) > 1:
+                raise Mismatch("flat, best, first, second", "one type of numbers", "several")
+            if facts["batch"] and not facts["sums"][0] > 0:
+                raise Mismatch("sums", f"the windows of {facts['batch']} batches", "none")
+        _check_identity(facts["identity"], identity, changed, defaults)
+        values = {name: content.tensors[name] for name in cls._TENSORS} | {name: facts[name] for name in cls._NUMBERS}
+        return cls(**values, history=History([Row(**row) for row in facts["rows"]], **facts["history"]))
 
 
 def _check_identity(
-    path: Path, stored: object, identity: dict[str, Json], changed: str, defaults: Mapping[str, Json]
+    stored: dict[str, Json], identity: dict[str, Json], changed: str, defaults: Mapping[str, Json]
 ) -> None:
     """Raise InputError if the identity of a checkpoint is not that of this run."""
-    if not isinstance(stored, dict):
-        raise InputError(f"{path} is damaged: it does not identify its run; train again without --resume")
     unknown = sorted(key for key in stored if key not in identity and not key.startswith("--"))
     if unknown:
         raise InputError(
@@ -140,12 +172,13 @@ def _check_identity(
     # an earlier version lacks newer options: it used their defaults
     stored = TrainOptions().to_json() | {**defaults} | stored
     for key, value in identity.items():
-        if key not in stored or stored[key] != value:
+        if key not in stored or stored[key] != value or isinstance(stored[key], bool) != isinstance(value, bool):
             if key == "sources":
                 raise InputError(
                     f"--resume: the sources are not those of the checkpoint ({changed}); train into another folder"
                 )
+            before = ascii(str(stored.get(key)))[1:-1][:60]  # the checkpoint may be anyone's
             raise InputError(
-                f"--resume: {key if key.startswith('--') else flag(key)} was {stored.get(key)} and is {value} now; "
+                f"--resume: {key if key.startswith('--') else flag(key)} was {before} and is {value} now; "
                 f"give the earlier value, or train into another folder"
             )

@@ -107,6 +107,7 @@ def fit(
         with gentle_interrupt(task.stop_requested), task.running():
             SOLVERS[options.solver](task)
             task.checkpoint()
+        task.stop_if_requested()  # a Ctrl-C after the last step
         model = _best_model(task, corpus.domain, whitener, _sources(corpus, training_part, held_out, division))
     return TrainingResult(model, task.state.history.rows, corpus.only(corpus.used).records, corpus.skipped)
 

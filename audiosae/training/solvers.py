@@ -107,12 +107,17 @@ class Task:
 
     def checkpoint_or_stop(self) -> None:
         """Save the state every minute; raise Interrupted, or KeyboardInterrupt without checkpoints, when requested."""
+        stopping = self.stop_requested.is_set()
+        self.checkpoint(after=0.0 if stopping else _CHECKPOINT_SECONDS)
+        if stopping:
+            self.stop_if_requested()
+
+    def stop_if_requested(self) -> None:
+        """Raise Interrupted, or KeyboardInterrupt without checkpoints, if it was requested; a checkpoint was saved."""
         if self.stop_requested.is_set():
             if self.save is None:
                 raise KeyboardInterrupt
-            self.checkpoint()
             raise Interrupted("a checkpoint was saved: resume with the same command and --resume")
-        self.checkpoint(after=_CHECKPOINT_SECONDS)
 
     def close_epoch(self, cost: tuple[float, float, float], rho_hat: Array) -> None:
         """Add an epoch to the history; raise InputError if the cost diverged."""

@@ -10,6 +10,7 @@ import base64
 import io
 import math
 import textwrap
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -296,11 +297,12 @@ def _draw_scale(figure: Figure, axes: list[Any], limit: float, colours: str) -> 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of its suffix, with audiosae's mark in its metadata."""
-    if (layout := figure.get_layout_engine()) is not None:
-        layout.execute(figure)  # savefig would draw everything a second time for the layout
-        figure.set_layout_engine("none")
     suffix = path.suffix.lower()
-    with write_errors(path), replacing(path) as temporary:
+    with warnings.catch_warnings(), write_errors(path), replacing(path) as temporary:
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of names in scripts that the font lacks
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)  # savefig would draw everything a second time for the layout
+            figure.set_layout_engine("none")
         figure.savefig(temporary, format=suffix[1:], metadata={_MARK_KEYS.get(suffix, "Creator"): MARK})
 
 

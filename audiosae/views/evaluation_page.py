@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from audiosae.corpus.sources import printable
 from audiosae.system.files import write_file
+from audiosae.system.text import one_line
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.page import fill
 from audiosae.views.unit_sides import show_units
@@ -63,7 +63,7 @@ def write_evaluation(
         "method": told,
         "sides": dict(zip(units, show_units(model, units=units), strict=True)),
         "labels_left": len(pairs) - len(shown),
-        "labels": [{"name": printable(label), "units": own} for label, own in shown.items()],
+        "labels": [{"name": one_line(label), "units": own} for label, own in shown.items()],
     }
     page = fill("evaluation", view, {})
     write_file(path, page)
@@ -77,6 +77,7 @@ def _row(result: dict[str, Any]) -> dict[str, Any]:
         "name": result["name"],
         "features": result["features"],
         "accuracy": f"{accuracy:.1f} ± {error:.1f}",
+        "all": f"{accuracy:.1f}",  # from the same number: a rounded one would be rounded twice
         "ahead": f"{100 * ahead['mean']:+.1f} ± {100 * ahead['stderr']:.1f}" if ahead else "",
         "bar": round(accuracy, 2),
         "low": round(max(0.0, accuracy - error), 2),
@@ -101,7 +102,7 @@ def _curve(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _confusion(classes: Sequence[str], result: dict[str, Any]) -> dict[str, Any] | None:
     if len(classes) > _CLASSES_SHOWN:
         return None
-    names = [printable(name) for name in classes]
+    names = [one_line(name) for name in classes]
     rows = [
         {
             "name": name,

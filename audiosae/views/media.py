@@ -22,7 +22,7 @@ SLOWED = 10  # playback of ultrasound, as is usual for bat recordings
 _RATES = (8000, 11025, 12000, 16000, 22050)  # sample rates of MP3; higher ones would take too many bytes
 _INAUDIBLE = 96000  # sample rate from which sound is slowed down: ultrasound is not audible otherwise
 _PEAK = 0.9
-_SAMPLES_PER_WRITE = 4096  # libsndfile crashed on one long block of a compressed format
+_SAMPLES_PER_WRITE = 4096  # encoders of libsndfile 1.2.2 have crashed
 _SHADES = 32  # of a spectrogram: more are hardly visible, and 256 take twice the bytes
 _FIGURE_COLOURS = 64
 _DEPTH_DB = 50.0  # range of a spectrogram, below its loudest value
@@ -115,6 +115,8 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     """
     import soundfile
 
+    from audiosae.system.sound_files import open_sound_file
+
     slowed = SLOWED if rate > _INAUDIBLE else 1
     rate = round(rate / slowed)
     target_rate = next(r for r in _RATES if r >= min(rate, _RATES[-1]))
@@ -127,7 +129,7 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     mp3 = "MP3" in soundfile.available_formats()
     kind, subtype, mime = ("MP3", "MPEG_LAYER_III", "audio/mpeg") if mp3 else ("WAV", "PCM_16", "audio/wav")
     file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", target_rate, 1, format=kind, subtype=subtype) as writer:
+    with open_sound_file(file, "w", target_rate, 1, format=kind, subtype=subtype) as writer:
         for start in range(0, len(samples), _SAMPLES_PER_WRITE):
             writer.write(samples[start : start + _SAMPLES_PER_WRITE])
     return Sound(f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode()}", slowed)

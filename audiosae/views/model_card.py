@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from audiosae.autoencoder.model import FILE
 from audiosae.domain import SECONDS
 from audiosae.features.stability import read
-from audiosae.features.summary import activity_of
+from audiosae.features.summary import activity_of, fact, versions_of
 from audiosae.system.files import signature, signed, write_file
+from audiosae.system.text import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,17 +79,17 @@ def write_model_card(model: Model, folder: Path, *, say: Callable[[str], None] =
         reason = "has been changed" if signature(path) else "was not written by audiosae"
         say(f"{path} {reason}, so it is not replaced and no model card was written")
         return False
-    write_file(path, signed(model_card_text(model, read(folder))).encode())
+    write_file(path, signed(model_card_text(model, read(folder, model.params.hidden))).encode())
     return True
 
 
 def model_card_text(model: Model, stability: UnitStability | None = None) -> str:
     """Return the model card in Markdown, with the front matter of the Hugging Face hub but without a licence."""
-    facts, domain, sources, activity = model.facts, model.domain, model.facts["sources"], activity_of(model)
+    facts, domain, activity = model.facts, model.domain, activity_of(model)
     tags = ["audiosae", "sparse-autoencoder", "feature-extraction", *_TAGS.get(domain.kind, [])]
-    measured_on = "held-out sources" if facts["held_out"] else "the training windows"
+    measured_on = "held-out sources" if facts.get("held_out") else "the training windows"
     quality = [
-        ("unexplained variance (fvu)", f"{facts['fvu']:.3g} in the whitened space, on {measured_on}"),
+        ("unexplained variance (fvu)", f"{fact(facts, 'fvu', form='.3g')} in the whitened space, on {measured_on}"),
         ("mean activity (rho_hat)", f"{activity['rho_hat_mean']:.4f}, target rho {facts['options']['rho']:g}"),
         ("dead units", f"{activity['dead_units']} of {model.params.hidden}"),
         ("units active in most windows", str(activity["always_on_units"])),
@@ -96,10 +97,10 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         *([("stability", stability.summary())] if stability else []),
     ]
     data = [
-        ("files", f"{sources['used']} used, {sources['skipped']} skipped"),
-        ("length", f"{sources['extent']:,.0f} {'s' if domain.unit == SECONDS else domain.unit}"),
-        ("windows", f"{sources['windows']} of {' x '.join(map(str, domain.window))}"),
-        ("held out", sources["held_out"]),
+        ("files", f"{fact(facts, 'sources', 'used')} used, {fact(facts, 'sources', 'skipped')} skipped"),
+        ("length", f"{fact(facts, 'sources', 'extent', form=',.0f')} {'s' if domain.unit == SECONDS else domain.unit}"),
+        ("windows", f"{fact(facts, 'sources', 'windows')} of {' x '.join(map(str, domain.window))} for training"),
+        ("held out", fact(facts, "sources", "held_out")),
         ("labels", "not used"),
     ]
     groups = {"training": facts["options"], domain.name: facts["domain"]["options"]}
@@ -112,10 +113,9 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         quality=_table(quality),
         options=_table(options),
         file=FILE,
-        versions=", ".join(f"{name} {number}" for name, number in facts["versions"].items()),
+        versions=markdown(versions_of(model)),
     )
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    escaped = ((name, text.replace("|", r"\|").replace("<", "&lt;")) for name, text in rows)
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in escaped)])
+    return "\n".join(["| | |", "|---|---|", *(f"| {markdown(name)} | {markdown(text)} |" for name, text in rows)])

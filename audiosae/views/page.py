@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from audiosae.system.files import MARK, check_replaceable, check_writable, is_marked
+from audiosae.system.text import one_line
 from audiosae.views.media import gradient_png
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any]) -> bytes
         loader=PackageLoader("audiosae.views"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: one_line(value) if type(value) is str else value,  # not Markup: styles and scripts
         trim_blocks=True,
         lstrip_blocks=True,
     )

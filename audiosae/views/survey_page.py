@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.sources import printable
 from audiosae.domain import Span
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
@@ -266,7 +265,7 @@ def _hours(survey: Survey, timeline: Timeline, size: int) -> dict[str, Any]:
         listed = cells.get(f"{day} {event.time.hour}", {"events": [None] * most})["events"]
         if len(listed) < most:
             listed.append([event.record, round(event.start, 3), round(event.end, 3), event.type])
-    return {"cells": cells, "files": [printable(record.file) for record in survey.records]}
+    return {"cells": cells, "files": [record.file for record in survey.records]}
 
 
 def write_find_page(  # noqa: PLR0917
@@ -302,7 +301,7 @@ def write_find_page(  # noqa: PLR0917
     end = min(example.end, records[-1].extent)
     events = _with_example(matches.events, len(records) - 1, example.start, end, domain.sample_rate / 2)
     corpus = with_local_fields(corpus.part(records), sorted({int(i) for i in events.record}))
-    where = f"{printable(records[-1].file)}, {span_text(Span((example.start,), (end,), 's'))}"
+    where = f"{records[-1].file}, {span_text(Span((example.start,), (end,), 's'))}"
     view: dict[str, Any] = {
         "title": "Sounds similar to an example",
         "heading": "Sounds similar to an example",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.sources import printable
 from audiosae.errors import InputError
 from audiosae.features.activity import ACTIVE
 from audiosae.features.matching import ALIKE, atom_cosines
@@ -15,6 +14,7 @@ from audiosae.features.stability import read
 from audiosae.features.summary import activity_of, summarise
 from audiosae.features.unit_statistics import BINS, Gathered, gather
 from audiosae.system.files import write_file
+from audiosae.system.text import one_line
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.excerpts import Excerpts, choose_excerpts, with_local_fields
 from audiosae.views.page import bars, render_page
@@ -95,7 +95,7 @@ def write_report(
         All sources are shorter than a window, the units alone exceed `size`, or the page cannot be written.
     """
     skipped = len(corpus.skipped)
-    labels = [label and printable(label) for label in (labels[i] for i in corpus.used)] if labels else None
+    labels = [label and one_line(label) for label in (labels[i] for i in corpus.used)] if labels else None
     corpus = corpus.only(corpus.used)
     if not len(corpus):
         raise InputError(f"all {len(corpus.records)} sources are shorter than a window; use longer sources")
@@ -112,7 +112,7 @@ def write_report(
     positions = map_positions(cosines)  # while the other processes draw
     view = _view(model, gathered, [first, *drawn], (used, skipped), names, cosines=cosines, positions=positions)
     view |= {"label_name": label_name, "about": [about(model, "This model", run)]}
-    if run and (stability := read(run)):
+    if run and (stability := read(run, model.params.hidden)):
         for unit, item in enumerate(view["items"]):
             item["facts"].append(("comes back", stability.description(unit)))
         meaning = f"number of trainings with other seeds that have learned the same atom (cosine of {ALIKE:g} or more)"
@@ -256,7 +256,7 @@ def about(model: Model, heading: str, run: Path | None) -> dict[str, Any]:
         "heading": heading,
         "rows": [
             (term or "options of the domain", text)
-            for term, text in summarise(model, activity_of(model), read(run) if run else None)
+            for term, text in summarise(model, activity_of(model), read(run, model.params.hidden) if run else None)
         ],
         "options": sorted((str(key), str(value)) for key, value in model.facts["options"].items()),
         "history": base64.b64encode(history.read_bytes()).decode() if history and history.is_file() else None,

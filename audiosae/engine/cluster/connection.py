@@ -6,18 +6,18 @@ import logging
 import platform
 import tempfile
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audiosae.engine.cluster import worker
 from audiosae.engine.cluster.calls import Calls, Client, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
-from audiosae.system.processes import worker_count
+from audiosae.system.processes import can_start_processes, main_hidden, worker_count
 from audiosae.system.progress import counted
+from audiosae.system.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,9 +47,11 @@ def connected(
             say(f"starting {counted(processes, 'worker')}{warning}")
         elif name.startswith("tcp:"):
             _check_scheduler(name)
-        with block_sigint():
-            address = stack.enter_context(_started(processes)) if processes else name
-            client = stack.enter_context(_client(name, address))
+        address = name
+        if processes:
+            with block_sigint():
+                address = stack.enter_context(_started(processes))
+        client = stack.enter_context(_client(name, address))
         _check_versions(client)
         calls = Calls(client, name)
         chosen, threads = _check_backends(calls, backend, say), calls.threads()
@@ -77,21 +79,38 @@ def _import_quietly(name: str) -> None:
 @contextmanager
 def _started(processes: int) -> Iterator[str]:
     """Start workers on this machine with one thread each; yield the address of their scheduler."""
-    from distributed import LocalCluster
+    from distributed import LocalCluster, Nanny
 
-    with (
-        tempfile.TemporaryDirectory(prefix="audiosae-") as folder,
-        LocalCluster(
-            n_workers=processes,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            local_directory=folder,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-            env={"DASK_LOGGING__DISTRIBUTED": "critical"},
-        ) as cluster,
-    ):
+    class Worker(Nanny):
+        """Process that starts a worker, and starts it again after a crash, without importing the main module."""
+
+        async def instantiate(self) -> Any:  # noqa: ANN401
+            with main_hidden:
+                return await super().instantiate()
+
+    if not can_start_processes():
+        raise EngineError(
+            f"--engine local:{processes}: a process of multiprocessing.Pool or joblib cannot start others; leave "
+            "--engine out, or call audiosae from the main process"
+        )
+    with tempfile.TemporaryDirectory(prefix="audiosae-") as folder, ExitStack() as stack:
+        try:
+            cluster = LocalCluster(
+                n_workers=processes,
+                threads_per_worker=1,
+                worker_class=Worker,
+                dashboard_address="127.0.0.1:0",
+                local_directory=folder,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+                env={"DASK_LOGGING__DISTRIBUTED": "critical"},
+            )
+        except (OSError, RuntimeError) as error:
+            reason = error.__cause__ or error
+            raise EngineError(
+                f"--engine local:{processes}: no worker process can start ({reason}); leave --engine out"
+            ) from error
+        stack.enter_context(cluster)
         yield cluster.scheduler_address
 
 
@@ -106,7 +125,7 @@ def _check_scheduler(name: str) -> None:
             return str((await server.identity())["type"])
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # the thread of the caller may run an event loop
+        with Threads(1) as thread:  # the thread of the caller may run an event loop
             kind = thread.submit(lambda: asyncio.run(asyncio.wait_for(ask(), _CONNECT_SECONDS))).result()
     except Exception as error:
         raise _no_scheduler(name) from error

@@ -32,7 +32,10 @@
     });
   }
   addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
-  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
+  // As audiosae.system.files.cell: a spreadsheet evaluates no cell that begins with an apostrophe.
+  const formula = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+  const number = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
+  const quoted = (text) => `"${formula.test(text) && !number.test(text) ? "'" : ""}${text.replaceAll('"', '""')}"`;
   find("save").addEventListener("click", () => {
     const named = inputs.filter((input) => input.value.trim());
     const { survey } = find("save").dataset; // the survey command compares it with its own types

@@ -10,6 +10,8 @@ from audiosae_images import pictures as reading
 from PIL import Image
 from scenes import colours, leaves, png_header, save
 
+from audiosae.corpus.entries import read_field
+from audiosae.corpus.ingest import decode
 from audiosae.errors import InputError
 
 
@@ -309,3 +311,16 @@ def test_damaged_files_give_a_reason_or_pixels(tmp_path):
             except InputError:
                 continue
             assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("suffix", "color"), [("png", "grey"), ("jpg", "rgb"), ("webp", "rgb"), ("tif", "grey")])
+def test_turned_pictures_are_used_by_every_command(tmp_path, suffix, color, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / f"a.{suffix}", colours(0, 30, 40), exif=exif)
+    domain = Images(color=color)
+    record = decode((domain, path, tmp_path / "a.npy"))
+    turned = orientation > 4
+    assert (record.status, record.reason, record.shape[:2]) == ("used", "", (40, 30) if turned else (30, 40))
+    np.testing.assert_array_equal(read_field(record), field(path, color=color))

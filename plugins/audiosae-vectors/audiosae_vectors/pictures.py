@@ -48,7 +48,7 @@ def draw_bars(vector: NDArray[Any], ax: Axes, *, limit: float, names: Sequence[s
     for i in _apart(order[::-1], width / (2 * _LABELS)):
         side = -1 if vector[i] > 0 else 1  # write the name on the side of the axis without the bar
         ax.annotate(
-            names[i] if names else str(i),
+            names[i].replace("$", r"\$") if names else str(i),  # no formulas
             (i, 0),
             xytext=(0, 2 * side),
             textcoords="offset points",

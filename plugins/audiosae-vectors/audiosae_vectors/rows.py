@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_NUMBERS = 2**18  # per block: 1 MiB as float32, and 10 MiB as the Python floats of a table
-_WIDEST = 2**20  # a wider row is probably an array of another shape
+WIDEST = 2**20  # a wider row is probably an array of another shape
+_FIRST_ROWS = 200  # that are read to find columns that are no features
+_FEWEST_ROWS, _FEWEST_COLUMNS = 20, 3  # with fewer, features may look like times by chance
+_RISING, _DWARFING = 0.5, 100.0  # share of the steps of a counting column that rise; ratio of variances
 _LONGEST_REASON = 160  # characters
 _UNDECODABLE = (
     csv.Error,
@@ -91,22 +94,43 @@ class Rows:
             raise InputError("empty: no rows")
         if not self.width:
             raise InputError("empty: rows without numbers")
-        if self.width > _WIDEST:
-            raise InputError(f"too wide: rows of {self.width} numbers, wanted {_WIDEST} at most")
+        if self.width > WIDEST:
+            raise InputError(f"too wide: rows of {self.width} numbers, wanted {WIDEST} at most")
 
     def blocks(self, start: int = 0) -> Iterator[NDArray[np.float32]]:
         """Yield float32 blocks (n, width) from row `start` on; InputError at the first row that is not finite."""
         for block in self.read(start, max(1, _BLOCK_NUMBERS // self.width)):
-            with np.errstate(over="ignore", invalid="ignore"):
-                rows = block.astype(np.float32)
-            if not np.isfinite(rows).all():
-                row, column = np.argwhere(~np.isfinite(rows))[0]
-                position = f"row {start + row}, {self._column(column)}"
-                if np.isfinite(block[row, column]):
-                    raise InputError(f"too large for float32: {position} is {block[row, column]:g}")
-                raise InputError(f"NaN or infinite: {position} is {rows[row, column]}")
-            yield rows
-            start += len(rows)
+            yield self._checked(block, start)
+            start += len(block)
+
+    def first(self) -> NDArray[np.float32]:
+        """Return the first rows, checked as in `blocks`."""
+        block = next(iter(self.read(0, min(_FIRST_ROWS, max(1, _BLOCK_NUMBERS // self.width)))), None)
+        return np.empty((0, self.width), np.float32) if block is None else self._checked(block, 0)
+
+    def odd_columns(self) -> list[int]:
+        """Return the columns of the first rows that look like times or row numbers, not like features.
+
+        They never fall, or their variance is more than 100 times the median of all columns.
+        """
+        rows = self.first().astype(np.float64)
+        if len(rows) < _FEWEST_ROWS or self.width < _FEWEST_COLUMNS:
+            return []
+        steps, variances = np.diff(rows, axis=0), rows.var(axis=0)
+        counting = (steps >= 0).all(axis=0) & ((steps > 0).mean(axis=0) > _RISING)
+        median = np.median(variances)
+        return np.flatnonzero(counting | (variances > _DWARFING * median) & (median > 0)).tolist()
+
+    def _checked(self, block: NDArray[Any], start: int) -> NDArray[np.float32]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = block.astype(np.float32)
+        if not np.isfinite(rows).all():
+            row, column = np.argwhere(~np.isfinite(rows))[0]
+            position = f"row {start + row}, {self._column(column)}"
+            if np.isfinite(block[row, column]):
+                raise InputError(f"too large for float32: {position} is {block[row, column]:g}")
+            raise InputError(f"NaN or infinite: {position} is {rows[row, column]}")
+        return rows
 
     def _column(self, column: int) -> str:
         return f"column {self.names[column]!r}" if self.names else f"column {column}"

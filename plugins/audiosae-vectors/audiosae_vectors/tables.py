@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae_vectors.rows import ReadOptions, Rows, readable
+from audiosae_vectors.rows import WIDEST, ReadOptions, Rows, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LONGEST_LINE = 2**25  # characters; a file with a longer line is not a table
 _SAMPLED_ROWS = 100  # whose length is used to estimate the number of rows
 _COUNTING = 3  # a first line of at least this many consecutive numbers from 0 or 1 is a header
+_DECODED = 2**24  # numbers of a row group that may be decoded to find an uneven row
 _SHOWN = 8  # names of columns in a message
 
 
@@ -211,9 +212,26 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 
 def _list_width(file: parquet.ParquetFile, column: str) -> int:
-    """Return the length of the first list."""
+    """Return the length of the first list, after a check of the sizes in the metadata.
+
+    Repeated values need almost no space in a file, so that a small file may hold a list that does not fit into memory.
+    """
+    from pyarrow import types
+
+    kind = file.schema_arrow.field(column).type
+    if types.is_fixed_size_list(kind):
+        return int(kind.list_size)
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        parts = (group.column(i) for i in range(group.num_columns))
+        numbers = max((p.num_values for p in parts if f"{p.path_in_schema}.".startswith(f"{column}.")), default=0)
+        where = f"{numbers} numbers in {group.num_rows} rows of column {column!r}"
+        if numbers > group.num_rows * WIDEST:
+            raise InputError(f"too wide: {where}, wanted {WIDEST} numbers per row at most")
+        if numbers > _DECODED and numbers % group.num_rows:
+            raise InputError(f"uneven rows: {where}, wanted the same number in every row")
     batch = next(file.iter_batches(1, columns=[column], use_threads=False), None)
-    return 0 if batch is None or not len(batch) else len(batch.column(0)[0].as_py() or ())
+    return 0 if batch is None or not len(batch) else int(batch.column(0).value_lengths()[0].as_py() or 0)
 
 
 def _list_rows(column: pa.Array, width: int, row: int) -> NDArray[Any]:

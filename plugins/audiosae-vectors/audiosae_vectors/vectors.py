@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Json, Span
 
 _CACHED_NUMBERS = 2**24  # 64 MiB: smaller files stay in memory between excerpts
+_NAMES_SHOWN = 8  # of columns in a remark
 _PROBED = 500  # files whose width is read if none is given
 _OPENERS = {".npy": open_npy, ".npz": open_npz, ".csv": open_csv, ".parquet": open_parquet}
 
@@ -105,9 +106,21 @@ class Vectors(Domain):
         return replace(self, width=width, names=self.names or max(named, key=lambda n: named[n], default=""))
 
     def probe(self, path: Path) -> Probe:
-        """Read the header of a file."""
+        """Read the header of a file and its first rows, which may have columns that are no features."""
         rows = self._fitting(path)
-        return Probe(rows.count, rows.count, facts={"width": rows.width, "format": rows.kind})
+        with readable():
+            remark = self._remark(rows, rows.odd_columns())
+        return Probe(rows.count, rows.count, facts={"width": rows.width, "format": rows.kind}, remark=remark)
+
+    def _remark(self, rows: Rows, columns: Sequence[int]) -> str:
+        if not columns:
+            return ""
+        names = [rows.names[i] if rows.names else str(i) for i in columns]
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        shown, solution = ", ".join(names[:_NAMES_SHOWN]) + more, ""
+        if not more and (rows.names or (rows.kind == "csv" and not self.skip)):
+            solution = f" (--set skip={','.join([*filter(None, [self.skip]), *names])} omits them)"
+        return f"columns that count up or vary far more than the others, as times do: {shown}{solution}"
 
     def field(self, path: Path) -> Iterator[NDArray[np.float32]]:
         """Yield blocks of rows, shape (rows, width)."""

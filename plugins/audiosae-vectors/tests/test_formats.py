@@ -243,3 +243,39 @@ def test_without_pyarrow_the_error_names_the_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'audiosae-vectors\[parquet\]'"):
         list(Vectors().field(tmp_path / "a.parquet"))
+
+
+def lists(lengths: list[int]) -> pa.Table:
+    """Return a table of lists of zeros, which a file stores in a few bytes."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return pa.table({"v": pa.LargeListArray.from_arrays(offsets, np.zeros(offsets[-1], np.float32))})
+
+
+@pytest.mark.parametrize(
+    ("lengths", "reason"),
+    [
+        ([2**23], "too wide: 8388608 numbers in 1 rows of column 'v', wanted 1048576 numbers per row at most"),
+        ([1, 2**23], "too wide: 8388609 numbers in 2 rows"),
+        ([2**23, *[1] * 1000], "uneven rows: 8389608 numbers in 1001 rows of column 'v', wanted the same number"),
+    ],
+)
+def test_a_list_too_long_for_memory_is_refused_before_it_is_decoded(
+    lengths: list[int], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(lists(lengths), path)
+    assert path.stat().st_size < 2**15
+    monkeypatch.setattr("audiosae_vectors.tables._DECODED", 2**20)
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(InputError, match=reason):
+        Vectors().probe(path)
+
+
+@pytest.mark.parametrize("size", [-1, 6])
+def test_the_width_of_lists_is_that_of_the_metadata(size: int, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+    kind = pa.list_(pa.float32(), size)  # -1 for lists of any length
+    table = pa.table({"a.b": pa.array(rows.tolist(), kind), "a": np.arange(30)})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=7)
+    assert Vectors().probe(tmp_path / "a.parquet").facts["width"] == 6
+    np.testing.assert_array_equal(np.concatenate(list(Vectors(width=6).field(tmp_path / "a.parquet"))), rows)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from audiosae_vectors import Vectors
 from audiosae_vectors.pictures import fold
 from matplotlib.figure import Figure
+from pyarrow import parquet
 
+from audiosae import inspect
 from audiosae.domain import load_domain
 from audiosae.errors import InputError
 
@@ -91,3 +94,56 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         Vectors(width=3, names="a,b")
     with pytest.raises(InputError, match="width=-1: wanted at least 0"):
         Vectors(width=-1)
+
+
+def embeddings(*, seconds: bool, text: bool) -> str:
+    """Return a table of 60 rows: name of a recording, start and end in seconds, 12 features."""
+    rng = np.random.default_rng(0)
+    head = ["file"] * text + ["start_time", "end_time"] * seconds + [f"f{i}" for i in range(12)]
+    lines = [",".join(head)]
+    for row in range(60):
+        keys = ["site0.wav"] * text + [f"{5 * row}", f"{5 * row + 5}"] * seconds
+        lines.append(",".join([*keys, *(f"{value:.3f}" for value in rng.normal(size=12))]))
+    return "\n".join(lines) + "\n"
+
+
+def test_times_beside_features_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(embeddings(seconds=True, text=True))
+    with pytest.raises(InputError, match=r"^not a number: row 0 \(line 2\), column 'file' is 'site0.wav'; --set skip"):
+        Vectors().probe(tmp_path / "a.csv")
+    remark = Vectors(skip="file").probe(tmp_path / "a.csv").remark
+    assert remark == (
+        "columns that count up or vary far more than the others, as times do: start_time, end_time "
+        "(--set skip=file,start_time,end_time omits them)"
+    )
+    assert not Vectors(skip="file,start_time,end_time").probe(tmp_path / "a.csv").remark
+    found = inspect(tmp_path, domain="vectors", settings={"skip": "file"})
+    assert f"1 of 1 sources have {remark}: a.csv" in found.summary
+    assert inspect(tmp_path, domain="vectors").summary[0].startswith("0 of 1 sources can be read")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "csv", "parquet"])
+def test_numbers_of_rows_and_large_columns_are_reported_in_every_format(suffix: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    table, path = rng.normal(size=(50, 10)), tmp_path / f"a.{suffix}"
+    for column, values in ((None, None), (3, np.arange(50) // 1.5), (7, 11 * rng.normal(size=50))):
+        if column is not None:
+            table[:, column] = values
+        if suffix == "npy":
+            np.save(path, table)
+        elif suffix == "npz":
+            np.savez(path, table)
+        elif suffix == "csv":
+            np.savetxt(path, table, delimiter=",")
+        else:
+            parquet.write_table(pa.table({str(i): table[:, i] for i in range(10)}), path)
+        remark = Vectors().probe(path).remark
+        expected = {None: "", 3: "3", 7: "3, 7"}[column]
+        assert remark.partition(" as times do: ")[2].partition(" (")[0] == expected
+
+
+def test_features_that_vary_alike_are_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(embeddings(seconds=False, text=False))
+    assert not Vectors().probe(tmp_path / "a.csv").remark
+    np.save(tmp_path / "b.npy", np.eye(30))
+    assert not Vectors().probe(tmp_path / "b.npy").remark

@@ -1,0 +1,49 @@
+"""Text from files on its way out: one function each for terminal, HTML and Markdown.
+
+The function for CSV cells is `audiosae.system.files.cell`. Names of files, labels, types, columns and options may
+contain anything: control codes, tags, formulas and links must not take effect where they are shown.
+"""
+
+from __future__ import annotations
+
+import html as _html
+import re
+from unicodedata import category
+
+# control characters, surrogates, and characters that begin a new line or paragraph
+_UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
+_REORDERING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # of the text that follows them
+_MARKDOWN = re.compile(
+    r"[\\`*\[\]<>&|~$^@]"  # code, emphasis, links, tags, table cells, formulas, mentions
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; not an underscore within a word
+    r"|:(?=//|[\w+-]+:)|(?<=www)\."  # addresses, which become links, and emoji
+)
+
+
+def one_line(text: str) -> str:
+    r"""Return a text as one line of visible characters: a line break becomes ``\n``, an escape character ``\x1b``.
+
+    All other characters are unchanged. Characters beyond ASCII are written as ``\u2028``.
+    """
+    return "".join(map(_visible, text)) if not text.isascii() or not text.isprintable() else text
+
+
+def _visible(character: str) -> str:
+    if category(character) not in _UNSAFE and character not in _REORDERING:
+        return character
+    return character.encode("unicode_escape").decode() if character.isascii() else f"\\u{ord(character):04x}"
+
+
+def terminal(text: str) -> str:
+    """Return a text of one or several lines without control codes, for a terminal."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def html(text: object) -> str:
+    """Return a text for HTML, in an element or in a quoted attribute."""
+    return _html.escape(one_line(str(text)))
+
+
+def markdown(text: object) -> str:
+    """Return a text for one line or one table cell of Markdown."""
+    return _MARKDOWN.sub(r"\\\g<0>", one_line(str(text)))
