@@ -84,7 +84,8 @@ def test_the_summary_lists_kinds_and_reasons(folder):
         "  skipped: undecodable (1)",
     ]
     assert summary[6].startswith("training with the defaults takes about ")
-    assert len(summary) == 7
+    assert summary[7].startswith("1 of 6 recordings are shorter than a window")
+    assert len(summary) == 8
 
 
 def test_long_lengths_are_in_hours(tmp_path):
@@ -156,6 +157,45 @@ def test_without_the_lowest_bands_an_offset_changes_nothing(tmp_path):
 def test_only_some_of_many_sources_are_checked(tmp_path):
     with_offset(tmp_path, 0.0, 130)
     assert inspect(tmp_path)["glances"]["sources"] == 33
+
+
+def events_lines(folder, **options):
+    """Lines of the summary that say what the recordings mean for events."""
+    lines = inspect(folder, domain=Spectrogram(**options))["summary"]
+    return [line for line in lines if " recordings are " in line or " recordings have ultrasound" in line]
+
+
+def test_recordings_shorter_than_a_window_are_reported_with_the_window_that_fits(folder):
+    (line,) = events_lines(folder)
+    assert line.startswith("1 of 6 recordings are shorter than a window (0.16 s): train skips them, and survey")
+    assert line.endswith("--set frames=11 uses shorter windows")
+    assert events_lines(folder, frames=11) == []
+
+
+def test_short_recordings_among_long_ones_are_reported(tmp_path):
+    write(tmp_path / "a.wav", tone(3.0))
+    assert events_lines(tmp_path) == []
+    write(tmp_path / "b.wav", tone(11.0))
+    (line,) = events_lines(tmp_path)
+    assert line.startswith("1 of 2 recordings are under 10 s, the others are longer: steady noise gives no event")
+    assert line.endswith("survey --min-level 20 leaves out weak events")
+
+
+def test_ultrasound_is_reported_with_windows_that_suit_its_calls(tmp_path):
+    write(tmp_path / "bat.wav", tone(0.5, 192000), 192000)
+    (line,) = events_lines(tmp_path)
+    assert "windows of 0.16 s compare them together with their neighbours" in line
+    options = "--set n_fft=512 --set hop_length=192 --set frames=8 --set fmin=15000"
+    assert f"train {options} compares single calls" in line
+    assert events_lines(tmp_path, n_fft=512, hop_length=192, frames=8, fmin=15000.0) == []
+
+
+def test_ultrasound_among_more_ordinary_recordings_is_reported(tmp_path):
+    write(tmp_path / "bat.wav", tone(0.5, 192000), 192000)
+    write(tmp_path / "bird.wav", tone(3.0, 22050), 22050)
+    (line,) = events_lines(tmp_path)
+    assert line.startswith("1 of 2 recordings have ultrasound, but sounds above 11.025 kHz are not read")
+    assert "train --set sample_rate=192000" in line
 
 
 def test_lengths_have_units_and_plurals():

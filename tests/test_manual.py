@@ -65,9 +65,14 @@ def months(folder):
     (folder / "names.csv").write_text("type,name\n1,the first\n")
 
 
+def syllables(folder):
+    songs(folder / "songs", ["bird"], [f"song_{n:02d}.wav" for n in range(4)])
+    (folder / "names.csv").write_text("type,name\n1,the first\n")
+
+
 INPUT_FILES = {  # files that a page needs, besides samples/
     "howto/month.md": months,
-    "howto/syllables.md": lambda folder: songs(folder / "songs", ["bird"], [f"song_{n:02d}.wav" for n in range(4)]),
+    "howto/syllables.md": syllables,
 }
 
 

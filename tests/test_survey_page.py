@@ -19,11 +19,13 @@ import audiosae
 from audiosae.autoencoder.model import load_model
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
+from audiosae.domain import Span
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
 from audiosae.sounds.find_types import find_types
-from audiosae.views.survey_page import write_survey_page
+from audiosae.views.excerpts import span_text
+from audiosae.views.survey_page import length, write_survey_page
 
 HOSTILE = '</script><script>alert(1)</script>"&,<b>'
 
@@ -53,6 +55,30 @@ def test_the_page_has_a_summary_and_a_link_to_the_report(surveyed):
     assert text.count('class="mean"') == 3
     assert re.findall(r'<a href="#type-(\d)">.*?<span>(.*?)</span>', text) == [(str(n), "6 sounds") for n in (1, 2, 3)]
     assert all(f'id="{target}"' in text for target in re.findall(r'href="#(.+?)"', text))
+
+
+@pytest.mark.parametrize("group", ["event", "bout"])
+def test_the_page_says_what_a_sound_is_and_how_far_to_trust_it(surveyed, cache, tmp_path, group):
+    survey = audiosae.survey(surveyed.run, surveyed.sounds, tmp_path, group_by=group, events="csv", cache=cache)
+    text = " ".join(re.sub("<.*?>", " ", (tmp_path / "index.html").read_text(encoding="utf-8")).split())
+    events, bouts = len(survey.events), len(survey.bouts)
+    assert bouts < events  # the pulses of a tone
+    assert f"{events if group == 'event' else bouts} sounds of" in text
+    meaning = {
+        "event": f"Each sound is one event, such as a syllable or a bark. The {events} events form {bouts} bouts",
+        "bout": f"The {bouts} bouts have {events / bouts:.1f} events on average ({events} events in events.csv)",
+    }
+    assert meaning[group] in text
+    assert "Weak sounds, sounds that overlap in time and frequency, and sounds in rain and wind" in text
+    assert "Events and bouts: How far to trust events" in text
+    assert ("Where a bout begins and ends" in text) == ("events each on average" in text) == (group == "bout")
+
+
+def test_durations_are_shown_with_as_many_digits_as_they_need():
+    lengths = [length(seconds) for seconds in (0, 0.0043, 0.062, 0.1, 4.25, 42.1, 185, 4321)]
+    assert lengths == ["0.00 s", "4.3 ms", "62 ms", "0.10 s", "4.25 s", "42.1 s", "3 min 5 s", "1 h 12 min"]
+    spans = [span_text(Span((start,), (end,), "s")) for start, end in ((9.5, 9.7), (9.5, 9.5043), (62.3, 62.36))]
+    assert spans == ["9.50 s to 9.70 s", "9.500 s to 9.504 s", "1:02.300 to 1:02.360"]
 
 
 def test_names_are_escaped(surveyed):

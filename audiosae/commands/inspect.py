@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.backends import Backend
+from audiosae.commands.event_remarks import event_remarks
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     DateOrder,
@@ -242,6 +243,7 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
             *differences,
             *report_same(copies, len(good), "copies of others"),
             *report_same(links, len(good), "links to the file of another"),
+            *event_remarks(domain, files),
         ],
     }
 

@@ -66,7 +66,7 @@ _PADDING = 4096  # frames by which blocks of a compressed format exceed the reco
 _HEADERS_READ = 200  # to choose a sample rate
 _HIGHEST_RATE = 22050  # enough for speech, music and most animals; recordings of ultrasound keep their rate
 _LOWEST_RATE = 1000  # a lower one is chosen only if no recording has more: a damaged header may state a few hertz
-_ULTRASOUND_RATE = 192000
+ULTRASOUND_RATE = 192000
 _OFFSET_SECONDS = 2.0  # from the start of a recording, in which a constant offset is measured
 _LARGE_OFFSET = 0.5  # of the standard deviation: levels relative to the loudest then change by 2 dB or more
 _CHECKED_SECONDS, _CHECKED_PARTS = 20.0, 10  # of a recording, evenly spaced, that are searched for digital zeros
@@ -230,7 +230,7 @@ def common_rate(paths: Sequence[Path], channel: int = 0) -> int:
     for header in _headers(paths, channel):
         seconds[header.rate] += 1 + min(header.seconds, 1e6)
     rate = max(sorted(seconds), key=lambda rate: (rate >= _LOWEST_RATE, seconds[rate]), default=_HIGHEST_RATE)
-    return rate if rate >= _ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
+    return rate if rate >= ULTRASOUND_RATE else min(rate, _HIGHEST_RATE)
 
 
 def rates(paths: Sequence[Path], channel: int = 0) -> Counter[int]:

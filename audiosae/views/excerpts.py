@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain, Excerpt
     from audiosae.engine.corpus import EngineCorpus
 
+_BRIEF = 0.1  # s: the position of a shorter window has more decimals
 _MARGIN_SECONDS = 0.25  # shortest sound before and after a window
 _PIECES_PER_WORKER = 32  # a process takes longer to start than to make fewer
 _MARGIN_WINDOWS = 2  # rows before and after a window of other inputs with one axis, in windows
@@ -211,9 +212,13 @@ def per_cent(left: float, top: float, width: float, height: float) -> list[float
 
 
 def span_text(span: Span) -> str:
-    """Return the position of a window as text: ``1:02.30 to 1:02.46``, ``rows 40 to 49, columns 12 to 21``."""
+    """Return the position of a window as text: ``1:02.30 to 1:02.46``, ``rows 40 to 49, columns 12 to 21``.
+
+    The times of a window under 0.1 s have thousandths of a second.
+    """
     if span.unit == SECONDS:
-        return f"{_clock(span.start[0])} to {_clock(span.end[0])}"
+        digits = 3 if round(span.end[0] - span.start[0], 6) < _BRIEF else 2
+        return f"{_clock(span.start[0], digits)} to {_clock(span.end[0], digits)}"
     if len(span.start) > 1:
         axes = zip(("rows", "columns"), span.start, span.end, strict=False)
         return ", ".join(f"{axis} {low:g} to {high - 1:g}" for axis, low, high in axes)
@@ -222,13 +227,14 @@ def span_text(span: Span) -> str:
     return f"{span.start[0]:g} to {span.end[0]:g} {span.unit}"
 
 
-def _clock(seconds: float) -> str:
-    """Return a time as players show it, to the hundredth: ``1:02:03.45``, ``2:03.45``, ``3.45 s``."""
-    minutes, hundredths = divmod(round(100 * seconds), 6000)
+def _clock(seconds: float, digits: int = 2) -> str:
+    """Return a time as players show it, with some decimals: ``1:02:03.45``, ``2:03.45``, ``3.45 s``."""
+    minutes, parts = divmod(round(10**digits * seconds), 60 * 10**digits)
     hours, minutes = divmod(minutes, 60)
+    rest, width = parts / 10**digits, 3 + digits
     if hours:
-        return f"{hours}:{minutes:02d}:{hundredths / 100:05.2f}"
-    return f"{minutes}:{hundredths / 100:05.2f}" if minutes else f"{hundredths / 100:.2f} s"
+        return f"{hours}:{minutes:02d}:{rest:0{width}.{digits}f}"
+    return f"{minutes}:{rest:0{width}.{digits}f}" if minutes else f"{rest:.{digits}f} s"
 
 
 def _json_bytes(value: dict[str, Any]) -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.results import SoundType, Survey
@@ -37,6 +39,14 @@ _LISTED_SHARE = 0.2  # of the page's bytes, for the lists of the hours
 _LISTED_BYTES = 60  # of one event, about
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s
+_BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms, and no mean spectrogram is shorter; more digits below
+_TRUST = (
+    "Clear sounds with sharp edges, such as syllables, are found with their starts and ends to a few milliseconds; "
+    "sounds that fade lose their faint parts. Weak sounds, sounds that overlap in time and frequency, and sounds "
+    "in rain and wind are found less reliably: some are missed, joined or divided."
+)
+_TRUST_BOUTS = " Where a bout begins and ends is estimated from the pauses between its events, and how alike they are."
+_MANUAL = " The manual has figures (Events and bouts: How far to trust events)."
 
 
 def write_survey_page(
@@ -134,8 +144,8 @@ def _card(
     own = survey.sounds.of_type(kind.number)
     seconds = float(np.median(survey.sounds.seconds[own])) if len(own) else 0.0
     facts = [
-        ("number", f"{kind.events:,} in {counted(kind.files, 'recording')}"),
-        ("duration", f"{length(kind.seconds)} in total, median {seconds:.2f} s"),
+        ("number", f"{kind.events:,} in {counted(kind.files, 'recording')}{_events_each(survey, own)}"),
+        ("duration", f"{length(kind.seconds)} in total, median {length(seconds)}"),
         ("frequencies", f"{kind.low_hz:,.0f} to {kind.high_hz:,.0f} Hz"),
     ]
     rates, busiest = np.zeros(24), 0  # events per recorded hour, by the hour of the day
@@ -151,11 +161,30 @@ def _card(
         "name": kind.name,
         "count": counted(kind.events, "sound"),
         "facts": facts,
-        "seconds": f"{seconds:.2f}",
-        "mean": excerpts.mean(mean, max(seconds, 0.1)) if mean else "",
+        "seconds": length(max(seconds, _BRIEF)),
+        "mean": excerpts.mean(mean, max(seconds, _BRIEF)) if mean else "",
         "hours": bars(rates.tolist(), high=24) if rates.any() else None,
         "busiest": busiest,
     }
+
+
+def _events_each(survey: Survey, own: NDArray[np.intp]) -> str:
+    """Return the mean number of events in the bouts of a type as text; "" if events were grouped into types."""
+    if survey.group == "event" or not len(own):
+        return ""
+    return f", {survey.sounds.events[own].mean():.1f} events each on average"
+
+
+def _meaning(survey: Survey) -> str:
+    """Return what a sound of the page is: an event or a bout."""
+    events, bouts = counted(len(survey.events), "event"), counted(len(survey.bouts), "bout")
+    if survey.group == "event":
+        return f"Each sound is one event, such as a syllable or a bark. The {events} form {bouts} (bouts.csv)."
+    mean = len(survey.events) / max(1, len(survey.bouts))
+    return (
+        f"Each sound is a bout: a series of events, such as syllables or barks, that follow each other closely and "
+        f"sound alike. The {bouts} have {mean:.1f} events on average ({events} in events.csv)."
+    )
 
 
 def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None) -> dict[str, Any]:
@@ -187,6 +216,8 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         "title": "Sounds in these recordings",
         "heading": "Sounds in these recordings",
         "lead": lead,
+        "meaning": _meaning(survey),
+        "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_MANUAL}",
         "notes": notes,
         "cards": cards,
         "timeline": _table(timeline) if timeline else None,
@@ -233,7 +264,7 @@ def _hours(survey: Survey, timeline: Timeline, size: int) -> dict[str, Any]:
         day = event.time.date().isoformat()[: len(labels[0])]
         listed = cells.get(f"{day} {event.time.hour}", {"events": [None] * most})["events"]
         if len(listed) < most:
-            listed.append([event.record, round(event.start, 2), round(event.end, 2), event.type])
+            listed.append([event.record, round(event.start, 3), round(event.end, 3), event.type])
     return {"cells": cells, "files": [record.file for record in survey.records]}
 
 
@@ -300,9 +331,12 @@ def _with_example(events: Events, record: int, start: float, end: float, high: f
 
 
 def length(seconds: float) -> str:
-    """Return a duration as text: ``1 h 12 min``, ``3 min 5 s``, ``4.2 s``."""
+    """Return a duration as text: ``1 h 12 min``, ``3 min 5 s``, ``42.1 s``, ``4.25 s``, ``62 ms``, ``4.3 ms``."""
+    if 0 < seconds < _BRIEF:
+        milliseconds = 1000 * seconds
+        return f"{milliseconds:.1f} ms" if milliseconds < _FEW else f"{milliseconds:.0f} ms"
     if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds >= _FEW else f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), _MINUTE)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -61,6 +61,7 @@
       button.style.setProperty("--share", `${Math.round(70 * rates[i] / most)}%`);
     });
   }
+  const times = (start, end) => [start, end].map((time) => time.toFixed(end - start < 0.1 ? 3 : 2)).join(" to ") + " s";
   function open(button) {
     const kind = find("kind").value;
     const cell = hours.cells[button.dataset.cell];
@@ -69,9 +70,9 @@
     const count = sum(cell, kind);
     find("hour").replaceChildren(
       make("h3", {}, `${day}, ${hour}:00 to ${Number(hour) + 1}:00: ${count} ${count === 1 ? "sound" : "sounds"}`),
-      make("ul", {}, ...listed.map(([file, start, end, type]) => make("li", {}, `${hours.files[file]}, ${start.toFixed(2)} to ${end.toFixed(2)} s: `,
+      make("ul", {}, ...listed.map(([file, start, end, type]) => make("li", {}, `${hours.files[file]}, ${times(start, end)}: `,
         type ? make("a", { href: `#type-${type}` }, called(type)) : called(type)))),
-      listed.length < count ? make("p", {}, `${count - listed.length} more are in the event tables.`) : "");
+      listed.length < count ? make("p", {}, `${count - listed.length} more are in the tables of the survey.`) : "");
     for (const each of cells) each.setAttribute("aria-pressed", each === button);
   }
   const focus = (button) => { for (const each of cells) each.tabIndex = each === button ? 0 : -1; };
