@@ -183,7 +183,7 @@ def test_invalid_values_are_a_one_line_error(archive, run, tmp_path, command, op
     assert (code, message in error, len(error.strip().splitlines())) == (status, True, 1)
 
 
-def test_every_event_refers_to_the_row_of_its_bout(archive, run, tmp_path):
+def test_every_event_refers_to_the_row_of_its_bout(archive, tmp_path):
     code, *_ = run(
         "survey", archive.run, archive.sounds, "-o", tmp_path, "--cache", archive.cache, "-q", "--events", "csv"
     )
