@@ -184,11 +184,8 @@ def test_invalid_values_are_a_one_line_error(archive, run, tmp_path, command, op
 
 
 def test_every_event_refers_to_the_row_of_its_bout(archive, tmp_path):
-    code, *_ = run(
-        "survey", archive.run, archive.sounds, "-o", tmp_path, "--cache", archive.cache, "-q", "--events", "csv"
-    )
+    survey(archive, out=tmp_path, events="csv")
     events, bouts = rows_of(tmp_path / "events.csv"), rows_of(tmp_path / "bouts.csv")
-    assert code == 0
     assert [row["event"] for row in events] == [str(1 + number) for number in range(72)]
     assert [row["bout"] for row in bouts] == [str(1 + number) for number in range(len(bouts))]
     assert [int(row["events"]) for row in bouts] == [4, 4, 4, 4, 1, 1] * 4
