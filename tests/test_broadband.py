@@ -191,6 +191,11 @@ def test_a_deep_minimum_separates_events_at_a_share_of_their_peaks():
     assert second == (67, 112, 30)
 
 
+def test_a_soft_syllable_after_a_loud_one_is_separate():
+    level = region((0, 0), (20, 30), (20, 5), (15, 14), (20, 0))  # the minimum is 9 dB below the lower peak
+    assert [peak for *_, peak in cut_at_minima(level, 8)] == [30, 14]
+
+
 def test_a_weak_echo_after_a_loud_sound_is_not_part_of_it():
     level = region((0, 0), (10, 50), (10, 17), (5, 19), (20, 0))
     ((first, last, peak),) = cut_at_minima(level, 8)
