@@ -13,8 +13,9 @@ from audiosae.recordings import audio, bands
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds import broadband
 from audiosae.sounds import locate as module
-from audiosae.sounds.detection import DetectorOptions, _joined
+from audiosae.sounds.detection import DetectorOptions, _joined, detect
 from audiosae.sounds.locate import locate, transform_seconds
+from audiosae.sounds.noise_floor import BandLevels
 
 RESOLUTION = 0.003  # s
 SPECTRA = {  # amplitude at frequencies in Hz
@@ -108,6 +109,64 @@ def test_consecutive_sounds_have_their_own_frequency_ranges(tmp_path, pitch, oth
     np.testing.assert_allclose(times(events), spans([5, 5.35], 0.3), atol=RESOLUTION)
     for bound in (events.low, events.high):
         assert centre(bound) == pytest.approx([pitch, other], abs=200)
+
+
+def test_strong_pulses_with_long_pauses_are_separate_events(tmp_path):
+    starts = 4 + 0.13 * np.arange(10)
+    samples = noise(15)
+    for start in starts:
+        add(samples, start, sine(0.03, 1500, level=0.4))
+    np.testing.assert_allclose(times(detected(tmp_path, samples)), spans(starts, 0.03), atol=RESOLUTION)
+
+
+def levels_with(*sounds, seconds=60.0, row=0.01):
+    """Return levels of noise in 40 bands with sounds, each a start and an end in seconds, in bands 12 to 15."""
+    rng = np.random.default_rng(0)
+    field = (10 * np.log10(rng.chisquare(6, (round(seconds / row), 40)) / 6)).astype(np.float32)
+    for start, end in sounds:
+        field[round(start / row) : round(end / row), 12:16] += 20
+    return BandLevels(field, row)
+
+
+def field_of(events):
+    """Return the field of broadband events: start, end, peak and spread of each."""
+    rows = np.zeros((1 + len(events), 5), np.float32)
+    for row, (start, end, peak, spread) in zip(rows[1:], events, strict=True):
+        row[:] = start // 1, start % 1, end - start, peak, spread
+    return rows
+
+
+def test_a_long_sound_without_broadband_events_is_one_event():
+    events = detect(levels_with((21.3, 39.3)), field_of([]), DetectorOptions())
+    np.testing.assert_allclose(times(events), [(21.3, 39.3)], atol=0.03)
+    assert (events.low.tolist(), events.high.tolist(), events.alone.tolist()) == ([12], [15], [False])
+
+
+DROPS = [(0.5 * number, 0.5 * number + 0.03, 12.0, 1.0) for number in range(1, 110)]
+
+
+def test_in_rain_only_the_events_of_bands_are_used():
+    events = detect(levels_with((20, 21)), field_of(DROPS), DetectorOptions())
+    np.testing.assert_allclose(times(events), [(20, 21)], atol=0.03)
+    assert events.alone.tolist() == [True]
+
+
+def test_strong_broadband_events_outside_of_those_of_bands_are_used():
+    weak, strong = (10.0, 10.03, 12.0, 1.0), (30.0, 30.03, 40.0, 1.0)
+    events = detect(levels_with((20, 21)), field_of([weak, (20.0, 21.0, 20.0, 1.0), strong]), DetectorOptions())
+    np.testing.assert_allclose(times(events), [(20, 21), (30, 30.03)], atol=1e-3)
+
+
+def test_broadband_events_replace_an_event_of_bands_that_they_cover_or_in_which_they_are_strong():
+    parts = {
+        "cover": [(20.0, 20.3, 10.0, 1.0), (20.4, 20.7, 10.0, 1.0)],
+        "strong": [(20.0, 20.1, 15.0, 1.0), (20.4, 20.5, 10.0, 1.0)],
+        "weak": [(20.0, 20.1, 10.0, 1.0), (20.4, 20.5, 10.0, 1.0)],
+    }
+    counts = {
+        name: len(detect(levels_with((20, 21)), field_of(events), DetectorOptions())) for name, events in parts.items()
+    }
+    assert counts == {"cover": 2, "strong": 2, "weak": 1}
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 6), (4, 9), (6, 15)])
