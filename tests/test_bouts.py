@@ -55,6 +55,11 @@ def test_the_joining_pause_is_learned_from_all_recordings():
     assert learn_joining(parts, HOP).pause == pytest.approx(learn_joining([whole], HOP).pause, rel=0.1)
 
 
+def test_of_three_kinds_of_pauses_the_longest_separates_bouts():
+    pauses = [15.0 if number % 40 == 39 else 0.4 if number % 8 == 7 else 0.03 for number in range(799)]
+    assert 0.5 < learn_joining([events_of(series(pauses), 0.06)], HOP).pause <= 5
+
+
 def test_pauses_of_one_kind_are_not_divided():
     rng = np.random.default_rng(0)
     starts = series(2 * np.exp(rng.normal(0, 0.3, 300)))
@@ -90,6 +95,12 @@ def test_events_that_sound_alike_are_joined_over_longer_pauses():
     )
     assert joining.bouts_of(alike).tolist() == [0, 0]
     assert joining.bouts_of(other).tolist() == [0, 1]
+
+
+def test_an_event_is_compared_with_several_events_of_the_bout():
+    joining = Joining(0.1, offset=-3.0, slope=6.0)
+    assert joining.bouts_of(events_of([1.0, 1.07, 1.2], 0.06, [0, 7, 0])).tolist() == [0, 0, 0]
+    assert joining.bouts_of(events_of([1.0, 1.07, 1.2], 0.06, [0, 7, 3])).tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize(("pause", "bouts"), [(0.09, [0, 0]), (0.11, [0, 1])])
