@@ -144,7 +144,7 @@ def test_parallel_events_do_not_end_a_bout():
 
 @pytest.mark.parametrize(
     ("spread", "syllables", "group"),
-    [(0.05, 1, "event"), (0.05, 8, "event"), (1.8, 1, "bout"), (1.2, 8, "bout")],
+    [(0.05, 1, "event"), (0.05, 8, "event"), (1.2, 1, "event"), (1.8, 1, "bout"), (1.2, 8, "bout")],
 )
 def test_sounds_of_very_different_durations_are_parts_of_bouts(spread, syllables, group):
     rng = np.random.default_rng(0)
