@@ -74,16 +74,16 @@ def detected(folder, samples, rate=RATE, *, model_rate=None, options=None, **kin
     return detect(BandLevels(field, domain.hop_length / domain.sample_rate), broad, options or DetectorOptions())
 
 
-def corpus_of(folder, recordings, *, channel=0, engine=None, workers=1, cache=None):
+def corpus_of(folder, recordings, *, engine=None, workers=1, cache=None, **settings):
     """Write recordings and read them with a spectrogram domain; return domain and corpus."""
     for number, samples in enumerate(recordings):
         write(folder / "in" / f"{number}.wav", samples, RATE, subtype="FLOAT")
-    domain = Spectrogram(RATE, channel=channel).resolve([])
+    domain = Spectrogram(RATE, **settings).resolve([])
     sources = scan([folder / "in"], (".wav",), domain="spectrogram")
     engine = engine or LocalEngine()
     return domain, read(domain, sources, engine, cache=cache or folder / "cache", workers=workers, interleaved=True)
 
 
-def located(folder, *recordings, options=None, channel=0, **how):
-    """Return the detector and the events that a survey finds in recordings."""
-    return locate(*corpus_of(folder, recordings, channel=channel), options or DetectorOptions(), **how)
+def located(folder, *recordings, options=None, known=None, **settings):
+    """Return the detector and the events that a survey finds in recordings; `settings` are those of the domain."""
+    return locate(*corpus_of(folder, recordings, **settings), options or DetectorOptions(), known=known)

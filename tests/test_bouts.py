@@ -223,6 +223,11 @@ def test_an_event_has_the_type_of_its_bout():
     assert bouts.events.tolist() == [3, 1, 1]
 
 
+def test_a_few_songs_with_clear_pauses_are_bouts():
+    events = songs(6, 10, pause=0.015, between=2.3)
+    assert learn_joining([events], HOP).bouts_of(events).tolist() == np.repeat(np.arange(6), 10).tolist()
+
+
 def test_songs_in_recordings_are_bouts_of_syllables(tmp_path):
     firsts = np.arange(0.5, 11, 1.5)
     starts = np.concatenate([song(first, 4) for first in firsts])

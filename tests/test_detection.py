@@ -215,6 +215,78 @@ def test_few_broadband_events_are_joined(number):
     assert len(_joined(np.ones((number, 4)), 0.5)) == number
 
 
+@pytest.mark.parametrize("count", [60, 100])
+def test_all_of_many_equal_sounds_are_events(tmp_path, count):
+    starts = 1 + 0.4 * np.arange(count)
+    samples = noise(0.4 * count + 3, 2000, seed=5)
+    for start in starts:
+        add(samples, start, sine(0.2, 500, 2000), 2000)
+    np.testing.assert_allclose(times(detected(tmp_path, samples, 2000)), spans(starts, 0.2), atol=RESOLUTION)
+
+
+def test_soft_sounds_of_one_pitch_that_fill_three_quarters_of_the_time_are_events(tmp_path):
+    starts = np.arange(0.3, 58)
+    samples = noise(60, seed=2)
+    for start in starts:
+        add(samples, start, sine(0.75, 1500, level=0.03))  # 20 dB above the noise of their band
+    found = detected(tmp_path, samples).start
+    assert (np.abs(np.subtract.outer(starts, found)).min(axis=1) < 0.05).mean() >= 0.95
+
+
+def test_a_soft_steady_call_is_one_event(tmp_path):
+    call = sine(12, 200, 2000, level=0.03, flank=0.05)  # 20 dB above the noise of its band
+    ((start, end),) = times(detected(tmp_path, add(noise(60, 2000, seed=3), 21.3, call, 2000), 2000))
+    assert (start, end) == pytest.approx((21.3, 33.3), abs=0.1)
+
+
+def test_songs_between_digital_zeros_are_syllables(tmp_path):
+    """A noise gate leaves songs with little noise before and after them."""
+    firsts = np.arange(2, 36, 3.0)
+    starts = np.concatenate([song(first) for first in firsts])
+    samples = with_syllables(noise(40, seed=2), starts)
+    time = np.arange(len(samples)) / RATE
+    samples[~((time >= firsts[:, None] - 0.1) & (time < firsts[:, None] + 1.15)).any(axis=0)] = 0
+    found = detected(tmp_path, samples).start
+    assert len(found) > 0
+    assert (np.abs(np.subtract.outer(starts, found)).min(axis=1) < 0.005).mean() >= 0.97
+
+
+def test_syllables_in_digital_zeros_are_separate_events(tmp_path):
+    samples = with_syllables(np.zeros(15 * RATE, np.float32), song(4.0))
+    np.testing.assert_allclose(times(detected(tmp_path, samples)), spans(song(4.0), SYLLABLE), atol=0.01)
+
+
+def test_a_loud_tone_that_fills_a_short_recording_has_a_level(tmp_path):
+    tone = (noise(1) + sine(1, 1000, level=0.2))[: RATE // 2]  # 35 dB above the noise of its band
+    assert len(detected(tmp_path, tone, options=DetectorOptions(min_level=6))) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((5.0, 2.0), (6.0, 3.0)),
+        ((5.0, 3.0), (7.8, 3.0)),
+        ((5.0, 0.8), (5.3, 1.2)),
+        ((3.0, 8.0), (6.0, 0.5)),
+    ],
+)
+def test_two_simultaneous_tones_in_separate_bands_are_two_events(tmp_path, first, second):
+    samples = noise(15)
+    for (start, seconds), pitch in ((first, 600), (second, 3000)):
+        add(samples, start, sine(seconds, pitch))
+    _, events = located(tmp_path, samples)
+    np.testing.assert_allclose(
+        times(events), [(start, start + seconds) for start, seconds in (first, second)], atol=0.04
+    )
+    assert centre(events.low) == pytest.approx([600, 3000], abs=250)
+    assert centre(events.high) == pytest.approx([600, 3000], abs=250)
+
+
+def test_an_event_in_the_last_row_has_a_duration(tmp_path):
+    _, events = located(tmp_path, with_syllables(noise(60), [1, 59.9]), hop_length=4000, n_fft=4096)
+    assert (events.start < events.end).all()
+
+
 def archive(seed=0):
     """Return four recordings: songs, calls, both at once, and noise."""
     songs = with_syllables(noise(15, seed=seed), np.concatenate([song(3.0), song(9.5)]))

@@ -174,6 +174,7 @@ def rows_of(path):
         (["--channel", "0"], 1, "--channel 0: wanted mix, or the number of a channel"),
         (["--group-by", "song"], 2, "is not one of 'auto', 'event', 'bout'"),
         (["--min-level", "90"], 1, "no events in 4 recordings"),
+        (["--band", "6000-7000"], 1, "--band 6000-7000: no band of the model lies in it"),
     ],
 )
 @pytest.mark.parametrize("command", ["survey", "find"])
@@ -220,6 +221,28 @@ def test_a_later_survey_uses_the_same_detector(archive, run, tmp_path):
     assert [round(float(start), 4) for start in found.events.start] == [
         float(row["start"]) for row in rows_of(one / "events.csv")[:5]
     ]
+
+
+def test_a_later_survey_changes_only_the_options_that_are_given(archive, tmp_path):
+    survey(archive, out=tmp_path, events="csv", min_gap=0.02, types=2)
+    later = survey(archive, types_from=tmp_path, min_level=1.0)
+    assert len(later.events) == 24
+
+
+def test_a_later_survey_uses_the_same_channel(archive, tmp_path):
+    samples = np.stack([add(noise(11, seed=seed), 3 * seed - 1, sine(0.3, 1000)) for seed in (1, 2)], axis=1)
+    stereo = write(tmp_path / "in" / "0.wav", samples, RATE, subtype="FLOAT").parent
+    found = [
+        audiosae.survey(archive.model, stereo, cache=archive.cache, types=1, channel=2, out=tmp_path / "out"),
+        audiosae.survey(archive.model, stereo, cache=archive.cache, types_from=tmp_path / "out"),
+    ]
+    assert [each.events.start.tolist() for each in found] == [near([5])] * 2
+
+
+@pytest.mark.parametrize("band", [1000, (1000, 2000)])
+def test_a_band_that_is_not_text_is_refused(archive, band):
+    with pytest.raises(InputError, match="--band .*: wanted LOW-HIGH in Hz"):
+        survey(archive, band=band)
 
 
 @pytest.mark.parametrize("options", [{"min_gap": 0.02}, {"band": "2000-4000"}, {"group_by": "bout"}])
