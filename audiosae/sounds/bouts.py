@@ -31,6 +31,7 @@ _SIGNIFICANT = 3.0  # standard errors by which a minimum of the density is below
 _PART = 0.15  # of the median duration: the joining pause if the density has no minimum
 _LEAST_SECONDS = 1e-4
 _FEWEST = 20  # pauses for a density
+_FEWEST_SHORT, _FEWEST_LONG, _WIDE = 8, 4, 8.0  # pauses on both sides of a range without any; least ratio of its ends
 _NEAR, _FAR = 0.25, (10.0, 3.0)  # joining pauses between neighbours; between distant events: pauses, and seconds
 _FEWEST_PAIRS = 6
 _COMPARED = 5  # events of a bout with which the next one is compared
@@ -119,6 +120,8 @@ def learn_joining(recordings: Sequence[Detections], hop: float, group: Group | N
     durations = np.sort(np.concatenate([each.end - each.start for each in recordings] or [np.empty(0)]))
     pause = _antimode(np.maximum(pauses, 2 * hop), hop)
     if pause is None:
+        pause = _widest_gap(pauses, hop)
+    if pause is None:
         pause = max(2 * hop, _PART * _weighted_median(durations))
     joining = Joining(pause, *_similarity(recordings, pause))
     spans = [_spans(each, joining.bouts_of(each)) for each in recordings]
@@ -168,6 +171,18 @@ def _antimode(pauses: Array, hop: float) -> float | None:
             if peak - density[i] >= _SIGNIFICANT * np.sqrt(peak + density[i]):
                 return gap
     return None
+
+
+def _widest_gap(pauses: Array, hop: float) -> float | None:
+    """Return the middle of the widest range without a pause, between few long and more short ones; None if narrow."""
+    ordered = np.sort(np.maximum(pauses, 2 * hop))
+    inner = ordered[_FEWEST_SHORT - 1 : len(ordered) - _FEWEST_LONG + 1]
+    if len(inner) < 2:  # noqa: PLR2004 (one pause has no range)
+        return None
+    at = int((inner[1:] / inner[:-1]).argmax())
+    middle = float(np.sqrt(inner[at] * inner[at + 1]))
+    wide = inner[at + 1] >= _WIDE * inner[at] and _SHORTEST_HOPS * hop <= middle <= _LONGEST_PAUSE
+    return middle if wide else None
 
 
 def _similarity(recordings: Sequence[Detections], pause: float) -> tuple[float, float]:

@@ -52,7 +52,7 @@ _NOISE_VALUES = 4000  # at most, around a knot
 _CONTINUE, _START = (4.0, 2.0, 5.0), (8.0, 3.0, 10.0)  # thresholds in spreads, at least and at most this many dB
 _SHARE_OF_PEAK, _DEPTH = 0.3, 30.0  # an event ends at this share of its peak (dB above noise), or this far below
 _VALLEY = 6.0  # dB from the lower peak down to a minimum that separates two events
-_JOINED, _JOINED_SOFT, _SHORTEST = 2, 8, 7  # in hops: shorter pauses are joined, shorter events are left out
+_JOINED, _JOINED_SOFT, _SHORTEST = 2, 5, 7  # in hops: shorter pauses are joined, shorter events are left out
 _SOFT = 20.0  # dB above the noise: noise alone interrupts softer sounds
 _FRAMES_AT_ONCE = 2**16
 

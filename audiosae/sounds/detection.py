@@ -34,7 +34,8 @@ _CLUTTER, _SMALL = 0.02, 0.3  # share of the mass of all events that the smalles
 _QUIET_QUANTILE = 0.1  # of the levels, where too few rows have no event
 _MOST_ROWS = 600  # to measure the background of a period
 _HALF, _LEAST_RISE = 0.5, 3.0  # share of the highest rise of a band (dB) that counts as the sound; least rise
-_APART, _PARTED = 0.1, 0.7  # share of the shorter event for simultaneous events; common share of events of one sound
+_APART, _SAME = 0.1, 0.8  # share of the shorter one that simultaneous events have in common; IoU of the same sound
+_LEAST_SINGLE = 0.3  # s, of a simultaneous sound in separate bands
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,10 @@ class Detections:
     peak
         Strongest level above the background, dB.
     alone
-        Whether the event is in rain or wind, and therefore not joined to others.
+        Whether the event is in rain or wind, or one of two simultaneous ones in separate bands, and therefore not
+        joined to others.
     parallel
-        Whether the event is one of two simultaneous ones in separate bands. It may also be part of other events.
+        Whether the event is of some bands of a longer sound with other events.
     spectrum
         Mean rise above the background, unit norm.
     """
@@ -117,14 +119,21 @@ def detect(levels: BandLevels, field: NDArray[np.float32], options: DetectorOpti
     whole = np.array([(e.start, e.end, e.low, e.high) for e in of_bands], np.float64).reshape(-1, 4)
     times = whole[:, :2] * levels.seconds_per_row
     keep, uncut, alone = _choose(levels, broad, times, np.array([e.peak for e in of_bands]))
-    parallel = _parallel(times, whole[:, 2:], uncut)
+    pairs = _parallel(times, whole[:, 2:])
+    keep, single, same = _split(broad, keep, times, pairs)
+    parallel = np.array(
+        sorted({i for pair in pairs for i in pair} - {*uncut.tolist(), *single, *same.values()}), np.intp
+    )
+    uncut = np.concatenate([uncut, np.array(sorted(single - set(uncut.tolist())), np.intp)])
+    alone[list(single)] = True
     own = np.concatenate([uncut, parallel])
     spans = np.concatenate([broad[keep, :2], times[own]])
+    sources = [*(same.get(i, -1) for i in np.flatnonzero(keep).tolist()), *own.tolist()]
     detections = _described(
         levels,
         spans,
-        boxes={len(broad[keep]) + i: (int(whole[c, 2]), int(whole[c, 3])) for i, c in enumerate(own)},
-        alone=np.concatenate([np.zeros(len(broad[keep]), bool), alone[uncut], np.zeros(len(parallel), bool)]),
+        boxes={i: (int(whole[c, 2]), int(whole[c, 3])) for i, c in enumerate(sources) if c >= 0},
+        alone=np.concatenate([np.zeros(int(keep.sum()), bool), alone[uncut], np.zeros(len(parallel), bool)]),
         parallel=np.arange(len(spans)) >= len(spans) - len(parallel),
         busy=np.concatenate([broad[:, :2], times]),
     )
@@ -231,10 +240,9 @@ def _weather(broad: Array, mass: Array, outside: NDArray[np.bool_], levels: Band
     for number in range(count):
         near = np.abs(period - number) <= _NEIGHBOURS
         clutter = near & outside
-        rows = slice(
-            int(number * _PERIOD / levels.seconds_per_row), int((number + 1) * _PERIOD / levels.seconds_per_row)
-        )
-        if clutter.any() and is_blank(levels.field[rows]).mean() < _BLANK:
+        first, last = (int((number + i) * _PERIOD / levels.seconds_per_row) for i in (0, 1))
+        rows = levels.field[first:last]
+        if clutter.any() and len(rows) and is_blank(rows).mean() < _BLANK:
             share = mass[clutter].sum() / mass[near].sum()
             weather[number] = share > _OUTSIDE and np.median(broad[clutter, 2]) < _GUST
     return weather
@@ -253,9 +261,9 @@ def _not_clutter(spans: Array, mass: Array) -> NDArray[np.bool_]:
     return large
 
 
-def _parallel(times: Array, bands: Array, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the events of bands that overlap another one in time but not in bands, and are not chosen anyway."""
-    parallel: set[int] = set()
+def _parallel(times: Array, bands: Array) -> list[tuple[int, int]]:
+    """Return the pairs of events of bands that overlap in time but have no band in common."""
+    pairs = []
     for i, (begin, end) in enumerate(times):
         for j in range(i + 1, len(times)):
             if times[j, 0] >= end:
@@ -264,8 +272,47 @@ def _parallel(times: Array, bands: Array, chosen: NDArray[np.intp]) -> NDArray[n
             shorter = min(end - begin, times[j, 1] - times[j, 0])
             apart = bands[i, 0] > bands[j, 1] or bands[j, 0] > bands[i, 1]
             if apart and shared > _APART * shorter:
-                parallel |= {i, j}
-    return np.array(sorted(parallel - set(chosen.tolist())), np.intp)
+                pairs.append((i, j))
+    return pairs
+
+
+def _split(
+    broad: Array, keep: NDArray[np.bool_], times: Array, pairs: list[tuple[int, int]]
+) -> tuple[NDArray[np.bool_], set[int], dict[int, int]]:
+    """Split broadband events that hold two simultaneous sounds in separate bands.
+
+    Returns
+    -------
+    keep
+        Which broadband events remain.
+    single
+        Events of bands that are events of their own.
+    same
+        Event of bands that is the same sound as a broadband event, by the number of the latter.
+    """
+    keep = keep.copy()
+    single: set[int] = set()
+    same: dict[int, int] = {}
+    for pair in pairs:
+        union = np.array([times[list(pair), 0].min(), times[list(pair), 1].max()])
+        near = np.flatnonzero(keep & (broad[:, 0] < union[1]) & (broad[:, 1] > union[0]))
+        alike = [i for i in near if _common(broad[i], union) >= _SAME]
+        if not alike:
+            continue
+        equal = [k for k in pair if _common(times[k], broad[alike[0]]) >= _SAME]
+        if equal:
+            same[int(alike[0])] = equal[0]
+            single.update(k for k in pair if k != equal[0] and times[k, 1] - times[k, 0] >= _LEAST_SINGLE)
+        elif min(times[k, 1] - times[k, 0] for k in pair) >= _LEAST_SINGLE:
+            keep[alike[0]] = False
+            single.update(pair)
+    return keep, single, same
+
+
+def _common(one: Array, other: Array) -> float:
+    """Return the intersection over union of two spans."""
+    shared = min(one[1], other[1]) - max(one[0], other[0])
+    return float(max(shared, 0) / (max(one[1], other[1]) - min(one[0], other[0])))
 
 
 def _described(

@@ -37,6 +37,7 @@ SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # least time between samples
 _SAMPLE_WINDOWS = 2  # windows whose mean code is the code of a sample
 _BATCH_EVENTS = 256
+_PARTS = 3  # of an event
 # quantile of an event's levels that is its strength; dB to which that is scaled; smallest strength, dB
 _STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0
 
@@ -76,6 +77,23 @@ def encode_spans(
     for record in corpus.records:
         yield from takewhile(lambda block: block is not None, blocks)
         done(record)
+
+
+def part_codes(model: Model, corpus: EngineCorpus, spans: Spans, chosen: NDArray[np.integer]) -> Codes:
+    """Return the codes of three equal parts of some events minus the mean of the three, (3 x chosen, features).
+
+    Parameters
+    ----------
+    chosen
+        Rows of `spans`, in ascending order.
+    """
+    rows = np.repeat(chosen, _PARTS)
+    length = (spans.end - spans.start)[rows] / _PARTS
+    start = spans.start[rows] + length * np.tile(np.arange(_PARTS), len(chosen))
+    columns = {name: column[rows] for name, column in vars(spans).items()}
+    parts = type(spans)(**columns | {"start": start, "end": start + length})
+    codes = np.concatenate(list(encode_spans(model, corpus, parts))).reshape(len(chosen), _PARTS, -1)
+    return np.asarray(codes - codes.mean(axis=1, keepdims=True), np.float32).reshape(_PARTS * len(chosen), -1)
 
 
 def _encode_shard(

@@ -23,7 +23,7 @@ from audiosae.sounds.broadband import BroadbandEvents
 from audiosae.sounds.detection import Detections, DetectorOptions, detect
 from audiosae.sounds.noise_floor import BandLevels
 from audiosae.system.progress import Progress
-from audiosae.system.schema import Choice, Number, Object, Optional
+from audiosae.system.schema import Choice, Number, Object, Optional, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +65,7 @@ DETECTOR = Object(  # schema of `Detector.to_json`
             },
             rest=None,
         ),
+        "channel": Whole(),
     },
     rest=None,
 )

@@ -17,6 +17,7 @@ from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import (
     CodeFile,
     encode_spans,
+    part_codes,
     pooled_codes,
     recordings_domain,
     seconds_per_row,
@@ -213,7 +214,8 @@ def find_like(
         for block in encode_spans(model, corpus, sounds, done=lambda _: progress.advance(1)):
             codes.append(block)
         progress.close()
-        space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
+        chosen = evenly(len(codes), SAMPLE)
+        space = Space.of(np.asarray(codes.codes[chosen]), part_codes(model, corpus, sounds, chosen))
         point = space.points(code)[0]
         similarity = np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
     none = np.zeros(len(similarity), np.int32)
