@@ -36,6 +36,8 @@ _KNOT_SECONDS, _REACH = 5.0, 3  # between knots of the noise; knots on each side
 _FLOOR_ROWS = 100  # rows between two knots from which the noise floor is measured, each the mean of `_MEANS` frames
 _MEANS, _FLOOR_QUANTILE = 4, 0.1
 _LEAST_ROWS = 8  # for a noise floor
+_NO_NOISE = 10.0  # ratio of the median power to a low quantile; with less, there is no noise beside the sound
+_FLAT_LEVEL = 40.0  # dB; a higher median level is relative to the fixed floor of a recording without noise
 _CONTINUOUS = 0.5  # share of the time between two knots: with shorter parts between digital zeros there is no noise
 _LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = (
     1e-3,
@@ -194,7 +196,7 @@ def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
     parts = list(_whitened_levels(_segments(powers, pitch)))
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
-    noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch], pitch) for k in range(knots)]
+    noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
     known = [k for k, each in enumerate(noise) if each is not None]
     nearest = np.abs(np.subtract.outer(np.arange(knots), known)).argmin(axis=1) if known else []
     filled = [noise[known[i]] for i in nearest]
@@ -264,10 +266,12 @@ def _is_gated(heard: NDArray[np.bool_]) -> bool:
 def _floor_of(rows: Array, *, gated: bool) -> Array | None:
     """Return the noise floor of each bin; None if there are too few rows.
 
-    If digital zeros replace the noise, it is a fixed depth below the largest power.
+    If digital zeros replace all noise, it is a fixed depth below the largest power.
     """
     if gated and len(rows):
-        return np.full(rows.shape[1], _LEAST_OF_LARGEST * float(rows.max()), np.float32)
+        total = rows.sum(axis=1)
+        if np.median(total) < _NO_NOISE * np.quantile(total, _FLOOR_QUANTILE):
+            return np.full(rows.shape[1], _LEAST_OF_LARGEST * float(rows.max()), np.float32)
     if len(rows) < _LEAST_ROWS:
         return None
     rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
@@ -299,16 +303,16 @@ def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArra
         return (5 * np.log10(square)).astype(np.float16)
 
 
-def _noise_of(level: NDArray[np.float16], pitch: int) -> tuple[float, float] | None:
+def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
     """Return middle and spread of the noise in levels that may be sound for most of the time; None for too few.
 
     The middle is that of the shortest interval with a share of the values, at first among the lowest ones. Values far
     above it are left out, and this is repeated. The spread is measured below the middle, where there is no sound.
     """
     heard = np.isfinite(level)
-    if heard.any() and all(_is_gated(heard[at : at + pitch]) for at in range(0, len(level), pitch)):
-        return 0.0, _LEAST_SPREAD
     values = level[heard].astype(np.float32)
+    if heard.any() and np.median(values) > _FLAT_LEVEL:
+        return 0.0, _LEAST_SPREAD
     if len(values) < _LEAST_ROWS * _MEANS:
         return None
     values = np.sort(values[:: max(1, len(values) // _NOISE_VALUES)])

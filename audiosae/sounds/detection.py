@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _INSIDE = 0.5  # share of a broadband event that lies in an event of bands
-_STRONG, _STRONG_OUTSIDE = 15.0, 16.0  # spreads of the noise: least peak in an event of bands, and outside of all
+_STRONG, _STRONG_OUTSIDE = 15.0, 13.0  # spreads of the noise: least peak in an event of bands, and outside of all
 _COVER, _COVERED = 0.5, 0.3  # share of an event of bands: replaced by what covers it; covered by others
 _BLANK = 0.3  # share of digital zeros, beside which there is no weather
 _PERIOD, _NEIGHBOURS = 60.0, 1  # s, in which rain and wind are recognised; periods on each side that count
@@ -35,6 +35,7 @@ _QUIET_QUANTILE = 0.1  # of the levels, where too few rows have no event
 _MOST_ROWS = 600  # to measure the background of a period
 _HALF, _LEAST_RISE = 0.5, 3.0  # share of the highest rise of a band (dB) that counts as the sound; least rise
 _APART, _SAME = 0.1, 0.8  # share of the shorter one that simultaneous events have in common; IoU of the same sound
+_APART_SECONDS = 0.1  # s that long simultaneous events have in common
 _LEAST_SINGLE = 0.3  # s, of a simultaneous sound in separate bands
 
 
@@ -271,7 +272,7 @@ def _parallel(times: Array, bands: Array) -> list[tuple[int, int]]:
             shared = min(end, times[j, 1]) - times[j, 0]
             shorter = min(end - begin, times[j, 1] - times[j, 0])
             apart = bands[i, 0] > bands[j, 1] or bands[j, 0] > bands[i, 1]
-            if apart and shared > _APART * shorter:
+            if apart and shared > min(_APART * shorter, _APART_SECONDS):
                 pairs.append((i, j))
     return pairs
 
