@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _INSIDE = 0.5  # share of a broadband event that lies in an event of bands
-_STRONG, _STRONG_OUTSIDE = 15.0, 13.0  # spreads of the noise: least peak in an event of bands, and outside of all
+_STRONG, _STRONG_OUTSIDE = 15.0, 16.0  # spreads of the noise: least peak in an event of bands, and outside of all
 _COVER, _COVERED = 0.5, 0.3  # share of an event of bands: replaced by what covers it; covered by others
 _BLANK = 0.3  # share of digital zeros, beside which there is no weather
 _PERIOD, _NEIGHBOURS = 60.0, 1  # s, in which rain and wind are recognised; periods on each side that count
@@ -174,9 +174,9 @@ def _choose(
     common, owner, touching = _overlaps(broad, times)
     outside = owner < 0
     mass = (broad[:, 1] - broad[:, 0]) * broad[:, 2]
-    weather = _weather(broad, mass, outside, levels)
+    weather, gated = _weather(broad, mass, outside, levels)
     stormy, storm = weather[_period(broad[:, :2])], weather[_period(times)]
-    keep = outside & (broad[:, 2] >= _STRONG_OUTSIDE * broad[:, 3])
+    keep = outside & (gated[_period(broad[:, :2])] | (broad[:, 2] >= _STRONG_OUTSIDE * broad[:, 3]))
     uncut: list[int] = []
     for number, (first, last) in enumerate(touching):
         inside = slice(first, last)
@@ -232,21 +232,28 @@ def _period(spans: Array) -> NDArray[np.intp]:
     return np.asarray(spans[:, :2].mean(axis=1) / _PERIOD, np.intp)
 
 
-def _weather(broad: Array, mass: Array, outside: NDArray[np.bool_], levels: BandLevels) -> NDArray[np.bool_]:
-    """Return in which periods there is rain or wind: most broadband events are weak and outside events of bands."""
+def _weather(
+    broad: Array, mass: Array, outside: NDArray[np.bool_], levels: BandLevels
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return in which periods there is rain or wind, and which have so many digital zeros that bands have no noise.
+
+    In rain and wind, most broadband events are weak and outside events of bands.
+    """
     count = 1 + int(len(levels.field) * levels.seconds_per_row / _PERIOD)
     weather, period = np.zeros(count, bool), np.minimum(_period(broad), count - 1)
+    gated = np.zeros(count, bool)
     if levels.is_short_recording:
-        return weather
+        return weather, gated
     for number in range(count):
         near = np.abs(period - number) <= _NEIGHBOURS
         clutter = near & outside
         first, last = (int((number + i) * _PERIOD / levels.seconds_per_row) for i in (0, 1))
         rows = levels.field[first:last]
-        if clutter.any() and len(rows) and is_blank(rows).mean() < _BLANK:
+        gated[number] = bool(len(rows)) and is_blank(rows).mean() >= _BLANK
+        if clutter.any() and not gated[number]:
             share = mass[clutter].sum() / mass[near].sum()
             weather[number] = share > _OUTSIDE and np.median(broad[clutter, 2]) < _GUST
-    return weather
+    return weather, gated
 
 
 def _not_clutter(spans: Array, mass: Array) -> NDArray[np.bool_]:

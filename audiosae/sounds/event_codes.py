@@ -142,8 +142,7 @@ def _event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
     first = max(0, min(event.start - frames // 2, rows - frames))
     end = min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
     rise = levels.cleaned(first, end)
-    own = rise[event.start - first : event.end - first, event.low : event.high + 1]
-    strength = float(np.quantile(own, _STRENGTH_QUANTILE))
+    strength = float(np.quantile(rise[event.start - first : event.end - first], _STRENGTH_QUANTILE))
     background = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
     scaled = rise * np.float32(_STRENGTH / max(strength, _LEAST_STRENGTH))
     field = np.pad(scaled, ((0, max(0, frames - (end - first))), (0, 0))) + background

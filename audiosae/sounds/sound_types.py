@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FILE = "types.safetensors"
 SAMPLE = 3000  # events from which the types are learned
 _COMPONENTS, _WIDE_COMPONENTS = 50, 100  # of the space; in which the parts of events are compared
-_RAISED, _PARTS_POWER = 0.1, 0.375  # of the mean variance of parts, added to each; power of their covariance
+_RAISED, _PARTS_POWER = 0.1, 0.25  # of the mean variance of parts, added to each; power of their covariance
 MOST_TYPES = 40
 NO_NUMBER = "no number of types is clearly best"
 _FORMAT = 5
@@ -65,7 +65,7 @@ _FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stab
 _SPREADS = 4.0  # reach of a type in robust standard deviations above the median distance
 _WIDE = 1.5  # least reach of a type in median distances
 _DIFFUSE, _NO_NEARER = 1.3, 0.95  # greatest reach: in median distances, or the distance of the mean of all sounds, ~1
-_LEAST_REACH = 0.8  # nearer events are similar by any measure; sounds of new kinds were at least 0.87 away
+_LEAST_REACH = 0.7  # nearer events are similar by any measure; sounds of new kinds were at least 0.87 away
 _FEW = 8  # a type with fewer events has at least the usual reach
 _HELD_BACK = 0.25  # power of its standard deviation by which a component is divided
 _FLAT = 1e-6  # features that vary less than this share of the most varied one are ignored
@@ -213,7 +213,7 @@ def _principal(points: NDArray[np.float64], most: int) -> tuple[NDArray[np.float
 
 
 def _inverse_root(residuals: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the covariance of residuals (rows, features) to the power -0.375; its diagonal is raised."""
+    """Return the covariance of residuals (rows, features) to the power -0.25; its diagonal is raised."""
     covariance = residuals.T.astype(np.float64) @ residuals / max(1, len(residuals))
     raised = max(_RAISED * float(np.trace(covariance)) / len(covariance), 1e-12)
     values, vectors = np.linalg.eigh(covariance + raised * np.eye(len(covariance)))
