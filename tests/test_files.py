@@ -133,7 +133,9 @@ def test_events_are_written_to_parquet_by_row_groups(survey, tmp_path, monkeypat
             super().write_table(table)
 
     rows = Survey.rows
-    monkeypatch.setattr(Survey, "rows", lambda self: (computed.append(event) or event for event in rows(self)))
+    monkeypatch.setattr(
+        Survey, "rows", lambda *of, **how: (computed.append(event) or event for event in rows(*of, **how))
+    )
     monkeypatch.setattr(tables, "_GROUP_ROWS", size)
     monkeypatch.setattr(pq, "ParquetWriter", Writer)
     tables.write_events_parquet(survey, tmp_path / "events.parquet")

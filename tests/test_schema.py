@@ -191,7 +191,7 @@ def _entry(sounds, cache):
     def read():
         assert np.isfinite(entries.read_field(entries.cached_record(source, path))).all()
 
-    return Entry(path, asdict(record), read, optional=(("file",), ("path",), ("field",)))
+    return Entry(path, json.loads(json.dumps(asdict(record))), read, optional=(("file",), ("path",), ("field",)))
 
 
 def _stability(model):
@@ -270,7 +270,7 @@ def test_mutated_files_are_refused_in_one_line_or_equally_valid(forms, count, se
             form.read()
         except (AudiosaeError, entries.DamagedEntryError) as error:
             found["refused"] += 1
-            named = str(form.path.parent), "--resume: ", "the model was made with", "no domain"
+            named = str(form.path.parent), "--resume: ", "the model file says that", "no domain"
             is_named = any(part in str(error) for part in named) or name == "cache entry"
             if not (is_named and str(error).isprintable() and len(str(error)) < LONGEST):
                 wrong.append(("unclear message", name, change, str(error)))

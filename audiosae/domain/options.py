@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+_SHOWN = 60  # characters of a key or value in an error message
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -46,14 +47,21 @@ def make_domain(cls: type[Domain], options: Mapping[str, Any]) -> Domain:
     values = {}
     for key, value in options.items():
         if key not in hints:
-            raise InputError(f"--set {key}={value}: {cls.name} has no option {key}; it has {', '.join(hints)}")
+            raise InputError(
+                f"{_setting(key, value)}: {cls.name} has no option {key[:_SHOWN]}; it has {', '.join(hints)}"
+            )
         try:
             values[key] = _convert(value, hints[key])
         except (ValueError, TypeError, KeyError, OverflowError):
             expected = _EXPECTED.get(hints[key]) or "one of " + ", ".join(map(str, get_args(hints[key])))
-            raise InputError(f"--set {key}={value}: {cls.name}'s {key} must be {expected}") from None
+            raise InputError(f"{_setting(key, value)}: {cls.name}'s {key} must be {expected}") from None
     with plugin_call(cls, "__post_init__"):
         return cls(**values)
+
+
+def _setting(key: str, value: object) -> str:
+    """Return an option as it is given on the command line; a model file may have any, so a long one is shortened."""
+    return f"--set {key[:_SHOWN]}={str(value)[:_SHOWN]}"
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, str]:
