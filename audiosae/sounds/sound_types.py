@@ -101,8 +101,8 @@ class Space:
         parts
             Differences between the codes of the parts of events and their mean, (parts, features). The parts of an
             event are of one kind by definition, so directions in which they differ count less: the codes are multiplied
-            by the inverse root of their covariance, to the power 0.75 (a weaker form of within-class covariance
-            normalisation; Hatch et al. 2006, Interspeech).
+            by the covariance of these differences to the power -1/4 (within-class covariance normalisation, Hatch et
+            al. 2006, Interspeech, has -1/2).
         """
         mean, spread = codes.mean(axis=0), codes.std(axis=0)
         spread = np.where(spread > _FLAT * spread.max(initial=0), spread, 0).astype(np.float32)
