@@ -4,10 +4,10 @@ The true sounds are known in two ways. Labelled clips are planted at known times
 densities. Sets that were annotated by hand are used unchanged, except that recordings that were cut into pieces are
 joined again. For each set, a model is trained and a survey is made with the defaults. Printed per set, for the events
 and the bouts of the survey and for the threshold: recall and precision at any overlap and at an intersection over union
-(IoU) of at least 0.5, and events per true sound. The last two columns are for planted sets, where an event belongs to
-the true sound with which it or its bout has the largest IoU: the bouts of a sound, and the share of sounds with a bout
-of an IoU of at least 0.5, only its events of that sound counted. The figures are means over draws (planted sets) or
-model seeds (annotated sets), with the standard error.
+(IoU) of at least 0.5, and events per true sound. The last three columns are for planted sets, where an event belongs to
+the true sound with which it or its bout has the largest IoU: the share of sounds to which an event belongs, the bouts
+of such a sound, and the share of sounds with a bout of an IoU of at least 0.5, only its events of that sound counted.
+The figures are means over draws (planted sets) or model seeds (annotated sets), with the standard error.
 
     python -m benchmarks.field DATA [--sets kinds-sparse,finch,...] [--repeats 5] [--hidden 256]
 
@@ -64,6 +64,7 @@ class Score:
     recall_half: float
     precision_half: float
     per_sound: float
+    owned: float
     bouts_per_sound: float
     bout_half: float
 
@@ -112,8 +113,8 @@ def _iou(spans: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray(np.maximum(shared, 0) / whole)
 
 
-def _by_bouts(truth: Spans, events: Spans, bouts: Mapping[str, NDArray[np.intp]]) -> tuple[float, float]:
-    """Return bouts per sound that owns an event, and the share of sounds with a bout of an IoU of at least a half."""
+def _by_bouts(truth: Spans, events: Spans, bouts: Mapping[str, NDArray[np.intp]]) -> tuple[float, float, float]:
+    """Return the share of sounds that own an event, their bouts, and the share with a bout of an IoU of a half."""
     owned = pieces = half = sounds = 0
     for name, true in truth.items():
         mine, bout = events.get(name, np.empty((0, 2))), bouts.get(name, np.empty(0, np.intp))
@@ -132,7 +133,7 @@ def _by_bouts(truth: Spans, events: Spans, bouts: Mapping[str, NDArray[np.intp]]
             whole = np.array([(part[:, 0].min(), part[:, 1].max()) for part in spans])
             owned, pieces = owned + 1, pieces + len(whole)
             half += int(_iou(whole, true[[sound]]).max() >= HALF)
-    return pieces / max(1, owned), half / max(1, sounds)
+    return owned / max(1, sounds), pieces / max(1, owned), half / max(1, sounds)
 
 
 def table_of(folder: Path) -> list[dict[str, str]]:
@@ -290,10 +291,10 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=256)
     options: Any = parser.parse_args()
     print(
-        "| set | by | recall | precision | recall, IoU 0.5 | precision, IoU 0.5 | events per sound | bouts per sound "
-        "| sounds with a bout of IoU 0.5 |"
+        "| set | by | recall | precision | recall, IoU 0.5 | precision, IoU 0.5 | events per sound "
+        "| sounds with an event | bouts per sound | sounds with a bout of IoU 0.5 |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in options.sets.split(",") if options.sets else sets_of(options.data):
         repeats = list(measured(options.data, name, options.repeats, options.hidden))
         for by, scores in zip(("events", "bouts", "threshold"), zip(*repeats, strict=True), strict=True):

@@ -365,8 +365,8 @@ cli.main()
 @pytest.mark.parametrize("name", classifier.CLASSIFIERS)
 def test_threads_import_no_library(trained, files, cache, name):
     """Modules of scikit-learn import each other: with two threads, one may see a partly initialised module."""
-    command = ["evaluate", trained, files, "--labels", "folder", "--baselines", "kmeans,nmf", "--cache", cache]
-    command += ["-q", "--classifier", name]
+    command = ["evaluate", trained, files, "--labels", files / "labels.csv", "--label-column", "kind"]
+    command += ["--split-column", "part", "--baselines", "kmeans,nmf", "--cache", cache, "-q", "--classifier", name]
     done = subprocess.run([sys.executable, "-c", SPY, *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "imported by a thread" not in done.stdout
