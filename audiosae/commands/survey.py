@@ -160,6 +160,7 @@ def survey(
             if names_note := folder.names_note(type_names, result, names_path, earlier):
                 notes.say(names_note)
             facts = folder.facts_of(result, path, loaded.digest, dates.note)
+            facts |= {"detector": sound_types.detector.to_json() if sound_types.detector else None}
             if path and work:
                 sound_types.save(work / folder.TYPES, loaded.digest)
                 folder.write_tables(result, loaded, corpus, work, formats)
