@@ -38,6 +38,7 @@ _SAMPLE_SECONDS = 1.0  # least time between samples
 _SAMPLE_WINDOWS = 2  # windows whose mean code is the code of a sample
 _BATCH_EVENTS = 256
 _PARTS = 3  # of an event
+PART_EVENTS = 1000  # from whose parts the metric is learned
 # quantile of an event's levels that is its strength; dB to which that is scaled; smallest strength, dB
 _STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0
 
@@ -102,7 +103,7 @@ def _encode_shard(
     """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
     second = seconds_per_row(recordings_domain(model, "survey"))
     for record, own in zip(shard.corpus.records, boxes, strict=True):
-        levels = BandLevels(read_field(record), second, events=own[:, :2])
+        levels = BandLevels(read_field(record), second, events=own[:, :2], key=record.digest)
         for at in range(0, len(own), _BATCH_EVENTS):
             batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
             yield pooled_codes(model, levels, batch, backend)

@@ -10,10 +10,10 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.sounds.detection import DetectorOptions
-from audiosae.sounds.event_codes import CodeFile, encode_spans, part_codes, recordings_domain
+from audiosae.sounds.event_codes import PART_EVENTS, CodeFile, encode_spans, part_codes, recordings_domain
 from audiosae.sounds.locate import locate
 from audiosae.sounds.results import Events, SoundType, Survey
-from audiosae.sounds.sound_types import SAMPLE, Types, evenly, learn_types, stability_of
+from audiosae.sounds.sound_types import Types, evenly, learn_types, stability_of
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
@@ -98,7 +98,7 @@ def find_types(
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
-        parts = None if known else part_codes(model, corpus, sounds, evenly(len(codes), SAMPLE))
+        parts = None if known else part_codes(model, corpus, sounds, evenly(len(codes), PART_EVENTS))
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count, parts)
         stability = None if known else stability_of(codes.codes, len(types), parts)
         assigned = _assigned(types, codes)

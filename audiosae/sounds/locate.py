@@ -294,7 +294,9 @@ def _detect_shard(
     options: DetectorOptions,
 ) -> Iterator[Detections]:
     for record, field in zip(shard.corpus.records, fields, strict=True):
-        yield detect(BandLevels(read_field(record)[:, slice(*bands)], second), field, options)
+        every = read_field(record)
+        key = record.digest if bands == (0, every.shape[1]) else ""
+        yield detect(BandLevels(every[:, slice(*bands)], second, key=key), field, options)
 
 
 def transform_seconds(domain: Spectrogram, corpus: EngineCorpus) -> float:

@@ -15,6 +15,7 @@ from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import (
+    PART_EVENTS,
     CodeFile,
     encode_spans,
     part_codes,
@@ -214,8 +215,8 @@ def find_like(
         for block in encode_spans(model, corpus, sounds, done=lambda _: progress.advance(1)):
             codes.append(block)
         progress.close()
-        chosen = evenly(len(codes), SAMPLE)
-        space = Space.of(np.asarray(codes.codes[chosen]), part_codes(model, corpus, sounds, chosen))
+        parts = part_codes(model, corpus, sounds, evenly(len(codes), PART_EVENTS))
+        space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), parts)
         point = space.points(code)[0]
         similarity = np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
     none = np.zeros(len(similarity), np.int32)
