@@ -33,9 +33,9 @@ from audiosae.engine.corpus import EngineCorpus
 from audiosae.evaluation.baselines import cepstra
 from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files
 from audiosae.sounds.detection import DetectorOptions
-from audiosae.sounds.event_codes import pooled_codes, seconds_per_row
+from audiosae.sounds.event_codes import pooled_codes
 from audiosae.sounds.locate import locate
-from audiosae.sounds.noise_floor import BandLevels, Stretch
+from audiosae.sounds.noise_floor import BandLevels, Stretch, seconds_per_row
 from audiosae.sounds.sound_types import Space, learn_types
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def feature_sets(
         sets["model"].add(clip, [codes.reshape(-1)])
     corpus = EngineCorpus(model.domain, records, LocalEngine(), cache=cache, workers=2)
     detector, spans = locate(corpus.domain, corpus, DetectorOptions())
-    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    sounds = spans.sounds(detector.joining.group)
     for clip, record in enumerate(records):
         own = sounds.record == clip
         boxes = np.stack([part[own] for part in (sounds.start, sounds.end, sounds.low, sounds.high, sounds.peak)], 1)

@@ -104,7 +104,7 @@ def measure(folder: Path, truth: list[Any], cache: Path) -> str:
     records = ingest(domain, scan([folder], (".wav",), domain="spectrogram"), cache=cache, workers=2)
     corpus = EngineCorpus(domain, records, LocalEngine(), cache=cache, workers=2)
     detector, spans = locate(domain, corpus, DetectorOptions())
-    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    sounds = spans.sounds(detector.joining.group)
     names = [records[number].file for number in sounds.record.tolist()]
     right = len(planted.match(truth, list(zip(names, sounds.start, sounds.end, strict=True))))
     return f"{len(truth):6}{len(sounds):8}{right / len(truth):9.3f}{right / max(1, len(sounds)):11.3f}"

@@ -45,36 +45,36 @@ def near(starts):
 
 def test_the_defaults_choose_everything():
     settings = EventSettings()
-    assert settings.detector == DetectorOptions()
+    assert settings.detector() == DetectorOptions()
     assert settings.group is None
     assert settings.domain(Spectrogram(RATE, channel=2)).channel == 2
 
 
 def test_values_are_those_of_the_detector():
     settings = EventSettings("bout", "0.05", 0.1, 6.0, " 500 - 2000.5 ", "2")
-    assert settings.detector == DetectorOptions(0.05, 0.1, 6.0, 500.0, 2000.5)
+    assert settings.detector() == DetectorOptions(0.05, 0.1, 6.0, 500.0, 2000.5)
     assert settings.group == "bout"
     assert settings.domain(Spectrogram(RATE)).channel == 2
 
 
 @pytest.mark.parametrize("value", ["auto", " AUTO ", "Auto"])
 def test_auto_is_no_time(value):
-    assert EventSettings(min_gap=value, min_duration=value).detector == DetectorOptions()
+    assert EventSettings(min_gap=value, min_duration=value).detector() == DetectorOptions()
 
 
 @pytest.mark.parametrize("option", ["min_gap", "min_duration"])
 @pytest.mark.parametrize("value", ["", "x", "1s", "-0.1", "nan", "inf", "1,5", -1])
 def test_a_time_must_be_auto_or_a_number(option, value):
     with pytest.raises(InputError, match=f"^--{option.replace('_', '-')} {value}: wanted auto or a number of seconds"):
-        _ = EventSettings(**{option: value}).detector
+        _ = EventSettings(**{option: value}).detector()
 
 
 @pytest.mark.parametrize(
     "band", ["", "1000", "2000-1000", "1000-1000", "0-0", "a-b", "-100-2000", "1000-2000 Hz", "1-2-3"]
 )
 def test_a_band_must_be_a_range(band):
-    with pytest.raises(InputError, match=f"^--band {band}: wanted LOW-HIGH in Hz"):
-        _ = EventSettings(band=band).detector
+    with pytest.raises(InputError, match=f"^--band {band}: wanted all, or LOW-HIGH in Hz"):
+        _ = EventSettings(band=band).detector()
 
 
 @pytest.mark.parametrize("gap", [None, 0.012])
@@ -170,7 +170,7 @@ def rows_of(path):
         (["--min-gap", "x"], 1, "--min-gap x: wanted auto or a number of seconds of at least 0"),
         (["--min-duration", "-1"], 1, "--min-duration -1: wanted auto or a number of seconds of at least 0"),
         (["--min-level", "-1"], 2, "greater than or equal to 0"),
-        (["--band", "2000-1000"], 1, "--band 2000-1000: wanted LOW-HIGH in Hz"),
+        (["--band", "2000-1000"], 1, "--band 2000-1000: wanted all, or LOW-HIGH in Hz"),
         (["--channel", "0"], 1, "--channel 0: wanted mix, or the number of a channel"),
         (["--group-by", "song"], 2, "is not one of 'auto', 'event', 'bout'"),
         (["--min-level", "90"], 1, "no events in 4 recordings"),
@@ -227,6 +227,8 @@ def test_a_later_survey_changes_only_the_options_that_are_given(archive, tmp_pat
     survey(archive, out=tmp_path, events="csv", min_gap=0.02, types=2)
     later = survey(archive, types_from=tmp_path, min_level=1.0)
     assert len(later.events) == 24
+    reset = survey(archive, types_from=tmp_path, min_gap="auto")
+    assert len(reset.events) == len(survey(archive, types=2).events) > 24
 
 
 def test_a_later_survey_uses_the_same_channel(archive, tmp_path):
@@ -246,7 +248,7 @@ def test_a_band_may_be_a_pair_of_numbers(archive):
 
 @pytest.mark.parametrize("band", [1000, (1000,), (2000, 1000)])
 def test_a_band_that_is_no_range_is_refused(archive, band):
-    with pytest.raises(InputError, match="--band .*: wanted LOW-HIGH in Hz"):
+    with pytest.raises(InputError, match="--band .*: wanted all, or LOW-HIGH in Hz"):
         survey(archive, band=band)
 
 

@@ -23,9 +23,9 @@ from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.sounds.band_events import stretches
-from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes, seconds_per_row
+from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes
 from audiosae.sounds.find_types import find_types
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.search import Example
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from audiosae.sounds.sound_types import Types
 
 _RANGE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*-\s*(\d+(?:\.\d*)?)\s*")
-_AUTO = "auto"
+_AUTO, _ALL = "auto", "all"
 
 
 @dataclass(frozen=True)
 class EventSettings:
-    """Options of event detection."""
+    """Options of event detection; None is an option that was not given."""
 
     group_by: Annotated[
         Literal["auto", "event", "bout"],
@@ -34,30 +34,37 @@ class EventSettings:
         ),
     ] = "auto"
     min_gap: Annotated[
-        float | str,
+        float | str | None,
         Option(
-            "Shortest pause between two events, in seconds; auto: about 5 ms.", "Method", metavar="auto|S", typed=str
-        ),
-    ] = _AUTO
-    min_duration: Annotated[
-        float | str,
-        Option(
-            "Shortest event, in seconds; auto: about 15 ms, or 80 ms for weak sounds.",
+            "Shortest pause between two events, in seconds; auto: about 4 ms, less for ultrasound.",
             "Method",
             metavar="auto|S",
             typed=str,
+            default=_AUTO,
         ),
-    ] = _AUTO
+    ] = None
+    min_duration: Annotated[
+        float | str | None,
+        Option(
+            "Shortest event, in seconds; auto: about 14 ms, less for ultrasound, or 80 ms for weak sounds.",
+            "Method",
+            metavar="auto|S",
+            typed=str,
+            default=_AUTO,
+        ),
+    ] = None
     min_level: Annotated[
-        float, Option("Least peak of an event above the noise, in dB.", "Method", least=0, metavar="DB")
-    ] = 0.0
+        float | None,
+        Option("Least peak of an event above the noise, in dB.", "Method", least=0, metavar="DB", default="0"),
+    ] = None
     band: Annotated[
         str | Sequence[float] | None,
         Option(
-            "Range of frequencies in Hz in which sounds are sought, such as 1000-8000.",
+            "Range of frequencies in Hz in which sounds are sought, such as 1000-8000, or all.",
             "Method",
-            metavar="LOW-HIGH",
+            metavar="all|LOW-HIGH",
             typed=str,
+            default=_ALL,
             python="Also a pair of numbers.",
         ),
     ] = None
@@ -74,18 +81,24 @@ class EventSettings:
         """Which sounds get types; None for auto."""
         return None if self.group_by == _AUTO else self.group_by  # type: ignore[return-value, unused-ignore]
 
-    @property
-    def detector(self) -> DetectorOptions:
-        """Options of the detector.
+    def detector(self, known: Types | None = None) -> DetectorOptions:
+        """Return the options of the detector: those that were given, else those of an earlier survey or the defaults.
 
         Raises
         ------
         InputError
             A time or the band is not valid.
         """
-        low, high = _band(self.band)
-        gap, duration = _seconds("--min-gap", self.min_gap), _seconds("--min-duration", self.min_duration)
-        return DetectorOptions(gap, duration, float(self.min_level), low, high)
+        given: dict[str, Any] = {}
+        if self.min_gap is not None:
+            given["min_gap"] = _seconds("--min-gap", self.min_gap)
+        if self.min_duration is not None:
+            given["min_duration"] = _seconds("--min-duration", self.min_duration)
+        if self.min_level is not None:
+            given["min_level"] = float(self.min_level)
+        if self.band is not None:
+            given["low_hz"], given["high_hz"] = _band(self.band)
+        return replace(known.detector.options if known and known.detector else DetectorOptions(), **given)
 
     def domain(self, domain: Spectrogram, known: Types | None = None) -> Spectrogram:
         """Return the domain with the user's choice of the channel, or that of an earlier survey."""
@@ -98,9 +111,9 @@ class EventKeywords(MachineKeywords, total=False):
     """Keywords of the commands that find sounds; `EventSettings` and `Machine` declare them."""
 
     group_by: Literal["auto", "event", "bout"]
-    min_gap: float | str
-    min_duration: float | str
-    min_level: float
+    min_gap: float | str | None
+    min_duration: float | str | None
+    min_level: float | None
     band: str | Sequence[float] | None
     channel: int | str | None
 
@@ -118,12 +131,12 @@ def _seconds(option: str, value: float | str) -> float | None:
     return seconds
 
 
-def _band(band: str | Sequence[float] | None) -> tuple[float, float]:
-    """Return the range of frequencies; (0, 0) if none was given."""
-    if band is None:
+def _band(band: str | Sequence[float]) -> tuple[float, float]:
+    """Return the range of frequencies; (0, 0) for all."""
+    if isinstance(band, str) and band.strip().lower() == _ALL:
         return 0.0, 0.0
     text = "-".join(map(str, band)) if isinstance(band, Sequence) and not isinstance(band, str) else str(band)
     match = _RANGE.fullmatch(text)
     if not match or float(match[1]) >= float(match[2]):
-        raise InputError(f"--band {text}: wanted LOW-HIGH in Hz with LOW below HIGH, such as 1000-8000")
+        raise InputError(f"--band {text}: wanted all, or LOW-HIGH in Hz with LOW below HIGH, such as 1000-8000")
     return float(match[1]), float(match[2])

@@ -92,7 +92,7 @@ def find(
     """
     path, example = as_path(out), Example.parse(str(like))
     loaded, settings = as_model(model), EventSettings.of(options)
-    domain, detector = recordings_domain(loaded, "find"), settings.detector
+    domain, detector = recordings_domain(loaded, "find"), settings.detector()
     with reading(settings.domain(domain), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
         if path:

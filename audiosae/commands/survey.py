@@ -135,7 +135,7 @@ def survey(
     loaded, settings = as_model(model), EventSettings.of(options)
     domain = recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
-    detector = settings.detector
+    detector = settings.detector(known)
     with reading(settings.domain(domain, known), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.corpus.windows import Corpus
@@ -86,6 +87,12 @@ class EngineCorpus(Corpus):
         """Yield the results of ``step(backend, shard, *shared)``, shard by shard; see `Engine.map`."""
         return self.engine.map(step, self.engine.distribute(self), *shared, jobs=jobs)
 
+    def jobs(self, items: Sequence[Any]) -> list[tuple[int, Sequence[Any]]]:
+        """Return the number of each shard with the items of its records, for `map`; one item per record."""
+        parts = self.parts()
+        ends = accumulate((len(part.records) for _, part in parts), initial=0)
+        return [(number, items[low:high]) for (number, _), (low, high) in zip(parts, pairwise(ends), strict=True)]
+
     def parts(self) -> list[tuple[int, Corpus]]:
         """Return the number and the windows of each shard."""
         return split(self, self.engine.shards)
@@ -105,10 +112,11 @@ def read(
     workers: int,
     progress: Progress | None = None,
     interleaved: bool = False,
+    stage: str = "reading",
 ) -> EngineCorpus:
     """Decode all sources into the caches of an engine; the corpus has a record of each, also of skipped ones."""
     progress = progress or Progress()
-    progress.stage("reading", len(sources), "files")
+    progress.stage(stage, len(sources), "files")
     records = engine.ingest(
         domain,
         sources,

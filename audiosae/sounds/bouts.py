@@ -36,7 +36,7 @@ _NEAR, _FAR = 0.25, (10.0, 3.0)  # joining pauses between neighbours; between di
 _FEWEST_PAIRS = 6
 _COMPARED = 5  # events of a bout with which the next one is compared
 _OCTAVE = 2.0  # log odds of a joint per octave of pause
-_ROUNDS, _RIDGE = 100, 1e-3
+_CONFIDENCE = 1e3  # inverse of the weight of the penalty on the slope
 _ALIKE, _UNALIKE, _CLEARER = 0.9, 1.4, 0.8  # octaves: spread of durations of sounds, and of parts of sounds; ratio
 _PARALLEL, _PARALLEL_SECONDS = 0.5, 0.3  # IoU with a bout; least duration in median bouts, of simultaneous events
 
@@ -92,10 +92,7 @@ class Joining:
         """Give simultaneous events of separate bands their own bout, unless a bout is much the same sound."""
         if not events.parallel.any():
             return bouts
-        main = np.flatnonzero(bouts >= 0)
-        start, end = np.full(count, np.inf), np.full(count, -np.inf)
-        np.minimum.at(start, bouts[main], events.start[main])
-        np.maximum.at(end, bouts[main], events.end[main])
+        start, end = _spans(events.only(bouts >= 0), bouts[bouts >= 0])
         for number in np.flatnonzero(events.parallel).tolist():
             low, high = events.start[number], events.end[number]
             union = np.maximum(end, high) - np.minimum(start, low)
@@ -200,25 +197,13 @@ def _similarity(recordings: Sequence[Detections], pause: float) -> tuple[float, 
     cosines = [np.concatenate([*part, np.empty(0)]) for part in (near, far)]
     if min(map(len, cosines)) < _FEWEST_PAIRS:
         return 0.0, 0.0
-    offset, slope = _logistic(*cosines)
+    from sklearn.linear_model import LogisticRegression
+
+    near_or_far = np.repeat([1, 0], [len(each) for each in cosines])
+    model = LogisticRegression(C=_CONFIDENCE, class_weight="balanced")
+    model.fit(np.concatenate(cosines)[:, None], near_or_far)
+    offset, slope = float(model.intercept_[0]), float(model.coef_[0, 0])
     return (offset, slope) if slope > 0 else (0.0, 0.0)
-
-
-def _logistic(positive: Array, negative: Array) -> tuple[float, float]:
-    """Return offset and slope of a logistic regression in which both classes have the same weight."""
-    x = np.concatenate([positive, negative])
-    x = np.stack([np.ones_like(x), x], axis=1)
-    y = np.arange(len(x)) < len(positive)
-    weight = len(x) * np.where(y, 0.5 / len(positive), 0.5 / len(negative))
-    w = np.zeros(2)
-    for _ in range(_ROUNDS):
-        p = 1 / (1 + np.exp(-np.clip(x @ w, -50, 50)))
-        gradient = x.T @ (weight * (p - y)) + _RIDGE * w
-        step = np.linalg.solve((x.T * (weight * p * (1 - p))) @ x + _RIDGE * np.eye(2), gradient)
-        w -= step
-        if np.abs(step).max() < 1e-9:  # noqa: PLR2004 (converged)
-            break
-    return float(w[0]), float(w[1])
 
 
 def _spread(durations: Sequence[Array]) -> float:

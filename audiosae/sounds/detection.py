@@ -9,7 +9,7 @@ strong, there is rain or wind, and only the events of bands are used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,11 +60,6 @@ class DetectorOptions:
     min_level: float = 0.0
     low_hz: float = 0.0
     high_hz: float = 0.0
-
-    def over(self, earlier: DetectorOptions) -> DetectorOptions:
-        """Return the options of an earlier survey, replaced by those that were given."""
-        given = {key: value for key, value in vars(self).items() if value != getattr(DetectorOptions, key)}
-        return replace(earlier, **given)
 
 
 @dataclass(frozen=True)
@@ -187,9 +182,8 @@ def _choose(
             uncut.append(number)
     keep &= ~stormy
     kept = broad[keep, :2]
-    _, _, others = _overlaps(broad[keep], times)
-    covered = np.array([_shared(kept[a:b], times[i]) / (times[i, 1] - times[i, 0]) for i, (a, b) in enumerate(others)])
-    chosen = np.array([i for i in uncut if storm[i] or covered[i] < _COVERED], np.intp)
+    covered, _, _ = _overlaps(kept, times)
+    chosen = np.array([i for i in uncut if storm[i] or covered[i] < _COVERED * (times[i, 1] - times[i, 0])], np.intp)
     masses = np.concatenate([mass[keep], (times[chosen, 1] - times[chosen, 0]) * peaks[chosen]])
     spans = np.concatenate([kept, times[chosen]])
     large = _not_clutter(spans, masses) | np.concatenate([np.zeros(len(kept), bool), storm[chosen]])
@@ -222,10 +216,6 @@ def _overlaps(broad: Array, times: Array) -> tuple[Array, NDArray[np.intp], list
         touching.append((first, last))
     owner[most < _INSIDE * (broad[:, 1] - broad[:, 0])] = -1
     return common, owner, touching
-
-
-def _shared(spans: Array, span: Array) -> float:
-    return float(np.maximum(np.minimum(spans[:, 1], span[1]) - np.maximum(spans[:, 0], span[0]), 0).sum())
 
 
 def _period(spans: Array) -> NDArray[np.intp]:
@@ -303,18 +293,18 @@ def _split(
     same: dict[int, int] = {}
     for pair in pairs:
         union = np.array([times[list(pair), 0].min(), times[list(pair), 1].max()])
-        near = np.flatnonzero(keep & (broad[:, 0] < union[1]) & (broad[:, 1] > union[0]))
-        alike = [i for i in near if _common(broad[i], union) >= _SAME]
+        near = range(*np.searchsorted(broad[:, 1], union[:1], "right"), *np.searchsorted(broad[:, 0], union[1:]))
+        alike = [i for i in near if keep[i] and _common(broad[i], union) >= _SAME]
         if not alike:
             continue
         equal = [k for k in pair if _common(times[k], broad[alike[0]]) >= _SAME]
         if equal:
-            same[int(alike[0])] = equal[0]
+            same[alike[0]] = equal[0]
             single.update(k for k in pair if k != equal[0] and times[k, 1] - times[k, 0] >= _LEAST_SINGLE)
         elif min(times[k, 1] - times[k, 0] for k in pair) >= _LEAST_SINGLE:
             keep[alike[0]] = False
             single.update(pair)
-    return keep, single, same
+    return keep, single, {i: own for i, own in same.items() if keep[i]}
 
 
 def _common(one: Array, other: Array) -> float:

@@ -13,8 +13,8 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds.locate import shard_jobs
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
+from audiosae.sounds.sound_types import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ _SAMPLE_SECONDS = 1.0  # least time between samples
 _SAMPLE_WINDOWS = 2  # windows whose mean code is the code of a sample
 _BATCH_EVENTS = 256
 _PARTS = 3  # of an event
-PART_EVENTS = 1000  # from whose parts the metric is learned
+_PART_EVENTS = 1000  # from whose parts the metric is learned
 # quantile of an event's levels that is its strength; dB to which that is scaled; smallest strength, dB
 _STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0
 
@@ -54,47 +54,65 @@ def recordings_domain(model: Model, command: str, corpus: Corpus | None = None) 
     return model.domain
 
 
-def seconds_per_row(domain: Spectrogram) -> float:
-    """Return the time between two frames."""
-    return domain.hop_length / domain.sample_rate
-
-
-def encode_spans(
-    model: Model, corpus: EngineCorpus, spans: Spans, *, done: Callable[[Record], None] = lambda _: None
-) -> Iterator[Codes]:
-    """Yield the pooled codes of events or bouts in order, in blocks of at most 256, (events, units x pools).
+def encode_sounds(
+    model: Model,
+    corpus: EngineCorpus,
+    spans: Spans,
+    codes: CodeFile,
+    *,
+    parts: bool,
+    done: Callable[[Record], None] = lambda _: None,
+) -> Codes | None:
+    """Append the pooled codes of events or bouts, in order, to a file.
 
     Parameters
     ----------
     corpus
         The recordings. The work is done where their fields are stored.
+    parts
+        Whether to encode three equal parts of at most 1,000 evenly spaced events, too.
     done
         Called once for each recording after its last event.
+
+    Returns
+    -------
+    array of shape (parts, features), or None
+        The codes of the parts of each event minus their mean.
     """
-    edges = np.searchsorted(spans.record, np.arange(len(corpus.records) + 1)).tolist()
-    boxes = np.stack([spans.start, spans.end, spans.low, spans.high, spans.peak], axis=1)
-    jobs = shard_jobs(corpus, [boxes[low:high] for low, high in pairwise(edges)])
+    chosen = evenly(len(spans), _PART_EVENTS if parts else 0)
+    copies = np.ones(len(spans), np.intp)
+    copies[chosen] += _PARTS
+    rows = np.repeat(np.arange(len(spans)), copies)
+    part = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies) - 1  # -1: the event itself
+    length = np.where(part < 0, 1, 1 / _PARTS) * (spans.end - spans.start)[rows]
+    start = spans.start[rows] + np.maximum(part, 0) * length
+    boxes = np.stack([start, start + length, spans.low[rows], spans.high[rows], spans.peak[rows]], axis=1)
+    of_parts, at = [np.empty((0, codes.width), np.float32)], 0
+    for block in _encoded(model, corpus, boxes, spans.record[rows], done):
+        whole = part[at : at + len(block)] < 0
+        codes.append(block[whole])
+        of_parts.append(block[~whole])
+        at += len(block)
+    if not parts:
+        return None
+    residuals = np.concatenate(of_parts).reshape(len(chosen), _PARTS, codes.width)
+    return np.asarray(residuals - residuals.mean(axis=1, keepdims=True)).reshape(-1, codes.width)
+
+
+def _encoded(
+    model: Model,
+    corpus: EngineCorpus,
+    boxes: NDArray[np.float64],
+    records: NDArray[np.int32],
+    done: Callable[[Record], None],
+) -> Iterator[Codes]:
+    """Yield the codes of stretches in blocks; `boxes` are start, end (s), low, high (bands) and peak, in order."""
+    edges = np.searchsorted(records, np.arange(len(corpus.records) + 1)).tolist()
+    jobs = corpus.jobs([boxes[low:high] for low, high in pairwise(edges)])
     blocks = chain.from_iterable(corpus.map(_encode_shard, model, jobs=jobs))
     for record in corpus.records:
         yield from takewhile(lambda block: block is not None, blocks)
         done(record)
-
-
-def part_codes(model: Model, corpus: EngineCorpus, spans: Spans, chosen: NDArray[np.integer]) -> Codes:
-    """Return the codes of three equal parts of some events minus the mean of the three, (3 x chosen, features).
-
-    Parameters
-    ----------
-    chosen
-        Rows of `spans`, in ascending order.
-    """
-    rows = np.repeat(chosen, _PARTS)
-    length = (spans.end - spans.start)[rows] / _PARTS
-    start = spans.start[rows] + length * np.tile(np.arange(_PARTS), len(chosen))
-    columns = {name: column[rows] for name, column in vars(spans).items()}
-    parts = type(spans)(**columns | {"start": start, "end": start + length})
-    codes = np.concatenate(list(encode_spans(model, corpus, parts))).reshape(len(chosen), _PARTS, -1)
-    return np.asarray(codes - codes.mean(axis=1, keepdims=True), np.float32).reshape(_PARTS * len(chosen), -1)
 
 
 def _encode_shard(
@@ -103,7 +121,7 @@ def _encode_shard(
     """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
     second = seconds_per_row(recordings_domain(model, "survey"))
     for record, own in zip(shard.corpus.records, boxes, strict=True):
-        levels = BandLevels(read_field(record), second, events=own[:, :2], key=record.digest)
+        levels = BandLevels(read_field(record), second, events=own[:, :2])
         for at in range(0, len(own), _BATCH_EVENTS):
             batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
             yield pooled_codes(model, levels, batch, backend)

@@ -10,10 +10,10 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.sounds.detection import DetectorOptions
-from audiosae.sounds.event_codes import PART_EVENTS, CodeFile, encode_spans, part_codes, recordings_domain
+from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
 from audiosae.sounds.locate import locate
 from audiosae.sounds.results import Events, SoundType, Survey
-from audiosae.sounds.sound_types import Types, evenly, learn_types, stability_of
+from audiosae.sounds.sound_types import Types, learn_types, stability_of
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
@@ -61,7 +61,7 @@ def find_types(
     names
         The user's names for types, by number; they replace those of `known`.
     options
-        The user's options of event detection; those that are not given are those of `known`, or the defaults.
+        Options of event detection; None for those of `known`, or the defaults.
     group
         Whether events or bouts are grouped into types; None chooses it.
     times
@@ -81,24 +81,23 @@ def find_types(
     if not records:
         raise InputError("nothing to survey: no recording can be used; audiosae inspect shows why")
     earlier = known.detector if known else None
-    options = options or DetectorOptions()
-    options = options.over(earlier.options) if earlier else options
+    options = options or (earlier.options if earlier else DetectorOptions())
     detector, spans = locate(domain, corpus, options, known=earlier, group=group, progress=progress)
     if not len(spans):
+        limits = "nothing in the --band and above --min-level is as long as --min-duration; change these options"
         raise InputError(
-            f"no events in {counted(len(records), 'recording')}: nothing rises above the noise floor; lower "
-            "--min-duration or --min-level, or check a recording by ear. A sound that fills most of half a minute "
-            "counts as noise"
+            f"no events in {counted(len(records), 'recording')}: "
+            + ("nothing rises above the noise floor" if options == DetectorOptions() else limits)
+            + ", or check a recording by ear. A sound that fills most of a minute counts as noise"
         )
-    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    group = detector.joining.group
+    sounds = spans.sounds(group)
     progress.stage("encoding", len(records), "files")
     with closing(CodeFile(folder, _POOLS * model.params.hidden)) as codes:
-        for block in encode_spans(model, corpus, sounds, done=lambda _: progress.advance(1)):
-            codes.append(block)
+        parts = encode_sounds(model, corpus, sounds, codes, parts=not known, done=lambda _: progress.advance(1))
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
-        parts = None if known else part_codes(model, corpus, sounds, evenly(len(codes), PART_EVENTS))
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count, parts)
         stability = None if known else stability_of(codes.codes, len(types), parts)
         assigned = _assigned(types, codes)
@@ -107,8 +106,8 @@ def find_types(
             assigned = (numbers, *assigned[1:])
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
         activity = _activity(types, codes, assigned[0])
-    events, bouts = _both(domain, spans, detector.joining.group, assigned)
-    survey = Survey(records, events, bouts, (), detector.joining.group, stability, times, skipped, choice, types.digest)
+    events, bouts = _both(domain, spans, group, assigned)
+    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest)
     measured = enumerate(zip(types.novelty, activity[1:], strict=True), 1)
     return replace(
         survey,

@@ -8,7 +8,6 @@ the sound types, so that later surveys find events in the same way.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,11 +16,12 @@ import numpy as np
 from audiosae.corpus.cache import cache_folder
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.sources import Source
+from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.sounds.bouts import SAMPLE, Group, Joining, learn_joining
 from audiosae.sounds.broadband import BroadbandEvents
 from audiosae.sounds.detection import Detections, DetectorOptions, detect
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.system.progress import Progress
 from audiosae.system.schema import Choice, Number, Object, Optional, Whole
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Json
     from audiosae.engine import Backend
-    from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
     from audiosae.recordings.spectrogram import Spectrogram
 
@@ -136,6 +135,10 @@ class Spans:
     def __len__(self) -> int:
         return len(self.record)
 
+    def sounds(self, group: Group) -> Spans:
+        """Return the events or the bouts, whichever are the sounds that get types."""
+        return self.joined() if group == "bout" else self
+
     def joined(self) -> Spans:
         """Return the bouts, in the order of their numbers."""
         if not len(self):
@@ -174,7 +177,7 @@ def locate(
     seconds = known.transform_seconds if known else transform_seconds(domain, corpus)
     broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, domain.channel)
     fields = _broadband_fields(broadband, corpus, progress)
-    shared = domain.hop_length / domain.sample_rate, bands, options
+    shared = seconds_per_row(domain), bands, options
     sample = [] if known else _sample([len(field) for field in fields])
     everything = len(sample) == len(fields)
     progress.stage("detecting", len(sample) + len(fields) * (not everything), "files")
@@ -238,22 +241,19 @@ def _band_range(domain: Spectrogram, options: DetectorOptions) -> tuple[int, int
 
 
 def _broadband_fields(domain: BroadbandEvents, corpus: EngineCorpus, progress: Progress) -> list[NDArray[np.float32]]:
-    """Return the broadband events of each recording; none for a recording that can no longer be read."""
-    sources = [Source(record.file, Path(record.path)) for record in corpus.records]
-    progress.stage("measuring levels", len(sources), "files")
-    records = corpus.engine.ingest(
+    """Return the broadband events of each recording; InputError if one can no longer be read."""
+    levels = read(
         domain,
-        sources,
+        [Source(record.file, Path(record.path)) for record in corpus.records],
+        corpus.engine,
         cache=cache_folder(corpus.cache),
         workers=corpus.workers,
+        progress=progress,
         interleaved=True,
-        say=progress.say,
-        done=lambda _: progress.advance(1),
+        stage="measuring levels",
     )
-    lost = [record for record in records if record.status != "used"]
-    if lost:
-        raise InputError(f"{lost[0].file} cannot be read any more: {lost[0].reason}; run the command again")
-    levels = type(corpus)(domain, records, corpus.engine, cache=corpus.cache, workers=corpus.workers)
+    for record in levels.skipped:
+        raise InputError(f"{record.file} cannot be read any more: {record.reason}; run the command again")
     return [field for part in levels.map(_fields) for field in part]
 
 
@@ -272,17 +272,10 @@ def _detections(
     progress: Progress,
 ) -> Iterator[Detections]:
     """Yield the events of each recording; they are found where the fields of the recordings are stored."""
-    for part in corpus.map(_detect_shard, second, bands, options, jobs=shard_jobs(corpus, fields)):
+    for part in corpus.map(_detect_shard, second, bands, options, jobs=corpus.jobs(fields)):
         for each in part:
             progress.advance(1)
             yield each
-
-
-def shard_jobs(corpus: EngineCorpus, items: Sequence[Any]) -> list[tuple[int, Any]]:
-    """Return the number of each shard with the items of its recordings, for the jobs of `EngineCorpus.map`."""
-    parts = corpus.parts()
-    ends = np.cumsum([0, *(len(part.records) for _, part in parts)]).tolist()
-    return [(number, items[low:high]) for (number, _), (low, high) in zip(parts, pairwise(ends), strict=True)]
 
 
 def _detect_shard(
@@ -294,9 +287,7 @@ def _detect_shard(
     options: DetectorOptions,
 ) -> Iterator[Detections]:
     for record, field in zip(shard.corpus.records, fields, strict=True):
-        every = read_field(record)
-        key = record.digest if bands == (0, every.shape[1]) else ""
-        yield detect(BandLevels(every[:, slice(*bands)], second, key=key), field, options)
+        yield detect(BandLevels(read_field(record)[:, slice(*bands)], second), field, options)
 
 
 def transform_seconds(domain: Spectrogram, corpus: EngineCorpus) -> float:
@@ -307,7 +298,7 @@ def transform_seconds(domain: Spectrogram, corpus: EngineCorpus) -> float:
     """
     count = min(_RECORDINGS, len(corpus.records))
     chosen = corpus.only(i * len(corpus.records) // count for i in range(count))
-    rows = max(1, round(_SECONDS * domain.sample_rate / domain.hop_length))
+    rows = max(1, round(_SECONDS / seconds_per_row(domain)))
     weights = np.array([each for part in chosen.map(_band_weights, rows) for each in part]).sum(axis=0)
     if not weights.sum():
         return _UNKNOWN

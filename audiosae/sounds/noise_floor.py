@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
+
+    from audiosae.recordings.spectrogram import Spectrogram
 
     Array = NDArray[np.float32]
 
@@ -32,7 +32,6 @@ SHORT_DEPTH = 30.0  # dB from the noise floor of a short recording up to its lou
 SHORT_QUIET, SHORT_ABOVE = 0.2, 6.0  # quantile of its levels that may be noise; dB from there up to the noise floor
 SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level; every level above is sound, however steady
 SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones distinguish instruments
-_RECENT_BYTES = 2**25  # of noise floors: some 100 hours of sound
 QUIET_ROWS = 20  # rows without events from which a background is measured
 _SAMPLES = 1200  # rows from which the quantiles at a knot are taken
 _FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that may be noise
@@ -43,26 +42,9 @@ _LEAST_USED = 0.02  # share of the rows around a knot that must not be blank
 _NOISE, _ROUNDS = 3.75, 5  # spreads above the median up to which a level may be noise; number of repetitions
 
 
-class _RecentFloors:
-    """Noise floors of recordings whose events are found first, and encoded later."""
-
-    def __init__(self) -> None:
-        self._floors: dict[str, NoiseFloor] = {}  # the most recent one is the last
-        self._bytes = 0
-
-    def get(self, key: str, measure: Callable[[], NoiseFloor]) -> NoiseFloor:
-        """Return the noise floor with a key, which is measured if it is not known."""
-        floor = self._floors.pop(key, None)
-        if floor is None:
-            floor = measure()
-            self._bytes += floor.size
-        self._floors[key] = floor
-        while self._bytes > _RECENT_BYTES:
-            self._bytes -= self._floors.pop(next(iter(self._floors))).size
-        return floor
-
-
-_recent = _RecentFloors()
+def seconds_per_row(domain: Spectrogram) -> float:
+    """Return the time between two frames."""
+    return domain.hop_length / domain.sample_rate
 
 
 @dataclass(frozen=True)
@@ -98,15 +80,12 @@ class BandLevels:
         Whether the whole of a short recording counts as sound.
     events
         Start and end (s) of the events, (events, 2): the rest of a short recording is its background.
-    key
-        Identifies the levels, for instance by a digest: levels with the same key share their noise floor; "" never.
     """
 
     field: Array
     seconds_per_row: float
     all_sound: bool = False
     events: NDArray[np.float64] | None = None
-    key: str = ""
 
     @property
     def bands(self) -> int:
@@ -116,9 +95,7 @@ class BandLevels:
     @cached_property
     def floor(self) -> NoiseFloor:
         """The running noise floor."""
-        if not self.key or self.is_short_recording:
-            return noise_floor(self)
-        return _recent.get(self.key, lambda: noise_floor(self))
+        return noise_floor(self)
 
     def stretch(self, start: float, end: float, low: float, high: float, peak: float) -> Stretch:
         """Return the location of an event between two times in seconds; it has at least one row."""
@@ -219,11 +196,6 @@ class NoiseFloor:
     middle: Array
     spread: Array
     pitch: int
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return self.middle.nbytes + self.spread.nbytes
 
     def at(self, low: int, high: int) -> tuple[Array, Array]:
         """Return median and spread in rows `low` to below `high`, interpolated linearly between knots."""

@@ -15,17 +15,14 @@ from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import (
-    PART_EVENTS,
     CodeFile,
-    encode_spans,
-    part_codes,
+    encode_sounds,
     pooled_codes,
     recordings_domain,
-    seconds_per_row,
 )
 from audiosae.sounds.find_types import make_events
 from audiosae.sounds.locate import locate
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.results import Events
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_file
@@ -204,7 +201,7 @@ def find_like(
     records, options = corpus.records, options or DetectorOptions()
     domain = recordings_domain(model, "find", corpus)
     detector, spans = locate(domain, corpus, options, group=group, progress=progress)
-    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    sounds = spans.sounds(detector.joining.group)
     if not len(sounds):
         raise InputError(
             f"no events in {counted(len(records), 'recording')}, so the example cannot be compared; add recordings"
@@ -212,10 +209,8 @@ def find_like(
     code, notes = example_codes(model, like, example, detector)
     progress.stage("searching", len(records), "files")
     with closing(CodeFile(None, code.shape[1])) as codes:
-        for block in encode_spans(model, corpus, sounds, done=lambda _: progress.advance(1)):
-            codes.append(block)
+        parts = encode_sounds(model, corpus, sounds, codes, parts=True, done=lambda _: progress.advance(1))
         progress.close()
-        parts = part_codes(model, corpus, sounds, evenly(len(codes), PART_EVENTS))
         space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), parts)
         point = space.points(code)[0]
         similarity = np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
@@ -243,7 +238,7 @@ def example_codes(
     record = like.records[0]
     example = example.within(record.extent)
     _, spans = locate(domain, like, detector.options, known=detector)
-    sounds = spans.joined() if detector.joining.group == "bout" else spans
+    sounds = spans.sounds(detector.joining.group)
     common = np.minimum(sounds.end, example.end) - np.maximum(sounds.start, example.start)
     inside = np.flatnonzero(common > 0)
     times = np.stack([sounds.start, sounds.end], axis=1)
