@@ -71,28 +71,20 @@ def stretches(levels: BandLevels, *, shortest: float = MIN_SECONDS, longest: flo
 
 def _uncut(events: list[Stretch], longest: int, gap: int) -> list[Stretch]:
     """Join events that `_cut_long` cut: a multiple of `longest` lies in the short silence between them."""
-    whole: list[Stretch] = []
+    whole: list[Stretch | None] = []  # None for those that were joined to others
     before: dict[int, list[int]] = {}  # indices into `whole` of the events that end shortly before a cut
     for event in sorted(events, key=lambda one: one.start):
         row = event.start // longest * longest  # the last possible cut before the event
-        parts = [
-            i
-            for i in (before.get(row, []) if event.start > row else [])
-            if event.start - whole[i].end <= gap + 1 and _share_bands(whole[i], event)
-        ]
-        if parts:
-            number = parts[0]
-            whole[number] = _union([*(whole[i] for i in parts), event])
-            before[row] = [i for i in before[row] if i not in parts[1:]]
-            for i in parts[1:]:
-                whole[i] = whole[number]
-        else:
-            number = len(whole)
-            whole.append(event)
-        cut = -(-whole[number].end // longest) * longest
-        if cut - whole[number].end <= gap:
-            before.setdefault(cut, []).append(number)
-    return sorted(set(whole), key=lambda event: (event.start, event.low, event.end))
+        near = [(i, whole[i]) for i in (before.get(row, []) if event.start > row else [])]
+        joined = event
+        for i, one in near:
+            if one is not None and event.start - one.end <= gap + 1 and _share_bands(one, event):
+                joined, whole[i] = _union([joined, one]), None
+        cut = -(-joined.end // longest) * longest
+        if cut - joined.end <= gap:
+            before.setdefault(cut, []).append(len(whole))
+        whole.append(joined)
+    return sorted(filter(None, whole), key=lambda event: (event.start, event.low, event.end))
 
 
 def _share_bands(one: Stretch, other: Stretch) -> bool:

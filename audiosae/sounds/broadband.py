@@ -113,14 +113,10 @@ class BroadbandEvents(Domain):
         last = max(first + 1, 1 + int((self.high_hz or self.sample_rate / 2) / width))
         powers = bands.power_frames(samples(), n_fft, self.hop, lambda power: power[:, first:last])
         level = broadband_level(powers, max(_MEANS * _LEAST_ROWS, round(_KNOT_SECONDS / second)))
-        rows = np.zeros((1 + len(level.events), COLUMNS), np.float32)
-        if len(level.events):
-            begin, end, peak, spread = level.events.T
-            start = np.maximum(begin - 0.5, 0) * second
-            rows[1:, 0] = np.floor(start)
-            rows[1:, 1] = start - np.floor(start)
-            rows[1:, 2] = (end - 0.5) * second - start
-            rows[1:, 3:] = np.stack([peak, spread], axis=1)
+        begin, end, peak, spread = level.events().T
+        start = np.maximum(begin - 0.5, 0) * second
+        rows = np.zeros((1 + len(start), COLUMNS), np.float32)
+        rows[1:] = np.stack([np.floor(start), start % 1, (end - 0.5) * second - start, peak, spread], axis=1)
         yield rows
         return "".join(notes)
 
@@ -147,9 +143,8 @@ class BroadbandLevel:
         middle, spread = (np.interp(np.arange(first, last), knots, part) for part in self.noise.T)
         return (self.level[first:last] - middle).astype(np.float32), spread.astype(np.float32)
 
-    @property
     def events(self) -> NDArray[np.float64]:
-        """First frame, frame after the last, peak and spread of each event, (events, 4)."""
+        """Return first frame, frame after the last, peak and spread of each event, (events, 4)."""
         active = np.zeros(len(self.level) + 2, np.int8)
         strong: list[NDArray[np.int64]] = []
         for first in range(0, len(self.level), _FRAMES_AT_ONCE):
