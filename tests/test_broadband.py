@@ -164,7 +164,7 @@ def test_calls_of_bats_and_whales_are_found_at_their_scale(tmp_path, rate, trans
 def test_times_late_in_a_long_recording_are_exact(tmp_path, monkeypatch, hours):
     domain = BroadbandEvents(RATE)
     begin = round(hours * 3600 / domain.seconds_per_frame) + 7.0
-    found = SimpleNamespace(events=np.array([[begin, begin + 30, 20.0, 1.0]]))
+    found = SimpleNamespace(events=lambda: np.array([[begin, begin + 30, 20.0, 1.0]]))
     monkeypatch.setattr(module, "broadband_level", lambda *_: found)
     field, _ = collect(domain.field(write(tmp_path / "a.wav", noise(1), RATE)))
     ((start, end, peak, spread),) = _broadband(field)

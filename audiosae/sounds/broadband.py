@@ -21,6 +21,7 @@ import numpy as np
 
 from audiosae.domain import Domain
 from audiosae.recordings import audio, bands
+from audiosae.sounds.noise_floor import filled
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -192,10 +193,8 @@ def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
     noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
-    known = [k for k, each in enumerate(noise) if each is not None]
-    nearest = np.abs(np.subtract.outer(np.arange(knots), known)).argmin(axis=1) if known else []
-    filled = [noise[known[i]] for i in nearest]
-    return BroadbandLevel(level, np.array(filled or [(0.0, 1e9)], np.float64), pitch)
+    known = any(each is not None for each in noise)
+    return BroadbandLevel(level, np.array(filled(noise) if known else [(0.0, np.inf)], np.float64), pitch)
 
 
 def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:

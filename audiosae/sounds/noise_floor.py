@@ -11,16 +11,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from audiosae.recordings.spectrogram import Spectrogram
 
     Array = NDArray[np.float32]
+
+Value = TypeVar("Value")
 
 KNOT_SECONDS = 5.0
 REACH_SECONDS = 30.0  # of the levels on each side of a knot that are used
@@ -225,7 +229,7 @@ def noise_floor(levels: BandLevels) -> NoiseFloor:
         noise.append(_noise_of(used) if len(used) >= _LEAST_USED * len(around) else None)
     if all(each is None for each in noise):
         noise = [_noise_of(levels.views(0, min(rows, pitch)))] * knots
-    middle, spread = np.stack(_filled(noise), axis=1)
+    middle, spread = np.stack(filled(noise), axis=1)
     tone = middle[:, : levels.bands] - _sides(middle[:, : levels.bands]) > TONE
     # the lowest bands are left out: they always have contrast, because all noise falls off with frequency
     tone[:, : _neighbours(levels.bands)] = False
@@ -239,11 +243,14 @@ def is_blank(levels: Array) -> NDArray[np.bool_]:
     return np.asarray((np.ptp(levels, axis=1) == 0) & (levels.shape[1] > 1))
 
 
-def _filled(noise: list[Array | None]) -> list[Array]:
-    """Return the noise at each knot; knots without a measurement have that of the nearest knot."""
-    known = np.flatnonzero([each is not None for each in noise])
-    nearest = known[np.abs(known[:, None] - np.arange(len(noise))).argmin(axis=0)]
-    return [each for i in nearest if (each := noise[i]) is not None]
+def filled(values: Sequence[Value | None]) -> list[Value]:
+    """Return values at knots; a missing one is that of the nearest knot that has one."""
+    knots = np.arange(len(values))
+    known = np.flatnonzero([each is not None for each in values])
+    after = np.searchsorted(known, knots)
+    left, right = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
+    nearest = np.where(np.abs(knots - left) <= np.abs(right - knots), left, right)
+    return [each for i in nearest if (each := values[i]) is not None]
 
 
 def _noise_of(levels: Array) -> Array:
