@@ -108,6 +108,21 @@ def test_only_the_channel_that_is_read_must_be_usable(tmp_path):
         collect(read_mono(silent, RATE, 2))
 
 
+@pytest.mark.parametrize(
+    ("right", "wanted"),
+    [
+        (-tone(), "channels cancel: their mean is zero; read one with --channel 1 (survey, find) or --set channel=1"),
+        (-0.9999 * tone(), "channels cancel: their mean is 86 dB below the loudest; read one with --channel 1"),
+        (0.25 + 0 * tone(), "silent: every sample is the same"),
+    ],
+)
+def test_channels_that_cancel_are_not_called_silent(tmp_path, right, wanted):
+    left = 0 * right if wanted.startswith("silent") else tone()
+    path = stereo(tmp_path / "a.wav", left, right, subtype="FLOAT")
+    with pytest.raises(InputError, match="^" + re.escape(wanted)):
+        collect(read_mono(path, RATE))
+
+
 def test_an_offset_in_another_channel_is_not_reported(tmp_path):
     path = stereo(tmp_path / "a.wav", tone(), tone() + 0.4)
     warnings = [Spectrogram(sample_rate=RATE, channel=n).resolve([]).glance(path) for n in (0, 1, 2)]

@@ -379,11 +379,13 @@ class _Reader:
         if not self._frames:
             empty = "truncated before the first" if cut else "zero frames in the file"
             raise InputError(f"undecodable: {self._error}" if self._error else f"no samples: {empty}")
+        peak = max(-self._low, self._high)
+        if peak < _CANCELLED * self._peak:
+            level = f"{20 * np.log10(self._peak / peak):.0f} dB below the loudest" if peak else "zero"
+            solution = "read one with --channel 1 (survey, find) or --set channel=1 (train)"
+            raise InputError(f"channels cancel: their mean is {level}; {solution}")
         if self._low == self._high:
             raise InputError("silent: every sample is the same")
-        if (peak := max(-self._low, self._high)) < _CANCELLED * self._peak:
-            below = 20 * np.log10(self._peak / peak)
-            raise InputError(f"channels cancel: their mean is {below:.0f} dB below the loudest; save one channel only")
         return self._missing_part(problem, cut=cut)
 
     def _missing_part(self, problem: str, *, cut: bool) -> str:
