@@ -22,8 +22,9 @@ from audiosae.commands.shared_options import Channel, channel_number
 from audiosae.domain import Span, domain_from_json, domain_to_json, make_domain
 from audiosae.errors import InputError
 from audiosae.recordings import channels
-from audiosae.recordings.audio import common_rate, read_excerpt, read_mono
+from audiosae.recordings.audio import read_excerpt, read_mono
 from audiosae.recordings.channels import loudest_channels
+from audiosae.recordings.quick_checks import common_rate
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.annotations import write_annotations
 from audiosae.sounds.results import Event
