@@ -271,10 +271,11 @@ class Spectrogram(Domain):
             for rows in blocks:
                 np.maximum(field[rows], floor, out=field[rows])
         if self.level == "file":
-            parts = [field[rows] if blank is None or blank.all() else field[rows][~blank[rows]] for rows in blocks]
-            mean = np.float32(
-                sum(float(part.sum(dtype=np.float64)) for part in parts) / sum(part.size for part in parts)
-            )
+            total, count = 0.0, 0
+            for rows in blocks:  # one part in memory at a time
+                part = field[rows] if blank is None or blank.all() else field[rows][~blank[rows]]
+                total, count = total + float(part.sum(dtype=np.float64)), count + part.size
+            mean = np.float32(total / count)
             for rows in blocks:
                 field[rows] -= mean
         if not self.silence:
