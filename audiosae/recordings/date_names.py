@@ -10,6 +10,7 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from audiosae.recordings.date_choice import MOST, ORDERS, SHORT_YEARS, UNAMBIGUOUS, Named, Reading, choose
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -311,7 +312,7 @@ def _nearly(stems: Sequence[str], latest: int) -> str:
     others, count = misfits[form], len(stems)
     if 2 * len(others) > count or not count:
         return ""
-    names = ", ".join(others[:3]) + (", ..." if len(others) > len(others[:3]) else "")
+    names = ", ".join(map(one_line, others[:3])) + (", ..." if len(others) > len(others[:3]) else "")
     return (
         f"only {count - len(others)} of {count} names have the form {form}, too few to use it; leave out the others: "
         f"{names}"

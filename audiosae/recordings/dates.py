@@ -12,6 +12,7 @@ from audiosae.errors import InputError
 from audiosae.recordings.date_groups import DateGroup, GroupReader
 from audiosae.recordings.date_names import has_digit
 from audiosae.system.progress import counted
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -206,7 +207,7 @@ def undated(groups: Sequence[DateGroup]) -> dict[str, list[int]]:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(" ".join(name.split()) for name in names[:_NAMED]) + more  # a name may have a line break
+    return ", ".join(map(one_line, names[:_NAMED])) + more
 
 
 def _clock_changes(starts: Sequence[datetime]) -> str:
