@@ -22,8 +22,9 @@ from audiosae.commands.shared_options import Channel, channel_number
 from audiosae.domain import Span, domain_from_json, domain_to_json, make_domain
 from audiosae.errors import InputError
 from audiosae.recordings import channels
-from audiosae.recordings.audio import common_rate, read_excerpt, read_mono
+from audiosae.recordings.audio import read_excerpt, read_mono
 from audiosae.recordings.channels import loudest_channels
+from audiosae.recordings.quick_checks import common_rate
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.annotations import write_annotations
 from audiosae.sounds.results import Event
@@ -106,6 +107,21 @@ def test_only_the_channel_that_is_read_must_be_usable(tmp_path):
     silent = stereo(tmp_path / "d.wav", good, 0 * good)
     with pytest.raises(InputError, match="silent"):
         collect(read_mono(silent, RATE, 2))
+
+
+@pytest.mark.parametrize(
+    ("right", "wanted"),
+    [
+        (-tone(), "channels cancel: their mean is zero; read one with --channel 1 (survey, find) or --set channel=1"),
+        (-0.9999 * tone(), "channels cancel: their mean is 86 dB below the loudest; read one with --channel 1"),
+        (0.25 + 0 * tone(), "silent: every sample is the same"),
+    ],
+)
+def test_channels_that_cancel_are_not_called_silent(tmp_path, right, wanted):
+    left = 0 * right if wanted.startswith("silent") else tone()
+    path = stereo(tmp_path / "a.wav", left, right, subtype="FLOAT")
+    with pytest.raises(InputError, match="^" + re.escape(wanted)):
+        collect(read_mono(path, RATE))
 
 
 def test_an_offset_in_another_channel_is_not_reported(tmp_path):
@@ -245,12 +261,14 @@ def test_a_recording_with_one_channel_or_without_samples_is_not_decoded(tmp_path
     assert loudest_channels(tmp_path / "gone.wav", boxes[:2]).tolist() == [1, 1]
 
 
-def test_sounds_after_damage_are_in_the_first_channel(tmp_path):
+def test_sounds_after_damage_are_in_the_first_channel(tmp_path, monkeypatch):
+    monkeypatch.setattr(channels, "_SAMPLES_AT_ONCE", 4096)  # all sounds of a block are lost
     samples, boxes = pulses([2] * 30)
     path = write(tmp_path / "a.flac", samples)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     found = loudest_channels(path, boxes).tolist()
     assert found == [2] * found.count(2) + [1] * found.count(1)
+    assert 5 < found.count(2) < 25
 
 
 def event(box, record, file):

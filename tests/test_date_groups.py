@@ -96,6 +96,12 @@ def test_a_wrong_date_in_the_same_form_leaves_out_that_recorder_only():
     assert "only 3 of 4 names have the form YYYYMMDD_HHMMSS" in found.note
 
 
+def test_line_breaks_in_names_are_escaped_in_the_note():
+    wrong, other = "20240230\n000000.WAV", "2024-06\n01.WAV"
+    assert "leave out the others: 20240230\\n000000" in dates(*MOTH, "20240601_030000.WAV", wrong).note
+    assert "without a date: 2024-06\\n01.WAV (" in dates(*MOTH, "20240601_030000.WAV", other).note
+
+
 def test_takes_are_not_dated_in_parts():
     names = [*inside("a", ["240601_0001.wav", "240601_0002.wav"]), *inside("b", ["240602_0003.wav", "240602_0004.wav"])]
     found = dates(*names, *inside("c", MOTH))

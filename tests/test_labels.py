@@ -46,7 +46,7 @@ def test_wide_and_joining_characters_are_unchanged(folder):
     assert labelled(folder, "filename,label\n" + rows, sources) == [str(i) for i in range(len(WIDE))]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no line breaks in names")
+@pytest.mark.skipif(os.name == "nt", reason="file names cannot contain line breaks on Windows")
 @pytest.mark.parametrize("name", ["a\nb.wav", "a\\nb.wav"])
 def test_a_name_with_a_line_break_matches_raw_and_escaped(folder, name):
     sources = touched(folder, "a\nb.wav")

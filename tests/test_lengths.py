@@ -14,6 +14,7 @@ from test_audio import JOINED, NOISE, SIZES, reason, with_size
 from audiosae.errors import InputError
 from audiosae.recordings import audio
 from audiosae.recordings.audio import read_excerpt, read_header, read_mono
+from audiosae.recordings.quick_checks import common_rate
 from audiosae.recordings.spectrogram import Spectrogram
 
 
@@ -236,8 +237,8 @@ def test_a_sample_rate_of_a_few_hertz_is_refused(tmp_path):
     with pytest.raises(InputError, match="sample rate too low"):
         Spectrogram(sample_rate=22050).probe(path)
     good = write(tmp_path / "b.wav", tone(1.0))
-    assert audio.common_rate([path, good]) == 8000
-    assert audio.common_rate([path]) == 5
+    assert common_rate([path, good]) == 8000
+    assert common_rate([path]) == 5
 
 
 def test_blocks_are_bounded_after_resampling(tmp_path, monkeypatch):

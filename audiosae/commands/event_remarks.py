@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.recordings.audio import ULTRASOUND_RATE
+from audiosae.recordings.quick_checks import ULTRASOUND_RATE
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.noise_floor import SHORT_SECONDS
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from audiosae.commands.reading import Reading
-    from audiosae.recordings.dates import When
+    from audiosae.recordings.date_groups import When
 
 
 def _text(table: Table) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
+from audiosae.system.files import check_regular
+from audiosae.system.progress import counted
 from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
@@ -65,8 +67,7 @@ class _Skipped:
 
     def without_suffix(self) -> str:
         """Return a phrase on the files without a suffix."""
-        count = len(self.unnamed)
-        return f"skipped {count} file{'s' if count != 1 else ''} without a suffix: {some_of(sorted(self.unnamed))}"
+        return f"skipped {counted(len(self.unnamed), 'file')} without a suffix: {some_of(sorted(self.unnamed))}"
 
     def report(self, say: Callable[[str], None]) -> None:
         """Report each kind in one line."""
@@ -158,11 +159,9 @@ def _has_content(path: Path) -> bool:
 
 def stand_in(path: Path) -> str:
     """Return what a small text file stands for, if a version control system keeps the content elsewhere; else ""."""
-    with suppress(OSError):
-        if _has_content(path):
-            with path.open("rb") as file:
-                head = file.read(_HEAD)
-            return next((reason for start, reason in _STAND_INS.items() if head.startswith(start)), "")
+    with suppress(OSError), check_regular(path).open("rb") as file:
+        head = file.read(_HEAD)
+        return next((reason for start, reason in _STAND_INS.items() if head.startswith(start)), "")
     return ""
 
 
@@ -218,7 +217,7 @@ def _no_sources(arguments: Sequence[Path], suffixes: Sequence[str], folders: int
     shown = [*suffixes[:_SUFFIXES_SHOWN], *(["..."] if len(suffixes) > _SUFFIXES_SHOWN else [])]
     wanted = ", ".join(shown[:-1]) + " or " + shown[-1] if len(shown) > 1 else shown[0]
     where = ", ".join(printable(argument) + "/" for argument in arguments)
-    searched = f"looked in {folders} folder{'s' if folders != 1 else ''}"
+    searched = f"looked in {counted(folders, 'folder')}"
     if model:
         return f"no {wanted} under {where} ({searched}); the model has the domain {domain}"
     other = "for pictures add --domain images" if domain == "spectrogram" else "for recordings omit --domain"

@@ -40,8 +40,8 @@ def loudest_channels(path: Path, sounds: Sequence[Sound]) -> NDArray[np.intp]:
 
     Only the power between the frequencies of a sound counts, because a constant offset, or a sound at other
     frequencies, may be louder in another channel. A recording with one channel is not decoded. Others are decoded in
-    blocks, once, and only where they have sounds. If channels have equal power, or if a sound cannot be decoded, the
-    number is the lowest.
+    blocks, once, and only where they have sounds. If channels have equal power, or if the block of a sound cannot be
+    decoded, the number is the lowest.
 
     Parameters
     ----------

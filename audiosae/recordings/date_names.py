@@ -3,57 +3,37 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache, lru_cache
 from itertools import compress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from audiosae.recordings.date_choice import MOST, ORDERS, SHORT_YEARS, UNAMBIGUOUS, Named, Reading, choose
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from pathlib import Path
 
+    from audiosae.recordings.date_choice import DateOrder
+
 _Pattern = tuple[str, str, re.Pattern[str]]  # form, form of its date, expression
-DateOrder = Literal["YMD", "DMY", "MDY"]
 _MOST_WITHOUT_DIGIT = 1 / 3  # of the names
-MOST = 0.9  # share of the names that must have the form; the others may be different files
 FIRST_YEAR = 1990
 _FIRST_SHORT_YEAR = 2005  # no recorder wrote years of two digits earlier
 _FIRST_HEX_YEAR = 2015  # of AudioMoths
-_CLOSER = 10  # an order of year, month and day is in doubt if another order puts the dates that much closer together
 _EPOCHS = (1970, 1980, 2000)  # at the start of these years, the clocks of recorders begin if nobody sets them
 _EPOCH_DAYS = 7  # that a recorder without a set clock is in use
 _LAST_YEAR = 2107  # of the dates of the FAT file system
-_MOST_TAKES = 100  # four digits below this are more likely the number of a take than a time after midnight
-_MOST_TAKES_APART = 10000  # the same for six digits that do not follow the date directly
 _LARGEST_OFFSET = 14  # hours from UTC
 _DIGITS = re.compile(r"(?:\d\D*){8}")  # the fewest digits of a date and a time
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-_ORDERS = {  # which of the parts a, b and c are year, month and day
-    "YYYYMMDD": ("abc",),
-    "YYYY-MM-DD": ("abc",),
-    "DD-Mon-YYYY": ("cba",),
-    "YYMMDD": ("abc", "cba", "cab"),
-    "YY-MM-DD": ("abc", "cba", "cab"),
-    "DDMMYYYY": ("cba", "cab"),
-    "DD-MM-YYYY": ("cba", "cab"),
-}
-_REORDERED = {
-    ("YYMMDD", "cba"): "DDMMYY",
-    ("YYMMDD", "cab"): "MMDDYY",
-    ("YY-MM-DD", "cba"): "DD-MM-YY",
-    ("YY-MM-DD", "cab"): "MM-DD-YY",
-    ("DDMMYYYY", "cab"): "MMDDYYYY",
-    ("DD-MM-YYYY", "cab"): "MM-DD-YYYY",
-}
-_SHORT_YEARS = ("YYMMDD", "YY-MM-DD")
-_UNAMBIGUOUS = ("YYYYMMDD", "YYYY-MM-DD", "DD-Mon-YYYY")
 _HEXADECIMAL = "hexadecimal seconds since 1970"
 _HEXADECIMAL_NAME = re.compile(r"[0-9A-F]{8}")
 _DIGIT = re.compile(r"\d|^[0-9A-F]{8}$")
 _SOUNDTRAP = re.compile(r"\d+\.\d{12}")  # serial number and YYMMDDHHMMSS
-_ORDER_OF = {"YMD": "abc", "DMY": "cba", "MDY": "cab"}
 
 _DATES = {
     "YYYYMMDD": r"(?<!\d)(?P<a>\d{4})(?P<b>\d\d)(?P<c>\d\d)",
@@ -88,59 +68,6 @@ _AFTER = (
 )
 
 
-@dataclass(frozen=True)
-class Named:
-    """Form of the names of a folder, and the dates and times in them.
-
-    Attributes
-    ----------
-    form
-        Form of date and time, such as "YYYYMMDD_HHMMSS"; "" if none was recognised.
-    starts
-        Date and time of each name, None if a name has none; with a zone if the names state it.
-    reason
-        Why no form was recognised, or "".
-    unset
-        Whether each name has the date of a clock that was not set; its entry in `starts` is None.
-    doubtful
-        Whether the names have a form, but its dates cannot be trusted.
-    """
-
-    form: str = ""
-    starts: tuple[datetime | None, ...] = ()
-    reason: str = ""
-    unset: tuple[bool, ...] = ()
-    doubtful: bool = False
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """One way to read all names: one form, and one order of year, month and day."""
-
-    form: str
-    kind: str  # form of the date
-    order: str
-    starts: tuple[datetime | None, ...]
-    unset: tuple[bool, ...]  # whether a name has the date of a clock that was not set
-    zones: int  # names that state a zone, if only some do
-    clocks: tuple[str, ...]  # digits of the time in each name that has the form
-
-    @property
-    def dated(self) -> list[datetime]:
-        return [start for start in self.starts if start]
-
-    @property
-    def span(self) -> float:
-        """Days between the first and the last date, at least 1."""
-        days = [start.toordinal() for start in self.dated]
-        return max(1, max(days) - min(days))
-
-    def explains(self) -> bool:
-        """Return whether nearly all names are dates in this form. Every match of an ambiguous form must be a date."""
-        complete = self.kind in _UNAMBIGUOUS or len(self.dated) + sum(self.unset) == len(self.clocks)
-        return bool(self.dated) and complete and len(self.dated) >= MOST * (len(self.starts) - sum(self.unset))
-
-
 def read_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: datetime | None = None) -> Named:
     """Recognise the form of date and time that the names of files have in common.
 
@@ -157,17 +84,11 @@ def read_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: da
     -------
     Named
         It has no form if no form fits nearly all names, if several fit and give different dates, or if the digits of
-        the time may be a number.
+        the time may be a number. It has no reason if no form fits, because that takes time: see `why_none`.
     """
-    named = match_names(paths, order=order, now=now)
-    return named if named.form or named.reason else replace(named, reason=why_none(paths, now=now))
-
-
-def match_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: datetime | None = None) -> Named:
-    """Return the same as `read_names`, without the reason if no form fits, which takes time: see `why_none`."""
     numbered = [*map(has_digit, paths)]
     if 0 < numbered.count(False) <= _MOST_WITHOUT_DIGIT * len(paths):  # these say nothing about the others' form
-        named = match_names(list(compress(paths, numbered)), order=order, now=now)
+        named = read_names(list(compress(paths, numbered)), order=order, now=now)
         starts, unset = iter(named.starts), iter(named.unset)
         return replace(
             named,
@@ -185,7 +106,7 @@ def match_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: d
         with_folders = ["/".join([*folder, stem]) for folder, stem in zip(folders, stems, strict=True)]
         readings = _readings(with_folders, _folder_patterns(), latest)
     if readings:
-        return _choose(readings, order)
+        return choose(readings, order)
     if times := _hexadecimal([path.stem for path in paths], latest):
         return Named(_HEXADECIMAL, times)
     return Named()
@@ -227,7 +148,7 @@ def _patterns() -> list[_Pattern]:
         for clock, pattern in _ALL_TIMES.items()
         for mark, between in (("_", _JOINED), ("", ""))
         if (mark or (kind.isalpha() and clock in {"HHMMSS", "HHMM", _FRACTION}))
-        and (clock != _FRACTION or kind in _UNAMBIGUOUS)
+        and (clock != _FRACTION or kind in UNAMBIGUOUS)
     ]
 
 
@@ -237,7 +158,7 @@ def _apart_patterns() -> list[_Pattern]:
     return [
         (f"{kind}...{clock}", kind, re.compile(_DATES[kind] + _APART + pattern + _AFTER))
         for kind in _DATES
-        if kind not in _SHORT_YEARS  # two digits for the year are too little evidence
+        if kind not in SHORT_YEARS  # two digits for the year are too little evidence
         for clock, pattern in _TIMES_APART.items()
     ]
 
@@ -253,7 +174,7 @@ def _folder_patterns() -> list[_Pattern]:
     ]
 
 
-def _readings(texts: Sequence[str], patterns: Sequence[_Pattern], latest: int) -> list[_Reading]:
+def _readings(texts: Sequence[str], patterns: Sequence[_Pattern], latest: int) -> list[Reading]:
     """Return every reading that explains the texts."""
     if _matches(texts, _DIGITS) is None:
         return []
@@ -261,34 +182,34 @@ def _readings(texts: Sequence[str], patterns: Sequence[_Pattern], latest: int) -
         _read(matches, form, kind, order, latest)
         for form, kind, pattern in patterns
         if (matches := _matches(texts, pattern))
-        for order in _ORDERS[kind]
+        for order in ORDERS[kind]
     )
     return [reading for reading in found if reading.explains()]
 
 
-def _read(matches: Sequence[Sequence[re.Match[str]]], form: str, kind: str, order: str, latest: int) -> _Reading:
+def _read(matches: Sequence[Sequence[re.Match[str]]], form: str, kind: str, order: str, latest: int) -> Reading:
     first = [each[0] for each in matches if each]
     zones = sum(bool(match["zone"] or _offset(match["offset"])) for match in first)
     zoned = zones >= MOST * len(first)
     times = [_first([_start(match, order) for match in each]) for each in matches]
     real = max((time.year for time in times if time and time.year <= latest), default=0)
     unset = tuple(bool(time and _is_unset(time, kind, real, latest)) for time in times)
-    earliest = _FIRST_SHORT_YEAR if kind in _SHORT_YEARS else FIRST_YEAR
+    earliest = _FIRST_SHORT_YEAR if kind in SHORT_YEARS else FIRST_YEAR
     starts = [t if t and earliest <= t.year <= latest and not u else None for t, u in zip(times, unset, strict=True)]
     if zoned:
         starts = [start if start and start.tzinfo else None for start in starts]
     else:
         starts = [start and start.replace(tzinfo=None) for start in starts]
     clocks = tuple("".join(match.groupdict().get(part) or "" for part in ("h", "m", "sec", "ms")) for match in first)
-    return _Reading(form, kind, order, tuple(starts), unset, 0 if zoned else zones, clocks)
+    return Reading(form, kind, order, tuple(starts), unset, 0 if zoned else zones, clocks)
 
 
 def _is_unset(start: datetime, kind: str, real: int, latest: int) -> bool:
     """Return whether a date is that of a clock that was not set; `real` is the latest year of the other names."""
-    year = start.year - 100 if kind in _SHORT_YEARS and start.year > latest else start.year
+    year = start.year - 100 if kind in SHORT_YEARS and start.year > latest else start.year
     if year in _EPOCHS and start.timetuple().tm_yday <= _EPOCH_DAYS and real > year + 1:
         return True
-    return kind in _UNAMBIGUOUS and (year < FIRST_YEAR or year > latest)
+    return kind in UNAMBIGUOUS and (year < FIRST_YEAR or year > latest)
 
 
 def _matches(texts: Sequence[str], pattern: re.Pattern[str]) -> list[list[re.Match[str]]] | None:
@@ -350,72 +271,6 @@ def _offset(text: str | None) -> timezone | None:
     return timezone((-1 if text[0] == "-" else 1) * timedelta(hours=hours, minutes=minutes))
 
 
-def _choose(readings: list[_Reading], order: DateOrder | None) -> Named:
-    """Return the names as read in the best way, or the reason why no way can be trusted."""
-    if order:
-        wanted = [each for each in readings if len(_ORDERS[each.kind]) == 1 or each.order == _ORDER_OF[order]]
-        if not wanted:
-            return _doubt(f"file names are dates of the form {_form(readings[0])}, not of --date-order {order}")
-        readings = wanted
-    candidates = [reading for reading in readings if reading.kind in _UNAMBIGUOUS] or readings
-    best = candidates[0]
-    if any(_differ(best, other) for other in candidates if other.kind != best.kind):
-        forms = ", ".join(dict.fromkeys(_form(reading) for reading in candidates))
-        return _doubt(f"file names can be read in several ways ({forms}), which give different dates")
-    orders = {reading.order for reading in readings if reading.kind == readings[0].kind}
-    rivals = [other for other in readings if other.kind == best.kind and _differ(best, other)]
-    if len(orders) > 1 and (doubt := _order_in_doubt(best, rivals)):
-        return _doubt(f"{doubt}; give the order with --date-order")
-    form = _form(best)
-    if best.zones:
-        return Named(
-            reason=f"file names have the form {form}, but only {best.zones} of {len(best.clocks)} state a time zone"
-        )
-    if best.form.endswith(("HHMMSS", "HHMM", _FRACTION)) and _may_be_takes(best.clocks, apart="..." in best.form):
-        return _doubt(f"file names look like {form}, but the last digits may count takes instead of being a time")
-    return Named(form, best.starts, unset=best.unset)
-
-
-def _doubt(reason: str) -> Named:
-    return Named(reason=reason, doubtful=True)
-
-
-def _form(reading: _Reading) -> str:
-    """Return the form with year, month and day in the order in which they were read."""
-    return reading.form.replace(reading.kind, _REORDERED.get((reading.kind, reading.order), reading.kind))
-
-
-def _differ(one: _Reading, other: _Reading) -> bool:
-    return one is not other and any(
-        a and b and a.replace(tzinfo=None) != b.replace(tzinfo=None)
-        for a, b in zip(one.starts, other.starts, strict=True)
-    )
-
-
-def _order_in_doubt(best: _Reading, rivals: Sequence[_Reading]) -> str:
-    """Return why the order of year, month and day is unknown, or "".
-
-    Recorders that write two digits for the year write it first. This order is in doubt if another order puts the dates
-    much closer together, or makes them later without spreading them more.
-    """
-    trusted = best.kind in _SHORT_YEARS and best.order == "abc"
-    for rival in rivals:
-        closer = rival.span * _CLOSER <= best.span
-        later = rival.span <= best.span and max(rival.dated) > max(best.dated)
-        if not trusted or closer or later:
-            return f"file names can be read as {_form(best)} and as {_form(rival)}, and no date shows which is right"
-    return ""
-
-
-def _may_be_takes(clocks: Sequence[str], *, apart: bool) -> bool:
-    """Return whether the digits of times may be numbers that count up; `apart`: other text is before them."""
-    numbers = sorted({int(text) for text in clocks})
-    counting = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
-    if len(clocks[0]) == len("HHMM"):
-        return counting or numbers[-1] < _MOST_TAKES
-    return (counting and numbers[0] <= 1) or (apart and numbers[-1] < _MOST_TAKES_APART)
-
-
 def _hexadecimal(stems: Sequence[str], latest: int) -> tuple[datetime, ...]:
     """Return the times of names that are seconds since 1970 in hexadecimal, as the first AudioMoths wrote them."""
     if not all(map(_HEXADECIMAL_NAME.fullmatch, stems)) or all(map(str.isdigit, stems)):
@@ -431,7 +286,7 @@ def why_none(paths: Sequence[Path], *, now: datetime | None = None) -> str:
         matches = map(re.compile(_DATES[kind] + r"(?!\d)").search, stems)
         dates = [_date(m["a"], m["b"], m["c"], first=_EPOCHS[0], latest=_LAST_YEAR) for m in matches if m]
         count = sum(bool(on and FIRST_YEAR <= on.year <= latest) for on in dates)
-        if not count and kind in _UNAMBIGUOUS and sum(map(bool, dates)) >= max(1, MOST * len(stems)):
+        if not count and kind in UNAMBIGUOUS and sum(map(bool, dates)) >= max(1, MOST * len(stems)):
             return f"the dates in file names ({kind}) are before {FIRST_YEAR} or after {latest}: the clock was not set"
         if count >= max(1, MOST * len(stems)):
             return f"file names have a date ({kind}, {count} of {len(stems)}), but no time of day in a known form"
@@ -448,16 +303,16 @@ def _nearly(stems: Sequence[str], latest: int) -> str:
         form: [
             stem
             for stem in stems
-            if not _in_range(_first([_start(match, _ORDERS[kind][0]) for match in pattern.finditer(stem)]), latest)
+            if not _in_range(_first([_start(match, ORDERS[kind][0]) for match in pattern.finditer(stem)]), latest)
         ]
         for form, kind, pattern in _patterns()
-        if kind in _UNAMBIGUOUS
+        if kind in UNAMBIGUOUS
     }
     form = min(misfits, key=lambda form: len(misfits[form]))
     others, count = misfits[form], len(stems)
     if 2 * len(others) > count or not count:
         return ""
-    names = ", ".join(others[:3]) + (", ..." if len(others) > len(others[:3]) else "")
+    names = ", ".join(map(one_line, others[:3])) + (", ..." if len(others) > len(others[:3]) else "")
     return (
         f"only {count - len(others)} of {count} names have the form {form}, too few to use it; leave out the others: "
         f"{names}"

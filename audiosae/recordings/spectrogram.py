@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
-from audiosae.recordings import audio, bands, inversion
+from audiosae.recordings import audio, bands, inversion, quick_checks
 from audiosae.recordings.date_headers import timing_remark
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Spectrogram(Domain):
 
     def resolve(self, paths: Sequence[Path]) -> Spectrogram:
         """Return the domain with sample rate, transform length and hop chosen where they are 0."""
-        rate = self.sample_rate or audio.common_rate(paths, self.channel)
+        rate = self.sample_rate or quick_checks.common_rate(paths, self.channel)
         return replace(
             self,
             sample_rate=rate,
@@ -195,7 +195,7 @@ class Spectrogram(Domain):
         """
         if self.scale != "linear":
             return ()
-        counts = audio.rates(paths, self.channel)
+        counts = quick_checks.rates(paths, self.channel)
         limit = int(_UNFILTERED * min([*counts, self.sample_rate]) / 2)
         kept = {min(rate, self.sample_rate + (rate > self.sample_rate)) for rate in counts}  # all higher ones are alike
         if len(kept) <= 1 or self.frequencies[-1] <= limit:
@@ -209,9 +209,9 @@ class Spectrogram(Domain):
     def glance(self, path: Path) -> str:
         """Return a warning on a constant offset that fills the lowest bands, and on digital zeros, or ""."""
         reach = 10 * int(np.ceil(0.23 * self.sample_rate / max(1, self.n_fft)))  # Hz, width of the transform's window
-        filled = self._lowest < reach < self._highest and audio.has_offset(path, self.channel)
+        filled = self._lowest < reach < self._highest and quick_checks.has_offset(path, self.channel)
         offset = f"a constant offset, which fills the lowest bands (--set fmin={reach} leaves them out)"
-        warnings = [*([offset] if filled else []), *([BLANK] if audio.has_zeros(path, self.channel) else [])]
+        warnings = [*([offset] if filled else []), *([BLANK] if quick_checks.has_zeros(path, self.channel) else [])]
         return " and ".join(warnings)
 
     def field(self, path: Path) -> Generator[NDArray[np.float32], None, str]:
@@ -271,10 +271,11 @@ class Spectrogram(Domain):
             for rows in blocks:
                 np.maximum(field[rows], floor, out=field[rows])
         if self.level == "file":
-            parts = [field[rows] if blank is None or blank.all() else field[rows][~blank[rows]] for rows in blocks]
-            mean = np.float32(
-                sum(float(part.sum(dtype=np.float64)) for part in parts) / sum(part.size for part in parts)
-            )
+            total, count = 0.0, 0
+            for rows in blocks:  # one part in memory at a time
+                part = field[rows] if blank is None or blank.all() else field[rows][~blank[rows]]
+                total, count = total + float(part.sum(dtype=np.float64)), count + part.size
+            mean = np.float32(total / count)
             for rows in blocks:
                 field[rows] -= mean
         if not self.silence:
