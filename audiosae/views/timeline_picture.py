@@ -37,7 +37,7 @@ def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | 
 
     The output is .png, .svg or .pdf.
     """
-    panels = [("all events", timeline.events.sum(1))]
+    panels = [("all sounds", timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
         number = timeline.types[column]
         label = "no type" if number == 0 else f"type {number}"
@@ -54,7 +54,7 @@ def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | 
         ax.set_visible(False)
     left_out = len(timeline.types) + 1 - len(panels)
     more = f"; {left_out} rarer types are in timeline.csv" if left_out else ""
-    figure.suptitle(f"Events per minute of recording, by date and hour of the day{more}", fontsize=11)
+    figure.suptitle(f"Sounds per minute of recording, by date and hour of the day{more}", fontsize=11)
     _draw_legend(figure)
     save_figure(figure, path)
 
