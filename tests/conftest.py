@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from fake_cupy import Device, installed
 from host_kernels import HostKernels, compiler
+from signals import bursts
 
 from audiosae import cli
 from audiosae.backends import Backend
@@ -59,11 +60,7 @@ def sounds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sounds")
     rng = np.random.default_rng(0)
     for number in range(12):
-        time = np.arange(RATE // 10) / RATE
-        notes = rng.choice([300, 500, 900, 1500, 2500], size=5 + number)
-        bursts = [np.sin(2 * np.pi * note * time) * np.exp(-time / 0.05) for note in notes]
-        samples = 0.3 * np.concatenate(bursts) + 0.01 * rng.normal(size=len(time) * len(notes))
-        soundfile.write(folder / f"tone_{number:02d}.wav", samples, RATE)
+        soundfile.write(folder / f"tone_{number:02d}.wav", bursts(rng, 5 + number, RATE), RATE)
     return folder
 
 

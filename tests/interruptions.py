@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile
+from signals import bursts
 
 MOST_SECONDS = 10.0  # from the signal to the end of the process
 LOST_SECONDS = 1.0  # of computing: a result that takes longer than this after the signal ignored it
@@ -88,13 +89,9 @@ class Place:
     def __post_init__(self) -> None:
         rng = np.random.default_rng(0)
         for number in range(12):
-            seconds = np.arange(RATE // 10) / RATE
-            notes = rng.choice([300, 500, 900, 1500, 2500], size=5 + number)
-            bursts = [np.sin(2 * np.pi * note * seconds) * np.exp(-seconds / 0.05) for note in notes]
-            sound = 0.3 * np.concatenate(bursts) + 0.01 * rng.normal(size=len(seconds) * len(notes))
             path = self.sounds / "ab"[number % 2] / f"tone_{number:02d}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, sound, RATE)
+            soundfile.write(path, bursts(rng, 5 + number, RATE), RATE)
             if number % 3 == 0:  # a size of 0, as of a recorder that lost power: it is corrected in memory
                 content = bytearray(path.read_bytes())
                 content[40:44] = bytes(4)

@@ -16,6 +16,13 @@ def tone(seconds=0.5, rate=8000, *, pitch=440.0, level=0.4, noise=0.02, seed=0):
     return samples.astype(np.float32)
 
 
+def bursts(rng, count, rate=8000):
+    """Return notes of 0.1 s and random pitch with a falling envelope, in noise."""
+    time = np.arange(rate // 10) / rate
+    notes = [np.sin(2 * np.pi * note * time) for note in rng.choice([300, 500, 900, 1500, 2500], size=count)]
+    return 0.3 * np.concatenate(notes * np.exp(-time / 0.05)) + 0.01 * rng.normal(size=len(time) * count)
+
+
 def write(path, samples, rate=8000, **kind):
     """Write a recording. Encoders of libsndfile 1.2.2 have crashed, therefore in blocks."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ import pytest
 from mutations import GONE, ODD, mutated, mutated_tensors
 from runs import learn
 
-from audiosae.autoencoder import model as model_file
+from audiosae.autoencoder import model_schema
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.commands.cache import cache as show_cache
@@ -150,7 +150,7 @@ def _model(model, folder):
         again.encode(np.zeros((2, *again.domain.window), np.float32))
 
     optional = [("options", name) for name in content.facts["options"] if name != "rho"]
-    optional += [(key,) for key in model_file._FACTS.optional if key not in {"sources", "history"}]
+    optional += [(key,) for key in model_schema.FACTS.optional if key not in {"sources", "history"}]
     optional += [("sources",), ("history",), ("domain", "options"), ("domain", "package"), ("domain", "version")]
     optional = (*optional, ("whitening", "notes"), ("whiten.spread",))
     return Form(path, content.facts, read, content.tensors, optional=optional)
@@ -304,7 +304,7 @@ def test_the_schema_of_a_model_has_the_kinds_of_all_options_of_training():
         name: Choice if get_origin(kind) is Literal else kinds[kind]
         for name, (kind, _) in declarations(TrainOptions).items()
     }
-    assert {name: type(schema) for name, schema in model_file._OPTIONS.items()} == expected
+    assert {name: type(schema) for name, schema in model_schema.OPTIONS.items()} == expected
 
 
 def test_types_with_another_number_of_features_than_the_events_are_refused(tmp_path):

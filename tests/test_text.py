@@ -295,7 +295,7 @@ def test_names_saved_by_the_page_are_protected_like_those_of_tables(tmp_path):
         ("the-birds", "the model file names this package, so trust the file first; try: pip install the-birds"),
         ("x; echo a", "the model file does not name a valid package"),
         ("x y", "the model file does not name a valid package"),
-        ("--index-url=a", "the model file does not name a valid package"),
+        ("--user", "the model file does not name a valid package"),
         ("git+https://a/b", "the model file does not name a valid package"),
         ("a\x1b[31m", "the model file does not name a valid package"),
         ("x" * 200, "the model file does not name a valid package"),

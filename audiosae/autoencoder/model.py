@@ -13,31 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from audiosae.autoencoder.model_schema import FACTS, FLAGS, FORMAT, TENSORS
 from audiosae.autoencoder.sae import Params, encode
 from audiosae.autoencoder.tensors import read_tensors, tensor_bytes
 from audiosae.autoencoder.whitening import Whitener
 from audiosae.backends import Backend
-from audiosae.backends.cpu import LINEAR, SIGMOID, TANH, Array
+from audiosae.backends.cpu import TANH, Array
 from audiosae.domain import check_window, domain_from_json, domain_to_json
 from audiosae.errors import InputError
 from audiosae.system.files import check_replaceable, file_digest, write_file
-from audiosae.system.schema import (
-    DIGEST,
-    Anything,
-    Choice,
-    Flag,
-    Mismatch,
-    Number,
-    Object,
-    Optional,
-    Scalar,
-    Tensor,
-    Text,
-    Whole,
-    check_tensors,
-    reading_file,
-    shown,
-)
+from audiosae.system.schema import Mismatch, check_tensors, reading_file, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,80 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Domain, Json
-    from audiosae.system.schema import Schema
 
-FORMAT = 1
 FILE = "model.safetensors"
 ALWAYS_ON = 0.5  # a unit with a higher mean activity is reported as always on
 DEAD_SHARE = 0.1  # a unit with a lower mean activity, relative to rho, is dead
 _ADVICE = "copy it again from its source, or train again"
 _ROTATING = ("pca", "zca")  # kinds of whitening that have matrices
-_FLAGS = ("contrast", "remove_mean", "squash")
-_OPTIONS: dict[str, Schema] = {  # of training; a model of another version may have others, or lack some
-    "rho": Number(above=0, most=1),
-    "activation": Choice(SIGMOID, TANH),
-    "decoder": Choice(LINEAR, SIGMOID),
-    "whiten": Choice("pca", "zca", "scale", "none"),
-    "solver": Choice("auto", "adam", "lbfgs"),
-    "dtype": Choice("float32", "float64"),
-    **dict.fromkeys(("hidden", "epochs", "batch_size", "max_windows", "memory", "seed"), Whole()),
-    **dict.fromkeys(("beta", "weight_decay", "whiten_power", "keep", "learning_rate", "tol"), Number()),
-    **dict.fromkeys(("contrast", "remove_mean"), Flag()),
-}
-_FACTS = Object(
-    {
-        "format": Whole(FORMAT, FORMAT),
-        "domain": Object({"name": Text(), "options": Object(rest=Scalar())}, {"package": Text(), "version": Text()}),
-        "whitening": Object(
-            {
-                "kind": Choice("pca", "zca", "scale", "none"),
-                "scale": Number(above=0),
-                "notes": Object(rest=Number()),
-                **dict.fromkeys(_FLAGS, Flag()),
-            }
-        ),
-        "activation": Choice(SIGMOID, TANH),
-        "decoder": Choice(LINEAR, SIGMOID),
-        "options": Object({"rho": _OPTIONS["rho"]}, _OPTIONS, Scalar()),
-    },
-    {  # provenance, which the summaries show
-        "seed": Whole(),
-        "versions": Object(rest=Text()),
-        "sources": Object(
-            {
-                **dict.fromkeys(("used", "skipped", "windows", "windows_held_out"), Whole()),
-                "digest": Text(DIGEST, "a digest"),
-                "held_out": Text(),
-                "extent": Number(least=0),
-            },
-            {"began_with": Anything()},
-        ),
-        "fvu": Number(),
-        "fvu_train": Number(),
-        "held_out": Flag(),
-        "history": Object(
-            {},
-            {
-                **dict.fromkeys(("step", "epoch", "windows", "dead"), Whole()),
-                **dict.fromkeys(("cost", "reconstruction", "sparsity", "rho_hat_mean"), Number()),
-                "fvu": Optional(Number()),
-            },
-            Scalar(),
-        ),
-        "best_epoch": Whole(),
-    },
-)
-_TENSORS = {
-    "encoder.weight": Tensor(("units", "components")),
-    "decoder.weight": Tensor(("units", "components")),
-    "encoder.bias": Tensor(("units",)),
-    "decoder.bias": Tensor(("components",)),
-    "rho_hat": Tensor(("units",)),
-    "whiten.mean": Tensor(("values",)),
-    "whiten.forward": Tensor(("values", "components"), optional=True),
-    "whiten.backward": Tensor(("components", "values"), optional=True),
-    "whiten.spread": Tensor(("components",), above=0, optional=True),
-}
 
 
 @dataclass(frozen=True)
@@ -345,8 +262,8 @@ def load_model(path: os.PathLike[str] | str) -> Model:
             "version that wrote it, or train again"
         )
     with reading_file(path, _ADVICE):
-        _FACTS.check(facts)
-        check_tensors(tensors, _TENSORS)
+        FACTS.check(facts)
+        check_tensors(tensors, TENSORS)
         domain = domain_from_json(facts["domain"])
         check_window(domain)
         whitener, params = _whitener(tensors, facts["whitening"]), _params(tensors, facts)
@@ -389,7 +306,7 @@ def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whiten
     wanted = facts["kind"] in _ROTATING
     if {forward is not None, backward is not None} != {wanted} or (spread is not None and not wanted):
         raise Mismatch("whiten.forward", f"the tensors of the whitening {facts['kind']}", "others")
-    flags = {key: facts[key] for key in _FLAGS}
+    flags = {key: facts[key] for key in FLAGS}
     return Whitener(
         facts["kind"],
         tensors["whiten.mean"],

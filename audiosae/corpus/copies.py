@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.sources import some_of
+from audiosae.system.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from audiosae.corpus.sources import Source
 
 _START = 2**14  # bytes at both ends that are compared before the whole content is
-_BLOCK = 2**20
 
 
 def find_links(sources: Sequence[Source]) -> list[list[Source]]:
@@ -32,7 +32,7 @@ def find_copies(sources: Sequence[Source]) -> list[list[Source]]:
     """
     linked = {id(source) for group in find_links(sources) for source in group[1:]}
     groups = [[source for source in sources if id(source) not in linked]]
-    for of in (_size, _ends, _content):
+    for of in (_size, _ends, file_digest):
         groups = [equal for group in groups for equal in _equal(group, of)]
     return groups
 
@@ -72,11 +72,3 @@ def _ends(path: Path) -> bytes:
         start = file.read(_START)
         file.seek(max(0, path.stat().st_size - _START))
         return hashlib.blake2b(start + file.read(_START), digest_size=16).digest()
-
-
-def _content(path: Path) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.digest()

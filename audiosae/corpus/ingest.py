@@ -73,24 +73,20 @@ def ingest(
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
-    records = []
-    with closing(_decoded(jobs, workers)) as decoded:  # ends the processes, also after a Ctrl-C
-        for source, stored in zip(sources, cached, strict=True):
-            records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
-            done(records[-1])
-        next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
-    return records
-
-
-def _decoded(jobs: Sequence[tuple[Domain, Path, Path]], workers: int) -> Generator[Record, None, None]:
-    """Yield the records of sources that are decoded by other processes, in order."""
-    yield from run_in_order(
+    decoded = run_in_order(
         decode,
         jobs,
         workers=workers,
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
         weigh=lambda job: _size(job[1]),
     )
+    records = []
+    with closing(decoded):  # ends the processes, also after a Ctrl-C
+        for source, stored in zip(sources, cached, strict=True):
+            records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
+            done(records[-1])
+        next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
+    return records
 
 
 def _cached_records(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from audiosae.errors import InputError
+from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -334,7 +335,7 @@ def shown(value: object) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, str):
-        return f"'{_escaped(value[:_SHOWN])}{'...' if len(value) > _SHOWN else ''}'"
+        return f"'{one_line(value[:_SHOWN])}{'...' if len(value) > _SHOWN else ''}'"
     try:
         text = str(value)
     except ValueError:  # a whole number of thousands of digits
@@ -342,12 +343,8 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _escaped(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def _joined(where: str, key: str) -> str:
-    name = _escaped(key[:_SHOWN])
+    name = one_line(key[:_SHOWN])
     return f"{where}.{name}" if where else name
 
 

@@ -23,6 +23,7 @@ from audiosae.system.schema import (
     reading_file,
     shown,
 )
+from audiosae.system.text import one_line
 from audiosae.training.history import History, Row
 from audiosae.training.options import TrainOptions
 
@@ -177,7 +178,7 @@ def _check_identity(
                 raise InputError(
                     f"--resume: the sources are not those of the checkpoint ({changed}); train into another folder"
                 )
-            before = ascii(str(stored.get(key)))[1:-1][:60]  # the checkpoint may be anyone's
+            before = one_line(str(stored.get(key)))[:60]  # the checkpoint may be anyone's
             raise InputError(
                 f"--resume: {key if key.startswith('--') else flag(key)} was {before} and is {value} now; "
                 f"give the earlier value, or train into another folder"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audiosae.system.files import write_file
-from audiosae.system.text import one_line
 from audiosae.system.threads import one_blas_thread
 from audiosae.views.page import fill
 from audiosae.views.unit_sides import show_units
@@ -63,7 +62,7 @@ def write_evaluation(
         "method": told,
         "sides": dict(zip(units, show_units(model, units=units), strict=True)),
         "labels_left": len(pairs) - len(shown),
-        "labels": [{"name": one_line(label), "units": own} for label, own in shown.items()],
+        "labels": [{"name": label, "units": own} for label, own in shown.items()],
     }
     page = fill("evaluation", view, {})
     write_file(path, page)
@@ -102,13 +101,12 @@ def _curve(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _confusion(classes: Sequence[str], result: dict[str, Any]) -> dict[str, Any] | None:
     if len(classes) > _CLASSES_SHOWN:
         return None
-    names = [one_line(name) for name in classes]
     rows = [
         {
             "name": name,
             "files": sum(counts),
             "cells": [{"count": n, "share": round(100 * n / max(1, sum(counts)))} for n in counts],
         }
-        for name, counts in zip(names, result["confusion"], strict=True)
+        for name, counts in zip(classes, result["confusion"], strict=True)
     ]
-    return {"names": names, "rows": rows}
+    return {"names": classes, "rows": rows}
