@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import random
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -331,9 +330,9 @@ def test_a_checkpoint_of_another_size_or_type_is_refused(sounds, cache, tmp_path
         learn(sounds, tmp_path / "run", cache, hidden=3, epochs=1, resume=True)
 
 
-def test_a_named_pipe_in_the_place_of_a_file_is_not_opened(tmp_path):
+def test_a_named_pipe_in_the_place_of_a_file_is_not_opened(tmp_path, make_pipe):
     for name in ("model.safetensors", "types.safetensors", FACTS):
-        os.mkfifo(tmp_path / name)
+        make_pipe(tmp_path / name)
     for read in (lambda: load_model(tmp_path), lambda: load_types(tmp_path, ""), lambda: check_folder(tmp_path, [])):
         with pytest.raises(InputError, match="safetensors: wanted a regular file|is a run folder"):
             read()

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.labels import FOLDER, read_labels
-from audiosae.corpus.sources import named_paths, scan, some_of
+from audiosae.corpus.sources import named_paths, scan
 from audiosae.domain import plugin_call
 from audiosae.engine import start_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
 from audiosae.system.progress import Notes
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     import os

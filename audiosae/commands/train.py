@@ -26,12 +26,12 @@ from audiosae.commands.shared_options import (
     make_domain_of,
 )
 from audiosae.corpus.journal import source_summary
-from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.frames import pandas_frame
 from audiosae.system.parameters import Option, command
+from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to

@@ -20,7 +20,7 @@ import numpy as np
 from audiosae.corpus.cache import open_folder, unwritable
 from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
-from audiosae.corpus.sources import some_of, stand_in
+from audiosae.corpus.sources import stand_in
 from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
@@ -28,6 +28,7 @@ from audiosae.system.files import replacing
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
