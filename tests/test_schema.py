@@ -19,6 +19,7 @@ from runs import learn
 from audiosae.autoencoder import model_schema
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
+from audiosae.commands import find
 from audiosae.commands.cache import cache as show_cache
 from audiosae.commands.evaluation_folder import EVALUATION_FOLDER
 from audiosae.commands.survey_folder import FACTS, check_folder
@@ -241,6 +242,11 @@ def forms(sounds, tmp_path_factory):
             home / "tables" / "a.json",
             {"model_digest": "0", "level": "file", "tables": {"a.csv": DIGEST}},
             lambda folder, inputs: check_output(folder / "a.csv", inputs),
+        ),
+        "matches": _described(
+            home / "matches" / "a.json",
+            {"model_digest": "0", "like": "a.wav", "tables": {"a.csv": DIGEST}},
+            lambda folder, inputs: find.TABLE.check(folder / "a.csv", inputs),
         ),
     }
     about = next(cache.glob("*/domain.json"))

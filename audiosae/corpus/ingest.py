@@ -100,9 +100,7 @@ def ingest(
 def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None]) -> None:
     """Report the names of the sources whose fields in the cache were damaged; nothing if there are none."""
     if names:
-        say(
-            f"the cache was damaged: {counted(len(names), 'field')} of {total} must be decoded again: {some_of(names)}"
-        )
+        say(f"the cache was damaged: {counted(len(names), 'field')} of {total} must be decoded again: {some_of(names)}")
 
 
 def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple[list[Record | None], list[str]]:
