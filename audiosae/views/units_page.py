@@ -105,16 +105,14 @@ def write_report(
     skipped += len(corpus.records) - used
     number_of = {name: number for number, name in enumerate(names)}
     codes = np.array([number_of.get(label or "", -1) for label in labels], np.int64) if labels else None
-    left_out = corpus.windows_left_out()
+    counts = used, skipped, corpus.windows_left_out()
     progress.stage("encoding", len(corpus), "windows")
     gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
     progress.stage("drawing", model.params.hidden, "units")
     drawn = show_units(model, workers=corpus.workers, done=lambda: progress.advance(1))
     first, cosines = next(drawn), atom_cosines(model, model)
     positions = map_positions(cosines)  # while the other processes draw
-    view = _view(
-        model, gathered, [first, *drawn], (used, skipped, left_out), names, cosines=cosines, positions=positions
-    )
+    view = _view(model, gathered, [first, *drawn], counts, names, cosines=cosines, positions=positions)
     view |= {"label_name": label_name, "about": [about(model, "This model", run)]}
     if run and (stability := read(run, model.params.hidden)):
         for unit, item in enumerate(view["items"]):
@@ -134,7 +132,7 @@ def write_report(
         "bytes": len(page),
         "units": model.params.hidden,
         "windows": len(corpus),
-        "windows_left_out": left_out,
+        "windows_left_out": counts[-1],
         "windows_per_unit": shown,
         "windows_per_unit_there": max(map(len, tops)),
         "pieces": pieces,
