@@ -35,6 +35,7 @@ from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
 from audiosae.system.frames import html_table, pandas_frame, text_table
 from audiosae.system.parameters import command
+from audiosae.system.spelling import spelled
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
@@ -167,7 +168,8 @@ def inspect(
         if facts["unit"] == SECONDS:
             dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
             _add_dates(facts, dates)
-    return Inspection(facts["files"], facts.pop("summary"), facts, job.notes.lines)
+    summary = [spelled(line) for line in facts.pop("summary")]
+    return Inspection(facts["files"], summary, facts, job.notes.lines)
 
 
 def _add_dates(facts: dict[str, Any], dates: Dates) -> None:
