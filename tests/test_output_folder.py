@@ -207,3 +207,14 @@ def test_evaluate_does_not_replace_edited_predictions(tmp_path):
     (tmp_path / "predictions.csv").write_text("file,label,comment\n")
     with pytest.raises(InputError, match="predictions.csv: it was changed after the evaluation that wrote it; choose"):
         EVALUATION_FOLDER.check(tmp_path, [])
+
+
+def test_find_does_not_replace_an_edited_table_or_page(trained, sounds, cache, run, tmp_path):
+    for name, added in (("like.csv", b"\n"), ("like.html", b"<p>mine</p>")):
+        path = tmp_path / name
+        command = ("find", trained, sounds, "--like", sounds / "tone_03.wav", "--cache", cache, "-q", "-o", path)
+        assert [run(*command)[0] for _ in range(2)] == [0, 0]
+        path.write_bytes(path.read_bytes() + added)
+        code, _, err = run(*command)
+        assert (code, f"cannot write {path}: it was changed after the " in err) == (1, True), err
+    assert json.loads((tmp_path / "like.json").read_text())["like"] == str(sounds / "tone_03.wav")

@@ -62,7 +62,7 @@ FACTS = Object(
                 "held_out": Text(),
                 "extent": Number(least=0),
             },
-            {"began_with": Anything()},
+            {**dict.fromkeys(("windows_in_neither", "windows_left_out"), Whole()), "began_with": Anything()},
         ),
         "fvu": Number(),
         "fvu_train": Number(),

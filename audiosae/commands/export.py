@@ -30,8 +30,9 @@ from audiosae.errors import InputError
 from audiosae.features import stability as stability_file
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.features.rows import table_rows, write_rows
-from audiosae.features.table import Table, check_output, description_of, gathered
+from audiosae.features.table import Table, check_output, gathered
 from audiosae.recordings.dates import stamps
+from audiosae.system.described_table import description_of
 from audiosae.system.files import report_replaced
 from audiosae.system.parameters import Option, command
 

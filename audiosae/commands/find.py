@@ -19,10 +19,12 @@ from audiosae.commands.shared_options import (
     as_path,
 )
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.search import COLUMNS, Example, Matches, find_like, write_matches_csv
-from audiosae.system.files import check_replaceable, check_writable
+from audiosae.sounds.search import COLUMNS, Example, Matches, find_like
+from audiosae.system.described_table import DIGESTS, TABLES, DescribedTable, description_of
+from audiosae.system.files import check_writable, csv_text, report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
+from audiosae.system.schema import DIGEST, FactsFile, Object, Text
 from audiosae.views.page import PAGES, check_page
 from audiosae.views.survey_page import write_find_page
 
@@ -31,6 +33,15 @@ if TYPE_CHECKING:
 
     from audiosae.system.progress import Progress
 
+TABLE = DescribedTable(
+    "find",
+    (".csv",),
+    FactsFile(
+        ("model_digest", "like"),
+        Object({"model_digest": Text(DIGEST, "a digest"), "like": Text()}, {TABLES: DIGESTS}),
+        "choose another name with -o, or move it",
+    ),
+)
 _ROUNDING = 0.01  # s: the END of an example may be the rounded length of its recording
 
 
@@ -97,6 +108,8 @@ def find(
         notes = job.notes
         if path:
             _check_output(path, [example.path, *job.paths])
+            if path.suffix.lower() not in PAGES:
+                report_replaced(description_of(path), loaded.digest, path, notes)
         with job.engine() as engine:
             example_corpus = job.of([example.path]).read(engine)
             example = _within(example, example_corpus.records[0].extent, notes)
@@ -116,7 +129,9 @@ def find(
             if path and path.suffix.lower() in PAGES:
                 write_find_page(loaded, corpus, example, example_corpus, matches, path, progress=notes)
     if path and path.suffix.lower() not in PAGES:
-        write_matches_csv(matches, path)
+        TABLE.write(
+            path, csv_text([COLUMNS, *matches.rows()]).encode(), {"model_digest": loaded.digest, "like": str(like)}
+        )
     facts = {
         "matches": [dict(zip(COLUMNS, row, strict=True)) for row in matches.rows()],
         "table": str(path) if path else None,
@@ -141,9 +156,5 @@ def _check_output(out: Path, inputs: Sequence[Path]) -> None:
     check_writable(out, (*PAGES, ".csv"))
     if out.suffix.lower() in PAGES:
         check_page(out, inputs)
-        return
-    try:
-        own = out.read_text(encoding="utf-8").startswith(",".join(COLUMNS))
-    except (OSError, UnicodeDecodeError):
-        own = False
-    check_replaceable(out, inputs, own=own)
+    else:
+        TABLE.check(out, inputs)

@@ -26,12 +26,12 @@ from audiosae.commands.shared_options import (
     make_domain_of,
 )
 from audiosae.corpus.journal import source_summary
-from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.frames import pandas_frame
 from audiosae.system.parameters import Option, command
+from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to
@@ -116,8 +116,12 @@ def _text(run: TrainedRun) -> str:
     sources = facts["sources"]
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
     windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))} for training"
-    if sources.get("windows_held_out"):
-        windows += f", {sources['windows_held_out']} held out"
+    for name, what in (
+        ("windows_held_out", "held out"),
+        ("windows_in_neither", "in neither part"),
+        ("windows_left_out", "left out as silent or blank"),
+    ):
+        windows += f", {sources[name]} {what}" if sources[name] else ""
     division = sources["held_out"] if facts["held_out"] else f"held out: {sources['held_out']}"
     lines = [
         f"learned {s['hidden']} units from {s['sources_used']} of {len(run.skipped) + sources['used']} sources "

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from audiosae.corpus.sources import folder_name, printable, some_of
+from audiosae.corpus.sources import folder_name, printable
 from audiosae.corpus.spreadsheets import KEY, column_names, read_rows
 from audiosae.errors import InputError
 from audiosae.system.files import uncelled
-from audiosae.system.text import one_line
+from audiosae.system.text import one_line, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,10 +9,10 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.sources import some_of
 from audiosae.errors import InputError
 from audiosae.system.progress import counted
 from audiosae.system.schema import shown
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audiosae.corpus.sources import some_of
 from audiosae.errors import InputError
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.features.table import Block, describe, open_table
+from audiosae.features.table import TABLE, Block, open_table
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: Unit
     """
     measured = {"stability": stability.to_json()} if stability else {}
     facts = {**rows.facts, "model_digest": digest, **measured}
-    with open_table(path, rows.columns, rows.names, rows.count, partial(describe, path, facts)) as write:
+    with open_table(path, rows.columns, rows.names, rows.count, partial(TABLE.describe, path, facts)) as write:
         for keys, values in rows.blocks:
             write(({key: keys[key] for key in rows.columns}, values))
 

@@ -25,7 +25,6 @@ from audiosae.sounds.locate import locate
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.results import Events
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
-from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
@@ -256,8 +255,3 @@ def example_codes(
         box = (example.start, example.end, 0, levels.bands - 1, 0.0)
         notes.append(f"--like {example.path}: no sound in the example rises above the noise, so all of it is compared")
     return pooled_codes(model, levels, [levels.stretch(*map(float, box))]), notes
-
-
-def write_matches_csv(matches: Matches, path: Path) -> None:
-    """Write the matches as a table."""
-    write_file(path, csv_text([COLUMNS, *matches.rows()]).encode())

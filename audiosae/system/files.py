@@ -176,9 +176,14 @@ def check_unedited(folder: Path, digests: Mapping[str, str], writer: str) -> Non
     for name, digest in digests.items():
         path = folder / name
         if path.is_file() and quick_digest(path) != digest:
-            raise InputError(
-                f"cannot write {path}: it was changed after {writer}; choose another output with -o, or move it away"
-            )
+            raise edited(path, writer)
+
+
+def edited(path: Path, writer: str) -> InputError:
+    """Return the error for an output that was changed after `writer`, such as "the survey that wrote it"."""
+    return InputError(
+        f"cannot write {path}: it was changed after {writer}; choose another output with -o, or move it away"
+    )
 
 
 def remove_abandoned(folder: Path, names: Iterable[str], *, locked: bool) -> None:

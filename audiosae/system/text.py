@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import html as _html
 import re
+from typing import TYPE_CHECKING
 from unicodedata import category
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # control characters, surrogates, and characters that begin a new line or paragraph
 _UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
@@ -32,6 +36,12 @@ def _visible(character: str) -> str:
     if category(character) not in _UNSAFE and character not in _REORDERING:
         return character
     return character.encode("unicode_escape").decode() if character.isascii() else f"\\u{ord(character):04x}"
+
+
+def some_of(names: Sequence[str], limit: int = 3) -> str:
+    """Return the first names of a list, each as one line, and the number of the others."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(one_line, names[:limit])) + more
 
 
 def terminal(text: str) -> str:

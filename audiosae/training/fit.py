@@ -236,12 +236,15 @@ def _sources(
     corpus: EngineCorpus, training_part: EngineCorpus, held_out: EngineCorpus, division: str
 ) -> dict[str, Json]:
     used = corpus.only(corpus.used).records
+    in_neither = sum(corpus.windows_per_record()) - len(training_part) - len(held_out)
     return {
         "used": len(used),
         "skipped": len(corpus.skipped),
         "digest": sources_digest(used),
         "windows": len(training_part),
         "windows_held_out": len(held_out),
+        "windows_in_neither": max(0, in_neither),
+        "windows_left_out": corpus.windows_left_out(),
         "held_out": division,
         "extent": round(sum(record.extent for record in used), 3),
     }
