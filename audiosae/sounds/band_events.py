@@ -203,10 +203,15 @@ def _least_mass(masses: NDArray[np.float64], minutes: float) -> float:
 
 def _joined(heard: Mask, gap: int) -> Mask:
     """Close silences of at most `gap` rows in each band."""
-    rows = np.arange(len(heard), dtype=np.int32)[:, None]
-    before = np.maximum.accumulate(np.where(heard, rows, -len(heard) - gap), axis=0)
-    after = np.minimum.accumulate(np.where(heard, rows, 2 * len(heard) + gap)[::-1], axis=0)[::-1]
-    return np.asarray(after - before <= gap + 1)
+    rows, bands = heard.shape
+    joined = np.zeros((bands, rows + gap + 1), bool)  # with a longer silence between bands
+    joined[:, :rows] = heard.T
+    at = np.flatnonzero(joined)
+    silence = np.diff(at) - 1
+    short = np.flatnonzero((silence > 0) & (silence <= gap))
+    count = silence[short]
+    joined.reshape(-1)[np.repeat(at[short] + 1 - np.cumsum(count) + count, count) + np.arange(count.sum())] = True
+    return np.ascontiguousarray(joined[:, :rows].T)
 
 
 def _cut_long(heard: Mask, boxes: list[tuple[slice, slice]], first: int, longest: int) -> bool:

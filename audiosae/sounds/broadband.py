@@ -21,7 +21,7 @@ import numpy as np
 
 from audiosae.domain import Domain
 from audiosae.recordings import audio, bands
-from audiosae.sounds.noise_floor import filled
+from audiosae.sounds.noise_floor import FAST_SORT, filled
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -261,8 +261,10 @@ def _heard(rows: Array) -> NDArray[np.bool_]:
 
 def _is_gated(heard: NDArray[np.bool_]) -> bool:
     """Return whether digital zeros leave only short parts of some frames, as a noise gate or an editor does."""
+    if heard.all():
+        return False
     edges = np.flatnonzero(np.diff(heard, prepend=False, append=False)).reshape(-1, 2)
-    return not heard.all() and int(np.diff(edges, axis=1).max(initial=0)) < _CONTINUOUS * len(heard)
+    return int(np.diff(edges, axis=1).max(initial=0)) < _CONTINUOUS * len(heard)
 
 
 def _floor_of(rows: Array, *, gated: bool) -> Array | None:
@@ -277,7 +279,11 @@ def _floor_of(rows: Array, *, gated: bool) -> Array | None:
     if len(rows) < _LEAST_ROWS:
         return None
     rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
-    floor = np.partition(rows, rank, axis=0)[rank]
+    lowest = [  # of parts that are faster to partition than all rows
+        np.partition(part, min(rank, len(part) - 1), axis=0)[: rank + 1]
+        for part in np.array_split(rows, -(-len(rows) // FAST_SORT))
+    ]
+    floor = np.partition(np.concatenate(lowest), rank, axis=0)[rank]
     return np.asarray(
         np.maximum(floor, max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * float(rows.max())))
     )
@@ -295,13 +301,13 @@ def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArra
     )
     weight = np.abs((np.arange(len(segment), dtype=np.float32) + 0.5) / len(segment) - 0.5)
     half = len(segment) // 2
-    power = segment * (1 / own)
-    power *= power
     square = np.empty(len(segment), np.float32)
     for rows, other in ((slice(0, half), before), (slice(half, None), after)):
         # the whitened power is segment / own * (1 + weight * change): its square is a polynomial of the weight
         change = own / np.asarray(other) - 1
-        constant, linear, quadratic = (power[rows] @ np.stack([np.ones_like(own), 2 * change, change**2], axis=1)).T
+        power = segment[rows] * (1 / own)
+        power *= power
+        constant, linear, quadratic = (power @ np.stack([np.ones_like(own), 2 * change, change**2], axis=1)).T
         square[rows] = constant + weight[rows] * (linear + weight[rows] * quadratic)
     square /= segment.shape[1]
     with np.errstate(divide="ignore"):

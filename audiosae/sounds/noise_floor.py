@@ -36,6 +36,7 @@ SHORT_DEPTH = 30.0  # dB from the noise floor of a short recording up to its lou
 SHORT_QUIET, SHORT_ABOVE = 0.2, 6.0  # quantile of its levels that may be noise; dB from there up to the noise floor
 SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level; every level above is sound, however steady
 SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones distinguish instruments
+FAST_SORT = 512  # values; NumPy needs two to four times as long for each of more values
 QUIET_ROWS = 20  # rows without events from which a background is measured
 _ROWS_AT_ONCE = 1024  # keeps them within the cache
 _SAMPLES = 1200  # rows from which the quantiles at a knot are taken
@@ -285,12 +286,14 @@ def filled(values: Sequence[Value | None]) -> list[Value]:
 
 
 def _noise_of(levels: Array) -> Array:
-    """Return median and spread of the noise in each row of levels, (2, rows), despite louder sounds; sort the levels.
+    """Return median and spread of the noise in each row of levels, (2, rows), despite louder sounds.
 
-    In noise alone, few levels are more than `_NOISE` spreads above the median, and the result is that of all levels.
+    In noise alone, few levels are more than `_NOISE` spreads above the median, and the result is that of all levels. It
+    is the mean over interleaved parts of the levels, which are faster to sort and as exact as all of them together.
     """
-    levels.sort(axis=1)
-    ordered, count = levels, levels.shape[1]
+    parts = -(-levels.shape[1] // FAST_SORT)
+    count = levels.shape[1] // parts
+    ordered = np.sort(levels[:, : count * parts].reshape(-1, count, parts).swapaxes(1, 2).reshape(-1, count), axis=1)
     lower, upper = _quantiles(ordered, np.full(len(ordered), count), _FIRST)
     middle, spread = upper, (upper - lower) / np.float32(_FIRST_GAP)
     for _ in range(_ROUNDS):
@@ -299,7 +302,7 @@ def _noise_of(levels: Array) -> Array:
         lower, upper = _quantiles(ordered, np.where(above[:, -1], above.argmax(axis=1), count), _LATER)
         spread = (upper - lower) / np.float32(_LATER_GAP)
         middle = upper - np.float32(_LATER_UPPER) * spread
-    return np.stack([middle, spread])
+    return np.stack([middle, spread]).reshape(2, -1, parts).mean(axis=2)
 
 
 def _quantiles(ordered: Array, count: NDArray[np.int64], shares: tuple[float, float]) -> tuple[Array, Array]:
