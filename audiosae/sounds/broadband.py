@@ -40,10 +40,7 @@ _LEAST_ROWS = 8  # for a noise floor
 _NO_NOISE = 10.0  # ratio of the median power to a low quantile; with less, there is no noise beside the sound
 _FLAT_LEVEL = 40.0  # dB; a higher median level is relative to the fixed floor of a recording without noise
 _CONTINUOUS = 0.5  # share of the time between two knots: with shorter parts between digital zeros there is no noise
-_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = (
-    1e-3,
-    1e-9,
-)  # least noise floor of a bin: of the median floor, of the largest power
+_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = 1e-3, 1e-9  # of the median floor, of the largest power: least floor of a bin
 _LOW_SHARE, _FIRST_SHARE, _SHARE = (
     0.3,
     0.15,
@@ -246,8 +243,8 @@ def _sample_of(segment: Array) -> Array:
     """Return some means of a few consecutive frames, without digital zeros."""
     width = min(_MEANS, len(segment))
     count = len(segment) // width
-    means = segment[: count * width].reshape(count, width, -1)
-    rows = means[:: max(1, count // _FLOOR_ROWS)].mean(axis=1)
+    chosen = segment[: count * width].reshape(count, width, -1)[:: max(1, count // _FLOOR_ROWS)]
+    rows = np.asarray(sum(chosen[:, i] for i in range(width)) / np.float32(width))
     return np.asarray(rows[_heard(rows)])
 
 

@@ -36,7 +36,7 @@ SHORT_DEPTH = 30.0  # dB from the noise floor of a short recording up to its lou
 SHORT_QUIET, SHORT_ABOVE = 0.2, 6.0  # quantile of its levels that may be noise; dB from there up to the noise floor
 SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level; every level above is sound, however steady
 SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones distinguish instruments
-FAST_SORT = 512  # values; NumPy needs two to four times as long for each of more values
+FAST_SORT = 512  # values; NumPy (AVX-512) needs two to four times as long for each of more values
 QUIET_ROWS = 20  # rows without events from which a background is measured
 _ROWS_AT_ONCE = 1024  # keeps them within the cache
 _SAMPLES = 1200  # rows from which the quantiles at a knot are taken
@@ -257,7 +257,7 @@ def noise_floor(levels: BandLevels) -> NoiseFloor:
         enough = around.shape[1] >= _LEAST_USED * sum(sampled[number] for number in cached)
         noise.append(_noise_of(around) if enough else None)
     if all(each is None for each in noise):
-        noise = [_noise_of(np.ascontiguousarray(levels.views(0, min(rows, pitch)).T))] * knots
+        noise = [_noise_of(levels.views(0, min(rows, pitch)).T)] * knots
     middle, spread = np.stack(filled(noise), axis=1)
     tone = middle[:, : levels.bands] - _sides(middle[:, : levels.bands]) > TONE
     # the lowest bands are left out: they always have contrast, because all noise falls off with frequency
@@ -302,7 +302,7 @@ def _noise_of(levels: Array) -> Array:
         lower, upper = _quantiles(ordered, np.where(above[:, -1], above.argmax(axis=1), count), _LATER)
         spread = (upper - lower) / np.float32(_LATER_GAP)
         middle = upper - np.float32(_LATER_UPPER) * spread
-    return np.stack([middle, spread]).reshape(2, -1, parts).mean(axis=2)
+    return np.asarray(np.stack([middle, spread]).reshape(2, -1, parts).mean(axis=2))
 
 
 def _quantiles(ordered: Array, count: NDArray[np.int64], shares: tuple[float, float]) -> tuple[Array, Array]:
