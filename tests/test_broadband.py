@@ -222,3 +222,20 @@ def test_pauses_below_the_resolution_do_not_end_an_event(tmp_path):
 @pytest.mark.parametrize(("seconds", "count"), [(0.006, 0), (0.03, 1)])
 def test_clicks_are_left_out(tmp_path, seconds, count):
     assert len(broadband(tmp_path, add(noise(12), 3, sine(seconds, 1500)))) == count
+
+
+def test_the_level_is_the_mean_square_of_power_over_the_interpolated_noise_floor():
+    segment, (before, own, after) = powers(0.5), powers(0.006, seed=1) + 0.1
+    level = module._level_of(segment, [before, own, after], 1)
+    share = ((np.arange(len(segment)) + 0.5) / len(segment) - 0.5)[:, None]
+    weight, other = np.abs(share), np.where(share < 0, before, after)
+    expected = 5 * np.log10(np.mean(np.square(segment * ((1 - weight) / own + weight / other)), axis=1))
+    np.testing.assert_allclose(level, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("rows", [8, 512, 735, 2000])
+def test_the_noise_floor_of_any_number_of_rows_is_their_low_quantile(rows):
+    power = np.random.default_rng(rows).permutation(rows * 32).reshape(rows, 32).astype(np.float32)
+    expected = np.sort(power, axis=0)[int(0.1 * (rows - 1))]
+    floor = module._floor_of(power, gated=False)
+    np.testing.assert_array_equal(floor, np.maximum(expected, 1e-3 * np.median(expected)))

@@ -21,7 +21,7 @@ import numpy as np
 
 from audiosae.domain import Domain
 from audiosae.recordings import audio, bands
-from audiosae.sounds.noise_floor import filled
+from audiosae.sounds.noise_floor import FAST_SORT, filled
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -40,10 +40,7 @@ _LEAST_ROWS = 8  # for a noise floor
 _NO_NOISE = 10.0  # ratio of the median power to a low quantile; with less, there is no noise beside the sound
 _FLAT_LEVEL = 40.0  # dB; a higher median level is relative to the fixed floor of a recording without noise
 _CONTINUOUS = 0.5  # share of the time between two knots: with shorter parts between digital zeros there is no noise
-_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = (
-    1e-3,
-    1e-9,
-)  # least noise floor of a bin: of the median floor, of the largest power
+_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = 1e-3, 1e-9  # of the median floor, of the largest power: least floor of a bin
 _LOW_SHARE, _FIRST_SHARE, _SHARE = (
     0.3,
     0.15,
@@ -228,7 +225,7 @@ def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]
 
     for segment in segments:
         pending.append(segment)
-        samples.append((_sample_of(segment), _is_gated(segment.max(axis=1) > 0)))
+        samples.append((_sample_of(segment), _is_gated(_heard(segment))))
         count += 1
         if count > _REACH:
             floors.append(floor())
@@ -244,17 +241,27 @@ def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]
 
 def _sample_of(segment: Array) -> Array:
     """Return some means of a few consecutive frames, without digital zeros."""
-    count = max(1, len(segment) // _MEANS)
-    chosen = np.arange(0, count, max(1, count // _FLOOR_ROWS))
     width = min(_MEANS, len(segment))
-    rows = segment[(_MEANS * chosen)[:, None] + np.arange(width)].mean(axis=1)
-    return np.asarray(rows[rows.max(axis=1) > 0])
+    count = len(segment) // width
+    chosen = segment[: count * width].reshape(count, width, -1)[:: max(1, count // _FLOOR_ROWS)]
+    rows = np.asarray(sum(chosen[:, i] for i in range(width)) / np.float32(width))
+    return np.asarray(rows[_heard(rows)])
+
+
+def _heard(rows: Array) -> NDArray[np.bool_]:
+    """Return which rows of power are not digital zeros."""
+    heard = rows[:, 0] > 0  # is enough for almost all of them
+    unclear = np.flatnonzero(~heard)
+    heard[unclear] = rows[unclear].any(axis=1)
+    return heard
 
 
 def _is_gated(heard: NDArray[np.bool_]) -> bool:
     """Return whether digital zeros leave only short parts of some frames, as a noise gate or an editor does."""
+    if heard.all():
+        return False
     edges = np.flatnonzero(np.diff(heard, prepend=False, append=False)).reshape(-1, 2)
-    return not heard.all() and int(np.diff(edges, axis=1).max(initial=0)) < _CONTINUOUS * len(heard)
+    return int(np.diff(edges, axis=1).max(initial=0)) < _CONTINUOUS * len(heard)
 
 
 def _floor_of(rows: Array, *, gated: bool) -> Array | None:
@@ -269,7 +276,11 @@ def _floor_of(rows: Array, *, gated: bool) -> Array | None:
     if len(rows) < _LEAST_ROWS:
         return None
     rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
-    floor = np.partition(rows, rank, axis=0)[rank]
+    lowest = [  # of parts that are faster to partition than all rows
+        np.partition(part, min(rank, len(part) - 1), axis=0)[: rank + 1]
+        for part in np.array_split(rows, -(-len(rows) // FAST_SORT))
+    ]
+    floor = np.partition(np.concatenate(lowest), rank, axis=0)[rank]
     return np.asarray(
         np.maximum(floor, max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * float(rows.max())))
     )
@@ -285,14 +296,17 @@ def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArra
     before, after = (
         floors[i] if 0 <= i < len(floors) and floors[i] is not None else own for i in (number - 1, number + 1)
     )
-    share = ((np.arange(len(segment), dtype=np.float32) + 0.5) / len(segment) - 0.5)[:, None]
+    weight = np.abs((np.arange(len(segment), dtype=np.float32) + 0.5) / len(segment) - 0.5)
     half = len(segment) // 2
     square = np.empty(len(segment), np.float32)
     for rows, other in ((slice(0, half), before), (slice(half, None), after)):
-        weight = np.abs(share[rows])
-        whitened = (1 - weight) * (1 / own) + weight * (1 / np.asarray(other))
-        whitened *= segment[rows]
-        square[rows] = np.einsum("ij,ij->i", whitened, whitened) / segment.shape[1]
+        # the whitened power is segment / own * (1 + weight * change): its square is a polynomial of the weight
+        change = own / np.asarray(other) - 1
+        power = segment[rows] * (1 / own)
+        power *= power
+        constant, linear, quadratic = (power @ np.stack([np.ones_like(own), 2 * change, change**2], axis=1)).T
+        square[rows] = constant + weight[rows] * (linear + weight[rows] * quadratic)
+    square /= segment.shape[1]
     with np.errstate(divide="ignore"):
         return (5 * np.log10(square)).astype(np.float16)
 
@@ -303,17 +317,16 @@ def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
     The middle is that of the shortest interval with a share of the values, at first among the lowest ones. Values far
     above it are left out, and this is repeated. The spread is measured below the middle, where there is no sound.
     """
-    heard = np.isfinite(level)
-    values = level[heard].astype(np.float32)
-    if heard.any() and np.median(values) > _FLAT_LEVEL:
+    heard = np.flatnonzero(np.isfinite(level))
+    values = np.sort(level[heard[:: max(1, len(heard) // _NOISE_VALUES)]].astype(np.float32))
+    if len(values) and values[len(values) // 2] > _FLAT_LEVEL:
         return 0.0, _LEAST_SPREAD
     if len(values) < _LEAST_ROWS * _MEANS:
         return None
-    values = np.sort(values[:: max(1, len(values) // _NOISE_VALUES)])
     middle = _densest(values[: int(_LOW_SHARE * len(values))], int(_FIRST_SHARE * len(values)))
     for _ in range(_ROUNDS):
-        below = values[values < middle]
-        spread = max(_LEAST_SPREAD, float(np.median(middle - below)) / _NORMAL) if len(below) else _LEAST_SPREAD
+        below = values[: np.searchsorted(values, middle)]
+        spread = max(_LEAST_SPREAD, float(middle - below[len(below) // 2]) / _NORMAL) if len(below) else _LEAST_SPREAD
         noise = values[: np.searchsorted(values, middle + _NOISE * spread, "right")]
         middle = _densest(noise, int(_SHARE * len(noise)))
     return middle, spread
