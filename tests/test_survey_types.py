@@ -24,7 +24,7 @@ def test_number_of_types_is_that_of_the_kinds():
     points, kind = codes()
     types, choice = learn_types(points)
     assert len(types) == KINDS
-    assert "silhouette" in choice
+    assert "dense clouds" in choice
     assert len({(int(a), int(b)) for a, b in zip(kind, types.assign(points)[0], strict=True) if b}) == KINDS
 
 
