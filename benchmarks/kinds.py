@@ -5,7 +5,7 @@ and the sounds are found with the defaults. An event belongs to the true sound w
 IoU. Printed per set, as means over draws (planted sets) or model seeds with the standard error, for the sounds that
 belong to a true one: the adjusted mutual information (AMI) of types and labels; that of MFCC with duration, in as many
 groups by Ward's clustering, and grouped like the codes of survey; and the share of the ten nearest sounds of other
-recordings (of the others if there are few recordings) that have the same label, in the space of find and for MFCC.
+recordings (of the others if there is one recording) that have the same label, in the space of find and for MFCC.
 
 Then the true sounds of each set are grouped, all and those of two and of four kinds that are drawn three times. Printed
 is the share of these cases in which the number of types is within a factor of 1.5 of the number of kinds, and the AMI.
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     Labels = NDArray[np.str_]
 
 LABELS = ("label", "instrument", "digit", "emotion")  # columns of labels, the first that a table has
-NEAREST, FEW_FILES, CLIPS = 10, 3, 500
+NEAREST, CLIPS = 10, 500
 CASES, FACTOR = (2, 4), 1.5  # kinds that are drawn; of the number of types
 PARTS = 3
 SETS = (
@@ -143,7 +143,7 @@ def _ward(features: NDArray[np.float32], count: int) -> NDArray[np.int32]:
 
 def _alike(points: NDArray[np.float32], sounds: Sounds) -> float:
     near = points @ points.T
-    if len(set(sounds.record.tolist())) > FEW_FILES:
+    if len(set(sounds.record.tolist())) > 1:
         near[sounds.record[:, None] == sounds.record] = -np.inf
     np.fill_diagonal(near, -np.inf)
     nearest = np.argsort(-near, axis=1, kind="stable")[:, :NEAREST]

@@ -9,6 +9,7 @@ number with the largest modularity (Newman and Girvan 2004) is used. Groups with
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,8 @@ _FEWEST = 3  # points for more than one group
 _FEWEST_CLOUDS, _LEAST_CLOUD, _CORE = 20, 5, 3  # points for HDBSCAN; its min_cluster_size and min_samples
 _LEFT_OUT = 0.05  # share of points outside all clouds from which the clouds are not used
 # nearest neighbours that are compared: at least 10 and a share of all points, but fewer of a few points
-_NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 10, 1 / 30, 1 / 6
-_JOINED = 0.2  # links between two groups, relative to those inside the looser one, from which they are joined
+_NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 10, 1 / 20, 1 / 6
+_JOINED = 0.25  # links between two groups, relative to those inside the looser one, from which they are joined
 _COARSE = 0.1  # the same, for coarse groups
 _EQUAL = 1e-9  # difference of two modularities that is rounding
 
@@ -56,7 +57,7 @@ def grouped(points: Array, count: int | None = None) -> Grouping:
     Parameters
     ----------
     count
-        Number of groups; None chooses it, at most 40.
+        Number of groups; None chooses it. Groups of neighbours are at most the root of the number of points, and 40.
     """
     if len(points) < _FEWEST:
         return _clear(np.zeros(len(points), np.int32), "too few events for more")
@@ -136,8 +137,9 @@ class Neighbours:
 
     def divided(self) -> Labels:
         """Return the group of each point, for the number of groups with the largest modularity."""
-        vectors = self._vectors(min(MOST_TYPES, self.links.shape[0] // _FEWEST))
-        best, chosen = 0.0, np.zeros(self.links.shape[0], np.int32)
+        count = self.links.shape[0]
+        vectors = self._vectors(min(MOST_TYPES, max(2, isqrt(count))))
+        best, chosen = 0.0, np.zeros(count, np.int32)
         for number in range(2, vectors.shape[1] + 1):
             labels = _spectral_labels(vectors[:, :number])
             if (value := self._modularity(labels)) > best + _EQUAL:
