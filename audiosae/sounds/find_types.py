@@ -99,7 +99,7 @@ def find_types(
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count, parts)
-        stability = None if known else stability_of(codes.codes, len(types), parts)
+        stability = None if known else stability_of(codes.codes, count, parts)
         assigned = _assigned(types, codes)
         if not known:
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
@@ -108,11 +108,8 @@ def find_types(
         activity = _activity(types, codes, assigned[0])
     events, bouts = _both(domain, spans, group, assigned)
     survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest)
-    measured = enumerate(zip(types.novelty, activity[1:], strict=True), 1)
-    return replace(
-        survey,
-        types=[_sound_type(i, types.names.get(i, ""), survey.sounds, *each) for i, each in measured],
-    ), types
+    described = [_sound_type(i, types, survey.sounds, activity[i]) for i in range(1, len(types) + 1)]
+    return replace(survey, types=described), types
 
 
 def make_events(
@@ -184,7 +181,9 @@ def _by_duration(
     seconds = np.bincount(numbers, durations, minlength=len(types) + 1)[1:].astype(np.float64)
     order, number = np.argsort(-seconds, kind="stable"), np.zeros(len(types) + 1, np.int32)
     number[1 + order] = np.arange(1, len(types) + 1)
-    ordered = replace(types, centres=types.centres[order], reach=types.reach[order])
+    groups = list(dict.fromkeys(types.coarse[i] for i in order)) if types.coarse else []
+    coarse = tuple(1 + groups.index(types.coarse[i]) for i in order) if groups else ()
+    ordered = replace(types, centres=types.centres[order], reach=types.reach[order], coarse=coarse)
     return ordered, number[numbers]
 
 
@@ -197,19 +196,20 @@ def _activity(types: Types, codes: CodeFile, numbers: NDArray[np.int32]) -> NDAr
     return total / np.maximum(np.bincount(numbers, minlength=len(types) + 1), 1)[:, None]
 
 
-def _sound_type(number: int, name: str, events: Events, novelty: float, activity: NDArray[np.float64]) -> SoundType:
+def _sound_type(number: int, types: Types, events: Events, activity: NDArray[np.float64]) -> SoundType:
     own = events.of_type(number)
     low, high = (float(np.median(part[own])) if len(own) else 0.0 for part in (events.low_hz, events.high_hz))
     top = np.argsort(-activity, kind="stable")[:_TOP_UNITS] if len(own) else np.empty(0, int)
     return SoundType(
         number,
-        name=name,
+        name=types.names.get(number, ""),
         events=len(own),
         files=len(np.unique(events.record[own])),
         seconds=float(events.seconds[own].sum()),
         low_hz=low,
         high_hz=high,
         top_units=tuple(top.tolist()),
-        novelty=float(novelty),
+        novelty=float(types.novelty[number - 1]),
         exemplar=int(own[0]) if len(own) else -1,
+        coarse=types.coarse[number - 1] if types.coarse else number,
     )

@@ -132,6 +132,8 @@ class SoundType:
         Distance between its centre and the nearest other one, divided by the median of this distance over all types.
     exemplar
         Number of its most typical event, a row of `Survey.sounds`; -1 if it has no events.
+    coarse
+        Number of its coarse group, from 1, if no number of types is clearly best; otherwise its own number.
     """
 
     number: int
@@ -144,6 +146,7 @@ class SoundType:
     top_units: tuple[int, ...]
     novelty: float
     exemplar: int
+    coarse: int = 0
 
 
 @dataclass(frozen=True)

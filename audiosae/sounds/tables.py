@@ -68,7 +68,7 @@ def write_types_csv(survey: Survey, path: Path) -> None:
     """Write types.csv; the units of a type are separated by spaces."""
     named = bool(survey.names)
     head = ["type", *([NAME] if named else []), "events", "files", "seconds", "low_hz", "high_hz", "top_units"]
-    rows: list[list[object]] = [[*head, "novelty", "exemplar_file", "exemplar_start", "exemplar_end"]]
+    rows: list[list[object]] = [[*head, "novelty", "coarse", "exemplar_file", "exemplar_start", "exemplar_end"]]
     for kind in survey.types:
         best = survey.event(kind.exemplar) if kind.exemplar >= 0 else None
         exemplar = [best.file, round(best.start, 4), round(best.end, 4)] if best else ["", "", ""]
@@ -83,6 +83,7 @@ def write_types_csv(survey: Survey, path: Path) -> None:
                 round(kind.high_hz, 1),
                 " ".join(map(str, kind.top_units)),
                 round(kind.novelty, 3),
+                kind.coarse,
                 *exemplar,
             ]
         )

@@ -10,8 +10,8 @@ import numpy as np
 from audiosae.domain import Span
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
+from audiosae.sounds.grouping import NO_NUMBER
 from audiosae.sounds.results import NOWHERE, Events
-from audiosae.sounds.sound_types import NO_NUMBER
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
@@ -46,7 +46,11 @@ _TRUST = (
     "in rain and wind are found less reliably: some are missed, joined or divided."
 )
 _TRUST_BOUTS = " Where a bout begins and ends is estimated from the pauses between its events, and how alike they are."
-_MANUAL = " The manual has figures (Events and bouts: How far to trust events)."
+_TRUST_TYPES = (
+    " Types are groups of similar sounds, which nobody labelled. Clear, repeated sounds, such as the syllables of a "
+    "bird, are usually one type per kind; of varied sounds, a kind may have several types, and a type several kinds."
+)
+_MANUAL = " The manual has figures (Events and bouts: How far to trust events, How far to trust types)."
 
 
 def write_survey_page(
@@ -200,8 +204,9 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         notes.append(f"Recordings without any sound above the noise: {survey.silent:,}.")
     if NO_NUMBER in survey.choice:
         notes.append(
-            "The number of types is arbitrary: no number fits these sounds clearly better than the others. Use fewer "
-            "types (--types N) for coarser groups, or give similar types the same name."
+            "The number of types is arbitrary: no number fits these sounds clearly better than the others. "
+            + _coarse_groups(survey.types)
+            + "Give similar types the same name, or choose the number (--types N)."
         )
     if timeline and timeline.undated:
         notes.append(f"Sounds in recordings without a date, which the table of hours omits: {timeline.undated:,}.")
@@ -217,7 +222,7 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         "heading": "Sounds in these recordings",
         "lead": lead,
         "meaning": _meaning(survey),
-        "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_MANUAL}",
+        "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_TRUST_TYPES}{_MANUAL}",
         "notes": notes,
         "cards": cards,
         "timeline": _table(timeline) if timeline else None,
@@ -225,6 +230,15 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         "odd": odd,
         "survey": survey.types_digest,
     }
+
+
+def _coarse_groups(types: Sequence[SoundType]) -> str:
+    """Return the coarse groups with several types as a sentence."""
+    members: dict[int, list[str]] = {}
+    for kind in types:
+        members.setdefault(kind.coarse, []).append(str(kind.number))
+    joined = "; ".join(f"types {', '.join(each)}" for each in members.values() if len(each) > 1)
+    return f"Coarser groups are {joined}. " if joined else ""
 
 
 def _columns(timeline: Timeline) -> list[str]:
