@@ -107,7 +107,7 @@ def find_types(
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
         activity = _activity(types, codes, assigned[0])
     events, bouts = _both(domain, spans, group, assigned)
-    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest)
+    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, spans.floors)
     measured = enumerate(zip(types.novelty, activity[1:], strict=True), 1)
     return replace(
         survey,

@@ -32,10 +32,12 @@ _HOUR = 3600.0  # s
 _NO_RECORDING: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.7", "hatch": "////"}
 
 
-def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None) -> None:
-    """Draw events per recorded minute by date and hour, of all types together and of the most common ones.
+def draw_timeline(
+    timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None, title: str = ""
+) -> None:
+    """Draw events per recorded hour by date and hour, of all types together and of the most common ones.
 
-    The output is .png, .svg or .pdf.
+    The output is .png, .svg or .pdf. `title` is the site.
     """
     panels = [("all sounds", timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
@@ -47,14 +49,15 @@ def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | 
     rows = -(-len(panels) // columns)
     figure = new_figure(1 + 3.6 * columns, 1.2 + 2.5 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, (title, events) in zip(axes, panels, strict=False):
+    for ax, (label, events) in zip(axes, panels, strict=False):
         _draw_panel(ax, timeline, days, events)
-        ax.set_title(f"{title} ({events.sum():,})".replace("$", r"\$"), fontsize=9)
+        ax.set_title(f"{label} ({events.sum():,})".replace("$", r"\$"), fontsize=9)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     left_out = len(timeline.types) + 1 - len(panels)
     more = f"; {left_out} rarer types are in timeline.csv" if left_out else ""
-    figure.suptitle(f"Sounds per minute of recording, by date and hour of the day{more}", fontsize=11)
+    site = f"{title}: s".replace("$", r"\$") if title else "S"
+    figure.suptitle(f"{site}ounds per recorded hour, by date and hour of the day{more}", fontsize=11)
     _draw_legend(figure)
     save_figure(figure, path)
 
@@ -72,7 +75,7 @@ def _draw_panel(ax: Axes, timeline: Timeline, days: Sequence[date], events: NDAr
     column = {day: i for i, day in enumerate(days)}
     picture = np.full((24, len(days)), np.nan)
     for (day, hour), count, seconds in zip(timeline.cells, events, timeline.recorded, strict=True):
-        picture[hour, column[day]] = 60 * count / max(seconds, 1.0)
+        picture[hour, column[day]] = _HOUR * count / max(seconds, 1.0)
     ax.patch.set(**_NO_RECORDING, linewidth=0)
     top = np.nanmax(picture) or 1.0
     image = ax.imshow(picture, cmap="viridis", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
