@@ -332,6 +332,10 @@ class Survey:
                 lit,
             )
 
+    def lights(self, numbers: NDArray[np.intp]) -> list[str]:
+        """Return day, dawn, dusk or night at the start of some of `sounds`, "" where it is not known."""
+        return self._lights(self.sounds, numbers)
+
     def _lights(self, table: Events, numbers: NDArray[np.intp]) -> list[str]:
         """Return day, dawn, dusk or night at the start of some events, "" where it is not known."""
         if not self.lit:

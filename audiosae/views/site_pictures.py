@@ -17,10 +17,15 @@ SITE_PICTURES = "timeline.sites"  # folder of the timelines of sites
 MOST_SITES = 100  # with a picture; the table has all
 
 
+def site_files(survey: Survey) -> dict[str, str]:
+    """Return the name of the picture of each site, without its suffix."""
+    return file_names([name for name in survey.site_names if name])
+
+
 def draw_site_timelines(survey: Survey, folder: Path) -> None:
     """Draw ``NAME.png`` in a folder for each site with dated recordings, if there are several sites."""
-    names = [name for name in survey.site_names if name]
-    files = file_names(names)
+    files = site_files(survey)
+    names = [*files]
     lines = {name: survey.timeline(name) for name in names[:MOST_SITES]} if len(names) > 1 else {}
     for name, line in lines.items():
         if line.cells:
