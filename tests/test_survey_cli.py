@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import time
 from types import SimpleNamespace
 
@@ -75,7 +76,9 @@ def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
     assert len({(round(float(row["start"])), row["type"]) for row in rows}) == 3
     assert rows[0]["time"].startswith("2024-06-01T00:00:0")
     assert "name" not in rows[0]
-    assert [*rows_of(tmp_path / "out" / "timeline.csv")[0]] == ["date", "hour", "type", "events", "seconds"]
+    assert [*rows_of(tmp_path / "out" / "timeline.csv")[0]] == [
+        *("date", "hour", "type", "events", "seconds", "recorded_seconds", "floor_db"),
+    ]
 
 
 def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache, run, tmp_path):
@@ -96,6 +99,55 @@ def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache,
         audacity = [path.read_text() for path in (folder / "events.audacity").iterdir()]
         assert all(text.count("\t=Kiebitz\n") == 1 for text in [*raven, *audacity])
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
+
+
+def test_sites_effort_and_clips_of_a_survey(archive, cache, run, tmp_path, monkeypatch):
+    command = ("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "--events", "csv")
+    rule = ("--site", "(?P<site>0[0-3]|0[4-7])0000", "--time-zone", "UTC", "--coordinates", "52.5,13.4")
+    code, text, error = run(*command, *rule, "--clips", 2)
+    clips = sorted((tmp_path / "out" / "clips").rglob("*.flac"))
+    assert code == 0
+    assert "8 sites (recordings): 00 (1), 01 (1)" in error
+    assert f"{len(clips)} clips (" in text
+    assert {path.parent.name for path in clips} <= {"type-1", "type-2", "type-3", "no-type"}
+    assert clips[0].name.startswith("20240601_0")
+    effort = rows_of(tmp_path / "out" / "effort.csv")
+    assert [(row["site"], row["recorded_seconds"], row["files"]) for row in effort][0] == ("00", "20.0", "1")
+    assert [*effort[0]][-4:] == ["day_seconds", "dawn_seconds", "dusk_seconds", "night_seconds"]
+    lines = rows_of(tmp_path / "out" / "timeline.csv")
+    assert {(row["recorded_seconds"], -45 < float(row["floor_db"]) < -35) for row in lines} == {("20.0", True)}
+    assert len(list((tmp_path / "out" / "timeline.sites").iterdir())) == 8
+    assert run(*command, "--clips", 1, "--names", _names(tmp_path), "-q")[0] == 0
+    again = sorted(path.relative_to(tmp_path / "out" / "clips") for path in (tmp_path / "out" / "clips").rglob("*"))
+    assert {path.parts[0] for path in again} <= {"type-2", "type-3", "wren, loud", "no-type"}
+    assert sum(path.suffix == ".flac" for path in again) <= 4
+    assert not (tmp_path / "out" / "timeline.sites").exists()
+    monkeypatch.setattr("audiosae.commands.clips.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    code, _, error = run(*command, "--clips", "all")
+    assert code == 1
+    assert re.search(r"--clips: 24 clips need up to 0.\d MB in .*, and 0.0 MB are free; write fewer", error)
+    assert not (tmp_path / "out" / "clips").exists()
+    assert (tmp_path / "out" / "index.html").is_file()
+
+
+def _names(folder):
+    (folder / "names.csv").write_text('type,name\n1,"wren, loud"\n')
+    return folder / "names.csv"
+
+
+def test_the_clips_of_a_search_replace_those_of_an_earlier_one(archive, cache, run, tmp_path):
+    like = f"{archive.sounds}/20240601_000000.wav@9-9.6"
+    command = ("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "--clips", tmp_path / "clips")
+    assert run(*command, "-n", 3, "-q")[0] == 0
+    assert len(list((tmp_path / "clips").glob("*.flac"))) == 3
+    (tmp_path / "clips" / "mine.txt").write_text("mine")
+    code, text, _ = run(*command, "-n", 2, "--json")
+    assert (code, json.loads(text)["clips"]["count"]) == (0, 2)
+    names = sorted(path.name for path in (tmp_path / "clips").iterdir())
+    assert [names[0][:2], names[1][:2], *names[2:]] == ["1_", "2_", "clips.json", "mine.txt"]
+    (tmp_path / "clips" / names[0]).write_bytes(b"edited")
+    code, _, error = run(*command)
+    assert (code, "it was changed after" in error, "another output with --clips" in error) == (1, True, True)
 
 
 def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):

@@ -108,8 +108,7 @@ def write_match_clips(
         _FOLDER.check(folder, [Path(record.path) for record in corpus.records])
     with _own_option(), _FOLDER.replaced_together(folder) as work:
         assert work is not None  # noqa: S101 (a folder was given)
-        records = [corpus.records[i] for i in corpus.used]
-        facts = _written(clips_of_matches(matches, records), corpus, work, folder, progress)
+        facts = _written(clips_of_matches(matches), corpus, work, folder, progress)
         check_written(facts)
         listed = {_MARK: facts, FILES: _FOLDER.digests(work)}
         write_file(work / _FACTS, (json.dumps(listed, indent=1) + "\n").encode())

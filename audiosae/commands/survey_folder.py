@@ -149,6 +149,7 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
         out / "recordings.png",
         starts=result.times if result.dated else (),
         names=[record.file for record in result.records],
+        sites=result.sites,
     )
 
 

@@ -147,10 +147,12 @@ def overlap_note(survey: Survey) -> str:
             end = stop if end is None else max(end, stop)
     if not overlapping:
         return ""
-    cause = "two recorders at one site" if survey.sites else "several recorders (--site gives each a site)"
+    of_site, cause = ("", "several recorders? --site gives each a site")
+    if survey.sites:
+        of_site, cause = " of the same site", "two recorders at one site?"
     return (
-        f"{counted(overlapping, 'recording')} overlap in time with an earlier one: {cause}? The recorded time of each "
-        "counts"
+        f"{overlapping:,} of {counted(len(survey.records), 'recording')} begin before an earlier one{of_site} ends "
+        f"({cause}); the time of each counts as recorded"
     )
 
 

@@ -113,10 +113,10 @@ def _title(event: Event) -> str:
     return event.name or (f"type {event.type}" if event.type else "no type")
 
 
-def clips_of_matches(matches: Matches, records: Sequence[Record]) -> list[Clip]:
+def clips_of_matches(matches: Matches) -> list[Clip]:
     """Return the clips of the results of a search; their names begin with the rank."""
-    events, clips = matches.events, []
-    width = len(str(len(events.record)))
+    events, records, clips = matches.events, matches.records, []
+    width = len(str(len(events)))
     for rank, (index, start) in enumerate(zip(events.record.tolist(), events.start.tolist(), strict=True)):
         sound = _Box(start, *(float(part[rank]) for part in (events.end, events.low_hz, events.high_hz)))
         name = f"{rank + 1:0{width}}_{_stem(records[index].file, start)}"

@@ -71,6 +71,15 @@ def _days(recorded: Sequence[date]) -> list[date]:
     return [days[0] + timedelta(days=day) for day in range(period)]
 
 
+def _site_days(sites: Sequence[str], starts: Sequence[datetime | None]) -> list[tuple[str, date]]:
+    """Return the days to draw of each site."""
+    recorded: dict[str, list[date]] = {}
+    for site, start in zip(sites, starts, strict=True):
+        if start:
+            recorded.setdefault(site, []).append(start.date())
+    return [(site, day) for site in sorted(recorded) for day in _days(recorded[site])]
+
+
 def _draw_panel(ax: Axes, timeline: Timeline, days: Sequence[date], events: NDArray[Any]) -> None:
     column = {day: i for i, day in enumerate(days)}
     picture = np.full((24, len(days)), np.nan)
@@ -133,8 +142,11 @@ def draw_recordings(
     *,
     starts: Sequence[datetime | None] = (),
     names: Sequence[str] = (),
+    sites: Sequence[str] = (),
 ) -> None:
     """Draw recordings as lines coloured by their codes: one line per day if dates are known, else per recording.
+
+    Every site has lines of its own.
 
     Parameters
     ----------
@@ -148,12 +160,15 @@ def draw_recordings(
         Start of each recording, None if not known.
     names
         Name of each recording, for recordings without dates.
+    sites
+        Site of each recording, if any.
     """
     dated = any(starts)
+    sites = sites or [""] * len(series)
     if dated:
-        days = _days([start.date() for start in starts if start])
+        days = _site_days(sites, starts)
         lines = {day: line for line, day in enumerate(days[:_LINES])}
-        labels, length = [day.isoformat() for day in lines], 86400.0
+        labels, length = [f"{site} {day.isoformat()}".strip() for site, day in lines], 86400.0
         left_out = len(days) - len(lines)
     else:
         chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), _LINES)).round().astype(int)).tolist()
@@ -166,7 +181,7 @@ def draw_recordings(
         if start is not None:
             offset = start.hour * 3600.0 + start.minute * 60 + start.second
             later = range(int((offset + seconds) / length) + 1)
-            rows = [lines.get(start.date() + timedelta(days=days)) for days in later]
+            rows = [lines.get((sites[index], start.date() + timedelta(days=days))) for days in later]
             _paint(picture, part, rows, offset=offset, seconds=seconds, length=length)
         elif not dated and index in chosen:
             _paint(picture, part, [chosen.index(index)], offset=0.0, seconds=seconds, length=length)
