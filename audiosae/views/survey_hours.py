@@ -169,7 +169,7 @@ def sites_shown(survey: Survey) -> list[str]:
 
 
 def _counts(timeline: Timeline, letters: int) -> dict[str, dict[str, Any]]:
-    """Return seconds recorded and events by type of each column and hour; a column has the first `letters` of a date."""
+    """Return seconds recorded and events by type of each column (the first `letters` of a date) and hour."""
     cells: dict[str, dict[str, Any]] = {}
     for (day, hour), recorded, counts in zip(timeline.cells, timeline.recorded, timeline.events, strict=True):
         cell = cells.setdefault(f"{day.isoformat()[:letters]} {hour}", {"seconds": 0.0, "types": {}})
