@@ -32,9 +32,7 @@ _HOUR = 3600.0  # s
 _NO_RECORDING: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.7", "hatch": "////"}
 
 
-def draw_timeline(
-    timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None, title: str = ""
-) -> None:
+def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None, title: str = "") -> None:
     """Draw events per recorded hour by date and hour, of all types together and of the most common ones.
 
     The output is .png, .svg or .pdf. `title` is the site.
