@@ -122,11 +122,11 @@ def test_names_of_clips_are_valid_on_every_system():
     survey = survey.named({1: "Wren", 2: "wren", 3: "E. coli / nul."})
     names = [each.name for each in clips_of_survey(survey, 9)]
     assert names == [
-        "Wren/north_a_b__1.00s_event1.flac",
-        "wren-2/north_a_b__3.00s_event2.flac",
-        "E. coli _ nul/north_a_b__5.00s_event3.flac",
-        "no-type/_CON_1.00s_event4.flac",
-        "type-4/_CON_3.00s_event5.flac",
+        "Wren/north_a_b__0001.00s_event1.flac",
+        "wren-2/north_a_b__0003.00s_event2.flac",
+        "E. coli _ nul/north_a_b__0005.00s_event3.flac",
+        "no-type/_CON_0001.00s_event4.flac",
+        "type-4/_CON_0003.00s_event5.flac",
     ]
 
 
@@ -139,7 +139,7 @@ def test_the_clips_of_a_type_are_its_most_typical_sounds_in_order_of_time():
 def test_clips_of_a_search_begin_with_their_rank():
     survey = survey_of([None] * 2, [9.0] * 2, [(1, 1, 2, 0), (0, 3, 4, 0)])
     matches = Matches(survey.records, survey.events, np.array([0.9, 0.8]))
-    assert [each.name for each in clips_of_matches(matches)] == ["2_0_3.00s.flac", "1_1_1.00s.flac"]
+    assert [each.name for each in clips_of_matches(matches)] == ["2_0_0003.00s.flac", "1_1_0001.00s.flac"]
 
 
 @pytest.mark.parametrize(

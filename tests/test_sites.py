@@ -24,7 +24,7 @@ from audiosae.recordings.sun import LIGHTS, light, sun_altitude
 from audiosae.sounds.effort import effort_of, effort_rows, write_effort_csv
 from audiosae.sounds.results import Events, SoundType, Survey
 from audiosae.sounds.sites import SiteRule
-from audiosae.sounds.tables import write_events_csv, write_timeline_csv
+from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv
 from audiosae.sounds.timeline import micros
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -213,6 +213,9 @@ def test_pandas_reads_the_tables_with_the_right_types(tmp_path):
     write_timeline_csv(survey, tmp_path / "timeline.csv")
     write_effort_csv(survey, tmp_path / "effort.csv")
     events, line, effort = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("events", "timeline", "effort"))
+    write_events_parquet(survey, tmp_path / "events.parquet")
+    parquet = pd.read_parquet(tmp_path / "events.parquet")
+    assert parquet[["site", "light"]].to_numpy().tolist() == [["a", "day"], ["b", "night"], ["b", ""]]
     assert events["site"].tolist() == ["a", "b", "b"]
     assert events["light"].fillna("").tolist() == ["day", "night", ""]
     pd.testing.assert_frame_equal(events, survey.frame().replace({"time": {"": np.nan}, "light": {"": np.nan}}))

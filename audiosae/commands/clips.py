@@ -21,7 +21,7 @@ from audiosae.system.schema import FactsFile, Object
 from audiosae.views.clips import SUFFIX, clips_of_matches, clips_of_survey, largest_size, write_clips
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.results import Survey
@@ -137,9 +137,7 @@ def _written(
     )
     if written.faults:
         progress.say(f"{counted(len(written.faults), 'clip')} could not be written: {some_of(written.faults)}")
-    facts |= {"count": written.count, "seconds": round(written.seconds, 3), "bytes": written.bytes}
-    progress.say(clip_text(facts))
-    return facts
+    return facts | {"count": written.count, "seconds": round(written.seconds, 3), "bytes": written.bytes}
 
 
 def check_written(facts: dict[str, Any] | None) -> None:
@@ -148,7 +146,7 @@ def check_written(facts: dict[str, Any] | None) -> None:
         raise InputError(facts["refused"])
 
 
-def clip_text(facts: dict[str, Any]) -> str:
+def clip_text(facts: Mapping[str, Any]) -> str:
     """Return number, duration and size of clips as text."""
     seconds = facts["seconds"]
     length = f"{seconds / _MINUTE:.1f} min" if seconds >= _MINUTE else f"{seconds:.1f} s"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
-from audiosae.commands.clips import ClipFolder, write_match_clips
+from audiosae.commands.clips import ClipFolder, clip_text, write_match_clips
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
@@ -37,7 +37,8 @@ _ROUNDING = 0.01  # s: the END of an example may be the rounded length of its re
 
 
 def _text(matches: Matches) -> str:
-    return text_table([COLUMNS, *(tuple(map(str, row)) for row in matches.rows())])
+    table = text_table([COLUMNS, *(tuple(map(str, row)) for row in matches.rows())])
+    return f"{table}\n{clip_text(matches.facts['clips'])}" if "clips" in matches.facts else table
 
 
 @command(

@@ -133,7 +133,7 @@ class _Box:
 
 
 def _stem(file: str, start: float) -> str:
-    return f"{file_name(stem_of(file))}_{start:.2f}s"
+    return f"{file_name(stem_of(file))}_{start:07.2f}s"  # in order of time if sorted by name
 
 
 def _clip(record: Record, sound: Event | _Box, name: str, title: str) -> Clip:
