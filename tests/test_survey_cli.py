@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -66,16 +68,58 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
-    code, message, _ = run("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "--json")
-    facts = json.loads(message)
-    assert code == 0
+RULE = ("--site", "(?P<site>[0-9]{2})0000", "--time-zone", "UTC", "--coordinates", "52.5,13.4")
+
+
+@pytest.fixture(scope="module")
+def found(archive, cache):
+    """A survey with sites and clips."""
+    out = archive.folder / "found"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audiosae.views.site_pictures.MOST_SITES", 1)
+        once(["survey", archive.run, archive.sounds, "-o", out, *RULE, "--clips", 2, "--cache", cache, "-q"])
+    return out
+
+
+def test_three_kinds_of_sound_are_three_types(found):
+    facts = json.loads((found / "survey.json").read_text())
     assert [kind["events"] for kind in facts["types"]] == [8, 8, 8]
-    rows = rows_of(tmp_path / "out" / "events.csv")
+    rows = rows_of(found / "events.csv")
     assert len({(round(float(row["start"])), row["type"]) for row in rows}) == 3
     assert rows[0]["time"].startswith("2024-06-01T00:00:0")
     assert "name" not in rows[0]
-    assert [*rows_of(tmp_path / "out" / "timeline.csv")[0]] == ["date", "hour", "type", "events", "seconds"]
+
+
+def test_tables_and_pictures_of_a_survey_are_by_site(found):
+    head = ["site", "date", "hour", "type", "events", "seconds", "recorded_seconds", "floor_db"]
+    effort, lines = rows_of(found / "effort.csv"), rows_of(found / "timeline.csv")
+    assert [*lines[0]] == head
+    assert {(row["recorded_seconds"], -42 < float(row["floor_db"]) < -38) for row in lines} == {("20.0", True)}
+    assert (effort[0]["site"], effort[0]["recorded_seconds"], effort[0]["files"]) == ("00", "20.0", "1")
+    assert [*effort[0]][-4:] == ["day_seconds", "dawn_seconds", "dusk_seconds", "night_seconds"]
+    assert {(row["site"], row["light"]) for row in rows_of(found / "bouts.csv")} >= {("00", "night"), ("05", "day")}
+    assert [path.name for path in (found / "timeline.sites").iterdir()] == ["00.png"]
+    assert 'href="timeline.sites/00.png"' in (found / "index.html").read_text(encoding="utf-8")
+
+
+def test_clips_are_in_a_folder_for_each_type(found):
+    clips, facts = sorted(found.rglob("*.flac")), json.loads((found / "survey.json").read_text())
+    assert {path.relative_to(found / "clips").parts[0] for path in clips} == {"type-1", "type-2", "type-3"}
+    assert all(path.name.startswith("20240601_0") for path in clips)
+    assert facts["clips"]["count"] == len(clips) == 6
+    assert facts["clips"]["bytes"] == sum(path.stat().st_size for path in clips)
+
+
+def test_a_full_disk_refuses_clips_and_not_the_survey(found, archive, cache, run, tmp_path, monkeypatch):
+    out = shutil.copytree(found, tmp_path / "out")
+    monkeypatch.setattr("audiosae.commands.clips.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    command = ("survey", archive.run, archive.sounds, "-o", out, "--cache", cache, "--events", "csv")
+    code, _, error = run(*command, "--clips", "all")
+    assert code == 1
+    assert re.search(r"--clips: 24 clips need up to 0.\d MB in .*, and 0.0 MB are free; write fewer", error)
+    assert "site" not in rows_of(out / "events.csv")[0]
+    assert not (out / "clips").exists()  # nor those of the earlier survey
+    assert not (out / "timeline.sites").exists()
 
 
 def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache, run, tmp_path):
@@ -96,6 +140,21 @@ def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache,
         audacity = [path.read_text() for path in (folder / "events.audacity").iterdir()]
         assert all(text.count("\t=Kiebitz\n") == 1 for text in [*raven, *audacity])
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
+
+
+def test_the_clips_of_a_search_replace_those_of_an_earlier_one(archive, cache, run, tmp_path):
+    like = f"{archive.sounds}/20240601_000000.wav@9-9.6"
+    command = ("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "--clips", tmp_path / "clips")
+    assert run(*command, "-n", 3, "-q")[0] == 0
+    assert len(list((tmp_path / "clips").glob("*.flac"))) == 3
+    (tmp_path / "clips" / "mine.txt").write_text("mine")
+    code, text, _ = run(*command, "-n", 2, "--json")
+    assert (code, json.loads(text)["clips"]["count"]) == (0, 2)
+    names = sorted(path.name for path in (tmp_path / "clips").iterdir())
+    assert [names[0][:2], names[1][:2], *names[2:]] == ["1_", "2_", "clips.json", "mine.txt"]
+    (tmp_path / "clips" / names[0]).write_bytes(b"edited")
+    code, _, error = run(*command)
+    assert (code, "it was changed after" in error, "another output with --clips" in error) == (1, True, True)
 
 
 def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):

@@ -214,4 +214,8 @@ def test_selecting_an_hour_lists_its_sounds_and_arrow_keys_move(surveyed, see):
     tab.keyboard.press("ArrowDown")
     assert tab.evaluate("document.activeElement.dataset.cell") == "2024-06-01 3"
     tab.select_option("#kind", "1")
-    assert tab.inner_text("[data-cell='2024-06-01 3']") == "1"
+    cell = tab.locator("[data-cell='2024-06-01 3']")
+    assert cell.inner_text() == "180"  # per hour: one in 20 s
+    assert "1 sound in 20 s of recording, 180 per recorded hour" in cell.get_attribute("aria-label")
+    tab.select_option("#unit", "count")
+    assert cell.inner_text() == "1"

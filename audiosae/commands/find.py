@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
+from audiosae.commands.clips import ClipFolder, clip_text, write_match_clips
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
@@ -18,6 +19,7 @@ from audiosae.commands.shared_options import (
     Strict,
     as_path,
 )
+from audiosae.corpus.sources import named_paths
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.search import COLUMNS, Example, Matches, find_like
 from audiosae.system.described_table import DIGESTS, TABLES, DescribedTable, description_of
@@ -46,7 +48,8 @@ _ROUNDING = 0.01  # s: the END of an example may be the rounded length of its re
 
 
 def _text(matches: Matches) -> str:
-    return text_table([COLUMNS, *(tuple(map(str, row)) for row in matches.rows())])
+    table = text_table([COLUMNS, *(tuple(map(str, row)) for row in matches.rows())])
+    return f"{table}\n{clip_text(matches.facts['clips'])}" if "clips" in matches.facts else table
 
 
 @command(
@@ -75,6 +78,7 @@ def find(
         int,
         Option("Largest number of moments; the example itself is left out.", flags=("--count", "-n"), least=1),
     ] = 20,
+    clips: ClipFolder = None,
     strict: Strict = False,
     progress: ShowProgress = False,
     **options: Unpack[EventKeywords],
@@ -103,8 +107,8 @@ def find(
     """
     path, example = as_path(out), Example.parse(str(like))
     loaded, settings = as_model(model), EventSettings.of(options)
-    domain, detector = recordings_domain(loaded, "find"), settings.detector()
-    with reading(settings.domain(domain), sources, Machine.of(options), progress=progress) as job:
+    domain, detector, listed = recordings_domain(loaded, "find"), settings.detector(), named_paths(sources)
+    with reading(settings.domain(domain), listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
         if path:
             _check_output(path, [example.path, *job.paths])
@@ -128,6 +132,7 @@ def find(
                 notes.say(note)
             if path and path.suffix.lower() in PAGES:
                 write_find_page(loaded, corpus, example, example_corpus, matches, path, progress=notes)
+            clip_facts = write_match_clips(matches, corpus, as_path(clips), listed, notes)
     if path and path.suffix.lower() not in PAGES:
         TABLE.write(
             path, csv_text([COLUMNS, *matches.rows()]).encode(), {"model_digest": loaded.digest, "like": str(like)}
@@ -137,6 +142,7 @@ def find(
         "table": str(path) if path else None,
         "sources_used": len(corpus.used),
         "sources_skipped": len(corpus.skipped),
+        **clip_facts,
     }
     return replace(matches, facts=facts, skipped=corpus.skipped, notes=notes.lines)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
-from audiosae.system.files import check_replaceable, check_unedited, create_folder, quick_digest
+from audiosae.system.files import check_replaceable, check_unedited, create_folder, quick_digest, remove_empty
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.system.schema import DIGEST, Object, Text
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FILES = "files"  # key of the digests
 DIGESTS = Object(
-    keys=Text(r"[^./\\:][^/\\:]*(/[^./\\:][^/\\:]*)?", "the name of a file"), rest=Text(DIGEST, "a digest")
+    keys=Text(r"[^./\\:][^/\\:]*(/[^./\\:][^/\\:]*){0,2}", "the name of a file"), rest=Text(DIGEST, "a digest")
 )
 _UNFINISHED = ".unfinished-"
 
@@ -121,7 +121,7 @@ class OutputFolder:
     def _complete(self, work: Path, out: Path) -> None:
         for name, digest in self._recorded(out).items():
             if (work / name).is_file() and quick_digest(work / name) == digest:
-                (out / name).parent.mkdir(exist_ok=True)
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
                 (work / name).replace(out / name)
 
     def _move(self, work: Path, out: Path) -> None:
@@ -129,10 +129,11 @@ class OutputFolder:
         names = sorted(_files(work), key=lambda name: name != self.facts_name)
         earlier = self._recorded(out)
         for name in names:
-            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             (work / name).replace(out / name)
         for name in earlier.keys() - {*names}:  # the types may have had other numbers
             (out / name).unlink(missing_ok=True)
+            remove_empty([folder for folder in (out / name).parents if out in folder.parents])
 
     def _recorded(self, out: Path) -> dict[str, str]:
         facts = self.facts.read(out / self.facts_name)

@@ -9,6 +9,7 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
+from audiosae.commands.clips import ClipCount, check_written, clip_count, clip_text, write_survey_clips
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
@@ -23,6 +24,8 @@ from audiosae.commands.shared_options import (
     WhenName,
     as_path,
 )
+from audiosae.commands.site_options import Coordinates, Site, parse_place, sites_by_name, with_sites
+from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.find_types import find_types
@@ -67,6 +70,8 @@ def _text(result: Survey) -> str:
     )
     without = f", {silent:,} without an event" if silent else ""
     lines.append(f"{events} ({len(result.skipped)} skipped{without}), written to {out}")
+    if clips := result.facts.get("clips"):
+        lines.append(clip_text(clips))
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
 
 
@@ -106,6 +111,9 @@ def survey(
             "Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.", typed=str
         ),
     ] = "csv,raven,audacity",
+    site: Site = None,
+    coordinates: Coordinates = None,
+    clips: ClipCount = None,
     strict: Strict = False,
     progress: ShowProgress = False,
     **options: Unpack[EventKeywords],
@@ -132,11 +140,12 @@ def survey(
     """
     earlier, names_path, path = as_path(types_from), as_path(names), as_path(out)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
+    place, clip_number = parse_place(coordinates), clip_count(clips, path, listed := named_paths(sources))
     loaded, settings = as_model(model), EventSettings.of(options)
     domain = recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    with reading(settings.domain(domain, known), sources, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
         if path:
@@ -144,6 +153,7 @@ def survey(
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
+        sites = sites_by_name(site, job, listed)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(
                 loaded,
@@ -157,6 +167,7 @@ def survey(
                 folder=work,
                 progress=notes,
             )
+            result = with_sites(result, sites, place, notes.say)
             if names_note := folder.names_note(type_names, result, names_path, earlier):
                 notes.say(names_note)
             facts = folder.facts_of(result, path, loaded.digest, dates.note)
@@ -166,5 +177,7 @@ def survey(
                 folder.write_tables(result, loaded, corpus, work, formats)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
+                facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)
                 folder.write_facts(facts, work)
+    check_written(facts.get("clips"))
     return replace(result, facts=facts, notes=notes.lines)

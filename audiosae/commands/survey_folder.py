@@ -9,14 +9,18 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
+from audiosae.commands.clips import FOLDER as CLIPS
+from audiosae.commands.clips import clip_paths
 from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
+from audiosae.sounds.effort import write_effort_csv
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
+from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ _FILES = (
     *(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS),
     TYPES,
     "types.csv",
+    "effort.csv",
     "timeline.csv",
     "timeline.png",
     "recordings.png",
@@ -78,7 +83,8 @@ def check_folder(out: Path, inputs: Sequence[Path]) -> None:
 def _outputs(out: Path) -> list[Path]:
     """Return the paths of the tables, pictures and page of a survey; those of other programs only if they exist."""
     tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
-    return [*(out / name for name in _FILES), *tables]
+    pictures = (out / SITE_PICTURES).glob("*.png")
+    return [*(out / name for name in _FILES), *tables, *pictures, *clip_paths(out / CLIPS)]
 
 
 _FOLDER = OutputFolder(
@@ -132,16 +138,18 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
     for program in FORMATS:
         if program in formats:
             write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
+    write_effort_csv(result, out / "effort.csv")
     if result.dated:
-        timeline = result.timeline()
-        write_timeline_csv(timeline, out / "timeline.csv", result.names)
-        draw_timeline(timeline, out / "timeline.png", names=result.names)
+        write_timeline_csv(result, out / "timeline.csv")
+        draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
+        draw_site_timelines(result, out / SITE_PICTURES)
     draw_recordings(
         sample_codes(model, corpus.only(corpus.used)),
         [record.extent for record in result.records],
         out / "recordings.png",
         starts=result.times if result.dated else (),
         names=[record.file for record in result.records],
+        sites=result.sites,
     )
 
 
@@ -165,6 +173,7 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "stability": asdict(result.stability) if result.stability else None,
         "dates": note,
         "dated": result.dated,
+        "sites": sorted({*result.sites} - {""}),
     }
 
 

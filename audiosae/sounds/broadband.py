@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 COLUMNS = 5  # of the field: whole seconds and remainder of the start, duration (s), peak and spread (dB)
+FLOOR_SECONDS = 60.0  # of each value of the noise floor
+_UNKNOWN = 1000.0  # dB: a noise floor that is not known, because the values of a field are finite
 _HOPS = 4  # per transform
 _KNOT_SECONDS, _REACH = 5.0, 3  # between knots of the noise; knots on each side of which the levels are used
 _FLOOR_ROWS = 100  # rows between two knots from which the noise floor is measured, each the mean of `_MEANS` frames
@@ -55,11 +57,16 @@ _VALLEY = 6.0  # dB from the lower peak down to a minimum that separates two eve
 _JOINED, _JOINED_SOFT, _SHORTEST = 2, 5, 7  # in hops: shorter pauses are joined, shorter events are left out
 _SOFT = 20.0  # dB above the noise: noise alone interrupts softer sounds
 _FRAMES_AT_ONCE = 2**16
+_HANN_POWER = 3 / 8  # mean square of a Hann window
+_FLOOR_BIAS = 4.7  # dB from the floor of stationary noise up to its mean power
 
 
 @dataclass(frozen=True)
 class BroadbandEvents(Domain):
-    """Domain whose field has the broadband events of a recording, shape (1 + events, 5).
+    """Domain whose field has the noise floor and the broadband events of a recording.
+
+    The shape is (1 + rows of the noise floor + events, 5). The first row begins with the number of values of the noise
+    floor, one for each minute; `parts_of` separates them from the events.
 
     Attributes
     ----------
@@ -99,7 +106,7 @@ class BroadbandEvents(Domain):
         return self.hop / self.sample_rate
 
     def field(self, path: Path) -> Generator[Array, None, str]:
-        """Yield the events of a recording as one block. The first row is not an event, so that no field is empty."""
+        """Yield the noise floor and the events of a recording as one block, which is never empty."""
         notes: list[str] = []
 
         def samples() -> Iterator[Array]:
@@ -113,10 +120,46 @@ class BroadbandEvents(Domain):
         level = broadband_level(powers, max(_MEANS * _LEAST_ROWS, round(_KNOT_SECONDS / second)))
         begin, end, peak, spread = level.events().T
         start = np.maximum(begin - 0.5, 0) * second
-        rows = np.zeros((1 + len(start), COLUMNS), np.float32)
-        rows[1:] = np.stack([np.floor(start), start % 1, (end - 0.5) * second - start, peak, spread], axis=1)
-        yield rows
+        rows = np.stack([np.floor(start), start % 1, (end - 0.5) * second - start, peak, spread], axis=1)
+        # Parseval's theorem: the power of all bins of a Hann window, of which only one side is computed
+        scale = _FLOOR_BIAS - 10 * np.log10(n_fft * n_fft * _HANN_POWER / 2)
+        floor = per_minute(level.floor, level.pitch * second) + scale
+        yield with_floor(floor, rows)
         return "".join(notes)
+
+
+def with_floor(floor: Array, events: NDArray[np.float64]) -> Array:
+    """Return the field of a noise floor and of events, (events, 5)."""
+    padded = np.zeros((-(-len(floor) // COLUMNS), COLUMNS), np.float32)
+    padded.reshape(-1)[: len(floor)] = np.where(np.isfinite(floor), floor, _UNKNOWN)
+    head = np.array([[len(floor), *[0] * (COLUMNS - 1)]])
+    return np.concatenate([head, padded, events]).astype(np.float32)
+
+
+def parts_of(field: Array) -> tuple[Array, Array]:
+    """Return the noise floor in each minute (dB; NaN if it is not known), and the rows of the events, (events, 5)."""
+    count = int(field[0, 0])
+    rows = -(-count // COLUMNS)
+    floor = field[1 : 1 + rows].reshape(-1)[:count]
+    return np.where(floor == _UNKNOWN, np.float32(np.nan), floor), field[1 + rows :]
+
+
+def per_minute(floor: Array, seconds: float) -> Array:
+    """Return the mean of the known levels in each minute, NaN where there is none; empty if none is known.
+
+    Parameters
+    ----------
+    floor
+        Levels in dB, NaN where they are not known.
+    seconds
+        Time between two of them.
+    """
+    minute = ((np.arange(len(floor)) + 0.5) * seconds / FLOOR_SECONDS).astype(int)
+    known = np.isfinite(floor)
+    count = int(minute[-1]) + 1 if known.any() else 0
+    number = np.bincount(minute[known], minlength=count)
+    total = np.bincount(minute[known], floor[known], minlength=count)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -129,11 +172,14 @@ class BroadbandLevel:
         (frames,); minus infinity for digital zeros.
     noise
         (knots, 2).
+    floor
+        Power of the noise floor of all bins in dB, NaN where it is not known, (knots,).
     """
 
     level: NDArray[np.float16]
     noise: NDArray[np.float64]
     pitch: int
+    floor: Array
 
     def at(self, first: int, last: int) -> tuple[Array, Array]:
         """Return the level above the middle of the noise, and its spread, of frames `first` to below `last`."""
@@ -186,12 +232,16 @@ def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
     pitch
         Frames between knots of the noise.
     """
-    parts = list(_whitened_levels(_segments(powers, pitch)))
+    floors: list[Array | None] = []
+    parts = list(_whitened_levels(_segments(powers, pitch), floors))
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
     noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
     known = any(each is not None for each in noise)
-    return BroadbandLevel(level, np.array(filled(noise) if known else [(0.0, np.inf)], np.float64), pitch)
+    power = np.array([np.nan if floor is None else float(floor.sum(dtype=np.float64)) for floor in floors])
+    with np.errstate(divide="ignore"):
+        decibels = (10 * np.log10(power)).astype(np.float32)
+    return BroadbandLevel(level, np.array(filled(noise) if known else [(0.0, np.inf)], np.float64), pitch, decibels)
 
 
 def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:
@@ -209,14 +259,14 @@ def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:
         yield np.concatenate(pending)
 
 
-def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]:
+def _whitened_levels(segments: Iterator[Array], floors: list[Array | None]) -> Iterator[NDArray[np.float16]]:
     """Yield the level of each segment: 5 log10 of the mean square over all bins of power divided by noise floor.
 
-    The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly.
+    The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly. It is
+    appended to `floors`.
     """
     pending: deque[Array] = deque()  # segments without a level, then those that only served for their floor
     samples: deque[tuple[Array, bool]] = deque(maxlen=2 * _REACH + 1)
-    floors: list[Array | None] = []
     count = done = 0
 
     def floor() -> Array | None:

@@ -107,7 +107,7 @@ def find_types(
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
         activity = _activity(types, codes, assigned[0])
     events, bouts = _both(domain, spans, group, assigned)
-    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest)
+    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, spans.floors)
     described = [_sound_type(i, types, survey.sounds, activity[i]) for i in range(1, len(types) + 1)]
     return replace(survey, types=described), types
 

@@ -7,7 +7,7 @@ the sound types, so that later surveys find events in the same way.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,7 +19,7 @@ from audiosae.corpus.sources import Source
 from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.sounds.bouts import SAMPLE, Group, Joining, learn_joining
-from audiosae.sounds.broadband import BroadbandEvents
+from audiosae.sounds.broadband import BroadbandEvents, parts_of
 from audiosae.sounds.detection import Detections, DetectorOptions, detect
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.system.progress import Progress
@@ -122,6 +122,8 @@ class Spans:
         Strongest level above the background, dB.
     bout
         Number of the bout of each event, from 0, in the whole archive.
+    floors
+        Noise floor of each recording in dB, a value per minute, NaN where it is not known.
     """
 
     record: NDArray[np.int32]
@@ -131,6 +133,7 @@ class Spans:
     high: NDArray[np.int32]
     peak: NDArray[np.float32]
     bout: NDArray[np.int32]
+    floors: Sequence[NDArray[np.float32]] = ()
 
     def __len__(self) -> int:
         return len(self.record)
@@ -176,18 +179,19 @@ def locate(
     bands = _band_range(domain, options)
     seconds = known.transform_seconds if known else transform_seconds(domain, corpus)
     broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, domain.channel)
-    fields = _broadband_fields(broadband, corpus, progress)
+    levels = _broadband_fields(broadband, corpus, progress)
     shared = seconds_per_row(domain), bands, options
-    sample = [] if known else _sample([len(field) for field in fields])
-    everything = len(sample) == len(fields)
-    progress.stage("detecting", len(sample) + len(fields) * (not everything), "files")
-    detections = list(_detections(corpus.only(sample), [fields[i] for i in sample], *shared, progress=progress))
+    sample = [] if known else _sample([len(events) for _, events in map(parts_of, levels)])
+    everything = len(sample) == len(levels)
+    progress.stage("detecting", len(sample) + len(levels) * (not everything), "files")
+    detections = list(_detections(corpus.only(sample), [levels[i] for i in sample], *shared, progress=progress))
     joining = known.joining if known else learn_joining(detections, broadband.seconds_per_frame, group)
     if group:
         joining = replace(joining, group=group)
-    whole = detections if everything else _detections(corpus, fields, *shared, progress=progress)
+    whole = detections if everything else _detections(corpus, levels, *shared, progress=progress)
     progress.close()
-    return Detector(options, seconds, joining, domain.channel), _columns(whole, joining, bands[0], corpus)
+    spans = replace(_columns(whole, joining, bands[0], corpus), floors=[parts_of(field)[0] for field in levels])
+    return Detector(options, seconds, joining, domain.channel), spans
 
 
 def _columns(
@@ -207,8 +211,9 @@ def _columns(
         bout = (bouts + own[own >= 0]).astype(np.int32)
         parts.append(Spans(same, start, end, used.low + lowest, used.high + lowest, used.peak, bout))
         bouts += int(own.max(initial=-1)) + 1
-    columns = (np.concatenate(part) for part in zip(*(vars(part).values() for part in parts), strict=True))
-    return _renumbered(Spans(*columns))
+    names = [field.name for field in fields(Spans) if field.name != "floors"]
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return _renumbered(Spans(**columns))
 
 
 def _renumbered(events: Spans) -> Spans:

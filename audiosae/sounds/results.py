@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.recordings.dates import later
+from audiosae.recordings.sun import LIGHTS, light
 from audiosae.sounds.timeline import Timeline, make_timeline
 from audiosae.system.frames import html_table, pandas_frame
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from audiosae.sounds.bouts import Group
 
 NOWHERE = 0  # type of the events that are similar to none of the types
-TIME, NAME = "time", "name"  # columns that the table of events has only if a date or a name is known
-_COLUMNS = ("file", "start", "end", TIME, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
+TIME, NAME, SITE, LIGHT = "time", "name", "site", "light"  # columns that the table of events has only if they are known
+_COLUMNS = ("file", "start", "end", TIME, SITE, LIGHT, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
 _NUMBERS: dict[Group, tuple[str, ...]] = {"event": ("event", "bout"), "bout": ("bout", "events")}  # their first columns
 _DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
 
@@ -61,6 +62,10 @@ class Event:
         Row of its bout in `Survey.bouts`.
     events
         Number of events in a bout; 1 for an event.
+    site
+        Site of the recording, or "".
+    light
+        "day", "dawn", "dusk" or "night" at its start; "" if the place or the time zone is not known.
     """
 
     number: int
@@ -78,6 +83,8 @@ class Event:
     time: datetime | None
     bout: int
     events: int
+    site: str = ""
+    light: str = ""
 
 
 @dataclass(frozen=True)
@@ -190,6 +197,12 @@ class Survey:
         How the number of types was chosen, as text.
     types_digest
         `audiosae.sounds.sound_types.Types.digest`.
+    floors
+        Noise floor of each recording, a value in dB per minute (`audiosae.sounds.detection.noise_floors`).
+    sites
+        Site of each recording, or "" where it has none; empty without ``site``.
+    places
+        Latitude and longitude of each recording in degrees; None where they are not known.
     facts
         The values that ``survey --json`` prints.
     notes
@@ -215,6 +228,9 @@ class Survey:
     skipped: Sequence[Record] = ()
     choice: str = ""
     types_digest: str = ""
+    floors: Sequence[NDArray[np.float32]] = ()
+    sites: Sequence[str] = ()
+    places: Sequence[tuple[float, float] | None] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -243,11 +259,35 @@ class Survey:
         """Whether the date and time of any recording is known."""
         return any(time is not None for time in self.times)
 
-    def timeline(self) -> Timeline:
-        """Return the sounds and the recorded time by date and hour."""
-        e = self.sounds
+    @property
+    def lit(self) -> bool:
+        """Whether day and night are known for any recording: its place, its date and its time zone."""
+        return any(place and time and time.tzinfo for place, time in zip(self.places, self.times, strict=False))
+
+    @property
+    def site_names(self) -> list[str]:
+        """The sites in alphabetical order; [""] if there are none."""
+        return sorted({*self.sites}) or [""]
+
+    def timeline(self, site: str | None = None) -> Timeline:
+        """Return the sounds and the recorded time by date and hour, of all sites or of one.
+
+        The timeline of a site has all types.
+        """
+        e, times = self.sounds, self.times
+        own, numbers = np.arange(len(e)), None
+        if site is not None and self.sites:
+            times = [time if name == site else None for time, name in zip(times, self.sites, strict=True)]
+            own = np.flatnonzero((np.array(self.sites) == site)[e.record])
+            numbers = sorted({*e.type.tolist()})
         return make_timeline(
-            self.times, [r.extent for r in self.records], record=e.record, start=e.start, end=e.end, types=e.type
+            times,
+            [r.extent for r in self.records],
+            record=e.record[own],
+            start=e.start[own],
+            end=e.end[own],
+            types=e.type[own],
+            numbers=numbers,
         )
 
     def event(self, number: int) -> Event:
@@ -268,14 +308,47 @@ class Survey:
         """
         table = self.bouts if (group or self.group) == "bout" else self.events
         columns, names = [getattr(table, column.name) for column in fields(table)], self.names
-        for number in range(len(table)) if numbers is None else numbers:
+        chosen = np.arange(len(table)) if numbers is None else np.asarray(numbers, np.intp)
+        for number, lit in zip(chosen.tolist(), self._lights(table, chosen), strict=True):
             record, start, end, low, high, kind, score, peak, unit, bout, events = (c[number].item() for c in columns)
             began = self.times[record] if record < len(self.times) else None
             time = None if began is None else later(began, round(start, 3))
             file, name = self.records[record].file, names.get(kind, "")
+            site = self.sites[record] if self.sites else ""
             yield Event(
-                int(number), record, file, start, end, low, high, kind, name, score, peak, unit, time, bout, events
+                number,
+                record,
+                file,
+                start,
+                end,
+                low,
+                high,
+                kind,
+                name,
+                score,
+                peak,
+                unit,
+                time,
+                bout,
+                events,
+                site,
+                lit,
             )
+
+    def lights(self, numbers: NDArray[np.intp]) -> list[str]:
+        """Return day, dawn, dusk or night at the start of some of `sounds`, "" where it is not known."""
+        return self._lights(self.sounds, numbers)
+
+    def _lights(self, table: Events, numbers: NDArray[np.intp]) -> list[str]:
+        """Return day, dawn, dusk or night at the start of some events, "" where it is not known."""
+        if not self.lit:
+            return [""] * len(numbers)
+        zoned = [time.timestamp() if time and time.tzinfo else np.nan for time in self.times]
+        places = [place or (np.nan, np.nan) for place in self.places]
+        seconds = np.array(zoned)[table.record[numbers]] + table.start[numbers]
+        north, east = np.array(places).T[:, table.record[numbers]]
+        kinds = light(seconds, north, east).tolist()
+        return [LIGHTS[kind] if known else "" for kind, known in zip(kinds, np.isfinite(seconds + north), strict=True)]
 
     def named(self, names: Mapping[int, str]) -> Survey:
         """Return the survey with the user's names for its types."""
@@ -313,8 +386,8 @@ class Survey:
 
 
 def event_columns(survey: Survey, group: Group = "event") -> tuple[str, ...]:
-    """Return the columns of the table of events or bouts; no time if no date is known, no name if no type has one."""
-    known = {TIME: survey.dated, NAME: bool(survey.names)}
+    """Return the columns of the table of events or bouts; without those that nothing is known of."""
+    known = {TIME: survey.dated, NAME: bool(survey.names), SITE: bool(survey.sites), LIGHT: survey.lit}
     return tuple(column for column in (*_NUMBERS[group], *_COLUMNS) if known.get(column, True))
 
 

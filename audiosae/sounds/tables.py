@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.spreadsheets import Wanted, column_names, read_rows
 from audiosae.errors import InputError
-from audiosae.sounds.results import NAME, TIME, event_columns, event_rows
-from audiosae.sounds.timeline import COLUMNS
+from audiosae.sounds.effort import effort_of
+from audiosae.sounds.results import LIGHT, NAME, SITE, TIME, event_columns, event_rows
+from audiosae.sounds.timeline import COLUMNS, MICRO
 from audiosae.system.files import CsvWriter, csv_text, replacing, uncelled, write_errors, write_file
 from audiosae.system.schema import shown
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.results import Survey
-    from audiosae.sounds.timeline import Timeline
 
 _GROUP_ROWS = 2**16  # rows of a Parquet row group, which are in memory at the same time
 OF_TYPES = "survey"  # column of the names.csv that the page writes: digest of the types that were named
@@ -52,7 +53,7 @@ def write_events_parquet(survey: Survey, path: Path, group: Group = "event") -> 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = dict.fromkeys(("file", TIME, NAME), pa.string())
+    types = dict.fromkeys(("file", TIME, SITE, LIGHT, NAME), pa.string())
     types |= dict.fromkeys(("event", "bout", "events", "type", "top_unit"), pa.int32())
     schema = pa.schema([(name, types.get(name, pa.float64())) for name in event_columns(survey, group)])
     rows = event_rows(survey, group)
@@ -90,10 +91,20 @@ def write_types_csv(survey: Survey, path: Path) -> None:
     write_file(path, csv_text(rows).encode())
 
 
-def write_timeline_csv(line: Timeline, path: Path, names: Mapping[int, str]) -> None:
-    """Write timeline.csv; if any type has a name, the last column is name."""
-    rows = ((*row, names.get(row[2], "")) for row in line.rows()) if names else line.rows()
-    write_file(path, csv_text([(*COLUMNS, NAME) if names else COLUMNS, *rows]).encode())
+def write_timeline_csv(survey: Survey, path: Path) -> None:
+    """Write timeline.csv; the first column is site if there are sites, and the last is name if any type has one."""
+    names, effort, sited = survey.names, effort_of(survey), bool(survey.sites)
+    rows: list[list[object]] = [
+        [*([SITE] if sited else []), *COLUMNS, "recorded_seconds", "floor_db", *([NAME] if names else [])]
+    ]
+    for site in survey.site_names:
+        for day, hour, number, *counts in survey.timeline(site if sited else None).rows():
+            recorded = effort[site, date.fromisoformat(day), hour]
+            floor = "" if recorded.floor_db is None else round(recorded.floor_db, 1)
+            name = [names.get(number, "")] if names else []
+            first = [site] if sited else []
+            rows.append([*first, day, hour, number, *counts, recorded.length / MICRO, floor, *name])
+    write_file(path, csv_text(rows).encode())
 
 
 def read_names(path: Path, say: Callable[[str], None] = lambda _: None) -> Names:

@@ -17,6 +17,7 @@ from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
 from audiosae.views.excerpts import choose_excerpts, span_text, with_local_fields
 from audiosae.views.page import bars, fill
+from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 SIZE = 20 * 2**20
 _TYPICAL, _ATYPICAL, _UNUSUAL = 5, 3, 20  # events shown
 _AVERAGED = 24  # events of a mean spectrogram
-_LISTED = 40  # events of an hour that are listed
-_DAYS = 92  # columns; of a longer period each column is a month
-_LISTED_SHARE = 0.2  # of the page's bytes, for the lists of the hours
-_LISTED_BYTES = 60  # of one event, about
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s
 _BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms, and no mean spectrogram is shorter; more digits below
@@ -97,12 +94,18 @@ def write_survey_page(
     excerpts = EventExcerpts(domain, corpus, events)
     progress.stage("page", None, "pieces")
     timeline = survey.timeline() if survey.dated else None
-    cards = [_card(survey, kind, excerpts, mean, timeline) for kind, mean in zip(survey.types, means, strict=True)]
+    rates = Rates(survey)
+    cards = [
+        _card(survey, kind, excerpts, mean, timeline) | {"rates": rates.facts(numbers)}
+        for kind, mean, numbers in zip(survey.types, means, own, strict=True)
+    ]
     view = _view(survey, cards, timeline) | {
         "report": ((beside or path.parent) / "report.html").is_file(),
         "lines": (path.parent / "recordings.png").is_file(),
+        "sites": rates.sites(path.parent),
+        "chosen_sites": sites_shown(survey),
     }
-    data: dict[str, Any] = {"groups": [], "hours": _hours(survey, timeline, size) if timeline else None}
+    data: dict[str, Any] = {"groups": [], "hours": hours_content(survey, timeline, size) if timeline else None}
     empty = len(fill("survey", view, {"items": data, "pieces": []}))
     free = _free_bytes(empty, size, f"the {len(cards)} types alone")
     tops = [[(n, 0.0) for n in group] for group in groups]
@@ -225,7 +228,7 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_TRUST_TYPES}{_MANUAL}",
         "notes": notes,
         "cards": cards,
-        "timeline": _table(timeline) if timeline else None,
+        "timeline": hours_table(timeline) if timeline else None,
         "about": about,
         "odd": odd,
         "survey": survey.types_digest,
@@ -239,47 +242,6 @@ def _coarse_groups(types: Sequence[SoundType]) -> str:
         members.setdefault(kind.coarse, []).append(str(kind.number))
     joined = "; ".join(f"types {', '.join(each)}" for each in members.values() if len(each) > 1)
     return f"Coarser groups are {joined}. " if joined else ""
-
-
-def _columns(timeline: Timeline) -> list[str]:
-    """Return the column of each hour of the timeline: its day, or its month if there are many days."""
-    days = [day.isoformat() for day, _ in timeline.cells]
-    return days if len(set(days)) <= _DAYS else [day[:7] for day in days]
-
-
-def _table(timeline: Timeline) -> dict[str, Any]:
-    """Return the table of hours: its columns, and per hour of the day which of them have a recording."""
-    labels = _columns(timeline)
-    columns, recorded = (
-        sorted(set(labels)),
-        {(hour, label) for label, (_, hour) in zip(labels, timeline.cells, strict=True)},
-    )
-    return {
-        "columns": columns,
-        "rows": [(hour, [(hour, label) in recorded for label in columns]) for hour in range(24)],
-    }
-
-
-def _hours(survey: Survey, timeline: Timeline, size: int) -> dict[str, Any]:
-    """Return the content of each hour: seconds recorded, events by type, and a list of the first events."""
-    cells: dict[str, dict[str, Any]] = {}
-    labels = _columns(timeline)
-    rows = zip(labels, timeline.cells, timeline.recorded, timeline.events, strict=True)
-    for label, (_, hour), recorded, counts in rows:
-        cell = cells.setdefault(f"{label} {hour}", {"seconds": 0.0, "types": {}, "events": []})
-        cell["seconds"] = round(cell["seconds"] + float(recorded), 1)
-        for number, count in zip(timeline.types, counts.tolist(), strict=True):
-            if count:
-                cell["types"][number] = cell["types"].get(number, 0) + count
-    most = min(_LISTED, max(1, int(_LISTED_SHARE * size / _LISTED_BYTES / max(1, len(cells)))))
-    for event in survey.rows():
-        if event.time is None or not labels:
-            continue
-        day = event.time.date().isoformat()[: len(labels[0])]
-        listed = cells.get(f"{day} {event.time.hour}", {"events": [None] * most})["events"]
-        if len(listed) < most:
-            listed.append([event.record, round(event.start, 3), round(event.end, 3), event.type])
-    return {"cells": cells, "files": [record.file for record in survey.records]}
 
 
 def write_find_page(  # noqa: PLR0917

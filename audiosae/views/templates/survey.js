@@ -49,34 +49,48 @@
   if (!hours) return;
   const cells = [...document.querySelectorAll("#hours button")];
   const sum = (cell, kind) => Object.entries(cell.types).reduce((all, [type, count]) => all + (kind === "" || type === kind ? count : 0), 0);
+  const site = () => (find("site") ? find("site").value : "");
+  const ofSite = (cell) => (site() === "" ? cell : (cell.sites || {})[site()]); // nothing where the site has no recording
+  const rate = (count, cell) => 3600 * count / Math.max(cell.seconds, 1);
+  const rateText = (value) => (value > 0 && value < 10 ? value.toFixed(1) : `${Math.round(value)}`);
+  const minutes = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
+  const counted = (count, cell) => `${count} ${count === 1 ? "sound" : "sounds"} in ${minutes(cell.seconds)} of recording, ${rateText(rate(count, cell))} per recorded hour`;
+  const focus = (button) => { for (const each of cells) each.tabIndex = each === button ? 0 : -1; };
   function draw() {
     const kind = find("kind").value;
-    const rates = cells.map((button) => sum(hours.cells[button.dataset.cell], kind) / Math.max(hours.cells[button.dataset.cell].seconds, 1));
+    const shown = cells.map((button) => ofSite(hours.cells[button.dataset.cell]));
+    const rates = shown.map((cell) => (cell ? rate(sum(cell, kind), cell) : 0));
     const most = Math.max(...rates, 1e-9);
     cells.forEach((button, i) => {
-      const count = sum(hours.cells[button.dataset.cell], kind);
+      const cell = shown[i];
       const [day, hour] = button.dataset.cell.split(" ");
-      button.textContent = count;
-      button.setAttribute("aria-label", `${day}, ${hour}:00: ${count} ${count === 1 ? "sound" : "sounds"}`);
+      button.style.visibility = cell ? "" : "hidden";
+      if (!cell) { button.textContent = ""; return; }
+      const count = sum(cell, kind);
+      button.textContent = find("unit").value === "rate" ? rateText(rates[i]) : count;
+      button.setAttribute("aria-label", `${day}, ${hour}:00: ${counted(count, cell)}`);
       button.style.setProperty("--share", `${Math.round(70 * rates[i] / most)}%`);
     });
+    focus(cells.find((button) => button.style.visibility !== "hidden"));
   }
   const times = (start, end) => [start, end].map((time) => time.toFixed(end - start < 0.1 ? 3 : 2)).join(" to ") + " s";
   function open(button) {
     const kind = find("kind").value;
-    const cell = hours.cells[button.dataset.cell];
+    const whole = hours.cells[button.dataset.cell];
+    const cell = ofSite(whole);
     const [day, hour] = button.dataset.cell.split(" ");
-    const listed = cell.events.filter((event) => kind === "" || `${event[3]}` === kind);
+    const listed = whole.events.filter(([file, , , type]) => (kind === "" || `${type}` === kind) && (site() === "" || `${hours.site_of[file]}` === site()));
     const count = sum(cell, kind);
     find("hour").replaceChildren(
-      make("h3", {}, `${day}, ${hour}:00 to ${Number(hour) + 1}:00: ${count} ${count === 1 ? "sound" : "sounds"}`),
+      make("h3", {}, `${day}, ${hour}:00 to ${Number(hour) + 1}:00: ${counted(count, cell)}`),
       make("ul", {}, ...listed.map(([file, start, end, type]) => make("li", {}, `${hours.files[file]}, ${times(start, end)}: `,
         type ? make("a", { href: `#type-${type}` }, called(type)) : called(type)))),
       listed.length < count ? make("p", {}, `${count - listed.length} more are in the tables of the survey.`) : "");
     for (const each of cells) each.setAttribute("aria-pressed", each === button);
   }
-  const focus = (button) => { for (const each of cells) each.tabIndex = each === button ? 0 : -1; };
-  find("kind").addEventListener("input", () => { draw(); find("hour").replaceChildren(); });
+  for (const select of ["kind", "unit", "site"].map(find)) {
+    if (select) select.addEventListener("input", () => { draw(); find("hour").replaceChildren(); });
+  }
   find("hours").addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button) { focus(button); open(button); }
@@ -89,9 +103,8 @@
     let [row, column] = [current.parentElement.rowIndex + step[0], current.cellIndex + step[1]];
     for (; find("hours").rows[row]?.cells[column]; row += step[0], column += step[1]) {
       const next = find("hours").rows[row].cells[column].querySelector("button");
-      if (next) { focus(next); next.focus(); return; }
+      if (next && next.style.visibility !== "hidden") { focus(next); next.focus(); return; }
     }
   });
-  focus(cells[0]);
   draw();
 })();
