@@ -10,6 +10,7 @@ from typing import Annotated, Unpack
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
 from audiosae.commands.event_options import EventKeywords, EventSettings
+from audiosae.commands.label_options import label_lines, read_labels
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
@@ -62,10 +63,11 @@ def _text(result: Survey) -> str:
             f"{result.group}s, {stable.halves:.2f} between types from two halves"
         )
     events = (
-        f"{counted(len(result.events), 'event')} in {counted(len(result.bouts), 'bout')} in "
+        f"{counted(result.facts['events'], 'event')} in {counted(result.facts['bouts'], 'bout')} in "
         f"{counted(len(result.records), 'recording')}"
     )
     without = f", {silent:,} without an event" if silent else ""
+    lines += label_lines(result)
     lines.append(f"{events} ({len(result.skipped)} skipped{without}), written to {out}")
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
 
@@ -96,6 +98,15 @@ def survey(
     names: Annotated[
         AnyPath | None,
         Option("Names of the types: a CSV with the columns type,name.", "Input", metavar="FILE.csv", typed=Path),
+    ] = None,
+    labels: Annotated[
+        AnyPath | None,
+        Option(
+            "Labels of sounds: the labels.csv of a survey after editing, or a table of Raven, Audacity or BirdNET.",
+            "Input",
+            metavar="FILE",
+            typed=Path,
+        ),
     ] = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
@@ -130,7 +141,7 @@ def survey(
     >>> survey.events.low_hz.shape == survey.events.start.shape
     True
     """
-    earlier, names_path, path = as_path(types_from), as_path(names), as_path(out)
+    earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
     loaded, settings = as_model(model), EventSettings.of(options)
     domain = recordings_domain(loaded, "survey")
@@ -139,8 +150,9 @@ def survey(
     with reading(settings.domain(domain, known), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
+        answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
-            folder.check_folder(path, job.paths)
+            folder.check_folder(path, job.paths, labels_path)
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
@@ -151,6 +163,7 @@ def survey(
                 count=count,
                 known=known,
                 names=type_names.of if type_names else None,
+                labels=answers,
                 options=detector,
                 group=settings.group,
                 times=dates.starts,

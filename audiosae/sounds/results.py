@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.labelled import Labels
 
 NOWHERE = 0  # type of the events that are similar to none of the types
+REJECTED = -1  # type of the events that are not of interest, as a person said; tables and counts omit them
 TIME, NAME = "time", "name"  # columns that the table of events has only if a date or a name is known
-_COLUMNS = ("file", "start", "end", TIME, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
+LABEL = ("label", "confidence")  # columns that it has only if an event has a label
+_COLUMNS = ("file", "start", "end", TIME, "low_hz", "high_hz", "type", NAME, *LABEL, "score", "peak", "top_unit")
 _NUMBERS: dict[Group, tuple[str, ...]] = {"event": ("event", "bout"), "bout": ("bout", "events")}  # their first columns
-_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
+_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1, "confidence": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Event:
     low_hz, high_hz
         Frequency range of the sound.
     type
-        Number of its sound type; 0 if it is similar to none of them.
+        Number of its sound type; 0 if it is similar to none of them, -1 if a person said it is not of interest.
     name
         The user's name for that type, or "".
     score
@@ -61,6 +64,9 @@ class Event:
         Row of its bout in `Survey.bouts`.
     events
         Number of events in a bout; 1 for an event.
+    label, confidence
+        What a person said it is, or what it was classified as from other labels, and the probability that this is
+        right: 1 if a person said it, NaN if it was not classified; label "" if it has none.
     """
 
     number: int
@@ -78,11 +84,16 @@ class Event:
     time: datetime | None
     bout: int
     events: int
+    label: str = ""
+    confidence: float = float("nan")
 
 
 @dataclass(frozen=True)
 class Events:
-    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`."""
+    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`.
+
+    `label` is an index into `Labels.names` of the survey, -1 for none.
+    """
 
     record: NDArray[np.int32]
     start: NDArray[np.float64]
@@ -95,6 +106,8 @@ class Events:
     top_unit: NDArray[np.int32]
     bout: NDArray[np.int32]
     events: NDArray[np.int32]
+    label: NDArray[np.int32]
+    confidence: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.record)
@@ -103,6 +116,10 @@ class Events:
     def seconds(self) -> NDArray[np.float64]:
         """Duration of each event, (events,)."""
         return self.end - self.start
+
+    def only(self, chosen: NDArray[Any]) -> Events:
+        """Return some of the events, chosen by a mask or by their numbers."""
+        return Events(*(getattr(self, column.name)[chosen] for column in fields(self)))
 
     def of_type(self, number: int) -> NDArray[np.intp]:
         """Return the numbers of the events of a type, the most typical first (type 0: the least typical first)."""
@@ -187,6 +204,8 @@ class Survey:
         How the number of types was chosen, as text.
     types_digest
         `audiosae.sounds.sound_types.Types.digest`.
+    labels
+        Labels of the sounds, and how well they are classified.
     facts
         The values that ``survey --json`` prints.
     notes
@@ -212,6 +231,7 @@ class Survey:
     skipped: Sequence[Record] = ()
     choice: str = ""
     types_digest: str = ""
+    labels: Labels | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -228,7 +248,12 @@ class Survey:
     @property
     def silent(self) -> int:
         """Number of recordings without an event."""
-        return len(self.records) - len(np.unique(self.events.record))
+        return len(self.records) - len(np.unique(self.events.record[self.events.type != REJECTED]))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels, to which `Events.label` refers."""
+        return self.labels.names if self.labels else ()
 
     @property
     def sounds(self) -> Events:
@@ -242,7 +267,7 @@ class Survey:
 
     def timeline(self) -> Timeline:
         """Return the sounds and the recorded time by date and hour."""
-        e = self.sounds
+        e = self.sounds.only(self.sounds.type != REJECTED)
         return make_timeline(
             self.times, [r.extent for r in self.records], record=e.record, start=e.start, end=e.end, types=e.type
         )
@@ -254,7 +279,7 @@ class Survey:
     def rows(
         self, numbers: Sequence[int] | NDArray[np.intp] | None = None, *, group: Group | None = None
     ) -> Iterator[Event]:
-        """Yield the events or bouts with some numbers, or all of them.
+        """Yield the events or bouts with some numbers, or all of them except those that are not of interest.
 
         Parameters
         ----------
@@ -265,14 +290,16 @@ class Survey:
         """
         table = self.bouts if (group or self.group) == "bout" else self.events
         columns, names = [getattr(table, column.name) for column in fields(table)], self.names
-        for number in range(len(table)) if numbers is None else numbers:
-            record, start, end, low, high, kind, score, peak, unit, bout, events = (c[number].item() for c in columns)
+        labels = self.label_names
+        for number in np.flatnonzero(table.type != REJECTED) if numbers is None else numbers:
+            record, start, end, low, high, kind, score, peak, unit, bout, events, label, confidence = (
+                column[number].item() for column in columns
+            )
             began = self.times[record] if record < len(self.times) else None
             time = None if began is None else later(began, round(start, 3))
             file, name = self.records[record].file, names.get(kind, "")
-            yield Event(
-                int(number), record, file, start, end, low, high, kind, name, score, peak, unit, time, bout, events
-            )
+            named = (time, bout, events, labels[label] if label >= 0 else "", confidence)
+            yield Event(int(number), record, file, start, end, low, high, kind, name, score, peak, unit, *named)
 
     def named(self, names: Mapping[int, str]) -> Survey:
         """Return the survey with the user's names for its types."""
@@ -310,8 +337,9 @@ class Survey:
 
 
 def event_columns(survey: Survey, group: Group = "event") -> tuple[str, ...]:
-    """Return the columns of the table of events or bouts; no time if no date is known, no name if no type has one."""
-    known = {TIME: survey.dated, NAME: bool(survey.names)}
+    """Return the columns of the table of events or bouts; no time, name or label if none is known."""
+    labelled = any(survey.label_names)
+    known = {TIME: survey.dated, NAME: bool(survey.names), **dict.fromkeys(LABEL, labelled)}
     return tuple(column for column in (*_NUMBERS[group], *_COLUMNS) if known.get(column, True))
 
 
@@ -329,4 +357,6 @@ def _value(event: Event, column: str) -> object:
         return value + 1
     if column == TIME:
         return "" if value is None else value.isoformat(timespec="milliseconds")
+    if column == "confidence" and value != value:  # noqa: PLR0124 (NaN: it was not classified)
+        return None
     return round(value, _DIGITS[column]) if column in _DIGITS else value
