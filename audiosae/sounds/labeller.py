@@ -28,7 +28,9 @@ _NEIGHBOURS = 15
 _NODES = 3000  # of the graph; the labelled sounds are always among them
 _SPREAD = 0.9  # share of a node's label that comes from its neighbours
 _PENALTY = 1.0
-_SHARPNESS = 2.0 ** np.arange(-3, 6)  # of confidences, of which the one that fits held-out answers best is used
+# of confidences, of which the one that fits held-out answers best is used; those of ridge regression begin at 8.
+# Lower ones would be too low: the sounds that a person is asked about first are harder than the others
+_SHARPNESS, _RIDGE_SHARPNESS = 2.0 ** np.arange(6), 8.0
 _LEAST = 1e-12
 _MEDOIDS = 25  # sounds that are typical of a group, which are asked about first
 
@@ -86,14 +88,15 @@ def predict(points: NDArray[np.float32], examples: Examples, labels: int) -> Pre
     """
     count, every = len(examples.label), np.concatenate([examples.points, points])
     target = np.eye(labels)[examples.label]
-    scores = (_ridge if count >= _RIDGE_FROM else _spread)(every, target)
-    held_out, sharpness = None, 1.0
+    ridge = count >= _RIDGE_FROM
+    scores = (_ridge if ridge else _spread)(every, target)
+    held_out, sharpness = None, _RIDGE_SHARPNESS if ridge else 1.0
     if len(np.unique(examples.recording)) > 1:
         fold = _folds(examples.recording)
         out = np.empty((count, labels))
         for number in range(fold.max() + 1):
             out[fold == number] = scores(fold != number)[:count][fold == number]
-        held_out, sharpness = out.argmax(axis=1), _best_sharpness(out, examples.label)
+        held_out, sharpness = out.argmax(axis=1), _best_sharpness(out, examples.label, sharpness)
     return Predictions(_probabilities(scores(np.ones(count, bool))[count:], sharpness), held_out)
 
 
@@ -169,11 +172,12 @@ def _probabilities(scores: Array, sharpness: float) -> Array:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def _best_sharpness(scores: Array, label: Numbers) -> float:
+def _best_sharpness(scores: Array, label: Numbers, least: float) -> float:
     """Return the sharpness with the highest likelihood of the labels (Guo et al. 2017, temperature scaling)."""
     own = np.arange(len(label)), label
-    likelihood = [np.log(_probabilities(scores, each)[own] + _LEAST).sum() for each in _SHARPNESS]
-    return float(_SHARPNESS[int(np.argmax(likelihood))])
+    possible = _SHARPNESS[_SHARPNESS >= least]
+    likelihood = [np.log(_probabilities(scores, each)[own] + _LEAST).sum() for each in possible]
+    return float(possible[int(np.argmax(likelihood))])
 
 
 def _evenly(count: int, most: int) -> Numbers:
