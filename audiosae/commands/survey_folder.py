@@ -48,6 +48,7 @@ _FILES = (
     "label_scores.csv",
     "types.csv",
     "timeline.csv",
+    "timeline_labels.csv",
     "timeline.png",
     "recordings.png",
     PAGE,
@@ -153,6 +154,9 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
         timeline = result.timeline()
         write_timeline_csv(timeline, out / "timeline.csv", result.names)
         draw_timeline(timeline, out / "timeline.png", names=result.names)
+        if any(result.label_names):
+            by_label = result.by_label()
+            write_timeline_csv(by_label.timeline(), out / "timeline_labels.csv", by_label.names)
     draw_recordings(
         sample_codes(model, corpus.only(corpus.used)),
         [record.extent for record in result.records],

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.answers import AnswerTable
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.labelled import Labelled
     from audiosae.sounds.locate import Spans
 
 _TOP_UNITS = 5
@@ -113,16 +114,7 @@ def find_types(
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
             assigned = (numbers, *assigned[1:])
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
-        labelled = label_sounds(
-            _places(domain, records, sounds),
-            np.concatenate([types.space.points(block) for block in codes.blocks()]),
-            assigned[0],
-            centres=types.centres,
-            digest=types.digest,
-            names=types.names,
-            taught=types.taught or Taught.nothing(types.centres.shape[1]),
-            table=labels,
-        )
+        labelled = _labelled(types, codes, _places(domain, records, sounds), assigned[0], labels)
         types = replace(types, taught=labelled.taught)
         activity = _activity(types, codes, labelled.type)
     for line in labelled.notes:
@@ -165,6 +157,22 @@ def _frequencies(domain: Spectrogram, spans: Spans) -> tuple[NDArray[np.float32]
     """Return the lowest and highest frequency of events, in Hz."""
     below, above = _edges(domain)
     return below[spans.low].astype(np.float32), above[spans.high].astype(np.float32)
+
+
+def _labelled(
+    types: Types, codes: CodeFile, places: Places, numbers: NDArray[np.int32], table: AnswerTable | None
+) -> Labelled:
+    """Apply stored and new answers to sounds; `numbers` are their types without answers."""
+    return label_sounds(
+        places,
+        np.concatenate([types.space.points(block) for block in codes.blocks()]),
+        numbers,
+        centres=types.centres,
+        digest=types.digest,
+        names=types.names,
+        taught=types.taught or Taught.nothing(types.centres.shape[1]),
+        table=table,
+    )
 
 
 def _places(domain: Spectrogram, records: Sequence[Record], spans: Spans) -> Places:

@@ -27,6 +27,7 @@ NONE, OUT = 0, -1  # types: of no type; of sounds that are not of interest
 _LEAST_REACH, _MOST_REACH = 0.7, 0.95  # of a type that a person made
 _ASKED = 25  # sounds that are proposed for the next labels
 _DIGITS = 4
+_SURE = 0.9999  # highest confidence of a classified sound; 1 is that of a person
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,8 @@ def _classified(
                 row[names.index(given[number].label)] = 0
                 row /= max(row.sum(), 1e-12)
         probability[rest] = predicted.probability
-        label[rest], confidence[rest] = predicted.probability.argmax(axis=1), predicted.probability.max(axis=1)
+        label[rest] = predicted.probability.argmax(axis=1)
+        confidence[rest] = np.minimum(predicted.probability.max(axis=1), _SURE)
     for number, text in own.items():
         label[number], confidence[number] = names.index(text), 1.0
     answered = np.array([number in given and given[number].decided for number in range(count)], bool)

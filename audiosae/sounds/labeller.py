@@ -175,7 +175,7 @@ def _probabilities(scores: Array, sharpness: float) -> Array:
 def _best_sharpness(scores: Array, label: Numbers, least: float) -> float:
     """Return the sharpness with the highest likelihood of the labels (Guo et al. 2017, temperature scaling)."""
     own = np.arange(len(label)), label
-    possible = _SHARPNESS[_SHARPNESS >= least]
+    possible = _SHARPNESS[least <= _SHARPNESS]
     likelihood = [np.log(_probabilities(scores, each)[own] + _LEAST).sum() for each in possible]
     return float(possible[int(np.argmax(likelihood))])
 

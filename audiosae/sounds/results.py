@@ -305,6 +305,17 @@ class Survey:
         """Return the survey with the user's names for its types."""
         return replace(self, types=[replace(kind, name=names.get(kind.number, "")) for kind in self.types])
 
+    def by_label(self) -> Survey:
+        """Return the survey with its labels as types, numbered in their order from 1; 0 is no label."""
+        names = [name for name in self.label_names if name]
+        number = np.array([names.index(name) + 1 if name else 0 for name in self.label_names] + [0], np.int32)
+        tables = [
+            replace(table, type=np.where(table.type == REJECTED, REJECTED, number[table.label]).astype(np.int32))
+            for table in (self.events, self.bouts)
+        ]
+        kinds = [SoundType(i, name, 0, 0, 0.0, 0.0, 0.0, (), 0.0, -1) for i, name in enumerate(names, 1)]
+        return replace(self, events=tables[0], bouts=tables[1], types=kinds)
+
     def frame(self, group: Group = "event") -> pd.DataFrame:
         """Return the events as a pandas frame with the columns of events.csv, or the bouts with those of bouts.csv.
 
