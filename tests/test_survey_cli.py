@@ -98,7 +98,7 @@ def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache,
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
 
 
-def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
+def test_names_of_other_types_are_refused(archive, cache, run, tmp_path):
     one, names = tmp_path / "one", tmp_path / "names.csv"
     command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv")
     assert run(*command, "-o", one, "-q")[0] == 0
@@ -111,8 +111,32 @@ def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
         ("type,name,survey\n1,a,0123\n", ["--types-from", one], "names the types of another survey"),
     ):
         names.write_text(content)
-        _, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
+        code, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
         assert ("--names" in error, message in error) == (bool(message), True)
+        assert code == ("another survey" in message)
+
+
+def test_labels_in_the_folder_of_a_survey_are_applied_to_its_tables(archive, cache, run, tmp_path):
+    one, labels = tmp_path / "one", tmp_path / "one" / "labels.csv"
+    command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv", "-o", one)
+    assert run(*command, "-q")[0] == 0
+    types = [row["type"] for row in rows_of(labels)]
+    lines = labels.read_text().splitlines()
+    lines[1:13] = [f"{line.removesuffix(',,')},tone {line.split(',')[4]}," for line in lines[1:13]]
+    lines[-1] = f"{lines[-1].removesuffix(',,')},-,"
+    labels.write_text("\n".join(lines))
+    code, _, error = run(*command)
+    assert (code, "was changed after the survey that wrote it" in error) == (1, True)
+    code, message, _ = run(*command, "--labels", labels)
+    assert (code, "labels: 13 labelled sounds with 4 labels" in message) == (0, True)
+    rows = rows_of(one / "bouts.csv")
+    assert [row["bout"] for row in rows] == [str(number) for number in range(1, len(types))]
+    assert {row["label"] for row in rows} == {"tone 1", "tone 2", "tone 3"}
+    assert [row for row in rows if row["label"] != f"tone {row['type']}"] == []
+    assert [float(row["confidence"]) == 1 for row in rows] == [True] * 12 + [False] * (len(rows) - 12)
+    assert rows_of(labels)[-1]["label"] == "-"
+    assert sum(int(row["events"]) for row in rows_of(one / "timeline_labels.csv") if row["name"]) == len(rows)
+    assert "<th scope=\"row\">tone 1</th>" in (one / "index.html").read_text()
 
 
 def test_a_cluster_finds_the_same_types(archive, cache):

@@ -150,6 +150,8 @@ def survey(
     with reading(settings.domain(domain, known), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
+        if known:
+            folder.check_names(type_names, names_path, known.digest)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
             folder.check_folder(path, job.paths, labels_path)

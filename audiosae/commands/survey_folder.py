@@ -113,6 +113,15 @@ def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:
     return _FOLDER.replaced_together(out)
 
 
+def check_names(names: Names | None, path: Path | None, digest: str) -> None:
+    """Raise InputError if names are those of other types; `digest` is that of the types of the survey."""
+    if names and names.types and names.types != digest:
+        raise InputError(
+            f"--names {path}: it names the types of another survey, so a name would be on another sound; use "
+            "--types-from with the folder of that survey"
+        )
+
+
 def names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
     """Return warnings about names of types; raise InputError if they are names of other types."""
     if names is None:
@@ -123,12 +132,7 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
             f"--names {path}: the names of type {', '.join(map(str, unknown))} are not used; this survey has the types "
             f"1 to {result.types[-1].number}"
         )
-    if names.types and names.types != result.types_digest:
-        types = "those of --types-from" if types_from else "this survey's"
-        raise InputError(
-            f"--names {path}: it names the types of another survey, not {types}, so a name would be on another sound; "
-            "use --types-from with the folder of that survey"
-        )
+    check_names(names, path, result.types_digest)
     if not names.types and types_from is None:
         notes.append(
             f"--names {path}: the names apply to the type numbers of this survey, which may change with other "

@@ -8,6 +8,7 @@ onto the labels is as good and faster.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,11 +139,11 @@ def _spread(points: NDArray[np.float32], target: Array) -> Scores:
 
 
 def shared_neighbours(points: NDArray[np.float32]) -> Array:
-    """Return the Jaccard index of the sets of 15 nearest neighbours of points that are neighbours, (points, points).
+    """Return the Jaccard index of the sets of nearest neighbours of points that are neighbours, (points, points).
 
-    A point is in its own set. The matrix is symmetric; its diagonal is 0.
+    The sets have 15 neighbours, or as many as the root of the number of points. A point is in its own set. The matrix is symmetric; its diagonal is 0.
     """
-    count = min(_NEIGHBOURS, len(points) - 1)
+    count = min(_NEIGHBOURS, isqrt(len(points)), len(points) - 1)
     similarity = (points @ points.T).astype(np.float64)
     np.fill_diagonal(similarity, np.inf)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : count + 1]
