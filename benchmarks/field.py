@@ -44,6 +44,7 @@ RATE, MINUTES, EACH = 32000, 5.0, 28  # of planted recordings; clips of each lab
 SECONDS, LEVELS = (1.0, 4.0), (6.0, 25.0)  # length of a planted sound; dB over the background
 BACKGROUND, FADE = 0.003, 0.02  # RMS of the background; s at either end of a planted sound
 PIECED = ("finch", "zebra", "warblers")  # recordings that were cut into pieces X_01, X_02, ...
+TRUTH = "truth.csv"
 HALF = 0.5  # IoU from which an event is that sound
 OWNED = 0.25  # share of an event that lies on the sound to which it belongs
 FRAME = 0.002  # s: of the amplitude threshold
@@ -143,12 +144,13 @@ def table_of(folder: Path) -> list[dict[str, str]]:
 
 
 def plant(folder: Path, density: str, seed: int, out: Path) -> Spans:
-    """Write recordings in which clips of a set are planted; return the true sounds."""
+    """Write recordings in which clips of a set are planted, and the table of their labels; return the true sounds."""
     rng, names = np.random.default_rng(seed), defaultdict(list)
     for row in table_of(folder):
         names[row.get("label") or row["category"]].append(row["filename"])
     chosen = [name for files in names.values() for name in rng.permutation(sorted(files))[:EACH].tolist()]
-    clips = (_sound(folder / name, rng) for name in rng.permutation(chosen).tolist())
+    order = rng.permutation(chosen).tolist()
+    clips = (_sound(folder / name, rng) for name in order)
     count, truth, sound = int(MINUTES * 60 * RATE), {}, next(clips)
     while sound is not None:
         name, mixed, spans, at = f"20240601_{len(truth):02d}3000.wav", _background(count, rng), [], 4.0
@@ -160,7 +162,18 @@ def plant(folder: Path, density: str, seed: int, out: Path) -> Spans:
             sound = next(clips, None)
         soundfile.write(out / name, np.clip(mixed, -1, 1), RATE, subtype="PCM_16")
         truth[name] = np.array(spans)
+    label_of = {name: label for label, files in names.items() for name in files}
+    write_truth(out, truth, [label_of[name] for name in order])
     return truth
+
+
+def write_truth(out: Path, truth: Spans, labels: Sequence[str]) -> None:
+    """Write the table truth.csv of true sounds with their labels, in order."""
+    spans = ((file, *span) for file, each in truth.items() for span in each.tolist())
+    with (out / TRUTH).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("file", "start", "end", "label"), *((*span, label) for span, label in zip(spans, labels, strict=True))]
+        )
 
 
 def _sound(path: Path, rng: np.random.Generator) -> Samples:
@@ -192,20 +205,22 @@ def annotated(folder: Path, out: Path) -> Spans:
     """Write the recordings of an annotated set, joined where they were cut; return the annotations."""
     pieces = defaultdict(list)
     for row in table_of(folder):
-        pieces[row["filename"]].append((row["start"], row["end"]))
+        pieces[row["filename"]].append((row["start"], row["end"], row.get("label") or ""))
     whole: dict[str, list[str]] = defaultdict(list)
     for name in sorted(pieces):
         whole[name.rpartition("_")[0] if folder.name in PIECED else Path(name).stem].append(name)
-    truth = {}
+    truth, labels = {}, []
     for stem, names in whole.items():
         sounds, spans, at = [], [], 0.0
         for name in names:
             sound, rate = soundfile.read(folder / name, dtype="int16")
-            spans += [(float(start) + at, float(end) + at) for start, end in pieces[name] if start]
+            spans += [(float(start) + at, float(end) + at) for start, end, _ in pieces[name] if start]
+            labels += [label for start, _, label in pieces[name] if start]
             sounds.append(sound)
             at += len(sound) / rate
         soundfile.write(out / f"{stem}.wav", np.concatenate(sounds), rate)
         truth[f"{stem}.wav"] = np.array(spans).reshape(-1, 2)
+    write_truth(out, truth, labels)
     return truth
 
 
