@@ -28,6 +28,7 @@ from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.sounds.tables import read_names
 from audiosae.system.files import report_replaced
@@ -169,6 +170,7 @@ def survey(
                 options=detector,
                 group=settings.group,
                 times=dates.starts,
+                store=SoundStore.of(loaded, corpus, notes.say),
                 folder=work,
                 progress=notes,
             )

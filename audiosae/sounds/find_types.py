@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.labelled import Labelled
     from audiosae.sounds.locate import Spans
+    from audiosae.sounds.sound_store import SoundStore
 
 _TOP_UNITS = 5
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
@@ -52,6 +53,7 @@ def find_types(
     options: DetectorOptions | None = None,
     group: Group | None = None,
     times: Sequence[datetime | None] = (),
+    store: SoundStore | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Survey, Types]:
@@ -75,6 +77,8 @@ def find_types(
         Whether events or bouts are grouped into types; None chooses it.
     times
         Date and time at the start of each recording, including those that were skipped.
+    store
+        Events and codes of earlier surveys, to which those of new recordings are added.
     folder
         For a temporary file with the codes of all events; None for the system's temporary directory.
 
@@ -91,7 +95,7 @@ def find_types(
         raise InputError("nothing to survey: no recording can be used; audiosae inspect shows why")
     earlier = known.detector if known else None
     options = options or (earlier.options if earlier else DetectorOptions())
-    detector, spans = locate(domain, corpus, options, known=earlier, group=group, progress=progress)
+    detector, spans = locate(domain, corpus, options, known=earlier, group=group, store=store, progress=progress)
     if not len(spans):
         limits = "nothing in the --band and above --min-level is as long as --min-duration; change these options"
         raise InputError(
@@ -103,7 +107,9 @@ def find_types(
     sounds = spans.sounds(group)
     progress.stage("encoding", len(records), "files")
     with closing(CodeFile(folder, _POOLS * model.params.hidden)) as codes:
-        parts = encode_sounds(model, corpus, sounds, codes, parts=not known, done=lambda _: progress.advance(1))
+        parts = encode_sounds(
+            model, corpus, sounds, codes, parts=not known, store=store, done=lambda _: progress.advance(1)
+        )
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")

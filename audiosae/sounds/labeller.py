@@ -141,7 +141,8 @@ def _spread(points: NDArray[np.float32], target: Array) -> Scores:
 def shared_neighbours(points: NDArray[np.float32]) -> Array:
     """Return the Jaccard index of the sets of nearest neighbours of points that are neighbours, (points, points).
 
-    The sets have 15 neighbours, or as many as the root of the number of points. A point is in its own set. The matrix is symmetric; its diagonal is 0.
+    The sets have 15 neighbours, or as many as the root of the number of points. A point is in its own set. The matrix
+    is symmetric; its diagonal is 0.
     """
     count = min(_NEIGHBOURS, isqrt(len(points)), len(points) - 1)
     similarity = (points @ points.T).astype(np.float64)
