@@ -9,6 +9,7 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
+from audiosae.commands.continuation import continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.label_options import label_lines, read_labels
 from audiosae.commands.reading import reading
@@ -109,6 +110,13 @@ def survey(
             typed=Path,
         ),
     ] = None,
+    new_only: Annotated[
+        bool,
+        Option(
+            "Continue the survey in the folder with new and changed recordings: its types, labels and settings stay.",
+            "Input",
+        ),
+    ] = False,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
     date_order: DateOrder = None,
@@ -143,6 +151,8 @@ def survey(
     True
     """
     earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
+    if new_only:
+        earlier, labels_path = continued(path, types, earlier, labels_path)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
     loaded, settings = as_model(model), EventSettings.of(options)
     domain = recordings_domain(loaded, "survey")
@@ -156,6 +166,8 @@ def survey(
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
             folder.check_folder(path, job.paths, labels_path)
+            if new_only and earlier:
+                notes.say(continued_note(path, [source.name for source in job.sources]))
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
