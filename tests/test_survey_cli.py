@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.search import Example
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
 
@@ -136,7 +138,68 @@ def test_labels_in_the_folder_of_a_survey_are_applied_to_its_tables(archive, cac
     assert [float(row["confidence"]) == 1 for row in rows] == [True] * 12 + [False] * (len(rows) - 12)
     assert rows_of(labels)[-1]["label"] == "-"
     assert sum(int(row["events"]) for row in rows_of(one / "timeline_labels.csv") if row["name"]) == len(rows)
-    assert "<th scope=\"row\">tone 1</th>" in (one / "index.html").read_text()
+    assert '<th scope="row">tone 1</th>' in (one / "index.html").read_text()
+
+
+def test_new_recordings_are_added_to_a_survey_as_with_its_types(archive, cache, run, tmp_path):
+    one, two, sounds = (tmp_path / name for name in ("one", "two", "in"))
+    files = sorted(archive.sounds.iterdir())
+    sounds.mkdir()
+    for path in files[1:]:
+        shutil.copy2(path, sounds)
+    command = ("survey", archive.run, sounds, "--cache", cache, "--events", "csv", "-q")
+    assert run(*command, "-o", one, "--new-only")[0] == 0  # it has no survey yet
+    labels = one / "labels.csv"
+    labels.write_text(labels.read_text().replace(",1,,", ",3,tone,"))
+    code, _, error = run(*command[:2], files[0], *command[3:], "-o", one, "--new-only")
+    assert (code, "none of the recordings in" in error) == (1, True)
+    shutil.copytree(one, tmp_path / "earlier")
+    shutil.copy2(files[0], sounds)
+    assert run(*command, "-o", one, "--new-only")[0] == 0
+    earlier = ("--types-from", tmp_path / "earlier", "--labels", tmp_path / "earlier" / "labels.csv")
+    assert run(*command, "-o", two, *earlier, "--cache", tmp_path / "cache")[0] == 0
+    names = sorted(path.name for path in two.iterdir() if path.name != "survey.json")
+    assert {name for name in names if (one / name).read_bytes() != (two / name).read_bytes()} == set()
+    assert {row["label"] for row in rows_of(labels)} == {"", "tone"}
+    assert {row["file"] for row in rows_of(labels)} == {path.name for path in files}
+
+
+def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archive, tmp_path, monkeypatch):
+    corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
+    whole, types = find_types(archive.model, corpus)
+    calls, encode = [], pooled_codes
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return encode(*arguments)
+
+    monkeypatch.setattr("audiosae.sounds.event_codes.pooled_codes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    entries = [*tmp_path.iterdir()]
+    assert len(entries) == 8 + 5  # events of all recordings; codes of whole events and of parts
+    entries[0].write_bytes(b"damaged")
+    continued, again = find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    assert len(calls) in {6 + 16 - 4, 6 + 16 - 2}  # both blocks of a recording, or those of two recordings
+    assert again.digest == types.digest
+    for name, column in vars(whole.events).items():
+        np.testing.assert_array_equal(column, getattr(continued.events, name))
+    find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    assert len(calls) <= 6 + 16 - 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"types": 3}, "leave out --types 3"), ({"types_from": "x"}, "leave out --types-from x")],
+)
+def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
+    (tmp_path / "survey.json").write_text("{}")
+    with pytest.raises(InputError, match=message):
+        audiosae.survey("model", "sounds", tmp_path, new_only=True, **options)
+    with pytest.raises(InputError, match="give it with -o"):
+        audiosae.survey("model", "sounds", new_only=True)
 
 
 def test_a_cluster_finds_the_same_types(archive, cache):
