@@ -29,6 +29,7 @@ from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.search import Example
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
 
@@ -157,7 +158,7 @@ def test_the_clips_of_a_search_replace_those_of_an_earlier_one(archive, cache, r
     assert (code, "it was changed after" in error, "another output with --clips" in error) == (1, True, True)
 
 
-def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
+def test_names_of_other_types_are_refused(archive, cache, run, tmp_path):
     one, names = tmp_path / "one", tmp_path / "names.csv"
     command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv")
     assert run(*command, "-o", one, "-q")[0] == 0
@@ -170,8 +171,93 @@ def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
         ("type,name,survey\n1,a,0123\n", ["--types-from", one], "names the types of another survey"),
     ):
         names.write_text(content)
-        _, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
+        code, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
         assert ("--names" in error, message in error) == (bool(message), True)
+        assert code == ("another survey" in message)
+
+
+def test_labels_in_the_folder_of_a_survey_are_applied_to_its_tables(archive, cache, run, tmp_path):
+    one, labels = tmp_path / "one", tmp_path / "one" / "labels.csv"
+    command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv", "-o", one)
+    assert run(*command, "-q")[0] == 0
+    types = [row["type"] for row in rows_of(labels)]
+    lines = labels.read_text().splitlines()
+    lines[1:13] = [f"{line.removesuffix(',,')},tone {line.split(',')[4]}," for line in lines[1:13]]
+    lines[-1] = f"{lines[-1].removesuffix(',,')},-,"
+    labels.write_text("\n".join(lines))
+    code, _, error = run(*command)
+    assert (code, "was changed after the survey that wrote it" in error) == (1, True)
+    code, message, _ = run(*command, "--labels", labels)
+    assert (code, "labels: 13 labelled sounds with 4 labels" in message) == (0, True)
+    rows = rows_of(one / "bouts.csv")
+    assert [row["bout"] for row in rows] == [str(number) for number in range(1, len(types))]
+    assert {row["label"] for row in rows} == {"tone 1", "tone 2", "tone 3"}
+    assert [row for row in rows if row["label"] != f"tone {row['type']}"] == []
+    assert [float(row["confidence"]) == 1 for row in rows] == [True] * 12 + [False] * (len(rows) - 12)
+    assert rows_of(labels)[-1]["label"] == "-"
+    assert sum(int(row["events"]) for row in rows_of(one / "timeline_labels.csv") if row["name"]) == len(rows)
+    assert '<th scope="row">tone 1</th>' in (one / "index.html").read_text()
+
+
+def test_new_recordings_are_added_to_a_survey_as_with_its_types(archive, cache, run, tmp_path):
+    one, two, sounds = (tmp_path / name for name in ("one", "two", "in"))
+    files = sorted(archive.sounds.iterdir())
+    sounds.mkdir()
+    for path in files[1:]:
+        shutil.copy2(path, sounds)
+    command = ("survey", archive.run, sounds, "--cache", cache, "--events", "csv", "-q")
+    assert run(*command, "-o", one, "--new-only")[0] == 0  # it has no survey yet
+    labels = one / "labels.csv"
+    labels.write_text(labels.read_text().replace(",1,,", ",3,tone,"))
+    code, _, error = run(*command[:2], files[0], *command[3:], "-o", one, "--new-only")
+    assert (code, "none of the recordings in" in error) == (1, True)
+    shutil.copytree(one, tmp_path / "earlier")
+    shutil.copy2(files[0], sounds)
+    assert run(*command, "-o", one, "--new-only")[0] == 0
+    earlier = ("--types-from", tmp_path / "earlier", "--labels", tmp_path / "earlier" / "labels.csv")
+    assert run(*command, "-o", two, *earlier, "--cache", tmp_path / "cache")[0] == 0
+    names = sorted(path.name for path in two.iterdir() if path.name != "survey.json")
+    assert {name for name in names if (one / name).read_bytes() != (two / name).read_bytes()} == set()
+    assert {row["label"] for row in rows_of(labels)} == {"", "tone"}
+    assert {row["file"] for row in rows_of(labels)} == {path.name for path in files}
+
+
+def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archive, tmp_path, monkeypatch):
+    corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
+    whole, types = find_types(archive.model, corpus)
+    calls, encode = [], pooled_codes
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return encode(*arguments)
+
+    monkeypatch.setattr("audiosae.sounds.event_codes.pooled_codes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    entries = [*tmp_path.iterdir()]
+    assert len(entries) == 8 + 5  # events of all recordings; codes of whole events and of parts
+    entries[0].write_bytes(b"damaged")
+    continued, again = find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    assert len(calls) in {6 + 16 - 4, 6 + 16 - 2}  # both blocks of a recording, or those of two recordings
+    assert again.digest == types.digest
+    for name, column in vars(whole.events).items():
+        np.testing.assert_array_equal(column, getattr(continued.events, name))
+    find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    assert len(calls) <= 6 + 16 - 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"types": 3}, "leave out --types 3"), ({"types_from": "x"}, "leave out --types-from x")],
+)
+def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
+    (tmp_path / "survey.json").write_text("{}")
+    with pytest.raises(InputError, match=message):
+        audiosae.survey("model", "sounds", tmp_path, new_only=True, **options)
+    with pytest.raises(InputError, match="give it with -o"):
+        audiosae.survey("model", "sounds", new_only=True)
 
 
 def test_a_cluster_finds_the_same_types(archive, cache):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
 from audiosae.commands.shared_options import AnyPath
-from audiosae.corpus.sources import some_of
 from audiosae.errors import InputError
 from audiosae.system.files import write_file
 from audiosae.system.parameters import Option
 from audiosae.system.progress import counted
 from audiosae.system.schema import FactsFile, Object
+from audiosae.system.text import some_of
 from audiosae.views.clips import SUFFIX, clips_of_matches, clips_of_survey, largest_size, write_clips
 
 if TYPE_CHECKING:

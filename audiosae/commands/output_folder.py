@@ -20,7 +20,7 @@ from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.system.schema import DIGEST, Object, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from audiosae.system.schema import FactsFile
 
@@ -50,8 +50,13 @@ class OutputFolder:
     facts: FactsFile
     outputs: Callable[[Path], list[Path]]
 
-    def check(self, out: Path, inputs: Sequence[Path]) -> None:
+    def check(self, out: Path, inputs: Sequence[Path], *, edited: Collection[str] = ()) -> None:
         """Create the folder before the work.
+
+        Parameters
+        ----------
+        edited
+            Files of the folder that may have been edited, because the command reads them and keeps their content.
 
         Raises
         ------
@@ -66,7 +71,8 @@ class OutputFolder:
         for path in self.outputs(out):
             check_replaceable(path, inputs, own=path.relative_to(out).as_posix() in recorded)
         check_replaceable(out / self.facts_name, inputs, own=bool(recorded))
-        check_unedited(out, recorded, f"the {self.command} that wrote it")
+        unedited = {name: digest for name, digest in recorded.items() if name not in edited}
+        check_unedited(out, unedited, f"the {self.command} that wrote it")
 
     def digests(self, work: Path) -> dict[str, str]:
         """Return the digests of all files of a folder except the facts, by their paths in it."""

@@ -10,7 +10,9 @@ from typing import Annotated, Unpack
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
 from audiosae.commands.clips import ClipCount, check_written, clip_count, clip_text, write_survey_clips
+from audiosae.commands.continuation import continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
+from audiosae.commands.label_options import label_lines, read_labels
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
@@ -30,6 +32,7 @@ from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.sounds.tables import read_names
 from audiosae.system.files import report_replaced
@@ -65,10 +68,11 @@ def _text(result: Survey) -> str:
             f"{result.group}s, {stable.halves:.2f} between types from two halves"
         )
     events = (
-        f"{counted(len(result.events), 'event')} in {counted(len(result.bouts), 'bout')} in "
+        f"{counted(result.facts['events'], 'event')} in {counted(result.facts['bouts'], 'bout')} in "
         f"{counted(len(result.records), 'recording')}"
     )
     without = f", {silent:,} without an event" if silent else ""
+    lines += label_lines(result)
     lines.append(f"{events} ({len(result.skipped)} skipped{without}), written to {out}")
     if clips := result.facts.get("clips"):
         lines.append(clip_text(clips))
@@ -102,6 +106,22 @@ def survey(
         AnyPath | None,
         Option("Names of the types: a CSV with the columns type,name.", "Input", metavar="FILE.csv", typed=Path),
     ] = None,
+    labels: Annotated[
+        AnyPath | None,
+        Option(
+            "Labels of sounds: the labels.csv of a survey after editing, or a table of Raven, Audacity or BirdNET.",
+            "Input",
+            metavar="FILE",
+            typed=Path,
+        ),
+    ] = None,
+    new_only: Annotated[
+        bool,
+        Option(
+            "Continue the survey in the folder with new and changed recordings: its types, labels and settings stay.",
+            "Input",
+        ),
+    ] = False,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
     date_order: DateOrder = None,
@@ -138,7 +158,9 @@ def survey(
     >>> survey.events.low_hz.shape == survey.events.start.shape
     True
     """
-    earlier, names_path, path = as_path(types_from), as_path(names), as_path(out)
+    earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
+    if new_only:
+        earlier, labels_path = continued(path, types, earlier, labels_path)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
     place, clip_number = parse_place(coordinates), clip_count(clips, path, listed := named_paths(sources))
     loaded, settings = as_model(model), EventSettings.of(options)
@@ -148,8 +170,13 @@ def survey(
     with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
+        if known:
+            folder.check_names(type_names, names_path, known.digest)
+        answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
-            folder.check_folder(path, job.paths)
+            folder.check_folder(path, job.paths, labels_path)
+            if new_only and earlier:
+                notes.say(continued_note(path, [source.name for source in job.sources]))
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
@@ -161,9 +188,11 @@ def survey(
                 count=count,
                 known=known,
                 names=type_names.of if type_names else None,
+                labels=answers,
                 options=detector,
                 group=settings.group,
                 times=dates.starts,
+                store=SoundStore.of(loaded, corpus, notes.say),
                 folder=work,
                 progress=notes,
             )

@@ -17,7 +17,15 @@ from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.effort import write_effort_csv
 from audiosae.sounds.event_codes import sample_codes
-from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
+from audiosae.sounds.results import REJECTED
+from audiosae.sounds.tables import (
+    write_events_csv,
+    write_events_parquet,
+    write_label_scores,
+    write_labels_csv,
+    write_timeline_csv,
+    write_types_csv,
+)
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
 from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
@@ -34,15 +42,18 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Survey
     from audiosae.sounds.tables import Names
 
-TYPES, PAGE, FACTS = "types.safetensors", "index.html", "survey.json"
+TYPES, LABELS, PAGE, FACTS = "types.safetensors", "labels.csv", "index.html", "survey.json"
 _EVENTS = {"csv": write_events_csv, "parquet": write_events_parquet}  # the other formats have a folder of tables
 _GROUPS: tuple[Group, ...] = ("event", "bout")  # each has its tables
 _FILES = (
     *(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS),
     TYPES,
+    LABELS,
+    "label_scores.csv",
     "types.csv",
     "effort.csv",
     "timeline.csv",
+    "timeline_labels.csv",
     "timeline.png",
     "recordings.png",
     PAGE,
@@ -72,12 +83,16 @@ def formats_of(names: str | Sequence[str]) -> list[str]:
     return formats
 
 
-def check_folder(out: Path, inputs: Sequence[Path]) -> None:
-    """Create the folder; raise InputError if that fails, or if it has files that no survey wrote."""
+def check_folder(out: Path, inputs: Sequence[Path], labels: Path | None = None) -> None:
+    """Create the folder; raise InputError if that fails, or if it has files that no survey wrote.
+
+    The folder's labels.csv may have been edited if it is `labels`: what it says is in the one that replaces it.
+    """
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "contains recordings of this survey"
         raise InputError(f"--out {out} {what}; choose a separate folder for the survey")
-    _FOLDER.check(out, inputs)
+    own = {LABELS} if labels and labels.absolute() == (out / LABELS).absolute() else set()
+    _FOLDER.check(out, inputs, edited=own)
 
 
 def _outputs(out: Path) -> list[Path]:
@@ -104,23 +119,27 @@ def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:
     return _FOLDER.replaced_together(out)
 
 
+def check_names(names: Names | None, path: Path | None, digest: str) -> None:
+    """Raise InputError if names are those of other types; `digest` is that of the types of the survey."""
+    if names and names.types and names.types != digest:
+        raise InputError(
+            f"--names {path}: it names the types of another survey, so a name would be on another sound; use "
+            "--types-from with the folder of that survey"
+        )
+
+
 def names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
-    """Return warnings about names of types: numbers that do not exist, or that may belong to other sounds."""
+    """Return warnings about names of types; raise InputError if they are names of other types."""
     if names is None:
         return ""
     notes = []
     if unknown := sorted(set(names.of) - {kind.number for kind in result.types}):
         notes.append(
             f"--names {path}: the names of type {', '.join(map(str, unknown))} are not used; this survey has the types "
-            f"1 to {len(result.types)}"
+            f"1 to {result.types[-1].number}"
         )
-    if names.types and names.types != result.types_digest:
-        types = "those of --types-from" if types_from else "this survey's"
-        notes.append(
-            f"--names {path}: it names the types of another survey, not {types}, so a name may be on another sound; "
-            "use --types-from with the folder of that survey"
-        )
-    elif not names.types and types_from is None:
+    check_names(names, path, result.types_digest)
+    if not names.types and types_from is None:
         notes.append(
             f"--names {path}: the names apply to the type numbers of this survey, which may change with other "
             "recordings; use --types-from FOLDER to reuse numbers and names"
@@ -131,6 +150,9 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
 def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, formats: Sequence[str]) -> None:
     """Write the tables and pictures of a survey into its folder."""
     write_types_csv(result, out / "types.csv")
+    write_labels_csv(result, out / LABELS)
+    if result.labels and result.labels.scores:
+        write_label_scores(result, out / "label_scores.csv")
     for name, write in _EVENTS.items():
         for group in _GROUPS if name in formats else ():
             write(result, out / f"{group}s.{name}", group)
@@ -140,9 +162,12 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
             write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
     write_effort_csv(result, out / "effort.csv")
     if result.dated:
+        timeline = result.timeline()
         write_timeline_csv(result, out / "timeline.csv")
-        draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
+        draw_timeline(timeline, out / "timeline.png", names=result.names)
         draw_site_timelines(result, out / SITE_PICTURES)
+        if any(result.label_names):
+            write_timeline_csv(result.by_label(), out / "timeline_labels.csv")
     draw_recordings(
         sample_codes(model, corpus.only(corpus.used)),
         [record.extent for record in result.records],
@@ -158,11 +183,11 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
     return {
         "folder": str(out) if out else None,
         "model_digest": digest,
-        "events": len(result.events),
-        "bouts": len(result.bouts),
+        "events": int((result.events.type != REJECTED).sum()),
+        "bouts": int((result.bouts.type != REJECTED).sum()),
         "group": result.group,
         "seconds": result.seconds,
-        "event_seconds": float(result.events.seconds.sum()),
+        "event_seconds": float(result.events.seconds[result.events.type != REJECTED].sum()),
         "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
         "without_events": result.silent,
@@ -170,6 +195,10 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "types": [asdict(kind) for kind in result.types],
         "like_no_type": len(result.sounds.of_type(0)),
         "number_of_types": result.choice,
+        "labels": [asdict(score) for score in result.labels.scores] if result.labels else [],
+        "labelled": result.labels.note if result.labels else "",
+        "ask_next": [number + 1 for number in result.labels.ask_next] if result.labels else [],
+        "rejected": int((result.sounds.type == REJECTED).sum()),
         "stability": asdict(result.stability) if result.stability else None,
         "dates": note,
         "dated": result.dated,

@@ -131,8 +131,8 @@ def _number(value: float) -> str:
 
 
 def _label(event: Event) -> str:
-    """Return the name of an event's type, or its number: no cell is empty, which some readers refuse."""
-    return _one_line(event.name) or f"type {event.type}"
+    """Return an event's label or type: no cell is empty, which some readers refuse."""
+    return _one_line(event.label) or _one_line(event.name) or f"type {event.type}"
 
 
 def _one_line(text: str) -> str:

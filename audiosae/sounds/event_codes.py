@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from itertools import chain, pairwise, takewhile
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
+from audiosae.sounds.sound_store import key_of
 from audiosae.sounds.sound_types import evenly
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from audiosae.engine.shards import Shard
     from audiosae.sounds.locate import Spans
     from audiosae.sounds.noise_floor import Stretch
+    from audiosae.sounds.sound_store import SoundStore
 
     Codes = NDArray[np.float32]
+    Job = tuple[NDArray[np.float64], list[NDArray[np.float64]]]  # times of all events of a recording, and batches
 
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # least time between samples
@@ -61,6 +64,7 @@ def encode_sounds(
     codes: CodeFile,
     *,
     parts: bool,
+    store: SoundStore | None = None,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Codes | None:
     """Append the pooled codes of events or bouts, in order, to a file.
@@ -71,6 +75,8 @@ def encode_sounds(
         The recordings. The work is done where their fields are stored.
     parts
         Whether to encode three equal parts of at most 1,000 evenly spaced events, too.
+    store
+        Codes of earlier surveys; None to encode all events.
     done
         Called once for each recording after its last event.
 
@@ -79,53 +85,64 @@ def encode_sounds(
     array of shape (parts, features), or None
         The codes of the parts of each event minus their mean.
     """
+    boxes = np.stack([spans.start, spans.end, spans.low, spans.high, spans.peak], axis=1)
     chosen = evenly(len(spans), _PART_EVENTS if parts else 0)
-    copies = np.ones(len(spans), np.intp)
-    copies[chosen] += _PARTS
-    rows = np.repeat(np.arange(len(spans)), copies)
-    part = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies) - 1  # -1: the event itself
-    length = np.where(part < 0, 1, 1 / _PARTS) * (spans.end - spans.start)[rows]
-    start = spans.start[rows] + np.maximum(part, 0) * length
-    boxes = np.stack([start, start + length, spans.low[rows], spans.high[rows], spans.peak[rows]], axis=1)
-    of_parts, at = [np.empty((0, codes.width), np.float32)], 0
-    for block in _encoded(model, corpus, boxes, spans.record[rows], done):
-        whole = part[at : at + len(block)] < 0
-        codes.append(block[whole])
-        of_parts.append(block[~whole])
-        at += len(block)
+    edges = np.arange(len(corpus.records) + 1)
+    whole = np.split(boxes, np.searchsorted(spans.record, edges[1:-1]))
+    thirds = np.split(_thirds(boxes[chosen]), _PARTS * np.searchsorted(spans.record[chosen], edges[1:-1]))
+    jobs = [(own[:, :2], [*_batches(own), *_batches(third)]) for own, third in zip(whole, thirds, strict=True)]
+    blocks, of_parts = _encoded(model, corpus, jobs, store), [np.empty((0, codes.width), np.float32)]
+    for record, own, third in zip(corpus.records, whole, thirds, strict=True):
+        for _ in _batches(own):
+            codes.append(next(blocks))
+        of_parts += [next(blocks) for _ in _batches(third)]
+        done(record)
     if not parts:
         return None
     residuals = np.concatenate(of_parts).reshape(len(chosen), _PARTS, codes.width)
     return np.asarray(residuals - residuals.mean(axis=1, keepdims=True)).reshape(-1, codes.width)
 
 
-def _encoded(
-    model: Model,
-    corpus: EngineCorpus,
-    boxes: NDArray[np.float64],
-    records: NDArray[np.int32],
-    done: Callable[[Record], None],
-) -> Iterator[Codes]:
-    """Yield the codes of stretches in blocks; `boxes` are start, end (s), low, high (bands) and peak, in order."""
-    edges = np.searchsorted(records, np.arange(len(corpus.records) + 1)).tolist()
-    jobs = corpus.jobs([boxes[low:high] for low, high in pairwise(edges)])
-    blocks = chain.from_iterable(corpus.map(_encode_shard, model, jobs=jobs))
-    for record in corpus.records:
-        yield from takewhile(lambda block: block is not None, blocks)
-        done(record)
+def _thirds(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return three equal parts of each stretch, (3 x stretches, 5)."""
+    parts = np.repeat(boxes, _PARTS, axis=0)
+    length = (parts[:, 1] - parts[:, 0]) / _PARTS
+    parts[:, 0] += np.tile(np.arange(_PARTS), len(boxes)) * length
+    parts[:, 1] = parts[:, 0] + length
+    return parts
 
 
-def _encode_shard(
-    backend: Backend, shard: Shard, boxes: Sequence[NDArray[np.float64]], model: Model
-) -> Iterator[Codes | None]:
-    """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
+def _batches(boxes: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Return stretches in the batches that are encoded together; the parts of events are never among whole ones."""
+    return [boxes[at : at + _BATCH_EVENTS] for at in range(0, len(boxes), _BATCH_EVENTS)]
+
+
+def _encoded(model: Model, corpus: EngineCorpus, jobs: Sequence[Job], store: SoundStore | None) -> Iterator[Codes]:
+    """Yield the codes of each batch of stretches: start, end (s), low, high (bands) and peak, (stretches, 5)."""
+
+    def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
+        some = corpus.only(numbers)
+        own = some.jobs([jobs[number] for number in numbers])
+        for block in chain.from_iterable(some.map(_encode_shard, model, jobs=own) if numbers else ()):
+            yield {"codes": block}
+
+    if store is None:
+        yield from (block["codes"] for block in encoded(range(len(jobs))))
+        return
+    keys = [
+        [key_of("codes", record.digest, times.tobytes(), batch.tobytes()) for batch in batches]
+        for record, (times, batches) in zip(corpus.records, jobs, strict=True)
+    ]
+    yield from (block["codes"] for block in store.through(keys, encoded))
+
+
+def _encode_shard(backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model) -> Iterator[Codes]:
+    """Yield the codes of each batch of stretches of the recordings of a shard."""
     second = seconds_per_row(recordings_domain(model, "survey"))
-    for record, own in zip(shard.corpus.records, boxes, strict=True):
-        levels = BandLevels(read_field(record), second, events=own[:, :2])
-        for at in range(0, len(own), _BATCH_EVENTS):
-            batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
-            yield pooled_codes(model, levels, batch, backend)
-        yield None
+    for record, (times, batches) in zip(shard.corpus.records, jobs, strict=True):
+        levels = BandLevels(read_field(record), second, events=times)
+        for batch in batches:
+            yield pooled_codes(model, levels, [levels.stretch(*box) for box in batch.tolist()], backend)
 
 
 def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None) -> Codes:

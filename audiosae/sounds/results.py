@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.labelled import Labels
 
 NOWHERE = 0  # type of the events that are similar to none of the types
 TIME, NAME, SITE, LIGHT = "time", "name", "site", "light"  # columns that the table of events has only if they are known
-_COLUMNS = ("file", "start", "end", TIME, SITE, LIGHT, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
+REJECTED = -1  # type of the events that are not of interest, as a person said; tables and counts omit them
+LABEL = ("label", "confidence")  # columns that it has only if an event has a label
+_COLUMNS = (
+    *("file", "start", "end", TIME, SITE, LIGHT, "low_hz", "high_hz"),
+    *("type", NAME, *LABEL, "score", "peak", "top_unit"),
+)
 _NUMBERS: dict[Group, tuple[str, ...]] = {"event": ("event", "bout"), "bout": ("bout", "events")}  # their first columns
-_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
+_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1, "confidence": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Event:
     low_hz, high_hz
         Frequency range of the sound.
     type
-        Number of its sound type; 0 if it is similar to none of them.
+        Number of its sound type; 0 if it is similar to none of them, -1 if a person said it is not of interest.
     name
         The user's name for that type, or "".
     score
@@ -66,6 +72,9 @@ class Event:
         Site of the recording, or "".
     light
         "day", "dawn", "dusk" or "night" at its start; "" if the place or the time zone is not known.
+    label, confidence
+        What a person said it is, or what it was classified as from other labels, and the probability that this is
+        right: 1 if a person said it, NaN if it was not classified; label "" if it has none.
     """
 
     number: int
@@ -85,11 +94,16 @@ class Event:
     events: int
     site: str = ""
     light: str = ""
+    label: str = ""
+    confidence: float = float("nan")
 
 
 @dataclass(frozen=True)
 class Events:
-    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`."""
+    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`.
+
+    `label` is an index into `Labels.names` of the survey, -1 for none.
+    """
 
     record: NDArray[np.int32]
     start: NDArray[np.float64]
@@ -102,6 +116,8 @@ class Events:
     top_unit: NDArray[np.int32]
     bout: NDArray[np.int32]
     events: NDArray[np.int32]
+    label: NDArray[np.int32]
+    confidence: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.record)
@@ -110,6 +126,10 @@ class Events:
     def seconds(self) -> NDArray[np.float64]:
         """Duration of each event, (events,)."""
         return self.end - self.start
+
+    def only(self, chosen: NDArray[Any]) -> Events:
+        """Return some of the events, chosen by a mask or by their numbers."""
+        return Events(*(getattr(self, column.name)[chosen] for column in fields(self)))
 
     def of_type(self, number: int) -> NDArray[np.intp]:
         """Return the numbers of the events of a type, the most typical first (type 0: the least typical first)."""
@@ -203,6 +223,8 @@ class Survey:
         Site of each recording, or "" where it has none; empty without ``site``.
     places
         Latitude and longitude of each recording in degrees; None where they are not known.
+    labels
+        Labels of the sounds, and how well they are classified.
     facts
         The values that ``survey --json`` prints.
     notes
@@ -231,6 +253,7 @@ class Survey:
     floors: Sequence[NDArray[np.float32]] = ()
     sites: Sequence[str] = ()
     places: Sequence[tuple[float, float] | None] = ()
+    labels: Labels | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -247,7 +270,12 @@ class Survey:
     @property
     def silent(self) -> int:
         """Number of recordings without an event."""
-        return len(self.records) - len(np.unique(self.events.record))
+        return len(self.records) - len(np.unique(self.events.record[self.events.type != REJECTED]))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels, to which `Events.label` refers."""
+        return self.labels.names if self.labels else ()
 
     @property
     def sounds(self) -> Events:
@@ -274,12 +302,12 @@ class Survey:
 
         The timeline of a site has all types.
         """
-        e, times = self.sounds, self.times
-        own, numbers = np.arange(len(e)), None
+        e, times, numbers = self.sounds, self.times, None
+        own = e.type != REJECTED
         if site is not None and self.sites:
             times = [time if name == site else None for time, name in zip(times, self.sites, strict=True)]
-            own = np.flatnonzero((np.array(self.sites) == site)[e.record])
-            numbers = sorted({*e.type.tolist()})
+            numbers = sorted({*e.type[own].tolist()})
+            own &= (np.array(self.sites) == site)[e.record]
         return make_timeline(
             times,
             [r.extent for r in self.records],
@@ -297,7 +325,7 @@ class Survey:
     def rows(
         self, numbers: Sequence[int] | NDArray[np.intp] | None = None, *, group: Group | None = None
     ) -> Iterator[Event]:
-        """Yield the events or bouts with some numbers, or all of them.
+        """Yield the events or bouts with some numbers, or all of them except those that are not of interest.
 
         Parameters
         ----------
@@ -308,32 +336,18 @@ class Survey:
         """
         table = self.bouts if (group or self.group) == "bout" else self.events
         columns, names = [getattr(table, column.name) for column in fields(table)], self.names
-        chosen = np.arange(len(table)) if numbers is None else np.asarray(numbers, np.intp)
+        labels = self.label_names
+        chosen = np.flatnonzero(table.type != REJECTED) if numbers is None else np.asarray(numbers, np.intp)
         for number, lit in zip(chosen.tolist(), self._lights(table, chosen), strict=True):
-            record, start, end, low, high, kind, score, peak, unit, bout, events = (c[number].item() for c in columns)
+            record, start, end, low, high, kind, score, peak, unit, bout, events, label, confidence = (
+                column[number].item() for column in columns
+            )
             began = self.times[record] if record < len(self.times) else None
             time = None if began is None else later(began, round(start, 3))
             file, name = self.records[record].file, names.get(kind, "")
             site = self.sites[record] if self.sites else ""
-            yield Event(
-                number,
-                record,
-                file,
-                start,
-                end,
-                low,
-                high,
-                kind,
-                name,
-                score,
-                peak,
-                unit,
-                time,
-                bout,
-                events,
-                site,
-                lit,
-            )
+            more = (time, bout, events, site, lit, labels[label] if label >= 0 else "", confidence)
+            yield Event(number, record, file, start, end, low, high, kind, name, score, peak, unit, *more)
 
     def lights(self, numbers: NDArray[np.intp]) -> list[str]:
         """Return day, dawn, dusk or night at the start of some of `sounds`, "" where it is not known."""
@@ -353,6 +367,17 @@ class Survey:
     def named(self, names: Mapping[int, str]) -> Survey:
         """Return the survey with the user's names for its types."""
         return replace(self, types=[replace(kind, name=names.get(kind.number, "")) for kind in self.types])
+
+    def by_label(self) -> Survey:
+        """Return the survey with its labels as types, numbered in their order from 1; 0 is no label."""
+        names = [name for name in self.label_names if name]
+        number = np.array([names.index(name) + 1 if name else 0 for name in self.label_names] + [0], np.int32)
+        tables = [
+            replace(table, type=np.where(table.type == REJECTED, REJECTED, number[table.label]).astype(np.int32))
+            for table in (self.events, self.bouts)
+        ]
+        kinds = [SoundType(i, name, 0, 0, 0.0, 0.0, 0.0, (), 0.0, -1) for i, name in enumerate(names, 1)]
+        return replace(self, events=tables[0], bouts=tables[1], types=kinds)
 
     def frame(self, group: Group = "event") -> pd.DataFrame:
         """Return the events as a pandas frame with the columns of events.csv, or the bouts with those of bouts.csv.
@@ -388,6 +413,7 @@ class Survey:
 def event_columns(survey: Survey, group: Group = "event") -> tuple[str, ...]:
     """Return the columns of the table of events or bouts; without those that nothing is known of."""
     known = {TIME: survey.dated, NAME: bool(survey.names), SITE: bool(survey.sites), LIGHT: survey.lit}
+    known |= dict.fromkeys(LABEL, any(survey.label_names))
     return tuple(column for column in (*_NUMBERS[group], *_COLUMNS) if known.get(column, True))
 
 
@@ -405,4 +431,6 @@ def _value(event: Event, column: str) -> object:
         return value + 1
     if column == TIME:
         return "" if value is None else value.isoformat(timespec="milliseconds")
+    if column == "confidence" and value != value:  # noqa: PLR0124 (NaN: it was not classified)
+        return None
     return round(value, _DIGITS[column]) if column in _DIGITS else value

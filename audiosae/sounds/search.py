@@ -23,7 +23,6 @@ from audiosae.sounds.event_codes import (
 from audiosae.sounds.find_types import make_events
 from audiosae.sounds.locate import locate
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
-from audiosae.sounds.results import Events
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress, counted
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.locate import Detector
+    from audiosae.sounds.results import Events
 
 COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
 _ROUNDING = 1e-6  # s, of times entered as decimals
@@ -220,7 +220,7 @@ def find_like(
     order = np.argsort(-similarity, kind="stable")[: min(count, int(np.isfinite(similarity).sum()))]
     if len(similarity) < _FEW:
         notes.append(f"similarity means little with only {counted(len(similarity), 'event')} to compare")
-    ordered = Events(*(column[order] for column in vars(events).values()))
+    ordered = events.only(order)
     return Matches(records, ordered, similarity[order], notes=notes)
 
 

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from audiosae.corpus.sources import printable, some_of
+from audiosae.corpus.sources import printable
 from audiosae.errors import InputError
 from audiosae.system.progress import counted
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

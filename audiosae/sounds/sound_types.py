@@ -19,6 +19,7 @@ from audiosae.errors import InputError
 from audiosae.sounds.grouping import grouped
 from audiosae.sounds.locate import DETECTOR, Detector
 from audiosae.sounds.results import NOWHERE, TypeStability
+from audiosae.sounds.taught import TAUGHT, SameTypes, Taught
 from audiosae.system.schema import DIGEST, Items, Object, Optional, Tensor, Text, Whole, check_tensors, reading_file
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _FACTS = Object(
         "names": Object(rest=Text(), keys=_NUMBER),
         "coarse": Items(Whole(1)),
         "detector": Optional(DETECTOR),
+        "taught": Optional(TAUGHT),
     }
 )
 _TENSORS = {
@@ -54,6 +56,9 @@ _TENSORS = {
     "variance": Tensor(("components",), least=0),
     "centres": Tensor(("types", "components")),
     "reach": Tensor(("types",), above=0),
+    "taught.points": Tensor(("answers", "components"), optional=True),
+    "taught.centres": Tensor(("added", "components"), optional=True),
+    "taught.reach": Tensor(("added",), above=0, optional=True),
 }
 _FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
 _SPREADS = 4.0  # reach of a type in robust standard deviations above the median distance
@@ -142,6 +147,8 @@ class Types:
         Settings with which the events were found.
     coarse
         Number of the coarse group of each type, from 1, if no number of types is clearly best; otherwise empty.
+    taught
+        What a person said about sounds, which types can be added to and joined by.
     """
 
     space: Space
@@ -150,9 +157,20 @@ class Types:
     names: Mapping[int, str] = field(default_factory=dict)
     detector: Detector | None = None
     coarse: Sequence[int] = ()
+    taught: Taught | None = None
 
     def __len__(self) -> int:
         return len(self.centres)
+
+    @property
+    def count(self) -> int:
+        """Number of the types, with those that a person added."""
+        return len(self) + (len(self.taught.centres) if self.taught else 0)
+
+    @property
+    def listed(self) -> list[int]:
+        """Numbers of the types; of types with the same name, or that a person joined, only the first."""
+        return SameTypes(self.names, self.taught.joined if self.taught else {}).listed(self.count)
 
     def nearest(self, points: Array) -> tuple[Labels, Array]:
         """Return the number of the type nearest to each point, from 1, and its distance divided by the type's reach."""
@@ -180,16 +198,17 @@ class Types:
     @property
     def novelty(self) -> Array:
         """Distance of each centre from the nearest other one, divided by the median of these distances, (types,)."""
-        if len(self) <= 1:
-            return np.ones(len(self), np.float32)
-        distances = _distances(self.centres, self.centres)
+        if self.count <= 1:
+            return np.ones(self.count, np.float32)
+        centres = np.concatenate([self.centres, self.taught.centres]) if self.taught else self.centres
+        distances = _distances(centres, centres)
         np.fill_diagonal(distances, np.inf)
         nearest = distances.min(axis=1)
         return np.asarray(nearest / max(float(np.median(nearest)), 1e-12))
 
     @property
     def digest(self) -> str:
-        """Hexadecimal digest of the types without their names."""
+        """Hexadecimal digest of the types as they were learned, without names and what a person said."""
         parts = (self.space.mean, self.space.spread, self.space.components, self.centres, self.reach)
         content = b"".join(np.ascontiguousarray(part, np.float32).tobytes() for part in parts)
         return hashlib.blake2b(content, digest_size=8).hexdigest()
@@ -199,8 +218,9 @@ class Types:
         tensors = {**vars(self.space), "centres": self.centres, "reach": self.reach}
         names = {str(number): name for number, name in self.names.items()}
         facts: dict[str, Json] = {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names}
-        detector = self.detector.to_json() if self.detector else None
-        write_tensors(path, tensors, facts | {"coarse": list(self.coarse), "detector": detector})
+        tensors |= self.taught.tensors if self.taught else {}
+        facts |= {"coarse": list(self.coarse), "detector": self.detector.to_json() if self.detector else None}
+        write_tensors(path, tensors, facts | {"taught": self.taught.to_json() if self.taught else None})
 
 
 def _principal(points: NDArray[np.float64], most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -251,7 +271,7 @@ def load_types(path: Path, digest: str) -> Types:
         )
     space = Space(*(content.tensors[name] for name in ("mean", "spread", "components", "variance")))
     names = {int(number): name for number, name in content.facts["names"].items()}
-    detector = content.facts["detector"]
+    detector, taught = content.facts["detector"], content.facts["taught"]
     return Types(
         space,
         content.tensors["centres"],
@@ -259,6 +279,7 @@ def load_types(path: Path, digest: str) -> Types:
         names,
         detector=Detector.from_json(detector) if detector else None,
         coarse=content.facts["coarse"] if len(content.facts["coarse"]) == len(content.tensors["centres"]) else (),
+        taught=Taught.of(taught, content.tensors, space.components.shape[1]) if taught else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.corpus.spreadsheets import Wanted, column_names, read_rows
 from audiosae.errors import InputError
+from audiosae.sounds.answers import write_answers
 from audiosae.sounds.effort import effort_of
 from audiosae.sounds.results import LIGHT, NAME, SITE, TIME, event_columns, event_rows
 from audiosae.sounds.timeline import COLUMNS, MICRO
@@ -17,7 +18,7 @@ from audiosae.system.files import CsvWriter, csv_text, replacing, uncelled, writ
 from audiosae.system.schema import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from audiosae.sounds.bouts import Group
@@ -53,7 +54,7 @@ def write_events_parquet(survey: Survey, path: Path, group: Group = "event") -> 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = dict.fromkeys(("file", TIME, SITE, LIGHT, NAME), pa.string())
+    types = dict.fromkeys(("file", TIME, SITE, LIGHT, NAME, "label"), pa.string())
     types |= dict.fromkeys(("event", "bout", "events", "type", "top_unit"), pa.int32())
     schema = pa.schema([(name, types.get(name, pa.float64())) for name in event_columns(survey, group)])
     rows = event_rows(survey, group)
@@ -63,6 +64,20 @@ def write_events_parquet(survey: Survey, path: Path, group: Group = "event") -> 
                 pa.array(column, field.type) for column, field in zip(zip(*part, strict=True), schema, strict=True)
             ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def write_labels_csv(survey: Survey, path: Path) -> None:
+    """Write labels.csv: a row for each sound, with what a person said about it."""
+    write_answers(survey.labels.answers if survey.labels else (), path)
+
+
+def write_label_scores(survey: Survey, path: Path) -> None:
+    """Write label_scores.csv: the number of sounds of each label, and how well they are classified."""
+    rows: list[Sequence[object]] = [("label", "answers", "sounds", "files", "seconds", "precision", "recall")]
+    for each in survey.labels.scores if survey.labels else ():
+        shares = ["" if share is None else round(share, 4) for share in (each.precision, each.recall)]
+        rows.append([each.label, each.answers, each.sounds, each.files, round(each.seconds, 3), *shares])
+    write_file(path, csv_text(rows).encode())
 
 
 def write_types_csv(survey: Survey, path: Path) -> None:

@@ -40,9 +40,9 @@ _temporary_files: set[Path] = set()  # that this process is writing
 def cell(value: Value) -> Value | str:
     """Return a value as a CSV cell: a text that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
-    A number is not a formula. Source: OWASP, "CSV injection".
+    A number or a lone hyphen is not a formula. Source: OWASP, "CSV injection".
     """
-    formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+    formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value) and value != "-"
     return f"'{value}" if formula else value
 
 

@@ -11,11 +11,12 @@ from audiosae.domain import Span
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.grouping import NO_NUMBER
-from audiosae.sounds.results import NOWHERE, Events
+from audiosae.sounds.results import NOWHERE, REJECTED, Events
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
 from audiosae.views.excerpts import choose_excerpts, span_text, with_local_fields
+from audiosae.views.label_table import label_table, label_text, labels_of
 from audiosae.views.page import bars, fill
 from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
 
@@ -86,7 +87,8 @@ def write_survey_page(
     progress, domain, events = progress or Progress(), recordings_domain(model, "survey"), survey.sounds
     own = [events.of_type(kind.number) for kind in survey.types]  # the most typical first
     groups = [[*n[:_TYPICAL].tolist(), *n[_TYPICAL:][::-1][:_ATYPICAL].tolist()] for n in own]
-    groups.append(np.argsort(-events.score, kind="stable")[:_UNUSUAL].tolist())
+    unusual = np.argsort(-events.score, kind="stable")
+    groups.append(unusual[events.type[unusual] != REJECTED][:_UNUSUAL].tolist())
     means = [numbers[:_AVERAGED].tolist() for numbers in own]
     corpus = corpus.only(corpus.used)
     shown = {n for numbers in [*means, *groups] for n in numbers}
@@ -141,6 +143,7 @@ def _with_time(survey: Survey, window: dict[str, Any]) -> dict[str, Any]:
     return window | {
         "time": event.time.strftime("%Y-%m-%d %H:%M:%S") if event.time else "",
         "score": round(event.score, 2),
+        "label": label_text(event),
     }
 
 
@@ -155,6 +158,8 @@ def _card(
         ("duration", f"{length(kind.seconds)} in total, median {length(seconds)}"),
         ("frequencies", f"{kind.low_hz:,.0f} to {kind.high_hz:,.0f} Hz"),
     ]
+    if labels := labels_of(survey, own):
+        facts.append(("labels", labels))
     rates, busiest = np.zeros(24), 0  # events per recorded hour, by the hour of the day
     if timeline and kind.number in timeline.types:
         hours = [hour for _, hour in timeline.cells]
@@ -200,7 +205,8 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
     types = counted(heard, "type") if heard == len(cards) else f"{heard} of {counted(len(cards), 'type')}"
     verb = "was" if len(survey.sounds) == 1 else "were"
     recordings = f"{counted(len(survey.records), 'recording')} ({length(survey.seconds)})"
-    lead = f"{counted(len(survey.sounds), 'sound')} of {types} {verb} found in {recordings}"
+    sounds = int((survey.sounds.type != REJECTED).sum())
+    lead = f"{counted(sounds, 'sound')} of {types} {verb} found in {recordings}"
     lead += f"; {odd:,} of them {'belongs' if odd == 1 else 'belong'} to no type." if odd else "."
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
     if survey.silent:
@@ -229,6 +235,7 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         "notes": notes,
         "cards": cards,
         "timeline": hours_table(timeline) if timeline else None,
+        "labels": label_table(survey),
         "about": about,
         "odd": odd,
         "survey": survey.types_digest,

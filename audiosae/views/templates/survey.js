@@ -11,7 +11,7 @@
     const all = groups[group] || [];
     const shown = { typical: all.slice(0, nearest), unlike: all.slice(nearest), all }[part];
     shown.forEach((window, rank) => list.append(moment(pieces[window.piece], window, `${rank + 1}`,
-      [window.where, window.time, window.hz, `${part === "all" ? `${called(window.type)}, ` : ""}distance ${window.score}`])));
+      [window.where, window.time, window.hz, window.label, `${part === "all" ? `${called(window.type)}, ` : ""}distance ${window.score}`])));
     if (part === "unlike" && !shown.length) list.parentElement.hidden = true;
   }
 
