@@ -100,7 +100,7 @@ class AnnotatedSources:
             else:
                 kept.append((number, annotation.start, annotation.end, len(kept), annotation))
         if not kept:
-            raise result.none_left(len(every))
+            raise result.none_left()
         kept.sort(key=lambda each: each[:4])
         used = sorted({number for number, *_ in kept})
         order = {number: at for at, number in enumerate(used)}
@@ -137,7 +137,7 @@ class AnnotatedSources:
             else:
                 usable.left_out[_OUTSIDE].append(annotation)
         if not kept:
-            raise usable.none_left(len(self.annotations))
+            raise usable.none_left()
         return replace(
             usable, annotations=[annotation for annotation, _ in kept], source=[number for _, number in kept]
         )
@@ -159,8 +159,9 @@ class AnnotatedSources:
                 raise InputError(f"--strict: {line}; correct {self.path}, or leave --strict out")
             self.job.notes.say(f"--annotations {self.path}: {line}")
 
-    def none_left(self, count: int) -> InputError:
+    def none_left(self) -> InputError:
         """Return the error that no annotation can be used."""
+        count = sum(map(len, self.left_out.values()))
         reasons = self._reasons() or "the table is empty"
         return InputError(f"--annotations {self.path}: none of {counted(count, 'annotation')} can be used: {reasons}")
 

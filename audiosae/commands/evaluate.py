@@ -78,7 +78,7 @@ def _text(done: Evaluation) -> str:
             "method; adjusted mutual information: 1 identical, 0 chance)",
             *([f"{counted(skipped, 'source')} skipped"] if skipped else []),
             "",
-            *_quality(facts["quality"]),
+            *_quality(facts["quality"], noun),
             f"recall per class     {_shortened(recalls, 'results.csv')} (in %, the model's features)",
             *([f"stability            {done.stability.summary()}"] if done.stability else []),
             f"files                {facts['out']}/: {_FILES}",
@@ -111,7 +111,7 @@ def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
-def _quality(quality: Mapping[str, Any]) -> list[str]:
+def _quality(quality: Mapping[str, Any], noun: str) -> list[str]:
     best: dict[str, dict[str, Any]] = {}
     for pair in quality["units_of_labels"]:  # the best unit of a label is its first
         best.setdefault(pair["label"], pair)
@@ -123,7 +123,7 @@ def _quality(quality: Mapping[str, Any]) -> list[str]:
         f"{len(quality['always_on_units'])} active in most windows",
         f"sparseness           {quality['lifetime_sparseness']:.2f} per unit over windows, "
         f"{quality['population_sparseness']:.2f} per window over units (0 all equal, 1 only one; Treves and Rolls)",
-        f"best unit per label  {_shortened(units, 'results.json')} (area under the ROC curve on these files)",
+        f"best unit per label  {_shortened(units, 'results.json')} (area under the ROC curve on these {noun})",
     ]
 
 
