@@ -8,9 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from audiosae.sounds.annotations import write_annotations
+from audiosae.sounds.annotations import safe_names, write_annotations
 from audiosae.sounds.results import Event
-from audiosae.system.safe_names import safe_names
 
 RAVEN_COLUMNS = [
     "Selection",

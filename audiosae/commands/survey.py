@@ -25,6 +25,7 @@ from audiosae.commands.shared_options import (
 )
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
+from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_types import load_types
@@ -103,7 +104,9 @@ def survey(
     events: Annotated[
         str | Sequence[str],
         Option(
-            "Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.", typed=str
+            "Formats of the tables of events: some of csv, parquet, raven, audacity, camtrap-dp and aoef, separated by "
+            "commas.",
+            typed=str,
         ),
     ] = "csv,raven,audacity",
     strict: Strict = False,
@@ -144,6 +147,7 @@ def survey(
             report_replaced(path / folder.FACTS, loaded.digest, path, notes)
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
+        check_dates(formats, [source.name for source in job.sources], dates.starts)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(
                 loaded,

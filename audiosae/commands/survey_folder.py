@@ -14,6 +14,7 @@ from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
+from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
@@ -41,6 +42,7 @@ _FILES = (
     "timeline.png",
     "recordings.png",
     PAGE,
+    *(file for form in EXCHANGE.values() for file in form.files),
 )
 
 
@@ -59,7 +61,7 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
 def formats_of(names: str | Sequence[str]) -> list[str]:
     """Return the formats of a list or a comma-separated text; raise InputError if one cannot be written."""
     text = names if isinstance(names, str) else ",".join(names)
-    known, formats = (*_EVENTS, *FORMATS), [part.strip().lower() for part in text.split(",")]
+    known, formats = (*_EVENTS, *FORMATS, *EXCHANGE), [part.strip().lower() for part in text.split(",")]
     if unknown := [name for name in formats if name not in known]:
         raise InputError(f"--events {text}: no format {unknown[0]!r}; wanted some of {', '.join(known)}")
     if "parquet" in formats and find_spec("pyarrow") is None:
@@ -132,6 +134,9 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
     for program in FORMATS:
         if program in formats:
             write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
+    for name, form in EXCHANGE.items():
+        if name in formats:
+            form.write(result, out)
     if result.dated:
         timeline = result.timeline()
         write_timeline_csv(timeline, out / "timeline.csv", result.names)

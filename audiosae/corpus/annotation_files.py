@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audiosae.corpus.labels import SourceNames, normalized
 from audiosae.corpus.sources import printable
 from audiosae.errors import InputError
-from audiosae.system.safe_names import safe_names
+from audiosae.system.text import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,9 +52,9 @@ class _Finder:
         for number, parts in enumerate(self._parts):
             self._by_name[parts[-1]].append(number)
             self._by_stem[_stem(parts[-1])].append(number)
-        safe = safe_names([source.name for source in sources])
+        names = file_names((source.name for source in sources), _stem)
         for number, source in enumerate(sources):
-            self._by_table[safe[source.name]].append(number)
+            self._by_table[names[source.name]].append(number)
 
     def find(self, file: str, table: str) -> int | None:
         """Return the number of the source of a recording that a table names, or whose name the table has."""

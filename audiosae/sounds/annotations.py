@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import groupby, repeat
 from operator import attrgetter
@@ -12,8 +13,7 @@ import numpy as np
 
 from audiosae.recordings.channels import loudest_channels
 from audiosae.system.files import write_errors, write_file
-from audiosae.system.safe_names import safe_names
-from audiosae.system.text import one_line
+from audiosae.system.text import file_names, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +24,22 @@ _RAVEN_HEADER = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\t"
     "Begin File\tFile Offset (s)\tType\tName"
 )
+
+
+def safe_names(files: Sequence[str]) -> dict[str, str]:
+    """Return a distinct name for each recording that is a valid file name on all systems.
+
+    Parameters
+    ----------
+    files
+        Distinct names of recordings. Their order does not change the result.
+    """
+    return file_names(files, stem_of)
+
+
+def stem_of(file: str) -> str:
+    """Return the name of a recording without its suffix."""
+    return re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
 
 
 def write_annotations(
