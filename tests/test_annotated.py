@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -131,17 +130,6 @@ def test_evaluation_refuses_options_that_contradict_the_table(trained, sounds, t
 def test_export_refuses_options_that_contradict_the_table(trained, sounds, tmp_path, options):
     with pytest.raises(InputError, match="the table has a row for each annotation; leave --l"):
         audiosae.export(trained, sounds, annotations=table(tmp_path / "t.csv", []), **options)
-
-
-def test_tables_of_a_survey_are_annotations_of_its_recordings(trained, sounds, tmp_path):
-    for site in ("north", "south"):
-        (tmp_path / "in" / site).mkdir(parents=True)
-        shutil.copy(sounds / "tone_05.wav", tmp_path / "in" / site)
-    found = audiosae.survey(trained, tmp_path / "in", tmp_path / "found", types=2, min_duration=0.02)
-    expected = [(event.file, event.start) for event in found.rows()]
-    for program in ("raven", "audacity"):
-        read = audiosae.export(trained, tmp_path / "in", annotations=tmp_path / "found" / f"events.{program}")
-        assert list(zip(read.keys["file"], read.keys["start"], strict=True)) == expected
 
 
 SOURCES = ["a/rec.wav", "b/rec.wav", "b/deep/rec.wav", "x.1.wav"]

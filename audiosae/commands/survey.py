@@ -34,6 +34,8 @@ from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import counted
+from audiosae.views.methods import FILE as METHODS
+from audiosae.views.methods import write_methods
 from audiosae.views.survey_page import write_survey_page
 
 
@@ -168,6 +170,7 @@ def survey(
             if path and work:
                 sound_types.save(work / folder.TYPES, loaded.digest)
                 folder.write_tables(result, loaded, corpus, work, formats)
+                write_methods(result, loaded, sound_types.detector, work / METHODS)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 folder.write_facts(facts, work)

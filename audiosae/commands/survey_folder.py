@@ -18,6 +18,7 @@ from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
+from audiosae.views.methods import FILE as METHODS
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _FILES = (
     "timeline.png",
     "recordings.png",
     PAGE,
+    METHODS,
     *(file for form in EXCHANGE.values() for file in form.files),
 )
 
