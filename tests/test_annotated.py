@@ -52,7 +52,7 @@ def test_row_of_an_annotation_pools_the_windows_whose_centres_lie_in_it(trained,
     nearest = windows.features[np.abs(centres - 0.20015).argmin()]
     np.testing.assert_allclose(pooled["short"].reshape(-1, 3)[:, 1], nearest, rtol=1e-5)
     np.testing.assert_array_equal(pooled["all"], audiosae.export(model, sounds / name).features[0])
-    assert any("1 reach beyond their recording" in note for note in found.notes)
+    assert any("1 annotation reaches beyond the recording" in note for note in found.notes)
 
 
 def test_annotations_that_cannot_be_used_are_counted_and_named(run, trained, sounds, tmp_path):

@@ -147,7 +147,8 @@ class AnnotatedSources:
         extent = np.array([record.extent for record in corpus.records])[self.source]
         start, end = np.array([(each.start, each.end) for each in self.annotations]).T
         if cut := int((end > extent).sum() + (start < 0).sum()):
-            self.job.notes.say(f"--annotations {self.path}: {cut} reach beyond their recording and are cut at its end")
+            beyond = "1 annotation reaches" if cut == 1 else f"{cut:,} annotations reach"
+            self.job.notes.say(f"--annotations {self.path}: {beyond} beyond the recording; the rest is used")
         return Stretches(np.array(self.source, np.int64), np.maximum(start, 0.0), np.minimum(end, extent))
 
     def report(self, *, strict: bool) -> None:
