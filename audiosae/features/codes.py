@@ -335,7 +335,7 @@ def _pooled_blocks(domain: Domain, part: Part, *, rows: bool) -> Iterator[tuple[
 def _positions(domain: Domain, part: Part, *, rows: bool) -> NDArray[np.int64]:
     """Return the positions along axis 0 of the windows, or the rows, of a part that are pooled: those with content."""
     count = part.record.shape[0] if rows else _counts(domain, part.record)[0]
-    positions = np.arange(count)[part.low : part.high]
+    positions = np.arange(*slice(part.low, part.high).indices(count))
     mask = _with_content(domain, part.record, positions, rows=rows)
     return positions if mask is None else positions[mask]
 
