@@ -212,7 +212,7 @@ class _Table:
             if cells[0].strip() == "\\":
                 raise self._error(number, "a frequency range without a label before it; remove this line")
             start = self._number(number, "start", cells[0])
-            point = len(cells) == 1 or (len(cells) == 2 and _as_number(cells[1]) is None)  # noqa: PLR2004
+            point = len(cells) == 1 or (len(cells) == 2 and as_number(cells[1]) is None)  # noqa: PLR2004
             end = start if point else self._number(number, "end", cells[1])
             label = cells[-1] if point and len(cells) > 1 else cells[2] if len(cells) > 2 else ""  # noqa: PLR2004
             band: Band = (None, None)
@@ -276,14 +276,14 @@ class _Table:
         return Annotation(file, start, end, *band, text, self.name, number)
 
     def _number(self, number: int, name: str, cell: str) -> float:
-        value = _as_number(cell)
+        value = as_number(cell)
         if value is None:
             raise self._error(number, f"{name} {shown(cell.strip())}: wanted seconds, such as 12.5")
         return value
 
     def _band(self, number: int, cells: Sequence[str], unit: float = 1.0) -> Band:
         """Return low and high frequency, Hz; None for an empty cell, and for the -1 of Audacity: undefined."""
-        band = [None if cell.strip() in ("", "NA") else _as_number(cell) for cell in cells]
+        band = [None if cell.strip() in ("", "NA") else as_number(cell) for cell in cells]
         for cell, value in zip(cells, band, strict=True):
             if value is None and cell.strip() not in ("", "NA"):
                 raise self._error(number, f"frequency {shown(cell.strip())}: wanted a number")
@@ -367,10 +367,10 @@ def _unquoted(cell: str) -> str:
 
 
 def _is_track(cells: Sequence[str]) -> bool:
-    return len(cells) > 1 and _as_number(cells[0]) is not None
+    return len(cells) > 1 and as_number(cells[0]) is not None
 
 
-def _as_number(text: str) -> float | None:
+def as_number(text: str) -> float | None:
     """Return a finite number with a decimal point or comma; None for any other text."""
     text = text.strip()
     if re.fullmatch(r"[+-]?\d*,\d+", text):
