@@ -30,6 +30,7 @@ from audiosae.commands.site_options import Coordinates, Site, parse_place, sites
 from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
+from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_store import SoundStore
@@ -39,6 +40,8 @@ from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import counted
+from audiosae.views.methods import FILE as METHODS
+from audiosae.views.methods import write_methods
 from audiosae.views.survey_page import write_survey_page
 
 
@@ -128,7 +131,9 @@ def survey(
     events: Annotated[
         str | Sequence[str],
         Option(
-            "Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.", typed=str
+            "Formats of the tables of events: some of csv, parquet, raven, audacity, camtrap-dp and aoef, separated by "
+            "commas.",
+            typed=str,
         ),
     ] = "csv,raven,audacity",
     site: Site = None,
@@ -181,6 +186,7 @@ def survey(
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
         sites = sites_by_name(site, job, listed)
+        check_dates(formats, [source.name for source in job.sources], dates.starts)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(
                 loaded,
@@ -204,6 +210,7 @@ def survey(
             if path and work:
                 sound_types.save(work / folder.TYPES, loaded.digest)
                 folder.write_tables(result, loaded, corpus, work, formats)
+                write_methods(result, loaded, sound_types.detector, work / METHODS)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)

@@ -17,6 +17,7 @@ from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.effort import write_effort_csv
 from audiosae.sounds.event_codes import sample_codes
+from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.results import REJECTED
 from audiosae.sounds.tables import (
     write_events_csv,
@@ -28,6 +29,7 @@ from audiosae.sounds.tables import (
 )
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
+from audiosae.views.methods import FILE as METHODS
 from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
@@ -57,6 +59,8 @@ _FILES = (
     "timeline.png",
     "recordings.png",
     PAGE,
+    METHODS,
+    *(file for form in EXCHANGE.values() for file in form.files),
 )
 
 
@@ -75,7 +79,7 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
 def formats_of(names: str | Sequence[str]) -> list[str]:
     """Return the formats of a list or a comma-separated text; raise InputError if one cannot be written."""
     text = names if isinstance(names, str) else ",".join(names)
-    known, formats = (*_EVENTS, *FORMATS), [part.strip().lower() for part in text.split(",")]
+    known, formats = (*_EVENTS, *FORMATS, *EXCHANGE), [part.strip().lower() for part in text.split(",")]
     if unknown := [name for name in formats if name not in known]:
         raise InputError(f"--events {text}: no format {unknown[0]!r}; wanted some of {', '.join(known)}")
     if "parquet" in formats and find_spec("pyarrow") is None:
@@ -161,6 +165,9 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
         if program in formats:
             write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
     write_effort_csv(result, out / "effort.csv")
+    for name, form in EXCHANGE.items():
+        if name in formats:
+            form.write(result, out)
     if result.dated:
         timeline = result.timeline()
         write_timeline_csv(result, out / "timeline.csv")
