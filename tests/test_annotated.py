@@ -115,8 +115,8 @@ def test_values_of_a_column_divide_the_annotations(trained, sounds, notes, tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labels": "folder"}, r"the table has the labels; leave --labels folder out"),
-        ({"group_column": "site"}, r"--group-column site: wanted --labels FILE\.csv with that column"),
+        ({"labels": "folder"}, r"the table has the labels; leave labels=.folder. out"),
+        ({"group_column": "site"}, r"group_column=.site.: wanted labels=.FILE\.csv. with that column"),
         ({"rows": [("tone_00.wav", 0, 0.1, "a"), ("tone_00.wav", 0.1, 0.2, "b")]}, r"each label is in one recording"),
     ],
 )
@@ -128,7 +128,7 @@ def test_evaluation_refuses_options_that_contradict_the_table(trained, sounds, t
 
 @pytest.mark.parametrize("options", [{"labels": "folder"}, {"level": "window"}])
 def test_export_refuses_options_that_contradict_the_table(trained, sounds, tmp_path, options):
-    with pytest.raises(InputError, match="the table has a row for each annotation; leave --l"):
+    with pytest.raises(InputError, match="the table has a row for each annotation; leave l"):
         audiosae.export(trained, sounds, annotations=table(tmp_path / "t.csv", []), **options)
 
 

@@ -250,13 +250,13 @@ def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archi
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"types": 3}, "leave out --types 3"), ({"types_from": "x"}, "leave out --types-from x")],
+    [({"types": 3}, "leave out types=3"), ({"types_from": "x"}, 'leave out types_from="x"')],
 )
 def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
     (tmp_path / "survey.json").write_text("{}")
     with pytest.raises(InputError, match=message):
         audiosae.survey("model", "sounds", tmp_path, new_only=True, **options)
-    with pytest.raises(InputError, match="give it with -o"):
+    with pytest.raises(InputError, match="give it with out"):
         audiosae.survey("model", "sounds", new_only=True)
 
 

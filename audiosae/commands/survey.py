@@ -13,7 +13,7 @@ from audiosae.commands.clips import ClipCount, check_written, clip_count, clip_t
 from audiosae.commands.continuation import continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.label_options import label_lines, read_labels
-from audiosae.commands.reading import reading
+from audiosae.commands.reading import Reading, reading
 from audiosae.commands.shared_options import (
     AnyPath,
     DateOrder,
@@ -40,8 +40,6 @@ from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.progress import counted
-from audiosae.views.methods import FILE as METHODS
-from audiosae.views.methods import write_methods
 from audiosae.views.survey_page import write_survey_page
 
 
@@ -80,6 +78,14 @@ def _text(result: Survey) -> str:
     if clips := result.facts.get("clips"):
         lines.append(clip_text(clips))
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
+
+
+def _check_folder(path: Path, job: Reading, labels: Path | None, digest: str, *, continuing: bool) -> None:
+    """Check that a survey may be written into a folder, and report what it replaces or continues."""
+    folder.check_folder(path, job.paths, labels)
+    if continuing:
+        job.notes.say(continued_note(path, [source.name for source in job.sources]))
+    report_replaced(path / folder.FACTS, digest, path, job.notes)
 
 
 @command(example="audiosae survey first-run samples/sounds -o found", text=_text, declared=(EventSettings, Machine))
@@ -169,20 +175,15 @@ def survey(
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
     place, clip_number = parse_place(coordinates), clip_count(clips, path, listed := named_paths(sources))
     loaded, settings = as_model(model), EventSettings.of(options)
-    domain = recordings_domain(loaded, "survey")
     known = load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(recordings_domain(loaded, "survey"), known), listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
-        if known:
-            folder.check_names(type_names, names_path, known.digest)
+        folder.check_names(type_names, names_path, known.digest if known else None)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
-            folder.check_folder(path, job.paths, labels_path)
-            if new_only and earlier:
-                notes.say(continued_note(path, [source.name for source in job.sources]))
-            report_replaced(path / folder.FACTS, loaded.digest, path, notes)
+            _check_folder(path, job, labels_path, loaded.digest, continuing=bool(new_only and earlier))
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
         sites = sites_by_name(site, job, listed)
@@ -203,14 +204,10 @@ def survey(
                 progress=notes,
             )
             result = with_sites(result, sites, place, notes.say)
-            if names_note := folder.names_note(type_names, result, names_path, earlier):
-                notes.say(names_note)
-            facts = folder.facts_of(result, path, loaded.digest, dates.note)
-            facts |= {"detector": sound_types.detector.to_json() if sound_types.detector else None}
+            notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
+            facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note)
             if path and work:
-                sound_types.save(work / folder.TYPES, loaded.digest)
-                folder.write_tables(result, loaded, corpus, work, formats)
-                write_methods(result, loaded, sound_types.detector, work / METHODS)
+                folder.write_tables(result, loaded, sound_types, corpus, work, formats)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)

@@ -30,6 +30,7 @@ from audiosae.sounds.tables import (
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
 from audiosae.views.methods import FILE as METHODS
+from audiosae.views.methods import write_methods
 from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.results import Survey
+    from audiosae.sounds.sound_types import Types
     from audiosae.sounds.tables import Names
 
 TYPES, LABELS, PAGE, FACTS = "types.safetensors", "labels.csv", "index.html", "survey.json"
@@ -123,9 +125,9 @@ def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:
     return _FOLDER.replaced_together(out)
 
 
-def check_names(names: Names | None, path: Path | None, digest: str) -> None:
-    """Raise InputError if names are those of other types; `digest` is that of the types of the survey."""
-    if names and names.types and names.types != digest:
+def check_names(names: Names | None, path: Path | None, digest: str | None) -> None:
+    """Raise InputError if names are those of other types; `digest` is that of the survey's types, if it is known."""
+    if names and names.types and digest and names.types != digest:
         raise InputError(
             f"--names {path}: it names the types of another survey, so a name would be on another sound; use "
             "--types-from with the folder of that survey"
@@ -151,8 +153,12 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
     return "\n".join(notes)
 
 
-def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, formats: Sequence[str]) -> None:
-    """Write the tables and pictures of a survey into its folder."""
+def write_tables(  # noqa: PLR0917
+    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
+) -> None:
+    """Write the types, tables, pictures and the paragraph on methods of a survey into its folder."""
+    types.save(out / TYPES, model.digest)
+    write_methods(result, model, types.detector, out / METHODS)
     write_types_csv(result, out / "types.csv")
     write_labels_csv(result, out / LABELS)
     if result.labels and result.labels.scores:
@@ -169,9 +175,8 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
         if name in formats:
             form.write(result, out)
     if result.dated:
-        timeline = result.timeline()
         write_timeline_csv(result, out / "timeline.csv")
-        draw_timeline(timeline, out / "timeline.png", names=result.names)
+        draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
         draw_site_timelines(result, out / SITE_PICTURES)
         if any(result.label_names):
             write_timeline_csv(result.by_label(), out / "timeline_labels.csv")
@@ -185,9 +190,10 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
     )
 
 
-def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[str, Any]:
+def facts_of(result: Survey, types: Types, out: Path | None, digest: str, note: str) -> dict[str, Any]:
     """Return the results of a survey for JSON."""
     return {
+        "detector": types.detector.to_json() if types.detector else None,
         "folder": str(out) if out else None,
         "model_digest": digest,
         "events": int((result.events.type != REJECTED).sum()),

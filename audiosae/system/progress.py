@@ -87,10 +87,10 @@ class Notes(Progress, AbstractContextManager["Notes"]):
         self._inner.advance(amount, **facts)
 
     def say(self, line: str) -> None:
-        """Store a message, with options as the caller spells them."""
-        line = spelled(line)
-        self.lines.append(line)
-        self._inner.say(line)
+        """Store a message, with options as the caller spells them; an empty text is no message."""
+        if line := spelled(line):
+            self.lines.append(line)
+            self._inner.say(line)
 
     def close(self) -> None:
         """End the stage."""
