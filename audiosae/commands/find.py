@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
-from audiosae.commands.clips import ClipFolder, clip_text, write_match_clips
+from audiosae.commands.clips import ClipFolder, checked_clip_folder, clip_text, write_match_clips
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
@@ -101,6 +101,7 @@ def find(
         notes = job.notes
         if path:
             _check_output(path, [example.path, *job.paths])
+        clip_folder = checked_clip_folder(clips, listed, [example.path, *job.paths])
         with job.engine() as engine:
             example_corpus = job.of([example.path]).read(engine)
             example = _within(example, example_corpus.records[0].extent, notes)
@@ -119,7 +120,7 @@ def find(
                 notes.say(note)
             if path and path.suffix.lower() in PAGES:
                 write_find_page(loaded, corpus, example, example_corpus, matches, path, progress=notes)
-            clip_facts = write_match_clips(matches, corpus, as_path(clips), listed, notes)
+            clip_facts = write_match_clips(matches, corpus, clip_folder, notes)
     if path and path.suffix.lower() not in PAGES:
         write_matches_csv(matches, path)
     facts = {
