@@ -300,7 +300,8 @@ def archive(seed=0):
 
 def columns(found):
     detector, events = found
-    return detector.to_json(), {name: column.tolist() for name, column in vars(events).items()}
+    parts = {name: [np.asarray(part).tolist() for part in column] for name, column in vars(events).items()}
+    return detector.to_json(), parts
 
 
 @pytest.fixture(scope="module")

@@ -89,8 +89,24 @@ def write_survey_clips(
     return {FOLDER: _written(clips_of_survey(survey, count), corpus, work / FOLDER, beside / FOLDER, progress)}
 
 
+def checked_clip_folder(clips: AnyPath | None, sources: Sequence[Path], inputs: Sequence[Path]) -> Path | None:
+    """Return the folder of the option, which is created.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, is in one of the folders of recordings, or has files that no search wrote.
+    """
+    if clips is None:
+        return None
+    with _own_option():
+        _check_outside(Path(clips), sources)
+        _FOLDER.check(Path(clips), inputs)
+    return Path(clips)
+
+
 def write_match_clips(
-    matches: Matches, corpus: EngineCorpus, folder: Path | None, sources: Sequence[Path], progress: Progress
+    matches: Matches, corpus: EngineCorpus, folder: Path | None, progress: Progress
 ) -> dict[str, Any]:
     """Write the results of a search as clips, which replace those of an earlier search, and return their facts.
 
@@ -99,13 +115,10 @@ def write_match_clips(
     Raises
     ------
     InputError
-        The disk lacks space for them, or the folder cannot be used.
+        The disk lacks space for them, or the folder cannot be written.
     """
     if folder is None:
         return {}
-    with _own_option():
-        _check_outside(folder, sources)
-        _FOLDER.check(folder, [Path(record.path) for record in corpus.records])
     with _own_option(), _FOLDER.replaced_together(folder) as work:
         assert work is not None  # noqa: S101 (a folder was given)
         facts = _written(clips_of_matches(matches), corpus, work, folder, progress)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
-from audiosae.commands.clips import ClipFolder, clip_text, write_match_clips
+from audiosae.commands.clips import ClipFolder, checked_clip_folder, clip_text, write_match_clips
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
@@ -114,6 +114,7 @@ def find(
             _check_output(path, [example.path, *job.paths])
             if path.suffix.lower() not in PAGES:
                 report_replaced(description_of(path), loaded.digest, path, notes)
+        clip_folder = checked_clip_folder(clips, listed, [example.path, *job.paths])
         with job.engine() as engine:
             example_corpus = job.of([example.path]).read(engine)
             example = _within(example, example_corpus.records[0].extent, notes)
@@ -132,7 +133,7 @@ def find(
                 notes.say(note)
             if path and path.suffix.lower() in PAGES:
                 write_find_page(loaded, corpus, example, example_corpus, matches, path, progress=notes)
-            clip_facts = write_match_clips(matches, corpus, as_path(clips), listed, notes)
+            clip_facts = write_match_clips(matches, corpus, clip_folder, notes)
     if path and path.suffix.lower() not in PAGES:
         TABLE.write(
             path, csv_text([COLUMNS, *matches.rows()]).encode(), {"model_digest": loaded.digest, "like": str(like)}

@@ -51,8 +51,7 @@ def parse_place(coordinates: str | Sequence[float] | None) -> Place | None:
     if place := parsed_place(text):
         return place
     raise InputError(
-        f"--coordinates {text}: wanted LAT,LON in degrees, north and east positive, such as 52.5,13.4 or --coordinates="
-        "-33.9,151.2"
+        f"--coordinates {text}: wanted LAT,LON in degrees, north and east positive, such as 52.5,13.4 or -33.9,151.2"
     )
 
 

@@ -218,7 +218,7 @@ class Survey:
     types_digest
         `audiosae.sounds.sound_types.Types.digest`.
     floors
-        Noise floor of each recording, a value in dB per minute (`audiosae.sounds.detection.noise_floors`).
+        Noise floor of each recording, a value in dB per minute (NaN where it is not known).
     sites
         Site of each recording, or "" where it has none; empty without ``site``.
     places
@@ -357,10 +357,11 @@ class Survey:
         """Return day, dawn, dusk or night at the start of some events, "" where it is not known."""
         if not self.lit:
             return [""] * len(numbers)
-        zoned = [time.timestamp() if time and time.tzinfo else np.nan for time in self.times]
-        places = [place or (np.nan, np.nan) for place in self.places]
-        seconds = np.array(zoned)[table.record[numbers]] + table.start[numbers]
-        north, east = np.array(places).T[:, table.record[numbers]]
+        records, unknown = table.record[numbers].tolist(), (np.nan, np.nan)
+        times, places = [self.times[i] for i in records], [self.places[i] or unknown for i in records]
+        began = np.array([time.timestamp() if time and time.tzinfo else np.nan for time in times])
+        north, east = np.array(places, np.float64).reshape(-1, 2).T
+        seconds = began + table.start[numbers]
         kinds = light(seconds, north, east).tolist()
         return [LIGHTS[kind] if known else "" for kind, known in zip(kinds, np.isfinite(seconds + north), strict=True)]
 
