@@ -26,7 +26,7 @@ from audiosae.sounds.band_events import stretches
 from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
-from audiosae.sounds.search import Example
+from audiosae.sounds.examples import Example
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
 

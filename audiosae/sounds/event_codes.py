@@ -61,6 +61,7 @@ def encode_sounds(
     codes: CodeFile,
     *,
     parts: bool,
+    bands: tuple[int, int] | None = None,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Codes | None:
     """Append the pooled codes of events or bouts, in order, to a file.
@@ -71,6 +72,8 @@ def encode_sounds(
         The recordings. The work is done where their fields are stored.
     parts
         Whether to encode three equal parts of at most 1,000 evenly spaced events, too.
+    bands
+        First and last band that are compared; the others show the background. None for all.
     done
         Called once for each recording after its last event.
 
@@ -88,7 +91,7 @@ def encode_sounds(
     start = spans.start[rows] + np.maximum(part, 0) * length
     boxes = np.stack([start, start + length, spans.low[rows], spans.high[rows], spans.peak[rows]], axis=1)
     of_parts, at = [np.empty((0, codes.width), np.float32)], 0
-    for block in _encoded(model, corpus, boxes, spans.record[rows], done):
+    for block in _encoded(model, corpus, boxes, spans.record[rows], bands=bands, done=done):
         whole = part[at : at + len(block)] < 0
         codes.append(block[whole])
         of_parts.append(block[~whole])
@@ -104,24 +107,30 @@ def _encoded(
     corpus: EngineCorpus,
     boxes: NDArray[np.float64],
     records: NDArray[np.int32],
+    *,
+    bands: tuple[int, int] | None,
     done: Callable[[Record], None],
 ) -> Iterator[Codes]:
     """Yield the codes of stretches in blocks; `boxes` are start, end (s), low, high (bands) and peak, in order."""
     edges = np.searchsorted(records, np.arange(len(corpus.records) + 1)).tolist()
     jobs = corpus.jobs([boxes[low:high] for low, high in pairwise(edges)])
-    blocks = chain.from_iterable(corpus.map(_encode_shard, model, jobs=jobs))
+    blocks = chain.from_iterable(corpus.map(_encode_shard, model, bands, jobs=jobs))
     for record in corpus.records:
         yield from takewhile(lambda block: block is not None, blocks)
         done(record)
 
 
 def _encode_shard(
-    backend: Backend, shard: Shard, boxes: Sequence[NDArray[np.float64]], model: Model
+    backend: Backend,
+    shard: Shard,
+    boxes: Sequence[NDArray[np.float64]],
+    model: Model,
+    bands: tuple[int, int] | None,
 ) -> Iterator[Codes | None]:
     """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
     second = seconds_per_row(recordings_domain(model, "survey"))
     for record, own in zip(shard.corpus.records, boxes, strict=True):
-        levels = BandLevels(read_field(record), second, events=own[:, :2])
+        levels = BandLevels(read_field(record), second, events=own[:, :2], shown=bands)
         for at in range(0, len(own), _BATCH_EVENTS):
             batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
             yield pooled_codes(model, levels, batch, backend)

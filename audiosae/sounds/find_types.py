@@ -131,7 +131,7 @@ def make_events(
     counts
         Number of events in each bout; None for events.
     """
-    below, above = _edges(domain)
+    below, above = band_edges(domain)
     low, high = (edge[band].astype(np.float32) for edge, band in ((below, spans.low), (above, spans.high)))
     counts = np.ones(len(spans), np.int32) if counts is None else counts
     return Events(spans.record, spans.start, spans.end, low, high, types, score, spans.peak, top, spans.bout, counts)
@@ -157,7 +157,7 @@ def _both(domain: Spectrogram, spans: Spans, group: Group, sounds: Sequence[NDAr
     )
 
 
-def _edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def band_edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lower and upper edge of each band in Hz, half-way between the centres."""
     centres = domain.frequencies
     between = (centres[1:] + centres[:-1]) / 2
