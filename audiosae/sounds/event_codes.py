@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.noise_floor import Stretch
 
     Codes = NDArray[np.float32]
+    WindowsOf = Callable[[Model, BandLevels, Stretch], Codes]
 
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # least time between samples
@@ -61,7 +62,7 @@ def encode_sounds(
     codes: CodeFile,
     *,
     parts: bool,
-    bands: tuple[int, int] | None = None,
+    windows: WindowsOf | None = None,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Codes | None:
     """Append the pooled codes of events or bouts, in order, to a file.
@@ -72,8 +73,8 @@ def encode_sounds(
         The recordings. The work is done where their fields are stored.
     parts
         Whether to encode three equal parts of at most 1,000 evenly spaced events, too.
-    bands
-        First and last band that are compared; the others show the background. None for all.
+    windows
+        Function of a module that returns the windows of an event; None for `event_windows`.
     done
         Called once for each recording after its last event.
 
@@ -91,7 +92,7 @@ def encode_sounds(
     start = spans.start[rows] + np.maximum(part, 0) * length
     boxes = np.stack([start, start + length, spans.low[rows], spans.high[rows], spans.peak[rows]], axis=1)
     of_parts, at = [np.empty((0, codes.width), np.float32)], 0
-    for block in _encoded(model, corpus, boxes, spans.record[rows], bands=bands, done=done):
+    for block in _encoded(model, corpus, boxes, spans.record[rows], windows=windows, done=done):
         whole = part[at : at + len(block)] < 0
         codes.append(block[whole])
         of_parts.append(block[~whole])
@@ -108,13 +109,13 @@ def _encoded(
     boxes: NDArray[np.float64],
     records: NDArray[np.int32],
     *,
-    bands: tuple[int, int] | None,
+    windows: WindowsOf | None,
     done: Callable[[Record], None],
 ) -> Iterator[Codes]:
     """Yield the codes of stretches in blocks; `boxes` are start, end (s), low, high (bands) and peak, in order."""
     edges = np.searchsorted(records, np.arange(len(corpus.records) + 1)).tolist()
     jobs = corpus.jobs([boxes[low:high] for low, high in pairwise(edges)])
-    blocks = chain.from_iterable(corpus.map(_encode_shard, model, bands, jobs=jobs))
+    blocks = chain.from_iterable(corpus.map(_encode_shard, model, windows, jobs=jobs))
     for record in corpus.records:
         yield from takewhile(lambda block: block is not None, blocks)
         done(record)
@@ -125,24 +126,31 @@ def _encode_shard(
     shard: Shard,
     boxes: Sequence[NDArray[np.float64]],
     model: Model,
-    bands: tuple[int, int] | None,
+    windows: WindowsOf | None,
 ) -> Iterator[Codes | None]:
     """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
     second = seconds_per_row(recordings_domain(model, "survey"))
     for record, own in zip(shard.corpus.records, boxes, strict=True):
-        levels = BandLevels(read_field(record), second, events=own[:, :2], shown=bands)
+        levels = BandLevels(read_field(record), second, events=own[:, :2])
         for at in range(0, len(own), _BATCH_EVENTS):
             batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
-            yield pooled_codes(model, levels, batch, backend)
+            yield pooled_codes(model, levels, batch, backend, windows=windows)
         yield None
 
 
-def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None) -> Codes:
+def pooled_codes(
+    model: Model,
+    levels: BandLevels,
+    events: Sequence[Stretch],
+    backend: Backend | None = None,
+    *,
+    windows: WindowsOf | None = None,
+) -> Codes:
     """Return the codes of the windows in events, pooled by mean, maximum and deviation.
 
     A window shows the levels above the running noise floor in all bands, in front of the mean of the model's training
     windows, and all events are scaled to the same strength. So the code does not depend on the distance of the source
-    or on the background noise.
+    or on the background noise. With `windows`, another function determines what a window shows.
 
     Returns
     -------
@@ -153,10 +161,10 @@ def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], ba
     pooled: list[Codes] = []
     pending: list[Codes] = []  # windows of events that are encoded together
     for event in events:
-        pending.append(_event_windows(model, levels, event))
+        pending.append((windows or event_windows)(model, levels, event))
         if sum(map(len, pending)) >= CHUNK_WINDOWS or len(pooled) + len(pending) == len(events):
             codes = encode(np.concatenate(pending))
-            for part in np.split(codes, np.cumsum([len(windows) for windows in pending[:-1]], dtype=int)):
+            for part in np.split(codes, np.cumsum([len(each) for each in pending[:-1]], dtype=int)):
                 pool = Pool(len(part), 1)
                 pool.add(part)
                 pooled.append(pool.result(DEFAULT_POOL).reshape(-1))
@@ -164,7 +172,7 @@ def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], ba
     return np.stack(pooled)
 
 
-def _event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
+def event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
     """Return the windows (count, width) whose centres lie in an event, or the nearest window."""
     frames, rows = model.domain.window[0], len(levels.field)
     first = max(0, min(event.start - frames // 2, rows - frames))

@@ -84,15 +84,12 @@ class BandLevels:
         Whether the whole of a short recording counts as sound.
     events
         Start and end (s) of the events, (events, 2): the rest of a short recording is its background.
-    shown
-        First and last band that `cleaned` shows; None for all.
     """
 
     field: Array
     seconds_per_row: float
     all_sound: bool = False
     events: NDArray[np.float64] | None = None
-    shown: tuple[int, int] | None = None
 
     @property
     def bands(self) -> int:
@@ -120,11 +117,7 @@ class BandLevels:
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` exceed the noise, (rows, bands) in dB, at least 0."""
         floor = self._short_floor if self.is_short_recording else self.floor.at(low, high)[0][:, : self.bands]
-        rise = np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
-        if self.shown is not None:
-            rise[:, : self.shown[0]] = 0
-            rise[:, self.shown[1] + 1 :] = 0
-        return rise
+        return np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
 
     @cached_property
     def _short_floor(self) -> Array:

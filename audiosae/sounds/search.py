@@ -1,9 +1,10 @@
 """Search by example: find the events of recordings that sound most similar to given sounds, and unlike others.
 
-A sound is compared with each example in the space in which sound types are learned; if an example has a range of
-frequencies, both are compared in that range only. Its similarity to several examples is half-way between the mean and
-the largest of these similarities: the mean ranks better than the largest, and both together better still. A third of
-the similarity to unwanted examples is subtracted; more of it would lose wanted sounds, which resemble them, too.
+A sound is compared with each example as `SingleSounds` shows them, in a space that is learned as that of sound types.
+If an example has a range of frequencies, both are compared in that range only. The similarity to several examples is
+half-way between the mean and the largest of these similarities: the mean ranks better than the largest, and both
+together better still. A third of the similarity to unwanted examples is subtracted; more of it would lose wanted
+sounds, which resemble them, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_doma
 from audiosae.sounds.find_types import band_edges, make_events
 from audiosae.sounds.locate import Spans, locate
 from audiosae.sounds.results import TIME, Events
+from audiosae.sounds.single_sounds import SingleSounds
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
@@ -257,12 +259,13 @@ def _cosines(
     width = len(DEFAULT_POOL) * model.params.hidden
     progress.stage("searching", len(corpus.records) * len(distinct), "files")
     for bands in distinct:
+        windows = SingleSounds(bands)
         own = [number for number, each in enumerate(ranges) if each == bands]
         with closing(CodeFile(None, width)) as codes, closing(CodeFile(None, width)) as wanted:
             for number in own:
-                encode_sounds(model, queries.only([number]), given[number], wanted, parts=False, bands=bands)
+                encode_sounds(model, queries.only([number]), given[number], wanted, parts=False, windows=windows)
             parts = encode_sounds(
-                model, corpus, sounds, codes, parts=True, bands=bands, done=lambda _: progress.advance(1)
+                model, corpus, sounds, codes, parts=True, windows=windows, done=lambda _: progress.advance(1)
             )
             space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), parts)
             points, at = space.points(np.asarray(wanted.codes)), 0
