@@ -29,6 +29,7 @@ from audiosae.corpus.journal import source_summary
 from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
+from audiosae.features.background import BACKGROUND, background_units
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.frames import pandas_frame
 from audiosae.system.parameters import Option, command
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.domain import Json
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.system.progress import Notes
     from audiosae.training.fit import TrainingResult
     from audiosae.training.history import Row
@@ -125,6 +127,8 @@ def _text(run: TrainedRun) -> str:
         f"  unexplained variance  {s['fvu']:.3g} in the whitened space, on {s['fvu_of']} ({division})",
         f"  mean activity         {s['rho_hat_mean']:.4f}, target rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
+    if (units := s["background_units"]) is not None:
+        lines.append(f"  background            {units} of {s['hidden']} units: {BACKGROUND}")
     epochs, most, best = s["epochs"], facts["options"]["epochs"], facts["best_epoch"]
     if epochs < most:
         unit = "iterations" if s["solver"] == "lbfgs" else "epochs"
@@ -217,7 +221,7 @@ def train(
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
             memory_estimate.check(memory_estimate.lower_bound(made, training))
             corpus = replace(job, domain=made).read(engine)
-            result = fit(corpus, training, checkpoint=folder, progress=job.notes)
+            result = _with_background(fit(corpus, training, checkpoint=folder, progress=job.notes), corpus)
             if folder is not None:
                 folder.write(result)
         job.notes.close()
@@ -229,6 +233,14 @@ def train(
     if error is not None:
         raise type(error)(str(error), run)
     return run
+
+
+def _with_background(result: TrainingResult, corpus: EngineCorpus) -> TrainingResult:
+    """Return a result whose model states how many of its units show the background, if the domain knows."""
+    units = background_units(result.model, corpus)
+    if units is None:
+        return result
+    return replace(result, model=result.model.with_facts(background_units=int(units.sum())))
 
 
 def _draw(result: TrainingResult, out: Path, notes: Notes) -> AudiosaeError | None:
@@ -263,6 +275,7 @@ def _summary(result: TrainingResult, out: Path | None, seconds: float) -> dict[s
         "rho": facts["options"]["rho"],
         "rho_hat_mean": float(model.rho_hat.mean()),
         "dead_units": int(model.dead.sum()),
+        "background_units": facts.get("background_units"),
         "hidden": model.params.hidden,
         "epochs": facts["history"]["epoch"],
         "solver": facts["options"]["solver"],
