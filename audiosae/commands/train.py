@@ -36,6 +36,7 @@ from audiosae.system.parameters import Option, command
 from audiosae.training import memory_estimate
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to
+from audiosae.training.sampling import check_sample
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.curves import draw_history
 from audiosae.views.model_card import CARD, write_model_card
@@ -212,7 +213,7 @@ def train(
     only_lbfgs = machine.engine != "here" and given.get("solver") is None
     if only_lbfgs:
         given["solver"] = "lbfgs"
-    training = TrainOptions.resolve(made.defaults, given, domain=made.name)
+    training = check_sample(made, TrainOptions.resolve(made.defaults, given, domain=made.name))
     with reading(made, sources, machine, progress=progress, trained=False) as job, job.engine() as engine:
         if only_lbfgs:
             job.notes.say("solver lbfgs: chosen because of --engine; every step is a pass over all windows")
