@@ -328,9 +328,13 @@ def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, ru
     assert "the example is" not in run(*command, like)[2]
 
 
-def test_a_file_name_may_look_like_a_section(tmp_path):
+def test_a_file_name_may_look_like_a_stretch(tmp_path):
     odd = write(tmp_path / "a@1-2", recording(0), RATE, format="WAV")
     assert Example.parse(str(odd)).end == np.inf
+    stretch = Example.parse(f"{odd}@1:03.5-1:05:2000-4000.5")
+    assert (stretch.start, stretch.end, stretch.low_hz, stretch.high_hz) == (63.5, 65, 2000, 4000.5)
+    with pytest.raises(InputError, match="3600 s are too long to compare as one sound"):
+        Example.parse(str(odd)).within(3600)
 
 
 def test_models_of_other_domains_are_refused():

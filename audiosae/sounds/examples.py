@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORM = "FILE@START-END[:LOW-HIGH]"
 _SAMPLE = "song.wav@3.2-4.5 or song.wav@3.2-4.5:2000-8000"
 _ROUNDING = 1e-6  # s, of times entered as decimals
-_LEAST_SECONDS = 0.01
+_LEAST_SECONDS, _MOST_SECONDS = 0.01, 600.0  # its windows are in memory together
 _TIME, _HZ = r"(?:\d+:)*\d+(?:\.\d*)?", r"\d+(?:\.\d*)?"  # in seconds, or as 1:03.5; in hertz
 _FORM = re.compile(rf"(.+)@({_TIME})-({_TIME})(?::({_HZ})-({_HZ}))?")
 
@@ -95,7 +95,7 @@ class Example:
         Raises
         ------
         InputError
-            The part is too short to compare.
+            The part is too short or too long to compare.
         """
         inside, option = replace(self, end=min(self.end, seconds)), f"{self.option} {self.text}"
         if self.start >= seconds:
@@ -104,6 +104,11 @@ class Example:
             raise InputError(
                 f"{option}: {inside.end - inside.start:.3g} s are too short to compare; wanted at least "
                 f"{_LEAST_SECONDS:g} s"
+            )
+        if inside.end - inside.start > _MOST_SECONDS:
+            raise InputError(
+                f"{option}: {inside.end - inside.start:.0f} s are too long to compare as one sound; wanted at most "
+                f"{_MOST_SECONDS:g} s: give a stretch, {FORM}"
             )
         return inside
 
