@@ -225,9 +225,12 @@ def _in_range(
 def _remarks(domain: Spectrogram, queries: EngineCorpus, examples: Sequence[Example], detector: Detector) -> list[str]:
     """Return a message on each example without a sound, or with several."""
     notes: list[str] = []
-    for number, example in enumerate(examples):
-        _, spans = locate(domain, queries.only([number]), detector.options, known=detector)
-        sounds, option = spans.sounds(detector.joining.group), f"{example.option} {example.text}"
+    located: dict[str, Spans] = {}
+    for number, (example, record) in enumerate(zip(examples, queries.records, strict=True)):
+        if record.path not in located:
+            _, spans = locate(domain, queries.only([number]), detector.options, known=detector)
+            located[record.path] = spans.sounds(detector.joining.group)
+        sounds, option = located[record.path], f"{example.option} {example.text}"
         inside = int(((sounds.end > example.start) & (sounds.start < example.end)).sum())
         if not inside:
             notes.append(f"{option}: no sound in the example rises above the noise")
