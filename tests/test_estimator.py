@@ -94,7 +94,7 @@ def test_the_defaults_are_those_of_the_command_line():
     options = {names.get(key, key): value for key, value in TrainOptions().to_json().items()}
     differing = {key for key in parameters.keys() & options.keys() if parameters[key] != options[key]}
     assert differing == {"max_iter", "random_state"}  # None means automatic here
-    assert options.keys() - parameters.keys() == {"dtype", "max_windows", "memory"}  # determined by the array
+    assert options.keys() - parameters.keys() == {"dtype", "max_windows", "memory", "sample"}  # determined by the array
 
 
 def test_sparse_sources_are_recovered():

@@ -120,7 +120,7 @@ def run(command, folder, environment):
 
 
 def test_every_task_has_a_page():
-    for name in ("month", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
+    for name in ("month", "search", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
         assert f"howto/{name}.md" in PAGES
     assert "cluster.md" in PAGES
 

@@ -26,9 +26,9 @@ from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.sounds.band_events import stretches
 from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes
+from audiosae.sounds.examples import Example
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
-from audiosae.sounds.search import Example
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
@@ -299,18 +299,20 @@ def test_short_and_long_recordings_are_treated_alike(archive, cache, run, tmp_pa
     )
     assert after == [row for row in before if row[1] < 9]
     assert {"1", "2"} <= {kind for _, _, kind in after}
-    _, message, _ = run("find", archive.run, long, "--like", short / "63.wav@1-4", "--cache", cache, "--json")
-    best = json.loads(message)["matches"][0]
-    assert (best["file"], round(best["start"])) == ("63.wav", 2)
-    assert best["similarity"] > 0.9
+    clip = write(tmp_path / "clip.wav", recording(63)[3 * RATE : 7 * RATE // 2], RATE)
+    for like in (short / "63.wav@2-2.5", clip):
+        _, message, _ = run("find", archive.run, long, "--like", like, "--cache", cache, "--json")
+        matches = json.loads(message)["matches"]
+        (own,) = [match for match in matches if (match["file"], round(match["start"])) == ("63.wav", 2)]
+        assert own["similarity"] > 0.95
 
 
-def test_find_reports_which_part_of_the_example_is_compared(archive, cache, run, tmp_path):
+def test_find_reports_examples_with_several_sounds_or_none(archive, cache, run, tmp_path):
     sounds = write(tmp_path / "three.wav", np.concatenate([recording(60), recording(61)]), RATE)
     quiet = write(tmp_path / "quiet.wav", 0.01 * np.random.default_rng(0).normal(size=RATE * 15), RATE)
     code, _, error = run("find", archive.run, archive.sounds, "--like", f"{sounds}@0:00.5-0:30", "--cache", cache)
     assert code == 0
-    assert "sounds; the one from" in error
+    assert "the example has 5 sounds and is compared as a whole" in error
     code, _, error = run("find", archive.run, archive.sounds, "--like", quiet, "--cache", cache)
     assert code == 0
     assert "no sound in the example rises above the noise" in error
@@ -352,6 +354,8 @@ def test_find_returns_the_most_similar_moments(archive, cache, run, tmp_path):
     assert code == 0
     assert [round(row["start"]) for row in json.loads(message)["matches"]] == [9] * 8
     assert [int(row["rank"]) for row in rows_of(out)] == list(range(1, 9))
+    assert all(re.fullmatch(r"2024-06-01T0\d:00:0[89]\.\d{3}", row["time"]) for row in rows_of(out))
+    assert {row["like"] for row in rows_of(out)} == {f"{like}@8.8-9.7"}
 
 
 def test_the_example_itself_is_left_out(archive, cache, run):
@@ -362,6 +366,52 @@ def test_the_example_itself_is_left_out(archive, cache, run):
     found = json.loads(message)["matches"]
     assert like.name not in {row["file"] for row in found}
     assert [round(row["start"]) for row in found] == [3] * 7
+
+
+def test_several_examples_are_combined(archive, cache):
+    like = f"{archive.sounds / '20240601_000000.wav'}@"
+
+    def starts(count, *examples, **unlike):
+        return audiosae.find(archive.model, archive.sounds, [*examples], count=count, cache=cache, **unlike)
+
+    both = starts(14, f"{like}3-3.5", f"{like}15-15.5")
+    assert {round(float(start)) for start in both.events.start} == {3, 15}
+    assert [both.examples[n].start for n in both.nearest[:, 0]] == [round(float(start)) for start in both.events.start]
+    assert both.facts["like"] == [f"{like}3-3.5", f"{like}15-15.5"]
+    for unwanted, last in ((9, {9}), (15, {15})):
+        found = starts(99, f"{like}3-3.5", unlike=f"{like}{unwanted}-{unwanted}.5")
+        assert len(found) == 7 + 8 + 7  # neither the example nor the unwanted one is among them
+        assert {round(float(start)) for start in found.events.start[-7:]} == last
+    assert [*found.frame().columns][-3:] == ["similarity", "like", "unlike"]
+
+
+def test_an_example_with_a_range_of_frequencies_is_compared_in_that_range(archive, cache, tmp_path):
+    time = np.arange(RATE // 2) / RATE
+    low, high = (np.sin(2 * np.pi * pitch * time) for pitch in (600, 2900))
+    samples = 0.01 * np.random.default_rng(1).normal(size=20 * RATE)
+    for start, sound in ((2, low + high), (5, low), (8, high), (11, low), (14, high * np.sin(50 * time))):
+        samples[start * RATE : start * RATE + len(sound)] += 0.2 * sound
+    like = f"{write(tmp_path / 'a.wav', samples, RATE)}@2-2.5"
+    sources, own = [tmp_path, archive.sounds], []
+    for end in ("", ":2000-4000"):
+        found = audiosae.find(archive.model, sources, f"{like}{end}", count=99, cache=cache).frame()
+        rows = found[found["file"].str.endswith("a.wav")]
+        own.append(dict(zip(rows["start"].round(), rows["similarity"], strict=True)))
+    assert set(own[0]) == {5, 8, 11, 14}
+    assert set(own[1]) == {8, 14}
+    assert own[1][8] > 0.9 > own[0][8]
+
+
+def test_copies_of_the_example_are_no_matches(archive, cache, tmp_path):
+    original = archive.sounds / "20240601_000000.wav"
+    for name in ("link.wav", "copy.wav"):
+        (tmp_path / name).write_bytes(original.read_bytes())
+    (tmp_path / "link.wav").unlink()
+    (tmp_path / "link.wav").symlink_to(original)
+    found = audiosae.find(archive.model, [tmp_path, archive.sounds], f"{original}@3-3.5", count=500, cache=cache)
+    of_copies = {path for path, start in zip(found.frame()["file"], found.events.start, strict=True) if start < 4}
+    assert not any(name in path for path in of_copies for name in ("link", "copy", original.name))
+    assert len(of_copies) == 7
 
 
 @pytest.mark.parametrize(
@@ -398,8 +448,12 @@ def test_files_that_no_survey_wrote_are_not_overwritten(archive, run, tmp_path):
         ("{}@30-31", "the recording ends at 20.00 s"),
         ("{}@3-3.005", "0.005 s are too short"),
         ("{}@19.995-900", "0.005 s are too short"),
-        ("{}@a-b", "'a-b' is not a section of"),
+        ("{}@a-b", "'a-b' is not a stretch of"),
         ("{}@1:03-", "wanted START-END in seconds"),
+        ("{}@3-4:2000-", "'3-4:2000-' is not a stretch of"),
+        ("{}@3-4:2000-1000", "LOW 2000 Hz is not below HIGH 1000 Hz"),
+        ("{}@3-4:9000-9900", "the model hears 29 to"),
+        (__file__, "the recording cannot be used: undecodable"),
     ],
 )
 def test_wrong_examples_are_refused(archive, cache, run, like, message):
@@ -407,6 +461,7 @@ def test_wrong_examples_are_refused(archive, cache, run, like, message):
     code, _, error = run("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "-q")
     assert code == 1
     assert message in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, run):
@@ -417,9 +472,13 @@ def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, ru
     assert "the example is" not in run(*command, like)[2]
 
 
-def test_a_file_name_may_look_like_a_section(tmp_path):
+def test_a_file_name_may_look_like_a_stretch(tmp_path):
     odd = write(tmp_path / "a@1-2", recording(0), RATE, format="WAV")
     assert Example.parse(str(odd)).end == np.inf
+    stretch = Example.parse(f"{odd}@1:03.5-1:05:2000-4000.5")
+    assert (stretch.start, stretch.end, stretch.low_hz, stretch.high_hz) == (63.5, 65, 2000, 4000.5)
+    with pytest.raises(InputError, match="3600 s are too long to compare as one sound"):
+        Example.parse(str(odd)).within(3600)
 
 
 def test_models_of_other_domains_are_refused():

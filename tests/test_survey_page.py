@@ -118,12 +118,13 @@ def test_the_page_of_find_has_the_example_first(surveyed, cache, run, tmp_path):
     out = tmp_path / "found.html"
     arguments = ["find", surveyed.run, surveyed.sounds, "--like", like, "-n", 4, "--cache", cache, "-o", out]
     code, text, _ = run(*arguments, "--json")
-    query, *matches = block(out, "items")
+    query, matches = block(out, "items").values()
     assert code == 0
-    assert (query[0]["from"], query[0]["to"]) == ([9.0], [9.6])
-    assert [w["from"][0] for (w,) in matches] == pytest.approx(
-        [m["start"] for m in json.loads(text)["matches"]], abs=1e-3
-    )
+    assert [(w["from"], w["to"], w["liked"]) for w in query] == [([9.0], [9.6], True)]
+    assert [w["time"][:14] for w in matches] == [
+        f"2024-06-01 {int(m['file'][9:11]):02d}:" for m in json.loads(text)["matches"]
+    ]
+    assert [w["from"][0] for w in matches] == pytest.approx([m["start"] for m in json.loads(text)["matches"]], abs=1e-3)
     out.write_text("mine")
     assert run(*arguments)[0] == 1
     assert out.read_text() == "mine"

@@ -174,10 +174,10 @@ def survey(
         earlier, labels_path = continued(path, types, earlier, labels_path)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
     place, clip_number = parse_place(coordinates), clip_count(clips, path, listed := named_paths(sources))
-    loaded, settings = as_model(model), EventSettings.of(options)
-    known = load_types(earlier, loaded.digest) if earlier else None
+    loaded, settings, machine = as_model(model), EventSettings.of(options), Machine.of(options)
+    domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    with reading(settings.domain(recordings_domain(loaded, "survey"), known), listed, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain, known), listed, machine, progress=progress) as job:
         notes = job.notes
         type_names = read_names(names_path, notes.say) if names_path else None
         folder.check_names(type_names, names_path, known.digest if known else None)

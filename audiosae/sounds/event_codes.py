@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.float32]
     Job = tuple[NDArray[np.float64], list[NDArray[np.float64]]]  # times of all events of a recording, and batches
+    WindowsOf = Callable[[Model, BandLevels, Stretch], Codes]
 
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # least time between samples
@@ -65,6 +66,7 @@ def encode_sounds(
     *,
     parts: bool,
     store: SoundStore | None = None,
+    windows: WindowsOf | None = None,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Codes | None:
     """Append the pooled codes of events or bouts, in order, to a file.
@@ -76,7 +78,9 @@ def encode_sounds(
     parts
         Whether to encode three equal parts of at most 1,000 evenly spaced events, too.
     store
-        Codes of earlier surveys; None to encode all events.
+        Codes of earlier surveys, for windows of `event_windows`; None to encode all events.
+    windows
+        Function of a module that returns the windows of an event; None for `event_windows`.
     done
         Called once for each recording after its last event.
 
@@ -91,7 +95,7 @@ def encode_sounds(
     whole = np.split(boxes, np.searchsorted(spans.record, edges[1:-1]))
     thirds = np.split(_thirds(boxes[chosen]), _PARTS * np.searchsorted(spans.record[chosen], edges[1:-1]))
     jobs = [(own[:, :2], [*_batches(own), *_batches(third)]) for own, third in zip(whole, thirds, strict=True)]
-    blocks, of_parts = _encoded(model, corpus, jobs, store), [np.empty((0, codes.width), np.float32)]
+    blocks, of_parts = _encoded(model, corpus, jobs, store, windows), [np.empty((0, codes.width), np.float32)]
     for record, own, third in zip(corpus.records, whole, thirds, strict=True):
         for _ in _batches(own):
             codes.append(next(blocks))
@@ -117,13 +121,15 @@ def _batches(boxes: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return [boxes[at : at + _BATCH_EVENTS] for at in range(0, len(boxes), _BATCH_EVENTS)]
 
 
-def _encoded(model: Model, corpus: EngineCorpus, jobs: Sequence[Job], store: SoundStore | None) -> Iterator[Codes]:
+def _encoded(
+    model: Model, corpus: EngineCorpus, jobs: Sequence[Job], store: SoundStore | None, windows: WindowsOf | None
+) -> Iterator[Codes]:
     """Yield the codes of each batch of stretches: start, end (s), low, high (bands) and peak, (stretches, 5)."""
 
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
         own = some.jobs([jobs[number] for number in numbers])
-        for block in chain.from_iterable(some.map(_encode_shard, model, jobs=own) if numbers else ()):
+        for block in chain.from_iterable(some.map(_encode_shard, model, windows, jobs=own) if numbers else ()):
             yield {"codes": block}
 
     if store is None:
@@ -136,21 +142,32 @@ def _encoded(model: Model, corpus: EngineCorpus, jobs: Sequence[Job], store: Sou
     yield from (block["codes"] for block in store.through(keys, encoded))
 
 
-def _encode_shard(backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model) -> Iterator[Codes]:
+def _encode_shard(
+    backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model, windows: WindowsOf | None
+) -> Iterator[Codes]:
     """Yield the codes of each batch of stretches of the recordings of a shard."""
     second = seconds_per_row(recordings_domain(model, "survey"))
     for record, (times, batches) in zip(shard.corpus.records, jobs, strict=True):
         levels = BandLevels(read_field(record), second, events=times)
         for batch in batches:
-            yield pooled_codes(model, levels, [levels.stretch(*box) for box in batch.tolist()], backend)
+            yield pooled_codes(
+                model, levels, [levels.stretch(*box) for box in batch.tolist()], backend, windows=windows
+            )
 
 
-def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None) -> Codes:
+def pooled_codes(
+    model: Model,
+    levels: BandLevels,
+    events: Sequence[Stretch],
+    backend: Backend | None = None,
+    *,
+    windows: WindowsOf | None = None,
+) -> Codes:
     """Return the codes of the windows in events, pooled by mean, maximum and deviation.
 
     A window shows the levels above the running noise floor in all bands, in front of the mean of the model's training
     windows, and all events are scaled to the same strength. So the code does not depend on the distance of the source
-    or on the background noise.
+    or on the background noise. With `windows`, another function determines what a window shows.
 
     Returns
     -------
@@ -161,10 +178,10 @@ def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], ba
     pooled: list[Codes] = []
     pending: list[Codes] = []  # windows of events that are encoded together
     for event in events:
-        pending.append(_event_windows(model, levels, event))
+        pending.append((windows or event_windows)(model, levels, event))
         if sum(map(len, pending)) >= CHUNK_WINDOWS or len(pooled) + len(pending) == len(events):
             codes = encode(np.concatenate(pending))
-            for part in np.split(codes, np.cumsum([len(windows) for windows in pending[:-1]], dtype=int)):
+            for part in np.split(codes, np.cumsum([len(each) for each in pending[:-1]], dtype=int)):
                 pool = Pool(len(part), 1)
                 pool.add(part)
                 pooled.append(pool.result(DEFAULT_POOL).reshape(-1))
@@ -172,7 +189,7 @@ def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], ba
     return np.stack(pooled)
 
 
-def _event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
+def event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
     """Return the windows (count, width) whose centres lie in an event, or the nearest window."""
     frames, rows = model.domain.window[0], len(levels.field)
     first = max(0, min(event.start - frames // 2, rows - frames))

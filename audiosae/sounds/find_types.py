@@ -160,7 +160,7 @@ def make_events(
 
 def _frequencies(domain: Spectrogram, spans: Spans) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the lowest and highest frequency of events, in Hz."""
-    below, above = _edges(domain)
+    below, above = band_edges(domain)
     return below[spans.low].astype(np.float32), above[spans.high].astype(np.float32)
 
 
@@ -208,7 +208,7 @@ def _both(domain: Spectrogram, spans: Spans, group: Group, sounds: Sequence[NDAr
     )
 
 
-def _edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def band_edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lower and upper edge of each band in Hz, half-way between the centres."""
     centres = domain.frequencies
     between = (centres[1:] + centres[:-1]) / 2

@@ -1,21 +1,19 @@
-"""HTML pages of survey and find: sound types with examples to play, when they occur, unusual sounds; search results."""
+"""HTML page of survey: sound types with examples to play, when they occur, and unusual sounds."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.domain import Span
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.grouping import NO_NUMBER
-from audiosae.sounds.results import NOWHERE, REJECTED, Events
+from audiosae.sounds.results import NOWHERE, REJECTED
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
-from audiosae.views.excerpts import choose_excerpts, span_text, with_local_fields
+from audiosae.views.excerpts import choose_excerpts, with_local_fields
 from audiosae.views.label_table import label_table, label_text, labels_of
 from audiosae.views.page import bars, fill
 from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.results import SoundType, Survey
-    from audiosae.sounds.search import Example, Matches
     from audiosae.sounds.timeline import Timeline
 
 SIZE = 20 * 2**20
@@ -109,7 +106,7 @@ def write_survey_page(
     }
     data: dict[str, Any] = {"groups": [], "hours": hours_content(survey, timeline, size) if timeline else None}
     empty = len(fill("survey", view, {"items": data, "pieces": []}))
-    free = _free_bytes(empty, size, f"the {len(cards)} types alone")
+    free = free_bytes(empty, size, f"the {len(cards)} types alone")
     tops = [[(n, 0.0) for n in group] for group in groups]
     pieces, chosen = choose_excerpts(tops, excerpts, free, lambda: progress.advance(1))
     data["groups"] = [[_with_time(survey, window) for window in windows] for windows in chosen]
@@ -127,7 +124,7 @@ def write_survey_page(
     }
 
 
-def _free_bytes(empty: int, size: int, content: str) -> int:
+def free_bytes(empty: int, size: int, content: str) -> int:
     """Return how many bytes a page has left for excerpts; raise InputError if it is too large without them."""
     if (free := size - empty - _NOTE_BYTES) < 0:
         raise InputError(
@@ -249,68 +246,6 @@ def _coarse_groups(types: Sequence[SoundType]) -> str:
         members.setdefault(kind.coarse, []).append(str(kind.number))
     joined = "; ".join(f"types {', '.join(each)}" for each in members.values() if len(each) > 1)
     return f"Coarser groups are {joined}. " if joined else ""
-
-
-def write_find_page(  # noqa: PLR0917
-    model: Model,
-    corpus: EngineCorpus,
-    example: Example,
-    query: EngineCorpus,
-    matches: Matches,
-    path: Path,
-    *,
-    size: int = SIZE,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Write the page of a search: an example and the sounds most similar to it.
-
-    Parameters
-    ----------
-    example, query
-        The example, and its recording, read like `corpus`.
-    matches
-        Result of the search in `corpus.only(corpus.used)`.
-    path, size, progress
-        As for `write_survey_page`.
-
-    Returns
-    -------
-    dict
-        page, bytes, examples (shown), examples_there (available).
-    """
-    progress, domain, count = progress or Progress(), recordings_domain(model, "find"), len(matches.events)
-    corpus = corpus.only(corpus.used)
-    records = [*corpus.records, query.only(query.used).records[0]]
-    end = min(example.end, records[-1].extent)
-    events = _with_example(matches.events, len(records) - 1, example.start, end, domain.sample_rate / 2)
-    corpus = with_local_fields(corpus.part(records), sorted({int(i) for i in events.record}))
-    where = f"{records[-1].file}, {span_text(Span((example.start,), (end,), 's'))}"
-    view: dict[str, Any] = {
-        "title": "Sounds similar to an example",
-        "heading": "Sounds similar to an example",
-        "notes": [],
-        "lead": f"The {counted(count, 'sound')} in {counted(len(records) - 1, 'recording')} most similar to {where}.",
-    }
-    progress.stage("page", count + 1, "moments")
-    free = _free_bytes(len(fill("find", view, {"items": [], "pieces": []})), size, "texts and scripts alone")
-    tops = [[(n, 0.0)] for n in (count, *range(count))]
-    excerpts = EventExcerpts(domain, corpus, events)
-    pieces, chosen = choose_excerpts(tops, excerpts, free, lambda: progress.advance(1))
-    similarity = [*matches.similarity.tolist(), 1.0]
-    groups = [[w | {"similarity": similarity[w["event"]]} for w in windows] for windows in chosen]
-    fitting = sum(map(len, groups))
-    if fitting <= count:
-        view["notes"].append(f"{max(0, fitting - 1)} of {count} sounds fit into {size / 2**20:.3g} MiB.")
-    page = fill("find", view, {"items": groups, "pieces": pieces})
-    write_file(path, page)
-    return {"page": str(path), "bytes": len(page), "examples": fitting, "examples_there": count + 1}
-
-
-def _with_example(events: Events, record: int, start: float, end: float, high: float) -> Events:
-    example = {"record": record, "start": start, "end": end, "high_hz": high}
-    columns = {column.name: getattr(events, column.name) for column in fields(events)}
-    last = {name: np.array([example.get(name, 0)], values.dtype) for name, values in columns.items()}
-    return Events(**{name: np.append(values, last[name]) for name, values in columns.items()})
 
 
 def length(seconds: float) -> str:
