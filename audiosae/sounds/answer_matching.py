@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -189,10 +190,14 @@ def _match_by_overlap(table: AnswerTable, places: Places, rows: Sequence[tuple[A
     edges = np.searchsorted(places.record, np.arange(len(places.files) + 1))
     used: set[int] = set()
     for record, own in sorted(by_record.items()):
+        own.sort(key=lambda row: row.start)
+        starts, longest = [row.start for row in own], max(row.end - row.start for row in own)
         for number in range(edges[record], edges[record + 1]):
             if number in matched.exact:
                 continue
-            if best := _best_label(places, number, own):
+            first = bisect_left(starts, places.start[number] - longest)
+            last = bisect_right(starts, places.end[number])
+            if best := _best_label(places, number, own[first:last]):
                 matched.near[number] = best[0]
                 used.update(id(row) for row in best)
     unused = [row for row, _ in rows if id(row) not in used]
