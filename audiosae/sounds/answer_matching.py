@@ -202,11 +202,11 @@ def _match_by_overlap(table: AnswerTable, places: Places, rows: Sequence[tuple[A
                 used.update(id(row) for row in best)
     unused = [row for row, _ in rows if id(row) not in used]
     if unused:
-        first = unused[0]
+        one = unused[0]
         matched.notes.append(
             f"--labels {table.path}: {len(unused)} of {counted(len(rows), 'annotation')} cover no sound of this survey "
-            f"by half, or another label covers more of it; the first is {first.label} at {first.start:g} s of "
-            f"{first.file}"
+            f"by half, or another label covers more of it; the first is {one.label} at {one.start:g} s of "
+            f"{one.file}"
         )
 
 

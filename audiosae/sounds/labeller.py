@@ -8,10 +8,11 @@ onto the labels is as good and faster.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from audiosae.sounds.grouping import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 FEWEST, FEWEST_LABELS = 10, 2  # labelled sounds, and different labels, for a classifier
 FOLDS = 5
 _RIDGE_FROM = 50  # labelled sounds
-_NEIGHBOURS = 15
+_NEAREST = 15  # nodes from which another sound has its label
 _NODES = 3000  # of the graph; the labelled sounds are always among them
 _SPREAD = 0.9  # share of a node's label that comes from its neighbours
 _PENALTY = 1.0
@@ -118,7 +119,7 @@ def _spread(points: NDArray[np.float32], target: Array) -> Scores:
     count, free = len(target), max(0, _NODES - len(target))
     others = np.arange(len(points) - count) if len(points) - count <= free else _evenly(len(points) - count, free)
     nodes = np.concatenate([np.arange(count), count + others])
-    weights = shared_neighbours(points[nodes])
+    weights = Neighbours.of(points[nodes]).links.toarray()
     root = 1 / np.sqrt(np.maximum(weights.sum(axis=1), _LEAST))
     factors = lu_factor(np.eye(len(nodes)) - _SPREAD * root[:, None] * weights * root, overwrite_a=True)
 
@@ -131,29 +132,11 @@ def _spread(points: NDArray[np.float32], target: Array) -> Scores:
         every[nodes] = spread
         rest = np.setdiff1d(np.arange(len(points)), nodes)
         for part in np.array_split(rest, max(1, len(rest) // _NODES)):
-            near = np.argpartition(-(points[part] @ points[nodes].T), _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
+            near = np.argpartition(-(points[part] @ points[nodes].T), _NEAREST, axis=1)[:, :_NEAREST]
             every[part] = spread[near].mean(axis=1)
         return np.log(every + _LEAST)
 
     return scores
-
-
-def shared_neighbours(points: NDArray[np.float32]) -> Array:
-    """Return the Jaccard index of the sets of nearest neighbours of points that are neighbours, (points, points).
-
-    The sets have 15 neighbours, or as many as the root of the number of points. A point is in its own set. The matrix
-    is symmetric; its diagonal is 0.
-    """
-    count = min(_NEIGHBOURS, isqrt(len(points)), len(points) - 1)
-    similarity = (points @ points.T).astype(np.float64)
-    np.fill_diagonal(similarity, np.inf)
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : count + 1]
-    member = np.zeros(similarity.shape, np.float32)
-    member[np.arange(len(points))[:, None], nearest] = 1
-    common = (member @ member.T).astype(np.float64)
-    weights = common / (2 * (count + 1) - common) * np.maximum(member, member.T)
-    np.fill_diagonal(weights, 0)
-    return weights
 
 
 def _ridge(points: NDArray[np.float32], target: Array) -> Scores:
