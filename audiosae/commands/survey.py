@@ -31,7 +31,6 @@ from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
-from audiosae.sounds.tables import read_names
 from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
@@ -160,9 +159,7 @@ def survey(
     detector = settings.detector(known)
     with reading(settings.domain(domain, known), sources, Machine.of(options), progress=progress) as job:
         notes = job.notes
-        type_names = read_names(names_path, notes.say) if names_path else None
-        if known:
-            folder.check_names(type_names, names_path, known.digest)
+        type_names = folder.type_names(names_path, known, notes.say)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
             folder.check_folder(path, job.paths, labels_path)

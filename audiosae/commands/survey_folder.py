@@ -16,6 +16,7 @@ from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.results import REJECTED
 from audiosae.sounds.tables import (
+    read_names,
     write_events_csv,
     write_events_parquet,
     write_label_scores,
@@ -28,7 +29,7 @@ from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.results import Survey
+    from audiosae.sounds.sound_types import Types
     from audiosae.sounds.tables import Names
 
 TYPES, LABELS, PAGE, FACTS = "types.safetensors", "labels.csv", "index.html", "survey.json"
@@ -111,6 +113,16 @@ _FOLDER = OutputFolder(
 def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:
     """Yield a folder whose files replace those of an earlier survey together; see `OutputFolder`."""
     return _FOLDER.replaced_together(out)
+
+
+def type_names(path: Path | None, known: Types | None, say: Callable[[str], None]) -> Names | None:
+    """Return the names of the table of --names; raise InputError if they are those of other types than `known`."""
+    if path is None:
+        return None
+    names = read_names(path, say)
+    if known:
+        check_names(names, path, known.digest)
+    return names
 
 
 def check_names(names: Names | None, path: Path | None, digest: str) -> None:
