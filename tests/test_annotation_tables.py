@@ -131,6 +131,13 @@ def test_folder_of_tables(read, tmp_path):
     assert lines == ["--annotations: ignored 1 file without annotations: BirdNET_analysis_params.csv"]
 
 
+def test_folder_of_a_survey_is_refused_because_it_has_the_sounds_in_several_tables(read, tmp_path):
+    read("found/events.csv", "file,start,end\na.wav,1,2\n")
+    (tmp_path / "found" / "survey.json").write_text("{}")
+    with pytest.raises(InputError, match=r"the folder of a survey; wanted one of its tables, such as .*events\.csv"):
+        read_annotations(tmp_path / "found")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -72,6 +72,7 @@ _APPENDED = re.compile(
 )
 _NO_CALL = "nocall"  # BirdNET-Analyzer: label of the row of a recording without a detection
 _KILOHERTZ = 1000.0
+_SURVEY = "survey.json"  # is in the folder of a survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,11 @@ def read_annotations(
     wanted = Wanted(option, "start", _EXAMPLE)
     if not path.is_dir():
         return _Table(path, _bare(path.name), wanted, column).annotations(say)
+    if (path / _SURVEY).exists():  # its tables have the same sounds several times
+        raise InputError(
+            f"{option} {path}: this is the folder of a survey; wanted one of its tables, such as {path / 'events.csv'} "
+            f"or {path / 'events.raven'}"
+        )
     found, others = [], []
     for each in sorted(path.rglob("*")):
         name = each.relative_to(path).as_posix()
