@@ -44,7 +44,6 @@ RATE, MINUTES, EACH = 32000, 5.0, 28  # of planted recordings; clips of each lab
 SECONDS, LEVELS = (1.0, 4.0), (6.0, 25.0)  # length of a planted sound; dB over the background
 BACKGROUND, FADE = 0.003, 0.02  # RMS of the background; s at either end of a planted sound
 PIECED = ("finch", "zebra", "warblers")  # recordings that were cut into pieces X_01, X_02, ...
-TRUTH = "truth.csv"
 HALF = 0.5  # IoU from which an event is that sound
 OWNED = 0.25  # share of an event that lies on the sound to which it belongs
 FRAME = 0.002  # s: of the amplitude threshold
@@ -149,10 +148,9 @@ def table_of(folder: Path) -> list[dict[str, str]]:
 
 
 def plant(folder: Path, density: str, seed: int, out: Path) -> Spans:
-    """Write recordings in which clips of a set are planted, and the table of their labels; return the true sounds."""
+    """Write recordings in which clips of a set are planted; return the true sounds."""
     rng = np.random.default_rng(seed)
-    chosen = drawn(folder, rng)
-    clips = (_sound(folder / name, rng) for name, _ in chosen)
+    clips = (_sound(folder / name, rng) for name, _ in drawn(folder, rng))
     count, truth, sound = int(MINUTES * 60 * RATE), {}, next(clips)
     while sound is not None:
         name, mixed, spans, at = f"20240601_{len(truth):02d}3000.wav", _background(count, rng), [], 4.0
@@ -164,7 +162,6 @@ def plant(folder: Path, density: str, seed: int, out: Path) -> Spans:
             sound = next(clips, None)
         soundfile.write(out / name, np.clip(mixed, -1, 1), RATE, subtype="PCM_16")
         truth[name] = np.array(spans)
-    write_truth(out, truth, [label for _, label in chosen])
     return truth
 
 
@@ -177,15 +174,6 @@ def drawn(folder: Path, rng: np.random.Generator) -> list[tuple[str, str]]:
         (name, label) for label, files in names.items() for name in rng.permutation(sorted(files))[:EACH].tolist()
     ]
     return [chosen[i] for i in rng.permutation(len(chosen))]
-
-
-def write_truth(out: Path, truth: Spans, labels: Sequence[str]) -> None:
-    """Write the table truth.csv of true sounds with their labels, in order."""
-    spans = ((file, *span) for file, each in truth.items() for span in each.tolist())
-    with (out / TRUTH).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(
-            [("file", "start", "end", "label"), *((*span, label) for span, label in zip(spans, labels, strict=True))]
-        )
 
 
 def _sound(path: Path, rng: np.random.Generator) -> Samples:
@@ -214,18 +202,15 @@ def _background(count: int, rng: np.random.Generator) -> Samples:
 
 
 def annotated(folder: Path, out: Path) -> Spans:
-    """Write the recordings of an annotated set and the table of their labels; return the annotations."""
-    rows = labelled(folder, out)
-    truth = {name: np.array([row[:2] for row in each]).reshape(-1, 2) for name, each in rows.items()}
-    write_truth(out, truth, [label for each in rows.values() for *_, label in each])
-    return truth
+    """Write the recordings of an annotated set, joined where they were cut; return the annotations."""
+    return {name: np.array([row[:2] for row in rows]).reshape(-1, 2) for name, rows in labelled(folder, out).items()}
 
 
 def labelled(folder: Path, out: Path) -> dict[str, list[tuple[float, float, str]]]:
-    """Write the recordings of an annotated set, joined where they were cut; return its labelled sounds."""
+    """Write the recordings of an annotated set; return start, end and label of the annotations of each."""
     pieces = defaultdict(list)
     for row in table_of(folder):
-        pieces[row["filename"]].append((row["start"], row["end"], row.get("label") or ""))
+        pieces[row["filename"]].append((row["start"], row["end"], row["label"]))
     whole: dict[str, list[str]] = defaultdict(list)
     for name in sorted(pieces):
         whole[name.rpartition("_")[0] if folder.name in PIECED else Path(name).stem].append(name)

@@ -13,6 +13,7 @@ error.
 from __future__ import annotations
 
 import argparse
+import csv
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from audiosae.evaluation.baselines import cepstra
 from audiosae.sounds.labeller import Examples, ask_next, predict
 from audiosae.sounds.noise_floor import seconds_per_row
 from audiosae.sounds.sound_types import Space, load_types
-from benchmarks.field import TRUTH, annotated, plant
+from benchmarks.field import drawn, labelled, plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     Points = NDArray[np.float32]
 
+TRUTH = "truth.csv"
 ANSWERS, FIRST, STEP = (25, 50, 100), 25, 5
 FEATURES = ("codes", "MFCC")
 
@@ -54,6 +56,18 @@ class Sounds:
     points: tuple[Points, Points]
     label: NDArray[np.intp]
     recording: NDArray[np.intp]
+
+
+def write_truth(folder: Path, density: str, seed: int, out: Path) -> None:
+    """Write the recordings of a set, planted if there is a density, and the table of their true sounds."""
+    if density:
+        labels = iter([label for _, label in drawn(folder, np.random.default_rng(seed))])
+        spans = plant(folder, density, seed, out)
+        rows = [(file, *span, next(labels)) for file, each in spans.items() for span in each.tolist()]
+    else:
+        rows = [(file, *each) for file, sounds in labelled(folder, out).items() for each in sounds]
+    with (out / TRUTH).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("file", "start", "end", "label"), *rows])
 
 
 def surveyed(folder: Path, hidden: int, seed: int) -> Sounds:
@@ -95,7 +109,7 @@ def measured(data: Path, name: str, repeats: int, hidden: int) -> NDArray[np.flo
     for repeat in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
-            _ = plant(data / set_name, density, repeat, out) if density else annotated(data / set_name, out)
+            write_truth(data / set_name, density, repeat, out)
             sounds = surveyed(out, hidden, repeat)
         shares.append([list(answered(points, sounds)) for points in sounds.points])
     return np.asarray(shares)

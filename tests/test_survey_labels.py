@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audiosae.errors import InputError
-from audiosae.sounds.answer_matching import Places
+from audiosae.sounds.answer_matching import Places, match
 from audiosae.sounds.answers import REJECTED, Answer, read_answers, write_answers
 from audiosae.sounds.labelled import OUT, label_sounds
 from audiosae.sounds.labeller import Examples, ask_next, predict
@@ -169,10 +169,17 @@ def test_labels_of_another_program_are_matched_by_time_and_frequency(tmp_path):
     assert "2 of 3 annotations cover no sound" in result.notes[1]
 
 
+def test_recordings_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
+    two = replace(places(), files=["a/0.wav", "b/0.wav", *(f"{i}.wav" for i in range(2, FILES))])
+    (tmp_path / "t.csv").write_text("file,start,end,label\nD:\\rec\\b\\0.wav,0,1,wren\n")
+    assert [*match(read_answers(tmp_path / "t.csv"), two, "").near] == [len(KIND) // FILES]
+    (tmp_path / "t.csv").write_text("file,start,end,label\n0.wav,0,1,wren\n")
+    with pytest.raises(InputError, match="line 2: 0.wav may be a/0.wav or b/0.wav; name the recordings with their"):
+        match(read_answers(tmp_path / "t.csv"), two, "")
+
+
 def test_the_table_survives_spreadsheets(tmp_path):
-    text = (
-        HEAD.replace(",", ";") + "2;0.wav;10,0;11,0;;M\u00f6we;\r\n4.0;.\\0.wav;30;31;4.0;\u2013;\r\n"
-    )
+    text = HEAD.replace(",", ";") + "2;0.wav;10,0;11,0;;M\u00f6we;\r\n4.0;.\\0.wav;30;31;4.0;\u2013;\r\n"
     (tmp_path / "labels.csv").write_bytes(text.encode("utf-8-sig"))
     rows = labelled(read_answers(tmp_path / "labels.csv")).labels.answers
     assert [(row.event, row.label) for row in rows if row.label] == [(2, "M\u00f6we"), (4, REJECTED)]

@@ -35,7 +35,6 @@ from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
-from audiosae.sounds.tables import read_names
 from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
@@ -179,8 +178,7 @@ def survey(
     detector = settings.detector(known)
     with reading(settings.domain(domain, known), listed, machine, progress=progress) as job:
         notes = job.notes
-        type_names = read_names(names_path, notes.say) if names_path else None
-        folder.check_names(type_names, names_path, known.digest if known else None)
+        type_names = folder.type_names(names_path, known, notes.say)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
             _check_folder(path, job, labels_path, loaded.digest, continuing=bool(new_only and earlier))

@@ -20,6 +20,7 @@ from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.results import REJECTED
 from audiosae.sounds.tables import (
+    read_names,
     write_events_csv,
     write_events_parquet,
     write_label_scores,
@@ -35,7 +36,7 @@ from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -125,9 +126,19 @@ def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:
     return _FOLDER.replaced_together(out)
 
 
-def check_names(names: Names | None, path: Path | None, digest: str | None) -> None:
-    """Raise InputError if names are those of other types; `digest` is that of the survey's types, if it is known."""
-    if names and names.types and digest and names.types != digest:
+def type_names(path: Path | None, known: Types | None, say: Callable[[str], None]) -> Names | None:
+    """Return the names of the table of --names; raise InputError if they are those of other types than `known`."""
+    if path is None:
+        return None
+    names = read_names(path, say)
+    if known:
+        check_names(names, path, known.digest)
+    return names
+
+
+def check_names(names: Names | None, path: Path | None, digest: str) -> None:
+    """Raise InputError if names are those of other types; `digest` is that of the types of the survey."""
+    if names and names.types and names.types != digest:
         raise InputError(
             f"--names {path}: it names the types of another survey, so a name would be on another sound; use "
             "--types-from with the folder of that survey"

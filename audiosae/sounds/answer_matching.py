@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from unicodedata import normalize
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.answers import Answer, AnswerTable
 
 _DIGITS = 10_000  # times are compared in units of 0.1 ms, as they are written
+_SHOWN = 3  # recordings in a message
 _LEAST_OVERLAP = 0.5  # share of a sound that annotations of one label must cover
 
 
@@ -63,25 +66,27 @@ class Matched:
 
 
 class _Files:
-    """Recordings by name: whole, without the folder, and without the suffix; a name must be unique."""
+    """Recordings by name: whole, without the folder, and without the suffix."""
 
     def __init__(self, files: Sequence[str]) -> None:
+        self._names = [_normal(name) for name in files]
         self._tiers: list[dict[str, list[int]]] = []
         for form in (str, _bare, _stem):
             tier: dict[str, list[int]] = defaultdict(list)
-            for number, name in enumerate(files):
-                tier[form(_normal(name))].append(number)
+            for number, name in enumerate(self._names):
+                tier[form(name)].append(number)
             self._tiers.append(dict(tier))
-        self._known: dict[str, int | None] = {}
+        self._known: dict[str, list[int]] = {}
 
-    def find(self, name: str) -> int | None:
-        """Return the number of a recording; None if no or several recordings have the name."""
+    def find(self, name: str) -> list[int]:
+        """Return the numbers of the recordings that a name may be: those whose folders agree best, from the end."""
         if name not in self._known:
             plain = _normal(name)
             forms = (plain, _bare(plain), _bare(plain), _stem(plain))
             tiers = (self._tiers[0], self._tiers[1], self._tiers[2], self._tiers[2])
             found = next((tier[form] for tier, form in zip(tiers, forms, strict=True) if form in tier), [])
-            self._known[name] = found[0] if len(found) == 1 else None
+            agreement = [_agreement(self._names[number], plain) for number in found]
+            self._known[name] = [n for n, each in zip(found, agreement, strict=True) if each == max(agreement)]
         return self._known[name]
 
 
@@ -95,6 +100,24 @@ def _bare(name: str) -> str:
 
 def _stem(name: str) -> str:
     return PurePosixPath(_bare(name)).stem
+
+
+def _agreement(name: str, other: str) -> int:
+    """Return how many folders two paths have in common, from the end."""
+    pairs = zip(name.split("/")[-2::-1], other.split("/")[-2::-1], strict=False)
+    return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
+
+
+def _located(table: AnswerTable, files: Sequence[str]) -> list[tuple[Answer, int | None]]:
+    """Return the rows with the numbers of their recordings, None if a recording is not in the survey."""
+    finder, located = _Files(files), []
+    for row in table.rows:
+        found = finder.find(row.file)
+        if len(found) > 1:
+            names = " or ".join(files[number] for number in found[:_SHOWN])
+            raise table.error(row, f"{row.file} may be {names}; name the recordings with their folders")
+        located.append((row, found[0] if found else None))
+    return located
 
 
 def match(table: AnswerTable, places: Places, digest: str) -> Matched:
@@ -112,11 +135,10 @@ def match(table: AnswerTable, places: Places, digest: str) -> Matched:
     Raises
     ------
     InputError
-        No row is of a recording of the survey, two rows are of the same sound, or a row of this survey's labels.csv has
-        a sound that does not exist.
+        No row is of a recording of the survey, or one may be of several recordings; or two rows are of the same sound,
+        or a row of this survey's labels.csv is of a sound that does not exist.
     """
-    files, matched = _Files(places.files), Matched()
-    located = [(row, files.find(row.file)) for row in table.rows]
+    matched, located = Matched(), _located(table, places.files)
     inside = [(row, record) for row, record in located if record is not None]
     if not inside:
         raise InputError(
@@ -189,19 +211,23 @@ def _match_by_overlap(table: AnswerTable, places: Places, rows: Sequence[tuple[A
     edges = np.searchsorted(places.record, np.arange(len(places.files) + 1))
     used: set[int] = set()
     for record, own in sorted(by_record.items()):
+        own.sort(key=lambda row: row.start)
+        starts, longest = [row.start for row in own], max(row.end - row.start for row in own)
         for number in range(edges[record], edges[record + 1]):
             if number in matched.exact:
                 continue
-            if best := _best_label(places, number, own):
+            first = bisect_left(starts, places.start[number] - longest)
+            last = bisect_right(starts, places.end[number])
+            if best := _best_label(places, number, own[first:last]):
                 matched.near[number] = best[0]
                 used.update(id(row) for row in best)
     unused = [row for row, _ in rows if id(row) not in used]
     if unused:
-        first = unused[0]
+        one = unused[0]
         matched.notes.append(
             f"--labels {table.path}: {len(unused)} of {counted(len(rows), 'annotation')} cover no sound of this survey "
-            f"by half, or another label covers more of it; the first is {first.label} at {first.start:g} s of "
-            f"{first.file}"
+            f"by half, or another label covers more of it; the first is {one.label} at {one.start:g} s of "
+            f"{one.file}"
         )
 
 

@@ -300,9 +300,9 @@ def _classified(
     count = len(work.places)
     label, confidence = np.full(count, -1, np.int32), np.full(count, np.nan, np.float32)
     rest = np.array([number for number in range(count) if number not in own], np.intp)
-    held_out, probability = None, None
+    held_out, probability, learned = None, None, examples
     if examples.enough and len(rest):
-        predicted = predict(work.points[rest], examples, len(names))
+        predicted = predict(work.points[rest], learned := examples.sample(), len(names))
         held_out, probability = predicted.held_out, np.zeros((count, len(names)))
         for row, number in zip(predicted.probability, rest.tolist(), strict=True):
             if number in given and given[number].answer == NO and given[number].label in names:
@@ -318,8 +318,16 @@ def _classified(
     said_of = [(given[i].label, given[i].answer) if i in given else ("", "") for i in range(count)]
     rows = zip(_keys(work.places), numbers.tolist(), said_of, strict=True)
     answers = tuple(Answer(*key, number, *texts, event) for event, (key, number, texts) in enumerate(rows, 1))
-    scores = tuple(_scores(work, names, label, examples.label, held_out))
-    return Labels(names, label, confidence, answers, scores, tuple(asked.tolist()), _note(examples, names, held_out))
+    scores = tuple(_scores(work, names, label, (examples.label, learned.label), held_out))
+    return Labels(
+        names,
+        label,
+        confidence,
+        answers,
+        scores,
+        tuple(asked.tolist()),
+        _note(examples, names, learned.label, held_out),
+    )
 
 
 def _examples(work: _Work, own: Mapping[int, str], taught: Taught) -> tuple[Examples, list[str]]:
@@ -345,24 +353,26 @@ def _scores(
     work: _Work,
     names: Sequence[str],
     label: NDArray[np.int32],
-    wanted: NDArray[np.intp],
+    examples: tuple[NDArray[np.intp], NDArray[np.intp]],
     held_out: NDArray[np.intp] | None,
 ) -> Iterator[LabelScore]:
+    """Yield the score of each label; `examples` are the labels of all and of those that were held out in turn."""
     seconds = work.places.end - work.places.start
     for number, name in enumerate(names):
         if not name:
             continue
         own = np.flatnonzero(label == number)
-        given, precision, recall = int((wanted == number).sum()), None, None
+        given, precision, recall = int((examples[0] == number).sum()), None, None
         if held_out is not None:
-            right, found = int(((wanted == number) & (held_out == number)).sum()), int((held_out == number).sum())
-            precision = right / found if found else None
-            recall = right / given if given else None
+            wanted, found = examples[1] == number, held_out == number
+            right = int((wanted & found).sum())
+            precision = right / int(found.sum()) if found.any() else None
+            recall = right / int(wanted.sum()) if wanted.any() else None
         files = len(np.unique(work.places.record[own]))
         yield LabelScore(name, given, len(own), files, float(seconds[own].sum()), precision, recall)
 
 
-def _note(examples: Examples, names: Sequence[str], held_out: NDArray[np.intp] | None) -> str:
+def _note(examples: Examples, names: Sequence[str], wanted: NDArray[np.intp], held_out: NDArray[np.intp] | None) -> str:
     """Return how the labels were given."""
     answers, kinds = counted(len(examples.label), "labelled sound"), counted(len([n for n in names if n]), "label")
     if not len(examples.label):
@@ -371,7 +381,7 @@ def _note(examples: Examples, names: Sequence[str], held_out: NDArray[np.intp] |
         return f"{answers} with {kinds}; to label the others, at least {FEWEST} of {FEWEST_LABELS} labels are needed"
     if held_out is None:
         return f"{answers} of {kinds}, all in one recording, so the labels of the others cannot be tested"
-    right = float((held_out == examples.label).mean())
+    right = float((held_out == wanted).mean())
     return (
         f"{answers} with {kinds}; {right:.2f} of them are classified correctly by those in other recordings "
         "(sounds that were chosen because they are unusual are harder than the rest)"

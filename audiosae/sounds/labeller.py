@@ -1,17 +1,18 @@
 """Classification of sounds by the labels of a few of them, and the choice of sounds whose label would help most.
 
-With less than 50 labelled sounds, their labels spread over a graph of shared nearest neighbours (Zhou et al. 2004,
-"Learning with local and global consistency"), which also uses the sounds without a label. With more, ridge regression
-onto the labels is as good and faster.
+With less than 30 labelled sounds, their labels spread over a graph of shared nearest neighbours (Zhou et al. 2004,
+"Learning with local and global consistency"), which also uses the sounds without a label. With more, kernel ridge
+regression onto the labels is better.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from audiosae.sounds.grouping import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Numbers = NDArray[np.intp]
-    Scores = Callable[[NDArray[np.bool_]], Array]
+    Scores = Callable[[NDArray[np.bool_], slice], Array]
 
 FEWEST, FEWEST_LABELS = 10, 2  # labelled sounds, and different labels, for a classifier
 FOLDS = 5
-_RIDGE_FROM = 50  # labelled sounds
-_NEIGHBOURS = 15
+_RIDGE_FROM = 30  # labelled sounds
+_NEAREST = 15  # nodes from which another sound has its label
+_MOST, _BLOCK = 5000, 4096  # examples for ridge regression, and sounds that are classified together
 _NODES = 3000  # of the graph; the labelled sounds are always among them
 _SPREAD = 0.9  # share of a node's label that comes from its neighbours
-_PENALTY = 1.0
+_KERNEL, _PENALTY = 1.0, 0.2  # inverse squared width of the Gaussian kernel, on the unit sphere; ridge penalty
 # of confidences, of which the one that fits held-out answers best is used; those of ridge regression begin at 8.
 # Lower ones would be too low: the sounds that a person is asked about first are harder than the others
 _SHARPNESS, _RIDGE_SHARPNESS = 2.0 ** np.arange(6), 8.0
@@ -53,6 +55,13 @@ class Examples:
     points: NDArray[np.float32]
     label: Numbers
     recording: Numbers
+
+    def sample(self) -> Examples:
+        """Return evenly spaced examples, as many as a classifier learns from."""
+        if len(self.label) <= _MOST:
+            return self
+        chosen = _evenly(len(self.label), _MOST)
+        return Examples(self.points[chosen], self.label[chosen], self.recording[chosen])
 
     @property
     def enough(self) -> bool:
@@ -96,9 +105,9 @@ def predict(points: NDArray[np.float32], examples: Examples, labels: int) -> Pre
         fold = _folds(examples.recording)
         out = np.empty((count, labels))
         for number in range(fold.max() + 1):
-            out[fold == number] = scores(fold != number)[:count][fold == number]
+            out[fold == number] = scores(fold != number, slice(count))[fold == number]
         held_out, sharpness = out.argmax(axis=1), _best_sharpness(out, examples.label, sharpness)
-    return Predictions(_probabilities(scores(np.ones(count, bool))[count:], sharpness), held_out)
+    return Predictions(_probabilities(scores(np.ones(count, bool), slice(count, None)), sharpness), held_out)
 
 
 def _folds(recording: Numbers) -> Numbers:
@@ -112,17 +121,20 @@ def _folds(recording: Numbers) -> Numbers:
 
 
 def _spread(points: NDArray[np.float32], target: Array) -> Scores:
-    """Return a function of the used examples that returns scores (points, labels); the examples are the first."""
+    """Return a function of the used examples and some points that returns scores (points, labels).
+
+    The examples are the first of the points.
+    """
     from scipy.linalg import lu_factor, lu_solve
 
     count, free = len(target), max(0, _NODES - len(target))
     others = np.arange(len(points) - count) if len(points) - count <= free else _evenly(len(points) - count, free)
     nodes = np.concatenate([np.arange(count), count + others])
-    weights = shared_neighbours(points[nodes])
+    weights = Neighbours.of(points[nodes]).links.toarray()
     root = 1 / np.sqrt(np.maximum(weights.sum(axis=1), _LEAST))
     factors = lu_factor(np.eye(len(nodes)) - _SPREAD * root[:, None] * weights * root, overwrite_a=True)
 
-    def scores(used: NDArray[np.bool_]) -> Array:
+    def scores(used: NDArray[np.bool_], which: slice) -> Array:
         known = np.zeros((len(nodes), target.shape[1]))
         share = target * used[:, None]
         known[:count] = share / np.maximum(np.sqrt(share.sum(axis=0)), 1)
@@ -131,40 +143,24 @@ def _spread(points: NDArray[np.float32], target: Array) -> Scores:
         every[nodes] = spread
         rest = np.setdiff1d(np.arange(len(points)), nodes)
         for part in np.array_split(rest, max(1, len(rest) // _NODES)):
-            near = np.argpartition(-(points[part] @ points[nodes].T), _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
+            near = np.argpartition(-(points[part] @ points[nodes].T), _NEAREST, axis=1)[:, :_NEAREST]
             every[part] = spread[near].mean(axis=1)
-        return np.log(every + _LEAST)
+        return np.log(every[which] + _LEAST)
 
     return scores
 
 
-def shared_neighbours(points: NDArray[np.float32]) -> Array:
-    """Return the Jaccard index of the sets of nearest neighbours of points that are neighbours, (points, points).
-
-    The sets have 15 neighbours, or as many as the root of the number of points. A point is in its own set. The matrix
-    is symmetric; its diagonal is 0.
-    """
-    count = min(_NEIGHBOURS, isqrt(len(points)), len(points) - 1)
-    similarity = (points @ points.T).astype(np.float64)
-    np.fill_diagonal(similarity, np.inf)
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : count + 1]
-    member = np.zeros(similarity.shape, np.float32)
-    member[np.arange(len(points))[:, None], nearest] = 1
-    common = (member @ member.T).astype(np.float64)
-    weights = common / (2 * (count + 1) - common) * np.maximum(member, member.T)
-    np.fill_diagonal(weights, 0)
-    return weights
-
-
 def _ridge(points: NDArray[np.float32], target: Array) -> Scores:
-    rows = np.concatenate([points.astype(np.float64), np.ones((len(points), 1))], axis=1)
-    count = len(target)
+    count, x = len(target), points.astype(np.float64)
 
-    def scores(used: NDArray[np.bool_]) -> Array:
-        own, wanted = rows[:count][used], target[used]
-        penalty = _PENALTY * np.eye(rows.shape[1])
-        penalty[-1, -1] = _LEAST
-        return np.asarray(rows @ np.linalg.solve(own.T @ own + penalty, own.T @ wanted))
+    def kernel(some: Array, others: Array) -> Array:
+        return np.asarray(np.exp(-_KERNEL * np.maximum(2 - 2 * some @ others.T, 0)))
+
+    def scores(used: NDArray[np.bool_], which: slice) -> Array:
+        own, mean, rows = x[:count][used], target[used].mean(axis=0), x[which]
+        weights = np.linalg.solve(kernel(own, own) + _PENALTY * np.eye(len(own)), target[used] - mean)
+        parts = [kernel(rows[at : at + _BLOCK], own) @ weights for at in range(0, len(rows), _BLOCK)]
+        return np.asarray(np.concatenate(parts) + mean)
 
     return scores
 
