@@ -25,8 +25,8 @@ NO_NUMBER = "no number of types is clearly best"
 _FEWEST = 3  # points for more than one group
 _FEWEST_CLOUDS, _LEAST_CLOUD, _CORE = 20, 5, 3  # points for HDBSCAN; its min_cluster_size and min_samples
 _LEFT_OUT = 0.05  # share of points outside all clouds from which the clouds are not used
-# nearest neighbours that are compared: at least 10 and a share of all points, but fewer of a few points
-_NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 10, 1 / 20, 1 / 6
+# nearest neighbours that are compared: at least 15 and a share of all points, but fewer of a few points
+_NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 15, 1 / 30, 1 / 6
 _JOINED = 0.25  # links between two groups, relative to those inside the looser one, from which they are joined
 _COARSE = 0.1  # the same, for coarse groups
 _EQUAL = 1e-9  # difference of two modularities that is rounding

@@ -237,6 +237,8 @@ def _coarse_groups(types: Sequence[SoundType]) -> str:
     members: dict[int, list[str]] = {}
     for kind in types:
         members.setdefault(kind.coarse, []).append(str(kind.number))
+    if len(members) == 1:
+        return "They may all be of one kind. "
     joined = "; ".join(f"types {', '.join(each)}" for each in members.values() if len(each) > 1)
     return f"Coarser groups are {joined}. " if joined else ""
 
