@@ -25,10 +25,11 @@ NO_NUMBER = "no number of types is clearly best"
 _FEWEST = 3  # points for more than one group
 _FEWEST_CLOUDS, _LEAST_CLOUD, _CORE = 20, 5, 3  # points for HDBSCAN; its min_cluster_size and min_samples
 _LEFT_OUT = 0.05  # share of points outside all clouds from which the clouds are not used
-# nearest neighbours that are compared: at least 10 and a share of all points, but fewer of a few points
-_NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 10, 1 / 20, 1 / 6
+# nearest neighbours that are compared: at least 15 and a share of all points, but fewer of a few points
+_NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 15, 1 / 30, 1 / 4
 _JOINED = 0.25  # links between two groups, relative to those inside the looser one, from which they are joined
-_COARSE = 0.1  # the same, for coarse groups
+_UNCLEAR = 0.1  # the same, from which the number of groups is not clear
+_COARSE_SHARE = 2 / 3  # of the number of groups: most coarse groups
 _EQUAL = 1e-9  # difference of two modularities that is rounding
 
 
@@ -67,16 +68,31 @@ def grouped(points: Array, count: int | None = None) -> Grouping:
     if clouds is not None:
         return _clear(clouds, "dense clouds that contain nearly all sounds, by HDBSCAN")
     graph = Neighbours.of(points)
-    labels = graph.joined(graph.divided(), _JOINED, fewest=2)
-    coarse_labels = graph.joined(labels, _COARSE)
-    number, few = int(labels.max()) + 1, int(coarse_labels.max()) + 1
+    labels, ratio = graph.joined(graph.divided())
     choice = "groups of sounds that share their nearest neighbours, by modularity"
-    if few == number:
+    if ratio < _UNCLEAR:
         return _clear(labels, choice)
-    coarse = np.zeros(number, np.int32)
-    coarse[labels] = coarse_labels
-    other = f"{few} coarse groups of them are" if few > 1 else "a single type is"
+    coarse = _coarse(np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)]))
+    few = int(coarse.max()) + 1
+    other = f"{few} coarse groups are" if few > 1 else "a single type is"
     return Grouping(labels, coarse, f"{choice}; {NO_NUMBER}: {other} as plausible")
+
+
+def _coarse(centres: Array) -> Labels:
+    """Return the coarse group of each of some groups, by Ward's clustering of their centres.
+
+    The number of coarse groups is the one after which the next ones to join are much further apart, at most two thirds
+    of the number of groups.
+    """
+    from scipy.cluster.hierarchy import fcluster, ward
+
+    most = int(_COARSE_SHARE * len(centres))
+    if most < 2:  # noqa: PLR2004
+        return np.zeros(len(centres), np.int32)
+    tree = ward(centres.astype(np.float64))
+    heights = tree[::-1, 2]  # heights[i]: i + 2 groups become i + 1
+    few = max(range(2, most + 1), key=lambda number: heights[number - 2] / max(heights[number - 1], _EQUAL))
+    return np.asarray(fcluster(tree, few, "maxclust") - 1, np.int32)
 
 
 def _clear(labels: Labels, choice: str) -> Grouping:
@@ -171,30 +187,30 @@ class Neighbours:
         weights = np.bincount(first * size + second, links.data, minlength=size * size)
         return np.asarray(weights.reshape(size, size), np.float64)
 
-    def joined(self, labels: Labels, least: float, *, fewest: int = 1) -> Labels:
-        """Join two groups, repeatedly, until none have that many links between them.
+    def joined(self, labels: Labels) -> tuple[Labels, float]:
+        """Join the two groups with the most links between them, repeatedly, while these are many; two groups stay.
 
-        Parameters
-        ----------
-        least
-            Weight of the links between two groups, relative to that of the links inside the looser one.
-        fewest
-            Number of groups of which none are joined.
+        Returns
+        -------
+        array of shape (points,), float
+            The labels, and the largest ratio between two groups: the weight of the links between them, relative to that
+            of the links inside the looser one.
         """
-        between, labels = self._between(labels), labels.copy()
-        while len(between) > fewest:
+        between = self._between(labels)
+        while len(between) > 1:
             inside = np.diag(between)
             ratio = between / np.maximum(np.minimum(inside[:, None], inside), 1e-12)
             np.fill_diagonal(ratio, -1)
             first, second = sorted(divmod(int(ratio.argmax()), len(ratio)))
-            if ratio[first, second] < least:
-                break
+            most = float(ratio[first, second])
+            if most < _JOINED or len(between) == 2:  # noqa: PLR2004
+                return labels, most
             between[first] += between[second]
             between[:, first] += between[:, second]
             between = np.delete(np.delete(between, second, 0), second, 1)
-            labels[labels == second] = first
-            labels[labels > second] -= 1
-        return labels
+            labels = np.where(labels == second, first, labels)
+            labels = (labels - (labels > second)).astype(np.int32)
+        return labels, 0.0
 
 
 def _spectral_labels(vectors: NDArray[np.float64]) -> Labels:

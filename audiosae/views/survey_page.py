@@ -240,12 +240,14 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
 
 
 def _coarse_groups(types: Sequence[SoundType]) -> str:
-    """Return the coarse groups with several types as a sentence."""
+    """Return the coarse groups of types as a sentence."""
     members: dict[int, list[str]] = {}
     for kind in types:
         members.setdefault(kind.coarse, []).append(str(kind.number))
-    joined = "; ".join(f"types {', '.join(each)}" for each in members.values() if len(each) > 1)
-    return f"Coarser groups are {joined}. " if joined else ""
+    if len(members) == 1:
+        return "They may all be of one kind. "
+    groups = "; ".join(", ".join(each) for each in members.values())
+    return f"Coarse groups of types are {groups}. " if len(members) < len(types) else ""
 
 
 def length(seconds: float) -> str:
