@@ -145,7 +145,24 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
     remove_abandoned(path.parent, [path.name], locked=False)
 
 
-def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
+class InputFiles:
+    """Files that no output may replace, under any name. To compare many outputs, make it once."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._known: set[tuple[int, int]] = set()
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self._known.add(self._identity(path.stat()))
+
+    def __contains__(self, status: os.stat_result) -> bool:
+        return self._identity(status) in self._known
+
+    @staticmethod
+    def _identity(status: os.stat_result) -> tuple[int, int]:
+        return status.st_dev, status.st_ino
+
+
+def check_replaceable(path: Path, inputs: Iterable[Path] | InputFiles, *, own: bool) -> None:
     """Raise InputError if writing a file would overwrite an input, or a file that audiosae did not write.
 
     Parameters
@@ -161,10 +178,8 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
         existing = path.stat()
     except OSError:
         return
-    for source in inputs:
-        with contextlib.suppress(OSError):
-            if os.path.samestat(source.stat(), existing):
-                raise InputError(f"cannot write {path}: it is one of the inputs; choose another name with -o")
+    if existing in (inputs if isinstance(inputs, InputFiles) else InputFiles(inputs)):
+        raise InputError(f"cannot write {path}: it is one of the inputs; choose another name with -o")
     if not own:
         raise InputError(
             f"cannot write {path}: it exists, and audiosae did not write it; choose another name with -o, or move it"
