@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
-from audiosae.system.files import check_replaceable, check_unedited, create_folder, quick_digest, remove_empty
+from audiosae.system.files import (
+    InputFiles,
+    check_replaceable,
+    check_unedited,
+    create_folder,
+    quick_digest,
+    remove_empty,
+)
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.system.schema import DIGEST, Object, Text
@@ -67,10 +74,10 @@ class OutputFolder:
         create_folder(out)
         with self._lock(out):
             self._clear(out)
-        recorded = self._recorded(out)
+        recorded, files = self._recorded(out), InputFiles(inputs)
         for path in self.outputs(out):
-            check_replaceable(path, inputs, own=path.relative_to(out).as_posix() in recorded)
-        check_replaceable(out / self.facts_name, inputs, own=bool(recorded))
+            check_replaceable(path, files, own=path.relative_to(out).as_posix() in recorded)
+        check_replaceable(out / self.facts_name, files, own=bool(recorded))
         unedited = {name: digest for name, digest in recorded.items() if name not in edited}
         check_unedited(out, unedited, f"the {self.command} that wrote it")
 

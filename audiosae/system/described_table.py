@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audiosae.system.files import (
+    InputFiles,
     check_replaceable,
     check_unedited,
     check_writable,
@@ -67,11 +68,11 @@ class DescribedTable:
             command did not write, or a table that was edited since.
         """
         check_writable(path, self.suffixes)
-        description, inputs = description_of(path), list(inputs)
+        description, files = description_of(path), InputFiles(inputs)
         facts = self.facts.read(description)
         recorded = facts.get(TABLES, {path.name: ""}) if facts else {}  # an earlier version wrote no digests
-        check_replaceable(path, inputs, own=path.name in recorded)
-        check_replaceable(description, inputs, own=facts is not None)
+        check_replaceable(path, files, own=path.name in recorded)
+        check_replaceable(description, files, own=facts is not None)
         if digest := recorded.get(path.name):
             check_unedited(path.parent, {path.name: digest}, f"the {self.command} that wrote it")
 
