@@ -191,7 +191,7 @@ class Domain:
     def stands_out(self, field: NDArray[np.float32]) -> NDArray[np.bool_] | None:
         """Return which rows of a field show more than background, such as sounds; None if that means nothing here.
 
-        With ``train --sample events``, half of the training windows are taken from there.
+        With ``train --sample events``, most of the training windows are taken from there.
 
         Parameters
         ----------

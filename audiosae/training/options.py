@@ -118,7 +118,7 @@ class TrainOptions:
     sample: Annotated[
         Literal["auto", "even", "events"],
         Option(
-            "How training windows are drawn: evenly (even), or half of them from where something stands out from the "
+            "How training windows are drawn: evenly (even), or most of them from where something stands out from the "
             "background, each recording equally often (events). auto: even.",
             "Training",
         ),

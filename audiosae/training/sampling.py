@@ -1,4 +1,4 @@
-"""Choice of the windows to train on: all, some at random, or half of them from where something stands out."""
+"""Choice of the windows to train on: all, some at random, or most of them from where something stands out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audiosae.training.options import TrainOptions
 
 _STREAM = (1 << 32) + 2  # separates the random numbers of this choice from all others
+_SHARE = 0.85  # of the windows that stand out; with a half, more units show the background than without a choice
 _MOST = 2**22  # windows, if --max-windows is not given: their numbers take 32 MB
 _LEAST_SHARE = 10  # a tenth of all windows, also if less stands out
 
@@ -41,12 +42,12 @@ def check_sample(domain: Domain, options: TrainOptions) -> TrainOptions:
 def sampled(corpus: EngineCorpus, options: TrainOptions) -> EngineCorpus:
     """Return the windows of a corpus to train on; the choice depends on the options and the sources only."""
     if options.sample == "events":
-        return _half_events(corpus, options.max_windows, options.seed)
+        return _mostly_events(corpus, options.max_windows, options.seed)
     return corpus.sample(options.max_windows, options.seed) if options.max_windows else corpus
 
 
-def _half_events(corpus: EngineCorpus, most: int, seed: int) -> EngineCorpus:
-    """Return windows of which half, if there are as many, show more than background.
+def _mostly_events(corpus: EngineCorpus, most: int, seed: int) -> EngineCorpus:
+    """Return windows of which 85 %, if there are as many, show more than background.
 
     Each recording gives the same number, or all that it has.
     """
@@ -54,8 +55,8 @@ def _half_events(corpus: EngineCorpus, most: int, seed: int) -> EngineCorpus:
     edges = np.cumsum([0, *corpus.windows_per_record()]).tolist()
     rest = [selection.others(own, *ends) for own, ends in zip(events, pairwise(edges), strict=True)]
     there, every = sum(map(selection.total, events)), edges[-1]
-    count = min(most or max(2 * there, every // _LEAST_SHARE, 1), most or _MOST, every)
-    rng, missing = np.random.default_rng([seed, _STREAM]), max(0, count - count // 2 - (every - there))
-    of_events = selection.drawn(events, count // 2 + missing, rng)
+    count = min(most or max(int(there / _SHARE), every // _LEAST_SHARE, 1), most or _MOST, every)
+    rng = np.random.default_rng([seed, _STREAM])
+    of_events = selection.drawn(events, max(round(_SHARE * count), count - (every - there)), rng)
     of_rest = selection.drawn(rest, count - sum(map(len, of_events)), rng)
     return corpus.part(corpus.records, np.sort(np.concatenate([*of_events, *of_rest])))
