@@ -15,6 +15,7 @@ from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.results import REJECTED
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.tables import (
     read_names,
     write_events_csv,
@@ -174,7 +175,7 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
             by_label = result.by_label()
             write_timeline_csv(by_label.timeline(), out / "timeline_labels.csv", by_label.names)
     draw_recordings(
-        sample_codes(model, corpus.only(corpus.used)),
+        sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
         [record.extent for record in result.records],
         out / "recordings.png",
         starts=result.times if result.dated else (),
