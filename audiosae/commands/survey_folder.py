@@ -19,6 +19,7 @@ from audiosae.sounds.effort import write_effort_csv
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.results import REJECTED
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.tables import (
     read_names,
     write_events_csv,
@@ -192,7 +193,7 @@ def write_tables(  # noqa: PLR0917
         if any(result.label_names):
             write_timeline_csv(result.by_label(), out / "timeline_labels.csv")
     draw_recordings(
-        sample_codes(model, corpus.only(corpus.used)),
+        sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
         [record.extent for record in result.records],
         out / "recordings.png",
         starts=result.times if result.dated else (),

@@ -245,13 +245,26 @@ class CodeFile:
         self._file.close()
 
 
-def sample_codes(model: Model, corpus: EngineCorpus, most: int = SAMPLES) -> list[Codes]:
+def sample_codes(
+    model: Model, corpus: EngineCorpus, most: int = SAMPLES, *, store: SoundStore | None = None
+) -> list[Codes]:
     """Return mean square-root codes of evenly spaced samples of each recording, (samples, units).
 
-    Each recording has one sample. At most `most` further samples are divided between the recordings.
+    Each recording has one sample. At most `most` further samples are divided between the recordings. The time between
+    samples is doubled where there would be more, so that those in `store` last while an archive grows.
     """
-    pitch = max(_SAMPLE_SECONDS, sum(record.extent for record in corpus.records) / most)
-    return [codes for part in corpus.map(_sample_shard, model, pitch) for codes in part]
+    pitch = _SAMPLE_SECONDS
+    while sum(record.extent for record in corpus.records) > most * pitch:
+        pitch *= 2
+
+    def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
+        some = corpus.only(numbers)
+        for part in some.map(_sample_shard, model, pitch) if numbers else ():
+            yield from ({"codes": codes} for codes in part)
+
+    keys = [[key_of("samples", record.digest, record.extent, pitch)] for record in corpus.records]
+    blocks = store.through(keys, encoded) if store else encoded(range(len(keys)))
+    return [block["codes"] for block in blocks]
 
 
 def _sample_shard(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:

@@ -42,7 +42,7 @@ class SoundStore:
         self.folder = folder
 
     @classmethod
-    def of(cls, model: Model, corpus: EngineCorpus, say: Callable[[str], None]) -> SoundStore | None:
+    def of(cls, model: Model, corpus: EngineCorpus, say: Callable[[str], None] = lambda _: None) -> SoundStore | None:
         """Return the store for recordings that were read for a model; None if they are encoded on other machines.
 
         Raises
