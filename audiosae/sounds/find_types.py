@@ -266,5 +266,5 @@ def _sound_type(number: int, types: Types, events: Events, activity: NDArray[np.
         top_units=tuple(top.tolist()),
         novelty=float(types.novelty[number - 1]),
         exemplar=int(own[0]) if len(own) else -1,
-        coarse=types.coarse[number - 1] if types.coarse else number,
+        coarse=types.coarse[number - 1] if number <= len(types.coarse) else number,
     )

@@ -64,10 +64,9 @@ def grouped(points: Array, count: int | None = None) -> Grouping:
         return _clear(np.zeros(len(points), np.int32), "too few events for more")
     if count is not None:
         return _clear(_requested(points, min(count, len(points))), "as requested")
-    clouds = _clouds(points)
+    graph, clouds = Neighbours.of(points), _clouds(points)
     if clouds is not None:
-        return _clear(clouds, "dense clouds that contain nearly all sounds, by HDBSCAN")
-    graph = Neighbours.of(points)
+        return _clear(graph.joined(clouds)[0], "dense clouds that contain nearly all sounds, by HDBSCAN")
     labels, ratio = graph.joined(graph.divided())
     choice = "groups of sounds that share their nearest neighbours, by modularity"
     if ratio < _UNCLEAR:
