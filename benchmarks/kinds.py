@@ -35,6 +35,7 @@ from audiosae.engine.corpus import EngineCorpus
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds
 from audiosae.sounds.locate import Spans, locate
+from audiosae.sounds.single_sounds import SingleSounds
 from audiosae.sounds.sound_types import Space, evenly, learn_types
 from benchmarks.field import drawn, labelled, owners, plant, table_of
 
@@ -70,6 +71,8 @@ class Sounds:
         20 MFCC (mean, deviation, deviation of the change) and duration.
     label, record
         Label, "" where it is not known, and number of the recording.
+    similar
+        Points in the space of `audiosae.find`, (sounds, components).
     """
 
     codes: NDArray[np.float32]
@@ -77,6 +80,7 @@ class Sounds:
     cepstra: NDArray[np.float32]
     label: Labels
     record: NDArray[np.int32]
+    similar: NDArray[np.float32]
 
     def only(self, chosen: NDArray[Any]) -> Sounds:
         """Return some of the sounds."""
@@ -90,13 +94,21 @@ class Sounds:
 
 def encoded(model: Model, corpus: EngineCorpus, spans: Spans, label: Labels) -> Sounds:
     """Return the codes and MFCC of sounds."""
-    with closing(CodeFile(None, 3 * model.params.hidden)) as file:
-        residuals = encode_sounds(model, corpus, spans, file, parts=True)
-        codes = np.array(file.codes)
+    codes, residuals = _codes(model, corpus, spans)
+    single = _codes(model, corpus, spans, SingleSounds())
     parts = np.zeros((len(spans), PARTS, codes.shape[1]), np.float32)
     parts[evenly(len(spans), 1000)] = np.asarray(residuals).reshape(-1, PARTS, codes.shape[1])
     cepstra = [_cepstra(Path(record.path), spans, number) for number, record in enumerate(corpus.records)]
-    return Sounds(codes, parts, np.concatenate(cepstra).astype(np.float32), label, spans.record)
+    similar = Space.of(*single).points(single[0])
+    return Sounds(codes, parts, np.concatenate(cepstra).astype(np.float32), label, spans.record, similar)
+
+
+def _codes(
+    model: Model, corpus: EngineCorpus, spans: Spans, windows: SingleSounds | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    with closing(CodeFile(None, 3 * model.params.hidden)) as file:
+        residuals = encode_sounds(model, corpus, spans, file, parts=True, windows=windows)
+        return np.array(file.codes), residuals
 
 
 def _cepstra(path: Path, spans: Spans, record: int) -> NDArray[np.float64]:
@@ -117,14 +129,13 @@ def agreement(found: Sounds) -> dict[str, float]:
     """Return how types, MFCC and similar sounds agree with the labels of the sounds that have one."""
     types, _ = learn_types(found.codes, None, found.residuals)
     numbers, known = types.assign(found.codes)[0], found.label != ""
-    alike = Space.of(found.codes, found.residuals).points(found.codes)
     of_cepstra, _ = learn_types(found.cepstra)
     return {
         "types": len(types),
         "AMI": _information(found.label[known], numbers[known]),
         "AMI, MFCC": _information(found.label[known], _ward(found.cepstra[known], len(set(numbers[known])))),
         "AMI, MFCC grouped alike": _information(found.label[known], of_cepstra.assign(found.cepstra)[0][known]),
-        "ten nearest": _alike(alike[known], found.only(known)),
+        "ten nearest": _alike(found.similar[known], found.only(known)),
         "ten nearest, MFCC": _alike(Space.of(found.cepstra).points(found.cepstra)[known], found.only(known)),
     }
 
