@@ -147,7 +147,7 @@ class Neighbours:
         chosen = csr_array((np.ones(nearest.size), (rows, nearest.ravel())), shape=(count, count))
         shared = (chosen @ chosen.T).multiply((chosen + chosen.T) > 0).tocoo()
         shared.data /= 2 * number - shared.data
-        shared.data[shared.coords[0] == shared.coords[1]] = 0
+        shared.data[shared.row == shared.col] = 0
         return cls(csr_array(shared))
 
     def divided(self) -> Labels:
@@ -182,7 +182,7 @@ class Neighbours:
     def _between(self, labels: Labels) -> NDArray[np.float64]:
         """Return the total weight of the links between groups, (groups, groups); those inside a group count twice."""
         size, links = int(labels.max()) + 1, self.links.tocoo()
-        first, second = (labels[part].astype(np.int64) for part in links.coords)
+        first, second = (labels[part].astype(np.int64) for part in (links.row, links.col))
         weights = np.bincount(first * size + second, links.data, minlength=size * size)
         return np.asarray(weights.reshape(size, size), np.float64)
 
