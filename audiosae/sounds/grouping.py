@@ -163,15 +163,15 @@ class Neighbours:
 
     def _vectors(self, count: int) -> NDArray[np.float64]:
         """Return eigenvectors of the normalised links with the largest eigenvalues, (points, count)."""
-        from scipy.sparse import diags_array
         from scipy.sparse.linalg import eigsh
 
-        scale = diags_array(1 / np.sqrt(np.maximum(self.links.sum(axis=1), 1e-12)))
-        normal, size = scale @ self.links @ scale, self.links.shape[0]
+        scale, size = 1 / np.sqrt(np.maximum(self.links.sum(axis=1), 1e-12)), self.links.shape[0]
+        normal = self.links.tocoo(copy=True)
+        normal.data *= scale[normal.row] * scale[normal.col]
         if size <= 4 * count:
             values, vectors = np.linalg.eigh(normal.toarray())
         else:
-            values, vectors = eigsh(normal, k=count, which="LA", v0=np.ones(size))
+            values, vectors = eigsh(normal.tocsr(), k=count, which="LA", v0=np.ones(size))
         return np.asarray(vectors[:, np.argsort(-values, kind="stable")[:count]])
 
     def _modularity(self, labels: Labels) -> float:
