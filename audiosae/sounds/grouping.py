@@ -64,9 +64,10 @@ def grouped(points: Array, count: int | None = None) -> Grouping:
         return _clear(np.zeros(len(points), np.int32), "too few events for more")
     if count is not None:
         return _clear(_requested(points, min(count, len(points))), "as requested")
-    graph, clouds = Neighbours.of(points), _clouds(points)
+    clouds = _clouds(points)
     if clouds is not None:
-        return _clear(graph.joined(clouds)[0], "dense clouds that contain nearly all sounds, by HDBSCAN")
+        return _clear(_whole(points, clouds), "dense clouds that contain nearly all sounds, by HDBSCAN")
+    graph = Neighbours.of(points)
     labels, ratio = graph.joined(graph.divided())
     choice = "groups of sounds that share their nearest neighbours, by modularity"
     if ratio < _UNCLEAR:
@@ -117,6 +118,30 @@ def _clouds(points: Array) -> Labels | None:
     if labels.max() < 1 or len(outside) >= _LEFT_OUT * len(points):
         return None
     labels[outside] = labels[inside[(points[outside] @ points[inside].T).argmax(axis=1)]]
+    return labels
+
+
+def _whole(points: Array, labels: Labels) -> Labels:
+    """Join the two nearest clouds, repeatedly, while the mean silhouette (Rousseeuw 1987) grows; two clouds stay.
+
+    A kind of sound can be denser in two places than between them, although other kinds are much further away.
+    """
+    from sklearn.metrics import silhouette_score
+
+    distances = np.maximum(1 - points.astype(np.float64) @ points.T, 0)
+    np.fill_diagonal(distances, 0)
+    best = silhouette_score(distances, labels, metric="precomputed")
+    while labels.max() > 1:
+        centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+        near = centres @ centres.T
+        np.fill_diagonal(near, -np.inf)
+        first, second = sorted(divmod(int(near.argmax()), len(near)))
+        joined = np.where(labels == second, first, labels)
+        joined = (joined - (joined > second)).astype(np.int32)
+        if (value := silhouette_score(distances, joined, metric="precomputed")) <= best:
+            break
+        best, labels = value, joined
     return labels
 
 
