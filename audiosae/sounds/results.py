@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.event_map import MapPoints
 
 NOWHERE = 0  # type of the events that are similar to none of the types
 TIME, NAME = "time", "name"  # columns that the table of events has only if a date or a name is known
@@ -187,6 +188,8 @@ class Survey:
         How the number of types was chosen, as text.
     types_digest
         `audiosae.sounds.sound_types.Types.digest`.
+    mapped
+        The sounds that a map can show.
     facts
         The values that ``survey --json`` prints.
     notes
@@ -212,6 +215,7 @@ class Survey:
     skipped: Sequence[Record] = ()
     choice: str = ""
     types_digest: str = ""
+    mapped: MapPoints | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 

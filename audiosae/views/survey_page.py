@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +17,11 @@ from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
 from audiosae.views.excerpts import choose_excerpts, span_text, with_local_fields
-from audiosae.views.page import bars, fill
+from audiosae.views.page import as_json, bars, fill
+from audiosae.views.survey_events import PageEvents, Thumbnails, packed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
     from audiosae.sounds.timeline import Timeline
 
 SIZE = 20 * 2**20
-_TYPICAL, _ATYPICAL, _UNUSUAL = 5, 3, 20  # events shown
-_AVERAGED = 24  # events of a mean spectrogram
-_LISTED = 40  # events of an hour that are listed
+_PICTURES_SHARE = 0.45  # of the bytes that are free
+_PIECE_BYTES = 12  # of a sound: its number and that of its excerpt
+_MOST_PLAYED = 3000
+_REMOTE = 500  # sounds with pictures, if the fields of the recordings are on other machines
+_SCRIPTS = tuple(f"survey_{name}" for name in ("data", "corrections", "map", "grid", "queue", "hours"))
 _DAYS = 92  # columns; of a longer period each column is a month
-_LISTED_SHARE = 0.2  # of the page's bytes, for the lists of the hours
-_LISTED_BYTES = 60  # of one event, about
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s
-_BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms, and no mean spectrogram is shorter; more digits below
+_BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms; more digits below
 _TRUST = (
     "Clear sounds with sharp edges, such as syllables, are found with their starts and ends to a few milliseconds; "
     "sounds that fade lose their faint parts. Weak sounds, sounds that overlap in time and frequency, and sounds "
@@ -55,11 +56,13 @@ def write_survey_page(
     corpus: EngineCorpus,
     path: Path,
     *,
+    labels: Mapping[int, tuple[str, str]] | None = None,
+    sites: Sequence[str] = (),
     beside: Path | None = None,
     size: int = SIZE,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write the page of a survey: sound types with examples to play, when they occur, and the most unusual sounds.
+    """Write the page of a survey: types, a map and a grid of the sounds, a listening queue, and when they occur.
 
     Parameters
     ----------
@@ -67,6 +70,10 @@ def write_survey_page(
         The recordings, including skipped ones.
     path
         Output file. The page has a link to `recordings.png` if it is in the same folder.
+    labels
+        Label and answer of sounds, by number, as in labels.csv.
+    sites
+        Site of each recording of the survey, if known.
     beside
         Folder of the `report.html` to which the page has a link; the folder of the page when not given.
     size
@@ -75,47 +82,72 @@ def write_survey_page(
     Returns
     -------
     dict
-        page, bytes, types, examples (shown), examples_there (available).
+        page, bytes, types, sounds, pictures, examples (sounds that the page has, shows and plays), examples_there (all).
 
     Raises
     ------
     InputError
-        The types alone exceed `size`, or the page cannot be written.
+        The types and the list of sounds alone exceed `size`, or the page cannot be written.
     """
     progress, domain, events = progress or Progress(), recordings_domain(model, "survey"), survey.sounds
-    own = [events.of_type(kind.number) for kind in survey.types]  # the most typical first
-    groups = [[*n[:_TYPICAL].tolist(), *n[_TYPICAL:][::-1][:_ATYPICAL].tolist()] for n in own]
-    groups.append(np.argsort(-events.score, kind="stable")[:_UNUSUAL].tolist())
-    means = [numbers[:_AVERAGED].tolist() for numbers in own]
+    page_events = PageEvents(survey, labels=labels, sites=sites)
     corpus = corpus.only(corpus.used)
-    shown = {n for numbers in [*means, *groups] for n in numbers}
-    corpus = with_local_fields(corpus, sorted({int(events.record[n]) for n in shown}))
-    excerpts = EventExcerpts(domain, corpus, events)
-    progress.stage("page", None, "pieces")
+    first = page_events.priority()
+    if any(not Path(corpus.records[i].field).exists() for i in np.unique(events.record[first]).tolist()):
+        first = first[:_REMOTE]  # their recordings are decoded again on this machine
+    corpus = with_local_fields(corpus, sorted({int(events.record[n]) for n in first}))
     timeline = survey.timeline() if survey.dated else None
-    cards = [_card(survey, kind, excerpts, mean, timeline) for kind, mean in zip(survey.types, means, strict=True)]
-    view = _view(survey, cards, timeline) | {
+    view = _view(survey, [_card(survey, kind, timeline) for kind in survey.types], timeline) | {
         "report": ((beside or path.parent) / "report.html").is_file(),
         "lines": (path.parent / "recordings.png").is_file(),
+        "sites": any(sites),
     }
-    data: dict[str, Any] = {"groups": [], "hours": _hours(survey, timeline, size) if timeline else None}
-    empty = len(fill("survey", view, {"items": data, "pieces": []}))
-    free = _free_bytes(empty, size, f"the {len(cards)} types alone")
-    tops = [[(n, 0.0) for n in group] for group in groups]
-    pieces, chosen = choose_excerpts(tops, excerpts, free, lambda: progress.advance(1))
-    data["groups"] = [[_with_time(survey, window) for window in windows] for windows in chosen]
-    fitting, available = sum(map(len, chosen)), sum(map(len, groups))
-    if fitting < available:
-        view["notes"].append(f"{fitting} of {available} examples fit into {size / 2**20:.3g} MiB.")
-    page = fill("survey", view, {"items": data, "pieces": pieces})
+    thumbnails = Thumbnails(domain, corpus, survey)
+    data: dict[str, Any] = {
+        "events": page_events.columns(),
+        "pictures": thumbnails.facts(),
+        "hours": _hours(timeline) if timeline else None,
+        "best": {kind.number: kind.exemplar + 1 for kind in survey.types if kind.events},
+    }
+    size_free = _free_bytes(len(_fill(view, data, [])), size, f"the {len(view['cards'])} types alone")
+    pictures = thumbnails.sheets(first.tolist(), round(_PICTURES_SHARE * size_free))
+    size_free -= len(as_json(pictures)) + _PIECE_BYTES * len(first)
+    progress.stage("page", len(first), "sounds")
+    excerpts = EventExcerpts(domain, corpus, events, workers=corpus.workers, pictures=False)
+    queue = [[(n, 0.0) for n in first[:_MOST_PLAYED].tolist()]]
+    pieces, (played,) = choose_excerpts(queue, excerpts, size_free, lambda: progress.advance(1))
+    data["pictures"] |= pictures | {"of": packed(np.searchsorted(page_events.numbers, first), "<u4")}
+    data["played"] = [window["piece"] for window in played]
+    fitting = sum("fault" not in pieces[window["piece"]] for window in played)
+    view["notes"] += _omitted(survey, len(page_events.numbers), pictures["shown"], fitting)
+    page = _fill(view, data, pieces)
     write_file(path, page)
     return {
         "page": str(path),
         "bytes": len(page),
-        "types": len(cards),
+        "types": len(survey.types),
+        "sounds": len(page_events.numbers),
+        "pictures": pictures["shown"],
         "examples": fitting,
-        "examples_there": available,
+        "examples_there": len(events),
     }
+
+
+def _fill(view: dict[str, Any], data: dict[str, Any], pieces: Sequence[dict[str, Any]]) -> bytes:
+    return fill("survey", view, {"items": data, "pieces": pieces}, scripts=_SCRIPTS)
+
+
+def _omitted(survey: Survey, shown: int, pictures: int, played: int) -> list[str]:
+    """Return notes on what the page does not have."""
+    notes, count = [], len(survey.sounds)
+    if shown < count:
+        notes.append(
+            f"This page has {shown:,} of the {count:,} sounds: an evenly spaced sample, and the most and least typical "
+            "sounds of each type. Counts and the table of hours are of all sounds."
+        )
+    if played < shown or pictures < shown:
+        notes.append(f"Of the {shown:,} sounds on this page, {played:,} can be played and {pictures:,} have a picture.")
+    return notes
 
 
 def _free_bytes(empty: int, size: int, content: str) -> int:
@@ -128,19 +160,8 @@ def _free_bytes(empty: int, size: int, content: str) -> int:
     return free
 
 
-def _with_time(survey: Survey, window: dict[str, Any]) -> dict[str, Any]:
-    """Add the date and time of an event, and its distance from the centre of its type."""
-    event = survey.event(window["event"])
-    return window | {
-        "time": event.time.strftime("%Y-%m-%d %H:%M:%S") if event.time else "",
-        "score": round(event.score, 2),
-    }
-
-
-def _card(
-    survey: Survey, kind: SoundType, excerpts: EventExcerpts, mean: Sequence[int], timeline: Timeline | None
-) -> dict[str, Any]:
-    """Return a sound type as the page shows it; `mean` are the events of its mean spectrogram."""
+def _card(survey: Survey, kind: SoundType, timeline: Timeline | None) -> dict[str, Any]:
+    """Return a sound type as the page shows it."""
     own = survey.sounds.of_type(kind.number)
     seconds = float(np.median(survey.sounds.seconds[own])) if len(own) else 0.0
     facts = [
@@ -161,8 +182,6 @@ def _card(
         "name": kind.name,
         "count": counted(kind.events, "sound"),
         "facts": facts,
-        "seconds": length(max(seconds, _BRIEF)),
-        "mean": excerpts.mean(mean, max(seconds, _BRIEF)) if mean else "",
         "hours": bars(rates.tolist(), high=24) if rates.any() else None,
         "busiest": busiest,
     }
@@ -223,7 +242,6 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         "timeline": _table(timeline) if timeline else None,
         "about": about,
         "odd": odd,
-        "survey": survey.types_digest,
     }
 
 
@@ -234,38 +252,36 @@ def _columns(timeline: Timeline) -> list[str]:
 
 
 def _table(timeline: Timeline) -> dict[str, Any]:
-    """Return the table of hours: its columns, and per hour of the day which of them have a recording."""
+    """Return the table of hours: its columns, and its rows.
+
+    A row has the hour of the day, its cells (whether the hour was recorded), and no number of hours; or, in place of
+    several hours that were never recorded, the first of them, no cells, and their number.
+    """
     labels = _columns(timeline)
-    columns, recorded = (
-        sorted(set(labels)),
-        {(hour, label) for label, (_, hour) in zip(labels, timeline.cells, strict=True)},
-    )
-    return {
-        "columns": columns,
-        "rows": [(hour, [(hour, label) in recorded for label in columns]) for hour in range(24)],
-    }
+    recorded = {(hour, label) for label, (_, hour) in zip(labels, timeline.cells, strict=True)}
+    columns, rows = sorted(set(labels)), list[tuple[int, list[bool], int]]()
+    for hour in range(24):
+        cells = [(hour, label) in recorded for label in columns]
+        if any(cells):
+            rows.append((hour, cells, 0))
+        elif rows and rows[-1][2]:
+            rows[-1] = (rows[-1][0], [], rows[-1][2] + 1)
+        else:
+            rows.append((hour, [], 1))
+    return {"columns": columns, "rows": rows}
 
 
-def _hours(survey: Survey, timeline: Timeline, size: int) -> dict[str, Any]:
-    """Return the content of each hour: seconds recorded, events by type, and a list of the first events."""
+def _hours(timeline: Timeline) -> dict[str, Any]:
+    """Return the content of each hour: seconds recorded, and events by type."""
     cells: dict[str, dict[str, Any]] = {}
-    labels = _columns(timeline)
-    rows = zip(labels, timeline.cells, timeline.recorded, timeline.events, strict=True)
+    rows = zip(_columns(timeline), timeline.cells, timeline.recorded, timeline.events, strict=True)
     for label, (_, hour), recorded, counts in rows:
-        cell = cells.setdefault(f"{label} {hour}", {"seconds": 0.0, "types": {}, "events": []})
+        cell = cells.setdefault(f"{label} {hour}", {"seconds": 0.0, "types": {}})
         cell["seconds"] = round(cell["seconds"] + float(recorded), 1)
         for number, count in zip(timeline.types, counts.tolist(), strict=True):
             if count:
                 cell["types"][number] = cell["types"].get(number, 0) + count
-    most = min(_LISTED, max(1, int(_LISTED_SHARE * size / _LISTED_BYTES / max(1, len(cells)))))
-    for event in survey.rows():
-        if event.time is None or not labels:
-            continue
-        day = event.time.date().isoformat()[: len(labels[0])]
-        listed = cells.get(f"{day} {event.time.hour}", {"events": [None] * most})["events"]
-        if len(listed) < most:
-            listed.append([event.record, round(event.start, 3), round(event.end, 3), event.type])
-    return {"cells": cells, "files": [record.file for record in survey.records]}
+    return cells
 
 
 def write_find_page(  # noqa: PLR0917
