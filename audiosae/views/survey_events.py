@@ -35,7 +35,8 @@ _HEIGHT, _WIDEST, _USUAL_WIDTH = 48, 160, 72  # pixels of a spectrogram; of one 
 _USUAL = 0.75  # quantile of the durations
 _MARGIN = 0.2  # of the usual duration, before and after a sound
 _SHEET = (1024, 16)  # pixels, rows of spectrograms
-_DEPTH = 45.0  # dB
+_DEPTH, _LEAST_DEPTH = 45.0, 20.0  # range of a spectrogram, dB
+_BACKGROUND = 0.3  # quantile of the levels that is black, within this range
 _SHADES = 16
 
 
@@ -171,7 +172,9 @@ class Thumbnails:
         with plugin_call(self._domain, "scene"):
             scene = np.asarray(self._domain.scene(piece), np.float32)
         scene = _largest(_largest(scene, self._bands).T, self._step).T
-        shades = (scene - (scene.max(initial=-np.inf) - _DEPTH)) / _DEPTH * (_SHADES - 1)
+        high = float(scene.max())
+        low = np.clip(np.quantile(scene, _BACKGROUND), high - _DEPTH, high - _LEAST_DEPTH)
+        shades = (scene - low) / (high - low) * (_SHADES - 1)
         return np.rint(np.clip(shades, 0, _SHADES - 1)).astype(np.uint8), first * self._row
 
     def sheets(self, numbers: Sequence[int], size: int) -> dict[str, Any]:

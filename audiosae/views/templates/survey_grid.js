@@ -29,9 +29,11 @@ function soundGrid(sounds, said, page) {
     const play = make("button", { type: "button", class: "play", tabindex: "-1", disabled: !page.canPlay(n) });
     page.label(play, n, false);
     if (!page.canPlay(n)) play.title = page.whyNot(n);
-    return make("li", { class: "tile", "data-sound": n }, pick, play);
+    const item = make("li", { class: "cell", "data-sound": n }, pick, play);
+    item.style.setProperty("--columns", sounds.picture.get(n)?.width || 40);
+    return item;
   }
-  const tiles = () => [...grid.querySelectorAll(".tile")];
+  const tiles = () => [...grid.querySelectorAll(".cell")];
   const numberOf = (each) => Number(each.dataset.sound);
 
   function count() {
@@ -84,7 +86,7 @@ function soundGrid(sounds, said, page) {
   }
 
   grid.addEventListener("click", (event) => {
-    const each = event.target.closest(".tile");
+    const each = event.target.closest(".cell");
     if (!each) return;
     if (event.target.closest(".play")) page.play(numberOf(each));
     else if (event.target.closest(".pick")) {
@@ -93,7 +95,7 @@ function soundGrid(sounds, said, page) {
     }
   });
   grid.addEventListener("keydown", (event) => {
-    const each = event.target.closest(".tile");
+    const each = event.target.closest(".cell");
     if (!each || event.ctrlKey || event.metaKey || event.altKey) return;
     const all = tiles();
     const place = all.indexOf(each);
