@@ -37,6 +37,7 @@ class EventExcerpts(Excerpts):
         """Return an event as the page stores it: its position, and its mark on the piece in per cent."""
         (number,), events = start, self._events
         begin, end = float(events.start[number]), float(events.end[number])
+        shown = min(end, piece["high"]) - begin
         length = max(piece["high"] - piece["low"], 1e-9)
         limits = [float(events.low_hz[number]), float(events.high_hz[number])]
         low, high = np.interp(limits, self._bands, np.linspace(0, 1, len(self._bands))).tolist()
@@ -45,7 +46,7 @@ class EventExcerpts(Excerpts):
             "from": [begin],
             "to": [end],
             "event": number,
-            "box": per_cent((begin - piece["low"]) / length, 1 - high, (min(end, piece["high"]) - begin) / length, high - low),
+            "box": per_cent((begin - piece["low"]) / length, 1 - high, shown / length, high - low),
             "hz": f"{limits[0]:,.0f} to {limits[1]:,.0f} Hz",
             "type": int(events.type[number]),
         }

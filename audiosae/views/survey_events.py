@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NEAREST, UNUSUAL = 5, 20  # sounds of a listening queue; most unusual sounds
 _CODES = 8  # components by which the page divides a type
 _TICKS = (20, 50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)  # Hz
-_TICK_DISTANCE = 0.12  # of the height
+_TICK_DISTANCE = 0.15  # of the height
 _HEIGHT, _WIDEST, _USUAL_WIDTH = 48, 160, 72  # pixels of a spectrogram; of one with the usual duration
 _USUAL = 0.75  # quantile of the durations
 _MARGIN = 0.2  # of the usual duration, before and after a sound
@@ -88,12 +88,13 @@ class PageEvents:
             first.append(order[near][np.argsort(rank[near], kind="stable")])
         every = np.concatenate([*first, np.argsort(-score, kind="stable")[:UNUSUAL], np.argsort(self._rank)])
         unique, at = np.unique(every, return_index=True)
-        return self.numbers[unique[np.argsort(at)]]
+        return np.asarray(self.numbers[unique[np.argsort(at)]], np.intp)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns as the page stores them."""
         survey, sounds = self._survey, self._survey.sounds
-        own = {name: getattr(sounds, name)[self.numbers] for name in ("record", "start", "end", "type", "score", "peak")}
+        names = ("record", "start", "end", "type", "score", "peak")
+        own = {name: getattr(sounds, name)[self.numbers] for name in names}
         points = self.mapped.points[:, :_CODES]
         scale = np.float32(127 / max(float(np.abs(points).max(initial=0)), 1e-12))
         hz = np.stack([sounds.low_hz[self.numbers], sounds.high_hz[self.numbers]], axis=1)

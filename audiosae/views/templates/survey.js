@@ -5,7 +5,6 @@
   const cards = () => [...document.querySelectorAll("[data-kind]")];
   const kinds = Object.fromEntries(cards().map((card) => [card.dataset.kind, card.querySelector("input").value]));
   const said = corrections(sounds, kinds);
-  const { best } = read("items");
 
   const page = { // what the parts of the page need from each other
     label: player.label,
@@ -41,7 +40,7 @@
   // Cards of the types. Those of new types are copies of the first card.
   const example = (type) => {
     const own = said.of(type);
-    const first = sounds.numbered.get(best[type]);
+    const first = sounds.numbered.get(sounds.best[type]);
     return own.includes(first) ? first : own.reduce((least, n) => (least < 0 || sounds.score[n] < sounds.score[least] ? n : least), -1);
   };
   function newCard(type) {
@@ -100,6 +99,7 @@
   });
   function merge(type, into) {
     said.change(`${said.called(type)} merged into ${said.called(into)}`, said.of(type).map((n) => [TYPE, n, into]));
+    document.querySelector(`#type-${into} [data-do="show"]`)?.focus();
   }
   function split(type) {
     const part = halves(sounds, said.of(type));

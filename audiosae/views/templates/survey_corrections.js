@@ -10,7 +10,20 @@ function corrections(sounds, kinds) {
   const key = `audiosae ${sounds.digest}`;
   let [stored, unsaved] = [true, false];
 
-  const set = (entries, at) => { for (const entry of entries) now[entry.field][entry.key] = entry[at]; };
+  let byType = null; // the sounds of each type that are of interest
+  function set(entries, at) {
+    for (const entry of entries) now[entry.field][entry.key] = entry[at];
+    byType = null;
+  }
+  function sorted() {
+    const found = new Map();
+    now.type.forEach((type, n) => {
+      if (now.label[n] === REJECTED) return;
+      if (!found.has(type)) found.set(type, []);
+      found.get(type).push(n);
+    });
+    return found;
+  }
   const tell = (text) => { for (const each of heard) each(text); };
   function keep() {
     const changed = [];
@@ -47,10 +60,13 @@ function corrections(sounds, kinds) {
     typeOf: (n) => now.type[n],
     nameOf: (type) => (now.name[type] || "").trim(),
     called(type) { return type > 0 ? `type ${type} ${this.nameOf(type)}`.trim() : type < 0 ? "not of interest" : "no type"; },
-    of: (type) => now.type.flatMap((each, n) => (each === type && now.label[n] !== REJECTED ? [n] : [])),
+    of(type) {
+      byType ??= sorted();
+      return byType.get(type) || [];
+    },
     types: () => [...new Set([...Object.keys(kinds).map(Number), ...now.type.filter((type) => type > 0)])].sort((a, b) => a - b),
     labels: () => [...new Set(now.label.filter((label) => label && label !== REJECTED))].sort(),
-    nextType: () => Math.max(last, ...now.type) + 1,
+    nextType: () => now.type.reduce((most, type) => Math.max(most, type), last) + 1,
     isStored: () => stored,
     isUnsaved: () => unsaved,
     onChange: (call) => heard.push(call),

@@ -3,10 +3,10 @@ const unpack = (text, Type) => new Type(Uint8Array.from(atob(text), (c) => c.cha
 const REJECTED = "-"; // label of a sound that is not of interest
 
 function readSounds() {
-  const { events, pictures, played } = read("items");
+  const { events, pictures, played, hours, best } = read("items");
   const kinds = { event: Uint32Array, record: Uint32Array, start: Float64Array, end: Float64Array, type: Int16Array,
     score: Float32Array, peak: Float32Array, hz: Uint32Array, place: Uint16Array, code: Int8Array, order: Uint32Array };
-  const sounds = { ...events };
+  const sounds = { ...events, hours, best };
   for (const [name, Type] of Object.entries(kinds)) sounds[name] = unpack(events[name], Type);
   sounds.time = events.time === null ? null : unpack(events.time, Float64Array); // local time, s since 1970
   const of = unpack(pictures.of, Uint32Array);
@@ -47,7 +47,7 @@ const counted = (number, what) => `${number.toLocaleString("en")} ${what}${numbe
 // Texts about a sound.
 const fileOf = (sounds, n) => sounds.files[sounds.record[n]];
 const whereOf = (sounds, n) => `${clock(sounds.start[n], 2)} to ${clock(sounds.end[n], 2)}`;
-const hertzOf = (sounds, n) => `${sounds.hz[2 * n].toLocaleString("en")} to ${sounds.hz[2 * n + 1].toLocaleString("en")} Hz`;
+const hertzOf = (sounds, n) => `${sounds.hz[2 * n].toLocaleString("en")}–${sounds.hz[2 * n + 1].toLocaleString("en")} Hz`;
 function timeOf(sounds, n) {
   if (!sounds.time || Number.isNaN(sounds.time[n])) return "";
   return new Date(1000 * Math.floor(sounds.time[n])).toISOString().slice(0, 19).replace("T", " ");
@@ -82,6 +82,7 @@ function soundPlayer(sounds, source) {
     for (const element of shown(current)) {
       element.classList.toggle("playing", on);
       for (const button of element.querySelectorAll(".play")) label(button, current, on);
+      if (!on) for (const cursor of element.querySelectorAll(".cursor")) cursor.hidden = true;
     }
   };
   const label = (button, n, on) => {
@@ -94,11 +95,11 @@ function soundPlayer(sounds, source) {
     for (const cursor of picture ? document.querySelectorAll(`[data-sound="${current}"] .cursor`) : []) {
       const share = (time - picture.from) / (picture.width * sounds.scale.pixel);
       cursor.style.left = `${100 * share}%`;
-      cursor.hidden = audio.paused || share < 0 || share > 1;
+      cursor.hidden = share < 0 || share > 1;
     }
-    if (!audio.paused) requestAnimationFrame(follow);
+    if (!audio.paused) requestAnimationFrame(follow); else show(false);
   };
-  for (const end of ["pause", "ended"]) audio.addEventListener(end, () => { show(false); follow(); });
+  for (const end of ["pause", "ended"]) audio.addEventListener(end, () => { if (audio.paused) show(false); });
   audio.addEventListener("play", () => { show(true); follow(); });
   return {
     audio,
@@ -106,6 +107,7 @@ function soundPlayer(sounds, source) {
     stop: () => audio.pause(),
     play: async (n) => {
       audio.pause();
+      show(false);
       if (!source.canPlay(n)) return false;
       heard = await source.sound(n);
       current = n;

@@ -1,6 +1,6 @@
 // The table of hours: how many sounds, of a type or of all; an hour is opened in the grid.
 function hourTable(sounds, said, page) {
-  const { hours } = read("items");
+  const { hours } = sounds;
   if (!hours) return;
   const cells = [...document.querySelectorAll("#hours button")];
   const number = (cell, kind) => Object.entries(cell.types).reduce((all, [type, count]) => all + (kind === "" || type === kind ? count : 0), 0);

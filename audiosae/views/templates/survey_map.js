@@ -113,9 +113,8 @@ function soundMap(sounds, said, page) {
     current = n;
     draw();
     const shown = find("pointed");
-    shown.hidden = n < 0;
-    shown.setAttribute("role", aloud ? "status" : "presentation");
-    if (n < 0) return;
+    if (aloud) shown.setAttribute("role", "status"); else shown.removeAttribute("role");
+    if (n < 0) { shown.replaceChildren(); return; }
     const canvasOf = make("canvas", { "aria-hidden": "true" });
     drawPicture(canvasOf, sounds, n);
     shown.dataset.sound = n;

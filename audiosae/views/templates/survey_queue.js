@@ -29,27 +29,37 @@ function listeningQueue(sounds, said, page) {
     const [low, high] = interval(right / heard.length, heard.length);
     return `${Math.round(100 * right / heard.length)} % of ${heard.length} heard at random are right (95 % interval: ${Math.round(100 * low)} to ${Math.round(100 * high)} %)`;
   }
+  // Of all types: the nearest one of each, then those farthest from the centre of their type.
+  function overall() {
+    const types = said.types().map((number) => said.of(number)).filter((own) => own.length);
+    const best = types.map((own) => typically(own)[0]);
+    const rest = typically(types.flat()).reverse();
+    return [...new Set([...best, ...rest])].filter((n) => !said.now.answer[n]).slice(0, 3 * each);
+  }
   function fill() {
-    const own = said.of(type);
-    const open = own.filter((n) => !said.now.answer[n]);
+    const open = said.of(type).filter((n) => !said.now.answer[n]);
     const kind = find("queue-kind").value;
+    find("queue-kind").disabled = !type;
     const some = {
       nearest: () => typically(open).slice(0, each),
       random: () => randomly(open).slice(0, each),
       border: () => typically(open).slice(-each).reverse(),
     };
-    queue = kind === "all" ? [...new Set([...some.nearest(), ...some.random(), ...some.border()])] : some[kind]();
+    queue = !type ? overall() : kind === "all" ? [...new Set([...some.nearest(), ...some.random(), ...some.border()])] : some[kind]();
     place = 0;
     show();
+  }
+  function tell() {
+    find("precision").textContent = type ? precision(type) || "No sound of this type was heard at random yet." : "";
   }
   function show() {
     const n = queue[place];
     const box = find("queued");
     find("answers").hidden = n === undefined;
-    find("precision").textContent = precision(type) || "No sound of this type was heard at random yet.";
+    tell();
     if (n === undefined) {
       delete box.dataset.sound;
-      box.replaceChildren(make("p", {}, queue.length ? "All of these are answered. Choose the next ones above." : "Every sound of this type is answered."));
+      box.replaceChildren(make("p", {}, queue.length ? "All of these are answered. Choose the next ones above." : "Every sound is answered."));
       return;
     }
     const canvas = make("canvas", { "aria-hidden": "true" });
@@ -58,7 +68,7 @@ function listeningQueue(sounds, said, page) {
     page.label(play, n, false);
     play.addEventListener("click", () => page.play(n));
     box.dataset.sound = n;
-    box.replaceChildren(make("p", {}, `${place + 1} of ${queue.length}. Is this ${said.called(type)}?`),
+    box.replaceChildren(make("p", {}, `${place + 1} of ${queue.length}. Is this ${said.called(said.typeOf(n))}?`),
       make("div", { class: "picture" }, canvas, make("div", { class: "cursor", hidden: true })), play,
       make("p", { class: "keys" }, page.about(n).join(", "), page.canPlay(n) ? "" : ` (no sound: ${page.whyNot(n)})`));
     if (auto) page.play(n);
@@ -87,9 +97,10 @@ function listeningQueue(sounds, said, page) {
 
   function refresh() {
     const types = said.types().filter((number) => said.of(number).length);
-    find("queue-type").replaceChildren(...types.map((number) => make("option", { value: number, selected: number === type }, said.called(number))));
-    if (!types.includes(type)) { type = types[0] || 0; fill(); }
-    find("precision").textContent = precision(type) || "No sound of this type was heard at random yet.";
+    const option = (number, text) => make("option", { value: number, selected: number === type }, text);
+    find("queue-type").replaceChildren(option(0, "all types"), ...types.map((number) => option(number, said.called(number))));
+    if (type && !types.includes(type)) { type = 0; fill(); }
+    tell();
   }
   said.onChange(refresh);
   refresh();
