@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
-from itertools import chain
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +16,7 @@ import pytest
 import soundfile
 from conftest import once
 from pages import block, decoded, pieces
+from PIL import Image
 from signals import write
 from test_survey_cli import RATE, recording
 
@@ -52,8 +57,8 @@ def test_the_page_has_a_summary_and_a_link_to_the_report(surveyed):
     assert 'href="recordings.png"' in text
     assert (surveyed.page.parent / "recordings.png").read_bytes().startswith(b"\x89PNG")
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", text)
-    assert text.count('class="mean"') == 3
-    assert re.findall(r'<a href="#type-(\d)">.*?<span>(.*?)</span>', text) == [(str(n), "6 sounds") for n in (1, 2, 3)]
+    cards = re.findall(r'data-kind="(\d)".*?<p class="count">(.*?)</p>', text, re.DOTALL)
+    assert cards == [(str(n), "6 sounds") for n in (1, 2, 3)]
     assert all(f'id="{target}"' in text for target in re.findall(r'href="#(.+?)"', text))
 
 
@@ -87,14 +92,34 @@ def test_names_are_escaped(surveyed):
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
-def test_every_excerpt_contains_its_event(surveyed):
-    stored = pieces(surveyed.page)
-    groups = block(surveyed.page, "items")["groups"]
-    assert [len(group) for group in groups] == [6, 6, 6, 18]
-    for window in chain.from_iterable(groups):
-        piece = stored[window["piece"]]
-        assert piece["low"] <= window["from"][0] - 0.2
-        assert piece["high"] >= window["to"][0] + 0.2
+def columns(page):
+    """Return the columns of the page's sounds, read as its script reads them."""
+    events = block(page, "items")["events"]
+    kinds = {
+        "event": "<u4",
+        "record": "<u4",
+        "start": "<f8",
+        "end": "<f8",
+        "type": "<i2",
+        "time": "<f8",
+        "place": "<u2",
+    }
+    read = {name: np.frombuffer(base64.b64decode(events[name]), kind) for name, kind in kinds.items()}
+    return events | read
+
+
+def test_every_sound_can_be_played_and_its_excerpt_contains_it(surveyed):
+    stored, items, sounds = pieces(surveyed.page), block(surveyed.page, "items"), columns(surveyed.page)
+    order = np.frombuffer(base64.b64decode(items["pictures"]["of"]), "<u4")
+    assert sorted(order) == [*range(18)]
+    assert len(items["played"]) == 18
+    assert sorted(sounds["type"][order[:3]]) == [1, 2, 3], "one of each type first"
+    for number, which in zip(order, items["played"], strict=True):
+        piece = stored[which]
+        assert piece["file"] == sounds["files"][sounds["record"][number]]
+        assert piece["image"] is None
+        assert piece["low"] <= sounds["start"][number] - 0.2
+        assert piece["high"] >= sounds["end"][number] + 0.2
         samples, rate = decoded(piece["sound"])
         source, _ = soundfile.read(surveyed.sounds / piece["file"])
         expected = source[round(piece["low"] * RATE) : round(piece["high"] * RATE)]
@@ -104,13 +129,45 @@ def test_every_excerpt_contains_its_event(surveyed):
         assert np.argmax(lags) in {0, 1, len(lags) - 1}
 
 
-def test_hours_have_counts_and_lists_of_their_sounds(surveyed):
+def test_the_pictures_show_their_sounds_on_one_scale(surveyed):
+    pictures, sounds = block(surveyed.page, "items")["pictures"], columns(surveyed.page)
+    of, at = (np.frombuffer(base64.b64decode(pictures[name]), kind) for name, kind in (("of", "<u4"), ("at", "<u2")))
+    left = np.frombuffer(base64.b64decode(pictures["from"]), "<f8")
+    (sheet,) = [np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in pictures["sheets"]]
+    assert pictures["shown"] == 18
+    for number, (_, x, y, width), begin in zip(of, at.reshape(-1, 4), left, strict=True):
+        tile = sheet[y : y + pictures["height"], x : x + width].astype(float)
+        during = begin + (np.arange(width) + 0.5) * pictures["pixel"]
+        inside = (during > sounds["start"][number]) & (during < sounds["end"][number])
+        assert 0 < inside.sum() < width
+        assert tile[:, inside].max(axis=0).mean() > 1.5 * tile[:, ~inside].max(axis=0).mean()
+    hertz, shares = zip(*pictures["ticks"], strict=True)
+    assert list(hertz) == sorted(hertz)
+    assert all(0 < low < high < 1 for low, high in pairwise(shares))
+
+
+def test_labels_and_sites_are_in_the_columns(surveyed, cache, tmp_path):
+    model = load_model(surveyed.run)
+    records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
+    corpus = EngineCorpus(model.domain, records, LocalEngine())
+    survey, _ = find_types(model, corpus, count=3)
+    page = tmp_path / "page.html"
+    write_survey_page(survey, model, corpus, page, labels={4: (HOSTILE, "yes")}, sites=[HOSTILE, *"abcde"])
+    events = block(page, "items")["events"]
+    assert events["given"] == {"4": [HOSTILE, "yes"]}
+    assert events["sites"] == [HOSTILE, *"abcde"]
+    assert '<option value="site">' in page.read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in page.read_text(encoding="utf-8")
+
+
+def test_hours_that_were_never_recorded_are_one_row(surveyed):
     hours = block(surveyed.page, "items")["hours"]
-    assert list(hours["cells"]) == [f"2024-06-01 {hour}" for hour in range(6)]
-    for hour in range(6):
-        cell = hours["cells"][f"2024-06-01 {hour}"]
-        assert sum(cell["types"].values()) == len(cell["events"]) == 3
-        assert {event[0] for event in cell["events"]} == {hour}
+    assert list(hours) == [f"2024-06-01 {hour}" for hour in range(6)]
+    assert all(sum(cell["types"].values()) == 3 for cell in hours.values())
+    times = [datetime.fromtimestamp(time, UTC) for time in columns(surveyed.page)["time"].tolist()]
+    assert Counter(time.hour for time in times) == dict.fromkeys(range(6), 3)
+    text = surveyed.page.read_text(encoding="utf-8")
+    assert re.findall(r"(\d+):00</th><td colspan=\"1\">(.*?)</td>", text) == [("6", "18 hours not recorded")]
 
 
 def test_the_page_of_find_has_the_example_first(surveyed, cache, run, tmp_path):
@@ -175,43 +232,11 @@ def test_a_small_page_has_fewer_examples_and_a_note(surveyed, cache, tmp_path):
     records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
     corpus = EngineCorpus(model.domain, records, LocalEngine())
     survey, _ = find_types(model, corpus, count=3)
-    size = surveyed.page.stat().st_size * 6 // 10
+    size = surveyed.page.stat().st_size * 7 // 10
     facts = write_survey_page(survey, model, corpus, tmp_path / "page.html", size=size)
     assert (tmp_path / "page.html").stat().st_size == facts["bytes"] <= size
-    assert 0 < facts["examples"] < facts["examples_there"] == 36
-    note = f"{facts['examples']} of 36 examples fit into"
+    assert 0 < facts["examples"] < facts["examples_there"] == 18
+    note = f"Of the 18 sounds on this page, {facts['examples']} can be played and {facts['pictures']} have a picture."
     assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
     with pytest.raises(InputError, match="the 3 types alone need"):
         write_survey_page(survey, model, corpus, tmp_path / "page.html", size=1000)
-
-
-@pytest.mark.browser
-def test_names_entered_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
-    from audiosae.autoencoder.model import FILE
-    from audiosae.sounds.sound_types import load_types
-    from audiosae.sounds.tables import read_names
-    from audiosae.system.files import file_digest
-
-    tab = see(surveyed.page)
-    tab.fill("input[data-type='2']", 'a "song", loud')
-    assert 'a "song", loud' in tab.inner_text("#kind-2")
-    assert 'a "song", loud' in tab.inner_text(".kinds a[href='#type-2']")
-    assert tab.evaluate("[...document.querySelectorAll('.kinds img')].every((image) => image.naturalWidth > 0)")
-    with tab.expect_download() as saved:
-        tab.click("#save")
-    saved.value.save_as(tmp_path / "names.csv")
-    names = read_names(tmp_path / "names.csv")
-    types = load_types(surveyed.page.parent, file_digest(surveyed.run / FILE))
-    assert names.of == {1: HOSTILE, 2: 'a "song", loud'}
-    assert names.types == types.digest
-
-
-@pytest.mark.browser
-def test_selecting_an_hour_lists_its_sounds_and_arrow_keys_move(surveyed, see):
-    tab = see(surveyed.page)
-    tab.click("[data-cell='2024-06-01 2']")
-    assert tab.locator("#hour li").count() == 3
-    tab.keyboard.press("ArrowDown")
-    assert tab.evaluate("document.activeElement.dataset.cell") == "2024-06-01 3"
-    tab.select_option("#kind", "1")
-    assert tab.inner_text("[data-cell='2024-06-01 3']") == "1"

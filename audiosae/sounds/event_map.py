@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.sounds.results import MapPoints
 from audiosae.sounds.sound_types import evenly
 
 if TYPE_CHECKING:
@@ -26,49 +26,41 @@ _START = 1e-2  # spread of the initial positions
 _BLOCK = 1024
 
 
-@dataclass(frozen=True)
-class MapPoints:
-    """Sounds of a survey that a map can show.
+def map_points(blocks: Iterable[Array], types: NDArray[np.int32], score: Array) -> MapPoints:
+    """Choose the sounds that a map can show: 20,000 evenly spaced ones at most, and the extremes of each type.
 
-    Attributes
+    Parameters
     ----------
-    numbers
-        Their numbers in `Survey.sounds`, in order, (points,): 20,000 evenly spaced ones at most, the ten nearest to
-        the centre of each type and the ten farthest from it.
-    points
-        Their points in the space of the types, (points, components).
+    blocks
+        The points of all sounds in the space of the types, in blocks (sounds, components).
+    types, score
+        Of all sounds, as in `Survey.sounds`, (sounds,).
     """
+    numbers = np.union1d(evenly(len(types), MOST), np.fromiter(_extremes(types, score), np.int64))
+    chosen, at = [], 0
+    for block in blocks:
+        low, high = np.searchsorted(numbers, [at, at + len(block)])
+        chosen.append(block[numbers[low:high] - at])
+        at += len(block)
+    return MapPoints(numbers, np.concatenate(chosen))
 
-    numbers: NDArray[np.int64]
-    points: Array
 
-    @classmethod
-    def of(cls, blocks: Iterable[Array], types: NDArray[np.int32], score: Array) -> MapPoints:
-        """Choose from the points of all sounds, given in blocks; types and scores are those of `Survey.sounds`."""
-        numbers = np.union1d(evenly(len(types), MOST), np.fromiter(_extremes(types, score), np.int64))
-        chosen, at = [], 0
-        for block in blocks:
-            low, high = np.searchsorted(numbers, [at, at + len(block)])
-            chosen.append(block[numbers[low:high] - at])
-            at += len(block)
-        return cls(numbers, np.concatenate(chosen))
+def map_positions(points: Array) -> Array:
+    """Return the position of each sound on the map, (points, 2), from 0 to 1.
 
-    def positions(self) -> Array:
-        """Return the position of each sound on the map, (points, 2), from 0 to 1.
-
-        The map is a t-SNE (van der Maaten and Hinton 2008) of at most 2,000 evenly spaced sounds, which starts from the
-        first two components. Any other sound is placed at the weighted mean of the five nearest of these.
-        """
-        chosen = evenly(len(self.points), _EMBEDDED)
-        landmarks = self.points[chosen]
-        placed = np.empty((len(self.points), 2), np.float32)
-        placed[chosen] = embedded = _embedded(landmarks)
-        others = np.setdiff1d(np.arange(len(self.points)), chosen)
-        for at in range(0, len(others), _BLOCK):
-            block = others[at : at + _BLOCK]
-            placed[block] = _between(self.points[block], landmarks, embedded)
-        low, high = placed.min(axis=0), placed.max(axis=0)
-        return np.asarray((placed - low) / np.maximum(high - low, 1e-12), np.float32)
+    The map is a t-SNE (van der Maaten and Hinton 2008) of at most 2,000 evenly spaced sounds, which starts from the
+    first two components. Any other sound is placed at the weighted mean of the five nearest of these.
+    """
+    chosen = evenly(len(points), _EMBEDDED)
+    landmarks = points[chosen]
+    placed = np.empty((len(points), 2), np.float32)
+    placed[chosen] = embedded = _embedded(landmarks)
+    others = np.setdiff1d(np.arange(len(points)), chosen)
+    for at in range(0, len(others), _BLOCK):
+        block = others[at : at + _BLOCK]
+        placed[block] = _between(points[block], landmarks, embedded)
+    low, high = placed.min(axis=0), placed.max(axis=0)
+    return np.asarray((placed - low) / np.maximum(high - low, 1e-12), np.float32)
 
 
 def _extremes(types: NDArray[np.int32], score: Array) -> Iterator[int]:

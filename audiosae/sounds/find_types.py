@@ -11,7 +11,7 @@ import numpy as np
 from audiosae.errors import InputError
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
-from audiosae.sounds.event_map import MapPoints
+from audiosae.sounds.event_map import map_points
 from audiosae.sounds.locate import locate
 from audiosae.sounds.results import Events, SoundType, Survey
 from audiosae.sounds.sound_types import Types, learn_types, stability_of
@@ -107,7 +107,7 @@ def find_types(
             assigned = (numbers, *assigned[1:])
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
         activity = _activity(types, codes, assigned[0])
-        mapped = MapPoints.of(map(types.space.points, codes.blocks()), *assigned[:2])
+        mapped = map_points(map(types.space.points, codes.blocks()), *assigned[:2])
     events, bouts = _both(domain, spans, group, assigned)
     survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, mapped)
     measured = enumerate(zip(types.novelty, activity[1:], strict=True), 1)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.sounds.bouts import Group
-    from audiosae.sounds.event_map import MapPoints
 
 NOWHERE = 0  # type of the events that are similar to none of the types
 TIME, NAME = "time", "name"  # columns that the table of events has only if a date or a name is known
@@ -161,6 +160,22 @@ class TypeStability:
 
     seed: float
     halves: float
+
+
+@dataclass(frozen=True)
+class MapPoints:
+    """Sounds of a survey that a map can show.
+
+    Attributes
+    ----------
+    numbers
+        Their numbers in `Survey.sounds`, in order, (points,).
+    points
+        Their points in the space of the types, (points, components).
+    """
+
+    numbers: NDArray[np.int64]
+    points: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

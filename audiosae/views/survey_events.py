@@ -12,9 +12,9 @@ import numpy as np
 
 from audiosae.corpus.entries import read_field
 from audiosae.domain import plugin_call
-from audiosae.sounds.event_map import MapPoints
+from audiosae.sounds.event_map import map_positions
 from audiosae.sounds.noise_floor import seconds_per_row
-from audiosae.sounds.results import NOWHERE
+from audiosae.sounds.results import NOWHERE, MapPoints
 from audiosae.sounds.sound_types import evenly
 from audiosae.views.media import sheet_png
 
@@ -115,7 +115,7 @@ class PageEvents:
             "peak": packed(own["peak"], "<f4"),
             "hz": packed(np.round(hz), "<u4"),
             "time": packed(self._times(), "<f8") if survey.dated else None,
-            "place": packed(np.rint(self.mapped.positions() * 65535), "<u2"),
+            "place": packed(np.rint(map_positions(self.mapped.points) * 65535), "<u2"),
             "code": packed(np.rint(points * scale), "<i1"),
             "codes": points.shape[1],
             "order": packed(self._rank, "<u4"),

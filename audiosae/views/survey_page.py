@@ -82,7 +82,7 @@ def write_survey_page(
     Returns
     -------
     dict
-        page, bytes, types, sounds and pictures (on the page), examples (played by the page), examples_there (all sounds).
+        page, bytes, types, sounds and pictures (on the page), examples (that it plays), examples_there (all sounds).
 
     Raises
     ------
