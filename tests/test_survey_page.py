@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import once
-from pages import block, decoded, pieces
+from pages import block, decoded, pieces, serious_faults
 from PIL import Image
 from signals import write
 from test_survey_cli import RATE, recording
@@ -240,3 +241,188 @@ def test_a_small_page_has_fewer_examples_and_a_note(surveyed, cache, tmp_path):
     assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
     with pytest.raises(InputError, match="the 3 types alone need"):
         write_survey_page(survey, model, corpus, tmp_path / "page.html", size=1000)
+
+
+def saved(tab, button, path):
+    """Click a button that saves a table; return the rows of the table."""
+    with tab.expect_download() as download:
+        tab.click(button)
+    download.value.save_as(path)
+    with path.open(newline="", encoding="utf-8") as file:
+        return [*csv.reader(file)]
+
+
+def shown(tab):
+    """Return the numbers of the sounds in the grid, from 0."""
+    return tab.eval_on_selector_all("#grid .cell", "all => all.map((each) => Number(each.dataset.sound))")
+
+
+@pytest.mark.browser
+def test_names_entered_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
+    from audiosae.autoencoder.model import FILE
+    from audiosae.sounds.sound_types import load_types
+    from audiosae.sounds.tables import read_names
+    from audiosae.system.files import file_digest
+
+    tab = see(surveyed.page)
+    tab.fill("input[data-type='2']", 'a "song", loud')
+    assert 'a "song", loud' in tab.inner_text("#kind-2")
+    assert 'a "song", loud' in tab.inner_text("#legend")
+    saved(tab, "#save-names", tmp_path / "names.csv")
+    names = read_names(tmp_path / "names.csv")
+    types = load_types(surveyed.page.parent, file_digest(surveyed.run / FILE))
+    assert names.of == {1: HOSTILE, 2: 'a "song", loud'}
+    assert names.types == types.digest
+
+
+@pytest.mark.browser
+def test_labels_survive_undo_redo_and_a_reload_and_are_saved(surveyed, see, tmp_path):
+    tab, sounds = see(surveyed.page), columns(surveyed.page)
+    tab.click("#every")
+    tab.select_option("#order", "time")
+    assert shown(tab) == [*range(18)]
+    picks = tab.locator("#grid .pick")
+    picks.nth(2).click()
+    picks.nth(5).click(modifiers=["Shift"])
+    assert tab.inner_text("#name-them") == "Name 4 sounds"
+    for number in range(40):
+        tab.fill("#label", f"=kind {number}")
+        tab.keyboard.press("Enter")
+    tab.locator("#map").focus()
+    for _ in range(40):
+        tab.keyboard.press("Control+z")
+    assert tab.is_disabled("#undo")
+    assert "=kind" not in tab.inner_text("#grid")
+    for _ in range(40):
+        tab.keyboard.press("Control+y")
+    tab.click("#none")
+    picks.nth(0).click()
+    tab.click("#reject")
+    tab.reload()
+    rows = saved(tab, "#save", tmp_path / "labels.csv")
+    assert rows[0] == ["event", "file", "start", "end", "type", "label", "answer"]
+    labels = {0: "-"} | dict.fromkeys(range(2, 6), "'=kind 39")
+    for number, row in enumerate(rows[1:]):
+        file, times = sounds["files"][sounds["record"][number]], (sounds["start"][number], sounds["end"][number])
+        assert (row[0], row[1]) == (str(number + 1), file)
+        assert (float(row[2]), float(row[3])) == times
+        assert row[4:] == [str(sounds["type"][number]), labels.get(number, ""), ""]
+
+
+@pytest.mark.browser
+def test_types_are_merged_and_split_and_new_ones_are_numbered_without_gaps(surveyed, see, tmp_path):
+    tab, sounds = see(surveyed.page), columns(surveyed.page)
+    tab.locator("[data-kind='1'] [data-do='split']").click()
+    tab.locator("[data-kind='2'] [data-do='split']").click()
+    assert tab.locator("[data-kind]").count() == 5
+    fourth = int(tab.inner_text("[data-kind='4'] .count").split()[0])
+    tab.locator("[data-kind='4'] [data-merge]").select_option("1")  # type 4 is gone: 5 is saved as 4
+    tab.locator("[data-kind='3'] [data-merge]").select_option("1")
+    assert tab.locator("[data-kind]:visible").count() == 3
+    assert 1 <= fourth <= 3
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    types = np.array([int(row[4]) for row in rows])
+    assert set(types[sounds["type"] == 3]) == {1}
+    assert set(types[sounds["type"] == 1]) == {1}
+    assert set(types[sounds["type"] == 2]) == {2, 4}
+    assert 1 <= (types == 4).sum() <= 3
+
+
+@pytest.mark.browser
+def test_the_map_plays_what_is_clicked_and_selects_a_rectangle(surveyed, see):
+    items, stored = block(surveyed.page, "items"), pieces(surveyed.page)
+    place = np.frombuffer(base64.b64decode(items["events"]["place"]), "<u2").reshape(-1, 2) / 65535
+    tab = see(surveyed.page)
+    noted = "window.heard = []; HTMLMediaElement.prototype.play = async function () { heard.push(this.src); };"
+    tab.evaluate(f"() => {{ {noted} }}")
+    box = tab.locator("#map").bounding_box()
+    tab.evaluate(f"scrollTo(0, {box['y'] - 60})")
+    tab.wait_for_function("Math.abs(document.getElementById('map').getBoundingClientRect().y - 60) < 2")
+    box = tab.locator("#map").bounding_box()
+    at = np.array([box["x"], box["y"]]) + 11 + place * (np.array([box["width"], box["height"]]) - 22)
+    order = np.frombuffer(base64.b64decode(items["pictures"]["of"]), "<u4").tolist()
+    alone = [n for n in range(18) if np.sort(np.abs(at - at[n]).max(axis=1))[1] > 4]
+    assert len(alone) > 9
+    for number in alone[:5]:
+        tab.mouse.click(*at[number])
+        assert f"sound {number + 1}," in tab.inner_text("#pointed")
+    expected = [stored[items["played"][order.index(number)]]["sound"] for number in alone[:5]]
+    assert tab.evaluate("heard") == expected
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    corner = box["x"] + box["width"] / 2, box["y"] + box["height"] - 2
+    tab.mouse.move(*corner, steps=3)
+    tab.mouse.up()
+    assert sorted(shown(tab)) == sorted(np.flatnonzero(at[:, 0] < corner[0]).tolist())
+    tab.locator("#map").focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    assert tab.get_attribute("#pointed", "role") == "status"
+    assert len(tab.evaluate("heard")) == 6
+
+
+@pytest.mark.browser
+def test_answers_give_the_precision_of_a_type_from_random_sounds_only(surveyed, see, tmp_path):
+    tab = see(surveyed.page)
+    tab.locator("[data-kind='2'] [data-do='listen']").click()
+    tab.select_option("#queue-kind", "nearest")
+    tab.click("[data-answer='other']")
+    tab.select_option("#queue-kind", "random")
+    tab.locator("#queue-heading").focus()
+    for key in "yyyn":
+        tab.keyboard.press(key)
+    tab.click("[data-answer='yes']")
+    text = tab.inner_text("#precision")
+    assert re.fullmatch(r"(67|80) % of [56] heard at random are right \(95 % interval: (30 to 90|38 to 96) %\)", text)
+    assert text in tab.inner_text("[data-kind='2']")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")
+    assert Counter(row[6] for row in rows[1:]) == {"": 12, "yes": 4, "no": 1, "other": 1}
+
+
+@pytest.mark.browser
+def test_an_hour_opens_in_the_grid_and_arrow_keys_move(surveyed, see):
+    tab, sounds = see(surveyed.page), columns(surveyed.page)
+    tab.click("[data-cell='2024-06-01 2']")
+    tab.locator("#hour button").last.click()
+    assert sorted(shown(tab)) == np.flatnonzero(sounds["record"] == 2).tolist()
+    tab.click("[data-cell='2024-06-01 2']")
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.dataset.cell") == "2024-06-01 3"
+    tab.select_option("#kind", "1")
+    assert tab.inner_text("[data-cell='2024-06-01 3']") == "1"
+
+
+@pytest.mark.browser
+def test_the_grid_works_with_the_keyboard_alone(surveyed, see):
+    tab = see(surveyed.page)
+    tab.click("#every")
+    tab.locator("#grid .pick[tabindex='0']").focus()
+    tab.keyboard.press("Space")
+    tab.keyboard.press("Shift+ArrowRight")
+    tab.keyboard.press("Shift+ArrowRight")
+    assert tab.inner_text("#marked") == "3 sounds marked"
+    tab.keyboard.press("n")
+    tab.keyboard.type("frog")
+    tab.keyboard.press("Enter")
+    assert tab.inner_text("#grid").count("frog") == 3
+    tab.locator("#grid .pick").nth(4).focus()
+    tab.keyboard.press("p")
+    tab.wait_for_selector("#grid .cell.playing")
+
+
+@pytest.mark.browser
+def test_the_page_says_if_the_browser_keeps_nothing(surveyed, see):
+    tab = see(surveyed.page)
+    tab.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
+    tab.fill("input[data-type='2']", "bird")
+    assert "This browser keeps nothing: save before you leave." in tab.inner_text("#saved")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 740}}])
+def test_the_page_is_accessible_and_fits_a_phone(surveyed, see, how):
+    tab = see(surveyed.page, **how)
+    tab.fill("input[data-type='2']", "bird")
+    tab.locator("#grid .pick").first.click()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= how.get("viewport", {"width": 1280})["width"]
+    assert serious_faults(tab) == []
