@@ -14,16 +14,30 @@ if TYPE_CHECKING:
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.results import Events
 
-_LONGEST = 15.0  # s of an event that are played
-
 
 class EventExcerpts(Excerpts):
-    """Excerpts of recordings around events; `corpus` has the records to which the events refer."""
+    """Excerpts of recordings around events.
+
+    Parameters
+    ----------
+    corpus
+        Has the records to which the events refer.
+    longest
+        Seconds of an event that are shown.
+    """
 
     def __init__(
-        self, domain: Spectrogram, corpus: Corpus, events: Events, *, workers: int = 1, pictures: bool = True
+        self,
+        domain: Spectrogram,
+        corpus: Corpus,
+        events: Events,
+        *,
+        workers: int = 1,
+        pictures: bool = True,
+        longest: float | None = None,
     ) -> None:
         super().__init__(domain, corpus, workers=workers, pictures=pictures)
+        self._longest = longest
         self._events, self._bands = events, np.asarray(domain.frequencies)
 
     def locate(self, number: int, /) -> tuple[SourceRange, tuple[int, ...]]:
@@ -31,7 +45,8 @@ class EventExcerpts(Excerpts):
         index = int(self._events.record[number])
         second = self._row_position(self._corpus.records[index], 1)[0]
         low, high = (round(float(times[number]) / second) for times in (self._events.start, self._events.end))
-        return self._around(index, low, min(high, low + round(_LONGEST / second))), (number,)
+        high = high if self._longest is None else min(high, low + round(self._longest / second))
+        return self._around(index, low, high), (number,)
 
     def window(self, _source_range: SourceRange, start: tuple[int, ...], piece: dict[str, Any], /) -> dict[str, Any]:
         """Return an event as the page stores it: its position, and its mark on the piece in per cent."""

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 SIZE = 20 * 2**20
 _PICTURES_SHARE = 0.45  # of the bytes that are free
 _PIECE_BYTES = 12  # of a sound: its number and that of its excerpt
-_MOST_PLAYED = 3000
+_MOST_PLAYED = 2000
 _REMOTE = 500  # sounds with pictures, if the fields of the recordings are on other machines
-_SCRIPTS = tuple(f"survey_{name}" for name in ("data", "corrections", "map", "grid", "queue", "hours"))
+_LONGEST = 15.0  # s of a sound that are played
+_SCRIPTS = tuple(f"survey_{name}" for name in ("data", "source", "corrections", "map", "grid", "queue", "hours"))
 _DAYS = 92  # columns; of a longer period each column is a month
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s
@@ -113,7 +114,7 @@ def write_survey_page(
     pictures = thumbnails.sheets(first.tolist(), round(_PICTURES_SHARE * size_free))
     size_free -= len(as_json(pictures)) + _PIECE_BYTES * len(first)
     progress.stage("page", len(first), "sounds")
-    excerpts = EventExcerpts(domain, corpus, events, workers=corpus.workers, pictures=False)
+    excerpts = EventExcerpts(domain, corpus, events, workers=corpus.workers, pictures=False, longest=_LONGEST)
     queue = [[(n, 0.0) for n in first[:_MOST_PLAYED].tolist()]]
     pieces, (played,) = choose_excerpts(queue, excerpts, size_free, lambda: progress.advance(1))
     data["pictures"] |= pictures | {"of": packed(np.searchsorted(page_events.numbers, first), "<u4")}

@@ -1,6 +1,6 @@
 (() => {
   const sounds = readSounds();
-  const source = pageSource(sounds);
+  const source = soundSource(sounds);
   const player = soundPlayer(sounds, source);
   const cards = () => [...document.querySelectorAll("[data-kind]")];
   const kinds = Object.fromEntries(cards().map((card) => [card.dataset.kind, card.querySelector("input").value]));

@@ -54,25 +54,6 @@ function timeOf(sounds, n) {
 }
 const hourOf = (sounds, n) => (sounds.time ? Math.floor(sounds.time[n] / 3600) % 24 : NaN);
 
-// Where the page gets sounds and stores tables. This source is the page itself. A server that stores labels and cuts
-// sounds from the recordings provides an object with the same functions, and `keeps` true.
-function pageSource(sounds) {
-  const pieces = read("pieces");
-  const piece = (n) => pieces[sounds.played.get(n)];
-  return {
-    keeps: false, // whether labels are stored without being saved by the user
-    canPlay: (n) => Boolean(piece(n)?.sound),
-    whyNot: (n) => piece(n)?.fault || "not in this page, which has a limited size",
-    sound: async (n) => ({ url: piece(n).sound, from: piece(n).low, slowed: piece(n).slowed }), // from: seconds in the file
-    save: async (name, text) => {
-      const link = make("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-      return `${name} is in the download folder of your browser`;
-    },
-  };
-}
-
 // Plays one sound at a time. While it plays, the elements that show it have the class playing, and their cursor moves.
 function soundPlayer(sounds, source) {
   const audio = new Audio();

@@ -147,6 +147,7 @@ function soundGrid(sounds, said, page) {
     const own = targets();
     const type = find("target").value === "new" ? said.nextType() : Number(find("target").value);
     said.change(`${many(own)} moved to ${said.called(type)}`, own.map((n) => [TYPE, n, type]));
+    find("target").value = String(type);
   });
 
   function refresh() {

@@ -72,11 +72,13 @@ function soundMap(sounds, said, page) {
     context.setTransform(dense, 0, 0, dense, 0, 0);
     context.clearRect(0, 0, width, height);
     const some = chosen.size > 0 && chosen.size < sounds.count;
+    const isChosen = new Uint8Array(sounds.count);
+    for (const n of chosen) isChosen[n] = 1;
     const radius = sounds.count > 2000 ? 2 : sounds.count > 300 ? 3 : 4;
     for (const front of some ? [false, true] : [true]) { // the chosen ones are drawn last
       context.globalAlpha = front ? 0.9 : 0.25;
       for (let n = 0; n < sounds.count; n += 1) {
-        if (some && chosen.has(n) !== front) continue;
+        if (some && Boolean(isChosen[n]) !== front) continue;
         const [x, y] = at(n);
         context.fillStyle = colours[n];
         context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
