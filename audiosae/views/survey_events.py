@@ -59,8 +59,8 @@ class PageEvents:
         sites: Sequence[str] = (),
     ) -> None:
         everything = evenly(len(survey.sounds), len(survey.sounds))
-        self.mapped = survey.mapped or MapPoints(everything, np.zeros((len(everything), 2), np.float32))
-        self.numbers = self.mapped.numbers
+        self._mapped = survey.mapped or MapPoints(everything, np.zeros((len(everything), 2), np.float32))
+        self.numbers: NDArray[np.int64] = self._mapped.numbers
         self._survey, self._labels, self._sites = survey, labels or {}, sites
         self._rank = np.random.default_rng(0).permutation(len(self.numbers))  # in a random order
 
@@ -95,7 +95,7 @@ class PageEvents:
         survey, sounds = self._survey, self._survey.sounds
         names = ("record", "start", "end", "type", "score", "peak")
         own = {name: getattr(sounds, name)[self.numbers] for name in names}
-        points = self.mapped.points[:, :_CODES]
+        points = self._mapped.points[:, :_CODES]
         scale = np.float32(127 / max(float(np.abs(points).max(initial=0)), 1e-12))
         hz = np.stack([sounds.low_hz[self.numbers], sounds.high_hz[self.numbers]], axis=1)
         given = {n: self._labels[number] for n, number in enumerate(self.numbers.tolist()) if number in self._labels}
@@ -115,7 +115,7 @@ class PageEvents:
             "peak": packed(own["peak"], "<f4"),
             "hz": packed(np.round(hz), "<u4"),
             "time": packed(self._times(), "<f8") if survey.dated else None,
-            "place": packed(np.rint(map_positions(self.mapped.points) * 65535), "<u2"),
+            "place": packed(np.rint(map_positions(self._mapped.points) * 65535), "<u2"),
             "code": packed(np.rint(points * scale), "<i1"),
             "codes": points.shape[1],
             "order": packed(self._rank, "<u4"),
