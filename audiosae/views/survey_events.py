@@ -32,6 +32,7 @@ _CODES = 8  # components by which the page divides a type
 _TICKS = (20, 50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)  # Hz
 _TICK_DISTANCE = 0.15  # of the height
 _HEIGHT, _WIDEST, _USUAL_WIDTH = 48, 160, 72  # pixels of a spectrogram; of one with the usual duration
+_MOST_STRETCH = 8.0
 _USUAL = 0.75  # quantile of the durations
 _MARGIN = 0.2  # of the usual duration, before and after a sound
 _SHEET = (1024, 16)  # pixels, rows of spectrograms
@@ -148,20 +149,23 @@ class Thumbnails:
         usual = float(np.quantile(survey.sounds.seconds, _USUAL)) if len(survey.sounds) else 1.0
         row, bands = seconds_per_row(domain), len(domain.frequencies)
         self._margin = max(1, round(_MARGIN * usual / row))  # rows
-        self._step = max(1, round((usual / row + 2 * self._margin) / _USUAL_WIDTH))  # rows per pixel
+        columns = usual / row + 2 * self._margin
+        self._step = max(1, round(columns / _USUAL_WIDTH))  # rows per column of pixels
+        self._stretch = min(max(1.0, _USUAL_WIDTH / columns), _MOST_STRETCH)  # width of a column: short sounds have few
         self._bands = max(1, math.ceil(bands / _HEIGHT))  # bands per pixel
         self._height = math.ceil(bands / self._bands)
         self._row = row
 
     def facts(self) -> dict[str, Any]:
-        """Return the scales: height, seconds per pixel, and where on the frequency axis (0 to 1) some Hz are."""
+        """Return the scales: height, seconds and width of a column, and where on the axis (0 to 1) some Hz are."""
         bands = np.asarray(self._domain.frequencies)
         share = (np.interp(_TICKS, bands, np.arange(len(bands)) + 0.5) / len(bands)).tolist()
         ticks: list[tuple[int, float]] = []
         for hz, at in zip(_TICKS, share, strict=True):
             if bands[0] <= hz <= bands[-1] and (not ticks or at - ticks[-1][1] >= _TICK_DISTANCE):
                 ticks.append((hz, round(at, 4)))
-        return {"height": self._height, "pixel": self._step * self._row, "ticks": ticks}
+        second = self._step * self._row
+        return {"height": self._height, "pixel": second, "stretch": round(self._stretch, 2), "ticks": ticks}
 
     def tile(self, number: int) -> tuple[NDArray[np.uint8], float]:
         """Return the spectrogram of a sound in 16 shades, (height, width), and the time at its left edge in seconds."""
@@ -169,7 +173,8 @@ class Thumbnails:
         first = max(0, math.floor(float(self._sounds.start[number]) / self._row) - self._margin)
         end = math.ceil(float(self._sounds.end[number]) / self._row) + self._margin
         first = min(first, len(field) - 1)
-        piece = np.asarray(field[first : min(max(end, first + 1), first + _WIDEST * self._step)])
+        widest = round(_WIDEST / self._stretch) * self._step
+        piece = np.asarray(field[first : min(max(end, first + 1), first + widest)])
         with plugin_call(self._domain, "scene"):
             scene = np.asarray(self._domain.scene(piece), np.float32)
         scene = _largest(_largest(scene, self._bands).T, self._step).T

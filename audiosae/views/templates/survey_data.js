@@ -19,7 +19,8 @@ function readSounds() {
     sounds.picture.set(of[i], { sheet, x, y, width, from: left[i] });
   }
   sounds.played = new Map(played.map((piece, i) => [of[i], piece]));
-  sounds.scale = { height: pictures.height, pixel: pictures.pixel, ticks: pictures.ticks };
+  sounds.scale = { height: pictures.height, pixel: pictures.pixel, stretch: pictures.stretch, ticks: pictures.ticks };
+  sounds.columns = (n) => (sounds.picture.has(n) ? sounds.picture.get(n).width * pictures.stretch : 40); // width of a picture
   sounds.numbered = new Map(Array.from(sounds.event, (number, i) => [number, i]));
   // The sheet with a number, as an image that is decoded.
   sounds.sheet = (number) => {
@@ -105,9 +106,9 @@ async function drawPicture(canvas, sounds, n) {
   const picture = sounds.picture.get(n);
   const { height, pixel, ticks } = sounds.scale;
   const scale = 2;
-  canvas.width = scale * (picture ? picture.width : 40);
+  canvas.width = Math.round(scale * sounds.columns(n));
   canvas.height = scale * height;
-  canvas.style.setProperty("--columns", picture ? picture.width : 40);
+  canvas.style.setProperty("--columns", sounds.columns(n));
   if (!picture) return;
   const image = await sounds.sheet(picture.sheet);
   const context = canvas.getContext("2d");

@@ -30,7 +30,7 @@ function soundGrid(sounds, said, page) {
     page.label(play, n, false);
     if (!page.canPlay(n)) play.title = page.whyNot(n);
     const item = make("li", { class: "cell", "data-sound": n }, pick, play);
-    item.style.setProperty("--columns", sounds.picture.get(n)?.width || 40);
+    item.style.setProperty("--columns", sounds.columns(n));
     return item;
   }
   const tiles = () => [...grid.querySelectorAll(".cell")];
@@ -168,15 +168,15 @@ function soundGrid(sounds, said, page) {
   refresh();
 
   function drawAxis() {
-    const { ticks, pixel } = sounds.scale;
+    const { ticks, pixel, stretch } = sounds.scale;
     find("axis").replaceChildren(...ticks.map(([hertz, share]) => {
       const text = make("span", {}, hertz >= 1000 ? `${hertz / 1000} kHz` : `${hertz} Hz`);
       text.style.bottom = `${100 * share}%`;
       return text;
     }));
-    const seconds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5].findLast((each) => each / pixel <= 60) || 0.001;
+    const seconds = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5].findLast((each) => each * stretch / pixel <= 60) || 0.001;
     const bar = make("span", { class: "bar-of-time", "aria-hidden": "true" });
-    bar.style.setProperty("--columns", seconds / pixel);
+    bar.style.setProperty("--columns", seconds * stretch / pixel);
     find("scale").replaceChildren(bar, ` ${seconds < 0.1 ? `${seconds * 1000} ms` : `${seconds} s`}. Lines are at ${ticks.map(([hertz]) => hertz.toLocaleString("en")).join(", ")} Hz; the light marks are the start and end of a sound. Each picture is scaled to its loudest part.`);
   }
   return { choose, targets, selected: () => selected };
