@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections import Counter
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from types import SimpleNamespace
@@ -30,6 +31,7 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
 from audiosae.sounds.find_types import find_types
+from audiosae.sounds.results import Events, MapPoints
 from audiosae.views.excerpts import span_text
 from audiosae.views.survey_page import length, write_survey_page
 
@@ -49,6 +51,15 @@ def surveyed(cache, tmp_path_factory):
     names = ["--names", folder / "names.csv"]
     once(["survey", folder / "run", folder / "in", "-o", folder / "out", *names, "--cache", cache, "-q"])
     return SimpleNamespace(folder=folder, run=folder / "run", sounds=folder / "in", page=folder / "out" / "index.html")
+
+
+def found(surveyed, cache):
+    """Return the survey of the recordings again, with its model and corpus."""
+    model = load_model(surveyed.run)
+    records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
+    corpus = EngineCorpus(model.domain, records, LocalEngine())
+    survey, _ = find_types(model, corpus, count=3)
+    return survey, model, corpus
 
 
 def test_the_page_has_a_summary_and_a_link_to_the_report(surveyed):
@@ -105,7 +116,7 @@ def columns(page):
         "time": "<f8",
         "place": "<u2",
     }
-    read = {name: np.frombuffer(base64.b64decode(events[name]), kind) for name, kind in kinds.items()}
+    read = {name: np.frombuffer(base64.b64decode(events[name]), kind) for name, kind in kinds.items() if events[name]}
     return events | read
 
 
@@ -147,18 +158,22 @@ def test_the_pictures_show_their_sounds_on_one_scale(surveyed):
     assert all(0 < low < high < 1 for low, high in pairwise(shares))
 
 
-def test_labels_and_sites_are_in_the_columns(surveyed, cache, tmp_path):
-    model = load_model(surveyed.run)
-    records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
-    corpus = EngineCorpus(model.domain, records, LocalEngine())
-    survey, _ = find_types(model, corpus, count=3)
-    page = tmp_path / "page.html"
-    write_survey_page(survey, model, corpus, page, labels={4: (HOSTILE, "yes")}, sites=[HOSTILE, *"abcde"])
-    events = block(page, "items")["events"]
-    assert events["given"] == {"4": [HOSTILE, "yes"]}
-    assert events["sites"] == [HOSTILE, *"abcde"]
-    assert '<option value="site">' in page.read_text(encoding="utf-8")
-    assert "<script>alert(1)" not in page.read_text(encoding="utf-8")
+def test_a_sample_of_the_sounds_is_on_the_page_with_labels_and_sites(surveyed, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosae.sounds.event_map.MOST", 4)
+    monkeypatch.setattr("audiosae.sounds.event_map._EXTREME", 1)
+    survey, model, corpus = found(surveyed, cache)
+    page, best = tmp_path / "page.html", survey.types[1].exemplar
+    facts = write_survey_page(survey, model, corpus, page, labels={best: (HOSTILE, "yes")}, sites=[HOSTILE, *"abcde"])
+    sounds, text = columns(page), page.read_text(encoding="utf-8")
+    numbers = sounds["event"].tolist()
+    assert 6 <= len(numbers) == facts["sounds"] < 18
+    assert {kind.exemplar + 1 for kind in survey.types} <= {*numbers}
+    assert f"This page has {len(numbers)} of the 18 sounds" in text
+    assert sounds["start"].tolist() == [round(survey.event(number - 1).start, 4) for number in numbers]
+    assert sounds["given"] == {str(numbers.index(best + 1)): [HOSTILE, "yes"]}
+    assert sounds["sites"] == [HOSTILE, *"abcde"]
+    assert '<option value="site">' in text
+    assert "<script>alert(1)" not in text
 
 
 def test_hours_that_were_never_recorded_are_one_row(surveyed):
@@ -229,10 +244,7 @@ def test_an_interrupted_survey_changes_nothing(surveyed, cache, tmp_path, monkey
 
 
 def test_a_small_page_has_fewer_examples_and_a_note(surveyed, cache, tmp_path):
-    model = load_model(surveyed.run)
-    records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
-    corpus = EngineCorpus(model.domain, records, LocalEngine())
-    survey, _ = find_types(model, corpus, count=3)
+    survey, model, corpus = found(surveyed, cache)
     size = surveyed.page.stat().st_size * 7 // 10
     facts = write_survey_page(survey, model, corpus, tmp_path / "page.html", size=size)
     assert (tmp_path / "page.html").stat().st_size == facts["bytes"] <= size
@@ -426,3 +438,38 @@ def test_the_page_is_accessible_and_fits_a_phone(surveyed, see, how):
     tab.locator("#grid .pick").first.click()
     assert tab.evaluate("document.documentElement.scrollWidth") <= how.get("viewport", {"width": 1280})["width"]
     assert serious_faults(tab) == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_page_of_5000_sounds_selects_names_and_undoes(surveyed, cache, see, tmp_path, monkeypatch):
+    survey, model, corpus = found(surveyed, cache)
+    rng, rows = np.random.default_rng(0), np.repeat(np.arange(18), 278)
+    events = Events(**{column.name: getattr(survey.sounds, column.name)[rows] for column in fields(Events)})
+    start = np.clip(events.start + rng.uniform(-2, 2, len(rows)), 0, 19)
+    events = replace(events, start=start, end=start + 0.3)
+    mapped = MapPoints(np.arange(len(rows)), survey.mapped.points[rows])
+    monkeypatch.setattr("audiosae.views.survey_events.map_positions", lambda points: rng.random((len(points), 2)))
+    monkeypatch.setattr("audiosae.views.survey_page._MOST_PLAYED", 5)
+    facts = write_survey_page(
+        replace(survey, events=events, bouts=events, mapped=mapped), model, corpus, tmp_path / "page.html"
+    )
+    assert facts["pictures"] == facts["sounds"] == 5004
+    tab = see(tmp_path / "page.html")
+    tab.locator("#map").scroll_into_view_if_needed()
+    box = tab.locator("#map").bounding_box()
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.mouse.up()
+    count = int(tab.inner_text("#grid-heading").split()[0].replace(",", ""))
+    assert 1000 < count < 1500, "a quarter"
+    assert len(shown(tab)) == 60
+    tab.click("#more")
+    assert len(shown(tab)) == 120
+    tab.fill("#label", "frog")
+    tab.keyboard.press("Enter")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    assert Counter(row[5] for row in rows) == {"": 5004 - count, "frog": count}
+    tab.click("#undo")
+    assert {row[5] for row in saved(tab, "#save", tmp_path / "labels.csv")[1:]} == {""}
