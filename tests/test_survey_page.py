@@ -163,7 +163,8 @@ def test_a_sample_of_the_sounds_is_on_the_page_with_labels_and_sites(surveyed, c
     monkeypatch.setattr("audiosae.sounds.event_map._EXTREME", 1)
     survey, model, corpus = found(surveyed, cache)
     page, best = tmp_path / "page.html", survey.types[1].exemplar
-    facts = write_survey_page(survey, model, corpus, page, labels={best: (HOSTILE, "yes")}, sites=[HOSTILE, *"abcde"])
+    labels = {best: (HOSTILE, "yes", 3)}
+    facts = write_survey_page(survey, model, corpus, page, labels=labels, sites=[HOSTILE, *"abcde"])
     sounds, text = columns(page), page.read_text(encoding="utf-8")
     numbers = sounds["event"].tolist()
     assert 6 <= len(numbers) == facts["sounds"] < 18
@@ -171,13 +172,14 @@ def test_a_sample_of_the_sounds_is_on_the_page_with_labels_and_sites(surveyed, c
     assert f"This page has {len(numbers)} of the 18 sounds" in text
     assert sounds["start"].tolist() == [round(survey.event(number - 1).start, 4) for number in numbers]
     assert sounds["given"] == {str(numbers.index(best + 1)): [HOSTILE, "yes"]}
+    assert sounds["type"][numbers.index(best + 1)] == 3
     assert sounds["sites"] == [HOSTILE, *"abcde"]
     assert '<option value="site">' in text
     assert "<script>alert(1)" not in text
 
 
 def test_hours_that_were_never_recorded_are_one_row(surveyed):
-    hours = block(surveyed.page, "items")["hours"]
+    hours = block(surveyed.page, "items")["hours"]["cells"]
     assert list(hours) == [f"2024-06-01 {hour}" for hour in range(6)]
     assert all(sum(cell["types"].values()) == 3 for cell in hours.values())
     times = [datetime.fromtimestamp(time, UTC) for time in columns(surveyed.page)["time"].tolist()]

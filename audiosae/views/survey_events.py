@@ -47,7 +47,7 @@ class PageEvents:
     Parameters
     ----------
     labels
-        Label and answer of sounds, by number, as in labels.csv.
+        Label, answer and type of sounds, by number, as in labels.csv: the type of a sound that is not of interest, too.
     sites
         Site of each recording, if known.
     """
@@ -56,7 +56,7 @@ class PageEvents:
         self,
         survey: Survey,
         *,
-        labels: Mapping[int, tuple[str, str]] | None = None,
+        labels: Mapping[int, tuple[str, str, int]] | None = None,
         sites: Sequence[str] = (),
     ) -> None:
         everything = evenly(len(survey.sounds), len(survey.sounds))
@@ -85,7 +85,7 @@ class PageEvents:
         for key in (score, -score, self._rank):
             order = np.lexsort((key, types))
             rank = np.arange(len(order)) - np.searchsorted(types[order], types[order])
-            near = (rank < NEAREST) & (types[order] != NOWHERE)
+            near = (rank < NEAREST) & (types[order] > NOWHERE)
             first.append(order[near][np.argsort(rank[near], kind="stable")])
         every = np.concatenate([*first, np.argsort(-score, kind="stable")[:UNUSUAL], np.argsort(self._rank)])
         unique, at = np.unique(every, return_index=True)
@@ -100,6 +100,7 @@ class PageEvents:
         scale = np.float32(127 / max(float(np.abs(points).max(initial=0)), 1e-12))
         hz = np.stack([sounds.low_hz[self.numbers], sounds.high_hz[self.numbers]], axis=1)
         given = {n: self._labels[number] for n, number in enumerate(self.numbers.tolist()) if number in self._labels}
+        own["type"][[*given]] = [kind for _, _, kind in given.values()]
         return {
             "count": len(self.numbers),
             "all": len(sounds),
@@ -120,7 +121,7 @@ class PageEvents:
             "code": packed(np.rint(points * scale), "<i1"),
             "codes": points.shape[1],
             "order": packed(self._rank, "<u4"),
-            "given": given,
+            "given": {n: (label, answer) for n, (label, answer, _) in given.items()},
         }
 
     def _times(self) -> NDArray[np.float64]:

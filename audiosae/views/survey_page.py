@@ -57,7 +57,7 @@ def write_survey_page(
     corpus: EngineCorpus,
     path: Path,
     *,
-    labels: Mapping[int, tuple[str, str]] | None = None,
+    labels: Mapping[int, tuple[str, str, int]] | None = None,
     sites: Sequence[str] = (),
     beside: Path | None = None,
     size: int = SIZE,
@@ -72,7 +72,7 @@ def write_survey_page(
     path
         Output file. The page has a link to `recordings.png` if it is in the same folder.
     labels
-        Label and answer of sounds, by number, as in labels.csv.
+        Label, answer and type of sounds, by number, as in labels.csv.
     sites
         Site of each recording of the survey, if known.
     beside
@@ -101,7 +101,7 @@ def write_survey_page(
     view = _view(survey, [_card(survey, kind, timeline) for kind in survey.types], timeline) | {
         "report": ((beside or path.parent) / "report.html").is_file(),
         "lines": (path.parent / "recordings.png").is_file(),
-        "sites": any(sites),
+        "by_site": any(sites),
     }
     thumbnails = Thumbnails(domain, corpus, survey)
     data: dict[str, Any] = {
@@ -273,7 +273,7 @@ def _table(timeline: Timeline) -> dict[str, Any]:
 
 
 def _hours(timeline: Timeline) -> dict[str, Any]:
-    """Return the content of each hour: seconds recorded, and events by type."""
+    """Return the content of each hour: in `cells`, seconds recorded and events by type."""
     cells: dict[str, dict[str, Any]] = {}
     rows = zip(_columns(timeline), timeline.cells, timeline.recorded, timeline.events, strict=True)
     for label, (_, hour), recorded, counts in rows:
@@ -282,7 +282,7 @@ def _hours(timeline: Timeline) -> dict[str, Any]:
         for number, count in zip(timeline.types, counts.tolist(), strict=True):
             if count:
                 cell["types"][number] = cell["types"].get(number, 0) + count
-    return cells
+    return {"cells": cells}
 
 
 def write_find_page(  # noqa: PLR0917

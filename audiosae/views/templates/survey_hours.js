@@ -6,10 +6,10 @@ function hourTable(sounds, said, page) {
   const number = (cell, kind) => Object.entries(cell.types).reduce((all, [type, count]) => all + (kind === "" || type === kind ? count : 0), 0);
   function draw() {
     const kind = find("kind").value;
-    const rates = cells.map((button) => number(hours[button.dataset.cell], kind) / Math.max(hours[button.dataset.cell].seconds, 1));
+    const rates = cells.map((button) => number(hours.cells[button.dataset.cell], kind) / Math.max(hours.cells[button.dataset.cell].seconds, 1));
     const most = Math.max(...rates, 1e-9);
     cells.forEach((button, i) => {
-      const count = number(hours[button.dataset.cell], kind);
+      const count = number(hours.cells[button.dataset.cell], kind);
       const [day, hour] = button.dataset.cell.split(" ");
       button.textContent = count;
       button.setAttribute("aria-label", `${day}, ${hour}:00: ${counted(count, "sound")}`);
@@ -29,7 +29,7 @@ function hourTable(sounds, said, page) {
     const kind = find("kind").value;
     const [day, hour] = button.dataset.cell.split(" ");
     const title = `${day}, ${hour}:00 to ${Number(hour) + 1}:00`;
-    const cell = hours[button.dataset.cell];
+    const cell = hours.cells[button.dataset.cell];
     const listed = Object.entries(cell.types).filter(([type]) => kind === "" || type === kind);
     const show = (text, type) => {
       const link = make("button", { type: "button" }, text);
