@@ -26,13 +26,13 @@ class AudiosaeError(Exception):
 
 
 class InputError(AudiosaeError):
-    """A source, an option or a file cannot be used. Options are named as on the command line.
+    """A source, an option or a file cannot be used.
 
     Examples
     --------
     >>> audiosae.train(sounds, rho=2.0)
     Traceback (most recent call last):
-    audiosae.errors.InputError: --rho 2: wanted a mean activity between 0 and 1, for instance 0.05
+    audiosae.errors.InputError: rho=2: wanted a mean activity between 0 and 1, for instance 0.05
     """
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
@@ -19,6 +18,7 @@ from audiosae.autoencoder.model import Model, as_model
 from audiosae.backends import Backend, choose
 from audiosae.domain import Domain, load_domain
 from audiosae.errors import BackendError, InputError
+from audiosae.system.spelling import with_arguments
 from audiosae.training.learner import Learner
 from audiosae.training.options import TrainOptions
 
@@ -332,12 +332,7 @@ class SparseAutoencoder(_Transformer):
 @contextmanager
 def _value_errors() -> Iterator[None]:
     """Turn errors of options and backends into ValueError, with names of parameters instead of command-line options."""
-
-    def parameter(option: re.Match[str]) -> str:
-        name = option[1].replace("-", "_")
-        return f"{_NAMES.get(name, name)}="
-
     try:
         yield
     except (InputError, BackendError) as error:
-        raise ValueError(re.sub(r"--([a-z-]+) (?=\S)", parameter, str(error))) from error
+        raise ValueError(with_arguments(str(error), _NAMES)) from error

@@ -113,6 +113,17 @@ def _iou(spans: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray(np.maximum(shared, 0) / whole)
 
 
+def owners(true: NDArray[np.float64], mine: NDArray[np.float64], bout: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the true sound to which each event of a recording belongs, -1 if to none; `bout` is that of each event."""
+    low, high = np.full(bout.max() + 1, np.inf), np.full(bout.max() + 1, -np.inf)
+    np.minimum.at(low, bout, mine[:, 0])
+    np.maximum.at(high, bout, mine[:, 1])
+    shared = np.minimum(mine[:, None, 1], true[:, 1]) - np.maximum(mine[:, None, 0], true[:, 0])
+    near = shared >= OWNED * (mine[:, 1] - mine[:, 0])[:, None]
+    closeness = np.where(near, _iou(np.stack([low, high], axis=1)[bout], true), -1)
+    return np.where(near.any(axis=1), closeness.argmax(axis=1), -1)
+
+
 def _by_bouts(truth: Spans, events: Spans, bouts: Mapping[str, NDArray[np.intp]]) -> tuple[float, float, float]:
     """Return the share of sounds that own an event, their bouts, and the share with a bout of an IoU of a half."""
     owned = pieces = half = sounds = 0
@@ -121,13 +132,7 @@ def _by_bouts(truth: Spans, events: Spans, bouts: Mapping[str, NDArray[np.intp]]
         sounds += len(true)
         if not len(true) or not len(mine):
             continue
-        low, high = np.full(bout.max() + 1, np.inf), np.full(bout.max() + 1, -np.inf)
-        np.minimum.at(low, bout, mine[:, 0])
-        np.maximum.at(high, bout, mine[:, 1])
-        shared = np.minimum(mine[:, None, 1], true[:, 1]) - np.maximum(mine[:, None, 0], true[:, 0])
-        near = shared >= OWNED * (mine[:, 1] - mine[:, 0])[:, None]
-        closeness = np.where(near, _iou(np.stack([low, high], axis=1)[bout], true), -1)
-        owner = np.where(near.any(axis=1), closeness.argmax(axis=1), -1)
+        owner = owners(true, mine, bout)
         for sound in np.unique(owner[owner >= 0]):
             spans = [mine[(owner == sound) & (bout == number)] for number in np.unique(bout[owner == sound])]
             whole = np.array([(part[:, 0].min(), part[:, 1].max()) for part in spans])
@@ -144,11 +149,8 @@ def table_of(folder: Path) -> list[dict[str, str]]:
 
 def plant(folder: Path, density: str, seed: int, out: Path) -> Spans:
     """Write recordings in which clips of a set are planted; return the true sounds."""
-    rng, names = np.random.default_rng(seed), defaultdict(list)
-    for row in table_of(folder):
-        names[row.get("label") or row["category"]].append(row["filename"])
-    chosen = [name for files in names.values() for name in rng.permutation(sorted(files))[:EACH].tolist()]
-    clips = (_sound(folder / name, rng) for name in rng.permutation(chosen).tolist())
+    rng = np.random.default_rng(seed)
+    clips = (_sound(folder / name, rng) for name, _ in drawn(folder, rng))
     count, truth, sound = int(MINUTES * 60 * RATE), {}, next(clips)
     while sound is not None:
         name, mixed, spans, at = f"20240601_{len(truth):02d}3000.wav", _background(count, rng), [], 4.0
@@ -161,6 +163,17 @@ def plant(folder: Path, density: str, seed: int, out: Path) -> Spans:
         soundfile.write(out / name, np.clip(mixed, -1, 1), RATE, subtype="PCM_16")
         truth[name] = np.array(spans)
     return truth
+
+
+def drawn(folder: Path, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Return file name and label of the clips of a set that are planted, in order."""
+    names = defaultdict(list)
+    for row in table_of(folder):
+        names[row.get("label") or row["category"]].append(row["filename"])
+    chosen = [
+        (name, label) for label, files in names.items() for name in rng.permutation(sorted(files))[:EACH].tolist()
+    ]
+    return [chosen[i] for i in rng.permutation(len(chosen))]
 
 
 def _sound(path: Path, rng: np.random.Generator) -> Samples:
@@ -190,9 +203,14 @@ def _background(count: int, rng: np.random.Generator) -> Samples:
 
 def annotated(folder: Path, out: Path) -> Spans:
     """Write the recordings of an annotated set, joined where they were cut; return the annotations."""
+    return {name: np.array([row[:2] for row in rows]).reshape(-1, 2) for name, rows in labelled(folder, out).items()}
+
+
+def labelled(folder: Path, out: Path) -> dict[str, list[tuple[float, float, str]]]:
+    """Write the recordings of an annotated set; return start, end and label of the annotations of each."""
     pieces = defaultdict(list)
     for row in table_of(folder):
-        pieces[row["filename"]].append((row["start"], row["end"]))
+        pieces[row["filename"]].append((row["start"], row["end"], row["label"]))
     whole: dict[str, list[str]] = defaultdict(list)
     for name in sorted(pieces):
         whole[name.rpartition("_")[0] if folder.name in PIECED else Path(name).stem].append(name)
@@ -201,11 +219,11 @@ def annotated(folder: Path, out: Path) -> Spans:
         sounds, spans, at = [], [], 0.0
         for name in names:
             sound, rate = soundfile.read(folder / name, dtype="int16")
-            spans += [(float(start) + at, float(end) + at) for start, end in pieces[name] if start]
+            spans += [(float(start) + at, float(end) + at, label) for start, end, label in pieces[name] if start]
             sounds.append(sound)
             at += len(sound) / rate
         soundfile.write(out / f"{stem}.wav", np.concatenate(sounds), rate)
-        truth[f"{stem}.wav"] = np.array(spans).reshape(-1, 2)
+        truth[f"{stem}.wav"] = spans
     return truth
 
 

@@ -64,6 +64,14 @@ def sounds(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def make_pipe():
+    """The function that makes a named pipe in a folder."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("Windows has no named pipes in folders: it is not tested that they are skipped and never opened")
+    return os.mkfifo
+
+
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
     """The kernels of kernels.cu, compiled for the CPU."""

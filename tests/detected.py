@@ -9,7 +9,7 @@ from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds.broadband import BroadbandEvents
+from audiosae.sounds.broadband import BroadbandEvents, parts_of
 from audiosae.sounds.detection import DetectorOptions, detect
 from audiosae.sounds.locate import locate
 from audiosae.sounds.noise_floor import BandLevels
@@ -59,7 +59,7 @@ def with_syllables(samples, starts, pitch=1500.0, rate=RATE, **how):
 def broadband(folder, samples, rate=RATE, *, transform=0.008, low=0.0, high=0.0, channel=0):
     """Return start, end, peak and spread of the broadband events of a recording, (events, 4)."""
     path = write(folder / "a.wav", samples, rate, subtype="FLOAT")
-    rows = collect(BroadbandEvents(rate, transform, low, high, channel).field(path))[0][1:].astype(np.float64)
+    rows = parts_of(collect(BroadbandEvents(rate, transform, low, high, channel).field(path))[0])[1].astype(np.float64)
     start = rows[:, 0] + rows[:, 1]
     return np.stack([start, start + rows[:, 2], rows[:, 3], rows[:, 4]], axis=1)
 

@@ -12,7 +12,14 @@ from signals import collect, write
 
 from audiosae.recordings import bands
 from audiosae.sounds import broadband as module
-from audiosae.sounds.broadband import COLUMNS, BroadbandEvents, broadband_level, cut_at_minima
+from audiosae.sounds.broadband import (
+    COLUMNS,
+    BroadbandEvents,
+    broadband_level,
+    cut_at_minima,
+    parts_of,
+    with_floor,
+)
 from audiosae.sounds.detection import _broadband
 
 RESOLUTION = 0.003  # s
@@ -100,10 +107,23 @@ def test_very_short_recordings_have_no_events(rows):
 
 
 @pytest.mark.parametrize("samples", [2, 10, 100, 1000])
-def test_the_field_of_a_very_short_recording_has_only_the_row_that_is_no_event(tmp_path, samples):
+def test_the_field_of_a_very_short_recording_has_no_event(tmp_path, samples):
     path = write(tmp_path / "a.wav", noise(1)[:samples], RATE)
     field, note = collect(BroadbandEvents(RATE).field(path))
-    assert (field.tolist(), note) == ([[0.0] * COLUMNS], "")
+    assert (parts_of(field)[1].shape, note) == ((0, COLUMNS), "")
+
+
+def test_the_noise_floor_of_each_minute_is_relative_to_full_scale(tmp_path):
+    samples = noise(130)
+    samples[: 60 * RATE] *= 0.02 / samples.std()
+    samples[60 * RATE :] *= 0.2 / samples[60 * RATE :].std()
+    add(samples, 30, sine(1, 1500, level=0.5))
+    field, _ = collect(BroadbandEvents(RATE).field(write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")))
+    floor, _ = parts_of(field)
+    assert len(floor) == 3
+    np.testing.assert_allclose(floor[[0, 2]], 20 * np.log10([0.02, 0.2]), atol=0.5)
+    again, _ = parts_of(with_floor(np.array([np.nan, -40.0]), np.empty((0, COLUMNS))))
+    np.testing.assert_array_equal(again, [np.nan, -40.0])
 
 
 @pytest.mark.parametrize("pieces", [2, 7, 400])
@@ -164,7 +184,8 @@ def test_calls_of_bats_and_whales_are_found_at_their_scale(tmp_path, rate, trans
 def test_times_late_in_a_long_recording_are_exact(tmp_path, monkeypatch, hours):
     domain = BroadbandEvents(RATE)
     begin = round(hours * 3600 / domain.seconds_per_frame) + 7.0
-    found = SimpleNamespace(events=lambda: np.array([[begin, begin + 30, 20.0, 1.0]]))
+    events = np.array([[begin, begin + 30, 20.0, 1.0]])
+    found = SimpleNamespace(events=lambda: events, floor=np.empty(0), pitch=1)
     monkeypatch.setattr(module, "broadband_level", lambda *_: found)
     field, _ = collect(domain.field(write(tmp_path / "a.wav", noise(1), RATE)))
     ((start, end, peak, spread),) = _broadband(field)
@@ -222,3 +243,20 @@ def test_pauses_below_the_resolution_do_not_end_an_event(tmp_path):
 @pytest.mark.parametrize(("seconds", "count"), [(0.006, 0), (0.03, 1)])
 def test_clicks_are_left_out(tmp_path, seconds, count):
     assert len(broadband(tmp_path, add(noise(12), 3, sine(seconds, 1500)))) == count
+
+
+def test_the_level_is_the_mean_square_of_power_over_the_interpolated_noise_floor():
+    segment, (before, own, after) = powers(0.5), powers(0.006, seed=1) + 0.1
+    level = module._level_of(segment, [before, own, after], 1)
+    share = ((np.arange(len(segment)) + 0.5) / len(segment) - 0.5)[:, None]
+    weight, other = np.abs(share), np.where(share < 0, before, after)
+    expected = 5 * np.log10(np.mean(np.square(segment * ((1 - weight) / own + weight / other)), axis=1))
+    np.testing.assert_allclose(level, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("rows", [8, 512, 735, 2000])
+def test_the_noise_floor_of_any_number_of_rows_is_their_low_quantile(rows):
+    power = np.random.default_rng(rows).permutation(rows * 32).reshape(rows, 32).astype(np.float32)
+    expected = np.sort(power, axis=0)[int(0.1 * (rows - 1))]
+    floor = module._floor_of(power, gated=False)
+    np.testing.assert_array_equal(floor, np.maximum(expected, 1e-3 * np.median(expected)))

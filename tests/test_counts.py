@@ -6,7 +6,9 @@ import json
 import re
 from importlib.resources import files
 
+import numpy as np
 import pytest
+from signals import write
 
 from audiosae.views.evaluation_page import _row
 
@@ -19,6 +21,28 @@ def test_the_windows_of_a_run_add_up_and_say_what_they_are_for(sounds, trained, 
     assert (code, inspected, shown) == (0, training + held_out, training + held_out)
     assert f"| windows | {training} of 16 x 40 for training |" in (tmp_path / "run" / "README.md").read_text()
     assert f"{training} windows for training; held out: " in run("info", tmp_path / "run")[1]
+
+
+def test_windows_that_are_left_out_and_short_sources_are_counted(tmp_path, run):
+    rng = np.random.default_rng(0)
+    for number in range(3):  # a quarter of each recording is silent
+        write(tmp_path / "in" / f"{number}.wav", rng.normal(0, 0.1, 8000) * np.repeat([1.0, 0.0], [6000, 2000]), 8000)
+    write(tmp_path / "in" / "short.wav", rng.normal(0, 0.1, 900), 8000)
+    inspected = json.loads(run("inspect", tmp_path / "in", "--json")[1])
+    options = ("-o", tmp_path / "run", "--hidden", 2, "--epochs", 1, "--set", "silence=30")
+    code, out, _ = run("train", tmp_path / "in", *options)
+    assert (code, "skipped               1: shorter than a window (1)" in out) == (0, True)
+    parts = re.search(r"(\d+) windows of .* for training, (.*) left out as silent or blank\)", out)
+    windows = [int(parts[1]), *map(int, re.findall(r"\d+", parts[2]))]
+    assert sum(windows) == inspected["windows"]
+    assert 0.15 < windows[-1] / sum(windows) < 0.35
+    code, out, err = run("report", tmp_path / "run", tmp_path / "in", "-o", tmp_path / "r.html")
+    assert f"{sum(windows[:-1])} windows ({windows[-1]} left out as silent or blank) of 3 sources (1 skipped)" in out
+    assert "skipped short.wav: shorter than a window" in err
+    _, out, err = run("export", tmp_path / "run", tmp_path / "in", "-o", tmp_path / "t.csv")
+    assert "of 4 sources" in out
+    padded = "1 of 4 sources are shorter than a window and are padded (train and report skip them): short.wav"
+    assert padded in err.splitlines()
 
 
 @pytest.mark.parametrize("accuracy", [0.95251, 0.9525, 0.9524999, 0.12345, 1.0, 0.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from detected import RATE, SYLLABLE, add, corpus_of, detected, located, noise, s
 from audiosae.engine import start_engine
 from audiosae.recordings import audio, bands
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds import broadband
+from audiosae.sounds import band_events, broadband, noise_floor
 from audiosae.sounds import locate as module
 from audiosae.sounds.detection import DetectorOptions, _joined, detect
 from audiosae.sounds.locate import locate, transform_seconds
@@ -299,7 +300,8 @@ def archive(seed=0):
 
 def columns(found):
     detector, events = found
-    return detector.to_json(), {name: column.tolist() for name, column in vars(events).items()}
+    parts = {name: [np.asarray(part).tolist() for part in column] for name, column in vars(events).items()}
+    return detector.to_json(), parts
 
 
 @pytest.fixture(scope="module")
@@ -367,3 +369,38 @@ def test_the_transform_has_32_periods_of_the_sounds_within_bounds(monkeypatch, p
     shard = SimpleNamespace(corpus=SimpleNamespace(records=[None]))
     corpus = SimpleNamespace(records=[None], only=lambda _: corpus, map=lambda step, rows: [step(None, shard, rows)])
     assert transform_seconds(domain, corpus) == pytest.approx(seconds, rel=0.15)
+
+
+@pytest.mark.parametrize(("rows", "least"), [(200, 0.3), (512, 0.2), (1300, 0.14)])
+def test_the_noise_of_a_band_is_exact_beside_louder_sounds(rows, least):
+    rng = np.random.default_rng(rows)
+    levels = rng.normal(-60, 3, (50, rows)).astype(np.float32)
+    levels[:, rng.permutation(rows)[: rows // 4]] += 40
+    middle, spread = noise_floor._noise_of(levels)
+    assert abs(middle.mean() + 60) < 0.2
+    assert abs(spread.mean() - 3) < 0.2
+    assert middle.std() < least
+
+
+def test_rows_of_one_level_are_blank():
+    levels = np.array([[1, 1, 1], [1, 2, 1], [1, 2, 3], [-100, -100, -100]], np.float32)
+    assert noise_floor.is_blank(levels).tolist() == [True, False, False, True]
+    assert not noise_floor.is_blank(levels[:, :1]).any()
+
+
+def test_contrast_is_the_distance_to_the_mean_of_the_neighbouring_bands():
+    levels = np.random.default_rng(0).normal(-60, 10, (3, 11)).astype(np.float32)
+    expected = [[row[i] - row[max(0, i - 2) : i + 3].mean() for i in range(11)] for row in levels]
+    np.testing.assert_allclose(noise_floor._contrast(levels), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("gap", [0, 1, 3])
+def test_silences_up_to_the_gap_are_closed_in_each_band(gap):
+    heard = np.random.default_rng(gap).random((60, 7)) < 0.2
+    joined = band_events._joined(heard, gap)
+    for before, after in zip(heard.T, joined.T, strict=True):
+        at = np.flatnonzero(before)
+        expected = before.copy()
+        for first, last in pairwise(at):
+            expected[first:last] |= last - first <= gap + 1
+        np.testing.assert_array_equal(after, expected)

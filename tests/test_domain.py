@@ -310,6 +310,7 @@ VIOLATIONS = {
     },
     "probe must estimate the number of rows": {"probe": lambda self, path: Probe(1.0, 0)},
     "blank must return None or one truth value per row": {"blank": lambda self, field: np.zeros(3)},
+    "stands_out must return None or one truth value per row": {"stands_out": lambda self, field: np.zeros(3, bool)},
     "the field must be finite after finish": {"finish": lambda self, field: field.fill(np.inf) or [(0, len(field))]},
     "must return ascending row ranges within 10": {"finish": lambda self, field: [(0, 11)]},
     r"that share no window, found \[\(0, 6\), \(4, 10\)\]": {"finish": lambda self, field: [(0, 6), (4, 10)]},

@@ -133,14 +133,23 @@ def numbered(backend, shard):
     return numbers
 
 
-def test_shards_have_the_numbers_of_their_windows(sounds, cache):
+def test_shards_have_the_numbers_of_their_windows_and_workers_count_damaged_fields(sounds, tmp_path):
     sources = scan([sounds], Spectrogram.suffixes)
-    domain = Spectrogram().resolve([source.path for source in sources])
-    with start_engine("local:2", cache=cache) as engine:
-        corpus = Corpus(domain, engine.ingest(domain, sources, cache=cache, workers=1)).sample(500)
+    domain, messages = Spectrogram().resolve([source.path for source in sources]), []
+    options = {"cache": tmp_path, "workers": 1, "say": messages.append}
+    with start_engine("local:2", cache=tmp_path) as engine:
+        records = engine.ingest(domain, sources, **options)
+        corpus = Corpus(domain, records).sample(500)
         numbers = engine.reduce(numbered, engine.distribute(corpus))
-    firsts = np.concatenate(list(corpus.blocks()))[:, 0]
+        firsts = np.concatenate(list(corpus.blocks()))[:, 0]
+        for number in (2, 0, 11):  # of both workers
+            path = Path(records[number].field)
+            path.write_bytes(path.read_bytes()[:-100])
+        engine._records.clear()  # as in another run
+        assert engine.ingest(domain, sources, **options) == records
     assert numbers == [(number, float(value)) for number, value in enumerate(firsts)]
+    names = "tone_00.wav, tone_02.wav, tone_11.wav"
+    assert messages == [f"the cache was damaged: 3 fields of 12 must be decoded again: {names}"]
 
 
 @pytest.fixture(scope="module")

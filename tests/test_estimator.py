@@ -94,7 +94,7 @@ def test_the_defaults_are_those_of_the_command_line():
     options = {names.get(key, key): value for key, value in TrainOptions().to_json().items()}
     differing = {key for key in parameters.keys() & options.keys() if parameters[key] != options[key]}
     assert differing == {"max_iter", "random_state"}  # None means automatic here
-    assert options.keys() - parameters.keys() == {"dtype", "max_windows", "memory"}  # determined by the array
+    assert options.keys() - parameters.keys() == {"dtype", "max_windows", "memory", "sample"}  # determined by the array
 
 
 def test_sparse_sources_are_recovered():
@@ -289,9 +289,9 @@ def test_sparse_matrices_are_refused_with_advice(X, fitted):
         ({"n_components": 0}, "n_components=0: wanted at least 1"),
         ({"weight_decay": -1}, "beta=3 weight_decay=-1: wanted numbers of at least 0"),
         ({"whiten_power": 2}, r"whiten_power=2: wanted 0"),
-        ({"solver": "sgd"}, "solver=sgd: wanted one of auto, adam, lbfgs"),
+        ({"solver": "sgd"}, 'solver="sgd": wanted one of auto, adam, lbfgs'),
         ({"random_state": -1}, "random_state=-1: wanted at least 0"),
-        ({"backend": "abacus"}, "backend=abacus: wanted auto, numpy or cupy"),
+        ({"backend": "abacus"}, 'backend="abacus": wanted auto, numpy or cupy'),
     ],
 )
 def test_errors_name_the_parameters(X, wrong, message):

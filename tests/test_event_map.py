@@ -45,7 +45,7 @@ def test_a_sample_is_even_and_has_the_extremes_of_each_type(monkeypatch):
     monkeypatch.setattr(event_map, "MOST", 50)
     points, kind = clustered(600)
     score = np.random.default_rng(1).random(600).astype(np.float32)
-    mapped = map_points(np.array_split(points, 7), kind, score)
+    mapped = map_points(points, kind, score)
     assert 50 < len(mapped.numbers) <= 50 + 6 * 20
     assert {*range(0, 600, 12)} <= {*mapped.numbers.tolist()}
     for number in range(6):

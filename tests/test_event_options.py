@@ -248,7 +248,7 @@ def test_a_band_may_be_a_pair_of_numbers(archive):
 
 @pytest.mark.parametrize("band", [1000, (1000,), (2000, 1000)])
 def test_a_band_that_is_no_range_is_refused(archive, band):
-    with pytest.raises(InputError, match="--band .*: wanted all, or LOW-HIGH in Hz"):
+    with pytest.raises(InputError, match="^band=.*: wanted all, or LOW-HIGH in Hz"):
         survey(archive, band=band)
 
 

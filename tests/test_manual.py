@@ -70,8 +70,16 @@ def syllables(folder):
     (folder / "names.csv").write_text("type,name\n1,the first\n")
 
 
+def forest(folder):
+    (folder / "forest").mkdir()
+    for seed, site in enumerate(("north", "south")):
+        times = [f"20240{month}01_{hour:02d}0000.WAV" for month in (5, 6) for hour in (5, 12, 21)]
+        songs(folder / "forest" / site, ["bird", "frog"], times, seed=seed)
+
+
 INPUT_FILES = {  # files that a page needs, besides samples/
     "howto/month.md": months,
+    "howto/sites.md": forest,
     "howto/syllables.md": syllables,
 }
 
@@ -112,7 +120,7 @@ def run(command, folder, environment):
 
 
 def test_every_task_has_a_page():
-    for name in ("month", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
+    for name in ("month", "search", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
         assert f"howto/{name}.md" in PAGES
     assert "cluster.md" in PAGES
 

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,25 @@ def test_facts_that_name_files_elsewhere_are_refused(tmp_path, name):
     (tmp_path / "trial.json").write_text(json.dumps({"trial": "1", "files": {name: "0" * 32}}))
     with pytest.raises(InputError, match=r"trial.json is damaged: files.key: wanted the name of a file, found"):
         write(tmp_path)
+
+
+def test_an_output_is_compared_with_all_inputs_in_linear_time(tmp_path, monkeypatch):
+    names, calls, stat = [f"{number}.txt" for number in range(100)], [], Path.stat
+    folder = replace(FOLDER, outputs=lambda out: [out / name for name in names])
+    (tmp_path / "in").mkdir()
+    inputs = [tmp_path / "in" / name for name in names]
+    for path in inputs:
+        path.touch()
+    folder.check(tmp_path / "out", inputs)
+    with folder.replaced_together(tmp_path / "out") as work:
+        fill(work, "1", names)
+    monkeypatch.setattr(Path, "stat", lambda path, **options: calls.append(path) or stat(path, **options))
+    folder.check(tmp_path / "out", inputs)
+    assert len(calls) < 10 * len(names)
+    (tmp_path / "out" / "7.txt").unlink()
+    os.link(inputs[50], tmp_path / "out" / "7.txt")
+    with pytest.raises(InputError, match=r"7\.txt: it is one of the inputs"):
+        folder.check(tmp_path / "out", inputs)
 
 
 def test_a_second_run_into_a_folder_is_refused(tmp_path):
@@ -207,3 +228,14 @@ def test_evaluate_does_not_replace_edited_predictions(tmp_path):
     (tmp_path / "predictions.csv").write_text("file,label,comment\n")
     with pytest.raises(InputError, match="predictions.csv: it was changed after the evaluation that wrote it; choose"):
         EVALUATION_FOLDER.check(tmp_path, [])
+
+
+def test_find_does_not_replace_an_edited_table_or_page(trained, sounds, cache, run, tmp_path):
+    for name, added in (("like.csv", b"\n"), ("like.html", b"<p>mine</p>")):
+        path = tmp_path / name
+        command = ("find", trained, sounds, "--like", sounds / "tone_03.wav", "--cache", cache, "-q", "-o", path)
+        assert [run(*command)[0] for _ in range(2)] == [0, 0]
+        path.write_bytes(path.read_bytes() + added)
+        code, _, err = run(*command)
+        assert (code, f"cannot write {path}: it was changed after the " in err) == (1, True), err
+    assert json.loads((tmp_path / "like.json").read_text())["like"] == str(sounds / "tone_03.wav")

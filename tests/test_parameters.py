@@ -15,17 +15,17 @@ from audiosae.system.parameters import Option, command
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("export", {"code": "x"}, "--code x: wanted one of sqrt, activation, share"),
-        ("export", {"code": None}, "--code None: wanted a value"),
-        ("export", {"segments": 1.5}, "--segments 1.5: wanted a whole number"),
-        ("export", {"segments": None}, "--segments None: wanted"),
-        ("export", {"workers": 0}, "--workers 0: wanted at least 1"),
-        ("export", {"workers": "2"}, "--workers '2': wanted a whole number"),
-        ("export", {"backend": "gpu"}, "--backend gpu: wanted one of auto, numpy, cupy"),
-        ("survey", {"when": "x"}, "--when x: wanted one of auto, name, metadata, none"),
-        ("survey", {"min_duration": "x"}, "--min-duration x: wanted auto or a number of seconds"),
-        ("survey", {"events": ["csv", "x"]}, "--events csv,x: no format 'x'"),
-        ("find", {"like": "a.wav", "count": True}, "--count True: wanted a whole number"),
+        ("export", {"code": "x"}, 'code="x": wanted one of sqrt, activation, share'),
+        ("export", {"code": None}, "code=None: wanted a value"),
+        ("export", {"segments": 1.5}, "segments=1.5: wanted a whole number"),
+        ("export", {"segments": None}, "segments=None: wanted"),
+        ("export", {"workers": 0}, "workers=0: wanted at least 1"),
+        ("export", {"workers": "2"}, "workers='2': wanted a whole number"),
+        ("export", {"backend": "gpu"}, 'backend="gpu": wanted one of auto, numpy, cupy'),
+        ("survey", {"when": "x"}, 'when="x": wanted one of auto, name, metadata, none'),
+        ("survey", {"min_duration": "x"}, 'min_duration="x": wanted auto or a number of seconds'),
+        ("survey", {"events": ["csv", "x"]}, "events=\"csv,x\": no format 'x'"),
+        ("find", {"like": "a.wav", "count": True}, "count=True: wanted a whole number"),
     ],
 )
 def test_arguments_of_the_wrong_type_or_value_are_refused(trained, sounds, name, arguments, message):
@@ -37,13 +37,13 @@ def test_arguments_of_the_wrong_type_or_value_are_refused(trained, sounds, name,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sources": None}, "--sources None: wanted a value"),
+        ({"sources": None}, "sources=None: wanted a value"),
         ({"sources": []}, "sources []: wanted a file or folder"),
         ({"sources": 5}, "sources 5: wanted a file or folder"),
         ({"settings": "n_mels=64"}, "settings 'n_mels=64': wanted a dictionary"),
-        ({"domain": None}, "--domain None: wanted a value"),
-        ({"resume": True}, "--resume: wanted together with out"),
-        ({"workers": -3}, "--workers -3: wanted at least 1"),
+        ({"domain": None}, "domain=None: wanted a value"),
+        ({"resume": True}, "resume: wanted together with out"),
+        ({"workers": -3}, "workers=-3: wanted at least 1"),
     ],
 )
 def test_train_says_what_it_wanted(sounds, arguments, message):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import random
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ from runs import learn
 from audiosae.autoencoder import model_schema
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
+from audiosae.commands import find
 from audiosae.commands.cache import cache as show_cache
 from audiosae.commands.evaluation_folder import EVALUATION_FOLDER
 from audiosae.commands.survey_folder import FACTS, check_folder
@@ -243,6 +243,11 @@ def forms(sounds, tmp_path_factory):
             {"model_digest": "0", "level": "file", "tables": {"a.csv": DIGEST}},
             lambda folder, inputs: check_output(folder / "a.csv", inputs),
         ),
+        "matches": _described(
+            home / "matches" / "a.json",
+            {"model_digest": "0", "like": "a.wav", "tables": {"a.csv": DIGEST}},
+            lambda folder, inputs: find.TABLE.check(folder / "a.csv", inputs),
+        ),
     }
     about = next(cache.glob("*/domain.json"))
     made["cache"] = Form(about, json.loads(about.read_text()), lambda: show_cache(cache=cache), free=((),))
@@ -331,9 +336,9 @@ def test_a_checkpoint_of_another_size_or_type_is_refused(sounds, cache, tmp_path
         learn(sounds, tmp_path / "run", cache, hidden=3, epochs=1, resume=True)
 
 
-def test_a_named_pipe_in_the_place_of_a_file_is_not_opened(tmp_path):
+def test_a_named_pipe_in_the_place_of_a_file_is_not_opened(tmp_path, make_pipe):
     for name in ("model.safetensors", "types.safetensors", FACTS):
-        os.mkfifo(tmp_path / name)
+        make_pipe(tmp_path / name)
     for read in (lambda: load_model(tmp_path), lambda: load_types(tmp_path, ""), lambda: check_folder(tmp_path, [])):
         with pytest.raises(InputError, match="safetensors: wanted a regular file|is a run folder"):
             read()

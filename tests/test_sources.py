@@ -151,16 +151,16 @@ def test_files_without_a_suffix_are_counted_and_named(tmp_path):
         scan([tmp_path], SUFFIXES)
 
 
-def test_a_pipe_has_a_fault(tmp_path):
+def test_a_pipe_has_a_fault(tmp_path, make_pipe):
     touch(tmp_path, "a.wav")
-    os.mkfifo(tmp_path / "b.wav")
+    make_pipe(tmp_path / "b.wav")
     found = {source.name: source.fault for source in scan([tmp_path], SUFFIXES)}
     assert found == {"a.wav": "", "b.wav": "not a regular file"}
     assert scan([tmp_path / "b.wav"], SUFFIXES)[0].fault == "not a regular file"
 
 
-def test_a_pipe_in_the_place_of_a_file_of_ours_is_not_read(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+def test_a_pipe_in_the_place_of_a_file_of_ours_is_not_read(tmp_path, make_pipe):
+    make_pipe(tmp_path / "pipe")
     assert header_times(tmp_path / "pipe") == {}
     assert signature(tmp_path / "pipe") == ""
     assert not has_facts(tmp_path / "pipe", "seeds")

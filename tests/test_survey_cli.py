@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -24,9 +26,10 @@ from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.sounds.band_events import stretches
 from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes
+from audiosae.sounds.examples import Example
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
-from audiosae.sounds.search import Example
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
 
@@ -66,16 +69,58 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def test_three_kinds_of_sound_are_three_types(archive, cache, run, tmp_path):
-    code, message, _ = run("survey", archive.run, archive.sounds, "-o", tmp_path / "out", "--cache", cache, "--json")
-    facts = json.loads(message)
-    assert code == 0
+RULE = ("--site", "(?P<site>[0-9]{2})0000", "--time-zone", "UTC", "--coordinates", "52.5,13.4")
+
+
+@pytest.fixture(scope="module")
+def found(archive, cache):
+    """A survey with sites and clips."""
+    out = archive.folder / "found"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audiosae.views.site_pictures.MOST_SITES", 1)
+        once(["survey", archive.run, archive.sounds, "-o", out, *RULE, "--clips", 2, "--cache", cache, "-q"])
+    return out
+
+
+def test_three_kinds_of_sound_are_three_types(found):
+    facts = json.loads((found / "survey.json").read_text())
     assert [kind["events"] for kind in facts["types"]] == [8, 8, 8]
-    rows = rows_of(tmp_path / "out" / "events.csv")
+    rows = rows_of(found / "events.csv")
     assert len({(round(float(row["start"])), row["type"]) for row in rows}) == 3
     assert rows[0]["time"].startswith("2024-06-01T00:00:0")
     assert "name" not in rows[0]
-    assert [*rows_of(tmp_path / "out" / "timeline.csv")[0]] == ["date", "hour", "type", "events", "seconds"]
+
+
+def test_tables_and_pictures_of_a_survey_are_by_site(found):
+    head = ["site", "date", "hour", "type", "events", "seconds", "recorded_seconds", "floor_db"]
+    effort, lines = rows_of(found / "effort.csv"), rows_of(found / "timeline.csv")
+    assert [*lines[0]] == head
+    assert {(row["recorded_seconds"], -42 < float(row["floor_db"]) < -38) for row in lines} == {("20.0", True)}
+    assert (effort[0]["site"], effort[0]["recorded_seconds"], effort[0]["files"]) == ("00", "20.0", "1")
+    assert [*effort[0]][-4:] == ["day_seconds", "dawn_seconds", "dusk_seconds", "night_seconds"]
+    assert {(row["site"], row["light"]) for row in rows_of(found / "bouts.csv")} >= {("00", "night"), ("05", "day")}
+    assert [path.name for path in (found / "timeline.sites").iterdir()] == ["00.png"]
+    assert 'href="timeline.sites/00.png"' in (found / "index.html").read_text(encoding="utf-8")
+
+
+def test_clips_are_in_a_folder_for_each_type(found):
+    clips, facts = sorted(found.rglob("*.flac")), json.loads((found / "survey.json").read_text())
+    assert {path.relative_to(found / "clips").parts[0] for path in clips} == {"type-1", "type-2", "type-3"}
+    assert all(path.name.startswith("20240601_0") for path in clips)
+    assert facts["clips"]["count"] == len(clips) == 6
+    assert facts["clips"]["bytes"] == sum(path.stat().st_size for path in clips)
+
+
+def test_a_full_disk_refuses_clips_and_not_the_survey(found, archive, cache, run, tmp_path, monkeypatch):
+    out = shutil.copytree(found, tmp_path / "out")
+    monkeypatch.setattr("audiosae.commands.clips.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    command = ("survey", archive.run, archive.sounds, "-o", out, "--cache", cache, "--events", "csv")
+    code, _, error = run(*command, "--clips", "all")
+    assert code == 1
+    assert re.search(r"--clips: 24 clips need up to 0.\d MB in .*, and 0.0 MB are free; write fewer", error)
+    assert "site" not in rows_of(out / "events.csv")[0]
+    assert not (out / "clips").exists()  # nor those of the earlier survey
+    assert not (out / "timeline.sites").exists()
 
 
 def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache, run, tmp_path):
@@ -98,7 +143,22 @@ def test_names_are_in_every_table_and_carry_over_with_types_from(archive, cache,
     assert (one / "events.csv").read_bytes() == (two / "events.csv").read_bytes()
 
 
-def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
+def test_the_clips_of_a_search_replace_those_of_an_earlier_one(archive, cache, run, tmp_path):
+    like = f"{archive.sounds}/20240601_000000.wav@9-9.6"
+    command = ("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "--clips", tmp_path / "clips")
+    assert run(*command, "-n", 3, "-q")[0] == 0
+    assert len(list((tmp_path / "clips").glob("*.flac"))) == 3
+    (tmp_path / "clips" / "mine.txt").write_text("mine")
+    code, text, _ = run(*command, "-n", 2, "--json")
+    assert (code, json.loads(text)["clips"]["count"]) == (0, 2)
+    names = sorted(path.name for path in (tmp_path / "clips").iterdir())
+    assert [names[0][:2], names[1][:2], *names[2:]] == ["1_", "2_", "clips.json", "mine.txt"]
+    (tmp_path / "clips" / names[0]).write_bytes(b"edited")
+    code, _, error = run(*command)
+    assert (code, "it was changed after" in error, "another output with --clips" in error) == (1, True, True)
+
+
+def test_names_of_other_types_are_refused(archive, cache, run, tmp_path):
     one, names = tmp_path / "one", tmp_path / "names.csv"
     command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv")
     assert run(*command, "-o", one, "-q")[0] == 0
@@ -111,8 +171,93 @@ def test_names_of_other_types_give_a_warning(archive, cache, run, tmp_path):
         ("type,name,survey\n1,a,0123\n", ["--types-from", one], "names the types of another survey"),
     ):
         names.write_text(content)
-        _, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
+        code, _, error = run(*command, "-o", tmp_path / "out", "--names", names, *more)
         assert ("--names" in error, message in error) == (bool(message), True)
+        assert code == ("another survey" in message)
+
+
+def test_labels_in_the_folder_of_a_survey_are_applied_to_its_tables(archive, cache, run, tmp_path):
+    one, labels = tmp_path / "one", tmp_path / "one" / "labels.csv"
+    command = ("survey", archive.run, archive.sounds, "--cache", cache, "--events", "csv", "-o", one)
+    assert run(*command, "-q")[0] == 0
+    types = [row["type"] for row in rows_of(labels)]
+    lines = labels.read_text().splitlines()
+    lines[1:13] = [f"{line.removesuffix(',,')},tone {line.split(',')[4]}," for line in lines[1:13]]
+    lines[-1] = f"{lines[-1].removesuffix(',,')},-,"
+    labels.write_text("\n".join(lines))
+    code, _, error = run(*command)
+    assert (code, "was changed after the survey that wrote it" in error) == (1, True)
+    code, message, _ = run(*command, "--labels", labels)
+    assert (code, "labels: 13 labelled sounds with 4 labels" in message) == (0, True)
+    rows = rows_of(one / "bouts.csv")
+    assert [row["bout"] for row in rows] == [str(number) for number in range(1, len(types))]
+    assert {row["label"] for row in rows} == {"tone 1", "tone 2", "tone 3"}
+    assert [row for row in rows if row["label"] != f"tone {row['type']}"] == []
+    assert [float(row["confidence"]) == 1 for row in rows] == [True] * 12 + [False] * (len(rows) - 12)
+    assert rows_of(labels)[-1]["label"] == "-"
+    assert sum(int(row["events"]) for row in rows_of(one / "timeline_labels.csv") if row["name"]) == len(rows)
+    assert '<th scope="row">tone 1</th>' in (one / "index.html").read_text()
+
+
+def test_new_recordings_are_added_to_a_survey_as_with_its_types(archive, cache, run, tmp_path):
+    one, two, sounds = (tmp_path / name for name in ("one", "two", "in"))
+    files = sorted(archive.sounds.iterdir())
+    sounds.mkdir()
+    for path in files[1:]:
+        shutil.copy2(path, sounds)
+    command = ("survey", archive.run, sounds, "--cache", cache, "--events", "csv", "-q")
+    assert run(*command, "-o", one, "--new-only")[0] == 0  # it has no survey yet
+    labels = one / "labels.csv"
+    labels.write_text(labels.read_text().replace(",1,,", ",3,tone,"))
+    code, _, error = run(*command[:2], files[0], *command[3:], "-o", one, "--new-only")
+    assert (code, "none of the recordings in" in error) == (1, True)
+    shutil.copytree(one, tmp_path / "earlier")
+    shutil.copy2(files[0], sounds)
+    assert run(*command, "-o", one, "--new-only")[0] == 0
+    earlier = ("--types-from", tmp_path / "earlier", "--labels", tmp_path / "earlier" / "labels.csv")
+    assert run(*command, "-o", two, *earlier, "--cache", tmp_path / "cache")[0] == 0
+    names = sorted(path.name for path in two.iterdir() if path.name != "survey.json")
+    assert {name for name in names if (one / name).read_bytes() != (two / name).read_bytes()} == set()
+    assert {row["label"] for row in rows_of(labels)} == {"", "tone"}
+    assert {row["file"] for row in rows_of(labels)} == {path.name for path in files}
+
+
+def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archive, tmp_path, monkeypatch):
+    corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
+    whole, types = find_types(archive.model, corpus)
+    calls, encode = [], pooled_codes
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return encode(*arguments)
+
+    monkeypatch.setattr("audiosae.sounds.event_codes.pooled_codes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    entries = [*tmp_path.iterdir()]
+    assert len(entries) == 8 + 5  # events of all recordings; codes of whole events and of parts
+    entries[0].write_bytes(b"damaged")
+    continued, again = find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    assert len(calls) in {6 + 16 - 4, 6 + 16 - 2}  # both blocks of a recording, or those of two recordings
+    assert again.digest == types.digest
+    for name, column in vars(whole.events).items():
+        np.testing.assert_array_equal(column, getattr(continued.events, name))
+    find_types(archive.model, corpus, store=SoundStore(tmp_path))
+    assert len(calls) <= 6 + 16 - 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"types": 3}, "leave out types=3"), ({"types_from": "x"}, 'leave out types_from="x"')],
+)
+def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
+    (tmp_path / "survey.json").write_text("{}")
+    with pytest.raises(InputError, match=message):
+        audiosae.survey("model", "sounds", tmp_path, new_only=True, **options)
+    with pytest.raises(InputError, match="give it with out"):
+        audiosae.survey("model", "sounds", new_only=True)
 
 
 def test_a_cluster_finds_the_same_types(archive, cache):
@@ -154,18 +299,20 @@ def test_short_and_long_recordings_are_treated_alike(archive, cache, run, tmp_pa
     )
     assert after == [row for row in before if row[1] < 9]
     assert {"1", "2"} <= {kind for _, _, kind in after}
-    _, message, _ = run("find", archive.run, long, "--like", short / "63.wav@1-4", "--cache", cache, "--json")
-    best = json.loads(message)["matches"][0]
-    assert (best["file"], round(best["start"])) == ("63.wav", 2)
-    assert best["similarity"] > 0.9
+    clip = write(tmp_path / "clip.wav", recording(63)[3 * RATE : 7 * RATE // 2], RATE)
+    for like in (short / "63.wav@2-2.5", clip):
+        _, message, _ = run("find", archive.run, long, "--like", like, "--cache", cache, "--json")
+        matches = json.loads(message)["matches"]
+        (own,) = [match for match in matches if (match["file"], round(match["start"])) == ("63.wav", 2)]
+        assert own["similarity"] > 0.95
 
 
-def test_find_reports_which_part_of_the_example_is_compared(archive, cache, run, tmp_path):
+def test_find_reports_examples_with_several_sounds_or_none(archive, cache, run, tmp_path):
     sounds = write(tmp_path / "three.wav", np.concatenate([recording(60), recording(61)]), RATE)
     quiet = write(tmp_path / "quiet.wav", 0.01 * np.random.default_rng(0).normal(size=RATE * 15), RATE)
     code, _, error = run("find", archive.run, archive.sounds, "--like", f"{sounds}@0:00.5-0:30", "--cache", cache)
     assert code == 0
-    assert "sounds; the one from" in error
+    assert "the example has 5 sounds and is compared as a whole" in error
     code, _, error = run("find", archive.run, archive.sounds, "--like", quiet, "--cache", cache)
     assert code == 0
     assert "no sound in the example rises above the noise" in error
@@ -207,6 +354,8 @@ def test_find_returns_the_most_similar_moments(archive, cache, run, tmp_path):
     assert code == 0
     assert [round(row["start"]) for row in json.loads(message)["matches"]] == [9] * 8
     assert [int(row["rank"]) for row in rows_of(out)] == list(range(1, 9))
+    assert all(re.fullmatch(r"2024-06-01T0\d:00:0[89]\.\d{3}", row["time"]) for row in rows_of(out))
+    assert {row["like"] for row in rows_of(out)} == {f"{like}@8.8-9.7"}
 
 
 def test_the_example_itself_is_left_out(archive, cache, run):
@@ -217,6 +366,52 @@ def test_the_example_itself_is_left_out(archive, cache, run):
     found = json.loads(message)["matches"]
     assert like.name not in {row["file"] for row in found}
     assert [round(row["start"]) for row in found] == [3] * 7
+
+
+def test_several_examples_are_combined(archive, cache):
+    like = f"{archive.sounds / '20240601_000000.wav'}@"
+
+    def starts(count, *examples, **unlike):
+        return audiosae.find(archive.model, archive.sounds, [*examples], count=count, cache=cache, **unlike)
+
+    both = starts(14, f"{like}3-3.5", f"{like}15-15.5")
+    assert {round(float(start)) for start in both.events.start} == {3, 15}
+    assert [both.examples[n].start for n in both.nearest[:, 0]] == [round(float(start)) for start in both.events.start]
+    assert both.facts["like"] == [f"{like}3-3.5", f"{like}15-15.5"]
+    for unwanted, last in ((9, {9}), (15, {15})):
+        found = starts(99, f"{like}3-3.5", unlike=f"{like}{unwanted}-{unwanted}.5")
+        assert len(found) == 7 + 8 + 7  # neither the example nor the unwanted one is among them
+        assert {round(float(start)) for start in found.events.start[-7:]} == last
+    assert [*found.frame().columns][-3:] == ["similarity", "like", "unlike"]
+
+
+def test_an_example_with_a_range_of_frequencies_is_compared_in_that_range(archive, cache, tmp_path):
+    time = np.arange(RATE // 2) / RATE
+    low, high = (np.sin(2 * np.pi * pitch * time) for pitch in (600, 2900))
+    samples = 0.01 * np.random.default_rng(1).normal(size=20 * RATE)
+    for start, sound in ((2, low + high), (5, low), (8, high), (11, low), (14, high * np.sin(50 * time))):
+        samples[start * RATE : start * RATE + len(sound)] += 0.2 * sound
+    like = f"{write(tmp_path / 'a.wav', samples, RATE)}@2-2.5"
+    sources, own = [tmp_path, archive.sounds], []
+    for end in ("", ":2000-4000"):
+        found = audiosae.find(archive.model, sources, f"{like}{end}", count=99, cache=cache).frame()
+        rows = found[found["file"].str.endswith("a.wav")]
+        own.append(dict(zip(rows["start"].round(), rows["similarity"], strict=True)))
+    assert set(own[0]) == {5, 8, 11, 14}
+    assert set(own[1]) == {8, 14}
+    assert own[1][8] > 0.9 > own[0][8]
+
+
+def test_copies_of_the_example_are_no_matches(archive, cache, tmp_path):
+    original = archive.sounds / "20240601_000000.wav"
+    for name in ("link.wav", "copy.wav"):
+        (tmp_path / name).write_bytes(original.read_bytes())
+    (tmp_path / "link.wav").unlink()
+    (tmp_path / "link.wav").symlink_to(original)
+    found = audiosae.find(archive.model, [tmp_path, archive.sounds], f"{original}@3-3.5", count=500, cache=cache)
+    of_copies = {path for path, start in zip(found.frame()["file"], found.events.start, strict=True) if start < 4}
+    assert not any(name in path for path in of_copies for name in ("link", "copy", original.name))
+    assert len(of_copies) == 7
 
 
 @pytest.mark.parametrize(
@@ -253,8 +448,12 @@ def test_files_that_no_survey_wrote_are_not_overwritten(archive, run, tmp_path):
         ("{}@30-31", "the recording ends at 20.00 s"),
         ("{}@3-3.005", "0.005 s are too short"),
         ("{}@19.995-900", "0.005 s are too short"),
-        ("{}@a-b", "'a-b' is not a section of"),
+        ("{}@a-b", "'a-b' is not a stretch of"),
         ("{}@1:03-", "wanted START-END in seconds"),
+        ("{}@3-4:2000-", "'3-4:2000-' is not a stretch of"),
+        ("{}@3-4:2000-1000", "LOW 2000 Hz is not below HIGH 1000 Hz"),
+        ("{}@3-4:9000-9900", "the model hears 29 to"),
+        (__file__, "the recording cannot be used: undecodable"),
     ],
 )
 def test_wrong_examples_are_refused(archive, cache, run, like, message):
@@ -262,6 +461,7 @@ def test_wrong_examples_are_refused(archive, cache, run, like, message):
     code, _, error = run("find", archive.run, archive.sounds, "--like", like, "--cache", cache, "-q")
     assert code == 1
     assert message in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, run):
@@ -272,9 +472,13 @@ def test_an_example_that_ends_after_its_recording_is_reported(archive, cache, ru
     assert "the example is" not in run(*command, like)[2]
 
 
-def test_a_file_name_may_look_like_a_section(tmp_path):
+def test_a_file_name_may_look_like_a_stretch(tmp_path):
     odd = write(tmp_path / "a@1-2", recording(0), RATE, format="WAV")
     assert Example.parse(str(odd)).end == np.inf
+    stretch = Example.parse(f"{odd}@1:03.5-1:05:2000-4000.5")
+    assert (stretch.start, stretch.end, stretch.low_hz, stretch.high_hz) == (63.5, 65, 2000, 4000.5)
+    with pytest.raises(InputError, match="3600 s are too long to compare as one sound"):
+        Example.parse(str(odd)).within(3600)
 
 
 def test_models_of_other_domains_are_refused():

@@ -163,8 +163,11 @@ def test_a_sample_of_the_sounds_is_on_the_page_with_labels_and_sites(surveyed, c
     monkeypatch.setattr("audiosae.sounds.event_map._EXTREME", 1)
     survey, model, corpus = found(surveyed, cache)
     page, best = tmp_path / "page.html", survey.types[1].exemplar
-    labels = {best: (HOSTILE, "yes", 3)}
-    facts = write_survey_page(survey, model, corpus, page, labels=labels, sites=[HOSTILE, *"abcde"])
+    answers = list(survey.labels.answers)
+    answers[best] = replace(answers[best], label=HOSTILE, answer="yes", type=3)
+    labels = replace(survey.labels, answers=tuple(answers))
+    survey = replace(survey, labels=labels, sites=[HOSTILE, *"abcde"])
+    facts = write_survey_page(survey, model, corpus, page)
     sounds, text = columns(page), page.read_text(encoding="utf-8")
     numbers = sounds["event"].tolist()
     assert 6 <= len(numbers) == facts["sounds"] < 18
@@ -193,12 +196,13 @@ def test_the_page_of_find_has_the_example_first(surveyed, cache, run, tmp_path):
     out = tmp_path / "found.html"
     arguments = ["find", surveyed.run, surveyed.sounds, "--like", like, "-n", 4, "--cache", cache, "-o", out]
     code, text, _ = run(*arguments, "--json")
-    query, *matches = block(out, "items")
+    query, matches = block(out, "items").values()
     assert code == 0
-    assert (query[0]["from"], query[0]["to"]) == ([9.0], [9.6])
-    assert [w["from"][0] for (w,) in matches] == pytest.approx(
-        [m["start"] for m in json.loads(text)["matches"]], abs=1e-3
-    )
+    assert [(w["from"], w["to"], w["liked"]) for w in query] == [([9.0], [9.6], True)]
+    assert [w["time"][:14] for w in matches] == [
+        f"2024-06-01 {int(m['file'][9:11]):02d}:" for m in json.loads(text)["matches"]
+    ]
+    assert [w["from"][0] for w in matches] == pytest.approx([m["start"] for m in json.loads(text)["matches"]], abs=1e-3)
     out.write_text("mine")
     assert run(*arguments)[0] == 1
     assert out.read_text() == "mine"
@@ -403,7 +407,11 @@ def test_an_hour_opens_in_the_grid_and_arrow_keys_move(surveyed, see):
     tab.keyboard.press("ArrowDown")
     assert tab.evaluate("document.activeElement.dataset.cell") == "2024-06-01 3"
     tab.select_option("#kind", "1")
-    assert tab.inner_text("[data-cell='2024-06-01 3']") == "1"
+    cell = tab.locator("[data-cell='2024-06-01 3']")
+    assert cell.inner_text() == "180"  # per hour: one in 20 s
+    assert "1 sound in 20 s of recording, 180 per recorded hour" in cell.get_attribute("aria-label")
+    tab.select_option("#unit", "count")
+    assert cell.inner_text() == "1"
 
 
 @pytest.mark.browser

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from audiosae.errors import InputError
+from audiosae.sounds.grouping import NO_NUMBER, grouped
 from audiosae.sounds.sound_types import learn_types, load_types, stability_of
 from audiosae.sounds.tables import read_names
 
@@ -24,7 +25,7 @@ def test_number_of_types_is_that_of_the_kinds():
     points, kind = codes()
     types, choice = learn_types(points)
     assert len(types) == KINDS
-    assert "silhouette" in choice
+    assert "dense clouds" in choice
     assert len({(int(a), int(b)) for a, b in zip(kind, types.assign(points)[0], strict=True) if b}) == KINDS
 
 
@@ -126,3 +127,43 @@ def test_invalid_tables_of_names_are_refused(tmp_path, text, message):
     (tmp_path / "names.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_names(tmp_path / "names.csv")
+
+
+def mixed(each=60, kinds=4, seed=0):
+    """Return points of kinds that overlap, and the kind of each."""
+    rng = np.random.default_rng(seed)
+    kind = np.repeat(np.arange(kinds), each)
+    points = np.random.default_rng(9).normal(0, 1, (kinds, 8))[kind] + rng.normal(0, 0.9, (len(kind), 8))
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), kind
+
+
+def test_kinds_that_overlap_are_grouped_by_the_neighbours_that_they_share():
+    from sklearn.metrics import adjusted_rand_score
+
+    points, kind = mixed()
+    groups = grouped(points)
+    assert "nearest neighbours" in groups.choice
+    assert 3 <= groups.labels.max() + 1 <= 5
+    assert adjusted_rand_score(kind, groups.labels) > 0.4
+    again = grouped(points)
+    np.testing.assert_array_equal(groups.labels, again.labels)
+
+
+def test_a_coarse_grouping_is_given_if_no_number_is_clear(tmp_path):
+    points, _ = mixed(kinds=1, each=200)
+    groups = grouped(points)
+    assert NO_NUMBER in groups.choice
+    assert len(groups.coarse) == groups.labels.max() + 1 > groups.coarse.max() + 1
+    types, choice = learn_types(points)
+    assert NO_NUMBER in choice
+    assert len(types.coarse) == len(types)
+    types.save(tmp_path / "types.safetensors", "abc")
+    assert tuple(load_types(tmp_path, "abc").coarse) == tuple(types.coarse)
+
+
+@pytest.mark.parametrize("count", [3, 5, 12, 25])
+def test_few_points_are_grouped(count):
+    points, _ = mixed()
+    groups = grouped(points[:: len(points) // count][:count])
+    assert sorted(set(groups.labels.tolist())) == list(range(groups.labels.max() + 1))
+    assert groups.labels.max() + 1 <= max(2, count**0.5)

@@ -139,6 +139,10 @@ class Model:
         activity /= 2
         return activity
 
+    def with_facts(self, **facts: Json) -> Model:
+        """Return the model with further facts."""
+        return type(self)(self.domain, self.whitener, self.params, self.rho_hat, self.facts | facts)
+
     @property
     def dead(self) -> NDArray[np.bool_]:
         """Mask of the units that are hardly ever active, (hidden,)."""

@@ -10,6 +10,7 @@ import typer
 from audiosae.cli.console import Console
 from audiosae.errors import AudiosaeError
 from audiosae.system.parameters import flag, without_none
+from audiosae.system.spelling import on_command_line
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def typer_function(command: Command) -> Callable[..., int]:
         console = Console(quiet=quiet, as_json=as_json)
         arguments = _arguments(parameters, typed) | ({"progress": console} if shows_progress else {})
         try:
-            result: Any = command.function(**arguments)
+            with on_command_line():
+                result: Any = command.function(**arguments)
         except AudiosaeError as error:
             if error.result is not None:
                 console.result(command.text(error.result), error.result.facts)  # type: ignore[attr-defined]

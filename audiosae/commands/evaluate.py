@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
+from audiosae.commands.annotated import Annotations
+from audiosae.commands.evaluated import Division, LabelledAnnotations, LabelledFiles
 from audiosae.commands.evaluation_folder import EVALUATION_FOLDER, PAGE, RESULTS, write_evaluation, write_results
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
@@ -25,12 +27,11 @@ from audiosae.commands.shared_options import (
     as_path,
 )
 from audiosae.corpus.journal import source_summary
-from audiosae.corpus.labels import FOLDER, check_rows, read_column, read_labels
+from audiosae.corpus.labels import FOLDER
 from audiosae.errors import InputError
 from audiosae.evaluation.baselines import choose_baselines
 from audiosae.evaluation.classifier import CLASSIFIERS
 from audiosae.evaluation.compare import Evaluation, Options, compare_features
-from audiosae.evaluation.folds import make_plan
 from audiosae.features import stability as stability_file
 from audiosae.features.codes import DEFAULT_POOL, check_pools
 from audiosae.system.files import report_replaced, signature
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from audiosae.autoencoder.model import Model
-    from audiosae.corpus.sources import Source
-    from audiosae.evaluation.folds import Kind
     from audiosae.features.stability import UnitStability
     from audiosae.system.progress import Progress
 
@@ -59,7 +58,8 @@ def _text(done: Evaluation) -> str:
     facts, plan, skipped = done.facts, done.plan, len(done.skipped)
     ranked = sorted(done.results, key=lambda result: -result["accuracy"])
     recalls = [f"{label} {100 * share:.0f}" for label, share in done.results[0]["recall"].items()]
-    files = f"{facts['grouped']} random files" if facts["grouped"] < facts["clips"] else "the files"
+    noun = f"{plan.noun}s"
+    grouped = f"{facts['grouped']} random {noun}" if facts["grouped"] < facts["clips"] else f"the {noun}"
     return "\n".join(
         [
             done.title,
@@ -74,11 +74,11 @@ def _text(done: Evaluation) -> str:
             text_table(_few_units(done)),
             "",
             "best N: accuracy in % with only the N units that best separate the classes of the training part (F-test)",
-            f"groups: agreement between the labels and as many clusters of {files}, computed without labels (Ward's "
+            f"groups: agreement between the labels and as many clusters of {grouped}, computed without labels (Ward's "
             "method; adjusted mutual information: 1 identical, 0 chance)",
             *([f"{counted(skipped, 'source')} skipped"] if skipped else []),
             "",
-            *_quality(facts["quality"]),
+            *_quality(facts["quality"], noun),
             f"recall per class     {_shortened(recalls, 'results.csv')} (in %, the model's features)",
             *([f"stability            {done.stability.summary()}"] if done.stability else []),
             f"files                {facts['out']}/: {_FILES}",
@@ -111,7 +111,7 @@ def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
-def _quality(quality: Mapping[str, Any]) -> list[str]:
+def _quality(quality: Mapping[str, Any], noun: str) -> list[str]:
     best: dict[str, dict[str, Any]] = {}
     for pair in quality["units_of_labels"]:  # the best unit of a label is its first
         best.setdefault(pair["label"], pair)
@@ -123,7 +123,7 @@ def _quality(quality: Mapping[str, Any]) -> list[str]:
         f"{len(quality['always_on_units'])} active in most windows",
         f"sparseness           {quality['lifetime_sparseness']:.2f} per unit over windows, "
         f"{quality['population_sparseness']:.2f} per window over units (0 all equal, 1 only one; Treves and Rolls)",
-        f"best unit per label  {_shortened(units, 'results.json')} (area under the ROC curve on these files)",
+        f"best unit per label  {_shortened(units, 'results.json')} (area under the ROC curve on these {noun})",
     ]
 
 
@@ -146,14 +146,14 @@ def evaluate(
     model: ModelPath,
     sources: Sources,
     labels: Annotated[
-        AnyPath,
+        AnyPath | None,
         Option(
             "Labels of the files: folder for the name of each file's folder, or a CSV with a column filename.",
             "Input",
             metavar="folder|FILE.csv",
             typed=str,
         ),
-    ],
+    ] = None,
     out: Annotated[
         AnyPath | None,
         Option(
@@ -168,6 +168,7 @@ def evaluate(
         ),
     ] = None,
     *,
+    annotations: Annotations = None,
     label_column: LabelColumn = None,
     fold_column: Annotated[str | None, Option("Column of the labels CSV whose values are the folds.", "Input")] = None,
     group_column: Annotated[
@@ -231,44 +232,41 @@ def evaluate(
     >>> 0 <= evaluation.results[0]["accuracy"] <= 1, evaluation.skipped
     (True, [])
     """
-    label_source, location, loaded = str(labels), path_of(model), as_model(model)
+    location, loaded, table = path_of(model), as_model(model), as_path(annotations)
+    label_source = _label_source(labels, table)
     if stability and location:
         stability_file.check_path(location)
-    kind, column = _division(fold_column, group_column, split_column, label_source)
+    division = Division.of(fold=fold_column, group=group_column, split=split_column, labels=label_source)
     names, pools = choose_baselines(baselines, loaded.domain), check_pools(pool or DEFAULT_POOL, segments)
     options = Options(names, pools, segments, code, refit, seed, stability, classifier)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         folder = as_path(out)
         if folder:
-            _check_folder(folder, job.inputs(label_source), loaded, job.notes)
-        known, values = _read_labels(label_source, job.sources, label_column, kind, column)
-        unlabelled = job.report_unlabelled(known, "which are left out", strict=strict)
-        labelled = [i for i, label in enumerate(known) if label is not None]
-        with (
-            EVALUATION_FOLDER.replaced_together(folder) as work,
-            replace(job, sources=[job.sources[i] for i in labelled]).corpus() as corpus,
-        ):
-            used = corpus.only(corpus.used)
-            file_labels, divided = ([each[labelled[i]] or "" for i in corpus.used] for each in (known, values))
-            digests = [record.digest for record in used.records]
-            plan = make_plan(file_labels, kind=kind, values=divided, column=column or "", seed=seed, digests=digests)
-            done = compare_features(loaded, used, plan, options, job.notes)
-            title = one_line(f"{label_column or 'label'} of {len(used.records)} files: {plan.description}")
+            tables = [str(table)] if table and table.is_file() else []
+            _check_folder(folder, [*job.inputs(label_source), *map(Path, tables)], loaded, job.notes)
+        labelled = (
+            LabelledAnnotations.read(job, table, label_source, label_column, division, strict=strict)
+            if table
+            else LabelledFiles.read(job, label_source or FOLDER, label_column, division, strict=strict)
+        )
+        with EVALUATION_FOLDER.replaced_together(folder) as work, labelled.job.corpus() as corpus:
+            used, items = corpus.only(corpus.used), labelled.items(corpus, seed)
+            title = one_line(items.title)
+            done = compare_features(loaded, used, items.plan, options, job.notes, stretches=items.stretches)
             facts = {
                 "results": done.results,
                 **done.facts,
                 "model": str(location or "in memory"),
                 "sources_used": len(used.records),
                 "sources_skipped": len(corpus.skipped),
-                "without_label": len(unlabelled),
-                "unlabelled": unlabelled,
+                **items.facts,
                 "out": str(folder) if folder else None,
                 **source_summary([*used.records, *corpus.skipped]),
                 "model_digest": loaded.digest,
             }
             done = replace(done, facts=facts, skipped=corpus.skipped, title=title)
             if work:
-                write_evaluation(work, loaded, done, used.records, title)
+                write_evaluation(work, loaded, done, items.keys, title)
                 write_page(loaded, work / PAGE, facts, title=title, told=_method(done))
                 write_results(facts, work)
     if folder and location and done.stability:
@@ -291,15 +289,15 @@ def _write_stability(location: Path, model: Model, stability: UnitStability) -> 
 
 def _method(done: Evaluation) -> list[tuple[str, str]]:
     """Return how the evaluation was made, as terms and texts for the page."""
-    facts = done.facts
+    facts, noun = done.facts, f"{done.plan.noun}s"
     return [
-        ("files", f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
+        (noun, f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
         ("folds", done.plan.description),
         ("classifier", _classifier(facts)),
         ("model", facts["seen_told"]),
         (
             "groups",
-            f"clusters of {facts['grouped']} files (Ward's method on 30 principal components), compared with the "
+            f"clusters of {facts['grouped']} {noun} (Ward's method on 30 principal components), compared with the "
             "labels by adjusted mutual information",
         ),
         ("unexplained variance", f"{facts['quality']['fvu']:.3f} of {facts['quality']['windows']} windows"),
@@ -307,27 +305,10 @@ def _method(done: Evaluation) -> list[tuple[str, str]]:
     ]
 
 
-def _read_labels(
-    labels: str, sources: Sequence[Source], label_column: str | None, kind: Kind, column: str | None
-) -> tuple[list[str | None], list[str | None]]:
-    """Return the label of each source, None if it or the dividing value is missing, and the dividing values."""
-    known = read_labels(labels, sources, label_column)
-    values = read_column(Path(labels), sources, column, option=f"--{kind}-column") if column else known
-    if labels != FOLDER:
-        check_rows(Path(labels), sources)
-    return [None if value is None else label for label, value in zip(known, values, strict=True)], values
-
-
-def _division(fold: str | None, group: str | None, split: str | None, labels: str) -> tuple[Kind, str | None]:
-    """Return the kind of the folds and the column that gives them; at most one of the three columns may be given."""
-    columns: dict[Kind, str | None] = {"fold": fold, "group": group, "split": split}
-    given = [(kind, column) for kind, column in columns.items() if column is not None]
-    if len(given) > 1:
-        raise InputError(
-            f"{' and '.join(f'--{kind}-column' for kind, _ in given)}: wanted only one of them; leave the others out"
-        )
-    if given and labels == FOLDER:
-        raise InputError(
-            f"--{given[0][0]}-column {given[0][1]}: wanted --labels FILE.csv with that column, not --labels folder"
-        )
-    return given[0] if given else ("stratified", None)
+def _label_source(labels: AnyPath | None, annotations: Path | None) -> str | None:
+    """Return the option `labels` as text; with annotations it is only needed for the columns that divide files."""
+    if labels is None and annotations is None:
+        raise InputError("evaluate needs --labels folder, --labels FILE.csv or --annotations TABLE")
+    if annotations and str(labels) == FOLDER:
+        raise InputError(f"--annotations {annotations}: the table has the labels; leave --labels folder out")
+    return None if labels is None else str(labels)

@@ -14,11 +14,10 @@ from audiosae.views.atoms import draw_atoms
 from audiosae.views.evaluation_figures import draw_confusion, draw_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from audiosae.autoencoder.model import Model
-    from audiosae.corpus.journal import Record
     from audiosae.evaluation.compare import Evaluation
 
 RESULTS, PAGE = "results.json", "index.html"
@@ -40,18 +39,23 @@ EVALUATION_FOLDER = OutputFolder(
 )
 
 
-def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequence[Record], title: str) -> None:
-    """Write results.csv, predictions.csv, scores.png, confusion.png and units.png."""
+def write_evaluation(
+    folder: Path, model: Model, done: Evaluation, keys_of_items: Mapping[str, Sequence[object]], title: str
+) -> None:
+    """Write results.csv, predictions.csv, scores.png, confusion.png and units.png.
+
+    `keys_of_items` are the columns of predictions.csv that identify a file or annotation.
+    """
     plan, best = done.plan, done.results[0]
     keys = ("name", "features", "accuracy", "std", "stderr")
     folds, recalls = (f"fold_{split.name}" for split in plan.splits), (f"recall_{name}" for name in best["recall"])
     rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
     write_file(folder / "results.csv", csv_text([[*keys, "low", "high", *folds, *recalls], *rows]).encode())
     fold_of = {int(number): split.name for split in plan.splits for number in split.test}
-    predictions = [["file", "fold", "label", *done.predicted]]
+    predictions: list[list[object]] = [[*keys_of_items, "fold", "label", *done.predicted]]
     predictions += [
         [
-            records[number].file,
+            *(column[number] for column in keys_of_items.values()),
             fold_of[number],
             plan.classes[plan.target[number]],
             *(plan.classes[predicted[number]] for predicted in done.predicted.values()),
@@ -62,7 +66,7 @@ def write_evaluation(folder: Path, model: Model, done: Evaluation, records: Sequ
     draw_scores(plan, done.results, folder / "scores.png", title)
     lines = f"{title}\nthe model's features: {100 * best['accuracy']:.1f} % right"
     draw_confusion(plan, np.array(best["confusion"]), folder / "confusion.png", lines)
-    _draw_units(model, done.facts["quality"]["units_of_labels"], folder / "units.png")
+    _draw_units(model, done.facts, folder / "units.png")
 
 
 def write_results(facts: dict[str, Any], folder: Path) -> None:
@@ -71,10 +75,11 @@ def write_results(facts: dict[str, Any], folder: Path) -> None:
     write_file(folder / RESULTS, (json.dumps(facts, indent=1, default=float) + "\n").encode())
 
 
-def _draw_units(model: Model, pairs: Sequence[dict[str, Any]], path: Path) -> None:
+def _draw_units(model: Model, facts: dict[str, Any], path: Path) -> None:
+    pairs = facts["quality"]["units_of_labels"]
     columns = sum(pair["label"] == pairs[0]["label"] for pair in pairs)
     shown, labels = pairs[: columns * (_MOST_TILES // columns)], len(pairs) // columns
-    title = f"units that best separate each label's files from the others ({_AREA})"
+    title = f"units that best separate each label's {facts['items']}s from the others ({_AREA})"
     if len(shown) < len(pairs):
         title += f"; the first {len(shown) // columns} of {labels} labels"
     titles = [f"{_shortened(pair['label'])}\nunit {pair['unit']}: {pair['auc']:.2f}" for pair in shown]

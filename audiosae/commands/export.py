@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Unpack
 
 from audiosae.autoencoder.model import as_model, path_of
+from audiosae.commands.annotated import AnnotatedSources, Annotations
 from audiosae.commands.reading import labels_option, reading
 from audiosae.commands.shared_options import (
     AnyPath,
@@ -29,16 +30,20 @@ from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stability_file
 from audiosae.features.codes import DEFAULT_POOL, check_pools
-from audiosae.features.rows import table_rows, write_rows
-from audiosae.features.table import Table, check_output, description_of, gathered
+from audiosae.features.rows import stretch_rows, table_rows, write_rows
+from audiosae.features.table import Table, check_output, gathered
 from audiosae.recordings.dates import stamps
+from audiosae.system.described_table import description_of
 from audiosae.system.files import report_replaced
 from audiosae.system.parameters import Option, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from audiosae.autoencoder.model import Model
     from audiosae.commands.reading import Reading
+    from audiosae.engine.corpus import EngineCorpus
+    from audiosae.features.rows import TableRows
     from audiosae.recordings.date_groups import When
 
 
@@ -55,6 +60,24 @@ def _stamps(
         return None
     names = [source.name for source in job.sources]
     return stamps(names, job.paths, when=when, time_zone=time_zone, date_order=date_order, say=job.notes.say)
+
+
+def _rows(job: Reading, model: Model, corpus: EngineCorpus, options: dict[str, Any]) -> TableRows:
+    """Return the rows of files or windows."""
+    job.notes.stage("encoding", len(corpus.used), "files")
+    return table_rows(model, corpus, done=lambda _: job.notes.advance(1), **options)
+
+
+def _annotation_rows(
+    model: Model, corpus: EngineCorpus, annotated: AnnotatedSources, options: dict[str, Any], *, strict: bool
+) -> tuple[TableRows, dict[str, Any]]:
+    """Return the rows of annotations, and their counts for JSON."""
+    inside, used, notes = annotated.inside(corpus), corpus.only(corpus.used), annotated.job.notes
+    inside.report(strict=strict)
+    keys = inside.keys(used) | {"label": [annotation.label for annotation in inside.annotations]}
+    stretches = inside.stretches(used)
+    notes.stage("encoding", len(stretches), "annotations")
+    return stretch_rows(model, used, stretches, keys, done=notes.advance, **options), inside.facts()
 
 
 @command(
@@ -92,6 +115,7 @@ def export(
         ),
     ] = None,
     label_column: LabelColumn = None,
+    annotations: Annotations = None,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
     date_order: DateOrder = None,
@@ -119,7 +143,11 @@ def export(
     >>> table.names[:3], len(table.skipped)
     (['u000_max', 'u000_mean', 'u001_max'], 0)
     """
-    path, label_source = as_path(out), labels_option(labels, label_column)
+    path, table = as_path(out), as_path(annotations)
+    label_source = labels_option(labels, None if table else label_column)
+    if table and (label_source or level == "window"):
+        other = "--level window" if level == "window" else "--labels"
+        raise InputError(f"--annotations {table}: the table has a row for each annotation; leave {other} out")
     if level not in {"file", "window"}:
         raise InputError(f"--level {level}: wanted file or window")
     if level == "window" and (pool or segments != 1):
@@ -130,23 +158,18 @@ def export(
     loaded, location = as_model(model), path_of(model)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         if path:
-            check_output(path, job.inputs(label_source))
+            check_output(path, job.inputs(label_source or (str(table) if table and table.is_file() else None)))
             report_replaced(description_of(path), loaded.digest, path, job.notes)
+        annotated = AnnotatedSources.read(job, table, label_column) if table else None
+        job = annotated.job if annotated else job
         stamp = _stamps(job, when, time_zone, date_order)
         known, unlabelled = job.labels(label_source, label_column, "which are exported without a label", strict=strict)
         with job.corpus(interleaved=True) as corpus:
-            job.notes.stage("encoding", len(corpus.used), "files")
-            rows = table_rows(
-                loaded,
-                corpus,
-                level=level,
-                pools=pools,
-                segments=segments,
-                code=code,
-                labels=known,
-                stamp=stamp,
-                done=lambda _: job.notes.advance(1),
-            )
+            options = {"pools": pools, "segments": segments, "code": code, "stamp": stamp}
+            if annotated:
+                rows, counts = _annotation_rows(loaded, corpus, annotated, options, strict=strict)
+            else:
+                rows, counts = _rows(job, loaded, corpus, options | {"level": level, "labels": known}), {}
             if path:
                 stability = stability_file.read(location, loaded.params.hidden) if location else None
                 write_rows(rows, path, digest=loaded.digest, stability=stability)
@@ -160,6 +183,7 @@ def export(
         "sources_skipped": len(corpus.skipped),
         "without_label": len(unlabelled),
         "unlabelled": unlabelled,
+        **counts,
         **source_summary(corpus.records),
     }
     return Table(rows.columns, rows.names, rows.count, facts, corpus.skipped, job.notes.lines, path, in_memory)

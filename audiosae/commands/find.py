@@ -1,41 +1,64 @@
-"""``audiosae find``: search for the moments in recordings that sound most like an example."""
+"""``audiosae find``: search for the moments in recordings that sound most like examples."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
+from audiosae.commands.clips import ClipFolder, checked_clip_folder, clip_text, write_match_clips
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
+    DateOrder,
     Machine,
     ModelPath,
     ShowProgress,
     Sources,
     Strict,
+    TimeZone,
+    WhenName,
     as_path,
 )
+from audiosae.corpus.sources import named_paths
+from audiosae.errors import InputError
+from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.search import COLUMNS, Example, Matches, find_like, write_matches_csv
-from audiosae.system.files import check_replaceable, check_writable
+from audiosae.sounds.examples import FORM, Example, parse_examples
+from audiosae.sounds.search import Matches, find_like
+from audiosae.system.described_table import DIGESTS, TABLES, DescribedTable, description_of
+from audiosae.system.files import check_writable, csv_text, report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
+from audiosae.system.schema import DIGEST, FactsFile, Object, Text
+from audiosae.views.find_page import write_find_page
 from audiosae.views.page import PAGES, check_page
-from audiosae.views.survey_page import write_find_page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from audiosae.commands.reading import Reading
+    from audiosae.engine import Engine
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.system.progress import Progress
 
+TABLE = DescribedTable(
+    "find",
+    (".csv",),
+    FactsFile(
+        ("model_digest", "like"),
+        Object({"model_digest": Text(DIGEST, "a digest"), "like": Text()}, {TABLES: DIGESTS}),
+        "choose another name with -o, or move it",
+    ),
+)
 _ROUNDING = 0.01  # s: the END of an example may be the rounded length of its recording
 
 
 def _text(matches: Matches) -> str:
-    return text_table([COLUMNS, *(tuple(map(str, row)) for row in matches.rows())])
+    table = text_table([matches.columns, *(tuple(map(str, row)) for row in matches.rows())])
+    return f"{table}\n{clip_text(matches.facts['clips'])}" if "clips" in matches.facts else table
 
 
 @command(
@@ -47,12 +70,14 @@ def find(
     model: ModelPath,
     sources: Sources,
     like: Annotated[
-        AnyPath,
+        AnyPath | Sequence[AnyPath],
         Option(
-            "Example: a recording, or a part of it in seconds, such as song.wav@3.2-4.5.",
+            "Example: a recording, or a stretch of it in seconds, such as song.wav@3.2-4.5, and the range of "
+            "frequencies that is compared, in Hz, such as song.wav@3.2-4.5:2000-8000. Can be repeated.",
             "Input",
-            metavar="FILE[@START-END]",
-            typed=str,
+            metavar=FORM,
+            typed=list[str],
+            python="One or a list.",
         ),
     ],
     out: Annotated[
@@ -60,15 +85,30 @@ def find(
         Option("File to write: a page to listen to (.html) or a table (.csv).", flags=("--out", "-o"), typed=Path),
     ] = None,
     *,
+    unlike: Annotated[
+        AnyPath | Sequence[AnyPath] | None,
+        Option(
+            "Example of sounds that are not wanted, such as a wrong match; as --like.",
+            "Input",
+            metavar=FORM,
+            typed=list[str],
+            python="One or a list.",
+            parse=lambda _, texts: texts,
+        ),
+    ] = None,
     count: Annotated[
         int,
-        Option("Largest number of moments; the example itself is left out.", flags=("--count", "-n"), least=1),
+        Option("Largest number of moments; the examples themselves are left out.", flags=("--count", "-n"), least=1),
     ] = 20,
+    clips: ClipFolder = None,
+    when: WhenName = "auto",
+    time_zone: TimeZone = None,
+    date_order: DateOrder = None,
     strict: Strict = False,
     progress: ShowProgress = False,
     **options: Unpack[EventKeywords],
 ) -> Matches:
-    """Find the moments that sound most like an example.
+    """Find the moments that sound most like examples, and least like others.
 
     Returns
     -------
@@ -79,7 +119,7 @@ def find(
     Raises
     ------
     InputError
-        An option, the example or all sources cannot be used, no recording has an event, or the output would replace a
+        An option, an example or all sources cannot be used, no recording has an event, or the output would replace a
         file that audiosae did not write.
 
     Examples
@@ -90,40 +130,75 @@ def find(
     >>> [row[0] for row in matches.rows()]
     [1, 2]
     """
-    path, example = as_path(out), Example.parse(str(like))
+    path, examples = as_path(out), parse_examples(_listed(like), _listed(unlike))
     loaded, settings = as_model(model), EventSettings.of(options)
-    domain, detector = recordings_domain(loaded, "find"), settings.detector()
-    with reading(settings.domain(domain), sources, Machine.of(options), progress=progress) as job:
+    domain, detector, listed = recordings_domain(loaded, "find"), settings.detector(), named_paths(sources)
+    with reading(settings.domain(domain), listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
+        inputs = [*(example.path for example in examples), *job.paths]
         if path:
-            _check_output(path, [example.path, *job.paths])
+            _check_output(path, inputs)
+            if path.suffix.lower() not in PAGES:
+                report_replaced(description_of(path), loaded.digest, path, notes)
+        clip_folder = checked_clip_folder(clips, listed, inputs)
+        dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
+        if dates.form:
+            notes.say(dates.note)
         with job.engine() as engine:
-            example_corpus = job.of([example.path]).read(engine)
-            example = _within(example, example_corpus.records[0].extent, notes)
+            queries = _read_examples(job, engine, examples)
+            pairs = zip(examples, queries.records, strict=True)
+            examples = [_within(example, record.extent, notes) for example, record in pairs]
             corpus = job.read(engine, interleaved=True)
             matches = find_like(
                 loaded,
                 corpus,
-                example_corpus,
-                example,
+                queries,
+                examples,
                 count=count,
                 options=detector,
                 group=settings.group,
+                times=dates.starts,
                 progress=notes,
             )
             for note in matches.notes:
                 notes.say(note)
             if path and path.suffix.lower() in PAGES:
-                write_find_page(loaded, corpus, example, example_corpus, matches, path, progress=notes)
+                write_find_page(loaded, corpus, queries, matches, path, progress=notes)
+            clip_facts = write_match_clips(matches, corpus, clip_folder, notes)
     if path and path.suffix.lower() not in PAGES:
-        write_matches_csv(matches, path)
+        given = " ".join(f"{example.option} {example.text}" for example in matches.examples)
+        TABLE.write(
+            path, csv_text([matches.columns, *matches.rows()]).encode(), {"model_digest": loaded.digest, "like": given}
+        )
     facts = {
-        "matches": [dict(zip(COLUMNS, row, strict=True)) for row in matches.rows()],
+        "matches": [dict(zip(matches.columns, row, strict=True)) for row in matches.rows()],
+        "like": [example.text for example in matches.examples if example.liked],
+        "unlike": [example.text for example in matches.examples if not example.liked],
         "table": str(path) if path else None,
         "sources_used": len(corpus.used),
         "sources_skipped": len(corpus.skipped),
+        **clip_facts,
     }
     return replace(matches, facts=facts, skipped=corpus.skipped, notes=notes.lines)
+
+
+def _listed(examples: AnyPath | Sequence[AnyPath] | None) -> list[str]:
+    """Return one or several examples as texts."""
+    given = [examples] if isinstance(examples, str | os.PathLike) else examples or []
+    return [os.fspath(example) for example in given]
+
+
+def _read_examples(job: Reading, engine: Engine, examples: Sequence[Example]) -> EngineCorpus:
+    """Read the recording of each example; InputError if one cannot be used."""
+    paths = [*dict.fromkeys(example.path for example in examples)]
+    corpus = replace(job.of(paths), trained=False).read(engine)
+    by_path = {Path(record.path): number for number, record in enumerate(corpus.records)}
+    queries = corpus.only(by_path[example.path] for example in examples)
+    for example, record in zip(examples, queries.records, strict=True):
+        if record.status != "used":
+            raise InputError(f"{example.option} {example.text}: the recording cannot be used: {record.reason}")
+    job.report_used(corpus.records)
+    return queries
 
 
 def _within(example: Example, seconds: float, progress: Progress) -> Example:
@@ -131,7 +206,7 @@ def _within(example: Example, seconds: float, progress: Progress) -> Example:
     inside = example.within(seconds)
     if example.end - inside.end > _ROUNDING and example.end < float("inf"):
         progress.say(
-            f"--like {example.path}: the recording ends at {seconds:.2f} s, so the example is "
+            f"{example.option} {example.text}: the recording ends at {seconds:.2f} s, so the example is "
             f"{example.start:g} to {inside.end:.2f} s"
         )
     return inside
@@ -141,9 +216,5 @@ def _check_output(out: Path, inputs: Sequence[Path]) -> None:
     check_writable(out, (*PAGES, ".csv"))
     if out.suffix.lower() in PAGES:
         check_page(out, inputs)
-        return
-    try:
-        own = out.read_text(encoding="utf-8").startswith(",".join(COLUMNS))
-    except (OSError, UnicodeDecodeError):
-        own = False
-    check_replaceable(out, inputs, own=own)
+    else:
+        TABLE.check(out, inputs)

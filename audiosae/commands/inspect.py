@@ -29,13 +29,15 @@ from audiosae.commands.shared_options import (
 )
 from audiosae.corpus.copies import find_copies, find_links, report_same
 from audiosae.corpus.ingest import NOTHING, count_rows
-from audiosae.corpus.sources import some_of, stand_in
+from audiosae.corpus.sources import stand_in
 from audiosae.domain import SECONDS, Domain, plugin_call, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
 from audiosae.system.frames import html_table, pandas_frame, text_table
 from audiosae.system.parameters import command
+from audiosae.system.spelling import spelled
 from audiosae.system.stderr import CapturedStderr, capture_stderr
+from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions, choose_solver
 
@@ -166,7 +168,8 @@ def inspect(
         if facts["unit"] == SECONDS:
             dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
             _add_dates(facts, dates)
-    return Inspection(facts["files"], facts.pop("summary"), facts, job.notes.lines)
+    summary = [spelled(line) for line in facts.pop("summary")]
+    return Inspection(facts["files"], summary, facts, job.notes.lines)
 
 
 def _add_dates(facts: dict[str, Any], dates: Dates) -> None:
@@ -217,7 +220,8 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
         progress.advance(1)
     good = [(source, file) for source, file in zip(sources, files, strict=True) if file["status"] == "ok"]
     readable = [source for source, _ in good]
-    glances, copies, links = _quick_checks(domain, readable), find_copies(readable), find_links(readable)
+    glances, links = _quick_checks(domain, readable), find_links(readable)
+    copies = find_copies(readable, links)
     windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
     wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
     values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)

@@ -14,19 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
-from audiosae.system.files import check_replaceable, check_unedited, create_folder, quick_digest
+from audiosae.system.files import (
+    InputFiles,
+    check_replaceable,
+    check_unedited,
+    create_folder,
+    quick_digest,
+    remove_empty,
+)
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.system.schema import DIGEST, Object, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from audiosae.system.schema import FactsFile
 
 FILES = "files"  # key of the digests
 DIGESTS = Object(
-    keys=Text(r"[^./\\:][^/\\:]*(/[^./\\:][^/\\:]*)?", "the name of a file"), rest=Text(DIGEST, "a digest")
+    keys=Text(r"[^./\\:][^/\\:]*(/[^./\\:][^/\\:]*){0,2}", "the name of a file"), rest=Text(DIGEST, "a digest")
 )
 _UNFINISHED = ".unfinished-"
 
@@ -50,8 +57,13 @@ class OutputFolder:
     facts: FactsFile
     outputs: Callable[[Path], list[Path]]
 
-    def check(self, out: Path, inputs: Sequence[Path]) -> None:
+    def check(self, out: Path, inputs: Sequence[Path], *, edited: Collection[str] = ()) -> None:
         """Create the folder before the work.
+
+        Parameters
+        ----------
+        edited
+            Files of the folder that may have been edited, because the command reads them and keeps their content.
 
         Raises
         ------
@@ -62,11 +74,12 @@ class OutputFolder:
         create_folder(out)
         with self._lock(out):
             self._clear(out)
-        recorded = self._recorded(out)
+        recorded, files = self._recorded(out), InputFiles(inputs)
         for path in self.outputs(out):
-            check_replaceable(path, inputs, own=path.relative_to(out).as_posix() in recorded)
-        check_replaceable(out / self.facts_name, inputs, own=bool(recorded))
-        check_unedited(out, recorded, f"the {self.command} that wrote it")
+            check_replaceable(path, files, own=path.relative_to(out).as_posix() in recorded)
+        check_replaceable(out / self.facts_name, files, own=bool(recorded))
+        unedited = {name: digest for name, digest in recorded.items() if name not in edited}
+        check_unedited(out, unedited, f"the {self.command} that wrote it")
 
     def digests(self, work: Path) -> dict[str, str]:
         """Return the digests of all files of a folder except the facts, by their paths in it."""
@@ -121,7 +134,7 @@ class OutputFolder:
     def _complete(self, work: Path, out: Path) -> None:
         for name, digest in self._recorded(out).items():
             if (work / name).is_file() and quick_digest(work / name) == digest:
-                (out / name).parent.mkdir(exist_ok=True)
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
                 (work / name).replace(out / name)
 
     def _move(self, work: Path, out: Path) -> None:
@@ -129,10 +142,11 @@ class OutputFolder:
         names = sorted(_files(work), key=lambda name: name != self.facts_name)
         earlier = self._recorded(out)
         for name in names:
-            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             (work / name).replace(out / name)
         for name in earlier.keys() - {*names}:  # the types may have had other numbers
             (out / name).unlink(missing_ok=True)
+            remove_empty([folder for folder in (out / name).parents if out in folder.parents])
 
     def _recorded(self, out: Path) -> dict[str, str]:
         facts = self.facts.read(out / self.facts_name)

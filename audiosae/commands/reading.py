@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.labels import FOLDER, read_labels
-from audiosae.corpus.sources import named_paths, scan, some_of
+from audiosae.corpus.sources import named_paths, scan
 from audiosae.domain import plugin_call
 from audiosae.engine import start_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
 from audiosae.system.progress import Notes
+from audiosae.system.text import some_of
+from audiosae.training.fit import with_short_skipped
 
 if TYPE_CHECKING:
     import os
@@ -95,13 +97,15 @@ class Reading:
             engine.backend.say = self.notes.say
             yield engine
 
-    def read(self, engine: Engine, *, interleaved: bool = False) -> EngineCorpus:
+    def read(self, engine: Engine, *, interleaved: bool = False, padded: bool = True) -> EngineCorpus:
         """Decode the sources or read them from the cache; report skipped sources.
 
         Parameters
         ----------
         interleaved
             See `Engine.ingest`.
+        padded
+            Whether the command pads a source that is shorter than a window; else it skips it.
 
         Raises
         ------
@@ -132,6 +136,7 @@ class Reading:
             for record in corpus.skipped:
                 notes.say(f"skipped {record.file}: {record.reason}")
             self.report_used(corpus.records)
+            self._report_short(corpus, padded=padded)
         return corpus
 
     def report_used(self, records: Sequence[Record]) -> None:
@@ -143,11 +148,22 @@ class Reading:
             names = [record.file for record in used if record.remark == remark]
             self.notes.say(f"{len(names)} of {len(used)} sources have {remark}: {some_of(names)}")
 
+    def _report_short(self, corpus: EngineCorpus, *, padded: bool) -> None:
+        """Report sources that are shorter than a window."""
+        short = [r for r in with_short_skipped(corpus) if r.status != "used" and r.shape]
+        if padded and short:
+            self.notes.say(
+                f"{len(short)} of {len(corpus.records)} sources are shorter than a window and are padded (train and "
+                f"report skip them): {some_of([record.file for record in short])}"
+            )
+        for record in [] if padded else short:
+            self.notes.say(f"skipped {record.file}: {record.reason}")
+
     @contextmanager
-    def corpus(self, *, interleaved: bool = False) -> Iterator[EngineCorpus]:
+    def corpus(self, *, interleaved: bool = False, padded: bool = True) -> Iterator[EngineCorpus]:
         """Start the engine and read the sources."""
         with self.engine() as engine:
-            yield self.read(engine, interleaved=interleaved)
+            yield self.read(engine, interleaved=interleaved, padded=padded)
 
     def of(self, sources: Named) -> Reading:
         """Return a copy for other sources."""

@@ -38,9 +38,11 @@ def _text(page: Page) -> str:
     facts = page.facts
     shown, available = facts["windows_per_unit"], facts["windows_per_unit_there"]
     fewer = f" (of {available}: more would exceed --size)" if shown < available else ""
+    left_out = f" ({facts['windows_left_out']} left out as silent or blank)" if facts["windows_left_out"] else ""
     return (
         f"wrote {page.path}: {facts['units']} units with {shown} windows each{fewer}; "
-        f"{facts['bytes'] / _MIB:.1f} MiB, {facts['sources_used']} sources ({facts['sources_skipped']} skipped)\n"
+        f"{facts['bytes'] / _MIB:.1f} MiB, {facts['windows']} windows{left_out} of {facts['sources_used']} sources "
+        f"({facts['sources_skipped']} skipped)\n"
         f"next: open {page.path} in a browser"
     )
 
@@ -109,7 +111,8 @@ def report(
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         check_page(path, job.inputs(label_source))
         known, unlabelled = job.labels(label_source, label_column, "which are shown without a label", strict=strict)
-        with job.corpus() as corpus:
+        with job.corpus(padded=False) as corpus:
+            records = with_short_skipped(corpus)
             facts = write_report(
                 loaded,
                 corpus,
@@ -121,8 +124,8 @@ def report(
                 run=run_folder_of(model),
                 progress=job.notes,
             )
-    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled, **source_summary(with_short_skipped(corpus))}
-    return Page(path, facts, corpus.skipped, job.notes.lines)
+    facts |= {"without_label": len(unlabelled), "unlabelled": unlabelled, **source_summary(records)}
+    return Page(path, facts, [record for record in records if record.status != "used"], job.notes.lines)
 
 
 def run_folder_of(model: Model | str | os.PathLike[str]) -> Path | None:

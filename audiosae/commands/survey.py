@@ -9,8 +9,11 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
+from audiosae.commands.clips import ClipCount, check_written, clip_count, clip_text, write_survey_clips
+from audiosae.commands.continuation import continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
-from audiosae.commands.reading import reading
+from audiosae.commands.label_options import label_lines, read_labels
+from audiosae.commands.reading import Reading, reading
 from audiosae.commands.shared_options import (
     AnyPath,
     DateOrder,
@@ -23,12 +26,15 @@ from audiosae.commands.shared_options import (
     WhenName,
     as_path,
 )
+from audiosae.commands.site_options import Coordinates, Site, parse_place, sites_by_name, with_sites
+from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
+from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
-from audiosae.sounds.tables import read_names
 from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
@@ -62,12 +68,23 @@ def _text(result: Survey) -> str:
             f"{result.group}s, {stable.halves:.2f} between types from two halves"
         )
     events = (
-        f"{counted(len(result.events), 'event')} in {counted(len(result.bouts), 'bout')} in "
+        f"{counted(result.facts['events'], 'event')} in {counted(result.facts['bouts'], 'bout')} in "
         f"{counted(len(result.records), 'recording')}"
     )
     without = f", {silent:,} without an event" if silent else ""
+    lines += label_lines(result)
     lines.append(f"{events} ({len(result.skipped)} skipped{without}), written to {out}")
+    if clips := result.facts.get("clips"):
+        lines.append(clip_text(clips))
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
+
+
+def _check_folder(path: Path, job: Reading, labels: Path | None, digest: str, *, continuing: bool) -> None:
+    """Check that a survey may be written into a folder, and report what it replaces or continues."""
+    folder.check_folder(path, job.paths, labels)
+    if continuing:
+        job.notes.say(continued_note(path, [source.name for source in job.sources]))
+    report_replaced(path / folder.FACTS, digest, path, job.notes)
 
 
 @command(example="audiosae survey first-run samples/sounds -o found", text=_text, declared=(EventSettings, Machine))
@@ -97,15 +114,36 @@ def survey(
         AnyPath | None,
         Option("Names of the types: a CSV with the columns type,name.", "Input", metavar="FILE.csv", typed=Path),
     ] = None,
+    labels: Annotated[
+        AnyPath | None,
+        Option(
+            "Labels of sounds: the labels.csv of a survey after editing, or a table of Raven, Audacity or BirdNET.",
+            "Input",
+            metavar="FILE",
+            typed=Path,
+        ),
+    ] = None,
+    new_only: Annotated[
+        bool,
+        Option(
+            "Continue the survey in the folder with new and changed recordings: its types, labels and settings stay.",
+            "Input",
+        ),
+    ] = False,
     when: WhenName = "auto",
     time_zone: TimeZone = None,
     date_order: DateOrder = None,
     events: Annotated[
         str | Sequence[str],
         Option(
-            "Formats of the tables of events: some of csv, parquet, raven and audacity, separated by commas.", typed=str
+            "Formats of the tables of events: some of csv, parquet, raven, audacity, camtrap-dp and aoef, separated by "
+            "commas.",
+            typed=str,
         ),
     ] = "csv,raven,audacity",
+    site: Site = None,
+    coordinates: Coordinates = None,
+    clips: ClipCount = None,
     strict: Strict = False,
     progress: ShowProgress = False,
     **options: Unpack[EventKeywords],
@@ -130,20 +168,24 @@ def survey(
     >>> survey.events.low_hz.shape == survey.events.start.shape
     True
     """
-    earlier, names_path, path = as_path(types_from), as_path(names), as_path(out)
+    earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
+    if new_only:
+        earlier, labels_path = continued(path, types, earlier, labels_path)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
-    loaded, settings = as_model(model), EventSettings.of(options)
-    domain = recordings_domain(loaded, "survey")
-    known = load_types(earlier, loaded.digest) if earlier else None
+    place, clip_number = parse_place(coordinates), clip_count(clips, path, listed := named_paths(sources))
+    loaded, settings, machine = as_model(model), EventSettings.of(options), Machine.of(options)
+    domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    with reading(settings.domain(domain, known), sources, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain, known), listed, machine, progress=progress) as job:
         notes = job.notes
-        type_names = read_names(names_path, notes.say) if names_path else None
+        type_names = folder.type_names(names_path, known, notes.say)
+        answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
-            folder.check_folder(path, job.paths)
-            report_replaced(path / folder.FACTS, loaded.digest, path, notes)
+            _check_folder(path, job, labels_path, loaded.digest, continuing=bool(new_only and earlier))
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         notes.say(dates.note)
+        sites = sites_by_name(site, job, listed)
+        check_dates(formats, [source.name for source in job.sources], dates.starts)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(
                 loaded,
@@ -151,20 +193,22 @@ def survey(
                 count=count,
                 known=known,
                 names=type_names.of if type_names else None,
+                labels=answers,
                 options=detector,
                 group=settings.group,
                 times=dates.starts,
+                store=SoundStore.of(loaded, corpus, notes.say),
                 folder=work,
                 progress=notes,
             )
-            if names_note := folder.names_note(type_names, result, names_path, earlier):
-                notes.say(names_note)
-            facts = folder.facts_of(result, path, loaded.digest, dates.note)
-            facts |= {"detector": sound_types.detector.to_json() if sound_types.detector else None}
+            result = with_sites(result, sites, place, notes.say)
+            notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
+            facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note)
             if path and work:
-                sound_types.save(work / folder.TYPES, loaded.digest)
-                folder.write_tables(result, loaded, corpus, work, formats)
+                folder.write_tables(result, loaded, sound_types, corpus, work, formats)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
+                facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)
                 folder.write_facts(facts, work)
+    check_written(facts.get("clips"))
     return replace(result, facts=facts, notes=notes.lines)

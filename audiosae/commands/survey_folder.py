@@ -9,18 +9,35 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
+from audiosae.commands.clips import FOLDER as CLIPS
+from audiosae.commands.clips import clip_paths
 from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
+from audiosae.sounds.effort import write_effort_csv
 from audiosae.sounds.event_codes import sample_codes
-from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv, write_types_csv
+from audiosae.sounds.exchange import EXCHANGE
+from audiosae.sounds.results import REJECTED
+from audiosae.sounds.sound_store import SoundStore
+from audiosae.sounds.tables import (
+    read_names,
+    write_events_csv,
+    write_events_parquet,
+    write_label_scores,
+    write_labels_csv,
+    write_timeline_csv,
+    write_types_csv,
+)
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
+from audiosae.views.methods import FILE as METHODS
+from audiosae.views.methods import write_methods
+from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -28,19 +45,26 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.results import Survey
+    from audiosae.sounds.sound_types import Types
     from audiosae.sounds.tables import Names
 
-TYPES, PAGE, FACTS = "types.safetensors", "index.html", "survey.json"
+TYPES, LABELS, PAGE, FACTS = "types.safetensors", "labels.csv", "index.html", "survey.json"
 _EVENTS = {"csv": write_events_csv, "parquet": write_events_parquet}  # the other formats have a folder of tables
 _GROUPS: tuple[Group, ...] = ("event", "bout")  # each has its tables
 _FILES = (
     *(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS),
     TYPES,
+    LABELS,
+    "label_scores.csv",
     "types.csv",
+    "effort.csv",
     "timeline.csv",
+    "timeline_labels.csv",
     "timeline.png",
     "recordings.png",
     PAGE,
+    METHODS,
+    *(file for form in EXCHANGE.values() for file in form.files),
 )
 
 
@@ -59,7 +83,7 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
 def formats_of(names: str | Sequence[str]) -> list[str]:
     """Return the formats of a list or a comma-separated text; raise InputError if one cannot be written."""
     text = names if isinstance(names, str) else ",".join(names)
-    known, formats = (*_EVENTS, *FORMATS), [part.strip().lower() for part in text.split(",")]
+    known, formats = (*_EVENTS, *FORMATS, *EXCHANGE), [part.strip().lower() for part in text.split(",")]
     if unknown := [name for name in formats if name not in known]:
         raise InputError(f"--events {text}: no format {unknown[0]!r}; wanted some of {', '.join(known)}")
     if "parquet" in formats and find_spec("pyarrow") is None:
@@ -67,18 +91,23 @@ def formats_of(names: str | Sequence[str]) -> list[str]:
     return formats
 
 
-def check_folder(out: Path, inputs: Sequence[Path]) -> None:
-    """Create the folder; raise InputError if that fails, or if it has files that no survey wrote."""
+def check_folder(out: Path, inputs: Sequence[Path], labels: Path | None = None) -> None:
+    """Create the folder; raise InputError if that fails, or if it has files that no survey wrote.
+
+    The folder's labels.csv may have been edited if it is `labels`: what it says is in the one that replaces it.
+    """
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "contains recordings of this survey"
         raise InputError(f"--out {out} {what}; choose a separate folder for the survey")
-    _FOLDER.check(out, inputs)
+    own = {LABELS} if labels and labels.absolute() == (out / LABELS).absolute() else set()
+    _FOLDER.check(out, inputs, edited=own)
 
 
 def _outputs(out: Path) -> list[Path]:
     """Return the paths of the tables, pictures and page of a survey; those of other programs only if they exist."""
     tables = [path for name, form in FORMATS.items() for path in (out / f"events.{name}").glob(f"*{form.suffix}")]
-    return [*(out / name for name in _FILES), *tables]
+    pictures = (out / SITE_PICTURES).glob("*.png")
+    return [*(out / name for name in _FILES), *tables, *pictures, *clip_paths(out / CLIPS)]
 
 
 _FOLDER = OutputFolder(
@@ -98,23 +127,37 @@ def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:
     return _FOLDER.replaced_together(out)
 
 
+def type_names(path: Path | None, known: Types | None, say: Callable[[str], None]) -> Names | None:
+    """Return the names of the table of --names; raise InputError if they are those of other types than `known`."""
+    if path is None:
+        return None
+    names = read_names(path, say)
+    if known:
+        check_names(names, path, known.digest)
+    return names
+
+
+def check_names(names: Names | None, path: Path | None, digest: str) -> None:
+    """Raise InputError if names are those of other types; `digest` is that of the types of the survey."""
+    if names and names.types and names.types != digest:
+        raise InputError(
+            f"--names {path}: it names the types of another survey, so a name would be on another sound; use "
+            "--types-from with the folder of that survey"
+        )
+
+
 def names_note(names: Names | None, result: Survey, path: Path | None, types_from: Path | None) -> str:
-    """Return warnings about names of types: numbers that do not exist, or that may belong to other sounds."""
+    """Return warnings about names of types; raise InputError if they are names of other types."""
     if names is None:
         return ""
     notes = []
     if unknown := sorted(set(names.of) - {kind.number for kind in result.types}):
         notes.append(
             f"--names {path}: the names of type {', '.join(map(str, unknown))} are not used; this survey has the types "
-            f"1 to {len(result.types)}"
+            f"1 to {result.types[-1].number}"
         )
-    if names.types and names.types != result.types_digest:
-        types = "those of --types-from" if types_from else "this survey's"
-        notes.append(
-            f"--names {path}: it names the types of another survey, not {types}, so a name may be on another sound; "
-            "use --types-from with the folder of that survey"
-        )
-    elif not names.types and types_from is None:
+    check_names(names, path, result.types_digest)
+    if not names.types and types_from is None:
         notes.append(
             f"--names {path}: the names apply to the type numbers of this survey, which may change with other "
             "recordings; use --types-from FOLDER to reuse numbers and names"
@@ -122,9 +165,16 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
     return "\n".join(notes)
 
 
-def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, formats: Sequence[str]) -> None:
-    """Write the tables and pictures of a survey into its folder."""
+def write_tables(  # noqa: PLR0917
+    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
+) -> None:
+    """Write the types, tables, pictures and the paragraph on methods of a survey into its folder."""
+    types.save(out / TYPES, model.digest)
+    write_methods(result, model, types.detector, out / METHODS)
     write_types_csv(result, out / "types.csv")
+    write_labels_csv(result, out / LABELS)
+    if result.labels and result.labels.scores:
+        write_label_scores(result, out / "label_scores.csv")
     for name, write in _EVENTS.items():
         for group in _GROUPS if name in formats else ():
             write(result, out / f"{group}s.{name}", group)
@@ -132,29 +182,37 @@ def write_tables(result: Survey, model: Model, corpus: EngineCorpus, out: Path, 
     for program in FORMATS:
         if program in formats:
             write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
+    write_effort_csv(result, out / "effort.csv")
+    for name, form in EXCHANGE.items():
+        if name in formats:
+            form.write(result, out)
     if result.dated:
-        timeline = result.timeline()
-        write_timeline_csv(timeline, out / "timeline.csv", result.names)
-        draw_timeline(timeline, out / "timeline.png", names=result.names)
+        write_timeline_csv(result, out / "timeline.csv")
+        draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
+        draw_site_timelines(result, out / SITE_PICTURES)
+        if any(result.label_names):
+            write_timeline_csv(result.by_label(), out / "timeline_labels.csv")
     draw_recordings(
-        sample_codes(model, corpus.only(corpus.used)),
+        sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
         [record.extent for record in result.records],
         out / "recordings.png",
         starts=result.times if result.dated else (),
         names=[record.file for record in result.records],
+        sites=result.sites,
     )
 
 
-def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[str, Any]:
+def facts_of(result: Survey, types: Types, out: Path | None, digest: str, note: str) -> dict[str, Any]:
     """Return the results of a survey for JSON."""
     return {
+        "detector": types.detector.to_json() if types.detector else None,
         "folder": str(out) if out else None,
         "model_digest": digest,
-        "events": len(result.events),
-        "bouts": len(result.bouts),
+        "events": int((result.events.type != REJECTED).sum()),
+        "bouts": int((result.bouts.type != REJECTED).sum()),
         "group": result.group,
         "seconds": result.seconds,
-        "event_seconds": float(result.events.seconds.sum()),
+        "event_seconds": float(result.events.seconds[result.events.type != REJECTED].sum()),
         "sources_used": len(result.records),
         "sources_skipped": len(result.skipped),
         "without_events": result.silent,
@@ -162,9 +220,14 @@ def facts_of(result: Survey, out: Path | None, digest: str, note: str) -> dict[s
         "types": [asdict(kind) for kind in result.types],
         "like_no_type": len(result.sounds.of_type(0)),
         "number_of_types": result.choice,
+        "labels": [asdict(score) for score in result.labels.scores] if result.labels else [],
+        "labelled": result.labels.note if result.labels else "",
+        "ask_next": [number + 1 for number in result.labels.ask_next] if result.labels else [],
+        "rejected": int((result.sounds.type == REJECTED).sum()),
         "stability": asdict(result.stability) if result.stability else None,
         "dates": note,
         "dated": result.dated,
+        "sites": sorted({*result.sites} - {""}),
     }
 
 

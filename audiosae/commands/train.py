@@ -26,15 +26,17 @@ from audiosae.commands.shared_options import (
     make_domain_of,
 )
 from audiosae.corpus.journal import source_summary
-from audiosae.corpus.sources import some_of
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
+from audiosae.features.background import BACKGROUND, background_units
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.frames import pandas_frame
 from audiosae.system.parameters import Option, command
+from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to
+from audiosae.training.sampling import check_sample
 from audiosae.views.atoms import draw_atoms
 from audiosae.views.curves import draw_history
 from audiosae.views.model_card import CARD, write_model_card
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.domain import Json
+    from audiosae.engine.corpus import EngineCorpus
     from audiosae.system.progress import Notes
     from audiosae.training.fit import TrainingResult
     from audiosae.training.history import Row
@@ -116,8 +119,12 @@ def _text(run: TrainedRun) -> str:
     sources = facts["sources"]
     length = f"{sources['extent'] / 60:.1f} min, " if domain.unit == SECONDS else ""
     windows = f"{s['windows']} windows of {' x '.join(map(str, domain.window))} for training"
-    if sources.get("windows_held_out"):
-        windows += f", {sources['windows_held_out']} held out"
+    for name, what in (
+        ("windows_held_out", "held out"),
+        ("windows_in_neither", "in neither part"),
+        ("windows_left_out", "left out as silent or blank"),
+    ):
+        windows += f", {sources[name]} {what}" if sources[name] else ""
     division = sources["held_out"] if facts["held_out"] else f"held out: {sources['held_out']}"
     lines = [
         f"learned {s['hidden']} units from {s['sources_used']} of {len(run.skipped) + sources['used']} sources "
@@ -125,6 +132,8 @@ def _text(run: TrainedRun) -> str:
         f"  unexplained variance  {s['fvu']:.3g} in the whitened space, on {s['fvu_of']} ({division})",
         f"  mean activity         {s['rho_hat_mean']:.4f}, target rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
+    if (units := s["background_units"]) is not None:
+        lines.append(f"  background            {units} of {s['hidden']} units: {BACKGROUND}")
     epochs, most, best = s["epochs"], facts["options"]["epochs"], facts["best_epoch"]
     if epochs < most:
         unit = "iterations" if s["solver"] == "lbfgs" else "epochs"
@@ -208,7 +217,7 @@ def train(
     only_lbfgs = machine.engine != "here" and given.get("solver") is None
     if only_lbfgs:
         given["solver"] = "lbfgs"
-    training = TrainOptions.resolve(made.defaults, given, domain=made.name)
+    training = check_sample(made, TrainOptions.resolve(made.defaults, given, domain=made.name))
     with reading(made, sources, machine, progress=progress, trained=False) as job, job.engine() as engine:
         if only_lbfgs:
             job.notes.say("solver lbfgs: chosen because of --engine; every step is a pass over all windows")
@@ -217,7 +226,7 @@ def train(
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
             memory_estimate.check(memory_estimate.lower_bound(made, training))
             corpus = replace(job, domain=made).read(engine)
-            result = fit(corpus, training, checkpoint=folder, progress=job.notes)
+            result = _with_background(fit(corpus, training, checkpoint=folder, progress=job.notes), corpus)
             if folder is not None:
                 folder.write(result)
         job.notes.close()
@@ -229,6 +238,14 @@ def train(
     if error is not None:
         raise type(error)(str(error), run)
     return run
+
+
+def _with_background(result: TrainingResult, corpus: EngineCorpus) -> TrainingResult:
+    """Return a result whose model states how many of its units show the background, if the domain knows."""
+    units = background_units(result.model, corpus)
+    if units is None:
+        return result
+    return replace(result, model=result.model.with_facts(background_units=int(units.sum())))
 
 
 def _draw(result: TrainingResult, out: Path, notes: Notes) -> AudiosaeError | None:
@@ -263,6 +280,7 @@ def _summary(result: TrainingResult, out: Path | None, seconds: float) -> dict[s
         "rho": facts["options"]["rho"],
         "rho_hat_mean": float(model.rho_hat.mean()),
         "dead_units": int(model.dead.sum()),
+        "background_units": facts.get("background_units"),
         "hidden": model.params.hidden,
         "epochs": facts["history"]["epoch"],
         "solver": facts["options"]["solver"],

@@ -24,15 +24,15 @@ from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.system.schema import Mismatch, Object, Scalar, Text, Whole, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from audiosae.domain import Domain
 
-FORMAT = 4
+FORMAT = 5
 _ABOUT = "domain.json"
 _DOMAIN = Object({"name": Text(), "options": Object(rest=Scalar())}, rest=Scalar())
 _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; everything else in the cache belongs to the user
-_ENTRY, _TEMPORARY = ".npy", ".tmp"
+_ENTRIES, _TEMPORARY = (".npy", ".safetensors"), ".tmp"
 _POLL, _PATIENCE = 0.1, 1.0  # seconds between attempts to lock, and until a wait is reported
 _ABANDONED = 3600.0  # seconds after which no process still writes a temporary file
 _locks: dict[Path, FolderLock] = {}  # of the folders that this process uses, until it ends
@@ -73,8 +73,21 @@ class Folder:
 
 def open_folder(cache: Path, domain: Domain, say: Callable[[str], None]) -> Path:
     """Return a domain's folder, locked against pruning until this process ends; InputError if it cannot be written."""
-    description = domain_to_json(domain)
-    digest = source_digest(str(description.get("package", "")), type(domain).__module__)
+    return open_described(cache, domain_to_json(domain), type(domain).__module__, say)
+
+
+def open_described(cache: Path, description: Mapping[str, Any], module: str, say: Callable[[str], None]) -> Path:
+    """Return the folder of what a package derives from sources, as `open_folder` does.
+
+    Parameters
+    ----------
+    description
+        Name, package, version and options, as `domain_to_json` returns them.
+    module
+        Module whose package determines the content.
+    """
+    description = dict(description)
+    digest = source_digest(str(description.get("package", "")), module)
     if digest:  # a package under development changes without a new version
         description["source"] = digest
     signature = json.dumps([FORMAT, description], sort_keys=True)
@@ -179,7 +192,7 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
                 if size - freed > keep or entry.suffix == _TEMPORARY or folder.outdated:
                     entry.unlink(missing_ok=True)
                     freed += bytes_
-            if not any(path.suffix == _ENTRY for path in folder.path.iterdir()):
+            if not any(path.suffix in _ENTRIES for path in folder.path.iterdir()):
                 shutil.rmtree(folder.path, ignore_errors=True)
     return freed
 
@@ -191,7 +204,7 @@ def _entries(folder: Path) -> Iterator[tuple[Path, int]]:
         with contextlib.suppress(OSError):
             status = path.stat()
             is_abandoned = path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED
-            if path.is_file() and (path.suffix == _ENTRY or is_abandoned):
+            if path.is_file() and (path.suffix in _ENTRIES or is_abandoned):
                 entries.append((status.st_mtime, path, status.st_size))
     yield from ((path, size) for _, path, size in sorted(entries))
 
@@ -202,7 +215,11 @@ def _folder(path: Path) -> Folder:
     for entry in os.scandir(path):
         with contextlib.suppress(OSError):
             status = entry.stat()
-            sizes, used, files = sizes + status.st_size, max(used, status.st_mtime), files + entry.name.endswith(_ENTRY)
+            sizes, used, files = (
+                sizes + status.st_size,
+                max(used, status.st_mtime),
+                files + entry.name.endswith(_ENTRIES),
+            )
     with contextlib.suppress(OSError, Mismatch):  # a damaged description: like that of another format
         about = _read_about(path / _ABOUT)
     return Folder(path, about, files, sizes, used)

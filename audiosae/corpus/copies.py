@@ -7,8 +7,8 @@ import stat
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.sources import some_of
 from audiosae.system.files import file_digest
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -24,13 +24,18 @@ def find_links(sources: Sequence[Source]) -> list[list[Source]]:
     return _equal(sources, _file)
 
 
-def find_copies(sources: Sequence[Source]) -> list[list[Source]]:
+def find_copies(sources: Sequence[Source], links: Sequence[Sequence[Source]]) -> list[list[Source]]:
     """Return groups of sources that are different files with the same bytes.
 
     Of links to one file, only the first is compared. Files are read only as far as they are equal to others: size
     first, then both ends, then everything.
+
+    Parameters
+    ----------
+    links
+        The groups that `find_links` returns.
     """
-    linked = {id(source) for group in find_links(sources) for source in group[1:]}
+    linked = {id(source) for group in links for source in group[1:]}
     groups = [[source for source in sources if id(source) not in linked]]
     for of in (_size, _ends, file_digest):
         groups = [equal for group in groups for equal in _equal(group, of)]

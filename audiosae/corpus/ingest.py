@@ -20,7 +20,7 @@ import numpy as np
 from audiosae.corpus.cache import open_folder, unwritable
 from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
-from audiosae.corpus.sources import some_of, stand_in
+from audiosae.corpus.sources import stand_in
 from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
@@ -28,6 +28,7 @@ from audiosae.system.files import replacing
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +50,7 @@ def ingest(
     workers: int,
     done: Callable[[Record], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
+    damaged: list[str] | None = None,
 ) -> list[Record]:
     """Decode the fields that are not in the cache; return one record per source, in order.
 
@@ -58,6 +60,8 @@ def ingest(
         Number of decoding processes; it does not affect the result.
     done, say
         Called with each record, in order, and with each message.
+    damaged
+        Receives the names of the sources whose fields were damaged, for `report_damaged`; None to report them.
 
     Raises
     ------
@@ -68,7 +72,11 @@ def ingest(
     entries = [entry_path(source, folder) for source in sources]
     if entries and not entries[-1].exists():
         prepare()
-    cached = _cached_records(sources, entries, say)
+    cached, found = _cached_records(sources, entries)
+    if damaged is None:
+        report_damaged(found, len(sources), say)
+    else:
+        damaged += found
     jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
     most = most_workers()
     if most and workers > most:
@@ -89,10 +97,14 @@ def ingest(
     return records
 
 
-def _cached_records(
-    sources: Sequence[Source], entries: Sequence[Path], say: Callable[[str], None]
-) -> list[Record | None]:
-    """Return the records in the cache, None for a source that is decoded; report damaged entries."""
+def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None]) -> None:
+    """Report the names of the sources whose fields in the cache were damaged; nothing if there are none."""
+    if names:
+        say(f"the cache was damaged: {counted(len(names), 'field')} of {total} must be decoded again: {some_of(names)}")
+
+
+def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple[list[Record | None], list[str]]:
+    """Return the records in the cache, None for a source that is decoded, and the names of damaged ones."""
     records: list[Record | None] = []
     damaged = []
     for source, entry in zip(sources, entries, strict=True):
@@ -101,12 +113,7 @@ def _cached_records(
         except DamagedEntryError:
             records.append(None)
             damaged.append(source.name)
-    if damaged:
-        say(
-            f"the cache was damaged: {counted(len(damaged), 'field')} of {len(entries)} must be decoded again: "
-            f"{some_of(damaged)}"
-        )
-    return records
+    return records, damaged
 
 
 def decode(job: tuple[Domain, Path, Path]) -> Record:

@@ -6,9 +6,9 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.sources import some_of
 from audiosae.system.files import cell, check_regular, csv_text, write_file
 from audiosae.system.schema import Choice, Object, Optional, Text
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

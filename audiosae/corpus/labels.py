@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from audiosae.corpus.sources import folder_name, printable, some_of
+from audiosae.corpus.sources import folder_name, printable
 from audiosae.corpus.spreadsheets import KEY, column_names, read_rows
 from audiosae.errors import InputError
 from audiosae.system.files import uncelled
-from audiosae.system.text import one_line
+from audiosae.system.text import one_line, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ def read_column(
     path: Path, sources: Sequence[Source], column: str | None, *, option: str = "--label-column"
 ) -> list[str | None]:
     """Return one value of a CSV column per source, without leading and trailing spaces; see `read_labels`."""
-    names = _Names(sources)
+    names = SourceNames(sources)
     rows, columns = read_rows(path, names.known)
     names.choose_form([row[KEY] for row in rows])
     column = column or _only(columns, path, option)
@@ -64,7 +64,7 @@ def read_column(
 
 def check_rows(path: Path, sources: Sequence[Source]) -> None:
     """Raise InputError for a CSV with files that are not among the sources."""
-    names = _Names(sources)
+    names = SourceNames(sources)
     rows = [row[KEY] for row in read_rows(path, names.known)[0]]
     names.choose_form(rows)
     unknown = [row for row in rows if not names.known(row)]
@@ -75,7 +75,7 @@ def check_rows(path: Path, sources: Sequence[Source]) -> None:
         )
 
 
-class _Names:
+class SourceNames:
     """Numbers of sources by name: exact, normalized, exact without the folder, normalized without the folder.
 
     Tables name files as on disk, or as audiosae shows them (`printable`). A name with a backslash may be one file in
@@ -87,9 +87,10 @@ class _Names:
         self._form = ""
         whole = [source.name for source in sources]
         bare = [printable(source.path.name) for source in sources]
-        self._tiers = [_numbered(names) for names in (whole, map(_normalized, whole), bare, map(_normalized, bare))]
+        self._tiers = [_numbered(names) for names in (whole, map(normalized, whole), bare, map(normalized, bare))]
 
     def known(self, name: str) -> bool:
+        """Return whether exactly one source may have a name."""
         return len(self.numbers(name)) == 1
 
     def numbers(self, name: str) -> list[int]:
@@ -107,7 +108,7 @@ class _Names:
             self._form = "shown"
 
     def _find(self, text: str) -> list[int]:
-        keys = (text, _normalized(text)) * 2
+        keys = (text, normalized(text)) * 2
         return next((tier[key] for tier, key in zip(self._tiers, keys, strict=True) if key in tier), [])
 
 
@@ -118,7 +119,7 @@ def _numbered(names: Iterable[str]) -> dict[str, list[int]]:
     return dict(numbers)
 
 
-def _normalized(name: str) -> str:
+def normalized(name: str) -> str:
     r"""Return a name in its normal form: ``./a.wav``, ``a.wav`` and ``.\a.wav`` are equal, in any Unicode form.
 
     The apostrophe that prevents a spreadsheet from evaluating the name is removed.
@@ -127,7 +128,7 @@ def _normalized(name: str) -> str:
     return "/".join(part for number, part in enumerate(parts) if part not in (".", "") or (not part and not number))
 
 
-def _matched(path: Path, rows: list[dict[str, str]], names: _Names) -> list[tuple[int, dict[str, str]]]:
+def _matched(path: Path, rows: list[dict[str, str]], names: SourceNames) -> list[tuple[int, dict[str, str]]]:
     """Return rows with the numbers of their sources, without the rows of other files."""
     matches = [(names.numbers(row[KEY]), row) for row in rows]
     for numbers, row in matches:
@@ -136,7 +137,7 @@ def _matched(path: Path, rows: list[dict[str, str]], names: _Names) -> list[tupl
             raise InputError(
                 f"{path} names {row[KEY]}, which may be {candidates}; wanted a {KEY} that only one file has"
             )
-    keys = [numbers[0] if numbers else _normalized(row[KEY]) for numbers, row in matches]
+    keys = [numbers[0] if numbers else normalized(row[KEY]) for numbers, row in matches]
     counts = Counter(keys)
     repeated = dict.fromkeys(row[KEY] for key, row in zip(keys, rows, strict=True) if counts[key] > 1)
     if repeated:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from audiosae.errors import InputError
 from audiosae.system.files import check_regular
 from audiosae.system.progress import counted
-from audiosae.system.text import one_line
+from audiosae.system.text import one_line, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -163,12 +163,6 @@ def stand_in(path: Path) -> str:
         head = file.read(_HEAD)
         return next((reason for start, reason in _STAND_INS.items() if head.startswith(start)), "")
     return ""
-
-
-def some_of(names: Sequence[str], limit: int = 3) -> str:
-    """Return the first names of a list, each as one line, and the number of the others."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(one_line, names[:limit])) + more
 
 
 def _counts(names: Counter[str]) -> str:

@@ -9,15 +9,16 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.sources import some_of
 from audiosae.errors import InputError
 from audiosae.system.progress import counted
 from audiosae.system.schema import shown
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+Line = tuple[int, list[str]]  # number of a line, from 1, and its cells
 KEY = "filename"
 _SEPARATORS = (",", ";", "\t")
 _MARKS = {  # byte-order marks; UTF-32 before UTF-16, since the little-endian mark of UTF-32 begins with that of UTF-16
@@ -67,6 +68,39 @@ def read_rows(
         The table cannot be read, its encoding is ambiguous, the required column is missing, or a row has another
         number of cells than the first.
     """
+    if known is None:
+        return _parsed(path, read_text(path, wanted, say=say), wanted)
+
+    def fits(text: str) -> bool:
+        """Return whether the names with letters beyond ASCII are known."""
+        names = [row[wanted.key] for row in _parsed(path, text, wanted)[0] if not row[wanted.key].isascii()]
+        return bool(names) and all(map(known, names))
+
+    return _parsed(path, read_text(path, wanted, fits, pages=_PAGES), wanted)
+
+
+def read_text(
+    path: Path,
+    wanted: Wanted,
+    fits: Callable[[str], bool] = bool,
+    *,
+    pages: Sequence[str] = (WESTERN,),
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Return the text of a table in UTF-8, in UTF-16 or UTF-32 with a byte-order mark, or in a code page.
+
+    Parameters
+    ----------
+    fits
+        Whether a text is possible. A table that is not Unicode is read in the one code page in which it is.
+    pages
+        Code pages to try; if there is only one, `say` gets a message that it was used.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or its encoding is ambiguous.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -75,49 +109,56 @@ def read_rows(
     if encoding == _UTF8 and b"\0" in content:
         raise InputError(f"{wanted.option} {path}: not a CSV in UTF-8 (it has null bytes); {_SAVE}")
     try:
-        return _parsed(path, content.decode(encoding), wanted)
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
-        texts = _in_code_pages(path, content, known, wanted) if encoding == _UTF8 else set()
+        texts = _in_code_pages(content, fits, pages) if encoding == _UTF8 else set()
         if len(texts) != 1:
             reason = f"{error.reason} at byte {error.start}"
             raise InputError(f"{wanted.option} {path}: not a CSV in {encoding.upper()} ({reason}); {_SAVE}") from error
-    table = _parsed(path, texts.pop(), wanted)
-    if known is None:
+    if len(pages) == 1:
         say(f"{wanted.option} {path}: not in UTF-8, so it is read as Windows-1252; if letters are wrong, {_SAVE}")
-    return table
+    return texts.pop()
 
 
-def _in_code_pages(path: Path, content: bytes, known: Callable[[str], bool] | None, wanted: Wanted) -> set[str]:
-    """Return the text of a table in all code pages in which its names are known, or as Western European."""
+def _in_code_pages(content: bytes, fits: Callable[[str], bool], pages: Sequence[str]) -> set[str]:
+    """Return the text of a table in all code pages in which it is possible."""
     texts = set()
-    for page in _PAGES if known else (WESTERN,):
+    for page in pages:
         with contextlib.suppress(UnicodeDecodeError, InputError):
-            text = content.decode(page)
-            rows = _parsed(path, text, wanted)[0] if known else []
-            names = [row[wanted.key] for row in rows if not row[wanted.key].isascii()]
-            if known is None or (names and all(map(known, names))):
+            if fits(text := content.decode(page)):
                 texts.add(text)
     return texts
 
 
 def _parsed(path: Path, text: str, wanted: Wanted) -> tuple[list[dict[str, str]], list[str]]:
     try:
-        table = max((_split(text, separator) for separator in _SEPARATORS), key=lambda rows: _fits(rows, wanted.key))
+        table = best_split(text, lambda head: wanted.key in head)
     except csv.Error as error:
         raise InputError(f"{wanted.option} {path}: not a CSV ({error})") from error
-    columns = [cell.strip() for cell in table[0][1]] if table else []
-    while columns and not columns[-1]:
-        columns.pop()
-    if wanted.key not in columns:
+    if wanted.key not in (columns := head_of(table)):
         raise InputError(
             f"{path} has no column {wanted.key}, only {column_names(columns) or 'empty lines'}; wanted {wanted.example}"
         )
+    return [row for _, row in rows_of(path, table)], columns
+
+
+def rows_of(path: Path, table: Sequence[Line]) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows below the header, with the numbers of their lines; InputError for a wrong number of cells."""
+    columns = head_of(table)
     for number, row in table[1:]:
         if len(row) < len(columns) or any(cell.strip() for cell in row[len(columns) :]):
             raise InputError(
                 f"{path}: line {number} has {counted(len(row), 'cell')}, wanted {len(columns)}; correct this line"
             )
-    return [dict(zip(columns, row, strict=False)) for _, row in table[1:]], columns
+    return [(number, dict(zip(columns, row, strict=False))) for number, row in table[1:]]
+
+
+def head_of(table: Sequence[Line]) -> list[str]:
+    """Return the names of the columns of a table, without empty ones at the end."""
+    columns = [cell.strip() for cell in table[0][1]] if table else []
+    while columns and not columns[-1]:
+        columns.pop()
+    return columns
 
 
 def column_names(columns: Sequence[str]) -> str:
@@ -125,13 +166,24 @@ def column_names(columns: Sequence[str]) -> str:
     return some_of([shown(name)[1:-1] for name in columns], _COLUMNS_SHOWN)
 
 
-def _split(text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """Return the rows that are not empty, with the numbers of their lines."""
+def best_split(text: str, fits: Callable[[list[str]], bool]) -> list[Line]:
+    """Return the lines of a table that are not empty, split at commas, semicolons or tabs, whichever suits the header.
+
+    Parameters
+    ----------
+    fits
+        Whether the names of the columns are those of the wanted table.
+
+    Raises
+    ------
+    csv.Error
+        The text is not a CSV.
+    """
+    tables = (_split(text, separator) for separator in _SEPARATORS)
+    return max(tables, key=lambda table: (fits(head_of(table)), len(table[0][1]) if table else 0))
+
+
+def _split(text: str, separator: str) -> list[Line]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     return rows[1:] if rows and "".join(rows[0][1]).lower().startswith("sep=") else rows  # Excel writes that line
-
-
-def _fits(table: list[tuple[int, list[str]]], key: str) -> tuple[bool, int]:
-    head = [cell.strip() for cell in table[0][1]] if table else []
-    return key in head, len(head)

@@ -143,6 +143,11 @@ class Corpus:
         pieces = (_pieces(self.domain, record) for record in self.records)
         return [sum(starts * columns for _, starts, columns in record_pieces) for record_pieces in pieces]
 
+    def windows_left_out(self) -> int:
+        """Return the number of windows that touch silent or blank rows, which are outside of the records' ranges."""
+        whole = self.part([replace(record, ranges=((0, record.shape[0]),)) for record in self.records if record.shape])
+        return sum(whole.windows_per_record()) - sum(self.windows_per_record())
+
     def windows_per_chunk(self) -> list[int]:
         """Return the number of (picked) windows that begin in each chunk."""
         return [len(self._offsets(chunk)) for chunk in self.chunks]

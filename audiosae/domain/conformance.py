@@ -176,6 +176,11 @@ def _check_finish(domain: Domain, file: Path, field: NDArray[np.float32]) -> Non
         f"{file.name}: finish must return ascending row ranges within {rows} that share no window, found {ranges}",
     )
     _require_finite(field, f"{file.name}: the field must be finite after finish")
+    loud = _call(domain, "stands_out", field)
+    _require(
+        loud is None or (isinstance(loud, np.ndarray) and loud.dtype == bool and loud.shape == field.shape[:1]),
+        f"{file.name}: stands_out must return None or one truth value per row of {field.shape}, found {loud!r}",
+    )
 
 
 def _check_spans(domain: Domain, file: Path, field: NDArray[np.float32]) -> None:

@@ -188,6 +188,17 @@ class Domain:
         """
         return [(0, field.shape[0])]
 
+    def stands_out(self, field: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Return which rows of a field show more than background, such as sounds; None if that means nothing here.
+
+        With ``train --sample events``, most of the training windows are taken from there.
+
+        Parameters
+        ----------
+        field
+            The whole field after `finish`; a large one is memory-mapped, so process it in blocks.
+        """
+
     def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
         """Return the position in the source of the window that begins at `start` (an index per axis of the field)."""
         return Span((start[0],), (start[0] + self.window[0],), self.unit)

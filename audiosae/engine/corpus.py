@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.corpus.windows import Corpus
 from audiosae.engine.shards import Total, split
 from audiosae.system.progress import Progress
+from audiosae.system.spelling import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,8 +71,9 @@ class EngineCorpus(Corpus):
 
     @property
     def skipped(self) -> list[Record]:
-        """Records of the sources that could not be used."""
-        return [record for record in self.records if record.status != "used"]
+        """Records of the sources that could not be used, with options as the caller spells them."""
+        skipped = [record for record in self.records if record.status != "used"]
+        return [replace(record, reason=spelled(record.reason)) for record in skipped]
 
     @property
     def backend(self) -> Backend:

@@ -14,6 +14,7 @@ from audiosae.engine.learn_whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.evaluation.classifier import load_for_threads
 from audiosae.features.codes import Encoder, FeatureSet, file_features, shares
+from audiosae.features.stretches import stretch_features
 from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.learner import options_of
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.features.codes import Code, Encode
+    from audiosae.features.stretches import Stretches
 
 MODEL = "model"
 BASELINES = ("random-weights", "field", "mfcc", "pca", "kmeans", "nmf")
@@ -213,10 +215,18 @@ def pooled_files(
     pools: Sequence[str],
     segments: int = 1,
     done: Callable[[int], None] = lambda _: None,
+    stretches: Stretches | None = None,
 ) -> NDArray[np.float32]:
-    """Return the pooled features of files, (files, outputs x pools x segments); calls `done(1)` after each file."""
+    """Return the pooled features of files, or of stretches of them, (files, outputs x pools x segments).
+
+    Calls `done(1)` after each file or stretch.
+    """
     rows = []
-    for values in file_features(corpus, features, pools=pools, segments=segments):
+    for values in (
+        file_features(corpus, features, pools=pools, segments=segments)
+        if stretches is None
+        else stretch_features(corpus, features, stretches, pools=pools, segments=segments)
+    ):
         rows.append(values)
         done(1)
     return np.stack(rows)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from audiosae.evaluation.folds import Plan, Split
     from audiosae.evaluation.predictions import FoldPredictions
     from audiosae.features.codes import Code, FeatureSet
+    from audiosae.features.stretches import Stretches
 
     Job = tuple[NDArray[np.float32], Split, NDArray[np.int64]]
 
@@ -130,7 +131,13 @@ class Evaluation:
 
 @one_blas_thread()
 def compare_features(
-    model: Model, corpus: EngineCorpus, plan: Plan, options: Options, progress: Progress | None = None
+    model: Model,
+    corpus: EngineCorpus,
+    plan: Plan,
+    options: Options,
+    progress: Progress | None = None,
+    *,
+    stretches: Stretches | None = None,
 ) -> Evaluation:
     """Compare a model's features with baselines on labelled sources, and measure its units on them.
 
@@ -142,6 +149,8 @@ def compare_features(
         Labels and folds, and what is compared.
     progress
         Receives stages and messages.
+    stretches
+        Stretches of the files to classify in place of the files; all features are learned from the whole files.
     """
     began = time.monotonic()
     trains = options.refit or options.stability
@@ -150,7 +159,7 @@ def compare_features(
     with corpus.backend.session():
         if trains:  # training reads the same windows many times
             corpus.backend.keep_fields(corpus)
-        work = _Work(model, corpus, plan, options, progress or Progress())
+        work = _Work(model, corpus, plan, options, progress or Progress(), stretches)
         predictions = work.run()
         model_predicted = predictions[MODEL].predicted
         results = [
@@ -159,13 +168,14 @@ def compare_features(
         ]
         facts: dict[str, Any] = {
             "folds": plan.description,
-            "clips": len(corpus.records),
+            "items": plan.noun,
+            "clips": len(plan.target),
             "tested": len(plan.tested),
             "classes": plan.classes,
             "chance": plan.chance,
             "notes": plan.notes,
-            "grouped": min(len(corpus.records), probing.MOST_GROUPED),
-            "quality": unit_metrics(model, corpus, plan),
+            "grouped": min(len(plan.target), probing.MOST_GROUPED),
+            "quality": unit_metrics(model, corpus, plan, stretches),
             **_seen(model, corpus, plan, refit=options.refit),
             "options": asdict(options),
         }
@@ -184,17 +194,23 @@ class _Work:
     plan: Plan
     options: Options
     progress: Progress
+    stretches: Stretches | None = None
 
     def run(self) -> dict[str, Predictions]:
-        o, files = self.options, len(self.corpus.records)
+        o, files = self.options, len(self.plan.target)
         predictions = {name: Predictions(np.full(files, -1, np.int64)) for name in (MODEL, *o.names)}
         clustered = probing.files_to_cluster(files, o.seed)
         target = self.plan.target[clustered]
         pooled = partial(
-            baselines.pooled_files, self.corpus, pools=o.pools, segments=o.segments, done=self.progress.advance
+            baselines.pooled_files,
+            self.corpus,
+            pools=o.pools,
+            segments=o.segments,
+            done=self.progress.advance,
+            stretches=self.stretches,
         )
         for splits, sets in self._learned():
-            self.progress.stage("encoding", len(sets) * files, "files")
+            self.progress.stage("encoding", len(sets) * files, f"{self.plan.noun}s")
             slowest = list(reversed(sets))  # they start first, so that the others need not wait for them
             encoded = self._each(pooled, [sets[name] for name in slowest])
             features = dict(zip(slowest, encoded, strict=True))
@@ -221,7 +237,8 @@ class _Work:
             return
         for split in self.plan.splits:
             self.progress.say(f"learning on the training part of fold {split.name}")
-            part = self.corpus.only(split.train)
+            files = split.train if self.stretches is None else np.unique(self.stretches.record[split.train])
+            part = self.corpus.only(files)
             yield [split], baselines.feature_sets(o.names, self._trained(part), part, code=o.code, seed=o.seed)
 
     def stability(self) -> UnitStability:
@@ -262,16 +279,16 @@ def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dic
             "seen": 0,
             "seen_told": "everything was learned on the training part of each fold: no test file was used in training",
         }
-    tested, sources = len(plan.tested), model.facts.get("sources", {})
+    tested, sources = f"{len(plan.tested)} test {plan.noun}s", model.facts.get("sources", {})
     records = zip(corpus.records, corpus.windows_per_record(), strict=True)
     if sources_digest([record for record, windows in records if windows]) == sources.get("digest"):
         return {
-            "seen": tested,
-            "seen_told": f"the model was trained on all {tested} test files, without their labels (--refit trains only "
+            "seen": len(plan.tested),
+            "seen_told": f"the model was trained on all {tested}, without their labels (--refit trains only "
             "on the training part of each fold)",
         }
     return {
         "seen": None,
         "seen_told": f"the model was trained on {sources.get('used', 'other')} files, which differ from these; "
-        f"they may include some of the {tested} test files",
+        f"they may include some of the {tested}",
     }

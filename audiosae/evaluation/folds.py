@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from audiosae.corpus.sources import some_of
 from audiosae.errors import InputError
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,6 +52,8 @@ class Plan:
         Number of the content of each file, the same for copies; None if no file is a copy.
     description, notes
         The division in words, and warnings about it.
+    noun
+        What is classified: ``file``, or ``annotation`` for annotated stretches of files.
     """
 
     classes: list[str]
@@ -61,6 +63,7 @@ class Plan:
     description: str
     notes: list[str]
     contents: NDArray[np.int64] | None = None
+    noun: str = "file"
 
     @property
     def tested(self) -> NDArray[np.int64]:
@@ -91,6 +94,7 @@ def make_plan(
     column: str,
     seed: int,
     digests: Sequence[str] | None = None,
+    noun: str = "file",
 ) -> Plan:
     """Divide files into folds.
 
@@ -107,6 +111,8 @@ def make_plan(
         One per file, except for ``stratified``.
     column, seed
         Name of the column of the values; random seed of the stratified folds.
+    noun
+        See `Plan`.
     digests
         One per file, equal for copies, which stay in one stratified fold; copies that a column divides are reported.
 
@@ -119,7 +125,7 @@ def make_plan(
     names, target = np.unique(np.asarray(labels, str), return_inverse=True)
     classes: list[str] = names.tolist()
     if len(classes) < _FEWEST:
-        raise InputError(f"all {len(target)} files have the label {classes[0]!r}; wanted at least two classes")
+        raise InputError(f"all {len(target)} {noun}s have the label {classes[0]!r}; wanted at least two classes")
     contents = _contents(digests)
     folds, parts, groups, description = _divide(target, classes, kind, values, column, seed=seed, contents=contents)
     splits = [Split(name, np.flatnonzero(parts != i), np.flatnonzero(parts == i)) for i, name in enumerate(folds)]
@@ -128,7 +134,7 @@ def make_plan(
     notes = [_SESSIONS] if kind == "stratified" else []
     notes += _copies(splits, contents)
     notes += [note for split in splits for note in _check(split, target, classes)]
-    return Plan(classes, target, splits, groups, description, notes, contents)
+    return Plan(classes, target, splits, groups, description, notes, contents, noun)
 
 
 def _contents(digests: Sequence[str] | None) -> NDArray[np.int64] | None:

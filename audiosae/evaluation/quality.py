@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.evaluation.folds import Plan
+    from audiosae.features.stretches import Stretches
 
     Array = Any
 
@@ -29,7 +30,7 @@ _UNITS_PER_LABEL = 3
 _RANKED = 64  # units whose ranks, in double precision, are in memory at a time
 
 
-def unit_metrics(model: Model, corpus: EngineCorpus, plan: Plan) -> dict[str, Any]:
+def unit_metrics(model: Model, corpus: EngineCorpus, plan: Plan, stretches: Stretches | None = None) -> dict[str, Any]:
     """Return metrics of a model on sources: reconstruction, sparsity, dead units, units per label.
 
     The metrics of the units are defined in `audiosae.features.activity`.
@@ -46,7 +47,7 @@ def unit_metrics(model: Model, corpus: EngineCorpus, plan: Plan) -> dict[str, An
         "l0": float(usage.share.sum()),
         "dead_units": np.flatnonzero(usage.mean < DEAD_SHARE * float(model.facts["options"]["rho"])).tolist(),
         "always_on_units": np.flatnonzero(usage.share > _ALWAYS).tolist(),
-        "units_of_labels": _units_of_labels(model, corpus, plan),
+        "units_of_labels": _units_of_labels(model, corpus, plan, stretches),
     }
 
 
@@ -55,15 +56,18 @@ def _usage_of(backend: Backend, x: Array, params: Params) -> ActivityStatistics:
     return ActivityStatistics.of((codes + 1) / 2 if params.activation == TANH else codes)
 
 
-def _units_of_labels(model: Model, corpus: EngineCorpus, plan: Plan) -> list[dict[str, Any]]:
-    """Return, for each label, the units whose mean activity best separates its files from the others.
+def _units_of_labels(
+    model: Model, corpus: EngineCorpus, plan: Plan, stretches: Stretches | None
+) -> list[dict[str, Any]]:
+    """Return, for each label, the units whose mean activity best separates its files or stretches from the others.
 
     The measure is the area under the ROC curve, from the Mann-Whitney statistic: 0.5 is chance, 1 perfect separation.
     The units are selected on the same files, so the areas are a description, not a prediction.
     """
     from scipy.stats import rankdata
 
-    activity = baselines.pooled_files(corpus, FeatureSet(Encoder(model, "activation")), pools=("mean",))
+    features = FeatureSet(Encoder(model, "activation"))
+    activity = baselines.pooled_files(corpus, features, pools=("mean",), stretches=stretches)
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)
     parts = [activity[:, at : at + _RANKED] for at in range(0, activity.shape[1], _RANKED)]

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     Array = Any  # of a backend's array library
     Encode = Callable[[NDArray[np.float32]], NDArray[Any]]
     Starts = NDArray[np.int64]  # first row, column, ... of each window in its field, (windows, axes)
-    Windows = tuple[Record, Starts, NDArray[np.float32]]
     Encoded = tuple[Record, Starts, NDArray[Any]]
 
+Origin = TypeVar("Origin")  # of windows: a source, or a part of one
 Code = Literal["sqrt", "activation", "share"]
 POOLS = ("max", "mean", "std", "change")
 DEFAULT_POOL = ("mean", "max", "std")
@@ -242,9 +242,11 @@ def encoded(domain: Domain, parts: Iterable[tuple[Record, int, int | None]], enc
     return _encoded_together(blocks, encode)
 
 
-def _encoded_together(blocks: Iterable[Windows], encode: Encode) -> Iterator[Encoded]:
+def _encoded_together(
+    blocks: Iterable[tuple[Origin, Starts, NDArray[np.float32]]], encode: Encode
+) -> Iterator[tuple[Origin, Starts, NDArray[Any]]]:
     """Encode short sources together: a matrix product of a few rows takes as long as one of many rows."""
-    pending: list[Windows] = []
+    pending: list[tuple[Origin, Starts, NDArray[np.float32]]] = []
     count = 0
     for block in blocks:
         pending.append(block)
@@ -255,13 +257,24 @@ def _encoded_together(blocks: Iterable[Windows], encode: Encode) -> Iterator[Enc
     yield from _encoded(pending, encode)
 
 
-def _encoded(pending: list[Windows], encode: Encode) -> Iterator[Encoded]:
+def _encoded(
+    pending: list[tuple[Origin, Starts, NDArray[np.float32]]], encode: Encode
+) -> Iterator[tuple[Origin, Starts, NDArray[Any]]]:
     blocks = [windows for _, _, windows in pending]
     codes = encode(np.concatenate(blocks) if len(blocks) > 1 else blocks[0]) if blocks else np.empty(0)
     at = 0
-    for record, starts, windows in pending:
-        yield record, starts, codes[at : at + len(windows)]
+    for origin, starts, windows in pending:
+        yield origin, starts, codes[at : at + len(windows)]
         at += len(windows)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Part of a source whose codes are pooled together: positions `low` to `high` of its windows, or of its rows."""
+
+    record: Record
+    low: int = 0
+    high: int | None = None
 
 
 def pooled_files(
@@ -273,45 +286,68 @@ def pooled_files(
     segments: int = 1,
     rows: bool = False,
 ) -> Iterator[tuple[Record, NDArray[np.float32]]]:
-    """Yield each source with its pooled codes, (units, pools, segments).
+    """Yield each source with its pooled codes, (units, pools, segments); see `pooled_parts`."""
+    parts = map(Part, records)
+    for part, values in pooled_parts(domain, parts, encode, pools=pools, segments=segments, rows=rows):
+        yield part.record, values
+
+
+def pooled_parts(
+    domain: Domain,
+    parts: Iterable[Part],
+    encode: Encode,
+    *,
+    pools: Sequence[str],
+    segments: int = 1,
+    rows: bool = False,
+) -> Iterator[tuple[Part, NDArray[np.float32]]]:
+    """Yield each part with its pooled codes, (units, pools, segments).
 
     Parameters
     ----------
     rows
         Whether `encode` gets rows of the field instead of windows.
     """
-    blocks = ((record, *block) for record in records for block in _pooled_blocks(domain, record, rows=rows))
-    for record, parts in groupby(_encoded_together(blocks, encode), itemgetter(0)):
-        count, *inner = [record.shape[0]] if rows else _counts(domain, record)
-        mask, each = _with_content(domain, record, rows=rows), int(np.prod(inner))
-        count = count if mask is None else int(mask.sum())
-        pool = Pool(count * each, segments, each if "change" in pools else 0)
-        for _, _, codes in parts:
+    blocks = ((part, *block) for part in parts for block in _pooled_blocks(domain, part, rows=rows))
+    for part, encoded_blocks in groupby(_encoded_together(blocks, encode), itemgetter(0)):
+        each = 1 if rows else int(np.prod(_counts(domain, part.record)[1:]))
+        pool = Pool(len(_positions(domain, part, rows=rows)) * each, segments, each if "change" in pools else 0)
+        for _, _, codes in encoded_blocks:
             pool.add(codes)
-        yield record, pool.result(pools)
+        yield part, pool.result(pools)
 
 
-def _pooled_blocks(domain: Domain, record: Record, *, rows: bool) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
-    """Yield the windows, or the rows, of a source that are pooled, in order; see `window_blocks`."""
-    mask, at = _with_content(domain, record, rows=rows), 0
-    for starts, values in _row_blocks(record) if rows else window_blocks(domain, record):
-        if mask is None:
-            yield starts, values
-            continue
-        chosen = mask[at : at + len(values)] if rows else mask[starts[:, 0] // domain.stride[0]]
+def _pooled_blocks(domain: Domain, part: Part, *, rows: bool) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
+    """Yield the windows, or the rows, of a part that are pooled, in order; see `window_blocks`."""
+    positions = _positions(domain, part, rows=rows)
+    low, high = int(positions[0]), int(positions[-1]) + 1
+    mask, at = np.zeros(high - low, bool), 0
+    mask[positions - low] = True
+    for starts, values in (_row_blocks if rows else partial(window_blocks, domain))(part.record, low, high):
+        chosen = mask[at : at + len(values)] if rows else mask[starts[:, 0] // domain.stride[0] - low]
         at += len(values)
-        if chosen.any():
+        if chosen.all():
+            yield starts, values
+        elif chosen.any():
             yield (starts if rows else starts[chosen]), values[chosen]
 
 
-def _with_content(domain: Domain, record: Record, *, rows: bool) -> NDArray[np.bool_] | None:
-    """Return at which positions along axis 0 the windows, or the rows, have content; None if all are pooled."""
+def _positions(domain: Domain, part: Part, *, rows: bool) -> NDArray[np.int64]:
+    """Return the positions along axis 0 of the windows, or the rows, of a part that are pooled: those with content."""
+    count = part.record.shape[0] if rows else _counts(domain, part.record)[0]
+    positions = np.arange(*slice(part.low, part.high).indices(count))
+    mask = _with_content(domain, part.record, positions, rows=rows)
+    return positions if mask is None else positions[mask]
+
+
+def _with_content(
+    domain: Domain, record: Record, positions: NDArray[np.int64], *, rows: bool
+) -> NDArray[np.bool_] | None:
+    """Return at which positions the windows, or the rows, have content; None if all are pooled."""
     if not record.content:
         return None
-    count, window, stride = (
-        (record.shape[0], 1, 1) if rows else (_counts(domain, record)[0], domain.window[0], domain.stride[0])
-    )
-    starts, (low, high) = np.arange(count) * stride, np.array(record.content).T
+    window, stride = (1, 1) if rows else (domain.window[0], domain.stride[0])
+    starts, (low, high) = positions * stride, np.array(record.content).T
     piece = np.searchsorted(low, starts, side="right") - 1
     mask = (piece >= 0) & (starts + window <= high[piece])
     return mask if mask.any() else None  # with long steps, no window may be inside a piece
@@ -332,8 +368,8 @@ def _pooled_shard(
         yield values.reshape(-1)
 
 
-def _row_blocks(record: Record) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
-    field, none = read_field(record), np.empty((0, 1), np.int64)
+def _row_blocks(record: Record, low: int, high: int) -> Iterator[tuple[Starts, NDArray[np.float32]]]:
+    field, none = read_field(record)[low:high], np.empty((0, 1), np.int64)
     yield from ((none, np.asarray(field[at : at + CHUNK_WINDOWS])) for at in range(0, len(field), CHUNK_WINDOWS))
 
 

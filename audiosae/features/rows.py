@@ -13,11 +13,12 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features import codes as features
-from audiosae.features.table import Block, describe, open_table
+from audiosae.features.stretches import stretch_features
+from audiosae.features.table import TABLE, Block, open_table
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.engine.shards import Shard
     from audiosae.features.stability import UnitStability
+    from audiosae.features.stretches import Stretches
 
 
 @dataclass(frozen=True)
@@ -111,18 +113,62 @@ def table_rows(
         blocks = _window_blocks(model, used, sources, done, code=code, ends=ends)
     if stamp:
         columns, blocks = [*columns, "time"], _stamped(blocks, stamp)
-    facts: dict[str, Json] = {
-        "level": level,
-        "pool": list(pools),
-        "segments": segments,
-        "code": code,
-        "rows": count,
-        "features": len(names),
+    how: dict[str, Json] = {"level": level, "pool": list(pools), "segments": segments, "code": code}
+    return TableRows(columns, names, count, blocks, _facts(model, corpus, how, count, len(names)))
+
+
+def stretch_rows(
+    model: Model,
+    corpus: EngineCorpus,
+    stretches: Stretches,
+    keys: Mapping[str, Sequence[object]],
+    *,
+    pools: Sequence[str] = features.DEFAULT_POOL,
+    segments: int = 1,
+    code: features.Code = "sqrt",
+    done: Callable[[int], None] = lambda _: None,
+    stamp: Callable[[str, float], str] | None = None,
+) -> TableRows:
+    """Return a table with a row per stretch.
+
+    Parameters
+    ----------
+    corpus, stretches
+        Recordings, all of which must be used, and stretches of them.
+    keys
+        Columns that identify a row, with a value for each stretch: ``file``, ``start``, ``end`` and ``label``.
+    pools, segments, code, stamp
+        See `table_rows`; `segments` are parts of the stretch.
+    done
+        Called with 1 after each stretch.
+    """
+    names, encode = (
+        features.pooled_names(model.params.hidden, pools, segments),
+        features.FeatureSet(features.Encoder(model, code)),
+    )
+    pooled = stretch_features(corpus, encode, stretches, pools=pools, segments=segments)
+
+    def blocks() -> Iterator[Block]:
+        for row, values in zip(zip(*keys.values(), strict=True), pooled, strict=True):
+            yield {key: [value] for key, value in zip(keys, row, strict=True)}, values[None]
+            done(1)
+
+    columns = [*keys, *(["time"] if stamp else [])]
+    how: dict[str, Json] = {"level": "annotation", "pool": list(pools), "segments": segments, "code": code}
+    facts = _facts(model, corpus, how, len(stretches), len(names))
+    return TableRows(columns, names, len(stretches), _stamped(blocks(), stamp) if stamp else blocks(), facts)
+
+
+def _facts(
+    model: Model, corpus: EngineCorpus, how: dict[str, Json], rows: int, features_per_row: int
+) -> dict[str, Json]:
+    return how | {
+        "rows": rows,
+        "features": features_per_row,
         "domain": model.facts.get("domain"),
         "unit": model.domain.unit,
         "skipped": [{"file": record.file, "reason": record.reason} for record in corpus.skipped],
     }
-    return TableRows(columns, names, count, blocks, facts)
 
 
 @one_blas_thread()
@@ -143,7 +189,7 @@ def write_rows(rows: TableRows, path: Path, *, digest: str = "", stability: Unit
     """
     measured = {"stability": stability.to_json()} if stability else {}
     facts = {**rows.facts, "model_digest": digest, **measured}
-    with open_table(path, rows.columns, rows.names, rows.count, partial(describe, path, facts)) as write:
+    with open_table(path, rows.columns, rows.names, rows.count, partial(TABLE.describe, path, facts)) as write:
         for keys, values in rows.blocks:
             write(({key: keys[key] for key in rows.columns}, values))
 

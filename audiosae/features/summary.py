@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.autoencoder.model import ALWAYS_ON
+from audiosae.features.background import BACKGROUND
 from audiosae.features.matching import redundant
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
             f"{activity['redundant_units']} of {params.hidden} units have nearly the same atom as another (cosine 0.95 "
             f"or more)",
         ),
+        *([("background", f"{facts['background_units']} units: {BACKGROUND}")] if "background_units" in facts else []),
         *([("stability", stability.summary())] if stability else []),
         ("made by", versions_of(model)),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import zipfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,17 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.system.files import (
-    CsvWriter,
-    check_replaceable,
-    check_unedited,
-    check_writable,
-    quick_digest,
-    replacing,
-    uncelled,
-    write_errors,
-    write_file,
-)
+from audiosae.system.described_table import DIGESTS, TABLES, DescribedTable
+from audiosae.system.files import CsvWriter, replacing, uncelled, write_errors
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.schema import DIGEST, FactsFile, Object, Text
@@ -46,14 +36,14 @@ Rows = tuple[dict[str, "NDArray[Any]"], "NDArray[np.float32]"]
 SUFFIXES = (".parquet", ".csv", ".npz")
 _TEXTS = ("file", "label", "time")
 _SHOWN = 8  # rows and features in a notebook
-_DIGESTS = "tables"  # key of the digests of the tables that a description describes
-_DESCRIPTION = FactsFile(
-    ("model_digest",),
-    Object(
-        {"model_digest": Text(DIGEST, "a digest"), "level": Text()},
-        {_DIGESTS: Object(keys=Text(r"[^/\\:]+", "the name of a file"), rest=Text(DIGEST, "a digest"))},
+TABLE = DescribedTable(
+    "export",
+    SUFFIXES,
+    FactsFile(
+        ("model_digest", "level"),
+        Object({"model_digest": Text(DIGEST, "a digest"), "level": Text()}, {TABLES: DIGESTS}),
+        "choose another name with -o, or move it",
     ),
-    "choose another name with -o, or move it",
 )
 _GROUP_ROWS = 4096  # least number of rows of a Parquet row group: few groups, small files
 
@@ -196,40 +186,9 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> None:
         file that audiosae did not write, or a table that was edited since. audiosae recognises its own tables by the
         .json that describes them.
     """
-    check_writable(path, SUFFIXES)
     if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise InputError(".parquet needs pyarrow: pip install 'audiosae[parquet]', or write .csv")
-    description, inputs = description_of(path), list(inputs)
-    facts = _DESCRIPTION.read(description)
-    recorded = facts.get(_DIGESTS, {path.name: ""}) if facts else {}  # an earlier version wrote no digests
-    check_replaceable(path, inputs, own=path.name in recorded)
-    check_replaceable(description, inputs, own=facts is not None)
-    if digest := recorded.get(path.name):
-        check_unedited(path.parent, {path.name: digest}, "the export that wrote it")
-
-
-def description_of(path: Path) -> Path:
-    """Return the path of the .json that describes a table: ``NAME.npz.json`` if it exists, else ``NAME.json``."""
-    own = path.with_name(f"{path.name}.json")
-    return own if own.exists() else path.with_suffix(".json")
-
-
-def describe(path: Path, facts: dict[str, Any], complete: Path) -> None:
-    """Write the .json that describes a table, before the `complete` file gets the name of the table.
-
-    If a table with the same name and another suffix has a different description, that is not replaced: the description
-    of this table is then ``NAME.npz.json``.
-    """
-    description, digests = description_of(path), {path.name: quick_digest(complete)}
-    others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
-    shared = {other.name for other in others if other.exists() and description_of(other) == description}
-    if shared and (earlier := _DESCRIPTION.read(description)):
-        recorded = earlier.pop(_DIGESTS, {})
-        if earlier == json.loads(json.dumps(facts)):
-            digests |= {name: digest for name, digest in recorded.items() if name in shared}
-        else:
-            description = path.with_name(f"{path.name}.json")
-    write_file(description, (json.dumps(facts | {_DIGESTS: digests}, indent=1, sort_keys=True) + "\n").encode())
+    TABLE.check(path, inputs)
 
 
 @contextmanager

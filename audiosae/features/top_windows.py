@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.windows import Corpus
 
-_NONE = np.iinfo(np.int64).max  # stands for no window; sorted after all window numbers
+NONE = np.iinfo(np.int64).max  # stands for no window; sorted after all window numbers
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class TopWindows:
         first = np.flatnonzero(np.concatenate([[True], np.diff(cells) > 0]))
         best = np.maximum.reduceat(codes, first, axis=0)
         reached = codes == best.repeat(np.diff(np.append(first, len(cells))), axis=0)
-        number = np.minimum.reduceat(np.where(reached, numbers[:, None], _NONE), first, axis=0)
+        number = np.minimum.reduceat(np.where(reached, numbers[:, None], NONE), first, axis=0)
         return _ranked(best.T, number.T, np.broadcast_to(cells[first], best.T.shape), keep)
 
     def __add__(self, other: TopWindows) -> TopWindows:
@@ -113,7 +113,7 @@ class TopWindows:
         again = np.diff(np.take_along_axis(both.cells, by_cell, axis=1), axis=1, prepend=-2) == 0
         beaten = np.zeros_like(again)
         np.put_along_axis(beaten, by_cell, again, axis=1)
-        values, numbers = np.where(beaten, -np.inf, both.values), np.where(beaten, _NONE, both.numbers)
+        values, numbers = np.where(beaten, -np.inf, both.values), np.where(beaten, NONE, both.numbers)
         return _ranked(values.astype(self.values.dtype), numbers, np.where(beaten, -1, both.cells), keep)
 
     def strongest(self, corpus: Corpus, count: int) -> list[list[tuple[int, float]]]:
@@ -121,7 +121,7 @@ class TopWindows:
         neighbourhoods = Neighbourhoods.of(corpus)
         reach, strongest = np.array(neighbourhoods.reach), []
         for values, padded in zip(self.values, self.numbers, strict=True):
-            numbers = padded[padded != _NONE]
+            numbers = padded[padded != NONE]
             records, starts = corpus.locate(numbers)
             records = neighbourhoods.same[records]
             shown: list[int] = []
@@ -139,7 +139,7 @@ def _ranked(values: NDArray[Any], numbers: NDArray[np.int64], cells: NDArray[np.
     """Sort cells, and truncate or pad them to `keep` per unit."""
     order = np.lexsort((numbers, -values), axis=1)[:, :keep]
     padding = ((0, 0), (0, keep - order.shape[1]))
-    filled = ((values, -np.inf), (numbers, _NONE), (cells, -1))
+    filled = ((values, -np.inf), (numbers, NONE), (cells, -1))
     return TopWindows(
         *(np.pad(np.take_along_axis(part, order, axis=1), padding, constant_values=fill) for part, fill in filled)
     )

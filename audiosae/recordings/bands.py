@@ -88,7 +88,9 @@ def power_frames(
 
     def transform(frames: NDArray[np.float32]) -> NDArray[np.float32]:
         spectrum = rfft(frames * hann, axis=1)
-        return then(spectrum.real**2 + spectrum.imag**2)
+        power = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        return then(power)
 
     pieces = (
         frames[at : at + _FRAMES_AT_ONCE]

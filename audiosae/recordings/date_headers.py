@@ -1,4 +1,4 @@
-"""Date, time and time expansion in WAV headers: GUANO, Wildlife Acoustics, AudioMoth's comment, Broadcast Wave."""
+"""Date, time, place, time expansion in WAV headers: GUANO, Wildlife Acoustics, AudioMoth's comment, Broadcast Wave."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 _MOST_CHUNKS = 64  # per file
 _MOST_BYTES = 65536  # per chunk
 _SIZE_IN_DS64 = 0xFFFFFFFF
-_WAMD_TIME, _WAMD_EXPANSION = 5, 15  # numbers of the entries with the time and with the time expansion
+_WAMD_TIME, _WAMD_PLACE, _WAMD_EXPANSION = 5, 6, 15  # numbers of the entries with time, place and time expansion
 _AUDIOMOTH = re.compile(
     r"Recorded at (?P<time>\d\d:\d\d:\d\d(?:\.\d{1,6})?) (?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4})"
     r"(?: (?P<utc>\(UTC(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::(?P<minutes>\d\d))?)?\))| by )"  # firmware 1.0: no UTC
 )
 _TRIGGERED = re.compile(r"\d{6}T\.WAV", re.IGNORECASE)  # end of the names of an AudioMoth's triggered recordings
+_DECIMAL = r"([+-]?\d{1,3}(?:\.\d*)?)"
+_POSITION = re.compile(rf"\s*{_DECIMAL}[\s,;]+{_DECIMAL}(?![\d.])")
+_WAMD_POSITION = re.compile(
+    rf"WGS\w*,\s*{_DECIMAL}\s*(?:,\s*([NS]))?\s*,\s*{_DECIMAL}\s*(?:,\s*([EW]))?", re.IGNORECASE
+)
+_MOST_NORTH, _MOST_EAST = 90.0, 180.0  # degrees
 _SAME_RATE = 0.01  # relative difference of sample rates that is rounding
 
 
@@ -38,6 +44,25 @@ def header_times(path: Path) -> dict[str, datetime | None]:
         if (start := parse(content)) or name != b"LIST" or b"AudioMoth" in content:
             times[kind] = times.get(kind) or start
     return times
+
+
+def header_place(path: Path) -> tuple[float, float] | None:
+    """Return latitude and longitude in degrees that GUANO or Wildlife Acoustics metadata state; None if there are none.
+
+    Both are 0 in the headers of recorders that had no GPS fix, which is no place.
+    """
+    for name, content in _contents(path):
+        if name == b"guan" and (place := parsed_place(_guano_value(content, "Loc Position"))):
+            return place
+        if name == b"wamd" and (place := _wamd_place(content)):
+            return place
+    return None
+
+
+def parsed_place(text: str) -> tuple[float, float] | None:
+    """Return latitude and longitude of a text such as ``52.52 13.41`` or ``52.52,13.41``; None if it is not a place."""
+    match = _POSITION.fullmatch(text.strip())
+    return _valid_place(float(match[1]), float(match[2])) if match else None
 
 
 def timing_remark(path: Path, rate: int) -> str:
@@ -156,6 +181,20 @@ def _audiomoth(content: bytes) -> datetime | None:
     if start is None or not match["utc"]:
         return start
     return start.replace(tzinfo=timezone(-shift if match["sign"] == "-" else shift) if shift else UTC)
+
+
+def _wamd_place(content: bytes) -> tuple[float, float] | None:
+    """Return the place of ``WGS84, 41.71, N, 121.51, W, 4200`` or ``WGS84, 41.71, -121.51, 4200``."""
+    match = _WAMD_POSITION.match(_wamd_entry(content, _WAMD_PLACE).decode("ascii", "replace").strip("\0 "))
+    if not match:
+        return None
+    north, east = float(match[1]), float(match[3])
+    south, west = (match[2] or "").upper() == "S", (match[4] or "").upper() == "W"
+    return _valid_place(-north if south else north, -east if west else east)
+
+
+def _valid_place(north: float, east: float) -> tuple[float, float] | None:
+    return (north, east) if abs(north) <= _MOST_NORTH and abs(east) <= _MOST_EAST and (north or east) else None
 
 
 def _broadcast_wave(content: bytes) -> datetime | None:

@@ -12,7 +12,7 @@ from audiosae.errors import InputError
 from audiosae.recordings.date_groups import DateGroup, GroupReader
 from audiosae.recordings.date_names import has_digit
 from audiosae.system.progress import counted
-from audiosae.system.text import one_line
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from audiosae.recordings.date_choice import DateOrder
     from audiosae.recordings.date_groups import When
 
-_NAMED = 3  # recordings that a message names
 _REASONS = 2  # reasons that a message gives
 _CLOCK = "the clock was not set"
 
@@ -189,7 +188,7 @@ def _left_out(groups: Sequence[DateGroup], paths: Sequence[Path]) -> str:
     for reason, members in undated(groups).items():
         if some := [paths[member].name for member in members if has_digit(paths[member])]:
             names[reason] = some
-    shown = [f"{_some(some)} ({reason})" for reason, some in names.items()][:_REASONS]
+    shown = [f"{some_of(some)} ({reason})" for reason, some in names.items()][:_REASONS]
     more = sum(map(len, [*names.values()][_REASONS:]))
     return f"; without a date: {'; '.join(shown)}{f'; and {more} more' if more else ''}" if shown else ""
 
@@ -203,11 +202,6 @@ def undated(groups: Sequence[DateGroup]) -> dict[str, list[int]]:
             if start is None:
                 found.setdefault(_CLOCK if clock else group.reason, []).append(member)
     return found
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(map(one_line, names[:_NAMED])) + more
 
 
 def _clock_changes(starts: Sequence[datetime]) -> str:

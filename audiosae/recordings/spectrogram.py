@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
-from audiosae.recordings import audio, bands, inversion, quick_checks
+from audiosae.recordings import audio, bands, inversion, prominence, quick_checks
 from audiosae.recordings.date_headers import timing_remark
 
 if TYPE_CHECKING:
@@ -282,6 +282,10 @@ class Spectrogram(Domain):
             return [(0, len(field))]
         loudness = np.concatenate([field[rows].max(axis=1) for rows in blocks])
         return _ranges(loudness >= loudness.max() - self.silence, self.frames)
+
+    def stands_out(self, field: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which frames stand out from the background noise."""
+        return prominence.stands_out(field, self.hop_length / self.sample_rate)
 
     def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
         """Return a window's time in seconds, from its first frame to the frame after its last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import chain, count, groupby, repeat
+from itertools import groupby, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import numpy as np
 
 from audiosae.recordings.channels import loudest_channels
 from audiosae.system.files import write_errors, write_file
-from audiosae.system.text import one_line
+from audiosae.system.text import file_names, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +24,6 @@ _RAVEN_HEADER = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\t"
     "Begin File\tFile Offset (s)\tType\tName"
 )
-_LONGEST = 120  # bytes of a file name: leaves room for folders, suffixes and the limits of old file systems
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # on Windows
 
 
 def safe_names(files: Sequence[str]) -> dict[str, str]:
@@ -36,19 +34,12 @@ def safe_names(files: Sequence[str]) -> dict[str, str]:
     files
         Distinct names of recordings. Their order does not change the result.
     """
-    taken: set[str] = set()
-    numbers: dict[str, Iterator[int]] = {}  # the numbers that were not tried yet: 10,000 names may begin alike
-    names: dict[str, str] = {}
-    for file in sorted(files):
-        stem = re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
-        short = re.sub(r'[\x00-\x1f<>:"|?*\\/]+', "_", stem).strip(" .").encode()[:_LONGEST]
-        plain = short.decode(errors="ignore").lstrip("-").rstrip(" .") or "_"
-        plain = f"_{plain}" if _RESERVED.match(plain) else plain
-        further = numbers.setdefault(plain.casefold(), count(2))
-        candidates = chain([plain], (f"{plain}-{number}" for number in further))
-        names[file] = next(name for name in candidates if name.casefold() not in taken)
-        taken.add(names[file].casefold())
-    return names
+    return file_names(files, stem_of)
+
+
+def stem_of(file: str) -> str:
+    """Return the name of a recording without its suffix."""
+    return re.sub(r"\.[^./]*[A-Za-z][^./]*$", "", file)
 
 
 def write_annotations(
@@ -140,8 +131,8 @@ def _number(value: float) -> str:
 
 
 def _label(event: Event) -> str:
-    """Return the name of an event's type, or its number: no cell is empty, which some readers refuse."""
-    return _one_line(event.name) or f"type {event.type}"
+    """Return an event's label or type: no cell is empty, which some readers refuse."""
+    return _one_line(event.label) or _one_line(event.name) or f"type {event.type}"
 
 
 def _one_line(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.sounds.noise_floor import Stretch, is_blank
+from audiosae.sounds.noise_floor import Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,17 +102,13 @@ def _union(events: list[Stretch]) -> Stretch:
 
 
 def _stretches(levels: BandLevels, shortest: float, longest: float) -> Iterator[Stretch]:
-    seconds, (count, bands) = levels.seconds_per_row, levels.field.shape
+    seconds, count = levels.seconds_per_row, len(levels.field)
     most, gap = max(4, round(longest / seconds)), round(_GAP_SECONDS / seconds)
     piece, context = max(most, round(_PIECE_SECONDS / seconds)), 2 * (most + gap)
     for begin in range(0, count, piece):
         low, high = max(0, begin - context), min(count, begin + piece + context)
-        middle, spread = levels.floor.at(low, high)
-        views = levels.views(low, high)
-        rise = views - middle
-        beyond = np.maximum(*np.split(rise / spread, [bands], axis=1))
-        beyond[is_blank(views[:, :bands])] = 0
-        events = _events_of(beyond, rise[:, :bands], low, seconds=seconds, gap=gap, longest=most)
+        rise, beyond = levels.rise(low, high)
+        events = _events_of(beyond, rise, low, seconds=seconds, gap=gap, longest=most)
         yield from (
             event
             for event in events
@@ -144,11 +140,13 @@ def _events_of(beyond: Array, rise: Array, first: int, *, seconds: float, gap: i
     if _cut_long(heard, ndimage.find_objects(labels), first, longest):
         labels, _ = ndimage.label(heard, _TOUCHING)
     loud &= heard
-    excess = np.maximum(beyond - _CONTINUE, 0) * np.float32(seconds / beyond.shape[1])
-    large, belongs = _select(loud, labels, excess, len(beyond) * seconds / 60)
+    spreads, sounds = beyond[loud], labels[loud]
+    excess = (spreads - _CONTINUE) * np.float32(seconds / beyond.shape[1])
+    large, belongs = _select(loud, sounds, excess, len(beyond) * seconds / 60)
     strong = np.zeros(len(large), bool)
-    strong[labels[(beyond > _START) & heard]] = True
-    bodies = np.where(belongs, labels, 0)
+    strong[sounds[spreads > _START]] = True
+    bodies = np.zeros_like(labels)
+    bodies[loud] = np.where(belongs, sounds, 0)
     boxes, events = ndimage.find_objects(bodies), []
     for number in np.flatnonzero(strong & large):
         time, band = boxes[number - 1]
@@ -158,7 +156,7 @@ def _events_of(beyond: Array, rise: Array, first: int, *, seconds: float, gap: i
 
 
 def _select(loud: Mask, sounds: Labels, excess: Array, minutes: float) -> tuple[Mask, Mask]:
-    """Return which sounds are events, by number, and which levels (rows, bands) belong to them.
+    """Return which sounds are events, by number, and which loud levels belong to them.
 
     A sound consists of parts with silences between them: the syllables of a word, or a call and a drop of rain. A part
     belongs to an event if its mass is a share of that of the largest part, or enough for an event.
@@ -171,16 +169,17 @@ def _select(loud: Mask, sounds: Labels, excess: Array, minutes: float) -> tuple[
     loud
         Levels above the threshold.
     sounds
-        Number of the sound of each level, from 1.
+        Number of the sound of each loud level, from 1.
     excess
-        Mass of each level.
+        Mass of each loud level.
     """
     from scipy import ndimage
 
     parts, count = ndimage.label(loud, _TOUCHING)
-    mass = np.bincount(parts.ravel(), np.where(loud, excess, 0).ravel(), minlength=count + 1).astype(np.float64)
+    part = parts[loud]
+    mass = np.bincount(part, excess, minlength=count + 1).astype(np.float64)
     sound = np.zeros(count + 1, np.int32)
-    sound[parts[loud]] = sounds[loud]
+    sound[part] = sounds
     total, largest = np.bincount(sound, mass).astype(np.float64), np.zeros(sound.max() + 1)
     np.maximum.at(largest, sound, mass)
     heavy = np.histogram(mass[1:], _CLUTTER)[0][1] >= _HEAVY * minutes
@@ -188,7 +187,7 @@ def _select(loud: Mask, sounds: Labels, excess: Array, minutes: float) -> tuple[
     least = drop if drop > _MASS else _least_mass(total[1:], minutes)
     belongs = (mass >= _PART * largest[sound]) | (mass > least)
     chains = (largest > drop) | (np.bincount(sound, mass * belongs) > _CHAIN * drop)
-    return chains if drop > _MASS else total > least, loud & belongs[parts]
+    return chains if drop > _MASS else total > least, belongs[part]
 
 
 def _least_mass(masses: NDArray[np.float64], minutes: float) -> float:
@@ -204,10 +203,15 @@ def _least_mass(masses: NDArray[np.float64], minutes: float) -> float:
 
 def _joined(heard: Mask, gap: int) -> Mask:
     """Close silences of at most `gap` rows in each band."""
-    rows = np.arange(len(heard), dtype=np.int32)[:, None]
-    before = np.maximum.accumulate(np.where(heard, rows, -len(heard) - gap), axis=0)
-    after = np.minimum.accumulate(np.where(heard, rows, 2 * len(heard) + gap)[::-1], axis=0)[::-1]
-    return np.asarray(after - before <= gap + 1)
+    rows, bands = heard.shape
+    joined = np.zeros((bands, rows + gap + 1), bool)  # with a longer silence between bands
+    joined[:, :rows] = heard.T
+    at = np.flatnonzero(joined)
+    silence = np.diff(at) - 1
+    short = np.flatnonzero((silence > 0) & (silence <= gap))
+    count = silence[short]
+    joined.reshape(-1)[np.repeat(at[short] + 1 - np.cumsum(count) + count, count) + np.arange(count.sum())] = True
+    return np.ascontiguousarray(joined[:, :rows].T)
 
 
 def _cut_long(heard: Mask, boxes: list[tuple[slice, slice]], first: int, longest: int) -> bool:

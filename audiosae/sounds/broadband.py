@@ -21,7 +21,7 @@ import numpy as np
 
 from audiosae.domain import Domain
 from audiosae.recordings import audio, bands
-from audiosae.sounds.noise_floor import filled
+from audiosae.sounds.noise_floor import FAST_SORT, filled
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 COLUMNS = 5  # of the field: whole seconds and remainder of the start, duration (s), peak and spread (dB)
+FLOOR_SECONDS = 60.0  # of each value of the noise floor
+_UNKNOWN = 1000.0  # dB: a noise floor that is not known, because the values of a field are finite
 _HOPS = 4  # per transform
 _KNOT_SECONDS, _REACH = 5.0, 3  # between knots of the noise; knots on each side of which the levels are used
 _FLOOR_ROWS = 100  # rows between two knots from which the noise floor is measured, each the mean of `_MEANS` frames
@@ -40,10 +42,7 @@ _LEAST_ROWS = 8  # for a noise floor
 _NO_NOISE = 10.0  # ratio of the median power to a low quantile; with less, there is no noise beside the sound
 _FLAT_LEVEL = 40.0  # dB; a higher median level is relative to the fixed floor of a recording without noise
 _CONTINUOUS = 0.5  # share of the time between two knots: with shorter parts between digital zeros there is no noise
-_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = (
-    1e-3,
-    1e-9,
-)  # least noise floor of a bin: of the median floor, of the largest power
+_LEAST_OF_MEDIAN, _LEAST_OF_LARGEST = 1e-3, 1e-9  # of the median floor, of the largest power: least floor of a bin
 _LOW_SHARE, _FIRST_SHARE, _SHARE = (
     0.3,
     0.15,
@@ -58,11 +57,16 @@ _VALLEY = 6.0  # dB from the lower peak down to a minimum that separates two eve
 _JOINED, _JOINED_SOFT, _SHORTEST = 2, 5, 7  # in hops: shorter pauses are joined, shorter events are left out
 _SOFT = 20.0  # dB above the noise: noise alone interrupts softer sounds
 _FRAMES_AT_ONCE = 2**16
+_HANN_POWER = 3 / 8  # mean square of a Hann window
+_FLOOR_BIAS = 4.7  # dB from the floor of stationary noise up to its mean power
 
 
 @dataclass(frozen=True)
 class BroadbandEvents(Domain):
-    """Domain whose field has the broadband events of a recording, shape (1 + events, 5).
+    """Domain whose field has the noise floor and the broadband events of a recording.
+
+    The shape is (1 + rows of the noise floor + events, 5). The first row begins with the number of values of the noise
+    floor, one for each minute; `parts_of` separates them from the events.
 
     Attributes
     ----------
@@ -102,7 +106,7 @@ class BroadbandEvents(Domain):
         return self.hop / self.sample_rate
 
     def field(self, path: Path) -> Generator[Array, None, str]:
-        """Yield the events of a recording as one block. The first row is not an event, so that no field is empty."""
+        """Yield the noise floor and the events of a recording as one block, which is never empty."""
         notes: list[str] = []
 
         def samples() -> Iterator[Array]:
@@ -116,10 +120,46 @@ class BroadbandEvents(Domain):
         level = broadband_level(powers, max(_MEANS * _LEAST_ROWS, round(_KNOT_SECONDS / second)))
         begin, end, peak, spread = level.events().T
         start = np.maximum(begin - 0.5, 0) * second
-        rows = np.zeros((1 + len(start), COLUMNS), np.float32)
-        rows[1:] = np.stack([np.floor(start), start % 1, (end - 0.5) * second - start, peak, spread], axis=1)
-        yield rows
+        rows = np.stack([np.floor(start), start % 1, (end - 0.5) * second - start, peak, spread], axis=1)
+        # Parseval's theorem: the power of all bins of a Hann window, of which only one side is computed
+        scale = _FLOOR_BIAS - 10 * np.log10(n_fft * n_fft * _HANN_POWER / 2)
+        floor = per_minute(level.floor, level.pitch * second) + scale
+        yield with_floor(floor, rows)
         return "".join(notes)
+
+
+def with_floor(floor: Array, events: NDArray[np.float64]) -> Array:
+    """Return the field of a noise floor and of events, (events, 5)."""
+    padded = np.zeros((-(-len(floor) // COLUMNS), COLUMNS), np.float32)
+    padded.reshape(-1)[: len(floor)] = np.where(np.isfinite(floor), floor, _UNKNOWN)
+    head = np.array([[len(floor), *[0] * (COLUMNS - 1)]])
+    return np.concatenate([head, padded, events]).astype(np.float32)
+
+
+def parts_of(field: Array) -> tuple[Array, Array]:
+    """Return the noise floor in each minute (dB; NaN if it is not known), and the rows of the events, (events, 5)."""
+    count = int(field[0, 0])
+    rows = -(-count // COLUMNS)
+    floor = field[1 : 1 + rows].reshape(-1)[:count]
+    return np.where(floor == _UNKNOWN, np.float32(np.nan), floor), field[1 + rows :]
+
+
+def per_minute(floor: Array, seconds: float) -> Array:
+    """Return the mean of the known levels in each minute, NaN where there is none; empty if none is known.
+
+    Parameters
+    ----------
+    floor
+        Levels in dB, NaN where they are not known.
+    seconds
+        Time between two of them.
+    """
+    minute = ((np.arange(len(floor)) + 0.5) * seconds / FLOOR_SECONDS).astype(int)
+    known = np.isfinite(floor)
+    count = int(minute[-1]) + 1 if known.any() else 0
+    number = np.bincount(minute[known], minlength=count)
+    total = np.bincount(minute[known], floor[known], minlength=count)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -132,11 +172,14 @@ class BroadbandLevel:
         (frames,); minus infinity for digital zeros.
     noise
         (knots, 2).
+    floor
+        Power of the noise floor of all bins in dB, NaN where it is not known, (knots,).
     """
 
     level: NDArray[np.float16]
     noise: NDArray[np.float64]
     pitch: int
+    floor: Array
 
     def at(self, first: int, last: int) -> tuple[Array, Array]:
         """Return the level above the middle of the noise, and its spread, of frames `first` to below `last`."""
@@ -189,12 +232,16 @@ def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
     pitch
         Frames between knots of the noise.
     """
-    parts = list(_whitened_levels(_segments(powers, pitch)))
+    floors: list[Array | None] = []
+    parts = list(_whitened_levels(_segments(powers, pitch), floors))
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
     noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
     known = any(each is not None for each in noise)
-    return BroadbandLevel(level, np.array(filled(noise) if known else [(0.0, np.inf)], np.float64), pitch)
+    power = np.array([np.nan if floor is None else float(floor.sum(dtype=np.float64)) for floor in floors])
+    with np.errstate(divide="ignore"):
+        decibels = (10 * np.log10(power)).astype(np.float32)
+    return BroadbandLevel(level, np.array(filled(noise) if known else [(0.0, np.inf)], np.float64), pitch, decibels)
 
 
 def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:
@@ -212,14 +259,14 @@ def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:
         yield np.concatenate(pending)
 
 
-def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]:
+def _whitened_levels(segments: Iterator[Array], floors: list[Array | None]) -> Iterator[NDArray[np.float16]]:
     """Yield the level of each segment: 5 log10 of the mean square over all bins of power divided by noise floor.
 
-    The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly.
+    The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly. It is
+    appended to `floors`.
     """
     pending: deque[Array] = deque()  # segments without a level, then those that only served for their floor
     samples: deque[tuple[Array, bool]] = deque(maxlen=2 * _REACH + 1)
-    floors: list[Array | None] = []
     count = done = 0
 
     def floor() -> Array | None:
@@ -228,7 +275,7 @@ def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]
 
     for segment in segments:
         pending.append(segment)
-        samples.append((_sample_of(segment), _is_gated(segment.max(axis=1) > 0)))
+        samples.append((_sample_of(segment), _is_gated(_heard(segment))))
         count += 1
         if count > _REACH:
             floors.append(floor())
@@ -244,17 +291,27 @@ def _whitened_levels(segments: Iterator[Array]) -> Iterator[NDArray[np.float16]]
 
 def _sample_of(segment: Array) -> Array:
     """Return some means of a few consecutive frames, without digital zeros."""
-    count = max(1, len(segment) // _MEANS)
-    chosen = np.arange(0, count, max(1, count // _FLOOR_ROWS))
     width = min(_MEANS, len(segment))
-    rows = segment[(_MEANS * chosen)[:, None] + np.arange(width)].mean(axis=1)
-    return np.asarray(rows[rows.max(axis=1) > 0])
+    count = len(segment) // width
+    chosen = segment[: count * width].reshape(count, width, -1)[:: max(1, count // _FLOOR_ROWS)]
+    rows = np.asarray(sum(chosen[:, i] for i in range(width)) / np.float32(width))
+    return np.asarray(rows[_heard(rows)])
+
+
+def _heard(rows: Array) -> NDArray[np.bool_]:
+    """Return which rows of power are not digital zeros."""
+    heard = rows[:, 0] > 0  # is enough for almost all of them
+    unclear = np.flatnonzero(~heard)
+    heard[unclear] = rows[unclear].any(axis=1)
+    return heard
 
 
 def _is_gated(heard: NDArray[np.bool_]) -> bool:
     """Return whether digital zeros leave only short parts of some frames, as a noise gate or an editor does."""
+    if heard.all():
+        return False
     edges = np.flatnonzero(np.diff(heard, prepend=False, append=False)).reshape(-1, 2)
-    return not heard.all() and int(np.diff(edges, axis=1).max(initial=0)) < _CONTINUOUS * len(heard)
+    return int(np.diff(edges, axis=1).max(initial=0)) < _CONTINUOUS * len(heard)
 
 
 def _floor_of(rows: Array, *, gated: bool) -> Array | None:
@@ -269,7 +326,11 @@ def _floor_of(rows: Array, *, gated: bool) -> Array | None:
     if len(rows) < _LEAST_ROWS:
         return None
     rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
-    floor = np.partition(rows, rank, axis=0)[rank]
+    lowest = [  # of parts that are faster to partition than all rows
+        np.partition(part, min(rank, len(part) - 1), axis=0)[: rank + 1]
+        for part in np.array_split(rows, -(-len(rows) // FAST_SORT))
+    ]
+    floor = np.partition(np.concatenate(lowest), rank, axis=0)[rank]
     return np.asarray(
         np.maximum(floor, max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * float(rows.max())))
     )
@@ -285,14 +346,17 @@ def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArra
     before, after = (
         floors[i] if 0 <= i < len(floors) and floors[i] is not None else own for i in (number - 1, number + 1)
     )
-    share = ((np.arange(len(segment), dtype=np.float32) + 0.5) / len(segment) - 0.5)[:, None]
+    weight = np.abs((np.arange(len(segment), dtype=np.float32) + 0.5) / len(segment) - 0.5)
     half = len(segment) // 2
     square = np.empty(len(segment), np.float32)
     for rows, other in ((slice(0, half), before), (slice(half, None), after)):
-        weight = np.abs(share[rows])
-        whitened = (1 - weight) * (1 / own) + weight * (1 / np.asarray(other))
-        whitened *= segment[rows]
-        square[rows] = np.einsum("ij,ij->i", whitened, whitened) / segment.shape[1]
+        # the whitened power is segment / own * (1 + weight * change): its square is a polynomial of the weight
+        change = own / np.asarray(other) - 1
+        power = segment[rows] * (1 / own)
+        power *= power
+        constant, linear, quadratic = (power @ np.stack([np.ones_like(own), 2 * change, change**2], axis=1)).T
+        square[rows] = constant + weight[rows] * (linear + weight[rows] * quadratic)
+    square /= segment.shape[1]
     with np.errstate(divide="ignore"):
         return (5 * np.log10(square)).astype(np.float16)
 
@@ -303,17 +367,16 @@ def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
     The middle is that of the shortest interval with a share of the values, at first among the lowest ones. Values far
     above it are left out, and this is repeated. The spread is measured below the middle, where there is no sound.
     """
-    heard = np.isfinite(level)
-    values = level[heard].astype(np.float32)
-    if heard.any() and np.median(values) > _FLAT_LEVEL:
+    heard = np.flatnonzero(np.isfinite(level))
+    values = np.sort(level[heard[:: max(1, len(heard) // _NOISE_VALUES)]].astype(np.float32))
+    if len(values) and values[len(values) // 2] > _FLAT_LEVEL:
         return 0.0, _LEAST_SPREAD
     if len(values) < _LEAST_ROWS * _MEANS:
         return None
-    values = np.sort(values[:: max(1, len(values) // _NOISE_VALUES)])
     middle = _densest(values[: int(_LOW_SHARE * len(values))], int(_FIRST_SHARE * len(values)))
     for _ in range(_ROUNDS):
-        below = values[values < middle]
-        spread = max(_LEAST_SPREAD, float(np.median(middle - below)) / _NORMAL) if len(below) else _LEAST_SPREAD
+        below = values[: np.searchsorted(values, middle)]
+        spread = max(_LEAST_SPREAD, float(middle - below[len(below) // 2]) / _NORMAL) if len(below) else _LEAST_SPREAD
         noise = values[: np.searchsorted(values, middle + _NOISE * spread, "right")]
         middle = _densest(noise, int(_SHARE * len(noise)))
     return middle, spread

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.sounds.band_events import MIN_SECONDS, stretches
+from audiosae.sounds.broadband import parts_of
 from audiosae.sounds.noise_floor import QUIET_ROWS, SHORT_DEPTH, is_blank
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def detect(levels: BandLevels, field: NDArray[np.float32], options: DetectorOpti
 
 def _broadband(field: NDArray[np.float32]) -> Array:
     """Return start (s), end (s), peak (dB) and spread (dB) of each broadband event, (events, 4)."""
-    rows = field[1:].astype(np.float64)
+    rows = parts_of(field)[1].astype(np.float64)
     start = rows[:, 0] + rows[:, 1]
     return np.stack([start, start + rows[:, 2], rows[:, 3], rows[:, 4]], axis=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from itertools import chain, pairwise, takewhile
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from audiosae.errors import InputError
 from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
+from audiosae.sounds.sound_store import key_of
 from audiosae.sounds.sound_types import evenly
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
     from audiosae.engine.shards import Shard
     from audiosae.sounds.locate import Spans
     from audiosae.sounds.noise_floor import Stretch
+    from audiosae.sounds.sound_store import SoundStore
 
     Codes = NDArray[np.float32]
+    Job = tuple[NDArray[np.float64], list[NDArray[np.float64]]]  # times of all events of a recording, and batches
+    WindowsOf = Callable[[Model, BandLevels, Stretch], Codes]
 
 SAMPLES = 20000  # of all recordings together, for the colours of pictures
 _SAMPLE_SECONDS = 1.0  # least time between samples
@@ -61,6 +65,8 @@ def encode_sounds(
     codes: CodeFile,
     *,
     parts: bool,
+    store: SoundStore | None = None,
+    windows: WindowsOf | None = None,
     done: Callable[[Record], None] = lambda _: None,
 ) -> Codes | None:
     """Append the pooled codes of events or bouts, in order, to a file.
@@ -71,6 +77,10 @@ def encode_sounds(
         The recordings. The work is done where their fields are stored.
     parts
         Whether to encode three equal parts of at most 1,000 evenly spaced events, too.
+    store
+        Codes of earlier surveys, for windows of `event_windows`; None to encode all events.
+    windows
+        Function of a module that returns the windows of an event; None for `event_windows`.
     done
         Called once for each recording after its last event.
 
@@ -79,61 +89,85 @@ def encode_sounds(
     array of shape (parts, features), or None
         The codes of the parts of each event minus their mean.
     """
+    boxes = np.stack([spans.start, spans.end, spans.low, spans.high, spans.peak], axis=1)
     chosen = evenly(len(spans), _PART_EVENTS if parts else 0)
-    copies = np.ones(len(spans), np.intp)
-    copies[chosen] += _PARTS
-    rows = np.repeat(np.arange(len(spans)), copies)
-    part = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies) - 1  # -1: the event itself
-    length = np.where(part < 0, 1, 1 / _PARTS) * (spans.end - spans.start)[rows]
-    start = spans.start[rows] + np.maximum(part, 0) * length
-    boxes = np.stack([start, start + length, spans.low[rows], spans.high[rows], spans.peak[rows]], axis=1)
-    of_parts, at = [np.empty((0, codes.width), np.float32)], 0
-    for block in _encoded(model, corpus, boxes, spans.record[rows], done):
-        whole = part[at : at + len(block)] < 0
-        codes.append(block[whole])
-        of_parts.append(block[~whole])
-        at += len(block)
+    edges = np.arange(len(corpus.records) + 1)
+    whole = np.split(boxes, np.searchsorted(spans.record, edges[1:-1]))
+    thirds = np.split(_thirds(boxes[chosen]), _PARTS * np.searchsorted(spans.record[chosen], edges[1:-1]))
+    jobs = [(own[:, :2], [*_batches(own), *_batches(third)]) for own, third in zip(whole, thirds, strict=True)]
+    blocks, of_parts = _encoded(model, corpus, jobs, store, windows), [np.empty((0, codes.width), np.float32)]
+    for record, own, third in zip(corpus.records, whole, thirds, strict=True):
+        for _ in _batches(own):
+            codes.append(next(blocks))
+        of_parts += [next(blocks) for _ in _batches(third)]
+        done(record)
     if not parts:
         return None
     residuals = np.concatenate(of_parts).reshape(len(chosen), _PARTS, codes.width)
     return np.asarray(residuals - residuals.mean(axis=1, keepdims=True)).reshape(-1, codes.width)
 
 
+def _thirds(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return three equal parts of each stretch, (3 x stretches, 5)."""
+    parts = np.repeat(boxes, _PARTS, axis=0)
+    length = (parts[:, 1] - parts[:, 0]) / _PARTS
+    parts[:, 0] += np.tile(np.arange(_PARTS), len(boxes)) * length
+    parts[:, 1] = parts[:, 0] + length
+    return parts
+
+
+def _batches(boxes: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Return stretches in the batches that are encoded together; the parts of events are never among whole ones."""
+    return [boxes[at : at + _BATCH_EVENTS] for at in range(0, len(boxes), _BATCH_EVENTS)]
+
+
 def _encoded(
-    model: Model,
-    corpus: EngineCorpus,
-    boxes: NDArray[np.float64],
-    records: NDArray[np.int32],
-    done: Callable[[Record], None],
+    model: Model, corpus: EngineCorpus, jobs: Sequence[Job], store: SoundStore | None, windows: WindowsOf | None
 ) -> Iterator[Codes]:
-    """Yield the codes of stretches in blocks; `boxes` are start, end (s), low, high (bands) and peak, in order."""
-    edges = np.searchsorted(records, np.arange(len(corpus.records) + 1)).tolist()
-    jobs = corpus.jobs([boxes[low:high] for low, high in pairwise(edges)])
-    blocks = chain.from_iterable(corpus.map(_encode_shard, model, jobs=jobs))
-    for record in corpus.records:
-        yield from takewhile(lambda block: block is not None, blocks)
-        done(record)
+    """Yield the codes of each batch of stretches: start, end (s), low, high (bands) and peak, (stretches, 5)."""
+
+    def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
+        some = corpus.only(numbers)
+        own = some.jobs([jobs[number] for number in numbers])
+        for block in chain.from_iterable(some.map(_encode_shard, model, windows, jobs=own) if numbers else ()):
+            yield {"codes": block}
+
+    if store is None:
+        yield from (block["codes"] for block in encoded(range(len(jobs))))
+        return
+    keys = [
+        [key_of("codes", record.digest, times.tobytes(), batch.tobytes()) for batch in batches]
+        for record, (times, batches) in zip(corpus.records, jobs, strict=True)
+    ]
+    yield from (block["codes"] for block in store.through(keys, encoded))
 
 
 def _encode_shard(
-    backend: Backend, shard: Shard, boxes: Sequence[NDArray[np.float64]], model: Model
-) -> Iterator[Codes | None]:
-    """Yield the codes of the events of each recording of a shard, and None after the last event of a recording."""
+    backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model, windows: WindowsOf | None
+) -> Iterator[Codes]:
+    """Yield the codes of each batch of stretches of the recordings of a shard."""
     second = seconds_per_row(recordings_domain(model, "survey"))
-    for record, own in zip(shard.corpus.records, boxes, strict=True):
-        levels = BandLevels(read_field(record), second, events=own[:, :2])
-        for at in range(0, len(own), _BATCH_EVENTS):
-            batch = [levels.stretch(*box) for box in own[at : at + _BATCH_EVENTS].tolist()]
-            yield pooled_codes(model, levels, batch, backend)
-        yield None
+    for record, (times, batches) in zip(shard.corpus.records, jobs, strict=True):
+        levels = BandLevels(read_field(record), second, events=times)
+        for batch in batches:
+            yield pooled_codes(
+                model, levels, [levels.stretch(*box) for box in batch.tolist()], backend, windows=windows
+            )
 
 
-def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], backend: Backend | None = None) -> Codes:
+def pooled_codes(
+    model: Model,
+    levels: BandLevels,
+    events: Sequence[Stretch],
+    backend: Backend | None = None,
+    *,
+    windows: WindowsOf | None = None,
+) -> Codes:
     """Return the codes of the windows in events, pooled by mean, maximum and deviation.
 
     A window shows the levels above the running noise floor in all bands, in front of the mean of the model's training
     windows, and all events are scaled to the same strength. So the code does not depend on the distance of the source
-    or on the background noise.
+    or on the background noise. With `windows`, another function determines what a window shows.
 
     Returns
     -------
@@ -144,10 +178,10 @@ def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], ba
     pooled: list[Codes] = []
     pending: list[Codes] = []  # windows of events that are encoded together
     for event in events:
-        pending.append(_event_windows(model, levels, event))
+        pending.append((windows or event_windows)(model, levels, event))
         if sum(map(len, pending)) >= CHUNK_WINDOWS or len(pooled) + len(pending) == len(events):
             codes = encode(np.concatenate(pending))
-            for part in np.split(codes, np.cumsum([len(windows) for windows in pending[:-1]], dtype=int)):
+            for part in np.split(codes, np.cumsum([len(each) for each in pending[:-1]], dtype=int)):
                 pool = Pool(len(part), 1)
                 pool.add(part)
                 pooled.append(pool.result(DEFAULT_POOL).reshape(-1))
@@ -155,7 +189,7 @@ def pooled_codes(model: Model, levels: BandLevels, events: Sequence[Stretch], ba
     return np.stack(pooled)
 
 
-def _event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
+def event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
     """Return the windows (count, width) whose centres lie in an event, or the nearest window."""
     frames, rows = model.domain.window[0], len(levels.field)
     first = max(0, min(event.start - frames // 2, rows - frames))
@@ -211,13 +245,26 @@ class CodeFile:
         self._file.close()
 
 
-def sample_codes(model: Model, corpus: EngineCorpus, most: int = SAMPLES) -> list[Codes]:
+def sample_codes(
+    model: Model, corpus: EngineCorpus, most: int = SAMPLES, *, store: SoundStore | None = None
+) -> list[Codes]:
     """Return mean square-root codes of evenly spaced samples of each recording, (samples, units).
 
-    Each recording has one sample. At most `most` further samples are divided between the recordings.
+    Each recording has one sample. At most `most` further samples are divided between the recordings. The time between
+    samples is doubled where there would be more, so that those in `store` last while an archive grows.
     """
-    pitch = max(_SAMPLE_SECONDS, sum(record.extent for record in corpus.records) / most)
-    return [codes for part in corpus.map(_sample_shard, model, pitch) for codes in part]
+    pitch = _SAMPLE_SECONDS
+    while sum(record.extent for record in corpus.records) > most * pitch:
+        pitch *= 2
+
+    def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
+        some = corpus.only(numbers)
+        for part in some.map(_sample_shard, model, pitch) if numbers else ():
+            yield from ({"codes": codes} for codes in part)
+
+    keys = [[key_of("samples", record.digest, record.extent, pitch)] for record in corpus.records]
+    blocks = store.through(keys, encoded) if store else encoded(range(len(keys)))
+    return [block["codes"] for block in blocks]
 
 
 def _sample_shard(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:

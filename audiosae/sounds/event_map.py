@@ -10,7 +10,7 @@ from audiosae.sounds.results import MapPoints
 from audiosae.sounds.sound_types import evenly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -26,23 +26,18 @@ _START = 1e-2  # spread of the initial positions
 _BLOCK = 1024
 
 
-def map_points(blocks: Iterable[Array], types: NDArray[np.int32], score: Array) -> MapPoints:
+def map_points(points: Array, types: NDArray[np.int32], score: Array) -> MapPoints:
     """Choose the sounds that a map can show: 20,000 evenly spaced ones at most, and the extremes of each type.
 
     Parameters
     ----------
-    blocks
-        The points of all sounds in the space of the types, in blocks (sounds, components).
+    points
+        Of all sounds, in the space of the types, (sounds, components).
     types, score
         Of all sounds, as in `Survey.sounds`, (sounds,).
     """
     numbers = np.union1d(evenly(len(types), MOST), np.fromiter(_extremes(types, score), np.int64))
-    chosen, at = [], 0
-    for block in blocks:
-        low, high = np.searchsorted(numbers, [at, at + len(block)])
-        chosen.append(block[numbers[low:high] - at])
-        at += len(block)
-    return MapPoints(numbers, np.concatenate(chosen))
+    return MapPoints(numbers, points[numbers])
 
 
 def map_positions(points: Array) -> Array:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.sounds.answer_matching import Places
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
 from audiosae.sounds.event_map import map_points
+from audiosae.sounds.labelled import label_sounds
 from audiosae.sounds.locate import locate
-from audiosae.sounds.results import Events, SoundType, Survey
+from audiosae.sounds.results import REJECTED, Events, SoundType, Survey
 from audiosae.sounds.sound_types import Types, learn_types, stability_of
+from audiosae.sounds.taught import Taught
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
@@ -26,10 +29,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.recordings.spectrogram import Spectrogram
+    from audiosae.sounds.answers import AnswerTable
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.labelled import Labelled
     from audiosae.sounds.locate import Spans
+    from audiosae.sounds.sound_store import SoundStore
 
 _TOP_UNITS = 5
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
@@ -43,9 +50,11 @@ def find_types(
     count: int | None = None,
     known: Types | None = None,
     names: Mapping[int, str] | None = None,
+    labels: AnswerTable | None = None,
     options: DetectorOptions | None = None,
     group: Group | None = None,
     times: Sequence[datetime | None] = (),
+    store: SoundStore | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Survey, Types]:
@@ -61,12 +70,16 @@ def find_types(
         Types of an earlier survey with this model. Their numbers, names and detector are used.
     names
         The user's names for types, by number; they replace those of `known`.
+    labels
+        What a person said about sounds; it is applied after what is stored in `known`.
     options
         Options of event detection; None for those of `known`, or the defaults.
     group
         Whether events or bouts are grouped into types; None chooses it.
     times
         Date and time at the start of each recording, including those that were skipped.
+    store
+        Events and codes of earlier surveys, to which those of new recordings are added.
     folder
         For a temporary file with the codes of all events; None for the system's temporary directory.
 
@@ -83,7 +96,7 @@ def find_types(
         raise InputError("nothing to survey: no recording can be used; audiosae inspect shows why")
     earlier = known.detector if known else None
     options = options or (earlier.options if earlier else DetectorOptions())
-    detector, spans = locate(domain, corpus, options, known=earlier, group=group, progress=progress)
+    detector, spans = locate(domain, corpus, options, known=earlier, group=group, store=store, progress=progress)
     if not len(spans):
         limits = "nothing in the --band and above --min-level is as long as --min-duration; change these options"
         raise InputError(
@@ -95,26 +108,31 @@ def find_types(
     sounds = spans.sounds(group)
     progress.stage("encoding", len(records), "files")
     with closing(CodeFile(folder, _POOLS * model.params.hidden)) as codes:
-        parts = encode_sounds(model, corpus, sounds, codes, parts=not known, done=lambda _: progress.advance(1))
+        parts = encode_sounds(
+            model, corpus, sounds, codes, parts=not known, store=store, done=lambda _: progress.advance(1)
+        )
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count, parts)
-        stability = None if known else stability_of(codes.codes, len(types), parts)
+        stability = None if known else stability_of(codes.codes, count, parts)
         assigned = _assigned(types, codes)
         if not known:
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
             assigned = (numbers, *assigned[1:])
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
-        activity = _activity(types, codes, assigned[0])
-        mapped = map_points(map(types.space.points, codes.blocks()), *assigned[:2])
-    events, bouts = _both(domain, spans, group, assigned)
-    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, mapped)
-    measured = enumerate(zip(types.novelty, activity[1:], strict=True), 1)
-    return replace(
-        survey,
-        types=[_sound_type(i, types.names.get(i, ""), survey.sounds, *each) for i, each in measured],
-    ), types
+        points = np.concatenate([types.space.points(block) for block in codes.blocks()])
+        labelled = _labelled(types, points, _places(domain, records, sounds), assigned[0], labels)
+        types = replace(types, taught=labelled.taught)
+        activity = _activity(types, codes, labelled.type)
+        mapped = map_points(points, *assigned[:2])
+    for line in labelled.notes:
+        progress.say(line)
+    columns = (labelled.type, *assigned[1:], labelled.labels.label, labelled.labels.confidence)
+    events, bouts = _both(domain, spans, group, columns)
+    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, spans.floors)
+    kinds = [_sound_type(i, types, survey.sounds, activity[i]) for i in types.listed]
+    return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types
 
 
 def make_events(
@@ -123,24 +141,55 @@ def make_events(
     types: NDArray[np.int32],
     score: NDArray[np.float32],
     top: NDArray[np.int32],
-    *,
+    *labels: NDArray[Any],
     counts: NDArray[np.int32] | None = None,
 ) -> Events:
-    """Return events or bouts with their types, scores and top units, (events,) each, and frequencies in Hz.
+    """Return events or bouts with types, scores, top units and labels, (events,) each, and frequencies in Hz.
 
     Parameters
     ----------
+    labels
+        Label of each, an index, and its confidence; nothing for no labels.
     counts
         Number of events in each bout; None for events.
     """
-    below, above = _edges(domain)
-    low, high = (edge[band].astype(np.float32) for edge, band in ((below, spans.low), (above, spans.high)))
+    low, high = _frequencies(domain, spans)
+    labels = labels or (np.full(len(spans), -1, np.int32), np.full(len(spans), np.nan, np.float32))
     counts = np.ones(len(spans), np.int32) if counts is None else counts
-    return Events(spans.record, spans.start, spans.end, low, high, types, score, spans.peak, top, spans.bout, counts)
+    given = (types, score, spans.peak, top, spans.bout, counts, *labels)
+    return Events(spans.record, spans.start, spans.end, low, high, *given)
+
+
+def _frequencies(domain: Spectrogram, spans: Spans) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the lowest and highest frequency of events, in Hz."""
+    below, above = band_edges(domain)
+    return below[spans.low].astype(np.float32), above[spans.high].astype(np.float32)
+
+
+def _labelled(
+    types: Types, points: NDArray[np.float32], places: Places, numbers: NDArray[np.int32], table: AnswerTable | None
+) -> Labelled:
+    """Apply stored and new answers to sounds; `numbers` are their types without answers."""
+    return label_sounds(
+        places,
+        points,
+        numbers,
+        centres=types.centres,
+        digest=types.digest,
+        names=types.names,
+        taught=types.taught or Taught.nothing(types.centres.shape[1]),
+        table=table,
+    )
+
+
+def _places(domain: Spectrogram, records: Sequence[Record], spans: Spans) -> Places:
+    """Return where sounds are, for answers about them."""
+    files, extents = [record.file for record in records], [record.extent for record in records]
+    return Places(files, extents, spans.record, spans.start, spans.end, *_frequencies(domain, spans))
 
 
 def _both(domain: Spectrogram, spans: Spans, group: Group, sounds: Sequence[NDArray[Any]]) -> tuple[Events, Events]:
-    """Return events and bouts; `sounds` are types, scores and top units of those that were grouped."""
+    """Return events and bouts; `sounds` are types, scores, top units and labels of those that were grouped."""
     bouts = spans.joined()
     counts = np.bincount(spans.bout, minlength=len(bouts)).astype(np.int32)
     if group == "bout":
@@ -148,9 +197,11 @@ def _both(domain: Spectrogram, spans: Spans, group: Group, sounds: Sequence[NDAr
             domain, bouts, *sounds, counts=counts
         )
     types, seconds = sounds[0], spans.end - spans.start
-    covered = np.zeros((len(bouts), int(types.max(initial=0)) + 1))
-    np.add.at(covered, (spans.bout, types), seconds)
-    of_bout = covered.argmax(axis=1)
+    numbers = np.arange(REJECTED, int(types.max(initial=0)) + 1)
+    covered = np.zeros((len(bouts), len(numbers)))
+    np.add.at(covered, (spans.bout, types - REJECTED), seconds)
+    covered[:, 0] = np.where(covered[:, 1:].any(axis=1), 0, covered[:, 0])  # events of interest decide
+    of_bout = numbers[covered.argmax(axis=1)]
     # the longest event of that type represents the bout
     order = np.lexsort((seconds, types == of_bout[spans.bout], spans.bout))
     longest = order[np.flatnonzero(np.diff(spans.bout[order], append=len(bouts)))]
@@ -159,7 +210,7 @@ def _both(domain: Spectrogram, spans: Spans, group: Group, sounds: Sequence[NDAr
     )
 
 
-def _edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def band_edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lower and upper edge of each band in Hz, half-way between the centres."""
     centres = domain.frequencies
     between = (centres[1:] + centres[:-1]) / 2
@@ -186,32 +237,36 @@ def _by_duration(
     seconds = np.bincount(numbers, durations, minlength=len(types) + 1)[1:].astype(np.float64)
     order, number = np.argsort(-seconds, kind="stable"), np.zeros(len(types) + 1, np.int32)
     number[1 + order] = np.arange(1, len(types) + 1)
-    ordered = replace(types, centres=types.centres[order], reach=types.reach[order])
+    groups = list(dict.fromkeys(types.coarse[i] for i in order)) if types.coarse else []
+    coarse = tuple(1 + groups.index(types.coarse[i]) for i in order) if groups else ()
+    ordered = replace(types, centres=types.centres[order], reach=types.reach[order], coarse=coarse)
     return ordered, number[numbers]
 
 
 def _activity(types: Types, codes: CodeFile, numbers: NDArray[np.int32]) -> NDArray[np.float64]:
     """Return the mean standardised activity of each type's events, (types + 1, units)."""
-    total, at = np.zeros((len(types) + 1, codes.width // _POOLS)), 0
+    count, at = types.count + 2, 0  # the last row is of the events that are not of interest
+    total, numbers = np.zeros((count, codes.width // _POOLS)), np.where(numbers == REJECTED, count - 1, numbers)
     for block in codes.blocks():
         np.add.at(total, numbers[at : at + len(block)], _mean_activity(types, block))
         at += len(block)
-    return total / np.maximum(np.bincount(numbers, minlength=len(types) + 1), 1)[:, None]
+    return (total / np.maximum(np.bincount(numbers, minlength=count), 1)[:, None])[:-1]
 
 
-def _sound_type(number: int, name: str, events: Events, novelty: float, activity: NDArray[np.float64]) -> SoundType:
+def _sound_type(number: int, types: Types, events: Events, activity: NDArray[np.float64]) -> SoundType:
     own = events.of_type(number)
     low, high = (float(np.median(part[own])) if len(own) else 0.0 for part in (events.low_hz, events.high_hz))
     top = np.argsort(-activity, kind="stable")[:_TOP_UNITS] if len(own) else np.empty(0, int)
     return SoundType(
         number,
-        name=name,
+        name=types.names.get(number, ""),
         events=len(own),
         files=len(np.unique(events.record[own])),
         seconds=float(events.seconds[own].sum()),
         low_hz=low,
         high_hz=high,
         top_units=tuple(top.tolist()),
-        novelty=float(novelty),
+        novelty=float(types.novelty[number - 1]),
         exemplar=int(own[0]) if len(own) else -1,
+        coarse=types.coarse[number - 1] if types.coarse else number,
     )

@@ -7,7 +7,8 @@ the sound types, so that later surveys find events in the same way.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,9 +20,10 @@ from audiosae.corpus.sources import Source
 from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.sounds.bouts import SAMPLE, Group, Joining, learn_joining
-from audiosae.sounds.broadband import BroadbandEvents
+from audiosae.sounds.broadband import BroadbandEvents, parts_of
 from audiosae.sounds.detection import Detections, DetectorOptions, detect
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
+from audiosae.sounds.sound_store import key_of
 from audiosae.system.progress import Progress
 from audiosae.system.schema import Choice, Number, Object, Optional, Whole
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from audiosae.engine import Backend
     from audiosae.engine.shards import Shard
     from audiosae.recordings.spectrogram import Spectrogram
+    from audiosae.sounds.sound_store import SoundStore
 
 _RECORDINGS, _SECONDS = 12, 60.0  # from which the length of the transforms follows, and the part of each that is used
 _CYCLES, _SHORTEST, _LONGEST = 32.0, 0.0005, 0.008  # of the median frequency in a transform; bounds, s
@@ -122,6 +125,8 @@ class Spans:
         Strongest level above the background, dB.
     bout
         Number of the bout of each event, from 0, in the whole archive.
+    floors
+        Noise floor of each recording in dB, a value per minute, NaN where it is not known.
     """
 
     record: NDArray[np.int32]
@@ -131,6 +136,7 @@ class Spans:
     high: NDArray[np.int32]
     peak: NDArray[np.float32]
     bout: NDArray[np.int32]
+    floors: Sequence[NDArray[np.float32]] = ()
 
     def __len__(self) -> int:
         return len(self.record)
@@ -157,6 +163,7 @@ def locate(
     *,
     known: Detector | None = None,
     group: Group | None = None,
+    store: SoundStore | None = None,
     progress: Progress | None = None,
 ) -> tuple[Detector, Spans]:
     """Find the events of all recordings, and the bouts that they form.
@@ -171,23 +178,26 @@ def locate(
         Detector of an earlier survey; its derived settings are used.
     group
         Whether events or bouts get types; None chooses it.
+    store
+        Events of earlier surveys; None to find all events.
     """
     progress = progress or Progress()
     bands = _band_range(domain, options)
     seconds = known.transform_seconds if known else transform_seconds(domain, corpus)
     broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, domain.channel)
-    fields = _broadband_fields(broadband, corpus, progress)
-    shared = seconds_per_row(domain), bands, options
-    sample = [] if known else _sample([len(field) for field in fields])
-    everything = len(sample) == len(fields)
-    progress.stage("detecting", len(sample) + len(fields) * (not everything), "files")
-    detections = list(_detections(corpus.only(sample), [fields[i] for i in sample], *shared, progress=progress))
+    levels = _broadband_fields(broadband, corpus, progress)
+    sample = [] if known else _sample([len(events) for _, events in map(parts_of, levels)])
+    everything = len(sample) == len(levels)
+    progress.stage("detecting", len(sample) + len(levels) * (not everything), "files")
+    find = partial(_detections, second=seconds_per_row(domain), bands=bands, options=options, store=store)
+    detections = list(find(corpus.only(sample), [levels[i] for i in sample], progress=progress))
     joining = known.joining if known else learn_joining(detections, broadband.seconds_per_frame, group)
     if group:
         joining = replace(joining, group=group)
-    whole = detections if everything else _detections(corpus, fields, *shared, progress=progress)
+    whole = detections if everything else find(corpus, levels, progress=progress)
     progress.close()
-    return Detector(options, seconds, joining, domain.channel), _columns(whole, joining, bands[0], corpus)
+    spans = replace(_columns(whole, joining, bands[0], corpus), floors=[parts_of(field)[0] for field in levels])
+    return Detector(options, seconds, joining, domain.channel), spans
 
 
 def _columns(
@@ -207,8 +217,9 @@ def _columns(
         bout = (bouts + own[own >= 0]).astype(np.int32)
         parts.append(Spans(same, start, end, used.low + lowest, used.high + lowest, used.peak, bout))
         bouts += int(own.max(initial=-1)) + 1
-    columns = (np.concatenate(part) for part in zip(*(vars(part).values() for part in parts), strict=True))
-    return _renumbered(Spans(*columns))
+    names = [field.name for field in fields(Spans) if field.name != "floors"]
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return _renumbered(Spans(**columns))
 
 
 def _renumbered(events: Spans) -> Spans:
@@ -265,17 +276,28 @@ def _fields(_: Backend, shard: Shard) -> Iterator[NDArray[np.float32]]:
 def _detections(
     corpus: EngineCorpus,
     fields: Sequence[NDArray[np.float32]],
+    *,
     second: float,
     bands: tuple[int, int],
     options: DetectorOptions,
-    *,
+    store: SoundStore | None,
     progress: Progress,
 ) -> Iterator[Detections]:
     """Yield the events of each recording; they are found where the fields of the recordings are stored."""
-    for part in corpus.map(_detect_shard, second, bands, options, jobs=corpus.jobs(fields)):
-        for each in part:
-            progress.advance(1)
-            yield each
+
+    def found(numbers: Sequence[int]) -> Iterator[dict[str, NDArray[Any]]]:
+        some = corpus.only(numbers)
+        jobs = some.jobs([fields[number] for number in numbers])
+        for part in some.map(_detect_shard, second, bands, options, jobs=jobs) if numbers else ():
+            yield from map(vars, part)
+
+    keys = [
+        [key_of("detections", record.digest, second, bands, options, field.tobytes())]
+        for record, field in zip(corpus.records, fields, strict=True)
+    ]
+    for each in store.through(keys, found) if store else found(range(len(fields))):
+        progress.advance(1)
+        yield Detections(**each)
 
 
 def _detect_shard(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.recordings.dates import later
+from audiosae.recordings.sun import LIGHTS, light
 from audiosae.sounds.timeline import Timeline, make_timeline
 from audiosae.system.frames import html_table, pandas_frame
 
@@ -20,12 +21,18 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.labelled import Labels
 
 NOWHERE = 0  # type of the events that are similar to none of the types
-TIME, NAME = "time", "name"  # columns that the table of events has only if a date or a name is known
-_COLUMNS = ("file", "start", "end", TIME, "low_hz", "high_hz", "type", NAME, "score", "peak", "top_unit")
+TIME, NAME, SITE, LIGHT = "time", "name", "site", "light"  # columns that the table of events has only if they are known
+REJECTED = -1  # type of the events that are not of interest, as a person said; tables and counts omit them
+LABEL = ("label", "confidence")  # columns that it has only if an event has a label
+_COLUMNS = (
+    *("file", "start", "end", TIME, SITE, LIGHT, "low_hz", "high_hz"),
+    *("type", NAME, *LABEL, "score", "peak", "top_unit"),
+)
 _NUMBERS: dict[Group, tuple[str, ...]] = {"event": ("event", "bout"), "bout": ("bout", "events")}  # their first columns
-_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1}
+_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1, "confidence": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Event:
     low_hz, high_hz
         Frequency range of the sound.
     type
-        Number of its sound type; 0 if it is similar to none of them.
+        Number of its sound type; 0 if it is similar to none of them, -1 if a person said it is not of interest.
     name
         The user's name for that type, or "".
     score
@@ -61,6 +68,13 @@ class Event:
         Row of its bout in `Survey.bouts`.
     events
         Number of events in a bout; 1 for an event.
+    site
+        Site of the recording, or "".
+    light
+        "day", "dawn", "dusk" or "night" at its start; "" if the place or the time zone is not known.
+    label, confidence
+        What a person said it is, or what it was classified as from other labels, and the probability that this is
+        right: 1 if a person said it, NaN if it was not classified; label "" if it has none.
     """
 
     number: int
@@ -78,11 +92,18 @@ class Event:
     time: datetime | None
     bout: int
     events: int
+    site: str = ""
+    light: str = ""
+    label: str = ""
+    confidence: float = float("nan")
 
 
 @dataclass(frozen=True)
 class Events:
-    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`."""
+    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`.
+
+    `label` is an index into `Labels.names` of the survey, -1 for none.
+    """
 
     record: NDArray[np.int32]
     start: NDArray[np.float64]
@@ -95,6 +116,8 @@ class Events:
     top_unit: NDArray[np.int32]
     bout: NDArray[np.int32]
     events: NDArray[np.int32]
+    label: NDArray[np.int32]
+    confidence: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.record)
@@ -103,6 +126,10 @@ class Events:
     def seconds(self) -> NDArray[np.float64]:
         """Duration of each event, (events,)."""
         return self.end - self.start
+
+    def only(self, chosen: NDArray[Any]) -> Events:
+        """Return some of the events, chosen by a mask or by their numbers."""
+        return Events(*(getattr(self, column.name)[chosen] for column in fields(self)))
 
     def of_type(self, number: int) -> NDArray[np.intp]:
         """Return the numbers of the events of a type, the most typical first (type 0: the least typical first)."""
@@ -132,6 +159,8 @@ class SoundType:
         Distance between its centre and the nearest other one, divided by the median of this distance over all types.
     exemplar
         Number of its most typical event, a row of `Survey.sounds`; -1 if it has no events.
+    coarse
+        Number of its coarse group, from 1, if no number of types is clearly best; otherwise its own number.
     """
 
     number: int
@@ -144,6 +173,7 @@ class SoundType:
     top_units: tuple[int, ...]
     novelty: float
     exemplar: int
+    coarse: int = 0
 
 
 @dataclass(frozen=True)
@@ -203,6 +233,14 @@ class Survey:
         How the number of types was chosen, as text.
     types_digest
         `audiosae.sounds.sound_types.Types.digest`.
+    floors
+        Noise floor of each recording, a value in dB per minute (NaN where it is not known).
+    sites
+        Site of each recording, or "" where it has none; empty without ``site``.
+    places
+        Latitude and longitude of each recording in degrees; None where they are not known.
+    labels
+        Labels of the sounds, and how well they are classified.
     mapped
         The sounds that a map can show.
     facts
@@ -230,6 +268,10 @@ class Survey:
     skipped: Sequence[Record] = ()
     choice: str = ""
     types_digest: str = ""
+    floors: Sequence[NDArray[np.float32]] = ()
+    sites: Sequence[str] = ()
+    places: Sequence[tuple[float, float] | None] = ()
+    labels: Labels | None = None
     mapped: MapPoints | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -247,7 +289,12 @@ class Survey:
     @property
     def silent(self) -> int:
         """Number of recordings without an event."""
-        return len(self.records) - len(np.unique(self.events.record))
+        return len(self.records) - len(np.unique(self.events.record[self.events.type != REJECTED]))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels, to which `Events.label` refers."""
+        return self.labels.names if self.labels else ()
 
     @property
     def sounds(self) -> Events:
@@ -259,11 +306,35 @@ class Survey:
         """Whether the date and time of any recording is known."""
         return any(time is not None for time in self.times)
 
-    def timeline(self) -> Timeline:
-        """Return the sounds and the recorded time by date and hour."""
-        e = self.sounds
+    @property
+    def lit(self) -> bool:
+        """Whether day and night are known for any recording: its place, its date and its time zone."""
+        return any(place and time and time.tzinfo for place, time in zip(self.places, self.times, strict=False))
+
+    @property
+    def site_names(self) -> list[str]:
+        """The sites in alphabetical order; [""] if there are none."""
+        return sorted({*self.sites}) or [""]
+
+    def timeline(self, site: str | None = None) -> Timeline:
+        """Return the sounds and the recorded time by date and hour, of all sites or of one.
+
+        The timeline of a site has all types.
+        """
+        e, times, numbers = self.sounds, self.times, None
+        own = e.type != REJECTED
+        if site is not None and self.sites:
+            times = [time if name == site else None for time, name in zip(times, self.sites, strict=True)]
+            numbers = sorted({*e.type[own].tolist()})
+            own &= (np.array(self.sites) == site)[e.record]
         return make_timeline(
-            self.times, [r.extent for r in self.records], record=e.record, start=e.start, end=e.end, types=e.type
+            times,
+            [r.extent for r in self.records],
+            record=e.record[own],
+            start=e.start[own],
+            end=e.end[own],
+            types=e.type[own],
+            numbers=numbers,
         )
 
     def event(self, number: int) -> Event:
@@ -273,7 +344,7 @@ class Survey:
     def rows(
         self, numbers: Sequence[int] | NDArray[np.intp] | None = None, *, group: Group | None = None
     ) -> Iterator[Event]:
-        """Yield the events or bouts with some numbers, or all of them.
+        """Yield the events or bouts with some numbers, or all of them except those that are not of interest.
 
         Parameters
         ----------
@@ -284,18 +355,49 @@ class Survey:
         """
         table = self.bouts if (group or self.group) == "bout" else self.events
         columns, names = [getattr(table, column.name) for column in fields(table)], self.names
-        for number in range(len(table)) if numbers is None else numbers:
-            record, start, end, low, high, kind, score, peak, unit, bout, events = (c[number].item() for c in columns)
+        labels = self.label_names
+        chosen = np.flatnonzero(table.type != REJECTED) if numbers is None else np.asarray(numbers, np.intp)
+        for number, lit in zip(chosen.tolist(), self._lights(table, chosen), strict=True):
+            record, start, end, low, high, kind, score, peak, unit, bout, events, label, confidence = (
+                column[number].item() for column in columns
+            )
             began = self.times[record] if record < len(self.times) else None
             time = None if began is None else later(began, round(start, 3))
             file, name = self.records[record].file, names.get(kind, "")
-            yield Event(
-                int(number), record, file, start, end, low, high, kind, name, score, peak, unit, time, bout, events
-            )
+            site = self.sites[record] if self.sites else ""
+            more = (time, bout, events, site, lit, labels[label] if label >= 0 else "", confidence)
+            yield Event(number, record, file, start, end, low, high, kind, name, score, peak, unit, *more)
+
+    def lights(self, numbers: NDArray[np.intp]) -> list[str]:
+        """Return day, dawn, dusk or night at the start of some of `sounds`, "" where it is not known."""
+        return self._lights(self.sounds, numbers)
+
+    def _lights(self, table: Events, numbers: NDArray[np.intp]) -> list[str]:
+        """Return day, dawn, dusk or night at the start of some events, "" where it is not known."""
+        if not self.lit:
+            return [""] * len(numbers)
+        records, unknown = table.record[numbers].tolist(), (np.nan, np.nan)
+        times, places = [self.times[i] for i in records], [self.places[i] or unknown for i in records]
+        began = np.array([time.timestamp() if time and time.tzinfo else np.nan for time in times])
+        north, east = np.array(places, np.float64).reshape(-1, 2).T
+        seconds = began + table.start[numbers]
+        kinds = light(seconds, north, east).tolist()
+        return [LIGHTS[kind] if known else "" for kind, known in zip(kinds, np.isfinite(seconds + north), strict=True)]
 
     def named(self, names: Mapping[int, str]) -> Survey:
         """Return the survey with the user's names for its types."""
         return replace(self, types=[replace(kind, name=names.get(kind.number, "")) for kind in self.types])
+
+    def by_label(self) -> Survey:
+        """Return the survey with its labels as types, numbered in their order from 1; 0 is no label."""
+        names = [name for name in self.label_names if name]
+        number = np.array([names.index(name) + 1 if name else 0 for name in self.label_names] + [0], np.int32)
+        tables = [
+            replace(table, type=np.where(table.type == REJECTED, REJECTED, number[table.label]).astype(np.int32))
+            for table in (self.events, self.bouts)
+        ]
+        kinds = [SoundType(i, name, 0, 0, 0.0, 0.0, 0.0, (), 0.0, -1) for i, name in enumerate(names, 1)]
+        return replace(self, events=tables[0], bouts=tables[1], types=kinds)
 
     def frame(self, group: Group = "event") -> pd.DataFrame:
         """Return the events as a pandas frame with the columns of events.csv, or the bouts with those of bouts.csv.
@@ -329,8 +431,9 @@ class Survey:
 
 
 def event_columns(survey: Survey, group: Group = "event") -> tuple[str, ...]:
-    """Return the columns of the table of events or bouts; no time if no date is known, no name if no type has one."""
-    known = {TIME: survey.dated, NAME: bool(survey.names)}
+    """Return the columns of the table of events or bouts; without those that nothing is known of."""
+    known = {TIME: survey.dated, NAME: bool(survey.names), SITE: bool(survey.sites), LIGHT: survey.lit}
+    known |= dict.fromkeys(LABEL, any(survey.label_names))
     return tuple(column for column in (*_NUMBERS[group], *_COLUMNS) if known.get(column, True))
 
 
@@ -348,4 +451,6 @@ def _value(event: Event, column: str) -> object:
         return value + 1
     if column == TIME:
         return "" if value is None else value.isoformat(timespec="milliseconds")
+    if column == "confidence" and value != value:  # noqa: PLR0124 (NaN: it was not classified)
+        return None
     return round(value, _DIGITS[column]) if column in _DIGITS else value

@@ -1,37 +1,38 @@
-"""Search by example: find the events of recordings that sound most similar to a given sound."""
+"""Search by example: find the events of recordings that sound most similar to given sounds, and unlike others.
+
+A sound is compared with each example as `SingleSounds` shows them, in a space that is learned as that of sound types.
+If an example has a range of frequencies, both are compared in that range only. The similarity to several examples is
+half-way between the mean and the largest of these similarities: the mean ranks better than the largest, and both
+together better still. A third of the similarity to unwanted examples is subtracted; more of it would lose wanted
+sounds, which resemble them, too.
+"""
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.entries import read_field
 from audiosae.errors import InputError
+from audiosae.features.codes import DEFAULT_POOL
+from audiosae.recordings.dates import later, stamp
 from audiosae.sounds.detection import DetectorOptions
-from audiosae.sounds.event_codes import (
-    CodeFile,
-    encode_sounds,
-    pooled_codes,
-    recordings_domain,
-)
-from audiosae.sounds.find_types import make_events
-from audiosae.sounds.locate import locate
-from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
-from audiosae.sounds.results import Events
+from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
+from audiosae.sounds.find_types import band_edges, make_events
+from audiosae.sounds.locate import Spans, locate
+from audiosae.sounds.results import TIME, Events
+from audiosae.sounds.single_sounds import SingleSounds
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
-from audiosae.system.files import csv_text, write_file
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -39,84 +40,39 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
+    from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.examples import Example
     from audiosae.sounds.locate import Detector
+    from audiosae.sounds.results import Events
 
-COLUMNS = ("rank", "file", "start", "end", "low_hz", "high_hz", "similarity")
-_ROUNDING = 1e-6  # s, of times entered as decimals
-_LEAST_SECONDS = 0.01  # of an example
+    Array = NDArray[np.float32]
+
+HEAD = ("rank", "file", "start", "end")
+LIKE, UNLIKE = "like", "unlike"
+_COLUMNS = (*HEAD, TIME, "low_hz", "high_hz", "similarity", LIKE, UNLIKE)
+_UNWANTED = 1 / 3  # of the similarity to unwanted examples that is subtracted
 _FEW = 20  # with fewer events, similarities are not meaningful
-_EXAMPLE = re.compile(r"(.+)@((?:\d+:)*\d+(?:\.\d*)?)-((?:\d+:)*\d+(?:\.\d*)?)")  # in seconds, or as 1:03.5
-
-
-@dataclass(frozen=True)
-class Example:
-    """Sound to search for: a file, or a section of it between two times in seconds."""
-
-    path: Path
-    start: float = 0.0
-    end: float = float("inf")
-
-    @classmethod
-    def parse(cls, text: str) -> Example:
-        """Parse ``FILE`` or ``FILE@START-END``; a file whose name is the whole text takes precedence.
-
-        Raises
-        ------
-        InputError
-            The file does not exist, or the section is not valid.
-        """
-        parts = None if Path(text).exists() else _EXAMPLE.fullmatch(text)
-        example = cls(Path(parts[1]), _seconds(parts[2]), _seconds(parts[3])) if parts else cls(Path(text))
-        file, _, section = text.rpartition("@")
-        if not parts and file and not example.path.is_file() and Path(file).is_file():
-            raise InputError(
-                f"--like {text}: {section!r} is not a section of {file}; wanted START-END in seconds, as in "
-                f"{file}@3.2-4.5"
-            )
-        if not example.path.is_file():
-            raise InputError(
-                f"--like {text}: no file {example.path}; wanted FILE or FILE@START-END, as in song.wav@3.2-4.5"
-            )
-        if not example.start < example.end:
-            raise InputError(f"--like {text}: START {example.start:g} s is not before END {example.end:g} s")
-        return example
-
-    def within(self, seconds: float) -> Example:
-        """Return the part of the example within the duration of its recording.
-
-        Raises
-        ------
-        InputError
-            The part is shorter than the shortest event.
-        """
-        inside = replace(self, end=min(self.end, seconds))
-        option = f"--like {self.path}" + (f"@{self.start:g}-{self.end:g}" if self.end < float("inf") else "")
-        if self.start >= seconds:
-            raise InputError(f"{option}: the recording ends at {seconds:.2f} s; give a START before that")
-        if inside.end - inside.start < _LEAST_SECONDS - _ROUNDING:
-            raise InputError(
-                f"{option}: {inside.end - inside.start:.3g} s are too short to compare; wanted at least "
-                f"{_LEAST_SECONDS:g} s"
-            )
-        return inside
-
-
-def _seconds(text: str) -> float:
-    """Return 63.5 for "63.5" and for "1:03.5"."""
-    return reduce(lambda total, part: 60 * total + float(part), text.split(":"), 0.0)
 
 
 @dataclass(frozen=True, repr=False)
 class Matches:
-    """Events that sound similar to an example, the most similar first.
+    """Events that sound similar to examples, the most similar first.
 
     Attributes
     ----------
     events
         One row per event, as `audiosae.sounds.results.Events`; all types are 0.
     similarity
-        Cosine with the example in the space in which sound types are learned, (matches,), at most 1.
+        Similarity to the examples, (matches,). With one example it is the cosine in the space in which sound types are
+        learned, at most 1.
+    examples
+        The examples, those to search for first.
+    nearest
+        For each match the most similar of the examples to search for, and of the unwanted ones (-1 if there are none),
+        as indices into `examples`, (matches, 2).
+    times
+        Date and time at the start of each of `records`; None if it is not known.
     facts
         The values that ``find --json`` prints.
     skipped
@@ -130,18 +86,27 @@ class Matches:
     >>> bool(matches.similarity[0] >= matches.similarity[1]), matches.events.start.shape
     (True, (2,))
     >>> list(matches.facts["matches"][0])
-    ['rank', 'file', 'start', 'end', 'low_hz', 'high_hz', 'similarity']
+    ['rank', 'file', 'start', 'end', 'low_hz', 'high_hz', 'similarity', 'like']
     """
 
     records: Sequence[Record]
     events: Events
-    similarity: NDArray[np.float32]
+    similarity: Array
+    examples: Sequence[Example] = ()
+    nearest: NDArray[np.intp] = field(default_factory=lambda: np.empty((0, 2), np.intp))
+    times: Sequence[datetime | None] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     skipped: Sequence[Record] = ()
     notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.events)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table: no time if no date is known, no unlike without unwanted examples."""
+        known = {TIME: any(self.times), UNLIKE: not all(example.liked for example in self.examples)}
+        return tuple(column for column in _COLUMNS if known.get(column, True))
 
     def frame(self) -> pd.DataFrame:
         """Return the matches as a pandas frame with the columns of the table that find writes.
@@ -151,113 +116,204 @@ class Matches:
         InputError
             pandas is not installed.
         """
-        return pandas_frame(dict(zip(COLUMNS, zip(*self.rows(), strict=True), strict=True)))
+        return pandas_frame(dict(zip(self.columns, zip(*self.rows(), strict=True), strict=True)))
 
     def _repr_html_(self) -> str:
-        return html_table(self.rows(), head=COLUMNS, caption=repr(self).strip("<>"))
+        return html_table(self.rows(), head=self.columns, caption=repr(self).strip("<>"))
 
     def __repr__(self) -> str:
         return f"<Matches: {len(self)} moments in {len(self.records)} recordings; {len(self.skipped)} skipped>"
 
+    def time(self, number: int) -> datetime | None:
+        """Return the date and time of a match, if it is known."""
+        began = self.times[self.events.record[number]] if any(self.times) else None
+        return None if began is None else later(began, round(float(self.events.start[number]), 3))
+
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield rank, file, start, end, low_hz, high_hz and similarity of each match."""
-        e = self.events
-        columns = ((e.start, 3), (e.end, 3), (e.low_hz, 1), (e.high_hz, 1), (self.similarity, 4))
+        """Yield the values of the columns of each match."""
+        e, columns = self.events, self.columns
+        numbers = ((e.start, 4), (e.end, 4), (e.low_hz, 1), (e.high_hz, 1), (self.similarity, 4))
         for i, record in enumerate(e.record):
-            values = (round(float(column[i]), digits) for column, digits in columns)
-            yield i + 1, self.records[record].file, *values
+            start, end, low, high, similarity = (round(float(column[i]), digits) for column, digits in numbers)
+            time = self.time(i)
+            like, unlike = (self.examples[n].text if n >= 0 else "" for n in self.nearest[i])
+            row = (i + 1, self.records[record].file, start, end, stamp(time) if time else "", low, high, similarity)
+            values = dict(zip(_COLUMNS, (*row, like, unlike), strict=True))
+            yield tuple(values[column] for column in columns)
 
 
 @one_blas_thread()
 def find_like(
     model: Model,
     corpus: EngineCorpus,
-    like: EngineCorpus,
-    example: Example,
+    queries: EngineCorpus,
+    examples: Sequence[Example],
     *,
     count: int = 20,
     options: DetectorOptions | None = None,
     group: Group | None = None,
+    times: Sequence[datetime | None] = (),
     progress: Progress | None = None,
 ) -> Matches:
-    """Find the events or bouts that sound most similar to an example.
+    """Find the events or bouts that sound most similar to examples.
 
     Parameters
     ----------
-    like, example
-        The example's file, read with the model's domain, and the section of it to search for.
+    queries
+        The recording of each example, read with the model's domain.
+    examples
+        Sounds to search for and unwanted sounds; each is compared as it is, from its start to its end.
     count
-        Maximum number of matches. The example itself is excluded.
+        Maximum number of matches. The examples themselves are excluded.
     options, group
-        See `audiosae.sounds.find_types.find_types`.
+        See `audiosae.sounds.find_types.find_types`. If no range of frequencies is given, that of the examples is used.
+    times
+        Date and time at the start of each recording of `corpus`, including those that were skipped.
 
     Raises
     ------
     InputError
-        The model is not of recordings, no recording has an event, or the example is too short or past the end of its
-        file.
+        The model is not of recordings, no recording has an event, or an example is too short, past the end of its file
+        or outside the frequencies of the model.
     """
+    times = [times[i] for i in corpus.used] if times else ()
     corpus, progress = corpus.only(corpus.used), progress or Progress()
-    records, options = corpus.records, options or DetectorOptions()
     domain = recordings_domain(model, "find", corpus)
+    examples = [example.within(r.extent) for example, r in zip(examples, queries.records, strict=True)]
+    edges = band_edges(domain)
+    ranges = [example.bands(*edges) if example.ranged else None for example in examples]
+    options = _in_range(options or DetectorOptions(), domain, examples, ranges)
     detector, spans = locate(domain, corpus, options, group=group, progress=progress)
     sounds = spans.sounds(detector.joining.group)
     if not len(sounds):
         raise InputError(
-            f"no events in {counted(len(records), 'recording')}, so the example cannot be compared; add recordings"
+            f"no events in {counted(len(corpus.records), 'recording')}, so no example can be compared; add recordings"
         )
-    code, notes = example_codes(model, like, example, detector)
-    progress.stage("searching", len(records), "files")
-    with closing(CodeFile(None, code.shape[1])) as codes:
-        parts = encode_sounds(model, corpus, sounds, codes, parts=True, done=lambda _: progress.advance(1))
-        progress.close()
-        space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), parts)
-        point = space.points(code)[0]
-        similarity = np.concatenate([space.points(block) @ point for block in codes.blocks()]).astype(np.float32)
-    none = np.zeros(len(similarity), np.int32)
+    notes = _remarks(domain, queries, examples, detector)
+    every = (0, len(edges[0]) - 1)
+    given = [_given(example, bands or every) for example, bands in zip(examples, ranges, strict=True)]
+    cosine = _cosines(model, corpus, sounds, queries=queries, given=given, ranges=ranges, progress=progress)
+    similarity, nearest = _combined(cosine, np.array([example.liked for example in examples]))
+    none = np.zeros(len(sounds), np.int32)
     events = make_events(domain, sounds, none, none.astype(np.float32), none)
-    own_file = np.array([Path(r.path).absolute() == example.path.absolute() for r in records])[events.record]
-    similarity[own_file & (events.start < example.end) & (events.end > example.start)] = -np.inf
+    similarity[_are_examples(sounds, corpus.records, given, queries.records)] = -np.inf
     order = np.argsort(-similarity, kind="stable")[: min(count, int(np.isfinite(similarity).sum()))]
     if len(similarity) < _FEW:
         notes.append(f"similarity means little with only {counted(len(similarity), 'event')} to compare")
-    ordered = Events(*(column[order] for column in vars(events).values()))
-    return Matches(records, ordered, similarity[order], notes=notes)
+    ordered = events.only(order)
+    return Matches(
+        corpus.records, ordered, similarity[order], examples, nearest[order], tuple(times), notes=tuple(notes)
+    )
 
 
-def example_codes(
-    model: Model, like: EngineCorpus, example: Example, detector: Detector
-) -> tuple[NDArray[np.float32], list[str]]:
-    """Return the pooled code (1, features) of the sound in an example, and messages.
+def _in_range(
+    options: DetectorOptions,
+    domain: Spectrogram,
+    examples: Sequence[Example],
+    ranges: Sequence[tuple[int, int] | None],
+) -> DetectorOptions:
+    """Return the options with the range of frequencies of the wanted examples, unless there is one."""
+    wanted = [(each, bands) for each, bands in zip(examples, ranges, strict=True) if each.liked]
+    if options.low_hz or options.high_hz or any(bands is None for _, bands in wanted):
+        return options
+    centres = domain.frequencies  # a narrow range has none
+    low = min(min(each.low_hz, float(centres[bands[0]])) for each, bands in wanted if bands)
+    high = max(max(each.high_hz, float(centres[bands[1]])) for each, bands in wanted if bands)
+    return replace(options, low_hz=low, high_hz=high)
 
-    If the example has several sounds, the code is that of the loudest and longest one. If it has none, the code is that
-    of the whole example.
-    """
-    like = like.only([0])
-    domain = recordings_domain(model, "find", like)
-    record = like.records[0]
-    example = example.within(record.extent)
-    _, spans = locate(domain, like, detector.options, known=detector)
-    sounds = spans.sounds(detector.joining.group)
-    common = np.minimum(sounds.end, example.end) - np.maximum(sounds.start, example.start)
-    inside = np.flatnonzero(common > 0)
-    times = np.stack([sounds.start, sounds.end], axis=1)
-    levels, notes = BandLevels(read_field(record), seconds_per_row(domain), events=times), []
-    if len(inside):
-        best = inside[np.argmax(sounds.peak[inside] * common[inside])]
-        start, end = max(sounds.start[best], example.start), min(sounds.end[best], example.end)
-        box = (start, end, sounds.low[best], sounds.high[best], sounds.peak[best])
-        if len(inside) > 1:
+
+def _remarks(domain: Spectrogram, queries: EngineCorpus, examples: Sequence[Example], detector: Detector) -> list[str]:
+    """Return a message on each example without a sound, or with several."""
+    notes: list[str] = []
+    located: dict[str, Spans] = {}
+    for number, (example, record) in enumerate(zip(examples, queries.records, strict=True)):
+        if record.path not in located:
+            _, spans = locate(domain, queries.only([number]), detector.options, known=detector)
+            located[record.path] = spans.sounds(detector.joining.group)
+        sounds, option = located[record.path], f"{example.option} {example.text}"
+        inside = int(((sounds.end > example.start) & (sounds.start < example.end)).sum())
+        if not inside:
+            notes.append(f"{option}: no sound in the example rises above the noise")
+        elif inside > 1:
             notes.append(
-                f"--like {example.path}: the example has {len(inside)} sounds; the one from {start:.2f} to {end:.2f} s "
-                f"is compared; choose another with FILE@START-END"
+                f"{option}: the example has {inside} sounds and is compared as a whole; FILE@START-END takes a part"
             )
-    else:
-        box = (example.start, example.end, 0, levels.bands - 1, 0.0)
-        notes.append(f"--like {example.path}: no sound in the example rises above the noise, so all of it is compared")
-    return pooled_codes(model, levels, [levels.stretch(*map(float, box))]), notes
+    return notes
 
 
-def write_matches_csv(matches: Matches, path: Path) -> None:
-    """Write the matches as a table."""
-    write_file(path, csv_text([COLUMNS, *matches.rows()]).encode())
+def _given(example: Example, bands: tuple[int, int]) -> Spans:
+    """Return an example as the only sound of its recording."""
+    (low, high), one = bands, np.zeros(1, np.int32)
+    return Spans(one, np.array([example.start]), np.array([example.end]), one + low, one + high, one.astype("f4"), one)
+
+
+def _cosines(
+    model: Model,
+    corpus: EngineCorpus,
+    sounds: Spans,
+    *,
+    queries: EngineCorpus,
+    given: Sequence[Spans],
+    ranges: Sequence[tuple[int, int] | None],
+    progress: Progress,
+) -> Array:
+    """Return the cosine of each sound with each example, (sounds, examples), in the frequencies of the example."""
+    cosine, distinct = np.empty((len(sounds), len(given)), np.float32), [*dict.fromkeys(ranges)]
+    width = len(DEFAULT_POOL) * model.params.hidden
+    progress.stage("searching", len(corpus.records) * len(distinct), "files")
+    for bands in distinct:
+        windows = SingleSounds(bands)
+        own = [number for number, each in enumerate(ranges) if each == bands]
+        with closing(CodeFile(None, width)) as codes, closing(CodeFile(None, width)) as wanted:
+            for number in own:
+                encode_sounds(model, queries.only([number]), given[number], wanted, parts=False, windows=windows)
+            parts = encode_sounds(
+                model, corpus, sounds, codes, parts=True, windows=windows, done=lambda _: progress.advance(1)
+            )
+            space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), parts)
+            points, at = space.points(np.asarray(wanted.codes)), 0
+            for block in codes.blocks():
+                cosine[at : at + len(block), own] = space.points(block) @ points.T
+                at += len(block)
+    progress.close()
+    return cosine
+
+
+def _combined(cosine: Array, liked: NDArray[np.bool_]) -> tuple[Array, NDArray[np.intp]]:
+    """Return the similarity of each sound to all examples, (sounds,), and the nearest ones, (sounds, 2)."""
+    nearest = np.full((len(cosine), 2), -1, np.intp)
+    similarity = np.zeros(len(cosine), np.float32)
+    for column, (wanted, weight) in enumerate(((True, 1.0), (False, -_UNWANTED))):
+        own = np.flatnonzero(liked == wanted)
+        if len(own):
+            part = cosine[:, own]
+            nearest[:, column] = own[part.argmax(axis=1)]
+            similarity += np.float32(weight) * (part.mean(axis=1) + part.max(axis=1)) / 2
+    return similarity, nearest
+
+
+def _are_examples(
+    sounds: Spans, records: Sequence[Record], given: Sequence[Spans], queries: Sequence[Record]
+) -> NDArray[np.bool_]:
+    """Return which sounds are examples: they overlap in time and frequency, in the same recording or a copy of it."""
+    same = np.zeros(len(sounds), bool)
+    for one, query in zip(given, queries, strict=True):
+        copies = np.array([_is_copy(record, query) for record in records])
+        same |= (
+            copies[sounds.record]
+            & (sounds.start < one.end)
+            & (sounds.end > one.start)
+            & (sounds.low <= one.high)
+            & (sounds.high >= one.low)
+        )
+    return same
+
+
+def _is_copy(record: Record, other: Record) -> bool:
+    """Return whether two records are of one file, perhaps by a link, or of files with the same content."""
+    if record.digest == other.digest:
+        return True
+    try:
+        return Path(record.path).samefile(other.path)
+    except OSError:
+        return False

@@ -2,27 +2,28 @@
 
 Codes are standardised and projected onto their principal components; components with a large variance are scaled down a
 little. Points are compared by direction, because the distance from the mean says little about the kind of a sound.
-Ward's clustering (1963) groups an evenly spaced sample of the events. Every event has the type of the nearest centre,
-or none if it is further away than the type's reach. Types can be saved and used for other recordings.
+An evenly spaced sample of the events is grouped (`grouping`). Every event has the type of the nearest centre, or none
+if it is further away than the type's reach. Types can be saved and used for other recordings.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
+from audiosae.sounds.grouping import grouped
 from audiosae.sounds.locate import DETECTOR, Detector
 from audiosae.sounds.results import NOWHERE, TypeStability
-from audiosae.system.schema import DIGEST, Object, Optional, Tensor, Text, check_tensors, reading_file
+from audiosae.sounds.taught import TAUGHT, SameTypes, Taught
+from audiosae.system.schema import DIGEST, Items, Object, Optional, Tensor, Text, Whole, check_tensors, reading_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,16 +37,16 @@ FILE = "types.safetensors"
 SAMPLE = 3000  # events from which the types are learned
 _COMPONENTS, _WIDE_COMPONENTS = 50, 100  # of the space; in which the parts of events are compared
 _RAISED, _PARTS_POWER = 0.1, 0.25  # of the mean variance of parts, added to each; power of their covariance
-MOST_TYPES = 40
-NO_NUMBER = "no number of types is clearly best"
-_FORMAT = 5
+_FORMAT = 6
 _ADVICE = "copy the folder again, or run audiosae survey again"
 _NUMBER = Text("[1-9][0-9]{0,8}", "the number of a type")
 _FACTS = Object(
     {
         "model_digest": Text(DIGEST, "a digest"),
         "names": Object(rest=Text(), keys=_NUMBER),
+        "coarse": Items(Whole(1)),
         "detector": Optional(DETECTOR),
+        "taught": Optional(TAUGHT),
     }
 )
 _TENSORS = {
@@ -55,12 +56,10 @@ _TENSORS = {
     "variance": Tensor(("components",), least=0),
     "centres": Tensor(("types", "components")),
     "reach": Tensor(("types",), above=0),
+    "taught.points": Tensor(("answers", "components"), optional=True),
+    "taught.centres": Tensor(("added", "components"), optional=True),
+    "taught.reach": Tensor(("added",), above=0, optional=True),
 }
-_NEAR_BEST = 0.95  # share of the best silhouette that the chosen number of types must reach
-# with a lower best silhouette, the number of types must reach a share of the best product of silhouette and diversity
-_NO_STRUCTURE, _NEAR_EVEN = 0.25, 0.9
-_LEAST_SILHOUETTE = 0.05  # with a lower best silhouette there is only one type
-_FEWEST_EVENTS = 3  # for more than one type
 _FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
 _SPREADS = 4.0  # reach of a type in robust standard deviations above the median distance
 _WIDE = 1.5  # least reach of a type in median distances
@@ -146,6 +145,10 @@ class Types:
         The user's names for types, by number.
     detector
         Settings with which the events were found.
+    coarse
+        Number of the coarse group of each type, from 1, if no number of types is clearly best; otherwise empty.
+    taught
+        What a person said about sounds, which types can be added to and joined by.
     """
 
     space: Space
@@ -153,9 +156,21 @@ class Types:
     reach: Array
     names: Mapping[int, str] = field(default_factory=dict)
     detector: Detector | None = None
+    coarse: Sequence[int] = ()
+    taught: Taught | None = None
 
     def __len__(self) -> int:
         return len(self.centres)
+
+    @property
+    def count(self) -> int:
+        """Number of the types, with those that a person added."""
+        return len(self) + (len(self.taught.centres) if self.taught else 0)
+
+    @property
+    def listed(self) -> list[int]:
+        """Numbers of the types; of types with the same name, or that a person joined, only the first."""
+        return SameTypes(self.names, self.taught.joined if self.taught else {}).listed(self.count)
 
     def nearest(self, points: Array) -> tuple[Labels, Array]:
         """Return the number of the type nearest to each point, from 1, and its distance divided by the type's reach."""
@@ -183,16 +198,17 @@ class Types:
     @property
     def novelty(self) -> Array:
         """Distance of each centre from the nearest other one, divided by the median of these distances, (types,)."""
-        if len(self) <= 1:
-            return np.ones(len(self), np.float32)
-        distances = _distances(self.centres, self.centres)
+        if self.count <= 1:
+            return np.ones(self.count, np.float32)
+        centres = np.concatenate([self.centres, self.taught.centres]) if self.taught else self.centres
+        distances = _distances(centres, centres)
         np.fill_diagonal(distances, np.inf)
         nearest = distances.min(axis=1)
         return np.asarray(nearest / max(float(np.median(nearest)), 1e-12))
 
     @property
     def digest(self) -> str:
-        """Hexadecimal digest of the types without their names."""
+        """Hexadecimal digest of the types as they were learned, without names and what a person said."""
         parts = (self.space.mean, self.space.spread, self.space.components, self.centres, self.reach)
         content = b"".join(np.ascontiguousarray(part, np.float32).tobytes() for part in parts)
         return hashlib.blake2b(content, digest_size=8).hexdigest()
@@ -202,7 +218,9 @@ class Types:
         tensors = {**vars(self.space), "centres": self.centres, "reach": self.reach}
         names = {str(number): name for number, name in self.names.items()}
         facts: dict[str, Json] = {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names}
-        write_tensors(path, tensors, facts | {"detector": self.detector.to_json() if self.detector else None})
+        tensors |= self.taught.tensors if self.taught else {}
+        facts |= {"coarse": list(self.coarse), "detector": self.detector.to_json() if self.detector else None}
+        write_tensors(path, tensors, facts | {"taught": self.taught.to_json() if self.taught else None})
 
 
 def _principal(points: NDArray[np.float64], most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -253,13 +271,15 @@ def load_types(path: Path, digest: str) -> Types:
         )
     space = Space(*(content.tensors[name] for name in ("mean", "spread", "components", "variance")))
     names = {int(number): name for number, name in content.facts["names"].items()}
-    detector = content.facts["detector"]
+    detector, taught = content.facts["detector"], content.facts["taught"]
     return Types(
         space,
         content.tensors["centres"],
         content.tensors["reach"],
         names,
         detector=Detector.from_json(detector) if detector else None,
+        coarse=content.facts["coarse"] if len(content.facts["coarse"]) == len(content.tensors["centres"]) else (),
+        taught=Taught.of(taught, content.tensors, space.components.shape[1]) if taught else None,
     )
 
 
@@ -271,11 +291,7 @@ def learn_types(codes: Array, count: int | None = None, parts: Array | None = No
     codes
         Codes of events, (events, features). If there are more than 3000, an evenly spaced sample is used.
     count
-        Number of types. None chooses it between 2 and the root of the number of events, at most 40: the smallest number
-        whose mean silhouette (Rousseeuw 1987) is at least 95 % of the best. If the best is under 0.25, "no substantial
-        structure" (Kaufman and Rousseeuw 1990), it would often be two types; then the silhouette is multiplied by the
-        probability that two events have different types (Simpson 1949), and 90 % of the best is enough.
-
+        Number of types; None chooses it, see `grouping.grouped`.
     parts
         See `Space.of`.
 
@@ -287,9 +303,13 @@ def learn_types(codes: Array, count: int | None = None, parts: Array | None = No
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
     space = Space.of(sample, parts)
     points = space.points(sample)
-    labels, choice = _clusters(points, count)
+    groups = grouped(points, count)
+    labels = groups.labels
     centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
-    return Types(space, centres, _reach(points, labels, centres)), choice
+    types = Types(space, centres, _reach(points, labels, centres))
+    if len(np.unique(groups.coarse)) < len(centres):
+        types = replace(types, coarse=tuple((groups.coarse + 1).tolist()))
+    return types, groups.choice
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:
@@ -297,54 +317,29 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
     return np.arange(min(count, most), dtype=np.int64) * count // max(1, min(count, most))
 
 
-def stability_of(codes: Array, count: int, parts: Array | None = None, *, seed: int = 0) -> TypeStability | None:
-    """Measure whether other events give the same types; None if there are fewer than four events per type."""
+def stability_of(
+    codes: Array, count: int | None = None, parts: Array | None = None, *, seed: int = 0
+) -> TypeStability | None:
+    """Measure whether other events give the same types; None if there are fewer than four events per type.
+
+    Parameters
+    ----------
+    count
+        Number of types; None chooses it for each sample of the events.
+    """
     from sklearn.metrics import adjusted_rand_score
 
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
-    if len(sample) < _FEWEST_PER_TYPE * count or count <= 1:
+    first, _ = learn_types(sample, count, parts)
+    kinds = len(first)
+    if len(sample) < _FEWEST_PER_TYPE * kinds or kinds <= 1:
         return None
     order = np.random.default_rng(seed).permutation(len(sample))
-    half, most = len(sample) // 2, max(2 * count, 4 * len(sample) // 5)
-    samples = [sample, *(sample[np.sort(index)] for index in (order[:most], order[:half], order[half:]))]
-    learned = [learn_types(each, count, parts)[0] for each in samples]
+    half, most = len(sample) // 2, max(2 * kinds, 4 * len(sample) // 5)
+    samples = [sample[np.sort(index)] for index in (order[:most], order[:half], order[half:])]
+    learned = [first, *(learn_types(each, count, parts)[0] for each in samples)]
     every, most_of, left, right = (types.nearest(types.space.points(sample))[0] for types in learned)
     return TypeStability(float(adjusted_rand_score(every, most_of)), float(adjusted_rand_score(left, right)))
-
-
-def _clusters(points: Array, count: int | None) -> tuple[Labels, str]:
-    """Return the cluster of each point, from 0, and how the number of clusters was chosen."""
-    if len(points) < _FEWEST_EVENTS:
-        return np.zeros(len(points), np.int32), "too few events for more"
-    from scipy.cluster.hierarchy import fcluster, ward
-    from scipy.spatial.distance import pdist, squareform
-
-    distances = pdist(points.astype(np.float64))
-    tree = ward(distances)
-    highest = max(2, min(MOST_TYPES, isqrt(len(points))))
-    numbers = range(2, highest + 1) if count is None else [min(count, len(points))]
-    clusters = {number: np.asarray(fcluster(tree, number, "maxclust") - 1, np.int32) for number in numbers}
-    if count is not None:
-        return clusters[numbers[0]], "as requested"
-    square = squareform(distances)
-    silhouettes = {number: _silhouette(square, labels) for number, labels in clusters.items()}
-    best = max(silhouettes.values())
-    if best < _LEAST_SILHOUETTE:
-        return np.zeros(len(points), np.int32), f"with more types the silhouette is at most {best:.2f}"
-    worth, near = silhouettes, _NEAR_BEST
-    if best < _NO_STRUCTURE:
-        shares = {number: np.bincount(labels) / len(labels) for number, labels in clusters.items()}
-        worth = {number: value * float(1 - np.square(shares[number]).sum()) for number, value in silhouettes.items()}
-        near = _NEAR_EVEN
-    chosen = min(number for number, value in worth.items() if value >= near * max(worth.values()))
-    choice = f"silhouette {silhouettes[chosen]:.2f}, the smallest number from 2 to {highest} that is near the best"
-    return clusters[chosen], choice + (f"; {NO_NUMBER}" if best < _NO_STRUCTURE else "")
-
-
-def _silhouette(square: NDArray[np.floating], labels: Labels) -> float:
-    from sklearn.metrics import silhouette_score
-
-    return float(silhouette_score(square, labels, metric="precomputed")) if 0 < labels.max() < len(labels) - 1 else -1.0
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:

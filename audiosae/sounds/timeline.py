@@ -1,4 +1,7 @@
-"""Timeline: number and duration of events by date and hour, and the recorded time in each hour."""
+"""Timeline: number and duration of events by date and hour, and the recorded time in each hour.
+
+Times are added as whole microseconds, so that the recorded time of all hours is exactly that of the recordings.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 
 Cell = tuple[date, int]
 COLUMNS = ("date", "hour", "type", "events", "seconds")
-_RESOLUTION = 1e-6  # s, of datetimes
+MICRO = 10**6  # per second: the resolution of datetimes
+_HOUR = 3600 * MICRO
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def make_timeline(
     start: NDArray[Any],
     end: NDArray[Any],
     types: NDArray[Any],
+    numbers: Sequence[int] | None = None,
 ) -> Timeline:
     """Count events by date, hour and type.
 
@@ -73,32 +78,41 @@ def make_timeline(
     record, start, end, types
         Of each event: index of the recording, start and end in seconds from the start of the recording, and number of
         the type; (events,) each.
+    numbers
+        Numbers of the types that have a column; those of the events when not given.
     """
-    recorded: dict[Cell, float] = {}
-    dated = ((began, seconds) for began, seconds in zip(starts, durations, strict=True) if began)
-    for cell, part in chain.from_iterable(_hours(*each) for each in dated):
-        recorded[cell] = recorded.get(cell, 0.0) + part
-    cells, numbers = tuple(sorted(recorded)), sorted({int(number) for number in types})
+    recorded: dict[Cell, int] = {}
+    dated = ((began, micros(seconds)) for began, seconds in zip(starts, durations, strict=True) if began)
+    for cell, part in chain.from_iterable(hours(*each) for each in dated):
+        recorded[cell] = recorded.get(cell, 0) + part
+    cells = tuple(sorted(recorded))
+    numbers = sorted({int(number) for number in types}) if numbers is None else numbers
     row_of, column_of = ({key: i for i, key in enumerate(keys)} for keys in (cells, numbers))
-    events, seconds = np.zeros((len(cells), len(numbers)), np.int64), np.zeros((len(cells), len(numbers)))
+    events, length = np.zeros((2, len(cells), len(numbers)), np.int64)
     undated = sum(starts[index] is None for index in record.tolist())
     for index, first, last, number in zip(*(values.tolist() for values in (record, start, end, types)), strict=True):
         began = starts[index]
-        for i, (cell, part) in enumerate(_hours(later(began, first), last - first) if began else ()):
+        for i, (cell, part) in enumerate(hours(later(began, first), micros(last - first)) if began else ()):
             if cell in row_of:  # rounding may put the end of an event after that of its recording
                 row, column = row_of[cell], column_of[int(number)]
                 events[row, column] += i == 0
-                seconds[row, column] += part
-    return Timeline(cells, np.array([recorded[cell] for cell in cells]), tuple(numbers), events, seconds, undated)
+                length[row, column] += part
+    seconds = np.array([recorded[cell] for cell in cells], np.float64) / MICRO
+    return Timeline(cells, seconds, tuple(numbers), events, length / MICRO, undated)
 
 
-def _hours(start: datetime, seconds: float) -> Iterator[tuple[Cell, float]]:
-    """Yield each hour of a span of time and the seconds in it; a span of length 0 has one hour."""
-    time, left = start, max(0.0, seconds)
+def micros(seconds: float) -> int:
+    """Return a duration in whole microseconds."""
+    return round(seconds * MICRO)
+
+
+def hours(start: datetime, length: int) -> Iterator[tuple[Cell, int]]:
+    """Yield each hour of a span of time and the microseconds in it; a span of length 0 has one hour."""
+    time, left = start, max(0, length)
     while True:
-        part = min(left, 3600.0 - 60 * time.minute - time.second - time.microsecond / 1e6)
+        part = min(left, _HOUR - (60 * time.minute + time.second) * MICRO - time.microsecond)
         yield (time.date(), time.hour), part
         left -= part
-        if left <= _RESOLUTION:
+        if not left:
             return
-        time = later(time, part)
+        time = later(time, part / MICRO)

@@ -32,7 +32,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 _SEPARATORS = (";", "\t")  # of cells, where the comma is the decimal point
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 SUM_DIGITS = 32  # of `sum_digest`
-_PAGE, _PART = 4096, 2**20  # bytes that are summed together, and that are read at once
+_PAGE, _PART = 1024, 2**20  # bytes that are summed together, and that are read at once
 _MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
 _temporary_files: set[Path] = set()  # that this process is writing
 
@@ -40,9 +40,9 @@ _temporary_files: set[Path] = set()  # that this process is writing
 def cell(value: Value) -> Value | str:
     """Return a value as a CSV cell: a text that a spreadsheet would evaluate as a formula gets a leading apostrophe.
 
-    A number is not a formula. Source: OWASP, "CSV injection".
+    A number or a lone hyphen is not a formula. Source: OWASP, "CSV injection".
     """
-    formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+    formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value) and value != "-"
     return f"'{value}" if formula else value
 
 
@@ -145,7 +145,24 @@ def check_writable(path: Path, suffixes: Sequence[str]) -> None:
     remove_abandoned(path.parent, [path.name], locked=False)
 
 
-def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
+class InputFiles:
+    """Files that no output may replace, under any name. To compare many outputs, make it once."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._known: set[tuple[int, int]] = set()
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self._known.add(self._identity(path.stat()))
+
+    def __contains__(self, status: os.stat_result) -> bool:
+        return self._identity(status) in self._known
+
+    @staticmethod
+    def _identity(status: os.stat_result) -> tuple[int, int]:
+        return status.st_dev, status.st_ino
+
+
+def check_replaceable(path: Path, inputs: Iterable[Path] | InputFiles, *, own: bool) -> None:
     """Raise InputError if writing a file would overwrite an input, or a file that audiosae did not write.
 
     Parameters
@@ -161,10 +178,8 @@ def check_replaceable(path: Path, inputs: Iterable[Path], *, own: bool) -> None:
         existing = path.stat()
     except OSError:
         return
-    for source in inputs:
-        with contextlib.suppress(OSError):
-            if os.path.samestat(source.stat(), existing):
-                raise InputError(f"cannot write {path}: it is one of the inputs; choose another name with -o")
+    if existing in (inputs if isinstance(inputs, InputFiles) else InputFiles(inputs)):
+        raise InputError(f"cannot write {path}: it is one of the inputs; choose another name with -o")
     if not own:
         raise InputError(
             f"cannot write {path}: it exists, and audiosae did not write it; choose another name with -o, or move it"
@@ -176,9 +191,14 @@ def check_unedited(folder: Path, digests: Mapping[str, str], writer: str) -> Non
     for name, digest in digests.items():
         path = folder / name
         if path.is_file() and quick_digest(path) != digest:
-            raise InputError(
-                f"cannot write {path}: it was changed after {writer}; choose another output with -o, or move it away"
-            )
+            raise edited(path, writer)
+
+
+def edited(path: Path, writer: str) -> InputError:
+    """Return the error for an output that was changed after `writer`, such as "the survey that wrote it"."""
+    return InputError(
+        f"cannot write {path}: it was changed after {writer}; choose another output with -o, or move it away"
+    )
 
 
 def remove_abandoned(folder: Path, names: Iterable[str], *, locked: bool) -> None:
@@ -305,17 +325,18 @@ def quick_digest(path: Path) -> str:
 def sum_digest(file: BinaryIO, size: int, *others: bytes) -> str:
     """Return a digest of the next `size` bytes of a file, and of other bytes, in hexadecimal.
 
-    Each block of 4096 bytes is summed as 64-bit numbers, and so is each of their positions over all blocks: a change of
+    Each block of 1024 bytes is summed as 64-bit numbers, and so is each of their positions over all blocks: a change of
     any bits, a block of zeros and exchanged values change one of the sums.
     """
-    digest, buffer = hashlib.blake2b(b"\0".join(others), digest_size=SUM_DIGITS // 2), np.empty(_PART, np.uint8)
-    positions = np.zeros(_PAGE // 8, np.uint64)
-    while size > 0 and (count := file.readinto(buffer[: min(size, _PART)].data)):  # type: ignore[attr-defined]
+    digest, left = hashlib.blake2b(b"\0".join(others), digest_size=SUM_DIGITS // 2), size
+    buffer = np.empty(min(size, _PART), np.uint8)  # a larger one would cost more than the sums of a short field
+    positions, add = np.zeros(_PAGE // 8, np.uint64), np.add.reduce
+    while left > 0 and (count := file.readinto(buffer[:left].data)):  # type: ignore[attr-defined]
         whole = count - count % _PAGE
         words = buffer[:whole].view(np.uint64).reshape(-1, _PAGE // 8)
-        digest.update(words.sum(axis=1).data)
+        digest.update(add(words, axis=1).data)
         digest.update(buffer[whole:count].data)
-        positions += words.sum(axis=0)
-        size -= count
+        positions += add(words, axis=0)
+        left -= count
     digest.update(positions.data)
     return digest.hexdigest()

@@ -30,8 +30,9 @@ from typing import (
     get_type_hints,
 )
 
-from audiosae.errors import InputError
+from audiosae.errors import AudiosaeError, InputError
 from audiosae.system.progress import counted
+from audiosae.system.spelling import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -200,11 +201,16 @@ def command(
                 arguments = signature.bind(*args, **kwargs).arguments
             except TypeError as error:
                 raise TypeError(f"{function.__name__}() {error}") from None
-            for name, value in arguments.items():
-                known[name].check(value)
-            result = function(*args, **kwargs)
-            if arguments.get("strict") and (skipped := getattr(result, "skipped", ())):
-                raise InputError(f"--strict: {counted(len(skipped), 'source')} skipped; the others were used", result)
+            try:
+                for name, value in arguments.items():
+                    known[name].check(value)
+                result = function(*args, **kwargs)
+                if arguments.get("strict") and (skipped := getattr(result, "skipped", ())):
+                    message = f"--strict: {counted(len(skipped), 'source')} skipped; the others were used"
+                    raise InputError(message, result)
+            except AudiosaeError as error:
+                error.args = (spelled(str(error)),)
+                raise
             return result
 
         called.__signature__ = signature  # type: ignore[attr-defined]

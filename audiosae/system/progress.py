@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from audiosae.system.spelling import spelled
 from audiosae.system.text import one_line, terminal
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ class Notes(Progress, AbstractContextManager["Notes"]):
         self._inner.advance(amount, **facts)
 
     def say(self, line: str) -> None:
-        """Store a message."""
-        self.lines.append(line)
-        self._inner.say(line)
+        """Store a message, with options as the caller spells them; an empty text is no message."""
+        if line := spelled(line):
+            self.lines.append(line)
+            self._inner.say(line)
 
     def close(self) -> None:
         """End the stage."""

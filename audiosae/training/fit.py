@@ -20,6 +20,7 @@ from audiosae.system.threads import one_blas_thread
 from audiosae.training import memory_estimate
 from audiosae.training.checkpoint import State
 from audiosae.training.options import TrainOptions, choose_solver, suited_to
+from audiosae.training.sampling import check_sample, sampled
 from audiosae.training.solvers import SOLVERS, Task, one_block
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def fit(
     backend.say = progress.say
     options = suited_to(corpus.engine, options, corpus.width)
     with backend.session():  # one session, so that data stays on the GPU between the steps
-        corpus = _usable(corpus)
+        options, corpus = check_sample(corpus.domain, options), _usable(corpus)
         training_part, held_out, division = _held_out(corpus, options)
         _ = backend.keep_fields(corpus) or backend.keep_fields(held_out)
         progress.stage("whitening", None, "windows")
@@ -185,8 +186,8 @@ def _usable(corpus: EngineCorpus) -> EngineCorpus:
 def _held_out(corpus: EngineCorpus, options: TrainOptions) -> tuple[EngineCorpus, EngineCorpus, str]:
     """Return the training part, the held-out windows, and a description of the division."""
     training_part, held_out, division = corpus.split(options.seed)
+    training_part = sampled(training_part, options)
     if options.max_windows:
-        training_part = training_part.sample(options.max_windows, options.seed)
         held_out = held_out.sample(max(1, options.max_windows // _HELD_OUT_SHARE), options.seed)
     if not len(training_part) or len(held_out) < _MIN_HELD_OUT:
         return training_part if len(training_part) else corpus, corpus.part([]), "none, too few windows"
@@ -236,12 +237,15 @@ def _sources(
     corpus: EngineCorpus, training_part: EngineCorpus, held_out: EngineCorpus, division: str
 ) -> dict[str, Json]:
     used = corpus.only(corpus.used).records
+    in_neither = sum(corpus.windows_per_record()) - len(training_part) - len(held_out)
     return {
         "used": len(used),
         "skipped": len(corpus.skipped),
         "digest": sources_digest(used),
         "windows": len(training_part),
         "windows_held_out": len(held_out),
+        "windows_in_neither": max(0, in_neither),
+        "windows_left_out": corpus.windows_left_out(),
         "held_out": division,
         "extent": round(sum(record.extent for record in used), 3),
     }

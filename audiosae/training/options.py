@@ -115,6 +115,14 @@ class TrainOptions:
             wanted="at least 0",
         ),
     ] = 0
+    sample: Annotated[
+        Literal["auto", "even", "events"],
+        Option(
+            "How training windows are drawn: evenly (even), or most of them from where something stands out from the "
+            "background, each recording equally often (events). auto: even.",
+            "Training",
+        ),
+    ] = "auto"
     memory: Annotated[
         int,
         Option(
@@ -246,6 +254,7 @@ class TrainKeywords(TypedDict, total=False):
     learning_rate: float | None
     tol: float | None
     max_windows: int | None
+    sample: Literal["auto", "even", "events"] | None
     memory: int | None
     seed: int | None
     dtype: Literal["float32", "float64"] | None

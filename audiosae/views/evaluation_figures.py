@@ -43,8 +43,8 @@ def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title
     chance = 100 * plan.chance
     ax.axvline(chance, color="C3", ls="--", lw=1.2, label=f"chance, always the commonest class: {chance:.1f} %")
     ax.set_yticks(range(len(ranked)), [f"{r['name']} ({r['features']})" for r in ranked])
-    ax.set(xlim=(0, 118), xticks=range(0, 101, 10), xlabel="accuracy: files classified correctly (%, ± s.e.)")
-    ax.set_ylabel("features (values per file)")
+    ax.set(xlim=(0, 118), xticks=range(0, 101, 10), xlabel=f"accuracy: {plan.noun}s classified correctly (%, ± s.e.)")
+    ax.set_ylabel(f"features (values per {plan.noun})")
     ax.set_title(_plain(title), fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", frameon=False, fontsize=8)
@@ -69,9 +69,9 @@ def draw_confusion(plan: Plan, confusion: NDArray[np.int64], path: Path, title: 
     ax.set_xticks(range(count), names, rotation=rotation, fontsize=size)
     totals = zip(names, confusion.sum(axis=1), strict=True)
     ax.set_yticks(range(count), [f"{name} ({files})" for name, files in totals], fontsize=size)
-    ax.set(xlabel="predicted class", ylabel="true class (number of files)")
+    ax.set(xlabel="predicted class", ylabel=f"true class (number of {plan.noun}s)")
     ax.set_title(_plain(title), fontsize=10)
-    figure.colorbar(image, ax=ax, shrink=0.8, label="per cent of the files of the true class")
+    figure.colorbar(image, ax=ax, shrink=0.8, label=f"per cent of the {plan.noun}s of the true class")
     save_figure(figure, path)
 
 

@@ -51,8 +51,10 @@ def write_evaluation(
         "heading": "Quality of the features",
         "lead": (
             f"{title[:1].upper()}{title[1:]}. With the model's features {100 * results[0]['accuracy']:.1f} % of the "
-            f"files are classified correctly; always predicting the commonest class gets {100 * facts['chance']:.1f} %."
+            f"{facts['items']}s are classified correctly; always predicting the commonest class gets "
+            f"{100 * facts['chance']:.1f} %."
         ),
+        "item": facts["items"],
         "notes": facts["notes"],
         "rows": [_row(r) for r in sorted(results, key=lambda r: -r["accuracy"])],
         "chance": 100 * facts["chance"],

@@ -117,6 +117,11 @@ class Sound:
     slowed: int
 
 
+def slowing(rate: int) -> int:
+    """Return the factor by which a sound of a sample rate in Hz is slowed down, so that ultrasound is audible."""
+    return SLOWED if rate > _INAUDIBLE else 1
+
+
 def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     """Return a mono sound compressed, at a fixed peak level and at a sample rate that browsers play.
 
@@ -126,7 +131,7 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
 
     from audiosae.system.sound_files import open_sound_file
 
-    slowed = SLOWED if rate > _INAUDIBLE else 1
+    slowed = slowing(rate)
     rate = round(rate / slowed)
     target_rate = next(r for r in _RATES if r >= min(rate, _RATES[-1]))
     samples = np.nan_to_num(samples)

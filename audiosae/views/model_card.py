@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.autoencoder.model import FILE
 from audiosae.domain import SECONDS
+from audiosae.features.background import BACKGROUND
 from audiosae.features.stability import read
 from audiosae.features.summary import activity_of, fact, versions_of
 from audiosae.system.files import signature, signed, write_file
@@ -92,6 +93,7 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         ("unexplained variance (fvu)", f"{fact(facts, 'fvu', form='.3g')} in the whitened space, on {measured_on}"),
         ("mean activity (rho_hat)", f"{activity['rho_hat_mean']:.4f}, target rho {facts['options']['rho']:g}"),
         ("dead units", f"{activity['dead_units']} of {model.params.hidden}"),
+        *([("background units", f"{facts['background_units']}: {BACKGROUND}")] if "background_units" in facts else []),
         ("units active in most windows", str(activity["always_on_units"])),
         ("units with nearly the same atom as another", str(activity["redundant_units"])),
         *([("stability", stability.summary())] if stability else []),

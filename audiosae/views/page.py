@@ -7,7 +7,7 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from audiosae.system.files import MARK, check_replaceable, check_writable, is_marked
+from audiosae.system.files import MARK, check_replaceable, check_writable, edited, is_marked, signature, signed
 from audiosae.system.text import one_line
 from audiosae.views.media import gradient_png
 
@@ -27,10 +27,13 @@ def check_page(out: Path, inputs: Sequence[Path] = ()) -> None:
     Raises
     ------
     InputError
-        Unknown suffix, missing folder, or the page would overwrite an input or a file not written by audiosae.
+        Unknown suffix, missing folder, or the page would overwrite an input, a file not written by audiosae, or a page
+        that was edited.
     """
     check_writable(out, PAGES)
     check_replaceable(out, inputs, own=not out.exists() or is_marked(out))
+    if out.exists() and signature(out) != "whole":
+        raise edited(out, "the command that wrote it")
 
 
 def render_page(view: dict[str, Any]) -> bytes:
@@ -88,7 +91,7 @@ def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any], *, scrip
     style = _template(f"{name}.css") if name in _OWN_STYLE else ""
     own = {"mark": MARK, "style": _template("page.css") + style, "script": script, "script_hash": f"sha256-{digest}"}
     data = {key: as_json(value) for key, value in blocks.items()}
-    return environment.get_template(f"{name}.html.j2").render(view, blocks=data, **own).encode()
+    return signed(environment.get_template(f"{name}.html.j2").render(view, blocks=data, **own).rstrip()).encode()
 
 
 def as_json(value: object) -> Markup:

@@ -14,12 +14,12 @@ from audiosae.corpus.entries import read_field
 from audiosae.domain import plugin_call
 from audiosae.sounds.event_map import map_positions
 from audiosae.sounds.noise_floor import seconds_per_row
-from audiosae.sounds.results import NOWHERE, MapPoints
+from audiosae.sounds.results import NOWHERE, REJECTED, MapPoints
 from audiosae.sounds.sound_types import evenly
 from audiosae.views.media import sheet_png
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -44,25 +44,16 @@ _SHADES = 16
 class PageEvents:
     """The sounds that the page of a survey has, in columns.
 
-    Parameters
-    ----------
-    labels
-        Label, answer and type of sounds, by number, as in labels.csv: the type of a sound that is not of interest, too.
-    sites
-        Site of each recording, if known.
+    Sounds that a person said are not of interest are among them, with their types, so that they can be restored.
     """
 
-    def __init__(
-        self,
-        survey: Survey,
-        *,
-        labels: Mapping[int, tuple[str, str, int]] | None = None,
-        sites: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, survey: Survey) -> None:
         everything = evenly(len(survey.sounds), len(survey.sounds))
         self._mapped = survey.mapped or MapPoints(everything, np.zeros((len(everything), 2), np.float32))
         self.numbers: NDArray[np.int64] = self._mapped.numbers
-        self._survey, self._labels, self._sites = survey, labels or {}, sites
+        self._survey = survey
+        answers = survey.labels.answers if survey.labels else ()
+        self._answers = {each.event - 1: each for each in answers if each.decided}
         self._rank = np.random.default_rng(0).permutation(len(self.numbers))  # in a random order
 
     @property
@@ -87,7 +78,8 @@ class PageEvents:
             rank = np.arange(len(order)) - np.searchsorted(types[order], types[order])
             near = (rank < NEAREST) & (types[order] > NOWHERE)
             first.append(order[near][np.argsort(rank[near], kind="stable")])
-        every = np.concatenate([*first, np.argsort(-score, kind="stable")[:UNUSUAL], np.argsort(self._rank)])
+        unusual = np.argsort(np.where(types == REJECTED, np.inf, -score), kind="stable")[:UNUSUAL]
+        every = np.concatenate([*first, unusual, np.argsort(self._rank)])
         unique, at = np.unique(every, return_index=True)
         return np.asarray(self.numbers[unique[np.argsort(at)]], np.intp)
 
@@ -99,15 +91,15 @@ class PageEvents:
         points = self._mapped.points[:, :_CODES]
         scale = np.float32(127 / max(float(np.abs(points).max(initial=0)), 1e-12))
         hz = np.stack([sounds.low_hz[self.numbers], sounds.high_hz[self.numbers]], axis=1)
-        given = {n: self._labels[number] for n, number in enumerate(self.numbers.tolist()) if number in self._labels}
-        own["type"][[*given]] = [kind for _, _, kind in given.values()]
+        given = {n: self._answers[number] for n, number in enumerate(self.numbers.tolist()) if number in self._answers}
+        own["type"][[*given]] = [answer.type for answer in given.values()]  # also of those that are not of interest
         return {
             "count": len(self.numbers),
             "all": len(sounds),
             "digest": self.digest,
             "types": survey.types_digest,
             "files": [record.file for record in survey.records],
-            "sites": list(self._sites),
+            "sites": list(survey.sites),
             "event": packed(self.numbers + 1, "<u4"),
             "record": packed(own["record"], "<u4"),
             "start": packed(np.round(own["start"], 4), "<f8"),
@@ -121,7 +113,10 @@ class PageEvents:
             "code": packed(np.rint(points * scale), "<i1"),
             "codes": points.shape[1],
             "order": packed(self._rank, "<u4"),
-            "given": {n: (label, answer) for n, (label, answer, _) in given.items()},
+            "given": {n: (answer.label, answer.answer) for n, answer in given.items()},
+            "names": survey.label_names,
+            "classified": packed(sounds.label[self.numbers], "<i4") if survey.label_names else None,
+            "confidence": packed(sounds.confidence[self.numbers], "<f4") if survey.label_names else None,
         }
 
     def _times(self) -> NDArray[np.float64]:

@@ -1,34 +1,33 @@
-"""HTML pages of survey and find: sound types with examples to play, when they occur, unusual sounds; search results."""
+"""HTML page of survey: sound types, a map and a grid of the sounds, a listening queue, and when they occur."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.domain import Span
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.results import NOWHERE, Events
-from audiosae.sounds.sound_types import NO_NUMBER
+from audiosae.sounds.grouping import NO_NUMBER
+from audiosae.sounds.results import NOWHERE, REJECTED
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
-from audiosae.views.excerpts import choose_excerpts, span_text, with_local_fields
+from audiosae.views.excerpts import choose_excerpts, with_local_fields
+from audiosae.views.label_table import label_table, labels_of
 from audiosae.views.page import as_json, bars, fill
 from audiosae.views.survey_events import PageEvents, Thumbnails, packed
+from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.results import SoundType, Survey
-    from audiosae.sounds.search import Example, Matches
     from audiosae.sounds.timeline import Timeline
 
 SIZE = 20 * 2**20
@@ -38,7 +37,6 @@ _MOST_PLAYED = 2000
 _REMOTE = 500  # sounds with pictures, if the fields of the recordings are on other machines
 _LONGEST = 15.0  # s of a sound that are played
 _SCRIPTS = tuple(f"survey_{name}" for name in ("data", "source", "corrections", "map", "grid", "queue", "hours"))
-_DAYS = 92  # columns; of a longer period each column is a month
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s
 _BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms; more digits below
@@ -48,7 +46,11 @@ _TRUST = (
     "in rain and wind are found less reliably: some are missed, joined or divided."
 )
 _TRUST_BOUTS = " Where a bout begins and ends is estimated from the pauses between its events, and how alike they are."
-_MANUAL = " The manual has figures (Events and bouts: How far to trust events)."
+_TRUST_TYPES = (
+    " Types are groups of similar sounds, which nobody labelled. Clear, repeated sounds, such as the syllables of a "
+    "bird, are usually one type per kind; of varied sounds, a kind may have several types, and a type several kinds."
+)
+_MANUAL = " The manual has figures (Events and bouts: How far to trust events, How far to trust types)."
 
 
 def write_survey_page(
@@ -57,8 +59,6 @@ def write_survey_page(
     corpus: EngineCorpus,
     path: Path,
     *,
-    labels: Mapping[int, tuple[str, str, int]] | None = None,
-    sites: Sequence[str] = (),
     beside: Path | None = None,
     size: int = SIZE,
     progress: Progress | None = None,
@@ -71,10 +71,6 @@ def write_survey_page(
         The recordings, including skipped ones.
     path
         Output file. The page has a link to `recordings.png` if it is in the same folder.
-    labels
-        Label, answer and type of sounds, by number, as in labels.csv.
-    sites
-        Site of each recording of the survey, if known.
     beside
         Folder of the `report.html` to which the page has a link; the folder of the page when not given.
     size
@@ -91,26 +87,22 @@ def write_survey_page(
         The types and the list of sounds alone exceed `size`, or the page cannot be written.
     """
     progress, domain, events = progress or Progress(), recordings_domain(model, "survey"), survey.sounds
-    page_events = PageEvents(survey, labels=labels, sites=sites)
+    page_events = PageEvents(survey)
     corpus = corpus.only(corpus.used)
     first = page_events.priority()
     if any(not Path(corpus.records[i].field).exists() for i in np.unique(events.record[first]).tolist()):
         first = first[:_REMOTE]  # their recordings are decoded again on this machine
     corpus = with_local_fields(corpus, sorted({int(events.record[n]) for n in first}))
     timeline = survey.timeline() if survey.dated else None
-    view = _view(survey, [_card(survey, kind, timeline) for kind in survey.types], timeline) | {
-        "report": ((beside or path.parent) / "report.html").is_file(),
-        "lines": (path.parent / "recordings.png").is_file(),
-        "by_site": any(sites),
-    }
+    view = _view(survey, timeline, path, beside or path.parent)
     thumbnails = Thumbnails(domain, corpus, survey)
     data: dict[str, Any] = {
         "events": page_events.columns(),
         "pictures": thumbnails.facts(),
-        "hours": _hours(timeline) if timeline else None,
+        "hours": hours_content(survey, timeline) if timeline else None,
         "best": {kind.number: kind.exemplar + 1 for kind in survey.types if kind.events},
     }
-    size_free = _free_bytes(len(_fill(view, data, [])), size, f"the {len(view['cards'])} types alone")
+    size_free = free_bytes(len(_fill(view, data, [])), size, f"the {len(view['cards'])} types alone")
     pictures = thumbnails.sheets(first.tolist(), round(_PICTURES_SHARE * size_free))
     size_free -= len(as_json(pictures)) + _PIECE_BYTES * len(first)
     progress.stage("page", len(first), "sounds")
@@ -151,7 +143,7 @@ def _omitted(survey: Survey, shown: int, pictures: int, played: int) -> list[str
     return notes
 
 
-def _free_bytes(empty: int, size: int, content: str) -> int:
+def free_bytes(empty: int, size: int, content: str) -> int:
     """Return how many bytes a page has left for excerpts; raise InputError if it is too large without them."""
     if (free := size - empty - _NOTE_BYTES) < 0:
         raise InputError(
@@ -161,7 +153,7 @@ def _free_bytes(empty: int, size: int, content: str) -> int:
     return free
 
 
-def _card(survey: Survey, kind: SoundType, timeline: Timeline | None) -> dict[str, Any]:
+def _card(survey: Survey, kind: SoundType, rates_of: Rates, timeline: Timeline | None) -> dict[str, Any]:
     """Return a sound type as the page shows it."""
     own = survey.sounds.of_type(kind.number)
     seconds = float(np.median(survey.sounds.seconds[own])) if len(own) else 0.0
@@ -170,6 +162,8 @@ def _card(survey: Survey, kind: SoundType, timeline: Timeline | None) -> dict[st
         ("duration", f"{length(kind.seconds)} in total, median {length(seconds)}"),
         ("frequencies", f"{kind.low_hz:,.0f} to {kind.high_hz:,.0f} Hz"),
     ]
+    if labels := labels_of(survey, own):
+        facts.append(("labels", labels))
     rates, busiest = np.zeros(24), 0  # events per recorded hour, by the hour of the day
     if timeline and kind.number in timeline.types:
         hours = [hour for _, hour in timeline.cells]
@@ -182,7 +176,7 @@ def _card(survey: Survey, kind: SoundType, timeline: Timeline | None) -> dict[st
         "number": kind.number,
         "name": kind.name,
         "count": counted(kind.events, "sound"),
-        "facts": facts,
+        "facts": facts + rates_of.facts(own),
         "hours": bars(rates.tolist(), high=24) if rates.any() else None,
         "busiest": busiest,
     }
@@ -207,144 +201,81 @@ def _meaning(survey: Survey) -> str:
     )
 
 
-def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None) -> dict[str, Any]:
-    odd, skipped = len(survey.sounds.of_type(NOWHERE)), len(survey.skipped)
+def _view(survey: Survey, timeline: Timeline | None, path: Path, beside: Path) -> dict[str, Any]:
+    """Return what the template of the page shows; `path` and `beside` as for `write_survey_page`."""
+    rates = Rates(survey)
+    cards = [_card(survey, kind, rates, timeline) for kind in survey.types]
+    odd = len(survey.sounds.of_type(NOWHERE))
     heard = sum(kind.events > 0 for kind in survey.types)
     types = counted(heard, "type") if heard == len(cards) else f"{heard} of {counted(len(cards), 'type')}"
     verb = "was" if len(survey.sounds) == 1 else "were"
     recordings = f"{counted(len(survey.records), 'recording')} ({length(survey.seconds)})"
-    lead = f"{counted(len(survey.sounds), 'sound')} of {types} {verb} found in {recordings}"
+    sounds = int((survey.sounds.type != REJECTED).sum())
+    lead = f"{counted(sounds, 'sound')} of {types} {verb} found in {recordings}"
     lead += f"; {odd:,} of them {'belongs' if odd == 1 else 'belong'} to no type." if odd else "."
+    return {
+        "title": "Sounds in these recordings",
+        "heading": "Sounds in these recordings",
+        "lead": lead,
+        "meaning": _meaning(survey),
+        "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_TRUST_TYPES}{_MANUAL}",
+        "notes": _notes(survey, timeline),
+        "cards": cards,
+        "timeline": hours_table(timeline) if timeline else None,
+        "labels": label_table(survey),
+        "about": _about(survey),
+        "odd": odd,
+        "by_site": any(survey.sites),
+        "sites": rates.sites(path.parent),
+        "chosen_sites": sites_shown(survey),
+        "report": (beside / "report.html").is_file(),
+        "lines": (path.parent / "recordings.png").is_file(),
+    }
+
+
+def _notes(survey: Survey, timeline: Timeline | None) -> list[str]:
+    """Return notes on what the survey could not use, count or decide."""
+    skipped, rejected = len(survey.skipped), len(survey.sounds.of_type(REJECTED))
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
     if survey.silent:
         notes.append(f"Recordings without any sound above the noise: {survey.silent:,}.")
     if NO_NUMBER in survey.choice:
         notes.append(
-            "The number of types is arbitrary: no number fits these sounds clearly better than the others. Use fewer "
-            "types (--types N) for coarser groups, or give similar types the same name."
+            "The number of types is arbitrary: no number fits these sounds clearly better than the others. "
+            + _coarse_groups(survey.types)
+            + "Give similar types the same name, or choose the number (--types N)."
         )
     if timeline and timeline.undated:
         notes.append(f"Sounds in recordings without a date, which the table of hours omits: {timeline.undated:,}.")
-    about = [("number of types", f"{len(cards)} ({survey.choice})")] if survey.choice else []
+    if rejected:
+        notes.append(
+            f"Sounds that are not of interest, which no count includes: {rejected:,}. Select them below the map to "
+            "restore them."
+        )
+    return notes
+
+
+def _about(survey: Survey) -> list[tuple[str, str]]:
+    """Return how the types were found."""
+    about = [("number of types", f"{len(survey.types)} ({survey.choice})")] if survey.choice else []
     if survey.stability:
         agreement = (
             f"{survey.stability.seed:.2f} with the types of another sample of the sounds, "
             f"{survey.stability.halves:.2f} between the types of two halves (adjusted Rand index: 1 same, 0 chance)"
         )
         about.append(("agreement", agreement))
-    return {
-        "title": "Sounds in these recordings",
-        "heading": "Sounds in these recordings",
-        "lead": lead,
-        "meaning": _meaning(survey),
-        "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_MANUAL}",
-        "notes": notes,
-        "cards": cards,
-        "timeline": _table(timeline) if timeline else None,
-        "about": about,
-        "odd": odd,
-    }
+    return about
 
 
-def _columns(timeline: Timeline) -> list[str]:
-    """Return the column of each hour of the timeline: its day, or its month if there are many days."""
-    days = [day.isoformat() for day, _ in timeline.cells]
-    return days if len(set(days)) <= _DAYS else [day[:7] for day in days]
-
-
-def _table(timeline: Timeline) -> dict[str, Any]:
-    """Return the table of hours: its columns, and its rows.
-
-    A row has the hour of the day, its cells (whether the hour was recorded), and no number of hours; or, in place of
-    several hours that were never recorded, the first of them, no cells, and their number.
-    """
-    labels = _columns(timeline)
-    recorded = {(hour, label) for label, (_, hour) in zip(labels, timeline.cells, strict=True)}
-    columns, rows = sorted(set(labels)), list[tuple[int, list[bool], int]]()
-    for hour in range(24):
-        cells = [(hour, label) in recorded for label in columns]
-        if any(cells):
-            rows.append((hour, cells, 0))
-        elif rows and rows[-1][2]:
-            rows[-1] = (rows[-1][0], [], rows[-1][2] + 1)
-        else:
-            rows.append((hour, [], 1))
-    return {"columns": columns, "rows": rows}
-
-
-def _hours(timeline: Timeline) -> dict[str, Any]:
-    """Return the content of each hour: in `cells`, seconds recorded and events by type."""
-    cells: dict[str, dict[str, Any]] = {}
-    rows = zip(_columns(timeline), timeline.cells, timeline.recorded, timeline.events, strict=True)
-    for label, (_, hour), recorded, counts in rows:
-        cell = cells.setdefault(f"{label} {hour}", {"seconds": 0.0, "types": {}})
-        cell["seconds"] = round(cell["seconds"] + float(recorded), 1)
-        for number, count in zip(timeline.types, counts.tolist(), strict=True):
-            if count:
-                cell["types"][number] = cell["types"].get(number, 0) + count
-    return {"cells": cells}
-
-
-def write_find_page(  # noqa: PLR0917
-    model: Model,
-    corpus: EngineCorpus,
-    example: Example,
-    query: EngineCorpus,
-    matches: Matches,
-    path: Path,
-    *,
-    size: int = SIZE,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Write the page of a search: an example and the sounds most similar to it.
-
-    Parameters
-    ----------
-    example, query
-        The example, and its recording, read like `corpus`.
-    matches
-        Result of the search in `corpus.only(corpus.used)`.
-    path, size, progress
-        As for `write_survey_page`.
-
-    Returns
-    -------
-    dict
-        page, bytes, examples (shown), examples_there (available).
-    """
-    progress, domain, count = progress or Progress(), recordings_domain(model, "find"), len(matches.events)
-    corpus = corpus.only(corpus.used)
-    records = [*corpus.records, query.only(query.used).records[0]]
-    end = min(example.end, records[-1].extent)
-    events = _with_example(matches.events, len(records) - 1, example.start, end, domain.sample_rate / 2)
-    corpus = with_local_fields(corpus.part(records), sorted({int(i) for i in events.record}))
-    where = f"{records[-1].file}, {span_text(Span((example.start,), (end,), 's'))}"
-    view: dict[str, Any] = {
-        "title": "Sounds similar to an example",
-        "heading": "Sounds similar to an example",
-        "notes": [],
-        "lead": f"The {counted(count, 'sound')} in {counted(len(records) - 1, 'recording')} most similar to {where}.",
-    }
-    progress.stage("page", count + 1, "moments")
-    free = _free_bytes(len(fill("find", view, {"items": [], "pieces": []})), size, "texts and scripts alone")
-    tops = [[(n, 0.0)] for n in (count, *range(count))]
-    excerpts = EventExcerpts(domain, corpus, events)
-    pieces, chosen = choose_excerpts(tops, excerpts, free, lambda: progress.advance(1))
-    similarity = [*matches.similarity.tolist(), 1.0]
-    groups = [[w | {"similarity": similarity[w["event"]]} for w in windows] for windows in chosen]
-    fitting = sum(map(len, groups))
-    if fitting <= count:
-        view["notes"].append(f"{max(0, fitting - 1)} of {count} sounds fit into {size / 2**20:.3g} MiB.")
-    page = fill("find", view, {"items": groups, "pieces": pieces})
-    write_file(path, page)
-    return {"page": str(path), "bytes": len(page), "examples": fitting, "examples_there": count + 1}
-
-
-def _with_example(events: Events, record: int, start: float, end: float, high: float) -> Events:
-    example = {"record": record, "start": start, "end": end, "high_hz": high}
-    columns = {column.name: getattr(events, column.name) for column in fields(events)}
-    last = {name: np.array([example.get(name, 0)], values.dtype) for name, values in columns.items()}
-    return Events(**{name: np.append(values, last[name]) for name, values in columns.items()})
+def _coarse_groups(types: Sequence[SoundType]) -> str:
+    """Return the coarse groups of types as a sentence."""
+    members: dict[int, list[str]] = {}
+    for kind in types:
+        members.setdefault(kind.coarse, []).append(str(kind.number))
+    if len(members) == 1:
+        return "They may all be of one kind. "
+    groups = "; ".join(", ".join(each) for each in members.values())
+    return f"Coarse groups of types are {groups}. " if len(members) < len(types) else ""
 
 
 def length(seconds: float) -> str:

@@ -32,10 +32,10 @@ _HOUR = 3600.0  # s
 _NO_RECORDING: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.7", "hatch": "////"}
 
 
-def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None) -> None:
-    """Draw events per recorded minute by date and hour, of all types together and of the most common ones.
+def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None, title: str = "") -> None:
+    """Draw events per recorded hour by date and hour, of all types together and of the most common ones.
 
-    The output is .png, .svg or .pdf.
+    The output is .png, .svg or .pdf. `title` is the site.
     """
     panels = [("all sounds", timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
@@ -47,14 +47,15 @@ def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | 
     rows = -(-len(panels) // columns)
     figure = new_figure(1 + 3.6 * columns, 1.2 + 2.5 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, (title, events) in zip(axes, panels, strict=False):
+    for ax, (label, events) in zip(axes, panels, strict=False):
         _draw_panel(ax, timeline, days, events)
-        ax.set_title(f"{title} ({events.sum():,})".replace("$", r"\$"), fontsize=9)
+        ax.set_title(f"{label} ({events.sum():,})".replace("$", r"\$"), fontsize=9)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     left_out = len(timeline.types) + 1 - len(panels)
     more = f"; {left_out} rarer types are in timeline.csv" if left_out else ""
-    figure.suptitle(f"Sounds per minute of recording, by date and hour of the day{more}", fontsize=11)
+    site = f"{title}: s".replace("$", r"\$") if title else "S"
+    figure.suptitle(f"{site}ounds per recorded hour, by date and hour of the day{more}", fontsize=11)
     _draw_legend(figure)
     save_figure(figure, path)
 
@@ -68,11 +69,20 @@ def _days(recorded: Sequence[date]) -> list[date]:
     return [days[0] + timedelta(days=day) for day in range(period)]
 
 
+def _site_days(sites: Sequence[str], starts: Sequence[datetime | None]) -> list[tuple[str, date]]:
+    """Return the days to draw of each site."""
+    recorded: dict[str, list[date]] = {}
+    for site, start in zip(sites, starts, strict=True):
+        if start:
+            recorded.setdefault(site, []).append(start.date())
+    return [(site, day) for site in sorted(recorded) for day in _days(recorded[site])]
+
+
 def _draw_panel(ax: Axes, timeline: Timeline, days: Sequence[date], events: NDArray[Any]) -> None:
     column = {day: i for i, day in enumerate(days)}
     picture = np.full((24, len(days)), np.nan)
     for (day, hour), count, seconds in zip(timeline.cells, events, timeline.recorded, strict=True):
-        picture[hour, column[day]] = 60 * count / max(seconds, 1.0)
+        picture[hour, column[day]] = _HOUR * count / max(seconds, 1.0)
     ax.patch.set(**_NO_RECORDING, linewidth=0)
     top = np.nanmax(picture) or 1.0
     image = ax.imshow(picture, cmap="viridis", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
@@ -130,8 +140,11 @@ def draw_recordings(
     *,
     starts: Sequence[datetime | None] = (),
     names: Sequence[str] = (),
+    sites: Sequence[str] = (),
 ) -> None:
     """Draw recordings as lines coloured by their codes: one line per day if dates are known, else per recording.
+
+    Every site has lines of its own.
 
     Parameters
     ----------
@@ -145,12 +158,15 @@ def draw_recordings(
         Start of each recording, None if not known.
     names
         Name of each recording, for recordings without dates.
+    sites
+        Site of each recording, if any.
     """
     dated = any(starts)
+    sites = sites or [""] * len(series)
     if dated:
-        days = _days([start.date() for start in starts if start])
+        days = _site_days(sites, starts)
         lines = {day: line for line, day in enumerate(days[:_LINES])}
-        labels, length = [day.isoformat() for day in lines], 86400.0
+        labels, length = [f"{site} {day.isoformat()}".strip() for site, day in lines], 86400.0
         left_out = len(days) - len(lines)
     else:
         chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), _LINES)).round().astype(int)).tolist()
@@ -163,7 +179,7 @@ def draw_recordings(
         if start is not None:
             offset = start.hour * 3600.0 + start.minute * 60 + start.second
             later = range(int((offset + seconds) / length) + 1)
-            rows = [lines.get(start.date() + timedelta(days=days)) for days in later]
+            rows = [lines.get((sites[index], start.date() + timedelta(days=days))) for days in later]
             _paint(picture, part, rows, offset=offset, seconds=seconds, length=length)
         elif not dated and index in chosen:
             _paint(picture, part, [chosen.index(index)], offset=0.0, seconds=seconds, length=length)

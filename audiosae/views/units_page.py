@@ -86,7 +86,8 @@ def write_report(
     Returns
     -------
     dict
-        report, bytes, units, windows, windows_per_unit (shown), windows_per_unit_there (available, at most `top`),
+        report, bytes, units, windows, windows_left_out (silent or blank), windows_per_unit (shown),
+        windows_per_unit_there (available, at most `top`),
         pieces, sources_used, sources_skipped.
 
     Raises
@@ -104,13 +105,14 @@ def write_report(
     skipped += len(corpus.records) - used
     number_of = {name: number for number, name in enumerate(names)}
     codes = np.array([number_of.get(label or "", -1) for label in labels], np.int64) if labels else None
+    counts = used, skipped, corpus.windows_left_out()
     progress.stage("encoding", len(corpus), "windows")
     gathered = gather(model, corpus, top=top, labels=codes, classes=len(names), done=progress.advance)
     progress.stage("drawing", model.params.hidden, "units")
     drawn = show_units(model, workers=corpus.workers, done=lambda: progress.advance(1))
     first, cosines = next(drawn), atom_cosines(model, model)
     positions = map_positions(cosines)  # while the other processes draw
-    view = _view(model, gathered, [first, *drawn], (used, skipped), names, cosines=cosines, positions=positions)
+    view = _view(model, gathered, [first, *drawn], counts, names, cosines=cosines, positions=positions)
     view |= {"label_name": label_name, "about": [about(model, "This model", run)]}
     if run and (stability := read(run, model.params.hidden)):
         for unit, item in enumerate(view["items"]):
@@ -130,6 +132,7 @@ def write_report(
         "bytes": len(page),
         "units": model.params.hidden,
         "windows": len(corpus),
+        "windows_left_out": counts[-1],
         "windows_per_unit": shown,
         "windows_per_unit_there": max(map(len, tops)),
         "pieces": pieces,
@@ -164,17 +167,22 @@ def _view(
     model: Model,
     gathered: Gathered,
     sides: Sequence[dict[str, Any]],
-    sources: tuple[int, int],
+    counts: tuple[int, int, int],
     names: Sequence[str],
     *,
     cosines: NDArray[np.float64],
     positions: tuple[Sequence[tuple[int, int]], int],
 ) -> dict[str, Any]:
-    """Return the variables of the page without the windows; `sources` are the numbers of used and skipped ones."""
+    """Return the variables of the page without the windows.
+
+    `counts` are the numbers of used and skipped sources, and of windows that are left out.
+    """
     hidden, kind = model.params.hidden, model.domain.kind
-    used, skipped = sources
+    used, skipped, left_out = counts
     source_word = {"sound": "recording", "picture": "picture"}.get(kind, "source") + "s" * (used != 1)
     notes = [f"Files that could not be used or are shorter than a window: {skipped}."] if skipped else []
+    if left_out:
+        notes.append(f"Windows that are silent or blank, and left out: {left_out:,}.")
     if len(names) == 1:
         notes.append(f"All files have the label {names[0]!r}: labels cannot be compared.")
     return {

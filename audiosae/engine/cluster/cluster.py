@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.backends import Backend
+from audiosae.corpus.ingest import report_damaged
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import Domain, domain_to_json
 from audiosae.engine.cluster import worker
@@ -85,12 +86,13 @@ class Cluster:
         sources: Sequence[Source],
         *,
         done: Callable[[Record], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
         interleaved: bool = False,
         **_: object,
     ) -> list[Record]:
         """Decode every source into the cache of the worker of its shard.
 
-        The parameters `cache`, `workers` and `say` of other engines are for one machine and are ignored.
+        The parameters `cache` and `workers` of other engines are for one machine and are ignored.
         """
         description = json.dumps(domain_to_json(domain), sort_keys=True)
         keys = [(description, source_key(source.path)) for source in sources]
@@ -100,7 +102,7 @@ class Cluster:
         else:
             self._calls.check_storage(domain, [path for _, path in keys])
             lanes = self._assigned(sources, interleaved=interleaved)
-            for index, record in self._read(domain, sources, lanes):
+            for index, record in self._read(domain, sources, lanes, say):
                 self._records[keys[index]] = record
                 done(record)
             windows = None if interleaved else Corpus(domain, [self._records[k] for k in keys]).windows_per_record()
@@ -210,8 +212,10 @@ class Cluster:
             indices = list(members)
             self._lane_of[number] = lanes[indices[len(indices) // 2]]
 
-    def _read(self, domain: Domain, sources: Sequence[Source], lanes: list[int]) -> Iterator[tuple[int, Record]]:
-        """Yield (index of the source, record) in the order in which they are done."""
+    def _read(
+        self, domain: Domain, sources: Sequence[Source], lanes: list[int], say: Callable[[str], None]
+    ) -> Iterator[tuple[int, Record]]:
+        """Yield (index of the source, record) in the order in which they are done; report the workers' messages."""
         chunks: dict[Future, list[int]] = {}
         order = sorted(range(len(sources)), key=lambda i: lanes[i])
         for lane, indices in groupby(order, key=lambda i: lanes[i]):
@@ -219,12 +223,20 @@ class Cluster:
                 absolute = [replace(sources[i], path=Path(source_key(sources[i].path))) for i in chunk]
                 future = self._calls.submit(worker.read, domain, absolute, self._cache_folder, at=self._lanes[lane])
                 chunks[future] = chunk
+        damaged: list[str] = []
+        said: set[str] = set()
         for future in self._calls.as_ready(list(chunks)):
-            address, records, missing = self._calls.result(future)
-            for path in missing:
+            result: worker.SourcesRead = self._calls.result(future)
+            for path in result.missing:
                 if Path(path).exists():
-                    raise not_seen(address, path)
-            yield from zip(chunks[future], records, strict=True)
+                    raise not_seen(result.address, path)
+            damaged += result.damaged
+            for line in result.messages:
+                if line not in said:  # workers may share a folder
+                    said.add(line)
+                    say(f"worker {result.address}: {line}")
+            yield from zip(chunks[future], result.records, strict=True)
+        report_damaged(sorted(damaged), len(sources), say)
 
 
 def _chunks(indices: list[int], sources: Sequence[Source]) -> Iterator[list[int]]:

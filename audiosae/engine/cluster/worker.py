@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +67,49 @@ def cache_folder(chosen: Path | None) -> Path:
     return Path(chosen or os.environ.get("AUDIOSAE_CACHE") or Path(get_worker().local_directory, "audiosae"))
 
 
-def read(domain: Domain, sources: Sequence[Source], folder: Callable[[], Path]) -> tuple[str, list[Record], list[str]]:
-    """Decode sources into the cache of this worker; return its address, their records, and the missing paths."""
+@dataclass(frozen=True)
+class SourcesRead:
+    """What a worker returns after it has read sources.
+
+    Attributes
+    ----------
+    address
+        Address of the worker.
+    records
+        Record of each source.
+    missing
+        Paths that do not exist on the worker.
+    damaged
+        Names of the sources whose fields in its cache were damaged.
+    messages
+        Other messages.
+    """
+
+    address: str
+    records: list[Record]
+    missing: list[str]
+    damaged: list[str]
+    messages: list[str]
+
+
+def read(domain: Domain, sources: Sequence[Source], folder: Callable[[], Path]) -> SourcesRead:
+    """Decode sources into the cache of this worker."""
     from distributed import get_worker
 
     worker = get_worker()
+    damaged: list[str] = []
+    messages: list[str] = []
     with _reading:
-        records = ingest(domain, sources, cache=folder(), workers=worker.state.nthreads)
-    return str(worker.address), records, missing_paths([os.fspath(s.path) for s in sources if not s.fault])
+        records = ingest(
+            domain,
+            sources,
+            cache=folder(),
+            workers=worker.state.nthreads,
+            say=messages.append,
+            damaged=damaged,
+        )
+    missing = missing_paths([os.fspath(source.path) for source in sources if not source.fault])
+    return SourcesRead(str(worker.address), records, missing, damaged, messages)
 
 
 def make_shards(parts: Sequence[Part], whitener: Whitener | None, options: dict[str, Any]) -> Shards:

@@ -1,7 +1,9 @@
 (() => {
   const pieces = read("pieces");
-  const [query, ...matches] = read("items");
-  for (const window of query) find("query").append(moment(pieces[window.piece], window, "", [window.where]));
-  matches.flat().forEach((window, rank) => find("found").append(moment(pieces[window.piece], window, `${rank + 1}`,
-    [window.where, window.hz, `similarity ${window.similarity.toFixed(3)}`])));
+  const { examples, matches } = read("items");
+  examples.forEach((window, number) => find("query").append(moment(pieces[window.piece], window, `${number + 1}`,
+    [window.liked ? "wanted" : "unwanted", window.where, window.hz])));
+  matches.forEach((window, rank) => find("found").append(moment(pieces[window.piece], window, `${rank + 1}`,
+    [window.where, window.time, window.hz, `similarity ${window.similarity.toFixed(3)}`,
+      window.like ? `like example ${window.like}` : ""].filter(Boolean))));
 })();

@@ -13,7 +13,7 @@
     whyNot: source.whyNot,
     about(n) {
       const label = said.now.label[n];
-      return [`sound ${sounds.event[n]}`, said.called(said.typeOf(n)), label === REJECTED ? "not of interest" : label,
+      return [`sound ${sounds.event[n]}`, said.called(said.typeOf(n)), label === REJECTED ? "not of interest" : label || guessOf(sounds, n),
         timeOf(sounds, n), sounds.sites[sounds.record[n]], `${fileOf(sounds, n)}, ${whereOf(sounds, n)}`, hertzOf(sounds, n)].filter(Boolean);
     },
     choose(numbers, text) {
@@ -31,7 +31,7 @@
   const queue = listeningQueue(sounds, said, page);
   hourTable(sounds, said, page);
   find("unusual").addEventListener("click", () => {
-    const order = Array.from(sounds.score.keys()).sort((a, b) => sounds.score[b] - sounds.score[a]);
+    const order = Array.from(sounds.score.keys()).filter((n) => said.now.label[n] !== REJECTED).sort((a, b) => sounds.score[b] - sounds.score[a]);
     find("order").value = "unlike";
     page.open(order.slice(0, 20), "the most unusual ones, farthest from every type first");
   });

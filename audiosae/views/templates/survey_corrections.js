@@ -55,6 +55,13 @@ function corrections(sounds, kinds) {
     return (type) => of.get(type) ?? type;
   }
 
+  // In the table, the answer to a sound with a label is about the label. Here the question was about the type, and a
+  // label that was given since says more than "no".
+  function answerOf(n) {
+    const same = now.label[n] === initial.label[n] && now.answer[n] === initial.answer[n];
+    return same || !now.label[n] || now.answer[n] === "yes" ? now.answer[n] : "";
+  }
+
   return {
     now, last,
     typeOf: (n) => now.type[n],
@@ -111,7 +118,7 @@ function corrections(sounds, kinds) {
       const type = renumbered();
       return table(["event,file,start,end,type,label,answer", ...Array.from(sounds.event, (event, n) => [
         event, quoted(fileOf(sounds, n)), sounds.start[n], sounds.end[n], now.type[n] < 0 ? "" : type(now.type[n]),
-        now.label[n] && now.label[n] !== REJECTED ? quoted(now.label[n]) : now.label[n], now.answer[n]].join(","))]);
+        now.label[n] && now.label[n] !== REJECTED ? quoted(now.label[n]) : now.label[n], answerOf(n)].join(","))]);
     },
     namesTable() {
       const type = renumbered();

@@ -9,6 +9,8 @@ function readSounds() {
   const sounds = { ...events, hours, best };
   for (const [name, Type] of Object.entries(kinds)) sounds[name] = unpack(events[name], Type);
   sounds.time = events.time === null ? null : unpack(events.time, Float64Array); // local time, s since 1970
+  sounds.classified = events.classified && unpack(events.classified, Int32Array); // numbers of `names`, -1: none
+  sounds.confidence = events.confidence && unpack(events.confidence, Float32Array);
   const of = unpack(pictures.of, Uint32Array);
   const at = unpack(pictures.at, Uint16Array);
   const left = unpack(pictures.from, Float64Array);
@@ -52,6 +54,12 @@ const hertzOf = (sounds, n) => `${sounds.hz[2 * n].toLocaleString("en")}–${sou
 function timeOf(sounds, n) {
   if (!sounds.time || Number.isNaN(sounds.time[n])) return "";
   return new Date(1000 * Math.floor(sounds.time[n])).toISOString().slice(0, 19).replace("T", " ");
+}
+// What the survey says a sound is, from the labels of other sounds, and how likely it is.
+function guessOf(sounds, n) {
+  const name = sounds.classified ? sounds.names[sounds.classified[n]] : "";
+  if (!name || !(sounds.confidence[n] < 1)) return "";
+  return `probably ${name === REJECTED ? "not of interest" : name} (${sounds.confidence[n].toFixed(2)})`;
 }
 const hourOf = (sounds, n) => (sounds.time ? Math.floor(sounds.time[n] / 3600) % 24 : NaN);
 

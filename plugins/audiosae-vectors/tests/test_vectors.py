@@ -118,7 +118,8 @@ def test_times_beside_features_are_reported(tmp_path: Path) -> None:
     )
     assert not Vectors(skip="file,start_time,end_time").probe(tmp_path / "a.csv").remark
     found = inspect(tmp_path, domain="vectors", settings={"skip": "file"})
-    assert f"1 of 1 sources have {remark}: a.csv" in found.summary
+    assert f"1 of 1 sources have {remark.partition('--set')[0]}" in "\n".join(found.summary)
+    assert '(settings={"skip": "file,start_time,end_time"} omits them): a.csv' in "\n".join(found.summary)
     assert inspect(tmp_path, domain="vectors").summary[0].startswith("0 of 1 sources can be read")
 
 

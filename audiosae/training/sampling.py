@@ -1,0 +1,62 @@
+"""Choice of the windows to train on: all, some at random, or most of them from where something stands out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.corpus import selection
+from audiosae.engine.prominent import can_stand_out, prominent_windows
+from audiosae.errors import InputError
+
+if TYPE_CHECKING:
+    from audiosae.domain import Domain
+    from audiosae.engine.corpus import EngineCorpus
+    from audiosae.training.options import TrainOptions
+
+_STREAM = (1 << 32) + 2  # separates the random numbers of this choice from all others
+_SHARE = 0.85  # of the windows that stand out; with a half, more units show the background than without a choice
+_MOST = 2**22  # windows, if --max-windows is not given: their numbers take 32 MB
+_LEAST_SHARE = 10  # a tenth of all windows, also if less stands out
+
+
+def check_sample(domain: Domain, options: TrainOptions) -> TrainOptions:
+    """Return the options with ``sample`` chosen if it is auto.
+
+    Raises
+    ------
+    InputError
+        The domain does not know what stands out.
+    """
+    if options.sample == "events" and not can_stand_out(domain):
+        raise InputError(
+            f"--sample events: the domain {domain.name} does not know what stands out from the background; wanted "
+            f"even or auto"
+        )
+    return replace(options, sample="even") if options.sample == "auto" else options
+
+
+def sampled(corpus: EngineCorpus, options: TrainOptions) -> EngineCorpus:
+    """Return the windows of a corpus to train on; the choice depends on the options and the sources only."""
+    if options.sample == "events":
+        return _mostly_events(corpus, options.max_windows, options.seed)
+    return corpus.sample(options.max_windows, options.seed) if options.max_windows else corpus
+
+
+def _mostly_events(corpus: EngineCorpus, most: int, seed: int) -> EngineCorpus:
+    """Return windows of which 85 %, if there are as many, show more than background.
+
+    Each recording gives the same number, or all that it has.
+    """
+    events = prominent_windows(corpus)
+    edges = np.cumsum([0, *corpus.windows_per_record()]).tolist()
+    rest = [selection.others(own, *ends) for own, ends in zip(events, pairwise(edges), strict=True)]
+    there, every = sum(map(selection.total, events)), edges[-1]
+    count = min(most or max(int(there / _SHARE), every // _LEAST_SHARE, 1), most or _MOST, every)
+    rng = np.random.default_rng([seed, _STREAM])
+    of_events = selection.drawn(events, max(round(_SHARE * count), count - (every - there)), rng)
+    of_rest = selection.drawn(rest, count - sum(map(len, of_events)), rng)
+    return corpus.part(corpus.records, np.sort(np.concatenate([*of_events, *of_rest])))
