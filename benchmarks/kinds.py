@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import audiosae
+from audiosae.corpus.cache import cache_folder
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.engine import LocalEngine
@@ -166,7 +167,7 @@ def measured(data: Path, name: str, seed: int, hidden: int) -> tuple[Sounds | No
     with tempfile.TemporaryDirectory() as folder:
         truth, whole = _truth(data, name, seed, Path(folder))
         model = audiosae.train(list(truth), hidden=hidden, seed=seed).model
-        records = ingest(model.domain, [Source(str(path), path) for path in truth], workers=2)
+        records = ingest(model.domain, [Source(str(path), path) for path in truth], cache=cache_folder(None), workers=2)
         corpus = EngineCorpus(model.domain, records, LocalEngine(), workers=2)
         corpus = corpus.only(corpus.used)
         of = [[*map(np.array, zip(*truth[Path(record.path)], strict=True))] for record in corpus.records]

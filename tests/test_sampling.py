@@ -135,7 +135,7 @@ def test_a_domain_without_events_is_trained_evenly_or_refused(tmp_path):
     model = audiosae.train(rows, domain="vectors", hidden=3, epochs=1).model
     assert model.facts["options"]["sample"] == "even"
     assert "background_units" not in model.facts
-    with pytest.raises(InputError, match=r"^--sample events: the domain vectors does not know what stands out"):
+    with pytest.raises(InputError, match=r"^sample=.events.: the domain vectors does not know what stands out"):
         audiosae.train(rows, domain="vectors", hidden=3, epochs=1, sample="events")
 
 

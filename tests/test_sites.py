@@ -38,7 +38,7 @@ def survey_of(starts, seconds, events=(), **more):
     record, kind = columns[0].astype(np.int32), columns[3].astype(np.int32)
     zeros, whole = np.zeros(len(record), np.float32), np.arange(len(record), dtype=np.int32)
     ones = np.ones(len(record), np.int32)
-    sounds = Events(record, columns[1], columns[2], zeros, zeros, kind, zeros, zeros, ones, whole, ones)
+    sounds = Events(record, columns[1], columns[2], zeros, zeros, kind, zeros, zeros, ones, whole, ones, -ones, zeros)
     numbers = range(1, int(kind.max(initial=0)) + 1)
     types = [SoundType(number, "", 0, 0, 0.0, 0.0, 0.0, (), 0.0, -1) for number in numbers]
     return Survey(records, sounds, sounds, types, times=starts, **more)

@@ -227,11 +227,11 @@ def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archi
     whole, types = find_types(archive.model, corpus)
     calls, encode = [], pooled_codes
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 6:
             raise KeyboardInterrupt
-        return encode(*arguments)
+        return encode(*arguments, **options)
 
     monkeypatch.setattr("audiosae.sounds.event_codes.pooled_codes", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -137,9 +137,7 @@ def find(
         notes = job.notes
         inputs = [*(example.path for example in examples), *job.paths]
         if path:
-            _check_output(path, inputs)
-            if path.suffix.lower() not in PAGES:
-                report_replaced(description_of(path), loaded.digest, path, notes)
+            _check_output(path, inputs, loaded.digest, notes)
         clip_folder = checked_clip_folder(clips, listed, inputs)
         dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
         if dates.form:
@@ -164,12 +162,9 @@ def find(
                 notes.say(note)
             if path and path.suffix.lower() in PAGES:
                 write_find_page(loaded, corpus, queries, matches, path, progress=notes)
+            elif path:
+                _write_table(matches, path, loaded.digest)
             clip_facts = write_match_clips(matches, corpus, clip_folder, notes)
-    if path and path.suffix.lower() not in PAGES:
-        given = " ".join(f"{example.option} {example.text}" for example in matches.examples)
-        TABLE.write(
-            path, csv_text([matches.columns, *matches.rows()]).encode(), {"model_digest": loaded.digest, "like": given}
-        )
     facts = {
         "matches": [dict(zip(matches.columns, row, strict=True)) for row in matches.rows()],
         "like": [example.text for example in matches.examples if example.liked],
@@ -212,9 +207,17 @@ def _within(example: Example, seconds: float, progress: Progress) -> Example:
     return inside
 
 
-def _check_output(out: Path, inputs: Sequence[Path]) -> None:
+def _check_output(out: Path, inputs: Sequence[Path], digest: str, progress: Progress) -> None:
+    """Check that the page or table can be written, and report the one that it replaces."""
     check_writable(out, (*PAGES, ".csv"))
     if out.suffix.lower() in PAGES:
         check_page(out, inputs)
     else:
         TABLE.check(out, inputs)
+        report_replaced(description_of(out), digest, out, progress)
+
+
+def _write_table(matches: Matches, path: Path, digest: str) -> None:
+    given = " ".join(f"{example.option} {example.text}" for example in matches.examples)
+    table = csv_text([matches.columns, *matches.rows()]).encode()
+    TABLE.write(path, table, {"model_digest": digest, "like": given})
