@@ -54,6 +54,9 @@ class PageEvents:
         self._survey = survey
         answers = survey.labels.answers if survey.labels else ()
         self._answers = {each.event - 1: each for each in answers if each.decided}
+        asked = np.array(survey.labels.ask_next if survey.labels else (), np.int64)
+        at = np.searchsorted(self.numbers, asked)
+        self._asked = at[np.isin(asked, self.numbers)]  # whose labels would help most
         self._rank = np.random.default_rng(0).permutation(len(self.numbers))  # in a random order
 
     @property
@@ -68,7 +71,8 @@ class PageEvents:
         """Return the numbers of the sounds, those that are listened to first in front.
 
         First the most typical one of each type, the second of each type, and so on up to five; then the least typical
-        and random ones in the same way; the most unusual; and the others in random order.
+        and random ones in the same way; those whose labels would help most; the most unusual; and the others in random
+        order.
         """
         sounds = self._survey.sounds
         types, score = sounds.type[self.numbers], sounds.score[self.numbers]
@@ -79,7 +83,7 @@ class PageEvents:
             near = (rank < NEAREST) & (types[order] > NOWHERE)
             first.append(order[near][np.argsort(rank[near], kind="stable")])
         unusual = np.argsort(np.where(types == REJECTED, np.inf, -score), kind="stable")[:UNUSUAL]
-        every = np.concatenate([*first, unusual, np.argsort(self._rank)])
+        every = np.concatenate([*first, self._asked, unusual, np.argsort(self._rank)])
         unique, at = np.unique(every, return_index=True)
         return np.asarray(self.numbers[unique[np.argsort(at)]], np.intp)
 
@@ -114,6 +118,7 @@ class PageEvents:
             "codes": points.shape[1],
             "order": packed(self._rank, "<u4"),
             "given": {n: (answer.label, answer.answer) for n, answer in given.items()},
+            "ask": self._asked.tolist(),
             "names": survey.label_names,
             "classified": packed(sounds.label[self.numbers], "<i4") if survey.label_names else None,
             "confidence": packed(sounds.confidence[self.numbers], "<f4") if survey.label_names else None,

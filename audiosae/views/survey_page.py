@@ -191,10 +191,11 @@ def _events_each(survey: Survey, own: NDArray[np.intp]) -> str:
 
 def _meaning(survey: Survey) -> str:
     """Return what a sound of the page is: an event or a bout."""
-    events, bouts = counted(len(survey.events), "event"), counted(len(survey.bouts), "bout")
+    events_count, bouts_count = (int((each.type != REJECTED).sum()) for each in (survey.events, survey.bouts))
+    events, bouts = counted(events_count, "event"), counted(bouts_count, "bout")
     if survey.group == "event":
         return f"Each sound is one event, such as a syllable or a bark. The {events} form {bouts} (bouts.csv)."
-    mean = len(survey.events) / max(1, len(survey.bouts))
+    mean = events_count / max(1, bouts_count)
     return (
         f"Each sound is a bout: a series of events, such as syllables or barks, that follow each other closely and "
         f"sound alike. The {bouts} have {mean:.1f} events on average ({events} in events.csv)."
@@ -238,7 +239,8 @@ def _notes(survey: Survey, timeline: Timeline | None) -> list[str]:
     skipped, rejected = len(survey.skipped), len(survey.sounds.of_type(REJECTED))
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
     if survey.silent:
-        notes.append(f"Recordings without any sound above the noise: {survey.silent:,}.")
+        what = "of interest" if rejected else "above the noise"
+        notes.append(f"Recordings without any sound {what}: {survey.silent:,}.")
     if NO_NUMBER in survey.choice:
         notes.append(
             "The number of types is arbitrary: no number fits these sounds clearly better than the others. "

@@ -29,12 +29,13 @@ function listeningQueue(sounds, said, page) {
     const [low, high] = interval(right / heard.length, heard.length);
     return `${Math.round(100 * right / heard.length)} % of ${heard.length} heard at random are right (95 % interval: ${Math.round(100 * low)} to ${Math.round(100 * high)} %)`;
   }
-  // Of all types: the nearest one of each, then those farthest from the centre of their type.
+  // Of all types: the nearest one of each, those whose labels would help most, and those farthest from their type.
   function overall() {
     const types = said.types().map((number) => said.of(number)).filter((own) => own.length);
     const best = types.map((own) => typically(own)[0]);
     const rest = typically(types.flat()).reverse();
-    return [...new Set([...best, ...rest])].filter((n) => !said.now.answer[n]).slice(0, 3 * each);
+    const asked = sounds.ask.filter((n) => !said.now.label[n]);
+    return [...new Set([...best, ...asked, ...rest])].filter((n) => !said.now.answer[n]).slice(0, 3 * each);
   }
   function fill() {
     const open = said.of(type).filter((n) => !said.now.answer[n]);
