@@ -181,6 +181,41 @@ def test_a_sample_of_the_sounds_is_on_the_page_with_labels_and_sites(surveyed, c
     assert "<script>alert(1)" not in text
 
 
+@pytest.fixture(scope="module")
+def labelled(surveyed, cache, tmp_path_factory):
+    """Return the page of a survey with sites and labels: three of four sounds have one, and one is not of interest."""
+    folder = tmp_path_factory.mktemp("labelled")
+    with (surveyed.page.parent / "labels.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    for number, row in enumerate(rows):
+        row[5] = "-" if number == 5 else "" if number % 4 == 0 else {"1": HOSTILE, "2": "two", "3": "three"}[row[4]]
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+    options = {"labels": folder / "labels.csv", "site": r"(?P<site>\d)0000\.", "types_from": surveyed.page.parent}
+    audiosae.survey(surveyed.run, surveyed.sounds, folder / "out", events="csv", cache=cache, **options)
+    return SimpleNamespace(page=folder / "out" / "index.html", rows=rows)
+
+
+def test_labels_are_on_the_page_and_sounds_of_no_interest_can_be_restored(labelled):
+    sounds, text = columns(labelled.page), labelled.page.read_text(encoding="utf-8")
+    given = {str(number): [row[5], ""] for number, row in enumerate(labelled.rows) if row[5]}
+    assert sounds["given"] == given
+    assert [str(number) for number in sounds["type"]] == [row[4] for row in labelled.rows]
+    assert "17 sounds of 3 types were found in 6 recordings" in text
+    assert "Sounds that are not of interest, which no count includes: 1." in text
+    assert [int(count) for count in re.findall(r'<p class="count">(\d+) sounds</p>', text)].count(5) == 1
+    names = [sounds["names"][i] for i in np.frombuffer(base64.b64decode(sounds["classified"]), "<i4")]
+    expected = {"1": HOSTILE, "2": "two", "3": "three"}
+    assert [names[number] for number in range(0, 18, 4)] == [expected[row[4]] for row in labelled.rows[::4]]
+    confidence = np.frombuffer(base64.b64decode(sounds["confidence"]), "<f4")
+    assert [*np.flatnonzero(confidence < 1)] == [*range(0, 18, 4)]
+    sites = re.search(r'aria-label="Table of sites".*?</table>', text, re.DOTALL).group()
+    assert re.findall(r'scope="row">(?:<a .*?>)?(\d)<.*?<td>1</td><td>0.01</td><td>(\d)</td>', sites) == [
+        (str(site), "2" if site == 1 else "3") for site in range(6)
+    ]
+    assert "<script>alert(1)" not in text
+
+
 def test_hours_that_were_never_recorded_are_one_row(surveyed):
     hours = block(surveyed.page, "items")["hours"]["cells"]
     assert list(hours) == [f"2024-06-01 {hour}" for hour in range(6)]
@@ -412,6 +447,56 @@ def test_an_hour_opens_in_the_grid_and_arrow_keys_move(surveyed, see):
     assert "1 sound in 20 s of recording, 180 per recorded hour" in cell.get_attribute("aria-label")
     tab.select_option("#unit", "count")
     assert cell.inner_text() == "1"
+
+
+@pytest.mark.browser
+def test_given_and_classified_labels_are_shown_and_no_interest_is_undone(labelled, see, tmp_path):
+    tab = see(labelled.page)
+    tab.locator("#legend button", has_text="not of interest").click()
+    assert shown(tab) == [5]
+    tab.click("#unname")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    assert [row[4] for row in rows] == [row[4] for row in labelled.rows]
+    assert [row[5] for row in rows] == ["" if row[5] == "-" else row[5] for row in labelled.rows]
+    tab.click("#every")
+    tab.select_option("#order", "time")
+    texts = tab.eval_on_selector_all("#grid .cell .pick", "all => all.map((each) => each.innerText)")
+    assert all(("probably" in text) == (number % 4 == 0) for number, text in enumerate(texts))
+    assert serious_faults(tab) == []
+
+
+@pytest.mark.browser
+def test_the_hours_of_a_site_are_those_it_recorded(labelled, see):
+    tab, sounds = see(labelled.page), columns(labelled.page)
+    tab.select_option("#site", label="2")
+    assert (
+        tab.eval_on_selector_all(
+            "#hours button", "all => all.filter((each) => each.checkVisibility({visibilityProperty: true})).length"
+        )
+        == 1
+    )
+    tab.click("[data-cell='2024-06-01 2']")
+    tab.locator("#hour button").last.click()
+    assert sorted(shown(tab)) == np.flatnonzero(sounds["record"] == 2).tolist()
+    assert "all types, 2024-06-01, 2:00 to 3:00, 2" in tab.inner_text("#grid-heading")
+    tab.select_option("#site", label="1")
+    tab.click("[data-cell='2024-06-01 1']")
+    tab.locator("#hour button").last.click()
+    assert len(shown(tab)) == 2, "without the one of no interest"
+
+
+@pytest.mark.browser
+def test_an_answer_about_the_type_is_not_saved_as_one_about_a_label(surveyed, see, tmp_path):
+    tab = see(surveyed.page)
+    tab.locator("[data-kind='2'] [data-do='listen']").click()
+    tab.locator("[data-answer='no']").click()
+    tab.locator("[data-answer='yes']").click()
+    tab.click("#every")
+    assert Counter(row[6] for row in saved(tab, "#save", tmp_path / "labels.csv")[1:]) == {"": 16, "no": 1, "yes": 1}
+    tab.fill("#label", "frog")
+    tab.keyboard.press("Enter")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    assert Counter((row[5], row[6]) for row in rows) == {("frog", ""): 17, ("frog", "yes"): 1}
 
 
 @pytest.mark.browser

@@ -9,6 +9,7 @@ import numpy as np
 
 from audiosae.recordings.sun import LIGHTS
 from audiosae.sounds.effort import effort_of
+from audiosae.sounds.results import REJECTED
 from audiosae.sounds.timeline import MICRO
 from audiosae.views.site_pictures import SITE_PICTURES, site_files
 
@@ -98,7 +99,7 @@ class Rates:
     def _site_cells(self, site: str, own: Sequence[Effort]) -> list[str]:
         survey, seconds = self._survey, self._seconds[site]
         inside = np.array(survey.sites) == site
-        count = int(inside[survey.sounds.record].sum())
+        count = int(inside[survey.sounds.record[survey.sounds.type != REJECTED]].sum())
         known = sum(row.floor[1] for row in own)
         floor = f"{sum(row.floor[0] for row in own) / known:.0f} dB" if known else ""
         lights = np.array([row.lights for row in own if row.lights]).reshape(-1, len(LIGHTS)).sum(axis=0)

@@ -10,7 +10,7 @@ function hourTable(sounds, said, page) {
     return site() === "" ? cell : (cell.sites || {})[site()];
   };
   const rate = (count, cell) => 3600 * count / Math.max(cell.seconds, 1);
-  const rateText = (value) => (value > 0 && value < 10 ? value.toFixed(1) : `${Math.round(value)}`);
+  const rateText = (value) => (value > 0 && value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en"));
   const minutes = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
   const summary = (count, cell) => `${counted(count, "sound")} in ${minutes(cell.seconds)} of recording, ${rateText(rate(count, cell))} per recorded hour`;
   const focus = (button) => { for (const each of cells) each.tabIndex = each === button ? 0 : -1; };
@@ -47,14 +47,14 @@ function hourTable(sounds, said, page) {
     const title = `${day}, ${hour}:00 to ${Number(hour) + 1}:00`;
     const cell = ofSite(button);
     const listed = Object.entries(cell.types).filter(([type]) => kind === "" || type === kind);
-    const show = (text, type) => {
+    const show = (text, type, name = text) => {
       const link = make("button", { type: "button" }, text);
-      link.addEventListener("click", () => page.open(within(button, type), `${text}, ${title}${site() === "" ? "" : `, ${hours.sites[site()]}`}`));
+      link.addEventListener("click", () => page.open(within(button, type), `${name}, ${title}${site() === "" ? "" : `, ${hours.sites[site()]}`}`));
       return link;
     };
     find("hour").replaceChildren(make("h3", {}, `${title}: ${summary(number(cell, kind), cell)}`),
-      make("ul", { class: "chips" }, ...listed.map(([type, count]) => make("li", {}, show(`${said.called(Number(type))}: ${count}`, type))),
-        ...(listed.length > 1 ? [make("li", {}, show("all of them", kind))] : [])));
+      make("ul", { class: "chips" }, ...listed.map(([type, count]) => make("li", {}, show(`${said.called(Number(type))}: ${count}`, type, said.called(Number(type))))),
+        ...(listed.length > 1 ? [make("li", {}, show("all of them", kind, "all types"))] : [])));
     for (const each of cells) each.setAttribute("aria-pressed", each === button);
   }
   for (const select of ["kind", "unit", "site"].map(find)) {
