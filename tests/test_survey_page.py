@@ -191,7 +191,7 @@ def labelled(surveyed, cache, tmp_path_factory):
         row[5] = "-" if number == 5 else "" if number % 4 == 0 else {"1": HOSTILE, "2": "two", "3": "three"}[row[4]]
     with (folder / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([head, *rows])
-    options = {"labels": folder / "labels.csv", "site": r"(?P<site>\d)0000\.", "types_from": surveyed.page.parent}
+    options = {"labels": folder / "labels.csv", "site": r"(?P<site>[12])0000\.", "types_from": surveyed.page.parent}
     audiosae.survey(surveyed.run, surveyed.sounds, folder / "out", events="csv", cache=cache, **options)
     return SimpleNamespace(page=folder / "out" / "index.html", rows=rows)
 
@@ -211,7 +211,8 @@ def test_labels_are_on_the_page_and_sounds_of_no_interest_can_be_restored(labell
     assert [*np.flatnonzero(confidence < 1)] == [*range(0, 18, 4)]
     sites = re.search(r'aria-label="Table of sites".*?</table>', text, re.DOTALL).group()
     assert re.findall(r'scope="row">(?:<a .*?>)?(\d)<.*?<td>1</td><td>0.01</td><td>(\d)</td>', sites) == [
-        (str(site), "2" if site == 1 else "3") for site in range(6)
+        ("1", "2"),
+        ("2", "3"),
     ]
     assert "<script>alert(1)" not in text
 
