@@ -467,6 +467,33 @@ def test_given_and_classified_labels_are_shown_and_no_interest_is_undone(labelle
 
 
 @pytest.mark.browser
+def test_a_survey_with_other_labels_replaces_saved_changes_but_not_unsaved_ones(surveyed, labelled, see, tmp_path):
+    def name_all(text):
+        tab.click("#every")
+        tab.fill("#label", text)
+        tab.keyboard.press("Enter")
+
+    page = tmp_path / "index.html"
+    page.write_bytes(surveyed.page.read_bytes())
+    tab = see(page)
+    name_all("old")
+    tab.fill("input[data-type='2']", "bird")
+    saved(tab, "#save", tmp_path / "labels.csv")
+    page.write_bytes(labelled.page.read_bytes())
+    tab.reload()
+    tab.click("#every")
+    assert "old" not in tab.inner_text("#grid")
+    assert "bird" in tab.inner_text("#kind-2"), "the name was not saved"
+    page.write_bytes(surveyed.page.read_bytes())
+    tab.reload()
+    name_all("new")
+    page.write_bytes(labelled.page.read_bytes())
+    tab.reload()
+    tab.click("#every")
+    assert tab.inner_text("#grid").count("new") == 18
+
+
+@pytest.mark.browser
 def test_the_hours_of_a_site_are_those_it_recorded(labelled, see):
     tab, sounds = see(labelled.page), columns(labelled.page)
     tab.select_option("#site", label="2")

@@ -64,8 +64,16 @@ class PageEvents:
         """Digest of the types and the sounds, by which the browser recognises the survey."""
         survey, sounds = self._survey, self._survey.sounds
         names = "\0".join([survey.types_digest, *(record.file for record in survey.records)])
-        content = b"".join(np.ascontiguousarray(part).tobytes() for part in (sounds.record, sounds.start, sounds.end))
+        parts = (sounds.record, sounds.start, sounds.end, self.numbers)
+        content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
         return hashlib.blake2b(names.encode() + content, digest_size=8).hexdigest()
+
+    @property
+    def given(self) -> str:
+        """Digest of what a person said before the survey, by which the browser recognises changes that are in it."""
+        answers = self._survey.labels.answers if self._survey.labels else ()
+        said = "\0".join(f"{each.type} {each.answer} {each.label}" for each in answers)
+        return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 
     def priority(self) -> NDArray[np.intp]:
         """Return the numbers of the sounds, those that are listened to first in front.
@@ -101,6 +109,7 @@ class PageEvents:
             "count": len(self.numbers),
             "all": len(sounds),
             "digest": self.digest,
+            "said": self.given,
             "types": survey.types_digest,
             "files": [record.file for record in survey.records],
             "sites": list(survey.sites),

@@ -33,14 +33,17 @@ function corrections(sounds, kinds) {
       }
     }
     try {
-      localStorage.setItem(key, JSON.stringify({ changed, unsaved }));
+      localStorage.setItem(key, JSON.stringify({ changed, unsaved, said: sounds.said }));
       stored = true;
     } catch { stored = false; } // the browser stores nothing for this page, or no more
   }
   try {
     const before = JSON.parse(localStorage.getItem(key)) || { changed: [] };
-    for (const [field, at, value] of before.changed) if (now[field]) now[field][at] = value;
     unsaved = Boolean(before.unsaved);
+    const current = unsaved || before.said === sounds.said; // else they were saved, and this survey has what was said since
+    for (const [field, at, value] of before.changed) {
+      if (now[field] && (current || (field === NAME && !initial.name[at]))) now[field][at] = value;
+    }
   } catch { stored = false; }
 
   // As audiosae.system.files.cell: a spreadsheet evaluates no cell that begins with an apostrophe.
