@@ -16,7 +16,7 @@ function soundGrid(sounds, said, page) {
 
   function caption(n) {
     const label = said.now.label[n];
-    return [label === REJECTED ? "not of interest" : label || [said.called(said.typeOf(n)), guessOf(sounds, n)].filter(Boolean).join(", "), `${lasting(sounds.end[n] - sounds.start[n])}, ${hertzOf(sounds, n)}`,
+    return [label === REJECTED ? "not of interest" : label || said.called(said.typeOf(n)), label ? "" : guessOf(sounds, n), `${lasting(sounds.end[n] - sounds.start[n])}, ${hertzOf(sounds, n)}`,
       timeOf(sounds, n) || `${fileOf(sounds, n)}, ${whereOf(sounds, n)}`];
   }
   function tile(n) {
