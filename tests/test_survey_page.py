@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import json
 import re
-from itertools import chain
+from collections import Counter
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import once
-from pages import block, decoded, pieces
+from pages import block, decoded, pieces, serious_faults
+from PIL import Image
 from signals import write
 from test_survey_cli import RATE, recording
 
@@ -24,6 +31,7 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
 from audiosae.sounds.find_types import find_types
+from audiosae.sounds.results import Events, MapPoints
 from audiosae.views.excerpts import span_text
 from audiosae.views.survey_page import length, write_survey_page
 
@@ -45,6 +53,15 @@ def surveyed(cache, tmp_path_factory):
     return SimpleNamespace(folder=folder, run=folder / "run", sounds=folder / "in", page=folder / "out" / "index.html")
 
 
+def found(surveyed, cache):
+    """Return the survey of the recordings again, with its model and corpus."""
+    model = load_model(surveyed.run)
+    records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
+    corpus = EngineCorpus(model.domain, records, LocalEngine())
+    survey, _ = find_types(model, corpus, count=3)
+    return survey, model, corpus
+
+
 def test_the_page_has_a_summary_and_a_link_to_the_report(surveyed):
     text = surveyed.page.read_text(encoding="utf-8")
     assert "18 sounds of 3 types were found in 6 recordings (2 min 0 s)." in text
@@ -52,8 +69,8 @@ def test_the_page_has_a_summary_and_a_link_to_the_report(surveyed):
     assert 'href="recordings.png"' in text
     assert (surveyed.page.parent / "recordings.png").read_bytes().startswith(b"\x89PNG")
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", text)
-    assert text.count('class="mean"') == 3
-    assert re.findall(r'<a href="#type-(\d)">.*?<span>(.*?)</span>', text) == [(str(n), "6 sounds") for n in (1, 2, 3)]
+    cards = re.findall(r'data-kind="(\d)".*?<p class="count">(.*?)</p>', text, re.DOTALL)
+    assert cards == [(str(n), "6 sounds") for n in (1, 2, 3)]
     assert all(f'id="{target}"' in text for target in re.findall(r'href="#(.+?)"', text))
 
 
@@ -87,14 +104,34 @@ def test_names_are_escaped(surveyed):
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
-def test_every_excerpt_contains_its_event(surveyed):
-    stored = pieces(surveyed.page)
-    groups = block(surveyed.page, "items")["groups"]
-    assert [len(group) for group in groups] == [6, 6, 6, 18]
-    for window in chain.from_iterable(groups):
-        piece = stored[window["piece"]]
-        assert piece["low"] <= window["from"][0] - 0.2
-        assert piece["high"] >= window["to"][0] + 0.2
+def columns(page):
+    """Return the columns of the page's sounds, read as its script reads them."""
+    events = block(page, "items")["events"]
+    kinds = {
+        "event": "<u4",
+        "record": "<u4",
+        "start": "<f8",
+        "end": "<f8",
+        "type": "<i2",
+        "time": "<f8",
+        "place": "<u2",
+    }
+    read = {name: np.frombuffer(base64.b64decode(events[name]), kind) for name, kind in kinds.items() if events[name]}
+    return events | read
+
+
+def test_every_sound_can_be_played_and_its_excerpt_contains_it(surveyed):
+    stored, items, sounds = pieces(surveyed.page), block(surveyed.page, "items"), columns(surveyed.page)
+    order = np.frombuffer(base64.b64decode(items["pictures"]["of"]), "<u4")
+    assert sorted(order) == [*range(18)]
+    assert len(items["played"]) == 18
+    assert sorted(sounds["type"][order[:3]]) == [1, 2, 3], "one of each type first"
+    for number, which in zip(order, items["played"], strict=True):
+        piece = stored[which]
+        assert piece["file"] == sounds["files"][sounds["record"][number]]
+        assert piece["image"] is None
+        assert piece["low"] <= sounds["start"][number] - 0.2
+        assert piece["high"] >= sounds["end"][number] + 0.2
         samples, rate = decoded(piece["sound"])
         source, _ = soundfile.read(surveyed.sounds / piece["file"])
         expected = source[round(piece["low"] * RATE) : round(piece["high"] * RATE)]
@@ -104,13 +141,90 @@ def test_every_excerpt_contains_its_event(surveyed):
         assert np.argmax(lags) in {0, 1, len(lags) - 1}
 
 
-def test_hours_have_counts_and_lists_of_their_sounds(surveyed):
-    hours = block(surveyed.page, "items")["hours"]
-    assert list(hours["cells"]) == [f"2024-06-01 {hour}" for hour in range(6)]
-    for hour in range(6):
-        cell = hours["cells"][f"2024-06-01 {hour}"]
-        assert sum(cell["types"].values()) == len(cell["events"]) == 3
-        assert {event[0] for event in cell["events"]} == {hour}
+def test_the_pictures_show_their_sounds_on_one_scale(surveyed):
+    pictures, sounds = block(surveyed.page, "items")["pictures"], columns(surveyed.page)
+    of, at = (np.frombuffer(base64.b64decode(pictures[name]), kind) for name, kind in (("of", "<u4"), ("at", "<u2")))
+    left = np.frombuffer(base64.b64decode(pictures["from"]), "<f8")
+    (sheet,) = [np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in pictures["sheets"]]
+    assert pictures["shown"] == 18
+    for number, (_, x, y, width), begin in zip(of, at.reshape(-1, 4), left, strict=True):
+        tile = sheet[y : y + pictures["height"], x : x + width].astype(float)
+        during = begin + (np.arange(width) + 0.5) * pictures["pixel"]
+        inside = (during > sounds["start"][number]) & (during < sounds["end"][number])
+        assert 0 < inside.sum() < width
+        assert tile[:, inside].max(axis=0).mean() > 1.5 * tile[:, ~inside].max(axis=0).mean()
+    hertz, shares = zip(*pictures["ticks"], strict=True)
+    assert list(hertz) == sorted(hertz)
+    assert all(0 < low < high < 1 for low, high in pairwise(shares))
+
+
+def test_a_sample_of_the_sounds_is_on_the_page_with_labels_and_sites(surveyed, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosae.sounds.event_map.MOST", 4)
+    monkeypatch.setattr("audiosae.sounds.event_map._EXTREME", 1)
+    survey, model, corpus = found(surveyed, cache)
+    page, best = tmp_path / "page.html", survey.types[1].exemplar
+    answers = list(survey.labels.answers)
+    answers[best] = replace(answers[best], label=HOSTILE, answer="yes", type=3)
+    labels = replace(survey.labels, answers=tuple(answers))
+    survey = replace(survey, labels=labels, sites=[HOSTILE, *"abcde"])
+    facts = write_survey_page(survey, model, corpus, page)
+    sounds, text = columns(page), page.read_text(encoding="utf-8")
+    numbers = sounds["event"].tolist()
+    assert 6 <= len(numbers) == facts["sounds"] < 18
+    assert {kind.exemplar + 1 for kind in survey.types} <= {*numbers}
+    assert f"This page has {len(numbers)} of the 18 sounds" in text
+    assert sounds["start"].tolist() == [round(survey.event(number - 1).start, 4) for number in numbers]
+    assert sounds["given"] == {str(numbers.index(best + 1)): [HOSTILE, "yes"]}
+    assert sounds["type"][numbers.index(best + 1)] == 3
+    assert sounds["sites"] == [HOSTILE, *"abcde"]
+    assert '<option value="site">' in text
+    assert "<script>alert(1)" not in text
+
+
+@pytest.fixture(scope="module")
+def labelled(surveyed, cache, tmp_path_factory):
+    """Return the page of a survey with sites and labels: three of four sounds have one, and one is not of interest."""
+    folder = tmp_path_factory.mktemp("labelled")
+    with (surveyed.page.parent / "labels.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    for number, row in enumerate(rows):
+        row[5] = "-" if number == 5 else "" if number % 4 == 0 else {"1": HOSTILE, "2": "two", "3": "three"}[row[4]]
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+    options = {"labels": folder / "labels.csv", "site": r"(?P<site>[12])0000\.", "types_from": surveyed.page.parent}
+    audiosae.survey(surveyed.run, surveyed.sounds, folder / "out", events="csv", cache=cache, **options)
+    return SimpleNamespace(page=folder / "out" / "index.html", rows=rows)
+
+
+def test_labels_are_on_the_page_and_sounds_of_no_interest_can_be_restored(labelled):
+    sounds, text = columns(labelled.page), labelled.page.read_text(encoding="utf-8")
+    given = {str(number): [row[5], ""] for number, row in enumerate(labelled.rows) if row[5]}
+    assert sounds["given"] == given
+    assert [str(number) for number in sounds["type"]] == [row[4] for row in labelled.rows]
+    assert "17 sounds of 3 types were found in 6 recordings" in text
+    assert "Sounds that are not of interest, which no count includes: 1." in text
+    assert [int(count) for count in re.findall(r'<p class="count">(\d+) sounds</p>', text)].count(5) == 1
+    names = [sounds["names"][i] for i in np.frombuffer(base64.b64decode(sounds["classified"]), "<i4")]
+    expected = {"1": HOSTILE, "2": "two", "3": "three"}
+    assert [names[number] for number in range(0, 18, 4)] == [expected[row[4]] for row in labelled.rows[::4]]
+    confidence = np.frombuffer(base64.b64decode(sounds["confidence"]), "<f4")
+    assert [*np.flatnonzero(confidence < 1)] == [*range(0, 18, 4)]
+    sites = re.search(r'aria-label="Table of sites".*?</table>', text, re.DOTALL).group()
+    assert re.findall(r'scope="row">(?:<a .*?>)?(\d)<.*?<td>1</td><td>0.01</td><td>(\d)</td>', sites) == [
+        ("1", "2"),
+        ("2", "3"),
+    ]
+    assert "<script>alert(1)" not in text
+
+
+def test_hours_that_were_never_recorded_are_one_row(surveyed):
+    hours = block(surveyed.page, "items")["hours"]["cells"]
+    assert list(hours) == [f"2024-06-01 {hour}" for hour in range(6)]
+    assert all(sum(cell["types"].values()) == 3 for cell in hours.values())
+    times = [datetime.fromtimestamp(time, UTC) for time in columns(surveyed.page)["time"].tolist()]
+    assert Counter(time.hour for time in times) == dict.fromkeys(range(6), 3)
+    text = surveyed.page.read_text(encoding="utf-8")
+    assert re.findall(r"(\d+):00</th><td colspan=\"1\">(.*?)</td>", text) == [("6", "18 hours not recorded")]
 
 
 def test_the_page_of_find_has_the_example_first(surveyed, cache, run, tmp_path):
@@ -172,18 +286,29 @@ def test_an_interrupted_survey_changes_nothing(surveyed, cache, tmp_path, monkey
 
 
 def test_a_small_page_has_fewer_examples_and_a_note(surveyed, cache, tmp_path):
-    model = load_model(surveyed.run)
-    records = ingest(model.domain, scan([surveyed.sounds], (".wav",), domain="spectrogram"), cache=cache, workers=1)
-    corpus = EngineCorpus(model.domain, records, LocalEngine())
-    survey, _ = find_types(model, corpus, count=3)
-    size = surveyed.page.stat().st_size * 6 // 10
+    survey, model, corpus = found(surveyed, cache)
+    size = surveyed.page.stat().st_size * 7 // 10
     facts = write_survey_page(survey, model, corpus, tmp_path / "page.html", size=size)
     assert (tmp_path / "page.html").stat().st_size == facts["bytes"] <= size
-    assert 0 < facts["examples"] < facts["examples_there"] == 36
-    note = f"{facts['examples']} of 36 examples fit into"
+    assert 0 < facts["examples"] < facts["examples_there"] == 18
+    note = f"Of the 18 sounds on this page, {facts['examples']} can be played and {facts['pictures']} have a picture."
     assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
     with pytest.raises(InputError, match="the 3 types alone need"):
         write_survey_page(survey, model, corpus, tmp_path / "page.html", size=1000)
+
+
+def saved(tab, button, path):
+    """Click a button that saves a table; return the rows of the table."""
+    with tab.expect_download() as download:
+        tab.click(button)
+    download.value.save_as(path)
+    with path.open(newline="", encoding="utf-8") as file:
+        return [*csv.reader(file)]
+
+
+def shown(tab):
+    """Return the numbers of the sounds in the grid, from 0."""
+    return tab.eval_on_selector_all("#grid .cell", "all => all.map((each) => Number(each.dataset.sound))")
 
 
 @pytest.mark.browser
@@ -196,11 +321,8 @@ def test_names_entered_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path)
     tab = see(surveyed.page)
     tab.fill("input[data-type='2']", 'a "song", loud')
     assert 'a "song", loud' in tab.inner_text("#kind-2")
-    assert 'a "song", loud' in tab.inner_text(".kinds a[href='#type-2']")
-    assert tab.evaluate("[...document.querySelectorAll('.kinds img')].every((image) => image.naturalWidth > 0)")
-    with tab.expect_download() as saved:
-        tab.click("#save")
-    saved.value.save_as(tmp_path / "names.csv")
+    assert 'a "song", loud' in tab.inner_text("#legend")
+    saved(tab, "#save-names", tmp_path / "names.csv")
     names = read_names(tmp_path / "names.csv")
     types = load_types(surveyed.page.parent, file_digest(surveyed.run / FILE))
     assert names.of == {1: HOSTILE, 2: 'a "song", loud'}
@@ -208,10 +330,116 @@ def test_names_entered_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path)
 
 
 @pytest.mark.browser
-def test_selecting_an_hour_lists_its_sounds_and_arrow_keys_move(surveyed, see):
+def test_labels_survive_undo_redo_and_a_reload_and_are_saved(surveyed, see, tmp_path):
+    tab, sounds = see(surveyed.page), columns(surveyed.page)
+    tab.click("#every")
+    tab.select_option("#order", "time")
+    assert shown(tab) == [*range(18)]
+    picks = tab.locator("#grid .pick")
+    picks.nth(2).click()
+    picks.nth(5).click(modifiers=["Shift"])
+    assert tab.inner_text("#name-them") == "Name 4 sounds"
+    for number in range(40):
+        tab.fill("#label", f"=kind {number}")
+        tab.keyboard.press("Enter")
+    tab.locator("#map").focus()
+    for _ in range(40):
+        tab.keyboard.press("Control+z")
+    assert tab.is_disabled("#undo")
+    assert "=kind" not in tab.inner_text("#grid")
+    for _ in range(40):
+        tab.keyboard.press("Control+y")
+    tab.click("#none")
+    picks.nth(0).click()
+    tab.click("#reject")
+    tab.reload()
+    rows = saved(tab, "#save", tmp_path / "labels.csv")
+    assert rows[0] == ["event", "file", "start", "end", "type", "label", "answer"]
+    labels = {0: "-"} | dict.fromkeys(range(2, 6), "'=kind 39")
+    for number, row in enumerate(rows[1:]):
+        file, times = sounds["files"][sounds["record"][number]], (sounds["start"][number], sounds["end"][number])
+        assert (row[0], row[1]) == (str(number + 1), file)
+        assert (float(row[2]), float(row[3])) == times
+        assert row[4:] == [str(sounds["type"][number]), labels.get(number, ""), ""]
+
+
+@pytest.mark.browser
+def test_types_are_merged_and_split_and_new_ones_are_numbered_without_gaps(surveyed, see, tmp_path):
+    tab, sounds = see(surveyed.page), columns(surveyed.page)
+    tab.locator("[data-kind='1'] [data-do='split']").click()
+    tab.locator("[data-kind='2'] [data-do='split']").click()
+    assert tab.locator("[data-kind]").count() == 5
+    fourth = int(tab.inner_text("[data-kind='4'] .count").split()[0])
+    tab.locator("[data-kind='4'] [data-merge]").select_option("1")  # type 4 is gone: 5 is saved as 4
+    tab.locator("[data-kind='3'] [data-merge]").select_option("1")
+    assert tab.locator("[data-kind]:visible").count() == 3
+    assert 1 <= fourth <= 3
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    types = np.array([int(row[4]) for row in rows])
+    assert set(types[sounds["type"] == 3]) == {1}
+    assert set(types[sounds["type"] == 1]) == {1}
+    assert set(types[sounds["type"] == 2]) == {2, 4}
+    assert 1 <= (types == 4).sum() <= 3
+
+
+@pytest.mark.browser
+def test_the_map_plays_what_is_clicked_and_selects_a_rectangle(surveyed, see):
+    items, stored = block(surveyed.page, "items"), pieces(surveyed.page)
+    place = np.frombuffer(base64.b64decode(items["events"]["place"]), "<u2").reshape(-1, 2) / 65535
     tab = see(surveyed.page)
+    noted = "window.heard = []; HTMLMediaElement.prototype.play = async function () { heard.push(this.src); };"
+    tab.evaluate(f"() => {{ {noted} }}")
+    box = tab.locator("#map").bounding_box()
+    tab.evaluate(f"scrollTo(0, {box['y'] - 60})")
+    tab.wait_for_function("Math.abs(document.getElementById('map').getBoundingClientRect().y - 60) < 2")
+    box = tab.locator("#map").bounding_box()
+    at = np.array([box["x"], box["y"]]) + 11 + place * (np.array([box["width"], box["height"]]) - 22)
+    order = np.frombuffer(base64.b64decode(items["pictures"]["of"]), "<u4").tolist()
+    alone = [n for n in range(18) if np.sort(np.abs(at - at[n]).max(axis=1))[1] > 4]
+    assert len(alone) > 9
+    for number in alone[:5]:
+        tab.mouse.click(*at[number])
+        assert f"sound {number + 1}," in tab.inner_text("#pointed")
+    expected = [stored[items["played"][order.index(number)]]["sound"] for number in alone[:5]]
+    assert tab.evaluate("heard") == expected
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    corner = box["x"] + box["width"] / 2, box["y"] + box["height"] - 2
+    tab.mouse.move(*corner, steps=3)
+    tab.mouse.up()
+    assert sorted(shown(tab)) == sorted(np.flatnonzero(at[:, 0] < corner[0]).tolist())
+    tab.locator("#map").focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    assert tab.get_attribute("#pointed", "role") == "status"
+    assert len(tab.evaluate("heard")) == 6
+
+
+@pytest.mark.browser
+def test_answers_give_the_precision_of_a_type_from_random_sounds_only(surveyed, see, tmp_path):
+    tab = see(surveyed.page)
+    tab.locator("[data-kind='2'] [data-do='listen']").click()
+    tab.select_option("#queue-kind", "nearest")
+    tab.click("[data-answer='other']")
+    tab.select_option("#queue-kind", "random")
+    tab.locator("#queue-heading").focus()
+    for key in "yyyn":
+        tab.keyboard.press(key)
+    tab.click("[data-answer='yes']")
+    text = tab.inner_text("#precision")
+    assert re.fullmatch(r"(67|80) % of [56] heard at random are right \(95 % interval: (30 to 90|38 to 96) %\)", text)
+    assert text in tab.inner_text("[data-kind='2']")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")
+    assert Counter(row[6] for row in rows[1:]) == {"": 12, "yes": 4, "no": 1, "other": 1}
+
+
+@pytest.mark.browser
+def test_an_hour_opens_in_the_grid_and_arrow_keys_move(surveyed, see):
+    tab, sounds = see(surveyed.page), columns(surveyed.page)
     tab.click("[data-cell='2024-06-01 2']")
-    assert tab.locator("#hour li").count() == 3
+    tab.locator("#hour button").last.click()
+    assert sorted(shown(tab)) == np.flatnonzero(sounds["record"] == 2).tolist()
+    tab.click("[data-cell='2024-06-01 2']")
     tab.keyboard.press("ArrowDown")
     assert tab.evaluate("document.activeElement.dataset.cell") == "2024-06-01 3"
     tab.select_option("#kind", "1")
@@ -220,3 +448,151 @@ def test_selecting_an_hour_lists_its_sounds_and_arrow_keys_move(surveyed, see):
     assert "1 sound in 20 s of recording, 180 per recorded hour" in cell.get_attribute("aria-label")
     tab.select_option("#unit", "count")
     assert cell.inner_text() == "1"
+
+
+@pytest.mark.browser
+def test_given_and_classified_labels_are_shown_and_no_interest_is_undone(labelled, see, tmp_path):
+    tab = see(labelled.page)
+    tab.locator("#legend button", has_text="not of interest").click()
+    assert shown(tab) == [5]
+    tab.click("#unname")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    assert [row[4] for row in rows] == [row[4] for row in labelled.rows]
+    assert [row[5] for row in rows] == ["" if row[5] == "-" else row[5] for row in labelled.rows]
+    tab.click("#every")
+    tab.select_option("#order", "time")
+    texts = tab.eval_on_selector_all("#grid .cell .pick", "all => all.map((each) => each.innerText)")
+    assert all(("probably" in text) == (number % 4 == 0) for number, text in enumerate(texts))
+    assert serious_faults(tab) == []
+
+
+@pytest.mark.browser
+def test_a_survey_with_other_labels_replaces_saved_changes_but_not_unsaved_ones(surveyed, labelled, see, tmp_path):
+    def name_all(text):
+        tab.click("#every")
+        tab.fill("#label", text)
+        tab.keyboard.press("Enter")
+
+    page = tmp_path / "index.html"
+    page.write_bytes(surveyed.page.read_bytes())
+    tab = see(page)
+    name_all("old")
+    tab.fill("input[data-type='2']", "bird")
+    saved(tab, "#save", tmp_path / "labels.csv")
+    page.write_bytes(labelled.page.read_bytes())
+    tab.reload()
+    tab.click("#every")
+    assert "old" not in tab.inner_text("#grid")
+    assert "bird" in tab.inner_text("#kind-2"), "the name was not saved"
+    page.write_bytes(surveyed.page.read_bytes())
+    tab.reload()
+    name_all("new")
+    page.write_bytes(labelled.page.read_bytes())
+    tab.reload()
+    tab.click("#every")
+    assert tab.inner_text("#grid").count("new") == 18
+
+
+@pytest.mark.browser
+def test_the_hours_of_a_site_are_those_it_recorded(labelled, see):
+    tab, sounds = see(labelled.page), columns(labelled.page)
+    tab.select_option("#site", label="2")
+    assert (
+        tab.eval_on_selector_all(
+            "#hours button", "all => all.filter((each) => each.checkVisibility({visibilityProperty: true})).length"
+        )
+        == 1
+    )
+    tab.click("[data-cell='2024-06-01 2']")
+    tab.locator("#hour button").last.click()
+    assert sorted(shown(tab)) == np.flatnonzero(sounds["record"] == 2).tolist()
+    assert "all types, 2024-06-01, 2:00 to 3:00, 2" in tab.inner_text("#grid-heading")
+    tab.select_option("#site", label="1")
+    tab.click("[data-cell='2024-06-01 1']")
+    tab.locator("#hour button").last.click()
+    assert len(shown(tab)) == 2, "without the one of no interest"
+
+
+@pytest.mark.browser
+def test_an_answer_about_the_type_is_not_saved_as_one_about_a_label(surveyed, see, tmp_path):
+    tab = see(surveyed.page)
+    tab.locator("[data-kind='2'] [data-do='listen']").click()
+    tab.locator("[data-answer='no']").click()
+    tab.locator("[data-answer='yes']").click()
+    tab.click("#every")
+    assert Counter(row[6] for row in saved(tab, "#save", tmp_path / "labels.csv")[1:]) == {"": 16, "no": 1, "yes": 1}
+    tab.fill("#label", "frog")
+    tab.keyboard.press("Enter")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    assert Counter((row[5], row[6]) for row in rows) == {("frog", ""): 17, ("frog", "yes"): 1}
+
+
+@pytest.mark.browser
+def test_the_grid_works_with_the_keyboard_alone(surveyed, see):
+    tab = see(surveyed.page)
+    tab.click("#every")
+    tab.locator("#grid .pick[tabindex='0']").focus()
+    tab.keyboard.press("Space")
+    tab.keyboard.press("Shift+ArrowRight")
+    tab.keyboard.press("Shift+ArrowRight")
+    assert tab.inner_text("#marked") == "3 sounds marked"
+    tab.keyboard.press("n")
+    tab.keyboard.type("frog")
+    tab.keyboard.press("Enter")
+    assert tab.inner_text("#grid").count("frog") == 3
+    tab.locator("#grid .pick").nth(4).focus()
+    tab.keyboard.press("p")
+    tab.wait_for_selector("#grid .cell.playing")
+
+
+@pytest.mark.browser
+def test_the_page_says_if_the_browser_keeps_nothing(surveyed, see):
+    tab = see(surveyed.page)
+    tab.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
+    tab.fill("input[data-type='2']", "bird")
+    assert "This browser keeps nothing: save before you leave." in tab.inner_text("#saved")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 740}}])
+def test_the_page_is_accessible_and_fits_a_phone(surveyed, see, how):
+    tab = see(surveyed.page, **how)
+    tab.fill("input[data-type='2']", "bird")
+    tab.locator("#grid .pick").first.click()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= how.get("viewport", {"width": 1280})["width"]
+    assert serious_faults(tab) == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_page_of_5000_sounds_selects_names_and_undoes(surveyed, cache, see, tmp_path, monkeypatch):
+    survey, model, corpus = found(surveyed, cache)
+    rng, rows = np.random.default_rng(0), np.repeat(np.arange(18), 278)
+    events = Events(**{column.name: getattr(survey.sounds, column.name)[rows] for column in fields(Events)})
+    start = np.clip(events.start + rng.uniform(-2, 2, len(rows)), 0, 19)
+    events = replace(events, start=start, end=start + 0.3)
+    mapped = MapPoints(np.arange(len(rows)), survey.mapped.points[rows])
+    monkeypatch.setattr("audiosae.views.survey_events.map_positions", lambda points: rng.random((len(points), 2)))
+    monkeypatch.setattr("audiosae.views.survey_page._MOST_PLAYED", 5)
+    facts = write_survey_page(
+        replace(survey, events=events, bouts=events, mapped=mapped), model, corpus, tmp_path / "page.html"
+    )
+    assert facts["pictures"] == facts["sounds"] == 5004
+    tab = see(tmp_path / "page.html")
+    tab.locator("#map").scroll_into_view_if_needed()
+    box = tab.locator("#map").bounding_box()
+    tab.mouse.move(box["x"] + 2, box["y"] + 2)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.mouse.up()
+    count = int(tab.inner_text("#grid-heading").split()[0].replace(",", ""))
+    assert 1000 < count < 1500, "a quarter"
+    assert len(shown(tab)) == 60
+    tab.click("#more")
+    assert len(shown(tab)) == 120
+    tab.fill("#label", "frog")
+    tab.keyboard.press("Enter")
+    rows = saved(tab, "#save", tmp_path / "labels.csv")[1:]
+    assert Counter(row[5] for row in rows) == {"": 5004 - count, "frog": count}
+    tab.click("#undo")
+    assert {row[5] for row in saved(tab, "#save", tmp_path / "labels.csv")[1:]} == {""}

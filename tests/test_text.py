@@ -278,8 +278,8 @@ def test_names_saved_by_the_page_are_protected_like_those_of_tables(tmp_path):
     node = shutil.which("node")
     if not node:
         pytest.skip("node is not installed")
-    script = (files("audiosae.views") / "templates" / "survey.js").read_text(encoding="utf-8")
-    part = script[script.index("  const formula =") : script.index('  find("save")')]
+    script = (files("audiosae.views") / "templates" / "survey_corrections.js").read_text(encoding="utf-8")
+    part = script[script.index("  const formula =") : script.index("  const table =")]
     texts = ["=type", "+1", "-1.5e3", "-a", "@a", "a;=b", 'a "b"', "\uff1dwide", "bird, large"]
     code = f"{part}\nconsole.log(JSON.stringify({json.dumps(texts)}.map(quoted)))"
     done = subprocess.run([node, "-e", code], capture_output=True, check=True, timeout=60)

@@ -12,6 +12,7 @@ from audiosae.errors import InputError
 from audiosae.sounds.answer_matching import Places
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
+from audiosae.sounds.event_map import map_points
 from audiosae.sounds.labelled import label_sounds
 from audiosae.sounds.locate import locate
 from audiosae.sounds.results import REJECTED, Events, SoundType, Survey
@@ -120,17 +121,18 @@ def find_types(
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
             assigned = (numbers, *assigned[1:])
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
-        labelled = _labelled(types, codes, _places(domain, records, sounds), assigned[0], labels)
+        points = np.concatenate([types.space.points(block) for block in codes.blocks()])
+        labelled = _labelled(types, points, _places(domain, records, sounds), assigned[0], labels)
         types = replace(types, taught=labelled.taught)
         activity = _activity(types, codes, labelled.type)
+        mapped = map_points(points, *assigned[:2])
     for line in labelled.notes:
         progress.say(line)
-    events, bouts = _both(
-        domain, spans, group, (labelled.type, *assigned[1:], labelled.labels.label, labelled.labels.confidence)
-    )
+    columns = (labelled.type, *assigned[1:], labelled.labels.label, labelled.labels.confidence)
+    events, bouts = _both(domain, spans, group, columns)
     survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, spans.floors)
     kinds = [_sound_type(i, types, survey.sounds, activity[i]) for i in types.listed]
-    return replace(survey, types=kinds, labels=labelled.labels), types
+    return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types
 
 
 def make_events(
@@ -165,12 +167,12 @@ def _frequencies(domain: Spectrogram, spans: Spans) -> tuple[NDArray[np.float32]
 
 
 def _labelled(
-    types: Types, codes: CodeFile, places: Places, numbers: NDArray[np.int32], table: AnswerTable | None
+    types: Types, points: NDArray[np.float32], places: Places, numbers: NDArray[np.int32], table: AnswerTable | None
 ) -> Labelled:
     """Apply stored and new answers to sounds; `numbers` are their types without answers."""
     return label_sounds(
         places,
-        np.concatenate([types.space.points(block) for block in codes.blocks()]),
+        points,
         numbers,
         centres=types.centres,
         digest=types.digest,

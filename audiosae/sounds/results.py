@@ -193,6 +193,22 @@ class TypeStability:
 
 
 @dataclass(frozen=True)
+class MapPoints:
+    """Sounds of a survey that a map can show.
+
+    Attributes
+    ----------
+    numbers
+        Their numbers in `Survey.sounds`, in order, (points,).
+    points
+        Their points in the space of the types, (points, components).
+    """
+
+    numbers: NDArray[np.int64]
+    points: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Survey:
     """Events and sound types of the recordings in an archive.
 
@@ -225,6 +241,8 @@ class Survey:
         Latitude and longitude of each recording in degrees; None where they are not known.
     labels
         Labels of the sounds, and how well they are classified.
+    mapped
+        The sounds that a map can show.
     facts
         The values that ``survey --json`` prints.
     notes
@@ -254,6 +272,7 @@ class Survey:
     sites: Sequence[str] = ()
     places: Sequence[tuple[float, float] | None] = ()
     labels: Labels | None = None
+    mapped: MapPoints | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain, Excerpt
     from audiosae.engine.corpus import EngineCorpus
 
+    _Job = tuple[Domain, Record, "SourceRange", bool]
+
 _BRIEF = 0.1  # s: the position of a shorter window has more decimals
 _MARGIN_SECONDS = 0.25  # shortest sound before and after a window
 _PIECES_PER_WORKER = 32  # a process takes longer to start than to make fewer
@@ -55,12 +57,21 @@ class Excerpts:
         One per record of the corpus, if any.
     workers
         Largest number of processes that make pieces; the result does not depend on it.
+    pictures
+        Whether pieces have an image.
     """
 
     def __init__(
-        self, domain: Domain, corpus: Corpus, labels: Sequence[str | None] | None = None, *, workers: int = 1
+        self,
+        domain: Domain,
+        corpus: Corpus,
+        labels: Sequence[str | None] | None = None,
+        *,
+        workers: int = 1,
+        pictures: bool = True,
     ) -> None:
         self._domain, self._corpus, self._labels, self._workers = domain, corpus, labels, workers
+        self._pictures = pictures
         self._margins: dict[int, int] = {}
 
     def locate(self, number: int, /) -> tuple[SourceRange, tuple[int, ...]]:
@@ -79,14 +90,17 @@ class Excerpts:
         workers = min(self._workers, -(-len(ranges) // _PIECES_PER_WORKER))
         if workers <= 1:
             return map(self.piece, ranges)
-        jobs = [(self._domain, self._corpus.records[part.record], replace(part, record=0)) for part in ranges]
+        jobs = [
+            (self._domain, self._corpus.records[part.record], replace(part, record=0), self._pictures)
+            for part in ranges
+        ]
         return run_in_order(_piece, jobs, workers=workers, crashed=_crashed)
 
     def piece(self, source_range: SourceRange) -> dict[str, Any]:
         """Return a piece as the page stores it: file, low and high in the domain's unit, image, sound or fault."""
         record = self._corpus.records[source_range.record]
         piece: dict[str, Any] = {"file": record.file, "image": None, "sound": None}
-        scene = self._scene(record, source_range)
+        scene = self._scene(record, source_range) if self._pictures else None
         if source_range.high:
             start, end = (self._row_position(record, row) for row in (source_range.low, source_range.high))
             piece |= {"low": start[0], "high": end[0]}
@@ -183,13 +197,13 @@ class Excerpts:
         return {"patch": patch, "numbers": [[int(i), float(row[i])] for i in largest]}
 
 
-def _piece(job: tuple[Domain, Record, SourceRange]) -> dict[str, Any]:
-    domain, record, source_range = job
-    return Excerpts(domain, Corpus(domain, [record])).piece(source_range)
+def _piece(job: _Job) -> dict[str, Any]:
+    domain, record, source_range, pictures = job
+    return Excerpts(domain, Corpus(domain, [record]), pictures=pictures).piece(source_range)
 
 
-def _crashed(job: tuple[Domain, Record, SourceRange]) -> dict[str, Any]:
-    _, record, source_range = job
+def _crashed(job: _Job) -> dict[str, Any]:
+    _, record, source_range, _ = job
     limits = {"low": 0.0, "high": 0.0} if source_range.high else {}
     return {"file": record.file, "image": None, "sound": None, "fault": "the decoder crashed on this file"} | limits
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 PAGES = (".html", ".htm")
+_OWN_STYLE = ("survey",)  # pages with a style of their own besides page.css
 
 
 def check_page(out: Path, inputs: Sequence[Path] = ()) -> None:
@@ -61,7 +62,7 @@ def render_page(view: dict[str, Any]) -> bytes:
     return fill("page", view, {"items": data, "pieces": view["pieces"]})
 
 
-def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any]) -> bytes:
+def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any], *, scripts: Sequence[str] = ()) -> bytes:
     """Return the page made from the template and the script called `name`.
 
     Parameters
@@ -72,6 +73,8 @@ def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any]) -> bytes
         Variables of the template; at least title, heading, lead and notes.
     blocks
         Data of the script, by the id of the element that contains it as JSON.
+    scripts
+        Names of further scripts, with functions that the script uses.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -83,9 +86,10 @@ def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any]) -> bytes
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _template("parts.js") + _template(f"{name}.js")
+    script = "".join(_template(f"{each}.js") for each in ("parts", *scripts, name))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    own = {"mark": MARK, "style": _template("page.css"), "script": script, "script_hash": f"sha256-{digest}"}
+    style = _template(f"{name}.css") if name in _OWN_STYLE else ""
+    own = {"mark": MARK, "style": _template("page.css") + style, "script": script, "script_hash": f"sha256-{digest}"}
     data = {key: as_json(value) for key, value in blocks.items()}
     return signed(environment.get_template(f"{name}.html.j2").render(view, blocks=data, **own).rstrip()).encode()
 

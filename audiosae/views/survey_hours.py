@@ -9,6 +9,7 @@ import numpy as np
 
 from audiosae.recordings.sun import LIGHTS
 from audiosae.sounds.effort import effort_of
+from audiosae.sounds.results import REJECTED
 from audiosae.sounds.timeline import MICRO
 from audiosae.views.site_pictures import SITE_PICTURES, site_files
 
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Survey
     from audiosae.sounds.timeline import Timeline
 
-_LISTED = 40  # events of an hour that are listed
 _DAYS = 92  # columns; of a longer period each column is a month
-_LISTED_SHARE = 0.2  # of the page's bytes, for the lists of the hours
-_LISTED_BYTES = 60  # of one event, about
 _HOUR = 3600.0  # s
 _SITES = 12  # whose hours are on the page; of more sites, all hours are shown together
 _SITES_NAMED = 6  # in the facts of a type
@@ -101,7 +99,7 @@ class Rates:
     def _site_cells(self, site: str, own: Sequence[Effort]) -> list[str]:
         survey, seconds = self._survey, self._seconds[site]
         inside = np.array(survey.sites) == site
-        count = int(inside[survey.sounds.record].sum())
+        count = int(inside[survey.sounds.record[survey.sounds.type != REJECTED]].sum())
         known = sum(row.floor[1] for row in own)
         floor = f"{sum(row.floor[0] for row in own) / known:.0f} dB" if known else ""
         lights = np.array([row.lights for row in own if row.lights]).reshape(-1, len(LIGHTS)).sum(axis=0)
@@ -127,39 +125,35 @@ def columns_of(timeline: Timeline) -> list[str]:
 
 
 def hours_table(timeline: Timeline) -> dict[str, Any]:
-    """Return the table of hours: its columns, and per hour of the day which of them have a recording."""
+    """Return the table of hours: its columns, and its rows.
+
+    A row has the hour of the day, its cells (whether the hour was recorded), and no number of hours; or, in place of
+    several hours that were never recorded, the first of them, no cells, and their number.
+    """
     labels = columns_of(timeline)
-    columns, recorded = (
-        sorted(set(labels)),
-        {(hour, label) for label, (_, hour) in zip(labels, timeline.cells, strict=True)},
-    )
-    return {
-        "columns": columns,
-        "rows": [(hour, [(hour, label) in recorded for label in columns]) for hour in range(24)],
-    }
+    recorded = {(hour, label) for label, (_, hour) in zip(labels, timeline.cells, strict=True)}
+    columns, rows = sorted(set(labels)), list[tuple[int, list[bool], int]]()
+    for hour in range(24):
+        cells = [(hour, label) in recorded for label in columns]
+        if any(cells):
+            rows.append((hour, cells, 0))
+        elif rows and rows[-1][2]:
+            rows[-1] = (rows[-1][0], [], rows[-1][2] + 1)
+        else:
+            rows.append((hour, [], 1))
+    return {"columns": columns, "rows": rows}
 
 
-def hours_content(survey: Survey, timeline: Timeline, size: int) -> dict[str, Any]:
-    """Return the content of each hour: seconds recorded, events by type, also by site, and a list of first events."""
+def hours_content(survey: Survey, timeline: Timeline) -> dict[str, Any]:
+    """Return the content of each hour: in `cells`, seconds recorded and events by type, also by number of the site."""
     labels = columns_of(timeline)
     letters = len(labels[0]) if labels else 0
-    cells: dict[str, dict[str, Any]] = {key: cell | {"events": []} for key, cell in _counts(timeline, letters).items()}
-    most = min(_LISTED, max(1, int(_LISTED_SHARE * size / _LISTED_BYTES / max(1, len(cells)))))
-    for event in survey.rows():
-        if event.time is None or not labels:
-            continue
-        day = event.time.date().isoformat()[:letters]
-        listed = cells.get(f"{day} {event.time.hour}", {"events": [None] * most})["events"]
-        if len(listed) < most:
-            listed.append([event.record, round(event.start, 3), round(event.end, 3), event.type])
-    content: dict[str, Any] = {"cells": cells, "files": [record.file for record in survey.records]}
-    if names := sites_shown(survey):
-        for number, site in enumerate(names):
-            for key, cell in _counts(survey.timeline(site), letters).items():
-                cells[key].setdefault("sites", {})[number] = cell
-        number_of = {name: number for number, name in enumerate(names)}
-        content |= {"sites": names, "site_of": [number_of.get(site, -1) for site in survey.sites]}
-    return content
+    cells: dict[str, dict[str, Any]] = {**_counts(timeline, letters)}
+    names = sites_shown(survey)
+    for number, site in enumerate(names):
+        for key, cell in _counts(survey.timeline(site), letters).items():
+            cells[key].setdefault("sites", {})[number] = cell
+    return {"cells": cells, "sites": names}
 
 
 def sites_shown(survey: Survey) -> list[str]:

@@ -1,7 +1,8 @@
-"""HTML page of survey: sound types with examples to play, when they occur, and unusual sounds."""
+"""HTML page of survey: sound types, a map and a grid of the sounds, a listening queue, and when they occur."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
 from audiosae.views.excerpts import choose_excerpts, with_local_fields
-from audiosae.views.label_table import label_table, label_text, labels_of
-from audiosae.views.page import bars, fill
+from audiosae.views.label_table import label_table, labels_of
+from audiosae.views.page import as_json, bars, fill
+from audiosae.views.survey_events import PageEvents, Thumbnails, packed
 from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
     from audiosae.sounds.timeline import Timeline
 
 SIZE = 20 * 2**20
-_TYPICAL, _ATYPICAL, _UNUSUAL = 5, 3, 20  # events shown
-_AVERAGED = 24  # events of a mean spectrogram
+_PICTURES_SHARE = 0.45  # of the bytes that are free
+_PIECE_BYTES = 12  # of a sound: its number and that of its excerpt
+_MOST_PLAYED = 2000
+_REMOTE = 500  # sounds with pictures, if the fields of the recordings are on other machines
+_LONGEST = 15.0  # s of a sound that are played
+_SCRIPTS = tuple(f"survey_{name}" for name in ("data", "source", "corrections", "map", "grid", "queue", "hours"))
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s
-_BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms, and no mean spectrogram is shorter; more digits below
+_BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms; more digits below
 _TRUST = (
     "Clear sounds with sharp edges, such as syllables, are found with their starts and ends to a few milliseconds; "
     "sounds that fade lose their faint parts. Weak sounds, sounds that overlap in time and frequency, and sounds "
@@ -58,7 +63,7 @@ def write_survey_page(
     size: int = SIZE,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write the page of a survey: sound types with examples to play, when they occur, and the most unusual sounds.
+    """Write the page of a survey: types, a map and a grid of the sounds, a listening queue, and when they occur.
 
     Parameters
     ----------
@@ -74,54 +79,68 @@ def write_survey_page(
     Returns
     -------
     dict
-        page, bytes, types, examples (shown), examples_there (available).
+        page, bytes, types, sounds and pictures (on the page), examples (that it plays), examples_there (all sounds).
 
     Raises
     ------
     InputError
-        The types alone exceed `size`, or the page cannot be written.
+        The types and the list of sounds alone exceed `size`, or the page cannot be written.
     """
     progress, domain, events = progress or Progress(), recordings_domain(model, "survey"), survey.sounds
-    own = [events.of_type(kind.number) for kind in survey.types]  # the most typical first
-    groups = [[*n[:_TYPICAL].tolist(), *n[_TYPICAL:][::-1][:_ATYPICAL].tolist()] for n in own]
-    unusual = np.argsort(-events.score, kind="stable")
-    groups.append(unusual[events.type[unusual] != REJECTED][:_UNUSUAL].tolist())
-    means = [numbers[:_AVERAGED].tolist() for numbers in own]
+    page_events = PageEvents(survey)
     corpus = corpus.only(corpus.used)
-    shown = {n for numbers in [*means, *groups] for n in numbers}
-    corpus = with_local_fields(corpus, sorted({int(events.record[n]) for n in shown}))
-    excerpts = EventExcerpts(domain, corpus, events)
-    progress.stage("page", None, "pieces")
+    first = page_events.priority()
+    if any(not Path(corpus.records[i].field).exists() for i in np.unique(events.record[first]).tolist()):
+        first = first[:_REMOTE]  # their recordings are decoded again on this machine
+    corpus = with_local_fields(corpus, sorted({int(events.record[n]) for n in first}))
     timeline = survey.timeline() if survey.dated else None
-    rates = Rates(survey)
-    cards = [
-        _card(survey, kind, excerpts, mean, timeline) | {"rates": rates.facts(numbers)}
-        for kind, mean, numbers in zip(survey.types, means, own, strict=True)
-    ]
-    view = _view(survey, cards, timeline) | {
-        "report": ((beside or path.parent) / "report.html").is_file(),
-        "lines": (path.parent / "recordings.png").is_file(),
-        "sites": rates.sites(path.parent),
-        "chosen_sites": sites_shown(survey),
+    view = _view(survey, timeline, path, beside or path.parent)
+    thumbnails = Thumbnails(domain, corpus, survey)
+    data: dict[str, Any] = {
+        "events": page_events.columns(),
+        "pictures": thumbnails.facts(),
+        "hours": hours_content(survey, timeline) if timeline else None,
+        "best": {kind.number: kind.exemplar + 1 for kind in survey.types if kind.events},
     }
-    data: dict[str, Any] = {"groups": [], "hours": hours_content(survey, timeline, size) if timeline else None}
-    empty = len(fill("survey", view, {"items": data, "pieces": []}))
-    free = free_bytes(empty, size, f"the {len(cards)} types alone")
-    tops = [[(n, 0.0) for n in group] for group in groups]
-    pieces, chosen = choose_excerpts(tops, excerpts, free, lambda: progress.advance(1))
-    data["groups"] = [[_with_time(survey, window) for window in windows] for windows in chosen]
-    fitting, available = sum(map(len, chosen)), sum(map(len, groups))
-    if fitting < available:
-        view["notes"].append(f"{fitting} of {available} examples fit into {size / 2**20:.3g} MiB.")
-    page = fill("survey", view, {"items": data, "pieces": pieces})
+    size_free = free_bytes(len(_fill(view, data, [])), size, f"the {len(view['cards'])} types alone")
+    pictures = thumbnails.sheets(first.tolist(), round(_PICTURES_SHARE * size_free))
+    size_free -= len(as_json(pictures)) + _PIECE_BYTES * len(first)
+    progress.stage("page", len(first), "sounds")
+    excerpts = EventExcerpts(domain, corpus, events, workers=corpus.workers, pictures=False, longest=_LONGEST)
+    queue = [[(n, 0.0) for n in first[:_MOST_PLAYED].tolist()]]
+    pieces, (played,) = choose_excerpts(queue, excerpts, size_free, lambda: progress.advance(1))
+    data["pictures"] |= pictures | {"of": packed(np.searchsorted(page_events.numbers, first), "<u4")}
+    data["played"] = [window["piece"] for window in played]
+    fitting = sum("fault" not in pieces[window["piece"]] for window in played)
+    view["notes"] += _omitted(survey, len(page_events.numbers), pictures["shown"], fitting)
+    page = _fill(view, data, pieces)
     write_file(path, page)
     return {
         "page": str(path),
         "bytes": len(page),
-        "types": len(cards),
+        "types": len(survey.types),
+        "sounds": len(page_events.numbers),
+        "pictures": pictures["shown"],
         "examples": fitting,
-        "examples_there": available,
+        "examples_there": len(events),
     }
+
+
+def _fill(view: dict[str, Any], data: dict[str, Any], pieces: Sequence[dict[str, Any]]) -> bytes:
+    return fill("survey", view, {"items": data, "pieces": pieces}, scripts=_SCRIPTS)
+
+
+def _omitted(survey: Survey, shown: int, pictures: int, played: int) -> list[str]:
+    """Return notes on what the page does not have."""
+    notes, count = [], len(survey.sounds)
+    if shown < count:
+        notes.append(
+            f"This page has {shown:,} of the {count:,} sounds: an evenly spaced sample, and the most and least typical "
+            "sounds of each type. Counts and the table of hours are of all sounds."
+        )
+    if played < shown or pictures < shown:
+        notes.append(f"Of the {shown:,} sounds on this page, {played:,} can be played and {pictures:,} have a picture.")
+    return notes
 
 
 def free_bytes(empty: int, size: int, content: str) -> int:
@@ -134,20 +153,8 @@ def free_bytes(empty: int, size: int, content: str) -> int:
     return free
 
 
-def _with_time(survey: Survey, window: dict[str, Any]) -> dict[str, Any]:
-    """Add the date and time of an event, and its distance from the centre of its type."""
-    event = survey.event(window["event"])
-    return window | {
-        "time": event.time.strftime("%Y-%m-%d %H:%M:%S") if event.time else "",
-        "score": round(event.score, 2),
-        "label": label_text(event),
-    }
-
-
-def _card(
-    survey: Survey, kind: SoundType, excerpts: EventExcerpts, mean: Sequence[int], timeline: Timeline | None
-) -> dict[str, Any]:
-    """Return a sound type as the page shows it; `mean` are the events of its mean spectrogram."""
+def _card(survey: Survey, kind: SoundType, rates_of: Rates, timeline: Timeline | None) -> dict[str, Any]:
+    """Return a sound type as the page shows it."""
     own = survey.sounds.of_type(kind.number)
     seconds = float(np.median(survey.sounds.seconds[own])) if len(own) else 0.0
     facts = [
@@ -169,9 +176,7 @@ def _card(
         "number": kind.number,
         "name": kind.name,
         "count": counted(kind.events, "sound"),
-        "facts": facts,
-        "seconds": length(max(seconds, _BRIEF)),
-        "mean": excerpts.mean(mean, max(seconds, _BRIEF)) if mean else "",
+        "facts": facts + rates_of.facts(own),
         "hours": bars(rates.tolist(), high=24) if rates.any() else None,
         "busiest": busiest,
     }
@@ -186,18 +191,22 @@ def _events_each(survey: Survey, own: NDArray[np.intp]) -> str:
 
 def _meaning(survey: Survey) -> str:
     """Return what a sound of the page is: an event or a bout."""
-    events, bouts = counted(len(survey.events), "event"), counted(len(survey.bouts), "bout")
+    events_count, bouts_count = (int((each.type != REJECTED).sum()) for each in (survey.events, survey.bouts))
+    events, bouts = counted(events_count, "event"), counted(bouts_count, "bout")
     if survey.group == "event":
         return f"Each sound is one event, such as a syllable or a bark. The {events} form {bouts} (bouts.csv)."
-    mean = len(survey.events) / max(1, len(survey.bouts))
+    mean = events_count / max(1, bouts_count)
     return (
         f"Each sound is a bout: a series of events, such as syllables or barks, that follow each other closely and "
         f"sound alike. The {bouts} have {mean:.1f} events on average ({events} in events.csv)."
     )
 
 
-def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None) -> dict[str, Any]:
-    odd, skipped = len(survey.sounds.of_type(NOWHERE)), len(survey.skipped)
+def _view(survey: Survey, timeline: Timeline | None, path: Path, beside: Path) -> dict[str, Any]:
+    """Return what the template of the page shows; `path` and `beside` as for `write_survey_page`."""
+    rates = Rates(survey)
+    cards = [_card(survey, kind, rates, timeline) for kind in survey.types]
+    odd = len(survey.sounds.of_type(NOWHERE))
     heard = sum(kind.events > 0 for kind in survey.types)
     types = counted(heard, "type") if heard == len(cards) else f"{heard} of {counted(len(cards), 'type')}"
     verb = "was" if len(survey.sounds) == 1 else "were"
@@ -205,9 +214,33 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
     sounds = int((survey.sounds.type != REJECTED).sum())
     lead = f"{counted(sounds, 'sound')} of {types} {verb} found in {recordings}"
     lead += f"; {odd:,} of them {'belongs' if odd == 1 else 'belong'} to no type." if odd else "."
+    return {
+        "title": "Sounds in these recordings",
+        "heading": "Sounds in these recordings",
+        "lead": lead,
+        "meaning": _meaning(survey),
+        "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_TRUST_TYPES}{_MANUAL}",
+        "notes": _notes(survey, timeline),
+        "cards": cards,
+        "timeline": hours_table(timeline) if timeline else None,
+        "labels": label_table(survey),
+        "about": _about(survey),
+        "odd": odd,
+        "by_site": any(survey.sites),
+        "sites": rates.sites(path.parent),
+        "chosen_sites": sites_shown(survey),
+        "report": (beside / "report.html").is_file(),
+        "lines": (path.parent / "recordings.png").is_file(),
+    }
+
+
+def _notes(survey: Survey, timeline: Timeline | None) -> list[str]:
+    """Return notes on what the survey could not use, count or decide."""
+    skipped, rejected = len(survey.skipped), len(survey.sounds.of_type(REJECTED))
     notes = [f"Files that could not be used: {skipped}."] if skipped else []
     if survey.silent:
-        notes.append(f"Recordings without any sound above the noise: {survey.silent:,}.")
+        what = "of interest" if rejected else "above the noise"
+        notes.append(f"Recordings without any sound {what}: {survey.silent:,}.")
     if NO_NUMBER in survey.choice:
         notes.append(
             "The number of types is arbitrary: no number fits these sounds clearly better than the others. "
@@ -216,27 +249,24 @@ def _view(survey: Survey, cards: list[dict[str, Any]], timeline: Timeline | None
         )
     if timeline and timeline.undated:
         notes.append(f"Sounds in recordings without a date, which the table of hours omits: {timeline.undated:,}.")
-    about = [("number of types", f"{len(cards)} ({survey.choice})")] if survey.choice else []
+    if rejected:
+        notes.append(
+            f"Sounds that are not of interest, which no count includes: {rejected:,}. Select them below the map to "
+            "restore them."
+        )
+    return notes
+
+
+def _about(survey: Survey) -> list[tuple[str, str]]:
+    """Return how the types were found."""
+    about = [("number of types", f"{len(survey.types)} ({survey.choice})")] if survey.choice else []
     if survey.stability:
         agreement = (
             f"{survey.stability.seed:.2f} with the types of another sample of the sounds, "
             f"{survey.stability.halves:.2f} between the types of two halves (adjusted Rand index: 1 same, 0 chance)"
         )
         about.append(("agreement", agreement))
-    return {
-        "title": "Sounds in these recordings",
-        "heading": "Sounds in these recordings",
-        "lead": lead,
-        "meaning": _meaning(survey),
-        "trust": f"{_TRUST}{_TRUST_BOUTS if survey.group == 'bout' else ''}{_TRUST_TYPES}{_MANUAL}",
-        "notes": notes,
-        "cards": cards,
-        "timeline": hours_table(timeline) if timeline else None,
-        "labels": label_table(survey),
-        "about": about,
-        "odd": odd,
-        "survey": survey.types_digest,
-    }
+    return about
 
 
 def _coarse_groups(types: Sequence[SoundType]) -> str:

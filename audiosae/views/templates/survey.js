@@ -1,110 +1,145 @@
 (() => {
-  const { groups, hours } = read("items");
-  const pieces = read("pieces");
-  const nearest = 5;
-  const inputs = [...document.querySelectorAll("input[data-type]")];
-  const nameOf = (type) => (inputs.find((input) => input.dataset.type === `${type}`) || { value: "" }).value.trim();
-  const called = (type) => (type ? `type ${type} ${nameOf(type)}`.trim() : "no type");
+  const sounds = readSounds();
+  const source = soundSource(sounds);
+  const player = soundPlayer(sounds, source);
+  const cards = () => [...document.querySelectorAll("[data-kind]")];
+  const kinds = Object.fromEntries(cards().map((card) => [card.dataset.kind, card.querySelector("input").value]));
+  const said = corrections(sounds, kinds);
 
-  for (const list of document.querySelectorAll("ol[data-group]")) {
-    const { group, part } = list.dataset;
-    const all = groups[group] || [];
-    const shown = { typical: all.slice(0, nearest), unlike: all.slice(nearest), all }[part];
-    shown.forEach((window, rank) => list.append(moment(pieces[window.piece], window, `${rank + 1}`,
-      [window.where, window.time, window.hz, window.label, `${part === "all" ? `${called(window.type)}, ` : ""}distance ${window.score}`])));
-    if (part === "unlike" && !shown.length) list.parentElement.hidden = true;
-  }
-
-  for (const image of document.querySelectorAll("img[data-of]")) { // the pictures of the types are in the file only once
-    const mean = document.querySelector(`#type-${image.dataset.of} .mean`);
-    if (mean) { image.src = mean.src; image.hidden = false; }
-  }
-
-  // Names appear at once wherever their type is shown; the user saves them as a file.
-  let unsaved = false;
-  for (const input of inputs) {
-    input.addEventListener("input", () => {
-      unsaved = true;
-      for (const element of document.querySelectorAll(`[data-name="${input.dataset.type}"]`)) element.textContent = input.value;
-      const option = document.querySelector(`#kind option[value="${input.dataset.type}"]`);
-      if (option) option.textContent = called(input.dataset.type);
-      find("saved").textContent = "The names are not saved yet.";
-    });
-  }
-  addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
-  // As audiosae.system.files.cell: a spreadsheet evaluates no cell that begins with an apostrophe.
-  const formula = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
-  const number = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
-  const quoted = (text) => `"${formula.test(text) && !number.test(text) ? "'" : ""}${text.replaceAll('"', '""')}"`;
-  find("save").addEventListener("click", () => {
-    const named = inputs.filter((input) => input.value.trim());
-    const { survey } = find("save").dataset; // the survey command compares it with its own types
-    const rows = ["type,name,survey", ...named.map((input) => `${input.dataset.type},${quoted(input.value.trim())},${survey}`)];
-    const link = make("a", { download: "names.csv", href: URL.createObjectURL(new Blob([`${rows.join("\n")}\n`], { type: "text/csv" })) });
-    link.click();
-    unsaved = false;
-    find("saved").textContent = `Saved ${named.length} ${named.length === 1 ? "name" : "names"} as names.csv in the download folder of your browser.`;
+  const page = { // what the parts of the page need from each other
+    label: player.label,
+    play: (n) => player.toggle(n),
+    canPlay: source.canPlay,
+    whyNot: source.whyNot,
+    about(n) {
+      const label = said.now.label[n];
+      return [`sound ${sounds.event[n]}`, said.called(said.typeOf(n)), label === REJECTED ? "not of interest" : label || guessOf(sounds, n),
+        timeOf(sounds, n), sounds.sites[sounds.record[n]], `${fileOf(sounds, n)}, ${whereOf(sounds, n)}`, hertzOf(sounds, n)].filter(Boolean);
+    },
+    choose(numbers, text) {
+      grid.choose(numbers, text);
+      map.show(numbers);
+    },
+    open(numbers, text) {
+      page.choose(numbers, text);
+      find("grid-heading").scrollIntoView({ block: "start" });
+      find("grid-heading").focus({ preventScroll: true });
+    },
+  };
+  const grid = soundGrid(sounds, said, page);
+  const map = soundMap(sounds, said, page);
+  const queue = listeningQueue(sounds, said, page);
+  hourTable(sounds, said, page);
+  find("unusual").addEventListener("click", () => {
+    const order = Array.from(sounds.score.keys()).filter((n) => said.now.label[n] !== REJECTED).sort((a, b) => sounds.score[b] - sounds.score[a]);
+    find("order").value = "unlike";
+    page.open(order.slice(0, 20), "the most unusual ones, farthest from every type first");
   });
+  find("every").addEventListener("click", () => page.choose(Array.from(sounds.event.keys()), "all on this page"));
 
-  if (!hours) return;
-  const cells = [...document.querySelectorAll("#hours button")];
-  const sum = (cell, kind) => Object.entries(cell.types).reduce((all, [type, count]) => all + (kind === "" || type === kind ? count : 0), 0);
-  const site = () => (find("site") ? find("site").value : "");
-  const ofSite = (cell) => (site() === "" ? cell : (cell.sites || {})[site()]); // nothing where the site has no recording
-  const rate = (count, cell) => 3600 * count / Math.max(cell.seconds, 1);
-  const rateText = (value) => (value > 0 && value < 10 ? value.toFixed(1) : `${Math.round(value)}`);
-  const minutes = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
-  const counted = (count, cell) => `${count} ${count === 1 ? "sound" : "sounds"} in ${minutes(cell.seconds)} of recording, ${rateText(rate(count, cell))} per recorded hour`;
-  const focus = (button) => { for (const each of cells) each.tabIndex = each === button ? 0 : -1; };
-  function draw() {
-    const kind = find("kind").value;
-    const shown = cells.map((button) => ofSite(hours.cells[button.dataset.cell]));
-    const rates = shown.map((cell) => (cell ? rate(sum(cell, kind), cell) : 0));
-    const most = Math.max(...rates, 1e-9);
-    cells.forEach((button, i) => {
-      const cell = shown[i];
-      const [day, hour] = button.dataset.cell.split(" ");
-      button.style.visibility = cell ? "" : "hidden";
-      if (!cell) { button.textContent = ""; return; }
-      const count = sum(cell, kind);
-      button.textContent = find("unit").value === "rate" ? rateText(rates[i]) : count;
-      button.setAttribute("aria-label", `${day}, ${hour}:00: ${counted(count, cell)}`);
-      button.style.setProperty("--share", `${Math.round(70 * rates[i] / most)}%`);
-    });
-    focus(cells.find((button) => button.style.visibility !== "hidden"));
+  // Cards of the types. Those of new types are copies of the first card.
+  const example = (type) => {
+    const own = said.of(type);
+    const first = sounds.numbered.get(sounds.best[type]);
+    return own.includes(first) ? first : own.reduce((least, n) => (least < 0 || sounds.score[n] < sounds.score[least] ? n : least), -1);
+  };
+  function newCard(type) {
+    const card = cards()[0].cloneNode(true);
+    card.id = `type-${type}`;
+    card.dataset.kind = type;
+    card.querySelector("h3").id = `kind-${type}`;
+    card.setAttribute("aria-labelledby", `kind-${type}`);
+    card.querySelector("details").remove();
+    card.querySelector("input").value = said.nameOf(type);
+    find("kinds").append(card);
+    return card;
   }
-  const times = (start, end) => [start, end].map((time) => time.toFixed(end - start < 0.1 ? 3 : 2)).join(" to ") + " s";
-  function open(button) {
-    const kind = find("kind").value;
-    const whole = hours.cells[button.dataset.cell];
-    const cell = ofSite(whole);
-    const [day, hour] = button.dataset.cell.split(" ");
-    const listed = whole.events.filter(([file, , , type]) => (kind === "" || `${type}` === kind) && (site() === "" || `${hours.site_of[file]}` === site()));
-    const count = sum(cell, kind);
-    find("hour").replaceChildren(
-      make("h3", {}, `${day}, ${hour}:00 to ${Number(hour) + 1}:00: ${counted(count, cell)}`),
-      make("ul", {}, ...listed.map(([file, start, end, type]) => make("li", {}, `${hours.files[file]}, ${times(start, end)}: `,
-        type ? make("a", { href: `#type-${type}` }, called(type)) : called(type)))),
-      listed.length < count ? make("p", {}, `${count - listed.length} more are in the tables of the survey.`) : "");
-    for (const each of cells) each.setAttribute("aria-pressed", each === button);
+  function drawCard(card, type, own) {
+    card.querySelector("h3").replaceChildren(`Type ${type} `, make("span", {}, said.nameOf(type)));
+    const input = card.querySelector("input");
+    if (document.activeElement !== input) input.value = said.now.name[type] || "";
+    card.querySelector(".count").textContent = `${counted(own.length, "sound")}${sounds.count < sounds.all ? " on this page" : ""}`;
+    card.querySelector(".precision").textContent = queue.precision(type);
+    card.querySelector("[data-merge]").replaceChildren(make("option", { value: "" }, "merge into …"),
+      ...said.types().filter((other) => other !== type && said.of(other).length).map((other) => make("option", { value: other }, said.called(other))));
+    const n = example(type);
+    const box = card.querySelector(".best");
+    if (n < 0 || box.dataset.sound === String(n)) return;
+    const canvas = make("canvas", { "aria-hidden": "true" });
+    drawPicture(canvas, sounds, n);
+    const play = make("button", { type: "button", class: "play", disabled: !source.canPlay(n) });
+    player.label(play, n, false);
+    box.dataset.sound = n;
+    box.replaceChildren(make("div", { class: "picture" }, canvas, make("div", { class: "cursor", hidden: true })), play);
   }
-  for (const select of ["kind", "unit", "site"].map(find)) {
-    if (select) select.addEventListener("input", () => { draw(); find("hour").replaceChildren(); });
-  }
-  find("hours").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (button) { focus(button); open(button); }
-  });
-  find("hours").addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    if (!step || !event.target.closest("td")) return;
-    event.preventDefault();
-    const current = event.target.closest("td");
-    let [row, column] = [current.parentElement.rowIndex + step[0], current.cellIndex + step[1]];
-    for (; find("hours").rows[row]?.cells[column]; row += step[0], column += step[1]) {
-      const next = find("hours").rows[row].cells[column].querySelector("button");
-      if (next && next.style.visibility !== "hidden") { focus(next); next.focus(); return; }
+  function drawCards() {
+    for (const type of said.types()) {
+      const own = said.of(type);
+      const card = cards().find((each) => Number(each.dataset.kind) === type) || newCard(type);
+      card.hidden = !own.length && (type > said.last || kindHad.get(type) > 0);
+      drawCard(card, type, own);
     }
+    for (const card of cards()) if (!said.types().includes(Number(card.dataset.kind))) card.remove();
+  }
+  const kindHad = new Map(said.types().map((type) => [type, sounds.type.filter((each) => each === type).length]));
+  find("kinds").addEventListener("input", (event) => {
+    const type = Number(event.target.closest("[data-kind]").dataset.kind);
+    if (event.target.matches("input")) said.change(`type ${type} named ${event.target.value}`, [[NAME, type, event.target.value]]);
+    else if (event.target.value) merge(type, Number(event.target.value));
   });
-  draw();
+  find("kinds").addEventListener("click", (event) => {
+    const card = event.target.closest("[data-kind]");
+    if (!card) return;
+    const type = Number(card.dataset.kind);
+    if (event.target.closest(".play")) page.play(Number(card.querySelector(".best").dataset.sound));
+    const action = event.target.closest("[data-do]")?.dataset.do;
+    if (action === "show") page.open(said.of(type), said.called(type));
+    if (action === "listen") queue.open(type);
+    if (action === "split") split(type);
+  });
+  function merge(type, into) {
+    said.change(`${said.called(type)} merged into ${said.called(into)}`, said.of(type).map((n) => [TYPE, n, into]));
+    document.querySelector(`#type-${into} [data-do="show"]`)?.focus();
+  }
+  function split(type) {
+    const part = halves(sounds, said.of(type));
+    const added = said.nextType();
+    if (!part.length) { report(`${said.called(type)} has too few different sounds to be split.`); return; }
+    said.change(`${said.called(type)} split: ${counted(part.length, "sound")} became type ${added}`, part.map((n) => [TYPE, n, added]));
+    document.querySelector(`#type-${added} [data-do="show"]`)?.focus();
+  }
+
+  // Saving, undo and redo.
+  const report = (text) => { find("saved").textContent = text; };
+  function refresh(text = "") {
+    drawCards();
+    find("undo").disabled = !said.canUndo();
+    find("redo").disabled = !said.canRedo();
+    const kept = said.isStored() ? "This browser keeps the changes until you save them." : "This browser keeps nothing: save before you leave.";
+    report(said.isUnsaved() ? `${text ? `${text[0].toUpperCase()}${text.slice(1)}. ` : ""}${source.keeps ? "" : kept}` : text || "Nothing to save.");
+  }
+  said.onChange(refresh);
+  find("undo").addEventListener("click", () => said.undo());
+  find("redo").addEventListener("click", () => said.redo());
+  find("save").addEventListener("click", async () => {
+    const message = await source.save("labels.csv", said.labelsTable());
+    const { count } = said.namesTable();
+    said.saved(`${message}${count ? "; save the names of the types, too" : ""}.`);
+  });
+  find("save-names").addEventListener("click", async () => {
+    const { count, text } = said.namesTable();
+    const message = await source.save("names.csv", text);
+    report(`Saved ${counted(count, "name")}: ${message}.`);
+  });
+  addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.target.closest("input, textarea")) return;
+    const key = event.key.toLowerCase();
+    if (key === "z" && !event.shiftKey) said.undo();
+    else if (key === "y" || (key === "z" && event.shiftKey)) said.redo();
+    else return;
+    event.preventDefault();
+  });
+  addEventListener("beforeunload", (event) => { if (said.isUnsaved() && !said.isStored()) event.preventDefault(); });
+  refresh();
+  page.choose(said.types().map(example).filter((n) => n >= 0), "the best example of each type");
 })();

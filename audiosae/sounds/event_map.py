@@ -1,0 +1,91 @@
+"""Map of sounds in two dimensions, on which sounds with similar codes are neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.sounds.results import MapPoints
+from audiosae.sounds.sound_types import evenly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+MOST = 20_000  # sounds whose points are kept for a map
+_EMBEDDED = 2000  # sounds whose positions are computed; the others are placed between their neighbours
+_FEWEST = 8  # sounds for t-SNE: with fewer, the first two components are the map
+_PERPLEXITY, _ROUNDS = 30, 350
+_NEIGHBOURS = 5
+_EXTREME = 10  # sounds of a type
+_START = 1e-2  # spread of the initial positions
+_BLOCK = 1024
+
+
+def map_points(points: Array, types: NDArray[np.int32], score: Array) -> MapPoints:
+    """Choose the sounds that a map can show: 20,000 evenly spaced ones at most, and the extremes of each type.
+
+    Parameters
+    ----------
+    points
+        Of all sounds, in the space of the types, (sounds, components).
+    types, score
+        Of all sounds, as in `Survey.sounds`, (sounds,).
+    """
+    numbers = np.union1d(evenly(len(types), MOST), np.fromiter(_extremes(types, score), np.int64))
+    return MapPoints(numbers, points[numbers])
+
+
+def map_positions(points: Array) -> Array:
+    """Return the position of each sound on the map, (points, 2), from 0 to 1.
+
+    The map is a t-SNE (van der Maaten and Hinton 2008) of at most 2,000 evenly spaced sounds, which starts from the
+    first two components. Any other sound is placed at the weighted mean of the five nearest of these.
+    """
+    chosen = evenly(len(points), _EMBEDDED)
+    landmarks = points[chosen]
+    placed = np.empty((len(points), 2), np.float32)
+    placed[chosen] = embedded = _embedded(landmarks)
+    others = np.setdiff1d(np.arange(len(points)), chosen)
+    for at in range(0, len(others), _BLOCK):
+        block = others[at : at + _BLOCK]
+        placed[block] = _between(points[block], landmarks, embedded)
+    low, high = placed.min(axis=0), placed.max(axis=0)
+    return np.asarray((placed - low) / np.maximum(high - low, 1e-12), np.float32)
+
+
+def _extremes(types: NDArray[np.int32], score: Array) -> Iterator[int]:
+    """Yield the numbers of the sounds of each type that are nearest to its centre, or farthest from it."""
+    order = np.lexsort((score, types))
+    for own in np.split(order, np.flatnonzero(np.diff(types[order])) + 1):
+        yield from {*own[:_EXTREME].tolist(), *own[-_EXTREME:].tolist()}
+
+
+def _embedded(points: Array) -> Array:
+    """Return positions in two dimensions that keep neighbours together; the same on any number of cores."""
+    start = np.zeros((len(points), 2), np.float32)
+    start[:, : points.shape[1]] = points[:, :2]
+    if len(points) < _FEWEST:
+        return start
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    start *= _START / max(float(start.std()), 1e-12)
+    perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
+    tsne = TSNE(2, perplexity=perplexity, init=start, max_iter=_ROUNDS, random_state=0, n_jobs=1)
+    with threadpool_limits(1):  # sums of several threads are rounded differently
+        return np.asarray(tsne.fit_transform(points), np.float32)
+
+
+def _between(points: Array, landmarks: Array, positions: Array) -> Array:
+    """Return the weighted means of the positions of the landmarks that are nearest to points."""
+    count = min(_NEIGHBOURS, len(landmarks))
+    squares = np.maximum(2 - 2 * points @ landmarks.T, 1e-6)  # points have unit length
+    nearest = np.argpartition(squares, count - 1, axis=1)[:, :count]
+    weight = 1 / np.take_along_axis(squares, nearest, axis=1)
+    mean = (weight[..., None] * positions[nearest]).sum(axis=1) / weight.sum(axis=1, keepdims=True)
+    return np.asarray(mean, np.float32)

@@ -1,0 +1,241 @@
+"""The sounds of a survey as its page stores them: columns as base64 text, and spectrograms on sheets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiosae.corpus.entries import read_field
+from audiosae.domain import plugin_call
+from audiosae.sounds.event_map import map_positions
+from audiosae.sounds.noise_floor import seconds_per_row
+from audiosae.sounds.results import NOWHERE, REJECTED, MapPoints
+from audiosae.sounds.sound_types import evenly
+from audiosae.views.media import sheet_png
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from audiosae.engine.corpus import EngineCorpus
+    from audiosae.recordings.spectrogram import Spectrogram
+    from audiosae.sounds.results import Survey
+
+NEAREST, UNUSUAL = 5, 20  # sounds of a listening queue; most unusual sounds
+_CODES = 8  # components by which the page divides a type
+_TICKS = (20, 50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)  # Hz
+_TICK_DISTANCE = 0.15  # of the height
+_HEIGHT, _WIDEST, _USUAL_WIDTH = 48, 160, 72  # pixels of a spectrogram; of one with the usual duration
+_MOST_STRETCH = 8.0
+_USUAL = 0.75  # quantile of the durations
+_MARGIN = 0.2  # of the usual duration, before and after a sound
+_SHEET = (1024, 16)  # pixels, rows of spectrograms
+_DEPTH, _LEAST_DEPTH = 45.0, 20.0  # range of a spectrogram, dB
+_BACKGROUND = 0.3  # quantile of the levels that is black, within this range
+_SHADES = 16
+
+
+class PageEvents:
+    """The sounds that the page of a survey has, in columns.
+
+    Sounds that a person said are not of interest are among them, with their types, so that they can be restored.
+    """
+
+    def __init__(self, survey: Survey) -> None:
+        everything = evenly(len(survey.sounds), len(survey.sounds))
+        self._mapped = survey.mapped or MapPoints(everything, np.zeros((len(everything), 2), np.float32))
+        self.numbers: NDArray[np.int64] = self._mapped.numbers
+        self._survey = survey
+        answers = survey.labels.answers if survey.labels else ()
+        self._answers = {each.event - 1: each for each in answers if each.decided}
+        asked = np.array(survey.labels.ask_next if survey.labels else (), np.int64)
+        at = np.searchsorted(self.numbers, asked)
+        self._asked = at[np.isin(asked, self.numbers)]  # whose labels would help most
+        self._rank = np.random.default_rng(0).permutation(len(self.numbers))  # in a random order
+
+    @property
+    def digest(self) -> str:
+        """Digest of the types and the sounds, by which the browser recognises the survey."""
+        survey, sounds = self._survey, self._survey.sounds
+        names = "\0".join([survey.types_digest, *(record.file for record in survey.records)])
+        parts = (sounds.record, sounds.start, sounds.end, self.numbers)
+        content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+        return hashlib.blake2b(names.encode() + content, digest_size=8).hexdigest()
+
+    @property
+    def given(self) -> str:
+        """Digest of what a person said before the survey, by which the browser recognises changes that are in it."""
+        answers = self._survey.labels.answers if self._survey.labels else ()
+        said = "\0".join(f"{each.type} {each.answer} {each.label}" for each in answers)
+        return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+
+    def priority(self) -> NDArray[np.intp]:
+        """Return the numbers of the sounds, those that are listened to first in front.
+
+        First the most typical one of each type, the second of each type, and so on up to five; then the least typical
+        and random ones in the same way; those whose labels would help most; the most unusual; and the others in random
+        order.
+        """
+        sounds = self._survey.sounds
+        types, score = sounds.type[self.numbers], sounds.score[self.numbers]
+        first: list[NDArray[np.intp]] = []
+        for key in (score, -score, self._rank):
+            order = np.lexsort((key, types))
+            rank = np.arange(len(order)) - np.searchsorted(types[order], types[order])
+            near = (rank < NEAREST) & (types[order] > NOWHERE)
+            first.append(order[near][np.argsort(rank[near], kind="stable")])
+        unusual = np.argsort(np.where(types == REJECTED, np.inf, -score), kind="stable")[:UNUSUAL]
+        every = np.concatenate([*first, self._asked, unusual, np.argsort(self._rank)])
+        unique, at = np.unique(every, return_index=True)
+        return np.asarray(self.numbers[unique[np.argsort(at)]], np.intp)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns as the page stores them."""
+        survey, sounds = self._survey, self._survey.sounds
+        names = ("record", "start", "end", "type", "score", "peak")
+        own = {name: getattr(sounds, name)[self.numbers] for name in names}
+        points = self._mapped.points[:, :_CODES]
+        scale = np.float32(127 / max(float(np.abs(points).max(initial=0)), 1e-12))
+        hz = np.stack([sounds.low_hz[self.numbers], sounds.high_hz[self.numbers]], axis=1)
+        given = {n: self._answers[number] for n, number in enumerate(self.numbers.tolist()) if number in self._answers}
+        own["type"][[*given]] = [answer.type for answer in given.values()]  # also of those that are not of interest
+        return {
+            "count": len(self.numbers),
+            "all": len(sounds),
+            "digest": self.digest,
+            "said": self.given,
+            "types": survey.types_digest,
+            "files": [record.file for record in survey.records],
+            "sites": list(survey.sites),
+            "event": packed(self.numbers + 1, "<u4"),
+            "record": packed(own["record"], "<u4"),
+            "start": packed(np.round(own["start"], 4), "<f8"),
+            "end": packed(np.round(own["end"], 4), "<f8"),
+            "type": packed(own["type"], "<i2"),
+            "score": packed(own["score"], "<f4"),
+            "peak": packed(own["peak"], "<f4"),
+            "hz": packed(np.round(hz), "<u4"),
+            "time": packed(self._times(), "<f8") if survey.dated else None,
+            "place": packed(np.rint(map_positions(self._mapped.points) * 65535), "<u2"),
+            "code": packed(np.rint(points * scale), "<i1"),
+            "codes": points.shape[1],
+            "order": packed(self._rank, "<u4"),
+            "given": {n: (answer.label, answer.answer) for n, answer in given.items()},
+            "ask": self._asked.tolist(),
+            "names": survey.label_names,
+            "classified": packed(sounds.label[self.numbers], "<i4") if survey.label_names else None,
+            "confidence": packed(sounds.confidence[self.numbers], "<f4") if survey.label_names else None,
+        }
+
+    def _times(self) -> NDArray[np.float64]:
+        """Return the local date and time of each sound in seconds since 1970; NaN if it is not known."""
+        start = datetime(1970, 1, 1, tzinfo=UTC)
+        times = (event.time for event in self._survey.rows(self.numbers))
+        return np.array([(time.replace(tzinfo=UTC) - start).total_seconds() if time else np.nan for time in times])
+
+
+def packed(values: NDArray[Any], kind: str) -> str:
+    """Return numbers as base64 text of little-endian values."""
+    return base64.b64encode(np.ascontiguousarray(values).astype(kind).tobytes()).decode()
+
+
+class Thumbnails:
+    """Spectrograms of sounds, all with the same scales of time and frequency, on sheets.
+
+    Parameters
+    ----------
+    corpus
+        The recordings to which the sounds refer, with fields on this machine.
+    """
+
+    def __init__(self, domain: Spectrogram, corpus: EngineCorpus, survey: Survey) -> None:
+        self._domain, self._corpus, self._sounds = domain, corpus, survey.sounds
+        usual = float(np.quantile(survey.sounds.seconds, _USUAL)) if len(survey.sounds) else 1.0
+        row, bands = seconds_per_row(domain), len(domain.frequencies)
+        self._margin = max(1, round(_MARGIN * usual / row))  # rows
+        columns = usual / row + 2 * self._margin
+        self._step = max(1, round(columns / _USUAL_WIDTH))  # rows per column of pixels
+        self._stretch = min(max(1.0, _USUAL_WIDTH / columns), _MOST_STRETCH)  # width of a column: short sounds have few
+        self._bands = max(1, math.ceil(bands / _HEIGHT))  # bands per pixel
+        self._height = math.ceil(bands / self._bands)
+        self._row = row
+
+    def facts(self) -> dict[str, Any]:
+        """Return the scales: height, seconds and width of a column, and where on the axis (0 to 1) some Hz are."""
+        bands = np.asarray(self._domain.frequencies)
+        share = (np.interp(_TICKS, bands, np.arange(len(bands)) + 0.5) / len(bands)).tolist()
+        ticks: list[tuple[int, float]] = []
+        for hz, at in zip(_TICKS, share, strict=True):
+            if bands[0] <= hz <= bands[-1] and (not ticks or at - ticks[-1][1] >= _TICK_DISTANCE):
+                ticks.append((hz, round(at, 4)))
+        second = self._step * self._row
+        return {"height": self._height, "pixel": second, "stretch": round(self._stretch, 2), "ticks": ticks}
+
+    def tile(self, number: int) -> tuple[NDArray[np.uint8], float]:
+        """Return the spectrogram of a sound in 16 shades, (height, width), and the time at its left edge in seconds."""
+        field = read_field(self._corpus.records[int(self._sounds.record[number])])
+        first = max(0, math.floor(float(self._sounds.start[number]) / self._row) - self._margin)
+        end = math.ceil(float(self._sounds.end[number]) / self._row) + self._margin
+        first = min(first, len(field) - 1)
+        widest = round(_WIDEST / self._stretch) * self._step
+        piece = np.asarray(field[first : min(max(end, first + 1), first + widest)])
+        with plugin_call(self._domain, "scene"):
+            scene = np.asarray(self._domain.scene(piece), np.float32)
+        scene = _largest(_largest(scene, self._bands).T, self._step).T
+        high = float(scene.max())
+        low = np.clip(np.quantile(scene, _BACKGROUND), high - _DEPTH, high - _LEAST_DEPTH)
+        shades = (scene - low) / (high - low) * (_SHADES - 1)
+        return np.rint(np.clip(shades, 0, _SHADES - 1)).astype(np.uint8), first * self._row
+
+    def sheets(self, numbers: Sequence[int], size: int) -> dict[str, Any]:
+        """Return sheets with the spectrograms of the first `numbers` that fit into `size` bytes.
+
+        Returns
+        -------
+        dict
+            sheets (PNG), and in the order of `numbers`: count, at (sheet, x, y, width), from (time at the left edge).
+        """
+        width, rows = _SHEET
+        sheets: list[str] = []
+        at: list[tuple[int, int, int, int]] = []
+        begin: list[float] = []
+        todo = iter(numbers)
+        tile = next(todo, None)
+        while tile is not None:
+            sheet, x, y, before = np.zeros((rows * self._height, width), np.uint8), 0, 0, len(at)
+            while tile is not None:
+                shades, left = self.tile(tile)
+                if x + shades.shape[1] > width:
+                    x, y = 0, y + self._height
+                if y == len(sheet):
+                    break
+                sheet[y : y + self._height, x : x + shades.shape[1]] = shades
+                at.append((len(sheets), x, y, shades.shape[1]))
+                begin.append(left)
+                x += shades.shape[1]
+                tile = next(todo, None)
+            png = sheet_png(sheet[: y + self._height] if tile is None else sheet, _SHADES)
+            size -= len(png)
+            if size < 0:
+                at, begin = at[:before], begin[:before]
+                break
+            sheets.append(png)
+        return {
+            "sheets": sheets,
+            "shown": len(at),
+            "at": packed(np.asarray(at).reshape(-1, 4), "<u2"),
+            "from": packed(np.asarray(begin), "<f8"),
+        }
+
+
+def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the largest of each `count` rows; the last group may be smaller."""
+    if count == 1 or not len(values):
+        return values
+    return np.maximum.reduceat(values, np.arange(0, len(values), count), axis=0)

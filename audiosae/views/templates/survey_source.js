@@ -1,0 +1,19 @@
+// Where the page gets sounds and where it saves tables. This source is the page itself: the excerpts that are in it, and
+// downloads. A server that cuts sounds from the recordings and stores labels has another script in place of this one,
+// with a function of the same name and an object with the same members.
+function soundSource(sounds) {
+  const pieces = read("pieces");
+  const piece = (n) => pieces[sounds.played.get(n)];
+  return {
+    keeps: false, // whether labels are stored without being saved by the user
+    canPlay: (n) => Boolean(piece(n)?.sound),
+    whyNot: (n) => piece(n)?.fault || "not in this page, which has a limited size",
+    sound: async (n) => ({ url: piece(n).sound, from: piece(n).low, slowed: piece(n).slowed }), // from: seconds in the file
+    save: async (name, text) => {
+      const link = make("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      return `${name} is in the download folder of your browser`;
+    },
+  };
+}
