@@ -337,7 +337,7 @@ def test_a_table_is_not_replaced_without_its_description(run, trained, sounds, t
     if existing:
         assert run("export", trained, sounds, "-o", path)[0] == 0
     before = contents(tmp_path)
-    monkeypatch.setattr("audiosae.features.table.write_file", fail)
+    monkeypatch.setattr("audiosae.system.described_table.write_file", fail)
     assert run("export", trained, sounds, "-o", path, "--level", "window")[0] == 1
     assert contents(tmp_path) == before
 
@@ -378,7 +378,7 @@ def test_an_interrupt_while_files_are_replaced_takes_effect_after_the_last(tmp_p
 
 
 def test_the_replacement_of_an_earlier_evaluation_is_reported(run, trained, sounds, tmp_path, monkeypatch):
-    monkeypatch.setattr("audiosae.commands.evaluate._read_labels", interrupt)
+    monkeypatch.setattr("audiosae.commands.evaluate.LabelledFiles.read", interrupt)
     facts = {"results": [], "chance": 0.5, "model": "", "files": {"results.csv": "00"}}
     (tmp_path / "results.json").write_text(json.dumps(facts))
     code, _, err = run("evaluate", trained, sounds, "--labels", "folder", "-o", tmp_path)

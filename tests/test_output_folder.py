@@ -238,4 +238,4 @@ def test_find_does_not_replace_an_edited_table_or_page(trained, sounds, cache, r
         path.write_bytes(path.read_bytes() + added)
         code, _, err = run(*command)
         assert (code, f"cannot write {path}: it was changed after the " in err) == (1, True), err
-    assert json.loads((tmp_path / "like.json").read_text())["like"] == str(sounds / "tone_03.wav")
+    assert json.loads((tmp_path / "like.json").read_text())["like"] == f"--like {sounds / 'tone_03.wav'}"
