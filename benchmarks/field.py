@@ -11,8 +11,8 @@ The figures are means over draws (planted sets) or model seeds (annotated sets),
 
     python -m benchmarks.field DATA [--sets kinds-sparse,finch,...] [--repeats 5] [--hidden 256]
 
-DATA has folders with a table FOLDER/FOLDER.csv: filename, start, end (s), label. The files of a set without times are
-clips, which are planted.
+DATA has folders with a table FOLDER/FOLDER.csv: filename, start, end (s), label. The files of a set in
+which no sound starts later than 0 are clips, which are planted.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def sets_of(data: Path) -> list[str]:
     """Return the sets in a folder: clips at each density, and annotated sets."""
     names: list[str] = []
     for folder in sorted(path.parent for path in data.glob("*/*.csv") if path.stem == path.parent.name):
-        timed = any(row.get("start") for row in table_of(folder))
+        timed = any(float(row.get("start") or 0) for row in table_of(folder))
         names += [folder.name] if timed else [f"{folder.name}-{density}" for density in DENSITIES]
     return names
 
