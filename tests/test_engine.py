@@ -84,12 +84,13 @@ def evaluations(monkeypatch):
     return results
 
 
+@pytest.mark.parametrize("numbers", [(3,), pytest.param((2, 4), marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("divided")
-def test_two_and_three_workers_train_the_same_model_as_one_process(sounds, tmp_path, cache, monkeypatch):
+def test_several_workers_train_the_same_model_as_one_process(sounds, tmp_path, cache, monkeypatch, numbers):
     results = evaluations(monkeypatch)
     learn(sounds, tmp_path / "here", cache, **EXACT)
     expected = results.copy()
-    for workers in (2, 3):
+    for workers in numbers:
         results.clear()
         with start_engine(f"local:{workers}", cache=cache) as engine:
             learn(sounds, tmp_path / f"{workers}", cache, engine=engine, **EXACT)
@@ -98,8 +99,7 @@ def test_two_and_three_workers_train_the_same_model_as_one_process(sounds, tmp_p
             assert cost == pytest.approx(cost_here, rel=1e-12)
             np.testing.assert_allclose(gradient, gradient_here, rtol=0, atol=1e-12 * abs(gradient_here).max())
         assert (tmp_path / f"{workers}/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
-    assert alike(tmp_path / "2", tmp_path / "3")
-    assert alike(tmp_path / "2", tmp_path / "here")
+        assert alike(tmp_path / f"{workers}", tmp_path / "here")
 
 
 @pytest.mark.usefixtures("divided")
@@ -159,7 +159,7 @@ def model(sounds, cache, tmp_path_factory):
     return load_model(out)
 
 
-@pytest.mark.parametrize("level", ["file", "window"])
+@pytest.mark.parametrize("level", ["file", pytest.param("window", marks=pytest.mark.slow)])
 def test_a_worker_killed_during_export_does_not_change_the_table(sounds, tmp_path, cache, model, level, monkeypatch):
     monkeypatch.setattr("audiosae.features.codes._PIECE_WINDOWS", 30)
     sources, options = scan([sounds], Spectrogram.suffixes), {"cache": cache, "workers": 1, "interleaved": True}
@@ -205,6 +205,7 @@ def test_commands_give_the_same_results_on_workers(sounds, tmp_path, cache, run,
         assert results["here"][key] == results["local:2"][key]
 
 
+@pytest.mark.slow  # the other commands on workers are compared in the quick tests
 def test_a_report_is_the_same_on_workers_with_their_own_fields(sounds, tmp_path, model, cache, run):
     model.save(tmp_path / "model.safetensors")
     page = ["report", tmp_path, sounds, "--labels", "folder", "--top", 2, "--quiet", "-o"]

@@ -366,7 +366,10 @@ audiosae.evaluate(model, files, out=out or None, classifier=name, **how)
 """
 
 
-@pytest.mark.parametrize("name", classifier.CLASSIFIERS)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in classifier.CLASSIFIERS if name != "ridge"]
+
+
+@pytest.mark.parametrize("name", ["ridge", *SLOW])
 def test_threads_import_no_library(trained, files, tmp_path, name):
     """Modules of scikit-learn import each other: with two threads, one may see a partly initialised module."""
     out = str(tmp_path) if name == "ridge" else ""  # pictures and page do not depend on the classifier
