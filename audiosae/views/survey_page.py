@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIZE = 20 * 2**20
 _PICTURES_SHARE = 0.45  # of the bytes that are free
 _PIECE_BYTES = 12  # of a sound: its number and that of its excerpt
-_MOST_PLAYED = 2000
+_MOST_PLAYED, _MOST_SECONDS = 2000, 1200.0  # sounds, and their total duration: compressing them takes time
 _REMOTE = 500  # sounds with pictures, if the fields of the recordings are on other machines
 _LONGEST = 15.0  # s of a sound that are played
 _SCRIPTS = tuple(f"survey_{name}" for name in ("data", "source", "corrections", "map", "grid", "queue", "hours"))
@@ -105,9 +105,10 @@ def write_survey_page(
     size_free = free_bytes(len(_fill(view, data, [])), size, f"the {len(view['cards'])} types alone")
     pictures = thumbnails.sheets(first.tolist(), round(_PICTURES_SHARE * size_free))
     size_free -= len(as_json(pictures)) + _PIECE_BYTES * len(first)
-    progress.stage("page", len(first), "sounds")
+    heard = first[np.cumsum(np.minimum(events.seconds[first], _LONGEST)) <= _MOST_SECONDS][:_MOST_PLAYED]
+    progress.stage("page", len(heard), "sounds")
     excerpts = EventExcerpts(domain, corpus, events, workers=corpus.workers, pictures=False, longest=_LONGEST)
-    queue = [[(n, 0.0) for n in first[:_MOST_PLAYED].tolist()]]
+    queue = [[(n, 0.0) for n in heard.tolist()]]
     pieces, (played,) = choose_excerpts(queue, excerpts, size_free, lambda: progress.advance(1))
     data["pictures"] |= pictures | {"of": packed(np.searchsorted(page_events.numbers, first), "<u4")}
     data["played"] = [window["piece"] for window in played]
