@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ import soundfile
 import typer
 from conftest import REPOSITORY, missing
 
+import audiosae
 from audiosae.cli import COMMANDS, app
 
 DOCS = REPOSITORY / "docs"
@@ -65,6 +67,17 @@ def months(folder):
     (folder / "names.csv").write_text("type,name\n1,the first\n")
 
 
+def surveyed_month(folder):
+    """Make what the page on labels continues: a model, a survey, and labels of its sounds."""
+    months(folder)
+    audiosae.train(folder / "june", folder / "model", hidden=16)
+    survey = audiosae.survey(folder / "model", folder / "june", folder / "june-found", time_zone="UTC")
+    rows = [(event.file, event.start, event.end, f"kind {event.type}") for event in survey.rows()]
+    (folder / "raven-tables").mkdir()
+    with (folder / "raven-tables/labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "start", "end", "label"), *rows])
+
+
 def syllables(folder):
     songs(folder / "songs", ["bird"], [f"song_{n:02d}.wav" for n in range(4)])
     (folder / "names.csv").write_text("type,name\n1,the first\n")
@@ -78,6 +91,7 @@ def forest(folder):
 
 
 INPUT_FILES = {  # files that a page needs, besides samples/
+    "howto/labels.md": surveyed_month,
     "howto/month.md": months,
     "howto/sites.md": forest,
     "howto/syllables.md": syllables,

@@ -25,6 +25,7 @@ NO_NUMBER = "no number of types is clearly best"
 _FEWEST = 3  # points for more than one group
 _FEWEST_CLOUDS, _LEAST_CLOUD, _CORE = 20, 5, 3  # points for HDBSCAN; its min_cluster_size and min_samples
 _LEFT_OUT = 0.05  # share of points outside all clouds from which the clouds are not used
+_NEAR_BEST = 0.95  # share of the largest mean silhouette that is kept when clouds are joined
 # nearest neighbours that are compared: at least 15 and a share of all points, but fewer of a few points
 _NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 15, 1 / 30, 1 / 4
 _JOINED = 0.25  # links between two groups, relative to those inside the looser one, from which they are joined
@@ -122,9 +123,10 @@ def _clouds(points: Array) -> Labels | None:
 
 
 def _whole(points: Array, labels: Labels) -> Labels:
-    """Join the two nearest clouds, repeatedly, while the mean silhouette (Rousseeuw 1987) grows; two clouds stay.
+    """Join the two nearest clouds, repeatedly, while the mean silhouette (Rousseeuw 1987) is near its largest value.
 
-    A kind of sound can be denser in two places than between them, although other kinds are much further away.
+    A kind of sound can be denser in two places than between them, although other kinds are much further away. Two
+    clouds stay.
     """
     from sklearn.metrics import silhouette_score
 
@@ -139,9 +141,9 @@ def _whole(points: Array, labels: Labels) -> Labels:
         first, second = sorted(divmod(int(near.argmax()), len(near)))
         joined = np.where(labels == second, first, labels)
         joined = (joined - (joined > second)).astype(np.int32)
-        if (value := silhouette_score(distances, joined, metric="precomputed")) <= best:
+        if (value := silhouette_score(distances, joined, metric="precomputed")) < _NEAR_BEST * best:
             break
-        best, labels = value, joined
+        best, labels = max(best, value), joined
     return labels
 
 
