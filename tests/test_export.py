@@ -316,6 +316,7 @@ def test_window_blocks_have_every_window_in_order(model, records):
     np.testing.assert_array_equal(windows[0][5], read_field(records[3])[5:21].ravel())
 
 
+@pytest.mark.slow  # the blocks are tested above
 def test_200000_windows_are_written_with_little_memory(run, tmp_path, cache):
     """The resident memory of the command stays under 400 MB."""
     import os

@@ -144,10 +144,13 @@ def test_known_types_keep_their_numbers_in_new_recordings(week):
     first, types = find_types(week.model, corpus_of(week, week.records[:half]))
     later, known = find_types(week.model, corpus_of(week, week.records[half:]), known=types)
     assert len(known) == len(types)
-    counts = Counter((kind, number) for number, kinds in kinds_by_number(week, first).items() for kind in kinds)
-    usual = {kind: number for (kind, number), _ in reversed(counts.most_common())}
-    after = kinds_by_number(week, later)
-    assert np.mean([usual[kind] == number for number, kinds in after.items() for kind in kinds]) >= 0.95
+    before = Counter((kind, number) for number, kinds in kinds_by_number(week, first).items() for kind in kinds)
+    of_kind = Counter(kind for kind, number in before.elements() if number)
+    usual = {
+        pair for pair, count in before.items() if pair[1] and count >= 0.2 * of_kind[pair[0]]
+    }  # a kind may be split
+    after = [(kind, number) for number, kinds in kinds_by_number(week, later).items() for kind in kinds]
+    assert np.mean([pair in usual for pair in after]) >= 0.95
 
 
 def test_most_sounds_of_new_kinds_have_type_0(week, cache):
