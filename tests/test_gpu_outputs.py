@@ -79,6 +79,7 @@ def test_an_export_contains_the_same_codes(run, trained, sounds, cache, tmp_path
                 np.testing.assert_array_equal(second[name], first[name])
 
 
+@pytest.mark.slow  # exports, reports and surveys are compared in the quick tests
 def test_an_evaluation_gives_the_same_scores(run, trained, sounds, cache, tmp_path):
     labels = tmp_path / "labels.csv"
     names = sorted(path.name for path in sounds.iterdir())

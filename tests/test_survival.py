@@ -119,6 +119,7 @@ def test_a_run_folder_that_is_moved_is_a_one_line_error(sounds, tmp_path, cache)
     assert (tmp_path / "elsewhere" / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.slow  # two trainings; a folder in use is refused in the quick tests of output folders
 def test_two_runs_may_share_a_cache_but_not_a_folder(sounds, tmp_path, run):
     options = ["--hidden", 12, "--epochs", 30, "--batch-size", 128, "--tol", 0, "--cache", tmp_path / "cache"]
     runs = [audiosae("train", sounds, "-o", tmp_path / name, *options) for name in ("a", "b")]
