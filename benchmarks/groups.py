@@ -31,7 +31,8 @@ from audiosae.corpus.sources import Source
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.evaluation.baselines import cepstra
-from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files
+from audiosae.features.codes import Encoder, pooled_files
+from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import pooled_codes
 from audiosae.sounds.locate import locate

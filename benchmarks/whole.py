@@ -92,7 +92,8 @@ def _pooling(*, short: bool) -> Figure:
     from audiosae.backends import Backend
     from audiosae.corpus.ingest import ingest
     from audiosae.corpus.sources import scan
-    from audiosae.features.codes import DEFAULT_POOL, Encoder, pooled_files, window_blocks
+    from audiosae.features.codes import Encoder, pooled_files, window_blocks
+    from audiosae.features.pooling import DEFAULT_POOL
     from audiosae.recordings.spectrogram import Spectrogram
 
     units = 32 if short else 512

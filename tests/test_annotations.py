@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from audiosae.sounds.annotations import safe_names, write_annotations
-from audiosae.sounds.results import Event
+from audiosae.sounds.events import Event
 
 RAVEN_COLUMNS = [
     "Selection",

@@ -11,15 +11,16 @@ from detected import PAUSE, RATE, SYLLABLE, add, broadband, noise, sine, song, w
 from signals import collect, write
 
 from audiosae.recordings import bands
-from audiosae.sounds import broadband as module
+from audiosae.sounds import broadband_level as module
 from audiosae.sounds.broadband import (
     COLUMNS,
     BroadbandEvents,
-    broadband_level,
     cut_at_minima,
+    events_of,
     parts_of,
     with_floor,
 )
+from audiosae.sounds.broadband_level import broadband_level
 from audiosae.sounds.detection import _broadband
 
 RESOLUTION = 0.003  # s
@@ -47,7 +48,7 @@ def spans(starts, seconds):
 @pytest.mark.parametrize("bins", [1, 8, 64])
 def test_noise_has_no_events(bins):
     slope = 10.0 ** np.linspace(0, -6, bins).astype(np.float32)  # any spectrum
-    assert len(level_of(powers(60, bins) * slope).events()) == 0
+    assert len(events_of(level_of(powers(60, bins) * slope))) == 0
 
 
 @pytest.mark.parametrize("pitch", [500.0, 2500.0])
@@ -85,7 +86,7 @@ def test_a_sound_across_a_knot_of_the_noise_is_one_event(tmp_path, middle):
 def test_a_lasting_change_of_the_noise_is_not_a_sound_elsewhere(change):
     rows = powers(60)
     rows[len(rows) // 2 :] *= change
-    begin = level_of(rows).events()[:, 0] * HOP
+    begin = events_of(level_of(rows))[:, 0] * HOP
     assert ((begin > 14) & (begin < 46)).all()
 
 
@@ -98,12 +99,12 @@ def test_digital_zeros_have_no_events_and_do_not_lower_the_noise(tmp_path, first
 
 
 def test_only_digital_zeros_have_no_events():
-    assert len(level_of(np.zeros((5000, 8), np.float32)).events()) == 0
+    assert len(events_of(level_of(np.zeros((5000, 8), np.float32)))) == 0
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 31, 32, 100])
 def test_very_short_recordings_have_no_events(rows):
-    assert level_of(powers(1)[:rows]).events().shape == (0, 4)
+    assert events_of(level_of(powers(1)[:rows])).shape == (0, 4)
 
 
 @pytest.mark.parametrize("samples", [2, 10, 100, 1000])
@@ -133,13 +134,13 @@ def test_the_level_does_not_depend_on_the_blocks_in_which_the_powers_are_read(pi
     whole, other = level_of(rows), level_of(rows, pieces)
     assert np.array_equal(whole.level, other.level)
     assert np.array_equal(whole.noise, other.noise)
-    assert len(whole.events()) == 1
+    assert len(events_of(whole)) == 1
 
 
 def test_events_do_not_depend_on_the_size_of_blocks(tmp_path, monkeypatch):
     samples = with_syllables(noise(12), np.concatenate([song(1.0), song(6.0)]))
     whole = broadband(tmp_path, samples)
-    monkeypatch.setattr(module, "_FRAMES_AT_ONCE", 1000)
+    monkeypatch.setattr("audiosae.sounds.broadband._FRAMES_AT_ONCE", 1000)
     monkeypatch.setattr(bands, "_FRAMES_AT_ONCE", 17)
     np.testing.assert_array_equal(broadband(tmp_path, samples), whole)
     assert len(whole) == 28
@@ -148,7 +149,7 @@ def test_events_do_not_depend_on_the_size_of_blocks(tmp_path, monkeypatch):
 def test_events_do_not_depend_on_distant_parts_of_the_recording():
     rows = powers(100)
     rows[4000:4100] *= 30
-    whole, part = level_of(rows).events(), level_of(rows[:30000]).events()
+    whole, part = events_of(level_of(rows)), events_of(level_of(rows[:30000]))
     assert whole.tolist() == part.tolist()
     assert len(whole) == 1
 
@@ -185,8 +186,9 @@ def test_times_late_in_a_long_recording_are_exact(tmp_path, monkeypatch, hours):
     domain = BroadbandEvents(RATE)
     begin = round(hours * 3600 / domain.seconds_per_frame) + 7.0
     events = np.array([[begin, begin + 30, 20.0, 1.0]])
-    found = SimpleNamespace(events=lambda: events, floor=np.empty(0), pitch=1)
-    monkeypatch.setattr(module, "broadband_level", lambda *_: found)
+    found = SimpleNamespace(floor=np.empty(0), pitch=1)
+    monkeypatch.setattr("audiosae.sounds.broadband.broadband_level", lambda *_: found)
+    monkeypatch.setattr("audiosae.sounds.broadband.events_of", lambda _: events)
     field, _ = collect(domain.field(write(tmp_path / "a.wav", noise(1), RATE)))
     ((start, end, peak, spread),) = _broadband(field)
     assert start == pytest.approx((begin - 0.5) * domain.seconds_per_frame, abs=1e-5)

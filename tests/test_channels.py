@@ -27,7 +27,7 @@ from audiosae.recordings.channels import loudest_channels
 from audiosae.recordings.quick_checks import common_rate
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.annotations import write_annotations
-from audiosae.sounds.results import Event
+from audiosae.sounds.events import Event
 from audiosae.system.parameters import Option, command
 from audiosae.training.checkpoint import FILE as CHECKPOINT
 from audiosae.training.checkpoint import State

@@ -23,7 +23,8 @@ from audiosae.domain import Domain
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
-from audiosae.features.codes import Encoder, Pool, check_pools, pooled_files, pooled_names, window_blocks
+from audiosae.features.codes import Encoder, pooled_files, window_blocks
+from audiosae.features.pooling import Pool, check_pools, pooled_names
 from audiosae.features.rows import table_rows, write_rows
 
 

@@ -22,7 +22,8 @@ from audiosae.errors import InputError
 from audiosae.recordings.date_headers import header_place
 from audiosae.recordings.sun import LIGHTS, light, sun_altitude
 from audiosae.sounds.effort import effort_of, effort_rows, write_effort_csv
-from audiosae.sounds.results import Events, SoundType, Survey
+from audiosae.sounds.events import Events
+from audiosae.sounds.results import SoundType, Survey
 from audiosae.sounds.sites import SiteRule
 from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv
 from audiosae.sounds.timeline import micros

@@ -30,8 +30,9 @@ from audiosae.domain import Span
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
+from audiosae.sounds.events import Events
 from audiosae.sounds.find_types import find_types
-from audiosae.sounds.results import Events, MapPoints
+from audiosae.sounds.results import MapPoints
 from audiosae.views.excerpts import span_text
 from audiosae.views.survey_page import length, write_survey_page
 

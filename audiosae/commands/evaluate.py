@@ -33,7 +33,7 @@ from audiosae.evaluation.baselines import choose_baselines
 from audiosae.evaluation.classifier import CLASSIFIERS
 from audiosae.evaluation.compare import Evaluation, Options, compare_features
 from audiosae.features import stability as stability_file
-from audiosae.features.codes import DEFAULT_POOL, check_pools
+from audiosae.features.pooling import DEFAULT_POOL, check_pools
 from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command

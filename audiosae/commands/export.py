@@ -29,7 +29,7 @@ from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stability_file
-from audiosae.features.codes import DEFAULT_POOL, check_pools
+from audiosae.features.pooling import DEFAULT_POOL, check_pools
 from audiosae.features.rows import stretch_rows, table_rows, write_rows
 from audiosae.features.table import Table, check_output, gathered
 from audiosae.recordings.dates import stamps

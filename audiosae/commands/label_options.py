@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
 from audiosae.sounds.answers import read_answers
-from audiosae.sounds.results import REJECTED
+from audiosae.sounds.events import REJECTED
 from audiosae.sounds.sound_types import FILE, load_types
 from audiosae.system.frames import text_table
 from audiosae.system.progress import counted

@@ -17,8 +17,8 @@ from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.effort import write_effort_csv
 from audiosae.sounds.event_codes import sample_codes
+from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
-from audiosae.sounds.results import REJECTED
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.tables import (
     read_names,

@@ -15,8 +15,8 @@ from audiosae.evaluation.baselines import MODEL
 from audiosae.evaluation.classifier import INNER_FOLDS, ClassifierName, load_for_threads
 from audiosae.evaluation.predictions import Predictions, classify_fold
 from audiosae.evaluation.quality import unit_metrics
-from audiosae.features.codes import DEFAULT_POOL
 from audiosae.features.matching import match
+from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.features.stability import UnitStability
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress

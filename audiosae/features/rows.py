@@ -13,6 +13,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.features import codes as features
+from audiosae.features.pooling import DEFAULT_POOL, pooled_names, unit_names
 from audiosae.features.stretches import stretch_features
 from audiosae.features.table import TABLE, Block, open_table
 from audiosae.system.threads import one_blas_thread
@@ -62,7 +63,7 @@ def table_rows(
     corpus: EngineCorpus,
     *,
     level: str = "file",
-    pools: Sequence[str] = features.DEFAULT_POOL,
+    pools: Sequence[str] = DEFAULT_POOL,
     segments: int = 1,
     code: features.Code = "sqrt",
     labels: Sequence[str | None] | None = None,
@@ -101,14 +102,14 @@ def table_rows(
     sources = [(record, labels[i] if labels else None) for i, record in zip(corpus.used, used.records, strict=True)]
     label = ["label"] if labels else []
     if level == "file":
-        names, columns = features.pooled_names(units, pools, segments), ["file", *label, "duration"]
+        names, columns = pooled_names(units, pools, segments), ["file", *label, "duration"]
         encode = features.FeatureSet(features.Encoder(model, code))
         pooled = features.file_features(used, encode, pools=pools, segments=segments)
         count, blocks = len(used.records), _file_blocks(pooled, sources, done)
     else:
         axes = len(model.domain.span(Path(used.records[0].path), (0,) * len(model.domain.window)).start)
         ends = ["start", "end"] if axes == 1 else [f"{e}_{axis}" for e in ("start", "end") for axis in range(axes)]
-        names, columns = features.unit_names(units), ["file", *ends, *label]
+        names, columns = unit_names(units), ["file", *ends, *label]
         count = sum(features.window_count(model.domain, record) for record in used.records)
         blocks = _window_blocks(model, used, sources, done, code=code, ends=ends)
     if stamp:
@@ -123,7 +124,7 @@ def stretch_rows(
     stretches: Stretches,
     keys: Mapping[str, Sequence[object]],
     *,
-    pools: Sequence[str] = features.DEFAULT_POOL,
+    pools: Sequence[str] = DEFAULT_POOL,
     segments: int = 1,
     code: features.Code = "sqrt",
     done: Callable[[int], None] = lambda _: None,
@@ -143,7 +144,7 @@ def stretch_rows(
         Called with 1 after each stretch.
     """
     names, encode = (
-        features.pooled_names(model.params.hidden, pools, segments),
+        pooled_names(model.params.hidden, pools, segments),
         features.FeatureSet(features.Encoder(model, code)),
     )
     pooled = stretch_features(corpus, encode, stretches, pools=pools, segments=segments)

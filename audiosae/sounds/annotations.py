@@ -18,7 +18,7 @@ from audiosae.system.text import file_names, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from audiosae.sounds.results import Event
+    from audiosae.sounds.events import Event
 
 _RAVEN_HEADER = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\t"

@@ -11,7 +11,8 @@ import numpy as np
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
-from audiosae.features.codes import DEFAULT_POOL, Encoder, Pool
+from audiosae.features.codes import Encoder
+from audiosae.features.pooling import DEFAULT_POOL, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.sound_store import key_of

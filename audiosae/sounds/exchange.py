@@ -21,7 +21,7 @@ import numpy as np
 from audiosae.errors import InputError
 from audiosae.recordings.audio import read_header
 from audiosae.recordings.dates import later
-from audiosae.sounds.results import NOWHERE
+from audiosae.sounds.events import NOWHERE
 from audiosae.system.files import CsvWriter, replacing, write_errors
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from audiosae.corpus.journal import Record
-    from audiosae.sounds.results import Event, Survey
+    from audiosae.sounds.events import Event
+    from audiosae.sounds.results import Survey
 
 # the columns of the tables in their order; those that a survey does not know are empty
 _OBSERVATIONS = (

@@ -13,9 +13,10 @@ from audiosae.sounds.answer_matching import Places
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
 from audiosae.sounds.event_map import map_points
+from audiosae.sounds.events import REJECTED, Events
 from audiosae.sounds.labelled import label_sounds
 from audiosae.sounds.locate import locate
-from audiosae.sounds.results import REJECTED, Events, SoundType, Survey
+from audiosae.sounds.results import SoundType, Survey
 from audiosae.sounds.sound_types import Types, learn_types, stability_of
 from audiosae.sounds.taught import Taught
 from audiosae.system.progress import Progress, counted

@@ -9,6 +9,7 @@ import numpy as np
 
 from audiosae.recordings.dates import later
 from audiosae.recordings.sun import LIGHTS, light
+from audiosae.sounds.events import REJECTED, Event, Events
 from audiosae.sounds.timeline import Timeline, make_timeline
 from audiosae.system.frames import html_table, pandas_frame
 
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.labelled import Labels
 
-NOWHERE = 0  # type of the events that are similar to none of the types
 TIME, NAME, SITE, LIGHT = "time", "name", "site", "light"  # columns that the table of events has only if they are known
-REJECTED = -1  # type of the events that are not of interest, as a person said; tables and counts omit them
 LABEL = ("label", "confidence")  # columns that it has only if an event has a label
 _COLUMNS = (
     *("file", "start", "end", TIME, SITE, LIGHT, "low_hz", "high_hz"),
@@ -33,108 +32,6 @@ _COLUMNS = (
 )
 _NUMBERS: dict[Group, tuple[str, ...]] = {"event": ("event", "bout"), "bout": ("bout", "events")}  # their first columns
 _DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1, "confidence": 4}
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One continuous sound in a recording, such as a syllable or a bark, or a bout of such sounds.
-
-    Attributes
-    ----------
-    number
-        Row in `Survey.events` or `Survey.bouts`, from 0; the tables that are written count from 1.
-    record
-        Index into `Survey.records`.
-    file
-        Name of the recording.
-    start, end
-        Seconds from the beginning of the file.
-    low_hz, high_hz
-        Frequency range of the sound.
-    type
-        Number of its sound type; 0 if it is similar to none of them, -1 if a person said it is not of interest.
-    name
-        The user's name for that type, or "".
-    score
-        Distance from the centre of the nearest type divided by that type's reach: 0 at the centre, 1 at the border.
-        Events with more than 1 have type 0.
-    peak
-        Strongest level above the noise floor, in dB.
-    top_unit
-        The unit whose activity is highest, relative to its mean over all events.
-    time
-        Date and time at its start, with time zone; None if the date of the recording is not known.
-    bout
-        Row of its bout in `Survey.bouts`.
-    events
-        Number of events in a bout; 1 for an event.
-    site
-        Site of the recording, or "".
-    light
-        "day", "dawn", "dusk" or "night" at its start; "" if the place or the time zone is not known.
-    label, confidence
-        What a person said it is, or what it was classified as from other labels, and the probability that this is
-        right: 1 if a person said it, NaN if it was not classified; label "" if it has none.
-    """
-
-    number: int
-    record: int
-    file: str
-    start: float
-    end: float
-    low_hz: float
-    high_hz: float
-    type: int
-    name: str
-    score: float
-    peak: float
-    top_unit: int
-    time: datetime | None
-    bout: int
-    events: int
-    site: str = ""
-    light: str = ""
-    label: str = ""
-    confidence: float = float("nan")
-
-
-@dataclass(frozen=True)
-class Events:
-    """Events or bouts in order of file and start, an array (events,) for each of these attributes of `Event`.
-
-    `label` is an index into `Labels.names` of the survey, -1 for none.
-    """
-
-    record: NDArray[np.int32]
-    start: NDArray[np.float64]
-    end: NDArray[np.float64]
-    low_hz: NDArray[np.float32]
-    high_hz: NDArray[np.float32]
-    type: NDArray[np.int32]
-    score: NDArray[np.float32]
-    peak: NDArray[np.float32]
-    top_unit: NDArray[np.int32]
-    bout: NDArray[np.int32]
-    events: NDArray[np.int32]
-    label: NDArray[np.int32]
-    confidence: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.record)
-
-    @property
-    def seconds(self) -> NDArray[np.float64]:
-        """Duration of each event, (events,)."""
-        return self.end - self.start
-
-    def only(self, chosen: NDArray[Any]) -> Events:
-        """Return some of the events, chosen by a mask or by their numbers."""
-        return Events(*(getattr(self, column.name)[chosen] for column in fields(self)))
-
-    def of_type(self, number: int) -> NDArray[np.intp]:
-        """Return the numbers of the events of a type, the most typical first (type 0: the least typical first)."""
-        numbers = np.flatnonzero(self.type == number)
-        return numbers[np.argsort((-1 if number == NOWHERE else 1) * self.score[numbers], kind="stable")]
 
 
 @dataclass(frozen=True)

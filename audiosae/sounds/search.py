@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.features.codes import DEFAULT_POOL
+from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.recordings.dates import later, stamp
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
+from audiosae.sounds.events import Events
 from audiosae.sounds.find_types import band_edges, make_events
 from audiosae.sounds.locate import Spans, locate
-from audiosae.sounds.results import TIME, Events
+from audiosae.sounds.results import TIME
 from audiosae.sounds.single_sounds import SingleSounds
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
 from audiosae.system.frames import html_table, pandas_frame
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.events import Events
     from audiosae.sounds.examples import Example
     from audiosae.sounds.locate import Detector
-    from audiosae.sounds.results import Events
 
     Array = NDArray[np.float32]
 
@@ -62,7 +63,7 @@ class Matches:
     Attributes
     ----------
     events
-        One row per event, as `audiosae.sounds.results.Events`; all types are 0.
+        One row per event, as `audiosae.sounds.events.Events`; all types are 0.
     similarity
         Similarity to the examples, (matches,). With one example it is the cosine in the space in which sound types are
         learned, at most 1.

@@ -16,9 +16,10 @@ import numpy as np
 
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
+from audiosae.sounds.events import NOWHERE
 from audiosae.sounds.grouping import grouped
 from audiosae.sounds.locate import DETECTOR, Detector
-from audiosae.sounds.results import NOWHERE, TypeStability
+from audiosae.sounds.results import TypeStability
 from audiosae.sounds.taught import TAUGHT, SameTypes, Taught
 from audiosae.system.schema import DIGEST, Items, Object, Optional, Tensor, Text, Whole, check_tensors, reading_file
 

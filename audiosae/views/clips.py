@@ -19,7 +19,7 @@ from audiosae.errors import InputError
 from audiosae.recordings.audio import read_channels, read_header
 from audiosae.recordings.channels import loudest_channels
 from audiosae.sounds.annotations import stem_of
-from audiosae.sounds.results import NOWHERE
+from audiosae.sounds.events import NOWHERE
 from audiosae.system.files import write_errors
 from audiosae.system.processes import run_in_order
 from audiosae.system.progress import Progress
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.journal import Record
     from audiosae.recordings.audio import Header
-    from audiosae.sounds.results import Event, Survey
+    from audiosae.sounds.events import Event
+    from audiosae.sounds.results import Survey
     from audiosae.sounds.search import Matches
 
 SUFFIX = ".flac"

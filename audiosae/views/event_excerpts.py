@@ -12,7 +12,7 @@ from audiosae.views.excerpts import Excerpts, SourceRange, per_cent, span_text
 if TYPE_CHECKING:
     from audiosae.corpus.windows import Corpus
     from audiosae.recordings.spectrogram import Spectrogram
-    from audiosae.sounds.results import Events
+    from audiosae.sounds.events import Events
 
 
 class EventExcerpts(Excerpts):

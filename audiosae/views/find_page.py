@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.results import Events
+from audiosae.sounds.events import Events
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from audiosae.sounds.results import Event, Survey
+    from audiosae.sounds.events import Event
+    from audiosae.sounds.results import Survey
 
 _SHOWN = 5  # labels of a type
 _HEAD = ("label", "answers", "sounds", "recordings", "precision", "recall")

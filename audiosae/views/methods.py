@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from audiosae.sounds.results import REJECTED
+from audiosae.sounds.events import REJECTED
 from audiosae.system.files import write_file
 from audiosae.system.progress import counted
 from audiosae.system.text import one_line

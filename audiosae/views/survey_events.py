@@ -13,8 +13,9 @@ import numpy as np
 from audiosae.corpus.entries import read_field
 from audiosae.domain import plugin_call
 from audiosae.sounds.event_map import map_positions
+from audiosae.sounds.events import NOWHERE, REJECTED
 from audiosae.sounds.noise_floor import seconds_per_row
-from audiosae.sounds.results import NOWHERE, REJECTED, MapPoints
+from audiosae.sounds.results import MapPoints
 from audiosae.sounds.sound_types import evenly
 from audiosae.views.media import sheet_png
 

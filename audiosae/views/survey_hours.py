@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.recordings.sun import LIGHTS
 from audiosae.sounds.effort import effort_of
-from audiosae.sounds.results import REJECTED
+from audiosae.sounds.events import REJECTED
 from audiosae.sounds.timeline import MICRO
 from audiosae.views.site_pictures import SITE_PICTURES, site_files
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
+from audiosae.sounds.events import NOWHERE, REJECTED
 from audiosae.sounds.grouping import NO_NUMBER
-from audiosae.sounds.results import NOWHERE, REJECTED
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
 from audiosae.views.event_excerpts import EventExcerpts
