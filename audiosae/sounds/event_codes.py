@@ -196,10 +196,18 @@ def event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
     first = max(0, min(event.start - frames // 2, rows - frames))
     end = min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
     rise = levels.cleaned(first, end)
-    strength = float(np.quantile(rise[event.start - first : event.end - first], _STRENGTH_QUANTILE))
+    field = np.pad(rise, ((0, max(0, frames - (end - first))), (0, 0)))
+    return scaled_windows(model, field, rise[event.start - first : event.end - first])
+
+
+def scaled_windows(model: Model, rise: Codes, own: Codes) -> Codes:
+    """Return the windows (count, width) of levels above the noise, (rows, bands), in front of the background.
+
+    They are scaled so that the levels `own` of the sound have the same strength in every sound.
+    """
+    strength = max(float(np.quantile(own, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
     background = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
-    scaled = rise * np.float32(_STRENGTH / max(strength, _LEAST_STRENGTH))
-    field = np.pad(scaled, ((0, max(0, frames - (end - first))), (0, 0))) + background
+    field = rise * np.float32(_STRENGTH / strength) + background
     view = np.lib.stride_tricks.sliding_window_view(field, model.domain.window)[:: model.domain.stride[0], 0]
     return view.reshape(len(view), -1)
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.sounds.event_codes import scaled_windows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from audiosae.sounds.noise_floor import BandLevels, Stretch
 
 _DEPTH = 30.0  # dB below the loudest level that are shown
-# quantile of the levels of a sound that is its strength; dB to which that is scaled; smallest strength, dB
-_STRENGTH_QUANTILE, _STRENGTH, _LEAST_STRENGTH = 0.95, 20.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,10 @@ class SingleSounds:
 
     def __call__(self, model: Model, levels: BandLevels, sound: Stretch) -> NDArray[np.float32]:
         """Return a window around each row of a sound, (rows, width)."""
-        domain = model.domain
-        frames, (first, last) = domain.window[0], self.bands or (0, levels.bands - 1)
+        frames, (first, last) = model.domain.window[0], self.bands or (0, levels.bands - 1)
         shown = slice(first, last + 1)
         field = np.zeros((sound.end - sound.start + frames - 1, levels.bands), np.float32)
         own = np.asarray(levels.field[sound.start : sound.end, shown])
         rise = np.maximum(own - (own.max() - np.float32(_DEPTH)), 0)
-        strength = max(float(np.quantile(rise, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
-        field[frames // 2 : frames // 2 + len(own), shown] = rise * np.float32(_STRENGTH / strength)
-        field += model.whitener.mean.reshape(domain.window).mean(axis=0).astype(np.float32)
-        view = np.lib.stride_tricks.sliding_window_view(field, domain.window)[:: domain.stride[0], 0]
-        return view.reshape(len(view), -1)
+        field[frames // 2 : frames // 2 + len(own), shown] = rise
+        return scaled_windows(model, field, rise)
