@@ -1,9 +1,10 @@
 """Groups of labelled clips without their labels: the model's codes compared with log-mel and MFCC.
 
 The model is trained on all clips of a set, with the defaults unless options are given. Each drawn clip is one event,
-or its events or bouts are detected and encoded as in survey and find. Printed per data set, as means over seeds:
-adjusted mutual information with the classes, for the number of types that survey chooses and for the number of
-classes; and the share of the ten nearest events of other clips that are of the same class.
+or its events or bouts are detected. Codes are those of survey, with the parts of events from which survey learns its
+metric, or those of find. Printed per data set, as means over seeds: adjusted mutual information with the classes, for
+the number of types that survey chooses and for the number of classes; and the share of the ten nearest events of other
+clips that are of the same class, for the loudest event of each clip.
 
     python -m benchmarks.groups DATA [--seeds 3] [--clips 500] [--hidden N] [--epochs N]
 
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,14 +36,13 @@ from audiosae.evaluation.baselines import cepstra
 from audiosae.features.codes import Encoder, pooled_files
 from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.sounds.detection import DetectorOptions
-from audiosae.sounds.event_codes import pooled_codes
-from audiosae.sounds.locate import locate
-from audiosae.sounds.noise_floor import BandLevels, Stretch, seconds_per_row
+from audiosae.sounds.event_codes import CodeFile, encode_sounds
+from audiosae.sounds.locate import Spans, locate
+from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
+from audiosae.sounds.single_sounds import SingleSounds
 from audiosae.sounds.sound_types import Space, learn_types
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from audiosae.autoencoder.model import Model
 
 QUESTIONS = (
@@ -69,22 +70,19 @@ class Features:
     Attributes
     ----------
     rows
-        Arrays of shape (features,).
+        Features, (rows, features).
     clips
-        Number of the clip of each row.
+        Number of the clip of each row, (rows,).
     queries
-        Numbers of the rows whose nearest rows are compared, one per clip.
+        Numbers of the rows whose nearest rows are compared, at most one per clip.
+    parts
+        Codes of the parts of events, see `audiosae.sounds.event_codes.encode_sounds`; None for other features.
     """
 
-    rows: list[np.ndarray] = field(default_factory=list)
-    clips: list[int] = field(default_factory=list)
-    queries: list[int] = field(default_factory=list)
-
-    def add(self, clip: int, rows: Sequence[np.ndarray], query: int = 0) -> None:
-        """Add the rows of a clip."""
-        self.queries.append(len(self.rows) + query)
-        self.rows += rows
-        self.clips += [clip] * len(rows)
+    rows: np.ndarray
+    clips: np.ndarray
+    queries: np.ndarray
+    parts: np.ndarray | None = None
 
 
 def feature_sets(
@@ -100,55 +98,74 @@ def feature_sets(
     model = load_model(folder / "run")
     sources = [Source(paths[number].name, paths[number]) for number in drawn]
     records = ingest(model.domain, sources, cache=cache, workers=2)
-    sets: dict[str, Features] = defaultdict(Features)
-    for clip, (_, codes) in enumerate(pooled_files(model.domain, records, Encoder(model), pools=DEFAULT_POOL)):
-        sets["model"].add(clip, [codes.reshape(-1)])
+    pooled = pooled_files(model.domain, records, Encoder(model), pools=DEFAULT_POOL)
+    clips = np.arange(len(records))
+    codes = np.stack([file.reshape(-1) for _, file in pooled])
     corpus = EngineCorpus(model.domain, records, LocalEngine(), cache=cache, workers=2)
     detector, spans = locate(corpus.domain, corpus, DetectorOptions())
     sounds = spans.sounds(detector.joining.group)
-    for clip, record in enumerate(records):
-        own = sounds.record == clip
-        boxes = np.stack([part[own] for part in (sounds.start, sounds.end, sounds.low, sounds.high, sounds.peak)], 1)
-        levels = BandLevels(read_field(record), seconds_per_row(model.domain), events=boxes[:, :2])
-        _add(sets, model, levels, clip, [Stretch(0, len(levels.field), 0, levels.bands - 1, 0.0)])
-        if len(boxes):
-            _add(sets, model, levels, clip, [levels.stretch(*box) for box in boxes.tolist()], prefix="events, ")
-    return sets
+    return {
+        "model": Features(codes, clips, clips),
+        **features_of(model, corpus, whole_clips(model, corpus), ", a clip is an event"),
+        **features_of(model, corpus, sounds, ", events"),
+    }
 
 
-def _add(
-    sets: dict[str, Features], model: Model, levels: BandLevels, clip: int, events: list[Stretch], *, prefix: str = ""
-) -> None:
-    loudest = max(range(len(events)), key=lambda i: events[i].peak * (events[i].end - events[i].start))
-    sets[f"{prefix}survey" if prefix else "model, as an event"].add(
-        clip, list(pooled_codes(model, levels, events)), loudest
-    )
-    parts = [np.asarray(levels.field[event.start : event.end]) for event in events]
-    for name, rows in (("log-mel", parts), ("MFCC", [cepstra(part) for part in parts])):
-        pooled = [np.concatenate([part.mean(axis=0), part.max(axis=0), part.std(axis=0)]) for part in rows]
-        sets[prefix + name].add(clip, pooled, loudest)
+def whole_clips(model: Model, corpus: EngineCorpus) -> Spans:
+    """Return one span per clip, which covers it."""
+    count = len(corpus.records)
+    none, bands = np.zeros(count, np.int32), model.domain.window[1]
+    extent = np.array([record.extent for record in corpus.records])
+    return Spans(np.arange(count, dtype=np.int32), 0.0 * extent, extent, none, none + bands - 1, 0.0 * extent, none)
 
 
-def agreement(features: np.ndarray, classes: list[str]) -> float:
-    """Return the adjusted mutual information of classes and types, as many types as classes."""
-    return _information(features, classes, len(set(classes)))
+def features_of(model: Model, corpus: EngineCorpus, spans: Spans, suffix: str) -> dict[str, Features]:
+    """Return the features of spans, by name with a suffix."""
+    loudness = spans.peak * (spans.end - spans.start)
+    order = np.lexsort([-loudness, spans.record])
+    queries = order[np.unique(spans.record[order], return_index=True)[1]]
+    rows = defaultdict(list)
+    boxes = np.stack([spans.start, spans.end, spans.low, spans.high, spans.peak], axis=1)
+    for number, record in enumerate(corpus.records):
+        own = boxes[spans.record == number]
+        levels = BandLevels(read_field(record), seconds_per_row(model.domain), events=own[:, :2])
+        for box in own.tolist():
+            stretch = levels.stretch(*box)
+            part = np.asarray(levels.field[stretch.start : stretch.end])
+            for name, values in (("log-mel", part), ("MFCC", cepstra(part))):
+                rows[name].append(np.concatenate([values.mean(axis=0), values.max(axis=0), values.std(axis=0)]))
+    return {
+        "survey" + suffix: Features(*code_rows(model, corpus, spans, queries)),
+        "find" + suffix: Features(*code_rows(model, corpus, spans, queries, SingleSounds())),
+        **{name + suffix: Features(np.stack(values), spans.record, queries) for name, values in rows.items()},
+    }
 
 
-def _information(features: np.ndarray, classes: list[str], count: int | None) -> float:
+def code_rows(
+    model: Model, corpus: EngineCorpus, spans: Spans, queries: np.ndarray, windows: SingleSounds | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return codes of spans, their clips, the queries, and the codes of parts of spans."""
+    with closing(CodeFile(None, 3 * model.params.hidden)) as file:
+        parts = encode_sounds(model, corpus, spans, file, parts=True, windows=windows)
+        return np.array(file.codes), spans.record, queries, parts
+
+
+def agreement(features: Features, classes: list[str], count: int | None = None) -> float:
+    """Return the adjusted mutual information of classes and types; None lets the rule of survey choose their number."""
     from sklearn.metrics import adjusted_mutual_info_score
 
-    types, _ = learn_types(features, count)
-    return float(adjusted_mutual_info_score(classes, types.nearest(types.space.points(features))[0]))
+    types, _ = learn_types(features.rows, count, features.parts)
+    return float(adjusted_mutual_info_score(classes, types.nearest(types.space.points(features.rows))[0]))
 
 
-def share_of_nearest(features: np.ndarray, classes: list[str], rows: Features) -> float:
+def share_of_nearest(features: Features, classes: list[str]) -> float:
     """Return the share of the ten nearest rows of other clips that are of the same class."""
-    points = Space.of(features).points(features)
-    near = points[rows.queries] @ points.T
-    clips, names = np.array(rows.clips), np.array(classes)
-    near[clips[rows.queries][:, None] == clips] = -np.inf
+    points = Space.of(features.rows, features.parts).points(features.rows)
+    near = points[features.queries] @ points.T
+    near[features.clips[features.queries][:, None] == features.clips] = -np.inf
     nearest = np.argsort(-near, axis=1)[:, :NEAREST]
-    return float((names[nearest] == names[rows.queries][:, None]).mean())
+    names = np.array(classes)
+    return float((names[nearest] == names[features.queries][:, None]).mean())
 
 
 def main() -> None:
@@ -167,18 +184,16 @@ def main() -> None:
                 sets = feature_sets(paths, drawn, Path(work), options, seed)
             for data, column in QUESTIONS:
                 for name, made in sets.items() if data == folder else ():
-                    features = np.array(made.rows, np.float32)
                     classes = [rows[drawn[clip]][column] for clip in made.clips]
-                    information = _information(features, classes, None)
-                    nearest = share_of_nearest(features, classes, made)
-                    measured = (information, agreement(features, classes), nearest)
+                    as_many = agreement(made, classes, len(set(classes)))
+                    measured = (agreement(made, classes), as_many, share_of_nearest(made, classes))
                     results.setdefault((data, column, name), []).append(measured)
-    print(f"{'data by class':24}{'features':22}{'AMI':>7}{'of seeds':>24}{'as many':>10}{'nearest':>10}")
+    print(f"{'data by class':24}{'features':32}{'AMI':>7}{'of seeds':>24}{'as many':>10}{'nearest':>10}")
     for (data, column, name), values in results.items():
         chosen, as_many, shares = zip(*values, strict=True)
         each = " ".join(f"{value:.3f}" for value in chosen)
         means = f"{np.mean(as_many):10.3f}{np.mean(shares):10.3f}"
-        print(f"{data + ' by ' + column:24}{name:22}{np.mean(chosen):7.3f}{each:>24}{means}")
+        print(f"{data + ' by ' + column:24}{name:32}{np.mean(chosen):7.3f}{each:>24}{means}")
 
 
 if __name__ == "__main__":
