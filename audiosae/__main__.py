@@ -16,7 +16,10 @@ def main() -> None:
         run_command_line()
     except SystemExit as ended:
         status = ended.code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # Python 3.11 replaces a Ctrl-C while a class is created
+        if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         sys.stderr.write("audiosae: interrupted\n")
     if status == 130:  # noqa: PLR2004
         _end_now()

@@ -123,6 +123,16 @@ def test_an_interrupt_in_a_destructor_is_not_lost(run, monkeypatch, trained):
     assert time.monotonic() - began < 10
 
 
+class Attribute:
+    def __set_name__(self, owner, name):
+        interrupt()
+
+
+def test_an_interrupt_while_a_class_is_created_is_reported(run, monkeypatch, trained):
+    monkeypatch.setattr("audiosae.commands.info.as_model", lambda _: type("Created", (), {"attribute": Attribute()}))
+    assert run("info", trained) == (130, "", "audiosae: interrupted\n")
+
+
 def test_an_interrupt_while_standard_error_is_redirected_is_reported(run, sounds, monkeypatch):
     begin = stderr._Redirected.begin
 
@@ -152,7 +162,13 @@ main()
 """
 
 
-@pytest.mark.parametrize(("script", "status", "line"), [(LOADING, 130, "audiosae: interrupted\n"), (ENDING, 0, "")])
+CREATING = LOADING.replace("raise KeyboardInterrupt", "raise RuntimeError from KeyboardInterrupt()")
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "line"),
+    [(LOADING, 130, "audiosae: interrupted\n"), (CREATING, 130, "audiosae: interrupted\n"), (ENDING, 0, "")],
+)
 def test_an_interrupt_while_the_program_loads_or_ends_gives_no_traceback(script, status, line):
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (status, line)
