@@ -1,16 +1,14 @@
 """The program ``audiosae``, also started by ``python -m audiosae``."""
 
-import atexit
-import os
-import signal
 import sys
-from contextlib import suppress
 
 
 def main() -> None:
-    """Run the command line. A Ctrl-C ends it at any time: while it loads, works, and ends."""
+    """Run the command line. A Ctrl-C ends it at any time: while it loads (all imports are here), works, and ends."""
     status: object = 130
     try:
+        import signal
+
         from audiosae.cli import main as run_command_line
 
         run_command_line()
@@ -29,6 +27,11 @@ def main() -> None:
 
 def _end_now() -> None:
     """End this process without waiting for threads that still compute; a second Ctrl-C ends it at once."""
+    import atexit
+    import os
+    import signal
+    from contextlib import suppress
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     atexit._run_exitfuncs()  # noqa: SLF001 (the only way to run them before os._exit)
     for stream in (sys.stdout, sys.stderr):
