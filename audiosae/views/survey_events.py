@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 from datetime import UTC, datetime
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,6 +114,7 @@ class PageEvents:
             "said": self.given,
             "types": survey.types_digest,
             "files": [record.file for record in survey.records],
+            "folder": _folder(survey),
             "sites": list(survey.sites),
             "event": packed(self.numbers + 1, "<u4"),
             "record": packed(own["record"], "<u4"),
@@ -139,6 +141,16 @@ class PageEvents:
         start = datetime(1970, 1, 1, tzinfo=UTC)
         times = (event.time for event in self._survey.rows(self.numbers))
         return np.array([(time.replace(tzinfo=UTC) - start).total_seconds() if time else np.nan for time in times])
+
+
+def _folder(survey: Survey) -> str:
+    """Return the folder of the recordings as it was given; "" if it is absolute: a page tells nothing of a machine."""
+    paths = [record.path.replace("\\", "/") for record in survey.records]
+    file = survey.records[0].file
+    folder = paths[0].removesuffix(file)
+    together = all(path == folder + record.file for path, record in zip(paths, survey.records, strict=True))
+    known = together and folder and not PurePosixPath(folder).is_absolute() and not PureWindowsPath(folder).drive
+    return folder.rstrip("/") if known else ""
 
 
 def packed(values: NDArray[Any], kind: str) -> str:
@@ -176,7 +188,8 @@ class Thumbnails:
             if bands[0] <= hz <= bands[-1] and (not ticks or at - ticks[-1][1] >= _TICK_DISTANCE):
                 ticks.append((hz, round(at, 4)))
         second = self._step * self._row
-        return {"height": self._height, "pixel": second, "stretch": round(self._stretch, 2), "ticks": ticks}
+        facts = {"height": self._height, "pixel": second, "stretch": round(self._stretch, 2), "ticks": ticks}
+        return facts | {"bands": np.round(bands, 1).tolist()}
 
     def tile(self, number: int) -> tuple[NDArray[np.uint8], float]:
         """Return the spectrogram of a sound in 16 shades, (height, width), and the time at its left edge in seconds."""

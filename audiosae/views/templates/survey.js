@@ -11,6 +11,9 @@
     play: (n) => player.toggle(n),
     canPlay: source.canPlay,
     whyNot: source.whyNot,
+    sound: source.sound,
+    stop: player.stop,
+    enlarge: (n) => view.open(n, grid.selected()),
     about(n) {
       const label = said.now.label[n];
       return [`sound ${sounds.event[n]}`, said.called(said.typeOf(n)), label === REJECTED ? "not of interest" : label || guessOf(sounds, n),
@@ -29,6 +32,7 @@
   const grid = soundGrid(sounds, said, page);
   const map = soundMap(sounds, said, page);
   const queue = listeningQueue(sounds, said, page);
+  const view = soundView(sounds, said, page);
   hourTable(sounds, said, page);
   find("unusual").addEventListener("click", () => {
     const order = Array.from(sounds.score.keys()).filter((n) => said.now.label[n] !== REJECTED).sort((a, b) => sounds.score[b] - sounds.score[a]);
