@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Survey
 
 NEAREST, UNUSUAL = 5, 20  # sounds of a listening queue; most unusual sounds
-_CODES = 8  # components by which the page divides a type
 _TICKS = (20, 50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)  # Hz
 _TICK_DISTANCE = 0.15  # of the height
 _HEIGHT, _WIDEST, _USUAL_WIDTH = 48, 160, 72  # pixels of a spectrogram; of one with the usual duration
@@ -102,7 +101,7 @@ class PageEvents:
         survey, sounds = self._survey, self._survey.sounds
         names = ("record", "start", "end", "type", "score", "peak")
         own = {name: getattr(sounds, name)[self.numbers] for name in names}
-        points = self._mapped.points[:, :_CODES]
+        points = self._mapped.points
         scale = np.float32(127 / max(float(np.abs(points).max(initial=0)), 1e-12))
         hz = np.stack([sounds.low_hz[self.numbers], sounds.high_hz[self.numbers]], axis=1)
         given = {n: self._answers[number] for n, number in enumerate(self.numbers.tolist()) if number in self._answers}
