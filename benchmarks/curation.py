@@ -8,7 +8,7 @@ draw: the share of the sounds that were never asked about whose label is right, 
 
     python -m benchmarks.curation DATA [--sets kinds-sparse] [--seeds 0,1] [--answers 100] [--hidden 256]
 
-Playwright and Chromium are needed (`pip install audiosae[browser]`).
+Playwright and Chromium are needed (`pip install -e '.[browser]'`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from benchmarks.labels import TRUTH, Sounds, answered, write_truth
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Page
+
+    from audiosae.autoencoder.model import Model
     from audiosae.sounds.results import Survey
 
     Key = tuple[str, float, float]
@@ -38,8 +41,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @contextmanager
-def tab(page: Path, **how: Any) -> Iterator[Any]:
-    """Open a page in Chromium."""
+def tab(page: Path, **how: object) -> Iterator[Page]:
+    """Open a page in Chromium; `how` are options of Playwright's context."""
     from playwright.sync_api import sync_playwright
 
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -59,7 +62,7 @@ def keys(survey: Survey) -> list[Key]:
     return [(file, *each) for file, each in zip(files, times, strict=True)]
 
 
-def truth_of(model: Any, folder: Path) -> tuple[dict[Key, str], Sounds]:
+def truth_of(model: Model, folder: Path) -> tuple[dict[Key, str], Sounds]:
     """Return the true label of each sound that has one, and these sounds as `benchmarks.labels` uses them."""
     with tempfile.TemporaryDirectory() as out:
         survey = audiosae.survey(model, folder, out, labels=folder / TRUTH, events="csv")
