@@ -597,6 +597,8 @@ def test_the_queue_takes_names_with_keys_and_they_survive_a_survey(surveyed, see
     assert asked() != last
     saved(tab, "#save", tmp_path / "labels.csv")
     del given[last]
+    tab.locator("input[data-type='2']").press_sequentially("owl")
+    assert tab.locator("#queue-labels button").all_inner_texts() == [f"{HOSTILE} 1", "hen 2", "frog 3", "owl 4"]
     labels = {"labels": tmp_path / "labels.csv", "types_from": surveyed.page.parent, "events": "csv", "cache": cache}
     audiosae.survey(surveyed.run, surveyed.sounds, tmp_path / "out", **labels)
     sounds = columns(tmp_path / "out" / "index.html")

@@ -91,6 +91,11 @@
     if (event.target.matches("input")) said.change(`type ${type} named ${event.target.value}`, [[NAME, type, event.target.value]]);
     else if (event.target.value) merge(type, Number(event.target.value));
   });
+  find("kinds").addEventListener("keydown", (event) => { // from name to name
+    if (event.key !== "Enter" || !event.target.matches("input")) return;
+    const names = [...find("kinds").querySelectorAll("[data-kind]:not([hidden]) input")];
+    names[names.indexOf(event.target) + (event.shiftKey ? -1 : 1)]?.focus();
+  });
   find("kinds").addEventListener("click", (event) => {
     const card = event.target.closest("[data-kind]");
     if (!card) return;
@@ -145,5 +150,5 @@
   });
   addEventListener("beforeunload", (event) => { if (said.isUnsaved() && !said.isStored()) event.preventDefault(); });
   refresh();
-  page.choose(said.types().map(example).filter((n) => n >= 0), "the best example of each type");
+  grid.choose(said.types().map(example).filter((n) => n >= 0), "the best example of each type"); // the map shows all alike
 })();

@@ -76,7 +76,7 @@ function soundMap(sounds, said, page) {
     for (const n of chosen) isChosen[n] = 1;
     const radius = (sounds.count > 2000 ? 2 : sounds.count > 300 ? 3 : 4) * zoom.grown();
     for (const front of some ? [false, true] : [true]) { // the chosen ones are drawn last
-      context.globalAlpha = front ? 0.9 : 0.25;
+      context.globalAlpha = front ? 0.9 : 0.4;
       for (let n = 0; n < sounds.count; n += 1) {
         if (some && Boolean(isChosen[n]) !== front) continue;
         const [x, y] = at(n);

@@ -105,7 +105,9 @@ function listeningQueue(sounds, said, page) {
 
   // The labels used so far, as buttons; the first ones have keys.
   function drawLabels() {
-    for (const text of [...said.labels(), ...said.types().map(said.nameOf)]) if (text) offered.add(text);
+    const used = new Set([...said.labels(), ...said.types().map(said.nameOf)].filter(Boolean));
+    for (const text of offered) if (!used.has(text)) offered.delete(text); // such as the first letters of a name
+    for (const text of used) offered.add(text);
     find("queue-labels").hidden = !offered.size || queue[place] === undefined;
     find("queue-labels").replaceChildren(...[...offered].slice(0, 30).map((text, i) => {
       const button = make("button", { type: "button" }, text, i < most ? " " : null, i < most ? make("kbd", {}, String(i + 1)) : null);
