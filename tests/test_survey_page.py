@@ -487,6 +487,14 @@ def test_a_lasso_selects_and_the_map_is_enlarged_with_keys_wheel_and_fingers(sur
     assert seen() == np.flatnonzero(((moved > 2) & (moved < size - 2)).all(axis=1)).tolist()
 
 
+def searched(tab, folder):
+    """Return the example of the command that the larger view shows for recordings in a folder."""
+    tab.fill("#box-folder", str(folder))
+    command = shlex.split(tab.inner_text("#box-command"))
+    assert command[:4] == ["audiosae", "find", "MODEL", str(folder)]
+    return Example.parse(command[command.index("--like") + 1])
+
+
 @pytest.mark.browser
 def test_a_box_on_the_larger_view_is_told_and_gives_the_command_of_find(surveyed, see):
     tab, sounds = see(surveyed.page, has_touch=True), columns(surveyed.page)
@@ -494,6 +502,7 @@ def test_a_box_on_the_larger_view_is_told_and_gives_the_command_of_find(surveyed
     tab.evaluate("() => { window.told = []; document.addEventListener('audiosae:box', (e) => told.push(e.detail)); }")
     tab.click("[data-cell='2024-06-01 1']")
     tab.locator("#hour button").last.click()
+    tab.select_option("#order", "time")
     tab.locator("#grid .cell[data-sound='4'] .pick").press("e")
     tab.wait_for_function("document.getElementById('view-cursor').dataset.from")
     start, seconds = (float(tab.get_attribute("#view-cursor", f"data-{name}")) for name in ("from", "seconds"))
@@ -532,10 +541,7 @@ def test_a_box_on_the_larger_view_is_told_and_gives_the_command_of_find(surveyed
     assert moved["start"] - touch["start"] == pytest.approx(seconds / 100, abs=2e-4)
     assert (longer["start"], typed["start"]) == (moved["start"], round(start, 2))
     assert longer["end"] > moved["end"]
-    tab.fill("#box-folder", str(surveyed.sounds))
-    command = shlex.split(tab.inner_text("#box-command"))
-    assert command[:4] == ["audiosae", "find", "MODEL", str(surveyed.sounds)]
-    found = Example.parse(command[command.index("--like") + 1])
+    found = searched(tab, surveyed.sounds)
     assert found.path == surveyed.sounds / file
     assert [found.start, found.end, found.low_hz, found.high_hz] == [typed[k] for k in ("start", "end", "low", "high")]
     tab.fill("#view-label", "frog")
