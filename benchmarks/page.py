@@ -102,10 +102,12 @@ def main() -> None:
         for _ in range(options.repeats):
             with tab(page, viewport={"width": 1400, "height": 900}) as opened:
                 cpu = CpuTime(opened)
-                print(f"first paint {opened.evaluate(PAINT):.0f} ms, {cpu.spent():.0f} ms of a core until then", end="")
+                print(f"first paint {opened.evaluate(PAINT):.0f} ms", end="")
+                cpu.spent()
                 for _ in range(2):
                     shown, what = opened.evaluate(SELECT)
-                    print(f"; {what.split(':')[0]} selected after {shown:.0f} ms ({cpu.spent():.0f} of a core)", end="")
+                    spent = f"{cpu.spent():.0f} ms of a core"
+                    print(f"; {what.split(':')[0]} selected after {shown:.0f} ms ({spent})", end="")
                 print(flush=True)
 
 

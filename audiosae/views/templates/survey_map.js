@@ -10,7 +10,7 @@ function soundMap(sounds, said, page) {
   const canvas = find("map");
   const grey = "#8a8f98";
   const near = 12; // pixels in which a sound is pointed at
-  let colours = [], chosen = new Set(), current = -1;
+  let colours = [], order = [], chosen = new Set(), current = -1;
   let drag = null; // what the pointer does, and where it was
 
   const size = () => [canvas.clientWidth, canvas.clientHeight];
@@ -51,6 +51,7 @@ function soundMap(sounds, said, page) {
   function colour() {
     const all = groups();
     colours = new Array(sounds.count);
+    order = all.flatMap((group) => group.own); // changing the colour takes time
     for (const group of all) for (const n of group.own) colours[n] = group.colour;
     find("legend").replaceChildren(...all.map((group) => {
       const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
@@ -77,11 +78,12 @@ function soundMap(sounds, said, page) {
     const radius = (sounds.count > 2000 ? 2 : sounds.count > 300 ? 3 : 4) * zoom.grown();
     for (const front of some ? [false, true] : [true]) { // the chosen ones are drawn last
       context.globalAlpha = front ? 0.9 : 0.4;
-      for (let n = 0; n < sounds.count; n += 1) {
+      let last = "";
+      for (const n of order) {
         if (some && Boolean(isChosen[n]) !== front) continue;
         const [x, y] = at(n);
         if (x < -radius || y < -radius || x > width + radius || y > height + radius) continue;
-        context.fillStyle = colours[n];
+        if (colours[n] !== last) context.fillStyle = last = colours[n];
         context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
       }
     }
