@@ -37,6 +37,7 @@ from audiosae.sounds.find_types import find_types
 from audiosae.sounds.labeller import Examples, predict
 from audiosae.sounds.results import MapPoints
 from audiosae.views.excerpts import span_text
+from audiosae.views.survey_events import _folder
 from audiosae.views.survey_page import length, write_survey_page
 
 HOSTILE = '</script><script>alert(1)</script>"&,<b>'
@@ -122,6 +123,20 @@ def columns(page):
     }
     read = {name: np.frombuffer(base64.b64decode(events[name]), kind) for name, kind in kinds.items() if events[name]}
     return events | read
+
+
+@pytest.mark.parametrize(
+    ("folder", "paths"),
+    [
+        ("june", {"june/a/x.wav": "a/x.wav", "june/y.wav": "y.wav"}),
+        ("", {"/home/me/june/x.wav": "x.wav"}),
+        ("", {"C:\\june\\x.wav": "x.wav"}),
+        (None, {"june/x.wav": "june/x.wav", "/may/y.wav": "/may/y.wav"}),
+    ],
+)
+def test_the_folder_of_the_recordings_is_on_the_page_unless_it_tells_of_a_machine(folder, paths):
+    records = [SimpleNamespace(path=path, file=file) for path, file in paths.items()]
+    assert _folder(SimpleNamespace(records=records)) == folder
 
 
 def test_every_sound_can_be_played_and_its_excerpt_contains_it(surveyed):

@@ -142,14 +142,17 @@ class PageEvents:
         return np.array([(time.replace(tzinfo=UTC) - start).total_seconds() if time else np.nan for time in times])
 
 
-def _folder(survey: Survey) -> str:
-    """Return the folder of the recordings as it was given; "" if it is absolute: a page tells nothing of a machine."""
+def _folder(survey: Survey) -> str | None:
+    """Return the folder of the recordings as it was given, None if their names have it.
+
+    It is "" if it is absolute: a page tells nothing of a machine.
+    """
     paths = [record.path.replace("\\", "/") for record in survey.records]
-    file = survey.records[0].file
-    folder = paths[0].removesuffix(file)
-    together = all(path == folder + record.file for path, record in zip(paths, survey.records, strict=True))
-    known = together and folder and not PurePosixPath(folder).is_absolute() and not PureWindowsPath(folder).drive
-    return folder.rstrip("/") if known else ""
+    folders = {path.removesuffix(record.file) for path, record in zip(paths, survey.records, strict=True)}
+    if folders == {""}:
+        return None
+    folder = folders.pop().rstrip("/") if len(folders) == 1 else ""
+    return "" if PurePosixPath(folder).is_absolute() or PureWindowsPath(folder).drive else folder
 
 
 def packed(values: NDArray[Any], kind: str) -> str:

@@ -50,6 +50,14 @@ function soundView(sounds, said, page) {
     }
   }
 
+  // Frequencies with a line: those of the grid, and round ones between them.
+  const ticks = sounds.scale.ticks.map(([hertz]) => hertz);
+  for (const digits of [[1], [2, 5], [3, 4, 6, 8]]) {
+    for (const hertz of [10, 100, 1000, 10000, 100000].flatMap((power) => digits.map((digit) => digit * power))) {
+      const apart = ticks.map((other) => Math.abs(yOf(other) - yOf(hertz)));
+      if (hertz >= axis.low && hertz <= axis.high && Math.min(...apart) >= 30) ticks.push(hertz);
+    }
+  }
   const steps = (least) => [1, 2, 5].map((each) => each * 10 ** Math.floor(Math.log10(least))).find((each) => each >= least) || 10 ** Math.ceil(Math.log10(least));
   function drawAxes(context, colour) {
     context.fillStyle = context.strokeStyle = colour;
@@ -58,8 +66,8 @@ function soundView(sounds, said, page) {
     context.textAlign = "right";
     context.textBaseline = "middle";
     const line = (...points) => { context.beginPath(); for (const point of points) context.lineTo(...point); context.stroke(); };
-    for (const [hertz, share] of sounds.scale.ticks) {
-      const y = tall * (1 - share);
+    for (const hertz of ticks) {
+      const y = yOf(hertz);
       line([margin - 5, y], [margin, y]);
       context.fillText(hertz.toLocaleString("en"), margin - 8, Math.max(y, 7));
     }
@@ -111,7 +119,8 @@ function soundView(sounds, said, page) {
   const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `"${text.replace(/["\\$`]/g, "\\$&")}"`);
   function command() {
     const folder = find("box-folder").value.trim() || "RECORDINGS";
-    const file = `${folder.replace(/\/+$/, "")}/${fileOf(sounds, current)}`;
+    const name = fileOf(sounds, current);
+    const file = sounds.folder === null ? name : `${folder.replace(/\/+$/, "")}/${name}`;
     const number = (value, digits) => String(Number(value.toFixed(digits)));
     const like = `${file}@${number(box.start, 4)}-${number(box.end, 4)}:${number(box.low, 0)}-${number(box.high, 0)}`;
     return `audiosae find ${quoted(find("box-model").value.trim() || "MODEL")} ${quoted(folder)} --like ${quoted(like)} -o like.html`;
