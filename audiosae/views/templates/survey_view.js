@@ -22,7 +22,7 @@ function soundView(sounds, said, page) {
     let [heard, sound] = [null, null];
     if (page.canPlay(n)) {
       heard = await page.sound(n);
-      sound = await samplesOf(heard, axis.high).catch(() => null); // a format that the browser does not decode
+      sound = heard && await samplesOf(heard, axis.high).catch(() => null); // a format that the browser does not decode
     }
     if (n !== current) return;
     const small = picture && await sounds.sheet(picture.sheet);
