@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections import Counter
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -31,9 +32,12 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
 from audiosae.sounds.events import Events
+from audiosae.sounds.examples import Example
 from audiosae.sounds.find_types import find_types
+from audiosae.sounds.labeller import Examples, predict
 from audiosae.sounds.results import MapPoints
 from audiosae.views.excerpts import span_text
+from audiosae.views.survey_events import _folder
 from audiosae.views.survey_page import length, write_survey_page
 
 HOSTILE = '</script><script>alert(1)</script>"&,<b>'
@@ -119,6 +123,20 @@ def columns(page):
     }
     read = {name: np.frombuffer(base64.b64decode(events[name]), kind) for name, kind in kinds.items() if events[name]}
     return events | read
+
+
+@pytest.mark.parametrize(
+    ("folder", "paths"),
+    [
+        ("june", {"june/a/x.wav": "a/x.wav", "june/y.wav": "y.wav"}),
+        ("", {"/home/me/june/x.wav": "x.wav"}),
+        ("", {"C:\\june\\x.wav": "x.wav"}),
+        (None, {"june/x.wav": "june/x.wav", "/may/y.wav": "/may/y.wav"}),
+    ],
+)
+def test_the_folder_of_the_recordings_is_on_the_page_unless_it_tells_of_a_machine(folder, paths):
+    records = [SimpleNamespace(path=path, file=file) for path, file in paths.items()]
+    assert _folder(SimpleNamespace(records=records)) == folder
 
 
 def test_every_sound_can_be_played_and_its_excerpt_contains_it(surveyed):
@@ -340,9 +358,12 @@ def test_labels_survive_undo_redo_and_a_reload_and_are_saved(surveyed, see, tmp_
     picks.nth(2).click()
     picks.nth(5).click(modifiers=["Shift"])
     assert tab.inner_text("#name-them") == "Name 4 sounds"
-    for number in range(40):
-        tab.fill("#label", f"=kind {number}")
-        tab.keyboard.press("Enter")
+    tab.evaluate("""() => {
+      for (let number = 0; number < 40; number += 1) {
+        document.getElementById("label").value = `=kind ${number}`;
+        document.getElementById("naming").requestSubmit();
+      }
+    }""")
     tab.locator("#map").focus()
     for _ in range(40):
         tab.keyboard.press("Control+z")
@@ -386,15 +407,10 @@ def test_types_are_merged_and_split_and_new_ones_are_numbered_without_gaps(surve
 @pytest.mark.browser
 def test_the_map_plays_what_is_clicked_and_selects_a_rectangle(surveyed, see):
     items, stored = block(surveyed.page, "items"), pieces(surveyed.page)
-    place = np.frombuffer(base64.b64decode(items["events"]["place"]), "<u2").reshape(-1, 2) / 65535
     tab = see(surveyed.page)
     noted = "window.heard = []; HTMLMediaElement.prototype.play = async function () { heard.push(this.src); };"
     tab.evaluate(f"() => {{ {noted} }}")
-    box = tab.locator("#map").bounding_box()
-    tab.evaluate(f"scrollTo(0, {box['y'] - 60})")
-    tab.wait_for_function("Math.abs(document.getElementById('map').getBoundingClientRect().y - 60) < 2")
-    box = tab.locator("#map").bounding_box()
-    at = np.array([box["x"], box["y"]]) + 11 + place * (np.array([box["width"], box["height"]]) - 22)
+    box, at = places(tab, surveyed.page)
     order = np.frombuffer(base64.b64decode(items["pictures"]["of"]), "<u4").tolist()
     alone = [n for n in range(18) if np.sort(np.abs(at - at[n]).max(axis=1))[1] > 4]
     assert len(alone) > 9
@@ -414,6 +430,220 @@ def test_the_map_plays_what_is_clicked_and_selects_a_rectangle(surveyed, see):
     tab.keyboard.press("Enter")
     assert tab.get_attribute("#pointed", "role") == "status"
     assert len(tab.evaluate("heard")) == 6
+
+
+def places(tab, page):
+    """Scroll to the map; return where it is, (left, top, width, height), and where each sound is on it, (sounds, 2)."""
+    tab.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
+    # below its place when the page is scrolled further, where a longer grid would move it to
+    tab.evaluate("scrollBy(0, document.getElementById('map').getBoundingClientRect().y - 200)")
+    box = tab.locator("#map").bounding_box()
+    place = columns(page)["place"].reshape(-1, 2) / 65535
+    size = np.array([box["width"], box["height"]])
+    return box, np.array([box["x"], box["y"]]) + 11 + place * (size - 22)
+
+
+def touched(tab, *fingers):
+    """Move fingers on a touch screen, each from its first position to its last."""
+    session = tab.context.new_cdp_session(tab)
+    for step in range(len(fingers[0])):
+        points = [{"x": finger[step][0], "y": finger[step][1], "id": i} for i, finger in enumerate(fingers)]
+        kind = "touchMove" if step else "touchStart"
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+@pytest.mark.browser
+def test_a_lasso_selects_and_the_map_is_enlarged_with_keys_wheel_and_fingers(surveyed, see):
+    tab = see(surveyed.page, has_touch=True)
+    box, at = places(tab, surveyed.page)
+    corner, size = np.array([box["x"], box["y"]]), np.array([box["width"], box["height"]])
+    alone = [n for n in range(18) if np.sort(np.abs(at - at[n]).max(axis=1))[1] > 4]
+    centre = at[next(n for n in alone if (np.minimum(at[n] - corner, corner + size - at[n]) > 70).all())]
+
+    def lasso(*corners):
+        tab.mouse.move(*corners[0])
+        tab.mouse.down()
+        for corner in corners[1:]:
+            tab.mouse.move(*corner, steps=3)
+        tab.mouse.up()
+        return sorted(shown(tab))
+
+    tab.select_option("#drag", "lasso")
+    left, top, right, bottom = box["x"] + 2, box["y"] + 2, box["x"] + box["width"] - 2, box["y"] + box["height"] - 2
+    slope = (bottom - top) / (right - left)
+    below = np.flatnonzero(at[:, 1] - top > slope * (at[:, 0] - left))
+    assert 0 < len(below) < 18
+    assert lasso((left, top), (right, bottom), (left, bottom)) == below.tolist()
+
+    def seen():
+        return lasso((left, top), (right, top), (right, bottom), (left, bottom))
+
+    for how in ("keys", "wheel", "fingers"):
+        tab.locator("#map").press("0")
+        assert seen() == [*range(18)]
+        tab.mouse.move(*centre)
+        if how == "wheel":
+            tab.keyboard.down("Control")
+            tab.mouse.wheel(0, -60)
+            tab.keyboard.up("Control")
+        elif how == "fingers":
+            ends = (centre - [30, 0], centre - [45, 0], centre - [60, 0])
+            touched(tab, ends, [2 * centre - end for end in ends])
+        else:
+            tab.mouse.click(*centre)
+            tab.keyboard.press("+")
+            tab.keyboard.press("+")
+        factor = 2.25 if how == "keys" else 2
+        tab.wait_for_timeout(50)
+        moved = centre + factor * (at - centre) - corner
+        expected = np.flatnonzero(((moved > 2) & (moved < size - 2)).all(axis=1)).tolist()
+        assert 0 < len(expected) < 18
+        assert seen() == expected, how
+    tab.locator("#map").press("Shift+ArrowRight")
+    moved -= [size[0] / 8, 0]
+    assert seen() == np.flatnonzero(((moved > 2) & (moved < size - 2)).all(axis=1)).tolist()
+
+
+def searched(tab, folder):
+    """Return the example of the command that the larger view shows for recordings in a folder."""
+    tab.fill("#box-folder", str(folder))
+    command = shlex.split(tab.inner_text("#box-command"))
+    assert command[:4] == ["audiosae", "find", "MODEL", str(folder)]
+    return Example.parse(command[command.index("--like") + 1])
+
+
+@pytest.mark.browser
+def test_a_box_on_the_larger_view_is_told_and_gives_the_command_of_find(surveyed, see):
+    tab, sounds = see(surveyed.page, has_touch=True), columns(surveyed.page)
+    hertz = np.frombuffer(base64.b64decode(sounds["hz"]), "<u4").reshape(-1, 2)
+    tab.evaluate("() => { window.told = []; document.addEventListener('audiosae:box', (e) => told.push(e.detail)); }")
+    tab.click("[data-cell='2024-06-01 1']")
+    tab.locator("#hour button").last.click()
+    tab.select_option("#order", "time")
+    tab.locator("#grid .cell[data-sound='4'] .pick").press("e")
+    tab.wait_for_function("document.getElementById('view-cursor').dataset.from")
+    start, seconds = (float(tab.get_attribute("#view-cursor", f"data-{name}")) for name in ("from", "seconds"))
+    box = tab.locator("#view-canvas").bounding_box()
+    left, right = box["x"] + 56, box["x"] + box["width"] - 8
+    x = [left + (right - left) * (sounds[edge][4] - start) / seconds for edge in ("start", "end")]
+    share = tab.evaluate("(all) => all.map(frequencyAxis(readSounds().scale.bands).share)", hertz[4].tolist())
+    y = [box["y"] + 320 * (1 - each) for each in share]
+    middle = (y[0] + y[1]) / 2 - box["y"] - 2
+    row = tab.evaluate(
+        """([top, width]) => Array.from(
+          document.getElementById("view-canvas").getContext("2d").getImageData(0, top, width, 1).data)""",
+        [round(middle), round(box["width"])],
+    )
+    brightness = np.reshape(row, (-1, 4))[:, :3].mean(axis=1)
+    first, last = (round(each - box["x"]) for each in x)
+    assert brightness[first:last].mean() > 2 * brightness[58 : first - 4].mean(), "the sound is where the axes say"
+    tab.mouse.move(x[0], y[1])
+    tab.mouse.down()
+    tab.mouse.move(x[1], y[0], steps=2)
+    tab.mouse.up()
+    # 100 to 200 pixels from the left edge
+    touched(tab, [(left + 100, box["y"] + 50), (left + 150, box["y"] + 90), (left + 200, box["y"] + 120)])
+    tab.locator("#view-canvas").focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Shift+ArrowRight")
+    tab.fill("#box-start", str(round(start, 2)))
+    tab.keyboard.press("Tab")
+    drawn, touch, moved, longer, typed = tab.evaluate("told")
+    file = sounds["files"][sounds["record"][4]]
+    assert {each["recording"] for each in (drawn, touch, moved, longer, typed)} == {file}
+    pixel = seconds / (right - left)
+    assert (drawn["start"], drawn["end"]) == pytest.approx((sounds["start"][4], sounds["end"][4]), abs=2 * pixel)
+    assert (drawn["low"], drawn["high"]) == pytest.approx(hertz[4].tolist(), rel=0.1)
+    assert (touch["start"], touch["end"]) == pytest.approx((start + 100 * pixel, start + 200 * pixel), abs=2 * pixel)
+    assert moved["start"] - touch["start"] == pytest.approx(seconds / 100, abs=2e-4)
+    assert (longer["start"], typed["start"]) == (moved["start"], round(start, 2))
+    assert longer["end"] > moved["end"]
+    found = searched(tab, surveyed.sounds)
+    assert found.path == surveyed.sounds / file
+    assert [found.start, found.end, found.low_hz, found.high_hz] == [typed[k] for k in ("start", "end", "low", "high")]
+    tab.fill("#view-label", "frog")
+    tab.keyboard.press("Enter")
+    tab.click("#view-next")
+    assert "frog" not in tab.inner_text("#view-about")
+    tab.keyboard.press("Escape")
+    assert tab.inner_text("#grid").count("frog") == 1
+
+
+@pytest.mark.browser
+def test_every_player_plays_the_stretch_of_its_recording_in_the_browser(surveyed, see):
+    tab, sounds = see(surveyed.page), columns(surveyed.page)
+    heard = tab.evaluate(
+        """async (rate) => {
+          const sounds = readSounds(), source = soundSource(sounds), found = [];
+          for (const n of sounds.event.keys()) {
+            const { url, from } = await source.sound(n);
+            const bytes = Uint8Array.from(atob(url.split(",")[1]), (c) => c.charCodeAt(0)).buffer;
+            const decoded = await new OfflineAudioContext(1, 1, rate).decodeAudioData(bytes);
+            found.push([from, Array.from(decoded.getChannelData(0), (value) => Math.round(1000 * value))]);
+          }
+          return found;
+        }""",
+        RATE,
+    )
+    assert len(heard) == 18
+    for number, (start, samples) in enumerate(heard):
+        source, _ = soundfile.read(surveyed.sounds / sounds["files"][sounds["record"][number]])
+        first, size = round(start * RATE), len(samples)
+        expected = np.resize(source[first : first + size], size)
+        lags = np.fft.irfft(np.fft.rfft(samples) * np.conj(np.fft.rfft(expected)), size)
+        assert np.argmax(lags) == 0, number
+
+
+@pytest.mark.browser
+def test_the_queue_takes_names_with_keys_and_they_survive_a_survey(surveyed, see, cache, tmp_path):
+    tab = see(surveyed.page)
+    tab.locator("#queue-heading").focus()
+    given = {}
+
+    def asked():
+        return int(tab.get_attribute("#queued", "data-sound")) + 1
+
+    for number in range(12):
+        name = "frog" if number % 2 else "hen"
+        given[asked()] = name
+        if number < 2:
+            tab.keyboard.press("l")
+            tab.keyboard.type(name)
+            tab.keyboard.press("Enter")
+        else:
+            tab.keyboard.press(str(2 + number % 2))  # 1: the name of a type
+    assert "12 sounds of 18 answered" in tab.inner_text("#queued")
+    last = [*given][-1]
+    tab.keyboard.press("Control+z")
+    assert asked() == last, "it is asked again"
+    tab.keyboard.press("s")
+    assert asked() != last
+    saved(tab, "#save", tmp_path / "labels.csv")
+    del given[last]
+    tab.locator("input[data-type='2']").press_sequentially("owl")
+    assert tab.locator("#queue-labels button").all_inner_texts() == [f"{HOSTILE} 1", "hen 2", "frog 3", "owl 4"]
+    labels = {"labels": tmp_path / "labels.csv", "types_from": surveyed.page.parent, "events": "csv", "cache": cache}
+    audiosae.survey(surveyed.run, surveyed.sounds, tmp_path / "out", **labels)
+    sounds = columns(tmp_path / "out" / "index.html")
+    assert {sounds["event"][int(n)]: label for n, (label, _) in sounds["given"].items()} == given
+
+
+@pytest.mark.browser
+def test_with_enough_labels_the_least_certain_sound_is_asked_as_by_the_survey(surveyed, see):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-127, 128, (60, 6))
+    points = (codes / np.linalg.norm(codes, axis=1, keepdims=True)).astype(np.float32)
+    known, label = rng.permutation(60)[:40], rng.integers(0, 3, 60)
+    open_ = np.setdiff1d(np.arange(60), known)
+    found = predict(points[open_], Examples(points[known], label[known], np.zeros(40, np.intp)), 3)
+    ordered = np.sort(np.log(found.probability), axis=1)
+    expected = open_[np.argsort(ordered[:, -1] - ordered[:, -2])]
+    labels = [f"kind {label[n]}" if n in known else "" for n in range(60)]
+    ask = """([codes, labels, open]) => nextQuestions(
+      { codes: 6, code: Int8Array.from(codes), count: 60, event: labels, ask: [] },
+      { now: { label: labels, answer: labels.map(() => "") } })(open)"""
+    assert see(surveyed.page).evaluate(ask, [codes.ravel().tolist(), labels, open_.tolist()]) == expected.tolist()
 
 
 @pytest.mark.browser
@@ -529,7 +759,7 @@ def test_an_answer_about_the_type_is_not_saved_as_one_about_a_label(surveyed, se
 
 
 @pytest.mark.browser
-def test_the_grid_works_with_the_keyboard_alone(surveyed, see):
+def test_the_grid_works_with_the_keyboard_alone_and_the_page_says_if_nothing_is_kept(surveyed, see):
     tab = see(surveyed.page)
     tab.click("#every")
     tab.locator("#grid .pick[tabindex='0']").focus()
@@ -544,11 +774,6 @@ def test_the_grid_works_with_the_keyboard_alone(surveyed, see):
     tab.locator("#grid .pick").nth(4).focus()
     tab.keyboard.press("p")
     tab.wait_for_selector("#grid .cell.playing")
-
-
-@pytest.mark.browser
-def test_the_page_says_if_the_browser_keeps_nothing(surveyed, see):
-    tab = see(surveyed.page)
     tab.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
     tab.fill("input[data-type='2']", "bird")
     assert "This browser keeps nothing: save before you leave." in tab.inner_text("#saved")
@@ -561,6 +786,9 @@ def test_the_page_is_accessible_and_fits_a_phone(surveyed, see, how):
     tab.fill("input[data-type='2']", "bird")
     tab.locator("#grid .pick").first.click()
     assert tab.evaluate("document.documentElement.scrollWidth") <= how.get("viewport", {"width": 1280})["width"]
+    assert serious_faults(tab) == []
+    tab.locator("#grid .pick").first.press("e")
+    tab.wait_for_function("document.getElementById('view-cursor').dataset.from")
     assert serious_faults(tab) == []
 
 

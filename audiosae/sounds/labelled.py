@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NONE, OUT = 0, -1  # types: of no type; of sounds that are not of interest
 _LEAST_REACH, _MOST_REACH = 0.7, 0.95  # of a type that a person made
-_ASKED = 25  # sounds that are proposed for the next labels
+_ASKED = 40  # sounds that are proposed for the next labels
 _DIGITS = 4
 _SURE = 0.9999  # highest confidence of a classified sound; 1 is that of a person
 

@@ -197,9 +197,8 @@ def ask_next(
         Number of sounds to return; fewer if fewer have no answer.
     """
     open_, typical = np.flatnonzero(~answered), np.empty(0, np.intp)
-    if answered.sum() < _MEDOIDS:
-        groups = _medoids(points)
-        typical = np.array([own[0] for own in groups if not answered[own].any()], np.intp)
+    if answered.sum() < _MEDOIDS or probability is None:
+        typical = _typical(points, answered, count if probability is None else 0)
     if probability is None:
         return np.concatenate([typical, np.setdiff1d(open_, typical)])[:count]
     ordered = np.sort(probability[open_], axis=1)
@@ -208,18 +207,27 @@ def ask_next(
     return np.concatenate([typical, uncertain[~np.isin(uncertain, typical)]])[:count]
 
 
-def _medoids(points: NDArray[np.float32]) -> list[Numbers]:
-    """Return groups of sounds, the largest first, each from its most central sound outwards."""
+def _typical(points: NDArray[np.float32], answered: NDArray[np.bool_], least: int) -> Numbers:
+    """Return the most central sound of each group without an answer, of the largest group first.
+
+    Groups are divided until there are `least` such sounds, those of the coarser groups first.
+    """
     from scipy.cluster.hierarchy import fcluster, ward
     from scipy.spatial.distance import pdist
 
     chosen = _evenly(len(points), min(len(points), _NODES))
     if len(chosen) < 2:  # noqa: PLR2004 (no distance)
-        return [chosen]
+        return chosen[~answered[chosen]]
     some = points[chosen].astype(np.float64)
-    number = fcluster(ward(pdist(some)), _MEDOIDS, "maxclust")
-    groups = []
-    for own in (np.flatnonzero(number == each) for each in np.unique(number)):
-        away = np.square(some[own] - some[own].mean(axis=0)).sum(axis=1)
-        groups.append(chosen[own[np.argsort(away, kind="stable")]])
-    return sorted(groups, key=lambda own: (-len(own), int(own[0])))
+    tree, known, found, groups = ward(pdist(some)), answered[chosen], np.empty(0, np.intp), _MEDOIDS
+    while True:
+        number = fcluster(tree, groups, "maxclust")
+        parts = [np.flatnonzero(number == each) for each in np.unique(number)]
+        parts = [own for own in parts if not known[own].any()]
+        away = [np.square(some[own] - some[own].mean(axis=0)).sum(axis=1) for own in parts]
+        central = sorted((-len(own), int(own[each.argmin()])) for own, each in zip(parts, away, strict=True))
+        new = np.array([place for _, place in central], np.intp)
+        found, known[new] = np.concatenate([found, new]), True
+        if len(found) >= least or groups >= len(chosen):
+            return chosen[found]
+        groups *= 2

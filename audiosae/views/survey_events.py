@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 from datetime import UTC, datetime
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Survey
 
 NEAREST, UNUSUAL = 5, 20  # sounds of a listening queue; most unusual sounds
-_CODES = 8  # components by which the page divides a type
 _TICKS = (20, 50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)  # Hz
 _TICK_DISTANCE = 0.15  # of the height
 _HEIGHT, _WIDEST, _USUAL_WIDTH = 48, 160, 72  # pixels of a spectrogram; of one with the usual duration
@@ -101,7 +101,7 @@ class PageEvents:
         survey, sounds = self._survey, self._survey.sounds
         names = ("record", "start", "end", "type", "score", "peak")
         own = {name: getattr(sounds, name)[self.numbers] for name in names}
-        points = self._mapped.points[:, :_CODES]
+        points = self._mapped.points
         scale = np.float32(127 / max(float(np.abs(points).max(initial=0)), 1e-12))
         hz = np.stack([sounds.low_hz[self.numbers], sounds.high_hz[self.numbers]], axis=1)
         given = {n: self._answers[number] for n, number in enumerate(self.numbers.tolist()) if number in self._answers}
@@ -113,6 +113,7 @@ class PageEvents:
             "said": self.given,
             "types": survey.types_digest,
             "files": [record.file for record in survey.records],
+            "folder": _folder(survey),
             "sites": list(survey.sites),
             "event": packed(self.numbers + 1, "<u4"),
             "record": packed(own["record"], "<u4"),
@@ -139,6 +140,19 @@ class PageEvents:
         start = datetime(1970, 1, 1, tzinfo=UTC)
         times = (event.time for event in self._survey.rows(self.numbers))
         return np.array([(time.replace(tzinfo=UTC) - start).total_seconds() if time else np.nan for time in times])
+
+
+def _folder(survey: Survey) -> str | None:
+    """Return the folder of the recordings as it was given, None if their names have it.
+
+    It is "" if it is absolute: a page tells nothing of a machine.
+    """
+    paths = [record.path.replace("\\", "/") for record in survey.records]
+    folders = {path.removesuffix(record.file) for path, record in zip(paths, survey.records, strict=True)}
+    if folders == {""}:
+        return None
+    folder = folders.pop().rstrip("/") if len(folders) == 1 else ""
+    return "" if PurePosixPath(folder).is_absolute() or PureWindowsPath(folder).drive else folder
 
 
 def packed(values: NDArray[Any], kind: str) -> str:
@@ -176,7 +190,8 @@ class Thumbnails:
             if bands[0] <= hz <= bands[-1] and (not ticks or at - ticks[-1][1] >= _TICK_DISTANCE):
                 ticks.append((hz, round(at, 4)))
         second = self._step * self._row
-        return {"height": self._height, "pixel": second, "stretch": round(self._stretch, 2), "ticks": ticks}
+        facts = {"height": self._height, "pixel": second, "stretch": round(self._stretch, 2), "ticks": ticks}
+        return facts | {"bands": np.round(bands, 1).tolist()}
 
     def tile(self, number: int) -> tuple[NDArray[np.uint8], float]:
         """Return the spectrogram of a sound in 16 shades, (height, width), and the time at its left edge in seconds."""

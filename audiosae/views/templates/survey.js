@@ -11,6 +11,9 @@
     play: (n) => player.toggle(n),
     canPlay: source.canPlay,
     whyNot: source.whyNot,
+    sound: source.sound,
+    stop: player.stop,
+    enlarge: (n) => view.open(n, grid.selected()),
     about(n) {
       const label = said.now.label[n];
       return [`sound ${sounds.event[n]}`, said.called(said.typeOf(n)), label === REJECTED ? "not of interest" : label || guessOf(sounds, n),
@@ -29,6 +32,7 @@
   const grid = soundGrid(sounds, said, page);
   const map = soundMap(sounds, said, page);
   const queue = listeningQueue(sounds, said, page);
+  const view = soundView(sounds, said, page);
   hourTable(sounds, said, page);
   find("unusual").addEventListener("click", () => {
     const order = Array.from(sounds.score.keys()).filter((n) => said.now.label[n] !== REJECTED).sort((a, b) => sounds.score[b] - sounds.score[a]);
@@ -87,6 +91,11 @@
     if (event.target.matches("input")) said.change(`type ${type} named ${event.target.value}`, [[NAME, type, event.target.value]]);
     else if (event.target.value) merge(type, Number(event.target.value));
   });
+  find("kinds").addEventListener("keydown", (event) => { // from name to name
+    if (event.key !== "Enter" || !event.target.matches("input")) return;
+    const names = [...find("kinds").querySelectorAll("[data-kind]:not([hidden]) input")];
+    names[names.indexOf(event.target) + (event.shiftKey ? -1 : 1)]?.focus();
+  });
   find("kinds").addEventListener("click", (event) => {
     const card = event.target.closest("[data-kind]");
     if (!card) return;
@@ -141,5 +150,5 @@
   });
   addEventListener("beforeunload", (event) => { if (said.isUnsaved() && !said.isStored()) event.preventDefault(); });
   refresh();
-  page.choose(said.types().map(example).filter((n) => n >= 0), "the best example of each type");
+  grid.choose(said.types().map(example).filter((n) => n >= 0), "the best example of each type"); // the map shows all alike
 })();

@@ -21,7 +21,7 @@ function readSounds() {
     sounds.picture.set(of[i], { sheet, x, y, width, from: left[i] });
   }
   sounds.played = new Map(played.map((piece, i) => [of[i], piece]));
-  sounds.scale = { height: pictures.height, pixel: pictures.pixel, stretch: pictures.stretch, ticks: pictures.ticks };
+  sounds.scale = { height: pictures.height, pixel: pictures.pixel, stretch: pictures.stretch, ticks: pictures.ticks, bands: pictures.bands };
   sounds.columns = (n) => (sounds.picture.has(n) ? sounds.picture.get(n).width * pictures.stretch : 40); // width of a picture
   sounds.numbered = new Map(Array.from(sounds.event, (number, i) => [number, i]));
   // The sheet with a number, as an image that is decoded.
@@ -82,8 +82,10 @@ function soundPlayer(sounds, source) {
   const follow = () => {
     const picture = sounds.picture.get(current);
     const time = heard.from + audio.currentTime / (heard.slowed || 1);
-    for (const cursor of picture ? document.querySelectorAll(`[data-sound="${current}"] .cursor`) : []) {
-      const share = (time - picture.from) / (picture.width * sounds.scale.pixel);
+    for (const cursor of document.querySelectorAll(`[data-sound="${current}"] .cursor`)) {
+      const [from, seconds] = cursor.dataset.from ? [Number(cursor.dataset.from), Number(cursor.dataset.seconds)]
+        : picture ? [picture.from, picture.width * sounds.scale.pixel] : [time + 1, 1];
+      const share = (time - from) / seconds;
       cursor.style.left = `${100 * share}%`;
       cursor.hidden = share < 0 || share > 1;
     }

@@ -29,7 +29,9 @@ function soundGrid(sounds, said, page) {
     const play = make("button", { type: "button", class: "play", tabindex: "-1", disabled: !page.canPlay(n) });
     page.label(play, n, false);
     if (!page.canPlay(n)) play.title = page.whyNot(n);
-    const item = make("li", { class: "cell", "data-sound": n }, pick, play);
+    const enlarge = make("button", { type: "button", class: "enlarge", tabindex: "-1", "aria-label": `Enlarge sound ${sounds.event[n]}`, title: "Enlarge" },
+      make("span", { "aria-hidden": "true" }, "⤢"));
+    const item = make("li", { class: "cell", "data-sound": n }, pick, play, enlarge);
     item.style.setProperty("--columns", sounds.columns(n));
     return item;
   }
@@ -89,6 +91,7 @@ function soundGrid(sounds, said, page) {
     const each = event.target.closest(".cell");
     if (!each) return;
     if (event.target.closest(".play")) page.play(numberOf(each));
+    else if (event.target.closest(".enlarge")) page.enlarge(numberOf(each));
     else if (event.target.closest(".pick")) {
       focus(each);
       pick(numberOf(each), event.shiftKey);
@@ -111,6 +114,7 @@ function soundGrid(sounds, said, page) {
       }
       focus(next);
     } else if (event.key === "p") page.play(numberOf(each));
+    else if (event.key === "e") page.enlarge(numberOf(each));
     else if (event.key === "n") { event.preventDefault(); find("label").focus(); }
     else if (event.key === "Escape") unmark();
   });

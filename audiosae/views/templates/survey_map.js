@@ -1,4 +1,5 @@
-// The map of sounds: similar sounds are near each other. Pointing describes a sound, a click plays it, a rectangle selects.
+// The map of sounds: similar sounds are near each other. Pointing describes a sound, a click plays it; a rectangle or a
+// lasso selects.
 const golden = 137.508; // degrees between the hues of successive types
 
 function palette(size) { // colours that are readable on light and dark paper
@@ -9,14 +10,13 @@ function soundMap(sounds, said, page) {
   const canvas = find("map");
   const grey = "#8a8f98";
   const near = 12; // pixels in which a sound is pointed at
-  const border = 10;
-  let colours = [], chosen = new Set(), current = -1, box = null, pointed = false;
+  let colours = [], order = [], chosen = new Set(), current = -1;
+  let drag = null; // what the pointer does, and where it was
 
   const size = () => [canvas.clientWidth, canvas.clientHeight];
-  function at(n) {
-    const [width, height] = size();
-    return [border + (width - 2 * border) * sounds.place[2 * n] / 65535, border + (height - 2 * border) * sounds.place[2 * n + 1] / 65535];
-  }
+  const placeOf = (n) => [sounds.place[2 * n] / 65535, sounds.place[2 * n + 1] / 65535];
+  const zoom = mapZoom(canvas, () => draw());
+  const at = (n) => zoom.pixels(...placeOf(n));
 
   // The values by which the sounds are coloured: an entry for each value, with a text and its sounds.
   function groups() {
@@ -51,6 +51,7 @@ function soundMap(sounds, said, page) {
   function colour() {
     const all = groups();
     colours = new Array(sounds.count);
+    order = all.flatMap((group) => group.own); // changing the colour takes time
     for (const group of all) for (const n of group.own) colours[n] = group.colour;
     find("legend").replaceChildren(...all.map((group) => {
       const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
@@ -74,13 +75,15 @@ function soundMap(sounds, said, page) {
     const some = chosen.size > 0 && chosen.size < sounds.count;
     const isChosen = new Uint8Array(sounds.count);
     for (const n of chosen) isChosen[n] = 1;
-    const radius = sounds.count > 2000 ? 2 : sounds.count > 300 ? 3 : 4;
+    const radius = (sounds.count > 2000 ? 2 : sounds.count > 300 ? 3 : 4) * zoom.grown();
     for (const front of some ? [false, true] : [true]) { // the chosen ones are drawn last
-      context.globalAlpha = front ? 0.9 : 0.25;
-      for (let n = 0; n < sounds.count; n += 1) {
+      context.globalAlpha = front ? 0.9 : 0.4;
+      let last = "";
+      for (const n of order) {
         if (some && Boolean(isChosen[n]) !== front) continue;
         const [x, y] = at(n);
-        context.fillStyle = colours[n];
+        if (x < -radius || y < -radius || x > width + radius || y > height + radius) continue;
+        if (colours[n] !== last) context.fillStyle = last = colours[n];
         context.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
       }
     }
@@ -93,9 +96,9 @@ function soundMap(sounds, said, page) {
       context.arc(x, y, radius + 5, 0, 7);
       context.stroke();
     }
-    if (box) {
+    if (drag && drag.far && drag.how !== "move") {
       context.setLineDash([5, 4]);
-      context.strokeRect(box[0], box[1], box[2] - box[0], box[3] - box[1]);
+      context.stroke(outline());
       context.setLineDash([]);
     }
   }
@@ -122,51 +125,78 @@ function soundMap(sounds, said, page) {
     shown.dataset.sound = n;
     shown.replaceChildren(make("div", { class: "picture" }, canvasOf, make("div", { class: "cursor", hidden: true })),
       make("p", {}, page.about(n).join(", "), page.canPlay(n) ? "" : ` (no sound: ${page.whyNot(n)})`));
+    const enlarge = make("button", { type: "button" }, "Enlarge");
+    enlarge.addEventListener("click", () => page.enlarge(n));
+    shown.append(enlarge);
+  }
+
+  // The shape that is drawn, as a path: the trace of the pointer, or the rectangle from its first to its last point.
+  function outline() {
+    const [first, last] = [drag.trace[0], drag.trace.at(-1)];
+    const corners = drag.how === "lasso" ? drag.trace : [first, [last[0], first[1]], last, [first[0], last[1]]];
+    const path = new Path2D();
+    for (const corner of corners) path.lineTo(...corner);
+    path.closePath();
+    return path;
+  }
+  function inside(path) {
+    const context = canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    return Array.from(colours.keys()).filter((n) => context.isPointInPath(path, ...at(n), "evenodd"));
   }
 
   const place = (event) => [event.offsetX, event.offsetY];
+  const stop = () => { drag = null; draw(); };
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button) return;
-    const [x, y] = place(event);
-    pointed = true;
-    if (find("drag").checked) canvas.setPointerCapture(event.pointerId);
-    box = find("drag").checked ? [x, y, x, y] : null;
+    const how = find("drag").value;
+    drag = { how, trace: [place(event)], far: false };
+    if (how !== "scroll") canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
     const [x, y] = place(event);
-    if (box) {
-      [box[2], box[3]] = [x, y];
-      draw();
-    } else point(nearest(x, y, near));
+    if (!drag) { point(nearest(x, y, near)); return; }
+    if (zoom.isPinched()) { stop(); return; }
+    const [before, first] = [drag.trace.at(-1), drag.trace[0]];
+    drag.far ||= Math.hypot(x - first[0], y - first[1]) >= 5;
+    if (drag.how === "scroll") return;
+    drag.trace.push([x, y]);
+    if (drag.how === "move") zoom.move(x - before[0], y - before[1]);
+    else draw();
   });
   canvas.addEventListener("pointerup", (event) => {
-    if (!pointed) return;
+    if (!drag) return;
     const [x, y] = place(event);
-    const [left, top, ...end] = box || [x, y, x, y];
-    [box, pointed] = [null, false];
-    if (Math.hypot(end[0] - left, end[1] - top) < 5) {
+    const { how, far } = drag;
+    if (!far) {
+      stop();
       point(nearest(x, y, 2 * near));
       if (current >= 0) page.play(current);
-      draw();
       return;
     }
-    const [low, high] = [[Math.min(left, x), Math.min(top, y)], [Math.max(left, x), Math.max(top, y)]];
-    const inside = [];
-    for (let n = 0; n < sounds.count; n += 1) {
-      const [px, py] = at(n);
-      if (px >= low[0] && px <= high[0] && py >= low[1] && py <= high[1]) inside.push(n);
-    }
-    page.choose(event.shiftKey ? [...new Set([...chosen, ...inside])] : inside, "part of the map");
+    if (how === "move" || how === "scroll") { stop(); return; }
+    drag.trace.push([x, y]);
+    const found = inside(outline());
+    drag = null;
+    page.choose(event.shiftKey ? [...new Set([...chosen, ...found])] : found, "part of the map");
   });
-  canvas.addEventListener("pointercancel", () => { [box, pointed] = [null, false]; draw(); });
-  canvas.addEventListener("pointerleave", () => { if (!box && document.activeElement !== canvas) point(-1); });
+  canvas.addEventListener("pointercancel", stop);
+  canvas.addEventListener("dblclick", () => { if (current >= 0) page.enlarge(current); });
+  canvas.addEventListener("pointerleave", () => { if (!drag && document.activeElement !== canvas) point(-1); });
   canvas.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (step) {
+    const [width, height] = size();
+    if (step && event.shiftKey) {
       event.preventDefault();
-      const [width, height] = size();
+      zoom.move(-step[0] * width / 8, -step[1] * height / 8);
+    } else if (step) {
+      event.preventDefault();
       point(current < 0 ? nearest(width / 2, height / 2, Infinity) : neighbour(step), true);
-    } else if (event.key === "Enter" && current >= 0) page.play(current);
+      zoom.reveal(...placeOf(current));
+    } else if (zoom.key(event, current < 0 ? null : at(current))) event.preventDefault();
+    else if (event.key === "Enter" && current >= 0) page.play(current);
+    else if (event.key === "e" && current >= 0) page.enlarge(current);
     else if (event.key === " " && current >= 0) {
       event.preventDefault();
       const rest = [...chosen].filter((n) => n !== current);
@@ -183,8 +213,8 @@ function soundMap(sounds, said, page) {
     }
     return best;
   }
-  find("drag").checked = matchMedia("(pointer: fine)").matches || !matchMedia("(pointer: coarse)").matches;
-  const drags = () => { canvas.style.touchAction = find("drag").checked ? "none" : "auto"; };
+  if (matchMedia("(pointer: coarse)").matches && !matchMedia("(pointer: fine)").matches) find("drag").value = "scroll";
+  const drags = () => { canvas.style.touchAction = find("drag").value === "scroll" ? "pan-x pan-y" : "none"; };
   find("drag").addEventListener("input", drags);
   drags();
   find("colour").addEventListener("input", colour);

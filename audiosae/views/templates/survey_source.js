@@ -8,7 +8,8 @@ function soundSource(sounds) {
     keeps: false, // whether labels are stored without being saved by the user
     canPlay: (n) => Boolean(piece(n)?.sound),
     whyNot: (n) => piece(n)?.fault || "not in this page, which has a limited size",
-    sound: async (n) => ({ url: piece(n).sound, from: piece(n).low, slowed: piece(n).slowed }), // from: seconds in the file
+    // from: seconds in the file; slowed: how many times; highest: Hz that it has at most, as it is played
+    sound: async (n) => ({ url: piece(n).sound, from: piece(n).low, slowed: piece(n).slowed, highest: 10500 }),
     save: async (name, text) => {
       const link = make("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
       link.click();
