@@ -1,8 +1,9 @@
 """Windows of a sound as if it was a recording of its own, so that a short file and a stretch of a recording are equal.
 
 What surrounds a sound in time, its background noise and the level of its recording are unknown in a file that was cut
-out of a recording. So nothing of them is used: the levels within the sound, down to a fixed depth below the loudest
-one, are scaled to the same strength and placed in front of the mean of the model's training windows.
+out of a recording. So nothing of them is used. The quarter of the levels within the sound that are lowest are taken for
+background noise; what rises above them is scaled to the same strength and placed in front of the mean of the model's
+training windows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
     from audiosae.sounds.noise_floor import BandLevels, Stretch
 
-_DEPTH = 30.0  # dB below the loudest level that are shown
+_NOISE_QUANTILE, _ABOVE_NOISE = 0.25, 3.0  # of the levels of a sound; dB above it from which levels are shown
+_LEAST_DEPTH, _DEPTH = 20.0, 60.0  # dB below the loudest level that are shown at least, and at most
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class SingleSounds:
         shown = slice(first, last + 1)
         field = np.zeros((sound.end - sound.start + frames - 1, levels.bands), np.float32)
         own = np.asarray(levels.field[sound.start : sound.end, shown])
-        rise = np.maximum(own - (own.max() - np.float32(_DEPTH)), 0)
+        noise, loudest = float(np.quantile(own, _NOISE_QUANTILE)) + _ABOVE_NOISE, float(own.max())
+        rise = np.maximum(own - np.float32(min(max(noise, loudest - _DEPTH), loudest - _LEAST_DEPTH)), 0)
         field[frames // 2 : frames // 2 + len(own), shown] = rise
         return scaled_windows(model, field, rise)
