@@ -122,7 +122,22 @@ def slowing(rate: int) -> int:
     return SLOWED if rate > _INAUDIBLE else 1
 
 
+@dataclass(frozen=True)
+class EncodedSound:
+    """A sound file: its bytes, its media type, and by which factor the sound is slowed down."""
+
+    content: bytes
+    kind: str
+    slowed: int
+
+
 def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
+    """Return a mono sound as `encode_file` compresses it, as a data URL."""
+    encoded = encode_file(samples, rate)
+    return Sound(f"data:{encoded.kind};base64,{base64.b64encode(encoded.content).decode()}", encoded.slowed)
+
+
+def encode_file(samples: NDArray[np.float32], rate: int) -> EncodedSound:
     """Return a mono sound compressed, at a fixed peak level and at a sample rate that browsers play.
 
     MP3 if libsndfile can write it (1.1 and newer), else 16-bit WAV. Sampling rates above 96 kHz are slowed down.
@@ -146,4 +161,4 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     with open_sound_file(file, "w", target_rate, 1, format=kind, subtype=subtype) as writer:
         for start in range(0, len(samples), _SAMPLES_PER_WRITE):
             writer.write(samples[start : start + _SAMPLES_PER_WRITE])
-    return Sound(f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode()}", slowed)
+    return EncodedSound(file.getvalue(), mime, slowed)
