@@ -32,7 +32,8 @@ LAYERS = [
 ]
 NOTEBOOK = ("autoencoder", "views")  # the only import upwards: the notebook representation of a Model is a picture
 HEAVY = (
-    "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL psutil distributed dask".split()  # noqa: SIM905
+    "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL psutil distributed dask werkzeug "
+    "waitress".split()  # noqa: SIM905
 )
 
 

@@ -207,7 +207,7 @@ def survey(
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note)
             if path and work:
                 folder.write_tables(result, loaded, sound_types, corpus, work, formats)
-                write_sources(result, model, work)
+                write_sources(result, loaded, work)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)

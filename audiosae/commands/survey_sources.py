@@ -9,14 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiosae.autoencoder.model import path_of
 from audiosae.corpus.sources import printable, scan
 from audiosae.errors import InputError
 from audiosae.system.files import write_file
 from audiosae.system.schema import FactsFile, Items, Object, Optional, Text, Whole
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Sequence
 
     from audiosae.autoencoder.model import Model
@@ -56,9 +54,9 @@ class SurveyedRecording:
     time: datetime | None = None
 
 
-def write_sources(survey: Survey, model: Model | os.PathLike[str] | str, out: Path) -> None:
+def write_sources(survey: Survey, model: Model, out: Path) -> None:
     """Write the absolute paths of the recordings that were used, their sizes and dates, and the path of the model."""
-    run, times = path_of(model), survey.times or [None] * len(survey.records)
+    times = survey.times or [None] * len(survey.records)
     recordings = [
         {
             "file": record.file,
@@ -68,7 +66,7 @@ def write_sources(survey: Survey, model: Model | os.PathLike[str] | str, out: Pa
         }
         for record, time in zip(survey.records, times, strict=True)
     ]
-    facts = {"model": _text(run) if run else None, "recordings": recordings}
+    facts = {"model": _text(model.file) if model.file else None, "recordings": recordings}
     write_file(out / FILE, (json.dumps(facts, indent=1) + "\n").encode())
 
 

@@ -94,10 +94,14 @@ class SurveyTables:
         with self._lock:
             lock = lock_folder(self._folder)
             if lock is None:
-                raise ChangedMeanwhileError(f"a survey is writing {self._folder}; load this page again when it has finished")
+                raise ChangedMeanwhileError(
+                    f"a survey is writing {self._folder}; load this page again when it has finished"
+                )
             with lock:
                 if self._version(name) != version:
-                    raise ChangedMeanwhileError(f"{name} was changed by another program or page since this page read it")
+                    raise ChangedMeanwhileError(
+                        f"{name} was changed by another program or page since this page read it"
+                    )
                 yield self._folder / name
 
     def _version(self, name: str) -> str:

@@ -36,7 +36,9 @@ _PIECE_BYTES = 12  # of a sound: its number and that of its excerpt
 _MOST_PLAYED, _MOST_SECONDS = 2000, 1200.0  # sounds, and their total duration: compressing them takes time
 _REMOTE = 500  # sounds with pictures, if the fields of the recordings are on other machines
 _LONGEST = 15.0  # s of a sound that are played
-_SCRIPTS = tuple(f"survey_{name}" for name in ("data", "source", "server", "corrections", "map", "grid", "queue", "hours"))
+_SCRIPTS = tuple(
+    f"survey_{name}" for name in ("data", "source", "server", "corrections", "map", "grid", "queue", "hours")
+)
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s
 _BRIEF, _FEW = 0.1, 10  # s: shorter durations are shown in ms; more digits below
