@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Cutter:
 
     def __init__(self, domain: Spectrogram, recordings: Mapping[str, SurveyedRecording]) -> None:
         self._domain, self._recordings = domain, recordings
-        self._lock, self._kept = Lock(), OrderedDict[tuple[str, float, float], Cut]()
+        self._lock, self._kept = Lock(), OrderedDict[tuple[Path, float, float], Cut]()
 
     def cut(self, file: str, start: float, end: float) -> Cut:
         """Return the sound between two times in seconds with 0.25 s before and after it, at most 60 s.
@@ -66,9 +67,10 @@ class Cutter:
             raise InputError(f"{start:g} to {end:g} s: wanted a start of at least 0 before an end")
         if file not in self._recordings:
             raise NotInSurveyError(f"{file}: no such recording in this survey")
-        recording, key = self._recordings[file], (file, start, end)
+        recording = self._recordings[file]
         if recording.path is None:
             raise NotInSurveyError(f"{file}: {recording.fault}")
+        key = recording.path, start, end
         with self._lock:  # decoding is quick, and keeps files open
             if key not in self._kept:
                 first = max(0.0, start - _MARGIN)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import secrets
+import socket
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from mimetypes import guess_type
@@ -24,7 +26,7 @@ from audiosae.errors import AudiosaeError, InputError
 from audiosae.views.page import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from audiosae.commands.opened_survey import OpenedSurvey
 
@@ -205,30 +207,19 @@ class SurveyServer:
         No port is free.
     """
 
-    def __init__(self, survey: OpenedSurvey, ports: Iterable[int], say: Callable[[str], None]) -> None:
+    def __init__(self, survey: OpenedSurvey, ports: Sequence[int], say: Callable[[str], None]) -> None:
         for name in ("waitress", "waitress.queue"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # the application reports errors
-        self.application = SurveyApplication(survey, say)
-        self._server = self._listen(ports)
-        self.application.port = int(self._server.effective_port)
-
-    def _listen(self, ports: Iterable[int]) -> Any:  # noqa: ANN401
-        failed: list[int] = []
-        reason = ""
-        for port in ports:
-            try:
-                return create_server(
-                    self.application,
-                    host=HOST,
-                    port=port,
-                    threads=_THREADS,
-                    max_request_body_size=_BODY,
-                    ident=None,
-                    clear_untrusted_proxy_headers=True,
-                )
-            except OSError as error:
-                failed, reason = [*failed, port], error.strerror or str(error)
-        raise InputError(f"--port {failed[-1]}: {reason}; choose another port")
+        listening = _listening(ports)
+        self.application = SurveyApplication(survey, say, listening.getsockname()[1])
+        self._server = create_server(
+            self.application,
+            sockets=[listening],
+            threads=_THREADS,
+            max_request_body_size=_BODY,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
 
     def run(self) -> None:
         """Answer requests until Ctrl-C."""
@@ -237,3 +228,20 @@ class SurveyServer:
     def close(self) -> None:
         """Stop listening."""
         self._server.close()
+
+
+def _listening(ports: Sequence[int]) -> socket.socket:
+    """Return a socket that is bound to the first port that is free."""
+    for port in ports:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":  # elsewhere, the option would share a port that is in use
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((HOST, port))
+            listening.listen()
+        except OSError as error:
+            listening.close()
+            reason = error.strerror or str(error)
+        else:
+            return listening
+    raise InputError(f"--port {ports[-1]}: {reason}; choose another port")

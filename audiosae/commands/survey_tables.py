@@ -84,7 +84,7 @@ class SurveyTables:
         """
         types = _parsed(content, NAMES, lambda path: read_names(path).types)
         with self._replacing(NAMES, version) as path:
-            if version and read_names(path).types not in {"", types}:
+            if version and types and read_names(path).types not in {"", types}:
                 raise ChangedMeanwhileError(f"{NAMES} has the names of another survey's types; move it away")
             write_file(path, content)
             return self._version(NAMES)
