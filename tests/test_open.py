@@ -115,14 +115,13 @@ def test_the_page_is_served_with_the_labels_as_they_are_now(served, tmp_path):
 
 def test_a_sound_is_cut_from_its_recording_and_answers_range_requests(served, sounds):
     status, headers, whole = served.client.ask(f"sound?{part(LONG)}")
-    assert (status, headers["Accept-Ranges"], headers["Content-Type"]) == (200, "bytes", "audio/mpeg")
+    assert (status, headers["Accept-Ranges"], headers["Content-Type"]) == (200, "bytes", "audio/wav")
     facts = served.client.json(f"excerpt?{part(LONG)}")
-    assert facts == {"from": 0.0, "to": pytest.approx(0.55), "slowed": 1}
+    assert facts == {"from": 0.0, "to": pytest.approx(0.55), "slowed": 1, "highest": RATE / 2}
     samples, rate = soundfile.read(io.BytesIO(whole))
     source = soundfile.read(sounds / LONG, stop=round(0.55 * RATE))[0]
-    length = min(len(samples), len(source))
-    agreement = np.correlate(samples[:length], source[:length], "full")
-    assert (rate, int(agreement.argmax()) - (length - 1)) == (RATE, 0)
+    assert rate == RATE
+    np.testing.assert_allclose(samples, source * (np.abs(samples).max() / np.abs(source).max()), atol=1e-4)
     for asked, expected in {"bytes=10-19": whole[10:20], "bytes=-7": whole[-7:], "bytes=5-": whole[5:]}.items():
         status, headers, content = served.client.ask(f"sound?{part(LONG)}", Range=asked)
         assert (status, content) == (206, expected), asked
@@ -136,7 +135,12 @@ def test_ultrasound_is_slowed_down(served, monkeypatch, tmp_path):
     soundfile.write(tmp_path / NAME, np.random.default_rng(0).normal(0, 0.1, 48000), 192_000)
     recording = served.survey.recordings["tone_01.wav"]
     monkeypatch.setitem(served.survey.recordings, "tone_01.wav", type(recording)("tone_01.wav", tmp_path / NAME))
-    assert served.client.json(f"excerpt?{part('tone_01.wav')}") == {"from": 0.0, "to": 0.25, "slowed": 10}
+    assert served.client.json(f"excerpt?{part('tone_01.wav')}") == {
+        "from": 0.0,
+        "to": 0.25,
+        "slowed": 10,
+        "highest": 9600,
+    }
     samples, rate = soundfile.read(io.BytesIO(served.client.ask(f"sound?{part('tone_01.wav')}")[2]))
     assert len(samples) / rate == pytest.approx(2.5, abs=0.1)
 

@@ -31,10 +31,10 @@ LAYERS = [
     "errors",
 ]
 NOTEBOOK = ("autoencoder", "views")  # the only import upwards: the notebook representation of a Model is a picture
-HEAVY = (
-    "librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL psutil distributed dask werkzeug "
-    "waitress".split()  # noqa: SIM905
-)
+HEAVY = [
+    *"librosa scipy sklearn matplotlib cupy pyarrow soundfile rich numba jinja2 PIL".split(),
+    *"psutil distributed dask werkzeug waitress".split(),
+]
 
 
 def imports(path):

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from audiosae.domain import Span, plugin_call
 from audiosae.errors import InputError
 from audiosae.system.stderr import CapturedStderr, capture_stderr
-from audiosae.views.media import encode_file
+from audiosae.views.media import wav_sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from audiosae.commands.survey_sources import SurveyedRecording
     from audiosae.recordings.spectrogram import Spectrogram
-    from audiosae.views.media import EncodedSound
+    from audiosae.views.media import SoundFile
 
 _MARGIN = 0.25  # s before and after a sound, as on pages
 _LONGEST = 60.0  # s
@@ -33,7 +33,7 @@ class NotInSurveyError(InputError):
 class Cut:
     """A stretch of a recording to play: a sound file, and its start and end in the recording in seconds."""
 
-    sound: EncodedSound
+    sound: SoundFile
     start: float
     end: float
 
@@ -79,7 +79,7 @@ class Cutter:
                     excerpt = self._domain.excerpt(recording.path, Span((first,), (last,), "s"))
                 if not excerpt.data.size:
                     raise InputError(f"{file}: the recording has nothing at {start:g} s")
-                sound = encode_file(excerpt.data, excerpt.rate)
+                sound = wav_sound(excerpt.data, excerpt.rate)
                 self._kept[key] = Cut(sound, first, first + excerpt.data.size / excerpt.rate)
                 if len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)

@@ -153,7 +153,8 @@ class SurveyApplication:
 
     def _excerpt(self, request: Request) -> Response:
         cut = self.survey.cutter.cut(*_stretch(request))
-        return _json({"from": cut.start, "to": cut.end, "slowed": cut.sound.slowed})
+        highest = cut.sound.rate / 2
+        return _json({"from": cut.start, "to": cut.end, "slowed": cut.sound.slowed, "highest": highest})
 
     def _save(self, request: Request) -> Response:
         version = request.headers.get("If-Match", "").strip('"')

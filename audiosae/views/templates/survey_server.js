@@ -25,8 +25,7 @@ function servedSource(sounds) {
     whyNot: (n) => missing[fileOf(sounds, n)],
     sound: async (n) => {
       try {
-        const { from, slowed } = await asked(`excerpt?${stretch(n)}`);
-        return { url: `sound?${stretch(n)}`, from, slowed };
+        return { url: `sound?${stretch(n)}`, ...await asked(`excerpt?${stretch(n)}`) }; // from, slowed and highest
       } catch (error) {
         find("saved").textContent = `No sound: ${error.message}.`;
         return null;
@@ -73,7 +72,7 @@ function servedPage(sounds, said, page, { source, player, report }) {
   later(); // changes of an earlier visit
   find("save").textContent = "Save now";
   find("save-names").hidden = true;
-  document.querySelector("footer > p:last-child").textContent = `Served by audiosae open from ${folder}. Sounds are cut from the recordings, normalised to the same peak level and compressed; ultrasound is slowed down.`;
+  document.querySelector("footer > p:last-child").textContent = `Served by audiosae open from ${folder}. Sounds are cut from the recordings, normalised to the same peak level; ultrasound is slowed down.`;
 
   // Search: examples, and the sounds that are most similar to them, each of which can be an example, too.
   const tell = make("p", { role: "status", id: "search-status" }, no_search ? `No search: ${no_search}.`
