@@ -159,9 +159,20 @@ function servedPage(sounds, said, page, { source, player, report }) {
   similar.addEventListener("click", () => {
     open(page.targets().slice(0, 10).map((n) => ({ recording: fileOf(sounds, n), start: sounds.start[n], end: sounds.end[n] })));
   });
+  // A box that is drawn in a dialog is searched for when the user says so: it may be changed before.
+  let drawn = null;
+  const wanted = button("search-box", "Find similar sounds");
+  wanted.addEventListener("click", () => {
+    wanted.closest("dialog").close();
+    open([drawn]);
+  });
   document.addEventListener("audiosae:box", (event) => {
     const { recording, start, end, low, high } = event.detail;
-    open([{ recording, start, end, low, high }]);
+    drawn = { recording, start, end, low, high };
+    const dialog = document.querySelector("dialog[open]");
+    if (!dialog) open([drawn]);
+    else if (find("box-copy")) find("box-copy").before(wanted, " ");
+    else dialog.append(wanted);
   });
   return { save };
 }
