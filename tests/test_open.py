@@ -15,6 +15,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from types import SimpleNamespace
@@ -299,6 +301,9 @@ def test_names_are_saved_and_those_of_another_survey_are_kept(served):
 def test_a_search_gives_what_find_gives(served, trained, sounds, cache):
     like = {"recording": NAME, "start": 0.1, "end": 0.4}
     unlike = {"recording": "tone_01.wav", "start": 0.1, "end": 0.4}
+    begin = datetime(2024, 6, 1, 5)
+    for name, recording in served.survey.recordings.items():
+        served.survey.recordings[name] = replace(recording, time=begin)  # before the first search
     answer = served.client.json("search", "POST", json.dumps({"like": [like], "unlike": [unlike], "count": 5}))
     expected = audiosae.find(
         trained, sounds, f"{sounds / NAME}@0.1-0.4", unlike=f"{sounds / 'tone_01.wav'}@0.1-0.4", count=5, cache=cache
@@ -309,7 +314,17 @@ def test_a_search_gives_what_find_gives(served, trained, sounds, cache):
     assert shown == list(zip(names, events.start.tolist(), events.end.tolist(), strict=True))
     assert [each["similarity"] for each in answer["items"]["matches"]] == expected.similarity.tolist()
     assert [each["liked"] for each in answer["items"]["examples"]] == [True, False]
+    times = [str(begin + timedelta(seconds=start))[:19] for _, start, _ in shown]
+    assert [each["time"] for each in answer["items"]["matches"]] == times
     assert all(piece["image"] and piece["sound"] for piece in answer["pieces"])
+
+
+def test_a_search_for_a_very_short_sound_compares_what_is_around_it(served):
+    like = {"recording": LONG, "start": 0.3, "end": 0.303, "low": 500, "high": 3000}
+    answer = served.client.json("search", "POST", json.dumps({"like": [like], "count": 1}))
+    (example,) = answer["items"]["examples"]
+    assert (example["from"], example["to"]) == ([pytest.approx(0.2965)], [pytest.approx(0.3065)])
+    assert len(answer["items"]["matches"]) == 1
 
 
 @pytest.mark.parametrize(

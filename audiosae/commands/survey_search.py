@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from audiosae.errors import InputError
-from audiosae.sounds.examples import Example
+from audiosae.sounds.examples import LEAST_SECONDS, Example
 from audiosae.sounds.search import find_like
 from audiosae.system.schema import Items, Mismatch, Number, Object, Optional, Text, Whole, parse_json
 from audiosae.views.find_page import find_content
@@ -85,6 +85,9 @@ class SurveySearch:
             raise InputError(f"{file}: {recording.fault if recording else 'no such recording in this survey'}")
         if not start < end or (low is not None and high is not None and not low < high):
             raise InputError(f"{file}: wanted a start before an end, and a lower frequency below a higher one")
+        if end - start < LEAST_SECONDS:  # a call of a bat: what is around it is compared, too
+            start = max(0.0, (start + end - LEAST_SECONDS) / 2)
+            end = start + LEAST_SECONDS
         example = Example(recording.path, start, end, liked=liked, text=f"{file}@{start:g}-{end:g}")
         if high is None:
             return example

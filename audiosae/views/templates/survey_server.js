@@ -128,7 +128,8 @@ function servedPage(sounds, said, page, { source, player, report }) {
       return item;
     }));
     find("search-controls").hidden = !items.matches.length;
-    tell.textContent = [`${counted(items.matches.length, "sound")}, the most similar first.`, ...notes].join(" ");
+    const plain = (note) => `${note.replace(/^--(un)?like /, "").replace("FILE@START-END takes", "a box takes")}.`;
+    tell.textContent = [`${counted(items.matches.length, "sound")}, the most similar first.`, ...notes.map(plain)].join(" ");
   }
   results.addEventListener("click", (event) => {
     const pressed = event.target.closest("[data-wanted]");
@@ -171,8 +172,7 @@ function servedPage(sounds, said, page, { source, player, report }) {
     drawn = { recording, start, end, low, high };
     const dialog = document.querySelector("dialog[open]");
     if (!dialog) open([drawn]);
-    else if (find("box-copy")) find("box-copy").before(wanted, " ");
-    else dialog.append(wanted);
+    else (dialog.querySelector("fieldset .controls") || dialog).append(wanted);
   });
   return { save };
 }
