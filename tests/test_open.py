@@ -39,6 +39,7 @@ from audiosae.system.locks import lock_folder
 from audiosae.system.progress import Notes
 
 NAME, LONG = "tone_00.wav", "tone_11.wav"  # the shortest and the longest
+BEGIN = datetime.fromisoformat("2024-06-01T05:00:00")
 
 
 class Client:
@@ -78,6 +79,8 @@ def surveyed(trained, sounds, cache, tmp_path_factory):
 def served(surveyed, cache):
     """A running server of a survey, with a client."""
     survey, notes = read_survey(surveyed, []), Notes()
+    for name, recording in survey.recordings.items():
+        survey.recordings[name] = replace(recording, time=BEGIN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUDIOSAE_CACHE", str(cache))
         with ExitStack() as stack:
@@ -301,9 +304,6 @@ def test_names_are_saved_and_those_of_another_survey_are_kept(served):
 def test_a_search_gives_what_find_gives(served, trained, sounds, cache):
     like = {"recording": NAME, "start": 0.1, "end": 0.4}
     unlike = {"recording": "tone_01.wav", "start": 0.1, "end": 0.4}
-    begin = datetime(2024, 6, 1, 5)
-    for name, recording in served.survey.recordings.items():
-        served.survey.recordings[name] = replace(recording, time=begin)  # before the first search
     answer = served.client.json("search", "POST", json.dumps({"like": [like], "unlike": [unlike], "count": 5}))
     expected = audiosae.find(
         trained, sounds, f"{sounds / NAME}@0.1-0.4", unlike=f"{sounds / 'tone_01.wav'}@0.1-0.4", count=5, cache=cache
@@ -314,7 +314,7 @@ def test_a_search_gives_what_find_gives(served, trained, sounds, cache):
     assert shown == list(zip(names, events.start.tolist(), events.end.tolist(), strict=True))
     assert [each["similarity"] for each in answer["items"]["matches"]] == expected.similarity.tolist()
     assert [each["liked"] for each in answer["items"]["examples"]] == [True, False]
-    times = [str(begin + timedelta(seconds=start))[:19] for _, start, _ in shown]
+    times = [str(BEGIN + timedelta(seconds=start))[:19] for _, start, _ in shown]
     assert [each["time"] for each in answer["items"]["matches"]] == times
     assert all(piece["image"] and piece["sound"] for piece in answer["pieces"])
 

@@ -234,12 +234,12 @@ def forms(sounds, tmp_path_factory):
             home / "survey" / FACTS, {"model_digest": "0", "types": [{"number": 1}], **files}, check_folder
         ),
         "sources": Form(
-            home / "survey" / survey_sources.FILE,
+            home / "copy" / survey_sources.FILE,
             {
                 "model": "run",
                 "recordings": [{"file": "a.wav", "path": "/a.wav", "bytes": 4, "time": "2024-06-01T05:00:00"}],
             },
-            lambda: survey_sources.read_sources(home / "survey"),
+            lambda: survey_sources.read_sources(home / "copy"),
             nullable=(("model",), *(("recordings", 0, key) for key in ("path", "bytes", "time"))),
         ),
         "evaluation": _described(

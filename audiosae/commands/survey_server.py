@@ -146,6 +146,7 @@ class SurveyApplication:
         cut = self.survey.cutter.cut(*_stretch(request))
         response = Response(cut.sound.content, mimetype=cut.sound.kind)
         response.headers["Cache-Control"] = "private, max-age=3600"
+        response.headers["Accept-Ranges"] = "bytes"
         response.add_etag()
         if request.range is not None and len(request.range.ranges) > 1:  # may be answered with the whole
             return response
