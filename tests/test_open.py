@@ -89,7 +89,10 @@ def served(surveyed, cache):
             threading.Thread(target=server.run, daemon=True).start()
             application = server.application
             yield SimpleNamespace(
-                folder=surveyed, client=Client(application.port, application.token), survey=survey, notes=notes
+                folder=surveyed,
+                client=Client(application.port, application.token),
+                survey=survey,
+                start=application.start_address.partition(str(application.port))[2],
             )
             server._server.close()
 
@@ -176,6 +179,12 @@ def test_other_tokens_hosts_and_origins_are_refused(served, name, method):
     assert (served.folder / "labels.csv").read_bytes() == before
     assert client.ask("", Origin=f"http://127.0.0.1:{port}", Sec_Fetch_Site="same-origin")[0] == 200
     assert client.ask("", Host=f"localhost:{port}")[0] == 200
+
+
+def test_the_address_that_a_browser_is_given_leads_to_the_page_once(served):
+    status, headers, _ = served.client.ask("", path=served.start)
+    assert (status, headers["Location"]) == (302, f"/{served.client.token}/")
+    assert served.client.ask("", path=served.start)[0] == 403
 
 
 def test_only_files_of_the_survey_are_served(served, tmp_path):
