@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.errors import InputError
 from audiosae.sounds.examples import LEAST_SECONDS, Example
-from audiosae.sounds.search import find_like
+from audiosae.sounds.search import SearchMemory, find_like
 from audiosae.system.schema import Items, Mismatch, Number, Object, Optional, Text, Whole, parse_json
 from audiosae.views.find_page import find_content
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.sound_types import Types
 
 _MOST = 100  # matches
+_RANGES = 8  # of frequencies whose codes are kept for the next search
 _SIZE = 50 * 2**20  # bytes of their pictures and sounds
 _STRETCH = Object(
     {"recording": Text(), "start": Number(0), "end": Number(0)},
@@ -48,7 +49,7 @@ class SurveySearch:
         self, model: Model, types: Types, job: Reading, engine: Engine, recordings: Mapping[str, SurveyedRecording]
     ) -> None:
         self._model, self._types, self._job, self._engine = model, types, job, engine
-        self._recordings, self._lock = recordings, Lock()
+        self._recordings, self._lock, self._memory = recordings, Lock(), SearchMemory(_RANGES)
         self._corpus: EngineCorpus | None = None
         self._times: list[datetime | None] = []
 
@@ -110,6 +111,7 @@ class SurveySearch:
             options=detector.options if detector else None,
             group=detector.joining.group if detector else None,
             times=self._times,
+            memory=self._memory,
             progress=notes,
         )
         items, pieces = find_content(self._model, corpus, queries, matches, size=_SIZE)
