@@ -121,6 +121,12 @@ def test_the_page_is_served_with_the_labels_as_they_are_now(served, tmp_path):
     assert b"connect-src" not in (served.folder / "index.html").read_bytes(), "the file makes no requests"
 
 
+def test_a_survey_that_was_replaced_meanwhile_is_not_served(served, monkeypatch):
+    monkeypatch.setattr(served.survey, "written", 1)
+    status, _, content = served.client.ask("")
+    assert (status, b"start audiosae open again" in content) == (400, True)
+
+
 def test_a_sound_is_cut_from_its_recording_and_answers_range_requests(served, sounds):
     status, headers, whole = served.client.ask(f"sound?{part(LONG)}")
     assert (status, headers["Accept-Ranges"], headers["Content-Type"]) == (200, "bytes", "audio/wav")

@@ -41,6 +41,8 @@ class OpenedSurvey:
     ----------
     recordings
         Recordings by their names in the survey.
+    written
+        When the survey was written, in ns.
     search
         None without a model or recordings; `no_search` says why.
     """
@@ -51,11 +53,20 @@ class OpenedSurvey:
     tables: SurveyTables
     recordings: Mapping[str, SurveyedRecording]
     cutter: Cutter
+    written: int
     search: SurveySearch | None = None
     no_search: str = ""
 
     def served(self) -> bytes:
-        """Return the page with the tables as they are now."""
+        """Return the page with the tables as they are now.
+
+        Raises
+        ------
+        InputError
+            Another survey was written into the folder since it was read, or a table is not valid.
+        """
+        if _written(self.folder) != self.written:
+            raise InputError(f"another survey was written into {printable(self.folder)}; start audiosae open again")
         missing = {each.file: each.fault for each in self.recordings.values() if each.path is None}
         content = {
             "labels": self.tables.labels(),
@@ -105,7 +116,14 @@ def read_survey(folder: Path, sources: Sequence[Path]) -> OpenedSurvey:
     channel = (facts.get("detector") or {}).get("channel", 0)
     domain = Spectrogram(channel=channel)  # any other setting does not matter for excerpts
     recordings = find_recordings(read_sources(folder), sources, domain.suffixes)
-    return OpenedSurvey(folder, facts, page, tables, recordings, Cutter(domain, recordings))
+    return OpenedSurvey(folder, facts, page, tables, recordings, Cutter(domain, recordings), _written(folder))
+
+
+def _written(folder: Path) -> int:
+    try:
+        return (folder / FACTS).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def survey_model(opened: OpenedSurvey, model: Path | None) -> tuple[Model, Types] | str:
