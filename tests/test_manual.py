@@ -32,7 +32,8 @@ GROUP = typer.main.get_command(app)
 NEEDS_MACHINES = {"cluster.md"}  # test_engine runs its commands on local workers
 INSTALLED = {
     *(".", "plugins/audiosae-images", "plugins/audiosae-vectors"),  # in a clone
-    *("'audiosae[cluster]'", "'audiosae[cuda12]'", "asyncssh"),  # extras of the installed package, and Dask's
+    *("'audiosae[app]'", "'audiosae[cluster]'", "'audiosae[cuda12]'"),  # extras of the installed package
+    "asyncssh",  # of Dask
 }
 
 

@@ -19,7 +19,7 @@ from runs import learn
 from audiosae.autoencoder import model_schema
 from audiosae.autoencoder.model import load_model
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
-from audiosae.commands import find
+from audiosae.commands import find, survey_sources
 from audiosae.commands.cache import cache as show_cache
 from audiosae.commands.evaluation_folder import EVALUATION_FOLDER
 from audiosae.commands.survey_folder import FACTS, check_folder
@@ -232,6 +232,15 @@ def forms(sounds, tmp_path_factory):
         "stability": _stability(home / "run"),
         "survey": _described(
             home / "survey" / FACTS, {"model_digest": "0", "types": [{"number": 1}], **files}, check_folder
+        ),
+        "sources": Form(
+            home / "copy" / survey_sources.FILE,
+            {
+                "model": "run",
+                "recordings": [{"file": "a.wav", "path": "/a.wav", "bytes": 4, "time": "2024-06-01T05:00:00"}],
+            },
+            lambda: survey_sources.read_sources(home / "copy"),
+            nullable=(("model",), *(("recordings", 0, key) for key in ("path", "bytes", "time"))),
         ),
         "evaluation": _described(
             home / "evaluation" / "results.json",

@@ -72,6 +72,7 @@ class Model:
     rho_hat: NDArray[np.float64]
     facts: dict[str, Any]
     _file_digest: str = field(default="", repr=False)
+    _file: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def create(
@@ -85,6 +86,11 @@ class Model:
     def digest(self) -> str:
         """BLAKE2b digest of the model's file, stored in tables and sound types to identify their model."""
         return self._file_digest or blake2b(self.to_bytes(), digest_size=16).hexdigest()
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the model was read from; None if it was not read."""
+        return Path(self._file) if self._file else None
 
     def atoms(self) -> NDArray[np.float32]:
         """Return the units' atoms, (hidden, *window): the input of norm 1 that excites a unit most, unwhitened."""
@@ -273,7 +279,7 @@ def load_model(path: os.PathLike[str] | str) -> Model:
         whitener, params = _whitener(tensors, facts["whitening"]), _params(tensors, facts)
         _check_sizes(domain, whitener, params)
     rho_hat = tensors["rho_hat"].astype(np.float64)
-    return Model(domain, whitener, params, rho_hat, facts, file_digest(path))
+    return Model(domain, whitener, params, rho_hat, facts, file_digest(path), str(path.absolute()))
 
 
 def as_model(model: Model | os.PathLike[str] | str) -> Model:

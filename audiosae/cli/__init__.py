@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "NAMES", "app", "main"]
 
 NAMES = (  # of the commands, in the order of use; each is the function of that name in audiosae.commands.NAME
-    *("inspect", "train", "survey", "find", "report", "export", "evaluate"),
+    *("inspect", "train", "survey", "open", "find", "report", "export", "evaluate"),
     *("render", "info", "diff", "domains", "samples", "cache", "gradcheck", "doctor"),
 )
 

@@ -27,6 +27,7 @@ from audiosae.commands.shared_options import (
     as_path,
 )
 from audiosae.commands.site_options import Coordinates, Site, parse_place, sites_by_name, with_sites
+from audiosae.commands.survey_sources import write_sources
 from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
@@ -206,6 +207,7 @@ def survey(
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note)
             if path and work:
                 folder.write_tables(result, loaded, sound_types, corpus, work, formats)
+                write_sources(result, loaded, work)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)

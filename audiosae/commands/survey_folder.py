@@ -12,6 +12,7 @@ from audiosae.autoencoder.model import FILE
 from audiosae.commands.clips import FOLDER as CLIPS
 from audiosae.commands.clips import clip_paths
 from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
+from audiosae.commands.survey_sources import FILE as SOURCES
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
@@ -64,6 +65,7 @@ _FILES = (
     "recordings.png",
     PAGE,
     METHODS,
+    SOURCES,
     *(file for form in EXCHANGE.values() for file in form.files),
 )
 
@@ -120,6 +122,11 @@ _FOLDER = OutputFolder(
     ),
     _outputs,
 )
+
+
+def survey_facts(folder: Path) -> dict[str, Any] | None:
+    """Return the content of survey.json; None if the folder is not that of a survey."""
+    return _FOLDER.facts.read(folder / FACTS)
 
 
 def replaced_together(out: Path | None) -> AbstractContextManager[Path | None]:

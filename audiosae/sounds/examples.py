@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORM = "FILE@START-END[:LOW-HIGH]"
 _SAMPLE = "song.wav@3.2-4.5 or song.wav@3.2-4.5:2000-8000"
 _ROUNDING = 1e-6  # s, of times entered as decimals
-_LEAST_SECONDS, _MOST_SECONDS = 0.01, 600.0  # its windows are in memory together
+LEAST_SECONDS, _MOST_SECONDS = 0.01, 600.0  # its windows are in memory together
 _TIME, _HZ = r"(?:\d+:)*\d+(?:\.\d*)?", r"\d+(?:\.\d*)?"  # in seconds, or as 1:03.5; in hertz
 _FORM = re.compile(rf"(.+)@({_TIME})-({_TIME})(?::({_HZ})-({_HZ}))?")
 
@@ -100,10 +100,10 @@ class Example:
         inside, option = replace(self, end=min(self.end, seconds)), f"{self.option} {self.text}"
         if self.start >= seconds:
             raise InputError(f"{option}: the recording ends at {seconds:.2f} s; give a START before that")
-        if inside.end - inside.start < _LEAST_SECONDS - _ROUNDING:
+        if inside.end - inside.start < LEAST_SECONDS - _ROUNDING:
             raise InputError(
                 f"{option}: {inside.end - inside.start:.3g} s are too short to compare; wanted at least "
-                f"{_LEAST_SECONDS:g} s"
+                f"{LEAST_SECONDS:g} s"
             )
         if inside.end - inside.start > _MOST_SECONDS:
             raise InputError(

@@ -9,7 +9,7 @@ sounds, which resemble them, too.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import pandas as pd
@@ -143,6 +143,52 @@ class Matches:
             yield tuple(values[column] for column in columns)
 
 
+class SearchMemory:
+    """What a search in a corpus computes of all its sounds, for the next searches in the same corpus.
+
+    Parameters
+    ----------
+    most
+        Number of settings whose sounds and codes are kept; the codes are in temporary files until `close`.
+    """
+
+    def __init__(self, most: int = 1) -> None:
+        self._most = most
+        self._located: dict[Hashable, tuple[Detector, Spans]] = {}
+        self._encoded: dict[Hashable, tuple[CodeFile, Space]] = {}
+
+    def located(self, key: Hashable, find: Callable[[], tuple[Detector, Spans]]) -> tuple[Detector, Spans]:
+        """Return the sounds with a key, found now if they are not known."""
+        if key not in self._located:
+            if len(self._located) == self._most:
+                del self._located[next(iter(self._located))]
+            self._located[key] = find()
+        return self._located[key]
+
+    def encoded(self, key: Hashable, width: int, encode: Callable[[CodeFile], Space]) -> tuple[CodeFile, Space]:
+        """Return the codes of the sounds with a key and their space, computed now if they are not known."""
+        if key not in self._encoded:
+            if len(self._encoded) == self._most:
+                self._encoded.pop(next(iter(self._encoded)))[0].close()
+            codes = CodeFile(None, width)
+            try:
+                self._encoded[key] = codes, encode(codes)
+            except BaseException:
+                codes.close()
+                raise
+        return self._encoded[key]
+
+    def knows(self, key: Hashable) -> bool:
+        """Return whether the codes with a key are known."""
+        return key in self._encoded
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        for codes, _ in self._encoded.values():
+            codes.close()
+        self._encoded.clear()
+
+
 @one_blas_thread()
 def find_like(
     model: Model,
@@ -154,6 +200,7 @@ def find_like(
     options: DetectorOptions | None = None,
     group: Group | None = None,
     times: Sequence[datetime | None] = (),
+    memory: SearchMemory | None = None,
     progress: Progress | None = None,
 ) -> Matches:
     """Find the events or bouts that sound most similar to examples.
@@ -170,6 +217,8 @@ def find_like(
         See `audiosae.sounds.find_types.find_types`. If no range of frequencies is given, that of the examples is used.
     times
         Date and time at the start of each recording of `corpus`, including those that were skipped.
+    memory
+        Of earlier searches with the same model and corpus.
 
     Raises
     ------
@@ -184,7 +233,9 @@ def find_like(
     edges = band_edges(domain)
     ranges = [example.bands(*edges) if example.ranged else None for example in examples]
     options = _in_range(options or DetectorOptions(), domain, examples, ranges)
-    detector, spans = locate(domain, corpus, options, group=group, progress=progress)
+    known = memory or SearchMemory()
+    key = options, group
+    detector, spans = known.located(key, lambda: locate(domain, corpus, options, group=group, progress=progress))
     sounds = spans.sounds(detector.joining.group)
     if not len(sounds):
         raise InputError(
@@ -193,7 +244,9 @@ def find_like(
     notes = _remarks(domain, queries, examples, detector)
     every = (0, len(edges[0]) - 1)
     given = [_given(example, bands or every) for example, bands in zip(examples, ranges, strict=True)]
-    cosine = _cosines(model, corpus, sounds, queries=queries, given=given, ranges=ranges, progress=progress)
+    with closing(known) if memory is None else nullcontext():
+        work = _Work(model, corpus, sounds, known, key, progress)
+        cosine = _cosines(work, queries, given, ranges)
     similarity, nearest = _combined(cosine, np.array([example.liked for example in examples]))
     none = np.zeros(len(sounds), np.int32)
     events = make_events(domain, sounds, none, none.astype(np.float32), none)
@@ -248,35 +301,54 @@ def _given(example: Example, bands: tuple[int, int]) -> Spans:
     return Spans(one, np.array([example.start]), np.array([example.end]), one + low, one + high, one.astype("f4"), one)
 
 
+@dataclass(frozen=True)
+class _Work:
+    """The sounds of a corpus, and the key by which a memory knows them."""
+
+    model: Model
+    corpus: EngineCorpus
+    sounds: Spans
+    memory: SearchMemory
+    key: Hashable
+    progress: Progress
+
+    def encoded(self, bands: tuple[int, int] | None) -> tuple[CodeFile, Space]:
+        """Return the codes of the sounds in a range of bands, and their space."""
+
+        def encode(codes: CodeFile) -> Space:
+            parts = encode_sounds(
+                self.model,
+                self.corpus,
+                self.sounds,
+                codes,
+                parts=True,
+                windows=SingleSounds(bands),
+                done=lambda _: self.progress.advance(1),
+            )
+            return Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), parts)
+
+        return self.memory.encoded((self.key, bands), len(DEFAULT_POOL) * self.model.params.hidden, encode)
+
+
 def _cosines(
-    model: Model,
-    corpus: EngineCorpus,
-    sounds: Spans,
-    *,
-    queries: EngineCorpus,
-    given: Sequence[Spans],
-    ranges: Sequence[tuple[int, int] | None],
-    progress: Progress,
+    work: _Work, queries: EngineCorpus, given: Sequence[Spans], ranges: Sequence[tuple[int, int] | None]
 ) -> Array:
     """Return the cosine of each sound with each example, (sounds, examples), in the frequencies of the example."""
-    cosine, distinct = np.empty((len(sounds), len(given)), np.float32), [*dict.fromkeys(ranges)]
-    width = len(DEFAULT_POOL) * model.params.hidden
-    progress.stage("searching", len(corpus.records) * len(distinct), "files")
+    cosine, distinct = np.empty((len(work.sounds), len(given)), np.float32), [*dict.fromkeys(ranges)]
+    new = sum(not work.memory.knows((work.key, bands)) for bands in distinct)
+    work.progress.stage("searching", len(work.corpus.records) * new, "files")
     for bands in distinct:
-        windows = SingleSounds(bands)
         own = [number for number, each in enumerate(ranges) if each == bands]
-        with closing(CodeFile(None, width)) as codes, closing(CodeFile(None, width)) as wanted:
+        codes, space = work.encoded(bands)
+        with closing(CodeFile(None, codes.width)) as wanted:
             for number in own:
-                encode_sounds(model, queries.only([number]), given[number], wanted, parts=False, windows=windows)
-            parts = encode_sounds(
-                model, corpus, sounds, codes, parts=True, windows=windows, done=lambda _: progress.advance(1)
-            )
-            space = Space.of(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), parts)
+                windows = SingleSounds(bands)
+                encode_sounds(work.model, queries.only([number]), given[number], wanted, parts=False, windows=windows)
             points, at = space.points(np.asarray(wanted.codes)), 0
             for block in codes.blocks():
                 cosine[at : at + len(block), own] = space.points(block) @ points.T
                 at += len(block)
-    progress.close()
+    work.progress.close()
     return cosine
 
 

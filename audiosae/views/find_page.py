@@ -17,7 +17,7 @@ from audiosae.views.page import fill
 from audiosae.views.survey_page import SIZE, free_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from audiosae.autoencoder.model import Model
@@ -52,35 +52,59 @@ def write_find_page(
     dict
         page, bytes, examples (shown), examples_there (available).
     """
-    progress, domain, count = progress or Progress(), recordings_domain(model, "find"), len(matches.events)
-    corpus = corpus.only(corpus.used)
-    records, given = [*corpus.records, *queries.records], matches.examples
-    first = len(corpus.records)
-    events = _with_examples(matches.events, first, given, domain.sample_rate / 2)
-    corpus = with_local_fields(corpus.part(records), sorted({int(i) for i in events.record}))
-    shown = [*range(count, count + len(given)), *range(count)]
+    progress, count, given = progress or Progress(), len(matches.events), matches.examples
     view: dict[str, Any] = {
         "title": "Sounds similar to examples",
         "heading": "Sounds similar to examples",
         "notes": [],
-        "lead": f"The {counted(count, 'sound')} in {counted(first, 'recording')} most similar to {_named(given)}.",
+        "lead": f"The {counted(count, 'sound')} in {counted(len(corpus.used), 'recording')} most similar to "
+        f"{_named(given)}.",
     }
-    progress.stage("page", len(shown), "moments")
+    progress.stage("page", count + len(given), "moments")
     free = free_bytes(len(fill("find", view, {"items": _items(), "pieces": []})), size, "texts and scripts alone")
-    excerpts = EventExcerpts(domain, corpus, events)
-    pieces, (chosen,) = choose_excerpts([[(n, 0.0) for n in shown]], excerpts, free, lambda: progress.advance(1))
-    examples = [window | _of_example(given[window["event"] - count]) for window in chosen[: len(given)]]
-    found = [window | _of_match(matches, window["event"]) for window in chosen[len(given) :]]
-    if len(found) < count:
-        view["notes"].append(f"{len(found)} of {count} sounds fit into {size / 2**20:.3g} MiB.")
-    page = fill("find", view, {"items": _items(examples, found), "pieces": pieces})
+    items, pieces = find_content(model, corpus, queries, matches, size=free, done=lambda: progress.advance(1))
+    shown = len(items["matches"])
+    if shown < count:
+        view["notes"].append(f"{shown} of {count} sounds fit into {size / 2**20:.3g} MiB.")
+    page = fill("find", view, {"items": items, "pieces": pieces})
     write_file(path, page)
     return {
         "page": str(path),
         "bytes": len(page),
-        "examples": len(chosen),
-        "examples_there": len(shown),
+        "examples": len(items["examples"]) + shown,
+        "examples_there": count + len(given),
     }
+
+
+def find_content(
+    model: Model,
+    corpus: EngineCorpus,
+    queries: EngineCorpus,
+    matches: Matches,
+    *,
+    size: int,
+    done: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the examples and matches of a search, and their excerpts, as the scripts of pages show them.
+
+    Parameters
+    ----------
+    queries, matches
+        As for `write_find_page`.
+    size
+        Largest number of bytes; the least similar sounds are left out.
+    done
+        Called after each excerpt.
+    """
+    domain, count, given = recordings_domain(model, "find", corpus), len(matches.events), matches.examples
+    corpus = corpus.only(corpus.used)
+    records, first = [*corpus.records, *queries.records], len(corpus.records)
+    events = _with_examples(matches.events, first, given, domain.sample_rate / 2)
+    corpus = with_local_fields(corpus.part(records), sorted({int(i) for i in events.record}))
+    shown = [*range(count, count + len(given)), *range(count)]
+    pieces, (chosen,) = choose_excerpts([[(n, 0.0) for n in shown]], EventExcerpts(domain, corpus, events), size, done)
+    examples = [window | _of_example(given[window["event"] - count]) for window in chosen[: len(given)]]
+    return _items(examples, [window | _of_match(matches, window["event"]) for window in chosen[len(given) :]]), pieces
 
 
 def _items(examples: Sequence[dict[str, Any]] = (), matches: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -22,6 +22,7 @@ SLOWED = 10  # playback of ultrasound, as is usual for bat recordings
 _RATES = (8000, 11025, 12000, 16000, 22050)  # sample rates of MP3; higher ones would take too many bytes
 _INAUDIBLE = 96000  # sample rate from which sound is slowed down: ultrasound is not audible otherwise
 _PEAK = 0.9
+_WAV = "WAV", "PCM_16"
 _SAMPLES_PER_WRITE = 4096  # encoders of libsndfile 1.2.2 have crashed
 _SHADES = 32  # of a spectrogram: more are hardly visible, and 256 take twice the bytes
 _FIGURE_COLOURS = 64
@@ -122,6 +123,16 @@ def slowing(rate: int) -> int:
     return SLOWED if rate > _INAUDIBLE else 1
 
 
+@dataclass(frozen=True)
+class SoundFile:
+    """A sound file: its bytes, media type and sample rate in Hz, and by which factor the sound is slowed down."""
+
+    content: bytes
+    kind: str
+    rate: int
+    slowed: int
+
+
 def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     """Return a mono sound compressed, at a fixed peak level and at a sample rate that browsers play.
 
@@ -129,21 +140,38 @@ def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     """
     import soundfile
 
+    slowed = slowing(rate)
+    target_rate = next(r for r in _RATES if r >= min(round(rate / slowed), _RATES[-1]))
+    mp3 = "MP3" in soundfile.available_formats()
+    form = ("MP3", "MPEG_LAYER_III") if mp3 else _WAV
+    content = _sound_file(samples, round(rate / slowed), target_rate, form)
+    kind = "audio/mpeg" if mp3 else "audio/wav"
+    return Sound(f"data:{kind};base64,{base64.b64encode(content).decode()}", slowed)
+
+
+def wav_sound(samples: NDArray[np.float32], rate: int) -> SoundFile:
+    """Return a mono sound with all of its frequencies as 16-bit WAV, at a fixed peak level.
+
+    Sampling rates above 96 kHz are slowed down, and those below 8 kHz are raised, for browsers.
+    """
+    slowed = slowing(rate)
+    target_rate = max(round(rate / slowed), _RATES[0])
+    content = _sound_file(samples, round(rate / slowed), target_rate, _WAV)
+    return SoundFile(content, "audio/wav", target_rate, slowed)
+
+
+def _sound_file(samples: NDArray[np.float32], rate: int, target_rate: int, form: tuple[str, str]) -> bytes:
+    """Return a sound in a format (name and subtype) of libsndfile, at another sample rate and at a fixed peak level."""
     from audiosae.system.sound_files import open_sound_file
 
-    slowed = slowing(rate)
-    rate = round(rate / slowed)
-    target_rate = next(r for r in _RATES if r >= min(rate, _RATES[-1]))
     samples = np.nan_to_num(samples)
     if rate != target_rate and len(samples):
         import soxr
 
         samples = np.asarray(soxr.resample(samples, rate, target_rate, quality="HQ"), np.float32)
     samples = samples * (_PEAK / max(float(np.abs(samples).max(initial=0)), 1e-6))
-    mp3 = "MP3" in soundfile.available_formats()
-    kind, subtype, mime = ("MP3", "MPEG_LAYER_III", "audio/mpeg") if mp3 else ("WAV", "PCM_16", "audio/wav")
     file = io.BytesIO()
-    with open_sound_file(file, "w", target_rate, 1, format=kind, subtype=subtype) as writer:
+    with open_sound_file(file, "w", target_rate, 1, format=form[0], subtype=form[1]) as writer:
         for start in range(0, len(samples), _SAMPLES_PER_WRITE):
             writer.write(samples[start : start + _SAMPLES_PER_WRITE])
-    return Sound(f"data:{mime};base64,{base64.b64encode(file.getvalue()).decode()}", slowed)
+    return file.getvalue()

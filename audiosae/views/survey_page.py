@@ -38,7 +38,10 @@ _REMOTE = 500  # sounds with pictures, if the fields of the recordings are on ot
 _LONGEST = 15.0  # s of a sound that are played
 _SCRIPTS = tuple(
     f"survey_{name}"
-    for name in ("data", "source", "corrections", "zoom", "map", "grid", "ask", "queue", "spectrogram", "view", "hours")
+    for name in (
+        *("data", "source", "server", "corrections", "zoom", "map", "grid", "ask", "queue", "spectrogram", "view"),
+        "hours",
+    )
 )
 _NOTE_BYTES = 512  # reserved for a note on what does not fit
 _MINUTE = 60  # s

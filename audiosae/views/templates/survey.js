@@ -3,12 +3,13 @@
   const source = soundSource(sounds);
   const player = soundPlayer(sounds, source);
   const cards = () => [...document.querySelectorAll("[data-kind]")];
-  const kinds = Object.fromEntries(cards().map((card) => [card.dataset.kind, card.querySelector("input").value]));
+  const kinds = { ...Object.fromEntries(cards().map((card) => [card.dataset.kind, card.querySelector("input").value])), ...source.names };
   const said = corrections(sounds, kinds);
 
   const page = { // what the parts of the page need from each other
     label: player.label,
     play: (n) => player.toggle(n),
+    targets: () => grid.targets(),
     canPlay: source.canPlay,
     whyNot: source.whyNot,
     sound: source.sound,
@@ -131,6 +132,7 @@
   find("undo").addEventListener("click", () => said.undo());
   find("redo").addEventListener("click", () => said.redo());
   find("save").addEventListener("click", async () => {
+    if (source.keeps) { serving.save(); return; }
     const message = await source.save("labels.csv", said.labelsTable());
     const { count } = said.namesTable();
     said.saved(`${message}${count ? "; save the names of the types, too" : ""}.`);
@@ -148,6 +150,7 @@
     else return;
     event.preventDefault();
   });
+  const serving = source.keeps ? servedPage(sounds, said, page, { source, player, report }) : null;
   addEventListener("beforeunload", (event) => { if (said.isUnsaved() && !said.isStored()) event.preventDefault(); });
   refresh();
   grid.choose(said.types().map(example).filter((n) => n >= 0), "the best example of each type"); // the map shows all alike

@@ -4,7 +4,8 @@ const LABEL = "label", TYPE = "type", ANSWER = "answer", NAME = "name";
 function corrections(sounds, kinds) {
   const given = (part) => Array.from({ length: sounds.count }, (_, n) => sounds.given[n]?.[part] || "");
   const initial = { label: given(0), type: Array.from(sounds.type), answer: given(1), name: { ...kinds } };
-  const now = { label: [...initial.label], type: [...initial.type], answer: [...initial.answer], name: { ...kinds } };
+  const now = structuredClone(initial);
+  let base = initial; // changes since then are stored in the browser
   const last = Math.max(0, ...Object.keys(kinds).map(Number)); // further types are new
   const past = [], future = [], heard = [];
   const key = `audiosae ${sounds.digest}`;
@@ -25,15 +26,18 @@ function corrections(sounds, kinds) {
     return found;
   }
   const tell = (text) => { for (const each of heard) each(text); };
-  function keep() {
+  function changesSince(before) {
     const changed = [];
     for (const field of [LABEL, TYPE, ANSWER, NAME]) {
       for (const [at, value] of Object.entries(now[field])) {
-        if (value !== (initial[field][at] ?? "")) changed.push([field, at, value]);
+        if (value !== (before[field][at] ?? "")) changed.push([field, at, value]);
       }
     }
+    return changed;
+  }
+  function keep() {
     try {
-      localStorage.setItem(key, JSON.stringify({ changed, unsaved, said: sounds.said }));
+      localStorage.setItem(key, JSON.stringify({ changed: changesSince(base), unsaved, said: sounds.said }));
       stored = true;
     } catch { stored = false; } // the browser stores nothing for this page, or no more
   }
@@ -116,7 +120,14 @@ function corrections(sounds, kinds) {
     },
     canUndo: () => past.length,
     canRedo: () => future.length,
-    saved(text) { unsaved = false; keep(); tell(text); },
+    copy: () => structuredClone(now),
+    // `part` is what was saved, if it was saved in place of what the page began with.
+    saved(text, part = null) {
+      if (part) base = part;
+      unsaved = part !== null && changesSince(part).length > 0;
+      keep();
+      tell(text);
+    },
     labelsTable() {
       const type = renumbered();
       return table(["event,file,start,end,type,label,answer", ...Array.from(sounds.event, (event, n) => [

@@ -66,7 +66,7 @@ const hourOf = (sounds, n) => (sounds.time ? Math.floor(sounds.time[n] / 3600) %
 // Plays one sound at a time. While it plays, the elements that show it have the class playing, and their cursor moves.
 function soundPlayer(sounds, source) {
   const audio = new Audio();
-  let [current, heard] = [-1, null];
+  let [current, heard, turn] = [-1, null, 0];
   const shown = (n) => document.querySelectorAll(`[data-sound="${n}"]`);
   const show = (on) => {
     for (const element of shown(current)) {
@@ -101,8 +101,11 @@ function soundPlayer(sounds, source) {
       audio.pause();
       show(false);
       if (!source.canPlay(n)) return false;
-      heard = await source.sound(n);
-      current = n;
+      turn += 1;
+      const own = turn;
+      const sound = await source.sound(n);
+      if (!sound || own !== turn) return false; // another one was chosen meanwhile
+      [heard, current] = [sound, n];
       audio.src = heard.url;
       await audio.play().catch(() => {}); // stopped before it began
       return true;

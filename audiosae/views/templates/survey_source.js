@@ -1,11 +1,11 @@
 // Where the page gets sounds and where it saves tables. This source is the page itself: the excerpts that are in it, and
-// downloads. A server that cuts sounds from the recordings and stores labels has another script in place of this one,
-// with a function of the same name and an object with the same members.
+// downloads. If `audiosae open` serves the page, it is the server (survey_server.js), with the same members.
 function soundSource(sounds) {
+  if (find("server")) return servedSource(sounds);
   const pieces = read("pieces");
   const piece = (n) => pieces[sounds.played.get(n)];
   return {
-    keeps: false, // whether labels are stored without being saved by the user
+    keeps: false, // whether labels are saved without the user
     canPlay: (n) => Boolean(piece(n)?.sound),
     whyNot: (n) => piece(n)?.fault || "not in this page, which has a limited size",
     // from: seconds in the file; slowed: how many times; highest: Hz that it has at most, as it is played
