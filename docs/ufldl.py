@@ -61,14 +61,14 @@ def tiles(model: Model) -> np.ndarray:
     return picture
 
 
-def draw(models: dict[tuple[int, int, float, str], Model], path: Path) -> None:
-    """Draw the atoms of all models: whitened pictures in the upper row, pictures as they are in the lower row."""
+def draw(models: dict[tuple[int, int, float, str], tuple[Model, float]], path: Path) -> None:
+    """Draw the atoms of all models, with their shares of edges: whitened pictures in the upper row, pictures as they are in the lower row."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     axes = figure.subplots(2, 4)
     for (row, kind), (column, (size, units, rho)) in product(enumerate(KINDS), enumerate(columns())):
-        ax, model = axes[row, column], models[size, units, rho, kind]
+        ax, (model, share) = axes[row, column], models[size, units, rho, kind]
         ax.imshow(tiles(model), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-        ax.set_title(f"{units} units, {size} x {size}, rho {rho:g}: {100 * edges(model):.0f} % edges", fontsize=9)
+        ax.set_title(f"{units} units, {size} x {size}, rho {rho:g}: {100 * share:.0f} % edges", fontsize=9)
         ax.set(xticks=[], yticks=[])
         if not column:
             ax.set_ylabel(f"pictures {kind}")
@@ -95,9 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for kind, (size, units, rho) in product(KINDS, columns()):
             how = {"size": size, "units": units, "rho": rho, "kind": kind, "cache": Path(cache)}
             model = learn(sources, **how, epochs=options.epochs, max_windows=options.max_windows)
-            models[size, units, rho, kind] = model
-            activity = float(np.mean(model.rho_hat))
-            cells = f"{kind} | {units} | {size} x {size} | {rho:g} | {edges(model):.2f} | {activity:.3f}"
+            models[size, units, rho, kind] = model, edges(model)
+            measured = f"{models[size, units, rho, kind][1]:.2f} | {np.mean(model.rho_hat):.3f}"
+            cells = f"{kind} | {units} | {size} x {size} | {rho:g} | {measured}"
             print(f"| {cells} |", flush=True)
     draw(models, options.out)
 
