@@ -62,7 +62,7 @@ def tiles(model: Model) -> np.ndarray:
 
 
 def draw(models: dict[tuple[int, int, float, str], tuple[Model, float]], path: Path) -> None:
-    """Draw the atoms of all models, with their shares of edges: whitened pictures in the upper row, pictures as they are in the lower row."""
+    """Draw the atoms and the share of edges of each model; the upper row is of whitened pictures."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     axes = figure.subplots(2, 4)
     for (row, kind), (column, (size, units, rho)) in product(enumerate(KINDS), enumerate(columns())):

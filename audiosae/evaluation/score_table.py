@@ -44,18 +44,21 @@ class Scores:
 
 def scores_of(result: Mapping[str, Any]) -> Scores:
     """Return the texts of a result (see `audiosae.evaluation.predictions.Predictions.summary`)."""
+    low, high = map(percent, result["interval"])
+    groups, v_measure = (f"{_unsigned_zero(result[key], 2):.2f}" for key in ("groups", "v_measure"))
     return Scores(
-        result["name"],
-        str(result["features"]),
-        *(percent(result[key]) if key != "std" or len(result["folds"]) > 1 else "" for key in _SHARES),
-        *map(percent, result["interval"]),
-        points(result["model_ahead"]) if "model_ahead" in result else "",
-        {probed["units"]: percent(probed["accuracy"]) for probed in result["probing"]},
-        *(f"{_unsigned_zero(result[key], 2):.2f}" for key in ("groups", "v_measure")),
+        name=result["name"],
+        features=str(result["features"]),
+        accuracy=percent(result["accuracy"]),
+        std=percent(result["std"]) if len(result["folds"]) > 1 else "",
+        stderr=percent(result["stderr"]),
+        low=low,
+        high=high,
+        ahead=points(result["model_ahead"]) if "model_ahead" in result else "",
+        few={probed["units"]: percent(probed["accuracy"]) for probed in result["probing"]},
+        groups=groups,
+        v_measure=v_measure,
     )
-
-
-_SHARES = ("accuracy", "std", "stderr")
 
 
 def ranked(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -109,8 +109,7 @@ def _summary(compared: Sequence[Comparison], kind: Kind) -> str:
     if not compared:
         return "The features were compared with no baseline; --baselines all shows whether training was worth it."
     names = {
-        outcome: [name_of(each.baseline, kind) for each in compared if each.outcome == outcome]
-        for outcome in _OUTCOMES
+        outcome: [name_of(each.baseline, kind) for each in compared if each.outcome == outcome] for outcome in _OUTCOMES
     }
     parts = [f"{outcome} than {listed(own)}" for outcome, own in names.items() if own]
     return f"On these labels, the model's features are {listed(parts, last=', and ')}."
