@@ -6,7 +6,7 @@ DATA has the folder `fsdd` with a table fsdd/fsdd.csv (columns `filename`, `digi
 and seed, a model is trained on all digits with the defaults of `audiosae train`, and `evaluate` compares it with
 baselines of as many units or outputs (MFCC have 20), each speaker left out in turn. Results are stored in
 FOLDER/width.jsonl; a later run resumes from this file. FILE.csv has a row for each number of units and method; the
-figure is written beside it, as FILE.png.
+figure is written beside it, as FILE.png. Without DATA, the figure and the Markdown table are made from FILE.csv.
 """
 
 from __future__ import annotations
@@ -88,6 +88,14 @@ def _spread(folds: Any) -> tuple[float, float]:  # noqa: ANN401 (an array, seeds
     return round(float(means.mean()), 2), round(float(means.std(ddof=1) / len(means) ** 0.5), 2)
 
 
+def write(table: Sequence[Row], path: Path) -> None:
+    """Write a table as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, HEAD, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+
+
 def read(path: Path = RESULTS) -> list[Row]:
     """Return the rows of a table written by this script."""
     with path.open(newline="", encoding="utf-8") as file:
@@ -151,17 +159,17 @@ def markdown(table: Sequence[Row]) -> str:
 def main() -> None:
     """Measure the missing combinations, write the table and the figure, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--work", type=Path, required=True, help="folder for cache and results")
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--work", type=Path, help="folder for cache and results")
     parser.add_argument("--units", default=",".join(map(str, UNITS)), help="separated by commas")
     parser.add_argument("--seeds", default="0,1,2", help="separated by commas")
     parser.add_argument("-o", "--out", type=Path, default=RESULTS, help="CSV file  [default: %(default)s]")
     options = parser.parse_args()
-    table = summary(run(options))
-    with options.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, HEAD, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+    if options.data and not options.work:
+        parser.error("--work FOLDER is needed to measure")
+    if options.data:
+        write(summary(run(options)), options.out)
+    table = read(options.out)
     draw(table, options.out.with_suffix(".png"))
     print(markdown(table))
 
