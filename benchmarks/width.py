@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results/width.csv"
 HEAD = ("units", "method", "seeds", "accuracy", "stderr", "model_ahead", "model_ahead_stderr", "groups")
 _FIXED = "mfcc"  # has as many outputs for any number of units
 _NAMES = {MODEL: "model", "random-weights": "random weights", "kmeans": "k-means", "nmf": "NMF", "mfcc": "MFCC"}
-_APART = 0.032  # of names of lines, as a share of the height
+_APART = 0.042  # of names of lines, as a share of the height
 
 Row = dict[str, Any]
 
