@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
 
 _CLASSES_SHOWN = 60  # in the confusion matrix: results.json has all
+_FINE = 50  # per cent: above it the chart has a grid line every 10 per cent
 _LABELS_SHOWN = 40  # labels whose units are drawn
 _WIDTH, _HEIGHT, _LINE = 400, 160, 13  # of the accuracy curve, and of a line of text, in units of the SVG
 
@@ -87,14 +88,25 @@ def _row(result: Mapping[str, Any]) -> dict[str, Any]:
 def _curve(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the lines of accuracy over the number of units, in even steps whatever the numbers, and their names."""
     counts = [probed["units"] for probed in results[0]["probing"]]
-    step = _WIDTH / max(1, len(counts))
-    lines = []
-    for result, name_at in zip(results, _apart([_HEIGHT * (1 - r["accuracy"]) for r in results]), strict=True):
-        points = [(i * step, _HEIGHT * (1 - probed["accuracy"])) for i, probed in enumerate(result["probing"])]
-        points.append((float(_WIDTH), _HEIGHT * (1 - result["accuracy"])))
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        lines.append({"name": result["name"], "points": path, "end": round(points[-1][1], 1), "name_at": name_at})
-    return {"counts": counts, "lines": lines[::-1], "width": _WIDTH, "height": _HEIGHT}  # the model's line on top
+    least = min(each["accuracy"] for result in results for each in [result, *result["probing"]])
+    low = min(80, 10 * int(10 * least))  # per cent, at the bottom of the chart
+    step, grid = _WIDTH / max(1, len(counts)), range(100, low - 1, -10 if low >= _FINE else -20)
+
+    def height(accuracy: float) -> float:
+        return round(_HEIGHT * (100 - 100 * accuracy) / (100 - low), 1)
+
+    ends, lines = [height(result["accuracy"]) for result in results], []
+    for result, end, name_at in zip(results, ends, _apart(ends), strict=True):
+        few = [f"{i * step:.1f},{height(probed['accuracy'])}" for i, probed in enumerate(result["probing"])]
+        points = " ".join([*few, f"{_WIDTH},{end}"])
+        lines.append({"name": result["name"], "points": points, "end": end, "name_at": name_at})
+    return {
+        "counts": counts,
+        "lines": lines[::-1],  # the model's line on top
+        "grid": [{"per_cent": value, "at": height(value / 100)} for value in grid],
+        "width": _WIDTH,
+        "height": _HEIGHT,
+    }
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
