@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.corpus.sources import Source
-from audiosae.domain import make_domain
+from audiosae.domain import make_domain, resolved
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
 from audiosae.evaluation import baselines, scores
@@ -144,7 +144,7 @@ def codes_of(view: View, clips: Clips, more: Sequence[Source], seed: int, work: 
     """Train on clips and more sources, and return the pooled codes of the clips by each method."""
     options = TrainOptions.resolve(Spectrogram.defaults, {"hidden": 512, "seed": seed, **view.train})
     engine, cache = LocalEngine(), work / "cache"
-    domain = make_domain(Spectrogram, dict(view.domain))
+    domain = resolved(make_domain(Spectrogram, dict(view.domain)), [source.path for source in clips.sources])
     learned = [*clips.sources, *more]
     model = fit(read(domain, learned, engine, cache=cache, workers=1), options).model
     corpus = read(model.domain, clips.sources, engine, cache=cache, workers=1)

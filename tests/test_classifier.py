@@ -222,4 +222,6 @@ def test_several_folds_have_students_interval_and_a_paired_difference():
     assert (found["accuracy"], found["std"]) == pytest.approx((0.75, 0.25))
     assert found["stderr"] == pytest.approx(0.25 / np.sqrt(3))
     assert found["interval"] == pytest.approx([0.75 - 4.3027 * 0.25 / np.sqrt(3), 1.0], abs=1e-4)
-    assert found["model_ahead"] == pytest.approx({"mean": 0.25, "stderr": 0.25 / np.sqrt(3)})
+    ahead = found["model_ahead"]
+    assert (ahead["mean"], ahead["stderr"]) == pytest.approx((0.25, 0.25 / np.sqrt(3)))
+    assert ahead["interval"] == pytest.approx([0.25 + sign * 4.3027 * 0.25 / np.sqrt(3) for sign in (-1, 1)], abs=1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import module_from_spec, spec_from_file_location
+
 import numpy as np
 import pytest
 from conftest import REPOSITORY
@@ -48,3 +50,17 @@ def test_the_stanford_setting_gives_oriented_edges(count, iterations):
     result = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
     scores = np.array([gabor_r2(row.reshape(8, 8)) for row in params.like(result.x).W1])
     assert np.mean(scores >= 0.7) >= 0.9
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_manual_is_drawn_by_its_script(tmp_path, capsys, monkeypatch):
+    spec = spec_from_file_location("ufldl", REPOSITORY / "docs/ufldl.py")
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "SIZES", ((8, 4), (8, 4)))
+    pictures = sorted(map(str, (REPOSITORY / "samples/pictures").glob("*.png")))[:1]
+    script.main([*pictures, "-o", str(tmp_path / "a.png"), "--epochs", "3", "--max-windows", "300"])
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert len(rows) == 8
+    assert rows[0].startswith("| whitened | 4 | 8 x 8 | 0.01 | ")
+    assert imread(tmp_path / "a.png").shape == imread(REPOSITORY / "docs/ufldl.png").shape

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from signals import tone, write
 
 from audiosae import cli
 from audiosae.autoencoder.model import load_model
+from audiosae.corpus import known_sources
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
-from audiosae.evaluation import baselines, classifier, compare, folds, quality
+from audiosae.evaluation import baselines, classifier, compare, folds, quality, seen
+from audiosae.evaluation.score_table import percent, points, scores_of
 from audiosae.features.activity import ActivityStatistics
 from audiosae.features.codes import pooled_files
 from audiosae.views.unit_sides import show_units
@@ -197,6 +200,7 @@ def test_evaluate_writes_table_pictures_and_the_documented_json(run, trained, fi
     assert code == 0, err
     for words in ("random-weights", "95 % interval", "one singer left out at a time", "trained on all 36 test files"):
         assert words in out
+    assert out.startswith("On these labels, the model's features are ")
     folder = trained / "evaluation"
     names = {"results.json", "results.csv", "predictions.csv", "scores.png", "confusion.png", "units.png", "index.html"}
     assert {path.name for path in folder.iterdir()} == names
@@ -214,7 +218,18 @@ def test_evaluate_writes_table_pictures_and_the_documented_json(run, trained, fi
         rows = list(csv.DictReader(file))
     right = np.mean([row["model"] == row["label"] for row in rows])
     assert right == pytest.approx(facts["results"][0]["accuracy"])
-    assert len((folder / "results.csv").read_text().splitlines()) == 1 + len(NAMES)
+    with (folder / "results.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["name"] for row in table] == NAMES
+    for row, result in zip(table, facts["results"], strict=True):
+        texts = scores_of(result)
+        assert f" {texts.accuracy} " in out
+        assert percent(float(row["accuracy"])) == texts.accuracy
+        assert (float(row["groups"]), float(row["v_measure"])) == (result["groups"], result["v_measure"])
+        if "model_ahead" in result:
+            ahead = {"mean": float(row["model_ahead"]), "stderr": float(row["model_ahead_stderr"])}
+            assert points(ahead) == texts.ahead
+            assert texts.ahead in out
 
 
 def test_the_page_shows_the_numbers_of_the_json(run, trained, files, tmp_path):
@@ -223,9 +238,14 @@ def test_the_page_shows_the_numbers_of_the_json(run, trained, files, tmp_path):
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for result in facts["results"]:
         assert f"{100 * result['accuracy']:.1f} ± {100 * result['stderr']:.1f}" in page
-        assert f"<td>{result['groups']:.2f}</td>" in page
+        assert f"<td>{result['groups']:.2f}</td><td>{result['v_measure']:.2f}</td>" in page
+        assert len(re.findall(rf"<text[^>]*>{result['name']}</text>", page)) == 1
         for probed in result["probing"]:
             assert f"<td>{100 * probed['accuracy']:.1f}</td>" in page
+    assert page.index(facts["verdict"]["summary"].replace("'", "&#39;")) < page.index("<main>")
+    for each in facts["verdict"]["comparisons"]:
+        assert f"<li>{each['words'].capitalize()[0]}{each['words'][1:]}</li>" in page
+    assert "<li>Trained on all 36 test files" in page
     units = {pair["unit"] for pair in facts["quality"]["units_of_labels"]}
     drawn = {int(unit) for unit in re.findall(r'alt="Atom of unit (\d+)"', page)}
     assert drawn == units
@@ -253,12 +273,25 @@ def test_a_split_is_tested_once(run, trained, files, tmp_path):
     assert facts["results"][0]["interval_method"] == "Wilson, over clips"
 
 
-def test_a_model_trained_on_other_files_is_reported(run, trained, files, tmp_path):
-    code, out, _ = run(
-        "evaluate", trained, files / "low", files / "mid", "--labels", "folder", "--baselines", "none", "-o", tmp_path
-    )
-    assert code == 0
-    assert "they may include some of" in out
+def test_training_on_all_some_or_none_of_the_tested_files_is_reported(known):
+    model, corpus = known
+    plan = plan_of([record.file.split("/")[0] for record in corpus.records])
+
+    def told(records, names=("kmeans", "mfcc"), **facts):
+        sources = model.facts["sources"] | {"digest": "", "digests": known_sources.text_of(records), **facts}
+        found = seen.training_part(model.with_facts(sources=sources), corpus, plan, names, refit=False)
+        return found["seen"], found["seen_told"].partition(" (")[0]
+
+    assert told(corpus.records) == (36, "trained on all 36 test files, without their labels")
+    others = "; k-means learned from all of them"
+    assert told(corpus.records[:5]) == (5, f"trained on 5 of the 36 test files, without their labels{others}")
+    strange = [replace(record, digest="0" + record.digest) for record in corpus.records]
+    assert told(strange) == (0, f"trained on none of the 36 test files{others}")
+    unknown = "not known whether the model was trained on the 36 test files: it does not list its sources"
+    for text in ("", "AAA", "=", "AAAA"):
+        assert told([], ["mfcc"], digests=text) == (None, unknown)
+    own = seen.training_part(model, corpus.only(range(9, 36)), plan_of(["a", "b", "c"] * 9), (), refit=False)
+    assert own["seen"] == 27
 
 
 def test_refit_learns_from_each_training_part_alone(known, monkeypatch):
@@ -275,6 +308,9 @@ def test_refit_learns_from_each_training_part_alone(known, monkeypatch):
         names = [corpus.records[number].file for number in split.train]
         assert [[record.file for record in part.records] for part in used] == [names, names]
     assert found.facts["seen"] == 0
+    assert found.verdict.training == (
+        "trained on none of the 36 test files: all features were learned on the training part of each fold"
+    )
     assert found.results[0]["accuracy"] > 0.5
 
 

@@ -89,8 +89,9 @@ def test_one_informative_unit_is_as_accurate_as_all_units():
     for split in plan.splits:
         inner = plan.inner(split, 5, 0)
         predictions.add(split, classify_fold(features, plan.target, split, inner, width=WIDTH, classifier="ridge"))
-    predictions.groups.append(0.0)
+    predictions.agreements.append(probing.Agreement(0.0, 0.5))
     found = predictions.summary(plan, None)
+    assert (found["groups"], found["v_measure"]) == (0.0, 0.5)
     assert [probed["units"] for probed in found["probing"]] == [1, 2, 5, 20]
     assert found["probing"][0]["accuracy"] > 0.9
     assert found["probing"][0]["accuracy"] == pytest.approx(np.mean(found["probing"][0]["folds"]))
@@ -109,9 +110,11 @@ def test_agreement_is_1_for_clear_clusters_and_0_for_noise():
     noise = rng.normal(size=(120, 200)).astype(np.float32)
     noise[:, 5] = 3  # a constant column is ignored
     apart = noise + 3 * rng.normal(size=(4, 200)).astype(np.float32)[target]
-    assert probing.cluster_agreement(apart, target) == pytest.approx(1)
-    assert abs(probing.cluster_agreement(noise, target)) < 0.1
-    assert probing.cluster_agreement(noise[:, 5:6], target) == 0
+    assert probing.cluster_agreement(apart, target) == pytest.approx((1, 1))
+    by_chance = probing.cluster_agreement(noise, target)
+    assert abs(by_chance.groups) < 0.1
+    assert by_chance.v_measure > by_chance.groups
+    assert probing.cluster_agreement(noise[:, 5:6], target) == (0, 0)
 
 
 def test_agreement_does_not_depend_on_the_scale_of_a_feature():
@@ -119,7 +122,7 @@ def test_agreement_does_not_depend_on_the_scale_of_a_feature():
     target = np.arange(60) % 3
     features = rng.normal(size=(60, 5)).astype(np.float32) + 4 * np.eye(3, 5, dtype=np.float32)[target]
     scaled = features * np.array([1, 1e3, 1, 1, 1e-3], np.float32)
-    found = [probing.cluster_agreement(x, target) for x in (features, scaled)]
+    found = [probing.cluster_agreement(x, target).groups for x in (features, scaled)]
     assert found[0] == pytest.approx(found[1])
     assert found[0] > 0.5
 

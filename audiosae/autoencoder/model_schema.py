@@ -63,7 +63,11 @@ FACTS = Object(
                 "held_out": Text(),
                 "extent": Number(least=0),
             },
-            {**dict.fromkeys(("windows_in_neither", "windows_left_out"), Whole()), "began_with": Anything()},
+            {
+                **dict.fromkeys(("windows_in_neither", "windows_left_out"), Whole()),
+                "digests": Text(),
+                "began_with": Anything(),
+            },
         ),
         "background_units": Whole(),
         "fvu": Number(),

@@ -29,9 +29,10 @@ from audiosae.commands.shared_options import (
 from audiosae.corpus.journal import source_summary
 from audiosae.corpus.labels import FOLDER
 from audiosae.errors import InputError
-from audiosae.evaluation.baselines import choose_baselines
+from audiosae.evaluation.baselines import MODEL, choose_baselines
 from audiosae.evaluation.classifier import CLASSIFIERS
 from audiosae.evaluation.compare import Evaluation, Options, compare_features
+from audiosae.evaluation.score_table import Scores, percent, ranked, scores_of
 from audiosae.features import stability as stability_file
 from audiosae.features.pooling import DEFAULT_POOL, check_pools
 from audiosae.system.files import report_replaced, signature
@@ -51,31 +52,35 @@ if TYPE_CHECKING:
 
 _CLASSES_SHOWN = 12
 _HEAD = ("features", "numbers", "accuracy %", "std", "s.e.", "95 % interval", "model - baseline (paired difference)")
+_GROUPS = ("groups", "V-measure")
 _FILES = "index.html, scores.png, confusion.png, units.png, results.json, results.csv, predictions.csv"
 
 
 def _text(done: Evaluation) -> str:
     facts, plan, skipped = done.facts, done.plan, len(done.skipped)
-    ranked = sorted(done.results, key=lambda result: -result["accuracy"])
+    scores = [*map(scores_of, ranked(done.results))]
     recalls = [f"{label} {100 * share:.0f}" for label, share in done.results[0]["recall"].items()]
     noun = f"{plan.noun}s"
     grouped = f"{facts['grouped']} random {noun}" if facts["grouped"] < facts["clips"] else f"the {noun}"
     return "\n".join(
         [
+            done.verdict.summary,
+            *(f"  {line}" for line in done.verdict.lines[1:]),
+            "",
             done.title,
             "",
-            text_table([_HEAD, *(_accuracy_row(result, folds=len(plan.splits)) for result in ranked)]),
+            text_table([_HEAD, *map(_accuracy_row, scores)]),
             "",
-            f"chance (always the most common class) {100 * plan.chance:.1f} %",
+            f"chance (always the most common class) {percent(plan.chance)} %",
             f"classifier: {_classifier(facts)}",
-            facts["seen_told"],
             *plan.notes,
             "",
-            text_table(_few_units(done)),
+            text_table(_few_units(scores)),
             "",
             "best N: accuracy in % with only the N units that best separate the classes of the training part (F-test)",
             f"groups: agreement between the labels and as many clusters of {grouped}, computed without labels (Ward's "
-            "method; adjusted mutual information: 1 identical, 0 chance)",
+            "method); adjusted mutual information (1 identical, 0 chance) and V-measure (1 identical, not adjusted for "
+            "chance)",
             *([f"{counted(skipped, 'source')} skipped"] if skipped else []),
             "",
             *_quality(facts["quality"], noun),
@@ -86,29 +91,15 @@ def _text(done: Evaluation) -> str:
     )
 
 
-def _accuracy_row(result: Mapping[str, Any], *, folds: int) -> tuple[str, ...]:
-    low, high = result["interval"]
-    ahead = result.get("model_ahead")
-    return (
-        result["name"],
-        str(result["features"]),
-        f"{100 * result['accuracy']:.1f}",
-        f"{100 * result['std']:.1f}" if folds > 1 else "",
-        f"{100 * result['stderr']:.1f}",
-        f"{100 * low:.1f} to {100 * high:.1f}",
-        f"{100 * ahead['mean']:+.1f} ± {100 * ahead['stderr']:.1f}" if ahead else "",
-    )
+def _accuracy_row(r: Scores) -> tuple[str, ...]:
+    return r.name, r.features, r.accuracy, r.std, r.stderr, f"{r.low} to {r.high}", r.ahead
 
 
-def _few_units(done: Evaluation) -> list[tuple[str, ...]]:
+def _few_units(scores: Sequence[Scores]) -> list[tuple[str, ...]]:
     """Return a table of the accuracy of a few units, and of the agreement of clusters with the labels."""
-    counts = [probed["units"] for probed in done.results[0]["probing"]]
-    rows = [("features", *(f"best {count}" for count in counts), "all", "groups")]
-    for r in done.results:
-        accuracy = {probed["units"]: f"{100 * probed['accuracy']:.1f}" for probed in r["probing"]}
-        few = (accuracy.get(count, "") for count in counts)
-        rows.append((r["name"], *few, f"{100 * r['accuracy']:.1f}", f"{r['groups']:.2f}"))
-    return rows
+    counts = next(each.few for each in scores if each.name == MODEL)
+    rows = [("features", *(f"best {count}" for count in counts), "all", *_GROUPS)]
+    return [*rows, *((r.name, *(r.few.get(n, "") for n in counts), r.accuracy, r.groups, r.v_measure) for r in scores)]
 
 
 def _quality(quality: Mapping[str, Any], noun: str) -> list[str]:
@@ -294,11 +285,11 @@ def _method(done: Evaluation) -> list[tuple[str, str]]:
         (noun, f"{facts['clips']}, {facts['tested']} of them tested, {len(facts['classes'])} labels"),
         ("folds", done.plan.description),
         ("classifier", _classifier(facts)),
-        ("model", facts["seen_told"]),
+        ("training", facts["seen_told"]),
         (
             "groups",
             f"clusters of {facts['grouped']} {noun} (Ward's method on 30 principal components), compared with the "
-            "labels by adjusted mutual information",
+            "labels by adjusted mutual information and V-measure",
         ),
         ("unexplained variance", f"{facts['quality']['fvu']:.3f} of {facts['quality']['windows']} windows"),
         *([("stability", done.stability.summary())] if done.stability else []),

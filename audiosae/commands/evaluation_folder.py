@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
+from audiosae.evaluation.score_table import percent
 from audiosae.system.files import csv_text, write_file
 from audiosae.system.schema import FactsFile, Items, Number, Object, Text
 from audiosae.views.atoms import draw_atoms
@@ -47,10 +48,7 @@ def write_evaluation(
     `keys_of_items` are the columns of predictions.csv that identify a file or annotation.
     """
     plan, best = done.plan, done.results[0]
-    keys = ("name", "features", "accuracy", "std", "stderr")
-    folds, recalls = (f"fold_{split.name}" for split in plan.splits), (f"recall_{name}" for name in best["recall"])
-    rows = [[*(r[key] for key in keys), *r["interval"], *r["folds"], *r["recall"].values()] for r in done.results]
-    write_file(folder / "results.csv", csv_text([[*keys, "low", "high", *folds, *recalls], *rows]).encode())
+    write_file(folder / "results.csv", csv_text(_score_rows(done)).encode())
     fold_of = {int(number): split.name for split in plan.splits for number in split.test}
     predictions: list[list[object]] = [[*keys_of_items, "fold", "label", *done.predicted]]
     predictions += [
@@ -64,9 +62,26 @@ def write_evaluation(
     ]
     write_file(folder / "predictions.csv", csv_text(predictions).encode())
     draw_scores(plan, done.results, folder / "scores.png", title)
-    lines = f"{title}\nthe model's features: {100 * best['accuracy']:.1f} % right"
+    lines = f"{title}\nthe model's features: {percent(best['accuracy'])} % right"
     draw_confusion(plan, np.array(best["confusion"]), folder / "confusion.png", lines)
     _draw_units(model, done.facts, folder / "units.png")
+
+
+def _score_rows(done: Evaluation) -> list[list[object]]:
+    """Return the rows of results.csv, with the unrounded numbers of results.json; the first has the names."""
+    keys, best = ("name", "features", "accuracy", "std", "stderr"), done.results[0]
+    counts = [probed["units"] for probed in best["probing"]]
+    rows: list[list[object]] = [
+        [*keys, "low", "high", "model_ahead", "model_ahead_stderr", "groups", "v_measure"],
+    ]
+    rows[0] += [*(f"best_{count}" for count in counts), *(f"fold_{split.name}" for split in done.plan.splits)]
+    rows[0] += [f"recall_{name}" for name in best["recall"]]
+    for r in done.results:
+        few = {probed["units"]: probed["accuracy"] for probed in r["probing"]}
+        ahead = [r["model_ahead"][key] if "model_ahead" in r else "" for key in ("mean", "stderr")]
+        row = [*(r[key] for key in keys), *r["interval"], *ahead, r["groups"], r["v_measure"]]
+        rows.append([*row, *(few.get(count, "") for count in counts), *r["folds"], *r["recall"].values()])
+    return rows
 
 
 def write_results(facts: dict[str, Any], folder: Path) -> None:

@@ -21,8 +21,10 @@ def info(model: ModelPath) -> Answer:
     """
     loaded, location = as_model(model), path_of(model)
     stability, activity = read(location, loaded.params.hidden) if location else None, activity_of(loaded)
+    sources = {key: value for key, value in loaded.facts.get("sources", {}).items() if key != "digests"}
     facts = {
         **loaded.facts,
+        **({"sources": sources} if sources else {}),
         "window": list(loaded.domain.window),
         "activity": activity,
         "hidden": loaded.params.hidden,

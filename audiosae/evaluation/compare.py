@@ -15,13 +15,16 @@ from audiosae.evaluation.baselines import MODEL
 from audiosae.evaluation.classifier import INNER_FOLDS, ClassifierName, load_for_threads
 from audiosae.evaluation.predictions import Predictions, classify_fold
 from audiosae.evaluation.quality import unit_metrics
+from audiosae.evaluation.score_table import percent, ranked, scores_of
+from audiosae.evaluation.seen import training_part
+from audiosae.evaluation.verdict import Verdict, make_verdict
 from audiosae.features.matching import match
 from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.features.stability import UnitStability
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress
 from audiosae.system.threads import Threads, one_blas_thread
-from audiosae.training.fit import fit, sources_digest
+from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions, suited_to
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     Job = tuple[NDArray[np.float32], Split, NDArray[np.int64]]
 
 
-_SCORES = ("name", "features", "accuracy", "std", "stderr")
+_SCORES = ("name", "features", "accuracy", "std", "stderr", "groups", "v_measure")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Evaluation:
         Predicted class number per feature set and file, -1 where a file was not tested.
     facts
         The values that ``evaluate --json`` prints, including the `quality` of the units.
+    verdict
+        The model compared with each baseline, in words, and whether it was trained on the tested files.
     stability
         Stability of the units, if it was requested.
     skipped
@@ -104,29 +109,43 @@ class Evaluation:
     >>> evaluation = audiosae.evaluate(model, "classes", "folder", baselines="none")
     >>> evaluation.plan.classes, evaluation.plan.chance, evaluation.facts["quality"]["dead_units"] == []
     (['high', 'low'], 0.5, True)
+    >>> audiosae.evaluate(model, "classes", "folder", baselines="pca").verdict.comparisons[0].outcome
+    'no better'
     """
 
     plan: Plan
     results: list[dict[str, Any]]
     predicted: dict[str, NDArray[np.int64]]
     facts: dict[str, Any]
+    verdict: Verdict
     stability: UnitStability | None = None
     skipped: Sequence[Record] = ()
     notes: Sequence[str] = ()
     title: str = ""
 
     def frame(self) -> pd.DataFrame:
-        """Return a pandas frame with a row for each feature set: name, features, accuracy, std, stderr."""
-        return pandas_frame({key: [result[key] for result in self.results] for key in _SCORES})
+        """Return a pandas frame with a row for each feature set.
+
+        The columns are name, features, accuracy, std, stderr, groups, v_measure, model_ahead, model_ahead_stderr; the
+        differences are NaN for the model.
+        """
+        columns = {key: [result[key] for result in self.results] for key in _SCORES}
+        ahead = [result.get("model_ahead", {"mean": np.nan, "stderr": np.nan}) for result in self.results]
+        columns |= {"model_ahead": [each["mean"] for each in ahead]}
+        return pandas_frame(columns | {"model_ahead_stderr": [each["stderr"] for each in ahead]})
 
     def __repr__(self) -> str:
-        accuracies = ", ".join(f"{result['name']} {100 * result['accuracy']:.1f} %" for result in self.results)
-        return f"<Evaluation: {accuracies}; {len(self.skipped)} sources skipped>"
+        accuracies = ", ".join(f"{each['name']} {percent(each['accuracy'])} %" for each in self.results)
+        return f"<Evaluation: {self.verdict.summary} {accuracies}; {len(self.skipped)} sources skipped>"
 
     def _repr_html_(self) -> str:
-        ranked = sorted(self.results, key=lambda result: -result["accuracy"])
-        rows = [(r["name"], r["features"], *(f"{100 * r[key]:.1f} %" for key in _SCORES[2:])) for r in ranked]
-        return html_table(rows, head=_SCORES, caption=f"{self.title}; chance {100 * self.plan.chance:.1f} %")
+        head = ("name", "features", "accuracy %", "std", "s.e.", "model - baseline", "groups", "V-measure")
+        rows = [
+            (r.name, r.features, r.accuracy, r.std, r.stderr, r.ahead, r.groups, r.v_measure)
+            for r in map(scores_of, ranked(self.results))
+        ]
+        caption = f"{self.verdict.summary} {self.title}; chance {percent(self.plan.chance)} %; {self.verdict.training}"
+        return html_table(rows, head=head, caption=caption)
 
 
 @one_blas_thread()
@@ -176,13 +195,16 @@ def compare_features(
             "notes": plan.notes,
             "grouped": min(len(plan.target), probing.MOST_GROUPED),
             "quality": unit_metrics(model, corpus, plan, stretches),
-            **_seen(model, corpus, plan, refit=options.refit),
+            **training_part(model, corpus, plan, options.names, refit=options.refit, stretches=stretches),
             "options": asdict(options),
         }
+        verdict = make_verdict(results, facts["seen_told"], corpus.domain.kind)
+        facts["verdict"] = verdict.to_json()
         stability = work.stability() if options.stability else None
         facts |= {"stability": stability.to_json()} if stability else {}
         facts["seconds"] = round(time.monotonic() - began, 3)
-    return Evaluation(plan, results, {name: each.predicted for name, each in predictions.items()}, facts, stability)
+    predicted = {name: each.predicted for name, each in predictions.items()}
+    return Evaluation(plan, results, predicted, facts, verdict, stability)
 
 
 @dataclass(frozen=True)
@@ -225,7 +247,7 @@ class _Work:
             )
             for (name, values), agreement in zip(features.items(), agreements, strict=True):
                 predictions[name].features = values.shape[1]
-                predictions[name].groups.append(agreement)
+                predictions[name].agreements.append(agreement)
         return predictions
 
     def _learned(self) -> Iterator[tuple[list[Split], dict[str, FeatureSet]]]:
@@ -270,25 +292,3 @@ class _Work:
             warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that stops early is good enough
             warnings.filterwarnings("ignore", message="The number of unique classes")  # with many small classes
             return list(pool.map(work, jobs))
-
-
-def _seen(model: Model, corpus: EngineCorpus, plan: Plan, *, refit: bool) -> dict[str, Any]:
-    """Return how many of the tested sources the model was trained on, as a number (None if unknown) and in words."""
-    if refit:
-        return {
-            "seen": 0,
-            "seen_told": "everything was learned on the training part of each fold: no test file was used in training",
-        }
-    tested, sources = f"{len(plan.tested)} test {plan.noun}s", model.facts.get("sources", {})
-    records = zip(corpus.records, corpus.windows_per_record(), strict=True)
-    if sources_digest([record for record, windows in records if windows]) == sources.get("digest"):
-        return {
-            "seen": len(plan.tested),
-            "seen_told": f"the model was trained on all {tested}, without their labels (--refit trains only "
-            "on the training part of each fold)",
-        }
-    return {
-        "seen": None,
-        "seen_told": f"the model was trained on {sources.get('used', 'other')} files, which differ from these; "
-        f"they may include some of the {tested}",
-    }

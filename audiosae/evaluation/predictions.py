@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.evaluation import scores
 from audiosae.evaluation.classifier import ClassifierName, classify
-from audiosae.evaluation.probing import COUNTS, rank_units
+from audiosae.evaluation.probing import COUNTS, Agreement, rank_units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class Predictions:
     strengths: list[float] = field(default_factory=list)
     units: list[list[int]] = field(default_factory=list)
     few: dict[int, NDArray[np.int64]] = field(default_factory=dict)
-    groups: list[float] = field(default_factory=list)
+    agreements: list[Agreement] = field(default_factory=list)
 
     def add(self, split: Split, fold: FoldPredictions) -> None:
         """Add the predictions of a fold."""
@@ -90,12 +90,12 @@ class Predictions:
             self.few.setdefault(count, np.full_like(self.predicted, -1))[split.test] = classes
 
     def summary(self, plan: Plan, reference: NDArray[np.int64] | None) -> dict[str, Any]:
-        """Return the scores: those of `audiosae.evaluation.scores.summarise`, `probing` and `groups`."""
+        """Return the scores: those of `audiosae.evaluation.scores.summarise`, `probing`, `groups` and `v_measure`."""
         return {
             "features": self.features,
             **scores.summarise(plan, self.predicted, reference),
             "strengths": self.strengths,
             "probing": [{"units": count, **scores.spread(plan, classes)} for count, classes in self.few.items()],
             "best_units": self.units,
-            "groups": float(np.mean(self.groups)),
+            **dict(zip(Agreement._fields, np.mean(self.agreements, axis=0).tolist(), strict=True)),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -52,23 +52,39 @@ def files_to_cluster(count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(count, MOST_GROUPED, replace=False))
 
 
-def cluster_agreement(features: NDArray[np.float32], target: NDArray[np.int64]) -> float:
-    """Return how well clusters of files, made without labels, agree with the classes: 1 identical, 0 by chance.
+class Agreement(NamedTuple):
+    """Agreement of clusters with classes: 1 if they are identical.
+
+    Attributes
+    ----------
+    groups
+        Adjusted mutual information (Vinh, Epps and Bailey, JMLR 2010): 0 by chance.
+    v_measure
+        Harmonic mean of homogeneity and completeness (Rosenberg and Hirschberg, EMNLP 2007). It is not adjusted for
+        chance, so it is above 0 for random clusters, most of all for many small classes.
+    """
+
+    groups: float
+    v_measure: float
+
+
+def cluster_agreement(features: NDArray[np.float32], target: NDArray[np.int64]) -> Agreement:
+    """Return how well clusters of files, made without labels, agree with the classes.
 
     There are as many clusters as classes, by Ward's method (1963) on 30 principal components of the standardised
-    features; the agreement is the adjusted mutual information (Vinh, Epps and Bailey, JMLR 2010).
+    features.
     """
     from sklearn.cluster import AgglomerativeClustering
     from sklearn.decomposition import PCA
-    from sklearn.metrics import adjusted_mutual_info_score
+    from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
 
     spread = features.std(axis=0, dtype=np.float64)
     varied = spread > 0
     if not varied.any():
-        return 0.0
+        return Agreement(0.0, 0.0)
     mean, gain = features[:, varied].mean(axis=0, dtype=np.float64), 1 / spread[varied]
     x: NDArray[Any] = (features[:, varied] - mean.astype(np.float32)) * gain.astype(np.float32)
     solver = "full" if min(x.shape) <= 2 * _COMPONENTS else "arpack"
     parts = PCA(min(_COMPONENTS, *x.shape), svd_solver=solver, random_state=0).fit_transform(x)
     groups = AgglomerativeClustering(len(np.unique(target)), linkage="ward").fit_predict(parts)
-    return float(adjusted_mutual_info_score(target, groups))
+    return Agreement(float(adjusted_mutual_info_score(target, groups)), float(v_measure_score(target, groups)))

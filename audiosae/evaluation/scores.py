@@ -25,7 +25,8 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
     predicted
         Class number per file; those of files that are not tested are ignored.
     reference
-        Predictions of the model, for the paired difference per fold, or per file if there is only one fold.
+        Predictions of the model, for `model_ahead`: the mean paired difference per fold, or per file if there is only
+        one fold, with its standard error and Student's confidence interval.
 
     Returns
     -------
@@ -46,9 +47,20 @@ def summarise(plan: Plan, predicted: NDArray[np.int64], reference: NDArray[np.in
         gain = (reference == plan.target).astype(float) - (predicted == plan.target)
         by_fold = np.array([gain[split.test].mean() for split in plan.splits])
         ahead = by_fold if len(by_fold) > 1 else gain[plan.tested]
-        error = float(ahead.std(ddof=1) / np.sqrt(len(ahead))) if len(ahead) > 1 else 0.0
-        result["model_ahead"] = {"mean": float(by_fold.mean()), "stderr": error}
+        result["model_ahead"] = _difference(ahead)
     return result
+
+
+def _difference(ahead: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the mean of paired differences, its standard error, and Student's interval (all values if unknown)."""
+    from scipy import stats
+
+    mean, count = float(ahead.mean()), len(ahead)
+    if count == 1:
+        return {"mean": mean, "stderr": 0.0, "interval": [-1.0, 1.0]}
+    error = float(ahead.std(ddof=1) / np.sqrt(count))
+    low, high = stats.t.interval(_LEVEL, count - 1, mean, error) if error else (mean, mean)
+    return {"mean": mean, "stderr": error, "interval": [float(low), float(high)]}
 
 
 def spread(plan: Plan, predicted: NDArray[np.int64]) -> dict[str, Any]:

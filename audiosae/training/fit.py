@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from audiosae.autoencoder.model import Model
+from audiosae.corpus import known_sources
 from audiosae.domain import SECONDS, Domain, Json, domain_to_json, options_of
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.learn_whitening import learn_whitener
@@ -242,6 +243,7 @@ def _sources(
         "used": len(used),
         "skipped": len(corpus.skipped),
         "digest": sources_digest(used),
+        "digests": known_sources.text_of(used),
         "windows": len(training_part),
         "windows_held_out": len(held_out),
         "windows_in_neither": max(0, in_neither),

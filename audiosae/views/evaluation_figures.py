@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.domain import default_settings
+from audiosae.evaluation.score_table import percent, ranked, scores_of
 from audiosae.views.atoms import new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -26,23 +27,23 @@ _WHITE_ABOVE = 55  # per cent: black text would be hard to read on the dark blue
 @default_settings()
 def draw_scores(plan: Plan, results: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     """Draw accuracies as bars with standard errors, the best at the top, and chance as a line."""
-    ranked = sorted(results, key=lambda result: result["accuracy"])
-    figure = new_figure(8, max(2.8, 1.6 + 0.45 * len(ranked)))
+    rows = ranked(results)[::-1]  # bars are drawn from below
+    figure = new_figure(8, max(2.8, 1.6 + 0.45 * len(rows)))
     ax = figure.subplots()
-    values, errors = [[100 * r[key] for r in ranked] for key in ("accuracy", "stderr")]
-    colours = ["C1" if r["name"] == "model" else "0.65" for r in ranked]
+    values, errors = [[100 * r[key] for r in rows] for key in ("accuracy", "stderr")]
+    colours = ["C1" if r["name"] == "model" else "0.65" for r in rows]
     ax.barh(
-        range(len(ranked)),
+        range(len(rows)),
         values,
         xerr=errors,
         color=colours,
         error_kw={"ecolor": "0.2", "capsize": 3, "elinewidth": 1},
     )
-    for row, (value, error) in enumerate(zip(values, errors, strict=True)):
-        ax.text(value + error + 0.8, row, f"{value:.1f} ± {error:.1f}", va="center", fontsize=9)
-    chance = 100 * plan.chance
-    ax.axvline(chance, color="C3", ls="--", lw=1.2, label=f"chance, always the commonest class: {chance:.1f} %")
-    ax.set_yticks(range(len(ranked)), [f"{r['name']} ({r['features']})" for r in ranked])
+    for row, (value, error, r) in enumerate(zip(values, errors, map(scores_of, rows), strict=True)):
+        ax.text(value + error + 0.8, row, f"{r.accuracy} ± {r.stderr}", va="center", fontsize=9)
+    label = f"chance, always the commonest class: {percent(plan.chance)} %"
+    ax.axvline(100 * plan.chance, color="C3", ls="--", lw=1.2, label=label)
+    ax.set_yticks(range(len(rows)), [f"{r['name']} ({r['features']})" for r in rows])
     ax.set(xlim=(0, 118), xticks=range(0, 101, 10), xlabel=f"accuracy: {plan.noun}s classified correctly (%, ± s.e.)")
     ax.set_ylabel(f"features (values per {plan.noun})")
     ax.set_title(_plain(title), fontsize=10)

@@ -9,6 +9,7 @@ import numpy as np
 
 from audiosae.domain import Domain, Excerpt, Probe, Span
 from audiosae.errors import InputError
+from audiosae_images.arrays import picture_ranges
 from audiosae_images.filters import flatten_spectrum
 from audiosae_images.pictures import SUFFIXES, read_blocks, read_header, read_piece
 
@@ -107,10 +108,12 @@ class Images(Domain):
         return read_blocks(path, self.channels)
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
-        """Filter the whole picture if `filter` is set."""
+        """Filter each picture if `filter` is set; no patch is in two pictures of a stack."""
+        ranges = picture_ranges(field)
         if self.filter == "1/f":
-            flatten_spectrum(field, self.f0)
-        return [(0, field.shape[0])]
+            for first, last in ranges:
+                flatten_spectrum(field[first:last], self.f0)
+        return ranges
 
     def span(self, path: Path, start: tuple[int, ...]) -> Span:  # noqa: ARG002
         """Return the position of a patch in pixels: (row, column) of its first pixel, and after its last."""

@@ -1,4 +1,4 @@
-"""Reading of pictures (Pillow) and of ``.npy`` arrays, upright, in pieces of float32 pixels."""
+"""Reading of pictures (Pillow) and of arrays, upright, in pieces of float32 pixels."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from audiosae.errors import InputError
+from audiosae_images.arrays import BORDER, Pictures, open_mat, open_npy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.float32]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy", ".mat")
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # others, such as EPS, make Pillow start programs
 _PIXELS_AT_ONCE = 2**20
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-_ARRAY_KINDS = "buif"
-_SCALED_BYTES = 2  # unsigned integers up to this size are scaled to [0, 1]
+_ARRAYS: dict[str, Callable[[Path], NDArray[Any]]] = {".npy": open_npy, ".mat": open_mat}
 _RGB = 3
 _TURNED = range(5, 9)  # EXIF orientations with rows and columns swapped
 
@@ -64,12 +64,14 @@ def read_header(path: Path) -> Header:
 def read_blocks(path: Path, channels: int) -> Iterator[Pixels]:
     """Yield a picture in blocks of rows, each of shape (rows, columns, channels).
 
+    Between the pictures of a stack there is a row of `audiosae_images.arrays.BORDER`.
+
     Unsigned integers of 8 and 16 bits are scaled to [0, 1]; other values are not changed.
 
     Parameters
     ----------
     path
-        A picture or an array (rows, columns[, 1 or 3]).
+        A picture, or an array of pictures (see `audiosae_images.arrays`).
     channels
         1 for grey (ITU-R BT.601 luma), 3 for red, green and blue.
 
@@ -105,7 +107,9 @@ def _in_channels(piece: Pixels, channels: int) -> Pixels:
         return piece
     if channels == 1:
         red, green, blue = (piece[..., i : i + 1] * np.float32(share) for i, share in enumerate(_LUMA))
-        return red + green + blue  # BLAS would round by the size of the piece
+        grey = red + green + blue  # BLAS would round by the size of the piece
+        grey[piece[..., :1] == BORDER] = BORDER
+        return grey
     return np.repeat(piece, channels, axis=2)
 
 
@@ -170,27 +174,15 @@ def _values(image: Image.Image) -> Pixels:
 
 
 class _Array:
-    """A memory-mapped ``.npy`` file; pickled data is never loaded."""
+    """An array of one picture or several."""
 
-    def __init__(self, path: Path) -> None:
-        self._array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-        shape, dtype = self._array.shape, self._array.dtype
-        if dtype.kind not in _ARRAY_KINDS:
-            raise InputError(f"wrong array: type {dtype}, wanted real numbers")
-        if self._array.ndim not in (2, 3) or shape[2:] not in ((), (1,), (_RGB,)):
-            raise InputError(f"wrong array: shape {shape}, wanted (rows, columns) or (rows, columns, 1 or 3)")
-        if not self._array.size:
-            raise InputError(f"no pixels: an array of shape {shape}")
-        self.header = Header(shape[0], shape[1], "NPY", str(dtype))
+    def __init__(self, array: NDArray[Any], name: str) -> None:
+        self._pictures = Pictures(array)
+        self.header = Header(self._pictures.rows, self._pictures.columns, name, self._pictures.mode)
 
     def piece(self, top: int, bottom: int, left: int, right: int) -> Pixels:
         """Read a piece."""
-        part = self._array[top:bottom, left:right]
-        with np.errstate(over="ignore"):  # `read_blocks` refuses infinite values
-            pixels = part.astype(np.float32)
-        if part.dtype.kind == "u" and part.dtype.itemsize <= _SCALED_BYTES:
-            pixels /= np.float32(256**part.dtype.itemsize - 1)
-        return pixels.reshape(*pixels.shape[:2], -1)
+        return self._pictures.piece(top, bottom, left, right)
 
 
 @contextmanager
@@ -202,8 +194,8 @@ def _opened(path: Path) -> Iterator[_Picture]:
             raise InputError("not a regular file")
         if status.st_size == 0:
             raise InputError("empty: zero bytes")
-        if path.suffix.lower() == ".npy":
-            picture: _Picture = _Array(path)
+        if opener := _ARRAYS.get(path.suffix.lower()):
+            picture: _Picture = _Array(opener(path), path.suffix[1:].upper())
         else:
             picture = _Decoded(Image.open(stack.enter_context(path.open("rb")), formats=_FORMATS))
         open_file = stack.pop_all()

@@ -5,10 +5,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from audiosae_images import Images
+from audiosae_images import Images, arrays
 from audiosae_images import pictures as reading
 from PIL import Image
 from scenes import colours, leaves, png_header, save
+from scipy.io import savemat
 
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import decode
@@ -268,7 +269,9 @@ def test_a_pickle_in_an_array_file_is_never_loaded(tmp_path):
     [
         (np.zeros(5), "shape (5,)"),
         (np.zeros((4, 5, 2)), "shape (4, 5, 2)"),
-        (np.zeros((4, 5, 3, 1)), "shape (4, 5, 3, 1)"),
+        (np.zeros((4, 5, 3, 2)), "shape (4, 5, 3, 2)"),
+        (np.zeros((3, 40, 40)), "shape (3, 40, 40) may be 3 pictures or the colours of one; wanted (rows, columns)"),
+        (np.zeros((40, 40, 4)), "may be 4 pictures"),
         (np.zeros((0, 5)), "no pixels"),
         (np.zeros((4, 5), complex), "complex128"),
         (np.full((4, 5), "a"), "<U1"),
@@ -281,6 +284,72 @@ def test_a_pickle_in_an_array_file_is_never_loaded(tmp_path):
 def test_arrays_that_are_not_pictures_are_refused(tmp_path, array, message):
     np.save(tmp_path / "a.npy", array)
     assert message in reason(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    ("shape", "pictures"),
+    [
+        ((6, 32, 32), 0),  # the form of NumPy
+        ((32, 32, 6), 2),  # of MATLAB
+        ((90, 32, 32), 0),
+        ((32, 32, 90), 2),
+        ((6, 24, 32), 0),
+        ((24, 32, 6), 2),
+        ((6, 24, 32, 1), 0),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["npy", "mat"])
+def test_a_stack_is_read_like_its_pictures_below_each_other(tmp_path, suffix, shape, pictures):
+    stack = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, stack)
+    else:
+        savemat(path, {"IMAGES": stack, "note": "two", "n": 6})
+    alone = np.moveaxis(stack, pictures, 0)
+    record = decode((Images(), path, tmp_path / "field.npy"))
+    assert record.reason == ""
+    found = read_field(record)
+    assert len(record.ranges) == len(alone)
+    for (first, last), picture in zip(record.ranges, alone, strict=True):
+        np.testing.assert_allclose(found[first:last, :, 0], picture.reshape(picture.shape[:2]) / 255, atol=1e-6)
+    first, _ = record.ranges[3]
+    span = Images().span(path, (first + 5, 7, 0))
+    np.testing.assert_array_equal(Images().excerpt(path, span).data, found[first + 5 : first + 15, 7:17, 0])
+    assert f"{len(alone)} pictures of {alone.shape[1]} x {alone.shape[2]}" in Images().probe(path).facts["mode"]
+    assert 0 <= found.min() <= found.max() <= 1
+
+
+def test_the_pictures_of_a_stack_are_filtered_alone_and_in_colour(tmp_path, monkeypatch):
+    stack = np.random.default_rng(0).normal(size=(5, 70, 20, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", stack)
+    monkeypatch.setattr(reading, "_PIXELS_AT_ONCE", 20 * 33)  # blocks that divide pictures
+    for color in ("grey", "rgb"):
+        domain = Images(filter="1/f", color=color)
+        record = decode((domain, tmp_path / "a.npy", tmp_path / "field.npy"))
+        found = read_field(record)
+        for (first, last), picture in zip(record.ranges, stack, strict=True):
+            np.save(tmp_path / "one.npy", picture)
+            one = read_field(decode((domain, tmp_path / "one.npy", tmp_path / "one_field.npy")))
+            np.testing.assert_array_equal(found[first:last], one)
+
+
+def test_matlab_files_that_are_not_pictures_are_refused(tmp_path, monkeypatch):
+    picture, path = np.zeros((20, 30)), tmp_path / "a.mat"
+    savemat(path, {"a": picture, "b": picture})
+    assert reason(path) == "wanted a MATLAB file with one array of pictures, found a, b; save it alone or as .npy"
+    savemat(path, {"text": "abc", "n": 5.0, "cells": np.array([picture, "x"], object)})
+    assert "found no such array" in reason(path)
+    savemat(path, {"a": picture}, do_compression=True)
+    whole = path.read_bytes()
+    for content in (whole[:100], whole[:-20], b"\0" * 300):
+        path.write_bytes(content)
+        assert reason(path)
+    path.write_bytes(whole[:124] + b"\0\2" + whole[126:])
+    assert "version 7.3 (HDF5); wanted version 7" in reason(path)
+    path.write_bytes(whole)
+    monkeypatch.setattr(arrays, "_MOST_VALUES", 500)
+    assert "the MATLAB array a of shape (20, 30) is too large for memory; save it as .npy" in reason(path)
 
 
 def test_broken_array_files_are_refused(tmp_path):
