@@ -11,6 +11,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 (HERE / "generated/pages").mkdir(parents=True, exist_ok=True)  # before Sphinx checks html_extra_path
 os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]  # for notebooks
+ipython = HERE / "generated/ipython"  # notebooks do not run the user's start-up files
+(ipython / "profile_default").mkdir(parents=True, exist_ok=True)
+(ipython / "profile_default/ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")  # errors only
+os.environ["IPYTHONDIR"] = str(ipython)
 
 import gallery  # noqa: E402 (the module docs/gallery.py)
 import generate  # noqa: E402 (the module docs/generate.py)

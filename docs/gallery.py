@@ -26,7 +26,7 @@ _PICTURES = {
     "tiles": ("Atoms as plain tiles, for a poster", "render --tiles"),
     "timeline": ("Sounds per recorded hour, by date and hour, of all types", "survey"),
     "site": ("The same at one site", "survey --site"),
-    "recordings": ("Recordings as coloured lines: similar colours mean similar sounds", "survey"),
+    "recordings": ("Recordings without dates as coloured lines: similar colours mean similar sounds", "survey"),
     "scores": ("Accuracy of the features and of the baselines, with standard errors", "evaluate"),
     "confusion": ("Confusion matrix: which labels are taken for which", "evaluate"),
     "units": ("The units that tell the labels apart best", "evaluate"),
@@ -80,6 +80,9 @@ def _draw(samples: Path, work: Path, generated: Path) -> None:
         for path in (path for path in (work / name).rglob("*") if path.suffix in {".html", ".png"}):
             (pages / path.relative_to(work)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, pages / path.relative_to(work))
+    recordings = [path for kind in _KINDS for path in sorted((sounds / kind).iterdir())[:5]]
+    audiosae.survey(run.folder, recordings, work / "undated", when="none", events="csv")
+    shutil.copy(work / "undated/recordings.png", work / "survey/recordings.png")  # with one line per recording
     for name in _PICTURES:
         found = next(path for path in work.rglob("*.png") if path.stem == {"site": "north"}.get(name, name))
         shutil.copy(found, pictures / f"{name}.png")

@@ -83,6 +83,19 @@ def syllables(folder):
     (folder / "names.csv").write_text("type,name\n1,the first\n")
 
 
+def bats(folder):
+    """Write calls of bats: sweeps of 5 ms from 60 to 25 kHz, ten times per second."""
+    rate, rng = 256000, np.random.default_rng(0)
+    time = np.arange(rate // 200) / rate
+    call = 0.3 * np.hanning(len(time)) * np.sin(2 * np.pi * (60e3 * time - 3.5e6 * time**2))
+    (folder / "bats").mkdir()
+    for number in range(3):
+        sound = 1e-3 * rng.normal(size=rate)
+        for start in rng.integers(0, rate // 10 - len(call), 10) + np.arange(10) * rate // 10:
+            sound[start : start + len(call)] += call
+        soundfile.write(folder / f"bats/night_{number}.wav", sound, rate)
+
+
 def forest(folder):
     (folder / "forest").mkdir()
     for seed, site in enumerate(("north", "south")):
@@ -91,6 +104,7 @@ def forest(folder):
 
 
 INPUT_FILES = {  # files that a page needs, besides samples/
+    "howto/bats.md": bats,
     "howto/labels.md": surveyed_month,
     "howto/month.md": months,
     "howto/sites.md": forest,
@@ -134,7 +148,7 @@ def run(command, folder, environment):
 
 
 def test_every_task_has_a_page():
-    for name in ("month", "search", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
+    for name in ("month", "search", "syllables", "bats", "instruments", "edges", "embeddings", "domain", "gpu"):
         assert f"howto/{name}.md" in PAGES
     assert "cluster.md" in PAGES
 
