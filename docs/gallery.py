@@ -1,7 +1,7 @@
 """The gallery of the manual: every picture and page that the program draws, made from the sample sounds by the build.
 
-The pictures are in ``docs/generated/gallery``, the pages in ``docs/generated/pages/examples``. They are made again if the
-code of the package or this file has changed.
+The pictures are in ``docs/generated/gallery``, the pages in ``docs/generated/pages/examples``. They are made again if
+the code of the package or this file has changed.
 """
 
 from __future__ import annotations

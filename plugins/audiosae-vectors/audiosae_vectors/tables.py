@@ -28,7 +28,21 @@ _SHOWN = 8  # names of columns in a message
 _SHORTEST_LIST = 8  # numbers in a cell; fewer may be a decimal comma, a date or thousands
 # Columns of the tables of BirdNET, Raven and others beside the features, without case, spaces and units.
 _KEYS = frozenset(
-    "start end starttime endtime begintime timestamp beginfile file filename filepath path input recording".split()
+    [
+        "start",
+        "end",
+        "starttime",
+        "endtime",
+        "begintime",
+        "timestamp",
+        "beginfile",
+        "file",
+        "filename",
+        "filepath",
+        "path",
+        "input",
+        "recording",
+    ]
 )
 
 

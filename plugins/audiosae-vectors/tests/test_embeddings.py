@@ -118,7 +118,7 @@ def test_the_column_of_lists_is_chosen_by_its_name(rows: np.ndarray, tmp_path: P
     (tmp_path / "a.csv").write_text("first,second\n" + "\n".join(lines) + "\n")
     with pytest.raises(InputError, match=r"^no column chosen: 2 have lists; choose one with --set array=NAME: first"):
         Vectors().probe(tmp_path / "a.csv")
-    with pytest.raises(InputError, match="^no column of lists third: the file has first, second$"):
+    with pytest.raises(InputError, match=r"^no column of lists third: the file has first, second$"):
         Vectors(array="third").probe(tmp_path / "a.csv")
     field = np.concatenate(list(Vectors(array="first").field(tmp_path / "a.csv")))
     np.testing.assert_allclose(field, rows)
@@ -151,13 +151,16 @@ def test_datasets_outside_the_file_and_unknown_ones_are_refused(rows: np.ndarray
         file.create_dataset("x", rows.shape, rows.dtype, external=str(tmp_path / "raw"))
         file.create_dataset("group/y", data=rows)
         file.create_dataset("deep", data=rows.reshape(10, 3, WIDTH))
-    with pytest.raises(InputError, match="^no dataset chosen: 2 have two axes; name one with --set array=NAME, one of"):
+    with pytest.raises(
+        InputError, match=r"^no dataset chosen: 2 have two axes; name one with --set array=NAME, one of"
+    ):
         Vectors().probe(tmp_path / "a.h5")
-    with pytest.raises(InputError, match="^outside the file: the numbers of x are in other files"):
+    with pytest.raises(InputError, match=r"^outside the file: the numbers of x are in other files"):
         Vectors(array="x").probe(tmp_path / "a.h5")
-    with pytest.raises(InputError, match="^no dataset z: the file has deep float32"):
+    with pytest.raises(InputError, match=r"^no dataset z: the file has deep float32"):
         Vectors(array="z").probe(tmp_path / "a.h5")
     for options in ({"array": "group/y"}, {"array": "deep", "flatten": "rows"}):
         domain = Vectors(**options).resolve([tmp_path / "a.h5"])
         np.testing.assert_array_equal(np.concatenate(list(domain.field(tmp_path / "a.h5"))), rows)
-        np.testing.assert_array_equal(domain.excerpt(tmp_path / "a.h5", domain.span(tmp_path / "a.h5", (23, 0))).data, rows[23:24])
+        span = domain.span(tmp_path / "a.h5", (23, 0))
+        np.testing.assert_array_equal(domain.excerpt(tmp_path / "a.h5", span).data, rows[23:24])

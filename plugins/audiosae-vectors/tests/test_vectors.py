@@ -12,7 +12,6 @@ from audiosae_vectors.pictures import fold
 from matplotlib.figure import Figure
 from pyarrow import parquet
 
-from audiosae import inspect
 from audiosae.domain import load_domain
 from audiosae.errors import InputError
 
