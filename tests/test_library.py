@@ -171,6 +171,7 @@ def test_find_gives_the_same_moments_as_the_command(trained, sounds, tmp_path, s
     assert {key for key in facts if facts[key] != found.facts[key]} == {"table"}
     assert list(found.frame().itertuples(index=False, name=None)) == list(found.rows())
     assert "similarity" in found._repr_html_()
+    assert "<caption>3 rows, from 0</caption>" in found.events._repr_html_()
 
 
 def test_report_and_diff_write_the_same_pages_as_the_commands(trained, sounds, tmp_path, run):

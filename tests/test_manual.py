@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -181,15 +182,17 @@ def test_the_page_of_a_command_shows_defaults_and_ranges(generate):
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory):
-    """The built manual, with warnings as errors; AUDIOSAE_MANUAL names a folder in which to store it."""
-    if any(find_spec(name) is None for name in ("sphinx", "myst_parser", "numpydoc")):
-        pytest.skip("Sphinx is not installed: pip install --group docs")
+    """The built manual, with warnings as errors; AUDIOSAE_MANUAL names a folder that stores it for the next run."""
+    if any(find_spec(name) is None for name in ("sphinx", "furo", "ipykernel", "latex2mathml", "myst_nb", "numpydoc")):
+        pytest.skip("the tools of the manual are not installed: pip install --group docs")
+    if (stored := Path(os.environ.get("AUDIOSAE_MANUAL", "none"))).joinpath("searchindex.js").exists():
+        return stored
     folder = tmp_path_factory.mktemp("manual")
     source, out = folder / "docs", Path(os.environ.get("AUDIOSAE_MANUAL", folder / "html"))
     shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("generated", "_build"))
-    for name in ("plugins", "benchmarks"):
+    for name in ("plugins", "benchmarks", "samples"):
         (folder / name).symlink_to(REPOSITORY / name)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", source, out]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "2", source, out]
     process = subprocess.run(command, check=False, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     return out
@@ -205,6 +208,23 @@ def test_every_command_and_public_name_has_a_page(manual):
             assert all(option in page for option in param.opts if option.startswith("--")), (name, param.opts)
     page = (manual / "generated/python.html").read_text(encoding="utf-8")
     assert all(f'id="audiosae.{name}"' in page for name in audiosae.__all__)
+
+
+@pytest.mark.slow
+def test_notebooks_and_gallery_show_what_the_program_draws(manual):
+    for name, least in {"month": 4, "syllables": 1, "instruments": 3, "edges": 4}.items():
+        page = (manual / f"notebooks/{name}.html").read_text(encoding="utf-8")
+        assert page.count("<img") >= least, name
+        assert "What differs with real" in page
+    page = (manual / "generated/gallery.html").read_text(encoding="utf-8")
+    assert page.count("<img") >= 10
+    assert page.count('href="../examples/') == 5
+
+
+def test_notebooks_are_stored_without_outputs():
+    for path in (DOCS / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == [], path.name
 
 
 @pytest.mark.slow
@@ -226,6 +246,8 @@ def test_the_manual_opens_offline_and_its_links_have_targets(manual):
         "index",
         "first-steps",
         "howto/edges",
+        "generated/gallery",
+        "notebooks/month",
         "explanation/autoencoder",
         "reference/files",
         "reference/train",
