@@ -49,12 +49,11 @@ def _photograph(page: Path, picture: Path) -> None:
 
 def _select(tab: Page) -> None:
     tab.get_by_role("button", name="type 1 ").first.click()
-    tab.locator("#map-heading").evaluate("heading => scrollTo(0, heading.offsetTop - 70)")
-    tab.wait_for_timeout(1000)  # spectrograms are drawn when they come into view
     for number in range(_MARKED):
-        tab.locator("#grid canvas, #grid img").nth(2 * number).click(modifiers=["Shift"])
+        tab.locator("#grid canvas, #grid img").nth(2 * number).click(modifiers=["Shift"] if number else [])
+    tab.locator("#map-heading").evaluate("node => scrollBy(0, node.getBoundingClientRect().top - 60)")
     tab.mouse.move(5, 5)
-    tab.wait_for_timeout(500)
+    tab.wait_for_timeout(1000)  # spectrograms are drawn when they come into view
 
 
 if __name__ == "__main__":
