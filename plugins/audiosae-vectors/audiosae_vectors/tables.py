@@ -121,10 +121,18 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _list(cell: str) -> list[str]:
-    """Return the numbers of a cell that is a list of numbers, as texts; empty if it is no list."""
-    parts = cell.strip().removeprefix("[").removesuffix("]").split(",")
-    return parts if len(parts) >= _SHORTEST_LIST and all(map(_is_number, parts)) else []
+def _numbers_of(cell: str) -> list[float]:
+    """Return the numbers of a cell that is a list of numbers; empty if it is no list."""
+    try:
+        return [float(part) for part in cell.strip().removeprefix("[").removesuffix("]").split(",")]
+    except ValueError:
+        return []
+
+
+def _list(cell: str) -> list[float]:
+    """Return the numbers of a cell that is a list of so many numbers that it can only be one row."""
+    numbers = _numbers_of(cell)
+    return numbers if len(numbers) >= _SHORTEST_LIST else []
 
 
 def _list_column(
@@ -214,14 +222,16 @@ def _numbers(block: list[tuple[int, list[str]]], layout: Layout, start: int) -> 
 
 def _lists(block: list[tuple[int, list[str]]], layout: Layout, start: int) -> NDArray[np.float64]:
     """Return the lists of the only column as an array (len(block), width)."""
-    column, rows = layout.columns[0], []
-    for row, (line, cells) in enumerate(block, start):
-        numbers = _list(cells[column]) if column < len(cells) else []
+    column, rows = layout.columns[0], np.empty((len(block), layout.width))
+    for at, (line, cells) in enumerate(block):
+        numbers = _numbers_of(cells[column]) if column < len(cells) else []
         if len(numbers) != layout.width:
             found = f"{len(numbers)} numbers" if numbers else "no list of numbers"
-            raise InputError(f"uneven rows: row {row} (line {line}) has {found}, the first row has {layout.width}")
-        rows.append(np.array(numbers, np.float64))
-    return np.array(rows)
+            raise InputError(
+                f"uneven rows: row {start + at} (line {line}) has {found}, the first row has {layout.width}"
+            )
+        rows[at] = numbers
+    return rows
 
 
 def _refuse(where: str, cells: Sequence[str], layout: Layout) -> NoReturn:
