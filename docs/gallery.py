@@ -80,8 +80,10 @@ def _draw(samples: Path, work: Path, generated: Path) -> None:
         for path in (path for path in (work / name).rglob("*") if path.suffix in {".html", ".png"}):
             (pages / path.relative_to(work)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, pages / path.relative_to(work))
-    recordings = [path for kind in _KINDS for path in sorted((sounds / kind).iterdir())[:5]]
-    audiosae.survey(run.folder, recordings, work / "undated", when="none", events="csv")
+    for path in (path for kind in _KINDS for path in sorted((samples / kind).iterdir())[:5]):
+        (work / "some").mkdir(exist_ok=True)
+        shutil.copy(path, work / "some")
+    audiosae.survey(run.folder, work / "some", work / "undated", when="none", events="csv")
     shutil.copy(work / "undated/recordings.png", work / "survey/recordings.png")  # with one line per recording
     for name in _PICTURES:
         found = next(path for path in work.rglob("*.png") if path.stem == {"site": "north"}.get(name, name))
