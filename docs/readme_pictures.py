@@ -5,10 +5,13 @@ Needs Chromium, the extra `browser` and the plugin `audiosae-images`. Takes a mi
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from PIL import Image
 
 import audiosae
 from audiosae.commands.render import render
@@ -43,7 +46,8 @@ def _photograph(page: Path, picture: Path) -> None:
         tab = browser.new_page(viewport={"width": 1250, "height": 1110})
         tab.goto(page.as_uri())
         _select(tab)
-        tab.screenshot(path=picture)
+        photograph = Image.open(io.BytesIO(tab.screenshot()))
+        photograph.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(picture, optimize=True)
         browser.close()
 
 
@@ -51,7 +55,7 @@ def _select(tab: Page) -> None:
     tab.get_by_role("button", name="type 1 ").first.click()
     for number in range(_MARKED):
         tab.locator("#grid canvas, #grid img").nth(2 * number).click(modifiers=["Shift"] if number else [])
-    tab.locator("#map-heading").evaluate("node => scrollBy(0, node.getBoundingClientRect().top - 60)")
+    tab.locator("#grid-heading").evaluate("node => scrollBy(0, node.getBoundingClientRect().top - 60)")
     tab.mouse.move(5, 5)
     tab.wait_for_timeout(1000)  # spectrograms are drawn when they come into view
 
