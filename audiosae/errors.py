@@ -11,6 +11,8 @@ class AudiosaeError(Exception):
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, run
     >>> try:
     ...     audiosae.load_model("nowhere")
     ... except audiosae.AudiosaeError as error:
@@ -30,6 +32,8 @@ class InputError(AudiosaeError):
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import sounds
     >>> audiosae.train(sounds, rho=2.0)
     Traceback (most recent call last):
     audiosae.errors.InputError: rho=2: wanted a mean activity between 0 and 1, for instance 0.05

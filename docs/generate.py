@@ -123,11 +123,15 @@ def skip_metadata_methods(*arguments: Any) -> bool | None:  # noqa: ANN401 (Sphi
 
 
 def improve_accessibility(app: Any, failed: object) -> None:  # noqa: ANN401 (Sphinx's)
-    """Give navigation headings a level, and make scrolling code reachable from the keyboard."""
-    for page in [] if failed else app.outdir.rglob("*.html"):
+    """Give navigation headings a level, and make scrolling code and tables reachable from the keyboard."""
+    examples = app.outdir / "examples"  # these are pages of the program
+    pages = [] if failed else [page for page in app.outdir.rglob("*.html") if examples not in page.parents]
+    for page in pages:
         text = page.read_text(encoding="utf-8")
         improved = re.sub(r'role="heading"(?! aria-level)', 'role="heading" aria-level="3"', text)
-        improved = improved.replace("<pre>", '<pre tabindex="0">')
+        improved = improved.replace("<pre>", '<pre tabindex="0">').replace(' aria-label="Toggle hidden content"', "")
+        improved = improved.replace('<div class="output text_html">', '<div class="output text_html" tabindex="0">')
+        improved = improved.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
         if improved != text:
             page.write_text(improved, encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -84,6 +85,19 @@ def syllables(folder):
     (folder / "names.csv").write_text("type,name\n1,the first\n")
 
 
+def bats(folder):
+    """Write calls of bats: sweeps of 5 ms from 60 to 25 kHz, ten times per second."""
+    rate, rng = 256000, np.random.default_rng(0)
+    time = np.arange(rate // 200) / rate
+    call = 0.3 * np.hanning(len(time)) * np.sin(2 * np.pi * (60e3 * time - 3.5e6 * time**2))
+    (folder / "bats").mkdir()
+    for number in range(3):
+        sound = 1e-3 * rng.normal(size=rate)
+        for start in rng.integers(0, rate // 10 - len(call), 10) + np.arange(10) * rate // 10:
+            sound[start : start + len(call)] += call
+        soundfile.write(folder / f"bats/night_{number}.wav", sound, rate)
+
+
 def forest(folder):
     (folder / "forest").mkdir()
     for seed, site in enumerate(("north", "south")):
@@ -92,6 +106,7 @@ def forest(folder):
 
 
 INPUT_FILES = {  # files that a page needs, besides samples/
+    "howto/bats.md": bats,
     "howto/labels.md": surveyed_month,
     "howto/month.md": months,
     "howto/sites.md": forest,
@@ -135,7 +150,7 @@ def run(command, folder, environment):
 
 
 def test_every_task_has_a_page():
-    for name in ("month", "search", "syllables", "instruments", "edges", "embeddings", "domain", "gpu"):
+    for name in ("month", "search", "syllables", "bats", "instruments", "edges", "embeddings", "domain", "gpu"):
         assert f"howto/{name}.md" in PAGES
     assert "cluster.md" in PAGES
 
@@ -168,15 +183,17 @@ def test_the_page_of_a_command_shows_defaults_and_ranges(generate):
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory):
-    """The built manual, with warnings as errors; AUDIOSAE_MANUAL names a folder in which to store it."""
-    if any(find_spec(name) is None for name in ("sphinx", "myst_parser", "numpydoc")):
-        pytest.skip("Sphinx is not installed: pip install --group docs")
+    """The built manual, with warnings as errors; AUDIOSAE_MANUAL names a folder that stores it for the next run."""
+    if any(find_spec(name) is None for name in ("sphinx", "furo", "ipykernel", "latex2mathml", "myst_nb", "numpydoc")):
+        pytest.skip("the tools of the manual are not installed: pip install --group docs")
+    if (stored := Path(os.environ.get("AUDIOSAE_MANUAL", "none"))).joinpath("searchindex.js").exists():
+        return stored
     folder = tmp_path_factory.mktemp("manual")
     source, out = folder / "docs", Path(os.environ.get("AUDIOSAE_MANUAL", folder / "html"))
     shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("generated", "_build"))
-    for name in ("plugins", "benchmarks"):
+    for name in ("plugins", "benchmarks", "samples"):
         (folder / name).symlink_to(REPOSITORY / name)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", source, out]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "2", source, out]
     process = subprocess.run(command, check=False, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     return out
@@ -195,6 +212,23 @@ def test_every_command_and_public_name_has_a_page(manual):
 
 
 @pytest.mark.slow
+def test_notebooks_and_gallery_show_what_the_program_draws(manual):
+    for name, least in {"month": 3, "syllables": 1, "instruments": 3, "edges": 4}.items():
+        page = (manual / f"notebooks/{name}.html").read_text(encoding="utf-8")
+        assert page.count("<img") >= least, name
+        assert "What differs with real" in page
+    page = (manual / "generated/gallery.html").read_text(encoding="utf-8")
+    assert page.count("<img") >= 10
+    assert page.count('href="../examples/') == 5
+
+
+def test_notebooks_are_stored_without_outputs():
+    for path in (DOCS / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == [], path.name
+
+
+@pytest.mark.slow
 def test_the_manual_opens_offline_and_its_links_have_targets(manual):
     for page in manual.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
@@ -206,30 +240,31 @@ def test_the_manual_opens_offline_and_its_links_have_targets(manual):
                 assert f'id="{anchor}"' in target.read_text(encoding="utf-8"), (page, link, anchor)
 
 
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
+LIGHT = (
+    *("index", "first-steps", "howto/edges", "generated/gallery", "notebooks/month", "explanation/autoencoder"),
+    *("reference/files", "reference/train", "generated/commands/train", "generated/python", "search"),
+)
+DARK = ("index", "notebooks/month", "explanation/autoencoder", "reference/files")
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    "page",
-    [
-        "index",
-        "first-steps",
-        "howto/edges",
-        "explanation/autoencoder",
-        "reference/files",
-        "reference/train",
-        "generated/commands/train",
-        "generated/python",
-        "search",
-    ],
+    ("page", "scheme", "size"), [*((page, "light", WIDE) for page in LIGHT), *((page, "dark", PHONE) for page in DARK)]
 )
-def test_a_page_of_the_manual_has_no_serious_accessibility_fault(request, chromium, page):
+def test_a_page_of_the_manual_has_no_serious_accessibility_fault(request, chromium, page, scheme, size):
     axe = os.environ.get("AUDIOSAE_AXE")
     if not axe:
         missing("axe-core (npm install axe-core; AUDIOSAE_AXE names its axe.min.js)")
-    manual = request.getfixturevalue("manual")
-    tab = chromium.new_page()
+    manual, requests = request.getfixturevalue("manual"), []
+    tab = chromium.new_page(color_scheme=scheme, viewport=size)
+    tab.on("request", lambda each: requests.append(each.url))
     tab.goto((manual / f"{page}.html").as_uri())
     tab.evaluate(Path(axe).read_text(encoding="utf-8"))
     faults = tab.evaluate("axe.run().then((result) => result.violations)")
+    width = tab.evaluate("document.documentElement.scrollWidth")
     tab.close()
     serious = [fault for fault in faults if fault["impact"] in {"serious", "critical"}]
     assert [(fault["id"], [node["html"][:200] for node in fault["nodes"][:3]]) for fault in serious] == []
+    assert width <= size["width"]
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []

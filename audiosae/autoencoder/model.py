@@ -57,6 +57,8 @@ class Model:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> model.atoms().shape == (6, *model.domain.window)
     True
     >>> audiosae.export(model, sounds).features.shape
@@ -254,6 +256,8 @@ def load_model(path: os.PathLike[str] | str) -> Model:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import run
     >>> model = audiosae.load_model(run)
     >>> model.atoms().shape  # units, frames, bands
     (6, 16, 40)

@@ -54,6 +54,8 @@ class Page:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> page = audiosae.report(model, sounds, "report.html")
     >>> page.path.name, page.facts["units"], page.skipped
     ('report.html', 6, [])

@@ -70,6 +70,8 @@ def diff(
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, run
     >>> page = audiosae.diff(run, model, "diff.html")
     >>> page.facts["groups"]["alike"], page.facts["groups"]["vanished"]
     (6, 0)

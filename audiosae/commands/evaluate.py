@@ -217,7 +217,9 @@ def evaluate(
 
     Examples
     --------
-    >>> evaluation = audiosae.evaluate(model, "classes", "folder", baselines="pca")
+    >>> import audiosae
+    >>> from audiosae.commands.example import classes, model
+    >>> evaluation = audiosae.evaluate(model, classes, "folder", baselines="pca")
     >>> [result["name"] for result in evaluation.results], len(evaluation.predicted["model"])
     (['model', 'pca'], 10)
     >>> 0 <= evaluation.results[0]["accuracy"] <= 1, evaluation.skipped

@@ -137,6 +137,8 @@ def export(
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> table = audiosae.export(model, sounds, "features.csv", pool="mean,max", labels="folder")
     >>> table.features.shape, table.columns, table.keys["label"].tolist()
     ((4, 12), ['file', 'label', 'duration'], ['sounds', 'sounds', 'sounds', 'sounds'])

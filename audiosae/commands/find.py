@@ -124,6 +124,8 @@ def find(
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> matches = audiosae.find(model, sounds, sounds / "0.wav", "like.csv", count=2)
     >>> len(matches), matches.similarity.shape, matches.skipped
     (2, (2,), [])

@@ -80,6 +80,8 @@ class Inspection:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import sounds
     >>> inspection = audiosae.inspect(sounds)
     >>> len(inspection.files), inspection.files[0]["status"], inspection.facts["sources_ok"]
     (4, 'ok', 4)
@@ -159,6 +161,8 @@ def inspect(
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import sounds
     >>> audiosae.inspect(sounds).summary[0]
     '4 of 4 sources can be read: 2.0 s, about 144 windows'
     """

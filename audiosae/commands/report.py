@@ -101,6 +101,8 @@ def report(
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import run, sounds
     >>> page = audiosae.report(run, sounds, "report.html", labels="folder", top=3)
     >>> page.facts["units"], page.facts["windows_per_unit"], page.facts["bytes"] == page.path.stat().st_size
     (6, 3, True)

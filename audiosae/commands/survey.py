@@ -163,6 +163,8 @@ def survey(
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> survey = audiosae.survey(model, sounds, types=3)
     >>> len(survey.types), survey.skipped, len(survey.events) >= 3
     (3, [], True)

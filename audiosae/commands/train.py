@@ -76,6 +76,8 @@ class TrainedRun:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import sounds
     >>> run = audiosae.train(sounds, hidden=6, epochs=2)
     >>> len(run.history), run.summary["sources_used"], run.skipped
     (2, 4, [])
@@ -205,6 +207,8 @@ def train(
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import sounds
     >>> run = audiosae.train(sounds, "first-run", hidden=6, epochs=5, seed=1)
     >>> run.model.atoms().shape, sorted(path.name for path in run.folder.glob("*.png"))
     ((6, 16, 40), ['atoms.png', 'history.png'])

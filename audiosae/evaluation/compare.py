@@ -106,7 +106,9 @@ class Evaluation:
 
     Examples
     --------
-    >>> evaluation = audiosae.evaluate(model, "classes", "folder", baselines="none")
+    >>> import audiosae
+    >>> from audiosae.commands.example import classes, model
+    >>> evaluation = audiosae.evaluate(model, classes, "folder", baselines="none")
     >>> evaluation.plan.classes, evaluation.plan.chance, evaluation.facts["quality"]["dead_units"] == []
     (['high', 'low'], 0.5, True)
     >>> audiosae.evaluate(model, "classes", "folder", baselines="pca").verdict.comparisons[0].outcome

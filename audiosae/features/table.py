@@ -72,6 +72,8 @@ class Table:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> table = audiosae.export(model, sounds, level="window")
     >>> table.columns, table.names[:2]
     (['file', 'start', 'end'], ['u000', 'u001'])

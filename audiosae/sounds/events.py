@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.system.frames import html_table
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from numpy.typing import NDArray
 
 NOWHERE = 0  # type of the events that are similar to none of the types
+_SHOWN = 10  # rows in a notebook
 REJECTED = -1  # type of the events that are not of interest, as a person said; tables and counts omit them
 
 
@@ -102,6 +105,11 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.record)
+
+    def _repr_html_(self) -> str:
+        columns = [getattr(self, column.name)[:_SHOWN].tolist() for column in fields(self)]
+        rows = ([f"{x:.6g}" if isinstance(x, float) else x for x in row] for row in zip(*columns, strict=True))
+        return html_table(rows, head=[column.name for column in fields(self)], caption=f"{len(self)} rows, from 0")
 
     @property
     def seconds(self) -> NDArray[np.float64]:

@@ -147,6 +147,8 @@ class Survey:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> result = audiosae.survey(model, sounds, types=2)
     >>> [kind.number for kind in result.types], result.dated, result.seconds == sum(r.extent for r in result.records)
     ([1, 2], False, True)

@@ -83,6 +83,8 @@ class Matches:
 
     Examples
     --------
+    >>> import audiosae
+    >>> from audiosae.commands.example import model, sounds
     >>> matches = audiosae.find(model, sounds, sounds / "0.wav", count=2)
     >>> bool(matches.similarity[0] >= matches.similarity[1]), matches.events.start.shape
     (True, (2,))

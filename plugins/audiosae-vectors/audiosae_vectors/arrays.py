@@ -52,7 +52,7 @@ def open_npy(path: Path, options: ReadOptions) -> Rows:
     with path.open("rb") as file:
         header = _read_header(file)
         offset, size = file.tell(), os.fstat(file.fileno()).st_size
-    shape = _rows_and_width(header, options.flatten)
+    shape = rows_and_width(header, options.flatten)
     if size - offset < header.bytes:
         raise InputError(f"truncated: the header claims {header.bytes} bytes of numbers, the file has {size - offset}")
 
@@ -69,7 +69,7 @@ def open_npz(path: Path, options: ReadOptions) -> Rows:
     with zipfile.ZipFile(path) as archive:
         member, header = _choose(archive, options)
         info = archive.getinfo(member)
-    shape = _rows_and_width(header, options.flatten)
+    shape = rows_and_width(header, options.flatten)
     ratio = info.file_size // max(1, info.compress_size)
     if info.file_size > _BOMB_BYTES and ratio >= _BOMB_RATIO:
         raise InputError(
@@ -110,7 +110,7 @@ def _read_header(file: IO[bytes]) -> Header:
     return header
 
 
-def _rows_and_width(header: Header, flatten: str) -> tuple[int, int]:
+def rows_and_width(header: Header, flatten: str) -> tuple[int, int]:
     """Return the shape (rows, width) as which an array is read; InputError if it cannot be."""
     if header.dtype.kind not in _REAL:
         hint = " (bfloat16? save it as float32)" if header.dtype == np.dtype("V2") else ""

@@ -63,6 +63,10 @@ class ReadOptions(Protocol):
     def header(self) -> Literal["auto", "yes", "no"]:
         """Whether .csv files begin with a line of names."""
 
+    @property
+    def names(self) -> str:
+        """Names of the columns to read, separated by commas; "" if any may be read."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -80,6 +84,8 @@ class Rows:
         ``read(start, at_once)`` yields blocks (n, width) of any real dtype, n <= at_once, from row `start` on.
     names
         Names of the columns; () if they have none.
+    omitted
+        Names of the columns that were omitted because they are named like times or recordings.
     """
 
     count: int
@@ -87,6 +93,7 @@ class Rows:
     kind: str
     read: Callable[[int, int], Iterator[NDArray[Any]]]
     names: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that there are rows, and their width."""

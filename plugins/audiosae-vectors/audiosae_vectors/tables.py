@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -24,6 +25,25 @@ _SAMPLED_ROWS = 100  # whose length is used to estimate the number of rows
 _COUNTING = 3  # a first line of at least this many consecutive numbers from 0 or 1 is a header
 _DECODED = 2**24  # numbers of a row group that may be decoded to find an uneven row
 _SHOWN = 8  # names of columns in a message
+_SHORTEST_LIST = 8  # numbers in a cell; fewer may be a decimal comma, a date or thousands
+# Columns of the tables of BirdNET, Raven and others beside the features, without case, spaces and units.
+_KEYS = frozenset(
+    [
+        "start",
+        "end",
+        "starttime",
+        "endtime",
+        "begintime",
+        "timestamp",
+        "beginfile",
+        "file",
+        "filename",
+        "filepath",
+        "path",
+        "input",
+        "recording",
+    ]
+)
 
 
 class Layout(NamedTuple):
@@ -34,21 +54,31 @@ class Layout(NamedTuple):
     cells: int
     names: tuple[str, ...]
     columns: tuple[int, ...]
+    width: int  # of the lists in the only column, or 0 if each column is a number
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Names of the columns that are read as numbers."""
+        return tuple(self.names[i] for i in self.columns) if self.names and not self.width else ()
 
 
 def open_csv(path: Path, options: ReadOptions) -> Rows:
-    """Open a .csv file as rows: separated by comma, semicolon or tab, with or without a header."""
+    """Open a .csv file as rows: separated by comma, semicolon or tab, with or without a header.
+
+    If one column has lists of numbers, as in the tables of BirdNET, its lists are the rows.
+    """
     layout, rows = _find_layout(path, options)
 
     def read(start: int, at_once: int) -> Iterator[NDArray[Any]]:
         with path.open(encoding="utf-8-sig", newline="") as file, readable():
             lines = islice(_cells(file, layout.delimiter), layout.header + start, None)
             while block := list(islice(lines, at_once)):
-                yield _numbers(block, layout, start)
+                yield (_lists if layout.width else _numbers)(block, layout, start)
                 start += len(block)
 
-    names = tuple(layout.names[i] for i in layout.columns) if layout.names else ()
-    return Rows(rows, len(layout.columns), "csv", read, () if _counts(names, 1) else names)
+    names, omitted = layout.own_names, _omitted(layout.names, layout.columns, options) if not layout.width else ()
+    width = layout.width or len(layout.columns)
+    return Rows(rows, width, "csv", read, () if _counts(names, 1) else names, omitted)
 
 
 def _find_layout(path: Path, options: ReadOptions) -> tuple[Layout, int]:
@@ -62,14 +92,19 @@ def _find_layout(path: Path, options: ReadOptions) -> tuple[Layout, int]:
         raise InputError("empty: no rows")
     first = [cell.strip().lstrip("# ") for cell in sample[0][1]]
     header = options.header == "yes" or (options.header == "auto" and _is_header(first))
-    columns = read_columns(first if header else [], len(first), options.skip)
-    layout = Layout(delimiter, header, len(first), tuple(first) if header else (), columns)
+    columns = read_columns(first if header else [], len(first), options)
+    column = _list_column(sample[header:], first if header else [], columns, options.array)
+    width = len(_list(sample[header][1][column])) if column is not None else 0
+    names = tuple(first) if header else ()
+    layout = Layout(delimiter, header, len(first), names, columns if column is None else (column,), width)
     lengths = [sum(map(len, cells)) + len(cells) for _, cells in sample[header:]]
     return layout, max(1, int(path.stat().st_size / np.mean(lengths))) if lengths else 0
 
 
 def _is_header(cells: Sequence[str]) -> bool:
     """Return whether cells are only text, or consecutive numbers (pandas writes them for columns without names)."""
+    if any(map(_list, cells)):
+        return False
     numbers = [cell for cell in cells if _is_number(cell)]
     return not numbers or _counts(numbers, _COUNTING)
 
@@ -86,8 +121,54 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def read_columns(names: Sequence[str], count: int, skip: str) -> tuple[int, ...]:
-    """Return the numbers of the columns to read: all except those in `skip`, and except the index of pandas.
+def _numbers_of(cell: str) -> list[float]:
+    """Return the numbers of a cell that is a list of numbers; empty if it is no list."""
+    try:
+        return [float(part) for part in cell.strip().removeprefix("[").removesuffix("]").split(",")]
+    except ValueError:
+        return []
+
+
+def _list(cell: str) -> list[float]:
+    """Return the numbers of a cell that is a list of so many numbers that it can only be one row."""
+    numbers = _numbers_of(cell)
+    return numbers if len(numbers) >= _SHORTEST_LIST else []
+
+
+def _list_column(
+    sample: Sequence[tuple[int, list[str]]], names: Sequence[str], columns: Sequence[int], wanted: str
+) -> int | None:
+    """Return the column of lists of numbers in the first row: the one with the name `wanted`, or the only one."""
+    cells = sample[0][1] if sample else []
+    found = [i for i in columns if i < len(cells) and _list(cells[i])]
+    known = {names[i] if names else str(i): i for i in found}
+    if wanted:
+        if wanted not in known:
+            raise InputError(f"no column of lists {wanted}: the file has {', '.join(known) or 'none'}")
+        return known[wanted]
+    if len(found) > 1:
+        raise InputError(
+            f"no column chosen: {len(found)} have lists; choose one with --set array=NAME: {', '.join(known)}"
+        )
+    return found[0] if found else None
+
+
+def _omitted(names: Sequence[str], columns: Sequence[int], options: ReadOptions) -> tuple[str, ...]:
+    """Return the names of the columns that were omitted because of their names alone."""
+    skipped = {name.strip() for name in options.skip.split(",")}
+    return tuple(n for i, n in enumerate(names) if _is_key(n) and i not in columns and n not in skipped)
+
+
+def _is_key(name: str) -> bool:
+    """Return whether a column is named like a time or a recording: ``start_time``, ``Begin Time (s)``, ``file``."""
+    return re.sub(r"\(s\)|[^a-z]", "", name.lower()) in _KEYS
+
+
+def read_columns(names: Sequence[str], count: int, options: ReadOptions) -> tuple[int, ...]:
+    """Return the numbers of the columns to read.
+
+    These are all except those in `options.skip`, the index of pandas, and those that are named like times or recordings
+    beside other columns, unless `options.names` has them.
 
     Parameters
     ----------
@@ -95,16 +176,19 @@ def read_columns(names: Sequence[str], count: int, skip: str) -> tuple[int, ...]
         Names of all columns; empty if they have none.
     count
         Number of columns.
-    skip
-        Names, or numbers from 0 for columns without names, separated by commas.
+    options
+        `skip`: names, or numbers from 0 for columns without names, separated by commas.
     """
     known = list(names) or [str(i) for i in range(count)]
-    unwanted = {name.strip() for name in skip.split(",")} - {""}
+    unwanted = {name.strip() for name in options.skip.split(",")} - {""}
     if unwanted - set(known):
         shown = ", ".join(known[:_SHOWN]) + (", ..." if count > _SHOWN else "")
         raise InputError(f"no such column: {', '.join(sorted(unwanted - set(known)))} to skip; the columns are {shown}")
     index = {i for i, name in enumerate(known) if name.startswith("__index_level_") or (name == "" and i == 0)}
-    return tuple(i for i, name in enumerate(known) if name not in unwanted and i not in index)
+    columns = tuple(i for i, name in enumerate(known) if name not in unwanted and i not in index)
+    kept = {name.strip() for name in options.names.split(",")}
+    features = tuple(i for i in columns if known[i] in kept or not _is_key(known[i]))
+    return features or columns
 
 
 def _lines(file: IO[str]) -> Iterator[str]:
@@ -136,6 +220,20 @@ def _numbers(block: list[tuple[int, list[str]]], layout: Layout, start: int) -> 
     return np.array(rows, np.float64)
 
 
+def _lists(block: list[tuple[int, list[str]]], layout: Layout, start: int) -> NDArray[np.float64]:
+    """Return the lists of the only column as an array (len(block), width)."""
+    column, rows = layout.columns[0], np.empty((len(block), layout.width))
+    for at, (line, cells) in enumerate(block):
+        numbers = _numbers_of(cells[column]) if column < len(cells) else []
+        if len(numbers) != layout.width:
+            found = f"{len(numbers)} numbers" if numbers else "no list of numbers"
+            raise InputError(
+                f"uneven rows: row {start + at} (line {line}) has {found}, the first row has {layout.width}"
+            )
+        rows[at] = numbers
+    return rows
+
+
 def _refuse(where: str, cells: Sequence[str], layout: Layout) -> NoReturn:
     column = next(i for i in layout.columns if not _is_number(cells[i]))
     name = layout.names[column] if layout.names else str(column)
@@ -157,6 +255,7 @@ def open_parquet(path: Path, options: ReadOptions) -> Rows:
         columns = _columns(schema, options)
         lists = _is_list(schema.field(columns[0]).type)
         width = _list_width(file, columns[0]) if lists else len(columns)
+        omitted = () if lists else _omitted(schema.names, [schema.names.index(name) for name in columns], options)
 
     def read(start: int, at_once: int) -> Iterator[NDArray[Any]]:
         ends = np.cumsum(groups)
@@ -171,7 +270,7 @@ def open_parquet(path: Path, options: ReadOptions) -> Rows:
                     yield block[extra:]
                 extra = max(0, extra - len(block))
 
-    return Rows(sum(groups), width, "parquet", read, () if lists else tuple(columns))
+    return Rows(sum(groups), width, "parquet", read, () if lists else tuple(columns), omitted)
 
 
 def _columns(schema: pa.Schema, options: ReadOptions) -> list[str]:
@@ -182,7 +281,7 @@ def _columns(schema: pa.Schema, options: ReadOptions) -> list[str]:
         if options.array not in lists:
             raise InputError(f"no column of lists {options.array}: the file has {', '.join(lists) or 'none'}")
         return [options.array]
-    columns = [names[i] for i in read_columns(names, len(names), options.skip)]
+    columns = [names[i] for i in read_columns(names, len(names), options)]
     lists = [name for name in lists if name in columns]
     if len(lists) > 1:
         raise InputError(

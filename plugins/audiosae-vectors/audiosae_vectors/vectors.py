@@ -13,6 +13,7 @@ from audiosae.domain import Domain, Excerpt, Probe
 from audiosae.errors import InputError
 from audiosae_vectors import pictures
 from audiosae_vectors.arrays import open_npy, open_npz
+from audiosae_vectors.hdf5 import open_hdf5
 from audiosae_vectors.rows import Rows, readable
 from audiosae_vectors.tables import open_csv, open_parquet
 
@@ -29,6 +30,7 @@ _CACHED_NUMBERS = 2**24  # 64 MiB: smaller files stay in memory between excerpts
 _NAMES_SHOWN = 8  # of columns in a remark
 _PROBED = 500  # files whose width is read if none is given
 _OPENERS = {".npy": open_npy, ".npz": open_npz, ".csv": open_csv, ".parquet": open_parquet}
+_OPENERS |= dict.fromkeys((".h5", ".hdf5"), open_hdf5)
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,13 @@ class Vectors(Domain):
     names
         Names of the columns, separated by commas; "" for those of the tables. A table with other names is refused.
     array
-        Name of the array of an .npz file, or of the column of lists of a .parquet file; "" for the only one.
+        Name of the array of an .npz or .h5 file, or of the column of lists of a table; "" for the only one.
     flatten
         How an array of three or more axes is read: ``no`` refuses it, ``rows`` makes the last axis a row (tokens of
         many texts), ``width`` makes each entry of the first axis one row (feature maps of one picture).
     skip
-        Columns of tables to omit, separated by commas: names, or numbers from 0 if the columns have no names.
+        Columns of tables to omit, separated by commas: names, or numbers from 0 if the columns have no names. Columns
+        named like times or recordings (``start``, ``end_time``, ``file``) are always omitted, which `probe` reports.
     header
         Whether .csv files begin with a line of names: ``yes``, ``no``, or ``auto`` to detect it.
     """
@@ -110,6 +113,9 @@ class Vectors(Domain):
         rows = self._fitting(path)
         with readable():
             remark = self._remark(rows, rows.odd_columns())
+        if rows.omitted:
+            omitted = f"columns omitted because they are named like times or recordings: {', '.join(rows.omitted)}"
+            remark = "; ".join(filter(None, (omitted, remark)))
         return Probe(rows.count, rows.count, facts={"width": rows.width, "format": rows.kind}, remark=remark)
 
     def _remark(self, rows: Rows, columns: Sequence[int]) -> str:

@@ -12,7 +12,6 @@ from audiosae_vectors.pictures import fold
 from matplotlib.figure import Figure
 from pyarrow import parquet
 
-from audiosae import inspect
 from audiosae.domain import load_domain
 from audiosae.errors import InputError
 
@@ -105,22 +104,6 @@ def embeddings(*, seconds: bool, text: bool) -> str:
         keys = ["site0.wav"] * text + [f"{5 * row}", f"{5 * row + 5}"] * seconds
         lines.append(",".join([*keys, *(f"{value:.3f}" for value in rng.normal(size=12))]))
     return "\n".join(lines) + "\n"
-
-
-def test_times_beside_features_are_reported(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(embeddings(seconds=True, text=True))
-    with pytest.raises(InputError, match=r"^not a number: row 0 \(line 2\), column 'file' is 'site0.wav'; --set skip"):
-        Vectors().probe(tmp_path / "a.csv")
-    remark = Vectors(skip="file").probe(tmp_path / "a.csv").remark
-    assert remark == (
-        "columns that count up or vary far more than the others, as times do: start_time, end_time "
-        "(--set skip=file,start_time,end_time omits them)"
-    )
-    assert not Vectors(skip="file,start_time,end_time").probe(tmp_path / "a.csv").remark
-    found = inspect(tmp_path, domain="vectors", settings={"skip": "file"})
-    assert f"1 of 1 sources have {remark.partition('--set')[0]}" in "\n".join(found.summary)
-    assert '(settings={"skip": "file,start_time,end_time"} omits them): a.csv' in "\n".join(found.summary)
-    assert inspect(tmp_path, domain="vectors").summary[0].startswith("0 of 1 sources can be read")
 
 
 @pytest.mark.parametrize("suffix", ["npy", "npz", "csv", "parquet"])
