@@ -53,6 +53,8 @@ class Answer:
         In the table.
     low_hz, high_hz
         Frequency range; None if it is not stated.
+    table
+        Name of the table of annotations, which may name the recording, too; "" for labels.csv.
     """
 
     file: str
@@ -65,6 +67,7 @@ class Answer:
     line: int = 0
     low_hz: float | None = None
     high_hz: float | None = None
+    table: str = ""
 
     @property
     def decided(self) -> bool:
@@ -121,9 +124,9 @@ def read_answers(path: Path, say: Callable[[str], None] = lambda _: None) -> Ans
             found = column_names(head_of(lines))
             raise InputError(f"--labels {path}: no column {missing}; wanted {', '.join(COLUMNS)}, found {found}")
     rows = [
-        Answer(each.file, each.start, each.end, None, _label(each.label), "", 0, each.line, each.low_hz, each.high_hz)
-        for each in read_annotations(path, option="--labels", say=say)
-        if each.label
+        Answer(e.file, e.start, e.end, None, _label(e.label), "", 0, e.line, e.low_hz, e.high_hz, e.table)
+        for e in read_annotations(path, option="--labels", say=say)
+        if e.label
     ]
     if not rows:
         raise InputError(f"--labels {path}: no row has a label; wanted {_WANTED.example}")
