@@ -15,7 +15,7 @@ from audiosae.system.files import CsvWriter, replacing, uncelled, write_errors
 from audiosae.system.schema import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILE = "labels.csv"
@@ -175,6 +175,11 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
     with write_errors(path), replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = CsvWriter(file)
         table.writerow(COLUMNS)
-        for each in answers:
-            times = round(each.start, 4), round(each.end, 4)
-            table.writerow([each.event, each.file, *times, each.type, each.label, each.answer])
+        table.writerows(answer_rows(answers))
+
+
+def answer_rows(answers: Iterable[Answer]) -> Iterator[Sequence[object]]:
+    """Yield the rows of labels.csv."""
+    for each in answers:
+        times = round(each.start, 4), round(each.end, 4)
+        yield [each.event, each.file, *times, each.type, each.label, each.answer]

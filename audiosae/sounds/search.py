@@ -24,9 +24,9 @@ from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_doma
 from audiosae.sounds.events import Events
 from audiosae.sounds.find_types import band_edges, make_events
 from audiosae.sounds.locate import Spans, locate
-from audiosae.sounds.results import TIME
 from audiosae.sounds.single_sounds import SingleSounds
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
+from audiosae.sounds.survey_tables import TIME
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
