@@ -18,8 +18,9 @@ from audiosae.evaluation.quality import unit_metrics
 from audiosae.features.matching import match
 from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.features.stability import UnitStability
-from audiosae.system.frames import html_table, pandas_frame
+from audiosae.system.frames import html_table
 from audiosae.system.progress import Progress
+from audiosae.system.tabular import DataTable, Tabular, inferred
 from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.fit import fit, sources_digest
 from audiosae.training.options import TrainOptions, suited_to
@@ -77,7 +78,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Tabular):
     """Results of an evaluation.
 
     Attributes
@@ -117,7 +118,10 @@ class Evaluation:
 
     def frame(self) -> pd.DataFrame:
         """Return a pandas frame with a row for each feature set: name, features, accuracy, std, stderr."""
-        return pandas_frame({key: [result[key] for result in self.results] for key in _SCORES})
+        return self._data().frame()
+
+    def _data(self) -> DataTable:
+        return inferred("results", {key: [result[key] for result in self.results] for key in _SCORES})
 
     def __repr__(self) -> str:
         accuracies = ", ".join(f"{result['name']} {100 * result['accuracy']:.1f} %" for result in self.results)

@@ -9,8 +9,7 @@ from audiosae.errors import InputError
 from audiosae.sounds.answers import COLUMNS as ANSWER_COLUMNS
 from audiosae.sounds.answers import answer_rows
 from audiosae.sounds.effort import effort_of, effort_rows
-from audiosae.sounds.timeline import COLUMNS as TIMELINE_COLUMNS
-from audiosae.sounds.timeline import MICRO
+from audiosae.sounds.timeline import KINDS, MICRO
 from audiosae.system.tabular import DataTable
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def _type_rows(survey: Surveyed) -> Rows:
 
 def _timeline_columns(survey: Surveyed) -> tuple[str, ...]:
     site, name = ([column] if known else () for column, known in ((SITE, survey.sites), (NAME, survey.names)))
-    return (*site, *TIMELINE_COLUMNS, "recorded_seconds", "floor_db", *name)
+    return (*site, *KINDS, "recorded_seconds", "floor_db", *name)
 
 
 def _timeline_rows(survey: Surveyed) -> Rows:

@@ -26,12 +26,33 @@ _SHOWN = 10  # rows in a notebook
 _BATCH_ROWS = 2**16  # of Arrow, and of a Parquet row group: they are in memory at the same time
 
 
+def arrow() -> Any:  # noqa: ANN401 (pyarrow has no types)
+    """Return the module pyarrow; raise InputError if it is not installed."""
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise InputError(
+            "a table for Polars, DuckDB or Arrow needs pyarrow: pip install 'audiosae[parquet]', or use frame()"
+        ) from error
+    return pa
+
+
 class Tabular:
     """A result that is a table: with `frame` for pandas, and as it is for Polars, DuckDB and pyarrow."""
 
     def _data(self) -> DataTable:
         """Return the table."""
         raise NotImplementedError
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table as a pandas frame.
+
+        Raises
+        ------
+        InputError
+            pandas is not installed.
+        """
+        return self._data().frame()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Return the rows as a stream of the Arrow PyCapsule interface.
@@ -82,12 +103,7 @@ class DataTable(Tabular):
 
     def batches(self) -> Any:  # noqa: ANN401 (pyarrow has no types)
         """Return a `pyarrow.RecordBatchReader`; raise InputError if pyarrow is not installed."""
-        try:
-            import pyarrow as pa
-        except ImportError as error:
-            raise InputError(
-                "a table for Polars, DuckDB or Arrow needs pyarrow: pip install 'audiosae[parquet]', or use frame()"
-            ) from error
+        pa = arrow()
         types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "date": pa.date32()}
         schema = pa.schema([(name, types[kind]) for name, kind in self.kinds.items()])
 

@@ -6,10 +6,16 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from audiosae.system.files import csv_text, write_file
+from audiosae.system.tabular import DataTable, Tabular
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from audiosae.system.tabular import Kind
+
+
+KINDS: dict[str, Kind] = {"int": "integer", "float": "number"}  # annotations of `Row` as text
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,26 @@ class Row:
     dead: int
     seconds: float
     fvu: float
+
+
+class Rows(tuple[Row, ...], Tabular):
+    """The rows of a training run: a sequence, and a table for pandas, Polars and DuckDB.
+
+    Examples
+    --------
+    >>> run = audiosae.train(sounds, hidden=6, epochs=2)
+    >>> run.history[-1].epoch, run.history.frame().shape
+    (2, (2, 10))
+    """
+
+    __slots__ = ()
+
+    def _data(self) -> DataTable:
+        kinds = {f.name: KINDS[str(f.type)] for f in fields(Row)}
+        return DataTable("history", kinds, lambda: ([*vars(row).values()] for row in self))
+
+    def _repr_html_(self) -> str:
+        return self._data()._repr_html_()
 
 
 @dataclass
