@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from documented import check_csv
 from signals import tone, write
 
 from audiosae import cli
@@ -214,7 +215,8 @@ def test_evaluate_writes_table_pictures_and_the_documented_json(run, trained, fi
         rows = list(csv.DictReader(file))
     right = np.mean([row["model"] == row["label"] for row in rows])
     assert right == pytest.approx(facts["results"][0]["accuracy"])
-    assert len((folder / "results.csv").read_text().splitlines()) == 1 + len(NAMES)
+    assert len(check_csv(folder / "results.csv")[1]) == len(NAMES)
+    check_csv(folder / "predictions.csv")
 
 
 def test_the_page_shows_the_numbers_of_the_json(run, trained, files, tmp_path):

@@ -13,35 +13,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from signals import tone, write
+from surveys import survey_of
 from test_dates import chunk
 
 from audiosae.commands.site_options import parse_place, with_sites
-from audiosae.corpus.journal import Record
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.date_headers import header_place
 from audiosae.recordings.sun import LIGHTS, light, sun_altitude
 from audiosae.sounds.effort import effort_of, effort_rows
-from audiosae.sounds.events import Events
-from audiosae.sounds.results import SoundType, Survey
 from audiosae.sounds.sites import SiteRule
 from audiosae.sounds.timeline import micros
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PLACE = (52.52, 13.405)
-
-
-def survey_of(starts, seconds, events=(), **more):
-    """Return a survey with recordings that begin at some times; events are (record, start, end, type)."""
-    records = [Record(f"{i}.wav", "used", extent=extent, path=f"{i}.wav") for i, extent in enumerate(seconds)]
-    columns = np.array(events, float).reshape(-1, 4).T
-    record, kind = columns[0].astype(np.int32), columns[3].astype(np.int32)
-    zeros, whole = np.zeros(len(record), np.float32), np.arange(len(record), dtype=np.int32)
-    ones = np.ones(len(record), np.int32)
-    sounds = Events(record, columns[1], columns[2], zeros, zeros, kind, zeros, zeros, ones, whole, ones, -ones, zeros)
-    numbers = range(1, int(kind.max(initial=0)) + 1)
-    types = [SoundType(number, "", 0, 0, 0.0, 0.0, 0.0, (), 0.0, -1) for number in numbers]
-    return Survey(records, sounds, sounds, types, times=starts, **more)
 
 
 def sites(rule, folder, *names):

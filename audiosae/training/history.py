@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from audiosae.system.files import csv_text, write_file
 from audiosae.system.tabular import DataTable, Tabular
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from audiosae.system.tabular import Kind
@@ -34,7 +34,7 @@ class Row:
     fvu: float
 
 
-class Rows(tuple[Row, ...], Tabular):
+class Rows(Sequence[Row], Tabular):  # not a tuple, which pyarrow would take for a list of columns
     """The rows of a training run: a sequence, and a table for pandas, Polars and DuckDB.
 
     Examples
@@ -44,7 +44,22 @@ class Rows(tuple[Row, ...], Tabular):
     (2, (2, 10))
     """
 
-    __slots__ = ()
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        """Return a row, or some rows."""
+        return self._rows[index]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
 
     def _data(self) -> DataTable:
         kinds = {f.name: KINDS[str(f.type)] for f in fields(Row)}
