@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +66,7 @@ class Matched:
 
 def _located(table: AnswerTable, files: Sequence[str]) -> list[tuple[Answer, int | None]]:
     """Return the rows with the numbers of their recordings, None if a recording is not in the survey."""
-    finder, located = RecordingNames([Source(name, Path(name)) for name in files], converted=True), []
+    finder, located = RecordingNames([Source(name, name) for name in files], converted=True), []
     for row in table.rows:
         found = finder.find(row.file, row.table)
         if len(found) > 1:
