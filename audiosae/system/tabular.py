@@ -82,7 +82,9 @@ class DataTable(Tabular):
     """
 
     def __init__(self, name: str, kinds: Mapping[str, Kind], rows: Callable[[], Iterable[Sequence[object]]]) -> None:
-        self.name, self.kinds, self.rows = name, dict(kinds), rows
+        self.name: str = name
+        self.kinds: dict[str, Kind] = dict(kinds)
+        self.rows: Callable[[], Iterable[Sequence[object]]] = rows
 
     @property
     def columns(self) -> list[str]:
