@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from documented import check_csv
 from signals import tone, write
 
 from audiosae import cli
@@ -230,6 +231,8 @@ def test_evaluate_writes_table_pictures_and_the_documented_json(run, trained, fi
             ahead = {"mean": float(row["model_ahead"]), "stderr": float(row["model_ahead_stderr"])}
             assert points(ahead) == texts.ahead
             assert texts.ahead in out
+    assert len(check_csv(folder / "results.csv")[1]) == len(NAMES)
+    check_csv(folder / "predictions.csv")
 
 
 def test_the_page_shows_the_numbers_of_the_json(run, trained, files, tmp_path):

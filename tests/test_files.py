@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 import audiosae
 from audiosae.errors import InputError
 from audiosae.features.table import open_table
-from audiosae.sounds import tables
 from audiosae.sounds.results import Survey
+from audiosae.system import tabular
 from audiosae.system.files import create_folder, replacing, write_file
 from audiosae.views.atoms import save_figure
 
@@ -127,25 +127,25 @@ def test_events_are_written_to_parquet_by_row_groups(survey, tmp_path, monkeypat
             assert os.fspath(where).startswith(str(tmp_path))  # and no buffer in memory
             super().__init__(where, schema)
 
-        def write_table(self, table):
+        def write_batch(self, table):
             written.append(len(table))
             assert len(computed) == sum(written)  # the rows of later groups are not computed yet
-            super().write_table(table)
+            super().write_batch(table)
 
     rows = Survey.rows
     monkeypatch.setattr(
         Survey, "rows", lambda *of, **how: (computed.append(event) or event for event in rows(*of, **how))
     )
-    monkeypatch.setattr(tables, "_GROUP_ROWS", size)
+    monkeypatch.setattr(tabular, "_BATCH_ROWS", size)
     monkeypatch.setattr(pq, "ParquetWriter", Writer)
-    tables.write_events_parquet(survey, tmp_path / "events.parquet")
+    survey.table("events").write_parquet(tmp_path / "events.parquet")
     file = pq.ParquetFile(tmp_path / "events.parquet")
     count = len(survey.events)
     assert count > 2 * size
     assert written == [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     assert written == [size] * (count // size) + ([count % size] if count % size else [])
     assert list(tmp_path.iterdir()) == [tmp_path / "events.parquet"]
-    tables.write_events_csv(survey, tmp_path / "events.csv")
+    survey.table("events").write_csv(tmp_path / "events.csv")
     with (tmp_path / "events.csv").open(newline="") as text:
         expected = list(csv.DictReader(text))
     found = file.read().to_pylist()

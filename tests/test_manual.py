@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import typer
 from conftest import REPOSITORY, missing
+from surveys import coded_survey
 
 import audiosae
 from audiosae.cli import COMMANDS, app
@@ -28,7 +29,7 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if "generated" not in path.parts
 }
-BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(sh|python|r)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 GROUP = typer.main.get_command(app)
 NEEDS_MACHINES = {"cluster.md"}  # test_engine runs its commands on local workers
 INSTALLED = {
@@ -105,12 +106,24 @@ def forest(folder):
         songs(folder / "forest" / site, ["bird", "frog"], times, seed=seed)
 
 
+def surveyed_sites(folder):
+    """Write the tables of a survey, and a table of features, in which sites and labels are numbers."""
+    survey = coded_survey()
+    (folder / "june-found").mkdir()
+    for table in ("bouts", "effort", "timeline"):
+        survey.table(table).write_csv(folder / f"june-found/{table}.csv")
+    survey.table("bouts").write_parquet(folder / "june-found/bouts.parquet")
+    (folder / "features.csv").write_text("file,label,duration,u0_max,u1_max\na.wav,01,1.0,0.5,0.25\nb.wav,2,1.5,0,1\n")
+
+
 INPUT_FILES = {  # files that a page needs, besides samples/
     "howto/bats.md": bats,
     "howto/labels.md": surveyed_month,
     "howto/month.md": months,
+    "howto/r.md": surveyed_sites,
     "howto/sites.md": forest,
     "howto/syllables.md": syllables,
+    "howto/tables.md": surveyed_sites,
 }
 
 
@@ -131,16 +144,23 @@ def test_every_command_of_a_page_can_be_parsed(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page not in NEEDS_MACHINES])
 def test_every_block_of_a_page_runs(page, tmp_path, cache):
     (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    for package in ("polars", "duckdb") if page == "howto/tables.md" else ():
+        pytest.importorskip(package, reason=f"the page uses it: pip install {package}")
+    if page == "howto/r.md" and shutil.which("Rscript") is None:
+        pytest.skip("R is not installed: on Debian apt install r-base-core r-cran-readr r-cran-data.table")
     INPUT_FILES.get(page, lambda _: None)(tmp_path)
     environment = os.environ | {"AUDIOSAE_CACHE": str(cache)}
-    python = []
+    python, r = [], []
     for kind, text in blocks(page):
         if kind == "python":
             python.append(text)
             run([sys.executable, "-c", "\n".join(python)], tmp_path, environment)
+        r += [text] if kind == "r" else []
         for line in text.splitlines() if kind == "sh" else []:
             if line.startswith("audiosae "):
                 run([sys.executable, "-m", *shlex.split(line)], tmp_path, environment)
+    if r and shutil.which("Rscript"):
+        run(["Rscript", "-e", "options(warn = 2)\n" + "\n".join(r)], tmp_path, environment)
     assert not (tmp_path / "samples/first-run").exists()
 
 

@@ -36,7 +36,7 @@ from audiosae.sounds.bouts import Joining
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.locate import Detector
 from audiosae.sounds.sound_types import learn_types, load_types
-from audiosae.sounds.tables import read_names
+from audiosae.sounds.type_names import read_names
 from audiosae.system.files import report_replaced, sum_digest
 from audiosae.system.parameters import declarations
 from audiosae.system.progress import Progress

@@ -13,36 +13,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from signals import tone, write
+from surveys import survey_of
 from test_dates import chunk
 
 from audiosae.commands.site_options import parse_place, with_sites
-from audiosae.corpus.journal import Record
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError
 from audiosae.recordings.date_headers import header_place
 from audiosae.recordings.sun import LIGHTS, light, sun_altitude
-from audiosae.sounds.effort import effort_of, effort_rows, write_effort_csv
-from audiosae.sounds.events import Events
-from audiosae.sounds.results import SoundType, Survey
+from audiosae.sounds.effort import effort_of, effort_rows
 from audiosae.sounds.sites import SiteRule
-from audiosae.sounds.tables import write_events_csv, write_events_parquet, write_timeline_csv
 from audiosae.sounds.timeline import micros
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PLACE = (52.52, 13.405)
-
-
-def survey_of(starts, seconds, events=(), **more):
-    """Return a survey with recordings that begin at some times; events are (record, start, end, type)."""
-    records = [Record(f"{i}.wav", "used", extent=extent, path=f"{i}.wav") for i, extent in enumerate(seconds)]
-    columns = np.array(events, float).reshape(-1, 4).T
-    record, kind = columns[0].astype(np.int32), columns[3].astype(np.int32)
-    zeros, whole = np.zeros(len(record), np.float32), np.arange(len(record), dtype=np.int32)
-    ones = np.ones(len(record), np.int32)
-    sounds = Events(record, columns[1], columns[2], zeros, zeros, kind, zeros, zeros, ones, whole, ones, -ones, zeros)
-    numbers = range(1, int(kind.max(initial=0)) + 1)
-    types = [SoundType(number, "", 0, 0, 0.0, 0.0, 0.0, (), 0.0, -1) for number in numbers]
-    return Survey(records, sounds, sounds, types, times=starts, **more)
 
 
 def sites(rule, folder, *names):
@@ -175,17 +159,17 @@ def test_effort_sums_exactly_to_the_recorded_time():
     assert len({row.lights.index(max(row.lights)) for row in dated}) > 1
     written = csv_of(effort_rows(survey))
     assert sum(round(10**6 * float(row["recorded_seconds"])) for row in written) == sum(map(micros, seconds))
-    assert {row["day_seconds"] == "" for row in written if not row["date"]} == {True}
+    assert {row["day_seconds"] is None for row in written if not row["date"]} == {True}
 
 
 def test_the_recorded_time_of_the_timeline_is_that_of_the_effort(tmp_path):
     starts, seconds, names = archive()
     survey = survey_of(starts, seconds, [(1, 0.0, 0.1, 1), (2, 0.0, 0.2, 2)], sites=names)
-    write_timeline_csv(survey, tmp_path / "timeline.csv")
+    survey.table("timeline").write_csv(tmp_path / "timeline.csv")
     rows = csv_of(csv.reader(io.StringIO((tmp_path / "timeline.csv").read_text())))
     hours = {(row["site"], row["date"], row["hour"]): row["recorded_seconds"] for row in rows}
     effort = [row for row in csv_of(effort_rows(survey)) if row["date"]]
-    assert hours == {(row["site"], row["date"], str(row["hour"])): str(row["recorded_seconds"]) for row in effort}
+    assert hours == {(row["site"], str(row["date"]), str(row["hour"])): str(row["recorded_seconds"]) for row in effort}
     assert [row["type"] for row in rows] == ["1", "2"] * len(hours)
     assert sum(int(row["events"]) for row in rows) == 2
 
@@ -210,16 +194,15 @@ def test_pandas_reads_the_tables_with_the_right_types(tmp_path):
     events = [(0, 1.0, 2.0, 1), (1, 1.0, 2.0, 1), (2, 0.5, 1.0, 1)]
     starts, places = [start, start + timedelta(hours=12), None], [PLACE, PLACE, None]
     survey = survey_of(starts, [60.0, 60.0, 60.0], events, sites=["a", "b", "b"], places=places)
-    write_events_csv(survey, tmp_path / "events.csv")
-    write_timeline_csv(survey, tmp_path / "timeline.csv")
-    write_effort_csv(survey, tmp_path / "effort.csv")
+    for name in ("events", "timeline", "effort"):
+        survey.table(name).write_csv(tmp_path / f"{name}.csv")
     events, line, effort = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("events", "timeline", "effort"))
-    write_events_parquet(survey, tmp_path / "events.parquet")
+    survey.table("events").write_parquet(tmp_path / "events.parquet")
     parquet = pd.read_parquet(tmp_path / "events.parquet")
-    assert parquet[["site", "light"]].to_numpy().tolist() == [["a", "day"], ["b", "night"], ["b", ""]]
+    assert parquet[["site", "light"]].fillna("").to_numpy().tolist() == [["a", "day"], ["b", "night"], ["b", ""]]
     assert events["site"].tolist() == ["a", "b", "b"]
     assert events["light"].fillna("").tolist() == ["day", "night", ""]
-    pd.testing.assert_frame_equal(events, survey.frame().replace({"time": {"": np.nan}, "light": {"": np.nan}}))
+    pd.testing.assert_frame_equal(events, survey.frame())
     kinds = {"hour": "i", "type": "i", "events": "i", "seconds": "f", "recorded_seconds": "f", "floor_db": "f"}
     assert {name: line[name].dtype.kind for name in kinds} == kinds
     kinds = {"hour": "f", "recorded_seconds": "f", "files": "i", **dict.fromkeys(map("{}_seconds".format, LIGHTS), "f")}

@@ -176,6 +176,10 @@ def test_recordings_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
     (tmp_path / "t.csv").write_text("file,start,end,label\n0.wav,0,1,wren\n")
     with pytest.raises(InputError, match="line 2: 0.wav may be a/0.wav or b/0.wav; name the recordings with their"):
         match(read_answers(tmp_path / "t.csv"), two, "")
+    (tmp_path / "b_0.txt").write_text("0\t1\twren\n")  # a label track with the name that audiosae gave to it
+    assert [*match(read_answers(tmp_path / "b_0.txt"), two, "").near] == [len(KIND) // FILES]
+    (tmp_path / "t.csv").write_text("file,start,end,label\nb/0.flac,0,1,wren\n2,0,1,tit\n")  # converted since
+    assert [*match(read_answers(tmp_path / "t.csv"), two, "").near] == [n * len(KIND) // FILES for n in (1, 2)]
 
 
 def test_the_table_survives_spreadsheets(tmp_path):

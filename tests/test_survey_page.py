@@ -334,7 +334,7 @@ def shown(tab):
 def test_names_entered_on_the_page_are_saved_as_a_table(surveyed, see, tmp_path):
     from audiosae.autoencoder.model import FILE
     from audiosae.sounds.sound_types import load_types
-    from audiosae.sounds.tables import read_names
+    from audiosae.sounds.type_names import read_names
     from audiosae.system.files import file_digest
 
     tab = see(surveyed.page)

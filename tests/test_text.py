@@ -21,7 +21,7 @@ from audiosae.corpus.journal import Record, write_journal
 from audiosae.corpus.sources import printable, scan
 from audiosae.domain import domain_from_json
 from audiosae.errors import InputError, PluginError
-from audiosae.sounds.tables import read_names
+from audiosae.sounds.type_names import read_names
 from audiosae.system.files import cell, csv_text, uncelled
 from audiosae.system.text import html, markdown, one_line, terminal
 from audiosae.views.model_card import write_model_card

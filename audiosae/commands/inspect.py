@@ -33,10 +33,11 @@ from audiosae.corpus.sources import stand_in
 from audiosae.domain import SECONDS, Domain, plugin_call, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
-from audiosae.system.frames import html_table, pandas_frame, text_table
+from audiosae.system.frames import html_table, text_table
 from audiosae.system.parameters import command
 from audiosae.system.spelling import spelled
 from audiosae.system.stderr import CapturedStderr, capture_stderr
+from audiosae.system.tabular import DataTable, Tabular, inferred
 from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions, choose_solver
@@ -63,7 +64,7 @@ _COLUMNS = ("file", "status", "length", "facts", "reason")
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Inspection(Tabular):
     """Result of an inspection: headers of sources, and an estimate of the training.
 
     Attributes
@@ -94,10 +95,14 @@ class Inspection:
 
     def frame(self) -> pd.DataFrame:
         """Return a pandas frame with a row for each source and a column for each of its facts."""
+        return self._data().frame()
+
+    def _data(self) -> DataTable:
         names = dict.fromkeys(name for file in self.files for name in file if name != "facts")
         extra = dict.fromkeys(name for file in self.files for name in file["facts"])
         columns = {name: [file.get(name) for file in self.files] for name in names}
-        return pandas_frame(columns | {name: [file["facts"].get(name) for file in self.files] for name in extra})
+        facts = {name: [file["facts"].get(name) for file in self.files] for name in extra}
+        return inferred("files", columns | facts)
 
     def __repr__(self) -> str:
         return f"<Inspection: {self.summary[0]}>"

@@ -16,22 +16,14 @@ from audiosae.commands.survey_sources import FILE as SOURCES
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
-from audiosae.sounds.effort import write_effort_csv
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.sound_store import SoundStore
-from audiosae.sounds.tables import (
-    read_names,
-    write_events_csv,
-    write_events_parquet,
-    write_label_scores,
-    write_labels_csv,
-    write_timeline_csv,
-    write_types_csv,
-)
+from audiosae.sounds.type_names import read_names
 from audiosae.system.files import write_file
 from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
+from audiosae.system.tabular import DataTable
 from audiosae.views.methods import FILE as METHODS
 from audiosae.views.methods import write_methods
 from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
@@ -47,10 +39,13 @@ if TYPE_CHECKING:
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.results import Survey
     from audiosae.sounds.sound_types import Types
-    from audiosae.sounds.tables import Names
+    from audiosae.sounds.type_names import Names
 
 TYPES, LABELS, PAGE, FACTS = "types.safetensors", "labels.csv", "index.html", "survey.json"
-_EVENTS = {"csv": write_events_csv, "parquet": write_events_parquet}  # the other formats have a folder of tables
+_EVENTS: dict[str, Callable[[DataTable, Path], None]] = {  # the other formats have a folder of tables
+    "csv": DataTable.write_csv,
+    "parquet": DataTable.write_parquet,
+}
 _GROUPS: tuple[Group, ...] = ("event", "bout")  # each has its tables
 _FILES = (
     *(f"{group}s.{name}" for group in _GROUPS for name in _EVENTS),
@@ -178,27 +173,24 @@ def write_tables(  # noqa: PLR0917
     """Write the types, tables, pictures and the paragraph on methods of a survey into its folder."""
     types.save(out / TYPES, model.digest)
     write_methods(result, model, types.detector, out / METHODS)
-    write_types_csv(result, out / "types.csv")
-    write_labels_csv(result, out / LABELS)
-    if result.labels and result.labels.scores:
-        write_label_scores(result, out / "label_scores.csv")
+    for table in ("types", "labels", "effort", *(["label_scores"] if result.labels and result.labels.scores else [])):
+        result.table(table).write_csv(out / f"{table}.csv")
     for name, write in _EVENTS.items():
         for group in _GROUPS if name in formats else ():
-            write(result, out / f"{group}s.{name}", group)
+            write(result.table(f"{group}s"), out / f"{group}s.{name}")
     paths, channel = [record.path for record in result.records], getattr(corpus.domain, "channel", 0)
     for program in FORMATS:
         if program in formats:
             write_annotations(result.rows(), out / f"events.{program}", program, recordings=paths, channel=channel)
-    write_effort_csv(result, out / "effort.csv")
     for name, form in EXCHANGE.items():
         if name in formats:
             form.write(result, out)
     if result.dated:
-        write_timeline_csv(result, out / "timeline.csv")
+        result.table("timeline").write_csv(out / "timeline.csv")
         draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
         draw_site_timelines(result, out / SITE_PICTURES)
         if any(result.label_names):
-            write_timeline_csv(result.by_label(), out / "timeline_labels.csv")
+            result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
     draw_recordings(
         sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
         [record.extent for record in result.records],

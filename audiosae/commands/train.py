@@ -30,11 +30,12 @@ from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
 from audiosae.features.background import BACKGROUND, background_units
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.system.frames import pandas_frame
 from audiosae.system.parameters import Option, command
+from audiosae.system.tabular import DataTable, Tabular
 from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.fit import fit
+from audiosae.training.history import Rows
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to
 from audiosae.training.sampling import check_sample
 from audiosae.views.atoms import draw_atoms
@@ -51,11 +52,10 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.system.progress import Notes
     from audiosae.training.fit import TrainingResult
-    from audiosae.training.history import Row
 
 
 @dataclass(frozen=True)
-class TrainedRun:
+class TrainedRun(Tabular):
     """Result of a training run.
 
     Attributes
@@ -63,7 +63,8 @@ class TrainedRun:
     model
         The trained model.
     history
-        A row for each epoch (Adam) or iteration (L-BFGS): cost, fvu, rho_hat_mean and others.
+        A row for each epoch (Adam) or iteration (L-BFGS): cost, fvu, rho_hat_mean and others. It is a sequence, and a
+        table for pandas (``history.frame()``), Polars and DuckDB.
     summary
         The values that ``train --json`` prints: fvu, rho_hat_mean, dead_units, sources_used, sources_skipped, seconds
         and others.
@@ -84,7 +85,7 @@ class TrainedRun:
     """
 
     model: Model
-    history: Sequence[Row]
+    history: Rows
     summary: Mapping[str, Any]
     used: Sequence[Record]
     skipped: Sequence[Record]
@@ -98,8 +99,10 @@ class TrainedRun:
 
     def frame(self) -> pd.DataFrame:
         """Return the history as a pandas frame, a row for each epoch or iteration."""
-        names = list(vars(self.history[0]))
-        return pandas_frame({name: [getattr(row, name) for row in self.history] for name in names})
+        return self.history.frame()
+
+    def _data(self) -> DataTable:
+        return self.history._data()  # noqa: SLF001
 
     def __repr__(self) -> str:
         folder = f"; {self.folder}" if self.folder else ""
@@ -238,7 +241,7 @@ def train(
         path = None if folder is None else folder.path
         summary = _summary(result, path, time.monotonic() - began)
         error = None if path is None else _draw(result, path, job.notes)
-    run = TrainedRun(result.model, result.history, summary, result.used, result.skipped, job.notes.lines, path)
+    run = TrainedRun(result.model, Rows(result.history), summary, result.used, result.skipped, job.notes.lines, path)
     if error is not None:
         raise type(error)(str(error), run)
     return run

@@ -164,7 +164,7 @@ def cached_record(source: Source, entry: Path) -> Record | None:
         The entry is incomplete or was changed.
     """
     if source.fault:
-        return Record(source.name, "skipped", source.fault, path=os.fspath(source.path))
+        return Record(source.name, "skipped", source.fault, path=source.location)
     try:
         status = entry.stat()
         stored = _checked_record(entry, status)
@@ -174,7 +174,7 @@ def cached_record(source: Source, entry: Path) -> Record | None:
         return None
     except (OSError, ValueError) as error:
         raise DamagedEntryError from error
-    changed = {"file": source.name, "path": os.fspath(source.path), "field": os.fspath(entry)}
+    changed = {"file": source.name, "path": source.location, "field": os.fspath(entry)}
     pairs = {key: tuple((start, stop) for start, stop in stored[key]) for key in ("ranges", "content")}
     return Record(**(stored | changed | pairs | {"shape": tuple(stored["shape"])}))
 

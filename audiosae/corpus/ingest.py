@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Generator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def ingest(
     records = []
     with closing(decoded):  # ends the processes, also after a Ctrl-C
         for source, stored in zip(sources, cached, strict=True):
-            records.append(stored or replace(next(decoded), file=source.name, path=os.fspath(source.path)))
+            records.append(stored or replace(next(decoded), file=source.name, path=source.location))
             done(records[-1])
         next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
     return records
@@ -128,7 +128,7 @@ def decode(job: tuple[Domain, Path, Path]) -> Record:
             with capture_stderr(captured):
                 record = _read_field(domain, path, writer)
             record = _with_messages(record, captured)
-            writer.finish(record.shape, vars(record))
+            writer.finish(record.shape, {each.name: getattr(record, each.name) for each in fields(record)})
     except InputError as error:
         reason = stand_in(path)
         return Record("", "skipped", reason) if reason else _with_messages(Record("", "skipped", str(error)), captured)

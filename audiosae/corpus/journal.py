@@ -20,7 +20,7 @@ _ROW = Object({"file": Text(), "status": Choice("used", "skipped")}, rest=Option
 _UNITS = {"s": "seconds", "px": "pixels", "row": "rows"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """Result of reading one source.
 

@@ -31,7 +31,7 @@ _STAND_INS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Source:
     """A file to read.
 
@@ -39,13 +39,24 @@ class Source:
     ----------
     name
         Printable path, separated by "/"; relative to the given folder, or as given if there are several arguments.
+    location
+        The path as text: a `Path` takes some 800 bytes more, and there may be a million sources.
     fault
         Why the file cannot be used, if that is known before it is opened; else "".
     """
 
     name: str
-    path: Path
-    fault: str = ""
+    location: str
+    fault: str
+
+    def __init__(self, name: str, path: str | os.PathLike[str], fault: str = "") -> None:
+        for field_name, value in (("name", name), ("location", os.fspath(path)), ("fault", fault)):
+            object.__setattr__(self, field_name, value)
+
+    @property
+    def path(self) -> Path:
+        """Its path."""
+        return Path(self.location)
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ def scan(
     InputError
         A path does not exist, or there are no files.
     """
-    sources: dict[Path, Source] = {}
+    sources: dict[str, Source] = {}
     skipped = _Skipped()
     folders = 0
     for argument in arguments:
@@ -124,22 +135,22 @@ def scan(
             raise InputError(f"no such file or folder: {printable(argument)}")
         if not argument.is_dir():
             name = printable(argument.name if len(arguments) == 1 else argument)
-            sources.setdefault(argument.absolute(), Source(name, argument, _fault(argument)))
+            sources.setdefault(os.fspath(argument.absolute()), Source(name, argument, _fault(argument)))
             continue
         for path, fault in _walk(argument, skipped.hidden):
             folders += path is None
-            if path is None or path.absolute() in sources:
+            if path is None or (key := os.fspath(path.absolute())) in sources:
                 continue
             name = printable(path.relative_to(argument) if len(arguments) == 1 else path)
             if fault or path.suffix.lower() in suffixes:
-                sources[path.absolute()] = Source(name, path, fault or _fault(path))
+                sources[key] = Source(name, path, fault or _fault(path))
             else:
                 skipped.add(path, name)
     if not sources:
         other = f"; {skipped.without_suffix()}" if skipped.unnamed else ""
         raise InputError(_no_sources(arguments, suffixes, folders, domain, model=model) + other)
     skipped.report(say)
-    return sorted(sources.values(), key=lambda source: (source.name, os.fsencode(source.path)))
+    return sorted(sources.values(), key=lambda source: (source.name, os.fsencode(source.location)))
 
 
 def _fault(path: Path) -> str:

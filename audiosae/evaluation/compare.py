@@ -21,8 +21,9 @@ from audiosae.evaluation.verdict import Verdict, make_verdict
 from audiosae.features.matching import match
 from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.features.stability import UnitStability
-from audiosae.system.frames import html_table, pandas_frame
+from audiosae.system.frames import html_table
 from audiosae.system.progress import Progress
+from audiosae.system.tabular import DataTable, Tabular, inferred
 from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions, suited_to
@@ -80,7 +81,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Tabular):
     """Results of an evaluation.
 
     Attributes
@@ -131,10 +132,13 @@ class Evaluation:
         The columns are name, features, accuracy, std, stderr, groups, v_measure, model_ahead, model_ahead_stderr; the
         differences are NaN for the model.
         """
+        return self._data().frame()
+
+    def _data(self) -> DataTable:
         columns = {key: [result[key] for result in self.results] for key in _SCORES}
         ahead = [result.get("model_ahead", {"mean": np.nan, "stderr": np.nan}) for result in self.results]
         columns |= {"model_ahead": [each["mean"] for each in ahead]}
-        return pandas_frame(columns | {"model_ahead_stderr": [each["stderr"] for each in ahead]})
+        return inferred("results", columns | {"model_ahead_stderr": [each["stderr"] for each in ahead]})
 
     def __repr__(self) -> str:
         accuracies = ", ".join(f"{each['name']} {percent(each['accuracy'])} %" for each in self.results)

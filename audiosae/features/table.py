@@ -18,6 +18,7 @@ from audiosae.system.files import CsvWriter, replacing, uncelled, write_errors
 from audiosae.system.frames import html_table, pandas_frame
 from audiosae.system.interrupts import hold_interrupts
 from audiosae.system.schema import DIGEST, FactsFile, Object, Text
+from audiosae.system.tabular import Tabular, arrow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ _GROUP_ROWS = 4096  # least number of rows of a Parquet row group: few groups, s
 
 
 @dataclass(frozen=True, repr=False)
-class Table:
+class Table(Tabular):
     """Features of sources, one row per file or window.
 
     Attributes
@@ -101,14 +102,25 @@ class Table:
         return self._rows[0]
 
     def frame(self) -> pd.DataFrame:
-        """Return the table as a pandas frame: `columns`, then `names`.
+        """Return the table as a pandas frame: `columns`, then `names`. A text that is not known is a missing value.
 
         Raises
         ------
         InputError
             pandas is not installed.
         """
-        return pandas_frame({**self.keys, **dict(zip(self.names, self.features.T, strict=True))})
+        keys = {name: _cells(name, values) for name, values in self.keys.items()}
+        return pandas_frame({**keys, **dict(zip(self.names, self.features.T, strict=True))})
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the rows as a stream of the Arrow PyCapsule interface; raise InputError without pyarrow."""
+        pa, schema = arrow(), _schema(self.columns, self.names)
+        columns = [
+            *(_cells(name, self.keys[name]) for name in self.columns),
+            *map(np.ascontiguousarray, self.features.T),
+        ]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=schema).__arrow_c_stream__(requested_schema)
 
     def __len__(self) -> int:
         return self.rows
@@ -132,6 +144,17 @@ class Table:
         if self.path is None:
             raise ValueError("a table needs a path or rows in memory")
         return _READERS[self.path.suffix.lower()](self.path, self.columns, self.names)
+
+
+def _cells(name: str, values: NDArray[Any]) -> NDArray[Any] | list[str | None]:
+    """Return the values of a key column; None for a text that is not known."""
+    return [value or None for value in values.tolist()] if name in _TEXTS else values
+
+
+def _schema(keys: Sequence[str], names: Sequence[str]) -> Any:  # noqa: ANN401 (pyarrow has no types)
+    pa = arrow()
+    key_types = [(key, pa.string() if key in _TEXTS else pa.float64()) for key in keys]
+    return pa.schema(key_types + [(name, pa.float32()) for name in names])
 
 
 def gathered(blocks: Iterable[Block], columns: Sequence[str], names: Sequence[str], count: int) -> Rows:
@@ -260,8 +283,7 @@ def _parquet_writer(path: Path, keys: list[str], names: list[str], _count: int) 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    key_types = [(key, pa.string() if key in _TEXTS else pa.float64()) for key in keys]
-    schema = pa.schema(key_types + [(name, pa.float32()) for name in names])
+    schema = _schema(keys, names)
     key_columns: dict[str, list[Any]] = {key: [] for key in keys}  # of the rows that are not written yet
     features: list[NDArray[np.float32]] = []
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import takewhile
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from unicodedata import normalize
 
 import numpy as np
 
+from audiosae.corpus.recording_names import RecordingNames
+from audiosae.corpus.sources import Source
 from audiosae.errors import InputError
 from audiosae.system.progress import counted
 from audiosae.system.text import some_of
@@ -65,54 +64,11 @@ class Matched:
     notes: list[str] = field(default_factory=list)
 
 
-class _Files:
-    """Recordings by name: whole, without the folder, and without the suffix."""
-
-    def __init__(self, files: Sequence[str]) -> None:
-        self._names = [_normal(name) for name in files]
-        self._tiers: list[dict[str, list[int]]] = []
-        for form in (str, _bare, _stem):
-            tier: dict[str, list[int]] = defaultdict(list)
-            for number, name in enumerate(self._names):
-                tier[form(name)].append(number)
-            self._tiers.append(dict(tier))
-        self._known: dict[str, list[int]] = {}
-
-    def find(self, name: str) -> list[int]:
-        """Return the numbers of the recordings that a name may be: those whose folders agree best, from the end."""
-        if name not in self._known:
-            plain = _normal(name)
-            forms = (plain, _bare(plain), _bare(plain), _stem(plain))
-            tiers = (self._tiers[0], self._tiers[1], self._tiers[2], self._tiers[2])
-            found = next((tier[form] for tier, form in zip(tiers, forms, strict=True) if form in tier), [])
-            agreement = [_agreement(self._names[number], plain) for number in found]
-            self._known[name] = [n for n, each in zip(found, agreement, strict=True) if each == max(agreement)]
-        return self._known[name]
-
-
-def _normal(name: str) -> str:
-    return normalize("NFC", name).replace("\\", "/").removeprefix("./")
-
-
-def _bare(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(_bare(name)).stem
-
-
-def _agreement(name: str, other: str) -> int:
-    """Return how many folders two paths have in common, from the end."""
-    pairs = zip(name.split("/")[-2::-1], other.split("/")[-2::-1], strict=False)
-    return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
-
-
 def _located(table: AnswerTable, files: Sequence[str]) -> list[tuple[Answer, int | None]]:
     """Return the rows with the numbers of their recordings, None if a recording is not in the survey."""
-    finder, located = _Files(files), []
+    finder, located = RecordingNames([Source(name, name) for name in files], converted=True), []
     for row in table.rows:
-        found = finder.find(row.file)
+        found = finder.find(row.file, row.table)
         if len(found) > 1:
             names = " or ".join(files[number] for number in found[:_SHOWN])
             raise table.error(row, f"{row.file} may be {names}; name the recordings with their folders")

@@ -15,7 +15,7 @@ from audiosae.system.files import CsvWriter, replacing, uncelled, write_errors
 from audiosae.system.schema import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILE = "labels.csv"
@@ -53,6 +53,8 @@ class Answer:
         In the table.
     low_hz, high_hz
         Frequency range; None if it is not stated.
+    table
+        Name of the table of annotations, which may name the recording, too; "" for labels.csv.
     """
 
     file: str
@@ -65,6 +67,7 @@ class Answer:
     line: int = 0
     low_hz: float | None = None
     high_hz: float | None = None
+    table: str = ""
 
     @property
     def decided(self) -> bool:
@@ -121,9 +124,9 @@ def read_answers(path: Path, say: Callable[[str], None] = lambda _: None) -> Ans
             found = column_names(head_of(lines))
             raise InputError(f"--labels {path}: no column {missing}; wanted {', '.join(COLUMNS)}, found {found}")
     rows = [
-        Answer(each.file, each.start, each.end, None, _label(each.label), "", 0, each.line, each.low_hz, each.high_hz)
-        for each in read_annotations(path, option="--labels", say=say)
-        if each.label
+        Answer(e.file, e.start, e.end, None, _label(e.label), "", 0, e.line, e.low_hz, e.high_hz, e.table)
+        for e in read_annotations(path, option="--labels", say=say)
+        if e.label
     ]
     if not rows:
         raise InputError(f"--labels {path}: no row has a label; wanted {_WANTED.example}")
@@ -172,6 +175,11 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
     with write_errors(path), replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = CsvWriter(file)
         table.writerow(COLUMNS)
-        for each in answers:
-            times = round(each.start, 4), round(each.end, 4)
-            table.writerow([each.event, each.file, *times, each.type, each.label, each.answer])
+        table.writerows(answer_rows(answers))
+
+
+def answer_rows(answers: Iterable[Answer]) -> Iterator[Sequence[object]]:
+    """Yield the rows of labels.csv."""
+    for each in answers:
+        times = round(each.start, 4), round(each.end, 4)
+        yield [each.event, each.file, *times, each.type, each.label, each.answer]

@@ -12,17 +12,15 @@ from audiosae.recordings.dates import later
 from audiosae.recordings.sun import LIGHTS, light
 from audiosae.sounds.broadband import FLOOR_SECONDS
 from audiosae.sounds.timeline import MICRO, hours, micros
-from audiosae.system.files import csv_text, write_file
 from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from audiosae.sounds.results import Survey
+    from audiosae.sounds.surveyed import Surveyed
 
 Place = tuple[float, float]  # latitude and longitude, degrees
 Key = tuple[str, date | None, int | None]  # site, date and hour of the day; None for recordings without a date
@@ -59,7 +57,7 @@ class Effort:
         return self.floor[0] / self.floor[1] if self.floor[1] else None
 
 
-def effort_of(survey: Survey) -> dict[Key, Effort]:
+def effort_of(survey: Surveyed) -> dict[Key, Effort]:
     """Return the recorded time of each hour of each site, and of the recordings without a date.
 
     The time of recordings that overlap counts for each of them: the sum is the duration of all recordings.
@@ -120,24 +118,18 @@ def _add_floor(row: Effort, floors: NDArray[np.float32], at: int, length: int) -
             row.floor[1] += inside
 
 
-def effort_rows(survey: Survey) -> Iterator[list[object]]:
+def effort_rows(survey: Surveyed) -> Iterator[list[object]]:
     """Yield the header and the rows of effort.csv."""
     found = effort_of(survey)
     lit = any(row.lights is not None for row in found.values())
     site = ["site"] if survey.sites else []
     yield [*site, "date", "hour", "recorded_seconds", "files", *(LIGHT_COLUMNS if lit else ())]
     for (name, day, hour), row in found.items():
-        lights = [part / MICRO for part in row.lights] if row.lights else [""] * len(LIGHTS)
-        when = ["", ""] if day is None else [day.isoformat(), hour]
-        yield [*([name] if site else []), *when, row.length / MICRO, row.files, *(lights if lit else ())]
+        lights = [part / MICRO for part in row.lights] if row.lights else [None] * len(LIGHTS)
+        yield [*([name] if site else []), day, hour, row.length / MICRO, row.files, *(lights if lit else ())]
 
 
-def write_effort_csv(survey: Survey, path: Path) -> None:
-    """Write effort.csv."""
-    write_file(path, csv_text([list(row) for row in effort_rows(survey)]).encode())
-
-
-def overlap_note(survey: Survey) -> str:
+def overlap_note(survey: Surveyed) -> str:
     """Return a message on recordings of the same site that overlap in time, or ""."""
     overlapping = 0
     for site in dict.fromkeys(survey.sites or [""]):
@@ -156,7 +148,7 @@ def overlap_note(survey: Survey) -> str:
     )
 
 
-def _spans(survey: Survey, site: str) -> Iterator[tuple[datetime, datetime]]:
+def _spans(survey: Surveyed, site: str) -> Iterator[tuple[datetime, datetime]]:
     """Yield start and end of the dated recordings of a site, in UTC if their time zone is known."""
     sites: Sequence[str] = survey.sites or [""] * len(survey.records)
     for own, start, record in zip(sites, survey.times, survey.records, strict=False):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -255,7 +254,7 @@ def _broadband_fields(domain: BroadbandEvents, corpus: EngineCorpus, progress: P
     """Return the broadband events of each recording; InputError if one can no longer be read."""
     levels = read(
         domain,
-        [Source(record.file, Path(record.path)) for record in corpus.records],
+        [Source(record.file, record.path) for record in corpus.records],
         corpus.engine,
         cache=cache_folder(corpus.cache),
         workers=corpus.workers,

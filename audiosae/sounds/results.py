@@ -10,8 +10,10 @@ import numpy as np
 from audiosae.recordings.dates import later
 from audiosae.recordings.sun import LIGHTS, light
 from audiosae.sounds.events import REJECTED, Event, Events
+from audiosae.sounds.survey_tables import survey_table
 from audiosae.sounds.timeline import Timeline, make_timeline
-from audiosae.system.frames import html_table, pandas_frame
+from audiosae.system.frames import html_table
+from audiosae.system.tabular import Tabular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,15 +25,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.labelled import Labels
-
-TIME, NAME, SITE, LIGHT = "time", "name", "site", "light"  # columns that the table of events has only if they are known
-LABEL = ("label", "confidence")  # columns that it has only if an event has a label
-_COLUMNS = (
-    *("file", "start", "end", TIME, SITE, LIGHT, "low_hz", "high_hz"),
-    *("type", NAME, *LABEL, "score", "peak", "top_unit"),
-)
-_NUMBERS: dict[Group, tuple[str, ...]] = {"event": ("event", "bout"), "bout": ("bout", "events")}  # their first columns
-_DIGITS = {"start": 4, "end": 4, "low_hz": 1, "high_hz": 1, "score": 4, "peak": 1, "confidence": 4}
+    from audiosae.system.tabular import DataTable
 
 
 @dataclass(frozen=True)
@@ -106,7 +100,7 @@ class MapPoints:
 
 
 @dataclass(frozen=True)
-class Survey:
+class Survey(Tabular):
     """Events and sound types of the recordings in an archive.
 
     Attributes
@@ -298,6 +292,24 @@ class Survey:
         kinds = [SoundType(i, name, 0, 0, 0.0, 0.0, 0.0, (), 0.0, -1) for i, name in enumerate(names, 1)]
         return replace(self, events=tables[0], bouts=tables[1], types=kinds)
 
+    def table(self, name: str) -> DataTable:
+        """Return a table of the survey, with the columns of the CSV of the same name.
+
+        pandas takes it as ``found.table("types").frame()``; Polars, DuckDB and pyarrow take the table as it is, and the
+        survey itself as its table of events.
+
+        Parameters
+        ----------
+        name
+            ``events``, ``bouts``, ``types``, ``timeline``, ``effort``, ``labels`` or ``label_scores``.
+
+        Raises
+        ------
+        InputError
+            There is no such table.
+        """
+        return survey_table(self, name)
+
     def frame(self, group: Group = "event") -> pd.DataFrame:
         """Return the events as a pandas frame with the columns of events.csv, or the bouts with those of bouts.csv.
 
@@ -311,8 +323,10 @@ class Survey:
         InputError
             pandas is not installed.
         """
-        columns = zip(*event_rows(self, group), strict=True)
-        return pandas_frame(dict(zip(event_columns(self, group), columns, strict=True)))
+        return survey_table(self, f"{group}s").frame()
+
+    def _data(self) -> DataTable:
+        return survey_table(self, "events")
 
     def _repr_html_(self) -> str:
         rows = [
@@ -327,29 +341,3 @@ class Survey:
             f"<Survey: {len(self.sounds)} {self.group}s of {len(self.types)} types in {len(self.records)} recordings; "
             f"{len(self.skipped)} skipped>"
         )
-
-
-def event_columns(survey: Survey, group: Group = "event") -> tuple[str, ...]:
-    """Return the columns of the table of events or bouts; without those that nothing is known of."""
-    known = {TIME: survey.dated, NAME: bool(survey.names), SITE: bool(survey.sites), LIGHT: survey.lit}
-    known |= dict.fromkeys(LABEL, any(survey.label_names))
-    return tuple(column for column in (*_NUMBERS[group], *_COLUMNS) if known.get(column, True))
-
-
-def event_rows(survey: Survey, group: Group = "event") -> Iterator[list[object]]:
-    """Return the rows of the table of events or bouts, with values in the order of `event_columns`."""
-    columns = event_columns(survey, group)
-    return ([_value(event, column) for column in columns] for event in survey.rows(group=group))
-
-
-def _value(event: Event, column: str) -> object:
-    if column == "event":
-        return event.number + 1
-    value = getattr(event, column)
-    if column == "bout":
-        return value + 1
-    if column == TIME:
-        return "" if value is None else value.isoformat(timespec="milliseconds")
-    if column == "confidence" and value != value:  # noqa: PLR0124 (NaN: it was not classified)
-        return None
-    return round(value, _DIGITS[column]) if column in _DIGITS else value

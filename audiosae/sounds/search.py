@@ -24,11 +24,12 @@ from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_doma
 from audiosae.sounds.events import Events
 from audiosae.sounds.find_types import band_edges, make_events
 from audiosae.sounds.locate import Spans, locate
-from audiosae.sounds.results import TIME
 from audiosae.sounds.single_sounds import SingleSounds
 from audiosae.sounds.sound_types import SAMPLE, Space, evenly
-from audiosae.system.frames import html_table, pandas_frame
+from audiosae.sounds.survey_tables import TIME
+from audiosae.system.frames import html_table
 from audiosae.system.progress import Progress, counted
+from audiosae.system.tabular import DataTable, Tabular
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -46,18 +47,20 @@ if TYPE_CHECKING:
     from audiosae.sounds.events import Events
     from audiosae.sounds.examples import Example
     from audiosae.sounds.locate import Detector
+    from audiosae.system.tabular import Kind
 
     Array = NDArray[np.float32]
 
 HEAD = ("rank", "file", "start", "end")
 LIKE, UNLIKE = "like", "unlike"
 _COLUMNS = (*HEAD, TIME, "low_hz", "high_hz", "similarity", LIKE, UNLIKE)
+_KINDS: dict[str, Kind] = {"rank": "integer", "file": "text", TIME: "text", LIKE: "text", UNLIKE: "text"}
 _UNWANTED = 1 / 3  # of the similarity to unwanted examples that is subtracted
 _FEW = 20  # with fewer events, similarities are not meaningful
 
 
 @dataclass(frozen=True, repr=False)
-class Matches:
+class Matches(Tabular):
     """Events that sound similar to examples, the most similar first.
 
     Attributes
@@ -119,7 +122,10 @@ class Matches:
         InputError
             pandas is not installed.
         """
-        return pandas_frame(dict(zip(self.columns, zip(*self.rows(), strict=True), strict=True)))
+        return self._data().frame()
+
+    def _data(self) -> DataTable:
+        return DataTable("matches", {column: _KINDS.get(column, "number") for column in self.columns}, self.rows)
 
     def _repr_html_(self) -> str:
         return html_table(self.rows(), head=self.columns, caption=repr(self).strip("<>"))

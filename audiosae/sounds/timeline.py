@@ -13,21 +13,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.recordings.dates import later
+from audiosae.system.tabular import DataTable, Tabular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from audiosae.system.tabular import Kind
+
 Cell = tuple[date, int]
-COLUMNS = ("date", "hour", "type", "events", "seconds")
+KINDS: dict[str, Kind] = {
+    "date": "date",
+    "hour": "integer",
+    "type": "integer",
+    "events": "integer",
+    "seconds": "number",
+}
 MICRO = 10**6  # per second: the resolution of datetimes
 _HOUR = 3600 * MICRO
 
 
 @dataclass(frozen=True)
-class Timeline:
-    """Events in each hour with a recording.
+class Timeline(Tabular):
+    """Events in each hour with a recording: a table of hours and types, also for pandas, Polars and DuckDB.
 
     Attributes
     ----------
@@ -57,6 +66,12 @@ class Timeline:
         for (day, hour), events, seconds in zip(self.cells, self.events, self.seconds, strict=True):
             for number, count, length in zip(self.types, events.tolist(), seconds.tolist(), strict=True):
                 yield day.isoformat(), hour, number, count, round(length, 3)
+
+    def _data(self) -> DataTable:
+        return DataTable("timeline", KINDS, lambda: ((date.fromisoformat(day), *rest) for day, *rest in self.rows()))
+
+    def _repr_html_(self) -> str:
+        return self._data()._repr_html_()
 
 
 def make_timeline(

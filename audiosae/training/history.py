@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from audiosae.system.files import csv_text, write_file
+from audiosae.system.tabular import DataTable, Tabular
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
+
+    from audiosae.system.tabular import Kind
+
+
+KINDS: dict[str, Kind] = {"int": "integer", "float": "number"}  # annotations of `Row` as text
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,41 @@ class Row:
     dead: int
     seconds: float
     fvu: float
+
+
+class Rows(Sequence[Row], Tabular):  # not a tuple, which pyarrow would take for a list of columns
+    """The rows of a training run: a sequence, and a table for pandas, Polars and DuckDB.
+
+    Examples
+    --------
+    >>> run = audiosae.train(sounds, hidden=6, epochs=2)
+    >>> run.history[-1].epoch, run.history.frame().shape
+    (2, (2, 10))
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        """Return a row, or some rows."""
+        return self._rows[index]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    def _data(self) -> DataTable:
+        kinds = {f.name: KINDS[str(f.type)] for f in fields(Row)}
+        return DataTable("history", kinds, lambda: ([*vars(row).values()] for row in self))
+
+    def _repr_html_(self) -> str:
+        return self._data()._repr_html_()
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.backends import Backend
 from audiosae.corpus.ingest import report_damaged
+from audiosae.corpus.sources import Source
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import Domain, domain_to_json
 from audiosae.engine.cluster import worker
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.corpus.journal import Record
-    from audiosae.corpus.sources import Source
 
 _READ_BYTES = 2**26  # size of the files of one call, small enough for a progress bar
 
@@ -220,7 +220,7 @@ class Cluster:
         order = sorted(range(len(sources)), key=lambda i: lanes[i])
         for lane, indices in groupby(order, key=lambda i: lanes[i]):
             for chunk in _chunks(list(indices), sources):
-                absolute = [replace(sources[i], path=Path(source_key(sources[i].path))) for i in chunk]
+                absolute = [Source(sources[i].name, source_key(sources[i].path), sources[i].fault) for i in chunk]
                 future = self._calls.submit(worker.read, domain, absolute, self._cache_folder, at=self._lanes[lane])
                 chunks[future] = chunk
         damaged: list[str] = []

@@ -108,7 +108,7 @@ def read(domain: Domain, sources: Sequence[Source], folder: Callable[[], Path]) 
             say=messages.append,
             damaged=damaged,
         )
-    missing = missing_paths([os.fspath(source.path) for source in sources if not source.fault])
+    missing = missing_paths([source.location for source in sources if not source.fault])
     return SourcesRead(str(worker.address), records, missing, damaged, messages)
 
 
