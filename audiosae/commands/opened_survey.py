@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import load_model
+from audiosae.commands.edited_tables import EditedTables
 from audiosae.commands.output_folder import FILES
 from audiosae.commands.survey_cuts import Cutter
 from audiosae.commands.survey_folder import FACTS, PAGE, survey_facts
 from audiosae.commands.survey_sources import find_recordings, read_sources
-from audiosae.commands.survey_tables import SurveyTables
 from audiosae.corpus.sources import printable
 from audiosae.errors import AudiosaeError, InputError
 from audiosae.recordings.spectrogram import Spectrogram
@@ -50,7 +50,7 @@ class OpenedSurvey:
     folder: Path
     facts: Mapping[str, Any]
     page: str
-    tables: SurveyTables
+    tables: EditedTables
     recordings: Mapping[str, SurveyedRecording]
     cutter: Cutter
     written: int
@@ -111,7 +111,7 @@ def read_survey(folder: Path, sources: Sequence[Path]) -> OpenedSurvey:
     facts = survey_facts(folder)
     if facts is None:
         raise InputError(f"{printable(folder)}: no {FACTS}; wanted the folder that audiosae survey wrote")
-    page, tables = read_page(folder / PAGE), SurveyTables(folder)
+    page, tables = read_page(folder / PAGE), EditedTables(folder)
     tables.labels(), tables.names()  # they must be valid now
     channel = (facts.get("detector") or {}).get("channel", 0)
     domain = Spectrogram(channel=channel)  # any other setting does not matter for excerpts

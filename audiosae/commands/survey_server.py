@@ -20,8 +20,8 @@ from waitress import create_server
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
+from audiosae.commands.edited_tables import ChangedMeanwhileError
 from audiosae.commands.survey_cuts import NotInSurveyError
-from audiosae.commands.survey_tables import ChangedMeanwhileError
 from audiosae.errors import AudiosaeError, InputError
 from audiosae.views.page import as_json
 

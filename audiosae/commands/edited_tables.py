@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from audiosae.errors import InputError
 from audiosae.sounds.answers import FILE as LABELS
 from audiosae.sounds.answers import read_answers, write_answers
-from audiosae.sounds.tables import read_names
+from audiosae.sounds.type_names import read_names
 from audiosae.system.files import file_digest, remove_abandoned, write_file
 from audiosae.system.locks import lock_folder
 
@@ -30,7 +30,7 @@ class ChangedMeanwhileError(InputError):
     """A table was changed by another program or page since it was read."""
 
 
-class SurveyTables:
+class EditedTables:
     """The tables of a survey's folder that its page saves.
 
     A table is replaced as a whole, and only if it is still the version that the page has read.
