@@ -65,6 +65,7 @@ FACTS = Object(
             },
             {**dict.fromkeys(("windows_in_neither", "windows_left_out"), Whole()), "began_with": Anything()},
         ),
+        "archive": Object({"sources": Whole(), "windows": Whole(), "extent": Number(above=0)}),
         "background_units": Whole(),
         "fvu": Number(),
         "fvu_train": Number(),

@@ -30,6 +30,7 @@ from audiosae.commands.shared_options import (
 from audiosae.corpus.copies import find_copies, find_links, report_same
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.sources import stand_in
+from audiosae.corpus.windows import windows_in
 from audiosae.domain import SECONDS, Domain, plugin_call, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
@@ -222,7 +223,7 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     readable = [source for source, _ in good]
     glances, links = _quick_checks(domain, readable), find_links(readable)
     copies = find_copies(readable, links)
-    windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
+    windows = sum(windows_in(domain, file["rows"], file["columns"]) for _, file in good)
     wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
     values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
     with plugin_call(domain, "compare"):
@@ -299,12 +300,6 @@ def _remarks(files: Sequence[dict[str, Any]], total: int, what: str) -> list[str
         for remark in dict.fromkeys(file["remark"] for file in files if file["remark"])
     }
     return [f"{len(some)} of {total} {what} have {remark}: {some_of(some)}" for remark, some in names.items()]
-
-
-def _windows(domain: Domain, rows: int, columns: int) -> int:
-    down = max(0, (rows - domain.window[0]) // domain.stride[0] + 1)
-    across = max(0, (columns - domain.window[1]) // domain.stride[1] + 1) if columns else 1
-    return down * across
 
 
 def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:

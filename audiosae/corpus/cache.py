@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Domain
 
-FORMAT = 5
+FORMAT = 6
 _ABOUT = "domain.json"
 _DOMAIN = Object({"name": Text(), "options": Object(rest=Scalar())}, rest=Scalar())
 _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; everything else in the cache belongs to the user

@@ -41,11 +41,14 @@ class Source:
         Printable path, separated by "/"; relative to the given folder, or as given if there are several arguments.
     fault
         Why the file cannot be used, if that is known before it is opened; else "".
+    stretches
+        Rows of its field to read, as ascending (start, stop); all if empty.
     """
 
     name: str
     path: Path
     fault: str = ""
+    stretches: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
