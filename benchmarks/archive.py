@@ -1,9 +1,9 @@
 """Training on a long archive: its time, and its model against one from all windows.
 
 Clips are planted into soft noise as in `benchmarks.field`: two draws of two hours, as FLAC of five minutes at 22 kHz. A
-longer archive repeats these recordings, each turned to begin elsewhere. Printed per length: the time of `train` with
-an empty cache, the median of repeats that are measured in turn; for a checkout of an earlier version the same with
-`--before`; and the unexplained variance (FVU) of evenly spaced windows of a third draw.
+longer archive repeats these recordings, each turned to begin elsewhere. Printed per length: the time of `train` with an
+empty cache and that of the processors, medians of repeats that are measured in turn; for a checkout of an earlier
+version the same with `--before`; and the unexplained variance (FVU) of evenly spaced windows of a third draw.
 
     python -m benchmarks.archive DATA [--hours 2,40] [--before CHECKOUT] [--repeats 3] [--all]
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -46,30 +47,32 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--all", action="store_true", help="also train on all windows (--max-windows 0)")
     parser.add_argument("--sounds", type=Path, help="folder for the recordings, kept  [default: a temporary one]")
-    options: Any = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measure(options, Path(folder), options.sounds or Path(folder) / "sounds")
 
 
-def measure(options: Any, folder: Path, sounds: Path) -> None:
+def measure(options: argparse.Namespace, folder: Path, sounds: Path) -> None:
     """Train on each length and print a row of a table for each."""
     unseen = draws(options.data, sounds)
-    here, ways = Path(__file__).parents[1], {"sample": (Path(__file__).parents[1], [])}
+    here = Path(__file__).parents[1]
+    ways: dict[str, tuple[Path, list[str]]] = {"sample": (here, [])}
     if options.before:
         ways["before"] = options.before, []
     if options.all:
         ways["all"] = here, ["--max-windows", "0"]
-    print("| hours | way | seconds | FVU of unseen recordings |\n|---|---|---|---|")
+    print("| hours | way | seconds | seconds of the processors | FVU of unseen recordings |\n|---|---|---|---|---|")
     for hours in map(float, options.hours.split(",")):
         archive = archive_of(sounds, hours)
-        times: dict[str, list[float]] = {way: [] for way in ways}
+        times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
         for repeat in range(options.repeats):
             for way, (checkout, extra) in ways.items():
                 run = folder / f"{hours:g}-{way}-{repeat}"
                 times[way].append(seconds(checkout, [archive, "-o", run, *extra]))
         for way, taken in times.items():
             shown = fvu(folder / f"{hours:g}-{way}-0", unseen, folder / "cache")
-            print(f"| {hours:g} | {way} | {statistics.median(taken):.1f} | {shown:.4f} |", flush=True)
+            wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
+            print(f"| {hours:g} | {way} | {wall:.1f} | {cpu:.1f} | {shown:.4f} |", flush=True)
 
 
 def draws(data: Path, sounds: Path) -> Path:
@@ -105,13 +108,14 @@ def archive_of(sounds: Path, hours: float) -> Path:
     return archive
 
 
-def seconds(checkout: Path, arguments: list[Any]) -> float:
-    """Run `train` of a checkout with an empty cache; return its time."""
+def seconds(checkout: Path, arguments: list[Any]) -> tuple[float, float]:
+    """Run `train` of a checkout with an empty cache; return its time, and that of the processors."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-m", "audiosae", "train", *map(str, arguments), "--cache", cache, "-q"]
-        began = time.perf_counter()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)})
-        return time.perf_counter() - began
+        taken, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        return taken, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def fvu(run: Path, unseen: Path, cache: Path) -> float:
@@ -119,7 +123,7 @@ def fvu(run: Path, unseen: Path, cache: Path) -> float:
     model = load_model(run)
     records = ingest(model.domain, scan([unseen], model.domain.suffixes), cache=cache, workers=2)
     corpus = EngineCorpus(model.domain, records, LocalEngine(), cache=cache, workers=2).sample(WINDOWS)
-    return float(np.float64(score(Feed(corpus, model.whitener), model.params).fvu))
+    return score(Feed(corpus, model.whitener), model.params).fvu
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from audiosae.corpus.journal import Record
-from audiosae.corpus.packed import KINDS, PackedField, Packing, parts_of
+from audiosae.corpus.packed import EXACTLY, KINDS, PackedField, Packing, parts_of
 from audiosae.errors import InputError
 from audiosae.system.files import SUM_DIGITS, sum_digest
 from audiosae.system.schema import Choice, Items, Mismatch, Number, Object, Text, Whole, parse_json
@@ -76,7 +76,7 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         self._buffered = 0
         self._packing = Packing()
         self._file: io.BufferedRandom | None = None
-        self._scratch: Any = None  # of a long field that will be packed
+        self._scratch: io.BufferedRandom | None = None  # of a long field that will be packed
 
     def __exit__(self, *error: object) -> None:
         for file in (self._file, self._scratch):
@@ -89,13 +89,14 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         self._buffered += block.nbytes
         if self._buffered <= _BUFFER_BYTES and self._long is None:
             return
-        if self._long is None and self._step:
-            self._scratch = tempfile.TemporaryFile(dir=self._path.parent, suffix=".tmp")  # noqa: SIM115 (closed at exit)
-            self._scratch.write(bytes(HEADER_BYTES))
-        elif self._long is None:
-            self._open()
+        file = self._long
+        if file is None and self._step:
+            file = self._scratch = tempfile.TemporaryFile(dir=self._path.parent, suffix=".tmp")  # noqa: SIM115 (__exit__)
+            file.write(bytes(HEADER_BYTES))
+        elif file is None:
+            file = self._open()
         for buffered in self._blocks:
-            self._long.write(buffered.data)
+            file.write(buffered.data)
         self._blocks.clear()
 
     def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -111,17 +112,15 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         packing = self._packing = Packing.of(field, self._step)
         digest = hashlib.blake2b(b"" if packing.is_exact else repr(packing).encode(), digest_size=16)
         packed = []
-        if self._scratch is not None:
-            self._open()
+        file = self._open() if self._scratch is not None else None
         for part in parts_of(field):
-            packed.append(packing.pack(part))
-            digest.update(packed[-1].reshape(-1).data)
-            if self._file is not None:  # without scratch, it has the exact values already
-                rows = packed.pop()
-                if self._scratch is not None:
-                    self._file.write(rows.data)
-        if self._file is None:
-            self._blocks = packed
+            rows = packing.pack(part)
+            digest.update(rows.reshape(-1).data)
+            if file is not None:
+                file.write(rows.data)
+            elif self._file is None:  # else it has the exact values already
+                packed.append(rows)
+        self._blocks = packed
         return packing, digest.hexdigest()
 
     def finish(self, shape: tuple[int, ...], record: Record) -> None:
@@ -142,20 +141,21 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
             self._file.close()
 
     @property
-    def _long(self) -> Any:
+    def _long(self) -> io.BufferedRandom | None:
         """The file to which rows are appended, if the field is long."""
         return self._scratch or self._file
 
-    def _open(self) -> None:
+    def _open(self) -> io.BufferedRandom:
         self._file = self._path.open("w+b")
         self._file.write(bytes(HEADER_BYTES))
+        return self._file
 
 
 def _end(text: bytes, digest: str) -> bytes:
     return text + digest.encode() + b"%0*x" % (LENGTH_DIGITS, len(text))
 
 
-def _npy_header(shape: tuple[int, ...], packing: Packing) -> bytes:
+def _npy_header(shape: tuple[int, ...], packing: Packing = EXACTLY) -> bytes:
     text = f"{{'descr': '{packing.kind}', 'fortran_order': False, 'shape': {shape}, }}"
     text += " " * (HEADER_BYTES - 11 - len(text)) + "\n"
     return b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")

@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.packed import Packing
+from audiosae.corpus.packed import EXACTLY, Packing
 from audiosae.system.files import cell, check_regular, csv_text, write_file
 from audiosae.system.schema import Choice, Object, Optional, Text
 from audiosae.system.text import some_of
@@ -61,7 +61,7 @@ class Record:
     remark: str = ""
     content: tuple[tuple[int, int], ...] = ()
     stretches: tuple[tuple[int, int], ...] = ()
-    packing: Packing = Packing()
+    packing: Packing = EXACTLY
 
 
 def source_summary(records: Iterable[Record]) -> dict[str, Json]:

@@ -10,7 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
+
+Key = Any  # index of an array: numbers, slices, arrays
 
 EXACT, _WHOLE = "<f4", ("|u1", "<u2")  # types of NumPy
 KINDS = EXACT, *_WHOLE
@@ -61,13 +63,17 @@ class Packing:
             return values
         numbers = values - np.float32(self.offset)
         numbers /= np.float32(self.scale)
-        return np.clip(np.rint(numbers, out=numbers), 0, np.iinfo(self.kind).max).astype(self.kind)
+        numbers = np.clip(np.rint(numbers, out=numbers), 0, np.iinfo(self.kind).max)
+        return np.asarray(numbers, self.kind)
 
-    def values(self, numbers: Any) -> Any:
+    def values(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
         """Return the values of stored numbers, as float32."""
-        values = np.multiply(numbers, np.float32(self.scale), dtype=np.float32)
+        values: NDArray[np.float32] = np.multiply(numbers, np.float32(self.scale), dtype=np.float32)
         values += np.float32(self.offset)
         return values
+
+
+EXACTLY = Packing()
 
 
 class PackedField:
@@ -101,13 +107,17 @@ class PackedField:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Key) -> PackedField | NDArray[np.float32]:
         part = self._numbers[key]
         if isinstance(key, tuple) and isinstance(key[0], slice) and key[0] == slice(None):
             return PackedField(part, self._packing)
         return self._packing.values(part)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(
+        self,
+        dtype: DTypeLike | None = None,
+        copy: bool | None = None,  # noqa: FBT001 (NumPy passes it by position)
+    ) -> NDArray[Any]:
         values: NDArray[Any] = self._packing.values(self._numbers)
         return values if dtype is None else values.astype(dtype, copy=False)
 
