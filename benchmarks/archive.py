@@ -54,11 +54,11 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path, sounds: Path) -> None:
     """Train on each length and print a row of a table for each."""
-    unseen = draws(options.data, sounds)
+    unseen = draws(options.data, sounds := sounds.absolute())
     here = Path(__file__).parents[1]
     ways: dict[str, tuple[Path, list[str]]] = {"sample": (here, [])}
     if options.before:
-        ways["before"] = options.before, []
+        ways["before"] = options.before.absolute(), []
     if options.all:
         ways["all"] = here, ["--max-windows", "0"]
     print("| hours | way | seconds | seconds of the processors | FVU of unseen recordings |\n|---|---|---|---|---|")
