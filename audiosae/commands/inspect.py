@@ -41,6 +41,7 @@ from audiosae.system.stderr import CapturedStderr, capture_stderr
 from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions, choose_solver
+from audiosae.training.sampling import windows_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -315,9 +316,10 @@ def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:
     n_components = max(1, int(width * _WHITENED_SHARE)) if options.whiten == "pca" else width
     used = min(windows, options.max_windows or windows)
     options = choose_solver(options, used, n_components, lambda _: None)
+    share = min(1.0, windows_to_read(options) / max(1, windows) or 1.0) if domain.stretch else 1.0
     work = options.epochs * used * _PRODUCTS * 2 * n_components * options.hidden
     return {
-        "field_bytes": values * 4,
+        "field_bytes": round(share * values * (1 if domain.resolution else 4)),
         "memory_bytes": memory_estimate.estimate(domain, options, windows=used, n_components=n_components).total,
         "seconds": _OVERHEAD * work / speed,
     }
