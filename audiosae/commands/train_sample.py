@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.drawing import Archive
+from audiosae.corpus.archive_sample import Archive
 from audiosae.domain import SECONDS
 from audiosae.recordings.dates import read_dates
 from audiosae.system.progress import counted

@@ -13,7 +13,7 @@ import pytest
 from signals import tone, write
 
 import audiosae
-from audiosae.corpus.drawing import Archive
+from audiosae.corpus.archive_sample import Archive
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
