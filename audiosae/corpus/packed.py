@@ -104,6 +104,11 @@ class PackedField:
         """Number of axes."""
         return self._numbers.ndim
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values as float32."""
+        return self._numbers.size * self.dtype.itemsize
+
     def __len__(self) -> int:
         return len(self._numbers)
 
