@@ -89,7 +89,7 @@ class PackedField:
         What the numbers mean.
     """
 
-    dtype = np.dtype(np.float32)
+    dtype: np.dtype[np.float32] = np.dtype(np.float32)
 
     def __init__(self, numbers: NDArray[Any], packing: Packing) -> None:
         self._numbers, self._packing = numbers, packing
