@@ -9,9 +9,11 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+from audiosae.commands.cache import cache as audiosae_cache
 from audiosae.corpus import cache as fields
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
@@ -60,6 +62,24 @@ def test_pruning_removes_the_least_recently_used_first(filled):
     assert 0 < len(left) < len(records)
     assert left == records[: len(left)]
     assert fields.list_folders(cache)[0].size == size - freed <= newest + 2000
+
+
+def test_a_bounded_cache_is_pruned_before_the_next_command_reads(filled, sounds):
+    cache, records = filled
+    for number, record in enumerate(records):
+        age(record.field, days=number + 1)
+    assert audiosae_cache(cache=cache, size=2000).facts["bound"] == 2000
+    assert sum(os.path.exists(record.field) for record in records) < len(records)
+    messages = []
+    ingest(DOMAIN, scan([sounds], DOMAIN.suffixes), cache=cache, workers=1, say=messages.append)  # exceeds it
+    for lock in fields._locks.values():
+        lock.close()
+    fields._locks.clear()
+    ingest(replace(DOMAIN, n_mels=11), scan([sounds], DOMAIN.suffixes), cache=cache, workers=1, say=messages.append)
+    (line,) = messages
+    assert line.startswith("the cache was larger than its bound: 0.0 MiB of the least recently used were removed (")
+    assert not any(os.path.exists(record.field) for record in records[1:])
+    assert audiosae_cache(cache=cache, size=0).facts["bound"] is None
 
 
 def test_pruning_to_zero_leaves_other_files(filled):

@@ -18,22 +18,22 @@ DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=40)
 
 def flipped(content):
     changed = bytearray(content)
-    changed[HEADER_BYTES + 4321] ^= 1
+    changed[HEADER_BYTES + 1321] ^= 1
     return bytes(changed)
 
 
 def with_equal_rows_exchanged(content):
-    """The first two rows of 160 bytes in each other's place: no bit is lost."""
-    rows = content[HEADER_BYTES : HEADER_BYTES + 160], content[HEADER_BYTES + 160 : HEADER_BYTES + 320]
-    return content[:HEADER_BYTES] + rows[1] + rows[0] + content[HEADER_BYTES + 320 :]
+    """The first two rows of 40 bytes in each other's place: no bit is lost."""
+    rows = content[HEADER_BYTES : HEADER_BYTES + 40], content[HEADER_BYTES + 40 : HEADER_BYTES + 80]
+    return content[:HEADER_BYTES] + rows[1] + rows[0] + content[HEADER_BYTES + 80 :]
 
 
 DAMAGE = {
     "a flipped bit": flipped,
     "a flipped bit of the header": lambda content: bytes([content[0] ^ 4]) + content[1:],
-    "a block of zeros": lambda content: content[:4096] + bytes(4096) + content[8192:],
+    "a block of zeros": lambda content: content[:1024] + bytes(1024) + content[2048:],
     "exchanged rows": with_equal_rows_exchanged,
-    "the last row for the first": lambda content: content[:HEADER_BYTES] + content[-700:-540] + content[288:],
+    "the last row for the first": lambda content: content[:HEADER_BYTES] + content[2528:2568] + content[168:],
     "another shape": lambda content: content.replace(b"(61, 40)", b"(40, 61)").replace(b"[61, 40]", b"[40, 61]"),
     "another extent": lambda content: content.replace(b'"extent": 0.6', b'"extent": 6.0'),
     "another record": lambda content: content.replace(b'"status": "used"', b'"status": "skip"'),

@@ -113,11 +113,14 @@ def test_the_cached_field_is_the_finished_field_of_the_domain(folder, tmp_path, 
     (record,) = bring(folder / "good1.wav", tmp_path / "cache")
     wanted = np.concatenate(list(DOMAIN.field(folder / "good1.wav")))
     DOMAIN.finish(wanted)
-    np.testing.assert_array_equal(read_field(record), wanted)
+    step = np.ptp(wanted) / 255
+    assert step <= DOMAIN.resolution
+    assert 0 < np.abs(read_field(record) - wanted).max() <= 0.501 * step
 
 
 def test_a_cached_field_is_an_npy_file_and_read_only(folder, tmp_path, here):
-    (record,) = bring(folder / "good1.wav", tmp_path / "cache")
+    np.save(tmp_path / "a.npy", np.arange(8, dtype=np.float32).reshape(2, 4, 1))
+    (record,) = bring(tmp_path / "a.npy", tmp_path / "cache", Turned())
     np.testing.assert_array_equal(np.load(record.field), read_field(record))
     np.testing.assert_array_equal(np.load(record.field, mmap_mode="r"), read_field(record))
     with pytest.raises(ValueError, match="read-only"):

@@ -64,7 +64,7 @@ def test_lengths_and_windows_of_usable_sources_add_up(folder):
     assert (found["domain"], found["unit"]) == ("spectrogram", "s")
     assert found["extent"] == pytest.approx(4.0)
     assert found["windows"] == (101 - 15) + (201 - 15) + (101 - 15)
-    assert found["estimate"]["field_bytes"] == (101 + 201 + 101) * 40 * 4
+    assert found["estimate"]["field_bytes"] == (101 + 201 + 101) * 40
     assert found["estimate"]["seconds"] > 0
 
 

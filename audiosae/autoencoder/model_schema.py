@@ -69,6 +69,7 @@ FACTS = Object(
                 "began_with": Anything(),
             },
         ),
+        "archive": Object({"sources": Whole(), "windows": Whole(), "extent": Number(above=0)}),
         "background_units": Whole(),
         "fvu": Number(),
         "fvu_train": Number(),

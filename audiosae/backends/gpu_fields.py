@@ -134,11 +134,11 @@ class _StoredFields:
         self.flat = xp.empty(sum(sizes), np.float32)
         staging, sent, filled = np.empty(min(sum(sizes), _STAGING), np.float32), 0, 0
         for record in fields.values():
-            field = read_field(record).reshape(-1)
-            while len(field):
-                part = field[: len(staging) - filled]
+            field, at = read_field(record).reshape(-1), 0
+            while at < len(field):
+                part = field[at : at + len(staging) - filled]
                 staging[filled : filled + len(part)] = part
-                field, filled = field[len(part) :], filled + len(part)
+                at, filled = at + len(part), filled + len(part)
                 if filled == len(staging):
                     self.flat[sent : sent + filled].set(staging)
                     sent, filled = sent + filled, 0

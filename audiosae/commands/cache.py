@@ -8,7 +8,6 @@ from typing import Annotated
 from audiosae.commands.answer import Answer
 from audiosae.commands.shared_options import CacheFolder, ShowProgress, as_path
 from audiosae.corpus import cache as fields
-from audiosae.errors import InputError
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, byte_count, command
 from audiosae.system.progress import Notes
@@ -17,36 +16,42 @@ _UNLIMITED = 2**60
 _MIB = 2**20
 
 
-@command(example="audiosae cache --prune --size 20G")
+@command(example="audiosae cache --size 20G")
 def cache(
     *,
     cache: CacheFolder = None,
     prune: Annotated[
         bool,
         Option(
-            "Remove entries of other versions of audiosae, and the least recently used entries until the cache fits "
-            "--size."
+            "Remove entries of other versions of audiosae; with --size, also the least recently used ones until the "
+            "cache has that size, once."
         ),
     ] = False,
     size: Annotated[
         int | None,
-        Option("Size to which --prune reduces the cache; 0 empties it.", metavar="20G", typed=str, parse=byte_count),
+        Option(
+            "Bound of the cache, now and at the start of every later command; 0 for none. With --prune only this time.",
+            metavar="20G",
+            typed=str,
+            parse=byte_count,
+        ),
     ] = None,
     progress: ShowProgress = False,
 ) -> Answer:
-    """Show or prune the cache of decoded recordings.
+    """Show, bound or prune the cache of decoded recordings.
 
-    Removed entries are decoded again on demand.
+    Removed entries are decoded again on demand. The least recently used are removed first.
 
     Returns
     -------
     Answer
     """
-    if size is not None and not prune:
-        raise InputError("--size works only with --prune; add --prune, or leave --size out")
     location = fields.cache_folder(as_path(cache))
+    if size is not None and not prune:
+        fields.set_bound(location, size or None)
+    keep = _UNLIMITED if size is None or not (size or prune) else size
     with Notes(progress) as notes:
-        freed = fields.prune(location, keep=_UNLIMITED if size is None else size, say=notes.say) if prune else 0
+        freed = fields.prune(location, keep=keep, say=notes.say) if prune or size is not None else 0
     folders = fields.list_folders(location)
     rows = [("folder", "files", "MiB", "last used", "contents")]
     for each in folders:
@@ -57,12 +62,15 @@ def cache(
         used = time.strftime("%Y-%m-%d", time.localtime(each.used))
         rows.append((each.path.name, str(each.files), f"{each.size / _MIB:.1f}", used, f"{contents}: {options}"))
     total = sum(each.size for each in folders)
-    removed = f", {freed / _MIB:.1f} MiB removed" if prune else ""
+    removed = f", {freed / _MIB:.1f} MiB removed" if prune or size is not None else ""
+    bound = fields.bound_of(location)
+    removed += "" if bound is None else f"; bounded to {bound / _MIB:.1f} MiB"
     summary = f"{location}: {total / _MIB:.1f} MiB in {len(folders)} folders{removed}"
     facts = {
         "cache": str(location),
         "bytes": total,
         "freed": freed,
+        "bound": bound,
         "folders": [
             {
                 "name": f.path.name,

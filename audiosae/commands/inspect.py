@@ -30,6 +30,7 @@ from audiosae.commands.shared_options import (
 from audiosae.corpus.copies import find_copies, find_links, report_same
 from audiosae.corpus.ingest import NOTHING, count_rows
 from audiosae.corpus.sources import stand_in
+from audiosae.corpus.windows import windows_in
 from audiosae.domain import SECONDS, Domain, plugin_call, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
@@ -41,6 +42,7 @@ from audiosae.system.tabular import DataTable, Tabular, inferred
 from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions, choose_solver
+from audiosae.training.sampling import windows_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,7 +233,7 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
     readable = [source for source, _ in good]
     glances, links = _quick_checks(domain, readable), find_links(readable)
     copies = find_copies(readable, links)
-    windows = sum(_windows(domain, file["rows"], file["columns"]) for _, file in good)
+    windows = sum(windows_in(domain, file["rows"], file["columns"]) for _, file in good)
     wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
     values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
     with plugin_call(domain, "compare"):
@@ -310,12 +312,6 @@ def _remarks(files: Sequence[dict[str, Any]], total: int, what: str) -> list[str
     return [f"{len(some)} of {total} {what} have {remark}: {some_of(some)}" for remark, some in names.items()]
 
 
-def _windows(domain: Domain, rows: int, columns: int) -> int:
-    down = max(0, (rows - domain.window[0]) // domain.stride[0] + 1)
-    across = max(0, (columns - domain.window[1]) // domain.stride[1] + 1) if columns else 1
-    return down * across
-
-
 def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:
     """Estimate cache, memory and time of training with the defaults, from the speed of one matrix product."""
     a = np.ones((_SPEED_PROBE, _SPEED_PROBE), np.float32)
@@ -329,9 +325,10 @@ def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:
     n_components = max(1, int(width * _WHITENED_SHARE)) if options.whiten == "pca" else width
     used = min(windows, options.max_windows or windows)
     options = choose_solver(options, used, n_components, lambda _: None)
+    share = min(1.0, windows_to_read(options) / max(1, windows) or 1.0) if domain.stretch else 1.0
     work = options.epochs * used * _PRODUCTS * 2 * n_components * options.hidden
     return {
-        "field_bytes": values * 4,
+        "field_bytes": round(share * values * (1 if domain.resolution else 4)),
         "memory_bytes": memory_estimate.estimate(domain, options, windows=used, n_components=n_components).total,
         "seconds": _OVERHEAD * work / speed,
     }

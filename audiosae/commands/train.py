@@ -25,6 +25,7 @@ from audiosae.commands.shared_options import (
     Strict,
     make_domain_of,
 )
+from audiosae.commands.train_sample import drawn_part, share_line
 from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
@@ -137,6 +138,9 @@ def _text(run: TrainedRun) -> str:
         f"  unexplained variance  {s['fvu']:.3g} in the whitened space, on {s['fvu_of']} ({division})",
         f"  mean activity         {s['rho_hat_mean']:.4f}, target rho {s['rho']:g}; dead units {s['dead_units']}",
     ]
+    if s["archive"]:
+        share = share_line(s["archive"], s["sources_used"], sources["extent"], domain.unit)
+        lines.insert(1, f"  sample                {share}")
     if (units := s["background_units"]) is not None:
         lines.append(f"  background            {units} of {s['hidden']} units: {BACKGROUND}")
     epochs, most, best = s["epochs"], facts["options"]["epochs"], facts["best_epoch"]
@@ -232,8 +236,10 @@ def train(
         training = suited_to(engine, training, math.prod(made.window))
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
             memory_estimate.check(memory_estimate.lower_bound(made, training))
-            corpus = replace(job, domain=made).read(engine)
+            job, archive = drawn_part(replace(job, domain=made), training)
+            corpus = job.read(engine)
             result = _with_background(fit(corpus, training, checkpoint=folder, progress=job.notes), corpus)
+            result = result if archive is None else replace(result, model=result.model.with_facts(archive=archive))
             if folder is not None:
                 folder.write(result)
         job.notes.close()
@@ -292,6 +298,7 @@ def _summary(result: TrainingResult, out: Path | None, seconds: float) -> dict[s
         "epochs": facts["history"]["epoch"],
         "solver": facts["options"]["solver"],
         "windows": facts["sources"]["windows"],
+        "archive": facts.get("archive"),
         "sources_used": facts["sources"]["used"],
         "sources_skipped": len(result.skipped),
         "seconds": round(seconds, 3),

@@ -1,6 +1,7 @@
 """The cache of decoded fields: a folder for each domain with its options, shared by all runs.
 
-A run locks its folder with a shared lock; pruning needs an exclusive lock, so it removes nothing that a run uses.
+A run locks its folder with a shared lock; pruning needs an exclusive lock, so it removes nothing that a run uses. A
+cache with a bound is pruned at the start of every command that reads sources.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiosae.domain import domain_to_json
 from audiosae.errors import InputError
+from audiosae.system.files import write_file
 from audiosae.system.locks import FolderLock, lock_folder
 from audiosae.system.schema import Mismatch, Object, Scalar, Text, Whole, parse_json
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
     from audiosae.domain import Domain
 
-FORMAT = 5
-_ABOUT = "domain.json"
+FORMAT = 6
+_ABOUT, _BOUND = "domain.json", "bound.json"
 _DOMAIN = Object({"name": Text(), "options": Object(rest=Scalar())}, rest=Scalar())
 _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; everything else in the cache belongs to the user
 _ENTRIES, _TEMPORARY = (".npy", ".safetensors"), ".tmp"
@@ -93,6 +95,8 @@ def open_described(cache: Path, description: Mapping[str, Any], module: str, say
     signature = json.dumps([FORMAT, description], sort_keys=True)
     folder = cache / hashlib.blake2b(signature.encode(), digest_size=8).hexdigest()
     try:
+        if folder not in _locks:
+            _keep_bound(cache, say)
         is_new = not (folder / _ABOUT).exists()
         _lock(folder, say)
         (folder / _ABOUT).write_text(signature + "\n", encoding="utf-8")
@@ -170,6 +174,38 @@ def list_folders(cache: Path) -> list[Folder]:
     return []
 
 
+def bound_of(cache: Path) -> int | None:
+    """Return the bytes to which a cache is bounded; None if it has no bound, or its file is damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        content = parse_json((cache / _BOUND).read_bytes())
+        Whole().check(content)
+        return int(content)
+    return None
+
+
+def set_bound(cache: Path, size: int | None) -> None:
+    """Bound a cache to `size` bytes from now on; None for no bound. Raise InputError if it cannot be written."""
+    try:
+        if size is None:
+            (cache / _BOUND).unlink(missing_ok=True)
+        else:
+            cache.mkdir(parents=True, exist_ok=True)
+            write_file(cache / _BOUND, f"{size}\n".encode())
+    except OSError as error:
+        raise unwritable(cache, error) from error
+
+
+def _keep_bound(cache: Path, say: Callable[[str], None]) -> None:
+    bound = bound_of(cache)
+    if bound is not None and sum(folder.size for folder in list_folders(cache)) > bound:
+        freed = prune(cache, keep=bound, say=lambda _: None)
+        if freed:
+            say(
+                f"the cache was larger than its bound: {freed / 2**20:.1f} MiB of the least recently used were removed "
+                f"(audiosae cache --size changes the bound of {bound / 2**20:.1f} MiB)"
+            )
+
+
 def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
     """Remove fields until at most `keep` bytes are left: first all of other formats, then the least recently used.
 
@@ -182,31 +218,35 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
     """
     folders = list_folders(cache)
     size, freed = sum(folder.size for folder in folders), 0
-    for folder in sorted(folders, key=lambda folder: (not folder.outdated, folder.used)):
-        lock = lock_folder(folder.path)
-        if lock is None:
-            say(f"{folder.path} is in use and was not pruned; run audiosae cache --prune again later")
-            continue
-        with lock:
-            for entry, bytes_ in _entries(folder.path):
-                if size - freed > keep or entry.suffix == _TEMPORARY or folder.outdated:
-                    entry.unlink(missing_ok=True)
-                    freed += bytes_
-            if not any(path.suffix in _ENTRIES for path in folder.path.iterdir()):
-                shutil.rmtree(folder.path, ignore_errors=True)
+    with contextlib.ExitStack() as locks:
+        entries: list[tuple[bool, float, Path, int]] = []
+        ours = []
+        for folder in folders:
+            if (lock := lock_folder(folder.path)) is None:
+                say(f"{folder.path} is in use and was not pruned; run audiosae cache --prune again later")
+                continue
+            locks.enter_context(lock)
+            ours.append(folder.path)
+            for entry, bytes_, used in _entries(folder.path):
+                entries.append((not (folder.outdated or entry.suffix == _TEMPORARY), used, entry, bytes_))
+        for is_useful, _, entry, bytes_ in sorted(entries):
+            if size - freed > keep or not is_useful:
+                entry.unlink(missing_ok=True)
+                freed += bytes_
+        for path in ours:
+            if not any(entry.suffix in _ENTRIES for entry in path.iterdir()):
+                shutil.rmtree(path, ignore_errors=True)
     return freed
 
 
-def _entries(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Yield (path, bytes) of fields and of abandoned temporary files, the least recently used first."""
-    entries = []
+def _entries(folder: Path) -> Iterator[tuple[Path, int, float]]:
+    """Yield path, bytes and time of the last use of fields and of abandoned temporary files."""
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
             is_abandoned = path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED
             if path.is_file() and (path.suffix in _ENTRIES or is_abandoned):
-                entries.append((status.st_mtime, path, status.st_size))
-    yield from ((path, size) for _, path, size in sorted(entries))
+                yield path, status.st_size, status.st_mtime
 
 
 def _folder(path: Path) -> Folder:

@@ -1,5 +1,8 @@
 """Cache entries: a field in the format ``.npy``, its record as JSON, a checksum of both, the length of the record.
 
+Fields whose domain states a step are stored as whole numbers of steps; see `audiosae.corpus.packed`. Every reader gets
+the stored values, so that results are the same whether or not a field was in the cache.
+
 The checksum is compared in each run, since disks and networks change bits. It is a digest of sums, at the speed of
 memory: a cryptographic digest of all bytes would take a tenth of the time of an export.
 """
@@ -12,13 +15,16 @@ import json
 import math
 import os
 import stat
+import tempfile
 import time
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from audiosae.corpus.journal import Record
+from audiosae.corpus.packed import EXACTLY, KINDS, PackedField, Packing, parts_of
 from audiosae.errors import InputError
 from audiosae.system.files import SUM_DIGITS, sum_digest
 from audiosae.system.schema import Choice, Items, Mismatch, Number, Object, Text, Whole, parse_json
@@ -35,6 +41,7 @@ LENGTH_DIGITS = 8
 _PIECES, _PIECE_BYTES = 8, 4096  # of a source, to identify its content
 _BUFFER_BYTES = 2**23  # longer fields are written to disk block by block
 _DAY = 86400.0  # seconds
+_PAIRS = ("ranges", "content", "stretches")
 _RECORD = Object(
     {
         "status": Choice("used"),
@@ -45,55 +52,86 @@ _RECORD = Object(
         "digest": Text("[0-9a-f]{32}", "a digest"),
         "remark": Text(),
         "content": Items(Items(Whole(), 2)),
+        "packing": Object({"kind": Choice(*KINDS), "scale": Number(above=0), "offset": Number()}, rest=None),
     },
-    dict.fromkeys(("file", "path", "field"), Text()),
+    dict.fromkeys(("file", "path", "field"), Text()) | {"stretches": Items(Items(Whole(), 2))},
     rest=None,
 )
 
 
 class FieldWriter(AbstractContextManager["FieldWriter"]):
-    """Writer of one field: short fields are buffered in memory, long ones are appended to the file."""
+    """Writer of one field: short fields are buffered in memory, long ones are appended to a file.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._blocks: list[NDArray[np.float32]] = []
+    Parameters
+    ----------
+    path
+        File of the entry.
+    step
+        Largest step to which values are rounded; 0 for exact values.
+    """
+
+    def __init__(self, path: Path, step: float = 0.0) -> None:
+        self._path, self._step = path, step
+        self._blocks: list[NDArray[Any]] = []
         self._buffered = 0
+        self._packing = Packing()
         self._file: io.BufferedRandom | None = None
+        self._scratch: io.BufferedRandom | None = None  # of a long field that will be packed
 
     def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        for file in (self._file, self._scratch):
+            if file is not None:
+                file.close()
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Append rows."""
         self._blocks.append(block)
         self._buffered += block.nbytes
-        if self._buffered <= _BUFFER_BYTES and self._file is None:
+        if self._buffered <= _BUFFER_BYTES and self._long is None:
             return
-        if self._file is None:
-            self._file = self._path.open("w+b")
-            self._file.write(bytes(HEADER_BYTES))
+        file = self._long
+        if file is None and self._step:
+            file = self._scratch = tempfile.TemporaryFile(dir=self._path.parent, suffix=".tmp")  # noqa: SIM115 (__exit__)
+            file.write(bytes(HEADER_BYTES))
+        elif file is None:
+            file = self._open()
         for buffered in self._blocks:
-            self._file.write(buffered.data)
+            file.write(buffered.data)
         self._blocks.clear()
 
     def field(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return all rows; changes to them are written."""
-        if self._file is not None:
-            self._file.flush()
-            return np.memmap(self._file, np.float32, "r+", offset=HEADER_BYTES, shape=shape)
+        if self._long is not None:
+            self._long.flush()
+            return np.memmap(self._long, np.float32, "r+", offset=HEADER_BYTES, shape=shape)
         self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
         return self._blocks[0]
 
-    def finish(self, shape: tuple[int, ...], record: dict[str, Any]) -> None:
+    def pack(self, field: NDArray[np.float32]) -> tuple[Packing, str]:
+        """Pack the finished field, which is what the method `field` returned; return the packing and the digest."""
+        packing = self._packing = Packing.of(field, self._step)
+        digest = hashlib.blake2b(b"" if packing.is_exact else repr(packing).encode(), digest_size=16)
+        packed = []
+        file = self._open() if self._scratch is not None else None
+        for part in parts_of(field):
+            rows = packing.pack(part)
+            digest.update(rows.reshape(-1).data)
+            if file is not None:
+                file.write(rows.data)
+            elif self._file is None:  # else it has the exact values already
+                packed.append(rows)
+        self._blocks = packed
+        return packing, digest.hexdigest()
+
+    def finish(self, shape: tuple[int, ...], record: Record) -> None:
         """Write header, record and checksum, and close the file."""
-        text, header = json.dumps(record).encode(), _npy_header(shape)
+        text, header = json.dumps(asdict(record)).encode(), _npy_header(shape, self._packing)
         if self._file is None:
-            field = self._blocks[0].tobytes()
+            field = b"".join(block.data for block in self._blocks)
             end = _end(text, sum_digest(io.BytesIO(field), len(field), header, text))
             self._path.write_bytes(b"".join((header, field, end)))
         else:
-            size = 4 * math.prod(shape)
+            size = self._packing.itemsize * math.prod(shape)
             self._file.seek(HEADER_BYTES)
             end = _end(text, sum_digest(self._file, size, header, text))
             self._file.seek(HEADER_BYTES + size)
@@ -102,23 +140,38 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
             self._file.write(header)
             self._file.close()
 
+    @property
+    def _long(self) -> io.BufferedRandom | None:
+        """The file to which rows are appended, if the field is long."""
+        return self._scratch or self._file
+
+    def _open(self) -> io.BufferedRandom:
+        self._file = self._path.open("w+b")
+        self._file.write(bytes(HEADER_BYTES))
+        return self._file
+
 
 def _end(text: bytes, digest: str) -> bytes:
     return text + digest.encode() + b"%0*x" % (LENGTH_DIGITS, len(text))
 
 
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+def _npy_header(shape: tuple[int, ...], packing: Packing = EXACTLY) -> bytes:
+    text = f"{{'descr': '{packing.kind}', 'fortran_order': False, 'shape': {shape}, }}"
     text += " " * (HEADER_BYTES - 11 - len(text)) + "\n"
     return b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")
 
 
 def read_field(record: Record) -> NDArray[np.float32]:
-    """Return the field of a record, memory-mapped and read-only; InputError if it is no longer in the cache."""
+    """Return the field of a record, memory-mapped and read-only; InputError if it is no longer in the cache.
+
+    A packed field is a `PackedField`, which behaves as a float32 array that is read in parts.
+    """
+    packing = record.packing
     try:
-        return np.memmap(record.field, np.float32, "r", offset=HEADER_BYTES, shape=record.shape)
+        field = np.memmap(record.field, packing.kind, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:
         raise InputError(f"{record.file} is no longer in the cache; run the same command again") from error
+    return field if packing.is_exact else cast("NDArray[np.float32]", PackedField(field, packing))
 
 
 def entry_path(source: Source, folder: Path) -> Path:
@@ -130,6 +183,8 @@ def entry_path(source: Source, folder: Path) -> Path:
     because some network drives change it at each mount.
     """
     digest = hashlib.blake2b(os.fsencode(source.path.absolute()) + b"\0", digest_size=16)
+    if source.stretches:
+        digest.update(repr(source.stretches).encode())
     try:
         status = source.path.stat()
         digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode())
@@ -175,8 +230,9 @@ def cached_record(source: Source, entry: Path) -> Record | None:
     except (OSError, ValueError) as error:
         raise DamagedEntryError from error
     changed = {"file": source.name, "path": source.location, "field": os.fspath(entry)}
-    pairs = {key: tuple((start, stop) for start, stop in stored[key]) for key in ("ranges", "content")}
-    return Record(**(stored | changed | pairs | {"shape": tuple(stored["shape"])}))
+    pairs = {key: tuple((start, stop) for start, stop in stored.get(key, ())) for key in _PAIRS}
+    packing = Packing(**stored["packing"])
+    return Record(**(stored | changed | pairs | {"shape": tuple(stored["shape"]), "packing": packing}))
 
 
 def _checked_record(entry: Path, status: os.stat_result) -> dict[str, Any]:
@@ -192,7 +248,8 @@ def _checked_record(entry: Path, status: os.stat_result) -> dict[str, Any]:
         _RECORD.check(stored)
         file.seek(0)
         header = file.read(HEADER_BYTES)
-        if end != HEADER_BYTES + 4 * math.prod(stored["shape"]) or header != _npy_header(tuple(stored["shape"])):
+        shape, packing = tuple(stored["shape"]), Packing(**stored["packing"])
+        if end != HEADER_BYTES + packing.itemsize * math.prod(shape) or header != _npy_header(shape, packing):
             raise Mismatch("shape", "that of the field", "another")
         if digest != sum_digest(file, end - HEADER_BYTES, header, text).encode():
             raise Mismatch("checksum", "that of the field", "another")

@@ -6,12 +6,11 @@ samples of the source; the domain with all its options determines the folder.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Generator
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.sources import Source
     from audiosae.domain import Domain
+
+    Stretches = tuple[tuple[int, int], ...]
 
 NOTHING = "empty: no rows"
 
@@ -77,12 +78,12 @@ def ingest(
         report_damaged(found, len(sources), say)
     else:
         damaged += found
-    jobs = [(domain, s.path, e) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
+    jobs = [(domain, s.path, e, s.stretches) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
     decoded = run_in_order(
-        decode,
+        _decode_job,
         jobs,
         workers=workers,
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
@@ -116,19 +117,23 @@ def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple
     return records, damaged
 
 
-def decode(job: tuple[Domain, Path, Path]) -> Record:
+def _decode_job(job: tuple[Domain, Path, Path, Stretches]) -> Record:
+    return decode(job[:3], job[3])
+
+
+def decode(job: tuple[Domain, Path, Path], stretches: Stretches = ()) -> Record:
     """Decode a source to its cache entry; InputError if the cache cannot be written.
 
-    A source that cannot be decoded gives a skipped record with the reason.
+    A source that cannot be decoded gives a skipped record with the reason. `stretches` is as in `Source`.
     """
     domain, path, target = job
     captured = CapturedStderr()
     try:
-        with replacing(target) as temporary, FieldWriter(temporary) as writer:
+        with replacing(target) as temporary, FieldWriter(temporary, domain.resolution) as writer:
             with capture_stderr(captured):
-                record = _read_field(domain, path, writer)
+                record = _read_field(domain, path, writer, stretches)
             record = _with_messages(record, captured)
-            writer.finish(record.shape, {each.name: getattr(record, each.name) for each in fields(record)})
+            writer.finish(record.shape, record)
     except InputError as error:
         reason = stand_in(path)
         return Record("", "skipped", reason) if reason else _with_messages(Record("", "skipped", str(error)), captured)
@@ -147,8 +152,8 @@ def _with_messages(record: Record, captured: CapturedStderr) -> Record:
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {captured.text}") if part))
 
 
-def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
-    blocks = _Blocks(domain, path)
+def _read_field(domain: Domain, path: Path, writer: FieldWriter, stretches: Stretches) -> Record:
+    blocks = _Blocks(domain, path, stretches)
     for block in blocks:
         writer.append(np.array(block, np.float32, order="C"))  # a copy: the domain may reuse its block
     rows = blocks.shape[0]
@@ -159,16 +164,24 @@ def _read_field(domain: Domain, path: Path, writer: FieldWriter) -> Record:
         content = content_ranges(domain.blank(field), domain.window[0])
         ranges = tuple((int(start), int(stop)) for start, stop in domain.finish(field))
     _check_ranges(ranges, rows, domain.window[0])
+    if stretches:  # no window reaches from one to the next
+        ranges = common_ranges(ranges, list(pairwise(blocks.edges)))
     if content:
         step, (size, *_) = domain.stride[0], domain.window
         common = common_ranges(ranges, content)
         if any(-(-low // step) * step + size <= high for low, high in common):  # with long steps there may be none
             ranges = common
-    digest = hashlib.blake2b(field.reshape(-1).data, digest_size=16).hexdigest()
+    packing, digest = writer.pack(field)
     with _domain_errors():
         extent, remark = _extent_and_remark(domain, path, rows)
     remark = " and ".join(part for part in (remark, BLANK if content else "") if part)
-    return Record("", "used", blocks.note, extent, blocks.shape, ranges, digest, remark=remark, content=content)
+    return Record(
+        *("", "used", blocks.note, extent, blocks.shape, ranges, digest),
+        remark=remark,
+        content=content,
+        stretches=stretches,
+        packing=packing,
+    )
 
 
 def content_ranges(blank: NDArray[np.bool_] | None, window: int) -> tuple[tuple[int, int], ...]:
@@ -226,26 +239,43 @@ def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, st
 
 
 class _Blocks:
-    """The checked blocks of a source's field. Errors of the domain become InputErrors, which skip the source.
+    """The checked blocks of a source's field, or of stretches of it. Errors of the domain become InputErrors.
 
-    After the last block, `shape` is the shape of the field, and `note` says why only a part was read, or is "".
+    After the last block, `shape` is the shape of the field, `edges` are the first rows of the stretches with the row
+    after the last, and `note` says why only a part was read, or is "".
     """
 
-    def __init__(self, domain: Domain, path: Path) -> None:
-        self._domain, self._path = domain, path
+    def __init__(self, domain: Domain, path: Path, stretches: Stretches = ()) -> None:
+        self._domain, self._path, self._stretches = domain, path, stretches
         self.note, self.shape = "", (0, *domain.window[1:])
+        self.edges = [0]
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        for block in self._unchecked():
+        for block in self._of_stretches() if self._stretches else self._unchecked():
             _check_block(block, self._domain, *self.shape)
             self.shape = (self.shape[0] + len(block), *block.shape[1:])
             yield block
 
-    def _unchecked(self) -> Iterator[NDArray[np.float32]]:
+    def _of_stretches(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the blocks of all stretches; one that cannot be read is left out, with a note, unless none can."""
+        faults = []
+        for low, high in self._stretches:
+            try:
+                yield from self._unchecked(low, high)
+            except InputError as error:
+                faults.append(error)
+            if self.shape[0] > self.edges[-1]:
+                self.edges.append(self.shape[0])
+        if faults and not self.shape[0]:
+            raise faults[0]
+        if faults:
+            self.note = f"{len(faults)} of {counted(len(self._stretches), 'drawn part')} left out: {faults[0]}"
+
+    def _unchecked(self, *stretch: int) -> Iterator[NDArray[np.float32]]:
         with _domain_errors():
-            blocks = self._domain.field(self._path)
+            blocks = self._domain.part(self._path, *stretch) if stretch else self._domain.field(self._path)
             if isinstance(blocks, Generator):
-                self.note = (yield from blocks) or ""
+                self.note = (yield from blocks) or self.note
             else:
                 yield from blocks
 

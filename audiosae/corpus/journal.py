@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audiosae.corpus.packed import EXACTLY, Packing
 from audiosae.system.files import cell, check_regular, csv_text, write_file
 from audiosae.system.schema import Choice, Object, Optional, Text
 from audiosae.system.text import some_of
@@ -37,11 +38,15 @@ class Record:
     content
         Rows of the field that are pooled: all if empty, else those that are not blank (`audiosae.domain.Domain.blank`).
     digest
-        BLAKE2b digest of the bytes of the field.
+        BLAKE2b digest of the field as it is stored.
     path, field
         Paths of the source, and of its field in the cache.
     remark
         How the field differs from others (`audiosae.domain.Probe`).
+    stretches
+        Rows of the source of which the field consists, one after the other; all if empty (`Source.stretches`).
+    packing
+        How the values of the field are stored.
     """
 
     file: str
@@ -55,6 +60,8 @@ class Record:
     field: str = ""
     remark: str = ""
     content: tuple[tuple[int, int], ...] = ()
+    stretches: tuple[tuple[int, int], ...] = ()
+    packing: Packing = EXACTLY
 
 
 def source_summary(records: Iterable[Record]) -> dict[str, Json]:

@@ -43,14 +43,24 @@ class Source:
         The path as text: a `Path` takes some 800 bytes more, and there may be a million sources.
     fault
         Why the file cannot be used, if that is known before it is opened; else "".
+    stretches
+        Rows of its field to read, as ascending (start, stop); all if empty.
     """
 
     name: str
     location: str
     fault: str
+    stretches: tuple[tuple[int, int], ...]
 
-    def __init__(self, name: str, path: str | os.PathLike[str], fault: str = "") -> None:
-        for field_name, value in (("name", name), ("location", os.fspath(path)), ("fault", fault)):
+    def __init__(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        fault: str = "",
+        stretches: tuple[tuple[int, int], ...] = (),
+    ) -> None:
+        values = {"name": name, "location": os.fspath(path), "fault": fault, "stretches": stretches}
+        for field_name, value in values.items():
             object.__setattr__(self, field_name, value)
 
     @property

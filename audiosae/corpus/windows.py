@@ -282,6 +282,13 @@ def size_of(record: Record) -> int:
     return prod(record.shape)
 
 
+def windows_in(domain: Domain, rows: int, columns: int = 0) -> int:
+    """Return the number of windows of a field; `columns` 0 stands for the width of a window."""
+    down = max(0, (rows - domain.window[0]) // domain.stride[0] + 1)
+    across = max(0, (columns - domain.window[1]) // domain.stride[1] + 1) if columns else 1
+    return down * across
+
+
 def _pieces(domain: Domain, record: Record) -> Iterator[tuple[int, int, int]]:
     """Yield the chunks of a record as (first row, number of starts, windows per start)."""
     window, stride, shape = domain.window, domain.stride, record.shape

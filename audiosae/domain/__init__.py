@@ -4,7 +4,7 @@ from audiosae.domain.conformance import check_domain
 from audiosae.domain.drawing import default_settings
 from audiosae.domain.guard import plugin_call
 from audiosae.domain.options import check_window, make_domain, option_defaults, options_of, parse_settings, resolved
-from audiosae.domain.protocol import BLANK, SECONDS, Blocks, Domain, Excerpt, Json, Kind, Probe, Span
+from audiosae.domain.protocol import BLANK, SECONDS, Blocks, Domain, Excerpt, Json, Kind, Probe, Span, between
 from audiosae.domain.registry import (
     BUILT_IN,
     Listing,
@@ -27,6 +27,7 @@ __all__ = [
     "Listing",
     "Probe",
     "Span",
+    "between",
     "check_domain",
     "check_window",
     "default_settings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -127,6 +127,22 @@ class Domain:
         """Step between windows along each axis; by default an eighth of the window along axis 0, else all of it."""
         return max(1, self.window[0] // 8), *self.window[1:]
 
+    @property
+    def resolution(self) -> float:
+        """Largest step to which values may be rounded in the cache, such as 0.3 dB; 0, the default, for exact values.
+
+        A field with at most 256 steps between its extremes takes one byte per value there, with 65,536 two.
+        """
+        return 0.0
+
+    @property
+    def stretch(self) -> int:
+        """Rows of a stretch that `part` reads; 0, the default, if sources are read as a whole only.
+
+        From archives with more than ``--max-windows``, training then reads such stretches instead of whole sources.
+        """
+        return 0
+
     def resolve(self, paths: Sequence[Path]) -> Self:  # noqa: ARG002
         """Return this domain with undetermined options, such as a sample rate of 0, determined from the sources."""
         return self
@@ -157,6 +173,14 @@ class Domain:
 
         A generator may end with ``return note`` if a source can be used only in part; `note` is the reason
         (``"truncated at 12.4 s"``). Raises InputError with a reason if the source cannot be used.
+        """
+        raise NotImplementedError
+
+    def part(self, path: Path, low: int, high: int) -> Blocks:
+        """Return or yield the rows `low` to below `high` of the field of one source, without reading all of it.
+
+        It is needed if `stretch` is not 0. What needs the whole source, such as its level, `finish` then estimates from
+        the stretches. There may be fewer rows at the end of a source. Raises InputError as `field` does.
         """
         raise NotImplementedError
 
@@ -258,11 +282,16 @@ def _table(atom: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rows(blocks: Blocks, low: int, high: int) -> NDArray[np.float32]:
-    """Return rows `low` to `high` of a field; blocks after the last of them are not read."""
-    pieces, first = [], 0
+    """Return rows `low` to below `high` of a field."""
+    pieces = [np.array(part, np.float32) for part in between(blocks, low, high)]
+    return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+
+
+def between(blocks: Blocks, low: int, high: int) -> Iterator[NDArray[np.float32]]:
+    """Yield rows `low` to below `high` of consecutive blocks; blocks after the last of them are not read."""
+    first = 0
     for block in blocks:
-        pieces.append(np.array(block[max(0, low - first) : max(0, high - first)], np.float32))
+        yield block[max(0, low - first) : max(0, high - first)]
         first += len(block)
         if first >= high:
             break
-    return np.concatenate(pieces) if pieces else np.empty(0, np.float32)

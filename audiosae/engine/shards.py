@@ -172,7 +172,7 @@ def _are_in(folder: Path, records: Sequence[Record]) -> bool:
 
 def read_again(corpus: Corpus, cache: Path, *, workers: int = 1) -> list[Record]:
     """Decode the sources of a corpus on this machine. Return their records with the new field files."""
-    sources = [Source(record.file, record.path) for record in corpus.records]
+    sources = [Source(record.file, record.path, stretches=record.stretches) for record in corpus.records]
     records = ingest(corpus.domain, sources, cache=cache, workers=workers)
     for before, now in zip(corpus.records, records, strict=True):
         if before.status == "used" and before.digest != now.digest:

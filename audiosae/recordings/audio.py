@@ -167,6 +167,24 @@ def read_mono(path: Path, rate: int, channel: int = 0) -> Generator[NDArray[np.f
         return reader.check()
 
 
+def read_part(path: Path, start: float, end: float, rate: int, channel: int = 0) -> Iterator[NDArray[np.float32]]:
+    """Yield the mono samples between two times in seconds, resampled, with the checks of `read_mono`.
+
+    Raises
+    ------
+    InputError
+        As in `read_mono`, or the recording ends before the first of the times.
+    """
+    samples, source = read_channels(path, start, end)
+    check_rate(source, rate)
+    if not len(samples):
+        raise InputError(f"no samples at {start:.1f} s")
+    mono = _mono(samples, channel)
+    several = samples.shape[1] > 1 and not channel
+    _check_peaks(*_extremes(mono, start, source), float(np.abs(samples).max()) if several else 0.0)
+    yield from iter([mono]) if source == rate else _resampled(iter([mono]), source, rate)
+
+
 def check_rate(source: int, target: int) -> None:
     """Raise InputError for a sample rate that is too low for the target, as a damaged header may state."""
     if 0 < source * _LARGEST_RATIO < target:
@@ -266,12 +284,7 @@ class _Reader:
             if not len(samples):
                 return
             mono = _mono(samples, self._channel)
-            low, high = float(mono.min()), float(mono.max())
-            if not (np.isfinite(low) and np.isfinite(high)):
-                at = self._frames + int(np.argmin(np.isfinite(mono)))
-                raise InputError(f"NaN or infinite samples: the first at {at / file.samplerate:.1f} s")
-            if max(-low, high) > _LARGEST_SAMPLE:
-                raise InputError(f"samples too large: up to {max(-low, high):.0e}, wanted about 1")
+            low, high = _extremes(mono, self._frames / file.samplerate, file.samplerate)
             self._low, self._high = min(self._low, low), max(self._high, high)
             if file.channels > 1 and not self._channel:
                 self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
@@ -306,13 +319,7 @@ class _Reader:
         if not self._frames:
             empty = "truncated before the first" if cut else "zero frames in the file"
             raise InputError(f"undecodable: {self._error}" if self._error else f"no samples: {empty}")
-        peak = max(-self._low, self._high)
-        if peak < _CANCELLED * self._peak:
-            level = f"{20 * np.log10(self._peak / peak):.0f} dB below the loudest" if peak else "zero"
-            solution = "read one with --channel 1 (survey, find) or --set channel=1 (train)"
-            raise InputError(f"channels cancel: their mean is {level}; {solution}")
-        if self._low == self._high:
-            raise InputError("silent: every sample is the same")
+        _check_peaks(self._low, self._high, self._peak)
         return self._missing_part(problem, cut=cut)
 
     def _missing_part(self, problem: str, *, cut: bool) -> str:
@@ -328,6 +335,28 @@ class _Reader:
         if self._error or cut or (is_exact and self._frames < stated):
             return f"truncated at {end}{error}"
         return f"only the first {end}: {_UNTIMED}" if _WRONG_TIMES in file.extra_info else ""
+
+
+def _extremes(mono: NDArray[np.float32], start: float, rate: int) -> tuple[float, float]:
+    """Return the lowest and highest of some samples from a time (s) on; raise InputError if they are no sound."""
+    low, high = float(mono.min()), float(mono.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        at = start + int(np.argmin(np.isfinite(mono))) / rate
+        raise InputError(f"NaN or infinite samples: the first at {at:.1f} s")
+    if max(-low, high) > _LARGEST_SAMPLE:
+        raise InputError(f"samples too large: up to {max(-low, high):.0e}, wanted about 1")
+    return low, high
+
+
+def _check_peaks(low: float, high: float, channels: float) -> None:
+    """Raise InputError for a mean of channels, from `low` to `high`, that has no sound; `channels` is their peak."""
+    peak = max(-low, high)
+    if peak < _CANCELLED * channels:
+        level = f"{20 * np.log10(channels / peak):.0f} dB below the loudest" if peak else "zero"
+        solution = "read one with --channel 1 (survey, find) or --set channel=1 (train)"
+        raise InputError(f"channels cancel: their mean is {level}; {solution}")
+    if low == high:
+        raise InputError("silent: every sample is the same")
 
 
 def _open(path: Path) -> _Recording:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span
+from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span, between
 from audiosae.errors import InputError
 from audiosae.recordings import audio, bands, inversion, prominence, quick_checks
 from audiosae.recordings.date_headers import timing_remark
@@ -26,6 +26,9 @@ _SMALLEST_FFT = 8
 _LEAST_FFT = 128  # for rates under 4 kHz: with fewer bins, low bands would be empty
 _ROWS_AT_ONCE = 2**16
 _UNFILTERED = 0.92  # of half a rate: resampling weakens what is above
+_STEP = 0.32  # dB; the error of a level is 0.09 dB, that of the power of one frame of noise is 5.6 dB
+_STRETCH_SECONDS = 60.0
+_CYCLES = 17.0  # of the lowest band in a filter of the constant-Q scale with 12 bands per octave
 _BLANK = -99.99  # dB; the level of digital zeros is -100 dB, but for rounding
 
 
@@ -76,6 +79,7 @@ class Spectrogram(Domain):
         "learning_rate": 3e-3,
         "contrast": False,
         "solver": "adam",
+        "max_windows": 1_500_000,
     }
 
     sample_rate: int = 0
@@ -127,6 +131,16 @@ class Spectrogram(Domain):
     def stride(self) -> tuple[int, int]:
         """Steps between windows, (step, bands): windows slide along time only."""
         return self.step, self._count
+
+    @property
+    def resolution(self) -> float:
+        """Step of levels in the cache in dB: a range of 80 dB takes one byte per value."""
+        return _STEP
+
+    @property
+    def stretch(self) -> int:
+        """Frames of a minute, in which the noise is measured."""
+        return max(self.frames, round(_STRETCH_SECONDS * self.sample_rate / max(1, self.hop_length)))
 
     @property
     def frequencies(self) -> NDArray[np.float64]:
@@ -221,19 +235,31 @@ class Spectrogram(Domain):
         def samples() -> Iterator[NDArray[np.float32]]:
             notes.append((yield from audio.read_mono(path, self.sample_rate, self.channel)))
 
+        yield from self._levels(samples())
+        return "".join(notes)
+
+    def part(self, path: Path, low: int, high: int) -> Iterator[NDArray[np.float32]]:
+        """Yield frames `low` to below `high` of the spectrogram in dB, computed with some frames on both sides."""
+        reach = self.n_fft / self.sample_rate if self.scale != "cqt" else 2 * _CYCLES / self._lowest
+        lead = 1 + int(np.ceil(reach * self.sample_rate / self.hop_length))
+        first, second = max(0, low - lead), self.hop_length / self.sample_rate
+        samples = audio.read_part(path, first * second, (high + lead) * second, self.sample_rate, self.channel)
+        yield from between(self._levels(samples), low - first, high - first)
+
+    def _levels(self, samples: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Yield the spectrogram of samples in dB."""
         if self.scale == "cqt":
             zeros = bands.ZeroFrames(self.hop_length, self.n_fft // 2)
-            powers = bands.constant_q_frames(zeros.watch(samples()), n_bins=self._count, **self._constant_q)
+            powers = bands.constant_q_frames(zeros.watch(samples), n_bins=self._count, **self._constant_q)
             yield from zeros.blank(map(bands.to_decibels, powers))
         else:
             filters, bins = self._mel_filters, self._bins
             yield from bands.power_frames(
-                samples(),
+                samples,
                 self.n_fft,
                 self.hop_length,
                 lambda power: bands.to_decibels(power[:, bins] if filters is None else power @ filters),
             )
-        return "".join(notes)
 
     @property
     def _mel_filters(self) -> NDArray[np.float32] | None:

@@ -188,7 +188,7 @@ def _held_out(corpus: EngineCorpus, options: TrainOptions) -> tuple[EngineCorpus
     """Return the training part, the held-out windows, and a description of the division."""
     training_part, held_out, division = corpus.split(options.seed)
     training_part = sampled(training_part, options)
-    if options.max_windows:
+    if 0 < options.max_windows < len(corpus):
         held_out = held_out.sample(max(1, options.max_windows // _HELD_OUT_SHARE), options.seed)
     if not len(training_part) or len(held_out) < _MIN_HELD_OUT:
         return training_part if len(training_part) else corpus, corpus.part([]), "none, too few windows"

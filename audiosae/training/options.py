@@ -109,7 +109,7 @@ class TrainOptions:
     max_windows: Annotated[
         int,
         Option(
-            "Train on a random subset of this many windows; 0 for all.",
+            "Train on at most this many windows, drawn at random from a sample of the archive; 0 for all.",
             "Training",
             allowed=lambda n: n >= 0,
             wanted="at least 0",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _STREAM = (1 << 32) + 2  # separates the random numbers of this choice from all others
 _SHARE = 0.85  # of the windows that stand out; with a half, more units show the background than without a choice
 _MOST = 2**22  # windows, if --max-windows is not given: their numbers take 32 MB
+_READ = 1_500_000  # windows, four hours of sound: as many as an optimiser uses by default, over all epochs
 _LEAST_SHARE = 10  # a tenth of all windows, also if less stands out
 
 
@@ -39,6 +40,14 @@ def check_sample(domain: Domain, options: TrainOptions) -> TrainOptions:
     return replace(options, sample="even") if options.sample == "auto" else options
 
 
+def windows_to_read(options: TrainOptions) -> int:
+    """Return of how many windows of a long archive the sources are read, held-out ones included; 0 for all.
+
+    With fewer ``--max-windows``, those to train on are drawn from as many: reading them takes seconds.
+    """
+    return max(options.max_windows, _READ) if options.max_windows else 0
+
+
 def sampled(corpus: EngineCorpus, options: TrainOptions) -> EngineCorpus:
     """Return the windows of a corpus to train on; the choice depends on the options and the sources only."""
     if options.sample == "events":
@@ -55,7 +64,8 @@ def _mostly_events(corpus: EngineCorpus, most: int, seed: int) -> EngineCorpus:
     edges = np.cumsum([0, *corpus.windows_per_record()]).tolist()
     rest = [selection.others(own, *ends) for own, ends in zip(events, pairwise(edges), strict=True)]
     there, every = sum(map(selection.total, events)), edges[-1]
-    count = min(most or max(int(there / _SHARE), every // _LEAST_SHARE, 1), most or _MOST, every)
+    wanted = max(int(there / _SHARE), every // _LEAST_SHARE, 1)
+    count = most if 0 < most < every else min(wanted, _MOST, every)
     rng = np.random.default_rng([seed, _STREAM])
     of_events = selection.drawn(events, max(round(_SHARE * count), count - (every - there)), rng)
     of_rest = selection.drawn(rest, count - sum(map(len, of_events)), rng)

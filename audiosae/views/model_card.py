@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audiosae.autoencoder.model import FILE
 from audiosae.domain import SECONDS
@@ -13,10 +13,11 @@ from audiosae.system.files import signature, signed, write_file
 from audiosae.system.text import markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from audiosae.autoencoder.model import Model
+    from audiosae.domain import Domain
     from audiosae.features.stability import UnitStability
 
 CARD = "README.md"
@@ -101,6 +102,7 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
     data = [
         ("files", f"{fact(facts, 'sources', 'used')} used, {fact(facts, 'sources', 'skipped')} skipped"),
         ("length", f"{fact(facts, 'sources', 'extent', form=',.0f')} {'s' if domain.unit == SECONDS else domain.unit}"),
+        *([("drawn from", _archive(facts["archive"], domain))] if "archive" in facts else []),
         ("windows", f"{fact(facts, 'sources', 'windows')} of {' x '.join(map(str, domain.window))} for training"),
         ("held out", fact(facts, "sources", "held_out")),
         ("labels", "not used"),
@@ -117,6 +119,11 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         file=FILE,
         versions=markdown(versions_of(model)),
     )
+
+
+def _archive(facts: Mapping[str, Any], domain: Domain) -> str:
+    unit = "s" if domain.unit == SECONDS else domain.unit
+    return f"{facts['sources']:,} files with {facts['extent']:,.0f} {unit}"
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

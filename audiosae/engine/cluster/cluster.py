@@ -95,7 +95,7 @@ class Cluster:
         The parameters `cache` and `workers` of other engines are for one machine and are ignored.
         """
         description = json.dumps(domain_to_json(domain), sort_keys=True)
-        keys = [(description, source_key(source.path)) for source in sources]
+        keys = [(f"{description} {source.stretches}", source_key(source.path)) for source in sources]
         if all(key in self._records for key in keys):
             for key in keys:
                 done(self._records[key])
