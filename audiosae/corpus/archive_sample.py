@@ -9,7 +9,7 @@ the sample has least, compared with the archive.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.corpus.copies import find_copies, find_links
+from audiosae.corpus.sources import Source
 from audiosae.corpus.windows import windows_in
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.corpus.sources import Source
     from audiosae.domain import Domain, Probe
     from audiosae.system.progress import Progress
 
@@ -107,7 +107,7 @@ class Archive:
         counts = np.bincount(cells.source, minlength=len(self.sources))
         kept = {**dict.fromkeys(np.flatnonzero(counts == 0).tolist(), ()), **stretches}
         return [
-            replace(source, stretches=tuple(kept[i]) if len(kept[i]) < counts[i] else ())
+            Source(source.name, source.location, source.fault, tuple(kept[i]) if len(kept[i]) < counts[i] else ())
             for i, source in enumerate(self.sources)
             if i in kept
         ]
