@@ -1,0 +1,183 @@
+"""The first sound stream of a file that FFmpeg reads (PyAV), as packets of decoded samples."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from audiosae.errors import InputError
+from audiosae.system.progress import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NO_STAMP = -(2**63)
+_OPTIONS = {  # no playlists and no protocols, which would open other files or the network
+    "format_whitelist": (
+        "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,"
+        "mpegts,ogg,tta,wav,w64,wv,xwma"
+    ),
+    "protocol_whitelist": "file",
+}
+_MESSAGES = {  # of FFmpeg
+    "moov atom not found": "it has no index (moov), as a recording that was cut or not ended",
+    "Format not on whitelist": "a playlist, or a format that is not read",
+}
+_ENCRYPTED = {"drms", "drmi", "enca", "aavd", "aavx"}  # codec tags
+_GAP_SECONDS = 0.1  # between time stamps that is reported; those of some containers are rounded
+_MOST_ERRORS = 1000  # before the first sample
+
+
+class Packet(NamedTuple):
+    """Time stamp in the stream's unit, and the decoded samples, arrays of shape (frames, channels)."""
+
+    stamp: int
+    samples: list[NDArray[np.float32]]
+
+
+class AvStream:
+    """One opening of a file, read packet by packet.
+
+    Attributes
+    ----------
+    container, stream
+        PyAV's objects.
+    rate, channels
+        Of the first frame; 0 before it.
+    end
+        Number of sample frames that were decoded.
+    errors
+        Number of packets that could not be decoded.
+    error, error_at
+        Text of the first error, and the number of sample frames before it.
+    change, gap
+        Texts on a change of rate or channels, at which reading ends, and on the first gap in the time stamps; or "".
+    """
+
+    def __init__(self, path: Path) -> None:
+        from av.stream import Discard
+
+        self.container = _container(path)
+        self.stream = _sound(self.container)
+        for other in self.container.streams:
+            if other is not self.stream:
+                other.discard = Discard.all
+        self.rate = self.channels = self.end = self.errors = self.error_at = 0
+        self.error = self.change = self.gap = ""
+
+    def packets(self, *, decode: bool = True) -> Iterator[Packet]:
+        """Yield the packets from the current position on; the last one, which flushes the decoder, has no stamp."""
+        import av
+
+        expected: float | None = None
+        packets = self.container.demux(self.stream)
+        while not self.change and (self.end or self.errors < _MOST_ERRORS):
+            try:
+                packet = next(packets)
+                frames = packet.decode() if decode else []
+            except (StopIteration, av.error.EOFError):
+                return
+            except av.error.FFmpegError as error:
+                self._note(error)
+                continue
+            samples = [_samples(frame) for frame in frames if self._is_alike(frame)]
+            count = sum(map(len, samples))
+            if packet.pts is not None:
+                expected = self._check_gap(packet, expected, count)
+            self.end += count
+            yield Packet(NO_STAMP if packet.pts is None else packet.pts, samples)
+
+    def seek(self, stamp: int) -> bool:
+        """Move to a packet at or before a time stamp; return whether that is possible."""
+        import av
+
+        try:
+            self.container.seek(stamp, stream=self.stream, backward=True)
+        except av.error.FFmpegError:
+            return False
+        return True
+
+    def _note(self, error: Any) -> None:  # noqa: ANN401
+        if not self.errors:
+            self.error, self.error_at = str(error.strerror), self.end
+        self.errors += 1
+
+    def _is_alike(self, frame: Any) -> bool:  # noqa: ANN401
+        """Return whether a frame has the rate and channels of the first."""
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        self.rate, self.channels = self.rate or rate, self.channels or channels
+        if (rate, channels) != (self.rate, self.channels) and not self.change:
+            before = f"{counted(self.channels, 'channel')} at {self.rate} Hz"
+            self.change = f"then it has {counted(channels, 'channel')} at {rate} Hz instead of {before}"
+        return not self.change
+
+    def _check_gap(self, packet: Any, expected: float | None, count: int) -> float:  # noqa: ANN401
+        """Note the first gap in the time stamps; return the time in seconds at which the next packet is expected."""
+        time = float(packet.pts * packet.time_base)
+        if expected is not None and time - expected > _GAP_SECONDS and self.rate and not self.gap:
+            self.gap = (
+                f"its times have a gap of {time - expected:.1f} s at {self.end / self.rate:.1f} s, and later ones are "
+                "counted without it"
+            )
+        return time + max(float((packet.duration or 0) * packet.time_base), count / (self.rate or 1))
+
+
+def read_tags(path: Path) -> dict[str, str]:
+    """Return the tags of a file and of its first sound stream, by name in lower case.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    container = _container(path)
+    streams = container.streams.audio[:1]
+    tags = {str(name).lower(): str(text) for each in (*streams, container) for name, text in each.metadata.items()}
+    container.close()
+    return tags
+
+
+def _container(path: Path) -> Any:  # noqa: ANN401
+    import av
+
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture():  # the error has the message
+            return av.open("file:" + os.fspath(path.absolute()), options=_OPTIONS)
+    except av.error.FFmpegError as error:
+        message = " ".join(str(error.log[2]).split()) if error.log else ""
+        reason = next((text for start, text in _MESSAGES.items() if message.startswith(start)), message)
+        if isinstance(error, OSError) and not reason:
+            raise InputError(f"unreadable: {error.strerror}") from error
+        raise InputError(f"undecodable: {reason or error.strerror}") from error
+
+
+def _sound(container: Any) -> Any:  # noqa: ANN401
+    """Return the first sound stream of a container; raise InputError if there is none that can be decoded."""
+    streams = container.streams.audio
+    if not streams:
+        others = ", ".join(sorted({str(stream.type) for stream in container.streams})) or "nothing"
+        raise InputError(f"no sound: the file has only {others}")
+    codec = streams[0].codec_context
+    if codec is not None and codec.codec_tag in _ENCRYPTED:
+        raise InputError(f"encrypted ({codec.codec_tag}, copy protection): wanted a file without it")
+    if codec is None:
+        raise InputError("undecodable: its sound has a coding that FFmpeg does not know, or is encrypted")
+    return streams[0]
+
+
+def _samples(frame: Any) -> NDArray[np.float32]:  # noqa: ANN401
+    """Return the samples of a frame, (frames, channels), full scale as 1."""
+    values = frame.to_ndarray()
+    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    if values.dtype.kind == "f":
+        return np.asarray(values, np.float32)
+    if values.dtype.kind == "u":
+        return np.asarray((values.astype(np.float32) - 128) * np.float32(2.0**-7))
+    scale = 2.0 ** (1 - 8 * values.dtype.itemsize)
+    return np.asarray(values * (np.float32(scale) if values.dtype == np.int16 else scale), np.float32)
