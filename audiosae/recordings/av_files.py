@@ -7,22 +7,24 @@ milliseconds.
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.recordings.av_stream import NO_STAMP, AvStream
-from audiosae.recordings.correction import SKIPPED
+from audiosae.recordings.correction import CUT, SKIPPED
 from audiosae.recordings.formats import INSTALL, has_av, kind_of
+from audiosae.recordings.repair import find_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_CONSTANT = {"aac", "mp3", "ac3", "amrnb", "amrwb"}  # codecs whose packets all have the same number of samples
 _UNSTATED = {"aac", "ac3", "eac3", "amr"}  # formats that state no length
 _STATED = {"asf", "ape", "matroska", "mov", "ogg", "tta", "wv"}  # formats that state the length of their sound
 _TRIMMED = "mov"  # formats that state the length without the encoder's padding
@@ -30,6 +32,7 @@ _MOST_COUNTED = 2**26  # bytes of a file whose packets are counted, if it states
 _TOLERANCE, _PACKETS = 0.1, 2  # s, and packets, by which a recording may be shorter than stated
 _LEAD_SECONDS, _LEAD_PACKETS = 1.0, 3  # decoded before an excerpt, because decoders need earlier packets
 _NEAR_SECONDS = 20.0  # excerpts that end before are decoded from the start
+_SILENCED = "damaged frames were replaced by silence"
 _PROBED = 16  # packets
 
 
@@ -109,14 +112,24 @@ class AvFile:
     def problem(self, frames: int) -> str:
         """Return why only a part was read, or what is wrong with the times, after so many sample frames; or ""."""
         stream, seconds = self._stream, f"{frames / self.samplerate:.1f} s"
+        missing = self.frames - frames if self._is_stated and self.frames - frames > self._tolerance else 0
+        lost = f"; {missing / self.samplerate:.1f} s are missing" if missing else ""
         if stream.change:
             return f"only the first {seconds}: {stream.change}"
-        if self._is_stated and frames < self.frames - self._tolerance:
-            return f"truncated at {seconds}: its header states {self.frames / self.samplerate:.1f} s"
-        if stream.errors and stream.error_at:
+        if stream.errors and 0 < stream.error_at < frames - self._tolerance:
             at = f"{stream.error_at / self.samplerate:.1f} s"
-            return f"{SKIPPED}: {stream.errors}, the first at {at} ({stream.error})"
-        return stream.gap
+            what = _SILENCED if stream.is_constant else SKIPPED
+            return f"{what}: {stream.errors}, the first at {at} ({stream.error}){lost}"
+        if stream.gap:
+            return stream.gap
+        if missing:
+            return f"truncated at {seconds}: its header states {self.frames / self.samplerate:.1f} s"
+        if stream.error_at:
+            return f"truncated at {seconds} ({stream.error})"
+        problem = find_problem(self._path, "OGG", frames) if self._demuxer == "ogg" else ""
+        return (
+            f"truncated at {seconds}" if problem == CUT else f"only the first {seconds}: {problem}" if problem else ""
+        )
 
     def read_part(self, first: int, count: int) -> NDArray[np.float32]:
         """Return some sample frames, (frames, channels): those that reading from the start gives."""
@@ -140,8 +153,12 @@ class AvFile:
         stamps, firsts = self._places
         begin = int(np.searchsorted(firsts, first - _LEAD_SECONDS * self.samplerate, "right")) - 1 - _LEAD_PACKETS
         begin = min(begin, len(stamps) - 1)
+        if begin <= 0 or (np.diff(stamps) <= 0).any():
+            return None
         stream = AvStream(self._path)  # a decoder that makes up noise begins with the same noise for each excerpt
-        if begin <= 0 or (np.diff(stamps) <= 0).any() or not stream.seek(int(stamps[begin])):
+        if self._demuxer in _UNSTATED:  # without time stamps, a seek may miss the place behind a damaged frame
+            deque(islice(stream.packets(decode=False), begin), maxlen=0)
+        elif not stream.seek(int(stamps[begin])):
             return None
         number, parts = -1, [np.empty((0, self.channels), np.float32)]
         for packet in stream.packets():
@@ -163,14 +180,13 @@ class AvFile:
         """The places of all packets; those of codecs with equal packets are not decoded."""
         stream = AvStream(self._path)
         stamps, firsts, counts = list[int](), [0], list[int]()
-        is_constant = stream.stream.codec_context.codec.canonical_name in _CONSTANT
         for packet in stream.packets():
             counts.append(sum(map(len, packet.samples)))
             if packet.stamp == NO_STAMP:
                 break
             stamps.append(packet.stamp)
             firsts.append(firsts[-1] + counts[-1])
-            if is_constant and len(counts) == _PROBED and len({*counts[_LEAD_PACKETS:]}) == 1:
+            if stream.is_constant and len(counts) == _PROBED and len({*counts[_LEAD_PACKETS:]}) == 1:
                 more = [packet.stamp for packet in stream.packets(decode=False) if packet.stamp != NO_STAMP]
                 firsts += range(firsts[-1] + counts[-1], firsts[-1] + (len(more) + 1) * counts[-1], counts[-1])
                 stamps += more

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NO_STAMP = -(2**63)
+_NO_INDEX = "moov atom not found"
 _OPTIONS = {  # no playlists and no protocols, which would open other files or the network
     "format_whitelist": (
         "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,"
@@ -25,10 +26,12 @@ _OPTIONS = {  # no playlists and no protocols, which would open other files or t
     "protocol_whitelist": "file",
 }
 _MESSAGES = {  # of FFmpeg
-    "moov atom not found": "it has no index (moov), as a recording that was cut or not ended",
+    _NO_INDEX: "it has no index (moov), as a recording that was cut or not ended",
     "Format not on whitelist": "a playlist, or a format that is not read",
 }
+_ATOMS = (b"ftyp", b"mdat", b"moov", b"free", b"wide", b"skip")  # with which files of this kind begin
 _ENCRYPTED = {"drms", "drmi", "enca", "aavd", "aavx"}  # codec tags
+_CONSTANT = {"aac", "mp3", "ac3"}  # codecs
 _GAP_SECONDS = 0.1  # between time stamps that is reported; those of some containers are rounded
 _MOST_ERRORS = 1000  # before the first sample
 
@@ -47,6 +50,8 @@ class AvStream:
     ----------
     container, stream
         PyAV's objects.
+    is_constant
+        Whether all packets have the same number of samples.
     rate, channels
         Of the first frame; 0 before it.
     end
@@ -64,11 +69,14 @@ class AvStream:
 
         self.container = _container(path)
         self.stream = _sound(self.container)
+        self.stream.codec_context.options = {"err_detect": "crccheck"}
         for other in self.container.streams:
             if other is not self.stream:
                 other.discard = Discard.all
         self.rate = self.channels = self.end = self.errors = self.error_at = 0
         self.error = self.change = self.gap = ""
+        self.is_constant = self.stream.codec_context.codec.canonical_name in _CONSTANT
+        self._equal = 0
 
     def packets(self, *, decode: bool = True) -> Iterator[Packet]:
         """Yield the packets from the current position on; the last one, which flushes the decoder, has no stamp."""
@@ -77,6 +85,7 @@ class AvStream:
         expected: float | None = None
         packets = self.container.demux(self.stream)
         while not self.change and (self.end or self.errors < _MOST_ERRORS):
+            packet, frames = None, list[Any]()
             try:
                 packet = next(packets)
                 frames = packet.decode() if decode else []
@@ -84,13 +93,20 @@ class AvStream:
                 return
             except av.error.FFmpegError as error:
                 self._note(error)
-                continue
-            samples = [_samples(frame) for frame in frames if self._is_alike(frame)]
+                if packet is None:
+                    return
+            is_lost = decode and not frames and self.errors > 0
+            samples = [_samples(frame) for frame in frames if self._is_alike(frame)] or self._silence(is_lost=is_lost)
             count = sum(map(len, samples))
+            self._equal = count if self.is_constant and frames else self._equal
             if packet.pts is not None:
                 expected = self._check_gap(packet, expected, count)
             self.end += count
             yield Packet(NO_STAMP if packet.pts is None else packet.pts, samples)
+
+    def _silence(self, *, is_lost: bool) -> list[NDArray[np.float32]]:
+        """Return silence in place of a packet that cannot be decoded, where its length is known."""
+        return [np.zeros((self._equal, self.channels), np.float32)] if is_lost and self._equal else []
 
     def seek(self, stamp: int) -> bool:
         """Move to a packet at or before a time stamp; return whether that is possible."""
@@ -151,10 +167,17 @@ def _container(path: Path) -> Any:  # noqa: ANN401
             return av.open("file:" + os.fspath(path.absolute()), options=_OPTIONS)
     except av.error.FFmpegError as error:
         message = " ".join(str(error.log[2]).split()) if error.log else ""
+        if message == _NO_INDEX and not _is_mp4(path):
+            message = f"its content is not that of {path.suffix.lower()}"
         reason = next((text for start, text in _MESSAGES.items() if message.startswith(start)), message)
         if isinstance(error, OSError) and not reason:
             raise InputError(f"unreadable: {error.strerror}") from error
         raise InputError(f"undecodable: {reason or error.strerror}") from error
+
+
+def _is_mp4(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8)[4:] in _ATOMS
 
 
 def _sound(container: Any) -> Any:  # noqa: ANN401
