@@ -116,10 +116,12 @@ def read_header(path: Path) -> Header:
     InputError
         The path is not a regular file, or the file is empty, unreadable or in a format that no library reads.
     """
-    if _recent.header is not None and _recent.header[0] == _file_state(path):
+    state = _file_state(path)
+    if _recent.header is not None and _recent.header[0] == state:
         return _recent.header[1]
     with _open(path) as recording:
-        return recording.header
+        _recent.header = state, recording.header
+        return _recent.header[1]
 
 
 def check_channel(channels: int, channel: int) -> None:
@@ -334,7 +336,7 @@ def _open(path: Path) -> _Recording:
     state = _file_state(path)
     try:
         if formats.needs_av(path):
-            return _opened(AvFile(path), state)
+            return _opened(AvFile(path))
         corrected, frames = repair.corrected(path)
         name = os.fsencode(path) if os.name == "posix" else str(path)
         file = open_sound_file(name if corrected is None else corrected)
@@ -343,7 +345,7 @@ def _open(path: Path) -> _Recording:
     except (*_DECODING_ERRORS, TypeError) as error:
         if formats.has_av():
             with suppress(InputError):
-                return _opened(AvFile(path), state)
+                return _opened(AvFile(path))
         raise InputError(f"undecodable: {_one_line(error)}") from error
     is_counted = frames > 0 and corrected is not None and file.subtype.startswith(_ESTIMATED_LENGTH)
     is_padded = 0 < frames <= file.frames <= frames + _PADDING
@@ -352,10 +354,8 @@ def _open(path: Path) -> _Recording:
     return recording
 
 
-def _opened(file: AvFile, state: FileState) -> _Recording:
-    recording = _Recording(file, repair.UNKNOWN if file.limit is None else file.limit)
-    _recent.header = state, recording.header
-    return recording
+def _opened(file: AvFile) -> _Recording:
+    return _Recording(file, repair.UNKNOWN if file.limit is None else file.limit)
 
 
 def _file_state(path: Path) -> FileState:

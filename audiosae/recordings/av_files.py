@@ -48,8 +48,8 @@ class AvFile:
 
     Attributes
     ----------
-    samplerate, channels, frames, format, subtype
-        As those of `soundfile.SoundFile`. `frames` is stated by the file, and may be an estimate.
+    samplerate, channels, format, subtype
+        As those of `soundfile.SoundFile`.
     limit
         Number of sample frames at which the recording ends; None if that is where its packets end.
     remark
@@ -75,14 +75,19 @@ class AvFile:
         self.subtype = codec.canonical_name.upper()
         count = len(self._stream.container.streams.audio)
         self.remark = f"{count} sound streams, of which the first is read" if count > 1 else ""
-        self.frames, self._is_stated = self._stated()
-        self.limit = self.frames if self._is_stated and self._demuxer == _TRIMMED else None
+        self.limit = self.frames if self._demuxer == _TRIMMED and self._length[1] else None
 
     def close(self) -> None:
         """Close the file."""
         self._stream.container.close()
 
-    def _stated(self) -> tuple[int, bool]:
+    @property
+    def frames(self) -> int:
+        """Length in sample frames, as the file states it, or an estimate."""
+        return self._length[0]
+
+    @cached_property
+    def _length(self) -> tuple[int, bool]:
         """Return the length in sample frames, and whether the file states that of its sound."""
         stream, rate = self._stream.stream, self.samplerate
         if self._demuxer in _UNSTATED and self._path.stat().st_size <= _MOST_COUNTED:
@@ -112,7 +117,8 @@ class AvFile:
     def problem(self, frames: int) -> str:
         """Return why only a part was read, or what is wrong with the times, after so many sample frames; or ""."""
         stream, seconds = self._stream, f"{frames / self.samplerate:.1f} s"
-        missing = self.frames - frames if self._is_stated and self.frames - frames > self._tolerance else 0
+        is_short = self._demuxer in _STATED and self._length[1] and frames < self.frames - self._tolerance
+        missing = self.frames - frames if is_short else 0
         lost = f"; {missing / self.samplerate:.1f} s are missing" if missing else ""
         if stream.change:
             return f"only the first {seconds}: {stream.change}"
