@@ -33,6 +33,7 @@ _TOLERANCE, _PACKETS = 0.1, 2  # s, and packets, by which a recording may be sho
 _LEAD_SECONDS, _LEAD_PACKETS = 1.0, 3  # decoded before an excerpt, because decoders need earlier packets
 _NEAR_SECONDS = 20.0  # excerpts that end before are decoded from the start
 _SILENCED = "damaged frames were replaced by silence"
+_FROM_START = {"AMR_NB", "AMR_WB"}  # codecs in which a sample depends on all before it
 _PROBED = 16  # packets
 
 
@@ -140,7 +141,8 @@ class AvFile:
     def read_part(self, first: int, count: int) -> NDArray[np.float32]:
         """Return some sample frames, (frames, channels): those that reading from the start gives."""
         last = first + count
-        part = self._sought(first, last) if last > _NEAR_SECONDS * self.samplerate else None
+        is_far = last > _NEAR_SECONDS * self.samplerate and self.subtype not in _FROM_START
+        part = self._sought(first, last) if is_far else None
         return self._from_start(first, last) if part is None else part
 
     def _from_start(self, first: int, last: int) -> NDArray[np.float32]:
