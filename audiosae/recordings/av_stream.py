@@ -65,14 +65,15 @@ class AvStream:
     """
 
     def __init__(self, path: Path) -> None:
-        from av.stream import Discard
+        import av.stream
 
         self.container = _container(path)
         self.stream = _sound(self.container)
         self.stream.codec_context.options = {"err_detect": "crccheck"}
-        for other in self.container.streams:
-            if other is not self.stream:
-                other.discard = Discard.all
+        if discard := getattr(av.stream, "Discard", None):  # since PyAV 17.1: pictures are not read
+            for other in self.container.streams:
+                if other is not self.stream:
+                    other.discard = discard.all
         self.rate = self.channels = self.end = self.errors = self.error_at = 0
         self.error = self.change = self.gap = ""
         self.is_constant = self.stream.codec_context.codec.canonical_name in _CONSTANT
@@ -166,7 +167,8 @@ def _container(path: Path) -> Any:  # noqa: ANN401
         with av.logging.Capture():  # the error has the message
             return av.open("file:" + os.fspath(path.absolute()), options=_OPTIONS)
     except av.error.FFmpegError as error:
-        message = " ".join(str(error.log[2]).split()) if error.log else ""
+        log: Any = error.log
+        message = " ".join(str(log[2]).split()) if log else ""
         if message == _NO_INDEX and not _is_mp4(path):
             message = f"its content is not that of {path.suffix.lower()}"
         reason = next((text for start, text in _MESSAGES.items() if message.startswith(start)), message)
