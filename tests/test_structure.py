@@ -126,9 +126,9 @@ from audiosae import cli
 for command in (
     "train {sounds} -o run --hidden 4 --epochs 1 --workers 1",
     "survey run {sounds} -o found --workers 1",
-    "find run {sounds} --like {like} -o found.html --workers 1",
-    "export run {sounds} -o table.csv --workers 1",
-    "report run {sounds} -o page.html --workers 1",
+    "find run {like} --like {like} -o found.html --workers 1",
+    "export run {like} -o table.csv --workers 1",
+    "report run {like} -o page.html --workers 1",
 ):
     try:
         sys.argv = ["audiosae", *command.split(), "-q", "--cache", "{cache}"]
