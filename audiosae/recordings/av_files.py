@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class AvFile:
         Text on the file as a whole, or "".
     """
 
-    extra_info = ""  # libsndfile's log
+    extra_info: ClassVar[str] = ""  # libsndfile's log
 
     def __init__(self, path: Path) -> None:
         if not has_av():
@@ -69,14 +69,15 @@ class AvFile:
             error = self._stream.error
             raise InputError(f"undecodable: {error}" if error else "no samples: zero frames in the file")
         self._pending = first.samples
-        self.samplerate, self.channels = self._stream.rate, self._stream.channels
+        self.samplerate: int = self._stream.rate
+        self.channels: int = self._stream.channels
         self._demuxer, codec = self._stream.container.format.name.split(",")[0], self._stream.stream.codec_context.codec
         self._tolerance = _TOLERANCE * self.samplerate + _PACKETS * sum(map(len, first.samples))
-        self.format = path.suffix[1:].upper() or self._demuxer.upper()
-        self.subtype = codec.canonical_name.upper()
+        self.format: str = path.suffix[1:].upper() or self._demuxer.upper()
+        self.subtype: str = codec.canonical_name.upper()
         count = len(self._stream.container.streams.audio)
-        self.remark = f"{count} sound streams, of which the first is read" if count > 1 else ""
-        self.limit = self.frames if self._demuxer == _TRIMMED and self._length[1] else None
+        self.remark: str = f"{count} sound streams, of which the first is read" if count > 1 else ""
+        self.limit: int | None = self.frames if self._demuxer == _TRIMMED and self._length[1] else None
 
     def close(self) -> None:
         """Close the file."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-NO_STAMP = -(2**63)
+NO_STAMP: int = -(2**63)
 _NO_INDEX = "moov atom not found"
 _OPTIONS = {  # no playlists and no protocols, which would open other files or the network
     "format_whitelist": (
@@ -67,16 +67,22 @@ class AvStream:
     def __init__(self, path: Path) -> None:
         import av.stream
 
-        self.container = _container(path)
-        self.stream = _sound(self.container)
+        self.container: Any = _container(path)
+        self.stream: Any = _sound(self.container)
         self.stream.codec_context.options = {"err_detect": "crccheck"}
         if discard := getattr(av.stream, "Discard", None):  # since PyAV 17.1: pictures are not read
             for other in self.container.streams:
                 if other is not self.stream:
                     other.discard = discard.all
-        self.rate = self.channels = self.end = self.errors = self.error_at = 0
-        self.error = self.change = self.gap = ""
-        self.is_constant = self.stream.codec_context.codec.canonical_name in _CONSTANT
+        self.rate: int = 0
+        self.channels: int = 0
+        self.end: int = 0
+        self.errors: int = 0
+        self.error_at: int = 0
+        self.error: str = ""
+        self.change: str = ""
+        self.gap: str = ""
+        self.is_constant: bool = self.stream.codec_context.codec.canonical_name in _CONSTANT
         self._equal = 0
 
     def packets(self, *, decode: bool = True) -> Iterator[Packet]:

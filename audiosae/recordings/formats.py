@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-INSTALL = "pip install 'audiosae[av]'"
-SNDFILE_SUFFIXES = (
+INSTALL: str = "pip install 'audiosae[av]'"
+SNDFILE_SUFFIXES: tuple[str, ...] = (
     ".wav",
     ".flac",
     ".ogg",
@@ -30,7 +30,7 @@ SNDFILE_SUFFIXES = (
     ".nist",
     ".sph",
 )
-AV_SUFFIXES = (
+AV_SUFFIXES: tuple[str, ...] = (
     ".m4a",
     ".mp4",
     ".mov",
@@ -95,5 +95,5 @@ def kind_of(path: Path) -> str:
     return path.suffix.lower() if is_av_name(path) else "Ogg FLAC or Speex"
 
 
-SUFFIXES = SNDFILE_SUFFIXES + (AV_SUFFIXES if has_av() else ())
-MISSING_SUFFIXES = {} if has_av() else dict.fromkeys(AV_SUFFIXES, INSTALL)
+SUFFIXES: tuple[str, ...] = SNDFILE_SUFFIXES + (AV_SUFFIXES if has_av() else ())
+MISSING_SUFFIXES: dict[str, str] = {} if has_av() else dict.fromkeys(AV_SUFFIXES, INSTALL)
