@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from signals import cut, tone
 
-from audiosae.recordings import bands
+from audiosae.recordings import bands, inversion
 
 CLOSE = 1e-4  # of the largest value
 
@@ -108,3 +108,12 @@ def test_constant_q_of_a_short_recording_gives_no_warning(length):
     (found,) = bands.constant_q_frames([tone(1.0)[:length]], rate=8000, **options)  # a warning would be an error
     assert found.shape == (1 + length // 80, 24)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(512, 220), (256, 100)])
+def test_griffin_lim_and_least_squares_equal_librosa(n_fft, hop):
+    filters = bands.mel_filters(22050, n_fft, 20, 0, 11025.0).T.astype(np.float64)
+    spectrum = inversion.non_negative_solution(filters, np.random.default_rng(0).random((20, 12)))
+    np.testing.assert_allclose(spectrum, librosa.util.nnls(filters, np.random.default_rng(0).random((20, 12))))
+    wanted = librosa.griffinlim(spectrum, n_iter=4, hop_length=hop, n_fft=n_fft, init=None)
+    np.testing.assert_allclose(inversion.griffin_lim(spectrum, n_fft, hop, 4), wanted, atol=1e-9)

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -102,6 +103,43 @@ def test_importing_loads_no_heavy_library(module):
     code = f"import sys, {module}; print([name for name in {[*HEAVY, 'werkzeug', 'waitress']} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert loaded.stdout.strip() == "[]"
+
+
+def test_only_the_constant_q_scale_imports_librosa():
+    """Its import compiles functions for half a minute the first time."""
+    found = {
+        function.name
+        for text in map(Path.read_text, PACKAGE.rglob("*.py"))
+        for function in (ast.walk(ast.parse(text)) if "import librosa" in text else [])
+        if isinstance(function, ast.FunctionDef) and "import librosa" in {ast.unparse(line) for line in function.body}
+    }
+    assert found == {"constant_q_frames", "from_constant_q"}
+
+
+@pytest.mark.slow
+def test_commands_run_without_librosa(sounds, cache, tmp_path):
+    like = sounds / "tone_00.wav"
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys(("librosa", "numba", "llvmlite"))
+from audiosae import cli
+for command in (
+    "train {sounds} -o run --hidden 4 --epochs 1 --workers 1",
+    "survey run {sounds} -o found --workers 1",
+    "find run {like} --like {like} -o found.html --workers 1",
+    "export run {like} -o table.csv --workers 1",
+    "report run {like} -o page.html --workers 1",
+):
+    try:
+        sys.argv = ["audiosae", *command.split(), "-q", "--cache", "{cache}"]
+        status = cli.main()
+    except SystemExit as error:
+        status = error.code
+    assert not status, command
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "page.html").stat().st_size > 0
 
 
 def test_only_the_command_line_prints_or_exits():

@@ -189,4 +189,11 @@ def labels_option(labels: os.PathLike[str] | str | None, column: str | None) -> 
 
 
 def _scan(domain: Domain, sources: Named, notes: Notes, *, trained: bool) -> list[Source]:
-    return scan(named_paths(sources), domain.suffixes, domain=domain.name, say=notes.say, model=trained)
+    return scan(
+        named_paths(sources),
+        domain.suffixes,
+        domain=domain.name,
+        say=notes.say,
+        model=trained,
+        missing=domain.missing_suffixes,
+    )

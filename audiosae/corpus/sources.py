@@ -17,7 +17,7 @@ from audiosae.system.progress import counted
 from audiosae.system.text import one_line, some_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Named = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # files and folders as a caller gives them
 
@@ -71,18 +71,25 @@ class Source:
 
 @dataclass(frozen=True)
 class _Skipped:
-    """Files that are not sources: counts of hidden names and of suffixes, and the names without a suffix."""
+    """Files that are not sources: counts of hidden names and of suffixes, and the names without a suffix.
 
+    Suffixes in `missing` need a package that is not installed; its values are the commands that install it.
+    """
+
+    missing: Mapping[str, str] = field(default_factory=dict)
     hidden: Counter[str] = field(default_factory=Counter)
     suffixes: Counter[str] = field(default_factory=Counter)
     unnamed: list[str] = field(default_factory=list)
+    readable: Counter[str] = field(default_factory=Counter)
 
     def add(self, path: Path, name: str) -> None:
         """Count a file, unless its name begins with a dot, or it has neither suffix nor content."""
         if path.name.startswith("."):
             return
-        if path.suffix:
-            self.suffixes[printable(path.suffix.lower())] += 1
+        if (suffix := path.suffix.lower()) in self.missing:
+            self.readable[suffix] += 1
+        elif suffix:
+            self.suffixes[printable(suffix)] += 1
         elif _has_content(path):
             self.unnamed.append(name)
 
@@ -90,10 +97,20 @@ class _Skipped:
         """Return a phrase on the files without a suffix."""
         return f"skipped {counted(len(self.unnamed), 'file')} without a suffix: {some_of(sorted(self.unnamed))}"
 
+    def missing_packages(self) -> str:
+        """Return a phrase on the files that could be read after an installation, or ""."""
+        if not self.readable:
+            return ""
+        commands = dict.fromkeys(self.missing[suffix] for suffix in self.readable)
+        more = f"{counted(self.readable.total(), 'more file')} ({_counts(self.readable)})"
+        return f"{more} can be read after {' and '.join(commands)}"
+
     def report(self, say: Callable[[str], None]) -> None:
         """Report each kind in one line."""
         if self.hidden:
             say(f"skipped hidden, trash and AppleDouble files: {_counts(self.hidden)}; name one as a SOURCE to use it")
+        if missing := self.missing_packages():
+            say(missing)
         if self.suffixes:
             say(f"skipped by suffix: {_counts(self.suffixes)}; name a file as a SOURCE to use it")
         if self.unnamed:
@@ -118,6 +135,7 @@ def scan(
     domain: str = "spectrogram",
     say: Callable[[str], None] = lambda _: None,
     model: bool = False,
+    missing: Mapping[str, str] | None = None,
 ) -> list[Source]:
     """Return the given files and the files in the given folders, sorted by name.
 
@@ -131,6 +149,8 @@ def scan(
         Lower case, with the dot.
     model
         Whether the files are for an existing model, so that no other domain can be chosen.
+    missing
+        Suffixes of files that could be read after an installation, each with the command for it.
 
     Raises
     ------
@@ -138,7 +158,7 @@ def scan(
         A path does not exist, or there are no files.
     """
     sources: dict[str, Source] = {}
-    skipped = _Skipped()
+    skipped = _Skipped(missing or {})
     folders = 0
     for argument in arguments:
         if not os.path.lexists(argument):
@@ -158,6 +178,7 @@ def scan(
                 skipped.add(path, name)
     if not sources:
         other = f"; {skipped.without_suffix()}" if skipped.unnamed else ""
+        other += f"; {more}" if (more := skipped.missing_packages()) else ""
         raise InputError(_no_sources(arguments, suffixes, folders, domain, model=model) + other)
     skipped.report(say)
     return sorted(sources.values(), key=lambda source: (source.name, os.fsencode(source.location)))

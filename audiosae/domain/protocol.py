@@ -100,6 +100,9 @@ class Domain:
         Name of the entry point.
     suffixes
         Lower-case suffixes of the files that are searched in folders.
+    missing_suffixes
+        Lower-case suffixes of further files that the domain reads if a package is installed, which is not the case:
+        each with the command that installs it.
     unit
         Unit of spans: ``"row"``, ``"s"``, ``"px"``; independent of `kind`.
     kind
@@ -112,6 +115,7 @@ class Domain:
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    missing_suffixes: ClassVar[Mapping[str, str]] = {}
     unit: ClassVar[str] = "row"
     kind: ClassVar[Kind] = "rows"
     colours: ClassVar[str] = "RdBu_r"

@@ -1,4 +1,4 @@
-"""Reading of recordings, in any format of libsndfile and of any length, as blocks of mono samples at one rate."""
+"""Reading of recordings, in any format of libsndfile or FFmpeg and of any length, as blocks of mono samples."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import mmap
 import os
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.recordings import repair
+from audiosae.recordings import formats, repair
+from audiosae.recordings.av_files import AvFile
 from audiosae.recordings.compressed import vorbis_part
 from audiosae.recordings.correction import BLOCKS, CUT, JOINED, SKIPPED
 from audiosae.system.progress import counted
@@ -29,26 +31,6 @@ if TYPE_CHECKING:
 
     FileState = tuple[str, int, int]  # path, size, time of the last change
 
-SUFFIXES = (
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".mp3",
-    ".wave",
-    ".oga",
-    ".opus",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".au",
-    ".snd",
-    ".caf",
-    ".w64",
-    ".rf64",
-    ".voc",
-    ".nist",
-    ".sph",
-)
 _SAMPLES_AT_ONCE = 2**18
 _LARGEST_RATIO = 500  # of two sample rates
 _RESAMPLED_AT_ONCE = 2**21  # samples, at most
@@ -69,11 +51,13 @@ class _Recent(threading.local):
     """Header and open file of the recording that this thread read last: they are often needed again immediately."""
 
     header: tuple[FileState, Header] | None = None
-    file: tuple[FileState, soundfile.SoundFile, int] | None = None  # and its length in frames
+    file: tuple[FileState, soundfile.SoundFile | AvFile, int] | None = None  # and its length in frames
 
 
 _recent = _Recent()
-_open_files: WeakSet[soundfile.SoundFile] = WeakSet()  # of all threads; soundfile cannot close them during shutdown
+_open_files: WeakSet[soundfile.SoundFile | AvFile] = (
+    WeakSet()
+)  # of all threads; soundfile cannot close them during shutdown
 
 
 @atexit.register
@@ -86,9 +70,9 @@ def _close_files() -> None:
 class _Recording:
     """An open file and its length in frames, which is right where libsndfile's guesses or includes padding."""
 
-    file: soundfile.SoundFile
+    file: soundfile.SoundFile | AvFile
     frames: int
-    is_counted: bool
+    is_counted: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -98,18 +82,25 @@ class _Recording:
 
     @property
     def header(self) -> Header:
+        file, remark = self.file, ""
         frames = 0 if self.frames == repair.UNKNOWN else max(0, self.frames)
-        return Header(self.file.samplerate, self.file.channels, frames, f"{self.file.format}/{self.file.subtype}")
+        if isinstance(file, AvFile):
+            frames, remark = file.frames, file.remark
+        return Header(file.samplerate, file.channels, frames, f"{file.format}/{file.subtype}", remark)
 
 
 @dataclass(frozen=True)
 class Header:
-    """Sample rate, channels, length and format that a recording's header states; the length may be wrong."""
+    """Sample rate, channels, length and format that a recording's header states, and a remark on it, or "".
+
+    The length may be wrong.
+    """
 
     rate: int
     channels: int
     frames: int
     format: str
+    remark: str = ""
 
     @property
     def seconds(self) -> float:
@@ -123,12 +114,14 @@ def read_header(path: Path) -> Header:
     Raises
     ------
     InputError
-        The path is not a regular file, or the file is empty, unreadable or in a format unknown to libsndfile.
+        The path is not a regular file, or the file is empty, unreadable or in a format that no library reads.
     """
-    if _recent.header is not None and _recent.header[0] == _file_state(path):
+    state = _file_state(path)
+    if _recent.header is not None and _recent.header[0] == state:
         return _recent.header[1]
     with _open(path) as recording:
-        return recording.header
+        _recent.header = state, recording.header
+        return _recent.header[1]
 
 
 def check_channel(channels: int, channel: int) -> None:
@@ -213,7 +206,9 @@ def read_channels(path: Path, start: float, end: float) -> tuple[NDArray[np.floa
     first = min(max(0, round(start * file.samplerate)), frames)
     count = max(0, min(frames, round(end * file.samplerate)) - first)
     try:
-        if file.subtype == "VORBIS" and first:
+        if isinstance(file, AvFile):
+            samples = file.read_part(first, count)
+        elif file.subtype == "VORBIS" and first:
             samples = _read_vorbis(path, first, count, frames)
         elif file.seekable() and not file.subtype.startswith(_NOT_SEEKABLE):
             lead = min(first, _MPEG_LEAD) if file.subtype.startswith("MPEG") else 0
@@ -234,7 +229,7 @@ def _only_forward(file: soundfile.SoundFile) -> None:
 def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
     """Read samples of a codec that cannot seek."""
     with _open(path) as recording:
-        file = recording.file
+        file: Any = recording.file
         _only_forward(file)
         while first > 0 and (skipped := len(file.read(min(first, _SAMPLES_AT_ONCE), dtype="float32"))):
             first -= skipped
@@ -266,7 +261,8 @@ class _Reader:
     """Reader of all blocks of an open file, which checks the samples as they come."""
 
     def __init__(self, recording: _Recording, path: Path, channel: int) -> None:
-        self._recording, self._file, self._path, self._channel = recording, recording.file, path, channel
+        self._recording, self._path, self._channel = recording, path, channel
+        self._file: Any = recording.file
         self._low, self._high = np.inf, -np.inf  # of the channel, or of the mean of the channels
         self._peak = 0.0  # of all channels, if they are averaged
         self._frames = 0
@@ -313,7 +309,8 @@ class _Reader:
 
     def check(self) -> str:
         """Return, after the last block, why only a part was read, or ""; raise InputError for unusable samples."""
-        problem = "" if self._error else repair.find_problem(self._path, self._file.format, self._frames)
+        is_known = self._error or isinstance(self._file, AvFile)
+        problem = "" if is_known else repair.find_problem(self._path, self._file.format, self._frames)
         log = self._file.extra_info
         cut = problem == CUT or any(message in log for message in _CUT)
         if not self._frames:
@@ -324,6 +321,8 @@ class _Reader:
 
     def _missing_part(self, problem: str, *, cut: bool) -> str:
         file, stated, end = self._file, self._recording.frames, f"{self._frames / self._file.samplerate:.1f} s"
+        if isinstance(file, AvFile):
+            return file.problem(self._frames)
         if stated == repair.UNKNOWN:  # at the end of a FLAC of unknown length, the decoder reports an error
             return ""
         if problem in {BLOCKS, JOINED, SKIPPED}:
@@ -365,18 +364,27 @@ def _open(path: Path) -> _Recording:
 
     state = _file_state(path)
     try:
+        if formats.needs_av(path):
+            return _opened(AvFile(path))
         corrected, frames = repair.corrected(path)
         name = os.fsencode(path) if os.name == "posix" else str(path)
         file = open_sound_file(name if corrected is None else corrected)
     except OSError as error:
         raise InputError(f"unreadable: {error.strerror or error}") from error
     except (*_DECODING_ERRORS, TypeError) as error:
+        if formats.has_av():
+            with suppress(InputError):
+                return _opened(AvFile(path))
         raise InputError(f"undecodable: {_one_line(error)}") from error
     is_counted = frames > 0 and corrected is not None and file.subtype.startswith(_ESTIMATED_LENGTH)
     is_padded = 0 < frames <= file.frames <= frames + _PADDING
     recording = _Recording(file, frames if is_counted or is_padded else file.frames, is_counted)
     _recent.header = state, recording.header
     return recording
+
+
+def _opened(file: AvFile) -> _Recording:
+    return _Recording(file, repair.UNKNOWN if file.limit is None else file.limit)
 
 
 def _file_state(path: Path) -> FileState:

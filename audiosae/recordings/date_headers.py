@@ -1,4 +1,7 @@
-"""Date, time, place, time expansion in WAV headers: GUANO, Wildlife Acoustics, AudioMoth's comment, Broadcast Wave."""
+"""Date, time, place, time expansion in WAV headers: GUANO, Wildlife Acoustics, AudioMoth's comment, Broadcast Wave.
+
+Tags of the containers that FFmpeg reads have date, time and place, too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, BinaryIO
 
+from audiosae.errors import InputError
+from audiosae.recordings.av_stream import read_tags
+from audiosae.recordings.formats import has_av, is_av_name
 from audiosae.system.files import check_regular
 
 if TYPE_CHECKING:
@@ -30,14 +36,20 @@ _WAMD_POSITION = re.compile(
     rf"WGS\w*,\s*{_DECIMAL}\s*(?:,\s*([NS]))?\s*,\s*{_DECIMAL}\s*(?:,\s*([EW]))?", re.IGNORECASE
 )
 _MOST_NORTH, _MOST_EAST = 90.0, 180.0  # degrees
+_TAGS = "container tags"
+_TIME_TAGS = ("com.apple.quicktime.creationdate", "creation_time", "date_recorded", "date")
+_PLACE_TAGS = ("com.apple.quicktime.location.iso6709", "location", "location-eng")
+_ISO_6709 = re.compile(r"([+-]\d{1,2}(?:\.\d*)?)([+-]\d{1,3}(?:\.\d*)?)(?![\d.])")
 _SAME_RATE = 0.01  # relative difference of sample rates that is rounding
 
 
 def header_times(path: Path) -> dict[str, datetime | None]:
-    """Return the start times that a file's headers state, by kind of header; empty if it is not RIFF or RF64.
+    """Return the start times that a file's headers state, by kind of header; empty if it has none that are read.
 
     A header whose date and time is missing or cannot be read has None.
     """
+    if is_av_name(path):
+        return _tag_times(path)
     times: dict[str, datetime | None] = {}
     for name, content in _contents(path):
         kind, parse = _PARSERS[name]
@@ -51,12 +63,36 @@ def header_place(path: Path) -> tuple[float, float] | None:
 
     Both are 0 in the headers of recorders that had no GPS fix, which is no place.
     """
+    if is_av_name(path):
+        return _tag_place(path)
     for name, content in _contents(path):
         if name == b"guan" and (place := parsed_place(_guano_value(content, "Loc Position"))):
             return place
         if name == b"wamd" and (place := _wamd_place(content)):
             return place
     return None
+
+
+def _tags(path: Path) -> dict[str, str]:
+    """Return the tags of a container that FFmpeg reads; empty without PyAV, or if it cannot be read."""
+    with suppress(InputError):
+        return read_tags(path) if has_av() else {}
+    return {}
+
+
+def _tag_times(path: Path) -> dict[str, datetime | None]:
+    tags = _tags(path)
+    times = {_TAGS: next((start for name in _TIME_TAGS if (start := _iso(tags.get(name, "")))), None)}
+    comment = tags.get("comment", "").encode()
+    if "AudioMoth" in tags.get("artist", "") or b"AudioMoth" in comment:
+        times["AudioMoth"] = _audiomoth(comment)
+    return times if any(name in tags for name in _TIME_TAGS) or len(times) > 1 else {}
+
+
+def _tag_place(path: Path) -> tuple[float, float] | None:
+    tags = _tags(path)
+    match = next((found for name in _PLACE_TAGS if (found := _ISO_6709.match(tags.get(name, "")))), None)
+    return _valid_place(float(match[1]), float(match[2])) if match else None
 
 
 def parsed_place(text: str) -> tuple[float, float] | None:
@@ -210,4 +246,4 @@ _PARSERS = {  # per chunk name: kind of header and parser; the most reliable fir
     b"bext": ("Broadcast Wave", _broadcast_wave),
 }
 _EXPANSIONS = {b"guan": _guano_expansion, b"wamd": _wamd_expansion}
-KINDS = tuple(kind for kind, _ in _PARSERS.values())
+KINDS = (*(kind for kind, _ in _PARSERS.values()), _TAGS)

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span, between
 from audiosae.errors import InputError
-from audiosae.recordings import audio, bands, inversion, prominence, quick_checks
+from audiosae.recordings import audio, bands, formats, inversion, prominence, quick_checks
 from audiosae.recordings.date_headers import timing_remark
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Spectrogram(Domain):
     """
 
     name: ClassVar[str] = "spectrogram"
-    suffixes: ClassVar[tuple[str, ...]] = audio.SUFFIXES
+    suffixes: ClassVar[tuple[str, ...]] = formats.SUFFIXES
+    missing_suffixes: ClassVar[Mapping[str, str]] = formats.MISSING_SUFFIXES
     unit: ClassVar[str] = "s"
     kind: ClassVar[Kind] = "sound"
     defaults: ClassVar[Mapping[str, Json]] = {
@@ -193,6 +194,8 @@ class Spectrogram(Domain):
         rows = 1 + int(header.seconds * rate) // hop if header.frames else 0
         lower = header.rate < 2 * self._highest and header.rate / 2 < self.frequencies[-1]
         remarks = [f"a lower rate than {2 * self._highest:g} Hz, so their upper bands are empty"] if lower else []
+        if header.remark:
+            remarks.append(header.remark)
         if timing := timing_remark(path, header.rate):
             remarks.append(timing)
         return Probe(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from audiosae.domain import Domain
-from audiosae.recordings import audio, bands
+from audiosae.recordings import audio, bands, formats
 from audiosae.sounds.broadband_level import KNOT_SECONDS, LEAST_PITCH, BroadbandLevel, broadband_level
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class BroadbandEvents(Domain):
     """
 
     name: ClassVar[str] = "broadband-events"
-    suffixes: ClassVar[tuple[str, ...]] = audio.SUFFIXES
+    suffixes: ClassVar[tuple[str, ...]] = formats.SUFFIXES
     unit: ClassVar[str] = "s"
 
     sample_rate: int = 22050
