@@ -31,6 +31,7 @@ from audiosae.commands.survey_sources import write_sources
 from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
+from audiosae.sounds.event_map import with_landmarks
 from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
@@ -208,6 +209,7 @@ def survey(
             notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note)
             if path and work:
+                result, sound_types = with_landmarks(result, sound_types)
                 folder.write_tables(result, loaded, sound_types, corpus, work, formats)
                 write_sources(result, loaded, work)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.sounds.landmarks import Landmarks
 from audiosae.sounds.results import MapPoints
 from audiosae.sounds.sound_types import evenly
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from audiosae.sounds.results import Survey
+    from audiosae.sounds.sound_types import Types
 
     Array = NDArray[np.float32]
 
@@ -40,22 +45,45 @@ def map_points(points: Array, types: NDArray[np.int32], score: Array) -> MapPoin
     return MapPoints(numbers, points[numbers])
 
 
-def map_positions(points: Array) -> Array:
+def with_landmarks(survey: Survey, types: Types) -> tuple[Survey, Types]:
+    """Return a survey and its types with the landmarks of the map, those of an earlier survey if it had any."""
+    if survey.mapped is None:
+        return survey, types
+    landmarks = survey.mapped.landmarks or choose_landmarks(survey.mapped.points)
+    return replace(survey, mapped=replace(survey.mapped, landmarks=landmarks)), replace(types, landmarks=landmarks)
+
+
+def choose_landmarks(points: Array) -> Landmarks:
+    """Return the landmarks of a map: at most 2,000 evenly spaced sounds, with their positions by t-SNE.
+
+    t-SNE (van der Maaten and Hinton 2008) starts from the first two components.
+    """
+    chosen = points[evenly(len(points), _EMBEDDED)]
+    return Landmarks(chosen, _embedded(chosen))
+
+
+def map_positions(points: Array, landmarks: Landmarks | None = None) -> Array:
     """Return the position of each sound on the map, (points, 2), from 0 to 1.
 
-    The map is a t-SNE (van der Maaten and Hinton 2008) of at most 2,000 evenly spaced sounds, which starts from the
-    first two components. Any other sound is placed at the weighted mean of the five nearest of these.
+    Parameters
+    ----------
+    points
+        On the unit sphere of the space of the types, (points, components).
+    landmarks
+        Sounds of a map. Each other sound is placed at the weighted mean of the five nearest of these. None to choose
+        landmarks among the points.
     """
-    chosen = evenly(len(points), _EMBEDDED)
-    landmarks = points[chosen]
+    own = landmarks is None
+    landmarks = landmarks or choose_landmarks(points)
     placed = np.empty((len(points), 2), np.float32)
-    placed[chosen] = embedded = _embedded(landmarks)
+    chosen = evenly(len(points), _EMBEDDED) if own else np.empty(0, np.int64)
+    placed[chosen] = landmarks.positions[: len(chosen)]
     others = np.setdiff1d(np.arange(len(points)), chosen)
     for at in range(0, len(others), _BLOCK):
         block = others[at : at + _BLOCK]
-        placed[block] = _between(points[block], landmarks, embedded)
-    low, high = placed.min(axis=0), placed.max(axis=0)
-    return np.asarray((placed - low) / np.maximum(high - low, 1e-12), np.float32)
+        placed[block] = _between(points[block], landmarks.points, landmarks.positions)
+    low, high = (bound(landmarks.positions, axis=0) for bound in (np.min, np.max))
+    return np.asarray(np.clip((placed - low) / np.maximum(high - low, 1e-12), 0, 1), np.float32)
 
 
 def _extremes(types: NDArray[np.int32], score: Array) -> Iterator[int]:

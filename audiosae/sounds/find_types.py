@@ -116,7 +116,7 @@ def find_types(
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
         types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count, parts)
-        stability = None if known else stability_of(codes.codes, count, parts)
+        stability = None if known else stability_of(codes.codes, count, parts, types=types)
         assigned = _assigned(types, codes)
         if not known:
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
@@ -126,7 +126,7 @@ def find_types(
         labelled = _labelled(types, points, _places(domain, records, sounds), assigned[0], labels)
         types = replace(types, taught=labelled.taught)
         activity = _activity(types, codes, labelled.type)
-        mapped = map_points(points, *assigned[:2])
+        mapped = replace(map_points(points, *assigned[:2]), landmarks=types.landmarks)
     for line in labelled.notes:
         progress.say(line)
     columns = (labelled.type, *assigned[1:], labelled.labels.label, labelled.labels.confidence)

@@ -137,7 +137,7 @@ class BandLevels:
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` exceed the noise, (rows, bands) in dB, at least 0."""
-        floor = self._short_floor if self.is_short_recording else self.floor.at(low, high)[0][:, : self.bands]
+        floor = self._short_floor if self.is_short_recording else self.floor.middle_at(low, high, self.bands)
         return np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
 
     @cached_property
@@ -229,12 +229,20 @@ class NoiseFloor:
 
     def at(self, low: int, high: int) -> tuple[Array, Array]:
         """Return median and spread in rows `low` to below `high`, interpolated linearly between knots."""
-        knot = np.clip((np.arange(low, high) - self.pitch / 2) / self.pitch, 0, len(self.middle) - 1)
-        left = np.minimum(knot.astype(int), max(0, len(self.middle) - 2))
-        right = np.minimum(left + 1, len(self.middle) - 1)
-        share = (knot - left).astype(np.float32)[:, None]
-        middle, spread = ((1 - share) * part[left] + share * part[right] for part in (self.middle, self.spread))
+        middle, spread = (self._between(part, low, high) for part in (self.middle, self.spread))
         return middle, spread
+
+    def middle_at(self, low: int, high: int, bands: int) -> Array:
+        """Return the median of the noise of levels in the first bands and in rows `low` to below `high`."""
+        return self._between(self.middle[:, :bands], low, high)
+
+    def _between(self, part: Array, low: int, high: int) -> Array:
+        """Return values at the knots, interpolated linearly in rows `low` to below `high`."""
+        knot = np.clip((np.arange(low, high) - self.pitch / 2) / self.pitch, 0, len(part) - 1)
+        left = np.minimum(knot.astype(int), max(0, len(part) - 2))
+        right = np.minimum(left + 1, len(part) - 1)
+        share = (knot - left).astype(np.float32)[:, None]
+        return np.asarray((1 - share) * part[left] + share * part[right])
 
 
 def noise_floor(levels: BandLevels) -> NoiseFloor:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.journal import Record
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.labelled import Labels
+    from audiosae.sounds.landmarks import Landmarks
     from audiosae.system.tabular import DataTable
 
 
@@ -93,10 +94,13 @@ class MapPoints:
         Their numbers in `Survey.sounds`, in order, (points,).
     points
         Their points in the space of the types, (points, components).
+    landmarks
+        Sounds between which they are placed; None to choose them.
     """
 
     numbers: NDArray[np.int64]
     points: NDArray[np.float32]
+    landmarks: Landmarks | None = None
 
 
 @dataclass(frozen=True)

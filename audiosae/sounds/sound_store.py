@@ -78,7 +78,7 @@ class SoundStore:
         missing = [number for number, own in enumerate(keys) if not all(self._path(key).exists() for key in own)]
         new, is_missing = compute(missing), {*missing}
         for number, own in enumerate(keys):
-            stored = [] if number in is_missing else [self._load(key) for key in own]
+            stored = [] if number in is_missing else [self.load(key) for key in own]
             whole = [block for block in stored if block is not None]
             if number not in is_missing and len(whole) == len(own):
                 yield from whole
@@ -86,13 +86,14 @@ class SoundStore:
             blocks = new if number in is_missing else compute([number])
             for key in own:
                 block = next(blocks)
-                self._save(key, block)
+                self.save(key, block)
                 yield block
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"
 
-    def _load(self, key: str) -> Block | None:
+    def load(self, key: str) -> Block | None:
+        """Return the block of a key; None if there is none or it is damaged."""
         path = self._path(key)
         with suppress(InputError, OSError):
             content = read_tensors(path)
@@ -102,8 +103,8 @@ class SoundStore:
                 return content.tensors
         return None
 
-    def _save(self, key: str, block: Block) -> None:
-        """Write a block; it needs no flush to disk, because a damaged one is computed again."""
+    def save(self, key: str, block: Block) -> None:
+        """Write a block, without a flush to disk: a damaged one is computed again. InputError if that fails."""
         temporary = self.folder / f"{key}.{os.getpid()}.tmp"
         try:
             temporary.write_bytes(tensor_bytes(block, {"key": key}))

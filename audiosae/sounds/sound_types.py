@@ -18,6 +18,8 @@ from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.errors import InputError
 from audiosae.sounds.events import NOWHERE
 from audiosae.sounds.grouping import grouped
+from audiosae.sounds.landmarks import TENSORS as LANDMARKS
+from audiosae.sounds.landmarks import Landmarks
 from audiosae.sounds.locate import DETECTOR, Detector
 from audiosae.sounds.results import TypeStability
 from audiosae.sounds.taught import TAUGHT, SameTypes, Taught
@@ -60,6 +62,7 @@ _TENSORS = {
     "taught.points": Tensor(("answers", "components"), optional=True),
     "taught.centres": Tensor(("added", "components"), optional=True),
     "taught.reach": Tensor(("added",), above=0, optional=True),
+    **LANDMARKS,
 }
 _FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
 _SPREADS = 4.0  # reach of a type in robust standard deviations above the median distance
@@ -150,6 +153,8 @@ class Types:
         Number of the coarse group of each type, from 1, if no number of types is clearly best; otherwise empty.
     taught
         What a person said about sounds, which types can be added to and joined by.
+    landmarks
+        Sounds with their positions on the map.
     """
 
     space: Space
@@ -159,6 +164,7 @@ class Types:
     detector: Detector | None = None
     coarse: Sequence[int] = ()
     taught: Taught | None = None
+    landmarks: Landmarks | None = None
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -220,6 +226,7 @@ class Types:
         names = {str(number): name for number, name in self.names.items()}
         facts: dict[str, Json] = {"format": _FORMAT, "kind": "sound types", "model_digest": digest, "names": names}
         tensors |= self.taught.tensors if self.taught else {}
+        tensors |= self.landmarks.tensors if self.landmarks else {}
         facts |= {"coarse": list(self.coarse), "detector": self.detector.to_json() if self.detector else None}
         write_tensors(path, tensors, facts | {"taught": self.taught.to_json() if self.taught else None})
 
@@ -281,6 +288,7 @@ def load_types(path: Path, digest: str) -> Types:
         detector=Detector.from_json(detector) if detector else None,
         coarse=content.facts["coarse"] if len(content.facts["coarse"]) == len(content.tensors["centres"]) else (),
         taught=Taught.of(taught, content.tensors, space.components.shape[1]) if taught else None,
+        landmarks=Landmarks.of(content.tensors),
     )
 
 
@@ -319,7 +327,12 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
 
 
 def stability_of(
-    codes: Array, count: int | None = None, parts: Array | None = None, *, seed: int = 0
+    codes: Array,
+    count: int | None = None,
+    parts: Array | None = None,
+    *,
+    seed: int = 0,
+    types: Types | None = None,
 ) -> TypeStability | None:
     """Measure whether other events give the same types; None if there are fewer than four events per type.
 
@@ -327,11 +340,13 @@ def stability_of(
     ----------
     count
         Number of types; None chooses it for each sample of the events.
+    types
+        Those that `learn_types` learned from the same codes; None to learn them.
     """
     from sklearn.metrics import adjusted_rand_score
 
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
-    first, _ = learn_types(sample, count, parts)
+    first = types or learn_types(sample, count, parts)[0]
     kinds = len(first)
     if len(sample) < _FEWEST_PER_TYPE * kinds or kinds <= 1:
         return None

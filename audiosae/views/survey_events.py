@@ -40,6 +40,8 @@ _SHEET = (1024, 16)  # pixels, rows of spectrograms
 _DEPTH, _LEAST_DEPTH = 45.0, 20.0  # range of a spectrogram, dB
 _BACKGROUND = 0.3  # quantile of the levels that is black, within this range
 _SHADES = 16
+# splitmix64 (Steele, Lea and Flood 2014): a random number from any other number
+_GOLDEN, _MIX, _LAST_SHIFT = 0x9E3779B97F4A7C15, ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)), 31
 
 
 class PageEvents:
@@ -58,7 +60,25 @@ class PageEvents:
         asked = np.array(survey.labels.ask_next if survey.labels else (), np.int64)
         at = np.searchsorted(self.numbers, asked)
         self._asked = at[np.isin(asked, self.numbers)]  # whose labels would help most
-        self._rank = np.random.default_rng(0).permutation(len(self.numbers))  # in a random order
+        known = self._mapped.landmarks
+        self._placed = (self._mapped.points, known) if known else (self._mapped.points,)
+        self._rank = self._random_order()
+
+    def _random_order(self) -> NDArray[np.int64]:
+        """Return the rank of each sound in a random order, which depends on recording and start of the sound alone.
+
+        So most of the sounds that a page plays are the same after some recordings were added, and need no encoding.
+        """
+        sounds = self._survey.sounds
+        names = (hashlib.blake2b(record.digest.encode(), digest_size=8) for record in self._survey.records)
+        seeds = np.array([int.from_bytes(name.digest(), "little") for name in names], np.uint64)
+        start = np.round(sounds.start[self.numbers] * 1e4).astype(np.uint64)
+        mixed = seeds[sounds.record[self.numbers]] + start * np.uint64(_GOLDEN)
+        for shift, factor in _MIX:
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        rank = np.empty(len(mixed), np.int64)
+        rank[np.argsort(mixed ^ (mixed >> np.uint64(_LAST_SHIFT)), kind="stable")] = np.arange(len(mixed))
+        return rank
 
     @property
     def digest(self) -> str:
@@ -124,7 +144,7 @@ class PageEvents:
             "peak": packed(own["peak"], "<f4"),
             "hz": packed(np.round(hz), "<u4"),
             "time": packed(self._times(), "<f8") if survey.dated else None,
-            "place": packed(np.rint(map_positions(self._mapped.points) * 65535), "<u2"),
+            "place": packed(np.rint(map_positions(*self._placed) * 65535), "<u2"),
             "code": packed(np.rint(points * scale), "<i1"),
             "codes": points.shape[1],
             "order": packed(self._rank, "<u4"),

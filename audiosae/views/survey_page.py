@@ -11,12 +11,13 @@ from audiosae.errors import InputError
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import NOWHERE, REJECTED
 from audiosae.sounds.grouping import NO_NUMBER
+from audiosae.sounds.sound_store import SoundStore
 from audiosae.system.files import write_file
 from audiosae.system.progress import Progress, counted
-from audiosae.views.event_excerpts import EventExcerpts
 from audiosae.views.excerpts import choose_excerpts, with_local_fields
 from audiosae.views.label_table import label_table, labels_of
 from audiosae.views.page import as_json, bars, fill
+from audiosae.views.stored_excerpts import StoredExcerpts
 from audiosae.views.survey_events import PageEvents, Thumbnails, packed
 from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
 
@@ -113,7 +114,8 @@ def write_survey_page(
     size_free -= len(as_json(pictures)) + _PIECE_BYTES * len(first)
     heard = first[np.cumsum(np.minimum(events.seconds[first], _LONGEST)) <= _MOST_SECONDS][:_MOST_PLAYED]
     progress.stage("page", len(heard), "sounds")
-    excerpts = EventExcerpts(domain, corpus, events, workers=corpus.workers, pictures=False, longest=_LONGEST)
+    excerpts = StoredExcerpts(domain, corpus, events, workers=corpus.workers, pictures=False, longest=_LONGEST)
+    excerpts.store = SoundStore.of(model, corpus)
     queue = [[(n, 0.0) for n in heard.tolist()]]
     pieces, (played,) = choose_excerpts(queue, excerpts, size_free, lambda: progress.advance(1))
     data["pictures"] |= pictures | {"of": packed(np.searchsorted(page_events.numbers, first), "<u4")}
