@@ -47,7 +47,7 @@ def test_windows_that_are_left_out_and_short_sources_are_counted(tmp_path, run):
 
 @pytest.mark.parametrize("accuracy", [0.95251, 0.9525, 0.9524999, 0.12345, 1.0, 0.0])
 def test_both_tables_of_the_evaluation_page_show_the_same_accuracy(accuracy):
-    result = {"name": "nmf", "accuracy": accuracy, "stderr": 0.01, "features": 3, "probing": [], "groups": 0.0}
-    row = _row(result)
-    assert row["accuracy"].split(" ")[0] == row["all"] == f"{100 * accuracy:.1f}"
+    result = {"name": "nmf", "accuracy": accuracy, "stderr": 0.01, "std": 0.02, "features": 3, "folds": [accuracy] * 2}
+    result |= {"interval": (0.1, 0.9), "probing": [], "groups": 0.0, "v_measure": 0.0}
+    assert _row(result)["scores"].accuracy == f"{100 * accuracy:.1f}"
     assert "row.bar | round" not in (files("audiosae.views") / "templates" / "evaluation.html.j2").read_text()

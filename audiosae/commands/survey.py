@@ -29,7 +29,7 @@ from audiosae.commands.shared_options import (
 from audiosae.commands.site_options import Coordinates, Site, parse_place, sites_by_name, with_sites
 from audiosae.commands.survey_sources import write_sources
 from audiosae.corpus.sources import named_paths
-from audiosae.recordings.dates import read_dates
+from audiosae.recordings.dates import Dates, read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.event_map import with_landmarks
 from audiosae.sounds.exchange import check_dates
@@ -79,6 +79,16 @@ def _text(result: Survey) -> str:
     if clips := result.facts.get("clips"):
         lines.append(clip_text(clips))
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
+
+
+def _read_dates(
+    job: Reading, formats: Sequence[str], when: WhenName, time_zone: str | None, date_order: DateOrder
+) -> Dates:
+    """Return when recordings were made, and say it; InputError if a format needs dates that are not known."""
+    dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
+    job.notes.say(dates.note)
+    check_dates(formats, [source.name for source in job.sources], dates.starts)
+    return dates
 
 
 def _check_folder(path: Path, job: Reading, labels: Path | None, digest: str, *, continuing: bool) -> None:
@@ -177,19 +187,17 @@ def survey(
         earlier, labels_path = continued(path, types, earlier, labels_path)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
     place, clip_number = parse_place(coordinates), clip_count(clips, path, listed := named_paths(sources))
-    loaded, settings, machine = as_model(model), EventSettings.of(options), Machine.of(options)
+    loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    with reading(settings.domain(domain, known), listed, machine, progress=progress) as job:
+    with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = folder.type_names(names_path, known, notes.say)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
             _check_folder(path, job, labels_path, loaded.digest, continuing=bool(new_only and earlier))
-        dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
-        notes.say(dates.note)
+        dates = _read_dates(job, formats, when, time_zone, date_order)
         sites = sites_by_name(site, job, listed)
-        check_dates(formats, [source.name for source in job.sources], dates.starts)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(
                 loaded,
@@ -209,9 +217,9 @@ def survey(
             notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note)
             if path and work:
+                write_sources(result, loaded, work)
                 result, sound_types = with_landmarks(result, sound_types)
                 folder.write_tables(result, loaded, sound_types, corpus, work, formats)
-                write_sources(result, loaded, work)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)

@@ -213,7 +213,7 @@ class SurveyServer:
         for name in ("waitress", "waitress.queue"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # the application reports errors
         listening = _listening(ports)
-        self.application = SurveyApplication(survey, say, listening.getsockname()[1])
+        self.application: SurveyApplication = SurveyApplication(survey, say, listening.getsockname()[1])
         self._server = create_server(
             self.application,
             sockets=[listening],

@@ -112,7 +112,7 @@ class Evaluation(Tabular):
     >>> evaluation = audiosae.evaluate(model, classes, "folder", baselines="none")
     >>> evaluation.plan.classes, evaluation.plan.chance, evaluation.facts["quality"]["dead_units"] == []
     (['high', 'low'], 0.5, True)
-    >>> audiosae.evaluate(model, "classes", "folder", baselines="pca").verdict.comparisons[0].outcome
+    >>> audiosae.evaluate(model, classes, "folder", baselines="pca").verdict.comparisons[0].outcome
     'no better'
     """
 

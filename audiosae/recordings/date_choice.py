@@ -15,7 +15,7 @@ _CLOSER = 10  # an order of year, month and day is in doubt if another order put
 _MOST_TAKES = 100  # four digits below this are more likely the number of a take than a time after midnight
 _MOST_TAKES_APART = 10000  # the same for six digits that do not follow the date directly
 
-ORDERS = {  # which of the parts a, b and c are year, month and day
+ORDERS: dict[str, tuple[str, ...]] = {  # which of the parts a, b and c are year, month and day
     "YYYYMMDD": ("abc",),
     "YYYY-MM-DD": ("abc",),
     "DD-Mon-YYYY": ("cba",),
