@@ -33,6 +33,11 @@ def _end_now() -> None:
     from contextlib import suppress
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if "multiprocessing" in sys.modules:  # threads that still compute may wait for processes, which the exit would join
+        from multiprocessing import active_children
+
+        for process in active_children():
+            process.kill()
     atexit._run_exitfuncs()  # noqa: SLF001 (the only way to run them before os._exit)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed at the other end

@@ -103,6 +103,11 @@ def test_an_archive_that_fits_is_read_whole_and_few_headers_are_read(tmp_path, m
     assert Archive.larger_than(10**4, Stated(), made.sources, Progress()).windows == 300 * 97
 
 
+def test_two_kinds_of_files_in_turn_are_both_probed(tmp_path):
+    made = archive(tmp_path, [10, 1000] * 128)  # their sizes tell nothing
+    assert Archive.larger_than(10**5, Stated(), made.sources, Progress()) is not None
+
+
 @pytest.mark.parametrize(("rate", "error"), [(RATE, 1e-3), (11025, 3.0)])
 def test_a_part_has_the_levels_of_the_whole(tmp_path, rate, error):
     path = write(tmp_path / "a.wav", tone(5.0, rate=rate, seed=1), rate)

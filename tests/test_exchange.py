@@ -6,13 +6,17 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import audiosae
 from audiosae.errors import InputError
 from audiosae.sounds.exchange import check_dates
+from audiosae.views.methods import methods_text
 
 # tables `observations` and `media` of Camtrap DP 1.0: columns in order, those that must not be empty, and their values
 COLUMNS = {
@@ -136,6 +140,16 @@ def test_tables_of_a_survey_are_annotations_of_its_recordings(trained, survey):
         assert list(zip(*(read.keys[name] for name in ("file", "start", "label")), strict=True)) == expected
 
 
+@pytest.mark.parametrize(("given", "classifier"), [(20, "a graph of shared nearest neighbours"), (40, "kernel ridge")])
+def test_methods_state_that_sounds_were_labelled_by_hand(survey, trained, given, classifier):
+    found, _ = survey
+    scores = (SimpleNamespace(answers=given - 5), SimpleNamespace(answers=5))
+    labels = SimpleNamespace(scores=scores, confidence=np.array([1, 0.6]))
+    text = methods_text(replace(found, labels=labels), audiosae.load_model(trained), None)
+    assert f"We then labelled {given} sounds with 2 labels, and corrected types. The other " in text
+    assert classifier in text
+
+
 def test_methods_state_the_numbers_of_the_tables(survey):
     found, folder = survey
     text = (folder / "methods.md").read_text()
@@ -152,7 +166,7 @@ def test_methods_state_the_numbers_of_the_tables(survey):
     assert f"{numbers}, and assigned {typed} of the {found.group}s to {len(kinds)} types" in paragraph
     assert "12 sigmoid hidden units" in paragraph
     assert "a duration of at least 20 ms" in paragraph
-    assert f"We named {len(NAMES)} of them." in paragraph
+    assert f"We named {len(NAMES)} of the types." in paragraph
     cited = re.findall(r"(\w+)(?: et al\.| and \w+)? (\d{4})\)", paragraph)
     lines = references.splitlines()
     assert len({*cited}) == len(lines)

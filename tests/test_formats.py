@@ -5,6 +5,7 @@ The files are encoded, and decoded for comparison, by the program of imageio-ffm
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections import Counter
@@ -16,11 +17,13 @@ import soundfile
 from conftest import REPOSITORY
 from signals import collect
 
-from audiosae.corpus.sources import scan
+from audiosae.corpus.ingest import ingest
+from audiosae.corpus.sources import Source, scan
 from audiosae.errors import InputError
 from audiosae.recordings import av_files, formats
 from audiosae.recordings.audio import read_excerpt, read_header, read_mono
 from audiosae.recordings.date_headers import header_place, header_times
+from audiosae.recordings.spectrogram import Spectrogram
 
 RATE, SECONDS = 22050, 3.03
 DATE, PLACE = "2024-06-01T05:30:00", "+52.5200+013.4050/"
@@ -227,6 +230,21 @@ def test_without_the_extra_a_lone_file_names_it(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"^{re.escape(kind)} needs the extra av: pip install 'audiosae\[av\]'$"):
         read_header(tmp_path / name)
+
+
+def test_without_the_extra_what_it_read_into_the_cache_is_not_used(tmp_path, monkeypatch):
+    wave = np.sin(np.arange(8000) * 0.3)
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, wave, 8000)
+    os.rename(tmp_path / "b.wav", tmp_path / "b.m4a")  # stands for a file that FFmpeg read
+    domain, sources = Spectrogram(sample_rate=8000), [Source(name, tmp_path / name) for name in ("a.wav", "b.m4a")]
+    monkeypatch.setattr(formats, "needs_av", lambda _: False)
+    assert [each.status for each in ingest(domain, sources, cache=tmp_path / "cache")] == ["used", "used"]
+    monkeypatch.setattr(formats, "needs_av", lambda path: path.suffix == ".m4a")
+    monkeypatch.setattr(formats, "has_av", lambda: False)
+    records = ingest(domain, sources, cache=tmp_path / "cache")
+    assert [each.status for each in records] == ["used", "skipped"]
+    assert "needs the extra av" in records[1].reason
 
 
 def test_without_the_extra_the_files_that_it_would_read_are_counted(tmp_path):

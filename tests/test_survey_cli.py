@@ -206,7 +206,7 @@ def test_new_recordings_are_added_to_a_survey_as_with_its_types(archive, cache, 
     for path in files[1:]:
         shutil.copy2(path, sounds)
     command = ("survey", archive.run, sounds, "--cache", cache, "--events", "csv", "-q")
-    assert run(*command, "-o", one, "--new-only")[0] == 0  # it has no survey yet
+    assert run(*command, "-o", one, "--new-only", "--time-zone", "UTC")[0] == 0  # it has no survey yet
     labels = one / "labels.csv"
     labels.write_text(labels.read_text().replace(",1,,", ",3,tone,"))
     code, _, error = run(*command[:2], files[0], *command[3:], "-o", one, "--new-only")
@@ -215,11 +215,15 @@ def test_new_recordings_are_added_to_a_survey_as_with_its_types(archive, cache, 
     shutil.copy2(files[0], sounds)
     assert run(*command, "-o", one, "--new-only")[0] == 0
     earlier = ("--types-from", tmp_path / "earlier", "--labels", tmp_path / "earlier" / "labels.csv")
+    earlier += ("--time-zone", "UTC")  # is kept
     assert run(*command, "-o", two, *earlier, "--cache", tmp_path / "cache")[0] == 0
     names = sorted(path.name for path in two.iterdir() if path.name != "survey.json")
     assert {name for name in names if (one / name).read_bytes() != (two / name).read_bytes()} == set()
     assert {row["label"] for row in rows_of(labels)} == {"", "tone"}
     assert {row["file"] for row in rows_of(labels)} == {path.name for path in files}
+    code, _, error = run(*command, "-o", one)
+    assert (code, "which would be lost; add --labels" in error) == (1, True)
+    assert json.loads((one / "survey.json").read_text())["options"]["time_zone"] == "UTC"
 
 
 def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archive, tmp_path, monkeypatch):

@@ -182,6 +182,28 @@ def test_recordings_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
     assert [*match(read_answers(tmp_path / "t.csv"), two, "").near] == [n * len(KIND) // FILES for n in (1, 2)]
 
 
+def test_labels_of_one_site_are_not_given_to_another_with_the_same_file_names(tmp_path):
+    south = replace(places(), files=["south/0.wav", *(f"{i}.wav" for i in range(1, FILES))])
+    (tmp_path / "t.csv").write_text("file,start,end,label\nnorth/0.wav,0,1,wren\n1.wav,0,1,tit\n")
+    matched = match(read_answers(tmp_path / "t.csv"), south, "")
+    assert [*matched.near] == [len(KIND) // FILES]
+    assert "1 label not used, of recordings that are not in this survey: north/0.wav" in matched.notes[0]
+
+
+def test_of_annotations_that_cover_a_sound_the_one_of_its_size_is_used(tmp_path):
+    (tmp_path / "t.csv").write_text("file,start,end,label\n0.wav,0,1,cat\n0.wav,0,2.5,donkey\n")
+    assert match(read_answers(tmp_path / "t.csv"), places(), "").near[0].label == "cat"
+
+
+def test_labels_of_all_sounds_are_tested_too(tmp_path):
+    def edit(rows):
+        rows[:] = [replace(row, label=f"kind {kind}") for row, kind in zip(rows, KIND.tolist(), strict=True)]
+
+    labels = labelled(table_of(tmp_path, edit)).labels
+    assert "1.00 of them are classified correctly" in labels.note
+    assert {score.recall for score in labels.scores} == {1.0}
+
+
 def test_the_table_survives_spreadsheets(tmp_path):
     text = HEAD.replace(",", ";") + "2;0.wav;10,0;11,0;;M\u00f6we;\r\n4.0;.\\0.wav;30;31;4.0;\u2013;\r\n"
     (tmp_path / "labels.csv").write_bytes(text.encode("utf-8-sig"))

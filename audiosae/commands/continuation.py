@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from audiosae.commands.survey_folder import FACTS, LABELS, TYPES
+from audiosae.commands.survey_folder import FACTS, LABELS, OPTIONS, TYPES, survey_facts
 from audiosae.errors import InputError
 from audiosae.sounds.answers import read_answers
 from audiosae.system.progress import counted
 from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
+@dataclass(frozen=True)
+class Given:
+    """Options that a continued survey has from the one that it continues, where they are not given again."""
+
+    site: Any
+    coordinates: Any
+    time_zone: Any
+    date_order: Any
+    clips: Any
+
+    def completed(self, earlier: Mapping[str, Any]) -> Given:
+        """Return the options with those of an earlier survey."""
+        return Given(**{name: earlier.get(name) if value is None else value for name, value in asdict(self).items()})
+
+
 def continued(
-    out: Path | None, types: int | str, types_from: Path | None, labels: Path | None
-) -> tuple[Path | None, Path | None]:
-    """Return the folder of the types and the table of the labels with which a survey is continued.
+    out: Path | None, types: int | str, types_from: Path | None, labels: Path | None, given: Given
+) -> tuple[Path | None, Path | None, Given]:
+    """Return the folder of the types, the table of the labels and the options with which a survey is continued.
 
     Without a survey in the folder, or if it was killed before it had types, they are the options as they were given.
 
@@ -30,13 +46,14 @@ def continued(
     if out is None:
         raise InputError("--new-only: wanted the folder of a survey; give it with -o")
     if not (out / FACTS).exists():
-        return types_from, labels
+        return types_from, labels, given
     if types_from is not None and types_from.absolute() not in {out.absolute(), (out / TYPES).absolute()}:
         raise InputError(f"--new-only: the types of {out} are used; leave out --types-from {types_from}")
     if str(types) != "auto":
         raise InputError(f"--new-only: the types of {out} are used; leave out --types {types}")
     own = out / LABELS
-    return out, labels or (own if own.is_file() else None)
+    earlier = (survey_facts(out) or {}).get(OPTIONS, {})
+    return out, labels or (own if own.is_file() else None), given.completed(earlier)
 
 
 def continued_note(out: Path, files: Sequence[str]) -> str:

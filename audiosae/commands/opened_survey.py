@@ -113,7 +113,7 @@ def read_survey(folder: Path, sources: Sequence[Path]) -> OpenedSurvey:
         raise InputError(f"{printable(folder)}: no {FACTS}; wanted the folder that audiosae survey wrote")
     page, tables = read_page(folder / PAGE), EditedTables(folder)
     tables.labels(), tables.names()  # they must be valid now
-    channel = (facts.get("detector") or {}).get("channel", 0)
+    channel = (facts.get("detector") or {}).get("channel") or 0
     domain = Spectrogram(channel=channel)  # any other setting does not matter for excerpts
     recordings = find_recordings(read_sources(folder), sources, domain.suffixes)
     return OpenedSurvey(folder, facts, page, tables, recordings, Cutter(domain, recordings), _written(folder))

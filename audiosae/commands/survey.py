@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
 from audiosae.commands.clips import ClipCount, check_written, clip_count, clip_text, write_survey_clips
-from audiosae.commands.continuation import continued, continued_note
+from audiosae.commands.continuation import Given, continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.label_options import label_lines, read_labels
 from audiosae.commands.reading import Reading, reading
@@ -27,6 +27,7 @@ from audiosae.commands.shared_options import (
     as_path,
 )
 from audiosae.commands.site_options import Coordinates, Site, parse_place, sites_by_name, with_sites
+from audiosae.commands.survey_folder import OPTIONS
 from audiosae.commands.survey_sources import write_sources
 from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import Dates, read_dates
@@ -81,20 +82,22 @@ def _text(result: Survey) -> str:
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
 
 
-def _read_dates(
-    job: Reading, formats: Sequence[str], when: WhenName, time_zone: str | None, date_order: DateOrder
-) -> Dates:
+def _read_dates(job: Reading, formats: Sequence[str], when: WhenName, given: Given) -> Dates:
     """Return when recordings were made, and say it; InputError if a format needs dates that are not known."""
-    dates = read_dates(job.paths, when=when, time_zone=time_zone, date_order=date_order)
+    dates = read_dates(job.paths, when=when, time_zone=given.time_zone, date_order=given.date_order)
     job.notes.say(dates.note)
     check_dates(formats, [source.name for source in job.sources], dates.starts)
     return dates
 
 
-def _check_folder(path: Path, job: Reading, labels: Path | None, digest: str, *, continuing: bool) -> None:
+def _check_folder(
+    path: Path, job: Reading, labels: Path | None, digest: str, types_from: Path | None, *, continuing: bool
+) -> None:
     """Check that a survey may be written into a folder, and report what it replaces or continues."""
-    folder.check_folder(path, job.paths, labels)
-    if continuing:
+    home = types_from if types_from is None or types_from.is_dir() else types_from.parent
+    taught = home is not None and path.exists() and home.samefile(path)
+    folder.check_folder(path, job.paths, labels, taught=taught)
+    if continuing and types_from:
         job.notes.say(continued_note(path, [source.name for source in job.sources]))
     report_replaced(path / folder.FACTS, digest, path, job.notes)
 
@@ -138,7 +141,8 @@ def survey(
     new_only: Annotated[
         bool,
         Option(
-            "Continue the survey in the folder with new and changed recordings: its types, labels and settings stay.",
+            "Continue the survey in the folder with new and changed recordings: its types, labels, sites, time zone, "
+            "coordinates, clips and settings of events stay.",
             "Input",
         ),
     ] = False,
@@ -183,10 +187,11 @@ def survey(
     True
     """
     earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
+    given = Given(site, coordinates, time_zone, date_order, clips)
     if new_only:
-        earlier, labels_path = continued(path, types, earlier, labels_path)
+        earlier, labels_path, given = continued(path, types, earlier, labels_path, given)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)
-    place, clip_number = parse_place(coordinates), clip_count(clips, path, listed := named_paths(sources))
+    place, clip_number = parse_place(given.coordinates), clip_count(given.clips, path, listed := named_paths(sources))
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
@@ -195,9 +200,9 @@ def survey(
         type_names = folder.type_names(names_path, known, notes.say)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
-            _check_folder(path, job, labels_path, loaded.digest, continuing=bool(new_only and earlier))
-        dates = _read_dates(job, formats, when, time_zone, date_order)
-        sites = sites_by_name(site, job, listed)
+            _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
+        dates = _read_dates(job, formats, when, given)
+        sites = sites_by_name(given.site, job, listed)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(
                 loaded,
@@ -215,7 +220,7 @@ def survey(
             )
             result = with_sites(result, sites, place, notes.say)
             notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
-            facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note)
+            facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note) | {OPTIONS: asdict(given)}
             if path and work:
                 write_sources(result, loaded, work)
                 result, sound_types = with_landmarks(result, sound_types)

@@ -16,13 +16,15 @@ from audiosae.commands.survey_sources import FILE as SOURCES
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.sounds.annotations import FORMATS, write_annotations
+from audiosae.sounds.answers import read_answers
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.type_names import read_names
 from audiosae.system.files import write_file
-from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Text
+from audiosae.system.progress import counted
+from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Optional, Text, Whole
 from audiosae.system.tabular import DataTable
 from audiosae.views.methods import FILE as METHODS
 from audiosae.views.methods import write_methods
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.sound_types import Types
     from audiosae.sounds.type_names import Names
 
+OPTIONS = "options"  # in survey.json, for --new-only
 TYPES, LABELS, PAGE, FACTS = "types.safetensors", "labels.csv", "index.html", "survey.json"
 _EVENTS: dict[str, Callable[[DataTable, Path], None]] = {  # the other formats have a folder of tables
     "csv": DataTable.write_csv,
@@ -88,16 +91,24 @@ def formats_of(names: str | Sequence[str]) -> list[str]:
     return formats
 
 
-def check_folder(out: Path, inputs: Sequence[Path], labels: Path | None = None) -> None:
+def check_folder(out: Path, inputs: Sequence[Path], labels: Path | None = None, *, taught: bool = True) -> None:
     """Create the folder; raise InputError if that fails, or if it has files that no survey wrote.
 
-    The folder's labels.csv may have been edited if it is `labels`: what it says is in the one that replaces it.
+    The folder's labels.csv may have been edited if it is `labels`: what it says is in the one that replaces it. Without
+    `labels`, and unless the labels are `taught` by the types that are used, it must have none: they would be lost.
     """
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "contains recordings of this survey"
         raise InputError(f"--out {out} {what}; choose a separate folder for the survey")
     own = {LABELS} if labels and labels.absolute() == (out / LABELS).absolute() else set()
     _FOLDER.check(out, inputs, edited=own)
+    if labels is None and not taught and (out / LABELS).is_file():
+        given = sum(row.decided for row in read_answers(out / LABELS).rows)
+        if given:
+            raise InputError(
+                f"--out {out}: its {LABELS} has {counted(given, 'label')}, which would be lost; add --labels "
+                f"{out / LABELS}, or choose another folder with -o"
+            )
 
 
 def _outputs(out: Path) -> list[Path]:
@@ -112,7 +123,10 @@ _FOLDER = OutputFolder(
     FACTS,
     FactsFile(
         ("model_digest",),
-        Object({"model_digest": Text(DIGEST, "a digest"), "types": Items(Object()), FILES: DIGESTS}),
+        Object(
+            {"model_digest": Text(DIGEST, "a digest"), "types": Items(Object()), FILES: DIGESTS},
+            {"detector": Optional(Object(optional={"channel": Optional(Whole())})), OPTIONS: Object()},
+        ),
         "choose another folder with -o, or move it away",
     ),
     _outputs,

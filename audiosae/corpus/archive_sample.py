@@ -67,7 +67,8 @@ class Archive:
 
         All headers are read only if the sizes of the files leave a doubt, because many short files take long to open.
         """
-        some = sources[:: -(-len(sources) // _PROBED)]
+        drawn = np.random.default_rng(_STREAM).permutation(len(sources))[:_PROBED]  # two kinds of files may alternate
+        some = [sources[number] for number in np.sort(drawn).tolist()]
         sizes = [each or 1 for each in map(_size, some)]
         probes = [_probe(domain, source) for source in some]
         rates = [windows_in(domain, p.rows, p.columns) / size for p, size in zip(probes, sizes, strict=True) if p]

@@ -73,7 +73,7 @@ def ingest(
     entries = [entry_path(source, folder) for source in sources]
     if entries and not entries[-1].exists():
         prepare()
-    cached, found = _cached_records(sources, entries)
+    cached, found = _cached_records(domain, sources, entries)
     if damaged is None:
         report_damaged(found, len(sources), say)
     else:
@@ -104,13 +104,17 @@ def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None])
         say(f"the cache was damaged: {counted(len(names), 'field')} of {total} must be decoded again: {some_of(names)}")
 
 
-def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple[list[Record | None], list[str]]:
+def _cached_records(
+    domain: Domain, sources: Sequence[Source], entries: Sequence[Path]
+) -> tuple[list[Record | None], list[str]]:
     """Return the records in the cache, None for a source that is decoded, and the names of damaged ones."""
     records: list[Record | None] = []
     damaged = []
     for source, entry in zip(sources, entries, strict=True):
         try:
-            records.append(cached_record(source, entry))
+            record = cached_record(source, entry)
+            readable = record is None or record.status != "used" or domain.can_read(source.path)
+            records.append(record if readable else None)
         except DamagedEntryError:
             records.append(None)
             damaged.append(source.name)

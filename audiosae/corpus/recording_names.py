@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
     from audiosae.corpus.sources import Source
 
+_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:")
+
 
 class RecordingNames:
     """Index of sources by the last part of their path, with and without suffix, and by the name of a table.
 
     Of the sources with the same file name, those are found whose path agrees with most folders of the name, from the
-    end. A name without a suffix, which is that of a table, may be a source of any suffix, or a name that audiosae gave
-    to a table.
+    end. The folders of a relative name must not contradict those of the source: recorders at several sites write files
+    of the same names. Those of an absolute path, which may be of another computer, may. A name without a suffix, which
+    is that of a table, may be a source of any suffix, or a name that audiosae gave to a table.
 
     Parameters
     ----------
@@ -70,6 +73,8 @@ class RecordingNames:
         if not candidates and table.startswith(file):
             found = (self._by_stem.get(name) or self._by_table.get(name) for name in _prefixes(parts[-1]))
             candidates = next(filter(None, found), [])
+        if not _ABSOLUTE.match(file):
+            candidates = [number for number in candidates if _agree(self._parts[number][:-1], parts[:-1])]
         best = self._best(candidates, parts)
         if len(best) > 1:  # the name of the table may tell which
             own = {number for part in _prefixes(path_parts(table)[-1]) for number in self._by_table.get(part, [])}
@@ -85,6 +90,11 @@ class RecordingNames:
 def path_parts(name: str) -> tuple[str, ...]:
     """Return the folders and the name of a file in their normal form."""
     return (*normalized(name).split("/"),)
+
+
+def _agree(folders: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether one of two paths may be the end of the other."""
+    return _agreement(folders, others) == min(len(folders), len(others))
 
 
 def _agreement(folders: Sequence[str], others: Sequence[str]) -> int:

@@ -151,6 +151,13 @@ class Domain:
         """Return this domain with undetermined options, such as a sample rate of 0, determined from the sources."""
         return self
 
+    def can_read(self, path: Path) -> bool:  # noqa: ARG002
+        """Return whether this installation has what a source needs; another one may have read it into the same cache.
+
+        The default is True. A source for which this is False is read all the same, for the reason why it cannot be.
+        """
+        return True
+
     def probe(self, path: Path) -> Probe | None:
         """Return the properties of a source from its header; None if they are known only after decoding.
 

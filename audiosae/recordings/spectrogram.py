@@ -241,6 +241,13 @@ class Spectrogram(Domain):
         yield from self._levels(samples())
         return "".join(notes)
 
+    def can_read(self, path: Path) -> bool:
+        """Return whether the extra ``av`` is installed, if only FFmpeg reads a recording."""
+        try:
+            return formats.has_av() or not formats.needs_av(path)
+        except OSError:
+            return True
+
     def part(self, path: Path, low: int, high: int) -> Iterator[NDArray[np.float32]]:
         """Yield frames `low` to below `high` of the spectrogram in dB, computed with some frames on both sides."""
         reach = self.n_fft / self.sample_rate if self.scale != "cqt" else 2 * _CYCLES / self._lowest

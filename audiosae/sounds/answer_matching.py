@@ -80,8 +80,8 @@ def match(table: AnswerTable, places: Places, digest: str) -> Matched:
     """Match the rows of a table with sounds.
 
     A row of labels.csv is of the sound with the same recording and times. Other rows are matched by overlap: a sound
-    gets the label that covers most of it, if that is at least half of the sound, in time and any part of its range of
-    frequencies.
+    gets the label that covers most of it, or of several such labels that of the annotation most like it in time. It
+    must cover at least half of the sound in time, and any part of its range of frequencies.
 
     Parameters
     ----------
@@ -192,6 +192,7 @@ def _best_label(places: Places, number: int, rows: Sequence[Answer]) -> list[Ans
     start, end = float(places.start[number]), float(places.end[number])
     low, high = float(places.low_hz[number]), float(places.high_hz[number])
     covered: dict[str, float] = defaultdict(float)
+    alike: dict[str, float] = defaultdict(float)  # IoU in time of the annotation that is most like the sound
     those: dict[str, list[Answer]] = defaultdict(list)
     for row in rows:
         point = row.start == row.end and start <= row.start <= end  # a point label
@@ -199,6 +200,8 @@ def _best_label(places: Places, number: int, rows: Sequence[Answer]) -> list[Ans
         apart = row.high_hz and (row.high_hz < low or (row.low_hz or 0) > high)
         if common > 0 and not apart:
             covered[row.label] += common
+            whole = max(end, row.end) - min(start, row.start)
+            alike[row.label] = max(alike[row.label], 1.0 if point else common / whole)
             those[row.label].append(row)
-    best = max(covered, key=lambda label: covered[label], default="")
+    best = max(covered, key=lambda label: (round(covered[label], 4), alike[label]), default="")
     return those[best] if best and covered[best] >= _LEAST_OVERLAP * (end - start) else []

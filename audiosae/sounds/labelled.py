@@ -301,7 +301,7 @@ def _classified(
     label, confidence = np.full(count, -1, np.int32), np.full(count, np.nan, np.float32)
     rest = np.array([number for number in range(count) if number not in own], np.intp)
     held_out, probability, learned = None, None, examples
-    if examples.enough and len(rest):
+    if examples.enough:
         predicted = predict(work.points[rest], learned := examples.sample(), len(names))
         held_out, probability = predicted.held_out, np.zeros((count, len(names)))
         for row, number in zip(predicted.probability, rest.tolist(), strict=True):
@@ -384,5 +384,5 @@ def _note(examples: Examples, names: Sequence[str], wanted: NDArray[np.intp], he
     right = float((held_out == wanted).mean())
     return (
         f"{answers} with {kinds}; {right:.2f} of them are classified correctly by those in other recordings "
-        "(sounds that were chosen because they are unusual are harder than the rest)"
+        "(too low for the other sounds if the listening queue chose them, too high if you picked clear examples)"
     )

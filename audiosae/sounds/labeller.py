@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FEWEST, FEWEST_LABELS = 10, 2  # labelled sounds, and different labels, for a classifier
 FOLDS = 5
-_RIDGE_FROM = 30  # labelled sounds
+RIDGE_FROM = 30  # labelled sounds
 _NEAREST = 15  # nodes from which another sound has its label
 _MOST, _BLOCK = 5000, 4096  # examples for ridge regression, and sounds that are classified together
 _NODES = 3000  # of the graph; the labelled sounds are always among them
@@ -98,7 +98,7 @@ def predict(points: NDArray[np.float32], examples: Examples, labels: int) -> Pre
     """
     count, every = len(examples.label), np.concatenate([examples.points, points])
     target = np.eye(labels)[examples.label]
-    ridge = count >= _RIDGE_FROM
+    ridge = count >= RIDGE_FROM
     scores = (_ridge if ridge else _spread)(every, target)
     held_out, sharpness = None, _RIDGE_SHARPNESS if ridge else 1.0
     if len(np.unique(examples.recording)) > 1:
@@ -160,7 +160,7 @@ def _ridge(points: NDArray[np.float32], target: Array) -> Scores:
         own, mean, rows = x[:count][used], target[used].mean(axis=0), x[which]
         weights = np.linalg.solve(kernel(own, own) + _PENALTY * np.eye(len(own)), target[used] - mean)
         parts = [kernel(rows[at : at + _BLOCK], own) @ weights for at in range(0, len(rows), _BLOCK)]
-        return np.asarray(np.concatenate(parts) + mean)
+        return np.asarray(np.concatenate([np.empty((0, len(mean))), *parts]) + mean)
 
     return scores
 

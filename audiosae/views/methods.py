@@ -6,7 +6,10 @@ import platform
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from audiosae.sounds.events import REJECTED
+from audiosae.sounds.labeller import RIDGE_FROM
 from audiosae.system.files import write_file
 from audiosae.system.progress import counted
 from audiosae.system.text import one_line
@@ -23,6 +26,8 @@ FILE = "methods.md"
 _MINUTE, _HOUR = 60.0, 3600.0
 _FEW = 2  # below this many minutes or hours, the smaller unit is used
 _HOP, _GAP_FRAMES, _EVENT_FRAMES = 0.25, 2, 7  # defaults of the detector, see docs/explanation/events.md
+_CLASSIFIER = "kernel ridge regression"
+_FEW_LABELS = "labels that spread over a graph of shared nearest neighbours (Zhou et al. 2004)"
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "librosa")
 
 # by citation; only those that a text cites are listed
@@ -38,6 +43,8 @@ _REFERENCES = {
     "Ng 2011": "A. Ng (2011). Sparse autoencoder. CS294A lecture notes, Stanford University",
     "Rousseeuw 1987": "P. J. Rousseeuw (1987). Silhouettes: a graphical aid to the interpretation and validation of "
     "cluster analysis. Journal of Computational and Applied Mathematics 20, 53-65. doi:10.1016/0377-0427(87)90125-7",
+    "Zhou et al. 2004": "D. Zhou, O. Bousquet, T. N. Lal, J. Weston and B. Schölkopf (2004). Learning with local and "
+    "global consistency. Advances in Neural Information Processing Systems 16, 321-328",
     "Ward 1963": "J. H. Ward (1963). Hierarchical grouping to optimize an objective function. Journal of the American "
     "Statistical Association 58, 236-244. doi:10.1080/01621459.1963.10500845",
 }
@@ -170,8 +177,14 @@ def _results(survey: Survey) -> Iterator[str]:
             f"{survey.group}s was {stable.seed:.2f}, and between the types of two halves {stable.halves:.2f}."
         )
     yield "Types are groups of similar sounds that were formed without labels."
+    scores = survey.labels.scores if survey.labels else ()
+    if given := sum(score.answers for score in scores):
+        yield f"We then labelled {counted(given, 'sound')} with {counted(len(scores), 'label')}, and corrected types."
+        if survey.labels and not np.isnan(survey.labels.confidence).all():
+            classifier = _CLASSIFIER if given >= RIDGE_FROM else _FEW_LABELS
+            yield f"The other {survey.group}s were classified by these labels, with {classifier}."
     if named:
-        yield f"We named {named} of them."
+        yield f"We named {named} of the types."
 
 
 def _duration(seconds: float) -> str:

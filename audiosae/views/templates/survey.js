@@ -120,6 +120,7 @@
   }
 
   // Saving, undo and redo.
+  let savedNames = "";
   const report = (text) => { find("saved").textContent = text; };
   function refresh(text = "") {
     drawCards();
@@ -134,12 +135,13 @@
   find("save").addEventListener("click", async () => {
     if (source.keeps) { serving.save(); return; }
     const message = await source.save("labels.csv", said.labelsTable());
-    const { count } = said.namesTable();
-    said.saved(`${message}${count ? "; save the names of the types, too" : ""}.`);
+    const { count, text } = said.namesTable();
+    said.saved(`${message}${count && text !== savedNames ? "; save the names of the types, too" : ""}.`);
   });
   find("save-names").addEventListener("click", async () => {
     const { count, text } = said.namesTable();
     const message = await source.save("names.csv", text);
+    savedNames = text;
     report(`Saved ${counted(count, "name")}: ${message}.`);
   });
   addEventListener("keydown", (event) => {

@@ -148,6 +148,7 @@ function soundGrid(sounds, said, page) {
   find("reject").addEventListener("click", () => label(REJECTED));
   find("unname").addEventListener("click", () => label(""));
   find("move").addEventListener("click", () => {
+    if (!find("target").value) { find("target").focus(); return; }
     const own = targets();
     const type = find("target").value === "new" ? said.nextType() : Number(find("target").value);
     said.change(`${many(own)} moved to ${said.called(type)}`, own.map((n) => [TYPE, n, type]));
@@ -157,7 +158,7 @@ function soundGrid(sounds, said, page) {
   function refresh() {
     const target = find("target").value;
     const option = (value, text) => make("option", { value, selected: value === target }, text);
-    find("target").replaceChildren(...said.types().map((type) => option(String(type), said.called(type))), option("new", "a new type"), option("0", "no type"));
+    find("target").replaceChildren(option("", "choose …"), ...said.types().map((type) => option(String(type), said.called(type))), option("new", "a new type"), option("0", "no type"));
     find("labels").replaceChildren(...[...new Set([...said.labels(), ...said.types().map(said.nameOf).filter(Boolean)])].map((value) => make("option", { value })));
     for (const each of tiles()) {
       const texts = caption(numberOf(each));

@@ -28,18 +28,20 @@ function listeningQueue(sounds, said, page) {
 
   const randomly = (own) => [...own].sort((a, b) => sounds.order[a] - sounds.order[b]);
   const typically = (own) => [...own].sort((a, b) => sounds.score[a] - sounds.score[b]);
-  // The sounds that were drawn at random and answered: of all sounds in random order, those before the first without an
-  // answer. The nearest and farthest would be no fair sample.
+  // Labels that are given in the grid are given to sounds that were picked, most of which nobody listened to.
+  const isHeard = (n) => Boolean(said.now.answer[n]) || said.now.label[n] === REJECTED;
+  // The sounds that were drawn at random and heard: of all sounds in random order, those before the first that was not.
+  // The nearest and farthest would be no fair sample.
   function drawn(number) {
     const own = randomly(said.of(number));
-    const first = own.findIndex((n) => !isDone(n));
+    const first = own.findIndex((n) => !isHeard(n));
     return first < 0 ? own : own.slice(0, first);
   }
   function precision(number) {
     const heard = drawn(number);
     if (!heard.length) return "";
     const name = meaning(number);
-    const right = heard.filter((n) => (said.now.answer[n] ? said.now.answer[n] === "yes" : said.now.label[n] === name)).length;
+    const right = heard.filter((n) => said.now.answer[n] === "yes" && (!said.now.label[n] || said.now.label[n] === name)).length;
     const [low, high] = interval(right / heard.length, heard.length);
     return `${Math.round(100 * right / heard.length)} % of ${heard.length} heard at random are right (95 % interval: ${Math.round(100 * low)} to ${Math.round(100 * high)} %)`;
   }
@@ -51,7 +53,7 @@ function listeningQueue(sounds, said, page) {
     find("queue-kind").disabled = !type;
     const some = {
       nearest: () => typically(open).slice(0, each),
-      random: () => randomly(open).slice(0, each),
+      random: () => randomly(said.of(type).filter((n) => !isHeard(n))).slice(0, each),
       border: () => typically(open).slice(-each).reverse(),
     };
     skipped.clear();
@@ -90,18 +92,18 @@ function listeningQueue(sounds, said, page) {
       make("p", { class: "keys" }, page.about(n).join(", "), page.canPlay(n) ? "" : ` (no sound: ${page.whyNot(n)})`));
     if (auto) page.play(n);
   }
-  function next(text, field, value) {
+  function next(text, ...changes) {
     const n = queue[place];
     if (n === undefined) return;
     auto = true;
     place += 1;
-    if (value) said.change(`sound ${sounds.event[n]}${text}`, [[field, n, value]]);
+    if (changes.length) said.change(`sound ${sounds.event[n]}${text}`, changes.map(([field, value]) => [field, n, value]));
     else skipped.add(n);
     if (!type) queue = [...queue.slice(0, place), ...overall()];
     show();
   }
-  const answer = (text) => next(`: ${text}`, ANSWER, text);
-  const name = (text) => next(text === REJECTED ? ": not of interest" : ` named ${text}`, LABEL, text);
+  const answer = (text) => (text ? next(`: ${text}`, [ANSWER, text]) : next());
+  const name = (text) => (text === REJECTED ? next(": not of interest", [LABEL, text]) : next(` named ${text}`, [LABEL, text], [ANSWER, "yes"]));
 
   // The labels used so far, as buttons; the first ones have keys.
   function drawLabels() {

@@ -82,7 +82,7 @@ function servedPage(sounds, said, page, { source, player, report }) {
   const [again, select] = [button("search-again", "Search again with these answers"), button("search-select", "Show in the grid")];
   const section = make("section", { class: "whole", "aria-labelledby": "search-heading", id: "search" },
     make("h2", { id: "search-heading", tabindex: "-1" }, "Similar sounds"), tell, given, make("p", { class: "controls", id: "search-controls", hidden: true }, again, select), results,
-    make("p", { class: "keys" }, "Answer some of the sounds with yes or no and search again: sounds like the first are preferred, and sounds like the others are moved back. “Show in the grid” selects the sounds answered with yes, or all if there are none, to name them."));
+    make("p", { class: "keys" }, "Answer some of the sounds with yes or no and search again: sounds like the first are preferred, and sounds like the others are moved back. “Show in the grid” selects the sounds answered with yes in all rounds, or all that were found if there are none, to name them."));
   find("queue").before(section);
   document.querySelector(".chips").append(" ", make("a", { href: "#search-heading" }, "Similar sounds"));
   const similar = button("similar", "Find similar");
@@ -91,7 +91,7 @@ function servedPage(sounds, said, page, { source, player, report }) {
 
   player.audio.addEventListener("play", stop); // one sound at a time
   section.addEventListener("play", () => player.stop(), true);
-  let [examples, unwanted, found, answers, busy] = [[], [], [], new Map(), false];
+  let [examples, wished, unwanted, found, answers, busy] = [[], [], [], [], new Map(), false]; // wished: answered with yes
   const band = () => { // answers are compared in the frequencies of the box
     const { low, high } = examples[0];
     return high === undefined ? {} : { low, high };
@@ -140,18 +140,18 @@ function servedPage(sounds, said, page, { source, player, report }) {
     for (const each of results.querySelectorAll(`[data-match="${at}"]`)) each.setAttribute("aria-pressed", each.dataset.wanted === text);
   });
   const open = (stretches) => {
-    [examples, unwanted, found, answers] = [stretches, [], [], new Map()];
+    [examples, wished, unwanted, found, answers] = [stretches, [], [], [], new Map()];
     find("search-heading").scrollIntoView({ block: "start" });
     find("search-heading").focus({ preventScroll: true });
     search(examples, []);
   };
   again.addEventListener("click", () => {
-    examples = [...examples, ...answered("yes")];
+    wished = [...wished, ...answered("yes")];
     unwanted = [...unwanted, ...answered("no")];
-    search(examples, unwanted);
+    search([...examples, ...wished], unwanted);
   });
   select.addEventListener("click", () => {
-    const yes = answered("yes");
+    const yes = [...wished, ...answered("yes")];
     const wanted = yes.length ? yes : found;
     const own = Array.from(sounds.event.keys()).filter((n) => wanted.some((each) => each.recording === fileOf(sounds, n)
       && each.start < sounds.end[n] && each.end > sounds.start[n]));
