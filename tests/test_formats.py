@@ -239,10 +239,10 @@ def test_without_the_extra_what_it_read_into_the_cache_is_not_used(tmp_path, mon
     os.rename(tmp_path / "b.wav", tmp_path / "b.m4a")  # stands for a file that FFmpeg read
     domain, sources = Spectrogram(sample_rate=8000), [Source(name, tmp_path / name) for name in ("a.wav", "b.m4a")]
     monkeypatch.setattr(formats, "needs_av", lambda _: False)
-    assert [each.status for each in ingest(domain, sources, cache=tmp_path / "cache")] == ["used", "used"]
+    assert [each.status for each in ingest(domain, sources, cache=tmp_path / "cache", workers=1)] == ["used", "used"]
     monkeypatch.setattr(formats, "needs_av", lambda path: path.suffix == ".m4a")
     monkeypatch.setattr(formats, "has_av", lambda: False)
-    records = ingest(domain, sources, cache=tmp_path / "cache")
+    records = ingest(domain, sources, cache=tmp_path / "cache", workers=1)
     assert [each.status for each in records] == ["used", "skipped"]
     assert "needs the extra av" in records[1].reason
 
