@@ -237,7 +237,8 @@ def test_without_the_extra_what_it_read_into_the_cache_is_not_used(tmp_path, mon
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, wave, 8000)
     os.rename(tmp_path / "b.wav", tmp_path / "b.m4a")  # stands for a file that FFmpeg read
-    domain, sources = Spectrogram(sample_rate=8000), [Source(name, tmp_path / name) for name in ("a.wav", "b.m4a")]
+    sources = [Source(name, tmp_path / name) for name in ("a.wav", "b.m4a")]
+    domain = Spectrogram(sample_rate=8000).resolve([])
     monkeypatch.setattr(formats, "needs_av", lambda _: False)
     assert [each.status for each in ingest(domain, sources, cache=tmp_path / "cache", workers=1)] == ["used", "used"]
     monkeypatch.setattr(formats, "needs_av", lambda path: path.suffix == ".m4a")
