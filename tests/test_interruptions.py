@@ -52,7 +52,7 @@ def test_an_interrupted_command_ends_with_one_line_or_the_whole_result(place, nu
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(40))
 def test_an_interrupted_command_works_afterwards(place, number):
-    trial(place, list(COMMANDS)[number % len(COMMANDS)], random.Random(100 + number), again=1.0)
+    trial(place, list(COMMANDS)[number % len(COMMANDS)], random.Random(100 + number), again=0.5)
 
 
 @pytest.mark.slow
