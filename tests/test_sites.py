@@ -172,6 +172,8 @@ def test_the_recorded_time_of_the_timeline_is_that_of_the_effort(tmp_path):
     assert hours == {(row["site"], str(row["date"]), str(row["hour"])): str(row["recorded_seconds"]) for row in effort}
     assert [row["type"] for row in rows] == ["1", "2"] * len(hours)
     assert sum(int(row["events"]) for row in rows) == 2
+    with pytest.raises(InputError, match=r"no recording is of the site 'west'; the sites are "):
+        survey.timeline("west")
 
 
 def csv_of(rows):

@@ -97,6 +97,8 @@ def _check_folder(
     home = types_from if types_from is None or types_from.is_dir() else types_from.parent
     taught = home is not None and path.exists() and home.samefile(path)
     folder.check_folder(path, job.paths, labels, taught=taught)
+    if continuing and not types_from:
+        job.notes.say(f"--new-only: {path} has no survey to continue; a new one begins")
     if continuing and types_from:
         job.notes.say(continued_note(path, [source.name for source in job.sources]))
     report_replaced(path / folder.FACTS, digest, path, job.notes)

@@ -76,7 +76,11 @@ class SurveySearch:
         if not wanted["like"]:
             raise InputError("search: wanted at least one sound to search for")
         with self._lock:
-            return self._found(examples, wanted.get("count", 20))
+            try:
+                return self._found(examples, wanted.get("count", 20))
+            except InputError:  # the cache or a recording may be gone: the next search reads again
+                self._corpus, self._memory = None, SearchMemory(_RANGES)
+                raise
 
     def _example(self, stretch: Mapping[str, Any], *, liked: bool) -> Example:
         file, start, end = stretch["recording"], float(stretch["start"]), float(stretch["end"])

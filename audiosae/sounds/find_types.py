@@ -115,7 +115,7 @@ def find_types(
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
-        types, choice = (known, "as in --types-from") if known else learn_types(codes.codes, count, parts)
+        types, choice = (known, "that of the earlier survey") if known else learn_types(codes.codes, count, parts)
         stability = None if known else stability_of(codes.codes, count, parts, types=types)
         assigned = _assigned(types, codes)
         if not known:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.errors import InputError
 from audiosae.recordings.dates import later
 from audiosae.recordings.sun import LIGHTS, light
 from audiosae.sounds.events import REJECTED, Event, Events
@@ -14,6 +15,7 @@ from audiosae.sounds.survey_tables import survey_table
 from audiosae.sounds.timeline import Timeline, make_timeline
 from audiosae.system.frames import html_table
 from audiosae.system.tabular import Tabular
+from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -217,10 +219,18 @@ class Survey(Tabular):
         """Return the sounds and the recorded time by date and hour, of all sites or of one.
 
         The timeline of a site has all types.
+
+        Raises
+        ------
+        InputError
+            No recording is of this site.
         """
         e, times, numbers = self.sounds, self.times, None
         own = e.type != REJECTED
-        if site is not None and self.sites:
+        if site is not None and site not in self.sites:
+            known = some_of(sorted({*self.sites} - {""})) if self.sites else "not known: survey with --site"
+            raise InputError(f"no recording is of the site {site!r}; the sites are {known}")
+        if site is not None:
             times = [time if name == site else None for time, name in zip(times, self.sites, strict=True)]
             numbers = sorted({*e.type[own].tolist()})
             own &= (np.array(self.sites) == site)[e.record]

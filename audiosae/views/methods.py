@@ -140,7 +140,7 @@ def _types(survey: Survey) -> Iterator[str]:
         f"The codes of the windows in each of the {sounds}, with the noise floor subtracted, were pooled by mean, "
         "maximum and standard deviation, standardised and projected onto principal components."
     )
-    if "--types-from" in choice:
+    if "earlier survey" in choice:
         yield f"The {sounds} were assigned to the nearest of the types of an earlier survey."
     elif len(survey.types) == 1:
         yield f"All {sounds} were regarded as of one type ({choice})."
