@@ -223,7 +223,7 @@ def judged(name: str, status: int, err: str, seconds: float, sent: int) -> str:
         assert status == -sent, f"{name}: status {status}\n{err}"
         return "interrupted"
     lines = err.splitlines() or [""]
-    if lines[-1] == "KeyboardInterrupt" and "/audiosae/" not in err.replace("/audiosae/__init__.py", ""):
+    if lines[-1] == "KeyboardInterrupt" and "/audiosae/" not in re.sub("/audiosae/__(init|main)__.py", "", err):
         return "starting"  # Python itself, before the first statement of the program
     assert (status, lines[-1].partition(";")[0]) == (130, "audiosae: interrupted"), (
         f"{name}: status {status}\n{err[-3000:]}"

@@ -16,7 +16,7 @@ from audiosae.cli.console import close_all
 from audiosae.cli.explain import INTERRUPTED, explain
 from audiosae.cli.help import GroupedCommand, InOrder
 from audiosae.cli.streams import prepare_streams
-from audiosae.system.interrupts import repeat_lost_interrupts
+from audiosae.system.interrupts import hold_interrupts, repeat_lost_interrupts, was_interrupted
 from audiosae.system.parameters import declaration_of
 from audiosae.system.stderr import restore_stderr
 from audiosae.system.text import terminal
@@ -102,7 +102,8 @@ def main() -> None:
             needed: Sequence[str] = NAMES  # for help, completion and suggestions
             if sys.argv[1] in {*NAMES, "--version"} and "_AUDIOSAE_COMPLETE" not in os.environ:
                 needed = [name for name in NAMES if name == sys.argv[1]]
-            command = load_command(needed[0]) if len(needed) == 1 else None
+            with hold_interrupts():  # C code of NumPy that is being loaded prints a KeyboardInterrupt
+                command = load_command(needed[0]) if len(needed) == 1 else None
             code = make_app(needed)(prog_name="audiosae", standalone_mode=False)
             if code == INTERRUPTED:  # Typer caught Ctrl-C and printed nothing
                 raise KeyboardInterrupt  # noqa: TRY301
@@ -110,6 +111,8 @@ def main() -> None:
         restore_stderr()
         close_all()
         line, code = explain(error, command)
+        if not line and was_interrupted():
+            line, code = explain(KeyboardInterrupt(), command)
         if not line:
             raise
         if "--traceback" in sys.argv or os.environ.get("AUDIOSAE_DEBUG", "0") not in {"", "0"}:

@@ -18,6 +18,28 @@ if TYPE_CHECKING:
 _REPEAT_SECONDS = 0.01
 
 
+_arrived: list[int] = []
+
+
+def record_interrupts() -> None:
+    """Record each Ctrl-C that raises KeyboardInterrupt from now on, for `was_interrupted`."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _recorded)
+
+
+def _recorded(number: int, frame: FrameType | None) -> None:
+    _arrived.append(number)
+    signal.default_int_handler(number, frame)
+
+
+def was_interrupted() -> bool:
+    """Return whether a Ctrl-C was recorded.
+
+    Libraries replace a KeyboardInterrupt by another exception, such as an ImportError of NumPy while it is loaded.
+    """
+    return bool(_arrived)
+
+
 @contextmanager
 def hold_interrupts() -> Iterator[None]:
     """Delay a Ctrl-C that arrives in this context until its end; then it takes effect as usual.
