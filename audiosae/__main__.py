@@ -9,18 +9,14 @@ def main() -> None:
     try:
         import signal
 
-        from audiosae.system.interrupts import record_interrupts
-
-        record_interrupts()
         from audiosae.cli import main as run_command_line
 
         run_command_line()
     except SystemExit as ended:
         status = ended.code
     except (KeyboardInterrupt, Exception) as error:
-        interrupts = sys.modules.get("audiosae.system.interrupts")
-        replaced = isinstance(error.__cause__, KeyboardInterrupt) or (interrupts and interrupts.was_interrupted())
-        if not isinstance(error, KeyboardInterrupt) and not replaced:
+        # Python 3.11 replaces a Ctrl-C while a class is created
+        if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise
         sys.stderr.write("audiosae: interrupted\n")
     if status == 130:  # noqa: PLR2004

@@ -16,7 +16,12 @@ from audiosae.cli.console import close_all
 from audiosae.cli.explain import INTERRUPTED, explain
 from audiosae.cli.help import GroupedCommand, InOrder
 from audiosae.cli.streams import prepare_streams
-from audiosae.system.interrupts import hold_interrupts, repeat_lost_interrupts, was_interrupted
+from audiosae.system.interrupts import (
+    hold_interrupts,
+    record_interrupts,
+    repeat_lost_interrupts,
+    was_interrupted,
+)
 from audiosae.system.parameters import declaration_of
 from audiosae.system.stderr import restore_stderr
 from audiosae.system.text import terminal
@@ -98,7 +103,7 @@ def main() -> None:
         os.environ[_NO_DETECTION] = "1"  # the named shell is used, not the one that runs this process
     command: Command | None = None
     try:
-        with repeat_lost_interrupts():
+        with repeat_lost_interrupts(), record_interrupts():
             needed: Sequence[str] = NAMES  # for help, completion and suggestions
             if sys.argv[1] in {*NAMES, "--version"} and "_AUDIOSAE_COMPLETE" not in os.environ:
                 needed = [name for name in NAMES if name == sys.argv[1]]

@@ -21,10 +21,19 @@ _REPEAT_SECONDS = 0.01
 _arrived: list[int] = []
 
 
-def record_interrupts() -> None:
-    """Record each Ctrl-C that raises KeyboardInterrupt from now on, for `was_interrupted`."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _recorded)
+@contextmanager
+def record_interrupts() -> Iterator[None]:
+    """Record each Ctrl-C that raises KeyboardInterrupt in this context, for `was_interrupted`."""
+    _arrived.clear()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _recorded)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _recorded(number: int, frame: FrameType | None) -> None:
@@ -33,7 +42,7 @@ def _recorded(number: int, frame: FrameType | None) -> None:
 
 
 def was_interrupted() -> bool:
-    """Return whether a Ctrl-C was recorded.
+    """Return whether a Ctrl-C was recorded in the last such context.
 
     Libraries replace a KeyboardInterrupt by another exception, such as an ImportError of NumPy while it is loaded.
     """
