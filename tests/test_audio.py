@@ -18,9 +18,10 @@ import soundfile
 from signals import collect, tone, wav_bytes, write
 
 from audiosae.errors import InputError
-from audiosae.recordings import audio
-from audiosae.recordings.audio import read_excerpt, read_header, read_mono
+from audiosae.recordings import audio, opening
+from audiosae.recordings.audio import read_excerpt, read_mono
 from audiosae.recordings.formats import SNDFILE_SUFFIXES
+from audiosae.recordings.opening import read_header
 
 BIT_16 = 2.0**-15
 
@@ -454,8 +455,8 @@ def test_excerpts_can_be_read_by_several_threads(tmp_path):
 def test_header_of_a_growing_file_is_read(tmp_path, monkeypatch):
     path = write(tmp_path / "a.wav", tone(1.0))
     states = iter(range(100))
-    state = audio._file_state
-    monkeypatch.setattr(audio, "_file_state", lambda path: (*state(path)[:2], next(states)))
+    state = opening.file_state
+    monkeypatch.setattr(opening, "file_state", lambda path: (*state(path)[:2], next(states)))
     assert read_header(path).seconds == 1.0
 
 
@@ -470,7 +471,7 @@ def test_open_files_are_closed_at_exit(tmp_path):
     path = write(tmp_path / "a.wav", tone(1.0))
     script = (
         "import atexit, pathlib, sys\n"
-        "atexit.register(lambda: print(audio._recent.file[1].closed))\n"  # it runs after the handlers added later
+        "atexit.register(lambda: print(audio.recent.file[1].closed))\n"  # it runs after the handlers added later
         "from audiosae.recordings import audio\n"
         "audio.read_excerpt(pathlib.Path(sys.argv[1]), 0.0, 0.1)\n"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -16,13 +17,14 @@ import soundfile
 from conftest import REPOSITORY
 from signals import collect
 
-from audiosae.corpus.ingest import ingest
-from audiosae.corpus.journal import Record
+from audiosae.corpus.entries import cached_record
+from audiosae.corpus.ingest import decode
 from audiosae.corpus.sources import Source, scan
 from audiosae.errors import InputError
 from audiosae.recordings import av_files, formats
-from audiosae.recordings.audio import read_excerpt, read_header, read_mono
+from audiosae.recordings.audio import read_excerpt, read_mono
 from audiosae.recordings.date_headers import header_place, header_times
+from audiosae.recordings.opening import read_header
 from audiosae.recordings.spectrogram import Spectrogram
 
 RATE, SECONDS = 22050, 3.03
@@ -70,7 +72,7 @@ def decoded(path):
 
 @pytest.fixture(scope="module")
 def ffmpeg():
-    pytest.importorskip("av", reason="needs the extra av: .ci/run has it")
+    pytest.importorskip("av", reason="needs FFmpeg: pip install --group formats")
     found = pytest.importorskip("imageio_ffmpeg", reason="needs imageio-ffmpeg: .ci/run has it").get_ffmpeg_exe()
     return lambda *arguments: subprocess.run([found, "-y", "-loglevel", "error", *map(str, arguments)], check=True)
 
@@ -233,16 +235,15 @@ def test_without_the_extra_a_lone_file_names_it(tmp_path, name, content, kind):
 
 
 def test_without_the_extra_what_it_read_into_the_cache_is_not_used(tmp_path, monkeypatch):
-    sources = [Source(name, tmp_path / name) for name in ("a.wav", "b.wav")]
-    for source in sources:
-        soundfile.write(source.path, np.sin(np.arange(8000) * 0.3), 8000)
-    domain, cache = Spectrogram(sample_rate=8000).resolve([]), tmp_path / "cache"
-    assert [each.status for each in ingest(domain, sources, cache=cache, workers=1)] == ["used", "used"]
-    monkeypatch.setattr(formats, "needs_av", lambda path: path.name == "b.wav")  # stands for one that FFmpeg read
-    monkeypatch.setattr(formats, "has_av", lambda: False)
-    skipped = Record("", "skipped", "needs the extra av")
-    monkeypatch.setattr("audiosae.corpus.ingest.run_in_order", lambda _, jobs, **__: (skipped for _ in jobs))
-    assert [each.status for each in ingest(domain, sources, cache=cache, workers=1)] == ["used", "skipped"]
+    source = Source("a.wav", tmp_path / "a.wav")
+    soundfile.write(source.path, np.sin(np.arange(8000) * 0.3), 8000)
+    entry, domain = tmp_path / "a.npy", Spectrogram(sample_rate=8000).resolve([])
+    header = replace(read_header(source.path), needs="av")
+    monkeypatch.setattr("audiosae.recordings.spectrogram.read_header", lambda _: header)  # as if FFmpeg had read it
+    assert decode((domain, source.path, entry)).needs == "av"
+    for spec in (object(), None):
+        monkeypatch.setattr("audiosae.corpus.entries.find_spec", lambda _, spec=spec: spec)
+        assert (cached_record(source, entry) is None) == (spec is None)
 
 
 def test_without_the_extra_the_files_that_it_would_read_are_counted(tmp_path):

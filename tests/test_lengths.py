@@ -13,7 +13,8 @@ from test_audio import JOINED, NOISE, SIZES, reason, with_size
 
 from audiosae.errors import InputError
 from audiosae.recordings import audio
-from audiosae.recordings.audio import read_excerpt, read_header, read_mono
+from audiosae.recordings.audio import read_excerpt, read_mono
+from audiosae.recordings.opening import read_header
 from audiosae.recordings.quick_checks import common_rate
 from audiosae.recordings.spectrogram import Spectrogram
 

@@ -26,8 +26,6 @@ def explain(error: BaseException, command: Command | None) -> tuple[str, int]:
 
     The command is None if it was not found, or not loaded yet.
     """
-    if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 replaces a Ctrl-C while a class is created
-        error = error.__cause__
     line, code = "", 1
     options = {parameter.name for parameter in command.parameters} if command else set()
     if isinstance(error, Interrupted):

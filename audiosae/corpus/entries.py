@@ -19,6 +19,7 @@ import tempfile
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -54,7 +55,8 @@ _RECORD = Object(
         "content": Items(Items(Whole(), 2)),
         "packing": Object({"kind": Choice(*KINDS), "scale": Number(above=0), "offset": Number()}, rest=None),
     },
-    dict.fromkeys(("file", "path", "field"), Text()) | {"stretches": Items(Items(Whole(), 2))},
+    dict.fromkeys(("file", "path", "field"), Text())
+    | {"stretches": Items(Items(Whole(), 2)), "needs": Text("[a-z_]*", "the name of a package")},
     rest=None,
 )
 
@@ -162,7 +164,7 @@ def _npy_header(shape: tuple[int, ...], packing: Packing = EXACTLY) -> bytes:
 
 
 def read_field(record: Record) -> NDArray[np.float32]:
-    """Return the field of a record, memory-mapped and read-only; InputError if it is no longer in the cache.
+    """Return the field of a record, memory-mapped and read-only; LostFieldError if it is no longer in the cache.
 
     A packed field is a `PackedField`, which behaves as a float32 array that is read in parts.
     """
@@ -170,7 +172,7 @@ def read_field(record: Record) -> NDArray[np.float32]:
     try:
         field = np.memmap(record.field, packing.kind, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:
-        raise InputError(f"{record.file} is no longer in the cache; run the same command again") from error
+        raise LostFieldError(f"{record.file} is no longer in the cache; run the same command again") from error
     return field if packing.is_exact else cast("NDArray[np.float32]", PackedField(field, packing))
 
 
@@ -206,12 +208,16 @@ def _add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
             digest.update(file.read(_PIECE_BYTES))
 
 
+class LostFieldError(InputError):
+    """A field is no longer in the cache, which somebody has emptied."""
+
+
 class DamagedEntryError(Exception):
     """A cache entry that is not as it was written."""
 
 
 def cached_record(source: Source, entry: Path) -> Record | None:
-    """Return the record of a source from its cache entry; None if there is no entry.
+    """Return the record of a source from its cache entry; None if there is none that this installation can read.
 
     Raises
     ------
@@ -229,6 +235,8 @@ def cached_record(source: Source, entry: Path) -> Record | None:
         return None
     except (OSError, ValueError) as error:
         raise DamagedEntryError from error
+    if (needs := stored.get("needs")) and find_spec(needs) is None:
+        return None  # it is decoded, for the reason why it cannot be
     changed = {"file": source.name, "path": source.location, "field": os.fspath(entry)}
     pairs = {key: tuple((start, stop) for start, stop in stored.get(key, ())) for key in _PAIRS}
     packing = Packing(**stored["packing"])

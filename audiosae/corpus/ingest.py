@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Domain
 
     Stretches = tuple[tuple[int, int], ...]
+    Job = tuple[Domain, Path, Path, *Stretches]
 
 NOTHING = "empty: no rows"
 
@@ -73,17 +74,19 @@ def ingest(
     entries = [entry_path(source, folder) for source in sources]
     if entries and not entries[-1].exists():
         prepare()
-    cached, found = _cached_records(domain, sources, entries)
+    cached, found = _cached_records(sources, entries)
     if damaged is None:
         report_damaged(found, len(sources), say)
     else:
         damaged += found
-    jobs = [(domain, s.path, e, s.stretches) for s, e, r in zip(sources, entries, cached, strict=True) if r is None]
+    jobs: list[Job] = [
+        (domain, s.path, e, *s.stretches) for s, e, r in zip(sources, entries, cached, strict=True) if r is None
+    ]
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
     decoded = run_in_order(
-        _decode_job,
+        decode,
         jobs,
         workers=workers,
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
@@ -104,38 +107,31 @@ def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None])
         say(f"the cache was damaged: {counted(len(names), 'field')} of {total} must be decoded again: {some_of(names)}")
 
 
-def _cached_records(
-    domain: Domain, sources: Sequence[Source], entries: Sequence[Path]
-) -> tuple[list[Record | None], list[str]]:
+def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple[list[Record | None], list[str]]:
     """Return the records in the cache, None for a source that is decoded, and the names of damaged ones."""
     records: list[Record | None] = []
     damaged = []
     for source, entry in zip(sources, entries, strict=True):
         try:
-            record = cached_record(source, entry)
-            readable = record is None or record.status != "used" or domain.can_read(source.path)
-            records.append(record if readable else None)
+            records.append(cached_record(source, entry))
         except DamagedEntryError:
             records.append(None)
             damaged.append(source.name)
     return records, damaged
 
 
-def _decode_job(job: tuple[Domain, Path, Path, Stretches]) -> Record:
-    return decode(job[:3], job[3])
-
-
-def decode(job: tuple[Domain, Path, Path], stretches: Stretches = ()) -> Record:
+def decode(job: Job) -> Record:
     """Decode a source to its cache entry; InputError if the cache cannot be written.
 
-    A source that cannot be decoded gives a skipped record with the reason. `stretches` is as in `Source`.
+    A source that cannot be decoded gives a skipped record with the reason. The job has the domain, the path of the
+    source, that of the entry, and the stretches of `Source`.
     """
-    domain, path, target = job
+    domain, path, target, *stretches = job
     captured = CapturedStderr()
     try:
         with replacing(target) as temporary, FieldWriter(temporary, domain.resolution) as writer:
             with capture_stderr(captured):
-                record = _read_field(domain, path, writer, stretches)
+                record = _read_field(domain, path, writer, tuple(stretches))
             record = _with_messages(record, captured)
             writer.finish(record.shape, record)
     except InputError as error:
@@ -177,14 +173,15 @@ def _read_field(domain: Domain, path: Path, writer: FieldWriter, stretches: Stre
             ranges = common
     packing, digest = writer.pack(field)
     with _domain_errors():
-        extent, remark = _extent_and_remark(domain, path, rows)
-    remark = " and ".join(part for part in (remark, BLANK if content else "") if part)
+        extent, probe = _extent_and_probe(domain, path, rows)
+    remark = " and ".join(part for part in (probe.remark, BLANK if content else "") if part)
     return Record(
         *("", "used", blocks.note, extent, blocks.shape, ranges, digest),
         remark=remark,
         content=content,
         stretches=stretches,
         packing=packing,
+        needs=probe.needs,
     )
 
 
@@ -224,8 +221,8 @@ def _end(domain: Domain, path: Path, rows: int) -> float:
     return domain.span(path, (rows - domain.window[0], *[0] * (len(domain.window) - 1))).end[0]
 
 
-def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, str]:
-    """Return the length of a field in the unit of the domain, and the domain's remark on the source.
+def _extent_and_probe(domain: Domain, path: Path, rows: int) -> tuple[float, Probe]:
+    """Return the length of a field in the unit of the domain, and what the domain says of the source.
 
     The length is that of the header if it ends within the last row, since a row may extend beyond the end of a source.
     Otherwise the header is an estimate or wrong, and the length is that of all rows.
@@ -233,13 +230,11 @@ def _extent_and_remark(domain: Domain, path: Path, rows: int) -> tuple[float, st
     first, second = (domain.span(path, (row, *[0] * (len(domain.window) - 1))).start[0] for row in (0, 1))
     end = _end(domain, path, rows)
     try:
-        probe = domain.probe(path)
-        if probe is None:
-            return end, ""
+        probe = domain.probe(path) or Probe(end, rows)
         claimed = float(probe.extent)
     except (Exception, SystemExit):  # noqa: BLE001 (the field was read without the header)
-        return end, ""
-    return claimed if 0 < end - claimed <= (second - first) * (1 + 1e-9) else end, probe.remark
+        return end, Probe(end, rows)
+    return claimed if 0 < end - claimed <= (second - first) * (1 + 1e-9) else end, probe
 
 
 class _Blocks:

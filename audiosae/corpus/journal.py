@@ -47,6 +47,8 @@ class Record:
         Rows of the source of which the field consists, one after the other; all if empty (`Source.stretches`).
     packing
         How the values of the field are stored.
+    needs
+        Optional package with which the source was read, or "" (`audiosae.domain.Probe`).
     """
 
     file: str
@@ -62,6 +64,7 @@ class Record:
     content: tuple[tuple[int, int], ...] = ()
     stretches: tuple[tuple[int, int], ...] = ()
     packing: Packing = EXACTLY
+    needs: str = ""
 
 
 def source_summary(records: Iterable[Record]) -> dict[str, Json]:

@@ -78,6 +78,9 @@ class Probe:
     remark
         How the field differs from others, such as a lower rate than the domain's; "" if it does not. Use the same words
         for the same cause, so that sources can be counted by it.
+    needs
+        Name of an optional package without which the source cannot be read; "" if there is none. What was read with it
+        into the cache is not used where it is missing.
     """
 
     extent: float
@@ -85,6 +88,7 @@ class Probe:
     columns: int = 0
     facts: dict[str, Json] = field(default_factory=dict)
     remark: str = ""
+    needs: str = ""
 
 
 class Domain:
@@ -150,13 +154,6 @@ class Domain:
     def resolve(self, paths: Sequence[Path]) -> Self:  # noqa: ARG002
         """Return this domain with undetermined options, such as a sample rate of 0, determined from the sources."""
         return self
-
-    def can_read(self, path: Path) -> bool:  # noqa: ARG002
-        """Return whether this installation has what a source needs; another one may have read it into the same cache.
-
-        The default is True. A source for which this is False is read all the same, for the reason why it cannot be.
-        """
-        return True
 
     def probe(self, path: Path) -> Probe | None:
         """Return the properties of a source from its header; None if they are known only after decoding.

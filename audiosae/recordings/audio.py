@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
 import io
 import mmap
-import os
-import stat
-import threading
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.recordings import formats, repair
+from audiosae.recordings import repair
 from audiosae.recordings.av_files import AvFile
 from audiosae.recordings.compressed import vorbis_part
 from audiosae.recordings.correction import BLOCKS, CUT, JOINED, SKIPPED
+from audiosae.recordings.opening import (
+    DECODING_ERRORS,
+    ESTIMATED_LENGTH,
+    OpenRecording,
+    error_text,
+    file_state,
+    open_files,
+    open_recording,
+    recent,
+)
 from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
@@ -29,99 +32,17 @@ if TYPE_CHECKING:
     import soundfile
     from numpy.typing import NDArray
 
-    FileState = tuple[str, int, int]  # path, size, time of the last change
-
 _SAMPLES_AT_ONCE = 2**18
 _LARGEST_RATIO = 500  # of two sample rates
 _RESAMPLED_AT_ONCE = 2**21  # samples, at most
 _CANCELLED = 1e-3  # of the channels' peak: a smaller mean is rounding error of channels of opposite polarity
 _LARGEST_SAMPLE = 1e12  # far above every integer format read as float; its square is still a float32
 _UNCODED = {"WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64"}  # plain samples: a read error comes from the disk
-_ESTIMATED_LENGTH = "MPEG"  # subtypes whose length is not counted, but stated by the encoder, or guessed
 _MPEG_LEAD = 32 * 1152  # samples that are decoded before an excerpt, because MPEG frames use bytes of earlier frames
 _NOT_SEEKABLE = "DWVW"  # subtypes for which libsndfile wrongly says that they are
-_PADDING = 4096  # frames by which blocks of a compressed format exceed the recording, at most
 _CUT = ("lacks an end-of-stream bit", "File seems to be truncated")  # libsndfile's log messages for Ogg and MAT4
 _WRONG_TIMES = "Granule position is nonsensical"  # in libsndfile's log
 _UNTIMED = "the times of its pages do not fit its packets, as after a cut without decoding"
-_DECODING_ERRORS = (RuntimeError, ValueError)  # those that soundfile raises
-
-
-class _Recent(threading.local):
-    """Header and open file of the recording that this thread read last: they are often needed again immediately."""
-
-    header: tuple[FileState, Header] | None = None
-    file: tuple[FileState, soundfile.SoundFile | AvFile, int] | None = None  # and its length in frames
-
-
-_recent = _Recent()
-_open_files: WeakSet[soundfile.SoundFile | AvFile] = (
-    WeakSet()
-)  # of all threads; soundfile cannot close them during shutdown
-
-
-@atexit.register
-def _close_files() -> None:
-    for file in list(_open_files):
-        file.close()
-
-
-@dataclass(frozen=True)
-class _Recording:
-    """An open file and its length in frames, which is right where libsndfile's guesses or includes padding."""
-
-    file: soundfile.SoundFile | AvFile
-    frames: int
-    is_counted: bool = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.file.close()
-
-    @property
-    def header(self) -> Header:
-        file, remark = self.file, ""
-        frames = 0 if self.frames == repair.UNKNOWN else max(0, self.frames)
-        if isinstance(file, AvFile):
-            frames, remark = file.frames, file.remark
-        return Header(file.samplerate, file.channels, frames, f"{file.format}/{file.subtype}", remark)
-
-
-@dataclass(frozen=True)
-class Header:
-    """Sample rate, channels, length and format that a recording's header states, and a remark on it, or "".
-
-    The length may be wrong.
-    """
-
-    rate: int
-    channels: int
-    frames: int
-    format: str
-    remark: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """Length in seconds, as the header states it."""
-        return self.frames / self.rate
-
-
-def read_header(path: Path) -> Header:
-    """Read a recording's header.
-
-    Raises
-    ------
-    InputError
-        The path is not a regular file, or the file is empty, unreadable or in a format that no library reads.
-    """
-    state = _file_state(path)
-    if _recent.header is not None and _recent.header[0] == state:
-        return _recent.header[1]
-    with _open(path) as recording:
-        _recent.header = state, recording.header
-        return _recent.header[1]
 
 
 def check_channel(channels: int, channel: int) -> None:
@@ -152,7 +73,7 @@ def read_mono(path: Path, rate: int, channel: int = 0) -> Generator[NDArray[np.f
     InputError
         The recording is unreadable, empty or silent, lacks the channel, or has samples that are not numbers.
     """
-    with _open(path) as recording:
+    with open_recording(path) as recording:
         check_rate(recording.file.samplerate, rate)
         reader, source = _Reader(recording, path, channel), recording.file.samplerate
         blocks = reader.blocks()
@@ -196,13 +117,13 @@ def read_excerpt(path: Path, start: float, end: float, channel: int = 0) -> tupl
 
 def read_channels(path: Path, start: float, end: float) -> tuple[NDArray[np.float32], int]:
     """Return the samples between two times in seconds, (frames, channels), and the sample rate of the recording."""
-    state = _file_state(path)
-    if _recent.file is None or _recent.file[0] != state:  # each opening of an MP3 reads all of it to learn its length
-        _recent.file = None
-        recording = _open(path)
-        _recent.file = state, recording.file, recording.frames
-        _open_files.add(recording.file)
-    _, file, frames = _recent.file
+    state = file_state(path)
+    if recent.file is None or recent.file[0] != state:  # each opening of an MP3 reads all of it to learn its length
+        recent.file = None
+        recording = open_recording(path)
+        recent.file = state, recording.file, recording.frames
+        open_files.add(recording.file)
+    _, file, frames = recent.file
     first = min(max(0, round(start * file.samplerate)), frames)
     count = max(0, min(frames, round(end * file.samplerate)) - first)
     try:
@@ -216,8 +137,8 @@ def read_channels(path: Path, start: float, end: float) -> tuple[NDArray[np.floa
             samples = file.read(lead + count, dtype="float32", always_2d=True)[lead:]
         else:
             samples = _read_from_start(path, first, count)
-    except _DECODING_ERRORS as error:
-        raise InputError(f"undecodable at {start:.1f} s: {_one_line(error)}") from error
+    except DECODING_ERRORS as error:
+        raise InputError(f"undecodable at {start:.1f} s: {error_text(error)}") from error
     return samples, file.samplerate
 
 
@@ -228,7 +149,7 @@ def _only_forward(file: soundfile.SoundFile) -> None:
 
 def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
     """Read samples of a codec that cannot seek."""
-    with _open(path) as recording:
+    with open_recording(path) as recording:
         file: Any = recording.file
         _only_forward(file)
         while first > 0 and (skipped := len(file.read(min(first, _SAMPLES_AT_ONCE), dtype="float32"))):
@@ -260,7 +181,7 @@ def _read_vorbis(path: Path, first: int, count: int, frames: int) -> NDArray[np.
 class _Reader:
     """Reader of all blocks of an open file, which checks the samples as they come."""
 
-    def __init__(self, recording: _Recording, path: Path, channel: int) -> None:
+    def __init__(self, recording: OpenRecording, path: Path, channel: int) -> None:
         self._recording, self._path, self._channel = recording, path, channel
         self._file: Any = recording.file
         self._low, self._high = np.inf, -np.inf  # of the channel, or of the mean of the channels
@@ -293,7 +214,7 @@ class _Reader:
             self._integers = np.empty(buffer.shape, np.int16)
         try:
             integers = self._file.read(out=self._integers)
-        except _DECODING_ERRORS:
+        except DECODING_ERRORS:
             self._file.seek(self._frames)
             return self._read(buffer)
         return np.asarray(np.multiply(integers, np.float32(2.0**-15), out=buffer[: len(integers)]))
@@ -303,8 +224,8 @@ class _Reader:
         buffer.fill(np.nan)
         try:
             return np.asarray(self._file.read(out=buffer))
-        except _DECODING_ERRORS as error:
-            self._error = _one_line(error)
+        except DECODING_ERRORS as error:
+            self._error = error_text(error)
             return buffer[: int(np.argmax(np.append(np.isnan(buffer[:, 0]), True)))]
 
     def check(self) -> str:
@@ -329,7 +250,7 @@ class _Reader:
             return problem
         if problem and problem != CUT:
             return f"only the first {end}: {problem}"
-        is_exact = self._recording.is_counted or not file.subtype.startswith(_ESTIMATED_LENGTH)
+        is_exact = self._recording.is_counted or not file.subtype.startswith(ESTIMATED_LENGTH)
         error = f" ({self._error})" if self._error else ""
         if self._error or cut or (is_exact and self._frames < stated):
             return f"truncated at {end}{error}"
@@ -358,52 +279,6 @@ def _check_peaks(low: float, high: float, channels: float) -> None:
         raise InputError("silent: every sample is the same")
 
 
-def _open(path: Path) -> _Recording:
-    """Open a recording; raise InputError with a reason for the user where that fails."""
-    from audiosae.system.sound_files import open_sound_file
-
-    state = _file_state(path)
-    try:
-        if formats.needs_av(path):
-            return _opened(AvFile(path))
-        corrected, frames = repair.corrected(path)
-        name = os.fsencode(path) if os.name == "posix" else str(path)
-        file = open_sound_file(name if corrected is None else corrected)
-    except OSError as error:
-        raise InputError(f"unreadable: {error.strerror or error}") from error
-    except (*_DECODING_ERRORS, TypeError) as error:
-        if formats.has_av():
-            with suppress(InputError):
-                return _opened(AvFile(path))
-        raise InputError(f"undecodable: {_one_line(error)}") from error
-    is_counted = frames > 0 and corrected is not None and file.subtype.startswith(_ESTIMATED_LENGTH)
-    is_padded = 0 < frames <= file.frames <= frames + _PADDING
-    recording = _Recording(file, frames if is_counted or is_padded else file.frames, is_counted)
-    _recent.header = state, recording.header
-    return recording
-
-
-def _opened(file: AvFile) -> _Recording:
-    return _Recording(file, repair.UNKNOWN if file.limit is None else file.limit)
-
-
-def _file_state(path: Path) -> FileState:
-    """Return values that differ once a file has changed; raise InputError if it is empty or not a regular file."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise InputError(f"unreadable: {error.strerror or error}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError("not a regular file")
-    if status.st_size == 0:
-        raise InputError("empty: zero bytes")
-    return os.fspath(path), status.st_size, status.st_mtime_ns
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "error_string", None) or error).split())
-
-
 def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) -> Iterator[NDArray[np.float32]]:
     """Resample a stream with soxr at its "HQ" quality, librosa's default."""
     import soxr
@@ -415,5 +290,5 @@ def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) 
             for at in range(0, len(block), step):
                 yield stream.resample_chunk(block[at : at + step])
         yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-    except _DECODING_ERRORS as error:
-        raise InputError(f"cannot be resampled from {source} to {target} Hz: {_one_line(error)}") from error
+    except DECODING_ERRORS as error:
+        raise InputError(f"cannot be resampled from {source} to {target} Hz: {error_text(error)}") from error

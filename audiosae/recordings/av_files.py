@@ -58,6 +58,7 @@ class AvFile:
     """
 
     extra_info: ClassVar[str] = ""  # libsndfile's log
+    needs: ClassVar[str] = "av"  # package
 
     def __init__(self, path: Path) -> None:
         if not has_av():

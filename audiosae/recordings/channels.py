@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.recordings.audio import read_channels, read_header
+from audiosae.recordings.audio import read_channels
+from audiosae.recordings.opening import read_header
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:

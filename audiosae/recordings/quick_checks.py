@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.recordings.audio import check_channel, read_excerpt, read_header
+from audiosae.recordings.audio import check_channel, read_excerpt
 from audiosae.recordings.bands import ZERO
+from audiosae.recordings.opening import read_header
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from audiosae.recordings.audio import Header
+    from audiosae.recordings.opening import Header
 
 _HEADERS_READ = 200  # to choose a sample rate
 _HIGHEST_RATE = 22050  # enough for speech, music and most animals; recordings of ultrasound keep their rate

@@ -11,6 +11,7 @@ from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span, between
 from audiosae.errors import InputError
 from audiosae.recordings import audio, bands, formats, inversion, prominence, quick_checks
 from audiosae.recordings.date_headers import timing_remark
+from audiosae.recordings.opening import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -186,7 +187,7 @@ class Spectrogram(Domain):
 
     def probe(self, path: Path) -> Probe:
         """Return a recording's length, number of frames and facts, from its header."""
-        header = audio.read_header(path)
+        header = read_header(path)
         audio.check_channel(header.channels, self.channel)
         rate = self.sample_rate or header.rate
         audio.check_rate(header.rate, rate)
@@ -203,6 +204,7 @@ class Spectrogram(Domain):
             rows,
             facts={"rate": header.rate, "channels": header.channels, "format": header.format},
             remark="; ".join(remarks),
+            needs=header.needs,
         )
 
     def compare(self, paths: Sequence[Path]) -> Sequence[str]:
@@ -240,13 +242,6 @@ class Spectrogram(Domain):
 
         yield from self._levels(samples())
         return "".join(notes)
-
-    def can_read(self, path: Path) -> bool:
-        """Return whether the extra ``av`` is installed, if only FFmpeg reads a recording."""
-        try:
-            return formats.has_av() or not formats.needs_av(path)
-        except OSError:
-            return True
 
     def part(self, path: Path, low: int, high: int) -> Iterator[NDArray[np.float32]]:
         """Yield frames `low` to below `high` of the spectrogram in dB, computed with some frames on both sides."""

@@ -19,8 +19,8 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.recordings.audio import read_header
 from audiosae.recordings.dates import later
+from audiosae.recordings.opening import read_header
 from audiosae.sounds.events import NOWHERE
 from audiosae.system.files import CsvWriter, replacing, write_errors
 

@@ -44,7 +44,8 @@ def _recorded(number: int, frame: FrameType | None) -> None:
 def was_interrupted() -> bool:
     """Return whether a Ctrl-C was recorded in the last such context.
 
-    Libraries replace a KeyboardInterrupt by another exception, such as an ImportError of NumPy while it is loaded.
+    KeyboardInterrupt may be replaced by another exception: an ImportError by C code that is being loaded, and a
+    RuntimeError by Python 3.11 while a class is created.
     """
     return bool(_arrived)
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.errors import InputError
-from audiosae.recordings.audio import read_channels, read_header
+from audiosae.recordings.audio import read_channels
 from audiosae.recordings.channels import loudest_channels
+from audiosae.recordings.opening import read_header
 from audiosae.sounds.annotations import stem_of
 from audiosae.sounds.events import NOWHERE
 from audiosae.system.files import write_errors
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.corpus.journal import Record
-    from audiosae.recordings.audio import Header
+    from audiosae.recordings.opening import Header
     from audiosae.sounds.events import Event
     from audiosae.sounds.results import Survey
     from audiosae.sounds.search import Matches
