@@ -146,7 +146,7 @@ def test_methods_state_that_sounds_were_labelled_by_hand(survey, trained, given,
     scores = (SimpleNamespace(answers=given - 5), SimpleNamespace(answers=5))
     labels = SimpleNamespace(scores=scores, confidence=np.array([1, 0.6]))
     text = methods_text(replace(found, labels=labels), audiosae.load_model(trained), None)
-    assert f"We then labelled {given} sounds with 2 labels, and corrected types. The other " in text
+    assert f"We then labelled {given} sounds with 2 labels. The other " in text
     assert classifier in text
 
 

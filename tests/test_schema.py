@@ -231,7 +231,14 @@ def forms(sounds, tmp_path_factory):
         "cache entry": _entry(sounds, cache),
         "stability": _stability(home / "run"),
         "survey": _described(
-            home / "survey" / FACTS, {"model_digest": "0", "types": [{"number": 1}], **files}, check_folder
+            home / "survey" / FACTS,
+            {
+                "model_digest": "0",
+                "types": [{"number": 1}],
+                "options": {"site": "folder", "date_order": "DMY"},
+                **files,
+            },
+            check_folder,
         ),
         "sources": Form(
             home / "copy" / survey_sources.FILE,

@@ -99,7 +99,7 @@ def test_the_other_tables_are_as_documented(trained, sounds, run, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_polars_and_duckdb_take_every_table_with_its_types(name):
-    polars = pytest.importorskip("polars", reason="Polars takes the tables as they are: pip install polars")
+    polars = pytest.importorskip("polars", reason="Polars is not installed: pip install polars")
     duckdb = pytest.importorskip("duckdb", reason="DuckDB takes the tables as they are: pip install duckdb")
     sounds = coded_survey().table(name)
     expected = pa.table(sounds)
@@ -132,7 +132,7 @@ def test_labels_that_pandas_or_arrow_wrote_are_the_same(tmp_path):
 
 @pytest.mark.slow
 def test_labels_and_features_pass_through_polars_and_duckdb_unchanged(trained, sounds, tmp_path):
-    polars = pytest.importorskip("polars", reason="the tables pass through Polars: pip install polars")
+    polars = pytest.importorskip("polars", reason="Polars is not installed: pip install polars")
     duckdb = pytest.importorskip("duckdb", reason="the tables pass through DuckDB: pip install duckdb")
     labels, path = coded_survey().table("labels"), tmp_path / "labels.csv"
     labels.write_csv(path)

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from audiosae.commands.survey_folder import FACTS, LABELS, OPTIONS, TYPES, survey_facts
+from audiosae.commands.survey_folder import FACTS, LABELS, OPTIONS, TYPES, Given, survey_facts
 from audiosae.errors import InputError
 from audiosae.sounds.answers import read_answers
 from audiosae.system.progress import counted
 from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Given:
-    """Options that a continued survey has from the one that it continues, where they are not given again."""
-
-    site: Any
-    coordinates: Any
-    time_zone: Any
-    date_order: Any
-    clips: Any
-
-    def completed(self, earlier: Mapping[str, Any]) -> Given:
-        """Return the options with those of an earlier survey."""
-        return Given(**{name: earlier.get(name) if value is None else value for name, value in asdict(self).items()})
 
 
 def continued(

@@ -10,7 +10,7 @@ from typing import Annotated, Unpack
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
 from audiosae.commands.clips import ClipCount, check_written, clip_count, clip_text, write_survey_clips
-from audiosae.commands.continuation import Given, continued, continued_note
+from audiosae.commands.continuation import continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.label_options import label_lines, read_labels
 from audiosae.commands.reading import Reading, reading
@@ -27,7 +27,7 @@ from audiosae.commands.shared_options import (
     as_path,
 )
 from audiosae.commands.site_options import Coordinates, Site, parse_place, sites_by_name, with_sites
-from audiosae.commands.survey_folder import OPTIONS
+from audiosae.commands.survey_folder import OPTIONS, Given
 from audiosae.commands.survey_sources import write_sources
 from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import Dates, read_dates
@@ -189,7 +189,7 @@ def survey(
     True
     """
     earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
-    given = Given(site, coordinates, time_zone, date_order, clips)
+    given = Given.of(site=site, coordinates=coordinates, time_zone=time_zone, date_order=date_order, clips=clips)
     if new_only:
         earlier, labels_path, given = continued(path, types, earlier, labels_path, given)
     count, formats = folder.type_count(types, earlier), folder.formats_of(events)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from audiosae.autoencoder.model import FILE
 from audiosae.commands.clips import FOLDER as CLIPS
@@ -15,6 +15,7 @@ from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
 from audiosae.commands.survey_sources import FILE as SOURCES
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
+from audiosae.recordings.date_choice import DateOrder
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.answers import read_answers
 from audiosae.sounds.event_codes import sample_codes
@@ -24,7 +25,7 @@ from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.type_names import read_names
 from audiosae.system.files import write_file
 from audiosae.system.progress import counted
-from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Optional, Text, Whole
+from audiosae.system.schema import DIGEST, Choice, FactsFile, Items, Object, Optional, Text, Whole
 from audiosae.system.tabular import DataTable
 from audiosae.views.methods import FILE as METHODS
 from audiosae.views.methods import write_methods
@@ -32,7 +33,7 @@ from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -118,6 +119,33 @@ def _outputs(out: Path) -> list[Path]:
     return [*(out / name for name in _FILES), *tables, *pictures, *clip_paths(out / CLIPS)]
 
 
+@dataclass(frozen=True)
+class Given:
+    """Options of a survey as texts, which one that continues it has where they are not given again."""
+
+    site: str | None
+    coordinates: str | None
+    time_zone: str | None
+    date_order: DateOrder | None
+    clips: str | None
+
+    @classmethod
+    def of(cls, **options: Any) -> Given:  # noqa: ANN401
+        """Return options as texts: numbers, such as coordinates, with commas between them."""
+        lists = {name: each if isinstance(each, list | tuple) else [each] for name, each in options.items()}
+        texts: dict[str, Any] = {
+            name: None if own == [None] else ",".join(map(str, own)) for name, own in lists.items()
+        }
+        return cls(**texts)
+
+    def completed(self, earlier: Mapping[str, Any]) -> Given:
+        """Return the options with those of an earlier survey."""
+        return Given(**{name: earlier.get(name) if value is None else value for name, value in asdict(self).items()})
+
+
+_GIVEN = {each.name: Optional(Text()) for each in fields(Given)} | {
+    "date_order": Optional(Choice(*get_args(DateOrder)))
+}
 _FOLDER = OutputFolder(
     "survey",
     FACTS,
@@ -125,7 +153,10 @@ _FOLDER = OutputFolder(
         ("model_digest",),
         Object(
             {"model_digest": Text(DIGEST, "a digest"), "types": Items(Object()), FILES: DIGESTS},
-            {"detector": Optional(Object(optional={"channel": Optional(Whole())})), OPTIONS: Object()},
+            {
+                "detector": Optional(Object(optional={"channel": Optional(Whole())})),
+                OPTIONS: Object(optional=_GIVEN, rest=None),
+            },
         ),
         "choose another folder with -o, or move it away",
     ),

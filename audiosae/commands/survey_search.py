@@ -6,6 +6,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from audiosae.corpus.entries import LostFieldError
 from audiosae.errors import InputError
 from audiosae.sounds.examples import LEAST_SECONDS, Example
 from audiosae.sounds.search import SearchMemory, find_like
@@ -76,11 +77,13 @@ class SurveySearch:
         if not wanted["like"]:
             raise InputError("search: wanted at least one sound to search for")
         with self._lock:
+            count = wanted.get("count", 20)
             try:
-                return self._found(examples, wanted.get("count", 20))
-            except InputError:  # the cache or a recording may be gone: the next search reads again
+                return self._found(examples, count)
+            except LostFieldError:  # the cache was emptied meanwhile
+                self._memory.close()
                 self._corpus, self._memory = None, SearchMemory(_RANGES)
-                raise
+                return self._found(examples, count)
 
     def _example(self, stretch: Mapping[str, Any], *, liked: bool) -> Example:
         file, start, end = stretch["recording"], float(stretch["start"]), float(stretch["end"])

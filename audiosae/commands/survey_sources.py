@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosae.corpus.recording_names import common_end
 from audiosae.corpus.sources import printable, scan
 from audiosae.errors import InputError
 from audiosae.system.files import write_file
@@ -130,16 +131,10 @@ class _Moved:
         sized = {path: parts for path, parts in candidates.items() if size in {None, _size(path)}}
         if not sized:
             return f"{printable(next(iter(candidates)))} has another size than the recording that was surveyed"
-        agreement = {path: _common_end(wanted, parts) for path, parts in sized.items()}
+        agreement = {path: common_end(wanted, parts) for path, parts in sized.items()}
         most = max(agreement.values())
         best = [path for path, common in agreement.items() if common == most]
         return best[0] if len(best) == 1 else f"{len(best)} recordings of that name and size are in --sources"
-
-
-def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return how many parts two paths have in common at their ends."""
-    pairs = zip(reversed(first), reversed(second), strict=False)
-    return next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(first), len(second)))
 
 
 def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _STREAM = (1 << 32) + 3  # separates the random numbers of this choice from all others
 _HOURS = 24  # of the day
-_PROBED = 64  # evenly spaced sources from whose headers and sizes the length of all is estimated
+_PROBED = 64  # sources, drawn at random, from whose headers and sizes the length of all is estimated
 
 
 @dataclass(frozen=True)

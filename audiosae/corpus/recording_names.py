@@ -83,7 +83,7 @@ class RecordingNames:
 
     def _best(self, candidates: Sequence[int], parts: Sequence[str]) -> list[int]:
         """Return the candidates whose folders agree best with those of a name, from the end."""
-        agreements = {number: _agreement(self._parts[number][:-1], parts[:-1]) for number in candidates}
+        agreements = {number: common_end(self._parts[number][:-1], parts[:-1]) for number in candidates}
         return [number for number, count in agreements.items() if count == max(agreements.values())]
 
 
@@ -94,11 +94,11 @@ def path_parts(name: str) -> tuple[str, ...]:
 
 def _agree(folders: Sequence[str], others: Sequence[str]) -> bool:
     """Return whether one of two paths may be the end of the other."""
-    return _agreement(folders, others) == min(len(folders), len(others))
+    return common_end(folders, others) == min(len(folders), len(others))
 
 
-def _agreement(folders: Sequence[str], others: Sequence[str]) -> int:
-    """Return how many folders two paths have in common, from the end."""
+def common_end(folders: Sequence[str], others: Sequence[str]) -> int:
+    """Return how many parts two paths have in common, from the end."""
     pairs = zip(reversed(folders), reversed(others), strict=False)
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 

@@ -21,7 +21,6 @@ from audiosae.features.pooling import DEFAULT_POOL
 from audiosae.recordings.dates import later, stamp
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
-from audiosae.sounds.events import Events
 from audiosae.sounds.find_types import band_edges, make_events
 from audiosae.sounds.locate import Spans, locate
 from audiosae.sounds.single_sounds import SingleSounds

@@ -179,7 +179,7 @@ def _results(survey: Survey) -> Iterator[str]:
     yield "Types are groups of similar sounds that were formed without labels."
     scores = survey.labels.scores if survey.labels else ()
     if given := sum(score.answers for score in scores):
-        yield f"We then labelled {counted(given, 'sound')} with {counted(len(scores), 'label')}, and corrected types."
+        yield f"We then labelled {counted(given, 'sound')} with {counted(len(scores), 'label')}."
         if survey.labels and not np.isnan(survey.labels.confidence).all():
             classifier = _CLASSIFIER if given >= RIDGE_FROM else _FEW_LABELS
             yield f"The other {survey.group}s were classified by these labels, with {classifier}."
