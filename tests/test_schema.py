@@ -22,7 +22,7 @@ from audiosae.autoencoder.tensors import read_tensors, write_tensors
 from audiosae.commands import find, survey_sources
 from audiosae.commands.cache import cache as show_cache
 from audiosae.commands.evaluation_folder import EVALUATION_FOLDER
-from audiosae.commands.survey_folder import FACTS, check_folder
+from audiosae.commands.survey_folder import FACTS, Given, check_folder
 from audiosae.corpus import entries
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.journal import Record, changed_since, write_journal
@@ -214,7 +214,9 @@ def _described(path, facts, check):
         report_replaced(path, "1", path, Progress())
 
     free = (("types", 0, "number"), ("results", 0, "name"), ("notes",))
-    return Form(path, facts, read, free=free, optional=(("files", "a.csv"), ("tables",)))
+    nullable = tuple(("options", name) for name in facts.get("options", ()))
+    optional = (("files", "a.csv"), ("tables",), ("options",))
+    return Form(path, facts, read, free=free, optional=optional, nullable=nullable)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +237,9 @@ def forms(sounds, tmp_path_factory):
             {
                 "model_digest": "0",
                 "types": [{"number": 1}],
-                "options": {"site": "folder", "date_order": "DMY"},
+                "options": asdict(
+                    Given.of(site="folder", date_order="DMY", coordinates=(1.5, 2), time_zone="UTC", clips=3)
+                ),
                 **files,
             },
             check_folder,

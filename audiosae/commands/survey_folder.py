@@ -155,7 +155,7 @@ _FOLDER = OutputFolder(
             {"model_digest": Text(DIGEST, "a digest"), "types": Items(Object()), FILES: DIGESTS},
             {
                 "detector": Optional(Object(optional={"channel": Optional(Whole())})),
-                OPTIONS: Object(optional=_GIVEN, rest=None),
+                OPTIONS: Object(_GIVEN),
             },
         ),
         "choose another folder with -o, or move it away",
