@@ -42,6 +42,7 @@ _COUNTS = ("step", "epoch", "windows", "dead")
 _ROW = Object({f.name: Whole() if f.name in _COUNTS else Number(nan=f.name == "fvu") for f in fields(Row)}, rest=None)
 _FACTS = Object(
     {
+        "format": Whole(FORMAT, FORMAT),
         "identity": Object(rest=Scalar()),
         "rows": Items(_ROW),
         "history": Object({"best": Number(), "best_epoch": Whole(), "epochs_without_improvement": Whole()}, rest=None),
