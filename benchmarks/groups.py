@@ -4,7 +4,8 @@ The model is trained on all clips of a set, with the defaults unless options are
 or its events or bouts are detected. Codes are those of survey, with the parts of events from which survey learns its
 metric, or those of find. Printed per data set, as means over seeds: adjusted mutual information with the classes, for
 the number of types that survey chooses and for the number of classes; and the share of the ten nearest events of other
-clips that are of the same class, for the loudest event of each clip.
+clips that are of the same class, for the loudest event of each clip. "background" is the mean spectrum before the first
+event of a clip: what it tells of the class comes from how the clip was recorded.
 
     python -m benchmarks.groups DATA [--seeds 3] [--clips 500] [--hidden N] [--epochs N]
 
@@ -20,7 +21,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ QUESTIONS = (
     ("emodb", "speaker"),
 )
 NEAREST = 10
+BEFORE, LEAST_ROWS = 0.03, 5  # s before the first event that are not background; rows of background that are needed
 
 
 def clips_of(folder: Path) -> tuple[list[Path], list[dict[str, str]]]:
@@ -108,6 +110,7 @@ def feature_sets(
         "model": Features(codes, clips, clips),
         **features_of(model, corpus, whole_clips(model, corpus), ", a clip is an event"),
         **features_of(model, corpus, sounds, ", events"),
+        **background_and_find(model, corpus, sounds),
     }
 
 
@@ -121,9 +124,7 @@ def whole_clips(model: Model, corpus: EngineCorpus) -> Spans:
 
 def features_of(model: Model, corpus: EngineCorpus, spans: Spans, suffix: str) -> dict[str, Features]:
     """Return the features of spans, by name with a suffix."""
-    loudness = spans.peak * (spans.end - spans.start)
-    order = np.lexsort([-loudness, spans.record])
-    queries = order[np.unique(spans.record[order], return_index=True)[1]]
+    queries = loudest_of(spans)
     rows = defaultdict(list)
     boxes = np.stack([spans.start, spans.end, spans.low, spans.high, spans.peak], axis=1)
     for number, record in enumerate(corpus.records):
@@ -139,6 +140,35 @@ def features_of(model: Model, corpus: EngineCorpus, spans: Spans, suffix: str) -
         "find" + suffix: Features(*code_rows(model, corpus, spans, queries, SingleSounds())),
         **{name + suffix: Features(np.stack(values), spans.record, queries) for name, values in rows.items()},
     }
+
+
+def background_and_find(model: Model, corpus: EngineCorpus, spans: Spans) -> dict[str, Features]:
+    """Return the mean levels before the first event of the clips that have any, and codes of find of their events."""
+    second, backgrounds, clips = seconds_per_row(model.domain), [], []
+    for number, record in enumerate(corpus.records):
+        first = spans.start[spans.record == number].min(initial=np.inf)
+        rows = np.asarray(read_field(record)[: max(0, int((min(first, record.extent) - BEFORE) / second))])
+        if np.isfinite(first) and len(rows) >= LEAST_ROWS:
+            backgrounds.append(rows.mean(axis=0))
+            clips.append(number)
+    if len(clips) <= NEAREST:
+        return {}
+    corpus = corpus.only(clips)
+    own = np.isin(spans.record, clips)
+    columns = {field.name: getattr(spans, field.name)[own] for field in fields(Spans) if field.name != "floors"}
+    chosen = replace(spans, **columns | {"record": np.searchsorted(clips, spans.record[own]).astype(np.int32)})
+    codes, record, queries, parts = code_rows(model, corpus, chosen, loudest_of(chosen), SingleSounds())
+    numbers = np.array(clips)
+    return {
+        "background before events": Features(np.stack(backgrounds), numbers, np.arange(len(clips))),
+        "find, events of these clips": Features(codes, numbers[record], queries, parts),
+    }
+
+
+def loudest_of(spans: Spans) -> np.ndarray:
+    """Return the numbers of the loudest event of each clip."""
+    order = np.lexsort([-spans.peak * (spans.end - spans.start), spans.record])
+    return order[np.unique(spans.record[order], return_index=True)[1]]
 
 
 def code_rows(
