@@ -7,13 +7,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import once
 from signals import write
+from test_engine import own_folders, pids
 
 import audiosae
 from audiosae.autoencoder.model import FILE, load_model
@@ -32,6 +35,7 @@ from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
+from audiosae.system.progress import Progress
 
 RATE = 8000
 PITCHES = (600, 1500, 2900)
@@ -264,13 +268,33 @@ def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
         audiosae.survey("model", "sounds", new_only=True)
 
 
-def test_a_cluster_finds_the_same_types(archive, cache):
+def test_a_cluster_that_loses_a_worker_finds_the_same_types_and_moments(archive, cache, tmp_path, monkeypatch):
+    find = partial(audiosae.find, archive.run, archive.sounds, f"{archive.sounds}/20240601_000000.wav@9-9.6")
     own, _ = find_types(archive.model, EngineCorpus(archive.model.domain, archive.records, LocalEngine()))
-    with start_engine("local:2", backend="numpy", cache=cache) as engine:
-        sources = scan([archive.sounds], (".wav",), domain="spectrogram")
-        theirs, _ = find_types(
-            archive.model, read(archive.model.domain, sources, engine, cache=cache, workers=1, interleaved=True)
-        )
+    sources = scan([archive.sounds], (".wav",), domain="spectrogram")
+    killing, sent = Progress(), []
+
+    def kill_once(_):
+        if killing.name == "encoding" and not sent:
+            sent.append(pids(engine)[0])
+            os.kill(sent[0], signal.SIGKILL)
+
+    monkeypatch.setattr(killing, "stage", lambda name, *_: vars(killing).update(name=name))
+    monkeypatch.setattr(killing, "advance", kill_once)
+    with own_folders(2) as address:
+        with start_engine(address) as engine:
+            corpus = read(archive.model.domain, sources, engine, cache=tmp_path, workers=1, interleaved=True)
+            store = SoundStore.of(archive.model, corpus)
+            theirs, _ = find_types(archive.model, corpus, store=store, progress=killing)
+            assert sent
+            steps, run_map = [], engine.map
+            monkeypatch.setattr(
+                engine, "map", lambda step, *a, **k: steps.append(step.__name__) or run_map(step, *a, **k)
+            )
+            again, _ = find_types(archive.model, corpus, store=store)
+            assert not {"_encode_shard", "_detect_shard"} & {*steps}
+            assert again.events.type.tolist() == own.events.type.tolist()
+        assert [*find(engine=address, cache=cache).rows()] == [*find(cache=cache).rows()]
     assert [e.start for e in theirs.rows()] == [e.start for e in own.rows()]
     assert theirs.events.type.tolist() == own.events.type.tolist()
 
