@@ -8,8 +8,8 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 import time
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,6 +32,7 @@ from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_
 from audiosae.sounds.examples import Example
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
+from audiosae.sounds.search import find_like
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
@@ -269,8 +270,9 @@ def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
 
 
 def test_a_cluster_that_loses_a_worker_finds_the_same_types_and_moments(archive, cache, tmp_path, monkeypatch):
-    find = partial(audiosae.find, archive.run, archive.sounds, f"{archive.sounds}/20240601_000000.wav@9-9.6")
-    own, _ = find_types(archive.model, EngineCorpus(archive.model.domain, archive.records, LocalEngine()))
+    own_corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
+    own, _ = find_types(archive.model, own_corpus)
+    like = [Example(archive.sounds / "20240601_000000.wav", 9.0, 9.6)]
     sources = scan([archive.sounds], (".wav",), domain="spectrogram")
     killing, sent = Progress(), []
 
@@ -281,22 +283,29 @@ def test_a_cluster_that_loses_a_worker_finds_the_same_types_and_moments(archive,
 
     monkeypatch.setattr(killing, "stage", lambda name, *_: vars(killing).update(name=name))
     monkeypatch.setattr(killing, "advance", kill_once)
-    with own_folders(2) as address:
-        with start_engine(address) as engine:
-            corpus = read(archive.model.domain, sources, engine, cache=tmp_path, workers=1, interleaved=True)
-            store = SoundStore.of(archive.model, corpus)
-            theirs, _ = find_types(archive.model, corpus, store=store, progress=killing)
-            assert sent
-            steps, run_map = [], engine.map
-            monkeypatch.setattr(
-                engine, "map", lambda step, *a, **k: steps.append(step.__name__) or run_map(step, *a, **k)
-            )
-            again, _ = find_types(archive.model, corpus, store=store)
-            assert not {"_encode_shard", "_detect_shard"} & {*steps}
-            assert again.events.type.tolist() == own.events.type.tolist()
-        assert [*find(engine=address, cache=cache).rows()] == [*find(cache=cache).rows()]
+    with own_folders(2) as address, start_engine(address) as engine:
+        corpus = read(archive.model.domain, sources, engine, cache=tmp_path, workers=1, interleaved=True)
+        store = SoundStore.of(archive.model, corpus)
+        theirs, _ = find_types(archive.model, corpus, store=store, progress=killing)
+        assert sent
+        steps, run_map = [], engine.map
+        monkeypatch.setattr(engine, "map", lambda step, *a, **k: steps.append(step.__name__) or run_map(step, *a, **k))
+        again, _ = find_types(archive.model, corpus, store=store)
+        assert not {"_encode_shard", "_detect_shard"} & {*steps}
+        assert again.events.type.tolist() == own.events.type.tolist()
+        found = [find_like(archive.model, each, each.only([0]), like) for each in (corpus, own_corpus)]
+    assert [*found[0].rows()] == [*found[1].rows()] != []
     assert [e.start for e in theirs.rows()] == [e.start for e in own.rows()]
     assert theirs.events.type.tolist() == own.events.type.tolist()
+
+
+def test_without_a_cache_a_search_finds_the_same_and_leaves_nothing(archive, cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    like = f"{archive.sounds}/20240601_000000.wav@9-9.6"
+    kept, left = ([*audiosae.find(archive.run, archive.sounds, like, cache=each).rows()] for each in (cache, "none"))
+    assert kept == left
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_loudness_and_noise_barely_change_the_code_of_an_event(archive, cache, tmp_path):
