@@ -11,13 +11,9 @@ version the same with `--before`; and the unexplained variance (FVU) of evenly s
 from __future__ import annotations
 
 import argparse
-import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +28,7 @@ from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.engine.feed import Feed, score
 from benchmarks import field
+from benchmarks.commands import Cost, measured
 
 RATE, MINUTES, DRAWS, UNSEEN = 22050, 5, (0, 1), 2
 SET, WINDOWS = "field/kinds", 2**16
@@ -64,15 +61,16 @@ def measure(options: argparse.Namespace, folder: Path, sounds: Path) -> None:
     print("| hours | way | seconds | seconds of the processors | FVU of unseen recordings |\n|---|---|---|---|---|")
     for hours in map(float, options.hours.split(",")):
         archive = archive_of(sounds, hours)
-        times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+        costs: dict[str, list[Cost]] = {way: [] for way in ways}
         for repeat in range(options.repeats):
             for way, (checkout, extra) in ways.items():
                 run = folder / f"{hours:g}-{way}-{repeat}"
-                times[way].append(seconds(checkout, [archive, "-o", run, *extra]))
-        for way, taken in times.items():
+                costs[way].append(cost(checkout, [archive, "-o", run, *extra]))
+        for way, taken in costs.items():
             shown = fvu(folder / f"{hours:g}-{way}-0", unseen, folder / "cache")
-            wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
-            print(f"| {hours:g} | {way} | {wall:.1f} | {cpu:.1f} | {shown:.4f} |", flush=True)
+            elapsed = statistics.median(each.seconds for each in taken)
+            processors = statistics.median(each.processor_seconds for each in taken)
+            print(f"| {hours:g} | {way} | {elapsed:.1f} | {processors:.1f} | {shown:.4f} |", flush=True)
 
 
 def draws(data: Path, sounds: Path) -> Path:
@@ -108,14 +106,11 @@ def archive_of(sounds: Path, hours: float) -> Path:
     return archive
 
 
-def seconds(checkout: Path, arguments: list[Any]) -> tuple[float, float]:
-    """Run `train` of a checkout with an empty cache; return its time, and that of the processors."""
+def cost(checkout: Path, arguments: list[Any]) -> Cost:
+    """Run `train` of a checkout with an empty cache; return what it took."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-m", "audiosae", "train", *map(str, arguments), "--cache", cache, "-q"]
-        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, check=True, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)})
-        taken, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-        return taken, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return measured(command, folder=checkout, PYTHONPATH=str(checkout))
 
 
 def fvu(run: Path, unseen: Path, cache: Path) -> float:

@@ -30,6 +30,7 @@ from audiosae.engine.corpus import read
 from audiosae.engine.feed import Feed
 from audiosae.engine.learn_whitening import learn_whitener
 from audiosae.recordings.spectrogram import Spectrogram
+from benchmarks import survey
 from benchmarks.measure import Figure, alternate, milliseconds
 from benchmarks.reading import write_sounds
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from audiosae.backends import Backend
     from audiosae.engine import Engine
     from audiosae.engine.cluster.calls import Calls
+    from benchmarks.commands import Cost
     from benchmarks.measure import Array
 
 _HOURS = 100.0  # of sound in the predicted run
@@ -103,6 +105,26 @@ def figures(*, short: bool) -> Iterator[Figure]:
     yield Figure(name, share, 0.15, at_least=False, detail=detail)
     costs = _Costs(2 * busy / len(alone), seconds["no work"] / 3, per_task, sent)
     yield _predicted(costs, params)
+    yield _surveys(short=short)
+
+
+def _surveys(*, short: bool) -> Figure:
+    """Compare a survey on two workers with one process that decodes in two, in turn, each from an empty cache."""
+    rounds, count, seconds = (1, 2, 60) if short else (3, 6, 600)
+    costs: dict[str, list[Cost]] = {"here": [], "local:2": []}
+    with tempfile.TemporaryDirectory() as where:
+        folder = Path(where)
+        survey.write_recordings(folder / "sounds", count, seconds)
+        few = ["--max-windows", "40000", "--epochs", "2"]
+        survey.run(folder, "train", "sounds", "-o", "run", *few, cache="training")
+        for number in range(rounds):
+            for engine, taken in costs.items():
+                command = ["survey", "run", "sounds", "-o", f"{engine[:4]}-{number}", "--engine", engine]
+                taken.append(survey.run(folder, *command, cache=f"cache-{engine[:4]}-{number}"))
+    of = {engine: sorted(taken, key=lambda each: each.seconds)[rounds // 2] for engine, taken in costs.items()}
+    detail = f"{', '.join(f'{engine} {cost.text}' for engine, cost in of.items())}; {count * seconds / 3600:g} h"
+    name = "a survey on two workers over one process, the same two cores"
+    return Figure(name, of["local:2"].seconds / of["here"].seconds, 1.2, at_least=False, detail=detail)
 
 
 def _computing(feed: Feed, params: Params) -> tuple[float, float]:

@@ -120,34 +120,6 @@ def milliseconds(seconds: dict[str, float]) -> str:
     return ", ".join(f"{name} {1000 * value:.3g} ms" for name, value in seconds.items())
 
 
-def peak_memory(command: list[str], **environment: str) -> float:
-    """Run a command and return the peak memory of it and its children together, in MiB (Linux)."""
-    process = subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, _memory(process.pid))
-        time.sleep(0.02)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return peak
-
-
-def _memory(pid: int) -> float:
-    """Return the anonymous memory of a process and its children in MiB.
-
-    Memory mapped from files does not count, because the system can free it at any time.
-    """
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:
-        return 0.0
-    own = sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon:"))
-    return own + sum(_memory(int(child)) for child in children)
-
-
 def machine() -> dict[str, Any]:
     """Return versions and hardware, which are needed to compare figures."""
     facts: dict[str, Any] = {

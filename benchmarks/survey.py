@@ -1,21 +1,19 @@
 """Survey: time and memory for ten times as many hours, and time compared with exporting windows.
 
-CPU times are given too, because other programs on the machine affect them less than elapsed times.
+Processor times are given too, because other programs on the machine affect them less than elapsed times.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.measure import Figure, peak_memory
+from benchmarks.commands import Cost, measured
+from benchmarks.measure import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +36,10 @@ def figures(*, short: bool) -> Iterator[Figure]:
         for path in sorted((folder / "much").iterdir())[: round(little * 3600 / seconds)]:
             (folder / "little" / path.name).hardlink_to(path)
         few = ["--max-windows", "40000", "--epochs", "2"]
-        _run(folder, "train", str(folder / "little"), "-o", str(folder / "run"), *few, cache="training")
+        run(folder, "train", "little", "-o", "run", *few, cache="training")
         little_run, much_run = (_survey(folder, part) for part in ("little", "much"))
-        windows = ["--level", "window", "-o", str(folder / "codes.npz")]
-        exporting = _run(folder, "export", str(folder / "run"), str(folder / "little"), *windows, cache="exporting")
+        windows = ["--level", "window", "-o", "codes.npz"]
+        exporting = run(folder, "export", "run", "little", *windows, cache="exporting")
     detail = f"{much_run.text} for {much:g} h, {little_run.text} for {little:g} h"
     hourly = (much_run.seconds / much) / (little_run.seconds / little)
     yield Figure("survey: time per hour, much over little", hourly, 1.1, at_least=False, detail=detail)
@@ -53,31 +51,13 @@ def figures(*, short: bool) -> Iterator[Figure]:
     yield Figure("survey over export --level window", ratio, 1.5, at_least=False, detail=detail)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Elapsed and CPU seconds of a command, and its peak memory in MiB."""
-
-    seconds: float
-    cpu_seconds: float
-    peak: float
-
-    @property
-    def text(self) -> str:
-        return f"{self.seconds:.1f} s (CPU {self.cpu_seconds:.1f} s)"
+def _survey(folder: Path, part: str) -> Cost:
+    return run(folder, "survey", "run", part, "-o", f"out-{part}", cache=f"surveying-{part}")
 
 
-def _survey(folder: Path, part: str) -> _Run:
-    out = ["-o", str(folder / f"out-{part}")]
-    return _run(folder, "survey", str(folder / "run"), str(folder / part), *out, cache=f"surveying-{part}")
-
-
-def _run(folder: Path, *command: str, cache: str) -> _Run:
-    """Run a command with an empty cache."""
-    began, before = time.perf_counter(), os.times()
-    peak = peak_memory([sys.executable, "-m", "audiosae", *command, "--cache", str(folder / cache), "-q"])
-    seconds, after = time.perf_counter() - began, os.times()
-    cpu_seconds = after.children_user + after.children_system - before.children_user - before.children_system
-    return _Run(seconds, cpu_seconds, peak)
+def run(folder: Path, *command: str, cache: str) -> Cost:
+    """Run a command in a folder, with an empty cache."""
+    return measured([sys.executable, "-m", "audiosae", *command, "--cache", cache, "-q"], folder=folder)
 
 
 def write_recordings(folder: Path, count: int, seconds: int) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.measure import Figure, alternate, milliseconds, peak_memory
+from benchmarks.commands import measured
+from benchmarks.measure import Figure, alternate, milliseconds
 from benchmarks.reading import write_sounds
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _memory(*, short: bool) -> Figure:
             sounds.mkdir()
             write_sounds(sounds, max(1, round(length * 6)), min(600.0, length * 3600), 22050)
             command = [sys.executable, "-m", "audiosae", "train", str(sounds), "-o", f"{folder}/run"]
-            peaks.append(peak_memory([*command, "--epochs", "1", "--cache", f"{folder}/cache", "--quiet"]))
+            peaks.append(measured([*command, "--epochs", "1", "--cache", f"{folder}/cache", "--quiet"]).peak)
     detail = f"{peaks[1]:.0f} MiB for {hours[1]:g} h over {peaks[0]:.0f} MiB for {hours[0]:.2g} h"
     return Figure("peak memory of training, much over little", peaks[1] / peaks[0], 1.2, at_least=False, detail=detail)
 

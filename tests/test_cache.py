@@ -82,6 +82,11 @@ def test_a_bounded_cache_is_pruned_before_the_next_command_reads(filled, sounds)
     assert audiosae_cache(cache=cache, size=0).facts["bound"] is None
 
 
+def test_no_cache_can_be_neither_shown_nor_pruned():
+    with pytest.raises(InputError, match='cache="none": wanted a folder'):
+        audiosae_cache(cache="none")
+
+
 def test_pruning_to_zero_leaves_other_files(filled):
     cache, _ = filled
     (cache / "holiday.jpg").write_bytes(b"mine")

@@ -15,7 +15,7 @@ from conftest import UNDRAWN
 from test_train import alike, learn
 
 from audiosae.autoencoder.model import load_model
-from audiosae.corpus.sources import scan
+from audiosae.corpus.sources import Source, scan
 from audiosae.corpus.windows import Corpus
 from audiosae.engine import LocalEngine, start_engine
 from audiosae.engine.cluster import connection
@@ -147,6 +147,9 @@ def test_shards_have_the_numbers_of_their_windows_and_workers_count_damaged_fiel
             path.write_bytes(path.read_bytes()[:-100])
         engine._records.clear()  # as in another run
         assert engine.ingest(domain, sources, **options) == records
+        some = [Source(source.name, source.path, stretches=((0, 18), (20, 38))) for source in sources]
+        parts = engine.ingest(domain, some, **options)
+        assert {(part.shape[0], part.stretches) for part in parts} == {(36, some[0].stretches)}
     assert numbers == [(number, float(value)) for number, value in enumerate(firsts)]
     names = "tone_00.wav, tone_02.wav, tone_11.wav"
     assert messages == [f"the cache was damaged: 3 fields of 12 must be decoded again: {names}"]

@@ -94,9 +94,12 @@ def test_every_picture_exists():
         assert (REPOSITORY / picture).exists(), picture
 
 
-def test_every_link_leads_to_a_file():
-    for link in re.findall(r"(?<!!)\[[^]]*\]\(([^)#]+)\)", README):
-        assert (REPOSITORY / link).exists(), link
+@pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md", "benchmarks/results/README.md"])
+def test_every_link_leads_to_a_file_and_heading(page):
+    path = REPOSITORY / page
+    for link, heading in re.findall(r"(?<!!)\[[^]]*\]\(([^)#]+)#?([^)]*)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / link).exists(), link
+        assert heading.replace("-", " ") in re.sub("[`,]", "", (path.parent / link).read_text().lower()) or not heading
 
 
 def test_every_package_is_listed():

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import tempfile
 import time
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import once
 from signals import write
+from test_engine import own_folders, pids
 
 import audiosae
 from audiosae.autoencoder.model import FILE, load_model
@@ -29,9 +32,11 @@ from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_
 from audiosae.sounds.examples import Example
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
+from audiosae.sounds.search import find_like
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import file_digest
+from audiosae.system.progress import Progress
 
 RATE = 8000
 PITCHES = (600, 1500, 2900)
@@ -264,15 +269,43 @@ def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
         audiosae.survey("model", "sounds", new_only=True)
 
 
-def test_a_cluster_finds_the_same_types(archive, cache):
-    own, _ = find_types(archive.model, EngineCorpus(archive.model.domain, archive.records, LocalEngine()))
-    with start_engine("local:2", backend="numpy", cache=cache) as engine:
-        sources = scan([archive.sounds], (".wav",), domain="spectrogram")
-        theirs, _ = find_types(
-            archive.model, read(archive.model.domain, sources, engine, cache=cache, workers=1, interleaved=True)
-        )
+def test_a_cluster_that_loses_a_worker_finds_the_same_types_and_moments(archive, cache, tmp_path, monkeypatch):
+    own_corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
+    own, _ = find_types(archive.model, own_corpus)
+    like = [Example(archive.sounds / "20240601_000000.wav", 9.0, 9.6)]
+    sources = scan([archive.sounds], (".wav",), domain="spectrogram")
+    killing, sent = Progress(), []
+
+    def kill_once(_):
+        if killing.name == "encoding" and not sent:
+            sent.append(pids(engine)[0])
+            os.kill(sent[0], signal.SIGKILL)
+
+    monkeypatch.setattr(killing, "stage", lambda name, *_: vars(killing).update(name=name))
+    monkeypatch.setattr(killing, "advance", kill_once)
+    with own_folders(2) as address, start_engine(address) as engine:
+        corpus = read(archive.model.domain, sources, engine, cache=tmp_path, workers=1, interleaved=True)
+        store = SoundStore.of(archive.model, corpus)
+        theirs, _ = find_types(archive.model, corpus, store=store, progress=killing)
+        assert sent
+        steps, run_map = [], engine.map
+        monkeypatch.setattr(engine, "map", lambda step, *a, **k: steps.append(step.__name__) or run_map(step, *a, **k))
+        again, _ = find_types(archive.model, corpus, store=store)
+        assert not {"_encode_shard", "_detect_shard"} & {*steps}
+        assert again.events.type.tolist() == own.events.type.tolist()
+        found = [find_like(archive.model, each, each.only([0]), like) for each in (corpus, own_corpus)]
+    assert [*found[0].rows()] == [*found[1].rows()] != []
     assert [e.start for e in theirs.rows()] == [e.start for e in own.rows()]
     assert theirs.events.type.tolist() == own.events.type.tolist()
+
+
+def test_without_a_cache_a_search_finds_the_same_and_leaves_nothing(archive, cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    like = f"{archive.sounds}/20240601_000000.wav@9-9.6"
+    kept, left = ([*audiosae.find(archive.run, archive.sounds, like, cache=each).rows()] for each in (cache, "none"))
+    assert kept == left
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_loudness_and_noise_barely_change_the_code_of_an_event(archive, cache, tmp_path):

@@ -28,4 +28,11 @@ def test_the_documents_show_the_table_of_the_figure():
     assert {row["method"] for row in table} == {"model", *width.BASELINES}
     assert width.RESULTS.with_suffix(".png").stat().st_size > 0
     assert width.markdown(table) in (REPOSITORY / "benchmarks/results/worth.md").read_text(encoding="utf-8")
+    of = {row["method"]: f"{row['accuracy']:.1f}" for row in table if row["units"] == 512}
+    of["random"] = of["random-weights"]
+    for page, quoted in {
+        "README.md": "{model} per cent; k-means {kmeans}, random weights {random}, MFCC {mfcc};",
+        "benchmarks/README.md": "| {model} | k-means {kmeans}, NMF {nmf}, random weights {random}, MFCC {mfcc} |",
+    }.items():
+        assert quoted.format_map(of) in " ".join((REPOSITORY / page).read_text(encoding="utf-8").split())
     assert "benchmarks/results/width.png" in (REPOSITORY / "docs/explanation/evaluation.md").read_text(encoding="utf-8")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Annotated
 
 from audiosae.commands.answer import Answer
-from audiosae.commands.shared_options import CacheFolder, ShowProgress, as_path
+from audiosae.commands.shared_options import NO_CACHE, CacheFolder, ShowProgress, as_path
 from audiosae.corpus import cache as fields
+from audiosae.errors import InputError
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, byte_count, command
 from audiosae.system.progress import Notes
@@ -45,7 +47,14 @@ def cache(
     Returns
     -------
     Answer
+
+    Raises
+    ------
+    InputError
+        The cache is not a folder.
     """
+    if cache is not None and os.fspath(cache) == NO_CACHE:
+        raise InputError(f"--cache {NO_CACHE}: wanted a folder; nothing was kept that could be shown or pruned")
     location = fields.cache_folder(as_path(cache))
     if size is not None and not prune:
         fields.set_bound(location, size or None)

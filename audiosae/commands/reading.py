@@ -44,6 +44,8 @@ class Reading:
         Options of the machine.
     notes
         Receives the messages.
+    folder
+        Folder for decoded fields.
     trained
         Whether the sources are for a trained model, not for training.
     """
@@ -52,6 +54,7 @@ class Reading:
     sources: list[Source]
     machine: Machine
     notes: Notes
+    folder: Path
     trained: bool = True
 
     @property
@@ -91,9 +94,8 @@ class Reading:
             if machine.engine != "here" or not (self.trained and line.startswith("backend numpy")):
                 self.notes.say(line)  # without a GPU, only training names the backend
 
-        with start_engine(
-            machine.engine, backend=machine.backend, tf32=machine.tf32, cache=machine.worker_folder, say=say
-        ) as engine:
+        cache = machine.worker_folder(self.folder)
+        with start_engine(machine.engine, backend=machine.backend, tf32=machine.tf32, cache=cache, say=say) as engine:
             engine.backend.say = self.notes.say
             yield engine
 
@@ -117,7 +119,7 @@ class Reading:
             self.domain,
             self.sources,
             engine,
-            cache=machine.folder,
+            cache=self.folder,
             workers=machine.processes,
             progress=notes,
             interleaved=interleaved,
@@ -175,8 +177,8 @@ def reading(
     domain: Domain, sources: Named, machine: Machine, *, progress: bool | Progress, trained: bool = True
 ) -> Iterator[Reading]:
     """List the sources of a domain; messages and progress go to `progress` and into the notes."""
-    with Notes(progress) as notes:
-        yield Reading(domain, _scan(domain, sources, notes, trained=trained), machine, notes, trained)
+    with Notes(progress) as notes, machine.folder() as folder:
+        yield Reading(domain, _scan(domain, sources, notes, trained=trained), machine, notes, folder, trained)
 
 
 def labels_option(labels: os.PathLike[str] | str | None, column: str | None) -> str | None:

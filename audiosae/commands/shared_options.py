@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, Self, TypedDict
 
 from audiosae.autoencoder.model import Model
-from audiosae.corpus.cache import cache_folder
+from audiosae.corpus.cache import cache_folder, release
 from audiosae.corpus.sources import Named
 from audiosae.domain import Domain, load_domain, make_domain, parse_settings
 from audiosae.errors import InputError
@@ -116,6 +119,7 @@ CacheFolder = Annotated[
     AnyPath | None,
     Option("Cache folder for decoded sources.", "Machine", typed=Path, default="the user's cache folder"),
 ]
+NO_CACHE = "none"
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,16 @@ class Machine:
         Literal["auto", "numpy", "cupy"],
         Option("Compute device: numpy (CPU), cupy (NVIDIA GPU), or auto (the GPU if available).", "Machine"),
     ] = "auto"
-    cache: CacheFolder = None
+    cache: Annotated[
+        AnyPath | None,
+        Option(
+            "Cache folder for decoded sources; none keeps nothing of them after the command.",
+            "Machine",
+            metavar=f"{NO_CACHE}|FOLDER",
+            typed=Path,
+            default="the user's cache folder",
+        ),
+    ] = None
     tf32: Annotated[bool, Option("Use TF32 matrix products on a GPU (faster, about 3 digits).", "Machine")] = False
 
     @classmethod
@@ -152,17 +165,26 @@ class Machine:
         """Number of decoding processes."""
         return worker_count(self.workers)
 
-    @property
-    def folder(self) -> Path:
-        """Folder for decoded fields on this machine."""
-        return cache_folder(as_path(self.cache))
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Yield the folder for decoded fields on this machine; with ``--cache none``, one that is removed after it."""
+        if self.cache is None or os.fspath(self.cache) != NO_CACHE:
+            yield cache_folder(as_path(self.cache))
+            return
+        with TemporaryDirectory(prefix="audiosae-", ignore_cleanup_errors=True) as name:
+            try:
+                yield Path(name)
+            finally:
+                release(Path(name))
 
-    @property
-    def worker_folder(self) -> Path | None:
-        """Folder for decoded fields on the workers, shared with local ones; None for the default of each worker."""
+    def worker_folder(self, folder: Path) -> Path | None:
+        """Return the folder for decoded fields on the workers; None for the default of each worker.
+
+        Workers on this machine share `folder`, that of this machine.
+        """
         if self.engine.startswith("local:"):
-            return self.folder.absolute()
-        return None if self.cache is None else Path(self.cache).absolute()
+            return folder.absolute()
+        return None if self.cache is None or os.fspath(self.cache) == NO_CACHE else folder.absolute()
 
 
 class MachineKeywords(TypedDict, total=False):

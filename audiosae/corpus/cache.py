@@ -161,6 +161,12 @@ def _lock(folder: Path, say: Callable[[str], None]) -> None:
         time.sleep(_POLL)
 
 
+def release(cache: Path) -> None:
+    """Unlock the folders of a cache that this process no longer uses."""
+    for folder in [folder for folder in _locks if folder.parent == cache]:
+        _locks.pop(folder).close()
+
+
 def unwritable(cache: Path, error: OSError) -> InputError:
     """Return the error of a cache that cannot be written."""
     return InputError(f"cannot write the cache {cache}: {error.strerror or error}; choose another with --cache DIR")

@@ -54,6 +54,10 @@ class Engine(Protocol):
     backend: Backend
 
     @property
+    def arithmetic(self) -> str:
+        """Name of what computes: results of engines with the same name have the same bits on this machine."""
+
+    @property
     def n_workers(self) -> int:
         """Number of workers."""
 

@@ -33,6 +33,11 @@ class LocalEngine:
         self.backend: Backend = backend or Backend()
         self.shards: dict[str, int] = {}
 
+    @property
+    def arithmetic(self) -> str:
+        """Name of what computes; see `Engine`."""
+        return self.backend.name
+
     def ingest(
         self,
         domain: Domain,

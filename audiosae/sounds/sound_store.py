@@ -42,22 +42,20 @@ class SoundStore:
         self.folder = folder
 
     @classmethod
-    def of(cls, model: Model, corpus: EngineCorpus, say: Callable[[str], None] = lambda _: None) -> SoundStore | None:
-        """Return the store for recordings that were read for a model; None if they are encoded on other machines.
+    def of(cls, model: Model, corpus: EngineCorpus, say: Callable[[str], None] = lambda _: None) -> SoundStore:
+        """Return the store, in the cache of this machine, for recordings that were read for a model.
 
         Raises
         ------
         InputError
             The cache cannot be written.
         """
-        if corpus.engine.remote:
-            return None
         domain = domain_to_json(corpus.domain)
         code = [source_digest(_PACKAGE, f"{_PACKAGE}.{name}.x") for name in _USED]
         options = {
             "domain": hashlib.blake2b(repr(domain).encode(), digest_size=8).hexdigest(),
             "model": model.digest,
-            "backend": corpus.backend.name,
+            "backend": corpus.engine.arithmetic,
             "code": "".join(code),
         }
         description = {**domain, "name": _NAME, "options": options}

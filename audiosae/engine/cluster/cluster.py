@@ -76,6 +76,11 @@ class Cluster:
         self._records: dict[tuple[str, str], Record] = {}
 
     @property
+    def arithmetic(self) -> str:
+        """Name of what computes; see `Engine`."""
+        return self._worker_backend if self.name.startswith("local:") else f"{self._worker_backend}, other machines"
+
+    @property
     def n_workers(self) -> int:
         """Number of workers."""
         return len(set(self._lanes))
@@ -220,7 +225,8 @@ class Cluster:
         order = sorted(range(len(sources)), key=lambda i: lanes[i])
         for lane, indices in groupby(order, key=lambda i: lanes[i]):
             for chunk in _chunks(list(indices), sources):
-                absolute = [Source(sources[i].name, source_key(sources[i].path), sources[i].fault) for i in chunk]
+                some = [sources[i] for i in chunk]
+                absolute = [Source(each.name, source_key(each.path), each.fault, each.stretches) for each in some]
                 future = self._calls.submit(worker.read, domain, absolute, self._cache_folder, at=self._lanes[lane])
                 chunks[future] = chunk
         damaged: list[str] = []
