@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+
+from conftest import REPOSITORY
 
 from audiosae.commands.run_folder import RunFolder
 from audiosae.corpus.sources import scan
@@ -23,6 +26,14 @@ def shortened(command):
     """Return the arguments of an audiosae command as it is written; training gets options that make it short."""
     arguments = shlex.split(command)[1:]
     return [*arguments, *FEW] if arguments[0] == "train" else arguments
+
+
+def copy_some_samples(folder):
+    """Copy a few samples of each kind to the paths that the commands use."""
+    for path in sorted((REPOSITORY / "samples").rglob("*_0[0-5].*")):
+        target = folder / path.relative_to(REPOSITORY)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
 
 
 def learn(folder, out, cache, *, engine=None, workers=1, progress=None, resume=False, **given):

@@ -36,7 +36,7 @@ def test_white_noise_is_not_an_edge():
 def test_the_stanford_setting_gives_oriented_edges():
     """25 units, rho 0.01, weight decay 1e-4, beta 3, sigmoid output, L-BFGS, patches of 8x8.
 
-    The notes have 10000 patches and 400 iterations; a fifth of them and a quarter suffice. The plugin is tested with all.
+    The notes have 10000 patches and 400 iterations, as the test of the plugin; a fifth and a quarter suffice here.
     """
     backend, penalty = Backend(), Penalty(0.01, 3.0, 1e-4)
     windows = patches(2000, 8, seed=0)

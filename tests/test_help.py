@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import REPOSITORY, once
-from runs import shortened
+from conftest import once
+from runs import copy_some_samples, shortened
 
 from audiosae.cli import COMMANDS as DECLARED
 from audiosae.cli import app
@@ -42,7 +42,7 @@ def test_help_ends_with_an_example_in_one_line_that_can_be_parsed(run, name, mon
 
 @pytest.mark.slow
 def test_every_example_runs(tmp_path, cache, monkeypatch):
-    (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    copy_some_samples(tmp_path)
     monkeypatch.chdir(tmp_path)
     once([*shortened("audiosae train samples/sounds -o second-run --seed 1"), "-q"])  # the second model of `diff`
     for name, example in EXAMPLES.items():

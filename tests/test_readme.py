@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 
 import pytest
 from conftest import REPOSITORY
-from runs import shortened
+from runs import copy_some_samples, shortened
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -39,14 +38,6 @@ def test_each_of_the_first_two_blocks_is_one_command():
 def test_the_only_command_of_another_program_installs_the_plugins():
     others = [command for command in TOUR if not command.startswith("audiosae")]
     assert others == ["pip install plugins/audiosae-images plugins/audiosae-vectors"]
-
-
-def copy_some_samples(folder):
-    """Copy a few samples of each kind to the paths that the commands use."""
-    for path in sorted((REPOSITORY / "samples").rglob("*_0[0-5].*")):
-        target = folder / path.relative_to(REPOSITORY)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
 
 
 def test_every_command_runs_on_a_few_samples_with_few_units(tmp_path, run, monkeypatch):
