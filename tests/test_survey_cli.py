@@ -264,15 +264,14 @@ def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
         audiosae.survey("model", "sounds", new_only=True)
 
 
-def test_a_cluster_finds_the_same_types(archive, cache):
+def test_a_cluster_finds_the_same_events_and_types(archive, cache):
     own, _ = find_types(archive.model, EngineCorpus(archive.model.domain, archive.records, LocalEngine()))
     with start_engine("local:2", backend="numpy", cache=cache) as engine:
         sources = scan([archive.sounds], (".wav",), domain="spectrogram")
         theirs, _ = find_types(
             archive.model, read(archive.model.domain, sources, engine, cache=cache, workers=1, interleaved=True)
         )
-    assert [e.start for e in theirs.rows()] == [e.start for e in own.rows()]
-    assert theirs.events.type.tolist() == own.events.type.tolist()
+    assert list(map(str, theirs.rows())) == list(map(str, own.rows()))  # as nan differs from nan
 
 
 def test_loudness_and_noise_barely_change_the_code_of_an_event(archive, cache, tmp_path):
