@@ -47,7 +47,7 @@ def after_a_checkpoint(rng, run, checkpoint):
 
 @pytest.mark.parametrize(
     ("most", "epochs", "wait"),
-    [(3, 800, after_a_checkpoint), pytest.param(15, 4000, at_a_random_time, marks=pytest.mark.slow)],
+    [(3, 800, after_a_checkpoint), pytest.param(15, 1500, at_a_random_time, marks=pytest.mark.slow)],
 )
 def test_a_run_killed_and_resumed_gives_the_same_bits(sounds, tmp_path, most, epochs, wait):
     command = ["--hidden", 12, "--epochs", epochs, "--tol", 0, "--batch-size", 128, "--cache", tmp_path / "cache", "-q"]
