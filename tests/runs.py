@@ -1,6 +1,11 @@
-"""Training runs for tests, with an engine of the test's choice."""
+"""Training runs for tests: with an engine of the test's choice, and of documented commands, made short."""
 
 from __future__ import annotations
+
+import shlex
+import shutil
+
+from conftest import REPOSITORY
 
 from audiosae.commands.run_folder import RunFolder
 from audiosae.corpus.sources import scan
@@ -13,6 +18,22 @@ from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions, suited_to
 
 QUICK = {"hidden": 12, "epochs": 4, "batch_size": 128}
+
+FEW = ["--hidden", 6, "--epochs", 8, "--max-windows", 2000]
+
+
+def shortened(command):
+    """Return the arguments of an audiosae command as it is written; training gets options that make it short."""
+    arguments = shlex.split(command)[1:]
+    return [*arguments, *FEW] if arguments[0] == "train" else arguments
+
+
+def copy_some_samples(folder):
+    """Copy a few samples of each kind to the paths that the commands use."""
+    for path in sorted((REPOSITORY / "samples").rglob("*_0[0-5].*")):
+        target = folder / path.relative_to(REPOSITORY)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
 
 
 def learn(folder, out, cache, *, engine=None, workers=1, progress=None, resume=False, **given):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from detected import RATE, SYLLABLE, add, corpus_of, detected, located, noise, sine, song, with_syllables
 
-from audiosae.engine import start_engine
 from audiosae.recordings import audio, bands
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds import band_events, broadband, noise_floor
@@ -313,13 +312,6 @@ def whole(tmp_path_factory):
 def test_the_archive_has_the_planted_events(whole):
     _, events = whole
     assert np.bincount(events.record, minlength=4)[[0, 1, 3]].tolist() == [28, 27, 0]
-
-
-@pytest.mark.slow
-def test_workers_of_a_cluster_find_the_same_events(tmp_path, whole):
-    with start_engine("local:2", backend="numpy", cache=tmp_path / "cache") as engine:
-        found = locate(*corpus_of(tmp_path, archive(), engine=engine), DetectorOptions())
-    assert columns(found) == columns(whole)
 
 
 def test_two_processes_find_the_same_events(tmp_path, whole):

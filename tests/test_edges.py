@@ -33,11 +33,13 @@ def test_white_noise_is_not_an_edge():
     assert max(gabor_r2(patch) for patch in noise) < 0.7
 
 
-@pytest.mark.parametrize(("count", "iterations"), [(2000, 100), pytest.param(10_000, 400, marks=pytest.mark.slow)])
-def test_the_stanford_setting_gives_oriented_edges(count, iterations):
-    """10000 patches of 8x8, 25 units, rho 0.01, weight decay 1e-4, beta 3, sigmoid output, 400 iterations of L-BFGS."""
+def test_the_stanford_setting_gives_oriented_edges():
+    """25 units, rho 0.01, weight decay 1e-4, beta 3, sigmoid output, L-BFGS, patches of 8x8.
+
+    The notes have 10000 patches and 400 iterations, as the test of the plugin; a fifth and a quarter suffice here.
+    """
     backend, penalty = Backend(), Penalty(0.01, 3.0, 1e-4)
-    windows = patches(count, 8, seed=0)
+    windows = patches(2000, 8, seed=0)
     moments = WindowMoments.of(prepare(windows, contrast=False, remove_mean=True), full=False)
     x = make_whitener(moments, Whitening("scale", remove_mean=True, squash=True)).apply(windows).astype(np.float64)
     params = start(25, 64, seed=0, rho=penalty.rho, decoder="sigmoid", dtype="float64")
@@ -47,7 +49,7 @@ def test_the_stanford_setting_gives_oriented_edges(count, iterations):
         cost, gradient = finish(backend, p, accumulate(backend, p, x, whole=penalty), penalty)
         return cost.total, gradient
 
-    result = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
+    result = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options={"maxiter": 100, "maxcor": 20})
     scores = np.array([gabor_r2(row.reshape(8, 8)) for row in params.like(result.x).W1])
     assert np.mean(scores >= 0.7) >= 0.9
 

@@ -84,22 +84,20 @@ def evaluations(monkeypatch):
     return results
 
 
-@pytest.mark.parametrize("numbers", [(3,), pytest.param((2, 4), marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("divided")
-def test_several_workers_train_the_same_model_as_one_process(sounds, tmp_path, cache, monkeypatch, numbers):
+def test_three_workers_train_the_same_model_as_one_process(sounds, tmp_path, cache, monkeypatch):
     results = evaluations(monkeypatch)
     learn(sounds, tmp_path / "here", cache, **EXACT)
     expected = results.copy()
-    for workers in numbers:
-        results.clear()
-        with start_engine(f"local:{workers}", cache=cache) as engine:
-            learn(sounds, tmp_path / f"{workers}", cache, engine=engine, **EXACT)
-        assert len(results) == len(expected) > 6
-        for (cost, gradient), (cost_here, gradient_here) in zip(results, expected, strict=True):
-            assert cost == pytest.approx(cost_here, rel=1e-12)
-            np.testing.assert_allclose(gradient, gradient_here, rtol=0, atol=1e-12 * abs(gradient_here).max())
-        assert (tmp_path / f"{workers}/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
-        assert alike(tmp_path / f"{workers}", tmp_path / "here")
+    results.clear()
+    with start_engine("local:3", cache=cache) as engine:
+        learn(sounds, tmp_path / "there", cache, engine=engine, **EXACT)
+    assert len(results) == len(expected) > 6
+    for (cost, gradient), (cost_here, gradient_here) in zip(results, expected, strict=True):
+        assert cost == pytest.approx(cost_here, rel=1e-12)
+        np.testing.assert_allclose(gradient, gradient_here, rtol=0, atol=1e-12 * abs(gradient_here).max())
+    assert (tmp_path / "there/journal.csv").read_text() == (tmp_path / "here/journal.csv").read_text()
+    assert alike(tmp_path / "there", tmp_path / "here")
 
 
 @pytest.mark.usefixtures("divided")
@@ -183,39 +181,33 @@ def test_a_worker_killed_during_export_does_not_change_the_table(sounds, tmp_pat
     pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_commands_give_the_same_results_on_workers(sounds, tmp_path, cache, run, monkeypatch):
+def test_commands_give_the_same_results_on_workers_with_their_own_fields(sounds, tmp_path, run, monkeypatch):
     monkeypatch.setattr(*UNDRAWN)
     folders = tmp_path / "labelled"
     for number, path in enumerate(sorted(sounds.iterdir())):
         target = folders / ("odd" if number % 2 else "even") / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    results = {}
-    for engine in ("here", "local:2"):
-        out, chosen = tmp_path / engine[:4], ["--engine", engine]
-        train = ["--hidden", 8, "--epochs", 3, "--solver", "lbfgs", "--quiet"]
-        assert run("train", folders, "-o", out, *train, *chosen) == (0, "", "")
-        code, _, err = run("export", out, folders, "-o", out / "codes.npz", "--level", "window", *chosen)
-        assert code == 0, err
-        evaluate = ["--labels", "folder", "--baselines", "kmeans,mfcc", "--json", *chosen]
-        code, table, err = run("evaluate", out, folders, *evaluate)
-        assert code == 0, err
-        results[engine] = json.loads(table)
-    with np.load(tmp_path / "here/codes.npz") as one, np.load(tmp_path / "loca/codes.npz") as other:
-        assert all(np.array_equal(one[name], other[name]) for name in one)
-    assert alike(tmp_path / "here", tmp_path / "loca", 1e-3)  # float32
-    for key in ("results", "quality", "seen"):
-        assert results["here"][key] == results["local:2"][key]
-
-
-@pytest.mark.slow  # the other commands on workers are compared in the quick tests
-def test_a_report_is_the_same_on_workers_with_their_own_fields(sounds, tmp_path, model, cache, run):
-    model.save(tmp_path / "model.safetensors")
-    page = ["report", tmp_path, sounds, "--labels", "folder", "--top", 2, "--quiet", "-o"]
-    assert run(*page, tmp_path / "here.html", "--cache", cache) == (0, "", "")
+    results, here, there = {}, tmp_path / "here", tmp_path / "there"
     with own_folders(2) as address:
-        assert run(*page, tmp_path / "there.html", "--engine", address, "--cache", tmp_path / "mine")[0] == 0
-    assert (tmp_path / "there.html").read_bytes() == (tmp_path / "here.html").read_bytes()
+        for out, engine in ((here, "here"), (there, address)):
+            chosen = ["--engine", engine, "--cache", tmp_path / "cache"]
+            train = ["--hidden", 8, "--epochs", 3, "--solver", "lbfgs", "--quiet"]
+            assert run("train", folders, "-o", out, *train, *chosen) == (0, "", "")
+            code, _, err = run("export", out, folders, "-o", out / "codes.npz", "--level", "window", *chosen)
+            assert code == 0, err
+            code, _, err = run("report", here, folders, "-o", out / "page.html", "--labels", "folder", "-q", *chosen)
+            assert code == 0, err
+            evaluate = ["--labels", "folder", "--baselines", "kmeans,mfcc", "--json", *chosen]
+            code, table, err = run("evaluate", out, folders, *evaluate)
+            assert code == 0, err
+            results[engine] = json.loads(table)
+    with np.load(here / "codes.npz") as one, np.load(there / "codes.npz") as other:
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert (here / "page.html").read_bytes() == (there / "page.html").read_bytes()
+    assert alike(here, there, 1e-3)  # float32
+    for key in ("results", "quality", "seen"):
+        assert results["here"][key] == results[address][key]
 
 
 def test_refit_of_an_adam_model_on_workers_is_refused(sounds, tmp_path, model, cache, run):

@@ -49,14 +49,18 @@ def test_an_interrupted_command_ends_with_one_line_or_the_whole_result(place, nu
     trial(place, name, random.Random(number), seconds=0.8, again=0.0)
 
 
+LONG = "samples"  # computes for ten seconds, and writes every file with the function that the other commands use
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(40))
 def test_an_interrupted_command_works_afterwards(place, number):
-    trial(place, list(COMMANDS)[number % len(COMMANDS)], random.Random(100 + number), again=0.5)
+    names = [name for name in COMMANDS if name != LONG]
+    trial(place, names[number % len(names)], random.Random(100 + number))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != LONG and "{out}" in str(COMMANDS[name])])
 def test_a_killed_command_works_afterwards(place, name):
     trial(place, name, random.Random(name), signal.SIGKILL)
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from conftest import REPOSITORY, missing
+from conftest import REPOSITORY, missing, once
+from runs import shortened
 from surveys import coded_survey
 
 import audiosae
@@ -32,6 +33,7 @@ PAGES = {
 BLOCK = re.compile(r"^```(sh|python|r)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 GROUP = typer.main.get_command(app)
 NEEDS_MACHINES = {"cluster.md"}  # test_engine runs its commands on local workers
+ELSEWHERE = {"audiosae samples samples"}  # test_samples compares all samples with those of the repository
 INSTALLED = {
     *(".", "plugins/audiosae-images", "plugins/audiosae-vectors"),  # in a clone
     *("'audiosae[app]'", "'audiosae[cluster]'", "'audiosae[cuda12]'"),  # extras of the installed package
@@ -73,7 +75,7 @@ def months(folder):
 def surveyed_month(folder):
     """Make what the page on labels continues: a model, a survey, and labels of its sounds."""
     months(folder)
-    audiosae.train(folder / "june", folder / "model", hidden=16)
+    audiosae.train(folder / "june", folder / "model", hidden=16, epochs=8)
     survey = audiosae.survey(folder / "model", folder / "june", folder / "june-found", time_zone="UTC")
     rows = [(event.file, event.start, event.end, f"kind {event.type}") for event in survey.rows()]
     (folder / "raven-tables").mkdir()
@@ -142,31 +144,28 @@ def test_every_command_of_a_page_can_be_parsed(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page) and page not in NEEDS_MACHINES])
-def test_every_block_of_a_page_runs(page, tmp_path, cache):
+def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
+    """In order, in one folder; training is made short."""
     (tmp_path / "samples").symlink_to(REPOSITORY / "samples")
+    monkeypatch.chdir(tmp_path)
     for package in ("polars", "duckdb") if page == "howto/tables.md" else ():
         pytest.importorskip(package, reason=f"the page uses it: pip install {package}")
     if page == "howto/r.md" and shutil.which("Rscript") is None:
         pytest.skip("R is not installed: on Debian apt install r-base-core r-cran-readr r-cran-data.table")
     INPUT_FILES.get(page, lambda _: None)(tmp_path)
-    environment = os.environ | {"AUDIOSAE_CACHE": str(cache)}
-    python, r = [], []
+    names, r = {}, []
     for kind, text in blocks(page):
         if kind == "python":
-            python.append(text)
-            run([sys.executable, "-c", "\n".join(python)], tmp_path, environment)
+            exec(compile(text, page, "exec"), names)  # noqa: S102
         r += [text] if kind == "r" else []
         for line in text.splitlines() if kind == "sh" else []:
-            if line.startswith("audiosae "):
-                run([sys.executable, "-m", *shlex.split(line)], tmp_path, environment)
+            if line.startswith("audiosae ") and line not in ELSEWHERE:
+                once(shortened(line))
     if r and shutil.which("Rscript"):
-        run(["Rscript", "-e", "options(warn = 2)\n" + "\n".join(r)], tmp_path, environment)
+        command = ["Rscript", "-e", "options(warn = 2)\n" + "\n".join(r)]
+        process = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
     assert not (tmp_path / "samples/first-run").exists()
-
-
-def run(command, folder, environment):
-    process = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, env=environment)
-    assert process.returncode == 0, (command, process.stderr)
 
 
 def test_every_task_has_a_page():

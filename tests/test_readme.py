@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
-import shutil
 
 import pytest
 from conftest import REPOSITORY
+from runs import copy_some_samples, shortened
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -41,22 +40,11 @@ def test_the_only_command_of_another_program_installs_the_plugins():
     assert others == ["pip install plugins/audiosae-images plugins/audiosae-vectors"]
 
 
-def copy_some_samples(folder):
-    """Copy a few samples of each kind to the paths that the commands use."""
-    for path in sorted((REPOSITORY / "samples").rglob("*_0[0-5].*")):
-        target = folder / path.relative_to(REPOSITORY)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-
-
 def test_every_command_runs_on_a_few_samples_with_few_units(tmp_path, run, monkeypatch):
-    """Each command as it is written; training commands get options that make them short."""
     copy_some_samples(tmp_path)
     monkeypatch.chdir(tmp_path)
     for command in COMMANDS:
-        _, *arguments = shlex.split(command)
-        few = ["--hidden", 6, "--epochs", 8, "--max-windows", 2000] if arguments[0] == "train" else []
-        code, _, err = run(*arguments, *few)
+        code, _, err = run(*shortened(command))
         assert code == 0, (command, err)
     assert [name for name in WRITTEN if (tmp_path / name).stat().st_size <= 5000] == []
     assert len((tmp_path / "like.csv").read_text().splitlines()) > 1

@@ -158,13 +158,12 @@ def test_penalties_out_of_range_are_errors(values):
 
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("real GPU", marks=pytest.mark.gpu)], indirect=True)
-@pytest.mark.parametrize(("part", "iterations"), [(4, 300), pytest.param(1, 2000, marks=pytest.mark.slow)])
-def test_without_sparsity_the_units_span_the_principal_subspace(backend, part, iterations):
+def test_without_sparsity_the_units_span_the_principal_subspace(backend):
     """As the notes state, fewer units than inputs and no penalty give the subspace of PCA. Data: handwritten digits."""
     from scipy.optimize import minimize
     from sklearn.datasets import load_digits
 
-    x = load_digits().data[::part]
+    x = load_digits().data[::4]
     x = (x - x.mean(axis=0)) / x.std()
     params = start(8, x.shape[1], seed=0, rho=0.5, dtype="float64")
     penalty = Penalty(0.5, 0.0, 1e-5)
@@ -176,7 +175,7 @@ def test_without_sparsity_the_units_span_the_principal_subspace(backend, part, i
         cost, gradient = finish(backend, p, accumulate(backend, p, windows, whole=penalty), penalty)
         return cost.total, backend.to_host(gradient)
 
-    options = {"maxiter": iterations, "maxfun": 10**6}
+    options = {"maxiter": 300, "maxfun": 10**6}
     result = minimize(evaluate, params.flat, jac=True, method="L-BFGS-B", options=options)
     learned, _ = np.linalg.qr(params.like(result.x).W2.T)
     principal = np.linalg.svd(x, full_matrices=False)[2][:8].T

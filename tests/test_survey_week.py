@@ -174,6 +174,7 @@ def kinds_by_number(week, part):
     return kinds
 
 
+@pytest.mark.parametrize("week", [40], ids=["two days"], indirect=True)  # its tables do not depend on the length
 def test_command_writes_events_types_and_timeline(week, cache, run):
     out = week.folder / "out"
     options = ["--events", "csv,parquet,raven,audacity", "--time-zone", "UTC", "--cache", cache, "--json"]

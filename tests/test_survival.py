@@ -23,6 +23,7 @@ from signals import tone, write
 from test_train import learn, same
 
 from audiosae.autoencoder.model import load_model
+from audiosae.commands.run_folder import RunFolder
 from audiosae.corpus.ingest import decode
 from audiosae.errors import AudiosaeError
 
@@ -46,7 +47,7 @@ def after_a_checkpoint(rng, run, checkpoint):
 
 @pytest.mark.parametrize(
     ("most", "epochs", "wait"),
-    [(3, 800, after_a_checkpoint), pytest.param(30, 4000, at_a_random_time, marks=pytest.mark.slow)],
+    [(3, 800, after_a_checkpoint), pytest.param(15, 1500, at_a_random_time, marks=pytest.mark.slow)],
 )
 def test_a_run_killed_and_resumed_gives_the_same_bits(sounds, tmp_path, most, epochs, wait):
     command = ["--hidden", 12, "--epochs", epochs, "--tol", 0, "--batch-size", 128, "--cache", tmp_path / "cache", "-q"]
@@ -119,20 +120,18 @@ def test_a_run_folder_that_is_moved_is_a_one_line_error(sounds, tmp_path, cache)
     assert (tmp_path / "elsewhere" / "checkpoint.safetensors").exists()
 
 
-@pytest.mark.slow  # two trainings; a folder in use is refused in the quick tests of output folders
-def test_two_runs_may_share_a_cache_but_not_a_folder(sounds, tmp_path, run):
+@pytest.mark.slow
+def test_two_runs_may_share_a_cache(sounds, tmp_path):
     options = ["--hidden", 12, "--epochs", 30, "--batch-size", 128, "--tol", 0, "--cache", tmp_path / "cache"]
     runs = [audiosae("train", sounds, "-o", tmp_path / name, *options) for name in ("a", "b")]
     errors = [one.communicate(timeout=120)[1] for one in runs]
     assert [one.returncode for one in runs] == [0, 0], errors
     assert same(tmp_path / "a", tmp_path / "b")
-    first = audiosae("train", sounds, "-o", tmp_path / "c", "--hidden", 12, "--epochs", 100000, "--tol", 0)
-    while not (tmp_path / "c" / "checkpoint.safetensors").exists():
-        assert first.poll() is None
-        time.sleep(0.05)
-    code, _, err = run("train", sounds, "-o", tmp_path / "c", *options)
-    first.kill()
-    first.communicate()
+
+
+def test_a_run_folder_in_use_is_refused(sounds, tmp_path, run):
+    with RunFolder(tmp_path / "run", resume=False, say=print):
+        code, _, err = run("train", sounds, "-o", tmp_path / "run", "--epochs", 1)
     assert code == 1
     assert "another run is writing" in err.splitlines()[-1]
 

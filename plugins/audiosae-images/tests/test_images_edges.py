@@ -67,7 +67,10 @@ def test_a_few_iterations_learn_in_colour_and_on_filtered_pictures(scenes, train
 
 @pytest.mark.parametrize(
     ("units", "few"),
-    [(12, ("--hidden", 12, "--max-windows", 6000, "--epochs", 60)), pytest.param(100, (), marks=pytest.mark.slow)],
+    [
+        (12, ("--hidden", 12, "--max-windows", 6000, "--epochs", 60)),
+        pytest.param(100, ("--epochs", 150), marks=pytest.mark.slow),
+    ],
 )
 def test_the_defaults_make_edges_on_other_pictures(tmp_path, train, units, few):
     from sklearn import datasets
