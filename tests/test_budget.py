@@ -110,6 +110,12 @@ def test_an_invalid_size_is_refused(text):
         byte_count("--size", text)
 
 
+@pytest.mark.parametrize("text", [f"1{'0' * 30}G", "1048577T", "9" * 400], ids=len)
+def test_an_absurd_size_is_refused(text):
+    with pytest.raises(InputError, match=f"--size {text}: wanted at most 1048576T$"):
+        byte_count("--size", text)
+
+
 def test_available_memory_is_less_than_the_total():
     assert 0 < memory.available() < psutil.virtual_memory().total
 

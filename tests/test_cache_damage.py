@@ -11,7 +11,9 @@ import pytest
 from audiosae.corpus.entries import HEADER_BYTES, DamagedEntryError, cached_record, read_field
 from audiosae.corpus.ingest import decode, ingest
 from audiosae.corpus.sources import scan
+from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.sounds.sound_store import SoundStore
 
 DOMAIN = Spectrogram(sample_rate=8000, n_fft=256, hop_length=80, n_mels=40)
 
@@ -107,3 +109,35 @@ def test_a_field_is_flushed_to_disk_before_it_has_its_name(folder, tmp_path, mon
     record = decode((DOMAIN, folder / "tone_00.wav", target))
     assert calls == [False]
     assert read_field(record).shape == record.shape
+
+
+def test_a_folder_in_place_of_an_entry_is_replaced_if_it_is_empty(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosae.corpus.ingest.run_in_order", lambda work, jobs, **_: (work(job) for job in jobs))
+    first, _ = read(folder, tmp_path / "cache")
+    path = Path(first[1].field)
+    path.unlink()
+    path.mkdir()
+    again, messages = read(folder, tmp_path / "cache")
+    assert messages == ["the cache was damaged: 1 field of 2 must be decoded again: tone_01.wav"]
+    assert again == first
+    assert path.is_file()
+    path.unlink()
+    path.mkdir()
+    (path / "of somebody").touch()
+    with pytest.raises(InputError, match=r"is a folder in place of a file of the cache; remove it") as caught:
+        read(folder, tmp_path / "cache")
+    assert str(caught.value).startswith(f"{path} ")
+    assert (path / "of somebody").exists()
+
+
+def test_a_folder_in_place_of_a_block_of_sounds_is_replaced_if_it_is_empty(tmp_path):
+    store, block = SoundStore(tmp_path), {"levels": np.arange(3.0)}
+    path = tmp_path / "ab.safetensors"
+    path.mkdir()
+    assert store.load("ab") is None
+    store.save("ab", block)
+    np.testing.assert_array_equal(store.load("ab")["levels"], block["levels"])
+    path.unlink()
+    (path / "of somebody").mkdir(parents=True)
+    with pytest.raises(InputError, match="is a folder in place of a file of the cache"):
+        store.save("ab", block)

@@ -24,6 +24,7 @@ from audiosae.errors import InputError
 from audiosae.recordings import av_files, formats
 from audiosae.recordings.audio import read_excerpt, read_mono
 from audiosae.recordings.date_headers import header_place, header_times
+from audiosae.recordings.missing_ends import has_no_end
 from audiosae.recordings.opening import read_header
 from audiosae.recordings.spectrogram import Spectrogram
 
@@ -194,6 +195,20 @@ def test_damage_is_reported_in_one_line(forms, tmp_path):
     assert {name: found[name][: len(reason)] for name, (*_, reason) in DAMAGED.items()} == {
         name: reason for name, (*_, reason) in DAMAGED.items()
     }
+
+
+@pytest.mark.slow
+def test_a_missing_end_is_found_where_the_container_tells_it(forms, tmp_path):
+    folder, _ = forms
+    untold = set()
+    for suffix, *_ in (SNDFILE | FFMPEG).values():
+        path = tmp_path / f"cut.{suffix}"
+        assert not has_no_end(folder / f"form.{suffix}"), suffix
+        content = (folder / f"form.{suffix}").read_bytes()
+        path.write_bytes(content[: len(content) * 9 // 10])
+        if not has_no_end(path):
+            untold.add(suffix)
+    assert untold == {"aac", "amr"}
 
 
 @pytest.mark.slow

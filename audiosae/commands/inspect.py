@@ -34,6 +34,7 @@ from audiosae.corpus.windows import windows_in
 from audiosae.domain import SECONDS, Domain, plugin_call, resolved
 from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
+from audiosae.recordings.missing_ends import REMARK, has_no_end
 from audiosae.system.frames import html_table, text_table
 from audiosae.system.parameters import command
 from audiosae.system.spelling import spelled
@@ -282,7 +283,8 @@ def _inspect(domain: Domain, source: Source) -> dict[str, Any]:
             return facts | {"reason": "length unknown before it is read"}
         probe = probe or count_rows(domain, source.path)
         facts |= {"extent": probe.extent, "rows": probe.rows, "columns": probe.columns, "facts": dict(probe.facts)}
-        facts["remark"] = probe.remark
+        is_cut = domain.unit == SECONDS and has_no_end(source.path)
+        facts["remark"] = "; ".join(part for part in (probe.remark, REMARK if is_cut else "") if part)
     except InputError as error:
         return facts | {"status": "skipped", "reason": stand_in(source.path) or str(error)}
     except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin may raise anything; it costs only this source)

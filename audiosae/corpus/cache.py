@@ -172,6 +172,23 @@ def unwritable(cache: Path, error: OSError) -> InputError:
     return InputError(f"cannot write the cache {cache}: {error.strerror or error}; choose another with --cache DIR")
 
 
+def make_room(entry: Path) -> None:
+    """Remove an empty folder in place of an entry, which cannot be overwritten.
+
+    Raises
+    ------
+    InputError
+        The folder is not empty: its content may be somebody's.
+    """
+    if entry.is_dir() and not entry.is_symlink():
+        try:
+            entry.rmdir()
+        except OSError as error:
+            raise InputError(
+                f"{entry} is a folder in place of a file of the cache; remove it, or choose another with --cache DIR"
+            ) from error
+
+
 def list_folders(cache: Path) -> list[Folder]:
     """Return the folders of a cache, the most recently used first."""
     with contextlib.suppress(FileNotFoundError):

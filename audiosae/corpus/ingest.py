@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.cache import open_folder, unwritable
+from audiosae.corpus.cache import make_room, open_folder, unwritable
 from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record
 from audiosae.corpus.sources import stand_in
@@ -108,13 +108,20 @@ def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None])
 
 
 def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple[list[Record | None], list[str]]:
-    """Return the records in the cache, None for a source that is decoded, and the names of damaged ones."""
+    """Return the records in the cache, None for a source that is decoded, and the names of damaged ones.
+
+    Raises
+    ------
+    InputError
+        A folder that is not empty is in place of an entry.
+    """
     records: list[Record | None] = []
     damaged = []
     for source, entry in zip(sources, entries, strict=True):
         try:
             records.append(cached_record(source, entry))
         except DamagedEntryError:
+            make_room(entry)
             records.append(None)
             damaged.append(source.name)
     return records, damaged

@@ -70,7 +70,7 @@ def _flac_end(file: IO[bytes] | mmap.mmap, size: int, information: bytes) -> int
     file.seek(at)
     first = file.read(4)
     file.seek(max(at, size - _TAIL))
-    tail = file.read(_TAIL)
+    tail = file.read(_TAIL) + bytes(_FLAC_FRAME_HEADER)  # a last frame of silence may be shorter than a header
     offset = len(tail)
     while (offset := tail.rfind(first[:2], 0, offset)) >= 0:
         frame = tail[offset : offset + _FLAC_FRAME_HEADER]
@@ -112,6 +112,28 @@ def find_after_flac(content: mmap.mmap, frames: int) -> str:
         return ANOTHER
     content.seek(4)
     return MORE if _flac_end(content, len(content), content.read(38)) > frames else ""
+
+
+def is_flac_cut(file: IO[bytes], size: int) -> bool:
+    """Return whether the last frame of a FLAC ends before the length that its header states."""
+    file.seek(4)
+    information = file.read(38)
+    total = int.from_bytes(information[17:22], "big") & _FLAC_TOTAL
+    unpadded = min(size, padding_begin(file, size) + _FLAC_MARGIN)
+    return 0 < _flac_end(file, unpadded, information) < total
+
+
+def is_ogg_cut(file: IO[bytes], size: int) -> bool:
+    """Return whether no whole page ends a stream of Ogg."""
+    end = padding_begin(file, size)
+    begin = max(0, end - _TAIL)
+    file.seek(begin)
+    tail = file.read(size - begin)
+    last = tail.rfind(b"OggS\0")
+    if last < 0:
+        return False
+    is_whole = last + 27 <= len(tail) and tail[last + 5] & _OGG_LAST and _page_end(tail, last) <= len(tail)
+    return not is_whole
 
 
 def correct_ogg(file: IO[bytes], size: int, _magic: bytes) -> Correction:

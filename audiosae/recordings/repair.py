@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from audiosae.recordings import compressed
 from audiosae.recordings.containers import CORRECTIONS
-from audiosae.recordings.correction import JOINED, Correction
+from audiosae.recordings.correction import CUT, JOINED, Correction
 from audiosae.system.files import check_regular
 
 if TYPE_CHECKING:
@@ -109,6 +109,12 @@ def find_problem(path: Path, container: str, frames: int) -> str:
         correction = _correction(file, os.fstat(file.fileno()).st_size)
         with mmap.mmap(file.fileno(), correction.end, access=mmap.ACCESS_READ) as content:
             return _problem(content, correction, container, frames)
+
+
+def is_cut(path: Path) -> bool:
+    """Return whether fewer bytes follow a header of those that libsndfile reads than it states."""
+    with path.open("rb") as file:
+        return _correction(file, os.fstat(file.fileno()).st_size).problem == CUT
 
 
 def _problem(content: mmap.mmap, correction: Correction, container: str, frames: int) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from audiosae.autoencoder.tensors import read_tensors, tensor_bytes
-from audiosae.corpus.cache import cache_folder, open_described, source_digest, unwritable
+from audiosae.corpus.cache import cache_folder, make_room, open_described, source_digest, unwritable
 from audiosae.domain import domain_to_json
 from audiosae.errors import InputError
 
@@ -104,6 +104,7 @@ class SoundStore:
     def save(self, key: str, block: Block) -> None:
         """Write a block, without a flush to disk: a damaged one is computed again. InputError if that fails."""
         temporary = self.folder / f"{key}.{os.getpid()}.tmp"
+        make_room(self._path(key))
         try:
             temporary.write_bytes(tensor_bytes(block, {"key": key}))
             temporary.replace(self._path(key))

@@ -42,6 +42,7 @@ R = TypeVar("R")
 
 Group = Literal["Input", "Model", "Training", "Method", "Machine", "Output"]
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_LARGEST_SIZE = 2**60  # bytes: a larger one is a typing error
 _KINDS: dict[type, tuple[type, str]] = {
     bool: (bool, "True or False"),
     int: (Integral, "a whole number"),
@@ -246,11 +247,14 @@ def checked(name: str, value: float | str, kind: object, option: Option) -> floa
 
 
 def byte_count(option: str, text: str, *, least: str = "0") -> int:
-    """Return the number of bytes of a text such as 512M or 1.5G; raise InputError if it is less than `least`."""
+    """Return the number of bytes of a text such as 512M or 1.5G; raise InputError if less than `least`, or absurd."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not match:
         raise InputError(f"{option} {text}: wanted a size such as 512M or 20G")
-    count = int(float(match[1]) * _UNITS[match[2].upper()])
+    size = float(match[1]) * _UNITS[match[2].upper()]
+    if size > _LARGEST_SIZE:
+        raise InputError(f"{option} {text}: wanted at most {_LARGEST_SIZE // _UNITS['T']}T")
+    count = int(size)
     if least != "0" and count < byte_count(option, least):
         raise InputError(f"{option} {text}: wanted at least {least}")
     return count
