@@ -12,6 +12,7 @@
     targets: () => grid.targets(),
     canPlay: source.canPlay,
     whyNot: source.whyNot,
+    fault: source.fault,
     sound: source.sound,
     stop: player.stop,
     enlarge: (n) => view.open(n, grid.selected()),

@@ -50,7 +50,7 @@ const counted = (number, what) => `${number.toLocaleString("en")} ${what}${numbe
 // Texts about a sound.
 const fileOf = (sounds, n) => sounds.files[sounds.record[n]];
 const whereOf = (sounds, n) => `${clock(sounds.start[n], 2)} to ${clock(sounds.end[n], 2)}`;
-const hertzOf = (sounds, n) => `${sounds.hz[2 * n].toLocaleString("en")}–${sounds.hz[2 * n + 1].toLocaleString("en")} Hz`;
+const hertzOf = (sounds, n) => `${sounds.hz[2 * n].toLocaleString("en")}–${sounds.hz[2 * n + 1].toLocaleString("en")}\u00a0Hz`;
 function timeOf(sounds, n) {
   if (!sounds.time || Number.isNaN(sounds.time[n])) return "";
   return new Date(1000 * Math.floor(sounds.time[n])).toISOString().slice(0, 19).replace("T", " ");
