@@ -582,6 +582,15 @@ def test_the_page_plays_labels_saves_searches_and_is_accessible(served, labels, 
     tab.locator("#search-examples p", has_text="500 to 3,000 Hz").wait_for()
     tab.reload()
     tab.locator("#grid .caption", has_text="wren").first.wait_for()
+    file = context.new_page()
+    file.goto((served.folder / "index.html").as_uri())
+    file.locator("#grid .caption", has_text="wren").first.wait_for()
+    assert "labels.csv" in file.locator("header .note code").text_content()
+    with file.expect_download() as download:
+        file.locator("#save").click()
+    with Path(download.value.path()).open(newline="") as table_of_page:
+        assert [row["event"] for row in csv.DictReader(table_of_page) if row["label"] == "wren"] == [str(number)]
+    file.close()
     path = served.folder / "labels.csv"
     path.write_bytes(path.read_bytes().replace(b",wren,", b",robin,"))
     tab.locator("#label").fill("owl")

@@ -737,11 +737,18 @@ def test_the_hours_of_a_site_are_those_it_recorded(labelled, see):
     tab.click("[data-cell='2024-06-01 2']")
     tab.locator("#hour button").last.click()
     assert sorted(shown(tab)) == np.flatnonzero(sounds["record"] == 2).tolist()
-    assert "all types, 2024-06-01, 2:00 to 3:00, 2" in tab.inner_text("#grid-heading")
+    assert "all sounds, 2024-06-01, 2:00 to 3:00, 2" in tab.inner_text("#grid-heading")
     tab.select_option("#site", label="1")
     tab.click("[data-cell='2024-06-01 1']")
     tab.locator("#hour button").last.click()
     assert len(shown(tab)) == 2, "without the one of no interest"
+    assert tab.locator("#kind optgroup option").all_text_contents() == [HOSTILE, "three", "two"]
+    tab.select_option("#site", "")
+    tab.select_option("#kind", label="two")
+    tab.select_option("#unit", "count")
+    tab.click("[data-cell='2024-06-01 1']")
+    tab.locator("#hour button").last.click()
+    assert tab.inner_text("[data-cell='2024-06-01 1']") == str(len(shown(tab))) == "1"
 
 
 @pytest.mark.browser

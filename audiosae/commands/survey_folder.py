@@ -61,6 +61,7 @@ _FILES = (
     "timeline.csv",
     "timeline_labels.csv",
     "timeline.png",
+    "timeline_labels.png",
     "recordings.png",
     PAGE,
     METHODS,
@@ -236,7 +237,9 @@ def write_tables(  # noqa: PLR0917
         draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
         draw_site_timelines(result, out / SITE_PICTURES)
         if any(result.label_names):
-            result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
+            labelled = result.by_label()
+            labelled.table("timeline").write_csv(out / "timeline_labels.csv")
+            draw_timeline(labelled.timeline(), out / "timeline_labels.png", names=labelled.names, what="label")
     draw_recordings(
         sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
         [record.extent for record in result.records],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.sounds.answers import REJECTED as REJECTED_LABEL
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import NOWHERE, REJECTED
 from audiosae.sounds.grouping import NO_NUMBER
@@ -20,7 +21,7 @@ from audiosae.views.label_table import label_table, labels_of
 from audiosae.views.page import as_json, bars, fill
 from audiosae.views.stored_excerpts import StoredExcerpts
 from audiosae.views.survey_events import PageEvents, Thumbnails, packed
-from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
+from audiosae.views.survey_hours import Rates, hours_content, hours_table, labels_shown, sites_shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -235,6 +236,7 @@ def _view(survey: Survey, timeline: Timeline | None, path: Path, beside: Path) -
         "cards": cards,
         "timeline": hours_table(timeline) if timeline else None,
         "labels": label_table(survey),
+        "label_names": [(i, name) for i, name in enumerate(labels_shown(survey), 1) if name != REJECTED_LABEL],
         "about": _about(survey),
         "odd": odd,
         "by_site": any(survey.sites),

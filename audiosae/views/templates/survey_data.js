@@ -23,6 +23,7 @@ function readSounds() {
   sounds.played = new Map(played.map((piece, i) => [of[i], piece]));
   sounds.scale = { height: pictures.height, pixel: pictures.pixel, stretch: pictures.stretch, ticks: pictures.ticks, bands: pictures.bands };
   sounds.columns = (n) => (sounds.picture.has(n) ? sounds.picture.get(n).width * pictures.stretch : 40); // width of a picture
+  sounds.surveyed = { type: sounds.type.slice(), given: { ...sounds.given } }; // without what was saved since
   sounds.numbered = new Map(Array.from(sounds.event, (number, i) => [number, i]));
   // The sheet with a number, as an image that is decoded.
   sounds.sheet = (number) => {
