@@ -162,7 +162,7 @@ def test_a_recording_that_was_replaced_or_removed_is_neither_played_nor_searched
     assert served.client.ask(f"sound?{part()}")[0] == 200, "only the times differ"
     path.unlink()
     status, _, content = served.client.ask("search", "POST", search)
-    assert (status, b"(No such file or directory); put it back" in content) == (410, True)
+    assert (status, b"(No such file or directory); restore it" in content) == (410, True)
 
 
 def test_a_survey_folder_that_cannot_be_read_is_reported_in_one_line(served, labels):
@@ -365,6 +365,8 @@ def test_names_are_saved_and_those_of_another_survey_are_kept(served):
         named = f'type,name,survey\n1,"a tone",{types}\n'.encode()
         version = served.client.json("names.csv", "PUT", named, If_Match='""')["version"]
         assert served.survey.tables.names() == {"version": version, "of": {1: "a tone"}, "types": types}
+        unknown = named.replace(b"1,", b"9,")
+        assert served.client.ask("names.csv", "PUT", unknown, If_Match=f'"{version}"')[0] == 400
         other = b'type,name,survey\n1,"b",def\n'
         assert served.client.ask("names.csv", "PUT", other, If_Match=f'"{version}"')[0] == 400
         path.write_bytes(other)
@@ -550,6 +552,19 @@ def test_a_killed_server_leaves_the_old_table_or_the_new_one(surveyed, tmp_path)
         assert end.read() == f"audiosae: interrupted; what was saved is in {folder / 'labels.csv'}\n"
 
 
+def named_in_the_file(context, page, label):
+    """Return the numbers of the sounds with a label in the labels.csv that the page without a server saves."""
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    tab.locator("#grid .caption", has_text=label).first.wait_for()
+    assert "labels.csv" in tab.locator("header .note code").text_content()
+    with tab.expect_download() as download:
+        tab.locator("#save").click()
+    own = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
+    tab.close()
+    return [row["event"] for row in own if row["label"] == label]
+
+
 @pytest.mark.browser
 def test_the_page_plays_labels_saves_searches_and_is_accessible(served, labels, chromium):
     trouble = []
@@ -582,15 +597,7 @@ def test_the_page_plays_labels_saves_searches_and_is_accessible(served, labels, 
     tab.locator("#search-examples p", has_text="500 to 3,000 Hz").wait_for()
     tab.reload()
     tab.locator("#grid .caption", has_text="wren").first.wait_for()
-    file = context.new_page()
-    file.goto((served.folder / "index.html").as_uri())
-    file.locator("#grid .caption", has_text="wren").first.wait_for()
-    assert "labels.csv" in file.locator("header .note code").text_content()
-    with file.expect_download() as download:
-        file.locator("#save").click()
-    with Path(download.value.path()).open(newline="") as table_of_page:
-        assert [row["event"] for row in csv.DictReader(table_of_page) if row["label"] == "wren"] == [str(number)]
-    file.close()
+    assert named_in_the_file(context, served.folder / "index.html", "wren") == [str(number)]
     path = served.folder / "labels.csv"
     path.write_bytes(path.read_bytes().replace(b",wren,", b",robin,"))
     tab.locator("#label").fill("owl")

@@ -110,6 +110,8 @@ class EditedTables:
         with self._replacing(NAMES, version) as path:
             if version and names.types and read_names(path).types not in {"", names.types}:
                 raise ChangedMeanwhileError(f"{NAMES} has the names of another survey's types; move it away")
+            if (most := max(names.of, default=0)) > self._last(self._answers()):
+                raise InputError(f"{NAMES}: type {most} is not a type of this survey")
             rows = [(number, name, names.types) for number, name in sorted(names.of.items())]
             write_file(path, csv_text([("type", NAME, OF_TYPES), *rows]).encode())
             return self._saved(NAMES)
@@ -152,7 +154,7 @@ class EditedTables:
         rows = {each.event: each for each in current}
         known: Mapping[int, Answer | PageSound] = {**self._page.sounds, **rows}
         numbers = {each.type for each in posted if each.type is not None}
-        last = max([self._types, *(each.type or 0 for each in rows.values())])
+        last = self._last(rows.values())
         if max(numbers, default=0) > last + len(numbers):
             raise InputError(f"type {max(numbers)} of this page is not one of {LABELS}, which has {last} types")
         for each in posted:
@@ -167,6 +169,10 @@ class EditedTables:
             raise InputError("a sound of this page has several rows")
         rows |= {each.event: each for each in posted}
         return [rows[event] for event in sorted(rows)]
+
+    def _last(self, answers: Iterable[Answer]) -> int:
+        """Return the number of the last type of the survey, or of the last one that was made since."""
+        return max([self._types, *(each.type or 0 for each in answers)])
 
     def _saved(self, name: str) -> Saved:
         """Write what was saved into the page, too; return the version of a table."""

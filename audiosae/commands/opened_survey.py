@@ -130,7 +130,7 @@ def _written(folder: Path) -> int:
         return (folder / FACTS).stat().st_mtime_ns
     except OSError as error:
         raise InputError(
-            f"cannot read {printable(folder / FACTS)} ({error.strerror or error}); put the folder of the survey back, "
+            f"cannot read {printable(folder / FACTS)} ({error.strerror or error}); restore the folder of the survey, "
             "or start audiosae open again"
         ) from error
 

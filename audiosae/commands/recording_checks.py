@@ -88,9 +88,9 @@ class RecordingChecks:
             )
         except OSError as error:
             reason = error.strerror or str(error)
-            return f"cannot read {printable(path)} ({reason}); put it back, or start audiosae open again"
+            return f"cannot read {printable(path)} ({reason}); restore it, or start audiosae open again"
         if not same:
-            return f"{printable(path)} is not the recording that was surveyed any more; put it back, or survey again"
+            return f"{printable(path)} is not the recording that was surveyed any more; restore it, or survey again"
         self._states[recording.file] = state
         return ""
 

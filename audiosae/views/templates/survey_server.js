@@ -21,7 +21,7 @@ function servedSource(sounds) {
     sound: async (n) => {
       try {
         const excerpt = await asked(`excerpt?${stretch(n)}`); // from, to, slowed and highest
-        faults.delete(n);
+        if (faults.delete(n)) [find("saved").textContent, find("view-none").hidden] = ["", true];
         return { url: `sound?${stretch(n)}`, ...excerpt };
       } catch (error) {
         faults.set(n, error.message);
