@@ -410,12 +410,10 @@ def test_a_search_for_a_very_short_sound_compares_what_is_around_it(served):
 
 
 def test_one_limit_of_the_frequencies_is_used(served):
-    stretch = {"recording": LONG, "start": 0.2, "end": 0.4}
-    shown = []
-    for limits in ({"low": 900, "high": None}, {"high": 1500}):
-        answer = served.client.json("search", "POST", json.dumps({"like": [stretch | limits], "count": 1}))
-        shown.append(answer["items"]["examples"][0]["hz"])
-    assert shown == [f"900 to {RATE // 2:,} Hz", "0 to 1,500 Hz"]
+    like = {"recording": LONG, "start": 0.2, "end": 0.4, "low": 900, "high": None}
+    answer = served.client.json("search", "POST", json.dumps({"like": [like], "count": 1}))
+    shown = [each["hz"] for each in answer["items"]["examples"]]
+    assert shown == [f"900 to {RATE // 2:,} Hz"]
 
 
 @pytest.mark.parametrize(
