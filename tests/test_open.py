@@ -32,9 +32,10 @@ import audiosae
 from audiosae.commands.open import _add_search
 from audiosae.commands.opened_survey import read_survey, survey_model
 from audiosae.commands.shared_options import Machine
+from audiosae.commands.survey_folder import check_folder
 from audiosae.commands.survey_server import SurveyServer
 from audiosae.commands.survey_sources import FILE as SOURCES
-from audiosae.commands.survey_sources import find_recordings
+from audiosae.commands.survey_sources import content_digest, find_recordings
 from audiosae.system.locks import lock_folder
 from audiosae.system.progress import Notes
 
@@ -145,10 +146,45 @@ def test_a_sound_is_cut_from_its_recording_and_answers_range_requests(served, so
     assert served.client.ask(f"sound?{part(LONG)}", "HEAD")[0::2] == (200, b"")
 
 
+def test_a_recording_that_was_replaced_or_removed_is_neither_played_nor_searched(served, sounds, tmp_path, monkeypatch):
+    path, before = Path(shutil.copy(sounds / NAME, tmp_path)), (sounds / NAME).read_bytes()
+    monkeypatch.setitem(served.survey.recordings, NAME, replace(served.survey.recordings[NAME], path=path))
+    assert served.client.ask(f"sound?{part()}")[0] == 200
+    status = path.stat()
+    path.write_bytes(before[:-2000] + bytes(2000))  # as long as before
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    search = json.dumps({"like": [{"recording": LONG, "start": 0.1, "end": 0.4}]})
+    for ask in [(f"sound?{part()}",), (f"excerpt?{part()}",), ("search", "POST", search)]:
+        status, _, content = served.client.ask(*ask)
+        assert (status, b"tone_00.wav is not the recording that was surveyed any more" in content) == (410, True)
+        assert content.count(b"\n") == 1
+    path.write_bytes(before)
+    assert served.client.ask(f"sound?{part()}")[0] == 200, "only the times differ"
+    path.unlink()
+    status, _, content = served.client.ask("search", "POST", search)
+    assert (status, b"(No such file or directory); restore it" in content) == (410, True)
+
+
+def test_a_survey_folder_that_cannot_be_read_is_reported_in_one_line(served, labels):
+    own, version = labels
+    (path := served.folder / "labels.csv").unlink()
+    path.mkdir()
+    put = "labels.csv", "PUT", table(own)
+    answers = [served.client.ask(""), served.client.ask(*put, If_Match=f'"{version}"')]
+    path.rmdir()
+    moved = served.folder.rename(served.folder.with_name("moved"))
+    answers += [served.client.ask(""), served.client.ask(*put, If_Match=f'"{version}"'), served.client.ask("types.csv")]
+    moved.rename(served.folder)
+    assert [status for status, _, _ in answers] == [400, 400, 400, 400, 404]
+    assert all(b"cannot" in content and content.count(b"\n") == 1 for _, _, content in answers[:4]), answers
+
+
 def test_ultrasound_is_slowed_down(served, monkeypatch, tmp_path):
     soundfile.write(tmp_path / NAME, np.random.default_rng(0).normal(0, 0.1, 48000), 192_000)
     recording = served.survey.recordings["tone_01.wav"]
-    monkeypatch.setitem(served.survey.recordings, "tone_01.wav", type(recording)("tone_01.wav", tmp_path / NAME))
+    content = content_digest(tmp_path / NAME)
+    other = replace(recording, path=tmp_path / NAME, content=content)
+    monkeypatch.setitem(served.survey.recordings, "tone_01.wav", other)
     assert served.client.json(f"excerpt?{part('tone_01.wav')}") == {
         "from": 0.0,
         "to": 0.25,
@@ -251,6 +287,22 @@ def test_labels_are_saved_in_place_and_rows_of_other_sounds_stay(served, labels)
     assert again["version"] == version
 
 
+def test_the_page_without_a_server_has_what_was_saved(served, labels):
+    own, version = labels
+    text = (served.folder / "index.html").read_text()
+    row = own[1] | {"label": "wren", "type": "3"}
+    saved = served.client.json("labels.csv", "PUT", table([row]), If_Match=f'"{version}"')
+    since = block(served.folder / "index.html", "since")
+    assert since["labels"] == {"version": saved["version"], "rows": [[int(row["event"]), 3, "wren", ""]]}
+    assert read_survey(served.folder, []).page.text == served.survey.page.text
+    check_folder(served.folder, [], served.folder / "labels.csv")  # survey may replace the page
+    (served.folder / "index.html").write_text(text.replace("Sounds", "Noises"))
+    again = served.client.json("labels.csv", "PUT", table(own), If_Match=f'"{saved["version"]}"')
+    assert again["note"] == "index.html was changed or removed, so it does not have these labels"
+    assert rows(served.folder) == own
+    (served.folder / "index.html").write_text(text)
+
+
 def test_a_table_that_was_changed_meanwhile_is_not_overwritten(served, labels, tmp_path):
     own, version = labels
     path = served.folder / "labels.csv"
@@ -273,8 +325,12 @@ def test_a_table_that_was_changed_meanwhile_is_not_overwritten(served, labels, t
     [
         ({"answer": "maybe"}, "labels.csv: line 2: answer is 'maybe'"),
         ({"label": "x" * 201}, "at most 200 characters"),
-        ({"event": ""}, "with the number of every event"),
+        ({"event": ""}, "labels.csv: wanted the labels.csv of a survey, with the number of every event"),
         ({"file": "other.wav"}, "they are of different surveys"),
+        ({"end": "9"}, "they are of different surveys"),
+        ({"event": "99999"}, "event 99999 of this page is not a sound of this survey"),
+        ({"type": "4"}, "type 4 of this page is not one of labels.csv, which has 2 types"),
+        ({"type": "1.5"}, "labels.csv: line 2: type is '1.5'; wanted a whole number"),
     ],
 )
 def test_rows_that_are_not_valid_are_refused_in_one_line(served, labels, change, message):
@@ -282,6 +338,7 @@ def test_rows_that_are_not_valid_are_refused_in_one_line(served, labels, change,
     before = (served.folder / "labels.csv").read_bytes()
     status, _, content = served.client.ask("labels.csv", "PUT", table([own[0] | change]), If_Match=f'"{version}"')
     assert (status, message in content.decode(), content.count(b"\n")) == (400, True, 1), content
+    assert b"--" not in content, "no options of the command line"
     assert (served.folder / "labels.csv").read_bytes() == before
 
 
@@ -304,12 +361,17 @@ def test_a_full_disk_leaves_the_old_table(served, labels, monkeypatch):
 def test_names_are_saved_and_those_of_another_survey_are_kept(served):
     path = served.folder / "names.csv"
     try:
-        version = served.client.json("names.csv", "PUT", b'type,name,survey\n1,"a tone",abc\n', If_Match='""')[
-            "version"
-        ]
-        assert served.survey.tables.names() == {"version": version, "of": {1: "a tone"}, "types": "abc"}
+        types = served.survey.page.types
+        named = f'type,name,survey\n1,"a tone",{types}\n'.encode()
+        version = served.client.json("names.csv", "PUT", named, If_Match='""')["version"]
+        assert served.survey.tables.names() == {"version": version, "of": {1: "a tone"}, "types": types}
+        unknown = named.replace(b"1,", b"9,")
+        assert served.client.ask("names.csv", "PUT", unknown, If_Match=f'"{version}"')[0] == 400
         other = b'type,name,survey\n1,"b",def\n'
-        assert served.client.ask("names.csv", "PUT", other, If_Match=f'"{version}"')[0] == 409
+        assert served.client.ask("names.csv", "PUT", other, If_Match=f'"{version}"')[0] == 400
+        path.write_bytes(other)
+        version = served.survey.tables.names()["version"]
+        assert served.client.ask("names.csv", "PUT", named, If_Match=f'"{version}"')[0] == 409
         none = served.client.json("names.csv", "PUT", b"type,name,survey\n", If_Match=f'"{version}"')
         assert served.survey.tables.names() == {"version": none["version"], "of": {}, "types": ""}
     finally:
@@ -347,6 +409,13 @@ def test_a_search_for_a_very_short_sound_compares_what_is_around_it(served):
     assert len(answer["items"]["matches"]) == 1
 
 
+def test_one_limit_of_the_frequencies_is_used(served):
+    like = {"recording": LONG, "start": 0.2, "end": 0.4, "low": 900, "high": None}
+    answer = served.client.json("search", "POST", json.dumps({"like": [like], "count": 1}))
+    shown = [each["hz"] for each in answer["items"]["examples"]]
+    assert shown == [f"900 to {RATE // 2:,} Hz"]
+
+
 @pytest.mark.parametrize(
     "request_text",
     [
@@ -360,7 +429,8 @@ def test_a_search_for_a_very_short_sound_compares_what_is_around_it(served):
 )
 def test_a_search_that_is_not_valid_is_refused_in_one_line(served, request_text):
     status, _, content = served.client.ask("search", "POST", request_text)
-    assert (status, content.count(b"\n")) == (400, 1)
+    assert (status, content.count(b"\n")) == (404 if b"x.wav" in content else 400, 1)
+    assert b"--" not in content, "no options of the command line"
 
 
 def test_moved_recordings_are_found_in_the_folder_of_sources(surveyed, sounds, tmp_path, run):
@@ -402,9 +472,9 @@ def test_a_missing_recording_or_model_leaves_the_rest(surveyed, tmp_path, run):
     code, out, _ = run("open", copy, "--check")
     assert code == 0
     assert out.splitlines()[0] == "recordings: 11 of 12 found"
-    assert "gone.wav; give its folder with --sources" in out
+    assert "gone.wav; start audiosae open with --sources and the folder where it is now" in out
     assert "no such file or folder" in out.splitlines()[-1]
-    assert out.splitlines()[-1].endswith("give the model with --model")
+    assert out.splitlines()[-1].endswith("start audiosae open with --model and its path")
 
 
 def test_folders_that_cannot_be_opened_are_refused_in_one_line(surveyed, small, tmp_path, run, monkeypatch):
@@ -480,6 +550,19 @@ def test_a_killed_server_leaves_the_old_table_or_the_new_one(surveyed, tmp_path)
         assert end.read() == f"audiosae: interrupted; what was saved is in {folder / 'labels.csv'}\n"
 
 
+def named_in_the_file(context, page, label):
+    """Return the numbers of the sounds with a label in the labels.csv that the page without a server saves."""
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    tab.locator("#grid .caption", has_text=label).first.wait_for()
+    assert "labels.csv" in tab.locator("header .note code").text_content()
+    with tab.expect_download() as download:
+        tab.locator("#save").click()
+    own = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
+    tab.close()
+    return [row["event"] for row in own if row["label"] == label]
+
+
 @pytest.mark.browser
 def test_the_page_plays_labels_saves_searches_and_is_accessible(served, labels, chromium):
     trouble = []
@@ -512,6 +595,7 @@ def test_the_page_plays_labels_saves_searches_and_is_accessible(served, labels, 
     tab.locator("#search-examples p", has_text="500 to 3,000 Hz").wait_for()
     tab.reload()
     tab.locator("#grid .caption", has_text="wren").first.wait_for()
+    assert named_in_the_file(context, served.folder / "index.html", "wren") == [str(number)]
     path = served.folder / "labels.csv"
     path.write_bytes(path.read_bytes().replace(b",wren,", b",robin,"))
     tab.locator("#label").fill("owl")

@@ -202,6 +202,7 @@ def test_labels_in_the_folder_of_a_survey_are_applied_to_its_tables(archive, cac
     assert rows_of(labels)[-1]["label"] == "-"
     assert sum(int(row["events"]) for row in rows_of(one / "timeline_labels.csv") if row["name"]) == len(rows)
     assert '<th scope="row">tone 1</th>' in (one / "index.html").read_text()
+    assert (one / "timeline_labels.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_new_recordings_are_added_to_a_survey_as_with_its_types(archive, cache, run, tmp_path):

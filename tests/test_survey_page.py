@@ -71,8 +71,8 @@ def test_the_page_has_a_summary_and_a_link_to_the_report(surveyed):
     text = surveyed.page.read_text(encoding="utf-8")
     assert "18 sounds of 3 types were found in 6 recordings (2 min 0 s)." in text
     assert 'href="report.html"' in text
-    assert 'href="recordings.png"' in text
-    assert (surveyed.page.parent / "recordings.png").read_bytes().startswith(b"\x89PNG")
+    lines = base64.b64encode((surveyed.page.parent / "recordings.png").read_bytes()).decode()
+    assert f'src="data:image/png;base64,{lines}"' in text, "the page can be sent without the folder"
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", text)
     cards = re.findall(r'data-kind="(\d)".*?<p class="count">(.*?)</p>', text, re.DOTALL)
     assert cards == [(str(n), "6 sounds") for n in (1, 2, 3)]
@@ -658,7 +658,7 @@ def test_answers_give_the_precision_of_a_type_from_random_sounds_only(surveyed, 
         tab.keyboard.press(key)
     tab.click("[data-answer='yes']")
     text = tab.inner_text("#precision")
-    assert re.fullmatch(r"(67|80) % of [56] heard at random are right \(95 % interval: (30 to 90|38 to 96) %\)", text)
+    assert re.fullmatch(r"(67|80) % of [56] random sounds are right \(95 % interval: (30 to 90|38 to 96) %\)", text)
     assert text in tab.inner_text("[data-kind='2']")
     rows = saved(tab, "#save", tmp_path / "labels.csv")
     assert Counter(row[6] for row in rows[1:]) == {"": 12, "yes": 4, "no": 1, "other": 1}
@@ -737,11 +737,18 @@ def test_the_hours_of_a_site_are_those_it_recorded(labelled, see):
     tab.click("[data-cell='2024-06-01 2']")
     tab.locator("#hour button").last.click()
     assert sorted(shown(tab)) == np.flatnonzero(sounds["record"] == 2).tolist()
-    assert "all types, 2024-06-01, 2:00 to 3:00, 2" in tab.inner_text("#grid-heading")
+    assert "all sounds, 2024-06-01, 2:00 to 3:00, 2" in tab.inner_text("#grid-heading")
     tab.select_option("#site", label="1")
     tab.click("[data-cell='2024-06-01 1']")
     tab.locator("#hour button").last.click()
     assert len(shown(tab)) == 2, "without the one of no interest"
+    assert tab.locator("#kind optgroup option").all_text_contents() == [HOSTILE, "three", "two"]
+    tab.select_option("#site", "")
+    tab.select_option("#kind", label="two")
+    tab.select_option("#unit", "count")
+    tab.click("[data-cell='2024-06-01 1']")
+    tab.locator("#hour button").last.click()
+    assert tab.inner_text("[data-cell='2024-06-01 1']") == str(len(shown(tab))) == "1"
 
 
 @pytest.mark.browser

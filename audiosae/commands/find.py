@@ -193,7 +193,7 @@ def _read_examples(job: Reading, engine: Engine, examples: Sequence[Example]) ->
     queries = corpus.only(by_path[example.path] for example in examples)
     for example, record in zip(examples, queries.records, strict=True):
         if record.status != "used":
-            raise InputError(f"{example.option} {example.text}: the recording cannot be used: {record.reason}")
+            raise InputError(f"{example.called}: the recording cannot be used: {record.reason}")
     job.report_used(corpus.records)
     return queries
 
@@ -203,7 +203,7 @@ def _within(example: Example, seconds: float, progress: Progress) -> Example:
     inside = example.within(seconds)
     if example.end - inside.end > _ROUNDING and example.end < float("inf"):
         progress.say(
-            f"{example.option} {example.text}: the recording ends at {seconds:.2f} s, so the example is "
+            f"{example.called}: the recording ends at {seconds:.2f} s, so the example is "
             f"{example.start:g} to {inside.end:.2f} s"
         )
     return inside

@@ -125,7 +125,7 @@ def _add_search(
     paths = [each.path for each in survey.recordings.values() if each.path]
     job = stack.enter_context(reading(domain, paths, machine, progress=notes))
     engine = stack.enter_context(job.engine())
-    survey.search = SurveySearch(model, types, job, engine, survey.recordings)
+    survey.search = SurveySearch(model, types, job, engine, survey.recordings, survey.checks)
 
 
 def _serve(survey: OpenedSurvey, port: int | None, notes: Notes, *, browser: bool) -> None:

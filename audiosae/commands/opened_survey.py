@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from audiosae.autoencoder.model import load_model
 from audiosae.commands.edited_tables import EditedTables
 from audiosae.commands.output_folder import FILES
+from audiosae.commands.recording_checks import RecordingChecks
 from audiosae.commands.survey_cuts import Cutter
 from audiosae.commands.survey_folder import FACTS, PAGE, survey_facts
 from audiosae.commands.survey_sources import find_recordings, read_sources
@@ -20,7 +21,7 @@ from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import signature
 from audiosae.system.progress import counted
 from audiosae.system.text import some_of
-from audiosae.views.served_page import read_page, served_page
+from audiosae.views.served_page import read_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from audiosae.commands.survey_search import SurveySearch
     from audiosae.commands.survey_sources import SurveyedRecording
     from audiosae.sounds.sound_types import Types
+    from audiosae.views.served_page import SurveyPage
 
+_WITH_MODEL = "start audiosae open with --model and its path"
 _REPORT = "report.html"  # the page has a link to it if it is beside
 
 
@@ -40,7 +43,7 @@ class OpenedSurvey:
     Attributes
     ----------
     recordings
-        Recordings by their names in the survey.
+        Recordings by their names in the survey; `checks` finds out whether they are still the same.
     written
         When the survey was written, in ns.
     search
@@ -49,9 +52,10 @@ class OpenedSurvey:
 
     folder: Path
     facts: Mapping[str, Any]
-    page: str
+    page: SurveyPage
     tables: EditedTables
     recordings: Mapping[str, SurveyedRecording]
+    checks: RecordingChecks
     cutter: Cutter
     written: int
     search: SurveySearch | None = None
@@ -65,7 +69,7 @@ class OpenedSurvey:
         InputError
             Another survey was written into the folder since it was read, or a table is not valid.
         """
-        if _written(self.folder) != self.written:
+        if _written(self.folder) != self.written:  # an error if there is none
             raise InputError(f"another survey was written into {printable(self.folder)}; start audiosae open again")
         missing = {each.file: each.fault for each in self.recordings.values() if each.path is None}
         content = {
@@ -75,7 +79,7 @@ class OpenedSurvey:
             "no_search": self.no_search,
             "folder": printable(self.folder),
         }
-        return served_page(self.page, content)
+        return self.page.served(content)
 
     def file(self, name: str) -> Path | None:
         """Return the path of a file that the survey wrote, or of the report beside it; None for any other name."""
@@ -111,19 +115,24 @@ def read_survey(folder: Path, sources: Sequence[Path]) -> OpenedSurvey:
     facts = survey_facts(folder)
     if facts is None:
         raise InputError(f"{printable(folder)}: no {FACTS}; wanted the folder that audiosae survey wrote")
-    page, tables = read_page(folder / PAGE), EditedTables(folder)
+    page = read_page(folder / PAGE)
+    tables = EditedTables(folder, page, len(facts["types"]))
     tables.labels(), tables.names()  # they must be valid now
     channel = (facts.get("detector") or {}).get("channel") or 0
     domain = Spectrogram(channel=channel)  # any other setting does not matter for excerpts
     recordings = find_recordings(read_sources(folder), sources, domain.suffixes)
-    return OpenedSurvey(folder, facts, page, tables, recordings, Cutter(domain, recordings), _written(folder))
+    checks = RecordingChecks(recordings)
+    return OpenedSurvey(folder, facts, page, tables, recordings, checks, Cutter(domain, checks), _written(folder))
 
 
 def _written(folder: Path) -> int:
     try:
         return (folder / FACTS).stat().st_mtime_ns
-    except OSError:
-        return 0
+    except OSError as error:
+        raise InputError(
+            f"cannot read {printable(folder / FACTS)} ({error.strerror or error}); restore the folder of the survey, "
+            "or start audiosae open again"
+        ) from error
 
 
 def survey_model(opened: OpenedSurvey, model: Path | None) -> tuple[Model, Types] | str:
@@ -141,7 +150,7 @@ def survey_model(opened: OpenedSurvey, model: Path | None) -> tuple[Model, Types
     """
     recorded = read_sources(opened.folder)["model"]
     if model is None and not recorded:
-        return "the survey does not know where its model is; give it with --model"
+        return f"the survey does not know where its model is; {_WITH_MODEL}"
     path = model or Path(recorded)
     try:
         loaded = load_model(path)
@@ -152,7 +161,7 @@ def survey_model(opened: OpenedSurvey, model: Path | None) -> tuple[Model, Types
     except AudiosaeError as error:
         if model:
             raise
-        return f"{error}; give the model with --model"
+        return f"{error}; {_WITH_MODEL}"
     if not any(each.path for each in opened.recordings.values()):
-        return "no recording was found; give their folder with --sources"
+        return "no recording was found; start audiosae open with --sources and the folder where they are now"
     return loaded, types

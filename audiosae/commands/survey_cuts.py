@@ -14,19 +14,13 @@ from audiosae.system.stderr import CapturedStderr, capture_stderr
 from audiosae.views.media import wav_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from audiosae.commands.survey_sources import SurveyedRecording
+    from audiosae.commands.recording_checks import RecordingChecks
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.views.media import SoundFile
 
 _MARGIN = 0.25  # s before and after a sound, as on pages
 _LONGEST = 60.0  # s
 _KEPT = 64  # cuts: a browser asks for parts of the same one
-
-
-class NotInSurveyError(InputError):
-    """There is no such recording in the survey, or it is not where it was."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +39,12 @@ class Cutter:
     ----------
     domain
         Has the channel that is played.
-    recordings
-        Recordings by their names; no other file can be read.
+    checks
+        Of the recordings; no other file can be read.
     """
 
-    def __init__(self, domain: Spectrogram, recordings: Mapping[str, SurveyedRecording]) -> None:
-        self._domain, self._recordings = domain, recordings
+    def __init__(self, domain: Spectrogram, checks: RecordingChecks) -> None:
+        self._domain, self._checks = domain, checks
         self._lock, self._kept = Lock(), OrderedDict[tuple[Path, float, float], Cut]()
 
     def cut(self, file: str, start: float, end: float) -> Cut:
@@ -58,25 +52,21 @@ class Cutter:
 
         Raises
         ------
-        NotInSurveyError
-            The recording is not one of the survey, or is missing.
+        NotInSurveyError, ChangedRecordingError
+            The recording is not one of the survey, is missing, or is not as it was surveyed.
         InputError
             The times are not valid, or the recording has nothing there or cannot be decoded.
         """
         if not 0 <= start < end < float("inf"):
             raise InputError(f"{start:g} to {end:g} s: wanted a start of at least 0 before an end")
-        if file not in self._recordings:
-            raise NotInSurveyError(f"{file}: no such recording in this survey")
-        recording = self._recordings[file]
-        if recording.path is None:
-            raise NotInSurveyError(f"{file}: {recording.fault}")
-        key = recording.path, start, end
+        path = self._checks.path(file)
+        key = path, start, end
         with self._lock:  # decoding is quick, and keeps files open
             if key not in self._kept:
                 first = max(0.0, start - _MARGIN)
                 last = min(end + _MARGIN, first + _LONGEST)
                 with capture_stderr(CapturedStderr()), plugin_call(self._domain, "excerpt"):
-                    excerpt = self._domain.excerpt(recording.path, Span((first,), (last,), "s"))
+                    excerpt = self._domain.excerpt(path, Span((first,), (last,), "s"))
                 if not excerpt.data.size:
                     raise InputError(f"{file}: the recording has nothing at {start:g} s")
                 sound = wav_sound(excerpt.data, excerpt.rate)

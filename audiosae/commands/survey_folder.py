@@ -23,7 +23,7 @@ from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.type_names import read_names
-from audiosae.system.files import write_file
+from audiosae.system.files import signature, write_file
 from audiosae.system.progress import counted
 from audiosae.system.schema import DIGEST, Choice, FactsFile, Items, Object, Optional, Text, Whole
 from audiosae.system.tabular import DataTable
@@ -61,6 +61,7 @@ _FILES = (
     "timeline.csv",
     "timeline_labels.csv",
     "timeline.png",
+    "timeline_labels.png",
     "recordings.png",
     PAGE,
     METHODS,
@@ -96,13 +97,14 @@ def check_folder(out: Path, inputs: Sequence[Path], labels: Path | None = None, 
     """Create the folder; raise InputError if that fails, or if it has files that no survey wrote.
 
     The folder's labels.csv may have been edited if it is `labels`: what it says is in the one that replaces it. Without
-    `labels`, and unless the labels are `taught` by the types that are used, it must have none: they would be lost.
+    `labels`, and unless the labels are `taught` by the types that are used, it must have none: they would be lost. The
+    page has a digest of its own, because audiosae open writes into it what was saved.
     """
     if (out / FILE).exists() or any(path.absolute().parent == out.absolute() for path in inputs):
         what = "is a run folder" if (out / FILE).exists() else "contains recordings of this survey"
         raise InputError(f"--out {out} {what}; choose a separate folder for the survey")
     own = {LABELS} if labels and labels.absolute() == (out / LABELS).absolute() else set()
-    _FOLDER.check(out, inputs, edited=own)
+    _FOLDER.check(out, inputs, edited=own | ({PAGE} if signature(out / PAGE) == "whole" else set()))
     if labels is None and not taught and (out / LABELS).is_file():
         given = sum(row.decided for row in read_answers(out / LABELS).rows)
         if given:
@@ -235,7 +237,9 @@ def write_tables(  # noqa: PLR0917
         draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
         draw_site_timelines(result, out / SITE_PICTURES)
         if any(result.label_names):
-            result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
+            labelled = result.by_label()
+            labelled.table("timeline").write_csv(out / "timeline_labels.csv")
+            draw_timeline(labelled.timeline(), out / "timeline_labels.png", names=labelled.names, what="label")
     draw_recordings(
         sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
         [record.extent for record in result.records],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from audiosae.autoencoder.model import Model
     from audiosae.commands.reading import Reading
+    from audiosae.commands.recording_checks import RecordingChecks
     from audiosae.commands.survey_sources import SurveyedRecording
     from audiosae.engine import Engine
     from audiosae.engine.corpus import EngineCorpus
@@ -42,15 +43,21 @@ class SurveySearch:
     ----------
     job, engine
         Reading of the recordings, which begins with the first search.
-    recordings
-        Recordings by their names.
+    recordings, checks
+        Recordings by their names, and the checks of them.
     """
 
-    def __init__(
-        self, model: Model, types: Types, job: Reading, engine: Engine, recordings: Mapping[str, SurveyedRecording]
+    def __init__(  # noqa: PLR0917
+        self,
+        model: Model,
+        types: Types,
+        job: Reading,
+        engine: Engine,
+        recordings: Mapping[str, SurveyedRecording],
+        checks: RecordingChecks,
     ) -> None:
         self._model, self._types, self._job, self._engine = model, types, job, engine
-        self._recordings, self._lock, self._memory = recordings, Lock(), SearchMemory(_RANGES)
+        self._recordings, self._checks, self._lock, self._memory = recordings, checks, Lock(), SearchMemory(_RANGES)
         self._corpus: EngineCorpus | None = None
         self._times: list[datetime | None] = []
 
@@ -64,6 +71,8 @@ class SurveySearch:
 
         Raises
         ------
+        ChangedRecordingError
+            A recording is not as it was surveyed.
         InputError
             The request or an example is not valid, or no recording can be read.
         """
@@ -76,30 +85,31 @@ class SurveySearch:
         examples += [self._example(each, liked=False) for each in wanted.get("unlike", ())]
         if not wanted["like"]:
             raise InputError("search: wanted at least one sound to search for")
+        count = wanted.get("count", 20)
         with self._lock:
-            count = wanted.get("count", 20)
+            self._checks.check_all()
             try:
-                return self._found(examples, count)
+                result = self._found(examples, count)
             except LostFieldError:  # the cache was emptied meanwhile
                 self._memory.close()
                 self._corpus, self._memory = None, SearchMemory(_RANGES)
-                return self._found(examples, count)
+                result = self._found(examples, count)
+            self._checks.check_all()  # sounds and pictures are of the recordings as they are now
+            return result
 
     def _example(self, stretch: Mapping[str, Any], *, liked: bool) -> Example:
         file, start, end = stretch["recording"], float(stretch["start"]), float(stretch["end"])
         low, high = stretch.get("low"), stretch.get("high")
-        recording = self._recordings.get(file)
-        if recording is None or recording.path is None:
-            raise InputError(f"{file}: {recording.fault if recording else 'no such recording in this survey'}")
-        if not start < end or (low is not None and high is not None and not low < high):
-            raise InputError(f"{file}: wanted a start before an end, and a lower frequency below a higher one")
+        path, text = self._checks.path(file), f"{file}, {start:g} to {end:g} s"
+        if not start < end:
+            raise InputError(f"{text}: wanted a start before the end")
+        if low is not None and high is not None and not low < high:
+            raise InputError(f"{text}: wanted a lower frequency below the higher one, not {low:g} to {high:g} Hz")
         if end - start < LEAST_SECONDS:  # a call of a bat: what is around it is compared, too
             start = max(0.0, (start + end - LEAST_SECONDS) / 2)
             end = start + LEAST_SECONDS
-        example = Example(recording.path, start, end, liked=liked, text=f"{file}@{start:g}-{end:g}")
-        if high is None:
-            return example
-        return replace(example, low_hz=low or 0.0, high_hz=high, text=f"{example.text}:{low or 0:g}-{high:g}")
+        band = (low or 0.0, float("inf") if high is None else high)
+        return Example(path, start, end, *band, liked=liked, text=text, name=text)
 
     def _found(self, examples: list[Example], count: int) -> dict[str, Any]:
         corpus, notes, detector = self._read(), self._job.notes, self._types.detector

@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from audiosae.commands.edited_tables import ChangedMeanwhileError
-from audiosae.commands.survey_cuts import NotInSurveyError
+from audiosae.commands.recording_checks import ChangedRecordingError, NotInSurveyError
 from audiosae.errors import AudiosaeError, InputError
 from audiosae.views.page import as_json
 
@@ -92,10 +92,14 @@ class SurveyApplication:
             response = _text(str(error), HTTPStatus.CONFLICT)
         except NotInSurveyError as error:
             response = _text(str(error), HTTPStatus.NOT_FOUND)
+        except ChangedRecordingError as error:
+            response = _text(str(error), HTTPStatus.GONE)
         except AudiosaeError as error:
             response = _text(str(error), HTTPStatus.BAD_REQUEST)
         except HTTPException as error:
             response = Response(error.get_response(environ).response, error.code, error.get_headers(environ))
+        except OSError as error:
+            response = _text(f"{error.strerror or error}: {error.filename}", HTTPStatus.INTERNAL_SERVER_ERROR)
         except Exception as error:  # noqa: BLE001 (the server goes on)
             self.say(f"request failed: {type(error).__name__}: {error}")
             response = _text("unexpected error; the terminal has the message", HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -161,7 +165,7 @@ class SurveyApplication:
         version = request.headers.get("If-Match", "").strip('"')
         tables = self.survey.tables
         save = tables.save_labels if request.path.endswith("/labels.csv") else tables.save_names
-        return _json({"version": save(request.get_data(), version)})
+        return _json(save(request.get_data(), version)._asdict())
 
     def _search(self, request: Request) -> Response:
         if self.survey.search is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosae.corpus.entries import add_samples
 from audiosae.corpus.recording_names import common_end
 from audiosae.corpus.sources import printable, scan
 from audiosae.errors import InputError
 from audiosae.system.files import write_file
-from audiosae.system.schema import FactsFile, Items, Object, Optional, Text, Whole
+from audiosae.system.schema import DIGEST, FactsFile, Items, Object, Optional, Text, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 FILE = "sources.json"
 _TIME = Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?", "a date and time")
 _RECORDING = Object(
-    {"file": Text(), "path": Optional(Text()), "bytes": Optional(Whole()), "time": Optional(_TIME)}, rest=None
+    {"file": Text(), "path": Optional(Text()), "bytes": Optional(Whole()), "time": Optional(_TIME)},
+    {"content": Optional(Text(DIGEST, "a digest"))},
+    rest=None,
 )
 _FACTS = FactsFile(
     ("model", "recordings"),
@@ -47,22 +51,26 @@ class SurveyedRecording:
         Why it cannot be used; "" if it can.
     time
         Date and time at its start, if it is known.
+    content
+        Digest of samples of its content when it was surveyed; "" if it is not known.
     """
 
     file: str
     path: Path | None
     fault: str = ""
     time: datetime | None = None
+    content: str = ""
 
 
 def write_sources(survey: Survey, model: Model, out: Path) -> None:
-    """Write the absolute paths of the recordings that were used, their sizes and dates, and the path of the model."""
+    """Write the paths of the recordings that were used, their sizes, contents and dates, and the path of the model."""
     times = survey.times or [None] * len(survey.records)
     recordings = [
         {
             "file": record.file,
             "path": _text(Path(record.path)),
             "bytes": _size(Path(record.path)),
+            "content": _content(Path(record.path)),
             "time": time.replace(tzinfo=None).isoformat() if time else None,
         }
         for record, time in zip(survey.records, times, strict=True)
@@ -105,12 +113,20 @@ def _found(row: dict[str, Any], moved: _Moved | None) -> SurveyedRecording:
         return SurveyedRecording(row["file"], None, path, time)
     size = _size(path) if path else None
     if path is None or size is None:
-        where = f" at {printable(path)}" if path else ""
-        return SurveyedRecording(row["file"], None, f"no recording{where}; give its folder with --sources", time)
+        where = f" at {printable(path)}{_reason(path)}" if path else ""
+        fault = f"no recording{where}; start audiosae open with --sources and the folder where it is now"
+        return SurveyedRecording(row["file"], None, fault, time)
     if row["bytes"] is not None and size != row["bytes"]:
         fault = f"{printable(path)} has {size:,} bytes, not the {row['bytes']:,} of the recording that was surveyed"
         return SurveyedRecording(row["file"], None, fault, time)
-    return SurveyedRecording(row["file"], path, "", time)
+    return SurveyedRecording(row["file"], path, "", time, row.get("content") or "")
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of samples of a recording; raise OSError if it cannot be read."""
+    digest = hashlib.blake2b(digest_size=16)
+    add_samples(digest, path, path.stat().st_size)
+    return digest.hexdigest()
 
 
 class _Moved:
@@ -148,6 +164,24 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size if path.is_file() else None
     except OSError:
         return None
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return content_digest(path) if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _reason(path: Path) -> str:
+    """Return why a path cannot be read, unless there is no such file."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f" ({error.strerror or error})"
+    return " (not a regular file)"
 
 
 def _text(path: Path) -> str | None:

@@ -189,16 +189,21 @@ def entry_path(source: Source, folder: Path) -> Path:
         digest.update(repr(source.stretches).encode())
     try:
         status = source.path.stat()
-        digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode())
+        digest.update(file_state(status).encode())
         if stat.S_ISREG(status.st_mode):  # other files cannot be read twice, and a pipe would block
-            _add_samples(digest, source.path, status.st_size)
+            add_samples(digest, source.path, status.st_size)
     except OSError:
         digest.update(b"gone")
     return folder / f"{digest.hexdigest()}.npy"
 
 
-def _add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
-    """Add a short file completely, or evenly spaced pieces of a long one, including both ends."""
+def file_state(status: os.stat_result) -> str:
+    """Return what differs once a file was written again: its size and times."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
+    """Add a short file completely to a digest, or evenly spaced pieces of a long one, including both ends."""
     with path.open("rb", buffering=0) as file:
         if size <= _PIECES * _PIECE_BYTES:
             digest.update(file.read(_PIECES * _PIECE_BYTES))

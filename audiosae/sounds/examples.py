@@ -40,6 +40,8 @@ class Example:
         Whether sounds similar to it are wanted; the others are unwanted.
     text
         The example as it was given.
+    name
+        What messages call it; by default the option of the command line and the text.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Example:
     high_hz: float = float("inf")
     liked: bool = True
     text: str = ""
+    name: str = ""
 
     @classmethod
     def parse(cls, text: str, *, liked: bool = True) -> Example:
@@ -61,7 +64,7 @@ class Example:
         """
         parts = None if Path(text).exists() else _FORM.fullmatch(text)
         example = cls(Path(parts[1] if parts else text), liked=liked, text=printable(text))
-        option = f"{example.option} {example.text}"
+        option = example.called
         if parts:
             low, high = (float(parts[4]), float(parts[5])) if parts[4] else (0.0, float("inf"))
             example = replace(example, start=_seconds(parts[2]), end=_seconds(parts[3]), low_hz=low, high_hz=high)
@@ -85,9 +88,19 @@ class Example:
         return "--like" if self.liked else "--unlike"
 
     @property
+    def called(self) -> str:
+        """What messages call the example."""
+        return self.name or f"{self.option} {self.text}"
+
+    @property
+    def part(self) -> str:
+        """How to give a part of the recording instead, as the end of a message."""
+        return "draw a box around a part of it" if self.name else f"{FORM} takes a part"
+
+    @property
     def ranged(self) -> bool:
-        """Whether a range of frequencies is given."""
-        return self.high_hz < float("inf")
+        """Whether the frequencies are limited, on one side or both."""
+        return self.low_hz > 0 or self.high_hz < float("inf")
 
     def within(self, seconds: float) -> Example:
         """Return the part of the example within the duration of its recording.
@@ -97,9 +110,9 @@ class Example:
         InputError
             The part is too short or too long to compare.
         """
-        inside, option = replace(self, end=min(self.end, seconds)), f"{self.option} {self.text}"
+        inside, option = replace(self, end=min(self.end, seconds)), self.called
         if self.start >= seconds:
-            raise InputError(f"{option}: the recording ends at {seconds:.2f} s; give a START before that")
+            raise InputError(f"{option}: the recording ends at {seconds:.2f} s; wanted a start before that")
         if inside.end - inside.start < LEAST_SECONDS - _ROUNDING:
             raise InputError(
                 f"{option}: {inside.end - inside.start:.3g} s are too short to compare; wanted at least "
@@ -108,7 +121,7 @@ class Example:
         if inside.end - inside.start > _MOST_SECONDS:
             raise InputError(
                 f"{option}: {inside.end - inside.start:.0f} s are too long to compare as one sound; wanted at most "
-                f"{_MOST_SECONDS:g} s: give a stretch, {FORM}"
+                f"{_MOST_SECONDS:g} s; {self.part}"
             )
         return inside
 
@@ -128,8 +141,7 @@ class Example:
         inside = np.flatnonzero((above > self.low_hz) & (below < self.high_hz))
         if not len(inside):
             raise InputError(
-                f"{self.option} {self.text}: the model hears {below[0]:.0f} to {above[-1]:.0f} Hz; wanted LOW-HIGH "
-                f"within that"
+                f"{self.called}: the model hears {below[0]:.0f} to {above[-1]:.0f} Hz; wanted frequencies within that"
             )
         return int(inside[0]), int(inside[-1])
 

@@ -280,7 +280,7 @@ def _in_range(
     centres = domain.frequencies  # a narrow range has none
     low = min(min(each.low_hz, float(centres[bands[0]])) for each, bands in wanted if bands)
     high = max(max(each.high_hz, float(centres[bands[1]])) for each, bands in wanted if bands)
-    return replace(options, low_hz=low, high_hz=high)
+    return replace(options, low_hz=low, high_hz=high if high < float("inf") else 0.0)
 
 
 def _remarks(domain: Spectrogram, queries: EngineCorpus, examples: Sequence[Example], detector: Detector) -> list[str]:
@@ -291,14 +291,12 @@ def _remarks(domain: Spectrogram, queries: EngineCorpus, examples: Sequence[Exam
         if record.path not in located:
             _, spans = locate(domain, queries.only([number]), detector.options, known=detector)
             located[record.path] = spans.sounds(detector.joining.group)
-        sounds, option = located[record.path], f"{example.option} {example.text}"
+        sounds, option = located[record.path], example.called
         inside = int(((sounds.end > example.start) & (sounds.start < example.end)).sum())
         if not inside:
             notes.append(f"{option}: no sound in the example rises above the noise")
         elif inside > 1:
-            notes.append(
-                f"{option}: the example has {inside} sounds and is compared as a whole; FILE@START-END takes a part"
-            )
+            notes.append(f"{option}: the example has {inside} sounds and is compared as a whole; {example.part}")
     return notes
 
 

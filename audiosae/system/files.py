@@ -102,6 +102,11 @@ def signed(text: str) -> str:
     return f"{text}\n<!-- {MARK} {_digest_of(text)} -->\n"
 
 
+def unsigned(text: str) -> str:
+    """Return the text that `signed` made, without its last line."""
+    return text.rstrip().rpartition("\n<!-- ")[0] + "\n"
+
+
 def signature(path: Path) -> str:
     """Return "" if audiosae did not make a text, "whole" if it is unchanged since then, else "changed"."""
     with contextlib.suppress(OSError, UnicodeDecodeError):

@@ -145,15 +145,24 @@ def hours_table(timeline: Timeline) -> dict[str, Any]:
 
 
 def hours_content(survey: Survey, timeline: Timeline) -> dict[str, Any]:
-    """Return the content of each hour: in `cells`, seconds recorded and events by type, also by number of the site."""
+    """Return the content of each hour: in `cells`, seconds recorded and events by type, also by number of the site.
+
+    With labels, a cell has events by number of the label, too, from 1; `labels` has their names.
+    """
     labels = columns_of(timeline)
     letters = len(labels[0]) if labels else 0
-    cells: dict[str, dict[str, Any]] = {**_counts(timeline, letters)}
-    names = sites_shown(survey)
+    names, by_label = sites_shown(survey), survey.by_label() if any(survey.label_names) else None
+    cells = _counts(timeline, letters, by_label.timeline() if by_label else None)
     for number, site in enumerate(names):
-        for key, cell in _counts(survey.timeline(site), letters).items():
+        labelled = by_label.timeline(site) if by_label else None
+        for key, cell in _counts(survey.timeline(site), letters, labelled).items():
             cells[key].setdefault("sites", {})[number] = cell
-    return {"cells": cells, "sites": names}
+    return {"cells": cells, "sites": names, "labels": labels_shown(survey)}
+
+
+def labels_shown(survey: Survey) -> list[str]:
+    """Return the labels in the order of their numbers, from 1, as `Survey.by_label` numbers them."""
+    return [name for name in survey.label_names if name]
 
 
 def sites_shown(survey: Survey) -> list[str]:
@@ -162,13 +171,18 @@ def sites_shown(survey: Survey) -> list[str]:
     return names if 1 < len(names) <= _SITES else []
 
 
-def _counts(timeline: Timeline, letters: int) -> dict[str, dict[str, Any]]:
-    """Return seconds recorded and events by type of each column (the first `letters` of a date) and hour."""
+def _counts(timeline: Timeline, letters: int, labelled: Timeline | None) -> dict[str, dict[str, Any]]:
+    """Return seconds recorded and events by type and label of each column (the first `letters` of a date) and hour."""
     cells: dict[str, dict[str, Any]] = {}
-    for (day, hour), recorded, counts in zip(timeline.cells, timeline.recorded, timeline.events, strict=True):
-        cell = cells.setdefault(f"{day.isoformat()[:letters]} {hour}", {"seconds": 0.0, "types": {}})
-        cell["seconds"] = round(cell["seconds"] + float(recorded), 1)
-        for number, count in zip(timeline.types, counts.tolist(), strict=True):
-            if count:
-                cell["types"][number] = cell["types"].get(number, 0) + count
+    for name, line in (("types", timeline), ("labels", labelled)):
+        if line is None:
+            continue
+        for (day, hour), recorded, counts in zip(line.cells, line.recorded, line.events, strict=True):
+            cell = cells.setdefault(f"{day.isoformat()[:letters]} {hour}", {"seconds": 0.0})
+            if line is timeline:
+                cell["seconds"] = round(cell["seconds"] + float(recorded), 1)
+            own = cell.setdefault(name, {})
+            for number, count in zip(line.types, counts.tolist(), strict=True):
+                if count:
+                    own[number] = own.get(number, 0) + count
     return cells

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiosae.errors import InputError
+from audiosae.sounds.answers import REJECTED as REJECTED_LABEL
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.events import NOWHERE, REJECTED
 from audiosae.sounds.grouping import NO_NUMBER
@@ -19,7 +21,7 @@ from audiosae.views.label_table import label_table, labels_of
 from audiosae.views.page import as_json, bars, fill
 from audiosae.views.stored_excerpts import StoredExcerpts
 from audiosae.views.survey_events import PageEvents, Thumbnails, packed
-from audiosae.views.survey_hours import Rates, hours_content, hours_table, sites_shown
+from audiosae.views.survey_hours import Rates, hours_content, hours_table, labels_shown, sites_shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 SIZE = 20 * 2**20
 _PICTURES_SHARE = 0.45  # of the bytes that are free
+_LINES_SHARE = 0.05  # of the bytes of the page that the picture of all recordings has at most
 _PIECE_BYTES = 12  # of a sound: its number and that of its excerpt
 _MOST_PLAYED, _MOST_SECONDS = 2000, 1200.0  # sounds, and their total duration: compressing them takes time
 _REMOTE = 500  # sounds with pictures, if the fields of the recordings are on other machines
@@ -77,7 +80,7 @@ def write_survey_page(
     corpus
         The recordings, including skipped ones.
     path
-        Output file. The page has a link to `recordings.png` if it is in the same folder.
+        Output file. The page contains `recordings.png` of the same folder, or has a link to it if it is large.
     beside
         Folder of the `report.html` to which the page has a link; the folder of the page when not given.
     size
@@ -101,7 +104,7 @@ def write_survey_page(
         first = first[:_REMOTE]  # their recordings are decoded again on this machine
     corpus = with_local_fields(corpus, sorted({int(events.record[n]) for n in first}))
     timeline = survey.timeline() if survey.dated else None
-    view = _view(survey, timeline, path, beside or path.parent)
+    view = _view(survey, timeline, path, beside or path.parent) | _lines(path.parent / "recordings.png", size)
     thumbnails = Thumbnails(domain, corpus, survey)
     data: dict[str, Any] = {
         "events": page_events.columns(),
@@ -233,14 +236,21 @@ def _view(survey: Survey, timeline: Timeline | None, path: Path, beside: Path) -
         "cards": cards,
         "timeline": hours_table(timeline) if timeline else None,
         "labels": label_table(survey),
+        "label_names": [(i, name) for i, name in enumerate(labels_shown(survey), 1) if name != REJECTED_LABEL],
         "about": _about(survey),
         "odd": odd,
         "by_site": any(survey.sites),
         "sites": rates.sites(path.parent),
         "chosen_sites": sites_shown(survey),
         "report": (beside / "report.html").is_file(),
-        "lines": (path.parent / "recordings.png").is_file(),
     }
+
+
+def _lines(picture: Path, size: int) -> dict[str, Any]:
+    """Return the picture of all recordings as base64 text, or only that there is one if it is too large for a page."""
+    content = picture.read_bytes() if picture.is_file() else b""
+    fits = 0 < len(content) <= _LINES_SHARE * size
+    return {"lines": bool(content), "lines_png": base64.b64encode(content).decode() if fits else ""}
 
 
 def _notes(survey: Survey, timeline: Timeline | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.timeline import Timeline
 
 _PANELS = 24
+_TABLES = {"type": "timeline.csv", "label": "timeline_labels.csv"}
 _DAYS = 60  # a longer period with gaps is drawn without the days that have no recording
 _SHARE = 0.25
 _LINES = 400
@@ -32,15 +33,22 @@ _HOUR = 3600.0  # s
 _NO_RECORDING: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.7", "hatch": "////"}
 
 
-def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None, title: str = "") -> None:
+def draw_timeline(
+    timeline: Timeline,
+    path: Path,
+    *,
+    names: Mapping[int, str] | None = None,
+    title: str = "",
+    what: Literal["type", "label"] = "type",
+) -> None:
     """Draw events per recorded hour by date and hour, of all types together and of the most common ones.
 
-    The output is .png, .svg or .pdf. `title` is the site.
+    The output is .png, .svg or .pdf. `title` is the site. Labels that are types (`Survey.by_label`) have no numbers.
     """
     panels = [("all sounds", timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
         number = timeline.types[column]
-        label = "no type" if number == 0 else f"type {number}"
+        label = f"no {what}" if number == 0 else f"{what} {number}" if what == "type" else ""
         panels.append((f"{label} {(names or {}).get(number, '')}".strip(), timeline.events[:, column]))
     days = _days([day for day, _ in timeline.cells])
     columns = min(4, len(panels))
@@ -53,7 +61,7 @@ def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | 
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     left_out = len(timeline.types) + 1 - len(panels)
-    more = f"; {left_out} rarer types are in timeline.csv" if left_out else ""
+    more = f"; {left_out} rarer {what}s are in {_TABLES[what]}" if left_out else ""
     site = f"{title}: s".replace("$", r"\$") if title else "S"
     figure.suptitle(f"{site}ounds per recorded hour, by date and hour of the day{more}", fontsize=11)
     _draw_legend(figure)

@@ -12,6 +12,7 @@
     targets: () => grid.targets(),
     canPlay: source.canPlay,
     whyNot: source.whyNot,
+    fault: source.fault,
     sound: source.sound,
     stop: player.stop,
     enlarge: (n) => view.open(n, grid.selected()),
@@ -127,7 +128,7 @@
     find("undo").disabled = !said.canUndo();
     find("redo").disabled = !said.canRedo();
     const kept = said.isStored() ? "This browser keeps the changes until you save them." : "This browser keeps nothing: save before you leave.";
-    report(said.isUnsaved() ? `${text ? `${text[0].toUpperCase()}${text.slice(1)}. ` : ""}${source.keeps ? "" : kept}` : text || "Nothing to save.");
+    report(said.isUnsaved() ? `${text ? `${text[0].toUpperCase()}${text.slice(1)}. ` : ""}${source.keeps ? "" : kept}` : text || (source.keeps ? "Changes are saved as you make them." : "Nothing to save."));
   }
   said.onChange(refresh);
   find("undo").addEventListener("click", () => said.undo());

@@ -23,6 +23,7 @@ function readSounds() {
   sounds.played = new Map(played.map((piece, i) => [of[i], piece]));
   sounds.scale = { height: pictures.height, pixel: pictures.pixel, stretch: pictures.stretch, ticks: pictures.ticks, bands: pictures.bands };
   sounds.columns = (n) => (sounds.picture.has(n) ? sounds.picture.get(n).width * pictures.stretch : 40); // width of a picture
+  sounds.surveyed = { type: sounds.type.slice(), given: { ...sounds.given } }; // without what was saved since
   sounds.numbered = new Map(Array.from(sounds.event, (number, i) => [number, i]));
   // The sheet with a number, as an image that is decoded.
   sounds.sheet = (number) => {
@@ -50,7 +51,7 @@ const counted = (number, what) => `${number.toLocaleString("en")} ${what}${numbe
 // Texts about a sound.
 const fileOf = (sounds, n) => sounds.files[sounds.record[n]];
 const whereOf = (sounds, n) => `${clock(sounds.start[n], 2)} to ${clock(sounds.end[n], 2)}`;
-const hertzOf = (sounds, n) => `${sounds.hz[2 * n].toLocaleString("en")}–${sounds.hz[2 * n + 1].toLocaleString("en")} Hz`;
+const hertzOf = (sounds, n) => `${sounds.hz[2 * n].toLocaleString("en")}–${sounds.hz[2 * n + 1].toLocaleString("en")}\u00a0Hz`;
 function timeOf(sounds, n) {
   if (!sounds.time || Number.isNaN(sounds.time[n])) return "";
   return new Date(1000 * Math.floor(sounds.time[n])).toISOString().slice(0, 19).replace("T", " ");

@@ -3,7 +3,9 @@ function hourTable(sounds, said, page) {
   const { hours } = sounds;
   if (!hours) return;
   const cells = [...document.querySelectorAll("#hours button")];
-  const number = (cell, kind) => Object.entries(cell.types).reduce((all, [type, count]) => all + (kind === "" || type === kind ? count : 0), 0);
+  const labelNumber = (kind) => (kind.startsWith("label ") ? kind.slice(6) : ""); // of a label, else of a type or of all
+  const number = (cell, kind) => (labelNumber(kind) ? (cell.labels || {})[labelNumber(kind)] || 0 : ofTypes(cell, kind));
+  const ofTypes = (cell, kind) => Object.entries(cell.types).reduce((all, [type, count]) => all + (kind === "" || type === kind ? count : 0), 0);
   const site = () => (find("site") ? find("site").value : "");
   const ofSite = (button) => { // nothing where the site has no recording
     const cell = hours.cells[button.dataset.cell];
@@ -31,13 +33,19 @@ function hourTable(sounds, said, page) {
     });
     focus(cells.find((button) => button.style.visibility !== "hidden"));
   }
-  const within = (button, type) => { // as the survey counted: without sounds that were not of interest
+  const { type: types, given } = sounds.surveyed;
+  const isOf = (n, kind) => { // as the survey counted: without sounds that were not of interest
+    if (given[n]?.[0] === REJECTED) return false;
+    if (!labelNumber(kind)) return kind === "" || types[n] === Number(kind);
+    return sounds.names[sounds.classified[n]] === hours.labels[labelNumber(kind) - 1];
+  };
+  const within = (button, kind) => {
     const [day, hour] = button.dataset.cell.split(" ");
     const own = [];
     for (let n = 0; n < sounds.count; n += 1) {
       const time = timeOf(sounds, n);
-      if (time.startsWith(day) && Number(time.slice(11, 13)) === Number(hour) && (type === "" || sounds.type[n] === Number(type))
-        && sounds.given[n]?.[0] !== REJECTED && (site() === "" || sounds.sites[sounds.record[n]] === hours.sites[site()])) own.push(n);
+      if (time.startsWith(day) && Number(time.slice(11, 13)) === Number(hour) && isOf(n, kind)
+        && (site() === "" || sounds.sites[sounds.record[n]] === hours.sites[site()])) own.push(n);
     }
     return own;
   };
@@ -46,7 +54,8 @@ function hourTable(sounds, said, page) {
     const [day, hour] = button.dataset.cell.split(" ");
     const title = `${day}, ${hour}:00 to ${Number(hour) + 1}:00`;
     const cell = ofSite(button);
-    const listed = Object.entries(cell.types).filter(([type]) => kind === "" || type === kind);
+    const own = labelNumber(kind) ? hours.labels[labelNumber(kind) - 1] : "";
+    const listed = own ? [] : Object.entries(cell.types).filter(([type]) => kind === "" || type === kind);
     const show = (text, type, name = text) => {
       const link = make("button", { type: "button" }, text);
       link.addEventListener("click", () => page.open(within(button, type), `${name}, ${title}${site() === "" ? "" : `, ${hours.sites[site()]}`}`));
@@ -54,7 +63,8 @@ function hourTable(sounds, said, page) {
     };
     find("hour").replaceChildren(make("h3", {}, `${title}: ${summary(number(cell, kind), cell)}`),
       make("ul", { class: "chips" }, ...listed.map(([type, count]) => make("li", {}, show(`${said.called(Number(type))}: ${count}`, type, said.called(Number(type))))),
-        ...(listed.length > 1 ? [make("li", {}, show("all of them", kind, "all types"))] : [])));
+        ...(own && number(cell, kind) ? [make("li", {}, show(`${own}: ${number(cell, kind)}`, kind, own))] : []),
+        ...(listed.length > 1 ? [make("li", {}, show("all of them", kind, "all sounds"))] : [])));
     for (const each of cells) each.setAttribute("aria-pressed", each === button);
   }
   for (const select of ["kind", "unit", "site"].map(find)) {

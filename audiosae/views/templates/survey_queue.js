@@ -43,7 +43,7 @@ function listeningQueue(sounds, said, page) {
     const name = meaning(number);
     const right = heard.filter((n) => said.now.answer[n] === "yes" && (!said.now.label[n] || said.now.label[n] === name)).length;
     const [low, high] = interval(right / heard.length, heard.length);
-    return `${Math.round(100 * right / heard.length)} % of ${heard.length} heard at random are right (95 % interval: ${Math.round(100 * low)} to ${Math.round(100 * high)} %)`;
+    return `${Math.round(100 * right / heard.length)} % of ${heard.length} random sounds are right (95 % interval: ${Math.round(100 * low)} to ${Math.round(100 * high)} %)`;
   }
   // Of all types: the sounds whose labels would help most.
   const overall = () => ranked(Array.from(sounds.event.keys()).filter((n) => !isDone(n) && !skipped.has(n)));
@@ -62,7 +62,7 @@ function listeningQueue(sounds, said, page) {
     show();
   }
   function tell() {
-    find("precision").textContent = type ? precision(type) || "No sound of this type was heard at random yet." : "";
+    find("precision").textContent = type ? precision(type) || "Precision of this type: not known yet, because no random sound of it was answered." : "";
   }
   function show() {
     const n = queue[place];

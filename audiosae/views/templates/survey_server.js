@@ -9,39 +9,39 @@ async function asked(name, how = {}) {
 
 function servedSource(sounds) {
   const { labels, names, missing } = read("server");
+  const faults = new Map(); // why sounds could not be played just now
   const versions = { "labels.csv": labels.version, "names.csv": names.version };
-  for (const [event, type, label, answer] of labels.rows) { // labels.csv may be newer than the page
-    const n = sounds.numbered.get(event);
-    if (n === undefined) continue;
-    if (type !== null) sounds.type[n] = type;
-    sounds.given[n] = [label, answer];
-  }
-  sounds.said = labels.version;
   const stretch = (n) => new URLSearchParams({ recording: fileOf(sounds, n), start: sounds.start[n], end: sounds.end[n] });
   return {
     keeps: true,
-    names: !names.types || names.types === sounds.types ? names.of : {},
+    names: withSaved(sounds, { labels, names }),
     canPlay: (n) => !(fileOf(sounds, n) in missing),
-    whyNot: (n) => missing[fileOf(sounds, n)],
+    whyNot: (n) => missing[fileOf(sounds, n)] || faults.get(n),
+    fault: (n) => faults.get(n) || "",
     sound: async (n) => {
       try {
-        return { url: `sound?${stretch(n)}`, ...await asked(`excerpt?${stretch(n)}`) }; // from, slowed and highest
+        const excerpt = await asked(`excerpt?${stretch(n)}`); // from, to, slowed and highest
+        if (faults.delete(n)) [find("saved").textContent, find("view-none").hidden] = ["", true];
+        return { url: `sound?${stretch(n)}`, ...excerpt };
       } catch (error) {
-        find("saved").textContent = `No sound: ${error.message}.`;
+        faults.set(n, error.message);
+        find("saved").textContent = find("view-none").textContent = `No sound: ${error.message}.`;
+        find("view-none").hidden = false;
         return null;
       }
     },
     save: async (name, text) => {
       const headers = { "Content-Type": "text/csv", "If-Match": `"${versions[name]}"` };
-      const { version } = await asked(name, { method: "PUT", headers, body: text });
+      const { version, note } = await asked(name, { method: "PUT", headers, body: text });
       versions[name] = version;
       if (name === "labels.csv") sounds.said = version;
+      return note;
     },
   };
 }
 
 function servedPage(sounds, said, page, { source, player, report }) {
-  const { folder, no_search } = read("server");
+  const { folder, no_search, missing } = read("server");
   const pause = 800; // ms from a change until it is saved
   let [timer, saving, stuck] = [0, false, false];
   let savedNames = said.isUnsaved() ? null : said.namesTable().text; // null: not known
@@ -52,13 +52,13 @@ function servedPage(sounds, said, page, { source, player, report }) {
     saving = true;
     const part = said.copy();
     try {
-      await source.save("labels.csv", said.labelsTable());
+      let note = await source.save("labels.csv", said.labelsTable());
       const { count, text } = said.namesTable();
       if (text !== savedNames && (count || savedNames)) {
-        await source.save("names.csv", text);
+        note = await source.save("names.csv", text) || note;
         savedNames = text;
       }
-      said.saved(`Saved in ${folder}`, part);
+      said.saved(`Saved in ${folder}${note ? `, but ${note}` : ""}`, part);
     } catch (error) {
       stuck = error.status === 409; // each further try would fail
       report(`Not saved: ${error.message}. This browser keeps the changes${stuck ? "; load the page again to add them to the new table" : ""}.`);
@@ -72,6 +72,10 @@ function servedPage(sounds, said, page, { source, player, report }) {
   later(); // changes of an earlier visit
   find("save").textContent = "Save now";
   find("save-names").hidden = true;
+  const files = Object.keys(missing);
+  if (files.length) document.querySelector("header").append(make("p", { class: "note" },
+    `The sounds of ${counted(files.length, "recording")} cannot be played. ${files[0]}: ${missing[files[0]]}.`));
+  find("box-terminal").hidden = !no_search; // the button does the same
   document.querySelector("footer > p:last-child").textContent = `Served by audiosae open from ${folder}. Sounds are cut from the recordings, normalised to the same peak level; ultrasound is slowed down.`;
 
   // Search: examples, and the sounds that are most similar to them, each of which can be an example, too.
@@ -82,7 +86,7 @@ function servedPage(sounds, said, page, { source, player, report }) {
   const [again, select] = [button("search-again", "Search again with these answers"), button("search-select", "Show in the grid")];
   const section = make("section", { class: "whole", "aria-labelledby": "search-heading", id: "search" },
     make("h2", { id: "search-heading", tabindex: "-1" }, "Similar sounds"), tell, given, make("p", { class: "controls", id: "search-controls", hidden: true }, again, select), results,
-    make("p", { class: "keys" }, "Answer some of the sounds with yes or no and search again: sounds like the first are preferred, and sounds like the others are moved back. “Show in the grid” selects the sounds answered with yes in all rounds, or all that were found if there are none, to name them."));
+    make("p", { class: "keys" }, "Answer some results with yes or no and search again: sounds like those with yes move up, sounds like those with no move down. “Show in the grid” selects the sounds with yes of all searches (without any, all results), so that you can name them."));
   find("queue").before(section);
   document.querySelector(".chips").append(" ", make("a", { href: "#search-heading" }, "Similar sounds"));
   const similar = button("similar", "Find similar");
@@ -91,7 +95,7 @@ function servedPage(sounds, said, page, { source, player, report }) {
 
   player.audio.addEventListener("play", stop); // one sound at a time
   section.addEventListener("play", () => player.stop(), true);
-  let [examples, wished, unwanted, found, answers, busy] = [[], [], [], [], new Map(), false]; // wished: answered with yes
+  let [examples, wished, unwanted, found, answers, busy, first] = [[], [], [], [], new Map(), false, true]; // wished: answered with yes
   const band = () => { // answers are compared in the frequencies of the box
     const { low, high } = examples[0];
     return high === undefined ? {} : { low, high };
@@ -102,14 +106,14 @@ function servedPage(sounds, said, page, { source, player, report }) {
     if (busy) { tell.textContent = "Wait until the search has finished."; return; }
     if (no_search) { tell.textContent = `No search: ${no_search}.`; return; }
     busy = true;
-    tell.textContent = "Searching …";
+    tell.textContent = `Searching …${first ? " The first search reads all recordings, which may take minutes; the terminal shows the progress." : ""}`;
     section.setAttribute("aria-busy", "true");
     player.stop();
     stop();
     try {
       const body = JSON.stringify({ like, unlike });
       const result = await asked("search", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-      [found, answers] = [result.stretches, new Map()];
+      [found, answers, first] = [result.stretches, new Map(), false];
       show(result);
     } catch (error) {
       tell.textContent = `No result: ${error.message}.`;
@@ -128,8 +132,7 @@ function servedPage(sounds, said, page, { source, player, report }) {
       return item;
     }));
     find("search-controls").hidden = !items.matches.length;
-    const plain = (note) => `${note.replace(/^--(un)?like /, "").replace("FILE@START-END takes", "a box takes")}.`;
-    tell.textContent = [`${counted(items.matches.length, "sound")}, the most similar first.`, ...notes.map(plain)].join(" ");
+    tell.textContent = [`${counted(items.matches.length, "sound")}, the most similar first.`, ...notes.map((note) => `${note}.`)].join(" ");
   }
   results.addEventListener("click", (event) => {
     const pressed = event.target.closest("[data-wanted]");

@@ -197,8 +197,9 @@ function soundView(sounds, said, page) {
     await load(n);
     if (n !== current) return;
     showBox();
-    find("view-none").hidden = Boolean(image);
-    find("view-none").textContent = image ? "" : `No picture: ${page.whyNot(n)}.`;
+    const why = image && page.canPlay(n) ? page.fault(n) : page.whyNot(n);
+    find("view-none").hidden = Boolean(image) && !why;
+    find("view-none").textContent = why ? `${image ? "No sound" : "No picture"}: ${why}.` : "";
   }
   function refresh() {
     if (current < 0) return;
