@@ -127,9 +127,10 @@ def colours(series: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
     _, vectors = np.linalg.eigh(np.cov((rows - mean) / scale, rowvar=False, ddof=0).reshape(rows.shape[1], -1))
     vectors = vectors[:, ::-1][:, :3]
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(vectors.shape[1])])
-    low, high = np.quantile((rows - mean) / scale @ vectors, [0.02, 0.98], axis=0)
+    vectors /= scale[:, None]
+    low, high = np.quantile((rows - mean) @ vectors, [0.02, 0.98], axis=0)
     extent = np.where(high > low, high - low, 1.0)
-    coloured = [np.clip(((codes - mean) / scale @ vectors - low) / extent, 0, 1) for codes in series]
+    coloured = [np.clip(((codes - mean) @ vectors - low) / extent, 0, 1) for codes in series]
     return [np.pad(part, ((0, 0), (0, 3 - part.shape[1]))) for part in coloured]
 
 
@@ -172,9 +173,10 @@ def draw_recordings(
         chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), _LINES)).round().astype(int)).tolist()
         labels, length = [names[i] if names else str(i) for i in chosen], max(durations[i] for i in chosen) or 1.0
         left_out = len(series) - len(chosen)
-    picture = np.ones((len(labels), _BINS, 4))
+    picture = np.full((len(labels), _BINS, 4), 255, np.uint8)
     picture[..., 3] = 0
-    for index, (part, seconds) in enumerate(zip(colours(series), durations, strict=True)):
+    for index, (colour, seconds) in enumerate(zip(colours(series), durations, strict=True)):
+        part = (255 * colour).astype(np.uint8)  # floating-point pixels take several times as long to draw
         start = starts[index] if dated else None
         if start is not None:
             offset = start.hour * 3600.0 + start.minute * 60 + start.second
@@ -213,9 +215,10 @@ def _paint(
     A line is `length` seconds long; the recording begins `offset` seconds after the start of the first one.
     """
     low, high = int(offset / length * _BINS), max(1, round((offset + seconds) / length * _BINS))
-    for pixel in range(low, max(low + 1, high) if len(part) else low):
-        line, column = divmod(pixel, _BINS)
-        if (row := rows[line]) is not None:
-            inside = (pixel + 0.5) * length / _BINS - offset
-            nearest = min(len(part) - 1, max(0, int(inside / max(seconds, 1e-9) * len(part))))
-            picture[row, column] = *part[nearest], 1
+    pixels = np.arange(low, max(low + 1, high) if len(part) else low)
+    inside = (pixels + 0.5) * length / _BINS - offset
+    nearest = np.clip((inside / max(seconds, 1e-9) * len(part)).astype(int), 0, len(part) - 1)
+    for line, row in enumerate(rows):
+        own = pixels // _BINS == line
+        if row is not None:
+            picture[row, pixels[own] % _BINS] = np.pad(part[nearest[own]], ((0, 0), (0, 1)), constant_values=255)
