@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, repeat
 from operator import attrgetter
 from pathlib import Path
@@ -127,7 +128,8 @@ FORMATS = {
 
 def _number(value: float) -> str:
     """Return the shortest decimals that read back as the same number, without an exponent for Audacity."""
-    return np.format_float_positional(float(value), trim="0")
+    text = repr(float(value))
+    return np.format_float_positional(float(value), trim="0") if "e" in text else text
 
 
 def _label(event: Event) -> str:
@@ -135,5 +137,6 @@ def _label(event: Event) -> str:
     return _one_line(event.label) or _one_line(event.name) or f"type {event.type}"
 
 
+@lru_cache(1024)
 def _one_line(text: str) -> str:
     return one_line(" ".join(text.split()))
