@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict
@@ -13,6 +13,7 @@ from audiosae.corpus.cache import cache_folder
 from audiosae.corpus.sources import Named
 from audiosae.domain import Domain, load_domain, make_domain, parse_settings
 from audiosae.errors import InputError
+from audiosae.recordings.date_groups import When
 from audiosae.system.parameters import Option
 from audiosae.system.processes import worker_count
 from audiosae.system.progress import Progress
@@ -76,13 +77,11 @@ CodeName = Annotated[
         "Method",
     ),
 ]
-WhenName = Annotated[
-    Literal["auto", "name", "metadata", "none"],
-    Option(
-        "Source of the recordings' date and time: file names (name), file headers (metadata), both (auto) or none.",
-        "Input",
-    ),
-]
+_WHEN = Option(
+    "Source of the recordings' date and time: file names (name), file headers (metadata), both (auto) or none.", "Input"
+)
+WhenName = Annotated[When, _WHEN]
+WhenGiven = Annotated[When | None, replace(_WHEN, default="auto")]  # None where it was not given
 DateOrder = Annotated[
     Literal["YMD", "DMY", "MDY"] | None,
     Option(

@@ -273,7 +273,7 @@ class Thumbnails:
 
 
 def _range(scene: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the levels that are black and white: a quantile (`np.quantile` takes longer to find it) and the largest."""
+    """Return the levels that are black and white: a quantile (`np.quantile` takes longer for it) and the largest."""
     levels, place = scene.reshape(-1), _BACKGROUND * (scene.size - 1)
     below = int(place)
     levels = np.partition(levels, (below, min(below + 1, scene.size - 1), -1))

@@ -11,7 +11,7 @@ from audiosae.system.threads import one_blas_thread
 from audiosae.views.atoms import new_figure, save_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -32,23 +32,40 @@ _HOUR = 3600.0  # s
 _NO_RECORDING: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.7", "hatch": "////"}
 
 
-def draw_timeline(timeline: Timeline, path: Path, *, names: Mapping[int, str] | None = None, title: str = "") -> None:
+def draw_timeline(
+    timeline: Timeline,
+    path: Path,
+    *,
+    names: Mapping[int, str] | None = None,
+    title: str = "",
+    highest: Mapping[int | None, float] | None = None,
+) -> None:
     """Draw events per recorded hour by date and hour, of all types together and of the most common ones.
 
-    The output is .png, .svg or .pdf. `title` is the site.
+    Parameters
+    ----------
+    path
+        Output file: .png, .svg or .pdf.
+    names
+        Names of types, by number.
+    title
+        The site.
+    highest
+        Events per recorded hour at the end of the colour scale of each type, and of all types (None); those of the
+        timeline where not given.
     """
-    panels = [("all sounds", timeline.events.sum(1))]
+    panels: list[tuple[str, int | None, NDArray[Any]]] = [("all sounds", None, timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
         number = timeline.types[column]
         label = "no type" if number == 0 else f"type {number}"
-        panels.append((f"{label} {(names or {}).get(number, '')}".strip(), timeline.events[:, column]))
+        panels.append((f"{label} {(names or {}).get(number, '')}".strip(), number, timeline.events[:, column]))
     days = _days([day for day, _ in timeline.cells])
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure = new_figure(1 + 3.6 * columns, 1.2 + 2.5 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, (label, events) in zip(axes, panels, strict=False):
-        _draw_panel(ax, timeline, days, events)
+    for ax, (label, number, events) in zip(axes, panels, strict=False):
+        _draw_panel(ax, timeline, days, events, top=(highest or {}).get(number))
         ax.set_title(f"{label} ({events.sum():,})".replace("$", r"\$"), fontsize=9)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
@@ -78,13 +95,28 @@ def _site_days(sites: Sequence[str], starts: Sequence[datetime | None]) -> list[
     return [(site, day) for site in sorted(recorded) for day in _days(recorded[site])]
 
 
-def _draw_panel(ax: Axes, timeline: Timeline, days: Sequence[date], events: NDArray[Any]) -> None:
+def highest_rates(timelines: Iterable[Timeline]) -> dict[int | None, float]:
+    """Return the most events of each type, and of all (None), per recorded hour in any hour of some timelines."""
+    highest: dict[int | None, float] = {}
+    for line in timelines:
+        counts = [(None, line.events.sum(1)), *zip(line.types, line.events.T, strict=True)]
+        for number, events in counts:
+            highest[number] = max(highest.get(number, 0.0), float(_rates(line, events).max(initial=0)))
+    return highest
+
+
+def _rates(timeline: Timeline, events: NDArray[Any]) -> NDArray[np.float64]:
+    """Return counts of each cell of a timeline per recorded hour."""
+    return np.asarray(_HOUR * events / np.maximum(timeline.recorded, 1.0))
+
+
+def _draw_panel(ax: Axes, timeline: Timeline, days: Sequence[date], events: NDArray[Any], *, top: float | None) -> None:
     column = {day: i for i, day in enumerate(days)}
     picture = np.full((24, len(days)), np.nan)
-    for (day, hour), count, seconds in zip(timeline.cells, events, timeline.recorded, strict=True):
-        picture[hour, column[day]] = _HOUR * count / max(seconds, 1.0)
+    for (day, hour), rate in zip(timeline.cells, _rates(timeline, events).tolist(), strict=True):
+        picture[hour, column[day]] = rate
     ax.patch.set(**_NO_RECORDING, linewidth=0)
-    top = np.nanmax(picture) or 1.0
+    top = top or np.nanmax(picture) or 1.0
     image = ax.imshow(picture, cmap="viridis", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
     labelled = sorted({round(day) for day in np.linspace(0, len(days) - 1, min(len(days), 4))})
     ax.set_xticks(labelled, [days[i].isoformat() for i in labelled], fontsize=6)
