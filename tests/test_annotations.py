@@ -19,6 +19,7 @@ RAVEN_COLUMNS = [
     "End Time (s)",
     "Low Freq (Hz)",
     "High Freq (Hz)",
+    "Begin Path",
     "Begin File",
     "File Offset (s)",
     "Type",
@@ -55,9 +56,9 @@ def test_raven_tables_have_the_exact_values(events, tmp_path):
         header, *rows = csv.reader(file, delimiter="\t")
     assert header == RAVEN_COLUMNS
     assert [tuple(map(float, row[3:7])) for row in rows] == boxes(events, "b/rec.wav")
-    assert {row[7] for row in rows} == {"rec.wav"}
-    assert [row[8] for row in rows] == [row[3] for row in rows]
-    assert [row[10] for row in rows] == [e.name or f"type {e.type}" for e in events if e.file == "b/rec.wav"]
+    assert {(row[7], row[8]) for row in rows} == {("b/rec.wav", "rec.wav")}
+    assert [row[9] for row in rows] == [row[3] for row in rows]
+    assert [row[11] for row in rows] == [e.name or f"type {e.type}" for e in events if e.file == "b/rec.wav"]
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of crowsetta under pandas 3.1

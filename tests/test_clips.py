@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,9 +11,10 @@ from signals import write
 from test_sites import survey_of
 
 from audiosae.commands import clips as module
-from audiosae.commands.clips import clip_count
+from audiosae.commands.clips import ClipChoice
 from audiosae.corpus.journal import Record
 from audiosae.errors import InputError
+from audiosae.sounds.labelled import Labels
 from audiosae.sounds.results import Survey
 from audiosae.sounds.search import Matches
 from audiosae.views.clips import PADDING, Clip, clips_of_matches, clips_of_survey, largest_size, write_clips
@@ -136,6 +139,27 @@ def test_the_clips_of_a_type_are_its_most_typical_sounds_in_order_of_time():
     assert [each.start for each in clips_of_survey(survey, 3)] == [1.0, 3.0, 5.0]
 
 
+def test_clips_are_in_the_folder_of_their_label_those_of_a_person_first():
+    survey = survey_of([None], [9.0], [(0, i, i + 0.5, 1 + i % 2) for i in range(6)])
+    survey.events.label[:4] = [0, 0, 0, 1]
+    survey.events.confidence[:4] = [0.6, 1.0, 0.9, 1.0]
+    survey = replace(survey, labels=Labels(("wren", "robin"), None, None, (), (), ())).named({2: "wren"})
+
+    def names(**chosen):
+        return [each.name.replace("0_000", "") for each in clips_of_survey(survey, **chosen)]
+
+    assert names(count=2) == [
+        "wren/1.00s_event2.flac",
+        "wren/2.00s_event3.flac",
+        "robin/3.00s_event4.flac",
+        "type-1/4.00s_event5.flac",
+    ]
+    assert names(count=9, of="wren") == [f"wren/{at}.00s_event{at + 1}.flac" for at in (0, 1, 2, 5)]
+    assert names(count=9, of="1") == ["type-1/4.00s_event5.flac"]
+    assert names(count=9, of="2") == names(count=9, of="wren")
+    assert names(count=9, of="owl") == []
+
+
 def test_clips_of_a_search_begin_with_their_rank():
     survey = survey_of([None] * 2, [9.0] * 2, [(1, 1, 2, 0), (0, 3, 4, 0)])
     matches = Matches(survey.records, survey.events, np.array([0.9, 0.8]))
@@ -154,7 +178,7 @@ def test_clips_of_a_search_begin_with_their_rank():
 def test_wrong_options_are_an_error(tmp_path, clips, out, message):
     (tmp_path / "in").mkdir()
     with pytest.raises(InputError, match=message):
-        clip_count(clips, out and tmp_path / out, [tmp_path / "in"])
+        ClipChoice.parse(str(clips), None, out and tmp_path / out, [tmp_path / "in"])
 
 
 def test_number_duration_and_size_are_stated():

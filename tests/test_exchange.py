@@ -15,7 +15,9 @@ import pytest
 
 import audiosae
 from audiosae.errors import InputError
-from audiosae.sounds.exchange import check_dates
+from audiosae.sounds.answers import Answer
+from audiosae.sounds.exchange import EXCHANGE, check_dates
+from audiosae.sounds.labelled import Labels
 from audiosae.views.methods import methods_text
 
 # tables `observations` and `media` of Camtrap DP 1.0: columns in order, those that must not be empty, and their values
@@ -103,6 +105,18 @@ def test_camtrap_dp_tables_are_valid_and_have_the_values_of_the_events(survey):
         assert row["deploymentID"] == event["file"].split("/")[0]
         assert row["scientificName"] == ("Turdus merula" if event["type"] == "1" else "")
         assert row["observationType"] == ("animal" if event["type"] == "1" else "unclassified")
+
+
+def test_sounds_that_a_person_labelled_are_classified_by_a_human(survey, tmp_path):
+    found, count = survey[0], len(survey[0].sounds)
+    said = [("Turdus merula", ""), ("", "yes"), ("", "no"), ("", "")]
+    answers = [Answer("", 0.0, 1.0, 1, *said[min(i, 3)], event=i + 1) for i in range(count)]
+    labels = Labels(("Turdus merula",), None, None, tuple(answers), (), ())
+    sounds = replace(found.sounds, label=np.zeros(count, np.int32), confidence=np.ones(count, np.float32))
+    EXCHANGE["camtrap-dp"].write(replace(found, labels=labels, **{f"{found.group}s": sounds}), tmp_path)
+    rows = rows_of(tmp_path / "events.camtrap-dp" / "observations.csv")
+    methods = [(row["classificationMethod"], bool(row["classifiedBy"])) for row in rows]
+    assert methods == [("human", False)] * 2 + [("machine", True)] * (count - 2)
 
 
 def test_aoef_has_the_values_of_the_events(survey):

@@ -238,7 +238,16 @@ def forms(sounds, tmp_path_factory):
                 "model_digest": "0",
                 "types": [{"number": 1}],
                 "options": asdict(
-                    Given.of(site="folder", date_order="DMY", coordinates=(1.5, 2), time_zone="UTC", clips=3)
+                    Given.of(
+                        site="folder",
+                        date_order="DMY",
+                        coordinates=(1.5, 2),
+                        time_zone="UTC",
+                        when="name",
+                        events=["csv", "aoef"],
+                        clips=3,
+                        clips_of="wren",
+                    )
                 ),
                 **files,
             },

@@ -7,8 +7,9 @@ import re
 import shutil
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
 from audiosae.commands.shared_options import AnyPath
@@ -18,7 +19,7 @@ from audiosae.system.parameters import Option
 from audiosae.system.progress import counted
 from audiosae.system.schema import FactsFile, Object
 from audiosae.system.text import some_of
-from audiosae.views.clips import SUFFIX, clips_of_matches, clips_of_survey, largest_size, write_clips
+from audiosae.views.clips import SUFFIX, clips_of_matches, clips_of_survey, kinds_of, largest_size, write_clips
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,10 +37,18 @@ _ALL, _MINUTE, _MEGABYTE = "all", 60, 1e6
 ClipCount = Annotated[
     int | str | None,
     Option(
-        "Write sounds as FLAC files into the folder clips, in a folder for each type: the N most typical of each type, "
-        "or all.",
+        "Write sounds as FLAC files into the folder clips, in a folder for each label or type: the N most typical of "
+        "each, or all.",
         metavar="N|all",
         typed=str,
+    ),
+]
+ClipsOf = Annotated[
+    str | None,
+    Option(
+        "Write only the clips of this label or type: its name, or the number of a type.",
+        metavar="NAME",
+        default="all, if there are clips",
     ),
 ]
 ClipFolder = Annotated[
@@ -48,23 +57,31 @@ ClipFolder = Annotated[
 ]
 
 
-def clip_count(clips: int | str | None, out: Path | None, sources: Sequence[Path]) -> int:
-    """Return the number of clips per type of the option; 0 without clips.
+@dataclass(frozen=True)
+class ClipChoice:
+    """Which clips of a survey to write: at most `count` of each label or type, and only those `of` one."""
 
-    Raises
-    ------
-    InputError
-        The number is not valid, or the folder is missing, or in one of the folders of recordings.
-    """
-    if clips is None:
-        return 0
-    text = str(clips).strip().lower()
-    if text != _ALL and not re.fullmatch(r"0*[1-9]\d{0,8}", text):
-        raise InputError(f"--clips {str(clips)[:20]}: wanted all, or a whole number of at least 1")
-    if out is None:
-        raise InputError(f"--clips {text} needs a folder: give one (out)")
-    _check_outside(out, sources)
-    return sys.maxsize if text == _ALL else int(text)
+    count: int = 0
+    of: str | None = None
+
+    @classmethod
+    def parse(cls, clips: str | None, clips_of: str | None, out: Path | None, sources: Sequence[Path]) -> Self:
+        """Return the choice of the options --clips and --clips-of; all clips of one label if only that is given.
+
+        Raises
+        ------
+        InputError
+            The number is not valid, or the folder is missing, or in one of the folders of recordings.
+        """
+        if clips is None and clips_of is None:
+            return cls()
+        text = _ALL if clips is None else clips.strip().lower()
+        if text != _ALL and not re.fullmatch(r"0*[1-9]\d{0,8}", text):
+            raise InputError(f"--clips {text[:20]}: wanted all, or a whole number of at least 1")
+        if out is None:
+            raise InputError(f"--clips {text} needs a folder: give one (out)")
+        _check_outside(out, sources)
+        return cls(sys.maxsize if text == _ALL else int(text), clips_of)
 
 
 def _check_outside(out: Path, sources: Sequence[Path]) -> None:
@@ -78,15 +95,25 @@ def _check_outside(out: Path, sources: Sequence[Path]) -> None:
 
 
 def write_survey_clips(
-    survey: Survey, corpus: EngineCorpus, count: int, work: Path, *, beside: Path, progress: Progress
+    survey: Survey, corpus: EngineCorpus, choice: ClipChoice, work: Path, *, beside: Path, progress: Progress
 ) -> dict[str, Any]:
     """Write the clips of a survey into the folder `work`, which becomes `beside`, and return their facts.
 
-    If the disk lacks space for them, nothing is written, and the facts have the message as ``refused``.
+    If no sound has the chosen label or type, or the disk lacks space for the clips, nothing is written, and the facts
+    have the message as ``refused``.
     """
-    if not count:
+    if not choice.count:
         return {}
-    return {FOLDER: _written(clips_of_survey(survey, count), corpus, work / FOLDER, beside / FOLDER, progress)}
+    clips = clips_of_survey(survey, choice.count, of=choice.of)
+    if choice.of is not None and not clips:
+        known = some_of(kinds_of(survey).names)
+        refused = f"--clips-of {choice.of}: no sound has this label or type; there are {known}"
+        return {FOLDER: _nothing(beside / FOLDER) | {"refused": refused}}
+    return {FOLDER: _written(clips, corpus, work / FOLDER, beside / FOLDER, progress)}
+
+
+def _nothing(folder: Path) -> dict[str, Any]:
+    return {"folder": str(folder), "count": 0, "seconds": 0.0, "bytes": 0, "refused": ""}
 
 
 def checked_clip_folder(clips: AnyPath | None, sources: Sequence[Path], inputs: Sequence[Path]) -> Path | None:
@@ -140,7 +167,7 @@ def _own_option() -> Iterator[None]:
 def _written(
     clips: Sequence[Clip], corpus: EngineCorpus, folder: Path, shown: Path, progress: Progress
 ) -> dict[str, Any]:
-    facts: dict[str, Any] = {"folder": str(shown), "count": 0, "seconds": 0.0, "bytes": 0, "refused": ""}
+    facts = _nothing(shown)
     needed, free = largest_size(clips), shutil.disk_usage(folder.parent).free
     if needed > free:
         size = f"{counted(len(clips), 'clip')} need up to {_size(needed)} in {shown}, and {_size(free)} are free"

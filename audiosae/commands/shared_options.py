@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from audiosae.corpus.cache import cache_folder, release
 from audiosae.corpus.sources import Named
 from audiosae.domain import Domain, load_domain, make_domain, parse_settings
 from audiosae.errors import InputError
+from audiosae.recordings.date_groups import When
 from audiosae.system.parameters import Option
 from audiosae.system.processes import worker_count
 from audiosae.system.progress import Progress
@@ -79,13 +80,11 @@ CodeName = Annotated[
         "Method",
     ),
 ]
-WhenName = Annotated[
-    Literal["auto", "name", "metadata", "none"],
-    Option(
-        "Source of the recordings' date and time: file names (name), file headers (metadata), both (auto) or none.",
-        "Input",
-    ),
-]
+_WHEN = Option(
+    "Source of the recordings' date and time: file names (name), file headers (metadata), both (auto) or none.", "Input"
+)
+WhenName = Annotated[When, _WHEN]
+WhenGiven = Annotated[When | None, replace(_WHEN, default="auto")]  # None where it was not given
 DateOrder = Annotated[
     Literal["YMD", "DMY", "MDY"] | None,
     Option(

@@ -9,7 +9,7 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
-from audiosae.commands.clips import ClipCount, check_written, clip_count, clip_text, write_survey_clips
+from audiosae.commands.clips import ClipChoice, ClipCount, ClipsOf, check_written, clip_text, write_survey_clips
 from audiosae.commands.continuation import continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.label_options import label_lines, read_labels
@@ -23,7 +23,7 @@ from audiosae.commands.shared_options import (
     Sources,
     Strict,
     TimeZone,
-    WhenName,
+    WhenGiven,
     as_path,
 )
 from audiosae.commands.site_options import Coordinates, Site, parse_place, sites_by_name, with_sites
@@ -82,9 +82,9 @@ def _text(result: Survey) -> str:
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])
 
 
-def _read_dates(job: Reading, formats: Sequence[str], when: WhenName, given: Given) -> Dates:
+def _read_dates(job: Reading, formats: Sequence[str], given: Given) -> Dates:
     """Return when recordings were made, and say it; InputError if a format needs dates that are not known."""
-    dates = read_dates(job.paths, when=when, time_zone=given.time_zone, date_order=given.date_order)
+    dates = read_dates(job.paths, when=given.when or "auto", time_zone=given.time_zone, date_order=given.date_order)
     job.notes.say(dates.note)
     check_dates(formats, [source.name for source in job.sources], dates.starts)
     return dates
@@ -143,25 +143,27 @@ def survey(
     new_only: Annotated[
         bool,
         Option(
-            "Continue the survey in the folder with new and changed recordings: its types, labels, sites, time zone, "
-            "coordinates, clips and settings of events stay.",
+            "Continue the survey in the folder with new and changed recordings: its types, labels, settings of events, "
+            "sites, coordinates, dates, clips and formats of tables stay.",
             "Input",
         ),
     ] = False,
-    when: WhenName = "auto",
+    when: WhenGiven = None,
     time_zone: TimeZone = None,
     date_order: DateOrder = None,
     events: Annotated[
-        str | Sequence[str],
+        str | Sequence[str] | None,
         Option(
             "Formats of the tables of events: some of csv, parquet, raven, audacity, camtrap-dp and aoef, separated by "
             "commas.",
+            default=folder.USUAL_FORMATS,
             typed=str,
         ),
-    ] = "csv,raven,audacity",
+    ] = None,
     site: Site = None,
     coordinates: Coordinates = None,
     clips: ClipCount = None,
+    clips_of: ClipsOf = None,
     strict: Strict = False,
     progress: ShowProgress = False,
     **options: Unpack[EventKeywords],
@@ -189,11 +191,21 @@ def survey(
     True
     """
     earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
-    given = Given.of(site=site, coordinates=coordinates, time_zone=time_zone, date_order=date_order, clips=clips)
+    given = Given.of(
+        site=site,
+        coordinates=coordinates,
+        when=when,
+        time_zone=time_zone,
+        date_order=date_order,
+        events=events,
+        clips=clips,
+        clips_of=clips_of,
+    )
     if new_only:
         earlier, labels_path, given = continued(path, types, earlier, labels_path, given)
-    count, formats = folder.type_count(types, earlier), folder.formats_of(events)
-    place, clip_number = parse_place(given.coordinates), clip_count(given.clips, path, listed := named_paths(sources))
+    count, formats = folder.type_count(types, earlier), folder.formats_of(given.events)
+    place, listed = parse_place(given.coordinates), named_paths(sources)
+    chosen = ClipChoice.parse(given.clips, given.clips_of, path, listed)
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
@@ -203,7 +215,7 @@ def survey(
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
             _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
-        dates = _read_dates(job, formats, when, given)
+        dates = _read_dates(job, formats, given)
         sites = sites_by_name(given.site, job, listed)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
             result, sound_types = find_types(
@@ -229,7 +241,7 @@ def survey(
                 folder.write_tables(result, loaded, sound_types, corpus, work, formats)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
-                facts |= write_survey_clips(result, corpus, clip_number, work, beside=path, progress=notes)
+                facts |= write_survey_clips(result, corpus, chosen, work, beside=path, progress=notes)
                 folder.write_facts(facts, work)
     check_written(facts.get("clips"))
     return replace(result, facts=facts, notes=notes.lines)

@@ -16,6 +16,7 @@ from audiosae.commands.survey_sources import FILE as SOURCES
 from audiosae.corpus.journal import source_summary
 from audiosae.errors import InputError
 from audiosae.recordings.date_choice import DateOrder
+from audiosae.recordings.date_groups import When
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.answers import read_answers
 from audiosae.sounds.event_codes import sample_codes
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.sound_types import Types
     from audiosae.sounds.type_names import Names
 
+USUAL_FORMATS = "csv,raven,audacity"
 OPTIONS = "options"  # in survey.json, for --new-only
 TYPES, LABELS, PAGE, FACTS = "types.safetensors", "labels.csv", "index.html", "survey.json"
 _EVENTS: dict[str, Callable[[DataTable, Path], None]] = {  # the other formats have a folder of tables
@@ -82,9 +84,9 @@ def type_count(types: int | str, types_from: Path | None) -> int | None:
     return int(types)
 
 
-def formats_of(names: str | Sequence[str]) -> list[str]:
-    """Return the formats of a list or a comma-separated text; raise InputError if one cannot be written."""
-    text = names if isinstance(names, str) else ",".join(names)
+def formats_of(names: str | None) -> list[str]:
+    """Return the formats of a comma-separated text, None for the usual ones; InputError if one cannot be written."""
+    text = names or USUAL_FORMATS
     known, formats = (*_EVENTS, *FORMATS, *EXCHANGE), [part.strip().lower() for part in text.split(",")]
     if unknown := [name for name in formats if name not in known]:
         raise InputError(f"--events {text}: no format {unknown[0]!r}; wanted some of {', '.join(known)}")
@@ -127,9 +129,12 @@ class Given:
 
     site: str | None
     coordinates: str | None
+    when: When | None
     time_zone: str | None
     date_order: DateOrder | None
+    events: str | None
     clips: str | None
+    clips_of: str | None
 
     @classmethod
     def of(cls, **options: Any) -> Given:  # noqa: ANN401
@@ -146,7 +151,8 @@ class Given:
 
 
 _GIVEN = {each.name: Optional(Text()) for each in fields(Given)} | {
-    "date_order": Optional(Choice(*get_args(DateOrder)))
+    "date_order": Optional(Choice(*get_args(DateOrder))),
+    "when": Optional(Choice(*get_args(When))),
 }
 _FOLDER = OutputFolder(
     "survey",

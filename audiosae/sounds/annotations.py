@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, repeat
 from operator import attrgetter
 from pathlib import Path
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 _RAVEN_HEADER = (
     "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\t"
-    "Begin File\tFile Offset (s)\tType\tName"
+    "Begin Path\tBegin File\tFile Offset (s)\tType\tName"
 )
 
 
@@ -55,7 +57,8 @@ def write_annotations(
         The program that reads the files, one of `FORMATS`.
     recordings
         Paths of the recordings, by `Event.record`; they are decoded only if they have several channels and the format
-        states the channel of an event. Without paths every event is in channel 1.
+        states the channel of an event. Without paths every event is in channel 1, and tables name the recordings as
+        events do.
     channel
         The channel that was read; 0 if all were averaged, so that each event is in its loudest channel.
 
@@ -75,7 +78,8 @@ def write_annotations(
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for file, path in paths.items():
-        lines = form.lines(by_file[file], _event_channels(by_file[file], recordings, channel))
+        where = os.path.abspath(recordings[by_file[file][0].record]) if recordings else file  # noqa: PTH100 (keeps links)
+        lines = form.lines(by_file[file], _event_channels(by_file[file], recordings, channel), where)
         write_file(path, "".join(f"{line}\n" for line in lines).encode())
     return list(paths.values())
 
@@ -88,16 +92,17 @@ def _event_channels(events: Sequence[Event], recordings: Sequence[str], channel:
         yield from loudest_channels(Path(recordings[events[0].record]), events).tolist()
 
 
-def _raven(events: Sequence[Event], channels: Iterable[int]) -> Iterable[str]:
+def _raven(events: Sequence[Event], channels: Iterable[int], path: str) -> Iterable[str]:
     yield _RAVEN_HEADER
+    where = one_line(path)  # with the folder: recorders at several sites write files of the same names
     for number, (event, channel) in enumerate(zip(events, channels, strict=True), 1):
         start, end, low, high = map(_number, (event.start, event.end, event.low_hz, event.high_hz))
         file, name = _one_line(event.file.rsplit("/", 1)[-1]), _label(event)
         box = f"{start}\t{end}\t{low}\t{high}"
-        yield f"{number}\tSpectrogram 1\t{channel}\t{box}\t{file}\t{start}\t{event.type}\t{name}"
+        yield f"{number}\tSpectrogram 1\t{channel}\t{box}\t{where}\t{file}\t{start}\t{event.type}\t{name}"
 
 
-def _audacity(events: Sequence[Event], _channels: Iterable[int]) -> Iterable[str]:
+def _audacity(events: Sequence[Event], _channels: Iterable[int], _path: str) -> Iterable[str]:
     for event in events:
         yield f"{_number(event.start)}\t{_number(event.end)}\t{_label(event)}"
         yield f"\\\t{_number(event.low_hz)}\t{_number(event.high_hz)}"
@@ -112,11 +117,11 @@ class Format:
     suffix
         Suffix of its files.
     lines
-        Function of the events of a recording, and of the channel of each, that returns the lines of a file.
+        Function of the events of a recording, the channel of each and the path that returns the lines of a file.
     """
 
     suffix: str
-    lines: Callable[[Sequence[Event], Iterable[int]], Iterable[str]]
+    lines: Callable[[Sequence[Event], Iterable[int], str], Iterable[str]]
 
 
 FORMATS = {
@@ -127,7 +132,8 @@ FORMATS = {
 
 def _number(value: float) -> str:
     """Return the shortest decimals that read back as the same number, without an exponent for Audacity."""
-    return np.format_float_positional(float(value), trim="0")
+    text = repr(float(value))
+    return np.format_float_positional(float(value), trim="0") if "e" in text else text
 
 
 def _label(event: Event) -> str:
@@ -135,5 +141,6 @@ def _label(event: Event) -> str:
     return _one_line(event.label) or _one_line(event.name) or f"type {event.type}"
 
 
+@lru_cache(1024)
 def _one_line(text: str) -> str:
     return one_line(" ".join(text.split()))

@@ -21,6 +21,7 @@ import numpy as np
 from audiosae.errors import InputError
 from audiosae.recordings.dates import later
 from audiosae.recordings.opening import read_header
+from audiosae.sounds.answers import YES
 from audiosae.sounds.events import NOWHERE
 from audiosae.system.files import CsvWriter, replacing, write_errors
 
@@ -137,10 +138,12 @@ def _write_camtrap_dp(survey: Survey, folder: Path) -> None:
     observations, media = (folder / name for name in EXCHANGE["camtrap-dp"].files)
     with write_errors(observations.parent):
         observations.parent.mkdir(parents=True, exist_ok=True)
-    program = f"audiosae {version('audiosae')}"
-    _write_csv(observations, _OBSERVATIONS, (_observation(event, survey.group, program) for event in survey.rows()))
+    answers = survey.labels.answers if survey.labels else ()
+    by_hand = {each.event - 1 for each in answers if each.decided and each.answer in {"", YES}}
+    rows = (_observation(event, survey.group, by_hand=event.number in by_hand) for event in survey.rows())
+    _write_csv(observations, _OBSERVATIONS, rows)
     sites = {record.file: site for record, site in zip(survey.records, survey.sites, strict=False)}
-    rows = (
+    files = (
         {
             "mediaID": record.file,
             "deploymentID": _deployment(record.file, sites.get(record.file, "")),
@@ -153,10 +156,10 @@ def _write_camtrap_dp(survey: Survey, folder: Path) -> None:
         for record, start in zip(survey.records, survey.times, strict=True)
         if start is not None
     )
-    _write_csv(media, _MEDIA, rows)
+    _write_csv(media, _MEDIA, files)
 
 
-def _observation(event: Event, group: str, program: str) -> dict[str, object]:
+def _observation(event: Event, group: str, *, by_hand: bool) -> dict[str, object]:
     if event.time is None:
         raise InputError(f"{event.file} has no date and time, which Camtrap DP needs")
     end = later(event.time, event.end - event.start)
@@ -172,7 +175,11 @@ def _observation(event: Event, group: str, program: str) -> dict[str, object]:
     }
     name = event.label or event.name
     kind = name.lower() if name.lower() in _TYPES else "animal" if _SPECIES.fullmatch(name) else "unclassified"
-    probability = event.confidence
+    program = {
+        "classificationMethod": "machine",
+        "classifiedBy": f"audiosae {version('audiosae')}",
+        "classificationProbability": "" if np.isnan(event.confidence) else round(float(event.confidence), 4),
+    }
     return {
         "observationID": f"{group}{event.number + 1}",
         "deploymentID": _deployment(event.file, event.site),
@@ -182,9 +189,7 @@ def _observation(event: Event, group: str, program: str) -> dict[str, object]:
         "observationLevel": "media",
         "observationType": kind,
         "scientificName": name if kind == "animal" else "",
-        "classificationMethod": "machine",
-        "classifiedBy": program,
-        "classificationProbability": "" if np.isnan(probability) else round(float(probability), 4),
+        **({"classificationMethod": "human"} if by_hand else program),
         "observationTags": "|".join(f"{key}:{value}" for key, value in values.items()),
         "observationComments": name,
     }

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from audiosae.sounds.landmarks import Landmarks
     from audiosae.system.tabular import DataTable
 
+_ROWS_AT_ONCE = 4096
+
 
 @dataclass(frozen=True)
 class SoundType:
@@ -264,16 +266,18 @@ class Survey(Tabular):
         columns, names = [getattr(table, column.name) for column in fields(table)], self.names
         labels = self.label_names
         chosen = np.flatnonzero(table.type != REJECTED) if numbers is None else np.asarray(numbers, np.intp)
-        for number, lit in zip(chosen.tolist(), self._lights(table, chosen), strict=True):
-            record, start, end, low, high, kind, score, peak, unit, bout, events, label, confidence = (
-                column[number].item() for column in columns
-            )
-            began = self.times[record] if record < len(self.times) else None
-            time = None if began is None else later(began, round(start, 3))
-            file, name = self.records[record].file, names.get(kind, "")
-            site = self.sites[record] if self.sites else ""
-            more = (time, bout, events, site, lit, labels[label] if label >= 0 else "", confidence)
-            yield Event(number, record, file, start, end, low, high, kind, name, score, peak, unit, *more)
+        lights = self._lights(table, chosen)
+        for at in range(0, len(chosen), _ROWS_AT_ONCE):
+            part = chosen[at : at + _ROWS_AT_ONCE]
+            values = (column[part].tolist() for column in columns)
+            for number, lit, *row in zip(part.tolist(), lights[at : at + len(part)], *values, strict=True):
+                record, start, end, low, high, kind, score, peak, unit, bout, events, label, confidence = row
+                began = self.times[record] if record < len(self.times) else None
+                time = None if began is None else later(began, round(start, 3))
+                file, name = self.records[record].file, names.get(kind, "")
+                site = self.sites[record] if self.sites else ""
+                more = (time, bout, events, site, lit, labels[label] if label >= 0 else "", confidence)
+                yield Event(number, record, file, start, end, low, high, kind, name, score, peak, unit, *more)
 
     def lights(self, numbers: NDArray[np.intp]) -> list[str]:
         """Return day, dawn, dusk or night at the start of some of `sounds`, "" where it is not known."""

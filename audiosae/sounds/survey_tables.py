@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import date
+from math import isnan
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from audiosae.errors import InputError
@@ -70,21 +72,20 @@ def event_columns(survey: Surveyed, group: Group = "event") -> tuple[str, ...]:
 
 def event_rows(survey: Surveyed, group: Group = "event") -> Rows:
     """Return the rows of the table of events or bouts, with values in the order of `event_columns`."""
-    columns = event_columns(survey, group)
-    return ([_value(event, column) for column in columns] for event in survey.rows(group=group))
+    values = [_value_of(column) for column in event_columns(survey, group)]
+    return ([value(event) for value in values] for event in survey.rows(group=group))
 
 
-def _value(event: Event, column: str) -> object:
-    if column == "event":
-        return event.number + 1
-    value = getattr(event, column)
-    if column == "bout":
-        return value + 1
+def _value_of(column: str) -> Callable[[Event], object]:
+    """Return the function of an event that returns its cell in a column."""
+    get = attrgetter("number" if column == "event" else column)
+    if column in {"event", "bout"}:
+        return lambda event: get(event) + 1
     if column == TIME:
-        return "" if value is None else value.isoformat(timespec="milliseconds")
-    if column == "confidence" and value != value:  # noqa: PLR0124 (NaN: it was not classified)
-        return None
-    return round(value, _DIGITS[column]) if column in _DIGITS else value
+        return lambda event: event.time.isoformat(timespec="milliseconds") if event.time else ""
+    if column in _DIGITS:  # NaN for the confidence of an event that was not classified
+        return lambda event: None if isnan(value := get(event)) else round(value, _DIGITS[column])
+    return get
 
 
 def _type_columns(survey: Surveyed) -> tuple[str, ...]:

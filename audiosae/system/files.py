@@ -65,8 +65,8 @@ class CsvWriter:
 
     def writerow(self, row: Iterable[Any], numbers: Iterable[str] = ()) -> None:
         """Write a row; `numbers` are further cells that need no protection."""
-        cells = [cell(value) for value in row]
-        separated = any(isinstance(text, str) and any(mark in text for mark in _SEPARATORS) for text in cells)
+        cells = [cell(value) if isinstance(value, str) else value for value in row]
+        separated = any(mark in text for text in cells if isinstance(text, str) for mark in _SEPARATORS)
         (self._quoted if separated else self._plain).writerow([*cells, *numbers])
 
     def writerows(self, rows: Iterable[Iterable[Any]]) -> None:

@@ -301,8 +301,10 @@ def save_figure(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings(), write_errors(path), replacing(path) as temporary:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of names in scripts that the font lacks
         if (layout := figure.get_layout_engine()) is not None:
-            layout.execute(figure)  # savefig would draw everything a second time for the layout
-            figure.set_layout_engine("none")
+            layout.execute(
+                figure
+            )  # savefig would draw everything a second time for the layout, or for "none" in its place
+            figure.set_layout_engine(None)
         figure.savefig(temporary, format=suffix[1:], metadata={_MARK_KEYS.get(suffix, "Creator"): MARK})
 
 

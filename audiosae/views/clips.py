@@ -7,6 +7,7 @@ scaled down with the rest of the clip. Ultrasound is slowed down as on the pages
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -20,7 +21,7 @@ from audiosae.recordings.audio import read_channels
 from audiosae.recordings.channels import loudest_channels
 from audiosae.recordings.opening import read_header
 from audiosae.sounds.annotations import stem_of
-from audiosae.sounds.events import NOWHERE
+from audiosae.sounds.events import NOWHERE, REJECTED
 from audiosae.system.files import write_errors
 from audiosae.system.processes import run_in_order
 from audiosae.system.progress import Progress
@@ -46,7 +47,7 @@ _AT_ONCE = 2**20  # samples of all channels
 _SUBSET = 2**16  # Hz: FLAC streams of higher rates need a multiple of 10 Hz
 _OVERHEAD = 2**13  # bytes of a file: header, and the rest of a block of the disk
 _CLIPS_PER_WORKER = 64  # a process takes longer to start than to write fewer
-_NO_TYPE = "no-type"
+_NO_TYPE, _NUMBERED = "no-type", re.compile(r"type \d+")
 
 
 @dataclass(frozen=True)
@@ -95,24 +96,64 @@ class _Job:
     channel: int
 
 
-def clips_of_survey(survey: Survey, count: int) -> list[Clip]:
-    """Return the clips of the most typical sounds of each type, and of the most unusual ones, at most `count` each.
+@dataclass(frozen=True)
+class ClipKinds:
+    """The labels and types of the sounds of a survey, each of which has a folder of clips.
 
-    They are in a folder of the name of the type, or of its number.
+    Attributes
+    ----------
+    names
+        Their names: labels, names of types, or ``type 3``.
+    kind
+        Of each sound, an index of `names`; -1 for sounds of no type and label, -2 for those that are not of interest.
     """
-    kinds = [(NOWHERE, ""), *((kind.number, kind.name) for kind in survey.types)]
-    numbers = [survey.sounds.of_type(kind)[:count] for kind, _ in kinds]
-    named = file_names({name for _, name in kinds if name})
+
+    names: tuple[str, ...]
+    kind: NDArray[np.intp]
+
+
+def kinds_of(survey: Survey) -> ClipKinds:
+    """Return the kind of each sound of a survey: its label, or else its type, by name or number."""
+    sounds, kinds = survey.sounds, {kind.number: kind.name or f"type {kind.number}" for kind in survey.types}
+    by_type = [kinds.get(number, "") for number in range(max(kinds, default=0) + 1)]
+    names = np.array([*by_type, *survey.label_names, ""])
+    labelled = np.array([bool(label) for label in (*survey.label_names, "")])[sounds.label]
+    at = np.where(labelled, len(by_type) + sounds.label, np.maximum(sounds.type, NOWHERE))
+    known, kind = np.unique(np.append(names[at], ""), return_inverse=True)  # "" is the first
+    return ClipKinds(tuple(known[1:].tolist()), np.where(sounds.type == REJECTED, -2, kind[:-1] - 1))
+
+
+def clips_of_survey(survey: Survey, count: int, *, of: str | None = None) -> list[Clip]:
+    """Return the clips of the most typical sounds of each label or type, and of the most unusual ones.
+
+    Sounds that a person labelled are first, then those that are classified with the highest confidence. The clips are
+    in a folder of the name of the label or type.
+
+    Parameters
+    ----------
+    count
+        Largest number of each label or type.
+    of
+        Name of the only label or type, or the number of the type.
+    """
+    kinds, sounds = kinds_of(survey), survey.sounds
+    wanted = {of, f"type {of}", *(kind.name for kind in survey.types if str(kind.number) == of)}
+    typical = np.where(kinds.kind < 0, -sounds.score, sounds.score)
+    sure = np.where(sounds.label >= 0, np.nan_to_num(sounds.confidence), 0)
+    order = np.lexsort((typical, -sure, kinds.kind))
+    own = kinds.kind[order]
+    first = np.arange(len(own)) - np.searchsorted(own, own) < count
+    chosen = np.isin(own, [i for i, name in enumerate(kinds.names) if of is None or name in wanted])
+    chosen |= (own == -1) & (of is None)
+    folders = file_names({name for name in kinds.names if not _NUMBERED.fullmatch(name)})
+    folders |= {name: name.replace(" ", "-") for name in kinds.names if name not in folders}
     clips = []
-    for event in survey.rows(np.sort(np.concatenate(numbers))):
-        folder = named.get(event.name) or (f"type-{event.type}" if event.type else _NO_TYPE)
+    for event in survey.rows(np.sort(order[first & chosen])):
+        kind = kinds.kind[event.number]
+        title = kinds.names[kind] if kind >= 0 else "no type"
         name = f"{_stem(event.file, event.start)}_{survey.group}{event.number + 1}"
-        clips.append(_clip(survey.records[event.record], event, f"{folder}/{name}", _title(event)))
+        clips.append(_clip(survey.records[event.record], event, f"{folders.get(title, _NO_TYPE)}/{name}", title))
     return clips
-
-
-def _title(event: Event) -> str:
-    return event.name or (f"type {event.type}" if event.type else "no type")
 
 
 def clips_of_matches(matches: Matches) -> list[Clip]:

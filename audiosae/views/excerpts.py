@@ -281,8 +281,10 @@ def choose_excerpts(
         for rank in range(max(map(len, tops), default=0))
     ]
     new: list[list[SourceRange]] = []  # of each rank, the ranges that no earlier rank has, in the order of the sources
+    known: set[SourceRange] = set()
     for rank in ranks:
-        own = {part for part, _, _ in rank.values()}.difference(*new)
+        own = {part for part, _, _ in rank.values()} - known
+        known |= own
         new.append(sorted(own, key=lambda part: (part.record, part.low)))
     made = excerpts.pieces([part for ranges in new for part in ranges])  # of all ranks: processes are started once
     pieces, windows, numbers = list[dict[str, Any]](), [list[dict[str, Any]]() for _ in tops], dict[SourceRange, int]()

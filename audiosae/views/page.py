@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from jinja2 import Environment
     from markupsafe import Markup
 
 PAGES = (".html", ".htm")
@@ -76,9 +78,19 @@ def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any], *, scrip
     scripts
         Names of further scripts, with functions that the script uses.
     """
+    script = "".join(_template(f"{each}.js") for each in ("parts", *scripts, name))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = _template(f"{name}.css") if name in _OWN_STYLE else ""
+    own = {"mark": MARK, "style": _template("page.css") + style, "script": script, "script_hash": f"sha256-{digest}"}
+    data = {key: as_json(value) for key, value in blocks.items()}
+    return signed(_environment().get_template(f"{name}.html.j2").render(view, blocks=data, **own).rstrip()).encode()
+
+
+@cache
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("audiosae.views"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -86,12 +98,6 @@ def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any], *, scrip
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = "".join(_template(f"{each}.js") for each in ("parts", *scripts, name))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    style = _template(f"{name}.css") if name in _OWN_STYLE else ""
-    own = {"mark": MARK, "style": _template("page.css") + style, "script": script, "script_hash": f"sha256-{digest}"}
-    data = {key: as_json(value) for key, value in blocks.items()}
-    return signed(environment.get_template(f"{name}.html.j2").render(view, blocks=data, **own).rstrip()).encode()
 
 
 def as_json(value: object) -> Markup:

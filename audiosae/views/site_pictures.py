@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from audiosae.system.files import write_errors
 from audiosae.system.text import file_names
-from audiosae.views.timeline_picture import draw_timeline
+from audiosae.views.timeline_picture import draw_timeline, highest_rates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,16 @@ def site_files(survey: Survey) -> dict[str, str]:
 
 
 def draw_site_timelines(survey: Survey, folder: Path) -> None:
-    """Draw ``NAME.png`` in a folder for each site with dated recordings, if there are several sites."""
+    """Draw ``NAME.png`` in a folder for each site with dated recordings, if there are several sites.
+
+    A type has the same colours in all pictures.
+    """
     files = site_files(survey)
     names = [*files]
     lines = {name: survey.timeline(name) for name in names[:MOST_SITES]} if len(names) > 1 else {}
+    highest = highest_rates(lines.values())
     for name, line in lines.items():
         if line.cells:
             with write_errors(folder):
                 folder.mkdir(exist_ok=True)
-            draw_timeline(line, folder / f"{files[name]}.png", names=survey.names, title=name)
+            draw_timeline(line, folder / f"{files[name]}.png", names=survey.names, title=name, highest=highest)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ _SHEET = (1024, 16)  # pixels, rows of spectrograms
 _DEPTH, _LEAST_DEPTH = 45.0, 20.0  # range of a spectrogram, dB
 _BACKGROUND = 0.3  # quantile of the levels that is black, within this range
 _SHADES = 16
+_OPEN = 1024  # fields that are mapped into memory at the same time
 # splitmix64 (Steele, Lea and Flood 2014): a random number from any other number
 _GOLDEN, _MIX, _LAST_SHIFT = 0x9E3779B97F4A7C15, ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)), 31
 
@@ -200,6 +202,7 @@ class Thumbnails:
         self._bands = max(1, math.ceil(bands / _HEIGHT))  # bands per pixel
         self._height = math.ceil(bands / self._bands)
         self._row = row
+        self._field = lru_cache(_OPEN)(lambda record: read_field(corpus.records[record]))
 
     def facts(self) -> dict[str, Any]:
         """Return the scales: height, seconds and width of a column, and where on the axis (0 to 1) some Hz are."""
@@ -215,7 +218,7 @@ class Thumbnails:
 
     def tile(self, number: int) -> tuple[NDArray[np.uint8], float]:
         """Return the spectrogram of a sound in 16 shades, (height, width), and the time at its left edge in seconds."""
-        field = read_field(self._corpus.records[int(self._sounds.record[number])])
+        field = self._field(int(self._sounds.record[number]))
         first = max(0, math.floor(float(self._sounds.start[number]) / self._row) - self._margin)
         end = math.ceil(float(self._sounds.end[number]) / self._row) + self._margin
         first = min(first, len(field) - 1)
@@ -224,8 +227,7 @@ class Thumbnails:
         with plugin_call(self._domain, "scene"):
             scene = np.asarray(self._domain.scene(piece), np.float32)
         scene = _largest(_largest(scene, self._bands).T, self._step).T
-        high = float(scene.max())
-        low = np.clip(np.quantile(scene, _BACKGROUND), high - _DEPTH, high - _LEAST_DEPTH)
+        low, high = _range(scene)
         shades = (scene - low) / (high - low) * (_SHADES - 1)
         return np.rint(np.clip(shades, 0, _SHADES - 1)).astype(np.uint8), first * self._row
 
@@ -268,6 +270,16 @@ class Thumbnails:
             "at": packed(np.asarray(at).reshape(-1, 4), "<u2"),
             "from": packed(np.asarray(begin), "<f8"),
         }
+
+
+def _range(scene: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the levels that are black and white: a quantile (`np.quantile` takes longer for it) and the largest."""
+    levels, place = scene.reshape(-1), _BACKGROUND * (scene.size - 1)
+    below = int(place)
+    levels = np.partition(levels, (below, min(below + 1, scene.size - 1), -1))
+    high, near = float(levels[-1]), levels[below : below + 2].tolist()
+    low = near[0] + (place - below) * (near[-1] - near[0])
+    return min(max(low, high - _DEPTH), high - _LEAST_DEPTH), high
 
 
 def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:

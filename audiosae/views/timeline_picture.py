@@ -11,7 +11,7 @@ from audiosae.system.threads import one_blas_thread
 from audiosae.views.atoms import new_figure, save_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -39,24 +39,37 @@ def draw_timeline(
     *,
     names: Mapping[int, str] | None = None,
     title: str = "",
+    highest: Mapping[int | None, float] | None = None,
     what: Literal["type", "label"] = "type",
 ) -> None:
     """Draw events per recorded hour by date and hour, of all types together and of the most common ones.
 
-    The output is .png, .svg or .pdf. `title` is the site. Labels that are types (`Survey.by_label`) have no numbers.
+    Parameters
+    ----------
+    path
+        Output file: .png, .svg or .pdf.
+    names
+        Names of types, by number.
+    title
+        The site.
+    highest
+        Events per recorded hour at the end of the colour scale of each type, and of all types (None); those of the
+        timeline where not given.
+    what
+        Whether the types are labels (`Survey.by_label`), which have no numbers.
     """
-    panels = [("all sounds", timeline.events.sum(1))]
+    panels: list[tuple[str, int | None, NDArray[Any]]] = [("all sounds", None, timeline.events.sum(1))]
     for column in np.argsort(-timeline.events.sum(0), kind="stable")[: _PANELS - 1]:
         number = timeline.types[column]
         label = f"no {what}" if number == 0 else f"{what} {number}" if what == "type" else ""
-        panels.append((f"{label} {(names or {}).get(number, '')}".strip(), timeline.events[:, column]))
+        panels.append((f"{label} {(names or {}).get(number, '')}".strip(), number, timeline.events[:, column]))
     days = _days([day for day, _ in timeline.cells])
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure = new_figure(1 + 3.6 * columns, 1.2 + 2.5 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, (label, events) in zip(axes, panels, strict=False):
-        _draw_panel(ax, timeline, days, events)
+    for ax, (label, number, events) in zip(axes, panels, strict=False):
+        _draw_panel(ax, timeline, days, events, top=(highest or {}).get(number))
         ax.set_title(f"{label} ({events.sum():,})".replace("$", r"\$"), fontsize=9)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
@@ -86,13 +99,28 @@ def _site_days(sites: Sequence[str], starts: Sequence[datetime | None]) -> list[
     return [(site, day) for site in sorted(recorded) for day in _days(recorded[site])]
 
 
-def _draw_panel(ax: Axes, timeline: Timeline, days: Sequence[date], events: NDArray[Any]) -> None:
+def highest_rates(timelines: Iterable[Timeline]) -> dict[int | None, float]:
+    """Return the most events of each type, and of all (None), per recorded hour in any hour of some timelines."""
+    highest: dict[int | None, float] = {}
+    for line in timelines:
+        counts = [(None, line.events.sum(1)), *zip(line.types, line.events.T, strict=True)]
+        for number, events in counts:
+            highest[number] = max(highest.get(number, 0.0), float(_rates(line, events).max(initial=0)))
+    return highest
+
+
+def _rates(timeline: Timeline, events: NDArray[Any]) -> NDArray[np.float64]:
+    """Return counts of each cell of a timeline per recorded hour."""
+    return np.asarray(_HOUR * events / np.maximum(timeline.recorded, 1.0))
+
+
+def _draw_panel(ax: Axes, timeline: Timeline, days: Sequence[date], events: NDArray[Any], *, top: float | None) -> None:
     column = {day: i for i, day in enumerate(days)}
     picture = np.full((24, len(days)), np.nan)
-    for (day, hour), count, seconds in zip(timeline.cells, events, timeline.recorded, strict=True):
-        picture[hour, column[day]] = _HOUR * count / max(seconds, 1.0)
+    for (day, hour), rate in zip(timeline.cells, _rates(timeline, events).tolist(), strict=True):
+        picture[hour, column[day]] = rate
     ax.patch.set(**_NO_RECORDING, linewidth=0)
-    top = np.nanmax(picture) or 1.0
+    top = top or np.nanmax(picture) or 1.0
     image = ax.imshow(picture, cmap="viridis", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
     labelled = sorted({round(day) for day in np.linspace(0, len(days) - 1, min(len(days), 4))})
     ax.set_xticks(labelled, [days[i].isoformat() for i in labelled], fontsize=6)
@@ -135,9 +163,10 @@ def colours(series: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
     _, vectors = np.linalg.eigh(np.cov((rows - mean) / scale, rowvar=False, ddof=0).reshape(rows.shape[1], -1))
     vectors = vectors[:, ::-1][:, :3]
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(vectors.shape[1])])
-    low, high = np.quantile((rows - mean) / scale @ vectors, [0.02, 0.98], axis=0)
+    vectors /= scale[:, None]
+    low, high = np.quantile((rows - mean) @ vectors, [0.02, 0.98], axis=0)
     extent = np.where(high > low, high - low, 1.0)
-    coloured = [np.clip(((codes - mean) / scale @ vectors - low) / extent, 0, 1) for codes in series]
+    coloured = [np.clip(((codes - mean) @ vectors - low) / extent, 0, 1) for codes in series]
     return [np.pad(part, ((0, 0), (0, 3 - part.shape[1]))) for part in coloured]
 
 
@@ -180,9 +209,10 @@ def draw_recordings(
         chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), _LINES)).round().astype(int)).tolist()
         labels, length = [names[i] if names else str(i) for i in chosen], max(durations[i] for i in chosen) or 1.0
         left_out = len(series) - len(chosen)
-    picture = np.ones((len(labels), _BINS, 4))
+    picture = np.full((len(labels), _BINS, 4), 255, np.uint8)
     picture[..., 3] = 0
-    for index, (part, seconds) in enumerate(zip(colours(series), durations, strict=True)):
+    for index, (colour, seconds) in enumerate(zip(colours(series), durations, strict=True)):
+        part = (255 * colour).astype(np.uint8)  # floating-point pixels take several times as long to draw
         start = starts[index] if dated else None
         if start is not None:
             offset = start.hour * 3600.0 + start.minute * 60 + start.second
@@ -221,9 +251,10 @@ def _paint(
     A line is `length` seconds long; the recording begins `offset` seconds after the start of the first one.
     """
     low, high = int(offset / length * _BINS), max(1, round((offset + seconds) / length * _BINS))
-    for pixel in range(low, max(low + 1, high) if len(part) else low):
-        line, column = divmod(pixel, _BINS)
-        if (row := rows[line]) is not None:
-            inside = (pixel + 0.5) * length / _BINS - offset
-            nearest = min(len(part) - 1, max(0, int(inside / max(seconds, 1e-9) * len(part))))
-            picture[row, column] = *part[nearest], 1
+    pixels = np.arange(low, max(low + 1, high) if len(part) else low)
+    inside = (pixels + 0.5) * length / _BINS - offset
+    nearest = np.clip((inside / max(seconds, 1e-9) * len(part)).astype(int), 0, len(part) - 1)
+    for line, row in enumerate(rows):
+        own = pixels // _BINS == line
+        if row is not None:
+            picture[row, pixels[own] % _BINS] = np.pad(part[nearest[own]], ((0, 0), (0, 1)), constant_values=255)
