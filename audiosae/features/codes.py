@@ -16,7 +16,7 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.domain import plugin_call
 from audiosae.engine import Backend
 from audiosae.errors import InputError
-from audiosae.features.pooling import Pool
+from audiosae.features.pooling import DEFAULT_POOL, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -94,6 +94,14 @@ class FeatureSet:
     def on(self, backend: Backend) -> Encode:
         """Return `encode` for a backend if it is an `Encoder`; other functions use NumPy."""
         return replace(self.encode, backend=backend) if isinstance(self.encode, Encoder) else self.encode
+
+
+def classifier_defaults(domain: Domain) -> tuple[tuple[str, ...], Code]:
+    """Return the pools and the code of pooled features that were best for classifiers of this kind of input.
+
+    Those of recordings were measured (benchmarks/results/worth.md); other inputs have those of a survey.
+    """
+    return ((*DEFAULT_POOL, "change"), "share") if domain.kind == "sound" else (DEFAULT_POOL, "sqrt")
 
 
 def shares(activity: NDArray[Any]) -> NDArray[Any]:
