@@ -250,6 +250,7 @@ def test_labels_come_from_the_parent_folder(call, run, sounds, tmp_path):
 
 def test_defaults_depend_on_the_kind_of_input():
     assert classifier_defaults(Spectrogram()) == (("mean", "max", "std", "change"), "share")
+    assert classifier_defaults(Spectrogram(), pooled=False)[1] == "sqrt"
     assert classifier_defaults(Grid()) == (("mean", "max", "std"), "sqrt")
 
 

@@ -158,9 +158,8 @@ def export(
     if path:
         check_output(path)
     loaded, location = as_model(model), path_of(model)
-    default_pools, default_code = classifier_defaults(loaded.domain)
+    default_pools, default_code = classifier_defaults(loaded.domain, pooled=level != "window")
     pools = check_pools(pool or default_pools, segments)
-    code = code or ("sqrt" if level == "window" else default_code)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         if path:
             check_output(path, job.inputs(label_source or (str(table) if table and table.is_file() else None)))
@@ -170,7 +169,7 @@ def export(
         stamp = _stamps(job, when, time_zone, date_order)
         known, unlabelled = job.labels(label_source, label_column, "which are exported without a label", strict=strict)
         with job.corpus(interleaved=True) as corpus:
-            options = {"pools": pools, "segments": segments, "code": code, "stamp": stamp}
+            options = {"pools": pools, "segments": segments, "code": code or default_code, "stamp": stamp}
             if annotated:
                 rows, counts = _annotation_rows(loaded, corpus, annotated, options, strict=strict)
             else:

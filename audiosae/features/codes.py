@@ -96,12 +96,13 @@ class FeatureSet:
         return replace(self.encode, backend=backend) if isinstance(self.encode, Encoder) else self.encode
 
 
-def classifier_defaults(domain: Domain) -> tuple[tuple[str, ...], Code]:
-    """Return the pools and the code of pooled features that were best for classifiers of this kind of input.
+def classifier_defaults(domain: Domain, *, pooled: bool = True) -> tuple[tuple[str, ...], Code]:
+    """Return the pools and the code of features for classifiers.
 
-    Those of recordings were measured (benchmarks/results/worth.md); other inputs have those of a survey.
+    Those of pooled features of recordings were the best of several (benchmarks/results/worth.md). Single windows and
+    other inputs have those of a survey.
     """
-    return ((*DEFAULT_POOL, "change"), "share") if domain.kind == "sound" else (DEFAULT_POOL, "sqrt")
+    return ((*DEFAULT_POOL, "change"), "share") if pooled and domain.kind == "sound" else (DEFAULT_POOL, "sqrt")
 
 
 def shares(activity: NDArray[Any]) -> NDArray[Any]:
