@@ -39,7 +39,8 @@ def test_row_of_an_annotation_pools_the_windows_whose_centres_lie_in_it(trained,
     length = soundfile.info(sounds / name).duration
     rows = [(name, 0.3, 0.52, "b"), (name, 0, length + 1, "all"), (name, 0.2001, 0.2002, "short")]
     path = table(tmp_path / "t.csv", rows)
-    found = audiosae.export(model, sounds, annotations=path)
+    how = {"code": "sqrt", "pool": "mean,max,std"}
+    found = audiosae.export(model, sounds, annotations=path, **how)
     assert found.columns == ["file", "start", "end", "label"]
     assert found.keys["label"].tolist() == ["all", "short", "b"]  # in order of file and start
     windows = audiosae.export(model, sounds / name, level="window")
@@ -51,7 +52,7 @@ def test_row_of_an_annotation_pools_the_windows_whose_centres_lie_in_it(trained,
     np.testing.assert_allclose(pooled["b"], expected, rtol=1e-4, atol=1e-6)
     nearest = windows.features[np.abs(centres - 0.20015).argmin()]
     np.testing.assert_allclose(pooled["short"].reshape(-1, 3)[:, 1], nearest, rtol=1e-5)
-    np.testing.assert_array_equal(pooled["all"], audiosae.export(model, sounds / name).features[0])
+    np.testing.assert_array_equal(pooled["all"], audiosae.export(model, sounds / name, **how).features[0])
     assert any("1 annotation reaches beyond the recording" in note for note in found.notes)
 
 

@@ -212,7 +212,7 @@ def test_evaluate_writes_table_pictures_and_the_documented_json(run, trained, fi
         assert len(result["folds"]) == 4
         assert result["accuracy"] == pytest.approx(np.mean(result["folds"]))
     sizes = {result["name"]: result["features"] for result in facts["results"]}
-    assert sizes == dict(zip(NAMES, [36, 36, 120, 60, 36, 36, 36], strict=True))
+    assert sizes == dict(zip(NAMES, [48, 48, 160, 80, 48, 48, 48], strict=True))
     assert facts["results"][2]["accuracy"] > 0.9  # three pitches far apart
     assert facts["chance"] == pytest.approx(1 / 3)
     with (folder / "predictions.csv").open(newline="") as file:

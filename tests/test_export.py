@@ -23,9 +23,10 @@ from audiosae.domain import Domain
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import EngineCorpus
 from audiosae.errors import InputError
-from audiosae.features.codes import Encoder, pooled_files, window_blocks
-from audiosae.features.pooling import Pool, check_pools, pooled_names
+from audiosae.features.codes import Encoder, classifier_defaults, pooled_files, window_blocks
+from audiosae.features.pooling import Pool, check_pools, pooled_names, without_change
 from audiosae.features.rows import table_rows, write_rows
+from audiosae.recordings.spectrogram import Spectrogram
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ def test_change_is_along_time_if_windows_are_side_by_side(tmp_path):
 
 
 def test_change_is_exported_on_request(call, run, model, records, sounds, tmp_path):
-    call("export", run, sounds, "-o", tmp_path / "f.csv", "--pool", "mean,change")
+    call("export", run, sounds, "-o", tmp_path / "f.csv", "--pool", "mean,change", "--code", "sqrt")
     table, expected = pd.read_csv(tmp_path / "f.csv"), codes(model, records[4])
     assert table["u007_change"][4] == pytest.approx(np.abs(np.diff(expected[:, 7])).mean(), rel=1e-3)
     assert json.loads((tmp_path / "f.json").read_text())["pool"] == ["change", "mean"]
@@ -243,6 +244,21 @@ def test_labels_come_from_the_parent_folder(call, run, sounds, tmp_path):
         shutil.copy(sounds / name, folder / name)
     call("export", run, tmp_path / "in", "-o", tmp_path / "f.csv", "--labels", "folder")
     assert pd.read_csv(tmp_path / "f.csv")["label"].tolist() == ["class0", "class1"]
+    facts = json.loads((tmp_path / "f.json").read_text())
+    assert (facts["code"], facts["pool"]) == ("share", ["change", "max", "mean", "std"])
+
+
+def test_defaults_depend_on_the_kind_of_input():
+    assert classifier_defaults(Spectrogram()) == (("mean", "max", "std", "change"), "share")
+    assert classifier_defaults(Spectrogram(), pooled=False)[1] == "sqrt"
+    assert classifier_defaults(Grid()) == (("mean", "max", "std"), "sqrt")
+
+
+def test_change_can_be_left_out_of_pooled_features():
+    values = np.arange(24, dtype=np.float32).reshape(2, 12)  # two units, three pools, two segments
+    kept = [2, 3, 4, 5, 8, 9, 10, 11]
+    np.testing.assert_array_equal(without_change(values, ("change", "max", "mean"), 2), values[:, kept])
+    assert without_change(values, ("change",), 2) is values
 
 
 def labels_csv(path, text):

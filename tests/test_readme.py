@@ -52,7 +52,7 @@ def test_every_command_runs_on_a_few_samples_with_few_units(tmp_path, run, monke
 
 @pytest.mark.parametrize(
     ("replacements", "pooled"),
-    [(SHORT, 24), pytest.param({}, 192, marks=pytest.mark.slow)],
+    [(SHORT, 32), pytest.param({}, 256, marks=pytest.mark.slow)],
     ids=["short", "as it is written"],
 )
 def test_the_python_blocks_run_on_a_small_model(tmp_path, run, monkeypatch, replacements, pooled):

@@ -62,7 +62,7 @@ class Model:
     >>> model.atoms().shape == (6, *model.domain.window)
     True
     >>> audiosae.export(model, sounds).features.shape
-    (4, 18)
+    (4, 24)
     >>> model.save("copy.safetensors")
     >>> audiosae.load_model("copy.safetensors").digest == model.digest
     True

@@ -34,7 +34,8 @@ from audiosae.evaluation.classifier import CLASSIFIERS
 from audiosae.evaluation.compare import Evaluation, Options, compare_features
 from audiosae.evaluation.score_table import Scores, percent, ranked, scores_of
 from audiosae.features import stability as stability_file
-from audiosae.features.pooling import DEFAULT_POOL, check_pools
+from audiosae.features.codes import classifier_defaults
+from audiosae.features.pooling import check_pools
 from audiosae.system.files import report_replaced, signature
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
@@ -186,7 +187,7 @@ def evaluate(
     ] = "ridge",
     pool: Pool = None,
     segments: Segments = 1,
-    code: CodeName = "sqrt",
+    code: CodeName = None,
     refit: Annotated[bool, Option("Learn all features again on the training part of each fold.", "Method")] = False,
     stability: Annotated[
         int,
@@ -230,8 +231,9 @@ def evaluate(
     if stability and location:
         stability_file.check_path(location)
     division = Division.of(fold=fold_column, group=group_column, split=split_column, labels=label_source)
-    names, pools = choose_baselines(baselines, loaded.domain), check_pools(pool or DEFAULT_POOL, segments)
-    options = Options(names, pools, segments, code, refit, seed, stability, classifier)
+    default_pools, default_code = classifier_defaults(loaded.domain)
+    names, pools = choose_baselines(baselines, loaded.domain), check_pools(pool or default_pools, segments)
+    options = Options(names, pools, segments, code or default_code, refit, seed, stability, classifier)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         folder = as_path(out)
         if folder:

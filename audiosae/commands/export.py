@@ -29,7 +29,8 @@ from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS
 from audiosae.errors import InputError
 from audiosae.features import stability as stability_file
-from audiosae.features.pooling import DEFAULT_POOL, check_pools
+from audiosae.features.codes import classifier_defaults
+from audiosae.features.pooling import check_pools
 from audiosae.features.rows import stretch_rows, table_rows, write_rows
 from audiosae.features.table import Table, check_output, gathered
 from audiosae.recordings.dates import stamps
@@ -104,7 +105,7 @@ def export(
     ] = "file",
     pool: Pool = None,
     segments: Segments = 1,
-    code: CodeName = "sqrt",
+    code: CodeName = None,
     labels: Annotated[
         AnyPath | None,
         Option(
@@ -154,10 +155,11 @@ def export(
         raise InputError(f"--level {level}: wanted file or window")
     if level == "window" and (pool or segments != 1):
         raise InputError("--level window: --pool and --segments apply to files; leave them out, or use --level file")
-    pools = check_pools(pool or DEFAULT_POOL, segments)
     if path:
         check_output(path)
     loaded, location = as_model(model), path_of(model)
+    default_pools, default_code = classifier_defaults(loaded.domain, pooled=level != "window")
+    pools = check_pools(pool or default_pools, segments)
     with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
         if path:
             check_output(path, job.inputs(label_source or (str(table) if table and table.is_file() else None)))
@@ -167,7 +169,7 @@ def export(
         stamp = _stamps(job, when, time_zone, date_order)
         known, unlabelled = job.labels(label_source, label_column, "which are exported without a label", strict=strict)
         with job.corpus(interleaved=True) as corpus:
-            options = {"pools": pools, "segments": segments, "code": code, "stamp": stamp}
+            options = {"pools": pools, "segments": segments, "code": code or default_code, "stamp": stamp}
             if annotated:
                 rows, counts = _annotation_rows(loaded, corpus, annotated, options, strict=strict)
             else:

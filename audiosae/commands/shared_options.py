@@ -68,16 +68,17 @@ Pool = Annotated[
         "Pooling of the windows of a file: some of mean, max, std and change, separated by commas.",
         "Method",
         typed=str,
-        default="mean,max,std",
+        default="mean,max,std,change for recordings, mean,max,std for other inputs",
     ),
 ]
 Segments = Annotated[int, Option("Number of equal time segments of a file that are pooled separately.", "Method")]
 CodeName = Annotated[
-    Literal["sqrt", "activation", "share"],
+    Literal["sqrt", "activation", "share"] | None,
     Option(
         "How the activation of a unit is coded. sqrt: square root; activation: unchanged; share: square root of its "
         "share of the activations of all units.",
         "Method",
+        default="share for files and annotations of recordings, else sqrt",
     ),
 ]
 _WHEN = Option(

@@ -19,7 +19,7 @@ from audiosae.evaluation.score_table import percent, ranked, scores_of
 from audiosae.evaluation.seen import training_part
 from audiosae.evaluation.verdict import Verdict, make_verdict
 from audiosae.features.matching import match
-from audiosae.features.pooling import DEFAULT_POOL
+from audiosae.features.pooling import DEFAULT_POOL, without_change
 from audiosae.features.stability import UnitStability
 from audiosae.system.frames import html_table
 from audiosae.system.progress import Progress
@@ -248,9 +248,7 @@ class _Work:
             folds = self._each(self._classified, [(features[name], *parts) for name, *parts in jobs])
             for (name, split, _), fold in zip(jobs, folds, strict=True):
                 predictions[name].add(split, fold)
-            agreements = self._each(
-                lambda values: probing.cluster_agreement(values[clustered], target), list(features.values())
-            )
+            agreements = self._each(lambda values: self._agreement(values[clustered], target), list(features.values()))
             for (name, values), agreement in zip(features.items(), agreements, strict=True):
                 predictions[name].features = values.shape[1]
                 predictions[name].agreements.append(agreement)
@@ -281,6 +279,10 @@ class _Work:
     def _trained(self, corpus: EngineCorpus, **changed: int) -> Model:
         options = TrainOptions.stored(self.model.facts["options"], **changed)
         return fit(corpus, options, progress=self.progress).model
+
+    def _agreement(self, values: NDArray[np.float32], target: NDArray[np.int64]) -> probing.Agreement:
+        values = without_change(values, self.options.pools, self.options.segments)
+        return probing.cluster_agreement(values, target)
 
     def _classified(self, job: Job) -> FoldPredictions:
         features, split, inner = job

@@ -16,7 +16,7 @@ from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.domain import plugin_call
 from audiosae.engine import Backend
 from audiosae.errors import InputError
-from audiosae.features.pooling import Pool
+from audiosae.features.pooling import DEFAULT_POOL, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -94,6 +94,15 @@ class FeatureSet:
     def on(self, backend: Backend) -> Encode:
         """Return `encode` for a backend if it is an `Encoder`; other functions use NumPy."""
         return replace(self.encode, backend=backend) if isinstance(self.encode, Encoder) else self.encode
+
+
+def classifier_defaults(domain: Domain, *, pooled: bool = True) -> tuple[tuple[str, ...], Code]:
+    """Return the pools and the code of features for classifiers.
+
+    Those of pooled features of recordings were the best of several (benchmarks/results/worth.md). Single windows and
+    other inputs have those of a survey.
+    """
+    return ((*DEFAULT_POOL, "change"), "share") if pooled and domain.kind == "sound" else (DEFAULT_POOL, "sqrt")
 
 
 def shares(activity: NDArray[Any]) -> NDArray[Any]:

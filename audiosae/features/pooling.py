@@ -72,13 +72,20 @@ class Pool:
         self._count += len(codes)
 
     def _add_changes(self, codes: NDArray[Any]) -> None:
-        joined = np.concatenate([self._latest, codes])
-        later = self._count - len(self._latest) + self.lag  # number of the first window that has a previous one
-        changes = np.abs(joined[self.lag :] - joined[: -self.lag])
-        for segment, (low, high) in enumerate(self._bounds()):
-            part = changes[max(0, low + self.lag - later) : max(0, high - later)]
-            self._changes[segment] += part.sum(axis=0, dtype=np.float64)
-        self._latest = joined[-self.lag :]
+        latest, lag = self._latest, self.lag
+        for at in range(max(0, lag - len(latest)), len(codes), _POOLED_ROWS):
+            block = codes[at : at + _POOLED_ROWS]
+            start = at - lag  # of the previous windows; those before `codes` are the end of `latest`
+            if start >= 0:
+                changes = block - codes[start : start + len(block)]
+            else:
+                changes = block - np.concatenate([latest, codes[: len(block)]])[len(latest) + start :][: len(block)]
+            np.abs(changes, out=changes)
+            number = self._count + at
+            for segment, (low, high) in enumerate(self._bounds()):
+                part = changes[max(0, low + lag - number) : max(0, high - number)]
+                self._changes[segment] += np.ones(len(part), part.dtype) @ part
+        self._latest = codes[-lag:].copy() if len(codes) >= lag else np.concatenate([latest, codes])[-lag:]
 
     def result(self, pools: Sequence[str]) -> NDArray[np.float32]:
         """Return the pooled codes, (units, pools, segments)."""
@@ -109,6 +116,17 @@ def check_pools(text: str | Sequence[str], segments: int) -> tuple[str, ...]:
     if segments < 1:
         raise InputError(f"--segments {segments}: wanted at least 1")
     return tuple(sorted(set(names)))
+
+
+def without_change(values: NDArray[np.float32], pools: Sequence[str], segments: int) -> NDArray[np.float32]:
+    """Return pooled features (rows, units x pools x segments) without ``change``, unless there is nothing else.
+
+    It improves classification, but groups without labels agree less with the classes.
+    """
+    kept = [number for number, pool in enumerate(pools) if pool != "change"]
+    if len(kept) in {0, len(pools)}:
+        return values
+    return values.reshape(len(values), -1, len(pools), segments)[:, :, kept].reshape(len(values), -1)
 
 
 def unit_names(count: int) -> list[str]:
