@@ -178,7 +178,7 @@ def test_clips_of_a_search_begin_with_their_rank():
 def test_wrong_options_are_an_error(tmp_path, clips, out, message):
     (tmp_path / "in").mkdir()
     with pytest.raises(InputError, match=message):
-        ClipChoice.parse(str(clips), None, out and tmp_path / out, [tmp_path / "in"])
+        ClipChoice.of(str(clips), None, out and tmp_path / out, [tmp_path / "in"])
 
 
 def test_number_duration_and_size_are_stated():

@@ -237,18 +237,7 @@ def forms(sounds, tmp_path_factory):
             {
                 "model_digest": "0",
                 "types": [{"number": 1}],
-                "options": asdict(
-                    Given.of(
-                        site="folder",
-                        date_order="DMY",
-                        coordinates=(1.5, 2),
-                        time_zone="UTC",
-                        when="name",
-                        events=["csv", "aoef"],
-                        clips=3,
-                        clips_of="wren",
-                    )
-                ),
+                "options": asdict(Given.of("folder", (1.5, 2), "name", "UTC", "DMY", ["csv", "aoef"], 3, "wren")),
                 **files,
             },
             check_folder,

@@ -59,13 +59,13 @@ ClipFolder = Annotated[
 
 @dataclass(frozen=True)
 class ClipChoice:
-    """Which clips of a survey to write: at most `count` of each label or type, and only those `of` one."""
+    """Which clips of a survey to write: at most `count` of each label or type, and only those of one `name`."""
 
     count: int = 0
-    of: str | None = None
+    name: str | None = None
 
     @classmethod
-    def parse(cls, clips: str | None, clips_of: str | None, out: Path | None, sources: Sequence[Path]) -> Self:
+    def of(cls, clips: str | None, name: str | None, out: Path | None, sources: Sequence[Path]) -> Self:
         """Return the choice of the options --clips and --clips-of; all clips of one label if only that is given.
 
         Raises
@@ -73,7 +73,7 @@ class ClipChoice:
         InputError
             The number is not valid, or the folder is missing, or in one of the folders of recordings.
         """
-        if clips is None and clips_of is None:
+        if clips is None and name is None:
             return cls()
         text = _ALL if clips is None else clips.strip().lower()
         if text != _ALL and not re.fullmatch(r"0*[1-9]\d{0,8}", text):
@@ -81,7 +81,7 @@ class ClipChoice:
         if out is None:
             raise InputError(f"--clips {text} needs a folder: give one (out)")
         _check_outside(out, sources)
-        return cls(sys.maxsize if text == _ALL else int(text), clips_of)
+        return cls(sys.maxsize if text == _ALL else int(text), name)
 
 
 def _check_outside(out: Path, sources: Sequence[Path]) -> None:
@@ -104,10 +104,10 @@ def write_survey_clips(
     """
     if not choice.count:
         return {}
-    clips = clips_of_survey(survey, choice.count, of=choice.of)
-    if choice.of is not None and not clips:
+    clips = clips_of_survey(survey, choice.count, of=choice.name)
+    if choice.name is not None and not clips:
         known = some_of(kinds_of(survey).names)
-        refused = f"--clips-of {choice.of}: no sound has this label or type; there are {known}"
+        refused = f"--clips-of {choice.name}: no sound has this label or type; there are {known}"
         return {FOLDER: _nothing(beside / FOLDER) | {"refused": refused}}
     return {FOLDER: _written(clips, corpus, work / FOLDER, beside / FOLDER, progress)}
 

@@ -9,7 +9,7 @@ from typing import Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
-from audiosae.commands.clips import ClipChoice, ClipCount, ClipsOf, check_written, clip_text, write_survey_clips
+from audiosae.commands.clips import ClipCount, ClipsOf, check_written, clip_text, write_survey_clips
 from audiosae.commands.continuation import continued, continued_note
 from audiosae.commands.event_options import EventKeywords, EventSettings
 from audiosae.commands.label_options import label_lines, read_labels
@@ -191,21 +191,11 @@ def survey(
     True
     """
     earlier, names_path, labels_path, path = as_path(types_from), as_path(names), as_path(labels), as_path(out)
-    given = Given.of(
-        site=site,
-        coordinates=coordinates,
-        when=when,
-        time_zone=time_zone,
-        date_order=date_order,
-        events=events,
-        clips=clips,
-        clips_of=clips_of,
-    )
+    given = Given.of(site, coordinates, when, time_zone, date_order, events, clips, clips_of)
     if new_only:
         earlier, labels_path, given = continued(path, types, earlier, labels_path, given)
     count, formats = folder.type_count(types, earlier), folder.formats_of(given.events)
-    place, listed = parse_place(given.coordinates), named_paths(sources)
-    chosen = ClipChoice.parse(given.clips, given.clips_of, path, listed)
+    place, chosen = parse_place(given.coordinates), given.clip_choice(path, listed := named_paths(sources))
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from audiosae.autoencoder.model import FILE
 from audiosae.commands.clips import FOLDER as CLIPS
-from audiosae.commands.clips import clip_paths
+from audiosae.commands.clips import ClipChoice, clip_paths
 from audiosae.commands.output_folder import DIGESTS, FILES, OutputFolder
 from audiosae.commands.survey_sources import FILE as SOURCES
 from audiosae.corpus.journal import source_summary
@@ -137,17 +137,19 @@ class Given:
     clips_of: str | None
 
     @classmethod
-    def of(cls, **options: Any) -> Given:  # noqa: ANN401
-        """Return options as texts: numbers, such as coordinates, with commas between them."""
-        lists = {name: each if isinstance(each, list | tuple) else [each] for name, each in options.items()}
-        texts: dict[str, Any] = {
-            name: None if own == [None] else ",".join(map(str, own)) for name, own in lists.items()
-        }
-        return cls(**texts)
+    def of(cls, *options: Any) -> Given:  # noqa: ANN401
+        """Return options, in the order above, as texts: numbers, such as coordinates, with commas between them."""
+        lists = [each if isinstance(each, list | tuple) else [each] for each in options]
+        texts: list[Any] = [None if own == [None] else ",".join(map(str, own)) for own in lists]
+        return cls(*texts)
 
     def completed(self, earlier: Mapping[str, Any]) -> Given:
         """Return the options with those of an earlier survey."""
         return Given(**{name: earlier.get(name) if value is None else value for name, value in asdict(self).items()})
+
+    def clip_choice(self, out: Path | None, sources: Sequence[Path]) -> ClipChoice:
+        """Return which clips to write; parameters and errors as those of `ClipChoice.of`."""
+        return ClipChoice.of(self.clips, self.clips_of, out, sources)
 
 
 _GIVEN = {each.name: Optional(Text()) for each in fields(Given)} | {
