@@ -2,7 +2,7 @@
 # metamoth reads the time zone UTC-3:30 of an AudioMoth as UTC-2:30.
 #
 # Versions: metamoth 1.2.2.
-# Guess:    the comment of a recording from Newfoundland, "(UTC-3:30)", has its zone, as "(UTC+5:30)" and "(UTC-3)" have.
+# Guess:    the comment of a recording from Newfoundland, "(UTC-3:30)", has its zone, as "(UTC+5:30)" has.
 # Seen:     the minutes are added to the negative hours, so the zone is UTC-02:30, and all times are an hour early.
 set -euo pipefail
 folder=$(mktemp -d)
