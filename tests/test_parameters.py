@@ -16,7 +16,7 @@ from audiosae.system.parameters import Option, command
     ("name", "arguments", "message"),
     [
         ("export", {"code": "x"}, 'code="x": wanted one of sqrt, activation, share'),
-        ("export", {"code": None}, "code=None: wanted a value"),
+        ("export", {"level": None}, "level=None: wanted a value"),
         ("export", {"segments": 1.5}, "segments=1.5: wanted a whole number"),
         ("export", {"segments": None}, "segments=None: wanted"),
         ("export", {"workers": 0}, "workers=0: wanted at least 1"),

@@ -25,6 +25,7 @@ from signals import ogg_with_times, stated_frames, tone, wav_bytes, without_tag,
 
 from audiosae import cli
 from audiosae.corpus.sources import printable
+from audiosae.recordings.missing_ends import REMARK
 from audiosae.system.files import cell
 
 if TYPE_CHECKING:
@@ -456,8 +457,13 @@ def test_no_command_lists_other_files(results):
 
 
 def test_the_sample_rate_is_that_of_most_sound(results):
-    lower = {file["file"]: file["remark"] for file in results["inspect"].facts["files"] if file["remark"]}
-    assert lower == {beast.name: beast.remark for beast in ZOO if beast.remark}
+    lower = {file["file"] for file in results["inspect"].facts["files"] if LOWER in file["remark"]}
+    assert lower == {beast.name for beast in ZOO if beast.remark}
+
+
+def test_inspect_names_the_files_whose_end_is_missing(results):
+    cut = {file["file"] for file in results["inspect"].facts["files"] if REMARK in file["remark"]}
+    assert cut == {beast.name for beast in ZOO if "truncated" in beast.reason}
 
 
 @pytest.mark.parametrize("name", ["train", "export files", "evaluate", "report", "survey"])
