@@ -28,6 +28,7 @@ from audiosae.corpus.journal import Record
 from audiosae.corpus.packed import EXACTLY, KINDS, PackedField, Packing, parts_of
 from audiosae.errors import InputError
 from audiosae.system.files import SUM_DIGITS, sum_digest
+from audiosae.system.mapped import MappedArray
 from audiosae.system.schema import Choice, Items, Mismatch, Number, Object, Text, Whole, parse_json
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class FieldWriter(AbstractContextManager["FieldWriter"]):
         """Return all rows; changes to them are written."""
         if self._long is not None:
             self._long.flush()
-            return np.memmap(self._long, np.float32, "r+", offset=HEADER_BYTES, shape=shape)
+            return MappedArray(self._long, np.float32, "r+", offset=HEADER_BYTES, shape=shape)
         self._blocks = [self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)]
         return self._blocks[0]
 
@@ -170,7 +171,7 @@ def read_field(record: Record) -> NDArray[np.float32]:
     """
     packing = record.packing
     try:
-        field = np.memmap(record.field, packing.kind, "r", offset=HEADER_BYTES, shape=record.shape)
+        field = MappedArray(record.field, packing.kind, "r", offset=HEADER_BYTES, shape=record.shape)
     except (OSError, ValueError) as error:
         raise LostFieldError(f"{record.file} is no longer in the cache; run the same command again") from error
     return field if packing.is_exact else cast("NDArray[np.float32]", PackedField(field, packing))

@@ -23,6 +23,7 @@ from audiosae.recordings.opening import (
     open_recording,
     recent,
 )
+from audiosae.system.mapped import MappedFile
 from audiosae.system.progress import counted
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _read_vorbis(path: Path, first: int, count: int, frames: int) -> NDArray[np.
     """Read samples of Ogg Vorbis, in which libsndfile may miss the place when it seeks."""
     from audiosae.system.sound_files import open_sound_file
 
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with path.open("rb") as file, MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         part, end = vorbis_part(content, first, first + count, frames)
     with open_sound_file(io.BytesIO(part)) as pages:
         samples = np.asarray(pages.read(dtype="float32", always_2d=True))

@@ -19,6 +19,7 @@ from audiosae.recordings.correction import (
     is_padding,
     padding_begin,
 )
+from audiosae.system.mapped import MappedFile
 
 _TAIL = 2**17  # bytes, longer than a frame of FLAC or a page of Ogg
 _FLAC_TOTAL = 2**36 - 1  # mask of the number of samples
@@ -238,7 +239,7 @@ def _mpeg_frame(header: int) -> _MpegFrame | None:
 
 def correct_mpeg(file: IO[bytes], size: int, _magic: bytes) -> Correction:
     """Count the frames of an MPEG file that does not state their number: mpg123 guesses it from the first frame."""
-    with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
+    with MappedFile(file.fileno(), size, access=mmap.ACCESS_READ) as content:
         begin = _mpeg_begin(content)
         first = _mpeg_frame(_word(content, begin))
         if first is None:
@@ -277,11 +278,12 @@ def _word(content: mmap.mmap, at: int) -> int:
     return int.from_bytes(content[at : at + 4], "big")
 
 
-def _walk(content: mmap.mmap, at: int) -> tuple[int, int, str]:
+def _walk(content: MappedFile, at: int) -> tuple[int, int, str]:
     """Return end, number and problem of the frames from an offset on."""
     stream, sizes, count, problem = _word(content, at) & _MPEG_STREAM, dict[int, int](), 0, ""
-    unpack, size = struct.Struct(">I").unpack_from, len(content)
+    unpack, size, released = struct.Struct(">I").unpack_from, len(content), at
     while at + 4 <= size:
+        released = content.used(released, at)
         (header,) = unpack(content, at)
         length = sizes.get(header & _MPEG_SIZE)
         if length is None:
@@ -322,7 +324,10 @@ def _find_after_frames(content: mmap.mmap, begin: int, end: int) -> str:
     first, stream = _mpeg_frame(header), header & _MPEG_STREAM
     if _next_frame(content, end, len(content), stream) >= 0:
         return ANOTHER if content[end : end + 3] == b"ID3" else DAMAGED
-    for tag in re.compile(rb"Xing|Info").finditer(content, begin + 200, end):
-        if first and _word(content, tag.start() - first.tag) & _MPEG_STREAM == stream:
-            return JOINED
+    for word in (b"Xing", b"Info"):
+        tag = begin + 200
+        while first and (tag := content.find(word, tag, end)) >= 0:
+            if _word(content, tag - first.tag) & _MPEG_STREAM == stream:
+                return JOINED
+            tag += 1
     return ""

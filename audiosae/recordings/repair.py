@@ -16,6 +16,7 @@ from audiosae.recordings import compressed
 from audiosae.recordings.containers import CORRECTIONS
 from audiosae.recordings.correction import CUT, JOINED, Correction
 from audiosae.system.files import check_regular
+from audiosae.system.mapped import MappedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,7 @@ def find_problem(path: Path, container: str, frames: int) -> str:
     """
     with path.open("rb") as file:
         correction = _correction(file, os.fstat(file.fileno()).st_size)
-        with mmap.mmap(file.fileno(), correction.end, access=mmap.ACCESS_READ) as content:
+        with MappedFile(file.fileno(), correction.end, access=mmap.ACCESS_READ) as content:
             return _problem(content, correction, container, frames)
 
 
