@@ -25,13 +25,12 @@ from audiosae.corpus.sources import Source
 from audiosae.domain import make_domain, resolved
 from audiosae.engine import LocalEngine
 from audiosae.engine.corpus import read
-from audiosae.evaluation import baselines, scores
+from audiosae.evaluation import baselines, probing, scores
 from audiosae.evaluation.classifier import INNER_FOLDS, classify
 from audiosae.evaluation.folds import make_plan
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions
-from benchmarks.groups import agreement
 from benchmarks.measure import machine
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def score(x: NDArray[np.float32], clips: Clips) -> Row:
     for split in plan.splits:
         inner = plan.inner(split, INNER_FOLDS, 0)
         predicted[split.test] = classify(x[split.train], plan.target[split.train], x[split.test], inner)[0]
-    return {"folds": scores.summarise(plan, predicted)["folds"], "groups": agreement(x, clips.labels)}
+    return {"folds": scores.summarise(plan, predicted)["folds"], "groups": probing.cluster_agreement(x, plan.target).groups}
 
 
 def measure(setting: Setting, clips: Clips, seed: int, work: Path) -> Iterator[Row]:
