@@ -160,7 +160,7 @@ class Model:
     def _encoder(self) -> tuple[Whitener, Params]:
         """Whitener and parameters for encoding; their matrices are multiplied into one if that saves operations."""
         w, (hidden, count) = self.whitener, self.params.W1.shape
-        if w.forward is None or w.squash or w.width * hidden >= (w.width + hidden) * count:
+        if w.forward is None or w.squash or w.parts or w.width * hidden >= (w.width + hidden) * count:
             return w, self.params
         rows = self.params.W1.astype(np.float64) @ w.forward.T.astype(np.float64) / w.scale
         unused = np.zeros_like(rows), self.params.b1, np.zeros(w.width)  # W2 and b2 are not used for encoding
@@ -169,6 +169,38 @@ class Model:
 
     def _pictures(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         return rows.reshape(len(rows), *self.domain.window).astype(np.float32, copy=False)
+
+    @property
+    def unit_crops(self) -> list[tuple[slice, ...]]:
+        """The part of a window that each unit sees, a slice per axis; [] if all units see whole windows."""
+        blocks = zip(self.domain.crops, self.params.blocks, strict=True) if self.whitener.parts else ()
+        return [crop for crop, (units, _) in blocks for _ in range(units.start, units.stop)]
+
+    def parts(self) -> list[Model]:
+        """Return a model for each length of windows, with its own units, in order; the model itself if there is one.
+
+        A unit of a part has the same code as in this model, and also for windows nearer to the ends of a source.
+        """
+        if not self.whitener.parts:
+            return [self]
+        w, p, values = self.whitener, self.params, np.arange(self.whitener.width).reshape(self.domain.window)
+        made = []
+        for number, (crop, (units, inputs)) in enumerate(zip(self.domain.crops, p.blocks, strict=True)):
+            chosen = values[crop].ravel()
+            flat = np.concatenate([x.ravel() for x in (p.W1[units, inputs], p.W2[units, inputs], p.b1[units], p.b2[inputs])])
+            whitener = replace(
+                w,
+                mean=w.mean[chosen],
+                forward=np.ascontiguousarray(np.asarray(w.forward)[chosen, inputs]),
+                backward=np.ascontiguousarray(np.asarray(w.backward)[inputs, chosen]),
+                spread=None if w.spread is None else w.spread[inputs],
+                parts=(),
+            )
+            size = units.stop - units.start, inputs.stop - inputs.start
+            params = Params(flat, *size, activation=p.activation, decoder=p.decoder)
+            domain = self.domain.of_crop(number)
+            made.append(Model.create(domain, whitener, params, self.rho_hat[units], self.facts))
+        return made
 
     def save(self, path: os.PathLike[str] | str) -> None:
         """Write the model to a file, which `load_model` and all commands can read.
@@ -222,7 +254,13 @@ def _own_facts(domain: Domain, w: Whitener, p: Params) -> dict[str, Json]:
     return {
         "format": FORMAT,
         "domain": domain_to_json(domain),
-        "whitening": {"kind": w.kind, "scale": w.scale, "notes": dict(w.notes), **flags},
+        "whitening": {
+            "kind": w.kind,
+            "scale": w.scale,
+            "notes": dict(w.notes),
+            **flags,
+            **({"parts": [*w.parts]} if w.parts else {}),
+        },
         "activation": p.activation,
         "decoder": p.decoder,
     }
@@ -280,7 +318,8 @@ def load_model(path: os.PathLike[str] | str) -> Model:
         check_tensors(tensors, TENSORS)
         domain = domain_from_json(facts["domain"])
         check_window(domain)
-        whitener, params = _whitener(tensors, facts["whitening"]), _params(tensors, facts)
+        whitener = _whitener(tensors, facts["whitening"])
+        params = _params(tensors, facts, whitener.parts)
         _check_sizes(domain, whitener, params)
     rho_hat = tensors["rho_hat"].astype(np.float64)
     return Model(domain, whitener, params, rho_hat, facts, file_digest(path), str(path.absolute()))
@@ -301,6 +340,10 @@ def path_of(model: Model | os.PathLike[str] | str) -> Path | None:
 def _check_sizes(domain: Domain, whitener: Whitener, params: Params) -> None:
     """Raise Mismatch if windows, whitening and weights do not fit together."""
     sizes = prod(domain.window), whitener.n_components
+    if whitener.parts and (len(whitener.parts) != len(domain.crops) or sum(whitener.parts) != sizes[1]):
+        raise Mismatch(
+            "whitening.parts", f"{len(domain.crops)} numbers with sum {sizes[1]}", ", ".join(map(str, whitener.parts))
+        )
     if (whitener.width, params.width) != sizes:
         raise Mismatch(
             "the sizes of windows, whitening and weights do not match",
@@ -309,10 +352,10 @@ def _check_sizes(domain: Domain, whitener: Whitener, params: Params) -> None:
         )
 
 
-def _params(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Params:
+def _params(tensors: dict[str, NDArray[Any]], facts: dict[str, Any], parts: tuple[int, ...]) -> Params:
     W1, W2, b1, b2 = (tensors[f"{part}.{kind}"] for kind in ("weight", "bias") for part in ("encoder", "decoder"))
     flat = np.concatenate([W1.ravel(), W2.ravel(), b1, b2]).astype(W1.dtype, copy=False)
-    return Params(flat, *W1.shape, activation=facts["activation"], decoder=facts["decoder"])
+    return Params(flat, *W1.shape, activation=facts["activation"], decoder=facts["decoder"], parts=parts)
 
 
 def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whitener:
@@ -329,5 +372,6 @@ def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whiten
         scale=float(facts["scale"]),
         notes=facts["notes"],
         spread=spread,
+        parts=tuple(facts.get("parts", ())),
         **flags,
     )

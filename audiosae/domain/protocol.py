@@ -136,6 +136,18 @@ class Domain:
         return max(1, self.window[0] // 8), *self.window[1:]
 
     @property
+    def crops(self) -> tuple[tuple[slice, ...], ...]:
+        """Parts of a window for groups of units, one slice per axis; (), the default, if all units see whole windows.
+
+        The units are divided equally between the parts. The last part is the whole window, and all have one centre.
+        """
+        return ()
+
+    def of_crop(self, number: int) -> Self:
+        """Return the domain whose windows are the crop of this number; its fields are those of this domain."""
+        raise NotImplementedError
+
+    @property
     def resolution(self) -> float:
         """Largest step to which values may be rounded in the cache, such as 0.3 dB; 0, the default, for exact values.
 

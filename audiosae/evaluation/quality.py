@@ -66,7 +66,7 @@ def _units_of_labels(
     """
     from scipy.stats import rankdata
 
-    features = FeatureSet(Encoder(model, "activation"))
+    features = FeatureSet.of(model, "activation")
     activity = baselines.pooled_files(corpus, features, pools=("mean",), stretches=stretches)
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)

@@ -109,6 +109,7 @@ class Learner:
             self.whitener.n_components,
             activation=self.options.activation,
             decoder=self.options.decoder,
+            parts=self.whitener.parts,
         )
 
     @one_blas_thread()
