@@ -160,7 +160,7 @@ class Model:
     def _encoder(self) -> tuple[Whitener, Params]:
         """Whitener and parameters for encoding; their matrices are multiplied into one if that saves operations."""
         w, (hidden, count) = self.whitener, self.params.W1.shape
-        if w.forward is None or w.squash or w.parts or w.width * hidden >= (w.width + hidden) * count:
+        if w.forward is None or w.squash or w.width * hidden >= (w.width + hidden) * count:
             return w, self.params
         rows = self.params.W1.astype(np.float64) @ w.forward.T.astype(np.float64) / w.scale
         unused = np.zeros_like(rows), self.params.b1, np.zeros(w.width)  # W2 and b2 are not used for encoding
@@ -173,21 +173,26 @@ class Model:
     @property
     def unit_crops(self) -> list[tuple[slice, ...]]:
         """The part of a window that each unit sees, a slice per axis; [] if all units see whole windows."""
-        blocks = zip(self.domain.crops, self.params.blocks, strict=True) if self.whitener.parts else ()
-        return [crop for crop, (units, _) in blocks for _ in range(units.start, units.stop)]
+        parts = zip(self.domain.crops, self.unit_counts, strict=True) if self.whitener.parts else ()
+        return [crop for crop, count in parts for _ in range(count)]
+
+    @property
+    def unit_counts(self) -> list[int]:
+        """Number of units of each length of windows."""
+        return divided(self.params.hidden, len(self.whitener.parts) or 1)
 
     def parts(self) -> list[Model]:
         """Return a model for each length of windows, with its own units, in order; the model itself if there is one.
 
         A unit of a part has the same code as in this model, and also for windows nearer to the ends of a source.
         """
-        if not self.whitener.parts:
+        w, values = self.whitener, np.arange(self.whitener.width).reshape(self.domain.window)
+        if not w.parts:
             return [self]
-        w, p, values = self.whitener, self.params, np.arange(self.whitener.width).reshape(self.domain.window)
-        made = []
-        for number, (crop, (units, inputs)) in enumerate(zip(self.domain.crops, p.blocks, strict=True)):
-            chosen = values[crop].ravel()
-            flat = np.concatenate([x.ravel() for x in (p.W1[units, inputs], p.W2[units, inputs], p.b1[units], p.b2[inputs])])
+        made, unit, component = [], 0, 0
+        for number, (count, size) in enumerate(zip(self.unit_counts, w.parts, strict=True)):
+            units, inputs = slice(unit, unit := unit + count), slice(component, component := component + size)
+            chosen = values[self.domain.crops[number]].ravel()
             whitener = replace(
                 w,
                 mean=w.mean[chosen],
@@ -196,8 +201,10 @@ class Model:
                 spread=None if w.spread is None else w.spread[inputs],
                 parts=(),
             )
-            size = units.stop - units.start, inputs.stop - inputs.start
-            params = Params(flat, *size, activation=p.activation, decoder=p.decoder)
+            p = self.params
+            weights = p.W1[units, inputs], p.W2[units, inputs], p.b1[units], p.b2[inputs]
+            flat = np.concatenate([part.ravel() for part in weights])
+            params = replace(p, flat=flat, hidden=count, width=size)
             domain = self.domain.of_crop(number)
             made.append(Model.create(domain, whitener, params, self.rho_hat[units], self.facts))
         return made
@@ -247,6 +254,11 @@ class Model:
         }
         given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
         return tensor_bytes(given, self.facts | _own_facts(self.domain, w, p))
+
+
+def divided(units: int, parts: int) -> list[int]:
+    """Return how many of the units each part of the windows has: equally many, the last ones one more."""
+    return [units * (part + 1) // parts - units * part // parts for part in range(parts)]
 
 
 def _own_facts(domain: Domain, w: Whitener, p: Params) -> dict[str, Json]:
@@ -318,8 +330,7 @@ def load_model(path: os.PathLike[str] | str) -> Model:
         check_tensors(tensors, TENSORS)
         domain = domain_from_json(facts["domain"])
         check_window(domain)
-        whitener = _whitener(tensors, facts["whitening"])
-        params = _params(tensors, facts, whitener.parts)
+        whitener, params = _whitener(tensors, facts["whitening"]), _params(tensors, facts)
         _check_sizes(domain, whitener, params)
     rho_hat = tensors["rho_hat"].astype(np.float64)
     return Model(domain, whitener, params, rho_hat, facts, file_digest(path), str(path.absolute()))
@@ -340,7 +351,7 @@ def path_of(model: Model | os.PathLike[str] | str) -> Path | None:
 def _check_sizes(domain: Domain, whitener: Whitener, params: Params) -> None:
     """Raise Mismatch if windows, whitening and weights do not fit together."""
     sizes = prod(domain.window), whitener.n_components
-    if whitener.parts and (len(whitener.parts) != len(domain.crops) or sum(whitener.parts) != sizes[1]):
+    if len(whitener.parts) != len(domain.crops) or (whitener.parts and sum(whitener.parts) != sizes[1]):
         raise Mismatch(
             "whitening.parts", f"{len(domain.crops)} numbers with sum {sizes[1]}", ", ".join(map(str, whitener.parts))
         )
@@ -352,10 +363,10 @@ def _check_sizes(domain: Domain, whitener: Whitener, params: Params) -> None:
         )
 
 
-def _params(tensors: dict[str, NDArray[Any]], facts: dict[str, Any], parts: tuple[int, ...]) -> Params:
+def _params(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Params:
     W1, W2, b1, b2 = (tensors[f"{part}.{kind}"] for kind in ("weight", "bias") for part in ("encoder", "decoder"))
     flat = np.concatenate([W1.ravel(), W2.ravel(), b1, b2]).astype(W1.dtype, copy=False)
-    return Params(flat, *W1.shape, activation=facts["activation"], decoder=facts["decoder"], parts=parts)
+    return Params(flat, *W1.shape, activation=facts["activation"], decoder=facts["decoder"])
 
 
 def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whitener:

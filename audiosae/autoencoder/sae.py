@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
-from itertools import accumulate as accumulated
 from operator import iadd
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +83,6 @@ class Params:
         Number of units and of inputs.
     activation, decoder
         Activation functions of the units (``sigmoid`` or ``tanh``) and of the output (``linear`` or ``sigmoid``).
-    parts
-        Numbers of inputs of the parts of windows, between which the units are divided equally; () for one part. A unit
-        has weights for the inputs of its part; the others are zero.
     W1, W2
         (hidden, width).
     b1, b2
@@ -98,7 +94,6 @@ class Params:
     width: int
     activation: str = field(default=SIGMOID, kw_only=True)
     decoder: str = field(default=LINEAR, kw_only=True)
-    parts: tuple[int, ...] = field(default=(), kw_only=True)
     W1: Array = field(init=False)
     W2: Array = field(init=False)
     b1: Array = field(init=False)
@@ -112,15 +107,8 @@ class Params:
         self.b2 = self.flat[2 * size + self.hidden :]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make = partial(Params, activation=self.activation, decoder=self.decoder, parts=self.parts)
+        make = partial(Params, activation=self.activation, decoder=self.decoder)
         return make, (self.flat, self.hidden, self.width)  # pickles the flat array only, not its views
-
-    @property
-    def blocks(self) -> list[tuple[slice, slice]]:
-        """The units and the inputs of each part: weights outside these blocks are zero."""
-        units = _divided(self.hidden, len(self.parts) or 1)
-        edges = [0, *accumulated(self.parts or (self.width,))]
-        return [*zip(units, map(slice, edges[:-1], edges[1:]), strict=True)]
 
     def on(self, backend: Backend) -> Params:
         """Return the same parameters on a backend's device."""
@@ -141,7 +129,6 @@ def start(
     decoder: str = LINEAR,
     dtype: str = "float32",
     spread: NDArray[np.floating] | None = None,
-    parts: tuple[int, ...] = (),
 ) -> Params:
     """Return initial parameters: weights uniform within sqrt(6 / (hidden + width + 1)) as in the notes, b1 from rho.
 
@@ -152,8 +139,6 @@ def start(
     spread
         (width,), standard deviation of each input, to which its initial weights are proportional. Otherwise the initial
         noise in the weights of weak inputs would remain in the atoms, as their gradients are almost zero.
-    parts
-        See `Params`; the weights of a part are those of an autoencoder of its size.
     """
     rng = np.random.default_rng(seed)
     reach = np.sqrt(6 / (hidden + width + 1))
@@ -162,21 +147,7 @@ def start(
         weights = (weights.reshape(-1, width) * spread).ravel()
     bias = np.log(rho / (1 - rho)) / (2 if activation == TANH else 1)  # (tanh(z) + 1) / 2 is sigmoid(2 z)
     flat = np.concatenate([weights, np.full(hidden, bias), np.zeros(width)])
-    params = Params(flat, hidden, width, activation=activation, decoder=decoder, parts=parts)
-    if parts:
-        factors = np.zeros((hidden, width))
-        for units, inputs in params.blocks:
-            size = units.stop - units.start + inputs.stop - inputs.start
-            factors[units, inputs] = np.sqrt(6 / (size + 1)) / reach
-        params.W1 *= factors
-        params.W2 *= factors
-    return params.like(flat.astype(dtype))
-
-
-def _divided(count: int, parts: int) -> list[slice]:
-    """Divide units equally between parts."""
-    edges = [part * count // parts for part in range(parts + 1)]
-    return [*map(slice, edges[:-1], edges[1:])]
+    return Params(flat.astype(dtype), hidden, width, activation=activation, decoder=decoder)
 
 
 @dataclass
@@ -223,18 +194,11 @@ class _Pass:
     def __init__(self, backend: Backend, params: Params, x: Array, out: Array | None) -> None:
         self._backend, self._params, self._x = backend, params, x
         least = min(_MOST_UNITS, max(_LEAST_UNITS, params.hidden // 2))  # at least two threads, large products
-        self._rows, self._blocks = backend.parts(len(x)), params.blocks
-        self._units = [
-            (slice(units.start + part.start, units.start + part.stop), inputs)
-            for units, inputs in self._blocks
-            for part in backend.parts(units.stop - units.start, least=least)
-        ]
+        self._rows, self._units = backend.parts(len(x)), backend.parts(params.hidden, least=least)
         self._a = backend.scratch("activations", (len(x), params.hidden), x.dtype)
         self._d = backend.scratch("hidden delta", (len(x), params.hidden), x.dtype)
         self._delta = backend.scratch("output delta", (len(x), params.width), x.dtype)
         self.gradient = params.like(backend.xp.empty_like(params.flat) if out is None else out)
-        if params.parts:
-            self.gradient.flat[...] = 0  # outside the blocks
 
     def forward(self) -> tuple[Array, Array]:
         """Forward pass, and backward pass to the hidden units without the KL term; return error and activity."""
@@ -255,8 +219,7 @@ class _Pass:
 
     def slopes(self) -> tuple[Array, Array]:
         """Return the sums of f' x and f', the factors of `kl_gradient`; the activations are overwritten."""
-        make = self._backend.xp.zeros_like if self._params.parts else self._backend.xp.empty_like
-        weights = make(self.gradient.W1)
+        weights = self._backend.xp.empty_like(self.gradient.W1)
 
         def slope(rows: slice) -> Array:
             return self._backend.slope(self._a[rows], self._params.activation)
@@ -268,44 +231,23 @@ class _Pass:
     def _forward(self, rows: slice) -> tuple[Array, Array, Array]:
         backend, params, x = self._backend, self._params, self._x[rows]
         a, delta = self._a[rows], self._delta[rows]
-        to_units(backend, params.W1, x, a, self._blocks)
+        backend.xp.matmul(x, params.W1.T, out=a)
         activity = backend.activate(a, params.b1, params.activation)
-        to_inputs(backend, params.W2, a, delta, self._blocks)
+        backend.xp.matmul(a, params.W2, out=delta)
         error, sums = backend.residual(delta, params.b2, x, params.decoder)
-        to_units(backend, params.W2, delta, self._d[rows], self._blocks)
+        backend.xp.matmul(delta, params.W2.T, out=self._d[rows])
         return error, activity, sums
 
-    def _run(self, work: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
+    def _run(self, work: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
         return self._backend.run([partial(work, part) for part in parts])
 
     def _multiply(self, left: Array, right: Array, out: Array) -> None:
         """Compute out = left^T right, parts of its rows (units) in parallel."""
 
-        def part(block: tuple[slice, slice]) -> None:
-            units, inputs = block
-            _multiply(self._backend, left[:, units].T, right[:, inputs], out[units, inputs])
+        def part(units: slice) -> None:
+            self._backend.xp.matmul(left[:, units].T, right, out=out[units])
 
         self._run(part, self._units)
-
-
-def to_units(backend: Backend, weights: Array, x: Array, out: Array, blocks: Sequence[tuple[slice, slice]]) -> None:
-    """Compute out = x weights^T, (count, hidden), by the blocks of the weights."""
-    for units, inputs in blocks:
-        _multiply(backend, x[:, inputs], weights[units, inputs].T, out[:, units])
-
-
-def to_inputs(backend: Backend, weights: Array, a: Array, out: Array, blocks: Sequence[tuple[slice, slice]]) -> None:
-    """Compute out = a weights, (count, width), by the blocks of the weights."""
-    for units, inputs in blocks:
-        _multiply(backend, a[:, units], weights[units, inputs], out[:, inputs])
-
-
-def _multiply(backend: Backend, left: Array, right: Array, out: Array) -> None:
-    """Compute out = left right; CuPy writes into contiguous arrays only."""
-    if out.flags.c_contiguous:
-        backend.xp.matmul(left, right, out=out)
-    else:
-        out[...] = backend.xp.matmul(left, right)
 
 
 def accumulate(
@@ -385,7 +327,7 @@ def encode(
     a = backend.xp.empty((len(x), params.hidden), params.flat.dtype)
 
     def part(rows: slice) -> None:
-        to_units(backend, params.W1, whiten(x[rows]), a[rows], params.blocks)
+        backend.xp.matmul(whiten(x[rows]), params.W1.T, out=a[rows])
         backend.activate(a[rows], params.b1, params.activation)
         then(a[rows])
 
@@ -397,11 +339,9 @@ def reconstruct(backend: Backend, params: Params, x: Array) -> tuple[Array, Arra
     """Return 1/2 sum of |x_hat - x|^2, and the sums of act per unit, of windows (count, width)."""
 
     def part(rows: slice) -> tuple[Array, Array]:
-        a, y = (backend.xp.empty((len(x[rows]), size), x.dtype) for size in (params.hidden, params.width))
-        to_units(backend, params.W1, x[rows], a, params.blocks)
+        a = x[rows] @ params.W1.T
         activity = backend.activate(a, params.b1, params.activation)
-        to_inputs(backend, params.W2, a, y, params.blocks)
-        return backend.residual(y, params.b2, x[rows], params.decoder)[0], activity
+        return backend.residual(a @ params.W2, params.b2, x[rows], params.decoder)[0], activity
 
     errors, activities = zip(*backend.run([partial(part, rows) for rows in backend.parts(len(x))]), strict=True)
     return reduce(iadd, errors), reduce(iadd, activities)

@@ -17,7 +17,7 @@ from audiosae.errors import InputError
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -101,10 +101,6 @@ class WindowMoments:
 
     def __add__(self, other: WindowMoments) -> WindowMoments:
         return WindowMoments(self.count + other.count, self.total + other.total, self.outer + other.outer)
-
-    def of_values(self, chosen: NDArray[np.int64]) -> WindowMoments:
-        """Return the moments of some of the values of a window, by their indices."""
-        return WindowMoments(self.count, self.total[chosen], self.outer[np.ix_(*[chosen] * self.outer.ndim)])
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -265,41 +261,6 @@ def make_whitener(moments: WindowMoments, options: Whitening) -> Whitener:
         notes=notes,
         spread=(np.sqrt(values) * gain / scale).astype(np.float32) if uneven else None,
         **flags,
-    )
-
-
-@one_blas_thread()
-def make_divided_whitener(
-    moments: WindowMoments, options: Whitening, parts: Sequence[NDArray[np.int64]]
-) -> Whitener:
-    """Learn a whitening with components of its own for each part of a window, given by the indices of its values.
-
-    Raises
-    ------
-    InputError
-        All windows are the same, or the kind of whitening has no matrices.
-    """
-    if not options.full:
-        raise InputError(f"--whiten {options.kind}: windows of two lengths need --whiten pca or zca")
-    every = [make_whitener(moments.of_values(chosen), options) for chosen in parts]
-    counts, width = [each.n_components for each in every], len(moments.total)
-    forward, backward = np.zeros((width, sum(counts)), np.float32), np.zeros((sum(counts), width), np.float32)
-    at = 0
-    for each, chosen in zip(every, parts, strict=True):
-        columns = slice(at, at := at + each.n_components)
-        forward[chosen, columns] = np.asarray(each.forward) / np.float32(each.scale)
-        backward[columns, chosen] = np.asarray(each.backward) * np.float32(each.scale)
-    spreads = [each.spread for each in every if each.spread is not None]
-    notes = {"kept_dimensions": float(sum(counts)), "kept_variance": every[-1].notes["kept_variance"]}
-    return replace(
-        every[-1],
-        mean=moments.mean.astype(np.float32),
-        forward=forward,
-        backward=backward,
-        scale=1.0,
-        notes=notes,
-        spread=np.concatenate(spreads) if spreads else None,
-        parts=tuple(counts),
     )
 
 

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from functools import partial, reduce
 from itertools import pairwise
-from math import prod
 from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.autoencoder.whitening import (
-    Whitener,
-    Whitening,
-    WindowMoments,
-    make_divided_whitener,
-    make_whitener,
-    prepare,
-)
+from audiosae.autoencoder.whitening import Whitener, Whitening, WindowMoments, make_whitener, prepare
 from audiosae.backends import Backend
 from audiosae.engine.shards import Array, Shard, Total, added
 
@@ -26,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiosae.domain import Domain
     from audiosae.engine.corpus import EngineCorpus
 
 _MIN_ROWS, _MAX_PARTS = 1024, 4  # rows of a part; parts of a block
@@ -35,15 +26,7 @@ MOMENT_WINDOWS = 2**16  # with more, the eigenvectors change less than between s
 
 def learn_whitener(corpus: EngineCorpus, how: Whitening) -> Whitener:
     """Learn the whitening of the windows of a corpus, from at most 65536 of them, evenly spaced."""
-    moments = corpus.sample(MOMENT_WINDOWS).reduce(window_moments, how)
-    parts = parts_of(corpus.domain)
-    return make_divided_whitener(moments, how, parts) if parts else make_whitener(moments, how)
-
-
-def parts_of(domain: Domain) -> list[NDArray[np.int64]]:
-    """Return the indices of the values of each crop of a flattened window; none if windows are not divided."""
-    values = np.arange(prod(domain.window)).reshape(domain.window)
-    return [values[crop].ravel() for crop in domain.crops]
+    return make_whitener(corpus.sample(MOMENT_WINDOWS).reduce(window_moments, how), how)
 
 
 def whitener_of(blocks: Iterable[NDArray[np.floating]], how: Whitening) -> Whitener:

@@ -13,7 +13,7 @@ from audiosae.backends import Backend
 from audiosae.engine.learn_whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.evaluation.classifier import load_for_threads
-from audiosae.features.codes import Encoder, FeatureSet, file_features, shares
+from audiosae.features.codes import FeatureSet, file_features, shares
 from audiosae.features.stretches import stretch_features
 from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.learner import options_of

@@ -12,7 +12,7 @@ from audiosae.backends.cpu import TANH
 from audiosae.engine.feed import Feed, score
 from audiosae.evaluation import baselines
 from audiosae.features.activity import ACTIVE, ActivityStatistics
-from audiosae.features.codes import Encoder, FeatureSet
+from audiosae.features.codes import FeatureSet
 
 if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model

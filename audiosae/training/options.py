@@ -172,9 +172,6 @@ class TrainOptions:
 
     def start(self, whitener: Whitener) -> Params:
         """Return random initial parameters for windows with this whitening."""
-        if self.hidden < len(whitener.parts):
-            count = len(whitener.parts)
-            raise InputError(f"--hidden {self.hidden}: wanted at least {count} units, for windows of {count} lengths")
         return start(
             self.hidden,
             whitener.n_components,
@@ -184,7 +181,6 @@ class TrainOptions:
             decoder=self.decoder,
             dtype=self.dtype,
             spread=whitener.spread,
-            parts=whitener.parts,
         )
 
     @classmethod

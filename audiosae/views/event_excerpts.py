@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.windows import Corpus
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.events import Events
+    from audiosae.views.excerpts import Crop
 
 
 class EventExcerpts(Excerpts):
