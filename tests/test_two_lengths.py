@@ -1,4 +1,4 @@
-"""Windows of two lengths: two groups of units that are learned together, as if each had a model of its own."""
+"""Windows of two lengths: two groups of units in one model, each learned as a model of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import pytest
 from pages import items
 
 import audiosae
-from audiosae.autoencoder.sae import Params, Penalty, accumulate, finish, reconstruct, start
 from audiosae.autoencoder.tensors import read_tensors, write_tensors
-from audiosae.autoencoder.whitening import Whitening, WindowMoments, make_divided_whitener, make_whitener
 from audiosae.errors import InputError
 from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.training import solvers
+from audiosae.training.checkpoint import FILES, State
 
 SETTINGS = {"frames": 12, "short": 4, "n_mels": 10}
-PENALTY = Penalty(0.1, 3.0, 1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -22,42 +21,37 @@ def model(sounds, cache):
     return audiosae.train(sounds, settings=SETTINGS, hidden=5, epochs=2, cache=cache).model
 
 
-@pytest.mark.parametrize("whole", [PENALTY, None])
-def test_each_part_has_the_gradient_of_an_autoencoder_of_its_own(backend, whole):
-    params = start(7, 9, seed=0, rho=0.1, dtype="float64", parts=(4, 5))
-    params.flat[-16:] = np.linspace(-0.2, 0.2, 16)
-    x = np.random.default_rng(1).normal(size=(70, 9))
-    device = params.on(backend)
-    sums = accumulate(backend, device, backend.asarray(x), whole=whole)
-    cost, gradient = finish(backend, device, sums, PENALTY)
-    gradient, total = params.like(backend.to_host(gradient)), 0.0
-    left = gradient.flat.copy()
-    for units, inputs in params.blocks:
-        parts = params.W1[units, inputs], params.W2[units, inputs], params.b1[units], params.b2[inputs]
-        alone = Params(np.concatenate([part.ravel() for part in parts]), *parts[0].shape).on(backend)
-        own, expected = finish(
-            backend, alone, accumulate(backend, alone, backend.asarray(x[:, inputs].copy()), whole=whole), PENALTY
-        )
-        expected, total = alone.like(backend.to_host(expected)), total + own.total
-        for name, index in (("W1", (units, inputs)), ("W2", (units, inputs)), ("b1", units), ("b2", inputs)):
-            np.testing.assert_allclose(getattr(gradient, name)[index], getattr(expected, name), rtol=1e-9, atol=1e-12)
-            getattr(params.like(left), name)[index] = 0
-    assert not left.any()
-    assert cost.total == pytest.approx(total)
-    error = reconstruct(backend, device, backend.asarray(x))[0]
-    assert float(error) == pytest.approx(float(sums.error))
+def test_each_part_is_the_model_of_its_length(model, sounds, cache):
+    for part, frames in zip(model.parts(), (4, 12), strict=True):
+        alone = audiosae.train(
+            sounds, settings={"frames": frames, "n_mels": 10}, hidden=part.params.hidden, epochs=2, cache=cache
+        ).model
+        windows = np.random.default_rng(0).normal(size=(9, frames, 10)).astype(np.float32)
+        np.testing.assert_allclose(part.encode(windows), alone.encode(windows), rtol=1e-4)
+        np.testing.assert_allclose(part.atoms(), alone.atoms(), atol=1e-6)
+        np.testing.assert_array_equal(part.rho_hat, alone.rho_hat)
 
 
-def test_each_part_is_whitened_by_itself():
-    windows = np.random.default_rng(0).normal(size=(300, 6)).cumsum(axis=1).astype(np.float32)
-    how, parts = Whitening("pca", power=0.5, keep=0.95), [np.array([2, 3]), np.arange(6)]
-    both = make_divided_whitener(WindowMoments.of(windows), how, parts)
-    each = [make_whitener(WindowMoments.of(windows[:, chosen]), how) for chosen in parts]
-    expected = np.concatenate([w.apply(windows[:, chosen]) for w, chosen in zip(each, parts, strict=True)], axis=1)
-    np.testing.assert_allclose(both.apply(windows), expected, atol=1e-5)
-    np.testing.assert_allclose(both.restore(expected), each[1].restore(each[1].apply(windows)), atol=1e-4)
-    with pytest.raises(InputError, match="--whiten scale: windows of two lengths need --whiten pca or zca"):
-        make_divided_whitener(WindowMoments.of(windows, full=False), Whitening("scale"), parts)
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_run_is_resumed_in_either_length(sounds, cache, tmp_path, monkeypatch, number):
+    options = {"settings": SETTINGS, "hidden": 5, "epochs": 3, "solver": "adam", "cache": cache}
+    save = State.save
+
+    def interrupted(state, path, *rest):
+        save(state, path, *rest)
+        if path.name == FILES[number] and state.epoch == 2:
+            raise OSError("the power failed")
+
+    monkeypatch.setattr(State, "save", interrupted)
+    monkeypatch.setattr(solvers, "_AT_MOST_EVERY", 0.0)
+    with pytest.raises(OSError, match="the power failed"):
+        audiosae.train(sounds, tmp_path / "run", **options)
+    assert [path.exists() for path in (tmp_path / "run" / name for name in FILES)] == [True, bool(number)]
+    monkeypatch.undo()
+    resumed = audiosae.train(sounds, tmp_path / "run", resume=True, **options)
+    whole = audiosae.train(sounds, **options)
+    assert resumed.model.digest == whole.model.digest
+    assert [row.epoch for row in resumed.history] == [1, 2, 3, 1, 2, 3]
 
 
 def test_short_units_see_the_middle_of_a_window_only(model, tmp_path):
@@ -71,7 +65,7 @@ def test_short_units_see_the_middle_of_a_window_only(model, tmp_path):
     model.save(tmp_path / "model.safetensors")
     again = audiosae.load_model(tmp_path / "model.safetensors")
     assert again.digest == model.digest
-    assert again.params.blocks == model.params.blocks
+    assert again.unit_counts == model.unit_counts == [2, 3]
 
 
 def test_features_of_files_are_those_of_both_lengths(model, sounds, cache):
@@ -87,8 +81,8 @@ def test_baselines_have_both_lengths(model, sounds, cache, tmp_path):
     (tmp_path / "labels.csv").write_text("filename,label\n" + "".join(rows))
     done = audiosae.evaluate(model, sounds, tmp_path / "labels.csv", baselines="all", cache=cache)
     numbers = {result["name"]: result["features"] for result in done.results}
-    assert numbers["model"] == numbers["random-weights"] == numbers["kmeans"] == numbers["nmf"] == 15
-    assert numbers["mfcc"] == 30
+    assert numbers["model"] == numbers["random-weights"] == numbers["kmeans"] == numbers["nmf"] == 20
+    assert numbers["mfcc"] == 40
 
 
 def test_a_unit_is_drawn_and_played_at_its_length(model):
