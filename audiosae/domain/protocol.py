@@ -137,9 +137,10 @@ class Domain:
 
     @property
     def crops(self) -> tuple[tuple[slice, ...], ...]:
-        """Parts of a window for groups of units, one slice per axis; (), the default, if all units see whole windows.
+        """Two parts of a window, one slice per axis, for one half of the units each; (), the default, if all see windows.
 
-        The units are divided equally between the parts. The last part is the whole window, and all have one centre.
+        Each half is learned on windows of its own, see `of_crop`. The second part is the whole window, and both have
+        one centre.
         """
         return ()
 

@@ -51,7 +51,8 @@ class Encoder:
     code
         ``activation``: the activations of the units. ``sqrt``: their square roots, for tanh units those of (a + 1) / 2;
         this raises weak activity, which improves classification with sparse codes. ``share``: the square root of each
-        unit's share of the total activity, which does not depend on how many units are active.
+        unit's share of the total activity of the units with windows of the same length, which does not depend on how
+        many units are active.
     backend
         Device that computes the codes; None for NumPy.
     """
@@ -66,7 +67,10 @@ class Encoder:
         with backend.turn():  # on the host, windows may overlap in memory: whitening copies them
             on_device = windows if backend.xp is np else backend.asarray(windows)
             codes = backend.to_host(self.model.codes(on_device, backend, partial(self._transform, backend)))
-        return shares(codes) if self.code == "share" else codes
+        if self.code != "share":
+            return codes
+        lengths = np.split(codes, np.cumsum(self.model.unit_counts)[:-1], axis=1)
+        return shares(codes) if len(lengths) == 1 else np.concatenate([*map(shares, lengths)], axis=1)
 
     def _transform(self, backend: Backend, activations: Array) -> None:
         """Convert activations to the code, in place; shares are computed later, on the host."""
