@@ -137,7 +137,7 @@ class Domain:
 
     @property
     def crops(self) -> tuple[tuple[slice, ...], ...]:
-        """Two parts of a window, a slice per axis, for half of the units each; (), the default, if all see whole windows.
+        """Two parts of a window, a slice per axis, for half of the units each; () if all see whole windows.
 
         Each half is learned on windows of its own, see `of_crop`. The second part is the whole window, and both have
         one centre.
