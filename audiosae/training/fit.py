@@ -123,6 +123,7 @@ def fit(
             task.stop_if_requested()  # a Ctrl-C after the last step
             sources = _sources(part, training_part, held_out, division)
             done.append((_best_model(task, part.domain, whitener, sources), task.state.history.rows))
+            del task, feeds  # and their windows, before those of the next length
         model = done[0][0] if len(done) == 1 else join(corpus.domain, [model for model, _ in reversed(done)])
     rows = [row for _, rows in done for row in rows]
     return TrainingResult(model, rows, corpus.only(corpus.used).records, corpus.skipped)
