@@ -35,7 +35,7 @@ def test_each_part_is_the_model_of_its_length(model, sounds, cache):
 
 def test_a_run_is_resumed_in_either_length(sounds, cache, tmp_path, monkeypatch):
     options = {"settings": SETTINGS, "hidden": 5, "epochs": 3, "solver": "adam", "cache": cache}
-    save, left = State.save, [*FILES]
+    save, left = State.save, [FILES[1], *FILES]
 
     def interrupted(state, path, *rest):
         save(state, path, *rest)
@@ -44,9 +44,10 @@ def test_a_run_is_resumed_in_either_length(sounds, cache, tmp_path, monkeypatch)
 
     monkeypatch.setattr(State, "save", interrupted)
     monkeypatch.setattr(solvers, "_AT_MOST_EVERY", 0.0)
-    for number, name in enumerate(FILES):
+    for folder, name, resume in (("other", FILES[1], False), ("run", FILES[0], False), ("run", FILES[1], True)):
         with pytest.raises(OSError, match=name):
-            audiosae.train(sounds, tmp_path / "run", resume=bool(number), **options)
+            audiosae.train(sounds, tmp_path / folder, resume=resume, **options)
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {*FILES, "journal.csv"}
     resumed = audiosae.train(sounds, tmp_path / "run", resume=True, **options)
     assert resumed.model.digest == audiosae.train(sounds, **options).model.digest
     assert [row.epoch for row in resumed.history] == [1, 2, 3, 1, 2, 3]
