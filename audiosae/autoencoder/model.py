@@ -170,6 +170,45 @@ class Model:
     def _pictures(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         return rows.reshape(len(rows), *self.domain.window).astype(np.float32, copy=False)
 
+    @property
+    def unit_crops(self) -> list[tuple[slice, ...]]:
+        """The part of a window that each unit sees, a slice per axis; [] if all units see whole windows."""
+        parts = zip(self.domain.crops, self.unit_counts, strict=True) if self.whitener.parts else ()
+        return [crop for crop, count in parts for _ in range(count)]
+
+    @property
+    def unit_counts(self) -> list[int]:
+        """Number of units of each length of windows."""
+        return divided(self.params.hidden, len(self.whitener.parts) or 1)
+
+    def parts(self) -> list[Model]:
+        """Return a model for each length of windows, with its own units, in order; the model itself if there is one.
+
+        A unit of a part has the same code as in this model, and also for windows nearer to the ends of a source.
+        """
+        w, values = self.whitener, np.arange(self.whitener.width).reshape(self.domain.window)
+        if not w.parts:
+            return [self]
+        made, unit, component = [], 0, 0
+        for number, (count, size) in enumerate(zip(self.unit_counts, w.parts, strict=True)):
+            units, inputs = slice(unit, unit := unit + count), slice(component, component := component + size)
+            chosen = values[self.domain.crops[number]].ravel()
+            whitener = replace(
+                w,
+                mean=w.mean[chosen],
+                forward=np.ascontiguousarray(np.asarray(w.forward)[chosen, inputs]),
+                backward=np.ascontiguousarray(np.asarray(w.backward)[inputs, chosen]),
+                spread=None if w.spread is None else w.spread[inputs],
+                parts=(),
+            )
+            p = self.params
+            weights = p.W1[units, inputs], p.W2[units, inputs], p.b1[units], p.b2[inputs]
+            flat = np.concatenate([part.ravel() for part in weights])
+            params = replace(p, flat=flat, hidden=count, width=size)
+            domain = self.domain.of_crop(number)
+            made.append(Model.create(domain, whitener, params, self.rho_hat[units], self.facts))
+        return made
+
     def save(self, path: os.PathLike[str] | str) -> None:
         """Write the model to a file, which `load_model` and all commands can read.
 
@@ -217,12 +256,23 @@ class Model:
         return tensor_bytes(given, self.facts | _own_facts(self.domain, w, p))
 
 
+def divided(units: int, parts: int) -> list[int]:
+    """Return how many of the units each part of the windows has: equally many, the last ones one more."""
+    return [units * (part + 1) // parts - units * part // parts for part in range(parts)]
+
+
 def _own_facts(domain: Domain, w: Whitener, p: Params) -> dict[str, Json]:
     flags: dict[str, Json] = {"contrast": w.contrast, "remove_mean": w.remove_mean, "squash": w.squash}
     return {
         "format": FORMAT,
         "domain": domain_to_json(domain),
-        "whitening": {"kind": w.kind, "scale": w.scale, "notes": dict(w.notes), **flags},
+        "whitening": {
+            "kind": w.kind,
+            "scale": w.scale,
+            "notes": dict(w.notes),
+            **flags,
+            **({"parts": [*w.parts]} if w.parts else {}),
+        },
         "activation": p.activation,
         "decoder": p.decoder,
     }
@@ -301,6 +351,10 @@ def path_of(model: Model | os.PathLike[str] | str) -> Path | None:
 def _check_sizes(domain: Domain, whitener: Whitener, params: Params) -> None:
     """Raise Mismatch if windows, whitening and weights do not fit together."""
     sizes = prod(domain.window), whitener.n_components
+    if len(whitener.parts) != len(domain.crops) or (whitener.parts and sum(whitener.parts) != sizes[1]):
+        raise Mismatch(
+            "whitening.parts", f"{len(domain.crops)} numbers with sum {sizes[1]}", ", ".join(map(str, whitener.parts))
+        )
     if (whitener.width, params.width) != sizes:
         raise Mismatch(
             "the sizes of windows, whitening and weights do not match",
@@ -329,5 +383,6 @@ def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whiten
         scale=float(facts["scale"]),
         notes=facts["notes"],
         spread=spread,
+        parts=tuple(facts.get("parts", ())),
         **flags,
     )

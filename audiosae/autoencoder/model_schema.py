@@ -11,6 +11,7 @@ from audiosae.system.schema import (
     Anything,
     Choice,
     Flag,
+    Items,
     Number,
     Object,
     Optional,
@@ -48,7 +49,8 @@ FACTS = Object(
                 "scale": Number(above=0),
                 "notes": Object(rest=Number()),
                 **dict.fromkeys(FLAGS, Flag()),
-            }
+            },
+            {"parts": Items(Whole(1))},
         ),
         **_FUNCTIONS,
         "options": Object({"rho": OPTIONS["rho"]}, OPTIONS, Scalar()),

@@ -137,6 +137,9 @@ class Whitener:
         Number of components (`kept_dimensions`) and the share of the variance that they explain (`kept_variance`).
     spread
         (n_components,), standard deviation of each component, if they differ (pca with a power under 1).
+    parts
+        Number of components of each part of a window that is whitened separately (`audiosae.domain.Domain.crops`); ()
+        if the window is not divided.
     """
 
     kind: Kind
@@ -149,6 +152,7 @@ class Whitener:
     squash: bool = False
     notes: dict[str, float] = field(default_factory=dict)
     spread: NDArray[np.float32] | None = None
+    parts: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -193,6 +197,9 @@ class Whitener:
         if self.squash:
             middle, slope = (_SQUASH_HIGH + _SQUASH_LOW) / 2, (_SQUASH_HIGH - _SQUASH_LOW) / (2 * _SQUASH_LIMIT)
             components = (components - components.dtype.type(middle)) / components.dtype.type(slope)
+        if self.parts:  # the last part is the whole window
+            components = components.copy()
+            components[:, : -self.parts[-1]] = 0
         return self.undo(components) + self.mean.astype(components.dtype, copy=False)
 
     @one_blas_thread()

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from audiosae.autoencoder.sae import Params
     from audiosae.domain import Json
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.training.fit import TrainingResult
 
 _JOURNAL = "journal.csv"
-_FILES = (model.FILE, checkpoint.FILE, "history.csv", _JOURNAL, "atoms.png", "history.png", "stability.json")
+_FILES = (model.FILE, *checkpoint.FILES, "history.csv", _JOURNAL, "atoms.png", "history.png", "stability.json")
 _EVALUATION = "evaluation"
 
 
@@ -52,6 +53,7 @@ class RunFolder:
     def __init__(self, path: Path, *, resume: bool, say: Callable[[str], None]) -> None:
         self.path, self.resume, self._say = path, resume, say
         self._identity: dict[str, Json] = {}
+        self._checkpoint = path / checkpoint.FILE
         self._created: list[Path] = []
         self._begun = False
         self._lock: FolderLock | None = None
@@ -71,20 +73,24 @@ class RunFolder:
         remove_abandoned(path, (*_FILES, CARD), locked=True)
         return self
 
-    def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
+    def begin(
+        self, corpus: EngineCorpus, identity: Mapping[str, Json], params: Params, *, number: int = 0
+    ) -> State | None:
         """Move earlier files aside, write the journal, and return the state to resume from (see `fit.Checkpoint`)."""
         self._begun = True
-        self._move_earlier_aside()
+        if not number:
+            self._move_earlier_aside()
+        self._checkpoint = self.path / checkpoint.FILES[number]
         self._identity, state, journal = dict(identity), None, self.path / _JOURNAL
-        if self.resume:
+        if self.resume and (self._checkpoint.exists() or not number):
             changed = changed_since(journal, corpus.records)
             defaults = {f"--set {key}": value for key, value in option_defaults(type(corpus.domain)).items()}
-            state = State.load(self.path / checkpoint.FILE, self._identity, changed=changed, defaults=defaults)
+            state = State.load(self._checkpoint, self._identity, changed=changed, defaults=defaults)
             found = state.flat.size, state.flat.dtype.name, state.activity.size
-            wanted = parameters, identity["dtype"], identity["hidden"]
+            wanted = params.flat.size, identity["dtype"], params.hidden
             if found != wanted:
                 raise InputError(
-                    f"{self.path / checkpoint.FILE} is damaged: {found[0]} parameters in {found[1]} of {found[2]} "
+                    f"{self._checkpoint} is damaged: {found[0]} parameters in {found[1]} of {found[2]} "
                     f"units, wanted {wanted[0]} in {wanted[1]} of {wanted[2]}; train again without --resume"
                 )
         write_journal(journal, zip(corpus.records, corpus.windows_per_record(), strict=True), unit=corpus.domain.unit)
@@ -92,7 +98,7 @@ class RunFolder:
 
     def save(self, state: State, to_host: Callable[[Any], Any]) -> None:
         """Write the checkpoint."""
-        state.save(self.path / checkpoint.FILE, self._identity, to_host)
+        state.save(self._checkpoint, self._identity, to_host)
 
     def write(self, result: TrainingResult) -> None:
         """Write model and history."""

@@ -35,7 +35,7 @@ from audiosae.system.parameters import Option, command
 from audiosae.system.tabular import DataTable, Tabular
 from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
-from audiosae.training.fit import fit
+from audiosae.training.fit import check_lengths, fit
 from audiosae.training.history import Rows
 from audiosae.training.options import TrainKeywords, TrainOptions, suited_to
 from audiosae.training.sampling import check_sample
@@ -233,6 +233,7 @@ def train(
         if only_lbfgs:
             job.notes.say("solver lbfgs: chosen because of --engine; every step is a pass over all windows")
         made = resolved(made, job.paths)
+        check_lengths(made, training)
         training = suited_to(engine, training, math.prod(made.window))
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
             memory_estimate.check(memory_estimate.lower_bound(made, training))

@@ -136,6 +136,19 @@ class Domain:
         return max(1, self.window[0] // 8), *self.window[1:]
 
     @property
+    def crops(self) -> tuple[tuple[slice, ...], ...]:
+        """Two parts of a window, a slice per axis, for half of the units each; () if all see whole windows.
+
+        Each half is learned on windows of its own, see `of_crop`. The second part is the whole window, and both have
+        one centre.
+        """
+        return ()
+
+    def of_crop(self, number: int) -> Self:
+        """Return the domain whose windows are the crop of this number; its fields are those of this domain."""
+        raise NotImplementedError
+
+    @property
     def resolution(self) -> float:
         """Largest step to which values may be rounded in the cache, such as 0.3 dB; 0, the default, for exact values.
 

@@ -60,6 +60,10 @@ class EngineCorpus(Corpus):
         """Return the windows of other records, with the same engine."""
         return type(self)(self.domain, records, self.engine, picked, cache=self.cache, workers=self.workers)
 
+    def seen_by(self, domain: Domain) -> Self:
+        """Return all windows of a domain with the same fields but other windows."""
+        return type(self)(domain, self.records, self.engine, cache=self.cache, workers=self.workers)
+
     def only(self, numbers: Iterable[int]) -> Self:
         """Return the windows of the records of these numbers."""
         return self.part([self.records[number] for number in numbers])

@@ -13,7 +13,7 @@ from audiosae.backends import Backend
 from audiosae.engine.learn_whitening import whitener_of
 from audiosae.errors import InputError
 from audiosae.evaluation.classifier import load_for_threads
-from audiosae.features.codes import Encoder, FeatureSet, file_features, shares
+from audiosae.features.codes import FeatureSet, file_features, shares
 from audiosae.features.stretches import stretch_features
 from audiosae.system.threads import Threads, one_blas_thread
 from audiosae.training.learner import options_of
@@ -73,7 +73,8 @@ def feature_sets(
     names
         Some of `BASELINES`.
     model
-        Trained model; `random-weights` and `kmeans` use its whitening, all baselines its number of units.
+        Trained model; `random-weights` and `kmeans` use its whitening, all baselines its number of units. If it has
+        windows of two lengths, so have the baselines.
     corpus
         Windows for PCA, k-means and NMF, which learn in this process from at most 65536 of them, evenly spaced.
     code
@@ -82,11 +83,14 @@ def feature_sets(
     seed
         Random seed of k-means and NMF.
     """
+    if len(parts := model.parts()) > 1:
+        each = [feature_sets(names, part, corpus.seen_by(part.domain), code=code, seed=seed) for part in parts]
+        return {name: _side_by_side(parts, [sets[name] for sets in each]) for name in (MODEL, *names)}
     windows = _windows(corpus) if {"pca", "kmeans", "nmf"} & set(names) else np.empty((0, 0), np.float32)
     window = corpus.domain.window
     by_rows = len(window) == _MATRIX and all(r.shape[1:] == window[1:] for r in corpus.records)
     makers: dict[str, Callable[[], FeatureSet]] = {
-        "random-weights": lambda: FeatureSet(Encoder(untrained(model), code)),
+        "random-weights": lambda: FeatureSet.of(untrained(model), code),
         "field": lambda: FeatureSet(np.asarray, rows=by_rows),
         "mfcc": lambda: FeatureSet(cepstra, rows=True),
         "pca": lambda: FeatureSet(_pca(windows, model.params.hidden)),
@@ -96,7 +100,15 @@ def feature_sets(
     load_for_threads()
     with Threads(corpus.workers) as threads:  # the last ones take longest and start first
         learned = {name: threads.submit(makers[name]) for name in reversed(names)}
-    return {MODEL: FeatureSet(Encoder(model, code))} | {name: learned[name].result() for name in names}
+    return {MODEL: FeatureSet.of(model, code)} | {name: learned[name].result() for name in names}
+
+
+def _side_by_side(parts: Sequence[Model], sets: Sequence[FeatureSet]) -> FeatureSet:
+    """Return the feature sets of several lengths of windows as one; features of rows are the same for all lengths."""
+    if sets[0].rows:
+        return sets[0]
+    first, *others = (replace(each, domain=part.domain) for part, each in zip(parts, sets, strict=True))
+    return replace(first, beside=tuple(others))
 
 
 def untrained(model: Model) -> Model:

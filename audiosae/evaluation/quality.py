@@ -12,7 +12,7 @@ from audiosae.backends.cpu import TANH
 from audiosae.engine.feed import Feed, score
 from audiosae.evaluation import baselines
 from audiosae.features.activity import ACTIVE, ActivityStatistics
-from audiosae.features.codes import Encoder, FeatureSet
+from audiosae.features.codes import FeatureSet
 
 if TYPE_CHECKING:
     from audiosae.autoencoder.model import Model
@@ -66,7 +66,7 @@ def _units_of_labels(
     """
     from scipy.stats import rankdata
 
-    features = FeatureSet(Encoder(model, "activation"))
+    features = FeatureSet.of(model, "activation")
     activity = baselines.pooled_files(corpus, features, pools=("mean",), stretches=stretches)
     member = plan.target[:, None] == np.arange(len(plan.classes))
     inside = member.sum(axis=0)

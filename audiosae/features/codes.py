@@ -51,7 +51,8 @@ class Encoder:
     code
         ``activation``: the activations of the units. ``sqrt``: their square roots, for tanh units those of (a + 1) / 2;
         this raises weak activity, which improves classification with sparse codes. ``share``: the square root of each
-        unit's share of the total activity, which does not depend on how many units are active.
+        unit's share of the total activity of the units with windows of the same length, which does not depend on how
+        many units are active.
     backend
         Device that computes the codes; None for NumPy.
     """
@@ -66,7 +67,10 @@ class Encoder:
         with backend.turn():  # on the host, windows may overlap in memory: whitening copies them
             on_device = windows if backend.xp is np else backend.asarray(windows)
             codes = backend.to_host(self.model.codes(on_device, backend, partial(self._transform, backend)))
-        return shares(codes) if self.code == "share" else codes
+        if self.code != "share":
+            return codes
+        lengths = np.split(codes, np.cumsum(self.model.unit_counts)[:-1], axis=1)
+        return shares(codes) if len(lengths) == 1 else np.concatenate([*map(shares, lengths)], axis=1)
 
     def _transform(self, backend: Backend, activations: Array) -> None:
         """Convert activations to the code, in place; shares are computed later, on the host."""
@@ -86,10 +90,40 @@ class FeatureSet:
         Function from windows (count, width) to outputs (count, outputs).
     rows
         Whether `encode` gets rows of the field instead of windows.
+    domain
+        Domain of the windows; None for the domain of the corpus.
+    beside
+        Feature sets whose outputs follow.
     """
 
     encode: Encode
     rows: bool = False
+    domain: Domain | None = None
+    beside: tuple[FeatureSet, ...] = ()
+
+    @classmethod
+    def of(cls, model: Model, code: Code) -> FeatureSet:
+        """Return the codes of a model; units of each length of windows see all windows of this length."""
+        parts = [cls(Encoder(part, code), domain=part.domain) for part in model.parts()]
+        return replace(parts[0], beside=tuple(parts[1:]))
+
+    def pooled(
+        self,
+        domain: Domain,
+        parts: Callable[[Domain], Iterable[Part]],
+        backend: Backend,
+        *,
+        pools: Sequence[str],
+        segments: int,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the pooled features (outputs x pools x segments,) of each of the `parts` of sources for a domain."""
+        sets = [(each.domain or domain, each) for each in (self, *self.beside)]
+        pooled = (
+            pooled_parts(own, parts(own), each.on(backend), pools=pools, segments=segments, rows=each.rows)
+            for own, each in sets
+        )
+        for together in zip(*pooled, strict=True):
+            yield np.concatenate([values.reshape(-1) for _, values in together])
 
     def on(self, backend: Backend) -> Encode:
         """Return `encode` for a backend if it is an `Encoder`; other functions use NumPy."""
@@ -294,9 +328,10 @@ def file_features(
 def _pooled_shard(
     backend: Backend, shard: Shard, features: FeatureSet, pools: Sequence[str], segments: int
 ) -> Iterator[NDArray[np.float32]]:
-    part, encode, rows = shard.corpus, features.on(backend), features.rows
-    for _, values in pooled_files(part.domain, part.records, encode, pools=pools, segments=segments, rows=rows):
-        yield values.reshape(-1)
+    records = shard.corpus.records
+    yield from features.pooled(
+        shard.corpus.domain, lambda _: map(Part, records), backend, pools=pools, segments=segments
+    )
 
 
 def _row_blocks(record: Record, low: int, high: int) -> Iterator[tuple[Starts, NDArray[np.float32]]]:

@@ -103,7 +103,7 @@ def table_rows(
     label = ["label"] if labels else []
     if level == "file":
         names, columns = pooled_names(units, pools, segments), ["file", *label, "duration"]
-        encode = features.FeatureSet(features.Encoder(model, code))
+        encode = features.FeatureSet.of(model, code)
         pooled = features.file_features(used, encode, pools=pools, segments=segments)
         count, blocks = len(used.records), _file_blocks(pooled, sources, done)
     else:
@@ -143,10 +143,7 @@ def stretch_rows(
     done
         Called with 1 after each stretch.
     """
-    names, encode = (
-        pooled_names(model.params.hidden, pools, segments),
-        features.FeatureSet(features.Encoder(model, code)),
-    )
+    names, encode = pooled_names(model.params.hidden, pools, segments), features.FeatureSet.of(model, code)
     pooled = stretch_features(corpus, encode, stretches, pools=pools, segments=segments)
 
     def blocks() -> Iterator[Block]:

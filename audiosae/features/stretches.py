@@ -11,7 +11,7 @@ import numpy as np
 
 from audiosae.domain import SECONDS, plugin_call
 from audiosae.errors import InputError
-from audiosae.features.codes import Part, pooled_parts
+from audiosae.features.codes import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,15 +76,13 @@ def _pooled_shard(
     features: FeatureSet,
     how: tuple[Sequence[str], int],
 ) -> Iterator[NDArray[np.float32]]:
-    corpus, rows, (pools, segments) = shard.corpus, features.rows, how
-    parts = (
-        Part(record, *positions)
-        for record, own in zip(corpus.records, times, strict=True)
-        for positions in _positions(corpus.domain, record, own, rows=rows)
-    )
-    encode = features.on(backend)
-    for _, values in pooled_parts(corpus.domain, parts, encode, pools=pools, segments=segments, rows=rows):
-        yield values.reshape(-1)
+    corpus, (pools, segments) = shard.corpus, how
+
+    def parts(domain: Domain) -> Iterator[Part]:
+        for record, own in zip(corpus.records, times, strict=True):
+            yield from (Part(record, *positions) for positions in _positions(domain, record, own, rows=features.rows))
+
+    yield from features.pooled(corpus.domain, parts, backend, pools=pools, segments=segments)
 
 
 def _positions(domain: Domain, record: Record, times: NDArray[np.float64], *, rows: bool) -> list[tuple[int, int]]:

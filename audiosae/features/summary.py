@@ -38,7 +38,7 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
         ("units", f"{params.hidden} {params.activation}, {params.decoder} output"),
         ("domain", f"{model.domain.name} of {fact(domain, 'package')} {fact(domain, 'version')}"),
         ("", "  ".join(f"{key}={value}" for key, value in domain["options"].items())),
-        ("window", " x ".join(map(str, model.domain.window))),
+        ("window", window_text(model)),
         (
             "whitening",
             f"{whitening['kind']}, power {_option_text(options, 'whiten_power')}, {params.width} of "
@@ -65,6 +65,12 @@ def summarise(model: Model, activity: dict[str, Any], stability: UnitStability |
         *([("stability", stability.summary())] if stability else []),
         ("made by", versions_of(model)),
     ]
+
+
+def window_text(model: Model) -> str:
+    """Return the size of windows, and how many units see shorter ones."""
+    size = " x ".join(map(str, model.domain.window))
+    return "; ".join([size, *(f"{part.params.hidden} units see {window_text(part)}" for part in model.parts()[:-1])])
 
 
 def _training_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

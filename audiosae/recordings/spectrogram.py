@@ -55,6 +55,9 @@ class Spectrogram(Domain):
         Bands per octave of the constant-Q scale, which covers fmin to fmax.
     frames, step
         Frames per window and between windows.
+    short
+        Frames of a shorter window in the middle of each window, which half of the units see: they show shorter sounds,
+        the others whole windows. 0: all units see whole windows.
     top_db
         Dynamic range in dB: lower levels are raised to the recording's maximum minus this. 0 is off: the lowest level
         is -100 dB.
@@ -93,6 +96,7 @@ class Spectrogram(Domain):
     fmax: float = 0.0
     bins_per_octave: int = 12
     frames: int = 16
+    short: int = 0
     step: int = 1
     top_db: float = 80.0
     level: Literal["file", "none"] = "file"
@@ -102,7 +106,7 @@ class Spectrogram(Domain):
     def __post_init__(self) -> None:
         """Raise InputError for options that no spectrogram can have."""
         positive = ("n_mels", "bins_per_octave", "frames", "step")
-        not_negative = ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "top_db", "silence", "channel")
+        not_negative = ("sample_rate", "n_fft", "hop_length", "fmin", "fmax", "short", "top_db", "silence", "channel")
         largest = {"sample_rate": 2**24, "n_fft": 2**20, "hop_length": 2**24, "n_mels": 2**12}
         for key, valid, rule in (
             *((key, getattr(self, key) >= 0, "cannot be negative") for key in not_negative),
@@ -111,6 +115,8 @@ class Spectrogram(Domain):
         ):
             if not valid:
                 raise InputError(f"--set {key}={getattr(self, key)}: {key} {rule}")
+        if self.short >= self.frames:
+            raise InputError(f"--set short={self.short}: wanted fewer frames than a window, frames={self.frames}")
         if 0 < self.n_fft < _SMALLEST_FFT:
             raise InputError(f"--set n_fft={self.n_fft}: wanted at least {_SMALLEST_FFT} samples, or 0 to choose")
         if self.sample_rate and not self._lowest < self._highest <= self.sample_rate / 2:
@@ -133,6 +139,16 @@ class Spectrogram(Domain):
     def stride(self) -> tuple[int, int]:
         """Steps between windows, (step, bands): windows slide along time only."""
         return self.step, self._count
+
+    @property
+    def crops(self) -> tuple[tuple[slice, slice], ...]:
+        """The middle of a window and the whole window, if there are two lengths."""
+        before, bands = (self.frames - self.short) // 2, slice(0, self._count)
+        return ((slice(before, before + self.short), bands), (slice(0, self.frames), bands)) if self.short else ()
+
+    def of_crop(self, number: int) -> Spectrogram:
+        """Return the domain with windows of one length only."""
+        return replace(self, frames=(self.short, self.frames)[number], short=0)
 
     @property
     def resolution(self) -> float:
@@ -324,8 +340,11 @@ class Spectrogram(Domain):
         return Span((start[0] * seconds,), ((start[0] + self.frames) * seconds,), self.unit)
 
     def tile(self, atom: NDArray[Any]) -> NDArray[Any]:
-        """Return an atom as a picture: time to the right, low frequencies at the bottom."""
-        return np.asarray(atom).T[::-1]
+        """Return an atom as a picture: time to the right, low frequencies at the bottom; NaN beside a short atom."""
+        tile = np.array(atom, np.float64)
+        rows = self._rows(tile)
+        tile[: rows.start], tile[rows.stop :] = np.nan, np.nan
+        return tile.T[::-1]
 
     def draw(self, atom: NDArray[Any], ax: Axes, *, limit: float) -> None:
         """Draw an atom with axes in milliseconds and hertz."""
@@ -348,15 +367,23 @@ class Spectrogram(Domain):
         """Return centroid frequency and bandwidth (one standard deviation to each side) of an atom's energy, in Hz."""
         energy, centre = np.square(np.asarray(atom, np.float64)).sum(axis=0), self.centre(atom)
         spread = np.sqrt(energy @ (self.frequencies - centre) ** 2 / max(energy.sum(), 1e-300))
-        return {"centroid (Hz)": centre, "bandwidth (Hz)": 2 * float(spread)}
+        rows, seconds = self._rows(atom), self.hop_length / self.sample_rate
+        length = {"length (ms)": round(1000 * (rows.stop - rows.start) * seconds, 3)} if self.short else {}
+        return {"centroid (Hz)": centre, "bandwidth (Hz)": 2 * float(spread), **length}
+
+    def _rows(self, atom: NDArray[Any]) -> slice:
+        """Return the frames that the unit of an atom sees: the atoms of units with short windows are zero elsewhere."""
+        middle = self.crops[0][0] if self.short else slice(0, len(atom))
+        outside = atom[: middle.start].any() or atom[middle.stop :].any()
+        return slice(0, len(atom)) if outside else middle
 
     def scene(self, piece: NDArray[Any]) -> NDArray[Any]:
-        """Return a piece of a field as a picture, as `tile` does."""
-        return self.tile(piece)
+        """Return a piece of a field as a picture: time to the right, low frequencies at the bottom."""
+        return np.asarray(piece).T[::-1]
 
     def synthesize(self, atom: NDArray[Any]) -> Excerpt:
         """Return an atom as a sound: its strongest values loud, zeros soft, negative values softer."""
-        power = inversion.power_of(atom)
+        power = inversion.power_of(atom[self._rows(atom)])
         if self.scale == "cqt":
             samples = inversion.from_constant_q(power, **self._constant_q)
         else:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Array = Any
 
 FILE = "checkpoint.safetensors"
+FILES = (FILE, "checkpoint-2.safetensors")  # the second for a second length of windows
 FORMAT = 1
 _ADVICE = "train again without --resume (decoded sources are in the cache)"
 _COUNTS = ("step", "epoch", "windows", "dead")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from audiosae.autoencoder.model import Model
+from audiosae.autoencoder.joining import join
+from audiosae.autoencoder.model import Model, divided
 from audiosae.corpus import known_sources
 from audiosae.domain import SECONDS, Domain, Json, domain_to_json, options_of
 from audiosae.engine.feed import Feed, score
@@ -25,8 +26,9 @@ from audiosae.training.sampling import check_sample, sampled
 from audiosae.training.solvers import SOLVERS, Task, one_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from audiosae.autoencoder.sae import Params
     from audiosae.autoencoder.whitening import Whitener
     from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
@@ -40,8 +42,13 @@ _HELD_OUT_SHARE = 10  # with --max-windows, one held-out window per ten
 class Checkpoint(Protocol):
     """Saves the state of a run while `fit` works."""
 
-    def begin(self, corpus: EngineCorpus, identity: Mapping[str, Json], parameters: int) -> State | None:
-        """Prepare for the first step; return the state to resume from, with this many parameters, or None to start."""
+    def begin(
+        self, corpus: EngineCorpus, identity: Mapping[str, Json], params: Params, *, number: int = 0
+    ) -> State | None:
+        """Prepare for the first step; return the state to resume from, with as many parameters, or None to start.
+
+        `number` counts the lengths of windows, which are learned one after the other.
+        """
 
     def save(self, state: State, to_host: Callable[[Any], Any]) -> None:
         """Save a state; `to_host` copies its arrays to host memory."""
@@ -54,7 +61,7 @@ class TrainingResult:
     Attributes
     ----------
     history
-        One row per epoch (Adam) or iteration (L-BFGS).
+        One row per epoch (Adam) or iteration (L-BFGS); with two lengths of windows, first those of whole windows.
     used, skipped
         Records of the sources; sources shorter than a window are skipped.
     """
@@ -97,21 +104,46 @@ def fit(
     options = suited_to(corpus.engine, options, corpus.width)
     with backend.session():  # one session, so that data stays on the GPU between the steps
         options, corpus = check_sample(corpus.domain, options), _usable(corpus)
-        training_part, held_out, division = _held_out(corpus, options)
-        _ = backend.keep_fields(corpus) or backend.keep_fields(held_out)
-        progress.stage("whitening", None, "windows")
-        whitener = learn_whitener(training_part, options.whitening)
-        size = {"windows": len(training_part), "n_components": whitener.n_components}
-        memory_estimate.check(memory_estimate.estimate(corpus.domain, options, **size))
-        feeds = _feeds(training_part, held_out, whitener, options)
-        options = choose_solver(options, **size, say=progress.say)
-        task = _task(corpus, feeds, whitener, options, checkpoint=checkpoint, progress=progress)
-        with gentle_interrupt(task.stop_requested), task.running():
-            SOLVERS[options.solver](task)
-            task.checkpoint()
-        task.stop_if_requested()  # a Ctrl-C after the last step
-        model = _best_model(task, corpus.domain, whitener, _sources(corpus, training_part, held_out, division))
-    return TrainingResult(model, task.state.history.rows, corpus.only(corpus.used).records, corpus.skipped)
+        hidden, done = options.hidden, list[tuple[Model, Any]]()
+        for number, (part, units) in enumerate(_lengths(corpus, options, progress)):
+            options = replace(options, hidden=units)
+            training_part, held_out, division = _held_out(part, options)
+            _ = backend.keep_fields(part) or backend.keep_fields(held_out)
+            progress.stage("whitening", None, "windows")
+            whitener = learn_whitener(training_part, options.whitening)
+            size = {"windows": len(training_part), "n_components": whitener.n_components}
+            memory_estimate.check(memory_estimate.estimate(part.domain, options, **size))
+            feeds = _feeds(training_part, held_out, whitener, options)
+            options = choose_solver(options, **size, say=progress.say)  # also for the next length
+            whole = corpus, replace(options, hidden=hidden), number
+            task = _task(whole, feeds, whitener, options, checkpoint=checkpoint, progress=progress)
+            with gentle_interrupt(task.stop_requested), task.running():
+                SOLVERS[options.solver](task)
+                task.checkpoint()
+            task.stop_if_requested()  # a Ctrl-C after the last step
+            sources = _sources(part, training_part, held_out, division)
+            done.append((_best_model(task, part.domain, whitener, sources), task.state.history.rows))
+            del task, feeds  # and their windows, before those of the next length
+        model = done[0][0] if len(done) == 1 else join(corpus.domain, [model for model, _ in reversed(done)])
+    rows = [row for _, rows in done for row in rows]
+    return TrainingResult(model, rows, corpus.only(corpus.used).records, corpus.skipped)
+
+
+def check_lengths(domain: Domain, options: TrainOptions) -> None:
+    """Raise InputError if a model with these options cannot have several lengths of windows, as the domain demands."""
+    lengths, how = len(domain.crops), options.whitening
+    if not lengths:
+        return
+    if not how.full or how.contrast or how.remove_mean or how.squash:
+        raise InputError(
+            "windows of two lengths need --whiten pca or zca, --decoder linear, and neither --contrast nor "
+            f"--remove-mean; found --whiten {options.whiten}, --decoder {options.decoder}"
+            f"{', --contrast' if how.contrast else ''}{', --remove-mean' if how.remove_mean else ''}"
+        )
+    if options.hidden < lengths:
+        raise InputError(
+            f"--hidden {options.hidden}: wanted at least {lengths} units, for windows of {lengths} lengths"
+        )
 
 
 def with_short_skipped(corpus: EngineCorpus) -> list[Record]:
@@ -184,6 +216,18 @@ def _usable(corpus: EngineCorpus) -> EngineCorpus:
     return corpus.part(records)
 
 
+def _lengths(corpus: EngineCorpus, options: TrainOptions, progress: Progress) -> Iterator[tuple[EngineCorpus, int]]:
+    """Yield the corpus with each length of windows, and the number of its units; whole windows first."""
+    crops = corpus.domain.crops
+    if not crops:
+        yield corpus, options.hidden
+    for number, units in reversed([*enumerate(divided(options.hidden, len(crops) or 1))][: len(crops)]):
+        domain = corpus.domain.of_crop(number)
+        window = " x ".join(map(str, domain.window))
+        progress.say(f"learning {units} of {options.hidden} units from windows of {window}")
+        yield corpus.seen_by(domain), units
+
+
 def _held_out(corpus: EngineCorpus, options: TrainOptions) -> tuple[EngineCorpus, EngineCorpus, str]:
     """Return the training part, the held-out windows, and a description of the division."""
     training_part, held_out, division = corpus.split(options.seed)
@@ -208,7 +252,7 @@ def _feeds(
 
 
 def _task(
-    corpus: EngineCorpus,
+    whole: tuple[EngineCorpus, TrainOptions, int],
     feeds: tuple[Feed, Feed | None],
     whitener: Whitener,
     options: TrainOptions,
@@ -216,8 +260,9 @@ def _task(
     checkpoint: Checkpoint | None,
     progress: Progress,
 ) -> Task:
-    params = options.start(whitener)
-    stored = checkpoint.begin(corpus, _identity(options, corpus), params.flat.size) if checkpoint else None
+    """Return the task for one length of windows: the one of this number of the `whole` run with its own options."""
+    (corpus, every, number), params = whole, options.start(whitener)
+    stored = checkpoint.begin(corpus, _identity(every, corpus), params, number=number) if checkpoint else None
     if stored:
         progress.say(f"resumed at epoch {stored.epoch}, step {stored.step}")
     state, save = stored or State.fresh(params.flat, options.hidden), checkpoint.save if checkpoint else None

@@ -14,6 +14,7 @@ from audiosae.backends.cpu import SIGMOID
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.engine.feed import Feed, score
 from audiosae.engine.learn_whitening import MOMENT_WINDOWS, whitener_of
+from audiosae.errors import InputError
 from audiosae.system.threads import one_blas_thread
 from audiosae.training.checkpoint import State
 from audiosae.training.fit import provenance
@@ -86,6 +87,11 @@ class Learner:
     @classmethod
     def of(cls, model: Model) -> Self:
         """Start from a model; Adam's moments are not part of it and start at zero."""
+        if model.whitener.parts:
+            raise InputError(
+                "the model has windows of two lengths, an estimator has one: wanted one of model.parts(), the first of "
+                "which has the short windows"
+            )
         params, options = model.params, options_of(model)
         return cls(
             options,

@@ -256,7 +256,7 @@ def _number_tiles(ax: Axes, chosen: list[int], columns: int, shape: tuple[int, .
 def _plain(domain: Domain, atoms: NDArray[Any], columns: int) -> Figure:
     """Draw tiles without axes, each divided by its own largest absolute value, as in the UFLDL notes."""
     tiles = [tile_of(domain, atom) for atom in atoms]
-    scaled = [tile if tile.ndim == COLOUR_NDIM else tile / (np.abs(tile).max() or 1.0) for tile in tiles]
+    scaled = [tile if tile.ndim == COLOUR_NDIM else tile / (np.nanmax(np.abs(tile)) or 1.0) for tile in tiles]
     picture = _mosaic(scaled, columns, 1.0)
     scale = max(1, round(900 / max(picture.shape[:2])))
     figure = new_figure(picture.shape[1] * scale / _DPI, picture.shape[0] * scale / _DPI)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from audiosae.corpus.windows import Corpus
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.events import Events
+    from audiosae.views.excerpts import Crop
 
 
 class EventExcerpts(Excerpts):
@@ -48,7 +49,14 @@ class EventExcerpts(Excerpts):
         high = high if self._longest is None else min(high, low + round(self._longest / second))
         return self._around(index, low, high), (number,)
 
-    def window(self, _source_range: SourceRange, start: tuple[int, ...], piece: dict[str, Any], /) -> dict[str, Any]:
+    def window(
+        self,
+        _source_range: SourceRange,
+        start: tuple[int, ...],
+        piece: dict[str, Any],
+        /,
+        crop: Crop = (),  # noqa: ARG002
+    ) -> dict[str, Any]:
         """Return an event as the page stores it: its position, and its mark on the piece in per cent."""
         (number,), events = start, self._events
         begin, end = float(events.start[number]), float(events.end[number])

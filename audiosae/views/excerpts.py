@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from audiosae.engine.corpus import EngineCorpus
 
     _Job = tuple[Domain, Record, "SourceRange", bool]
+    Crop = tuple[slice, ...]
 
 _BRIEF = 0.1  # s: the position of a shorter window has more decimals
 _MARGIN_SECONDS = 0.25  # shortest sound before and after a window
@@ -115,13 +116,21 @@ class Excerpts:
             piece["size"] = [scene.shape[1], scene.shape[0]]
         return piece
 
-    def window(self, source_range: SourceRange, start: tuple[int, ...], piece: dict[str, Any], /) -> dict[str, Any]:
+    def window(
+        self, source_range: SourceRange, start: tuple[int, ...], piece: dict[str, Any], /, crop: Crop = ()
+    ) -> dict[str, Any]:
         """Return a window as the page stores it: position, mark on the piece in per cent, and a picture if needed.
 
-        It has a separate picture if the piece is a thumbnail or has no image.
+        It has a separate picture if the piece is a thumbnail or has no image. With a crop, only this part of the window
+        is shown.
         """
         record, size = self._corpus.records[source_range.record], self._domain.window
         span = self._span(source_range.record, start)
+        if crop:
+            start = tuple(at + part.start for at, part in zip(start, crop, strict=True))
+            size = tuple(part.stop - part.start for part in crop)
+            ends = (at + length for at, length in zip(start, size, strict=True))
+            span = replace(span, start=self._row_position(record, start[0]), end=self._row_position(record, next(ends)))
         if source_range.high:
             length = source_range.high - source_range.low
             box = per_cent((start[0] - source_range.low) / length, 0, size[0] / length, 1)
@@ -256,7 +265,12 @@ def _json_bytes(value: dict[str, Any]) -> int:
 
 
 def choose_excerpts(
-    tops: Sequence[Sequence[tuple[int, float]]], excerpts: Excerpts, size: int, done: Callable[[], None] = lambda: None
+    tops: Sequence[Sequence[tuple[int, float]]],
+    excerpts: Excerpts,
+    size: int,
+    done: Callable[[], None] = lambda: None,
+    *,
+    crops: Sequence[Crop] = (),
 ) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
     """Choose the windows that fit on a page: the strongest of every unit, then the second of every unit, ...
 
@@ -268,6 +282,8 @@ def choose_excerpts(
         Largest number of bytes.
     done
         Called after each piece.
+    crops
+        The part of windows that each unit sees; none if it is the whole window.
 
     Returns
     -------
@@ -298,7 +314,7 @@ def choose_excerpts(
             if size < 0:
                 return pieces[:fitting], windows
         row = {
-            unit: excerpts.window(part, start, pieces[numbers[part]])
+            unit: excerpts.window(part, start, pieces[numbers[part]], crops[unit] if crops else ())
             | {"activation": activation, "piece": numbers[part]}
             for unit, (part, start, activation) in rank.items()
         }

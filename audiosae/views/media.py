@@ -34,7 +34,8 @@ def tile_png(tile: NDArray[Any], limit: float, colours: str) -> str:
     """Return the PNG of an atom's tile: (rows, columns) in [-`limit`, `limit`] or (rows, columns, 3) in [0, 1]."""
     if tile.ndim == COLOUR_NDIM:
         return _rgb_png(tile)
-    return _palette_png(np.clip((tile / limit + 1) / 2, 0, 1), colours, 2 * _SHADES + 1)  # one shade is zero
+    shown = np.where(np.isnan(tile), 0, tile)  # outside the pattern
+    return _palette_png(np.clip((shown / limit + 1) / 2, 0, 1), colours, 2 * _SHADES + 1)  # one shade is zero
 
 
 def scene_png(scene: NDArray[Any], colours: str, *, depth: float = 0.0) -> str:

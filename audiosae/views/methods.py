@@ -92,6 +92,11 @@ def _features(model: Model) -> Iterator[str]:
     sources: Mapping[str, Any] = facts.get("sources", {})
     seconds = domain.window[0] * domain.hop_length / domain.sample_rate
     bands = f"{domain.window[1]} {'mel ' if domain.scale == 'mel' else ''}bands"
+    short = (
+        f"(for half of the units the middle {1000 * domain.short * domain.hop_length / domain.sample_rate:.0f} ms) "
+        if domain.short
+        else ""
+    )
     trained = f"{sources['windows']:,} windows of {counted(sources['used'], 'recording')}" if sources else "recordings"
     whitening = options["whiten"]
     whitened = "" if whitening == "none" else f", after {whitening.upper()} whitening"
@@ -103,7 +108,7 @@ def _features(model: Model) -> Iterator[str]:
         f"{length}, seed {options['seed']})."
     )
     yield (
-        f"A window is {1000 * seconds:.0f} ms of a log spectrogram with {bands} at a sample rate of "
+        f"A window is {1000 * seconds:.0f} ms {short}of a log spectrogram with {bands} at a sample rate of "
         f"{domain.sample_rate:,} Hz; the digest of the model is {model.digest}."
     )
     made = facts.get("versions", {}).get("audiosae")

@@ -8,7 +8,7 @@ from audiosae.autoencoder.model import FILE
 from audiosae.domain import SECONDS
 from audiosae.features.background import BACKGROUND
 from audiosae.features.stability import read
-from audiosae.features.summary import activity_of, fact, versions_of
+from audiosae.features.summary import activity_of, fact, versions_of, window_text
 from audiosae.system.files import signature, signed, write_file
 from audiosae.system.text import markdown
 
@@ -104,6 +104,7 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
         ("length", f"{fact(facts, 'sources', 'extent', form=',.0f')} {'s' if domain.unit == SECONDS else domain.unit}"),
         *([("drawn from", _archive(facts["archive"], domain))] if "archive" in facts else []),
         ("windows", f"{fact(facts, 'sources', 'windows')} of {' x '.join(map(str, domain.window))} for training"),
+        *([("lengths of windows", window_text(model))] if model.whitener.parts else []),
         ("held out", fact(facts, "sources", "held_out")),
         ("labels", "not used"),
     ]

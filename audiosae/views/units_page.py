@@ -124,7 +124,7 @@ def write_report(
     numbers = np.array([number for windows in tops for number, _ in windows], np.int64)
     local = with_local_fields(corpus, [int(i) for i in np.unique(corpus.locate(numbers)[0])])
     excerpts = Excerpts(model.domain, local, labels, workers=corpus.workers)
-    shown, pieces = _add_windows(view, size, tops, excerpts, progress)
+    shown, pieces = _add_windows(view, size, tops, excerpts, progress, crops=model.unit_crops)
     page = render_page(view)
     write_file(path, page)
     return {
@@ -142,7 +142,13 @@ def write_report(
 
 
 def _add_windows(
-    view: dict[str, Any], size: int, tops: Sequence[Sequence[tuple[int, float]]], excerpts: Excerpts, progress: Progress
+    view: dict[str, Any],
+    size: int,
+    tops: Sequence[Sequence[tuple[int, float]]],
+    excerpts: Excerpts,
+    progress: Progress,
+    *,
+    crops: Sequence[tuple[slice, ...]],
 ) -> tuple[int, int]:
     """Add as many windows to a page as fit; return the number per unit, and the number of pieces."""
     empty = len(render_page(view))
@@ -151,7 +157,9 @@ def _add_windows(
             f"--size {size / 2**20:.3g}M: the {len(view['items'])} units without examples need {empty / 2**20:.1f} "
             f"MiB; give a larger size"
         )
-    view["pieces"], chosen = choose_excerpts(tops, excerpts, size - empty - _NOTE_BYTES, lambda: progress.advance(1))
+    size -= empty + _NOTE_BYTES
+    view["pieces"], chosen = choose_excerpts(tops, excerpts, size, lambda: progress.advance(1), crops=crops)
+    size += empty + _NOTE_BYTES
     for item, windows in zip(view["items"], chosen, strict=True):
         item["windows"] = windows
     shown, available = max(map(len, chosen)), max(map(len, tops))
