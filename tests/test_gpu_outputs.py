@@ -83,7 +83,7 @@ def test_an_export_contains_the_same_codes(run, trained, sounds, cache, tmp_path
 def test_an_evaluation_gives_the_same_scores(run, trained, sounds, cache, tmp_path):
     labels = tmp_path / "labels.csv"
     names = sorted(path.name for path in sounds.iterdir())
-    # short and long recordings: of labels without a meaning, several classifiers have equal scores, and rounding decides
+    # short and long ones: of labels without a meaning, several classifiers have equal scores, and rounding decides
     labels.write_text("filename,label\n" + "".join(f"{name},{'ab'[i // 6]}\n" for i, name in enumerate(names)))
     pair = both(
         run,
