@@ -176,8 +176,8 @@ def evaluate(
     baselines: Annotated[
         str | Sequence[str],
         Option(
-            "Baselines to compare with: all, none, or some of random-weights, field (log-mel levels), mfcc, pca, kmeans, "
-            "nmf.",
+            "Baselines to compare with: all, none, or some of random-weights, field (log-mel levels), mfcc, pca, "
+            "kmeans, nmf.",
             "Method",
             metavar="all|none|a,b",
             typed=str,
