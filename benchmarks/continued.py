@@ -14,38 +14,24 @@ Without `--recordings`, ten hours of noise with sounds are written. Without `--m
 from __future__ import annotations
 
 import argparse
-import ctypes
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import Cost, measured
 from benchmarks.survey import FILE_SECONDS, write_recordings
 
 HOURS = 10.0
 SAME = ("events.csv", "bouts.csv", "types.csv", "effort.csv", "labels.csv", "index.html")
 STORED = "*.safetensors"  # sounds, codes and excerpts of earlier surveys in the cache
-_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
 
 
-def run(*command: object) -> tuple[float, float]:
-    """Run a command of audiosae; return seconds, and seconds of the processors of it and all processes it started."""
-    ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1)  # orphans, such as a server of forks, become children of this process
-    began, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, "-m", "audiosae", *map(str, command), "-q"], check=True)
-    seconds = time.perf_counter() - began
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            after = os.times()
-            used = after.children_user + after.children_system - before.children_user - before.children_system
-            return seconds, used
+def run(*command: object) -> Cost:
+    """Run a command of audiosae and return what it took."""
+    return measured([sys.executable, "-m", "audiosae", *map(str, command), "-q"])
 
 
 def restore(kept: Path, folder: Path) -> None:
@@ -93,7 +79,7 @@ def main() -> None:
         if not options.cold:
             run("survey", model, sounds, "-o", whole, "--types-from", earlier, "--cache", cache)
             shutil.copytree(cache, kept, ignore=shutil.ignore_patterns(STORED), dirs_exist_ok=True)
-        times: dict[str, list[tuple[float, float]]] = {"--new-only": [], "all": []}
+        times: dict[str, list[Cost]] = {"--new-only": [], "all": []}
         for _ in range(options.repeats):
             restore(kept, cache)
             restore(earlier, out)
@@ -105,9 +91,9 @@ def main() -> None:
             times["all"].append(run("survey", model, sounds, "-o", whole, "--types-from", earlier, "--cache", cache))
         different = [name for name in SAME if (out / name).read_bytes() != (whole / name).read_bytes()]
     for name, each in times.items():
-        print(f"{name}: " + ", ".join(f"{seconds:.1f} s (processors {used:.1f} s)" for seconds, used in each))
-    for unit, number in (("time", 0), ("time of the processors", 1)):
-        ours, theirs = (statistics.median(one[number] for one in each) for each in times.values())
+        print(f"{name}: " + ", ".join(cost.text for cost in each))
+    for unit, part in (("time", "seconds"), ("time of the processors", "processor_seconds")):
+        ours, theirs = (statistics.median(getattr(cost, part) for cost in each) for each in times.values())
         print(f"--new-only over all, {unit}: {ours / theirs:.3f}")
     print(f"different: {', '.join(different) or 'none'}")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiosae.domain import BLANK, Domain, Excerpt, Probe, Span, between
 from audiosae.errors import InputError
-from audiosae.recordings import audio, bands, formats, inversion, prominence, quick_checks
+from audiosae.recordings import audio, bands, formats, inversion, levels, prominence, quick_checks
 from audiosae.recordings.date_headers import timing_remark
 from audiosae.recordings.opening import read_header
 
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 _HOP_SECONDS, _FFT_SECONDS = 0.010, 0.032
 _SMALLEST_FFT = 8
 _LEAST_FFT = 128  # for rates under 4 kHz: with fewer bins, low bands would be empty
-_ROWS_AT_ONCE = 2**16
 _UNFILTERED = 0.92  # of half a rate: resampling weakens what is above
 _STEP = 0.32  # dB; the error of a level is 0.09 dB, that of the power of one frame of noise is 5.6 dB
 _STRETCH_SECONDS = 60.0
 _CYCLES = 17.0  # of the lowest band in a filter of the constant-Q scale with 12 bands per octave
-_BLANK = -99.99  # dB; the level of digital zeros is -100 dB, but for rounding
 
 
 @dataclass(frozen=True)
@@ -299,36 +297,14 @@ class Spectrogram(Domain):
 
     def blank(self, field: NDArray[np.float32]) -> NDArray[np.bool_] | None:
         """Return which frames are digital zeros: those at the lowest level in all bands; None if there are none."""
-        parts = [
-            # most recordings have no level so low, which is quicker to find than the loudest of each frame
-            field[rows].max(axis=1) <= _BLANK if field[rows].min() <= _BLANK else np.zeros(len(field[rows]), bool)
-            for rows in _blocks(field)
-        ]
-        blank = np.concatenate(parts)
-        return blank if blank.any() else None
+        return levels.blank_frames(field)
 
     def finish(self, field: NDArray[np.float32]) -> Sequence[tuple[int, int]]:
         """Apply `top_db`, subtract the mean level, in place, and return the row ranges that are not silent.
 
         Digital zeros do not count for the mean level, so that it is the same with and without them.
         """
-        blocks, blank = _blocks(field), self.blank(field)
-        if self.top_db:
-            floor = max(field[rows].max() for rows in blocks) - np.float32(self.top_db)
-            for rows in blocks:
-                np.maximum(field[rows], floor, out=field[rows])
-        if self.level == "file":
-            total, count = 0.0, 0
-            for rows in blocks:  # one part in memory at a time
-                part = field[rows] if blank is None or blank.all() else field[rows][~blank[rows]]
-                total, count = total + float(part.sum(dtype=np.float64)), count + part.size
-            mean = np.float32(total / count)
-            for rows in blocks:
-                field[rows] -= mean
-        if not self.silence:
-            return [(0, len(field))]
-        loudness = np.concatenate([field[rows].max(axis=1) for rows in blocks])
-        return _ranges(loudness >= loudness.max() - self.silence, self.frames)
+        return levels.finish(field, self.top_db, mean=self.level == "file", silence=self.silence, frames=self.frames)
 
     def stands_out(self, field: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which frames stand out from the background noise."""
@@ -391,16 +367,3 @@ class Spectrogram(Domain):
                 power, self._mel_filters, self._bins, n_fft=self.n_fft, hop_length=self.hop_length
             )
         return Excerpt(samples, "sound", self.sample_rate)
-
-
-def _blocks(field: NDArray[np.float32]) -> list[slice]:
-    return [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(field), _ROWS_AT_ONCE)]
-
-
-def _ranges(loud: NDArray[np.bool_], margin: int) -> list[tuple[int, int]]:
-    """Return disjoint row ranges whose windows of `margin` rows are those that touch a loud row."""
-    rows = np.flatnonzero(loud)
-    apart = np.diff(rows) > margin
-    first, last = rows[np.concatenate([[True], apart])], rows[np.concatenate([apart, [True]])]
-    starts, stops = np.maximum(first - margin + 1, 0), np.minimum(last + margin, len(loud))
-    return list(zip(starts.tolist(), stops.tolist(), strict=True))

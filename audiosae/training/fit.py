@@ -218,10 +218,11 @@ def _usable(corpus: EngineCorpus) -> EngineCorpus:
 
 def _lengths(corpus: EngineCorpus, options: TrainOptions, progress: Progress) -> Iterator[tuple[EngineCorpus, int]]:
     """Yield the corpus with each length of windows, and the number of its units; whole windows first."""
-    crops = corpus.domain.crops
-    if not crops:
+    lengths = len(corpus.domain.crops)
+    if not lengths:
         yield corpus, options.hidden
-    for number, units in reversed([*enumerate(divided(options.hidden, len(crops) or 1))][: len(crops)]):
+        return
+    for number, units in reversed([*enumerate(divided(options.hidden, lengths))]):
         domain = corpus.domain.of_crop(number)
         window = " x ".join(map(str, domain.window))
         progress.say(f"learning {units} of {options.hidden} units from windows of {window}")

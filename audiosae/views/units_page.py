@@ -157,9 +157,8 @@ def _add_windows(
             f"--size {size / 2**20:.3g}M: the {len(view['items'])} units without examples need {empty / 2**20:.1f} "
             f"MiB; give a larger size"
         )
-    size -= empty + _NOTE_BYTES
-    view["pieces"], chosen = choose_excerpts(tops, excerpts, size, lambda: progress.advance(1), crops=crops)
-    size += empty + _NOTE_BYTES
+    room = size - empty - _NOTE_BYTES
+    view["pieces"], chosen = choose_excerpts(tops, excerpts, room, lambda: progress.advance(1), crops=crops)
     for item, windows in zip(view["items"], chosen, strict=True):
         item["windows"] = windows
     shown, available = max(map(len, chosen)), max(map(len, tops))
