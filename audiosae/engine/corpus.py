@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.corpus.windows import Corpus
 from audiosae.engine.shards import Total, split
+from audiosae.engine.spread import is_worthwhile, spread_over_processes
 from audiosae.system.progress import Progress
 from audiosae.system.spelling import spelled
 
@@ -89,10 +90,23 @@ class EngineCorpus(Corpus):
         return self.engine.reduce(step, self.engine.distribute(self), *shared)
 
     def map(
-        self, step: Callable[..., Iterable[Any]], *shared: object, jobs: list[tuple[int, Any]] | None = None
+        self,
+        step: Callable[..., Iterable[Any]],
+        *shared: object,
+        jobs: list[tuple[int, Any]] | None = None,
+        spread: bool = False,
     ) -> Iterator[Iterable[Any]]:
-        """Yield the results of ``step(backend, shard, *shared)``, shard by shard; see `Engine.map`."""
-        return self.engine.map(step, self.engine.distribute(self), *shared, jobs=jobs)
+        """Yield the results of ``step(backend, shard, *shared)``, shard by shard; see `Engine.map`.
+
+        With `spread`, several processes of this machine make a long pass. The results of a few shards must be small.
+        """
+        shards = self.engine.distribute(self)
+        if spread and not self.engine.remote:
+            own = dict(shards)
+            calls = [(own[n], (job,)) for n, job in jobs] if jobs is not None else [(s, ()) for s in own.values()]
+            if is_worthwhile([shard for shard, _ in calls], self.workers, self.backend, step):
+                return spread_over_processes(step, calls, shared, self.workers)
+        return self.engine.map(step, shards, *shared, jobs=jobs)
 
     def jobs(self, items: Sequence[Any]) -> list[tuple[int, Sequence[Any]]]:
         """Return the number of each shard with the items of its records, for `map`; one item per record."""

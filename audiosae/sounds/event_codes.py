@@ -130,7 +130,7 @@ def _encoded(
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
         own = some.jobs([jobs[number] for number in numbers])
-        for block in chain.from_iterable(some.map(_encode_shard, model, windows, jobs=own) if numbers else ()):
+        for block in chain.from_iterable(some.map(_encode_shard, model, windows, jobs=own, spread=True) if numbers else ()):
             yield {"codes": block}
 
     if store is None:
@@ -268,7 +268,7 @@ def sample_codes(
 
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
-        for part in some.map(_sample_shard, model, pitch) if numbers else ():
+        for part in some.map(_sample_shard, model, pitch, spread=True) if numbers else ():
             yield from ({"codes": codes} for codes in part)
 
     keys = [[key_of("samples", record.digest, record.extent, pitch)] for record in corpus.records]

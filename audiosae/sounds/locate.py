@@ -287,7 +287,7 @@ def _detections(
     def found(numbers: Sequence[int]) -> Iterator[dict[str, NDArray[Any]]]:
         some = corpus.only(numbers)
         jobs = some.jobs([fields[number] for number in numbers])
-        for part in some.map(_detect_shard, second, bands, options, jobs=jobs) if numbers else ():
+        for part in some.map(_detect_shard, second, bands, options, jobs=jobs, spread=True) if numbers else ():
             yield from map(vars, part)
 
     keys = [
