@@ -34,7 +34,9 @@ def powers(seconds, bins=32, seed=0):
 
 
 def level_of(rows, pieces=1, pitch=2500):
-    return broadband_level(iter(np.array_split(rows, pieces)), pitch)
+    floors = []
+    parts = list(whitened_levels(np.array_split(rows, pieces), pitch, floors))
+    return broadband_level(parts, floors, pitch)
 
 
 def times(events):

@@ -19,7 +19,7 @@ from audiosae.training.fit import with_short_skipped
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from audiosae.commands.shared_options import Machine
     from audiosae.corpus.journal import Record
@@ -62,6 +62,11 @@ class Reading:
         """Paths of the sources."""
         return [source.path for source in self.sources]
 
+    @property
+    def readable(self) -> list[Path]:
+        """Paths of the sources that can be opened; a pipe would block."""
+        return [source.path for source in self.sources if not source.fault]
+
     def inputs(self, labels: str | None = None) -> list[Path]:
         """Return every file that is read, which no output may replace."""
         return [*self.paths, *([Path(labels)] if labels and labels != FOLDER else [])]
@@ -99,7 +104,14 @@ class Reading:
             engine.backend.say = self.notes.say
             yield engine
 
-    def read(self, engine: Engine, *, interleaved: bool = False, padded: bool = True) -> EngineCorpus:
+    def read(
+        self,
+        engine: Engine,
+        *,
+        interleaved: bool = False,
+        padded: bool = True,
+        beside: Callable[[], Domain | None] = lambda: None,
+    ) -> EngineCorpus:
         """Decode the sources or read them from the cache; report skipped sources.
 
         Parameters
@@ -108,6 +120,8 @@ class Reading:
             See `Engine.ingest`.
         padded
             Whether the command pads a source that is shorter than a window; else it skips it.
+        beside
+            See `audiosae.corpus.ingest.ingest`.
 
         Raises
         ------
@@ -123,6 +137,7 @@ class Reading:
             workers=machine.processes,
             progress=notes,
             interleaved=interleaved,
+            beside=beside,
         )
         with plugin_call(self.domain, "compare"):
             for line in self.domain.compare(self.paths):
@@ -162,10 +177,16 @@ class Reading:
             self.notes.say(f"skipped {record.file}: {record.reason}")
 
     @contextmanager
-    def corpus(self, *, interleaved: bool = False, padded: bool = True) -> Iterator[EngineCorpus]:
-        """Start the engine and read the sources."""
+    def corpus(
+        self,
+        *,
+        interleaved: bool = False,
+        padded: bool = True,
+        beside: Callable[[], Domain | None] = lambda: None,
+    ) -> Iterator[EngineCorpus]:
+        """Start the engine and read the sources; parameters as in `read`."""
         with self.engine() as engine:
-            yield self.read(engine, interleaved=interleaved, padded=padded)
+            yield self.read(engine, interleaved=interleaved, padded=padded, beside=beside)
 
     def of(self, sources: Named) -> Reading:
         """Return a copy for other sources."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Unpack
 
@@ -35,6 +36,7 @@ from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.event_map import with_landmarks
 from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
+from audiosae.sounds.locate import expected_broadband
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
@@ -199,7 +201,8 @@ def survey(
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
+    seen = settings.domain(domain, known)
+    with reading(seen, listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = folder.type_names(names_path, known, notes.say)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
@@ -207,7 +210,8 @@ def survey(
             _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
         dates = _read_dates(job, formats, given)
         sites = sites_by_name(given.site, job, listed)
-        with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
+        expected = partial(expected_broadband, seen, job.readable, detector, known.detector if known else None)
+        with folder.replaced_together(path) as work, job.corpus(interleaved=True, beside=expected) as corpus:
             result, sound_types = find_types(
                 loaded,
                 corpus,

@@ -24,6 +24,7 @@ from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
+from audiosae.system.in_turn import in_turn
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     Stretches = tuple[tuple[int, int], ...]
     Job = tuple[Domain, Path, Path, *Stretches]
+    Decoding = Generator[None, None, Record]
 
 NOTHING = "empty: no rows"
 
@@ -53,6 +55,7 @@ def ingest(
     done: Callable[[Record], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     damaged: list[str] | None = None,
+    beside: Callable[[], Domain | None] = lambda: None,
 ) -> list[Record]:
     """Decode the fields that are not in the cache; return one record per source, in order.
 
@@ -64,6 +67,8 @@ def ingest(
         Called with each record, in order, and with each message.
     damaged
         Receives the names of the sources whose fields were damaged, for `report_damaged`; None to report them.
+    beside
+        Returns a domain that will be needed, too: its fields are computed while a source is decoded. Called if any is.
 
     Raises
     ------
@@ -79,18 +84,19 @@ def ingest(
         report_damaged(found, len(sources), say)
     else:
         damaged += found
-    jobs: list[Job] = [
-        (domain, s.path, e, *s.stretches) for s, e, r in zip(sources, entries, cached, strict=True) if r is None
+    jobs = [
+        [(domain, s.path, e, *s.stretches)] for s, e, r in zip(sources, entries, cached, strict=True) if r is None
     ]
+    _add_beside(beside() if jobs else None, jobs, cache, say)
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
     decoded = run_in_order(
-        decode,
+        decode_all,
         jobs,
         workers=workers,
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
-        weigh=lambda job: _size(job[1]),
+        weigh=lambda own: _size(own[0][1]),
     )
     records = []
     with closing(decoded):  # ends the processes, also after a Ctrl-C
@@ -99,6 +105,17 @@ def ingest(
             done(records[-1])
         next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
     return records
+
+
+def _add_beside(domain: Domain | None, jobs: list[list[Job]], cache: Path, say: Callable[[str], None]) -> None:
+    """Add to the job of each source the one for another domain, unless that is done."""
+    if domain is None:
+        return
+    folder = open_folder(cache, domain, say)
+    for own in jobs:
+        _, path, entry, *stretches = own[0]
+        if not (other := folder / entry.name).exists():  # the name does not depend on the domain
+            own.append((domain, path, other, *stretches))
 
 
 def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None]) -> None:
@@ -127,18 +144,28 @@ def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple
     return records, damaged
 
 
+def decode_all(jobs: Sequence[Job]) -> Record:
+    """Decode a source for one or two domains, and read it once; return the record of the first; see `decode`."""
+    return in_turn(*map(_decoding, jobs))
+
+
 def decode(job: Job) -> Record:
     """Decode a source to its cache entry; InputError if the cache cannot be written.
 
     A source that cannot be decoded gives a skipped record with the reason. The job has the domain, the path of the
     source, that of the entry, and the stretches of `Source`.
     """
+    return decode_all([job])
+
+
+def _decoding(job: Job) -> Decoding:
+    """Decode a source as `decode` does; yield after each block."""
     domain, path, target, *stretches = job
     captured = CapturedStderr()
     try:
         with replacing(target) as temporary, FieldWriter(temporary, domain.resolution) as writer:
             with capture_stderr(captured):
-                record = _read_field(domain, path, writer, tuple(stretches))
+                record = yield from _read_field(domain, path, writer, tuple(stretches))
             record = _with_messages(record, captured)
             writer.finish(record.shape, record)
     except InputError as error:
@@ -159,10 +186,11 @@ def _with_messages(record: Record, captured: CapturedStderr) -> Record:
     return replace(record, reason="; ".join(part for part in (record.reason, f"decoder: {captured.text}") if part))
 
 
-def _read_field(domain: Domain, path: Path, writer: FieldWriter, stretches: Stretches) -> Record:
+def _read_field(domain: Domain, path: Path, writer: FieldWriter, stretches: Stretches) -> Decoding:
     blocks = _Blocks(domain, path, stretches)
     for block in blocks:
         writer.append(np.array(block, np.float32, order="C"))  # a copy: the domain may reuse its block
+        yield
     rows = blocks.shape[0]
     if not rows:
         raise InputError(NOTHING)

@@ -134,8 +134,12 @@ def read(
     progress: Progress | None = None,
     interleaved: bool = False,
     stage: str = "reading",
+    beside: Callable[[], Domain | None] = lambda: None,
 ) -> EngineCorpus:
-    """Decode all sources into the caches of an engine; the corpus has a record of each, also of skipped ones."""
+    """Decode all sources into the caches of an engine; the corpus has a record of each, also of skipped ones.
+
+    `beside` is that of `audiosae.corpus.ingest.ingest`; other machines do not use it.
+    """
     progress = progress or Progress()
     progress.stage(stage, len(sources), "files")
     records = engine.ingest(
@@ -146,5 +150,6 @@ def read(
         interleaved=interleaved,
         say=progress.say,
         done=lambda _: progress.advance(1),
+        beside=beside,
     )
     return EngineCorpus(domain, records, engine, cache=cache, workers=workers)

@@ -23,6 +23,7 @@ from audiosae.recordings.opening import (
     open_recording,
     recent,
 )
+from audiosae.system.in_turn import shared
 from audiosae.system.mapped import MappedFile
 from audiosae.system.progress import counted
 
@@ -53,7 +54,7 @@ def check_channel(channels: int, channel: int) -> None:
 
 
 def read_mono(path: Path, rate: int, channel: int = 0) -> Generator[NDArray[np.float32], None, str]:
-    """Yield a recording as blocks of mono float32 samples, resampled.
+    """Return a recording as blocks of mono float32 samples, resampled; they may be shared (`audiosae.system.in_turn`).
 
     Parameters
     ----------
@@ -74,6 +75,10 @@ def read_mono(path: Path, rate: int, channel: int = 0) -> Generator[NDArray[np.f
     InputError
         The recording is unreadable, empty or silent, lacks the channel, or has samples that are not numbers.
     """
+    return shared((path, rate, channel), lambda: _mono_blocks(path, rate, channel))
+
+
+def _mono_blocks(path: Path, rate: int, channel: int) -> Generator[NDArray[np.float32], None, str]:
     with open_recording(path) as recording:
         check_rate(recording.file.samplerate, rate)
         reader, source = _Reader(recording, path, channel), recording.file.samplerate

@@ -20,7 +20,7 @@ import numpy as np
 
 from audiosae.domain import Domain
 from audiosae.recordings import audio, bands, formats
-from audiosae.sounds.broadband_level import KNOT_SECONDS, LEAST_PITCH, BroadbandLevel, broadband_level
+from audiosae.sounds.broadband_level import KNOT_SECONDS, LEAST_PITCH, BroadbandLevel, broadband_level, whitened_levels
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -89,7 +89,7 @@ class BroadbandEvents(Domain):
         return self.hop / self.sample_rate
 
     def field(self, path: Path) -> Generator[Array, None, str]:
-        """Yield the noise floor and the events of a recording as one block, which is never empty."""
+        """Yield the noise floor and the events of a recording as one block, after empty ones while it is read."""
         notes: list[str] = []
 
         def samples() -> Iterator[Array]:
@@ -100,7 +100,13 @@ class BroadbandEvents(Domain):
         first = max(1, int(np.ceil(self.low_hz / width)))
         last = max(first + 1, 1 + int((self.high_hz or self.sample_rate / 2) / width))
         powers = bands.power_frames(samples(), n_fft, self.hop, lambda power: power[:, first:last])
-        level = broadband_level(powers, max(LEAST_PITCH, round(KNOT_SECONDS / second)))
+        pitch = max(LEAST_PITCH, round(KNOT_SECONDS / second))
+        floors: list[Array | None] = []
+        parts: list[NDArray[np.float16]] = []
+        for part in whitened_levels(powers, pitch, floors):
+            parts.append(part)
+            yield np.empty((0, COLUMNS), np.float32)  # other work on the same samples continues
+        level = broadband_level(parts, floors, pitch)
         begin, end, peak, spread = events_of(level).T
         start = np.maximum(begin - 0.5, 0) * second
         rows = np.stack([np.floor(start), start % 1, (end - 0.5) * second - start, peak, spread], axis=1)

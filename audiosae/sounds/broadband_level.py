@@ -15,7 +15,7 @@ import numpy as np
 from audiosae.sounds.noise_floor import FAST_SORT, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -63,18 +63,10 @@ class BroadbandLevel:
         return (self.level[first:last] - middle).astype(np.float32), spread.astype(np.float32)
 
 
-def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
-    """Measure the broadband level of a recording from the power of its frames.
-
-    Parameters
-    ----------
-    powers
-        Blocks of shape (frames, bins).
-    pitch
-        Frames between knots of the noise.
-    """
-    floors: list[Array | None] = []
-    parts = list(_whitened_levels(_segments(powers, pitch), floors))
+def broadband_level(
+    parts: Sequence[NDArray[np.float16]], floors: Sequence[Array | None], pitch: int
+) -> BroadbandLevel:
+    """Return the broadband level of a recording with its noise; the parameters are those of `whitened_levels`."""
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
     noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
@@ -85,7 +77,7 @@ def broadband_level(powers: Iterator[Array], pitch: int) -> BroadbandLevel:
     return BroadbandLevel(level, np.array(filled(noise) if known else [(0.0, np.inf)], np.float64), pitch, decibels)
 
 
-def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:
+def _segments(blocks: Iterable[Array], count: int) -> Iterator[Array]:
     """Yield the rows of blocks again, `count` at a time; the last rows may be fewer."""
     pending: list[Array] = []
     rows = 0
@@ -100,11 +92,21 @@ def _segments(blocks: Iterator[Array], count: int) -> Iterator[Array]:
         yield np.concatenate(pending)
 
 
-def _whitened_levels(segments: Iterator[Array], floors: list[Array | None]) -> Iterator[NDArray[np.float16]]:
-    """Yield the level of each segment: 5 log10 of the mean square over all bins of power divided by noise floor.
+def whitened_levels(
+    powers: Iterable[Array], pitch: int, floors: list[Array | None]
+) -> Iterator[NDArray[np.float16]]:
+    """Yield the level in each segment: 5 log10 of the mean square over all bins of power divided by noise floor.
 
-    The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly. It is
-    appended to `floors`.
+    The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly.
+
+    Parameters
+    ----------
+    powers
+        Power of the frames of a recording, in blocks of shape (frames, bins).
+    pitch
+        Frames of a segment.
+    floors
+        Receives the noise floor of each segment, (bins,), None where it is not known.
     """
     pending: deque[Array] = deque()  # segments without a level, then those that only served for their floor
     samples: deque[tuple[Array, bool]] = deque(maxlen=2 * _REACH + 1)
@@ -114,7 +116,7 @@ def _whitened_levels(segments: Iterator[Array], floors: list[Array | None]) -> I
         near = list(samples)[max(0, len(floors) - (count - len(samples)) - _REACH) :]
         return _floor_of(np.concatenate([rows for rows, _ in near]), gated=all(gated for _, gated in near))
 
-    for segment in segments:
+    for segment in _segments(powers, pitch):
         pending.append(segment)
         samples.append((_sample_of(segment), _is_gated(_heard(segment))))
         count += 1

@@ -7,6 +7,7 @@ the sound types, so that later surveys find events in the same way.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -25,9 +26,11 @@ from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.sound_store import key_of
 from audiosae.system.progress import Progress
 from audiosae.system.schema import Choice, Number, Object, Optional, Whole
+from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -183,7 +186,7 @@ def locate(
     progress = progress or Progress()
     bands = _band_range(domain, options)
     seconds = known.transform_seconds if known else transform_seconds(domain, corpus)
-    broadband = BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, domain.channel)
+    broadband = _broadband(domain, options, seconds)
     levels = _broadband_fields(broadband, corpus, progress)
     sample = [] if known else _sample([len(events) for _, events in map(parts_of, levels)])
     everything = len(sample) == len(levels)
@@ -197,6 +200,28 @@ def locate(
     progress.close()
     spans = replace(_columns(whole, joining, bands[0], corpus), floors=[parts_of(field)[0] for field in levels])
     return Detector(options, seconds, joining, domain.channel), spans
+
+
+def _broadband(domain: Spectrogram, options: DetectorOptions, seconds: float) -> BroadbandEvents:
+    return BroadbandEvents(domain.sample_rate, seconds, options.low_hz, options.high_hz, domain.channel)
+
+
+def expected_broadband(
+    domain: Spectrogram, paths: Sequence[Path], options: DetectorOptions, known: Detector | None = None
+) -> BroadbandEvents:
+    """Return the domain of broadband events that `locate` will most probably use, so that a recording is read once.
+
+    The length of the transforms follows from parts that are decoded now, before the recordings are.
+    """
+    if known:
+        return _broadband(domain, options, known.transform_seconds)
+    rows, weights = _sampled_rows(domain), []
+    for number in _sampled(len(paths)):
+        with suppress(InputError, OSError), capture_stderr(CapturedStderr()):
+            field = np.concatenate(list(domain.part(paths[number], 0, rows)))
+            domain.finish(field)
+            weights.append(_weights(field))
+    return _broadband(domain, options, _suitable_seconds(domain, weights))
 
 
 def _columns(
@@ -317,21 +342,36 @@ def transform_seconds(domain: Spectrogram, corpus: EngineCorpus) -> float:
     It is 32 periods of the median frequency of what stands out in evenly spaced recordings, weighted by level above
     noise, and 0.5 to 8 ms.
     """
-    count = min(_RECORDINGS, len(corpus.records))
-    chosen = corpus.only(i * len(corpus.records) // count for i in range(count))
-    rows = max(1, round(_SECONDS / seconds_per_row(domain)))
-    weights = np.array([each for part in chosen.map(_band_weights, rows) for each in part]).sum(axis=0)
-    if not weights.sum():
+    chosen, rows = corpus.only(_sampled(len(corpus.records))), _sampled_rows(domain)
+    return _suitable_seconds(domain, [each for part in chosen.map(_band_weights, rows) for each in part])
+
+
+def _sampled(count: int) -> list[int]:
+    """Return the numbers of evenly spaced recordings, of so many."""
+    chosen = min(_RECORDINGS, count)
+    return [i * count // chosen for i in range(chosen)]
+
+
+def _sampled_rows(domain: Spectrogram) -> int:
+    return max(1, round(_SECONDS / seconds_per_row(domain)))
+
+
+def _suitable_seconds(domain: Spectrogram, weights: Sequence[NDArray[np.float64]]) -> float:
+    """Return the length of transforms for the weights of the bands in some recordings."""
+    total = np.array(weights).sum(axis=0)
+    if not total.sum():
         return _UNKNOWN
-    middle = domain.frequencies[np.searchsorted(np.cumsum(weights), weights.sum() / 2)]
+    middle = domain.frequencies[np.searchsorted(np.cumsum(total), total.sum() / 2)]
     return float(np.clip(_CYCLES / max(float(middle), 1.0), _SHORTEST, _LONGEST))
 
 
 def _band_weights(_: Backend, shard: Shard, rows: int) -> Iterator[NDArray[np.float64]]:
-    """Yield the total rise (dB) of each band in the frames of a recording in which a band stands out."""
-    for record in shard.corpus.records:
-        field = np.asarray(read_field(record)[:rows])
-        rise = np.maximum(field - np.quantile(field, _QUIET, axis=0), 0)
-        top = rise.max(axis=1, keepdims=True)
-        rise[rise < top / 2] = 0
-        yield rise[top[:, 0] >= _RISE].sum(axis=0, dtype=np.float64)
+    yield from (_weights(np.asarray(read_field(record)[:rows])) for record in shard.corpus.records)
+
+
+def _weights(field: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the total rise (dB) of each band in the frames in which a band stands out."""
+    rise = np.maximum(field - np.quantile(field, _QUIET, axis=0), 0)
+    top = rise.max(axis=1, keepdims=True)
+    rise[rise < top / 2] = 0
+    return np.asarray(rise[top[:, 0] >= _RISE].sum(axis=0, dtype=np.float64))
