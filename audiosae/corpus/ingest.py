@@ -84,7 +84,7 @@ def ingest(
         report_damaged(found, len(sources), say)
     else:
         damaged += found
-    jobs = [
+    jobs: list[list[Job]] = [
         [(domain, s.path, e, *s.stretches)] for s, e, r in zip(sources, entries, cached, strict=True) if r is None
     ]
     _add_beside(beside() if jobs else None, jobs, cache, say)

@@ -15,7 +15,7 @@ from audiosae.features.codes import Encoder
 from audiosae.features.pooling import DEFAULT_POOL, Pool
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
-from audiosae.sounds.sound_store import key_of
+from audiosae.sounds.sound_store import FLOOR, SoundStore, floor_key, key_of
 from audiosae.sounds.sound_types import evenly
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from audiosae.engine.shards import Shard
     from audiosae.sounds.locate import Spans
     from audiosae.sounds.noise_floor import Stretch
-    from audiosae.sounds.sound_store import SoundStore
 
     Codes = NDArray[np.float32]
     Job = tuple[NDArray[np.float64], list[NDArray[np.float64]]]  # times of all events of a recording, and batches
@@ -127,10 +126,12 @@ def _encoded(
 ) -> Iterator[Codes]:
     """Yield the codes of each batch of stretches: start, end (s), low, high (bands) and peak, (stretches, 5)."""
 
+    floors = store.folder if store else None
+
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
         own = some.jobs([jobs[number] for number in numbers])
-        for block in chain.from_iterable(some.map(_encode_shard, model, windows, jobs=own, spread=True) if numbers else ()):
+        for block in chain.from_iterable(some.map(_encode_shard, model, windows, floors, jobs=own, spread=True) if numbers else ()):
             yield {"codes": block}
 
     if store is None:
@@ -144,12 +145,16 @@ def _encoded(
 
 
 def _encode_shard(
-    backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model, windows: WindowsOf | None
+    backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model, windows: WindowsOf | None, floors: Path | None
 ) -> Iterator[Codes]:
-    """Yield the codes of each batch of stretches of the recordings of a shard."""
+    """Yield the codes of each batch of stretches of the recordings of a shard.
+
+    The folder `floors` has the noise floors that were measured when events were found; another machine lacks it.
+    """
     second = seconds_per_row(recordings_domain(model, "survey"))
     for record, (times, batches) in zip(shard.corpus.records, jobs, strict=True):
-        levels = BandLevels(read_field(record), second, events=times)
+        known = SoundStore(floors).load(floor_key(record)) if floors else None
+        levels = BandLevels(read_field(record), second, events=times, known=known[FLOOR] if known else None)
         for batch in batches:
             yield pooled_codes(
                 model, levels, [levels.stretch(*box) for box in batch.tolist()], backend, windows=windows

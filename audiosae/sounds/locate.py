@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -23,7 +24,7 @@ from audiosae.sounds.bouts import SAMPLE, Group, Joining, learn_joining
 from audiosae.sounds.broadband import BroadbandEvents, parts_of
 from audiosae.sounds.detection import Detections, DetectorOptions, detect
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
-from audiosae.sounds.sound_store import key_of
+from audiosae.sounds.sound_store import FLOOR, floor_key, key_of
 from audiosae.system.progress import Progress
 from audiosae.system.schema import Choice, Number, Object, Optional, Whole
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -309,17 +310,23 @@ def _detections(
 ) -> Iterator[Detections]:
     """Yield the events of each recording; they are found where the fields of the recordings are stored."""
 
+    stored = bool(store) and bands == (0, corpus.domain.window[1])  # codes need the noise floor of all bands
+
     def found(numbers: Sequence[int]) -> Iterator[dict[str, NDArray[Any]]]:
         some = corpus.only(numbers)
         jobs = some.jobs([fields[number] for number in numbers])
-        for part in some.map(_detect_shard, second, bands, options, jobs=jobs, spread=True) if numbers else ():
-            yield from map(vars, part)
+        for part in some.map(_detect_shard, second, bands, options, stored, jobs=jobs, spread=True) if numbers else ():
+            yield from part
 
     keys = [
-        [key_of("detections", record.digest, second, bands, options, field.tobytes())]
+        [
+            key_of("detections", record.digest, second, bands, options, field.tobytes()),
+            *([floor_key(record)] if stored else []),
+        ]
         for record, field in zip(corpus.records, fields, strict=True)
     ]
-    for each in store.through(keys, found) if store else found(range(len(fields))):
+    blocks = store.through(keys, found) if store else found(range(len(fields)))
+    for each in islice(blocks, None, None, 2) if stored else blocks:
         progress.advance(1)
         yield Detections(**each)
 
@@ -331,9 +338,14 @@ def _detect_shard(
     second: float,
     bands: tuple[int, int],
     options: DetectorOptions,
-) -> Iterator[Detections]:
+    with_floor: bool,
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield the events of each recording, and its noise floor if that is wanted."""
     for record, field in zip(shard.corpus.records, fields, strict=True):
-        yield detect(BandLevels(read_field(record)[:, slice(*bands)], second), field, options)
+        levels = BandLevels(read_field(record)[:, slice(*bands)], second)
+        yield vars(detect(levels, field, options))
+        if with_floor:
+            yield {FLOOR: levels.middle}
 
 
 def transform_seconds(domain: Spectrogram, corpus: EngineCorpus) -> float:

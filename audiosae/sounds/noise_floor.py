@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -86,12 +87,15 @@ class BandLevels:
         Whether the whole of a short recording counts as sound.
     events
         Start and end (s) of the events, (events, 2): the rest of a short recording is its background.
+    known
+        `middle`, if it was measured before.
     """
 
     field: Array
     seconds_per_row: float
     all_sound: bool = False
     events: NDArray[np.float64] | None = None
+    known: Array | None = None
 
     @property
     def bands(self) -> int:
@@ -102,6 +106,16 @@ class BandLevels:
     def floor(self) -> NoiseFloor:
         """The running noise floor."""
         return noise_floor(self)
+
+    @cached_property
+    def middle(self) -> Array:
+        """Median of the noise of the levels at the knots of the noise floor, (knots, bands)."""
+        return self.floor.middle[:, : self.bands] if self.known is None else self.known
+
+    @property
+    def pitch(self) -> int:
+        """Rows between knots of the noise floor."""
+        return max(1, round(KNOT_SECONDS / self.seconds_per_row))
 
     def stretch(self, start: float, end: float, low: float, high: float, peak: float) -> Stretch:
         """Return the location of an event between two times in seconds; it has at least one row."""
@@ -137,7 +151,7 @@ class BandLevels:
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` exceed the noise, (rows, bands) in dB, at least 0."""
-        floor = self._short_floor if self.is_short_recording else self.floor.middle_at(low, high, self.bands)
+        floor = self._short_floor if self.is_short_recording else between_knots(self.middle, self.pitch, low, high)
         return np.asarray(np.maximum(self.field[low:high] - floor, 0), np.float32)
 
     @cached_property
@@ -229,25 +243,25 @@ class NoiseFloor:
 
     def at(self, low: int, high: int) -> tuple[Array, Array]:
         """Return median and spread in rows `low` to below `high`, interpolated linearly between knots."""
-        middle, spread = (self._between(part, low, high) for part in (self.middle, self.spread))
+        middle, spread = (between_knots(part, self.pitch, low, high) for part in (self.middle, self.spread))
         return middle, spread
 
-    def middle_at(self, low: int, high: int, bands: int) -> Array:
-        """Return the median of the noise of levels in the first bands and in rows `low` to below `high`."""
-        return self._between(self.middle[:, :bands], low, high)
 
-    def _between(self, part: Array, low: int, high: int) -> Array:
-        """Return values at the knots, interpolated linearly in rows `low` to below `high`."""
-        knot = np.clip((np.arange(low, high) - self.pitch / 2) / self.pitch, 0, len(part) - 1)
-        left = np.minimum(knot.astype(int), max(0, len(part) - 2))
-        right = np.minimum(left + 1, len(part) - 1)
-        share = (knot - left).astype(np.float32)[:, None]
-        return np.asarray((1 - share) * part[left] + share * part[right])
+def between_knots(values: Array, pitch: int, low: int, high: int) -> Array:
+    """Return values at knots, (knots, bands), interpolated linearly in rows `low` to below `high`."""
+    knot = np.clip((np.arange(low, high) - pitch / 2) / pitch, 0, len(values) - 1)
+    left = np.minimum(knot.astype(int), max(0, len(values) - 2))
+    share = (knot - left).astype(np.float32)[:, None]
+    between = np.empty((high - low, values.shape[1]), np.float32)
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(left)) + 1).tolist(), high - low]):
+        own, at = share[first:last], int(left[first])  # the same two knots
+        between[first:last] = (1 - own) * values[at] + own * values[min(at + 1, len(values) - 1)]
+    return between
 
 
 def noise_floor(levels: BandLevels) -> NoiseFloor:
     """Measure the noise floor of a recording; its levels are read once, in order, the rows of one knot at a time."""
-    pitch = max(1, round(KNOT_SECONDS / levels.seconds_per_row))
+    pitch = levels.pitch
     if levels.is_short_recording:
         return _floor_of_short(levels, pitch)
     rows, reach = len(levels.field), round(REACH_SECONDS / KNOT_SECONDS)

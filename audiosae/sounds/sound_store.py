@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
+    from audiosae.corpus.journal import Record
     from audiosae.engine.corpus import EngineCorpus
 
     Block = dict[str, NDArray[Any]]
 
+FLOOR = "floor"
 _NAME = "sounds"
 _PACKAGE = "audiosae"
 _USED = ("autoencoder", "backends", "features", "sounds")  # packages whose code determines the entries
@@ -121,3 +123,8 @@ def key_of(*parts: object) -> str:
         text = part if isinstance(part, bytes) else repr(part).encode()
         digest.update(len(text).to_bytes(8, "little") + text)
     return digest.hexdigest()
+
+
+def floor_key(record: Record) -> str:
+    """Return the key of the block with the noise floor of a recording, the median of each band at the knots."""
+    return key_of(FLOOR, record.digest)
