@@ -68,6 +68,8 @@ def power_frames(
     n_fft: int,
     hop_length: int,
     then: Callable[[NDArray[np.float32]], NDArray[np.float32]] = np.asarray,
+    *,
+    at_once: int = _FRAMES_AT_ONCE,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the short-time Fourier power of a stream, shape (frames, 1 + n_fft // 2), with a Hann window.
 
@@ -81,6 +83,8 @@ def power_frames(
         Samples per transform and between frames.
     then
         Function applied to each block of power; its results are yielded.
+    at_once
+        Frames in a block, at most.
     """
     from scipy.fft import rfft
 
@@ -93,9 +97,9 @@ def power_frames(
         return then(power)
 
     pieces = (
-        frames[at : at + _FRAMES_AT_ONCE]
+        frames[at : at + at_once]
         for frames in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length)
-        for at in range(0, len(frames), _FRAMES_AT_ONCE)
+        for at in range(0, len(frames), at_once)
     )
     return in_order(transform, pieces)
 

@@ -63,9 +63,7 @@ class BroadbandLevel:
         return (self.level[first:last] - middle).astype(np.float32), spread.astype(np.float32)
 
 
-def broadband_level(
-    parts: Sequence[NDArray[np.float16]], floors: Sequence[Array | None], pitch: int
-) -> BroadbandLevel:
+def broadband_level(parts: Sequence[NDArray[np.float16]], floors: Sequence[Array | None], pitch: int) -> BroadbandLevel:
     """Return the broadband level of a recording with its noise; the parameters are those of `whitened_levels`."""
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
@@ -92,9 +90,7 @@ def _segments(blocks: Iterable[Array], count: int) -> Iterator[Array]:
         yield np.concatenate(pending)
 
 
-def whitened_levels(
-    powers: Iterable[Array], pitch: int, floors: list[Array | None]
-) -> Iterator[NDArray[np.float16]]:
+def whitened_levels(powers: Iterable[Array], pitch: int, floors: list[Array | None]) -> Iterator[NDArray[np.float16]]:
     """Yield the level in each segment: 5 log10 of the mean square over all bins of power divided by noise floor.
 
     The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly.

@@ -125,13 +125,14 @@ def _encoded(
     model: Model, corpus: EngineCorpus, jobs: Sequence[Job], store: SoundStore | None, windows: WindowsOf | None
 ) -> Iterator[Codes]:
     """Yield the codes of each batch of stretches: start, end (s), low, high (bands) and peak, (stretches, 5)."""
-
     floors = store.folder if store else None
 
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
         own = some.jobs([jobs[number] for number in numbers])
-        for block in chain.from_iterable(some.map(_encode_shard, model, windows, floors, jobs=own, spread=True) if numbers else ()):
+        for block in chain.from_iterable(
+            some.map(_encode_shard, model, windows, floors, jobs=own, spread=True) if numbers else ()
+        ):
             yield {"codes": block}
 
     if store is None:
@@ -201,7 +202,7 @@ def event_windows(model: Model, levels: BandLevels, event: Stretch) -> Codes:
     first = max(0, min(event.start - frames // 2, rows - frames))
     end = min(rows, max(first, min(event.end - 1 - frames // 2, rows - frames)) + frames)
     rise = levels.cleaned(first, end)
-    field = np.pad(rise, ((0, max(0, frames - (end - first))), (0, 0)))
+    field = rise if len(rise) >= frames else np.pad(rise, ((0, frames - len(rise)), (0, 0)))
     return scaled_windows(model, field, rise[event.start - first : event.end - first])
 
 

@@ -309,7 +309,6 @@ def _detections(
     progress: Progress,
 ) -> Iterator[Detections]:
     """Yield the events of each recording; they are found where the fields of the recordings are stored."""
-
     stored = bool(store) and bands == (0, corpus.domain.window[1])  # codes need the noise floor of all bands
 
     def found(numbers: Sequence[int]) -> Iterator[dict[str, NDArray[Any]]]:

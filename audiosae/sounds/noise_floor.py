@@ -186,7 +186,9 @@ class BandLevels:
     def _smooth(self, low: int, high: int, step: int) -> Array:
         half = max(0, round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2))
         first, last = max(0, low - half), min(len(self.field), high + half)
-        rows = np.pad(self.field[first:last], ((half - (low - first), half - (last - high)), (0, 0)), mode="edge")
+        rows = self.field[first:last]
+        if last - first < high - low + 2 * half:
+            rows = np.pad(rows, ((half - (low - first), half - (last - high)), (0, 0)), mode="edge")
         total = rows[: high - low : step].copy()
         for shift in range(1, 2 * half + 1):
             total += rows[shift : shift + high - low : step]
