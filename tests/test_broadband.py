@@ -20,7 +20,7 @@ from audiosae.sounds.broadband import (
     parts_of,
     with_floor,
 )
-from audiosae.sounds.broadband_level import broadband_level
+from audiosae.sounds.broadband_level import broadband_level, whitened_levels
 from audiosae.sounds.detection import _broadband
 
 RESOLUTION = 0.003  # s

@@ -247,7 +247,7 @@ def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archi
     with pytest.raises(KeyboardInterrupt):
         find_types(archive.model, corpus, store=SoundStore(tmp_path))
     entries = [*tmp_path.iterdir()]
-    assert len(entries) == 8 + 5  # events of all recordings; codes of whole events and of parts
+    assert len(entries) == 2 * 8 + 5  # events and noise floors of all recordings; codes of whole events and of parts
     entries[0].write_bytes(b"damaged")
     continued, again = find_types(archive.model, corpus, store=SoundStore(tmp_path))
     assert len(calls) in {6 + 16 - 4, 6 + 16 - 2}  # both blocks of a recording, or those of two recordings

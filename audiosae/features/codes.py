@@ -322,7 +322,7 @@ def file_features(
     corpus: EngineCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the pooled features (outputs x pools x segments,) of each source, computed where its field is stored."""
-    yield from chain.from_iterable(corpus.map(_pooled_shard, features, pools, segments, spread=True))
+    yield from chain.from_iterable(corpus.map(_pooled_shard, features, pools, segments))
 
 
 def _pooled_shard(

@@ -145,7 +145,7 @@ def _encoded(
     yield from (block["codes"] for block in store.through(keys, encoded))
 
 
-def _encode_shard(
+def _encode_shard(  # noqa: PLR0917 (what is sent to other processes has no keywords)
     backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model, windows: WindowsOf | None, floors: Path | None
 ) -> Iterator[Codes]:
     """Yield the codes of each batch of stretches of the recordings of a shard.

@@ -330,14 +330,14 @@ def _detections(
         yield Detections(**each)
 
 
-def _detect_shard(
+def _detect_shard(  # noqa: PLR0917 (what is sent to other processes has no keywords)
     _: Backend,
     shard: Shard,
     fields: Sequence[NDArray[np.float32]],
     second: float,
     bands: tuple[int, int],
     options: DetectorOptions,
-    with_floor: bool,
+    with_floor: bool,  # noqa: FBT001
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Yield the events of each recording, and its noise floor if that is wanted."""
     for record, field in zip(shard.corpus.records, fields, strict=True):

@@ -60,7 +60,8 @@ def in_turn(first: Generator[object, None, Result], *others: Generator[object, N
 
 def _continue(generators: Sequence[Generator[object, None, object]]) -> bool:
     """Continue generators until they yield; return whether one of them was not at its end."""
-    return any([next(each, generators) is not generators for each in generators])
+    ended = [next(each, generators) is generators for each in generators]  # of all, not only to the first that goes on
+    return not all(ended)
 
 
 class _Shared(Generic[Block]):
