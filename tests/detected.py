@@ -74,14 +74,15 @@ def detected(folder, samples, rate=RATE, *, model_rate=None, options=None, **kin
     return detect(BandLevels(field, domain.hop_length / domain.sample_rate), broad, options or DetectorOptions())
 
 
-def corpus_of(folder, recordings, *, engine=None, workers=1, cache=None, **settings):
+def corpus_of(folder, recordings, *, engine=None, cache=None, **settings):
     """Write recordings and read them with a spectrogram domain; return domain and corpus."""
+    how = {"workers": settings.pop("workers", 1), "beside": settings.pop("beside", lambda: None)}
     for number, samples in enumerate(recordings):
         write(folder / "in" / f"{number}.wav", samples, RATE, subtype="FLOAT")
     domain = Spectrogram(RATE, **settings).resolve([])
     sources = scan([folder / "in"], (".wav",), domain="spectrogram")
     engine = engine or LocalEngine()
-    return domain, read(domain, sources, engine, cache=cache or folder / "cache", workers=workers, interleaved=True)
+    return domain, read(domain, sources, engine, cache=cache or folder / "cache", interleaved=True, **how)
 
 
 def located(folder, *recordings, options=None, known=None, **settings):

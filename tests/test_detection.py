@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 from detected import RATE, SYLLABLE, add, corpus_of, detected, located, noise, sine, song, with_syllables
 
+from audiosae.corpus import ingest as ingest_module
+from audiosae.engine import LocalEngine
 from audiosae.recordings import audio, bands
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds import band_events, broadband, noise_floor
 from audiosae.sounds import locate as module
 from audiosae.sounds.detection import DetectorOptions, _joined, detect
-from audiosae.sounds.locate import locate, transform_seconds
+from audiosae.sounds.locate import expected_broadband, locate, transform_seconds
 from audiosae.sounds.noise_floor import BandLevels
 
 RESOLUTION = 0.003  # s
@@ -314,13 +317,31 @@ def test_the_archive_has_the_planted_events(whole):
     assert np.bincount(events.record, minlength=4)[[0, 1, 3]].tolist() == [28, 27, 0]
 
 
-def test_two_processes_find_the_same_events(tmp_path, whole):
+def test_two_processes_find_the_same_events(tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("audiosae.engine.spread.LEAST_VALUES", 0)
+    steps, run_map = [], LocalEngine.map
+    monkeypatch.setattr(LocalEngine, "map", lambda _, step, *a, **k: steps.append(step) or run_map(_, step, *a, **k))
     found = locate(*corpus_of(tmp_path, archive(), workers=2), DetectorOptions())
+    assert columns(found) == columns(whole)
+    assert module._detect_shard not in steps
+
+
+def test_levels_and_broadband_events_are_of_one_reading(tmp_path, whole, monkeypatch):
+    opened, open_one = [], audio.open_recording
+    monkeypatch.setattr(audio, "open_recording", lambda path: opened.append(path.name) or open_one(path))
+    monkeypatch.setattr(ingest_module, "run_in_order", lambda work, jobs, **_: (work(job) for job in jobs))
+    domain, paths = Spectrogram(RATE).resolve([]), [tmp_path / "in" / f"{number}.wav" for number in range(4)]
+    expected = partial(expected_broadband, domain, paths, DetectorOptions())
+    found = locate(*corpus_of(tmp_path, archive(), beside=expected), DetectorOptions())
+    parts, whole_files = opened[:-4], opened[-4:]  # the first parts determine the length of the transforms
+    assert whole_files == [path.name for path in paths]
+    assert len(parts) <= len(paths)
     assert columns(found) == columns(whole)
 
 
 def test_events_do_not_depend_on_the_size_of_blocks(tmp_path, monkeypatch, whole):
     monkeypatch.setattr(broadband, "_FRAMES_AT_ONCE", 999)
+    monkeypatch.setattr(broadband, "_TRANSFORMS", 41)
     monkeypatch.setattr(bands, "_FRAMES_AT_ONCE", 37)
     monkeypatch.setattr(audio, "_SAMPLES_AT_ONCE", 5001)
     songs, *_ = archive()

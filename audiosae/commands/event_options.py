@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from audiosae.commands.shared_options import Channel, MachineKeywords, channel_number
 from audiosae.errors import InputError
 from audiosae.sounds.detection import DetectorOptions
+from audiosae.sounds.locate import expected_broadband
 from audiosae.system.parameters import Option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from audiosae.commands.reading import Reading
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.bouts import Group
+    from audiosae.sounds.broadband import BroadbandEvents
     from audiosae.sounds.sound_types import Types
 
 _RANGE = re.compile(r"\s*(\d+(?:\.\d*)?)\s*-\s*(\d+(?:\.\d*)?)\s*")
@@ -116,6 +122,22 @@ class EventKeywords(MachineKeywords, total=False):
     min_level: float | None
     band: str | Sequence[float] | None
     channel: int | str | None
+
+
+def broadband_beside(
+    job: Reading, options: DetectorOptions, known: Types | None = None
+) -> Callable[[], BroadbandEvents]:
+    """Return what gives the domain of broadband events, which are found while recordings are read.
+
+    Parameters
+    ----------
+    options
+        Options of the detector.
+    known
+        Types of an earlier survey.
+    """
+    domain = cast("Spectrogram", job.domain)
+    return partial(expected_broadband, domain, job.readable, options, known.detector if known else None)
 
 
 def _seconds(option: str, value: float | str) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands.clips import ClipFolder, checked_clip_folder, clip_text, write_match_clips
-from audiosae.commands.event_options import EventKeywords, EventSettings
+from audiosae.commands.event_options import EventKeywords, EventSettings, broadband_beside
 from audiosae.commands.reading import reading
 from audiosae.commands.shared_options import (
     AnyPath,
@@ -29,7 +29,7 @@ from audiosae.errors import InputError
 from audiosae.recordings.dates import read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.examples import FORM, Example, parse_examples
-from audiosae.sounds.search import Matches, find_like
+from audiosae.sounds.search import Matches, find_like, options_in_range
 from audiosae.system.described_table import DIGESTS, TABLES, DescribedTable, description_of
 from audiosae.system.files import check_writable, csv_text, report_replaced
 from audiosae.system.frames import text_table
@@ -148,7 +148,8 @@ def find(
             queries = _read_examples(job, engine, examples)
             pairs = zip(examples, queries.records, strict=True)
             examples = [_within(example, record.extent, notes) for example, record in pairs]
-            corpus = job.read(engine, interleaved=True)
+            beside = broadband_beside(job, options_in_range(detector, domain, examples))
+            corpus = job.read(engine, interleaved=True, beside=beside)
             matches = find_like(
                 loaded,
                 corpus,

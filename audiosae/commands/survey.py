@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Unpack
 
@@ -12,7 +11,7 @@ from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
 from audiosae.commands.clips import ClipCount, ClipsOf, check_written, clip_text, write_survey_clips
 from audiosae.commands.continuation import continued, continued_note
-from audiosae.commands.event_options import EventKeywords, EventSettings
+from audiosae.commands.event_options import EventKeywords, EventSettings, broadband_beside
 from audiosae.commands.label_options import label_lines, read_labels
 from audiosae.commands.reading import Reading, reading
 from audiosae.commands.shared_options import (
@@ -36,7 +35,6 @@ from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.event_map import with_landmarks
 from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
-from audiosae.sounds.locate import expected_broadband
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
@@ -201,8 +199,7 @@ def survey(
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    seen = settings.domain(domain, known)
-    with reading(seen, listed, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
         notes = job.notes
         type_names = folder.type_names(names_path, known, notes.say)
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
@@ -210,8 +207,8 @@ def survey(
             _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
         dates = _read_dates(job, formats, given)
         sites = sites_by_name(given.site, job, listed)
-        expected = partial(expected_broadband, seen, job.readable, detector, known.detector if known else None)
-        with folder.replaced_together(path) as work, job.corpus(interleaved=True, beside=expected) as corpus:
+        beside = broadband_beside(job, detector, known)
+        with folder.replaced_together(path) as work, job.corpus(interleaved=True, beside=beside) as corpus:
             result, sound_types = find_types(
                 loaded,
                 corpus,

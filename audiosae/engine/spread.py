@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from contextlib import closing
 from functools import lru_cache
 from math import prod
@@ -20,9 +19,10 @@ if TYPE_CHECKING:
     from audiosae.engine.shards import Shard
 
     Step = Callable[..., Iterable[Any]]
-    Call = tuple[Step, Shard, tuple[Any, ...], bytes]
+    Call = tuple[Step, Shard, tuple[Any, ...]]
 
 LEAST_VALUES = 2**23  # of fields: half an hour of 40 bands, for which one process is as fast as the start of others
+_ONE_BY_ONE = 2**30  # bytes: more than a batch of jobs
 
 
 def is_worthwhile(shards: Sequence[Shard], workers: int, backend: Backend, step: Step) -> bool:
@@ -39,24 +39,27 @@ def spread_over_processes(
 
     The results of a few jobs are in memory at the same time.
     """
-    content = pickle.dumps(shared)  # once: a model takes longer than its arrays
-    calls = [(step, shard, job, content) for shard, job in jobs]
-    with closing(run_in_order(_results, calls, workers=workers, crashed=_results, weigh=lambda _: 2**30)) as results:
+    calls = [(step, *job) for job in jobs]
+    with closing(
+        run_in_order(
+            _results,
+            calls,
+            workers=workers,
+            crashed=lambda call: _results(call, *shared),
+            weigh=lambda _: _ONE_BY_ONE,
+            shared=shared,
+        )
+    ) as results:
         yield from results
 
 
-def _results(call: Call) -> list[Any]:
-    step, shard, job, content = call
+def _results(call: Call, *shared: object) -> list[Any]:
+    step, shard, job = call
     if parent_process() is not None:
         os.environ.setdefault(THREADS, "1")  # each process has a core
-    return list(step(_backend(), shard, *job, *_shared(content)))
+    return list(step(_backend(), shard, *job, *shared))
 
 
 @lru_cache(maxsize=1)
 def _backend() -> Backend:
     return Backend()
-
-
-@lru_cache(maxsize=1)
-def _shared(content: bytes) -> tuple[Any, ...]:
-    return tuple(pickle.loads(content))  # noqa: S301 (of this command)

@@ -69,7 +69,7 @@ def power_frames(
     hop_length: int,
     then: Callable[[NDArray[np.float32]], NDArray[np.float32]] = np.asarray,
     *,
-    at_once: int = _FRAMES_AT_ONCE,
+    at_once: int | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the short-time Fourier power of a stream, shape (frames, 1 + n_fft // 2), with a Hann window.
 
@@ -84,11 +84,11 @@ def power_frames(
     then
         Function applied to each block of power; its results are yielded.
     at_once
-        Frames in a block, at most.
+        Frames in a block, at most; None for as many as are fast with transforms of 512 samples.
     """
     from scipy.fft import rfft
 
-    hann = _hann(n_fft)
+    hann, at_once = _hann(n_fft), at_once or _FRAMES_AT_ONCE
 
     def transform(frames: NDArray[np.float32]) -> NDArray[np.float32]:
         spectrum = rfft(frames * hann, axis=1)

@@ -239,7 +239,7 @@ def find_like(
     examples = [example.within(r.extent) for example, r in zip(examples, queries.records, strict=True)]
     edges = band_edges(domain)
     ranges = [example.bands(*edges) if example.ranged else None for example in examples]
-    options = _in_range(options or DetectorOptions(), domain, examples, ranges)
+    options = options_in_range(options or DetectorOptions(), domain, examples)
     known = memory or SearchMemory()
     key = options, group
     detector, spans = known.located(key, lambda: locate(domain, corpus, options, group=group, progress=progress))
@@ -267,14 +267,10 @@ def find_like(
     )
 
 
-def _in_range(
-    options: DetectorOptions,
-    domain: Spectrogram,
-    examples: Sequence[Example],
-    ranges: Sequence[tuple[int, int] | None],
-) -> DetectorOptions:
+def options_in_range(options: DetectorOptions, domain: Spectrogram, examples: Sequence[Example]) -> DetectorOptions:
     """Return the options with the range of frequencies of the wanted examples, unless there is one."""
-    wanted = [(each, bands) for each, bands in zip(examples, ranges, strict=True) if each.liked]
+    edges = band_edges(domain)
+    wanted = [(each, each.bands(*edges) if each.ranged else None) for each in examples if each.liked]
     if options.low_hz or options.high_hz or any(bands is None for _, bands in wanted):
         return options
     centres = domain.frequencies  # a narrow range has none

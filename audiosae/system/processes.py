@@ -33,6 +33,7 @@ _BATCH, _BATCH_BYTES = 16, 2**21  # maximum jobs per batch, and maximum bytes th
 _AHEAD = 4  # batches submitted per worker
 _END_SECONDS = 2.0  # until a process that was asked to end is killed
 _FORKSERVER = "forkserver"
+_shared: tuple[object, ...] = ()
 _PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
 
 
@@ -59,18 +60,19 @@ def can_start_processes(*arguments: object) -> bool:
 
 
 def run_in_order(
-    work: Callable[[Job], Result],
+    work: Callable[..., Result],
     jobs: Sequence[Job],
     *,
     workers: int,
     crashed: Callable[[Job], Result],
     weigh: Callable[[Job], int] = lambda _: 0,
+    shared: tuple[object, ...] = (),
 ) -> Generator[Result, None, None]:
-    """Yield ``work(job)`` for every job, in the order of the jobs, computed by `workers` processes.
+    """Yield ``work(job, *shared)`` for every job, in the order of the jobs, computed by `workers` processes.
 
     A job that kills its process gives ``crashed(job)``; the other jobs still run. ``weigh(job)`` is the number of
     bytes that a job reads: small jobs are sent in batches. Processes use threads if there are fewer jobs than workers.
-    Where no process can be started, this process does the jobs.
+    Each process receives `shared` once. Where no process can be started, this process does the jobs.
     """
     workers = min(workers, most_workers() or workers)
     batches = _batches(jobs, weigh)
@@ -79,22 +81,22 @@ def run_in_order(
         with suppress(_NoProcessError):
             while batches:
                 try:
-                    yield from _run(work, batches, workers, threads)
+                    yield from _run(work, batches, workers, threads, shared)
                 except BrokenProcessPool:
                     _check_start(work, batches[0])
-                    yield from _run_one_by_one(work, batches.popleft(), crashed)
+                    yield from _run_one_by_one(work, batches.popleft(), crashed, shared)
     while batches:
-        yield from _run_here(work, batches.popleft())
+        yield from _run_here(work, batches.popleft(), shared)
 
 
 class _NoProcessError(Exception):
     """No process can be started, and this is not the fault of a job."""
 
 
-def _run_here(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+def _run_here(work: Callable[..., Result], jobs: Sequence[Job], shared: tuple[object, ...]) -> Iterator[Result]:
     for job in jobs:
         with one_blas_thread():  # as in other processes: the results must be the same
-            result = work(job)
+            result = work(job, *shared)
         yield result
 
 
@@ -111,9 +113,11 @@ def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[list[Job
     return batches
 
 
-def _run(work: Callable[[Job], Result], batches: deque[list[Job]], workers: int, threads: int) -> Iterator[Result]:
+def _run(
+    work: Callable[..., Result], batches: deque[list[Job]], workers: int, threads: int, shared: tuple[object, ...]
+) -> Iterator[Result]:
     """Yield the results of batches; remove a batch from the queue when its results have arrived."""
-    with _pool(workers, threads) as pool:
+    with _pool(workers, threads, shared) as pool:
         running = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
         while running:
             results = running.popleft().result()
@@ -124,22 +128,22 @@ def _run(work: Callable[[Job], Result], batches: deque[list[Job]], workers: int,
 
 
 def _run_one_by_one(
-    work: Callable[[Job], Result], jobs: Sequence[Job], crashed: Callable[[Job], Result]
+    work: Callable[..., Result], jobs: Sequence[Job], crashed: Callable[[Job], Result], shared: tuple[object, ...]
 ) -> Iterator[Result]:
     """Yield the results of a batch that crashed, job by job in one process; a new process follows each crash."""
     left = deque(jobs)
     while left:
         try:
-            with _pool(1) as pool:
+            with _pool(1, shared=shared) as pool:
                 while left:
-                    result = _submit(pool, work, left[0]).result()
+                    results = _submit(pool, _each, work, [left[0]]).result()
                     left.popleft()
-                    yield result
+                    yield from results
         except BrokenProcessPool:
             yield crashed(left.popleft())
 
 
-def _check_start(work: Callable[[Job], object], batch: Sequence[Job]) -> None:
+def _check_start(work: Callable[..., object], batch: Sequence[Job]) -> None:
     """Raise an error if no process can start and receive a batch: then the crash is not the fault of a job.
 
     Raises
@@ -164,16 +168,17 @@ def _check_start(work: Callable[[Job], object], batch: Sequence[Job]) -> None:
 def _nothing(*_: object) -> None: ...
 
 
-def _each(work: Callable[[Job], Result], batch: Sequence[Job]) -> list[Result]:
-    return [work(job) for job in batch]
+def _each(work: Callable[..., Result], batch: Sequence[Job]) -> list[Result]:
+    return [work(job, *_shared) for job in batch]
 
 
 @contextmanager
-def _pool(workers: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, threads: int = 1, shared: tuple[object, ...] = ()) -> Iterator[ProcessPoolExecutor]:
     """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process."""
     with _one_thread:
         try:
-            pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_init_worker, initargs=(threads,))
+            arguments = threads, shared
+            pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_init_worker, initargs=arguments)
         except (OSError, ImportError, NotImplementedError) as error:  # the system has no semaphores
             raise _NoProcessError from error
         try:
@@ -291,7 +296,9 @@ def _of_main(value: object) -> bool:
     return getattr(value, "__module__", "") == "__main__"
 
 
-def _init_worker(threads: int) -> None:
+def _init_worker(threads: int, shared: tuple[object, ...]) -> None:
+    global _shared  # noqa: PLW0603 (of all jobs of this process)
+    _shared = shared
     allow(threads)
     one_blas_thread_for_good()  # also if the server was not started in `_one_thread`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
