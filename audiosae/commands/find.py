@@ -136,8 +136,7 @@ def find(
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, detector, listed = recordings_domain(loaded, "find"), settings.detector(), named_paths(sources)
     with reading(settings.domain(domain), listed, Machine.of(options), progress=progress) as job:
-        notes = job.notes
-        inputs = [*(example.path for example in examples), *job.paths]
+        notes, inputs = job.notes, [*(example.path for example in examples), *job.paths]
         if path:
             _check_output(path, inputs, loaded.digest, notes)
         clip_folder = checked_clip_folder(clips, listed, inputs)

@@ -205,8 +205,7 @@ def survey(
         answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
         if path:
             _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
-        dates = _read_dates(job, formats, given)
-        sites = sites_by_name(given.site, job, listed)
+        dates, sites = _read_dates(job, formats, given), sites_by_name(given.site, job, listed)
         beside = broadband_beside(job, detector, known)
         with folder.replaced_together(path) as work, job.corpus(interleaved=True, beside=beside) as corpus:
             result, sound_types = find_types(
