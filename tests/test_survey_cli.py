@@ -233,8 +233,11 @@ def test_new_recordings_are_added_to_a_survey_as_with_its_types(archive, cache, 
 
 
 def test_an_interrupted_survey_continues_with_the_recordings_that_are_left(archive, tmp_path, monkeypatch):
-    corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
-    whole, types = find_types(archive.model, corpus)
+    corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine(), workers=2)
+    with monkeypatch.context() as several_processes:
+        several_processes.setattr("audiosae.engine.spread.LEAST_VALUES", 0)
+        several_processes.setattr("audiosae.sounds.event_codes.pooled_codes", None)  # in this process
+        whole, types = find_types(archive.model, corpus)
     calls, encode = [], pooled_codes
 
     def interrupted(*arguments, **options):
