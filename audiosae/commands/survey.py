@@ -32,7 +32,7 @@ from audiosae.commands.survey_sources import write_sources
 from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import Dates, read_dates
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.event_map import with_landmarks
+from audiosae.sounds.event_map import begin_landmarks, with_landmarks
 from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
@@ -41,8 +41,11 @@ from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
+from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
 from audiosae.views.survey_page import write_survey_page
+
+_HELPERS = 2  # processes that learn from many sounds
 
 
 def _text(result: Survey) -> str:
@@ -207,7 +210,11 @@ def survey(
             _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
         dates = _read_dates(job, formats, given)
         sites = sites_by_name(given.site, job, listed)
-        with folder.replaced_together(path) as work, job.corpus(interleaved=True) as corpus:
+        with (
+            folder.replaced_together(path) as work,
+            job.corpus(interleaved=True) as corpus,
+            helpers(min(_HELPERS, corpus.workers)) as begin,
+        ):
             result, sound_types = find_types(
                 loaded,
                 corpus,
@@ -220,15 +227,18 @@ def survey(
                 times=dates.starts,
                 store=SoundStore.of(loaded, corpus, notes.say),
                 folder=work,
+                begin=begin,
                 progress=notes,
             )
             result = with_sites(result, sites, place, notes.say)
             notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note) | {OPTIONS: asdict(given)}
             if path and work:
+                landmarks = begin_landmarks(result, begin)
                 write_sources(result, loaded, work)
-                result, sound_types = with_landmarks(result, sound_types)
                 folder.write_tables(result, loaded, sound_types, corpus, work, formats)
+                result, sound_types = with_landmarks(result, sound_types, landmarks())
+                sound_types.save(work / folder.TYPES, loaded.digest)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 facts |= write_survey_clips(result, corpus, chosen, work, beside=path, progress=notes)

@@ -225,8 +225,7 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
 def write_tables(  # noqa: PLR0917
     result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
 ) -> None:
-    """Write the types, tables, pictures and the paragraph on methods of a survey into its folder."""
-    types.save(out / TYPES, model.digest)
+    """Write the tables, pictures and the paragraph on methods of a survey into its folder."""
     write_methods(result, model, types.detector, out / METHODS)
     for table in ("types", "labels", "effort", *(["label_scores"] if result.labels and result.labels.scores else [])):
         result.table(table).write_csv(out / f"{table}.csv")

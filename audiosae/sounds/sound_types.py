@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,18 +27,20 @@ from audiosae.sounds.taught import TAUGHT, SameTypes, Taught
 from audiosae.system.schema import DIGEST, Items, Object, Optional, Tensor, Text, Whole, check_tensors, reading_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from audiosae.domain import Json
+    from audiosae.system.processes import Begin
 
     Array = NDArray[np.float32]
     Labels = NDArray[np.int32]
 
 FILE = "types.safetensors"
 SAMPLE = 3000  # events from which the types are learned
+_MANY = 2000  # events of which other processes learn types and map
 _COMPONENTS, _WIDE_COMPONENTS = 50, 100  # of the space; in which the parts of events are compared
 _RAISED, _PARTS_POWER = 0.1, 0.25  # of the mean variance of parts, added to each; power of their covariance
 _FORMAT = 6
@@ -333,6 +336,7 @@ def stability_of(
     *,
     seed: int = 0,
     types: Types | None = None,
+    others: Callable[[], Sequence[Labels]] | None = None,
 ) -> TypeStability | None:
     """Measure whether other events give the same types; None if there are fewer than four events per type.
 
@@ -342,20 +346,50 @@ def stability_of(
         Number of types; None chooses it for each sample of the events.
     types
         Those that `learn_types` learned from the same codes; None to learn them.
+    others
+        Function that returns what `types_of_samples` returns for the same codes; None to call that.
     """
-    from sklearn.metrics import adjusted_rand_score
-
     sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
     first = types or learn_types(sample, count, parts)[0]
-    kinds = len(first)
-    if len(sample) < _FEWEST_PER_TYPE * kinds or kinds <= 1:
+    if len(sample) < _FEWEST_PER_TYPE * len(first) or len(first) <= 1:
         return None
-    order = np.random.default_rng(seed).permutation(len(sample))
-    half, most = len(sample) // 2, max(2 * kinds, 4 * len(sample) // 5)
-    samples = [sample[np.sort(index)] for index in (order[:most], order[:half], order[half:])]
-    learned = [first, *(learn_types(each, count, parts)[0] for each in samples)]
-    every, most_of, left, right = (types.nearest(types.space.points(sample))[0] for types in learned)
-    return TypeStability(float(adjusted_rand_score(every, most_of)), float(adjusted_rand_score(left, right)))
+    most_of, left, right = others() if others else types_of_samples(sample, count, parts, seed)
+    every = first.nearest(first.space.points(sample))[0]
+    return TypeStability(agreement(every, most_of), agreement(left, right))
+
+
+def types_of_samples(codes: Array, count: int | None, parts: Array | None, seed: int = 0) -> list[Labels]:
+    """Return the types of events that are learned from a random four fifths of them, and from each of two halves."""
+    codes = np.asarray(codes[evenly(len(codes), SAMPLE)])
+    order, half = np.random.default_rng(seed).permutation(len(codes)), len(codes) // 2
+    numbers = []
+    for index in (order[: 4 * len(codes) // 5], order[:half], order[half:]):
+        types, _ = learn_types(codes[np.sort(index)], count, parts)
+        numbers.append(types.nearest(types.space.points(codes))[0])
+    return numbers
+
+
+def agreement(a: Labels, b: Labels) -> float:
+    """Return the adjusted Rand index (Hubert and Arabie 1985) of two groupings of the same events.
+
+    It is `sklearn.metrics.adjusted_rand_score`, without the import of that package.
+    """
+    counts = np.zeros((int(a.max()) + 1, int(b.max()) + 1), np.int64)
+    np.add.at(counts, (a, b), 1)
+    both, of_a, of_b = (int(np.square(each).sum()) for each in (counts, counts.sum(axis=1), counts.sum(axis=0)))
+    same, only_a, only_b, neither = both - len(a), of_a - both, of_b - both, len(a) ** 2 - of_a - of_b + both
+    if not only_a and not only_b:
+        return 1.0
+    whole = (same + only_a) * (only_a + neither) + (same + only_b) * (only_b + neither)
+    return 2.0 * (same * neither - only_a * only_b) / whole
+
+
+def begin_if_many(begin: Begin | None, count: int) -> Begin:
+    """Return what begins work on some events: in another process if there are many, or in this one when it is wanted.
+
+    The process ends with its memory, but it takes time to start.
+    """
+    return begin if begin and count >= _MANY else partial
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:

@@ -10,9 +10,9 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from audiosae.errors import BackendError
 from audiosae.system.files import remove_temporary_files
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class Begin(Protocol):
+    """Begins ``work(*arguments)``, and returns a function that waits for its result; see `helpers`."""
+
+    def __call__(self, work: Callable[..., Result], /, *arguments: object) -> Callable[[], Result]:
+        """Begin the work."""
+
 
 _MOST_ON_WINDOWS = 61  # processes: Python waits for all of them at once, and Windows waits for at most 63 handles
 _BATCH, _BATCH_BYTES = 16, 2**21  # maximum jobs per batch, and maximum bytes that they read
@@ -89,6 +97,36 @@ def run_in_order(
 
 class _NoProcessError(Exception):
     """No process can be started, and this is not the fault of a job."""
+
+
+@contextmanager
+def helpers(workers: int) -> Iterator[Begin]:
+    """Yield a function that begins work in one of some processes and returns a function that waits for the result.
+
+    The work is ``work(*arguments)``, with a function of a module. Where no process can be started, or one ends early,
+    this process does the work when its result is wanted. The result is the same.
+    """
+    with ExitStack() as stack:
+        pool = None
+        if can_start_processes():
+            with suppress(_NoProcessError):
+                pool = stack.enter_context(_pool(workers))
+
+        def begin(work: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
+            try:
+                begun = _submit(pool, work, *arguments) if pool else None
+            except (_NoProcessError, BrokenProcessPool):
+                begun = None
+
+            def wait() -> Result:
+                if begun is not None:
+                    with suppress(BrokenProcessPool):
+                        return begun.result()
+                return next(_run_here(lambda _: work(*arguments), [None]))
+
+            return wait
+
+        yield begin
 
 
 def _run_here(work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
