@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,6 +24,7 @@ from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.sound_store import SoundStore
+from audiosae.sounds.sound_types import begin_if_many
 from audiosae.sounds.type_names import read_names
 from audiosae.system.files import signature, write_file
 from audiosae.system.progress import counted
@@ -30,7 +32,7 @@ from audiosae.system.schema import DIGEST, Choice, FactsFile, Items, Object, Opt
 from audiosae.system.tabular import DataTable
 from audiosae.views.methods import FILE as METHODS
 from audiosae.views.methods import write_methods
-from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
+from audiosae.views.site_pictures import SITE_PICTURES, site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Survey
     from audiosae.sounds.sound_types import Types
     from audiosae.sounds.type_names import Names
+    from audiosae.system.processes import Begin
 
 USUAL_FORMATS = "csv,raven,audacity"
 OPTIONS = "options"  # in survey.json, for --new-only
@@ -223,9 +226,22 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
 
 
 def write_tables(  # noqa: PLR0917
-    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
+    result: Survey,
+    model: Model,
+    types: Types,
+    corpus: EngineCorpus,
+    out: Path,
+    formats: Sequence[str],
+    begin: Begin,
 ) -> None:
-    """Write the tables, pictures and the paragraph on methods of a survey into its folder."""
+    """Write the tables, pictures and the paragraph on methods of a survey into its folder.
+
+    Parameters
+    ----------
+    begin
+        Begins work in another process, see `audiosae.system.processes.helpers`.
+    """
+    drawn = begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, model, corpus, out))
     write_methods(result, model, types.detector, out / METHODS)
     for table in ("types", "labels", "effort", *(["label_scores"] if result.labels and result.labels.scores else [])):
         result.table(table).write_csv(out / f"{table}.csv")
@@ -241,20 +257,36 @@ def write_tables(  # noqa: PLR0917
             form.write(result, out)
     if result.dated:
         result.table("timeline").write_csv(out / "timeline.csv")
-        draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
-        draw_site_timelines(result, out / SITE_PICTURES)
         if any(result.label_names):
-            labelled = result.by_label()
-            labelled.table("timeline").write_csv(out / "timeline_labels.csv")
-            draw_timeline(labelled.timeline(), out / "timeline_labels.png", names=labelled.names, what="label")
-    draw_recordings(
-        sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
-        [record.extent for record in result.records],
-        out / "recordings.png",
-        starts=result.times if result.dated else (),
-        names=[record.file for record in result.records],
-        sites=result.sites,
-    )
+            result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
+    drawn()
+
+
+def _pictures(result: Survey, model: Model, corpus: EngineCorpus, out: Path) -> list[Callable[[], None]]:
+    """Return functions that draw the pictures of a survey into its folder."""
+    pictures: list[Callable[[], None]] = [
+        partial(
+            draw_recordings,
+            sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
+            [record.extent for record in result.records],
+            out / "recordings.png",
+            starts=result.times if result.dated else (),
+            names=[record.file for record in result.records],
+            sites=result.sites,
+        )
+    ]
+    if result.dated:
+        pictures.append(partial(draw_timeline, result.timeline(), out / "timeline.png", names=result.names))
+        pictures += site_timelines(result, out / SITE_PICTURES)
+        if any(result.label_names):
+            own, path = result.by_label(), out / "timeline_labels.png"
+            pictures.append(partial(draw_timeline, own.timeline(), path, names=own.names, what="label"))
+    return pictures
+
+
+def _draw(pictures: Sequence[Callable[[], None]]) -> None:
+    for draw in pictures:
+        draw()
 
 
 def facts_of(result: Survey, types: Types, out: Path | None, digest: str, note: str) -> dict[str, Any]:
