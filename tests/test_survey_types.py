@@ -7,8 +7,9 @@ import pytest
 
 from audiosae.errors import InputError
 from audiosae.sounds.grouping import NO_NUMBER, grouped
-from audiosae.sounds.sound_types import learn_types, load_types, stability_of
+from audiosae.sounds.sound_types import learn_types, load_types
 from audiosae.sounds.type_names import read_names
+from audiosae.sounds.type_stability import stability_of
 
 KINDS = 5
 

@@ -236,7 +236,7 @@ def survey(
             if path and work:
                 landmarks = begin_landmarks(result, begin)
                 write_sources(result, loaded, work)
-                folder.write_tables(result, loaded, sound_types, corpus, work, formats, begin)
+                folder.write_tables(result, loaded, sound_types, corpus, work, formats)
                 result, sound_types = with_landmarks(result, sound_types, landmarks())
                 sound_types.save(work / folder.TYPES, loaded.digest)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)

@@ -27,6 +27,7 @@ from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import begin_if_many
 from audiosae.sounds.type_names import read_names
 from audiosae.system.files import signature, write_file
+from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
 from audiosae.system.schema import DIGEST, Choice, FactsFile, Items, Object, Optional, Text, Whole
 from audiosae.system.tabular import DataTable
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from audiosae.sounds.results import Survey
     from audiosae.sounds.sound_types import Types
     from audiosae.sounds.type_names import Names
-    from audiosae.system.processes import Begin
 
 USUAL_FORMATS = "csv,raven,audacity"
 OPTIONS = "options"  # in survey.json, for --new-only
@@ -226,22 +226,18 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
 
 
 def write_tables(  # noqa: PLR0917
-    result: Survey,
-    model: Model,
-    types: Types,
-    corpus: EngineCorpus,
-    out: Path,
-    formats: Sequence[str],
-    begin: Begin,
+    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
 ) -> None:
-    """Write the tables, pictures and the paragraph on methods of a survey into its folder.
+    """Write the tables, pictures and the paragraph on methods of a survey into its folder."""
+    with helpers(1) as begin:  # its memory ends with it
+        drawn = begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, model, corpus, out))
+        _write_tables(result, model, types, corpus, out, formats)
+        drawn()
 
-    Parameters
-    ----------
-    begin
-        Begins work in another process, see `audiosae.system.processes.helpers`.
-    """
-    drawn = begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, model, corpus, out))
+
+def _write_tables(  # noqa: PLR0917
+    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
+) -> None:
     write_methods(result, model, types.detector, out / METHODS)
     for table in ("types", "labels", "effort", *(["label_scores"] if result.labels and result.labels.scores else [])):
         result.table(table).write_csv(out / f"{table}.csv")
@@ -259,7 +255,6 @@ def write_tables(  # noqa: PLR0917
         result.table("timeline").write_csv(out / "timeline.csv")
         if any(result.label_names):
             result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
-    drawn()
 
 
 def _pictures(result: Survey, model: Model, corpus: EngineCorpus, out: Path) -> list[Callable[[], None]]:

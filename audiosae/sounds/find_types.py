@@ -18,16 +18,9 @@ from audiosae.sounds.events import REJECTED, Events
 from audiosae.sounds.labelled import label_sounds
 from audiosae.sounds.locate import locate
 from audiosae.sounds.results import SoundType, Survey
-from audiosae.sounds.sound_types import (
-    SAMPLE,
-    Types,
-    begin_if_many,
-    evenly,
-    learn_types,
-    stability_of,
-    types_of_samples,
-)
+from audiosae.sounds.sound_types import SAMPLE, Types, begin_if_many, evenly, learn_types
 from audiosae.sounds.taught import Taught
+from audiosae.sounds.type_stability import stability_of, types_of_samples
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 

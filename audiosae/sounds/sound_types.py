@@ -22,12 +22,11 @@ from audiosae.sounds.grouping import grouped
 from audiosae.sounds.landmarks import TENSORS as LANDMARKS
 from audiosae.sounds.landmarks import Landmarks
 from audiosae.sounds.locate import DETECTOR, Detector
-from audiosae.sounds.results import TypeStability
 from audiosae.sounds.taught import TAUGHT, SameTypes, Taught
 from audiosae.system.schema import DIGEST, Items, Object, Optional, Tensor, Text, Whole, check_tensors, reading_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -67,7 +66,6 @@ _TENSORS = {
     "taught.reach": Tensor(("added",), above=0, optional=True),
     **LANDMARKS,
 }
-_FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
 _SPREADS = 4.0  # reach of a type in robust standard deviations above the median distance
 _WIDE = 1.5  # least reach of a type in median distances
 _DIFFUSE, _NO_NEARER = 1.3, 0.95  # greatest reach: in median distances, or the distance of the mean of all sounds, ~1
@@ -236,7 +234,8 @@ class Types:
 
 def _principal(points: NDArray[np.float64], most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the principal components of points, (features, components), and the variance along each."""
-    _, values, vectors = np.linalg.svd(points, full_matrices=False)
+    tall = len(points) >= 2 * points.shape[1]  # then LAPACK decomposes R, too, but it also returns the other vectors
+    _, values, vectors = np.linalg.svd(np.linalg.qr(points, mode="r") if tall else points, full_matrices=False)
     keep = max(1, min(most, len(points) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
     return vectors[:keep].T, np.square(values[:keep]) / max(1, len(points))
 
@@ -327,61 +326,6 @@ def learn_types(codes: Array, count: int | None = None, parts: Array | None = No
 def evenly(count: int, most: int) -> NDArray[np.int64]:
     """Return at most `most` evenly spaced indices into `count` elements."""
     return np.arange(min(count, most), dtype=np.int64) * count // max(1, min(count, most))
-
-
-def stability_of(
-    codes: Array,
-    count: int | None = None,
-    parts: Array | None = None,
-    *,
-    seed: int = 0,
-    types: Types | None = None,
-    others: Callable[[], Sequence[Labels]] | None = None,
-) -> TypeStability | None:
-    """Measure whether other events give the same types; None if there are fewer than four events per type.
-
-    Parameters
-    ----------
-    count
-        Number of types; None chooses it for each sample of the events.
-    types
-        Those that `learn_types` learned from the same codes; None to learn them.
-    others
-        Function that returns what `types_of_samples` returns for the same codes; None to call that.
-    """
-    sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
-    first = types or learn_types(sample, count, parts)[0]
-    if len(sample) < _FEWEST_PER_TYPE * len(first) or len(first) <= 1:
-        return None
-    most_of, left, right = others() if others else types_of_samples(sample, count, parts, seed)
-    every = first.nearest(first.space.points(sample))[0]
-    return TypeStability(agreement(every, most_of), agreement(left, right))
-
-
-def types_of_samples(codes: Array, count: int | None, parts: Array | None, seed: int = 0) -> list[Labels]:
-    """Return the types of events that are learned from a random four fifths of them, and from each of two halves."""
-    codes = np.asarray(codes[evenly(len(codes), SAMPLE)])
-    order, half = np.random.default_rng(seed).permutation(len(codes)), len(codes) // 2
-    numbers = []
-    for index in (order[: 4 * len(codes) // 5], order[:half], order[half:]):
-        types, _ = learn_types(codes[np.sort(index)], count, parts)
-        numbers.append(types.nearest(types.space.points(codes))[0])
-    return numbers
-
-
-def agreement(a: Labels, b: Labels) -> float:
-    """Return the adjusted Rand index (Hubert and Arabie 1985) of two groupings of the same events.
-
-    It is `sklearn.metrics.adjusted_rand_score`, without the import of that package.
-    """
-    counts = np.zeros((int(a.max()) + 1, int(b.max()) + 1), np.int64)
-    np.add.at(counts, (a, b), 1)
-    both, of_a, of_b = (int(np.square(each).sum()) for each in (counts, counts.sum(axis=1), counts.sum(axis=0)))
-    same, only_a, only_b, neither = both - len(a), of_a - both, of_b - both, len(a) ** 2 - of_a - of_b + both
-    if not only_a and not only_b:
-        return 1.0
-    whole = (same + only_a) * (only_a + neither) + (same + only_b) * (only_b + neither)
-    return 2.0 * (same * neither - only_a * only_b) / whole
 
 
 def begin_if_many(begin: Begin | None, count: int) -> Begin:

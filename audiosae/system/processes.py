@@ -107,16 +107,14 @@ def helpers(workers: int) -> Iterator[Begin]:
     this process does the work when its result is wanted. The result is the same.
     """
     with ExitStack() as stack:
-        pool = None
-        if can_start_processes():
-            with suppress(_NoProcessError):
-                pool = stack.enter_context(_pool(workers))
+        pools: list[ProcessPoolExecutor] = []
 
         def begin(work: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
-            try:
-                begun = _submit(pool, work, *arguments) if pool else None
-            except (_NoProcessError, BrokenProcessPool):
-                begun = None
+            begun = None
+            if can_start_processes(work, arguments):
+                with suppress(_NoProcessError, BrokenProcessPool):
+                    pools[:] = pools or [stack.enter_context(_pool(workers))]
+                    begun = _submit(pools[0], work, *arguments)
 
             def wait() -> Result:
                 if begun is not None:
