@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
@@ -47,6 +46,8 @@ from audiosae.system.progress import counted
 from audiosae.views.survey_page import write_survey_page
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.sounds.sound_types import Types
