@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FILE = "types.safetensors"
 SAMPLE = 3000  # events from which the types are learned
-_MANY = 2000  # events of which other processes learn types and map
+_MANY = 500  # events of which other processes learn types and map
 _COMPONENTS, _WIDE_COMPONENTS = 50, 100  # of the space; in which the parts of events are compared
 _RAISED, _PARTS_POWER = 0.1, 0.25  # of the mean variance of parts, added to each; power of their covariance
 _FORMAT = 6
