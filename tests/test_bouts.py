@@ -9,6 +9,7 @@ import pytest
 from detected import located, noise, song, with_syllables
 
 from audiosae.recordings.spectrogram import Spectrogram
+from audiosae.sounds import bouts
 from audiosae.sounds.bouts import Joining, learn_joining
 from audiosae.sounds.detection import Detections, DetectorOptions
 from audiosae.sounds.find_types import _both
@@ -95,6 +96,16 @@ def test_events_that_sound_alike_are_joined_over_longer_pauses():
     )
     assert joining.bouts_of(alike).tolist() == [0, 0]
     assert joining.bouts_of(other).tolist() == [0, 1]
+
+
+def test_the_importance_of_similarity_is_a_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    near, far = rng.beta(8, 2, 300), rng.beta(3, 3, 900)
+    model = LogisticRegression(C=1e3, class_weight="balanced")
+    model.fit(np.concatenate([near, far])[:, None], np.repeat([1, 0], [300, 900]))
+    assert bouts._logistic(near, far) == pytest.approx((model.intercept_[0], model.coef_[0, 0]), rel=1e-7)
 
 
 def test_an_event_is_compared_with_several_events_of_the_bout():

@@ -43,6 +43,10 @@ def test_a_long_file_is_not_kept_in_memory(tmp_path):
         seen = max(seen, int(array[row : row + 2**10].max()))
         assert peak_of_files() - before < 2**16  # KiB
     assert seen == ord("s")
+    before, parts = peak_of_files(), [MappedArray(path, np.uint8, "r", shape=(2**22,)) for _ in range(32)]
+    for part in parts:  # a little of each of many files
+        assert part[:].max() == ord("s")
+        assert peak_of_files() - before < 2**16
 
 
 def peak_of_files() -> int:

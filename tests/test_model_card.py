@@ -92,7 +92,7 @@ def test_a_changed_model_card_is_not_replaced_on_resume_and_is_moved_with_its_ru
 
 def test_an_unchanged_model_card_is_replaced(folder):
     path = folder / "README.md"
-    path.write_text(signed("an older card"))
+    path.write_bytes(signed(["an older card"]))
     assert write_model_card(audiosae.load_model(folder), folder)
     assert "an older card" not in path.read_text()
 
@@ -106,7 +106,7 @@ def test_a_readme_of_the_user_is_not_moved_with_an_earlier_run(folder, sounds):
 
 def test_the_signature_shows_whether_a_file_was_changed(tmp_path):
     path = tmp_path / "a.md"
-    path.write_text(signed("one\n\ntwo\n"))
+    path.write_bytes(signed(["one\n", "\ntwo\n"]))
     assert signature(path) == "whole"
     path.write_text(path.read_text().replace("one", "three"))
     assert signature(path) == "changed"

@@ -22,7 +22,7 @@ from audiosae.engine.shards import Shard
 from audiosae.errors import BackendError, EngineError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import processes
-from audiosae.system.processes import main_hidden, run_in_order
+from audiosae.system.processes import helpers, main_hidden, run_in_order
 
 FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -33,6 +33,10 @@ def double(number):
 
 def die(*_):
     os._exit(1)
+
+
+def die_elsewhere(process):
+    return process if os.getpid() == process else die()
 
 
 def features(model, sounds, cache):
@@ -76,6 +80,17 @@ def test_a_worker_of_loky_does_the_jobs_itself(monkeypatch):
     monkeypatch.setattr(processes.multiprocessing, "get_start_method", lambda **_: "loky")
     monkeypatch.setattr(processes, "ProcessPoolExecutor", None)
     assert list(run_in_order(double, [1, 2, 3], workers=2, crashed=str)) == [2, 4, 6]
+
+
+def test_helpers_work_beside_this_process_which_does_what_they_cannot(monkeypatch):
+    with helpers(1) as begin:
+        elsewhere, died = begin(os.getpid), begin(die_elsewhere, os.getpid())
+        assert elsewhere() != os.getpid()
+        assert died() == os.getpid()
+        assert begin(os.getpid)() == os.getpid(), "a process died"
+    monkeypatch.setattr(processes, "can_start_processes", lambda *_: False)
+    with helpers(1) as begin:
+        assert begin(os.getpid)() == os.getpid()
 
 
 @pytest.mark.parametrize("error", [OSError("no semaphores"), ImportError("no sem_open"), NotImplementedError()])

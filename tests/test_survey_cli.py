@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
 import tempfile
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -361,10 +363,29 @@ def test_find_reports_examples_with_several_sounds_or_none(archive, cache, run, 
     assert "similarity means little with only" in error
 
 
-def test_edited_tables_are_not_overwritten(archive, cache, run, tmp_path):
-    out = tmp_path / "out"
+def test_edited_tables_are_not_overwritten_and_other_processes_find_the_same(
+    archive, cache, run, tmp_path, monkeypatch
+):
+    out, begun = tmp_path / "out", []
+
+    @contextmanager
+    def helpers(_):
+        def begin(work, *arguments):
+            begun.append(work.__name__)
+            work, arguments = pickle.loads(pickle.dumps((work, arguments)))  # noqa: S301
+            return lambda: work(*arguments)
+
+        yield begin
+
     arguments = ["survey", archive.run, archive.sounds, "-o", out, "--cache", cache, "-q"]
-    assert run(*arguments)[0] == run(*arguments)[0] == 0
+    assert run(*arguments)[0] == 0
+    digests = json.loads((out / "survey.json").read_text())["files"]
+    for module in ("survey", "survey_folder"):
+        monkeypatch.setattr(f"audiosae.commands.{module}.helpers", helpers)
+    monkeypatch.setattr("audiosae.sounds.sound_types._MANY", 1)
+    assert run(*arguments)[0] == 0
+    assert begun == ["learn_types", "types_of_samples", "choose_landmarks", "_draw"]
+    assert json.loads((out / "survey.json").read_text())["files"] == digests
     table = next((out / "events.raven").iterdir())
     table.write_text("mine")
     os.utime(table, (time.time() + 60,) * 2)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from audiosae.errors import InputError
+from audiosae.sounds import grouping
 from audiosae.sounds.grouping import NO_NUMBER, grouped
-from audiosae.sounds.sound_types import learn_types, load_types, stability_of
+from audiosae.sounds.sound_types import learn_types, load_types
 from audiosae.sounds.type_names import read_names
+from audiosae.sounds.type_stability import agreement, stability_of
 
 KINDS = 5
 
@@ -127,6 +129,33 @@ def test_invalid_tables_of_names_are_refused(tmp_path, text, message):
     (tmp_path / "names.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_names(tmp_path / "names.csv")
+
+
+def test_silhouette_and_agreement_are_those_of_scikit_learn():
+    from sklearn.metrics import adjusted_rand_score, silhouette_score
+
+    points, kind = mixed()
+    labels = np.where(np.arange(len(kind)) % 5 == 0, 4 + kind, kind).astype(np.int32)
+    labels[0] = labels.max() + 1  # a group of one point
+    sums, distances = grouping._distance_sums(points, labels), 1 - points.astype(np.float64) @ points.T
+    np.fill_diagonal(distances, 0)
+    for last in range(labels.max(), 2, -1):  # the last group is joined to the first
+        expected = silhouette_score(np.maximum(distances, 0), labels, metric="precomputed")
+        assert grouping._silhouette(sums, labels) == pytest.approx(expected, abs=1e-12)
+        assert agreement(kind, labels) == adjusted_rand_score(kind, labels)
+        sums[:, 0] += sums[:, last]
+        sums, labels = sums[:, :last], np.where(labels == last, 0, labels)
+    assert agreement(kind, kind[::-1]) == adjusted_rand_score(kind, kind[::-1])
+    assert agreement(kind, 3 - kind) == 1
+
+
+def test_dense_parts_of_a_kind_are_one_group():
+    rng = np.random.default_rng(0)
+    parts = np.eye(8)[np.arange(8) // 2] + 0.05 * rng.normal(size=(8, 8))  # two of each of four kinds
+    points = np.repeat(parts, 30, axis=0) + 0.005 * rng.normal(size=(240, 8))
+    points = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    assert grouping._clouds(points).max() == 7
+    assert agreement(grouped(points).labels, np.repeat(np.arange(4), 60)) == 1
 
 
 def mixed(each=60, kinds=4, seed=0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Unpack
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 from audiosae.autoencoder.model import as_model
 from audiosae.commands import survey_folder as folder
@@ -32,7 +32,7 @@ from audiosae.commands.survey_sources import write_sources
 from audiosae.corpus.sources import named_paths
 from audiosae.recordings.dates import Dates, read_dates
 from audiosae.sounds.event_codes import recordings_domain
-from audiosae.sounds.event_map import with_landmarks
+from audiosae.sounds.event_map import begin_landmarks, with_landmarks
 from audiosae.sounds.exchange import check_dates
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.results import Survey
@@ -41,8 +41,19 @@ from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
+from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
 from audiosae.views.survey_page import write_survey_page
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from audiosae.autoencoder.model import Model
+    from audiosae.engine.corpus import EngineCorpus
+    from audiosae.sounds.sound_types import Types
+    from audiosae.system.processes import Begin
+
+_HELPERS = 2  # processes at most that learn types and map of many sounds, beside this one
 
 
 def _text(result: Survey) -> str:
@@ -102,6 +113,22 @@ def _check_folder(
     if continuing and types_from:
         job.notes.say(continued_note(path, [source.name for source in job.sources]))
     report_replaced(path / folder.FACTS, digest, path, job.notes)
+
+
+def _helpers(job: Reading) -> AbstractContextManager[Begin]:
+    return helpers(min(_HELPERS, job.machine.processes))
+
+
+def _write(  # noqa: PLR0917
+    result: Survey, types: Types, model: Model, corpus: EngineCorpus, out: Path, formats: Sequence[str], begin: Begin
+) -> Survey:
+    """Write all files of a survey but its page, clips and facts; return the survey with the landmarks of its map."""
+    landmarks = begin_landmarks(result, begin)  # while the tables are written
+    write_sources(result, model, out)
+    folder.write_tables(result, model, types, corpus, out, formats)
+    result, types = with_landmarks(result, types, landmarks())
+    types.save(out / folder.TYPES, model.digest)
+    return result
 
 
 @command(example="audiosae survey first-run samples/sounds -o found", text=_text, declared=(EventSettings, Machine))
@@ -206,8 +233,8 @@ def survey(
         if path:
             _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
         dates, sites = _read_dates(job, formats, given), sites_by_name(given.site, job, listed)
-        beside = broadband_beside(job, detector, known)
-        with folder.replaced_together(path) as work, job.corpus(interleaved=True, beside=beside) as corpus:
+        decoded = job.corpus(interleaved=True, beside=broadband_beside(job, detector, known))
+        with folder.replaced_together(path) as work, decoded as corpus, _helpers(job) as begin:
             result, sound_types = find_types(
                 loaded,
                 corpus,
@@ -220,15 +247,14 @@ def survey(
                 times=dates.starts,
                 store=SoundStore.of(loaded, corpus, notes.say),
                 folder=work,
+                begin=begin,
                 progress=notes,
             )
             result = with_sites(result, sites, place, notes.say)
             notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note) | {OPTIONS: asdict(given)}
             if path and work:
-                write_sources(result, loaded, work)
-                result, sound_types = with_landmarks(result, sound_types)
-                folder.write_tables(result, loaded, sound_types, corpus, work, formats)
+                result = _write(result, sound_types, loaded, corpus, work, formats, begin)
                 write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
                 facts |= write_survey_clips(result, corpus, chosen, work, beside=path, progress=notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,14 +24,16 @@ from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.sound_store import SoundStore
+from audiosae.sounds.sound_types import begin_if_many
 from audiosae.sounds.type_names import read_names
 from audiosae.system.files import signature, write_file
+from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
 from audiosae.system.schema import DIGEST, Choice, FactsFile, Items, Object, Optional, Text, Whole
 from audiosae.system.tabular import DataTable
 from audiosae.views.methods import FILE as METHODS
 from audiosae.views.methods import write_methods
-from audiosae.views.site_pictures import SITE_PICTURES, draw_site_timelines
+from audiosae.views.site_pictures import SITE_PICTURES, site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
@@ -225,8 +228,16 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
 def write_tables(  # noqa: PLR0917
     result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
 ) -> None:
-    """Write the types, tables, pictures and the paragraph on methods of a survey into its folder."""
-    types.save(out / TYPES, model.digest)
+    """Write the tables, pictures and the paragraph on methods of a survey into its folder."""
+    with helpers(1) as begin:  # its memory ends with it
+        drawn = begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, model, corpus, out))
+        _write_tables(result, model, types, corpus, out, formats)
+        drawn()
+
+
+def _write_tables(  # noqa: PLR0917
+    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
+) -> None:
     write_methods(result, model, types.detector, out / METHODS)
     for table in ("types", "labels", "effort", *(["label_scores"] if result.labels and result.labels.scores else [])):
         result.table(table).write_csv(out / f"{table}.csv")
@@ -242,20 +253,35 @@ def write_tables(  # noqa: PLR0917
             form.write(result, out)
     if result.dated:
         result.table("timeline").write_csv(out / "timeline.csv")
-        draw_timeline(result.timeline(), out / "timeline.png", names=result.names)
-        draw_site_timelines(result, out / SITE_PICTURES)
         if any(result.label_names):
-            labelled = result.by_label()
-            labelled.table("timeline").write_csv(out / "timeline_labels.csv")
-            draw_timeline(labelled.timeline(), out / "timeline_labels.png", names=labelled.names, what="label")
-    draw_recordings(
-        sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
-        [record.extent for record in result.records],
-        out / "recordings.png",
-        starts=result.times if result.dated else (),
-        names=[record.file for record in result.records],
-        sites=result.sites,
-    )
+            result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
+
+
+def _pictures(result: Survey, model: Model, corpus: EngineCorpus, out: Path) -> list[Callable[[], None]]:
+    """Return functions that draw the pictures of a survey into its folder."""
+    pictures: list[Callable[[], None]] = [
+        partial(
+            draw_recordings,
+            sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
+            [record.extent for record in result.records],
+            out / "recordings.png",
+            starts=result.times if result.dated else (),
+            names=[record.file for record in result.records],
+            sites=result.sites,
+        )
+    ]
+    if result.dated:
+        pictures.append(partial(draw_timeline, result.timeline(), out / "timeline.png", names=result.names))
+        pictures += site_timelines(result, out / SITE_PICTURES)
+        if any(result.label_names):
+            own, path = result.by_label(), out / "timeline_labels.png"
+            pictures.append(partial(draw_timeline, own.timeline(), path, names=own.names, what="label"))
+    return pictures
+
+
+def _draw(pictures: Sequence[Callable[[], None]]) -> None:
+    for draw in pictures:
+        draw()
 
 
 def facts_of(result: Survey, types: Types, out: Path | None, digest: str, note: str) -> dict[str, Any]:

@@ -197,13 +197,32 @@ def _similarity(recordings: Sequence[Detections], pause: float) -> tuple[float, 
     cosines = [np.concatenate([*part, np.empty(0)]) for part in (near, far)]
     if min(map(len, cosines)) < _FEWEST_PAIRS:
         return 0.0, 0.0
-    from sklearn.linear_model import LogisticRegression
-
-    near_or_far = np.repeat([1, 0], [len(each) for each in cosines])
-    model = LogisticRegression(C=_CONFIDENCE, class_weight="balanced")
-    model.fit(np.concatenate(cosines)[:, None], near_or_far)
-    offset, slope = float(model.intercept_[0]), float(model.coef_[0, 0])
+    offset, slope = _logistic(*cosines)
     return (offset, slope) if slope > 0 else (0.0, 0.0)
+
+
+def _logistic(near: Array, far: Array) -> tuple[float, float]:
+    """Return offset and slope of the log odds of `near` against `far`, which weigh the same together.
+
+    This is `sklearn.linear_model.LogisticRegression`, with the same solver and bounds, for one feature: importing that
+    package takes a second and 150 MB.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    cosine, is_near = np.concatenate([near, far]), np.repeat([1.0, 0.0], [len(near), len(far)])
+    weight = np.repeat([0.5 / len(near), 0.5 / len(far)], [len(near), len(far)])
+    penalty = 1 / (_CONFIDENCE * len(cosine))
+
+    def loss(line: Array) -> tuple[float, Array]:
+        odds = line[0] * cosine + line[1]
+        rest = weight * (expit(odds) - is_near)
+        value = weight @ (np.logaddexp(0, odds) - is_near * odds) + penalty / 2 * line[0] ** 2
+        return float(value), np.array([cosine @ rest + penalty * line[0], rest.sum()])
+
+    bounds = {"maxiter": 100, "maxls": 50, "gtol": 1e-4, "ftol": 64 * np.finfo(float).eps}
+    slope, offset = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", options=bounds).x.tolist()
+    return offset, slope
 
 
 def _spread(durations: Sequence[Array]) -> float:

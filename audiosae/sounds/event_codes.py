@@ -17,6 +17,7 @@ from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
 from audiosae.sounds.sound_store import FLOOR, SoundStore, floor_key, key_of
 from audiosae.sounds.sound_types import evenly
+from audiosae.system.mapped import MappedArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -248,7 +249,7 @@ class CodeFile:
         """The codes of all events, memory-mapped, (events, width)."""
         self._file.flush()
         shape = (self._count, self.width)
-        return np.memmap(self._file, np.float32, "r", shape=shape) if self._count else np.empty(shape, np.float32)
+        return MappedArray(self._file, np.float32, "r", shape=shape) if self._count else np.empty(shape, np.float32)
 
     def blocks(self, rows: int = 4096) -> Iterator[Codes]:
         """Yield the codes of all events in order, at most `rows` events at a time."""

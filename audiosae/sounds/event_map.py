@@ -9,15 +9,16 @@ import numpy as np
 
 from audiosae.sounds.landmarks import Landmarks
 from audiosae.sounds.results import MapPoints
-from audiosae.sounds.sound_types import evenly
+from audiosae.sounds.sound_types import begin_if_many, evenly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from audiosae.sounds.results import Survey
     from audiosae.sounds.sound_types import Types
+    from audiosae.system.processes import Begin
 
     Array = NDArray[np.float32]
 
@@ -45,11 +46,24 @@ def map_points(points: Array, types: NDArray[np.int32], score: Array) -> MapPoin
     return MapPoints(numbers, points[numbers])
 
 
-def with_landmarks(survey: Survey, types: Types) -> tuple[Survey, Types]:
-    """Return a survey and its types with the landmarks of the map, those of an earlier survey if it had any."""
+def begin_landmarks(survey: Survey, begin: Begin) -> Callable[[], Landmarks | None]:
+    """Begin to choose the landmarks of the map; those of an earlier survey stay. Return a function that waits for them.
+
+    Parameters
+    ----------
+    begin
+        See `audiosae.system.processes.helpers`.
+    """
+    mapped = survey.mapped
+    if mapped is None or mapped.landmarks:
+        return lambda: mapped.landmarks if mapped else None
+    return begin_if_many(begin, len(survey.sounds))(choose_landmarks, mapped.points)
+
+
+def with_landmarks(survey: Survey, types: Types, landmarks: Landmarks | None) -> tuple[Survey, Types]:
+    """Return a survey and its types with the landmarks of the map."""
     if survey.mapped is None:
         return survey, types
-    landmarks = survey.mapped.landmarks or choose_landmarks(survey.mapped.points)
     return replace(survey, mapped=replace(survey.mapped, landmarks=landmarks)), replace(types, landmarks=landmarks)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from audiosae.sounds.events import REJECTED, Events
 from audiosae.sounds.labelled import label_sounds
 from audiosae.sounds.locate import locate
 from audiosae.sounds.results import SoundType, Survey
-from audiosae.sounds.sound_types import Types, learn_types, stability_of
+from audiosae.sounds.sound_types import SAMPLE, Types, begin_if_many, evenly, learn_types
 from audiosae.sounds.taught import Taught
+from audiosae.sounds.type_stability import stability_of, types_of_samples
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from audiosae.sounds.bouts import Group
     from audiosae.sounds.labelled import Labelled
     from audiosae.sounds.locate import Spans
+    from audiosae.sounds.results import TypeStability
     from audiosae.sounds.sound_store import SoundStore
+    from audiosae.system.processes import Begin
 
 _TOP_UNITS = 5
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
@@ -57,6 +61,7 @@ def find_types(
     times: Sequence[datetime | None] = (),
     store: SoundStore | None = None,
     folder: Path | None = None,
+    begin: Begin | None = None,
     progress: Progress | None = None,
 ) -> tuple[Survey, Types]:
     """Find the events in recordings and group similar ones into types.
@@ -83,6 +88,8 @@ def find_types(
         Events and codes of earlier surveys, to which those of new recordings are added.
     folder
         For a temporary file with the codes of all events; None for the system's temporary directory.
+    begin
+        Begins work in another process, see `helpers`; None to learn types in this one.
 
     Raises
     ------
@@ -115,8 +122,7 @@ def find_types(
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
-        types, choice = (known, "that of the earlier survey") if known else learn_types(codes.codes, count, parts)
-        stability = None if known else stability_of(codes.codes, count, parts, types=types)
+        types, choice, stability_later = _learned(codes, count, parts, known, begin)
         assigned = _assigned(types, codes)
         if not known:
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
@@ -127,6 +133,7 @@ def find_types(
         types = replace(types, taught=labelled.taught)
         activity = _activity(types, codes, labelled.type)
         mapped = replace(map_points(points, *assigned[:2]), landmarks=types.landmarks)
+        stability = stability_later()
     for line in labelled.notes:
         progress.say(line)
     columns = (labelled.type, *assigned[1:], labelled.labels.label, labelled.labels.confidence)
@@ -134,6 +141,18 @@ def find_types(
     survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, spans.floors)
     kinds = [_sound_type(i, types, survey.sounds, activity[i]) for i in types.listed]
     return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types
+
+
+def _learned(
+    codes: CodeFile, count: int | None, parts: NDArray[np.float32] | None, known: Types | None, begin: Begin | None
+) -> tuple[Types, str, Callable[[], TypeStability | None]]:
+    """Return the types, how their number was chosen, and a function that returns their stability."""
+    if known:
+        return known, "that of the earlier survey", lambda: None
+    begin, sample = begin_if_many(begin, len(codes)), np.asarray(codes.codes[evenly(len(codes), SAMPLE)])
+    learned, others = begin(learn_types, sample, count, parts), begin(types_of_samples, sample, count, parts)
+    types, choice = learned()
+    return types, choice, partial(stability_of, sample, count, parts, types=types, others=others)
 
 
 def make_events(

@@ -31,6 +31,7 @@ _NEIGHBOURS, _NEIGHBOUR_SHARE, _MOST_SHARE = 15, 1 / 30, 1 / 4
 _JOINED = 0.25  # links between two groups, relative to those inside the looser one, from which they are joined
 _UNCLEAR = 0.1  # the same, from which the number of groups is not clear
 _COARSE_SHARE = 2 / 3  # of the number of groups: most coarse groups
+_BLOCK = 256  # points whose distances to all points are in memory at the same time
 _EQUAL = 1e-9  # difference of two modularities that is rounding
 
 
@@ -128,23 +129,48 @@ def _whole(points: Array, labels: Labels) -> Labels:
     A kind of sound can be denser in two places than between them, although other kinds are much further away. Two
     clouds stay.
     """
-    from sklearn.metrics import silhouette_score
-
-    distances = np.maximum(1 - points.astype(np.float64) @ points.T, 0)
-    np.fill_diagonal(distances, 0)
-    best = silhouette_score(distances, labels, metric="precomputed")
-    while labels.max() > 1:
-        centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    sums, best = _distance_sums(points, labels), -np.inf
+    means = np.stack([points[labels == number].mean(axis=0) for number in range(sums.shape[1])])
+    while (value := _silhouette(sums, labels)) >= _NEAR_BEST * best:
+        best, whole = max(best, value), labels
+        if len(means) == 2:  # noqa: PLR2004
+            break
+        centres = means / np.linalg.norm(means, axis=1, keepdims=True)
         near = centres @ centres.T
         np.fill_diagonal(near, -np.inf)
         first, second = sorted(divmod(int(near.argmax()), len(near)))
-        joined = np.where(labels == second, first, labels)
-        joined = (joined - (joined > second)).astype(np.int32)
-        if (value := silhouette_score(distances, joined, metric="precomputed")) < _NEAR_BEST * best:
-            break
-        best, labels = max(best, value), joined
-    return labels
+        labels = np.where(labels == second, first, labels)
+        labels = (labels - (labels > second)).astype(np.int32)
+        sums[:, first] += sums[:, second]
+        means[first] = points[labels == first].mean(axis=0)
+        sums, means = (np.delete(each, second, axis) for each, axis in ((sums, 1), (means, 0)))
+    return whole
+
+
+def _distance_sums(points: Array, labels: Labels) -> NDArray[np.float64]:
+    """Return the sum of the cosine distances of each point to those of each group, (points, groups)."""
+    sums, exact = np.empty((len(points), int(labels.max()) + 1)), points.astype(np.float64)
+    order = np.argsort(labels, kind="stable")
+    first = np.searchsorted(labels[order], np.arange(sums.shape[1]))
+    for at in range(0, len(points), _BLOCK):
+        distances = np.maximum(1 - exact[at : at + _BLOCK] @ exact[order].T, 0)
+        sums[at : at + _BLOCK] = np.add.reduceat(distances, first, axis=1)
+    own = np.arange(len(points))
+    sums[own, labels] -= np.maximum(1 - np.square(exact).sum(axis=1), 0)  # the distance of a point to itself is 0
+    return sums
+
+
+def _silhouette(sums: NDArray[np.float64], labels: Labels) -> float:
+    """Return the mean silhouette of points from the sums of their distances to the points of each group.
+
+    As groups are joined, their sums are added, and no distance is needed again.
+    """
+    counts, own = np.bincount(labels), np.arange(len(labels))
+    means = sums / counts
+    means[own, labels] = np.inf
+    inside, nearest = sums[own, labels] / np.maximum(counts[labels] - 1, 1), means.min(axis=1)
+    widths = (nearest - inside) / np.maximum(np.maximum(nearest, inside), 1e-300)
+    return float(np.where(counts[labels] > 1, widths, 0).mean())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,6 @@ from audiosae.sounds.grouping import grouped
 from audiosae.sounds.landmarks import TENSORS as LANDMARKS
 from audiosae.sounds.landmarks import Landmarks
 from audiosae.sounds.locate import DETECTOR, Detector
-from audiosae.sounds.results import TypeStability
 from audiosae.sounds.taught import TAUGHT, SameTypes, Taught
 from audiosae.system.schema import DIGEST, Items, Object, Optional, Tensor, Text, Whole, check_tensors, reading_file
 
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Json
+    from audiosae.system.processes import Begin
 
     Array = NDArray[np.float32]
     Labels = NDArray[np.int32]
 
 FILE = "types.safetensors"
 SAMPLE = 3000  # events from which the types are learned
+_MANY = 500  # events of which other processes learn types and map
 _COMPONENTS, _WIDE_COMPONENTS = 50, 100  # of the space; in which the parts of events are compared
 _RAISED, _PARTS_POWER = 0.1, 0.25  # of the mean variance of parts, added to each; power of their covariance
 _FORMAT = 6
@@ -64,7 +66,6 @@ _TENSORS = {
     "taught.reach": Tensor(("added",), above=0, optional=True),
     **LANDMARKS,
 }
-_FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
 _SPREADS = 4.0  # reach of a type in robust standard deviations above the median distance
 _WIDE = 1.5  # least reach of a type in median distances
 _DIFFUSE, _NO_NEARER = 1.3, 0.95  # greatest reach: in median distances, or the distance of the mean of all sounds, ~1
@@ -233,7 +234,8 @@ class Types:
 
 def _principal(points: NDArray[np.float64], most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the principal components of points, (features, components), and the variance along each."""
-    _, values, vectors = np.linalg.svd(points, full_matrices=False)
+    tall = len(points) >= 2 * points.shape[1]  # then LAPACK decomposes R, too, but it also returns the other vectors
+    _, values, vectors = np.linalg.svd(np.linalg.qr(points, mode="r") if tall else points, full_matrices=False)
     keep = max(1, min(most, len(points) - 1, int((values > _FLAT * values.max(initial=0)).sum())))
     return vectors[:keep].T, np.square(values[:keep]) / max(1, len(points))
 
@@ -326,36 +328,12 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
     return np.arange(min(count, most), dtype=np.int64) * count // max(1, min(count, most))
 
 
-def stability_of(
-    codes: Array,
-    count: int | None = None,
-    parts: Array | None = None,
-    *,
-    seed: int = 0,
-    types: Types | None = None,
-) -> TypeStability | None:
-    """Measure whether other events give the same types; None if there are fewer than four events per type.
+def begin_if_many(begin: Begin | None, count: int) -> Begin:
+    """Return what begins work on some events: in another process if there are many, or in this one when it is wanted.
 
-    Parameters
-    ----------
-    count
-        Number of types; None chooses it for each sample of the events.
-    types
-        Those that `learn_types` learned from the same codes; None to learn them.
+    The process ends with its memory, but it takes time to start.
     """
-    from sklearn.metrics import adjusted_rand_score
-
-    sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
-    first = types or learn_types(sample, count, parts)[0]
-    kinds = len(first)
-    if len(sample) < _FEWEST_PER_TYPE * kinds or kinds <= 1:
-        return None
-    order = np.random.default_rng(seed).permutation(len(sample))
-    half, most = len(sample) // 2, max(2 * kinds, 4 * len(sample) // 5)
-    samples = [sample[np.sort(index)] for index in (order[:most], order[:half], order[half:])]
-    learned = [first, *(learn_types(each, count, parts)[0] for each in samples)]
-    every, most_of, left, right = (types.nearest(types.space.points(sample))[0] for types in learned)
-    return TypeStability(float(adjusted_rand_score(every, most_of)), float(adjusted_rand_score(left, right)))
+    return begin if begin and count >= _MANY else partial
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:

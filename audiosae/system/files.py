@@ -33,6 +33,7 @@ _SEPARATORS = (";", "\t")  # of cells, where the comma is the decimal point
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 SUM_DIGITS = 32  # of `sum_digest`
 _PAGE, _PART = 1024, 2**20  # bytes that are summed together, and that are read at once
+_DIGEST_BYTES = 8  # of a text
 _MARK_BYTES = 2**16  # at either end of a file: the mark is searched there
 _temporary_files: set[Path] = set()  # that this process is writing
 
@@ -97,9 +98,19 @@ def is_marked(path: Path) -> bool:
         return MARK.encode() in head + b"\0" + file.read()
 
 
-def signed(text: str) -> str:
-    """Return a text with the mark and a digest of the text as an HTML comment in its last line."""
-    return f"{text}\n<!-- {MARK} {_digest_of(text)} -->\n"
+def signed(parts: Iterable[str]) -> bytes:
+    """Return a text in UTF-8 with the mark and a digest of the text as an HTML comment in its last line.
+
+    Parameters
+    ----------
+    parts
+        Of the text; a long one needs less memory in parts.
+    """
+    digest, content = hashlib.blake2b(digest_size=_DIGEST_BYTES), list[bytes]()
+    for part in parts:
+        content.append(part.encode())
+        digest.update(content[-1])
+    return b"".join([*content, f"\n<!-- {MARK} {digest.hexdigest()} -->\n".encode()])
 
 
 def unsigned(text: str) -> str:
@@ -117,7 +128,7 @@ def signature(path: Path) -> str:
 
 
 def _digest_of(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _read_object(path: Path) -> dict[str, Any]:

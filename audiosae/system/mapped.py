@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import mmap
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -39,11 +41,31 @@ class MappedFile(mmap.mmap):
         return high
 
 
+class _Recent:
+    """The mapped files of arrays that were used last: together, they keep no more memory than one."""
+
+    def __init__(self) -> None:
+        self._files, self._used, self._lock = WeakSet[mmap.mmap](), 0, Lock()
+
+    def use(self, content: mmap.mmap, size: int) -> None:
+        """Count some bytes of a file as used; release all files if these are many."""
+        with self._lock:
+            self._files.add(content)
+            self._used += max(size, _FAULT)
+            if self._used > _KEPT:
+                for each in self._files:
+                    _release(each)
+                self._files.clear()
+                self._used = 0
+
+
+_recent = _Recent()
+
+
 class MappedArray(np.memmap[Any, np.dtype[Any]]):
     """A memory-mapped array whose parts are plain arrays; the parameters are those of `numpy.memmap`."""
 
     _mmap: mmap.mmap | None
-    _used = 0
 
     def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 (any index)
         """Return a part; one with all rows, ``array[:, 3:20]``, is a mapped array again."""
@@ -52,10 +74,8 @@ class MappedArray(np.memmap[Any, np.dtype[Any]]):
             return part
         if isinstance(part, np.ndarray):
             part = np.asarray(part)
-            self._used += max(part.nbytes, _FAULT)
-            if self._used > _KEPT:
-                self._used = 0
-                _release(self._mmap)
+            if self._mmap is not None:
+                _recent.use(self._mmap, part.nbytes)
         return part
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002

@@ -10,9 +10,9 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from audiosae.errors import BackendError
 from audiosae.system.files import remove_temporary_files
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class Begin(Protocol):
+    """Begins ``work(*arguments)``, and returns a function that waits for its result; see `helpers`."""
+
+    def __call__(self, work: Callable[..., Result], /, *arguments: object) -> Callable[[], Result]:
+        """Begin the work."""
+
 
 _MOST_ON_WINDOWS = 61  # processes: Python waits for all of them at once, and Windows waits for at most 63 handles
 _BATCH, _BATCH_BYTES = 16, 2**21  # maximum jobs per batch, and maximum bytes that they read
@@ -91,6 +99,34 @@ def run_in_order(
 
 class _NoProcessError(Exception):
     """No process can be started, and this is not the fault of a job."""
+
+
+@contextmanager
+def helpers(workers: int) -> Iterator[Begin]:
+    """Yield a function that begins work in one of some processes and returns a function that waits for the result.
+
+    The work is ``work(*arguments)``, with a function of a module. Where no process can be started, or one ends early,
+    this process does the work when its result is wanted. The result is the same.
+    """
+    with ExitStack() as stack:
+        pools: list[ProcessPoolExecutor] = []
+
+        def begin(work: Callable[..., Result], *arguments: object) -> Callable[[], Result]:
+            begun = None
+            if can_start_processes(work, arguments):
+                with suppress(_NoProcessError, BrokenProcessPool):
+                    pools[:] = pools or [stack.enter_context(_pool(workers))]
+                    begun = _submit(pools[0], work, *arguments)
+
+            def wait() -> Result:
+                if begun is not None:
+                    with suppress(BrokenProcessPool):
+                        return begun.result()
+                return next(_run_here(lambda _: work(*arguments), [None], ()))
+
+            return wait
+
+        yield begin
 
 
 def _run_here(work: Callable[..., Result], jobs: Sequence[Job], shared: tuple[object, ...]) -> Iterator[Result]:
@@ -200,17 +236,22 @@ def _end_processes(pool: ProcessPoolExecutor) -> None:
             process.kill()
 
 
-def prepare() -> None:
-    """Start to import the modules of decoding processes, in the background."""
-    if _FORKSERVER in multiprocessing.get_all_start_methods() and can_start_processes():
-        from multiprocessing import forkserver
+def prepare(*more: str) -> bool:
+    """Start to import the modules of decoding processes, and more, in the background.
 
-        with _one_thread, block_sigint():
-            _context()
-            forkserver.ensure_running()
+    Return whether other processes can be forks of the one that imports them.
+    """
+    if _FORKSERVER not in multiprocessing.get_all_start_methods() or not can_start_processes():
+        return False
+    from multiprocessing import forkserver
+
+    with _one_thread, block_sigint():
+        _context(*more)
+        forkserver.ensure_running()
+    return True
 
 
-def _context() -> BaseContext:
+def _context(*more: str) -> BaseContext:
     """Return the context of `multiprocessing`: forks of a server process that has imported the modules.
 
     The server has no threads; a fork of this process would copy locks of BLAS threads. On systems without fork, every
@@ -219,7 +260,7 @@ def _context() -> BaseContext:
     if _FORKSERVER not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context(_FORKSERVER)
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload([*_PRELOADED, *more])
     return context
 
 

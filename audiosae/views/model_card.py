@@ -81,7 +81,7 @@ def write_model_card(model: Model, folder: Path, *, say: Callable[[str], None] =
         reason = "has been changed" if signature(path) else "was not written by audiosae"
         say(f"{path} {reason}, so it is not replaced and no model card was written")
         return False
-    write_file(path, signed(model_card_text(model, read(folder, model.params.hidden))).encode())
+    write_file(path, signed([model_card_text(model, read(folder, model.params.hidden))]))
     return True
 
 

@@ -83,7 +83,7 @@ def fill(name: str, view: Mapping[str, Any], blocks: Mapping[str, Any], *, scrip
     style = _template(f"{name}.css") if name in _OWN_STYLE else ""
     own = {"mark": MARK, "style": _template("page.css") + style, "script": script, "script_hash": f"sha256-{digest}"}
     data = {key: as_json(value) for key, value in blocks.items()}
-    return signed(_environment().get_template(f"{name}.html.j2").render(view, blocks=data, **own).rstrip()).encode()
+    return signed(_environment().get_template(f"{name}.html.j2").generate(view, blocks=data, **own))
 
 
 @cache

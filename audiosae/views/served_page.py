@@ -70,7 +70,7 @@ class SurveyPage:
         """
         if signature(self.path) != "whole":
             raise InputError(f"{self.path.name} was changed or removed, so it does not have these labels")
-        write_file(self.path, signed(self._with("since", facts).rstrip()).encode())
+        write_file(self.path, signed([self._with("since", facts).rstrip()]))
 
     def changed(self, answers: Iterable[Answer]) -> list[tuple[int, int | None, str, str]]:
         """Return event, type, label and answer of the sounds on this page that are not as the survey has them."""

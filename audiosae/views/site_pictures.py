@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from audiosae.system.files import write_errors
@@ -9,6 +10,7 @@ from audiosae.system.text import file_names
 from audiosae.views.timeline_picture import draw_timeline, highest_rates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from audiosae.sounds.results import Survey
@@ -22,8 +24,8 @@ def site_files(survey: Survey) -> dict[str, str]:
     return file_names([name for name in survey.site_names if name])
 
 
-def draw_site_timelines(survey: Survey, folder: Path) -> None:
-    """Draw ``NAME.png`` in a folder for each site with dated recordings, if there are several sites.
+def site_timelines(survey: Survey, folder: Path) -> Iterator[Callable[[], None]]:
+    """Yield functions that draw ``NAME.png`` in a folder for each site with dated recordings, if there are several.
 
     A type has the same colours in all pictures.
     """
@@ -35,4 +37,6 @@ def draw_site_timelines(survey: Survey, folder: Path) -> None:
         if line.cells:
             with write_errors(folder):
                 folder.mkdir(exist_ok=True)
-            draw_timeline(line, folder / f"{files[name]}.png", names=survey.names, title=name, highest=highest)
+            yield partial(
+                draw_timeline, line, folder / f"{files[name]}.png", names=survey.names, title=name, highest=highest
+            )

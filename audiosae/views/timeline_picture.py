@@ -27,7 +27,7 @@ _DAYS = 60  # a longer period with gaps is drawn without the days that have no r
 _SHARE = 0.25
 _LINES = 400
 _BINS = 720  # pixels of a line: two minutes of a day each
-_SAMPLE = 20000
+_SAMPLE, _PART = 20000, 1000  # codes from which the colours are learned; those at a time
 _LINE_LABELS = 30
 _HOUR = 3600.0  # s
 _NO_RECORDING: dict[str, Any] = {"facecolor": "0.95", "edgecolor": "0.7", "hatch": "////"}
@@ -156,15 +156,18 @@ def colours(series: Sequence[NDArray[Any]]) -> list[NDArray[np.float64]]:
     list of ndarray
         (bins, 3) each, in [0, 1]; similar codes have similar colours.
     """
-    rows = np.concatenate(series).astype(np.float64)
+    rows = np.concatenate(series)
     rows = rows[:: -(-len(rows) // _SAMPLE)]
-    mean, scale = rows.mean(0), rows.std(0)
+    parts = np.array_split(rows, -(-len(rows) // _PART))  # in double precision, all rows take as much as a page
+    mean = rows.mean(0, dtype=np.float64)
+    scale = np.sqrt(np.sum([np.square(part - mean).sum(0) for part in parts], axis=0) / len(rows))
     scale[scale == 0] = 1.0
-    _, vectors = np.linalg.eigh(np.cov((rows - mean) / scale, rowvar=False, ddof=0).reshape(rows.shape[1], -1))
+    scaled = ((part - mean) / scale for part in parts)
+    _, vectors = np.linalg.eigh(sum(part.T @ part for part in scaled) / len(rows))
     vectors = vectors[:, ::-1][:, :3]
     vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(vectors.shape[1])])
     vectors /= scale[:, None]
-    low, high = np.quantile((rows - mean) @ vectors, [0.02, 0.98], axis=0)
+    low, high = np.quantile(np.concatenate([(part - mean) @ vectors for part in parts]), [0.02, 0.98], axis=0)
     extent = np.where(high > low, high - low, 1.0)
     coloured = [np.clip(((codes - mean) @ vectors - low) / extent, 0, 1) for codes in series]
     return [np.pad(part, ((0, 0), (0, 3 - part.shape[1]))) for part in coloured]
