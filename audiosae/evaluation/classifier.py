@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audiosae.evaluation.ridge import Ridge
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -23,8 +23,6 @@ CLASSIFIERS: dict[ClassifierName, str] = {
     "forest": "random forest of 300 trees",
 }
 STRENGTHS: tuple[float, ...] = tuple(10.0 ** (1 - step / 2) for step in range(13))  # penalties from 10 down to 0.00001
-_RIDGE_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(-2, 4))  # 100 down to 0.001
-_HALF_STEP = 10.0**0.5
 _SVM_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(5))
 _MODULES: dict[ClassifierName, tuple[str, ...]] = {  # of scikit-learn
     "ridge": (),
@@ -81,8 +79,11 @@ def classify(
     with one_blas_thread():
         if classifier == "forest":
             return _forest(train, classes, test)
-        x, y = _rotated(*_standardised(train, test))
-        return {"ridge": _ridge, "logistic": _logistic, "svm": _svm}[classifier](x, classes, y, inner)
+        x, y = _standardised(train, test)
+        if classifier == "ridge":
+            return _ridge(x, classes, y, inner)
+        x, y = _rotated(x, y)
+        return {"logistic": _logistic, "svm": _svm}[classifier](x, classes, y, inner)
 
 
 def _ridge(
@@ -90,77 +91,9 @@ def _ridge(
 ) -> tuple[NDArray[np.int64], float]:
     """Regress on class indicators with the L2 penalty that has the smallest squared error on inner folds."""
     names, numbers = np.unique(classes, return_inverse=True)
-    ridge, folds = _Ridge(x, np.eye(len(names), dtype=x.dtype)[numbers]), list(_held_out(classes, inner))
-    error = cache(lambda strength: ridge.error_held_out(strength, folds))
-    near = _valley(error, _RIDGE_STRENGTHS)
-    strength = min((near, near * _HALF_STEP, near / _HALF_STEP), key=error)
-    return names[ridge.predict(test, strength).argmax(axis=1)], strength
-
-
-def _valley(error: Callable[[float], float], strengths: Sequence[float]) -> float:
-    """Return the strength with the least error by descent from the middle; the error must have a single minimum."""
-    at = len(strengths) // 2
-    while True:
-        best = min(range(max(0, at - 1), min(len(strengths), at + 2)), key=lambda i: error(strengths[i]))
-        if best == at or error(strengths[best]) >= error(strengths[at]):
-            return strengths[at]
-        at = best
-
-
-class _Ridge:
-    """Ridge regression of any strength from one eigendecomposition of the features' covariance.
-
-    Hastie, Tibshirani and Friedman 2009, section 3.4.1.
-    """
-
-    def __init__(self, x: NDArray[Any], target: NDArray[Any]) -> None:
-        from scipy.linalg import eigh
-
-        self._mean, self._offset = x.mean(axis=0), target.mean(axis=0)
-        centred = x - self._mean
-        values, self._axes = eigh(centred.T @ centred / len(x), driver="evd", check_finite=False)
-        self._values, self._rotated = np.maximum(values, 0), centred @ self._axes
-        self._target = target - self._offset
-        self._projected = self._rotated.T @ self._target / len(x)
-
-    def predict(self, rows: NDArray[Any], strength: float) -> NDArray[Any]:
-        """Return predictions for rows of features, (rows, classes)."""
-        shrunk = self._projected / (self._values + rows.dtype.type(strength))[:, None]
-        return np.asarray((rows - self._mean) @ (self._axes @ shrunk) + self._offset)
-
-    def error_held_out(self, strength: float, folds: Sequence[NDArray[np.bool_]]) -> float:
-        """Return the sum over folds of the squared error of a fit to the other folds, without a fit per fold.
-
-        The residuals of a held-out fold are (I - A)^-1 times those of the fit to all files, where A is the fold's block
-        of the hat matrix (Cook and Weisberg 1982, section 3.4); the penalty is that of the fit to all files. The sum is
-        infinite if the penalty is lost in rounding errors, as with nearly collinear features.
-        """
-        from scipy.linalg import LinAlgError
-
-        dtype, count = self._rotated.dtype.type, len(self._rotated)
-        gain = 1 / (self._values + dtype(strength))
-        residual, total = self._target - self._rotated @ (gain[:, None] * self._projected), 0.0
-        for out in folds:
-            root = np.empty((out.sum(), len(gain) + 1), dtype)  # root @ root.T is the block
-            root[:, :-1] = self._rotated[out] * np.sqrt(gain / dtype(count))
-            root[:, -1] = dtype(count**-0.5)
-            try:
-                total += float(np.square(_unhatted(root, residual[out])).sum(dtype=np.float64))
-            except LinAlgError:
-                return np.inf
-        return total
-
-
-def _unhatted(root: NDArray[Any], residual: NDArray[Any]) -> NDArray[Any]:
-    """Return (I - R R')^-1 r, computed with the smaller of R R' and R' R (Woodbury 1950)."""
-    from scipy.linalg import solve
-
-    wide = root.shape[1] >= len(root)
-    left = root @ root.T if wide else root.T @ root  # NumPy computes only half of a symmetric product
-    np.negative(left, out=left)
-    left.flat[:: len(left) + 1] += left.dtype.type(1)
-    how = {"assume_a": "pos", "overwrite_a": True, "check_finite": False}
-    return np.asarray(solve(left, residual, **how) if wide else residual + root @ solve(left, root.T @ residual, **how))
+    fits = Ridge(x, np.eye(len(names), dtype=x.dtype)[numbers], list(_held_out(classes, inner)))
+    strength = fits.best_strength()
+    return names[fits.predict(test, strength).argmax(axis=1)], strength
 
 
 def _logistic(

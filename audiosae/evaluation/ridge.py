@@ -1,0 +1,160 @@
+"""Ridge regression whose penalty is chosen on held-out folds, by products that run in several threads at once.
+
+NumPy's products and its `linalg` release the lock of the interpreter. Most of SciPy's LAPACK functions hold it (SciPy
+1.17), so that the folds of an evaluation, which are classified in threads, would wait for one another.
+"""
+
+from __future__ import annotations
+
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+# penalties from 316 down to 0.000316, in steps of half a power of ten; the search starts at 0.1
+STRENGTHS: tuple[float, ...] = tuple(10.0 ** (step / 2) for step in range(5, -8, -1))
+_START = STRENGTHS.index(0.1)
+_BLOCK = 96  # columns that are factorised at a time; larger blocks take longer for inverses, smaller ones for products
+_ROUNDING = 10.0  # pivots below this many rounding errors are not significant
+
+
+class Ridge:
+    """Ridge regression of any strength, and its error on held-out folds (Hoerl and Kennard 1970).
+
+    The fits without a fold have the penalty of the fit to all files. The products of features are computed once. A
+    fit takes one Cholesky factorisation, of as many rows as features, or as files where there are more features.
+
+    Parameters
+    ----------
+    x, target
+        Features (files, features), standardised, and targets (files, outputs).
+    folds
+        Masks of the files that are held out in turn; no file is held out twice.
+    """
+
+    def __init__(self, x: NDArray[Any], target: NDArray[Any], folds: Sequence[NDArray[np.bool_]]) -> None:
+        self._fits = (_FewFeatures if x.shape[1] <= len(x) else _FewFiles)(x, target, folds)
+        self._held_out = [(x[out], target[out]) for out in folds]
+        self._files = len(x)
+
+    def predict(self, rows: NDArray[Any], strength: float) -> NDArray[Any]:
+        """Return predictions for rows of features, (rows, outputs)."""
+        return self._fits.predict(rows, strength * self._files)
+
+    def error_held_out(self, strength: float) -> float:
+        """Return the sum over folds of the squared error of a fit to the other folds.
+
+        It is infinite if the penalty is lost in rounding errors, as with nearly collinear features.
+        """
+        total = 0.0
+        for fold, (rows, target) in enumerate(self._held_out):
+            try:
+                error = self._fits.predict(rows, strength * self._files, fold) - target
+            except np.linalg.LinAlgError:
+                return np.inf
+            total += float(np.square(error).sum(dtype=np.float64))
+        return total
+
+    def best_strength(self) -> float:
+        """Return the strength with the smallest error on the held-out folds."""
+        return STRENGTHS[valley([partial(self.error_held_out, strength) for strength in STRENGTHS], _START)]
+
+
+def valley(errors: Sequence[Callable[[], float]], start: int) -> int:
+    """Return the index of the smallest error by descent from `start`; the errors must have a single minimum."""
+    at, least = start, errors[start]()
+    for step in (-1, 1):
+        while 0 <= at + step < len(errors) and (error := errors[at + step]()) < least:
+            at, least = at + step, error
+        if at != start:
+            break
+    return at
+
+
+class _FewFeatures:
+    """Ridge fits to all files, or without a fold, from the products of features, of a constant and of targets.
+
+    The constant is a feature without a penalty.
+    """
+
+    def __init__(self, x: NDArray[Any], target: NDArray[Any], folds: Sequence[NDArray[np.bool_]]) -> None:
+        self._mean = x.mean(axis=0)
+        rows = np.concatenate([x - self._mean, np.ones_like(x[:, :1]), target], axis=1)
+        self._folds = [part.T @ part for part in (rows[out] for out in folds)]
+        always = rows[~np.any(folds, axis=0)] if folds else rows
+        self._all = reduce(np.add, self._folds, always.T @ always)
+
+    def predict(self, rows: NDArray[Any], penalty: float, fold: int | None = None) -> NDArray[Any]:
+        """Return the predictions of a fit to all files, or to those outside a fold."""
+        features = rows.shape[1]
+        used = np.s_[:, : features + 1]
+        system = self._all[used].copy() if fold is None else self._all[used] - self._folds[fold][used]
+        system.flat[: features * (features + 1) : features + 2] += system.dtype.type(penalty)
+        weights = _solve(system)
+        return np.asarray((rows - self._mean) @ weights[:-1] + weights[-1])
+
+
+class _FewFiles:
+    """Ridge fits to all files, or without a fold, from the products of files: the weights are combinations of files.
+
+    Hastie, Tibshirani and Friedman 2009, section 18.3.5. The constant makes the residuals sum to 0.
+    """
+
+    def __init__(self, x: NDArray[Any], target: NDArray[Any], folds: Sequence[NDArray[np.bool_]]) -> None:
+        self._mean = x.mean(axis=0)
+        self._rows = x - self._mean
+        self._right = np.concatenate([target, np.ones_like(target[:, :1])], axis=1)
+        self._products, self._folds = self._rows @ self._rows.T, folds
+
+    def predict(self, rows: NDArray[Any], penalty: float, fold: int | None = None) -> NDArray[Any]:
+        """Return the predictions of a fit to all files, or to those outside a fold."""
+        used = np.flatnonzero(np.ones(len(self._rows), bool) if fold is None else ~self._folds[fold])
+        system = np.concatenate([self._products[np.ix_(used, used)], self._right[used].T])
+        system.flat[: len(used) ** 2 : len(used) + 1] += system.dtype.type(penalty)
+        solved = _solve(system)
+        constant = solved[:, :-1].sum(axis=0) / solved[:, -1].sum()
+        shares = np.zeros((len(self._rows), len(constant)), system.dtype)
+        shares[used] = solved[:, :-1] - solved[:, -1:] * constant
+        return np.asarray((rows - self._mean) @ (self._rows.T @ shares) + constant)
+
+
+def _solve(system: NDArray[Any]) -> NDArray[Any]:
+    """Solve A w = b by Cholesky factorisation in blocks of columns (Golub and Van Loan 2013, section 4.2).
+
+    Parameters
+    ----------
+    system
+        A, of which the upper triangle is not read, and below it b transposed, (count + outputs, count); overwritten.
+
+    Returns
+    -------
+    array
+        w, (count, outputs).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        A is not positive definite, or only so within rounding errors.
+    """
+    count, inverses = system.shape[1], []
+    least = _ROUNDING * np.finfo(system.dtype).eps * count**0.5 * system.diagonal()
+    blocks = [slice(at, min(at + _BLOCK, count)) for at in range(0, count, _BLOCK)]
+    for block in blocks:
+        panel, size = system[block.start :, block], block.stop - block.start
+        if block.start:
+            panel -= system[block.start :, : block.start] @ system[block, : block.start].T
+        root = np.linalg.cholesky(panel[:size])
+        if (np.square(root.diagonal()) <= least[block]).any():
+            raise np.linalg.LinAlgError("the penalty is lost in rounding errors")
+        inverses.append(np.linalg.inv(root))
+        panel[size:] = panel[size:] @ inverses[-1].T
+    solved = np.ascontiguousarray(system[count:].T)
+    for block, inverse in zip(reversed(blocks), reversed(inverses), strict=True):
+        after = slice(block.stop, count)
+        solved[block] = inverse.T @ (solved[block] - system[after, block].T @ solved[after])
+    return solved
