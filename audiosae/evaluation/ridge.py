@@ -6,7 +6,7 @@ NumPy's products and its `linalg` release the lock of the interpreter. Most of S
 
 from __future__ import annotations
 
-from functools import partial, reduce
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 # penalties from 316 down to 0.000316, in steps of half a power of ten; the search starts at 0.1
 STRENGTHS: tuple[float, ...] = tuple(10.0 ** (step / 2) for step in range(5, -8, -1))
 _START = STRENGTHS.index(0.1)
-_BLOCK = 96  # columns that are factorised at a time; larger blocks take longer for inverses, smaller ones for products
+_BLOCK = 64  # columns that are factorised at a time: with more, their inverses take longer, with fewer, the products
+_FEW = 512  # features or files, for which fits take no time worth saving
 _ROUNDING = 10.0  # pivots below this many rounding errors are not significant
 
 
@@ -40,7 +41,7 @@ class Ridge:
     def __init__(self, x: NDArray[Any], target: NDArray[Any], folds: Sequence[NDArray[np.bool_]]) -> None:
         self._fits = (_FewFeatures if x.shape[1] <= len(x) else _FewFiles)(x, target, folds)
         self._held_out = [(x[out], target[out]) for out in folds]
-        self._files = len(x)
+        self._files, self._size = len(x), min(x.shape)
 
     def predict(self, rows: NDArray[Any], strength: float) -> NDArray[Any]:
         """Return predictions for rows of features, (rows, outputs)."""
@@ -61,18 +62,25 @@ class Ridge:
         return total
 
     def best_strength(self) -> float:
-        """Return the strength with the smallest error on the held-out folds."""
-        return STRENGTHS[valley([partial(self.error_held_out, strength) for strength in STRENGTHS], _START)]
+        """Return the strength with the smallest error on the held-out folds.
+
+        With few features the error may have a second, shallow minimum near the start of the search, which whole powers
+        of ten step over. With many it has one minimum, and each strength takes long.
+        """
+        strides = (2, 1) if self._size <= _FEW else (1,)
+        return STRENGTHS[valley(lambda at: self.error_held_out(STRENGTHS[at]), len(STRENGTHS), _START, strides)]
 
 
-def valley(errors: Sequence[Callable[[], float]], start: int) -> int:
-    """Return the index of the smallest error by descent from `start`; the errors must have a single minimum."""
-    at, least = start, errors[start]()
-    for step in (-1, 1):
-        while 0 <= at + step < len(errors) and (error := errors[at + step]()) < least:
-            at, least = at + step, error
-        if at != start:
-            break
+def valley(error: Callable[[int], float], count: int, start: int, strides: Sequence[int]) -> int:
+    """Return the index of the smallest of `count` errors, by descent from `start` in steps of each stride in turn."""
+    error, at = cache(error), start
+    for stride in strides:
+        before = at
+        for step in (-stride, stride):
+            while 0 <= at + step < count and error(at + step) < error(at):
+                at += step
+            if at != before:
+                break
     return at
 
 
