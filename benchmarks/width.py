@@ -4,10 +4,9 @@
 
 DATA has the folder `fsdd` with a table fsdd/fsdd.csv (columns `filename`, `digit`, `speaker`). For each number of units
 and seed, a model is trained on all digits with the defaults of `audiosae train`, and `evaluate` compares it with
-baselines of as many units or outputs (MFCC have 20), with square roots and the pools mean, max and std, each speaker
-left out in turn. Results are stored in
-FOLDER/width.jsonl; a later run resumes from this file. FILE.csv has a row for each number of units and method; the
-figure is written beside it, as FILE.png. Without DATA, the figure and the Markdown table are made from FILE.csv.
+baselines of as many units or outputs (MFCC have 20) with its defaults, each speaker left out in turn. Results are
+stored in FOLDER/width.jsonl; a later run resumes from this file. FILE.csv has a row for each number of units and method;
+the figure is written beside it, as FILE.png. Without DATA, the figure and the Markdown table are made from FILE.csv.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def measure(data: Path, units: int, seed: int, cache: Path) -> list[Row]:
     recordings, labels = data / "fsdd" / "recordings", data / "fsdd" / "fsdd.csv"
     model = audiosae.train(recordings, hidden=units, seed=seed, cache=cache).model
     how = {"label_column": "digit", "group_column": "speaker", "seed": seed, "cache": cache}
-    done = audiosae.evaluate(model, recordings, labels, baselines=BASELINES, code="sqrt", pool="mean,max,std", **how)
+    done = audiosae.evaluate(model, recordings, labels, baselines=BASELINES, **how)
     keys = ("name", "folds", "groups")
     return [{"units": units, "seed": seed} | {key: result[key] for key in keys} for result in done.results]
 

@@ -36,6 +36,7 @@ _MOST_STEPS = 500
 _LEAST = 1e-13  # smaller probabilities are raised to this
 _CONSTANT = 1e-6  # features with a smaller standard deviation, relative to their mean, are left out
 _TREES = 300
+_ROWS = 64
 
 
 def load_for_threads(classifier: ClassifierName = "ridge") -> None:
@@ -44,7 +45,7 @@ def load_for_threads(classifier: ClassifierName = "ridge") -> None:
     Modules of scikit-learn import each other. Two threads that import them at the same time can see a module that is
     only partly initialised.
     """
-    parts = ("cluster", "decomposition", "feature_selection", "metrics", *_MODULES[classifier])
+    parts = ("cluster", "decomposition", "metrics", *_MODULES[classifier])
     for name in ("scipy.cluster.hierarchy", "scipy.fft", "scipy.linalg", *(f"sklearn.{part}" for part in parts)):
         import_module(name)
 
@@ -151,12 +152,24 @@ def _held_out(classes: NDArray[np.int64], inner: NDArray[np.int64]) -> Iterator[
 
 
 def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
-    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    mean, spread = _moments(train)
     varied = spread > _CONSTANT * np.maximum(np.abs(mean), _CONSTANT)
     if not varied.any():
         varied[0], spread[0] = True, 1.0
     mean, gain = mean[varied].astype(np.float32), (1 / spread[varied]).astype(np.float32)
-    return (train[:, varied] - mean) * gain, (test[:, varied] - mean) * gain
+    parts = (train, test) if varied.all() else (train[:, varied], test[:, varied])
+    scaled = [part - mean for part in parts]
+    for part in scaled:
+        part *= gain
+    return scaled[0], scaled[1]
+
+
+def _moments(x: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of columns in double precision, of some rows at a time that fit in a cache."""
+    blocks = [x[at : at + _ROWS] for at in range(0, len(x), _ROWS)]
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(x)
+    squares = sum(np.square(block - mean).sum(axis=0) for block in blocks)
+    return mean, np.sqrt(squares / len(x))
 
 
 def _rotated(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -6,7 +6,7 @@ NumPy's products and its `linalg` release the lock of the interpreter. Most of S
 
 from __future__ import annotations
 
-from functools import cache, reduce
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    Part = tuple[NDArray[Any], NDArray[Any]]  # features and targets of some files
 
 # penalties from 316 down to 0.000316, in steps of half a power of ten; the search starts at 0.1
 STRENGTHS: tuple[float, ...] = tuple(10.0 ** (step / 2) for step in range(5, -8, -1))
@@ -39,9 +41,13 @@ class Ridge:
     """
 
     def __init__(self, x: NDArray[Any], target: NDArray[Any], folds: Sequence[NDArray[np.bool_]]) -> None:
-        self._fits = (_FewFeatures if x.shape[1] <= len(x) else _FewFiles)(x, target, folds)
-        self._held_out = [(x[out], target[out]) for out in folds]
         self._files, self._size = len(x), min(x.shape)
+        self._held_out = [(x[out], target[out]) for out in folds]
+        if x.shape[1] <= len(x):
+            always = ~np.any(folds, axis=0) if folds else np.ones(len(x), bool)
+            self._fits: _FewFeatures | _FewFiles = _FewFeatures(self._held_out, (x[always], target[always]))
+        else:
+            self._fits = _FewFiles(x, target, folds)
 
     def predict(self, rows: NDArray[Any], strength: float) -> NDArray[Any]:
         """Return predictions for rows of features, (rows, outputs)."""
@@ -90,12 +96,10 @@ class _FewFeatures:
     The constant is a feature without a penalty.
     """
 
-    def __init__(self, x: NDArray[Any], target: NDArray[Any], folds: Sequence[NDArray[np.bool_]]) -> None:
-        self._mean = x.mean(axis=0)
-        rows = np.concatenate([x - self._mean, np.ones_like(x[:, :1]), target], axis=1)
-        self._folds = [part.T @ part for part in (rows[out] for out in folds)]
-        always = rows[~np.any(folds, axis=0)] if folds else rows
-        self._all = reduce(np.add, self._folds, always.T @ always)
+    def __init__(self, folds: Sequence[Part], always: Part) -> None:
+        self._all, self._folds = _products(*always), [_products(*part) for part in folds]
+        for products in self._folds:
+            self._all += products
 
     def predict(self, rows: NDArray[Any], penalty: float, fold: int | None = None) -> NDArray[Any]:
         """Return the predictions of a fit to all files, or to those outside a fold."""
@@ -104,7 +108,12 @@ class _FewFeatures:
         system = self._all[used].copy() if fold is None else self._all[used] - self._folds[fold][used]
         system.flat[: features * (features + 1) : features + 2] += system.dtype.type(penalty)
         weights = _solve(system)
-        return np.asarray((rows - self._mean) @ weights[:-1] + weights[-1])
+        return np.asarray(rows @ weights[:-1] + weights[-1])
+
+
+def _products(x: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
+    rows = np.concatenate([x, np.ones_like(x[:, :1]), target], axis=1)
+    return np.asarray(rows.T @ rows)
 
 
 class _FewFiles:
@@ -114,10 +123,8 @@ class _FewFiles:
     """
 
     def __init__(self, x: NDArray[Any], target: NDArray[Any], folds: Sequence[NDArray[np.bool_]]) -> None:
-        self._mean = x.mean(axis=0)
-        self._rows = x - self._mean
+        self._rows, self._products, self._folds = x, x @ x.T, folds
         self._right = np.concatenate([target, np.ones_like(target[:, :1])], axis=1)
-        self._products, self._folds = self._rows @ self._rows.T, folds
 
     def predict(self, rows: NDArray[Any], penalty: float, fold: int | None = None) -> NDArray[Any]:
         """Return the predictions of a fit to all files, or to those outside a fold."""
@@ -128,7 +135,7 @@ class _FewFiles:
         constant = solved[:, :-1].sum(axis=0) / solved[:, -1].sum()
         shares = np.zeros((len(self._rows), len(constant)), system.dtype)
         shares[used] = solved[:, :-1] - solved[:, -1:] * constant
-        return np.asarray((rows - self._mean) @ (self._rows.T @ shares) + constant)
+        return np.asarray(rows @ (self._rows.T @ shares) + constant)
 
 
 def _solve(system: NDArray[Any]) -> NDArray[Any]:
