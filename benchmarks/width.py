@@ -5,8 +5,9 @@
 DATA has the folder `fsdd` with a table fsdd/fsdd.csv (columns `filename`, `digit`, `speaker`). For each number of units
 and seed, a model is trained on all digits with the defaults of `audiosae train`, and `evaluate` compares it with
 baselines of as many units or outputs (MFCC have 20) with its defaults, each speaker left out in turn. Results are
-stored in FOLDER/width.jsonl; a later run resumes from this file. FILE.csv has a row for each number of units and method;
-the figure is written beside it, as FILE.png. Without DATA, the figure and the Markdown table are made from FILE.csv.
+stored in FOLDER/width.jsonl; a later run resumes from this file. FILE.csv has a row for each number of units and
+method; the figure is written beside it, as FILE.png. Without DATA, the figure and the Markdown table are made from
+FILE.csv.
 """
 
 from __future__ import annotations

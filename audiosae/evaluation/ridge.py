@@ -23,7 +23,7 @@ STRENGTHS: tuple[float, ...] = tuple(10.0 ** (step / 2) for step in range(5, -8,
 _START = STRENGTHS.index(0.1)
 _BLOCK = 64  # columns that are factorised at a time: with more, their inverses take longer, with fewer, the products
 _FEW = 512  # features or files, for which fits take no time worth saving
-_ROUNDING = 10.0  # pivots below this many rounding errors are not significant
+_ROUNDING = 10.0  # pivots below this many rounding errors mean that the penalty is lost
 
 
 class Ridge:
@@ -78,8 +78,13 @@ class Ridge:
 
 
 def valley(error: Callable[[int], float], count: int, start: int, strides: Sequence[int]) -> int:
-    """Return the index of the smallest of `count` errors, by descent from `start` in steps of each stride in turn."""
+    """Return the index of the smallest of `count` errors, by descent from `start` in steps of each stride in turn.
+
+    An infinite error at the start is left towards index 0.
+    """
     error, at = cache(error), start
+    while at and error(at) == np.inf:
+        at -= 1
     for stride in strides:
         before = at
         for step in (-stride, stride):
@@ -107,7 +112,7 @@ class _FewFeatures:
         used = np.s_[:, : features + 1]
         system = self._all[used].copy() if fold is None else self._all[used] - self._folds[fold][used]
         system.flat[: features * (features + 1) : features + 2] += system.dtype.type(penalty)
-        weights = _solve(system)
+        weights = _solve(system, 0 if fold is None else _ROUNDING)
         return np.asarray(rows @ weights[:-1] + weights[-1])
 
 
@@ -131,20 +136,22 @@ class _FewFiles:
         used = np.flatnonzero(np.ones(len(self._rows), bool) if fold is None else ~self._folds[fold])
         system = np.concatenate([self._products[np.ix_(used, used)], self._right[used].T])
         system.flat[: len(used) ** 2 : len(used) + 1] += system.dtype.type(penalty)
-        solved = _solve(system)
+        solved = _solve(system, 0 if fold is None else _ROUNDING)
         constant = solved[:, :-1].sum(axis=0) / solved[:, -1].sum()
         shares = np.zeros((len(self._rows), len(constant)), system.dtype)
         shares[used] = solved[:, :-1] - solved[:, -1:] * constant
         return np.asarray(rows @ (self._rows.T @ shares) + constant)
 
 
-def _solve(system: NDArray[Any]) -> NDArray[Any]:
+def _solve(system: NDArray[Any], rounding: float) -> NDArray[Any]:
     """Solve A w = b by Cholesky factorisation in blocks of columns (Golub and Van Loan 2013, section 4.2).
 
     Parameters
     ----------
     system
         A, of which the upper triangle is not read, and below it b transposed, (count + outputs, count); overwritten.
+    rounding
+        Pivots below this many rounding errors raise.
 
     Returns
     -------
@@ -157,7 +164,7 @@ def _solve(system: NDArray[Any]) -> NDArray[Any]:
         A is not positive definite, or only so within rounding errors.
     """
     count, inverses = system.shape[1], []
-    least = _ROUNDING * np.finfo(system.dtype).eps * count**0.5 * system.diagonal()
+    least = rounding * np.finfo(system.dtype).eps * count**0.5 * system.diagonal()
     blocks = [slice(at, min(at + _BLOCK, count)) for at in range(0, count, _BLOCK)]
     for block in blocks:
         panel, size = system[block.start :, block], block.stop - block.start
