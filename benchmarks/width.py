@@ -27,6 +27,8 @@ from audiosae.evaluation.baselines import MODEL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 BASELINES = ("random-weights", "kmeans", "nmf", "mfcc")
 UNITS = (32, 64, 128, 256, 512, 1024)
 RESULTS = Path(__file__).parent / "results/width.csv"
@@ -132,15 +134,23 @@ def draw(table: Sequence[Row], path: Path) -> None:
     ax.set_xticks(ticks, [str(each) for each in ticks])
     ax.minorticks_off()
     low, high = ax.get_ylim()
-    place = -np.inf
-    for value, at, name, colour in sorted(ends):
-        place = max(value, place + _APART * (high - low))
+    ends.sort()
+    places = _apart([end[0] for end in ends], _APART * (high - low))
+    for place, (_, at, name, colour) in zip(places, ends, strict=True):
         ax.annotate(name, (at, place), (8, 0), textcoords="offset points", va="center", color=colour, fontsize=9)
     ax.set_xlim(ticks[0] / 1.15, ticks[-1] * 1.15)
     ax.set(xlabel="units", ylabel="accuracy (%)", title="Spoken digits, each speaker left out in turn")
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.3)
     figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def _apart(values: Sequence[float], least: float) -> NDArray[np.float64]:
+    """Return ascending values, moved apart up and down by equal amounts to be at least `least` apart."""
+    steps = least * np.arange(len(values))
+    up = np.maximum.accumulate(values - steps) + steps
+    down = np.minimum.accumulate((values - steps)[::-1])[::-1] + steps
+    return np.asarray((up + down) / 2)
 
 
 def markdown(table: Sequence[Row]) -> str:
