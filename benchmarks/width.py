@@ -4,10 +4,10 @@
 
 DATA has the folder `fsdd` with a table fsdd/fsdd.csv (columns `filename`, `digit`, `speaker`). For each number of units
 and seed, a model is trained on all digits with the defaults of `audiosae train`, and `evaluate` compares it with
-baselines of as many units or outputs (MFCC have 20), with square roots and the pools mean, max and std, each speaker
-left out in turn. Results are stored in
-FOLDER/width.jsonl; a later run resumes from this file. FILE.csv has a row for each number of units and method; the
-figure is written beside it, as FILE.png. Without DATA, the figure and the Markdown table are made from FILE.csv.
+baselines of as many units or outputs (MFCC have 20) with its defaults, each speaker left out in turn. Results are
+stored in FOLDER/width.jsonl; a later run resumes from this file. FILE.csv has a row for each number of units and
+method; the figure is written beside it, as FILE.png. Without DATA, the figure and the Markdown table are made from
+FILE.csv.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from audiosae.evaluation.baselines import MODEL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 BASELINES = ("random-weights", "kmeans", "nmf", "mfcc")
 UNITS = (32, 64, 128, 256, 512, 1024)
 RESULTS = Path(__file__).parent / "results/width.csv"
@@ -43,7 +45,7 @@ def measure(data: Path, units: int, seed: int, cache: Path) -> list[Row]:
     recordings, labels = data / "fsdd" / "recordings", data / "fsdd" / "fsdd.csv"
     model = audiosae.train(recordings, hidden=units, seed=seed, cache=cache).model
     how = {"label_column": "digit", "group_column": "speaker", "seed": seed, "cache": cache}
-    done = audiosae.evaluate(model, recordings, labels, baselines=BASELINES, code="sqrt", pool="mean,max,std", **how)
+    done = audiosae.evaluate(model, recordings, labels, baselines=BASELINES, **how)
     keys = ("name", "folds", "groups")
     return [{"units": units, "seed": seed} | {key: result[key] for key in keys} for result in done.results]
 
@@ -132,15 +134,23 @@ def draw(table: Sequence[Row], path: Path) -> None:
     ax.set_xticks(ticks, [str(each) for each in ticks])
     ax.minorticks_off()
     low, high = ax.get_ylim()
-    place = -np.inf
-    for value, at, name, colour in sorted(ends):
-        place = max(value, place + _APART * (high - low))
+    ends.sort()
+    places = _apart([end[0] for end in ends], _APART * (high - low))
+    for place, (_, at, name, colour) in zip(places, ends, strict=True):
         ax.annotate(name, (at, place), (8, 0), textcoords="offset points", va="center", color=colour, fontsize=9)
     ax.set_xlim(ticks[0] / 1.15, ticks[-1] * 1.15)
     ax.set(xlabel="units", ylabel="accuracy (%)", title="Spoken digits, each speaker left out in turn")
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.3)
     figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def _apart(values: Sequence[float], least: float) -> NDArray[np.float64]:
+    """Return ascending values, moved apart up and down by equal amounts to be at least `least` apart."""
+    steps = least * np.arange(len(values))
+    up = np.maximum.accumulate(values - steps) + steps
+    down = np.minimum.accumulate((values - steps)[::-1])[::-1] + steps
+    return np.asarray((up + down) / 2)
 
 
 def markdown(table: Sequence[Row]) -> str:

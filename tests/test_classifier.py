@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiosae.errors import InputError
-from audiosae.evaluation import classifier, folds, scores
+from audiosae.evaluation import classifier, folds, ridge, scores
 
 
 def plan_of(labels, kind="stratified", values=None):
@@ -112,45 +112,54 @@ def test_noise_features_get_a_stronger_penalty_than_informative_ones():
     assert strengths[0] > strengths[1]
 
 
-def test_the_held_out_error_equals_that_of_fits_without_the_fold():
+@pytest.mark.parametrize("features", [130, 230])  # fewer than files, more than files; several blocks of columns
+def test_the_held_out_error_equals_that_of_fits_without_the_fold(features):
+    from sklearn.linear_model import Ridge
+
     rng = np.random.default_rng(5)
-    x, target, strength = rng.normal(size=(60, 7)) + 3, np.eye(3)[rng.integers(3, size=60)], 0.1
-    folds = [np.arange(60) % 4 == fold for fold in range(4)]
+    x, target, strength = rng.normal(size=(200, features)) + 3, np.eye(3)[rng.integers(3, size=200)], 0.1
+    folds = [np.arange(200) % 5 == fold for fold in range(4)]  # a fifth of the files is never held out
     wanted = 0.0
     for out in folds:
-        kept = classifier._Ridge(x[~out], target[~out])
-        wanted += np.square(kept.predict(x[out], strength * 60 / 45) - target[out]).sum()  # the penalty of all 60
-    assert classifier._Ridge(x, target).error_held_out(strength, folds) == pytest.approx(wanted, rel=1e-9)
+        kept = Ridge(alpha=strength * 200).fit(x[~out], target[~out])  # the penalty of all 200
+        wanted += np.square(kept.predict(x[out]) - target[out]).sum()
+    fits = ridge.Ridge(x, target, folds)
+    assert fits.error_held_out(strength) == pytest.approx(wanted, rel=1e-9)
+    every = Ridge(alpha=strength * 200).fit(x, target)
+    np.testing.assert_allclose(fits.predict(x[:9], strength), every.predict(x[:9]), atol=1e-9)
 
 
-@pytest.mark.parametrize("count", [7, 40])
-def test_both_products_give_the_same_held_out_residuals(count):
-    rng = np.random.default_rng(8)
-    root, residual = 0.05 * rng.normal(size=(20, count)), rng.normal(size=(20, 2))
-    wanted = np.linalg.solve(np.eye(20) - root @ root.T, residual)
-    np.testing.assert_allclose(classifier._unhatted(root, residual), wanted)
+@pytest.mark.parametrize("strides", [(1,), (2, 1)])
+def test_the_strength_with_the_least_error_is_chosen(strides):
+    for least in range(13):
+        assert ridge.valley(lambda at, least=least: abs(at - least), 13, 7, strides) == least
+    assert ridge.valley(lambda _: 1.0, 13, 7, strides) == 7
+    assert ridge.valley(lambda at: np.inf if at > 4 else 9 - at, 13, 7, strides) == 4
 
 
-def test_the_strength_with_the_least_error_is_chosen():
-    for least in range(6):
-        looked = []
-        error = {10.0**-i: abs(i - least) for i in range(6)}
-        found = classifier._valley(lambda s, e=error, seen=looked: seen.append(s) or e[s], list(error))
-        assert found == 10.0**-least
-    assert classifier._valley(lambda _: 1.0, [3.0, 2.0, 1.0]) == 2.0
+def test_whole_powers_of_ten_step_over_a_shallow_minimum():
+    errors = [9, 9, 9, 9, 9, 5, 2, 3, 2.5, 1, 0, 1, 2]
+    assert [ridge.valley(errors.__getitem__, 13, 7, strides) for strides in ((1,), (2, 1))] == [6, 10]
 
 
 def test_a_penalty_lost_in_rounding_is_not_chosen(monkeypatch):
     rng = np.random.default_rng(9)
     classes, inner = np.arange(60) % 2, np.arange(60) // 2 % 5
-    x = rng.normal(size=(60, 90)).astype(np.float32)  # more features than files: without a penalty every file fits
+    x = rng.normal(size=(60, 20)).astype(np.float32)
     x[:, 0] += 9 * classes
-    ridge = classifier._Ridge(x, np.eye(2, dtype=np.float32)[classes])
-    held_out = [inner == fold for fold in range(5)]
-    errors = [ridge.error_held_out(strength, held_out) for strength in (1e-12, 1.0)]
-    assert errors[0] == np.inf > errors[1]
-    monkeypatch.setattr(classifier, "_RIDGE_STRENGTHS", (1.0, 1e-3, 1e-12))
+    x = np.concatenate([x, x], axis=1)  # collinear
+    fits = ridge.Ridge(x, np.eye(2, dtype=np.float32)[classes], [inner == fold for fold in range(5)])
+    assert fits.error_held_out(1e-12) == np.inf > fits.error_held_out(1.0)
+    monkeypatch.setattr(ridge, "STRENGTHS", (1.0, 1e-3, 1e-12))
+    monkeypatch.setattr(ridge, "_START", 2)
     assert classifier.classify(x, classes, x, inner)[1] > 1e-12
+
+
+def test_a_pivot_of_the_size_of_rounding_errors_is_refused():
+    system = np.array([[1, 1], [1, 1 + 2**-22], [1, 1]], np.float32)
+    assert np.allclose(ridge._solve(system.copy(), 0), [[1], [0]])
+    with pytest.raises(np.linalg.LinAlgError, match="lost in rounding"):
+        ridge._solve(system, 10)
 
 
 def test_ridge_predictions_equal_those_of_scikit_learn():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from audiosae.evaluation.ridge import Ridge
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -23,8 +23,6 @@ CLASSIFIERS: dict[ClassifierName, str] = {
     "forest": "random forest of 300 trees",
 }
 STRENGTHS: tuple[float, ...] = tuple(10.0 ** (1 - step / 2) for step in range(13))  # penalties from 10 down to 0.00001
-_RIDGE_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(-2, 4))  # 100 down to 0.001
-_HALF_STEP = 10.0**0.5
 _SVM_STRENGTHS: tuple[float, ...] = tuple(10.0**-step for step in range(5))
 _MODULES: dict[ClassifierName, tuple[str, ...]] = {  # of scikit-learn
     "ridge": (),
@@ -38,6 +36,7 @@ _MOST_STEPS = 500
 _LEAST = 1e-13  # smaller probabilities are raised to this
 _CONSTANT = 1e-6  # features with a smaller standard deviation, relative to their mean, are left out
 _TREES = 300
+_ROWS = 64
 
 
 def load_for_threads(classifier: ClassifierName = "ridge") -> None:
@@ -46,7 +45,7 @@ def load_for_threads(classifier: ClassifierName = "ridge") -> None:
     Modules of scikit-learn import each other. Two threads that import them at the same time can see a module that is
     only partly initialised.
     """
-    parts = ("cluster", "decomposition", "feature_selection", "metrics", *_MODULES[classifier])
+    parts = ("cluster", "decomposition", "metrics", *_MODULES[classifier])
     for name in ("scipy.cluster.hierarchy", "scipy.fft", "scipy.linalg", *(f"sklearn.{part}" for part in parts)):
         import_module(name)
 
@@ -81,8 +80,11 @@ def classify(
     with one_blas_thread():
         if classifier == "forest":
             return _forest(train, classes, test)
-        x, y = _rotated(*_standardised(train, test))
-        return {"ridge": _ridge, "logistic": _logistic, "svm": _svm}[classifier](x, classes, y, inner)
+        x, y = _standardised(train, test)
+        if classifier == "ridge":
+            return _ridge(x, classes, y, inner)
+        x, y = _rotated(x, y)
+        return {"logistic": _logistic, "svm": _svm}[classifier](x, classes, y, inner)
 
 
 def _ridge(
@@ -90,77 +92,9 @@ def _ridge(
 ) -> tuple[NDArray[np.int64], float]:
     """Regress on class indicators with the L2 penalty that has the smallest squared error on inner folds."""
     names, numbers = np.unique(classes, return_inverse=True)
-    ridge, folds = _Ridge(x, np.eye(len(names), dtype=x.dtype)[numbers]), list(_held_out(classes, inner))
-    error = cache(lambda strength: ridge.error_held_out(strength, folds))
-    near = _valley(error, _RIDGE_STRENGTHS)
-    strength = min((near, near * _HALF_STEP, near / _HALF_STEP), key=error)
-    return names[ridge.predict(test, strength).argmax(axis=1)], strength
-
-
-def _valley(error: Callable[[float], float], strengths: Sequence[float]) -> float:
-    """Return the strength with the least error by descent from the middle; the error must have a single minimum."""
-    at = len(strengths) // 2
-    while True:
-        best = min(range(max(0, at - 1), min(len(strengths), at + 2)), key=lambda i: error(strengths[i]))
-        if best == at or error(strengths[best]) >= error(strengths[at]):
-            return strengths[at]
-        at = best
-
-
-class _Ridge:
-    """Ridge regression of any strength from one eigendecomposition of the features' covariance.
-
-    Hastie, Tibshirani and Friedman 2009, section 3.4.1.
-    """
-
-    def __init__(self, x: NDArray[Any], target: NDArray[Any]) -> None:
-        from scipy.linalg import eigh
-
-        self._mean, self._offset = x.mean(axis=0), target.mean(axis=0)
-        centred = x - self._mean
-        values, self._axes = eigh(centred.T @ centred / len(x), driver="evd", check_finite=False)
-        self._values, self._rotated = np.maximum(values, 0), centred @ self._axes
-        self._target = target - self._offset
-        self._projected = self._rotated.T @ self._target / len(x)
-
-    def predict(self, rows: NDArray[Any], strength: float) -> NDArray[Any]:
-        """Return predictions for rows of features, (rows, classes)."""
-        shrunk = self._projected / (self._values + rows.dtype.type(strength))[:, None]
-        return np.asarray((rows - self._mean) @ (self._axes @ shrunk) + self._offset)
-
-    def error_held_out(self, strength: float, folds: Sequence[NDArray[np.bool_]]) -> float:
-        """Return the sum over folds of the squared error of a fit to the other folds, without a fit per fold.
-
-        The residuals of a held-out fold are (I - A)^-1 times those of the fit to all files, where A is the fold's block
-        of the hat matrix (Cook and Weisberg 1982, section 3.4); the penalty is that of the fit to all files. The sum is
-        infinite if the penalty is lost in rounding errors, as with nearly collinear features.
-        """
-        from scipy.linalg import LinAlgError
-
-        dtype, count = self._rotated.dtype.type, len(self._rotated)
-        gain = 1 / (self._values + dtype(strength))
-        residual, total = self._target - self._rotated @ (gain[:, None] * self._projected), 0.0
-        for out in folds:
-            root = np.empty((out.sum(), len(gain) + 1), dtype)  # root @ root.T is the block
-            root[:, :-1] = self._rotated[out] * np.sqrt(gain / dtype(count))
-            root[:, -1] = dtype(count**-0.5)
-            try:
-                total += float(np.square(_unhatted(root, residual[out])).sum(dtype=np.float64))
-            except LinAlgError:
-                return np.inf
-        return total
-
-
-def _unhatted(root: NDArray[Any], residual: NDArray[Any]) -> NDArray[Any]:
-    """Return (I - R R')^-1 r, computed with the smaller of R R' and R' R (Woodbury 1950)."""
-    from scipy.linalg import solve
-
-    wide = root.shape[1] >= len(root)
-    left = root @ root.T if wide else root.T @ root  # NumPy computes only half of a symmetric product
-    np.negative(left, out=left)
-    left.flat[:: len(left) + 1] += left.dtype.type(1)
-    how = {"assume_a": "pos", "overwrite_a": True, "check_finite": False}
-    return np.asarray(solve(left, residual, **how) if wide else residual + root @ solve(left, root.T @ residual, **how))
+    fits = Ridge(x, np.eye(len(names), dtype=x.dtype)[numbers], list(_held_out(classes, inner)))
+    strength = fits.best_strength()
+    return names[fits.predict(test, strength).argmax(axis=1)], strength
 
 
 def _logistic(
@@ -218,12 +152,24 @@ def _held_out(classes: NDArray[np.int64], inner: NDArray[np.int64]) -> Iterator[
 
 
 def _standardised(train: NDArray[np.float32], test: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
-    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    mean, spread = _moments(train)
     varied = spread > _CONSTANT * np.maximum(np.abs(mean), _CONSTANT)
     if not varied.any():
         varied[0], spread[0] = True, 1.0
     mean, gain = mean[varied].astype(np.float32), (1 / spread[varied]).astype(np.float32)
-    return (train[:, varied] - mean) * gain, (test[:, varied] - mean) * gain
+    parts = (train, test) if varied.all() else (train[:, varied], test[:, varied])
+    scaled = [part - mean for part in parts]
+    for part in scaled:
+        part *= gain
+    return scaled[0], scaled[1]
+
+
+def _moments(x: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of columns in double precision, of some rows at a time that fit in a cache."""
+    blocks = [x[at : at + _ROWS] for at in range(0, len(x), _ROWS)]
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(x)
+    squares = sum(np.square(block - mean).sum(axis=0) for block in blocks)
+    return mean, np.sqrt(squares / len(x))
 
 
 def _rotated(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

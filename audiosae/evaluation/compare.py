@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from audiosae.features.codes import Code, FeatureSet
     from audiosae.features.stretches import Stretches
 
-    Job = tuple[NDArray[np.float32], Split, NDArray[np.int64]]
-
 
 _SCORES = ("name", "features", "accuracy", "std", "stderr", "groups", "v_measure")
 
@@ -228,7 +226,6 @@ class _Work:
         o, files = self.options, len(self.plan.target)
         predictions = {name: Predictions(np.full(files, -1, np.int64)) for name in (MODEL, *o.names)}
         clustered = probing.files_to_cluster(files, o.seed)
-        target = self.plan.target[clustered]
         pooled = partial(
             baselines.pooled_files,
             self.corpus,
@@ -242,16 +239,18 @@ class _Work:
             slowest = list(reversed(sets))  # they start first, so that the others need not wait for them
             encoded = self._each(pooled, [sets[name] for name in slowest])
             features = dict(zip(slowest, encoded, strict=True))
-            inner = [self.plan.inner(split, INNER_FOLDS, o.seed) for split in splits]
-            jobs = [(name, *parts) for name in slowest for parts in zip(splits, inner, strict=True)]
-            self.progress.stage("classifying", len(jobs), "folds")
-            folds = self._each(self._classified, [(features[name], *parts) for name, *parts in jobs])
-            for (name, split, _), fold in zip(jobs, folds, strict=True):
-                predictions[name].add(split, fold)
-            agreements = self._each(lambda values: self._agreement(values[clustered], target), list(features.values()))
-            for (name, values), agreement in zip(features.items(), agreements, strict=True):
-                predictions[name].features = values.shape[1]
-                predictions[name].agreements.append(agreement)
+            parts = [(split, self.plan.inner(split, INNER_FOLDS, o.seed)) for split in splits]
+            self.progress.stage("classifying", len(slowest) * len(splits), "folds")
+            jobs: list[Callable[[], Any]] = []
+            for name in slowest:  # clusters beside fits: SciPy's clustering holds the lock of the interpreter
+                jobs.append(partial(self._agreement, features[name], clustered))
+                jobs += [partial(self._classified, features[name], split, inner) for split, inner in parts]
+            results = iter(self._each(lambda job: job(), jobs))
+            for name in slowest:
+                predictions[name].features = features[name].shape[1]
+                predictions[name].agreements.append(next(results))
+                for split in splits:
+                    predictions[name].add(split, next(results))
         return predictions
 
     def _learned(self) -> Iterator[tuple[list[Split], dict[str, FeatureSet]]]:
@@ -280,12 +279,11 @@ class _Work:
         options = TrainOptions.stored(self.model.facts["options"], **changed)
         return fit(corpus, options, progress=self.progress).model
 
-    def _agreement(self, values: NDArray[np.float32], target: NDArray[np.int64]) -> probing.Agreement:
-        values = without_change(values, self.options.pools, self.options.segments)
-        return probing.cluster_agreement(values, target)
+    def _agreement(self, values: NDArray[np.float32], files: NDArray[np.int64]) -> probing.Agreement:
+        values = without_change(values[files], self.options.pools, self.options.segments)
+        return probing.cluster_agreement(values, self.plan.target[files])
 
-    def _classified(self, job: Job) -> FoldPredictions:
-        features, split, inner = job
+    def _classified(self, features: NDArray[np.float32], split: Split, inner: NDArray[np.int64]) -> FoldPredictions:
         o, target = self.options, self.plan.target
         fold = classify_fold(features, target, split, inner, width=len(o.pools) * o.segments, classifier=o.classifier)
         self.progress.advance(1)
