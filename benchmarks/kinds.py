@@ -11,6 +11,7 @@ Then the true sounds of each set are grouped, all and those of two and of four k
 is the share of these cases in which the number of types is within a factor of 1.5 of the number of kinds, and the AMI.
 
     python -m benchmarks.kinds DATA [--sets field/kinds-sparse,instruments,...] [--repeats 5] [--hidden 256]
+        [--set frames=24 --set short=8]
 
 A set is a folder in DATA with a table SET/SET.csv, as `benchmarks.field` and `benchmarks.groups` use them.
 """
@@ -173,11 +174,11 @@ def numbers(true: Sounds) -> Iterator[tuple[int, int, float]]:
         yield count, len(types), _information(own.label, types.assign(own.codes)[0])
 
 
-def measured(data: Path, name: str, seed: int, hidden: int) -> tuple[Sounds | None, Sounds]:
+def measured(data: Path, name: str, seed: int, hidden: int, settings: dict[str, int]) -> tuple[Sounds | None, Sounds]:
     """Return the sounds that a survey finds in a set, and its true sounds; None for files that are a sound each."""
     with tempfile.TemporaryDirectory() as folder:
         truth, whole = _truth(data, name, seed, Path(folder))
-        model = audiosae.train(list(truth), hidden=hidden, seed=seed).model
+        model = audiosae.train(list(truth), hidden=hidden, seed=seed, settings=settings).model
         records = ingest(model.domain, [Source(str(path), path) for path in truth], cache=cache_folder(None), workers=2)
         corpus = EngineCorpus(model.domain, records, LocalEngine(), workers=2)
         corpus = corpus.only(corpus.used)
@@ -239,11 +240,13 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS), help="with commas between  [default: %(default)s]")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=NUMBER")
     options: Any = parser.parse_args()
+    settings = {key: int(value) for key, value in (each.split("=") for each in options.settings)}
     cases: dict[str, list[tuple[int, int, float]]] = {}
     head: list[str] = []
     for name in options.sets.split(","):
-        sets = [measured(options.data, name, repeat, options.hidden) for repeat in range(options.repeats)]
+        sets = [measured(options.data, name, repeat, options.hidden, settings) for repeat in range(options.repeats)]
         cases[name] = [case for _, true in sets for case in numbers(true)]
         scores = [agreement(found) for found, _ in sets if found]
         if scores and not head:

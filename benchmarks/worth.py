@@ -1,6 +1,8 @@
-"""Accuracy of features: settings x data sets x seeds, the model compared with k-means and random weights.
+"""Accuracy of features: settings x data sets x seeds, the model compared with k-means, random weights and others.
 
     python -m benchmarks.worth DATA --work FOLDER [--seeds 0,1,2] [--settings a,b] [--each 15] [-o FILE.md]
+    python -m benchmarks.worth DATA --work FOLDER --seeds 0,1,2,3,4 --settings defaults,joined --each 100000
+        --codes share --pools "mean, max, std, change" --methods model,kmeans,random-weights,nmf  (on one line)
 
 DATA has folders with a table FOLDER/FOLDER.csv; its column `filename` names files in FOLDER/recordings or FOLDER/audio.
 A setting applies to all methods: k-means and random weights use the same windows, whitening and pooling. Results are
@@ -28,6 +30,7 @@ from audiosae.engine.corpus import read
 from audiosae.evaluation import baselines, probing, scores
 from audiosae.evaluation.classifier import INNER_FOLDS, classify
 from audiosae.evaluation.folds import make_plan
+from audiosae.features.pooling import without_change
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.training.fit import fit
 from audiosae.training.options import TrainOptions
@@ -46,7 +49,7 @@ Key = tuple[str, str, str, str]  # setting, code, pools, method
 Codes = dict[tuple[str, str], "NDArray[np.float32]"]  # of (method, code): (clips, outputs, pools)
 
 SETS = {"fsdd": ("digit", "speaker"), "instruments": ("instrument", "note"), "emodb": ("emotion", "speaker")}
-METHODS = (baselines.MODEL, "kmeans", "random-weights")
+METHODS = (baselines.MODEL, "kmeans", "random-weights")  # unless --methods names others
 CODES: tuple[Code, ...] = ("sqrt", "share")
 POOLS = ("mean", "max", "std", "change")
 VARIANTS = {"mean, max, std": (0, 1, 2), "mean, max, std, change": (0, 1, 2, 3)}
@@ -89,6 +92,7 @@ SETTINGS = {
         "windows of 8 and of 24 frames side by side, 256 units each",
         tuple(View({"frames": frames}, {"hidden": 256}) for frames in (8, 24)),
     ),
+    "joined": Setting("one model of windows of 8 and of 24 frames", (View({"frames": 24, "short": 8}),)),
     "top_db": Setting("levels 60 dB below the loudest are clipped (top_db 60)", (View({"top_db": 60.0}),)),
     "power": Setting("rotation only, no whitening (whiten_power 0)", (View(train={"whiten_power": 0.0}),)),
     "rho": Setting("more active units (rho 0.05)", (View(train={"rho": 0.05}),)),
@@ -139,7 +143,16 @@ def at_speeds(sources: Sequence[Source], speeds: Sequence[float], folder: Path) 
             yield Source(f"{speed:g}/{source.name}", path)
 
 
-def codes_of(view: View, clips: Clips, more: Sequence[Source], seed: int, work: Path) -> Codes:
+@dataclass(frozen=True)
+class Ways:
+    """The ways of making features that are compared: methods, codes, and names of `VARIANTS` of pools."""
+
+    methods: tuple[str, ...] = METHODS
+    codes: tuple[Code, ...] = CODES
+    pools: tuple[str, ...] = tuple(VARIANTS)
+
+
+def codes_of(view: View, clips: Clips, more: Sequence[Source], seed: int, *, work: Path, ways: Ways) -> Codes:
     """Train on clips and more sources, and return the pooled codes of the clips by each method."""
     options = TrainOptions.resolve(Spectrogram.defaults, {"hidden": 512, "seed": seed, **view.train})
     engine, cache = LocalEngine(), work / "cache"
@@ -151,36 +164,37 @@ def codes_of(view: View, clips: Clips, more: Sequence[Source], seed: int, work: 
         raise RuntimeError(f"{len(clips.sources) - len(corpus.used)} recordings cannot be read")
     training = read(model.domain, learned, engine, cache=cache, workers=1) if more else corpus
     codes: Codes = {}
-    for code in CODES:
-        for method, features in baselines.feature_sets(METHODS[1:], model, training, code=code, seed=seed).items():
+    names = [name for name in ways.methods if name != baselines.MODEL]
+    for code in ways.codes:
+        for method, features in baselines.feature_sets(names, model, training, code=code, seed=seed).items():
             values = baselines.pooled_files(corpus, features, pools=POOLS)
             codes[method, code] = values.reshape(len(values), -1, len(POOLS))
     return codes
 
 
-def score(x: NDArray[np.float32], clips: Clips) -> Row:
-    """Return the accuracy of each fold, and the agreement of labels with groups found without them."""
+def score(x: NDArray[np.float32], clips: Clips, pools: str) -> Row:
+    """Return the accuracy of each fold, and the agreement of labels with groups found without them and `change`."""
     plan = clips.plan
     predicted = np.full(len(x), -1, np.int64)
     for split in plan.splits:
         inner = plan.inner(split, INNER_FOLDS, 0)
         predicted[split.test] = classify(x[split.train], plan.target[split.train], x[split.test], inner)[0]
-    groups = probing.cluster_agreement(x, plan.target).groups
+    groups = probing.cluster_agreement(without_change(x, pools.split(", "), 1), plan.target).groups
     return {"folds": scores.summarise(plan, predicted)["folds"], "groups": groups}
 
 
-def measure(setting: Setting, clips: Clips, seed: int, work: Path) -> Iterator[Row]:
+def measure(setting: Setting, clips: Clips, seed: int, work: Path, ways: Ways) -> Iterator[Row]:
     """Yield the scores of each method, code and way of pooling."""
     more = list(at_speeds(clips.sources, setting.speeds, work / "speeds"))
-    views = [codes_of(view, clips, more, seed, work) for view in setting.views]
+    views = [codes_of(view, clips, more, seed, work=work, ways=ways) for view in setting.views]
     for method, code in views[0]:
         codes = np.concatenate([view[method, code] for view in views], axis=1)
-        for variant, chosen in VARIANTS.items():
-            x = np.ascontiguousarray(codes[:, :, chosen]).reshape(len(codes), -1)
-            yield {"method": method, "code": code, "pools": variant, **score(x, clips)}
+        for variant in ways.pools:
+            x = np.ascontiguousarray(codes[:, :, VARIANTS[variant]]).reshape(len(codes), -1)
+            yield {"method": method, "code": code, "pools": variant, **score(x, clips, variant)}
 
 
-def run(options: argparse.Namespace) -> list[Row]:
+def run(options: argparse.Namespace, ways: Ways) -> list[Row]:
     """Measure the missing combinations and return all rows."""
     results = options.work / "results.jsonl"
     options.work.mkdir(parents=True, exist_ok=True)
@@ -188,13 +202,13 @@ def run(options: argparse.Namespace) -> list[Row]:
     done = {(row["setting"], row["seed"], row["set"], row["each"]) for row in rows}
     for name in options.settings.split(","):
         for seed in map(int, options.seeds.split(",")):
-            for folder in SETS:
+            for folder in options.sets.split(","):
                 key = (name, seed, folder, options.each)
                 if key in done:
                     continue
                 facts = dict(zip(("setting", "seed", "set", "each"), key, strict=True))
                 clips = clips_of(options.data / folder, options.each)
-                measured = [facts | row for row in measure(SETTINGS[name], clips, seed, options.work / folder)]
+                measured = [facts | row for row in measure(SETTINGS[name], clips, seed, options.work / folder, ways)]
                 with results.open("a") as file:
                     file.writelines(json.dumps(row) + "\n" for row in measured)
                 rows += measured
@@ -223,15 +237,19 @@ class Scores:
         """Return mean accuracies over seeds and folds of each set and of all sets, in per cent, as cells."""
         return " | ".join(_cell(*_spread(sets)) for sets in _each(self.folds))
 
-    def ahead(self, other: Scores) -> str:
-        """Return the paired difference from other scores, fold by fold, for common seeds, as a cell."""
+    def ahead(self, other: Scores) -> list[str]:
+        """Return the paired differences from other scores, fold by fold, for common seeds, as cells.
+
+        The cells are those of each set and of all sets.
+        """
         if not set(self.seeds) & set(other.seeds):
-            return ""
+            return [""] * (len(SETS) + 1)
         own, others = zip(
             *((i, other.seeds.index(s)) for i, s in enumerate(self.seeds) if s in other.seeds), strict=True
         )
-        mean, error = _spread([self.folds[name][[*own]] - other.folds[name][[*others]] for name in SETS])
-        return f"{100 * mean:+.1f} ± {100 * error:.1f}"
+        differences = {name: self.folds[name][[*own]] - other.folds[name][[*others]] for name in SETS}
+        spreads = [_spread(sets) for sets in _each(differences)]
+        return [f"{100 * mean:+.1f} ± {100 * error:.1f}" for mean, error in spreads]
 
     def agreement(self) -> str:
         """Return the agreement of groups with classes for each set, and its mean, as cells."""
@@ -288,31 +306,34 @@ def table(rows: Sequence[Row], each: int) -> str:
         f"{facts['python']}, NumPy {facts['numpy']}, scikit-learn {facts['scikit-learn']}. Made by "
         f"`python -m benchmarks.worth --each {each}`: at most {each} clips per class and group, evenly spaced in "
         "the set's table; 512 units. Ridge classification, one group left out at a time, or five folds of groups. "
-        "Accuracies in per cent: mean over seeds, ± its standard error over folds. `against defaults` is the paired "
-        "difference, fold by fold, of the mean of the sets to the same method under today's defaults. `groups`: "
-        "adjusted mutual information of as many groups as there are classes, found without labels, with them.",
+        "Accuracies in per cent: mean over seeds, ± its standard error over folds. `against the first` is the paired "
+        "difference, fold by fold, of the mean of the sets to the same method with the first setting. `groups`: "
+        "adjusted mutual information of as many groups as there are classes, found without labels and `change`, with "
+        "them.",
         "",
-        f"| setting | code | pools | method | seeds | {' | '.join(SETS)} | mean | against defaults | "
+        f"| setting | code | pools | method | seeds | {' | '.join(SETS)} | mean | against the first | "
         f"{' | '.join('groups: ' + name for name in SETS)} | mean |",
         "|---|---|---|---|" + "---|" * (2 * len(SETS) + 4),
     ]
-    ways = [way for way in product(SETTINGS, CODES, VARIANTS) if (*way, METHODS[0]) in scored]
-    for way in ways:
-        for method in METHODS:
-            own = scored[*way, method]
-            today = scored.get((DEFAULT, CODES[0], next(iter(VARIANTS)), method), own)
-            scores_cells = f"{own.accuracy()} | {own.ahead(today)} | {own.agreement()}"
-            lines.append(f"| {_describe(way)} | {method} | {len(own.seeds)} | {scores_cells} |")
+    methods = {method: None for *_, method in scored}
+    ways = [way for way in product(SETTINGS, CODES, VARIANTS) if (*way, baselines.MODEL) in scored]
+    rows_of = [(way, method) for way in ways for method in methods if (*way, method) in scored]
+    for way, method in rows_of:
+        own = scored[*way, method]
+        today = scored.get((*ways[0], method), own)
+        cells = f"{own.accuracy()} | {own.ahead(today)[-1]} | {own.agreement()}"
+        lines.append(f"| {_describe(way)} | {method} | {len(own.seeds)} | {cells} |")
     lines += [
         "",
-        "Lead of the model over the baselines, on the mean of the sets, paired by fold:",
+        "Lead of the model over each baseline, paired by fold:",
         "",
-        "| setting | code | pools | over k-means | over random weights |",
-        "|---|---|---|---|---|",
+        f"| setting | code | pools | over | {' | '.join(SETS)} | mean |",
+        "|---|---|---|---|" + "---|" * (len(SETS) + 1),
     ]
-    for way in ways:
-        model, *others = (scored[*way, method] for method in METHODS)
-        lines.append(f"| {_describe(way)} | {' | '.join(model.ahead(other) for other in others)} |")
+    for way, method in rows_of:
+        if method != baselines.MODEL:
+            lead = scored[*way, baselines.MODEL].ahead(scored[*way, method])
+            lines.append(f"| {_describe(way)} | {method} | {' | '.join(lead)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -325,12 +346,20 @@ def main() -> None:
     parser.add_argument(
         "--settings", default=",".join(SETTINGS), help=f"some of {', '.join(SETTINGS)}, separated by commas"
     )
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument(
+        "--methods", default=",".join(METHODS), help=f"model, and some of {', '.join(baselines.BASELINES)}"
+    )
+    parser.add_argument("--codes", default=",".join(CODES))
+    parser.add_argument("--pools", default=";".join(VARIANTS), help="names of pools, separated by semicolons")
     parser.add_argument("--each", type=int, default=15, help="maximum number of clips per class and group")
     parser.add_argument("-o", "--out", type=Path, help="Markdown file; its conclusions are not changed")
     options = parser.parse_args()
     if unknown := set(options.settings.split(",")) - set(SETTINGS):
         parser.error(f"no setting {', '.join(sorted(unknown))}; wanted some of {', '.join(SETTINGS)}")
-    text = table(run(options), options.each)
+    methods, codes = (tuple(text.split(",")) for text in (options.methods, options.codes))
+    ways = Ways(methods, codes, tuple(options.pools.split(";")))
+    text = table(run(options, ways), options.each)
     print(text)
     if options.out:
         before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""

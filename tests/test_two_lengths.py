@@ -33,6 +33,15 @@ def test_each_part_is_the_model_of_its_length(model, sounds, cache):
         np.testing.assert_array_equal(part.rho_hat, alone.rho_hat)
 
 
+def test_each_length_has_the_epochs_for_its_number_of_windows(sounds, cache, monkeypatch):
+    monkeypatch.setattr("audiosae.training.options._ADAM_WINDOWS", 9000)
+    options = {"settings": {"frames": 40, "short": 4, "n_mels": 10}, "hidden": 5, "solver": "adam", "cache": cache}
+    rows = audiosae.train(sounds, **options).history
+    seen = {row.windows: row.epoch for row in rows}
+    assert len(seen) == 2
+    assert list(seen.values()) == [round(9000 / windows) for windows in seen], "as many windows, by either length"
+
+
 def test_a_run_is_resumed_in_either_length(sounds, cache, tmp_path, monkeypatch):
     options = {"settings": SETTINGS, "hidden": 5, "epochs": 3, "solver": "adam", "cache": cache}
     save, left = State.save, [FILES[1], *FILES]

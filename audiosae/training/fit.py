@@ -104,9 +104,10 @@ def fit(
     options = suited_to(corpus.engine, options, corpus.width)
     with backend.session():  # one session, so that data stays on the GPU between the steps
         options, corpus = check_sample(corpus.domain, options), _usable(corpus)
-        hidden, done = options.hidden, list[tuple[Model, Any]]()
+        given, done = options, list[tuple[Model, Any]]()
         for number, (part, units) in enumerate(_lengths(corpus, options, progress)):
-            options = replace(options, hidden=units)
+            # each length has the number of epochs for its windows, and the solver of the first
+            options = replace(options, hidden=units, epochs=given.epochs)
             training_part, held_out, division = _held_out(part, options)
             _ = backend.keep_fields(part) or backend.keep_fields(held_out)
             progress.stage("whitening", None, "windows")
@@ -114,8 +115,8 @@ def fit(
             size = {"windows": len(training_part), "n_components": whitener.n_components}
             memory_estimate.check(memory_estimate.estimate(part.domain, options, **size))
             feeds = _feeds(training_part, held_out, whitener, options)
-            options = choose_solver(options, **size, say=progress.say)  # also for the next length
-            whole = corpus, replace(options, hidden=hidden), number
+            options = choose_solver(options, **size, say=progress.say)
+            whole = corpus, replace(options, hidden=given.hidden), number
             task = _task(whole, feeds, whitener, options, checkpoint=checkpoint, progress=progress)
             with gentle_interrupt(task.stop_requested), task.running():
                 SOLVERS[options.solver](task)
