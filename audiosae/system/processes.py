@@ -195,17 +195,17 @@ def _end_processes(pool: ProcessPoolExecutor) -> None:
             process.kill()
 
 
-def prepare() -> None:
-    """Start to import the modules of decoding processes, in the background."""
+def prepare(*more: str) -> None:
+    """Start to import the modules of decoding processes, and more, in the background."""
     if _FORKSERVER in multiprocessing.get_all_start_methods() and can_start_processes():
         from multiprocessing import forkserver
 
         with _one_thread, block_sigint():
-            _context()
+            _context(*more)
             forkserver.ensure_running()
 
 
-def _context() -> BaseContext:
+def _context(*more: str) -> BaseContext:
     """Return the context of `multiprocessing`: forks of a server process that has imported the modules.
 
     The server has no threads; a fork of this process would copy locks of BLAS threads. On systems without fork, every
@@ -214,7 +214,7 @@ def _context() -> BaseContext:
     if _FORKSERVER not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context(_FORKSERVER)
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload([*_PRELOADED, *more])
     return context
 
 

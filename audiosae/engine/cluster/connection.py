@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import platform
 import tempfile
 import warnings
@@ -15,7 +16,7 @@ from audiosae.engine.cluster.calls import Calls, Client, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
-from audiosae.system.processes import can_start_processes, main_hidden, worker_count
+from audiosae.system.processes import can_start_processes, main_hidden, prepare, worker_count
 from audiosae.system.progress import counted
 from audiosae.system.threads import Threads
 
@@ -34,6 +35,9 @@ _QUIET = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
 }
+_FORKSERVER = "forkserver"
+_PRELOADED = ("distributed.nanny", "audiosae.engine.cluster.worker")
+_TRIMMING = "MALLOC_TRIM_THRESHOLD_"
 
 
 @contextmanager
@@ -82,15 +86,23 @@ def _import_quietly(name: str) -> None:
 @contextmanager
 def _started(processes: int) -> Iterator[str]:
     """Start workers on this machine with one thread each; yield the address of their scheduler."""
-    from distributed import LocalCluster, Nanny
+    import dask.config
+    from distributed import LocalCluster, Nanny, utils
 
     class Worker(Nanny):
         """Process that starts a worker, and starts it again after a crash, without importing the main module."""
 
         async def instantiate(self) -> Any:  # noqa: ANN401
+            # Dask would let workers return memory to the system after each use, which doubles the time of decoding
+            for variables in (self.pre_spawn_env, self.env):
+                variables.pop(_TRIMMING, None)
             with main_hidden:
                 return await super().instantiate()
 
+    if _FORKSERVER in multiprocessing.get_all_start_methods():  # forks of one process that has imported everything
+        utils._forkserver_preload_set = True  # noqa: SLF001 (Dask would import pandas, in this process too)
+        dask.config.set({"distributed.worker.multiprocessing-method": _FORKSERVER})
+        prepare(*_PRELOADED)
     if not can_start_processes():
         raise EngineError(
             f"--engine local:{processes}: a process of multiprocessing.Pool or joblib cannot start others; leave "
