@@ -36,8 +36,7 @@ _QUIET = {
     "distributed.admin.system-monitor.interval": "10s",
 }
 _FORKSERVER = "forkserver"
-_PRELOADED = ("distributed.nanny", "audiosae.engine.cluster.worker")
-_TRIMMING = "MALLOC_TRIM_THRESHOLD_"
+_PRELOADED = ("distributed.nanny", "audiosae.engine.cluster.worker", "scipy.ndimage")
 
 
 @contextmanager
@@ -93,9 +92,8 @@ def _started(processes: int) -> Iterator[str]:
         """Process that starts a worker, and starts it again after a crash, without importing the main module."""
 
         async def instantiate(self) -> Any:  # noqa: ANN401
-            # Dask would let workers return memory to the system after each use, which doubles the time of decoding
             for variables in (self.pre_spawn_env, self.env):
-                variables.pop(_TRIMMING, None)
+                variables.pop(worker.TRIMMING, None)
             with main_hidden:
                 return await super().instantiate()
 
