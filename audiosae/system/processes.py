@@ -195,14 +195,19 @@ def _end_processes(pool: ProcessPoolExecutor) -> None:
             process.kill()
 
 
-def prepare(*more: str) -> None:
-    """Start to import the modules of decoding processes, and more, in the background."""
-    if _FORKSERVER in multiprocessing.get_all_start_methods() and can_start_processes():
-        from multiprocessing import forkserver
+def prepare(*more: str) -> bool:
+    """Start to import the modules of decoding processes, and more, in the background.
 
-        with _one_thread, block_sigint():
-            _context(*more)
-            forkserver.ensure_running()
+    Return whether other processes can be forks of the one that imports them.
+    """
+    if _FORKSERVER not in multiprocessing.get_all_start_methods() or not can_start_processes():
+        return False
+    from multiprocessing import forkserver
+
+    with _one_thread, block_sigint():
+        _context(*more)
+        forkserver.ensure_running()
+    return True
 
 
 def _context(*more: str) -> BaseContext:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import platform
 import tempfile
 import warnings
@@ -35,7 +34,6 @@ _QUIET = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
 }
-_FORKSERVER = "forkserver"
 _PRELOADED = ("distributed.nanny", "audiosae.engine.cluster.worker", "scipy.ndimage")
 
 
@@ -85,8 +83,7 @@ def _import_quietly(name: str) -> None:
 @contextmanager
 def _started(processes: int) -> Iterator[str]:
     """Start workers on this machine with one thread each; yield the address of their scheduler."""
-    import dask.config
-    from distributed import LocalCluster, Nanny, utils
+    from distributed import LocalCluster, Nanny
 
     class Worker(Nanny):
         """Process that starts a worker, and starts it again after a crash, without importing the main module."""
@@ -97,16 +94,13 @@ def _started(processes: int) -> Iterator[str]:
             with main_hidden:
                 return await super().instantiate()
 
-    if _FORKSERVER in multiprocessing.get_all_start_methods():  # forks of one process that has imported everything
-        utils._forkserver_preload_set = True  # noqa: SLF001 (Dask would import pandas, in this process too)
-        dask.config.set({"distributed.worker.multiprocessing-method": _FORKSERVER})
-        prepare(*_PRELOADED)
     if not can_start_processes():
         raise EngineError(
             f"--engine local:{processes}: a process of multiprocessing.Pool or joblib cannot start others; leave "
             "--engine out, or call audiosae from the main process"
         )
     with tempfile.TemporaryDirectory(prefix="audiosae-") as folder, ExitStack() as stack:
+        stack.enter_context(_forked())
         try:
             cluster = LocalCluster(
                 n_workers=processes,
@@ -125,6 +119,18 @@ def _started(processes: int) -> Iterator[str]:
             ) from error
         stack.enter_context(cluster)
         yield cluster.scheduler_address
+
+
+@contextmanager
+def _forked() -> Iterator[None]:
+    """Let workers that start here be forks of one process that has imported what they need, if the system can do so."""
+    import dask.config
+    from distributed import utils
+
+    utils._forkserver_preload_set = True  # noqa: SLF001 (Dask would import pandas, in this process too)
+    method = "forkserver" if prepare(*_PRELOADED) else "spawn"
+    with dask.config.set({"distributed.worker.multiprocessing-method": method}):
+        yield
 
 
 def _check_scheduler(name: str) -> None:
