@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Shards = list[tuple[int, Shard]]
 Part = tuple[int, "Corpus", int]  # number of a shard, its windows, and the number of the first of them in the corpus
-# Set by Dask, so that workers return memory to the system after each use, which doubles the time of decoding
+# Set by Dask, so that workers return memory to the system after each use, so that decoding takes 1.6 times as long
 TRIMMING = "MALLOC_TRIM_THRESHOLD_"
 _of_thread = threading.local()
 _reading = threading.Lock()  # one call at a time: it starts a decoder for each thread of the worker
