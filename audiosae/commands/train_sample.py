@@ -54,6 +54,6 @@ def share_line(facts: dict[str, Json], used: int, extent: float, unit: str) -> s
     lost = (drawn - extent) / scale
     short = f", {lost:.1f} {name} less than drawn, as some cannot be read" if extent < _WHOLE * drawn else ""
     return (
-        f"{extent / scale:.1f} of {whole / scale:,.1f} {name} ({100 * extent / whole:.2g} %){short}, spread over {used} of "
-        f"{counted(int(facts['sources']), 'source')}; --max-windows 0 reads all"  # type: ignore[arg-type]
+        f"{extent / scale:.1f} of {whole / scale:,.1f} {name} ({100 * extent / whole:.2g} %){short}, "
+        f"spread over {used} of {counted(int(facts['sources']), 'source')}; --max-windows 0 reads all"  # type: ignore[arg-type]
     )
