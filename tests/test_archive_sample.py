@@ -13,6 +13,7 @@ import pytest
 from signals import tone, write
 
 import audiosae
+from audiosae.commands.train_sample import share_line
 from audiosae.corpus.archive_sample import Archive
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
@@ -147,9 +148,15 @@ def test_training_reads_a_part_of_a_long_archive_and_says_so(long_archive, tmp_p
     run, two = (
         audiosae.train(long_archive, max_windows=15000, workers=n, cache=tmp_path / f"{n}", **options) for n in (1, 2)
     )
-    assert run.model.facts["archive"] == {"sources": 2, "windows": 35972, "extent": 360.0}
+    assert run.model.facts["archive"] == {"sources": 2, "windows": 35972, "extent": 360.0, "drawn": 179.99}
     assert run.model.facts["sources"]["extent"] == pytest.approx(180, abs=1)
     text = declaration_of(audiosae.train).text(run)
     assert "sample                0.1 of 0.1 h (50 %), spread over 2 of 2 sources; --max-windows 0 reads all" in text
     assert run.model.params.flat.tobytes() == two.model.params.flat.tobytes()
     assert windows_to_read(TrainOptions(max_windows=0)) == 0
+
+
+def test_the_share_states_what_damaged_recordings_took_from_the_sample():
+    facts = {"sources": 3, "windows": 10**7, "extent": 100 * 3600.0, "drawn": 4 * 3600.0}
+    assert share_line(facts, 2, 3 * 3600.0, "s").startswith("3.0 of 100.0 h (3 %), 1.0 h less than drawn, as some")
+    assert share_line(facts, 3, 3.99 * 3600.0, "s").startswith("4.0 of 100.0 h (4 %), spread over 3 of 3 sources")

@@ -47,6 +47,15 @@ def patched(address, number, name, value):
         client.run(change, name, None, workers=chosen)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no forks")
+def test_workers_are_forks_of_one_process_and_keep_their_memory(address):
+    with start_engine(address) as engine:
+        parents = set(engine._calls.run(os.getppid).values())
+        assert len(parents) == 1
+        assert os.getpid() not in parents
+        assert set(engine._calls.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()) == {None}
+
+
 @pytest.mark.parametrize(
     "name", ["there", "local:0", "local:x", "localhost:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"]
 )

@@ -71,7 +71,9 @@ FACTS = Object(
                 "began_with": Anything(),
             },
         ),
-        "archive": Object({"sources": Whole(), "windows": Whole(), "extent": Number(above=0)}),
+        "archive": Object(
+            {"sources": Whole(), "windows": Whole(), "extent": Number(above=0)}, {"drawn": Number(least=0)}
+        ),
         "background_units": Whole(),
         "fvu": Number(),
         "fvu_train": Number(),

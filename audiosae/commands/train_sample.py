@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audiosae.training.options import TrainOptions
 
 _HOUR = 3600.0
+_WHOLE = 0.99  # of what was drawn; lengths in headers may be estimates
 
 
 def drawn_part(job: Reading, options: TrainOptions) -> tuple[Reading, dict[str, Json] | None]:
@@ -33,6 +34,7 @@ def drawn_part(job: Reading, options: TrainOptions) -> tuple[Reading, dict[str, 
         "sources": len(archive.sources),
         "windows": archive.windows,
         "extent": round(archive.extent, 3),
+        "drawn": round(archive.extent_of(sources), 3),
     }
     return replace(job, sources=sources), facts
 
@@ -47,9 +49,11 @@ def share_line(facts: dict[str, Json], used: int, extent: float, unit: str) -> s
     used, extent
         Number of the sources that were used, and length of what was read from them.
     """
-    whole = float(facts["extent"])  # type: ignore[arg-type]
+    whole, drawn = (float(facts[key]) for key in ("extent", "drawn"))  # type: ignore[arg-type]
     scale, name = (_HOUR, "h") if unit == SECONDS else (1.0, unit)
+    lost = (drawn - extent) / scale
+    short = f", {lost:.1f} {name} less than drawn, as some cannot be read" if extent < _WHOLE * drawn else ""
     return (
-        f"{extent / scale:.1f} of {whole / scale:,.1f} {name} ({100 * extent / whole:.2g} %), spread over {used} of "
-        f"{counted(int(facts['sources']), 'source')}; --max-windows 0 reads all"  # type: ignore[arg-type]
+        f"{extent / scale:.1f} of {whole / scale:,.1f} {name} ({100 * extent / whole:.2g} %){short}, "
+        f"spread over {used} of {counted(int(facts['sources']), 'source')}; --max-windows 0 reads all"  # type: ignore[arg-type]
     )

@@ -87,6 +87,13 @@ class Archive:
         """Length of the sources of known length, in the unit of the domain."""
         return sum(probe.extent for probe in self.probes if probe)
 
+    def extent_of(self, sources: Sequence[Source]) -> float:
+        """Return the length of what was drawn, as the headers state it, in the unit of the domain."""
+        probes = {source.location: probe for source, probe in zip(self.sources, self.probes, strict=True)}
+        known = [(probe, source.stretches) for source in sources if (probe := probes[source.location]) and probe.rows]
+        rows = [(sum(high - low for low, high in stretches) or probe.rows, probe) for probe, stretches in known]
+        return sum(probe.extent * count / probe.rows for count, probe in rows)
+
     def drawn(self, most: int, *, seed: int, starts: Sequence[datetime | None] = ()) -> list[Source]:
         """Return sources with stretches of at most `most` windows in total, or a little more.
 

@@ -137,6 +137,11 @@ class TopWindows:
 
 def _ranked(values: NDArray[Any], numbers: NDArray[np.int64], cells: NDArray[np.int64], keep: int) -> TopWindows:
     """Sort cells, and truncate or pad them to `keep` per unit."""
+    if values.shape[1] > keep:  # sort those only that can be among the strongest, with ties
+        least = np.partition(values, -keep, axis=1)[:, -keep, None]
+        most = int((values >= least).sum(axis=1).max())
+        strongest = np.argpartition(values, -most, axis=1)[:, -most:]
+        values, numbers, cells = (np.take_along_axis(part, strongest, axis=1) for part in (values, numbers, cells))
     order = np.lexsort((numbers, -values), axis=1)[:, :keep]
     padding = ((0, 0), (0, keep - order.shape[1]))
     filled = ((values, -np.inf), (numbers, NONE), (cells, -1))

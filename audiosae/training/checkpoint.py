@@ -157,6 +157,8 @@ class State:
                 raise Mismatch("flat, best, first, second", "one type of numbers", "several")
             if facts["batch"] and not facts["sums"][0] > 0:
                 raise Mismatch("sums", f"the windows of {facts['batch']} batches", "none")
+            if (best := facts["history"]["best_epoch"]) not in ({row["epoch"] for row in facts["rows"]} or {0}):
+                raise Mismatch("best_epoch", "an epoch in rows", str(best))
         _check_identity(facts["identity"], identity, changed, defaults)
         values = {name: content.tensors[name] for name in cls._TENSORS} | {name: facts[name] for name in cls._NUMBERS}
         return cls(**values, history=History([Row(**row) for row in facts["rows"]], **facts["history"]))

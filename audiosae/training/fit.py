@@ -304,9 +304,9 @@ def _best_model(task: Task, domain: Domain, whitener: Whitener, sources: dict[st
     options, history = task.options, task.state.history
     params = task.params.like(task.state.best)
     inside = score(task.feed.sampled(_SCORED_WINDOWS, options.memory * memory_estimate.MIB // 8), params)
-    fvu = score(task.held_out, params).fvu if task.held_out else inside.fvu
     if not history.rows:
         raise InputError(f"training ended before its first step; --tol {options.tol:g} is too large")
+    fvu = history.best_fvu if task.held_out else inside.fvu
     last = {key: value for key, value in vars(history.rows[-1]).items() if key != "seconds"}
     last["fvu"] = None if math.isnan(last["fvu"]) else last["fvu"]
     held_out = task.held_out is not None

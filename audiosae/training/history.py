@@ -78,6 +78,11 @@ class History:
     best_epoch: int = 0
     epochs_without_improvement: int = 0
 
+    @property
+    def best_fvu(self) -> float:
+        """The unexplained variance of held-out windows after the best epoch; NaN if none were held out."""
+        return next(row.fvu for row in self.rows if row.epoch == self.best_epoch)
+
     def update_best(self, cost: float, epoch: int, tol: float) -> bool:
         """Record a held-out cost; return whether it is the lowest so far."""
         self.epochs_without_improvement = 0 if cost < self.best * (1 - tol) else self.epochs_without_improvement + 1

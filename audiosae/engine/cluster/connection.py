@@ -15,7 +15,7 @@ from audiosae.engine.cluster.calls import Calls, Client, mismatch
 from audiosae.engine.cluster.cluster import Cluster
 from audiosae.errors import EngineError, InputError
 from audiosae.system.interrupts import block_sigint
-from audiosae.system.processes import can_start_processes, main_hidden, worker_count
+from audiosae.system.processes import can_start_processes, main_hidden, prepare, worker_count
 from audiosae.system.progress import counted
 from audiosae.system.threads import Threads
 
@@ -34,6 +34,7 @@ _QUIET = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
 }
+_PRELOADED = ("distributed.nanny", "audiosae.engine.cluster.worker", "scipy.ndimage")
 
 
 @contextmanager
@@ -88,6 +89,8 @@ def _started(processes: int) -> Iterator[str]:
         """Process that starts a worker, and starts it again after a crash, without importing the main module."""
 
         async def instantiate(self) -> Any:  # noqa: ANN401
+            for variables in (self.pre_spawn_env, self.env):
+                variables.pop(worker.TRIMMING, None)
             with main_hidden:
                 return await super().instantiate()
 
@@ -97,6 +100,7 @@ def _started(processes: int) -> Iterator[str]:
             "--engine out, or call audiosae from the main process"
         )
     with tempfile.TemporaryDirectory(prefix="audiosae-") as folder, ExitStack() as stack:
+        stack.enter_context(_forked())
         try:
             cluster = LocalCluster(
                 n_workers=processes,
@@ -115,6 +119,18 @@ def _started(processes: int) -> Iterator[str]:
             ) from error
         stack.enter_context(cluster)
         yield cluster.scheduler_address
+
+
+@contextmanager
+def _forked() -> Iterator[None]:
+    """Let workers that start here be forks of one process that has imported what they need, if the system can do so."""
+    import dask.config
+    from distributed import utils
+
+    utils._forkserver_preload_set = True  # noqa: SLF001 (Dask would import pandas, in this process too)
+    method = "forkserver" if prepare(*_PRELOADED) else "spawn"
+    with dask.config.set({"distributed.worker.multiprocessing-method": method}):
+        yield
 
 
 def _check_scheduler(name: str) -> None:
