@@ -7,6 +7,7 @@ samples of the source; the domain with all its options determines the folder.
 from __future__ import annotations
 
 import os
+from array import array
 from collections import deque
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -18,12 +19,13 @@ import numpy as np
 
 from audiosae.corpus.cache import make_room, open_folder, unwritable
 from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
-from audiosae.corpus.journal import Record
+from audiosae.corpus.journal import Record, many_records
 from audiosae.corpus.sources import stand_in
 from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
+from audiosae.system.many import Made, Many
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -53,7 +55,7 @@ def ingest(
     done: Callable[[Record], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     damaged: list[str] | None = None,
-) -> list[Record]:
+) -> Many[Record]:
     """Decode the fields that are not in the cache; return one record per source, in order.
 
     Parameters
@@ -71,17 +73,20 @@ def ingest(
         The cache cannot be written.
     """
     folder = open_folder(cache, domain, say)
-    entries = [entry_path(source, folder) for source in sources]
-    if entries and not entries[-1].exists():
+    entries = Many(entry_path(source, folder).name for source in sources)
+    if entries and not (folder / entries[-1]).exists():
         prepare()
-    cached, found = _cached_records(sources, entries)
+    cached, found = _cached_records(sources, folder, entries)
     if damaged is None:
         report_damaged(found, len(sources), say)
     else:
         damaged += found
-    jobs: list[Job] = [
-        (domain, s.path, e, *s.stretches) for s, e, r in zip(sources, entries, cached, strict=True) if r is None
-    ]
+    missing = array("L", (number for number, record in enumerate(cached) if record is None))
+
+    def job(number: int) -> Job:
+        return domain, sources[number].path, folder / entries[number], *sources[number].stretches
+
+    jobs = Made(job, missing)
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
@@ -92,11 +97,12 @@ def ingest(
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
         weigh=lambda job: _size(job[1]),
     )
-    records = []
+    records = many_records()
     with closing(decoded):  # ends the processes, also after a Ctrl-C
         for source, stored in zip(sources, cached, strict=True):
-            records.append(stored or replace(next(decoded), file=source.name, path=source.location))
-            done(records[-1])
+            record = stored or replace(next(decoded), file=source.name, path=source.location)
+            records.append(record)
+            done(record)
         next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
     return records
 
@@ -107,7 +113,9 @@ def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None])
         say(f"the cache was damaged: {counted(len(names), 'field')} of {total} must be decoded again: {some_of(names)}")
 
 
-def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple[list[Record | None], list[str]]:
+def _cached_records(
+    sources: Sequence[Source], folder: Path, entries: Sequence[str]
+) -> tuple[Sequence[Record | None], list[str]]:
     """Return the records in the cache, None for a source that is decoded, and the names of damaged ones.
 
     Raises
@@ -115,9 +123,10 @@ def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple
     InputError
         A folder that is not empty is in place of an entry.
     """
-    records: list[Record | None] = []
+    records: Many[Record | None] = many_records()
     damaged = []
-    for source, entry in zip(sources, entries, strict=True):
+    for source, name in zip(sources, entries, strict=True):
+        entry = folder / name
         try:
             records.append(cached_record(source, entry))
         except DamagedEntryError:

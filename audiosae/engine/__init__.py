@@ -71,7 +71,7 @@ class Engine(Protocol):
         done: Callable[[Record], None] = ...,
         say: Callable[[str], None] = ...,
         interleaved: bool = False,
-    ) -> list[Record]:
+    ) -> Sequence[Record]:
         """Bring the field of every source into a cache; parameters as in `audiosae.corpus.ingest.ingest`.
 
         Each worker gets consecutive shards, so that `reduce` adds most results on the worker that computed them. With

@@ -48,7 +48,7 @@ class LocalEngine:
         done: Callable[[Record], None] = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
         interleaved: bool = False,
-    ) -> list[Record]:
+    ) -> Sequence[Record]:
         """Bring the field of every source into the cache; see `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say)
         # sources that are read again, for instance to train on a part of them, are not assigned to other shards
