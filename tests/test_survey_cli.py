@@ -20,6 +20,8 @@ from test_engine import own_folders, pids
 
 import audiosae
 from audiosae.autoencoder.model import FILE, load_model
+from audiosae.commands.continuation import continued_note
+from audiosae.commands.survey_folder import LABELS
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
@@ -268,6 +270,23 @@ def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
         audiosae.survey("model", "sounds", tmp_path, new_only=True, **options)
     with pytest.raises(InputError, match="give it with out"):
         audiosae.survey("model", "sounds", new_only=True)
+
+
+def test_a_continued_survey_reads_the_names_of_its_recordings_once(tmp_path):
+    class Names(list):
+        passes = 0
+
+        def __iter__(self):
+            Names.passes += 1
+            return super().__iter__()
+
+    earlier = [f"{number}.wav" for number in range(40)]
+    rows = [f"{number},{name},0,1,1,," for number, name in enumerate(earlier, 1)]
+    (tmp_path / LABELS).write_text("\n".join(["event,file,start,end,type,label,answer", *rows]) + "\n")
+    assert continued_note(tmp_path, Names(earlier[1:])).endswith("; 1 recording of it will be left out: 0.wav")
+    assert Names.passes == 1
+    with pytest.raises(InputError, match="none of the recordings in .* is among the sources, such as 0.wav, 1.wav"):
+        continued_note(tmp_path, ["other.wav"])
 
 
 def test_a_cluster_that_loses_a_worker_finds_the_same_types_and_moments(archive, cache, tmp_path, monkeypatch):
