@@ -30,7 +30,7 @@ from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.sounds.band_events import stretches
-from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes
+from audiosae.sounds.event_codes import encode_sounds, pooled_codes, recordings_domain, sample_codes
 from audiosae.sounds.examples import Example
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
@@ -415,11 +415,19 @@ def test_find_returns_the_most_similar_moments(archive, cache, run, tmp_path):
     assert {row["like"] for row in rows_of(out)} == {f"{like}@8.8-9.7"}
 
 
-def test_the_example_itself_is_left_out(archive, cache, run):
+def test_the_stretch_that_is_given_is_compared_and_left_out(archive, cache, run, monkeypatch):
+    compared = []
+
+    def encoded(model, corpus, spans, *arguments, **options):
+        compared.extend(zip(spans.start.tolist(), spans.end.tolist(), strict=True) if len(spans) == 1 else ())
+        return encode_sounds(model, corpus, spans, *arguments, **options)
+
+    monkeypatch.setattr("audiosae.sounds.search.encode_sounds", encoded)
     like = archive.sounds / "20240601_000000.wav"
     _, message, _ = run(
         "find", archive.run, archive.sounds, "--like", f"{like}@2.9-3.6", "-n", 7, "--cache", cache, "--json"
     )
+    assert compared == [(2.9, 3.6)]
     found = json.loads(message)["matches"]
     assert like.name not in {row["file"] for row in found}
     assert [round(row["start"]) for row in found] == [3] * 7
