@@ -11,6 +11,7 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from audiosae.recordings.date_choice import MOST, ORDERS, SHORT_YEARS, UNAMBIGUOUS, Named, Reading, choose
+from audiosae.system.many import Many
 from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def read_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: da
             unset=tuple(each and next(unset, False) for each in numbered),
         )
     latest = (now or datetime.now(UTC)).year + 1
-    stems = [_stem(path) for path in paths]
+    stems = Many(map(_stem, paths))
     patterns = _patterns()
     if order is None and all(map(_SOUNDTRAP.fullmatch, stems)):
         order, patterns = "YMD", [pattern for pattern in patterns if pattern[0] == "YYMMDDHHMMSS"]
