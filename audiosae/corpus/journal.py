@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,7 @@ def source_summary(records: Iterable[Record]) -> dict[str, Json]:
         if record.reason:
             summary["in_part" if is_used else "skipped"].append({"file": record.file, "reason": record.reason})
         if is_used and record.remark:
-            summary["remarks"].append({"file": record.file, "remark": record.remark})
+            summary["remarks"].append({"file": record.file, "remark": sys.intern(record.remark)})  # many have the same
     return {**summary}
 
 
