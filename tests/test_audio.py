@@ -358,7 +358,7 @@ JOINED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "kind", "subtype"), JOINED)
+@pytest.mark.parametrize(("name", "kind", "subtype"), [*JOINED, ("a.caf", "CAF", "ALAC_16")])
 def test_first_of_joined_files_is_used_and_the_rest_is_reported(tmp_path, name, kind, subtype):
     path = write(tmp_path / name, tone(2.0), format=kind, subtype=subtype)
     assert read(path)[1] == ""

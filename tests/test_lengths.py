@@ -217,18 +217,18 @@ def test_zeros_behind_a_header_are_refused_quickly(tmp_path, head):
     with path.open("wb") as file:
         file.write(head)
         file.truncate(50_000_000)
-    began = time.monotonic()
+    began = time.process_time()
     assert reason(path)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("head", [b"RIFF\0\0\0\0WAVE", b"FORM\0\0\0\0AIFF", wav_bytes(NOISE)[:44]])
 def test_chunks_without_content_are_not_followed_forever(tmp_path, head):
     path = tmp_path / "a.wav"
     path.write_bytes(head + b"LIST\0\0\0\0" * 1_000_000)
-    began = time.monotonic()
+    began = time.process_time()
     read_or_refuse(path)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_sample_rate_of_a_few_hertz_is_refused(tmp_path):

@@ -22,6 +22,8 @@ from test_engine import own_folders, pids
 
 import audiosae
 from audiosae.autoencoder.model import FILE, load_model
+from audiosae.commands.continuation import continued_note
+from audiosae.commands.survey_folder import LABELS
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
@@ -30,7 +32,7 @@ from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
 from audiosae.sounds.band_events import stretches
-from audiosae.sounds.event_codes import pooled_codes, recordings_domain, sample_codes
+from audiosae.sounds.event_codes import encode_sounds, pooled_codes, recordings_domain, sample_codes
 from audiosae.sounds.examples import Example
 from audiosae.sounds.find_types import find_types
 from audiosae.sounds.noise_floor import BandLevels, seconds_per_row
@@ -275,6 +277,23 @@ def test_new_only_keeps_the_types_of_the_survey(tmp_path, options, message):
         audiosae.survey("model", "sounds", new_only=True)
 
 
+def test_a_continued_survey_reads_the_names_of_its_recordings_once(tmp_path):
+    class Names(list):
+        passes = 0
+
+        def __iter__(self):
+            Names.passes += 1
+            return super().__iter__()
+
+    earlier = [f"{number}.wav" for number in range(40)]
+    rows = [f"{number},{name},0,1,1,," for number, name in enumerate(earlier, 1)]
+    (tmp_path / LABELS).write_text("\n".join(["event,file,start,end,type,label,answer", *rows]) + "\n")
+    assert continued_note(tmp_path, Names(earlier[1:])).endswith("; 1 recording of it will be left out: 0.wav")
+    assert Names.passes == 1
+    with pytest.raises(InputError, match="none of the recordings in .* is among the sources, such as 0.wav, 1.wav"):
+        continued_note(tmp_path, ["other.wav"])
+
+
 def test_a_cluster_that_loses_a_worker_finds_the_same_types_and_moments(archive, cache, tmp_path, monkeypatch):
     own_corpus = EngineCorpus(archive.model.domain, archive.records, LocalEngine())
     own, _ = find_types(archive.model, own_corpus)
@@ -420,11 +439,19 @@ def test_find_returns_the_most_similar_moments(archive, cache, run, tmp_path):
     assert {row["like"] for row in rows_of(out)} == {f"{like}@8.8-9.7"}
 
 
-def test_the_example_itself_is_left_out(archive, cache, run):
+def test_the_stretch_that_is_given_is_compared_and_left_out(archive, cache, run, monkeypatch):
+    compared = []
+
+    def encoded(model, corpus, spans, *arguments, **options):
+        compared.extend(zip(spans.start.tolist(), spans.end.tolist(), strict=True) if len(spans) == 1 else ())
+        return encode_sounds(model, corpus, spans, *arguments, **options)
+
+    monkeypatch.setattr("audiosae.sounds.search.encode_sounds", encoded)
     like = archive.sounds / "20240601_000000.wav"
     _, message, _ = run(
         "find", archive.run, archive.sounds, "--like", f"{like}@2.9-3.6", "-n", 7, "--cache", cache, "--json"
     )
+    assert compared == [(2.9, 3.6)]
     found = json.loads(message)["matches"]
     assert like.name not in {row["file"] for row in found}
     assert [round(row["start"]) for row in found] == [3] * 7

@@ -42,11 +42,12 @@ def typer_function(command: Command) -> Callable[..., int]:
                 result: Any = command.function(**arguments)
         except AudiosaeError as error:
             if error.result is not None:
-                console.result(command.text(error.result), error.result.facts)  # type: ignore[attr-defined]
+                failed: Any = error.result
+                console.result(command.text(failed), lambda: failed.facts)
             raise
         except EOFError as error:  # Typer would report an interruption
             raise OSError(str(error) or "a file, or the connection to another process, ended too early") from error
-        console.result(command.text(result), result.facts)
+        console.result(command.text(result), lambda: result.facts)
         return 0 if getattr(result, "passed", True) else 1
 
     declared = [_declaration(parameter) for parameter in parameters]

@@ -13,7 +13,7 @@ from audiosae.system.progress import Lines, Progress
 from audiosae.system.text import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Console(Progress):
@@ -30,11 +30,11 @@ class Console(Progress):
         if not self._quiet:
             print(terminal(line), file=sys.stderr, flush=True)  # noqa: T201
 
-    def result(self, text: str, facts: Mapping[str, Any]) -> None:
+    def result(self, text: str, facts: Callable[[], Mapping[str, Any]]) -> None:
         """Print the result: the text, or the facts as JSON."""
         self.close()
         if self._json:
-            print(json.dumps(_plain(facts), default=float, allow_nan=False), file=self._out, flush=True)
+            print(json.dumps(_plain(facts()), default=float, allow_nan=False), file=self._out, flush=True)
         elif not self._quiet:
             print(terminal(text), flush=True)  # noqa: T201
 

@@ -51,7 +51,8 @@ def continued_note(out: Path, files: Sequence[str]) -> str:
     if not (out / LABELS).is_file():
         return ""
     earlier = dict.fromkeys(row.file for row in read_answers(out / LABELS).rows)
-    gone = [file for file in earlier if file not in {*files}]
+    now = {*files}
+    gone = [file for file in earlier if file not in now]
     if earlier and len(gone) == len(earlier):
         raise InputError(
             f"--new-only: none of the recordings in {out} is among the sources, such as {some_of(gone)}; give all "

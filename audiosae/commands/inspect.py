@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
+from array import array
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +40,7 @@ from audiosae.errors import InputError
 from audiosae.recordings.dates import Dates, read_dates, undated
 from audiosae.recordings.missing_ends import REMARK, has_no_end
 from audiosae.system.frames import html_table, text_table
+from audiosae.system.many import Made, Many
 from audiosae.system.parameters import command
 from audiosae.system.spelling import spelled
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -46,7 +51,7 @@ from audiosae.training.options import TrainOptions, choose_solver
 from audiosae.training.sampling import windows_to_read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
 
@@ -77,8 +82,8 @@ class Inspection(Tabular):
         for recordings time.
     summary
         Lines of text: number of readable sources, kinds, estimated time and memory of training.
-    facts
-        The values that ``inspect --json`` prints.
+    found
+        The values of `facts`; the lists of files may be other sequences, which make their items when asked for.
     notes
         Messages about ignored files.
 
@@ -93,8 +98,13 @@ class Inspection(Tabular):
 
     files: Sequence[Mapping[str, Any]]
     summary: Sequence[str]
-    facts: Mapping[str, Any] = field(repr=False)
+    found: Mapping[str, Any] = field(repr=False)
     notes: Sequence[str] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The values that ``inspect --json`` prints, in new dictionaries and lists."""
+        return {key: _listed(value) for key, value in self.found.items()}
 
     def frame(self) -> pd.DataFrame:
         """Return a pandas frame with a row for each source and a column for each of its facts."""
@@ -112,33 +122,51 @@ class Inspection(Tabular):
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a row for each source: file, status, length, facts, reason."""
-        unit = self.facts["unit"]
-        return [
-            (f["file"], f["status"], extent_text(f["extent"], unit), _kind(f["facts"]), f["reason"]) for f in self.files
-        ]
+        return [*self.each_row()]
+
+    def each_row(self) -> Iterator[tuple[str, ...]]:
+        """Yield the items of `rows`."""
+        unit = self.found["unit"]
+        for f in self.files:
+            yield f["file"], f["status"], extent_text(f["extent"], unit), _kind(f["facts"]), f["reason"]
 
     def _repr_html_(self) -> str:
-        return html_table(_together(self.rows())[:_ROWS_SHOWN], head=_COLUMNS, caption="; ".join(self.summary))
+        rows = _together(self)
+        shown = islice(self.each_row(), _ROWS_SHOWN) if rows is None else rows
+        return html_table(shown, head=_COLUMNS, caption="; ".join(self.summary))
 
 
-def _together(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return one row for many usable sources that differ in nothing but the name."""
-    equal = Counter(row[1:] for row in rows if row[1] == "ok")
+def _listed(value: Any) -> Any:  # noqa: ANN401
+    """Return a value with lists in place of other sequences."""
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _together(inspection: Inspection) -> list[tuple[str, ...]] | None:
+    """Return one row for many usable sources that differ in nothing but the name; None if more than 60 remain."""
+    equal: Counter[tuple[str, ...]] = Counter()
+    for row in inspection.each_row():
+        equal[row[1:]] += row[1] == "ok"
+        if len(equal) > _ROWS_SHOWN:
+            return None
     shown: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for name, *rest in rows:
+    for name, *rest in inspection.each_row():
         count = equal[tuple(rest)]
         if count < _MANY_EQUAL:
             shown[name, *rest] = name, *rest
         else:
             shown.setdefault(tuple(rest), (f"{name} and {count - 1} more", *rest))
+        if len(shown) > _ROWS_SHOWN:
+            return None
     return [*shown.values()]
 
 
 def _text(inspection: Inspection) -> str:
-    rows = _together(inspection.rows())
-    if len(rows) > _ROWS_SHOWN:
-        faults = [row for row in rows if row[1] != "ok"]
-        rows = [*faults, (f"{inspection.facts['sources_ok']} sources", "ok", "", "", "")]
+    rows = _together(inspection)
+    if rows is None:
+        faults = (row for row in inspection.each_row() if row[1] != "ok")
+        rows = [*faults, (f"{inspection.found['sources_ok']} sources", "ok", "", "", "")]
     return "\n".join([text_table([_COLUMNS, *rows]), "", *inspection.summary])
 
 
@@ -186,29 +214,28 @@ def inspect(
 
 def _add_dates(facts: dict[str, Any], dates: Dates) -> None:
     """Add the dates to the facts of an inspection: of each file, and of each group of names in the summary."""
-    names = [file["file"] for file in facts["files"]]
     exact = any(start.microsecond for start in dates.starts if start)
     text = partial(datetime.isoformat, timespec="milliseconds" if exact else "seconds")  # the same for all files
-    for file, start in zip(facts["files"], dates.starts, strict=True):
-        file["time"] = text(start) if start else None
-    dated: dict[str, list[int]] = {}
+    pairs = zip(facts["files"], dates.starts, strict=True)
+    timed = (file | {"time": text(start) if start else None} for file, start in pairs)
+    files = facts["files"] = Many(timed, partial(json.dumps, default=float), json.loads)
+    names = Made(lambda number: files[number]["file"], range(len(files)))
+    dated: dict[str, array[int]] = {}
     lines: list[str] = []
     for group in dates.groups:
-        known = [member for member, start in zip(group.members, group.starts, strict=True) if start]
-        dated.setdefault(group.form, []).extend(known)
+        known = (member for member, start in zip(group.members, group.starts, strict=True) if start)
+        dated.setdefault(group.form, array("L")).extend(known)
     groups: list[dict[str, Any]] = []
     for form, members in dated.items():
-        times = sorted(start for member in members if (start := dates.starts[member]))
-        if times:
-            files, what = [names[member] for member in members], f"{form}, {text(times[0])} to {text(times[-1])}"
-            groups.append(
-                {"form": form, "reason": "", "first": text(times[0]), "last": text(times[-1]), "files": files}
-            )
-            lines.append(f"  {len(files)} x {what} ({some_of(files)})")
-    for reason, members in undated(dates.groups).items():
-        files = [names[member] for member in members]
-        groups.append({"form": "", "reason": reason, "first": None, "last": None, "files": files})
-        lines.append(f"  {len(files)} x no date: {reason} ({some_of(files)})")
+        if members:
+            times, some = [start for member in members if (start := dates.starts[member])], names.only(members)
+            first, last = text(min(times)), text(max(times))
+            groups.append({"form": form, "reason": "", "first": first, "last": last, "files": some})
+            lines.append(f"  {len(some)} x {form}, {first} to {last} ({some_of(some)})")
+    for reason, without in undated(dates.groups).items():
+        some = names.only(without)
+        groups.append({"form": "", "reason": reason, "first": None, "last": None, "files": some})
+        lines.append(f"  {len(some)} x no date: {reason} ({some_of(some)})")
     facts["dates"] = {"form": dates.form, "note": dates.note, "groups": groups}
     facts["summary"] += [dates.note, *(lines if dates.form or len(lines) > 1 else [])]
 
@@ -223,23 +250,23 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
         checked sources, and their remarks), `copies` and `links` (groups of sources with the same content, and of
         links to one file), and `summary`, lines of text.
     """
-    domain = resolved(domain, [source.path for source in sources])
+    domain = resolved(domain, Made(lambda number: sources[number].path, range(len(sources))))
     progress.stage("inspecting", len(sources), "files")
-    files = []
+    files: Many[dict[str, Any]] = Many((), partial(json.dumps, default=float), json.loads)
     for source in sources:
         with capture_stderr(CapturedStderr()):  # messages of decoders; the journal of a run has them
             files.append(_inspect(domain, source))
         progress.advance(1)
-    good = [(source, file) for source, file in zip(sources, files, strict=True) if file["status"] == "ok"]
-    readable = [source for source, _ in good]
+    usable = array("L", (number for number, file in enumerate(files) if file["status"] == "ok"))
+    good, readable = files.only(usable), [sources[number] for number in usable]
     glances, links = _quick_checks(domain, readable), find_links(readable)
     copies = find_copies(readable, links)
-    windows = sum(windows_in(domain, file["rows"], file["columns"]) for _, file in good)
+    windows = sum(windows_in(domain, file["rows"], file["columns"]) for file in good)
     wide, narrow = math.prod(domain.window[2:]), math.prod(domain.window[1:])  # values per column, and per row
-    values = sum(file["rows"] * (file["columns"] * wide or narrow) for _, file in good)
+    values = sum(file["rows"] * (file["columns"] * wide or narrow) for file in good)
     with plugin_call(domain, "compare"):
-        differences = list(domain.compare([source.path for source in readable]))
-    extent, estimate = sum(file["extent"] for _, file in good), _estimate(domain, values, windows)
+        differences = list(domain.compare(Made(lambda number: readable[number].path, range(len(readable)))))
+    extent, estimate = sum(file["extent"] for file in good), _estimate(domain, values, windows)
     return {
         "domain": domain.name,
         "unit": domain.unit,
@@ -254,7 +281,7 @@ def inspect_sources(domain: Domain, sources: Sequence[Source], *, progress: Prog
         "links": [[source.name for source in group] for group in links],
         "summary": [
             *_totals(domain, files, extent, windows, estimate),
-            *_remarks([file for _, file in good], len(good), "sources"),
+            *_remarks(good, len(good), "sources"),
             *_remarks(glances["found"], glances["sources"], "checked sources"),
             *differences,
             *report_same(copies, len(good), "copies of others"),
@@ -307,10 +334,11 @@ def _quick_checks(domain: Domain, sources: Sequence[Source]) -> dict[str, Any]:
 
 def _remarks(files: Sequence[dict[str, Any]], total: int, what: str) -> list[str]:
     """Return a line for each remark."""
-    names = {
-        remark: [file["file"] for file in files if file["remark"] == remark]
-        for remark in dict.fromkeys(file["remark"] for file in files if file["remark"])
-    }
+    found: dict[str, array[int]] = {}
+    for number, file in enumerate(files):
+        if file["remark"]:
+            found.setdefault(file["remark"], array("L")).append(number)
+    names = {remark: Made(lambda number: files[number]["file"], numbers) for remark, numbers in found.items()}
     return [f"{len(some)} of {total} {what} have {remark}: {some_of(some)}" for remark, some in names.items()]
 
 
@@ -343,7 +371,7 @@ def extent_text(extent: float, unit: str, digits: int = 2) -> str:
 
 
 def _totals(
-    domain: Domain, files: list[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]
+    domain: Domain, files: Sequence[dict[str, Any]], extent: float, windows: int, estimate: dict[str, float]
 ) -> list[str]:
     """Return lines on all files: how many can be read, their kinds, why others are skipped, and the estimate."""
     skipped = Counter(file["reason"].split(":")[0] for file in files if file["status"] != "ok")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from audiosae.domain import plugin_call
 from audiosae.engine import start_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
+from audiosae.system.many import Made
 from audiosae.system.progress import Notes
 from audiosae.system.text import some_of
 from audiosae.training.fit import with_short_skipped
@@ -58,9 +60,9 @@ class Reading:
     trained: bool = True
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> Sequence[Path]:
         """Paths of the sources."""
-        return [source.path for source in self.sources]
+        return Made(lambda number: self.sources[number].path, range(len(self.sources)))
 
     @property
     def readable(self) -> list[Path]:
@@ -158,12 +160,21 @@ class Reading:
 
     def report_used(self, records: Sequence[Record]) -> None:
         """Report used sources that are incomplete, and one line for each remark on used sources."""
-        used = [record for record in records if record.status == "used"]
-        if parts := [f"{record.file} ({record.reason})" for record in used if record.reason]:
-            self.notes.say(f"{len(parts)} of {len(used)} sources have faults but are used: {some_of(parts)}")
-        for remark in dict.fromkeys(record.remark for record in used if record.remark):
-            names = [record.file for record in used if record.remark == remark]
-            self.notes.say(f"{len(names)} of {len(used)} sources have {remark}: {some_of(names)}")
+        parts: list[str] = []
+        remarks: dict[str, array[int]] = {}
+        used = 0
+        for number, record in enumerate(records):
+            if record.status == "used":
+                used += 1
+                if record.reason:
+                    parts.append(f"{record.file} ({record.reason})")
+                if record.remark:
+                    remarks.setdefault(record.remark, array("L")).append(number)
+        if parts:
+            self.notes.say(f"{len(parts)} of {used} sources have faults but are used: {some_of(parts)}")
+        for remark, numbers in remarks.items():
+            names = Made(lambda number: records[number].file, numbers)
+            self.notes.say(f"{len(names)} of {used} sources have {remark}: {some_of(names)}")
 
     def _report_short(self, corpus: EngineCorpus, *, padded: bool) -> None:
         """Report sources that are shorter than a window."""

@@ -7,6 +7,7 @@ samples of the source; the domain with all its options determines the folder.
 from __future__ import annotations
 
 import os
+from array import array
 from collections import deque
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -18,13 +19,14 @@ import numpy as np
 
 from audiosae.corpus.cache import make_room, open_folder, unwritable
 from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
-from audiosae.corpus.journal import Record
+from audiosae.corpus.journal import Record, many_records
 from audiosae.corpus.sources import stand_in
 from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
 from audiosae.system.in_turn import in_turn
+from audiosae.system.many import Made, Many
 from audiosae.system.processes import most_workers, prepare, run_in_order
 from audiosae.system.progress import counted
 from audiosae.system.stderr import CapturedStderr, capture_stderr
@@ -56,7 +58,7 @@ def ingest(
     say: Callable[[str], None] = lambda _: None,
     damaged: list[str] | None = None,
     beside: Callable[[], Domain | None] = lambda: None,
-) -> list[Record]:
+) -> Many[Record]:
     """Decode the fields that are not in the cache; return one record per source, in order.
 
     Parameters
@@ -76,18 +78,25 @@ def ingest(
         The cache cannot be written.
     """
     folder = open_folder(cache, domain, say)
-    entries = [entry_path(source, folder) for source in sources]
-    if entries and not entries[-1].exists():
+    entries = Many(entry_path(source, folder).name for source in sources)
+    if entries and not (folder / entries[-1]).exists():
         prepare()
-    cached, found = _cached_records(sources, entries)
+    cached, found = _cached_records(sources, folder, entries)
     if damaged is None:
         report_damaged(found, len(sources), say)
     else:
         damaged += found
-    jobs: list[list[Job]] = [
-        [(domain, s.path, e, *s.stretches)] for s, e, r in zip(sources, entries, cached, strict=True) if r is None
-    ]
-    _add_beside(beside() if jobs else None, jobs, cache, say)
+    missing = array("L", (number for number, record in enumerate(cached) if record is None))
+    wanted = [(domain, folder)]
+    if missing and (other := beside()) is not None:
+        wanted.append((other, open_folder(cache, other, say)))
+
+    def jobs_of(number: int) -> list[Job]:
+        source, name = sources[number], entries[number]
+        places = [(each, own / name) for each, own in wanted if each is domain or not (own / name).exists()]
+        return [(each, source.path, place, *source.stretches) for each, place in places]
+
+    jobs = Made(jobs_of, missing)
     most = most_workers()
     if most and workers > most:
         say(f"this system allows {most} decoding processes: {most} are used instead of {workers}")
@@ -98,24 +107,14 @@ def ingest(
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
         weigh=lambda own: _size(own[0][1]),
     )
-    records = []
+    records = many_records()
     with closing(decoded):  # ends the processes, also after a Ctrl-C
         for source, stored in zip(sources, cached, strict=True):
-            records.append(stored or replace(next(decoded), file=source.name, path=source.location))
-            done(records[-1])
+            record = stored or replace(next(decoded), file=source.name, path=source.location)
+            records.append(record)
+            done(record)
         next(decoded, None)  # ends the processes now: later, a Ctrl-C during their end would be lost
     return records
-
-
-def _add_beside(domain: Domain | None, jobs: list[list[Job]], cache: Path, say: Callable[[str], None]) -> None:
-    """Add to the job of each source the one for another domain, unless that is done."""
-    if domain is None:
-        return
-    folder = open_folder(cache, domain, say)
-    for own in jobs:
-        _, path, entry, *stretches = own[0]
-        if not (other := folder / entry.name).exists():  # the name does not depend on the domain
-            own.append((domain, path, other, *stretches))
 
 
 def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None]) -> None:
@@ -124,7 +123,9 @@ def report_damaged(names: Sequence[str], total: int, say: Callable[[str], None])
         say(f"the cache was damaged: {counted(len(names), 'field')} of {total} must be decoded again: {some_of(names)}")
 
 
-def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple[list[Record | None], list[str]]:
+def _cached_records(
+    sources: Sequence[Source], folder: Path, entries: Sequence[str]
+) -> tuple[Sequence[Record | None], list[str]]:
     """Return the records in the cache, None for a source that is decoded, and the names of damaged ones.
 
     Raises
@@ -132,9 +133,10 @@ def _cached_records(sources: Sequence[Source], entries: Sequence[Path]) -> tuple
     InputError
         A folder that is not empty is in place of an entry.
     """
-    records: list[Record | None] = []
+    records: Many[Record | None] = many_records()
     damaged = []
-    for source, entry in zip(sources, entries, strict=True):
+    for source, name in zip(sources, entries, strict=True):
+        entry = folder / name
         try:
             records.append(cached_record(source, entry))
         except DamagedEntryError:

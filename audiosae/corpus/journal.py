@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import sys
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from audiosae.corpus.packed import EXACTLY, Packing
 from audiosae.system.files import cell, check_regular, csv_text, write_file
+from audiosae.system.many import Many
 from audiosae.system.schema import Choice, Object, Optional, Text
 from audiosae.system.text import some_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from audiosae.domain import Json
@@ -67,19 +70,45 @@ class Record:
     needs: str = ""
 
 
+_VALUES = attrgetter(*(field.name for field in fields(Record)))
+_EXTENT, _PACKING = ([field.name for field in fields(Record)].index(name) for name in ("extent", "packing"))
+
+
+def many_records() -> Many[Any]:
+    """Return an empty sequence for the records of a million sources, and for None in place of a record."""
+    return Many((), _plain, _record)
+
+
+def _plain(record: Record | None) -> list[Any] | None:
+    if record is None:
+        return None
+    values = [str(value) if isinstance(value, str) else value for value in _VALUES(record)]  # no types of NumPy
+    values[_EXTENT] = float(record.extent)
+    values[_PACKING] = (record.packing.kind, record.packing.scale, record.packing.offset)
+    return values
+
+
+def _record(values: Sequence[Any] | None) -> Record | None:
+    if values is None:
+        return None
+    own = [*values]
+    own[_PACKING] = Packing(*values[_PACKING])
+    return Record(*own)
+
+
 def source_summary(records: Iterable[Record]) -> dict[str, Json]:
     """Return the part on sources of a command's JSON: `skipped`, `in_part` (file, reason), `remarks` (file, remark).
 
     A source is used in part if it could not be decoded to its end, or if the decoder reported a fault.
     """
-    records = list(records)
-    used = [record for record in records if record.status == "used"]
-    skipped = [record for record in records if record.status != "used" and record.reason]
-    return {
-        "skipped": [{"file": record.file, "reason": record.reason} for record in skipped],
-        "in_part": [{"file": record.file, "reason": record.reason} for record in used if record.reason],
-        "remarks": [{"file": record.file, "remark": record.remark} for record in used if record.remark],
-    }
+    summary: dict[str, list[Json]] = {"skipped": [], "in_part": [], "remarks": []}
+    for record in records:
+        is_used = record.status == "used"
+        if record.reason:
+            summary["in_part" if is_used else "skipped"].append({"file": record.file, "reason": record.reason})
+        if is_used and record.remark:
+            summary["remarks"].append({"file": record.file, "remark": sys.intern(record.remark)})  # many have the same
+    return {**summary}
 
 
 def write_journal(path: Path, rows: Iterable[tuple[Record, int]], *, unit: str = "s") -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +41,8 @@ class Source:
     ----------
     name
         Printable path, separated by "/"; relative to the given folder, or as given if there are several arguments.
-    location
-        The path as text: a `Path` takes some 800 bytes more, and there may be a million sources.
+    folder, end
+        The path as text is both together; `end` is the name where that is its end, so that the text is stored once.
     fault
         Why the file cannot be used, if that is known before it is opened; else "".
     stretches
@@ -48,7 +50,8 @@ class Source:
     """
 
     name: str
-    location: str
+    folder: str
+    end: str
     fault: str
     stretches: tuple[tuple[int, int], ...]
 
@@ -59,9 +62,17 @@ class Source:
         fault: str = "",
         stretches: tuple[tuple[int, int], ...] = (),
     ) -> None:
-        values = {"name": name, "location": os.fspath(path), "fault": fault, "stretches": stretches}
+        location = os.fspath(path)
+        end = name if location.endswith(name) else location
+        folder = sys.intern(location[: len(location) - len(end)])
+        values = {"name": name, "folder": folder, "end": end, "fault": fault, "stretches": stretches}
         for field_name, value in values.items():
             object.__setattr__(self, field_name, value)
+
+    @property
+    def location(self) -> str:
+        """The path as text."""
+        return self.folder + self.end
 
     @property
     def path(self) -> Path:
@@ -157,7 +168,8 @@ def scan(
     InputError
         A path does not exist, or there are no files.
     """
-    sources: dict[str, Source] = {}
+    sources: list[Source] = []
+    seen: set[str] = set()  # of several arguments, which may have files in common
     skipped = _Skipped(missing or {})
     folders = 0
     for argument in arguments:
@@ -165,15 +177,16 @@ def scan(
             raise InputError(f"no such file or folder: {printable(argument)}")
         if not argument.is_dir():
             name = printable(argument.name if len(arguments) == 1 else argument)
-            sources.setdefault(os.fspath(argument.absolute()), Source(name, argument, _fault(argument)))
+            if _is_new(argument, arguments, seen):
+                sources.append(Source(name, argument, _fault(argument)))
             continue
         for path, fault in _walk(argument, skipped.hidden):
             folders += path is None
-            if path is None or (key := os.fspath(path.absolute())) in sources:
+            if path is None or not _is_new(path, arguments, seen):
                 continue
             name = printable(path.relative_to(argument) if len(arguments) == 1 else path)
             if fault or path.suffix.lower() in suffixes:
-                sources[key] = Source(name, path, fault or _fault(path))
+                sources.append(Source(name, path, fault or _fault(path)))
             else:
                 skipped.add(path, name)
     if not sources:
@@ -181,7 +194,15 @@ def scan(
         other += f"; {more}" if (more := skipped.missing_packages()) else ""
         raise InputError(_no_sources(arguments, suffixes, folders, domain, model=model) + other)
     skipped.report(say)
-    return sorted(sources.values(), key=lambda source: (source.name, os.fsencode(source.location)))
+    return sorted(sources, key=attrgetter("name"))  # different paths have different names
+
+
+def _is_new(path: Path, arguments: Sequence[Path], seen: set[str]) -> bool:
+    """Return whether a path was not found before, and remember it; a single argument has every path once."""
+    if len(arguments) == 1 or (key := os.fspath(path.absolute())) in seen:
+        return len(arguments) == 1
+    seen.add(key)
+    return True
 
 
 def _fault(path: Path) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from audiosae.corpus.entries import read_field
+from audiosae.system.many import Made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -112,11 +113,12 @@ class Corpus:
     """
 
     domain: Domain
-    records: list[Record]
+    records: Sequence[Record]
     picked: NDArray[np.int64] | None
 
     def __init__(self, domain: Domain, records: Sequence[Record], picked: NDArray[np.int64] | None = None) -> None:
-        self.domain, self.records, self.picked = domain, list(records), picked
+        self.domain, self.picked = domain, picked
+        self.records = records if isinstance(records, Made) else list(records)
 
     @cached_property
     def chunks(self) -> list[Chunk]:

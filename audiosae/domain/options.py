@@ -95,7 +95,8 @@ def resolved(domain: Domain, paths: Sequence[Path]) -> Domain:
     PluginError
         The code of the domain fails, or `window` or `stride` is not one positive whole number per axis.
     """
-    files = [path for path in paths if path.is_file()]  # a pipe might never end
+    odd = {number for number, path in enumerate(paths) if not path.is_file()}  # a pipe might never end
+    files = [path for number, path in enumerate(paths) if number not in odd] if odd else paths
     with plugin_call(domain, "resolve"):
         result = domain.resolve(files)
         if type(result) is not type(domain):

@@ -72,7 +72,7 @@ class Engine(Protocol):
         say: Callable[[str], None] = ...,
         interleaved: bool = False,
         beside: Callable[[], Domain | None] = ...,
-    ) -> list[Record]:
+    ) -> Sequence[Record]:
         """Bring the field of every source into a cache; parameters as in `audiosae.corpus.ingest.ingest`.
 
         An engine of other machines does not use `beside`.

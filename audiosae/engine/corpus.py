@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 from audiosae.corpus.windows import Corpus
 from audiosae.engine.shards import Total, split
 from audiosae.engine.spread import is_worthwhile, spread_over_processes
+from audiosae.system.many import Made
 from audiosae.system.progress import Progress
 from audiosae.system.spelling import spelled
 
@@ -67,17 +70,19 @@ class EngineCorpus(Corpus):
 
     def only(self, numbers: Iterable[int]) -> Self:
         """Return the windows of the records of these numbers."""
-        return self.part([self.records[number] for number in numbers])
+        chosen = numbers if isinstance(numbers, range) else array("L", numbers)
+        return self.part(Made(self.records.__getitem__, chosen))
 
-    @property
-    def used(self) -> list[int]:
+    @cached_property
+    def used(self) -> Sequence[int]:
         """Numbers of the records that were not skipped."""
-        return [number for number, record in enumerate(self.records) if record.status == "used"]
+        numbers = [number for number, record in enumerate(self.records) if record.status == "used"]
+        return numbers if len(numbers) < len(self.records) else range(len(numbers))
 
     @property
     def skipped(self) -> list[Record]:
         """Records of the sources that could not be used, with options as the caller spells them."""
-        skipped = [record for record in self.records if record.status != "used"]
+        skipped = (record for record in self.records if record.status != "used")
         return [replace(record, reason=spelled(record.reason)) for record in skipped]
 
     @property

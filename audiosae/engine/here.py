@@ -49,7 +49,7 @@ class LocalEngine:
         say: Callable[[str], None] = lambda _: None,
         interleaved: bool = False,
         beside: Callable[[], Domain | None] = lambda: None,
-    ) -> list[Record]:
+    ) -> Sequence[Record]:
         """Bring the field of every source into the cache; see `audiosae.corpus.ingest.ingest`."""
         records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say, beside=beside)
         # sources that are read again, for instance to train on a part of them, are not assigned to other shards

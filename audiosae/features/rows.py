@@ -16,6 +16,7 @@ from audiosae.features import codes as features
 from audiosae.features.pooling import DEFAULT_POOL, pooled_names, unit_names
 from audiosae.features.stretches import stretch_features
 from audiosae.features.table import TABLE, Block, open_table
+from audiosae.system.many import Made
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def table_rows(
     used, units = corpus.only(corpus.used), model.params.hidden
     if not used.records:
         raise InputError(f"nothing to export: none of {len(corpus.records)} sources can be used")
-    sources = [(record, labels[i] if labels else None) for i, record in zip(corpus.used, used.records, strict=True)]
+    chosen, records = corpus.used, used.records
+    sources = Made(lambda number: (records[number], labels[chosen[number]] if labels else None), range(len(records)))
     label = ["label"] if labels else []
     if level == "file":
         names, columns = pooled_names(units, pools, segments), ["file", *label, "duration"]
@@ -217,11 +219,11 @@ def _window_blocks(
     code: features.Code,
     ends: Sequence[str],
 ) -> Iterator[Block]:
-    of_source = {record.path: (record, label) for record, label in sources}
+    number = {record.path: number for number, (record, _) in enumerate(sources)}
     jobs = [(shard, piece) for shard, part in corpus.parts() for piece in features.pieces(model.domain, part.records)]
     encoded = chain.from_iterable(corpus.map(_encode_piece, model, code, jobs=jobs))
     for path, blocks in groupby(encoded, itemgetter(0)):
-        record, label = of_source[path]
+        record, label = sources[number[path]]
         for _, spans, codes in blocks:
             keys: dict[str, list[Any]] = {end: column.tolist() for end, column in zip(ends, spans, strict=True)}
             yield keys | {"file": [record.file] * len(codes), "label": [label] * len(codes)}, codes

@@ -133,8 +133,8 @@ def correct_caf(file: IO[bytes], size: int, magic: bytes) -> Correction:
         is_another = file.read(4) == magic
         if is_another or is_padding(file, end):
             return Correction(end, problem=ANOTHER if is_another else "")
-        if _end_of_chunks(file, end, size, ">q", magic):
-            return Correction(size)
+        if found := _end_of_chunks(file, end, size, ">q", magic):
+            return Correction(found[0] if found[1] else size, problem=found[1])
     patches = () if stated == rest else ((at + 4, struct.pack(">q", rest)),)
     problem = cut_if(stated, rest, begin if coding in _PLAIN_CAF else 0)
     return Correction(size, patches, problem, is_open=stated in {0, -1})

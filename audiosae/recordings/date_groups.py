@@ -46,7 +46,7 @@ class DateGroup:
     """
 
     form: str
-    members: tuple[int, ...]
+    members: Sequence[int]
     starts: tuple[datetime | None, ...]
     reason: str = ""
     unset: tuple[bool, ...] = ()
@@ -74,17 +74,20 @@ class GroupReader:
 
     def groups(self) -> list[DateGroup]:
         """Return all recordings as one group if they have one form, else in groups of equal form, folder or headers."""
-        folders = [path.parent for path in self.paths]
+
+        def folder(member: int) -> Path:
+            return self.paths[member].parent
+
         keys = (
             lambda member: forms_of(self.paths[member]) if self.when != "metadata" else None,
-            lambda member: folders[member],
+            folder,
             lambda member: self._header_kinds(member) if self.when != "name" else None,
         )
         groups = self._split(range(len(self.paths)), keys)
-        undated = {folders[member] for group in groups if not group.form for member in group.members}
+        undated = {folder(member) for group in groups if not group.form for member in group.members}
         groups = [
             group.dropped(_ONE_NAME)
-            if group.form.startswith(_NAMES) and len(group.members) == 1 and folders[group.members[0]] in undated
+            if group.form.startswith(_NAMES) and len(group.members) == 1 and folder(group.members[0]) in undated
             else group
             for group in groups
         ]
@@ -114,10 +117,9 @@ class GroupReader:
     def _read(self, members: Sequence[int]) -> DateGroup:
         """Return recordings as one group, with dates if nearly all have the same form of date and time."""
         latest = (self.now or datetime.now(UTC)).year + 1
-        paths = [self.paths[member] for member in members]
         named = Named()
         if self.when != "metadata":
-            named = read_names(paths, order=self.order, now=self.now)
+            named = read_names(self._paths_of(members), order=self.order, now=self.now)
         stated, kind, unset = ((), "", ()) if self.when == "name" else self._header_starts(members, latest)
         none = _undated(members)
         if named.form and kind:
@@ -140,8 +142,12 @@ class GroupReader:
         """Return why recordings have no form of date and time."""
         reason = "no file header states date and time"
         if self.when != "metadata":
-            reason = why_none([self.paths[member] for member in members], now=self.now)
+            reason = why_none(self._paths_of(members), now=self.now)
         return self._with_headers(reason, members)
+
+    def _paths_of(self, members: Sequence[int]) -> Sequence[Path]:
+        """Return the paths of some recordings; all of them are not copied."""
+        return self.paths if members == range(len(self.paths)) else [self.paths[member] for member in members]
 
     def _with_headers(self, reason: str, members: Sequence[int]) -> str:
         """Add to a reason, if there is one, that headers of known kinds give no dates."""
@@ -178,11 +184,14 @@ class GroupReader:
 
 
 def _undated(members: Sequence[int]) -> DateGroup:
-    return DateGroup("", tuple(members), (None,) * len(members), unset=(False,) * len(members))
+    own = members if isinstance(members, range) else tuple(members)
+    return DateGroup("", own, (None,) * len(members), unset=(False,) * len(members))
 
 
 def _without(group: DateGroup, members: Sequence[int]) -> DateGroup:
     """Return a group without some of its members."""
+    if not members:
+        return group
     left = set(members)
     rows = zip(group.members, group.starts, group.unset, strict=True)
     kept, starts, unset = zip(*(row for row in rows if row[0] not in left), strict=True)

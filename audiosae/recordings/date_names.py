@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache, lru_cache
@@ -10,10 +11,11 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from audiosae.recordings.date_choice import MOST, ORDERS, SHORT_YEARS, UNAMBIGUOUS, Named, Reading, choose
+from audiosae.system.many import Many
 from audiosae.system.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
     from pathlib import Path
 
     from audiosae.recordings.date_choice import DateOrder
@@ -96,7 +98,7 @@ def read_names(paths: Sequence[Path], *, order: DateOrder | None = None, now: da
             unset=tuple(each and next(unset, False) for each in numbered),
         )
     latest = (now or datetime.now(UTC)).year + 1
-    stems = [_stem(path) for path in paths]
+    stems = Many(map(_stem, paths))
     patterns = _patterns()
     if order is None and all(map(_SOUNDTRAP.fullmatch, stems)):
         order, patterns = "YMD", [pattern for pattern in patterns if pattern[0] == "YYMMDDHHMMSS"]
@@ -176,22 +178,26 @@ def _folder_patterns() -> list[_Pattern]:
 
 def _readings(texts: Sequence[str], patterns: Sequence[_Pattern], latest: int) -> list[Reading]:
     """Return every reading that explains the texts."""
-    if _matches(texts, _DIGITS) is None:
+    if not _fits(texts, _DIGITS):
         return []
     found = (
-        _read(matches, form, kind, order, latest)
+        _read(texts, pattern, form, kind, order, latest)
         for form, kind, pattern in patterns
-        if (matches := _matches(texts, pattern))
+        if _fits(texts, pattern)
         for order in ORDERS[kind]
     )
     return [reading for reading in found if reading.explains()]
 
 
-def _read(matches: Sequence[Sequence[re.Match[str]]], form: str, kind: str, order: str, latest: int) -> Reading:
-    first = [each[0] for each in matches if each]
-    zones = sum(bool(match["zone"] or _offset(match["offset"])) for match in first)
-    zoned = zones >= MOST * len(first)
-    times = [_first([_start(match, order) for match in each]) for each in matches]
+def _read(  # noqa: PLR0917
+    texts: Sequence[str], pattern: re.Pattern[str], form: str, kind: str, order: str, latest: int
+) -> Reading:
+    zones, clocks = 0, []
+    for match in filter(None, map(pattern.search, texts)):
+        zones += bool(match["zone"] or _offset(match["offset"]))
+        clocks.append(_clock(match))
+    zoned = zones >= MOST * len(clocks)
+    times = [_first([_start(match, order) for match in pattern.finditer(text)]) for text in texts]
     real = max((time.year for time in times if time and time.year <= latest), default=0)
     unset = tuple(bool(time and _is_unset(time, kind, real, latest)) for time in times)
     earliest = _FIRST_SHORT_YEAR if kind in SHORT_YEARS else FIRST_YEAR
@@ -199,9 +205,14 @@ def _read(matches: Sequence[Sequence[re.Match[str]]], form: str, kind: str, orde
     if zoned:
         starts = [start if start and start.tzinfo else None for start in starts]
     else:
-        starts = [start and start.replace(tzinfo=None) for start in starts]
-    clocks = tuple("".join(match.groupdict().get(part) or "" for part in ("h", "m", "sec", "ms")) for match in first)
-    return Reading(form, kind, order, tuple(starts), unset, 0 if zoned else zones, clocks)
+        starts = [start.replace(tzinfo=None) if start and start.tzinfo else start for start in starts]
+    return Reading(form, kind, order, tuple(starts), unset, 0 if zoned else zones, tuple(clocks))
+
+
+def _clock(match: re.Match[str]) -> str:
+    """Return the digits of the time, of which many recordings have the same."""
+    parts = match.groupdict()
+    return sys.intern("".join(parts.get(part) or "" for part in ("h", "m", "sec", "ms")))
 
 
 def _is_unset(start: datetime, kind: str, real: int, latest: int) -> bool:
@@ -212,15 +223,14 @@ def _is_unset(start: datetime, kind: str, real: int, latest: int) -> bool:
     return kind in UNAMBIGUOUS and (year < FIRST_YEAR or year > latest)
 
 
-def _matches(texts: Sequence[str], pattern: re.Pattern[str]) -> list[list[re.Match[str]]] | None:
-    """Return the matches in each text; None as soon as too many texts have none, as there are many forms to try."""
-    matches, misses = [], 0
+def _fits(texts: Sequence[str], pattern: re.Pattern[str]) -> bool:
+    """Return whether enough texts match; it ends as soon as too many do not, as there are many forms to try."""
+    misses = 0
     for text in texts:
-        matches.append(list(pattern.finditer(text)))
-        misses += not matches[-1]
+        misses += not pattern.search(text)
         if len(texts) - misses < MOST * len(texts):
-            return None
-    return matches
+            return False
+    return len(texts) > 0
 
 
 def _first(times: Sequence[datetime | None]) -> datetime | None:
@@ -299,19 +309,20 @@ def _in_range(start: datetime | None, latest: int) -> bool:
 
 def _nearly(stems: Sequence[str], latest: int) -> str:
     """Return the form that most names have, and the names that do not have it; "" if no form fits half of them."""
-    misfits = {
-        form: [
-            stem
-            for stem in stems
-            if not _in_range(_first([_start(match, ORDERS[kind][0]) for match in pattern.finditer(stem)]), latest)
-        ]
-        for form, kind, pattern in _patterns()
-        if kind in UNAMBIGUOUS
-    }
-    form = min(misfits, key=lambda form: len(misfits[form]))
-    others, count = misfits[form], len(stems)
-    if 2 * len(others) > count or not count:
+    forms = {form: (kind, pattern) for form, kind, pattern in _patterns() if kind in UNAMBIGUOUS}
+
+    def misfits(form: str) -> Iterator[str]:
+        kind, pattern = forms[form]
+        for stem in stems:
+            times = [_start(match, ORDERS[kind][0]) for match in pattern.finditer(stem)]
+            if not _in_range(_first(times), latest):
+                yield stem
+
+    counts = {form: sum(1 for _ in misfits(form)) for form in forms}
+    form, count = min(counts, key=counts.__getitem__), len(stems)
+    if 2 * counts[form] > count or not count:
         return ""
+    others = [*misfits(form)]
     names = ", ".join(map(one_line, others[:3])) + (", ..." if len(others) > len(others[:3]) else "")
     return (
         f"only {count - len(others)} of {count} names have the form {form}, too few to use it; leave out the others: "

@@ -94,8 +94,11 @@ def read_dates(
     note += _zone_note(groups, zone, time_zone) + _left_out(groups, paths)
     local = any(start.tzinfo is None for group in groups for start in group.dated)
     groups = [_in_zone(group, zone, local=local) for group in groups]
-    found = {member: start for group in groups for member, start in zip(group.members, group.starts, strict=True)}
-    return Dates(" and ".join(forms), [found[member] for member in range(len(paths))], note, groups)
+    starts: list[datetime | None] = [None] * len(paths)
+    for group in groups:
+        for member, start in zip(group.members, group.starts, strict=True):
+            starts[member] = start
+    return Dates(" and ".join(forms), starts, note, groups)
 
 
 def later(start: datetime, seconds: float) -> datetime:
@@ -160,7 +163,7 @@ def _in_zone(group: DateGroup, zone: tzinfo | None, *, local: bool) -> DateGroup
 
     def converted(start: datetime) -> datetime:
         if zone is None:
-            return start.replace(tzinfo=None) if local else start
+            return start.replace(tzinfo=None) if local and start.tzinfo else start
         if start.tzinfo:
             return start.astimezone(zone)
         return later(start.replace(tzinfo=zone), 0)  # moves a skipped hour to the next one

@@ -85,16 +85,18 @@ def run_in_order(
     workers = min(workers, most_workers() or workers)
     batches = _batches(jobs, weigh)
     threads = max(1, workers // max(1, len(batches)))
-    if can_start_processes(work, jobs[:1]):
+    if can_start_processes(work, [*jobs[:1]]):
         with suppress(_NoProcessError):
             while batches:
                 try:
-                    yield from _run(work, batches, workers, threads, shared)
+                    yield from _run(work, jobs, batches, workers, threads, shared=shared)
                 except BrokenProcessPool:
-                    _check_start(work, batches[0])
-                    yield from _run_one_by_one(work, batches.popleft(), crashed, shared)
+                    batch = _of(jobs, batches[0])
+                    _check_start(work, batch)
+                    batches.popleft()
+                    yield from _run_one_by_one(work, batch, crashed, shared)
     while batches:
-        yield from _run_here(work, batches.popleft(), shared)
+        yield from _run_here(work, _of(jobs, batches.popleft()), shared)
 
 
 class _NoProcessError(Exception):
@@ -136,31 +138,42 @@ def _run_here(work: Callable[..., Result], jobs: Sequence[Job], shared: tuple[ob
         yield result
 
 
-def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[list[Job]]:
-    batches: deque[list[Job]] = deque()
+def _batches(jobs: Sequence[Job], weigh: Callable[[Job], int]) -> deque[range]:
+    """Return the numbers of the jobs of each batch."""
+    batches: deque[range] = deque()
     size = 0
-    for job in jobs:
+    for number, job in enumerate(jobs):
         weight = weigh(job)
         if not batches or len(batches[-1]) == _BATCH or size + weight > _BATCH_BYTES:
-            batches.append([])
+            batches.append(range(number, number))
             size = 0
-        batches[-1].append(job)
+        batches[-1] = range(batches[-1].start, number + 1)
         size += weight
     return batches
 
 
+def _of(jobs: Sequence[Job], batch: range) -> list[Job]:
+    return [*jobs[batch.start : batch.stop]]
+
+
 def _run(
-    work: Callable[..., Result], batches: deque[list[Job]], workers: int, threads: int, shared: tuple[object, ...]
+    work: Callable[..., Result],
+    jobs: Sequence[Job],
+    batches: deque[range],
+    workers: int,
+    threads: int,
+    *,
+    shared: tuple[object, ...],
 ) -> Iterator[Result]:
     """Yield the results of batches; remove a batch from the queue when its results have arrived."""
     with _pool(workers, threads, shared) as pool:
-        running = deque(_submit(pool, _each, work, batch) for batch in islice(batches, workers * _AHEAD))
+        running = deque(_submit(pool, _each, work, _of(jobs, batch)) for batch in islice(batches, workers * _AHEAD))
         while running:
             results = running.popleft().result()
             batches.popleft()
             yield from results  # before the next batch is sent: a broken pool would raise, and these would be lost
             if len(batches) > len(running):
-                running.append(_submit(pool, _each, work, batches[len(running)]))
+                running.append(_submit(pool, _each, work, _of(jobs, batches[len(running)])))
 
 
 def _run_one_by_one(

@@ -89,7 +89,7 @@ class SourcesRead:
     """
 
     address: str
-    records: list[Record]
+    records: Sequence[Record]
     missing: list[str]
     damaged: list[str]
     messages: list[str]
