@@ -63,9 +63,13 @@ def test_the_limit_of_processes_on_windows_is_applied_and_reported(monkeypatch, 
     monkeypatch.setattr(processes.sys, "platform", "win32")
     monkeypatch.setattr(processes.multiprocessing, "get_start_method", lambda **_: None)  # no test before chose one
     asked, said = [], []
-    monkeypatch.setattr(
-        processes, "_run", lambda work, batches, workers, threads: (asked.append(workers), batches.clear())[:0]
-    )
+
+    def run(work, jobs, batches, workers, threads, *, shared):
+        asked.append(workers)
+        batches.clear()
+        return ()
+
+    monkeypatch.setattr(processes, "_run", run)
     assert list(processes.run_in_order(len, ["a"], workers=200, crashed=len)) == []
     assert asked == [61]
     ingest(Spectrogram(sample_rate=8000, n_fft=256), [], cache=tmp_path, workers=200, say=said.append)
