@@ -164,6 +164,25 @@ def test_gsm_has_the_length_that_its_header_states(tmp_path, blocks):
     assert len(read_excerpt(path, 0.0, 9.0)[0]) == blocks * 320
 
 
+@pytest.mark.parametrize("bits", [8, 14, 15, 20, 21, 24])
+def test_a_midi_sample_dump_of_any_width_is_read(tmp_path, bits):
+    samples = tone(0.5)
+    (tmp_path / "a.sds").write_bytes(sample_dump(samples, bits))
+    found, note = read(tmp_path / "a.sds")
+    np.testing.assert_allclose(found, samples, atol=2.0 ** (2 - bits))
+    assert note == ""
+
+
+def test_a_midi_sample_dump_beyond_its_stated_length_is_reported(tmp_path):
+    """The header has 21 bits for the number of samples, so libsndfile writes longer dumps with a wrong one."""
+    path = tmp_path / "a.sds"
+    path.write_bytes(sample_dump(tone(1.0), 16, stated=4000))
+    found, note = read(path)
+    assert (len(found), note) == (4000, "only the first 0.5 s: more samples follow than its header states")
+    path.write_bytes(path.read_bytes()[:40])
+    assert reason(path) == "no samples: truncated before the first"
+
+
 @pytest.mark.parametrize("more", [2, 8, 44])
 @pytest.mark.parametrize(("name", "kind", "extra"), SIZES)
 def test_a_size_that_includes_the_header_is_not_reported(tmp_path, name, kind, extra, more):
@@ -183,6 +202,17 @@ def test_blocks_of_a_voice_file_are_reported(tmp_path):
     blocks = b"\x09" + (12 + half).to_bytes(3, "little") + content[30:42] + data[:half]
     path.write_bytes(content[:26] + blocks + b"\x02" + (len(data) - half).to_bytes(3, "little") + data[half:] + b"\0")
     assert read(path)[1].startswith("it consists of several blocks")
+
+
+def sample_dump(samples, bits, stated=None):
+    """A MIDI sample dump of 8000 Hz: 21 bytes, then packets of 127 with 120 bytes of samples, 7 bits in each."""
+    width = -(-bits // 7)
+    values = np.round((samples.astype(float) + 1) / 2 * (2**bits - 1)).astype(int) << (7 * width - bits)
+    body = np.stack([values >> 7 * at & 127 for at in reversed(range(width))], axis=1).astype(np.uint8).tobytes()
+    count = stated or len(samples)
+    head = bytes([0xF0, 0x7E, 0, 1, 0, 0, bits, 72, 80, 7, *(count >> at & 127 for at in (0, 7, 14))])
+    packets = (body[at : at + 120].ljust(120, b"\0") for at in range(0, len(body), 120))
+    return head + bytes(6) + b"\x7f\xf7" + b"".join(b"\xf0\x7e\0\2\0" + packet + b"\0\xf7" for packet in packets)
 
 
 def read_or_refuse(path):

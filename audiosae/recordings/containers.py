@@ -6,7 +6,17 @@ import re
 import struct
 from typing import IO, TYPE_CHECKING
 
-from audiosae.recordings.correction import ANOTHER, BLOCKS, MOST_CHUNKS, Correction, cut_if, is_padding, is_placeholder
+from audiosae.recordings.correction import (
+    ANOTHER,
+    BLOCKS,
+    CUT,
+    MORE,
+    MOST_CHUNKS,
+    Correction,
+    cut_if,
+    is_padding,
+    is_placeholder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +29,14 @@ _PLAIN = {1, 3, 6, 7, 0xFFFE}  # WAVE formats whose samples have a fixed size: t
 _PLAIN_CAF = {b"lpcm", b"ulaw", b"alaw"}
 _WRONG_BY = 8  # bytes by which some writers of older formats state too much
 _VOC_END, _VOC_SAMPLES = 0, {1, 2, 9}  # types of blocks
+_SDS_HEADER, _SDS_PACKET, _SDS_SAMPLES = 21, 127, 120  # bytes
+_SDS_BITS = range(8, 29)
+_SDS_SHIFTS, _SDS_LARGEST = (0, 7, 14), 2**21 - 1  # of the number of samples
+_SDS_HEAD, _SDS_FOLLOWING = (
+    1,
+    {b"\1": ANOTHER, b"\2": MORE},
+)  # kinds of messages: the header, and those behind it
+_SDS_MISREAD = {14, 21}  # bits of a sample, which libsndfile expects in one byte more than the standard says
 
 
 def correct_chunks(file: IO[bytes], size: int, magic: bytes) -> Correction:
@@ -218,6 +236,33 @@ def correct_voc(file: IO[bytes], size: int, _magic: bytes) -> Correction:
     return Correction(at if at < size and is_padding(file, at) else size, problem=problem)
 
 
+def correct_sds(file: IO[bytes], size: int, magic: bytes) -> Correction:
+    """Correct a MIDI sample dump: packets of one size, whose bytes have 7 bits.
+
+    libsndfile repeats the last packet up to the stated length, reads zeros from one that is not full, and lets the
+    length wrap around at 2^21 samples.
+    """
+    file.seek(0)
+    head = file.read(_SDS_HEADER)
+    bits = head[6]
+    if len(head) < _SDS_HEADER or head[3] != _SDS_HEAD or bits not in _SDS_BITS:  # another message of MIDI
+        return Correction(size)
+    each = _SDS_SAMPLES // -(-bits // 7)
+    frames = sum(byte << shift for byte, shift in zip(head[10:13], _SDS_SHIFTS, strict=True))
+    packets, there = -(-frames // each), (size - _SDS_HEADER) // _SDS_PACKET
+    full = min(packets, there, _SDS_LARGEST // each) * each
+    patches: tuple[tuple[int, bytes], ...] = ((10, bytes(full >> shift & 127 for shift in _SDS_SHIFTS)),)
+    if bits in _SDS_MISREAD:
+        patches = ((6, bytes((bits - 1,))), *patches)
+    whole = Correction(size, patches, CUT if packets > there else "", min(frames, full))
+    end = _SDS_HEADER + packets * _SDS_PACKET
+    file.seek(end)
+    following = file.read(4)
+    if following[:2] == magic and following[3:] in _SDS_FOLLOWING:
+        return whole._replace(end=end, problem=_SDS_FOLLOWING[following[3:]])
+    return whole._replace(end=end) if end < size and is_padding(file, end) else whole
+
+
 _ENDS: dict[bytes, Callable[[bytes], int]] = {
     b"NIST": _nist_end,
     b"2BIT": _avr_end,
@@ -231,5 +276,6 @@ CORRECTIONS: dict[bytes, Callable[[IO[bytes], int, bytes], Correction]] = {
     b"caff": correct_caf,
     b"riff": correct_wave64,
     b"Crea": correct_voc,
+    b"\xf0\x7e": correct_sds,
     **dict.fromkeys(_ENDS, correct_fixed),
 }
