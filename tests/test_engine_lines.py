@@ -21,6 +21,7 @@ from audiosae.engine import start_engine
 from audiosae.engine.cluster import connection, worker
 from audiosae.engine.shards import ShardTotals, divide, source_key
 from audiosae.errors import EngineError, InputError
+from audiosae.system.processes import prepare
 from audiosae.training import solvers
 
 
@@ -53,7 +54,17 @@ def test_workers_are_forks_of_one_process_and_keep_their_memory(address):
         parents = set(engine._calls.run(os.getppid).values())
         assert len(parents) == 1
         assert os.getpid() not in parents
-        assert set(engine._calls.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()) == {None}
+        assert set(engine._calls.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()) == {None}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no forks")
+def test_workers_have_the_present_environment(monkeypatch):
+    prepare()  # the server of forks has started
+    monkeypatch.setenv("AUDIOSAE_OF_NOW", "1")
+    monkeypatch.delenv("AUDIOSAE_CACHE", raising=False)
+    with start_engine("local:1") as engine:
+        values = [set(engine._calls.run(os.getenv, name).values()) for name in ("AUDIOSAE_OF_NOW", "AUDIOSAE_CACHE")]
+    assert values == [{"1"}, {""}]
 
 
 @pytest.mark.parametrize(

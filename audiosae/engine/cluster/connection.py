@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import tempfile
 import warnings
@@ -110,7 +111,7 @@ def _started(processes: int) -> Iterator[str]:
                 local_directory=folder,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
-                env={"DASK_LOGGING__DISTRIBUTED": "critical"},
+                env=_environment(),
             )
         except (OSError, RuntimeError) as error:
             reason = error.__cause__ or error
@@ -119,6 +120,12 @@ def _started(processes: int) -> Iterator[str]:
             ) from error
         stack.enter_context(cluster)
         yield cluster.scheduler_address
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of workers: a fork has that of its server, which may have started before a change."""
+    cache = {"AUDIOSAE_CACHE": os.environ.get("AUDIOSAE_CACHE", "")}  # empty: none, also if the server has one
+    return os.environ | cache | {"DASK_LOGGING__DISTRIBUTED": "critical"}
 
 
 @contextmanager
