@@ -48,7 +48,7 @@ def patched(address, number, name, value):
         client.run(change, name, None, workers=chosen)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no forks")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no forks: each worker imports what it needs")
 def test_workers_are_forks_of_one_process_and_keep_their_memory(address):
     with start_engine(address) as engine:
         parents = set(engine._calls.run(os.getppid).values())
@@ -57,7 +57,6 @@ def test_workers_are_forks_of_one_process_and_keep_their_memory(address):
         assert set(engine._calls.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()) == {None}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no forks")
 def test_workers_have_the_present_environment(monkeypatch):
     prepare()  # the server of forks has started
     monkeypatch.setenv("AUDIOSAE_OF_NOW", "1")

@@ -45,7 +45,7 @@ def load_for_threads(classifier: ClassifierName = "ridge") -> None:
     Modules of scikit-learn import each other. Two threads that import them at the same time can see a module that is
     only partly initialised.
     """
-    parts = ("cluster", "decomposition", "metrics", *_MODULES[classifier])
+    parts = ("cluster", "decomposition", "feature_selection", "metrics", *_MODULES[classifier])
     for name in ("scipy.cluster.hierarchy", "scipy.fft", "scipy.linalg", *(f"sklearn.{part}" for part in parts)):
         import_module(name)
 

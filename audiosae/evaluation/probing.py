@@ -30,19 +30,16 @@ def rank_units(features: NDArray[np.float32], classes: NDArray[np.int64], units:
     units
         Number of units.
     """
-    order = np.argsort(classes, kind="stable")
-    first, counts = np.unique(classes[order], return_index=True, return_counts=True)[1:]
-    inside, outside = len(classes) - len(first), len(first) - 1  # degrees of freedom
+    from sklearn.feature_selection import f_classif
+
     scores = np.zeros(features.shape[1])  # a constant feature, whose F is not defined, has 0
     for start in range(0, len(scores), _COLUMNS):
-        part = features[order, start : start + _COLUMNS]
-        x = part.astype(np.float64)
-        x -= x.mean(axis=0)
-        total = np.einsum("ij,ij->j", x, x)
-        between = (np.square(np.add.reduceat(x, first, axis=0)) / counts[:, None]).sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):  # no variance within the classes
-            found = between / (total - between) * (inside / outside)
-        scores[start : start + _COLUMNS] = np.where(np.ptp(part, axis=0) > 0, found, 0)
+        x = features[:, start : start + _COLUMNS].astype(np.float64)
+        varied = np.ptp(x, axis=0) > 0
+        if varied.any():
+            x = x[:, varied]
+            with np.errstate(divide="ignore", invalid="ignore"):  # no variance within the classes
+                scores[start : start + _COLUMNS][varied] = f_classif(x - x.mean(axis=0), classes)[0]
     scores[np.isnan(scores)] = 0
     scores[scores < -1] = np.inf  # the variance within the classes is 0, rounded to a negative number
     return np.argsort(-scores.reshape(units, -1).max(axis=1), kind="stable")
