@@ -158,6 +158,36 @@ def test_dense_parts_of_a_kind_are_one_group():
     assert agreement(grouped(points).labels, np.repeat(np.arange(4), 60)) == 1
 
 
+def joined_clouds(points, labels):
+    """Join clouds as `grouping._whole` does, with all distances for each silhouette."""
+    from sklearn.metrics import silhouette_score
+
+    distances = np.maximum(1 - points.astype(np.float64) @ points.T, 0)
+    np.fill_diagonal(distances, 0)
+    best = silhouette_score(distances, labels, metric="precomputed")
+    while labels.max() > 1:
+        centres = np.stack([points[labels == number].mean(axis=0) for number in range(labels.max() + 1)])
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+        near = centres @ centres.T
+        np.fill_diagonal(near, -np.inf)
+        first, second = sorted(np.unravel_index(near.argmax(), near.shape))
+        joined = np.unique(np.where(labels == second, first, labels), return_inverse=True)[1]
+        if (value := silhouette_score(distances, joined, metric="precomputed")) < grouping._NEAR_BEST * best:
+            break
+        best, labels = max(best, value), joined
+    return labels
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clouds_are_joined_as_by_the_silhouettes_of_scikit_learn(seed):
+    points, kind = mixed(each=20, kinds=6, seed=seed)
+    rng = np.random.default_rng(seed)
+    labels = (kind * 4 + rng.integers(0, 4, len(kind))).astype(np.int32)
+    expected = joined_clouds(points, labels)
+    assert 2 <= expected.max() + 1 < labels.max() + 1
+    assert grouping._whole(points, labels).tolist() == expected.tolist()
+
+
 def mixed(each=60, kinds=4, seed=0):
     """Return points of kinds that overlap, and the kind of each."""
     rng = np.random.default_rng(seed)
