@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from audiosae.autoencoder.consecutive import BlockTransform
+from audiosae.autoencoder.encoding import for_encoding
 from audiosae.autoencoder.model_schema import FACTS, FLAGS, FORMAT, TENSORS
 from audiosae.autoencoder.sae import Params, encode
 from audiosae.autoencoder.tensors import read_tensors, tensor_bytes
@@ -25,7 +27,7 @@ from audiosae.system.files import check_replaceable, file_digest, write_file
 from audiosae.system.schema import Mismatch, check_tensors, reading_file, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -138,6 +140,20 @@ class Model:
         )
         return encode(backend, params, windows.astype(params.flat.dtype, copy=False), whitener.apply, then)
 
+    def codes_of_runs(
+        self, runs: Sequence[NDArray[Any]], backend: Backend, then: Callable[[Array], None] = lambda _: None
+    ) -> list[NDArray[Any]]:
+        """Return the codes (count, hidden) of runs of windows (count, width) in host memory; for `then`, see `codes`.
+
+        Windows that overlap in memory (`sliding_window_view`) are encoded by `BlockTransform` where that saves time.
+        """
+        blocks = self._block_transform if backend.xp is np else None
+        if blocks is not None and (fields := blocks.fields(runs)) is not None:
+            return blocks.codes(backend, fields, then)
+        windows = runs[0] if len(runs) == 1 else np.concatenate(runs)
+        codes = backend.to_host(self.codes(windows if backend.xp is np else backend.asarray(windows), backend, then))
+        return np.split(codes, np.cumsum([len(run) for run in runs])[:-1])
+
     def activity(self, codes: Array, *, in_place: bool = False) -> Array:
         """Return activations scaled to [0, 1]: the codes of sigmoid units, (a + 1) / 2 of tanh units."""
         if self.params.activation != TANH:
@@ -158,14 +174,11 @@ class Model:
 
     @cached_property
     def _encoder(self) -> tuple[Whitener, Params]:
-        """Whitener and parameters for encoding; their matrices are multiplied into one if that saves operations."""
-        w, (hidden, count) = self.whitener, self.params.W1.shape
-        if w.forward is None or w.squash or w.width * hidden >= (w.width + hidden) * count:
-            return w, self.params
-        rows = self.params.W1.astype(np.float64) @ w.forward.T.astype(np.float64) / w.scale
-        unused = np.zeros_like(rows), self.params.b1, np.zeros(w.width)  # W2 and b2 are not used for encoding
-        flat = np.concatenate([part.ravel() for part in (rows, *unused)]).astype(self.params.flat.dtype)
-        return replace(w, forward=None, scale=1.0), replace(self.params, flat=flat, width=w.width)
+        return for_encoding(self.whitener, self.params)
+
+    @cached_property
+    def _block_transform(self) -> BlockTransform | None:
+        return BlockTransform.of(self.whitener, self.params, self.domain.window, self.domain.stride[0])
 
     def _pictures(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         return rows.reshape(len(rows), *self.domain.window).astype(np.float32, copy=False)

@@ -63,14 +63,18 @@ class Encoder:
 
     def __call__(self, windows: NDArray[np.float32]) -> NDArray[Any]:
         """Return the codes of windows."""
+        return self.runs([windows])[0]
+
+    def runs(self, runs: Sequence[NDArray[np.float32]]) -> list[NDArray[Any]]:
+        """Return the codes of each of several runs of windows; see `Model.codes_of_runs`."""
         backend = self.backend or Backend()
-        with backend.turn():  # on the host, windows may overlap in memory: whitening copies them
-            on_device = windows if backend.xp is np else backend.asarray(windows)
-            codes = backend.to_host(self.model.codes(on_device, backend, partial(self._transform, backend)))
-        if self.code != "share":
-            return codes
-        lengths = np.split(codes, np.cumsum(self.model.unit_counts)[:-1], axis=1)
-        return shares(codes) if len(lengths) == 1 else np.concatenate([*map(shares, lengths)], axis=1)
+        with backend.turn():
+            each = self.model.codes_of_runs(runs, backend, partial(self._transform, backend))
+        if self.code == "share":
+            for codes in each:
+                for own in np.split(codes, np.cumsum(self.model.unit_counts)[:-1], axis=1):
+                    shares(own, out=own)
+        return each
 
     def _transform(self, backend: Backend, activations: Array) -> None:
         """Convert activations to the code, in place; shares are computed later, on the host."""
@@ -139,9 +143,13 @@ def classifier_defaults(domain: Domain, *, pooled: bool = True) -> tuple[tuple[s
     return ((*DEFAULT_POOL, "change"), "share") if pooled and domain.kind == "sound" else (DEFAULT_POOL, "sqrt")
 
 
-def shares(activity: NDArray[Any]) -> NDArray[Any]:
-    """Return the square root of each output's share of the sum of non-negative outputs (count, outputs)."""
-    return np.asarray(np.sqrt(activity / np.maximum(activity.sum(axis=1, keepdims=True), _LEAST_ACTIVITY)))
+def shares(activity: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Return the square root of each output's share of the sum of non-negative outputs (count, outputs).
+
+    The result is written to `out` if given, which may be `activity`.
+    """
+    share = np.divide(activity, np.maximum(activity.sum(axis=1, keepdims=True), _LEAST_ACTIVITY), out=out)
+    return np.asarray(np.sqrt(share, out=share))
 
 
 def window_blocks(
@@ -225,12 +233,15 @@ def _encoded_together(
 def _encoded(
     pending: list[tuple[Origin, Starts, NDArray[np.float32]]], encode: Encode
 ) -> Iterator[tuple[Origin, Starts, NDArray[Any]]]:
-    blocks = [windows for _, _, windows in pending]
-    codes = encode(np.concatenate(blocks) if len(blocks) > 1 else blocks[0]) if blocks else np.empty(0)
-    at = 0
-    for origin, starts, windows in pending:
-        yield origin, starts, codes[at : at + len(windows)]
-        at += len(windows)
+    if not pending:
+        return
+    runs = [windows for _, _, windows in pending]
+    if isinstance(encode, Encoder):
+        each = encode.runs(runs)
+    else:
+        each = np.split(encode(runs[0] if len(runs) == 1 else np.concatenate(runs)), np.cumsum([*map(len, runs)])[:-1])
+    for (origin, starts, _), codes in zip(pending, each, strict=True):
+        yield origin, starts, codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,10 +302,9 @@ def _pooled_blocks(domain: Domain, part: Part, *, rows: bool) -> Iterator[tuple[
     for starts, values in (_row_blocks if rows else partial(window_blocks, domain))(part.record, low, high):
         chosen = mask[at : at + len(values)] if rows else mask[starts[:, 0] // domain.stride[0] - low]
         at += len(values)
-        if chosen.all():
-            yield starts, values
-        elif chosen.any():
-            yield (starts if rows else starts[chosen]), values[chosen]
+        edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
+        for piece in map(slice, edges[::2], edges[1::2]):  # without a copy of the windows, which overlap in memory
+            yield (starts if rows else starts[piece]), values[piece]
 
 
 def _positions(domain: Domain, part: Part, *, rows: bool) -> NDArray[np.int64]:
@@ -322,7 +332,8 @@ def file_features(
     corpus: EngineCorpus, features: FeatureSet, *, pools: Sequence[str], segments: int = 1
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the pooled features (outputs x pools x segments,) of each source, computed where its field is stored."""
-    yield from chain.from_iterable(corpus.map(_pooled_shard, features, pools, segments))
+    spread = isinstance(features.encode, Encoder)  # the functions of baselines cannot be sent to other processes
+    yield from chain.from_iterable(corpus.map(_pooled_shard, features, pools, segments, spread=spread))
 
 
 def _pooled_shard(

@@ -188,9 +188,8 @@ def pooled_codes(
     for event in events:
         pending.append((windows or event_windows)(model, levels, event))
         if sum(map(len, pending)) >= CHUNK_WINDOWS or len(pooled) + len(pending) == len(events):
-            counts, together = [len(each) for each in pending], np.concatenate(pending)
-            pending = []  # ten megabytes that are not needed twice
-            for part in np.split(encode(together), np.cumsum(counts[:-1], dtype=int)):
+            runs, pending = pending, []
+            for part in encode.runs(runs):
                 pool = Pool(len(part), 1)
                 pool.add(part)
                 pooled.append(pool.result(DEFAULT_POOL).reshape(-1))
