@@ -15,6 +15,8 @@ from audiosae.features.codes import Encoder
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.threads import Threads
 
+PCA = Whitening("pca", power=0.5)
+
 
 def levels(rows, bands, seed=0):
     """A field in dB, far from zero, whose neighbouring rows are alike."""
@@ -27,7 +29,7 @@ def windows_of(field, frames, stride):
     return view.reshape(len(view), -1)
 
 
-def model_of(frames=16, bands=20, stride=1, hidden=24, how=Whitening("pca", power=0.5), **options):
+def model_of(frames=16, bands=20, stride=1, hidden=24, how=PCA, **options):
     domain = Spectrogram(8000, n_fft=256, hop_length=80, n_mels=bands, frames=frames, step=stride)
     whitener = make_whitener(WindowMoments.of(windows_of(levels(2000, bands), frames, 1)), how)
     params = start(hidden, whitener.n_components, seed=1, rho=0.05, **options)
