@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -119,6 +121,15 @@ def test_filters_that_would_take_much_memory_are_not_made(monkeypatch):
     model = model_of()
     monkeypatch.setattr("audiosae.autoencoder.consecutive._MOST_BYTES", model._block_transform.filters.nbytes - 1)
     assert model_of()._block_transform is None
+
+
+def test_a_model_is_sent_without_the_matrices_of_its_blocks():
+    model, windows = model_of(), windows_of(levels(300, 20), 16, 1)
+    before = len(pickle.dumps(model))
+    codes = Encoder(model)(windows)
+    sent = pickle.dumps(model)
+    assert len(sent) == before
+    np.testing.assert_array_equal(Encoder(pickle.loads(sent))(windows), codes)  # noqa: S301
 
 
 def test_tables_have_the_same_bits_for_any_number_of_processes(trained, sounds, cache, monkeypatch):

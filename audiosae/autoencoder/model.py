@@ -172,6 +172,10 @@ class Model:
         """Mask of the units that are hardly ever active, (hidden,)."""
         return np.asarray(self.rho_hat < DEAD_SHARE * float(self.facts["options"]["rho"]))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes without matrices that the receiving process can compute sooner than receive."""
+        return {name: value for name, value in vars(self).items() if name not in ("_encoder", "_block_transform")}
+
     @cached_property
     def _encoder(self) -> tuple[Whitener, Params]:
         return for_encoding(self.whitener, self.params)
