@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -117,7 +117,7 @@ class BlockTransform:
             (params.b1 - taken).astype(dtype),
             params.activation,
             forward.astype(dtype),
-            _filters(forward[:, :rows], weights.reshape(-1, rows, values)).astype(dtype),
+            _filters(forward[:, :rows], weights.reshape(-1, rows, values), dtype),
             np.ascontiguousarray(inverse[windows], dtype),
             direct,
         )
@@ -211,10 +211,10 @@ def _transforms(length: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return forward.reshape(length, length), inverse.reshape(length, length).T
 
 
-def _filters(forward: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _filters(forward: NDArray[np.float64], weights: NDArray[np.float64], dtype: np.dtype[Any]) -> Values:
     """Return `BlockTransform.filters` of weights (hidden, rows, values), with the transform (N, rows) of a filter."""
-    moved = np.tensordot(forward, weights, (1, 1)).reshape(len(forward) // 2, 2, *weights.shape[::2])
-    real, imaginary = np.moveaxis(moved, 1, 0).transpose(0, 1, 3, 2)  # (frequencies, values, hidden)
+    moved = np.tensordot(forward, weights, (1, 1)).astype(dtype).reshape(len(forward) // 2, 2, *weights.shape[::2])
+    real, imaginary = moved.transpose(1, 0, 3, 2)  # (frequencies, values, hidden)
     filters = np.stack([real, imaginary, -imaginary, real], axis=1)
     filters[0, 1:3], filters[0, 3] = 0, imaginary[0]
     return filters.reshape(len(real), 2, -1, weights.shape[0])
