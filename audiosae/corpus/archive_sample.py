@@ -19,6 +19,7 @@ import numpy as np
 from audiosae.corpus.copies import find_copies, find_links
 from audiosae.corpus.sources import Source
 from audiosae.corpus.windows import windows_in
+from audiosae.system.processes import prepare
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Archive:
         rates = [windows_in(domain, p.rows, p.columns) / size for p, size in zip(probes, sizes, strict=True) if p]
         if max(rates, default=0) * sum(map(_size, sources)) <= most:
             return None
+        prepare()  # decoding processes, while headers are read
         archive = cls.of(domain, sources, progress)
         return archive if archive.windows > most else None
 
