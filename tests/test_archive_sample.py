@@ -156,6 +156,28 @@ def test_training_reads_a_part_of_a_long_archive_and_says_so(long_archive, tmp_p
     assert windows_to_read(TrainOptions(max_windows=0)) == 0
 
 
+def test_others_are_drawn_in_place_of_damaged_recordings(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosae.training.sampling._READ", 12000)
+    rows = [300] * 40
+    made = archive(tmp_path, rows)
+    first = made.drawn(1200, seed=0)
+    damaged = {source.location: total([source], rows) for source in first[:3]}
+    second = made.drawn(1200, seed=0, lost=damaged)
+    added = [source for source in second if source not in first]
+    assert {source.name for source in first} <= {source.name for source in second}
+    assert not damaged.keys() & {source.location for source in added}
+    assert total(second, rows) - total(first, rows) == pytest.approx(sum(damaged.values()), rel=0.2)
+
+    for number in range(4):
+        path = write(tmp_path / "in" / f"{number}.flac", tone(60.0, seed=number), RATE)
+        if not number:
+            path.write_bytes(path.read_bytes()[:2000])
+    run = audiosae.train(tmp_path / "in", max_windows=12000, hidden=3, epochs=1, cache=tmp_path / "cache")
+    assert [record.file for record in run.skipped] == ["0.flac"]
+    assert run.model.facts["sources"]["extent"] == pytest.approx(run.model.facts["archive"]["drawn"], rel=0.02)
+    assert "1 source of the sample cannot be read, or not wholly: others were drawn" in run.notes
+
+
 def test_the_share_states_what_damaged_recordings_took_from_the_sample():
     facts = {"sources": 3, "windows": 10**7, "extent": 100 * 3600.0, "drawn": 4 * 3600.0}
     assert share_line(facts, 2, 3 * 3600.0, "s").startswith("3.0 of 100.0 h (3 %), 1.0 h less than drawn, as some")

@@ -23,7 +23,7 @@ _STREAM = (1 << 32) + 2  # separates the random numbers of this choice from all 
 _SHARE = 0.85  # of the windows that stand out; with a half, more units show the background than without a choice
 _MOST = 2**22  # windows, if --max-windows is not given: their numbers take 32 MB
 _READ = 750_000  # windows, two hours of sound
-_PACE = 2.0  # factor of the learning rate for one pass over a sample: the unexplained variance of two slower ones
+_PACE = 2.5  # factor of the learning rate for one pass over a sample: the unexplained variance of two slower ones
 _LEAST_SHARE = 10  # a tenth of all windows, also if less stands out
 
 
@@ -52,7 +52,7 @@ def windows_to_read(options: TrainOptions) -> int:
 
 
 def suited_to_sample(options: TrainOptions, given: Mapping[str, Any]) -> TrainOptions:
-    """Return the options for the sample of a long archive: one pass of Adam at twice the learning rate.
+    """Return the options for the sample of a long archive: one pass of Adam at 2.5 times the learning rate.
 
     Whole folders have more passes, the fewer windows they have. Options stay as they are if the user chose the number
     of epochs, the learning rate, or fewer windows than a sample has.
