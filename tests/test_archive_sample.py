@@ -23,7 +23,7 @@ from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.parameters import declaration_of
 from audiosae.system.progress import Progress
 from audiosae.training.options import TrainOptions
-from audiosae.training.sampling import windows_to_read
+from audiosae.training.sampling import suited_to_sample, windows_to_read
 
 RATE = 8000
 DOMAIN = Spectrogram(sample_rate=RATE).resolve([])
@@ -172,10 +172,27 @@ def test_others_are_drawn_in_place_of_damaged_recordings(tmp_path, monkeypatch):
         path = write(tmp_path / "in" / f"{number}.flac", tone(60.0, seed=number), RATE)
         if not number:
             path.write_bytes(path.read_bytes()[:2000])
-    run = audiosae.train(tmp_path / "in", max_windows=12000, hidden=3, epochs=1, cache=tmp_path / "cache")
+    run = audiosae.train(tmp_path / "in", max_windows=12000, hidden=3, cache=tmp_path / "cache")
     assert [record.file for record in run.skipped] == ["0.flac"]
     assert run.model.facts["sources"]["extent"] == pytest.approx(run.model.facts["archive"]["drawn"], rel=0.02)
     assert "1 source of the sample cannot be read, or not wholly: others were drawn" in run.notes
+    assert {"epochs": 1, "learning_rate": 0.0075}.items() <= run.model.facts["options"].items()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, (1, 0.0075)),
+        ({"epochs": None, "learning_rate": None, "max_windows": 10**6}, (1, 0.0075)),
+        ({"epochs": 3}, (3, 0.003)),
+        ({"learning_rate": 0.003}, (0, 0.003)),
+        ({"max_windows": 200_000}, (0, 0.003)),
+        ({"solver": "lbfgs"}, (0, 0.003)),
+    ],
+)
+def test_a_sample_is_learned_in_one_pass_at_a_higher_rate(given, found):
+    options = suited_to_sample(TrainOptions.resolve(DOMAIN.defaults, given, domain="spectrogram"), given)
+    assert (options.epochs, options.learning_rate) == found
 
 
 def test_the_share_states_what_damaged_recordings_took_from_the_sample():
