@@ -188,6 +188,7 @@ def test_others_are_drawn_in_place_of_damaged_recordings(tmp_path, monkeypatch):
         ({"learning_rate": 0.003}, (0, 0.003)),
         ({"max_windows": 200_000}, (0, 0.003)),
         ({"solver": "lbfgs"}, (0, 0.003)),
+        ({"decoder": "sigmoid"}, (0, 0.003)),
     ],
 )
 def test_a_sample_is_learned_in_one_pass_at_a_higher_rate(given, found):

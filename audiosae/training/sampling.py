@@ -55,7 +55,7 @@ def suited_to_sample(options: TrainOptions, given: Mapping[str, Any]) -> TrainOp
     """Return the options for the sample of a long archive: one pass of Adam at 2.5 times the learning rate.
 
     Whole folders have more passes, the fewer windows they have. Options stay as they are if the user chose the number
-    of epochs, the learning rate, or fewer windows than a sample has.
+    of epochs, the learning rate, or fewer windows than a sample has, and with a sigmoid decoder, which would learn less.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def suited_to_sample(options: TrainOptions, given: Mapping[str, Any]) -> TrainOp
         The options that the user gave; None for one that was not given.
     """
     chosen = any(given.get(name) is not None for name in ("epochs", "learning_rate"))
-    if chosen or options.max_windows < _READ or options.solver != "adam":
+    if chosen or options.max_windows < _READ or (options.solver, options.decoder) != ("adam", "linear"):
         return options
     return replace(options, epochs=1, learning_rate=_PACE * options.learning_rate)
 
