@@ -55,7 +55,7 @@ def suited_to_sample(options: TrainOptions, given: Mapping[str, Any]) -> TrainOp
     """Return the options for the sample of a long archive: one pass of Adam at 2.5 times the learning rate.
 
     Whole folders have more passes, the fewer windows they have. Options stay as they are if the user chose the number
-    of epochs, the learning rate, or fewer windows than a sample has, and with a sigmoid decoder, which would learn less.
+    of epochs, the learning rate, or fewer windows than a sample has; and with a sigmoid decoder, which learns less so.
 
     Parameters
     ----------
