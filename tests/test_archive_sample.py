@@ -23,7 +23,7 @@ from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.parameters import declaration_of
 from audiosae.system.progress import Progress
 from audiosae.training.options import TrainOptions
-from audiosae.training.sampling import windows_to_read
+from audiosae.training.sampling import suited_to_sample, windows_to_read
 
 RATE = 8000
 DOMAIN = Spectrogram(sample_rate=RATE).resolve([])
@@ -148,12 +148,52 @@ def test_training_reads_a_part_of_a_long_archive_and_says_so(long_archive, tmp_p
     run, two = (
         audiosae.train(long_archive, max_windows=15000, workers=n, cache=tmp_path / f"{n}", **options) for n in (1, 2)
     )
-    assert run.model.facts["archive"] == {"sources": 2, "windows": 35972, "extent": 360.0, "drawn": 179.99}
+    assert run.model.facts["archive"] == {"sources": 2, "windows": 35972, "extent": 360.0, "drawn": 180.01}
     assert run.model.facts["sources"]["extent"] == pytest.approx(180, abs=1)
     text = declaration_of(audiosae.train).text(run)
     assert "sample                0.1 of 0.1 h (50 %), spread over 2 of 2 sources; --max-windows 0 reads all" in text
     assert run.model.params.flat.tobytes() == two.model.params.flat.tobytes()
     assert windows_to_read(TrainOptions(max_windows=0)) == 0
+
+
+def test_others_are_drawn_in_place_of_damaged_recordings(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosae.training.sampling._READ", 12000)
+    rows = [300] * 40
+    made = archive(tmp_path, rows)
+    first = made.drawn(1200, seed=0)
+    damaged = {source.location: total([source], rows) for source in first[:3]}
+    second = made.drawn(1200, seed=0, lost=damaged)
+    added = [source for source in second if source not in first]
+    assert {source.name for source in first} <= {source.name for source in second}
+    assert not damaged.keys() & {source.location for source in added}
+    assert total(second, rows) - total(first, rows) == pytest.approx(sum(damaged.values()), rel=0.2)
+
+    for number in range(4):
+        path = write(tmp_path / "in" / f"{number}.flac", tone(60.0, seed=number), RATE)
+        if not number:
+            path.write_bytes(path.read_bytes()[:2000])
+    run = audiosae.train(tmp_path / "in", max_windows=12000, hidden=3, cache=tmp_path / "cache")
+    assert [record.file for record in run.skipped] == ["0.flac"]
+    assert run.model.facts["sources"]["extent"] == pytest.approx(run.model.facts["archive"]["drawn"], rel=0.02)
+    assert "1 source of the sample cannot be read, or not wholly: others were drawn" in run.notes
+    assert {"epochs": 1, "learning_rate": 0.0075}.items() <= run.model.facts["options"].items()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, (1, 0.0075)),
+        ({"epochs": None, "learning_rate": None, "max_windows": 10**6}, (1, 0.0075)),
+        ({"epochs": 3}, (3, 0.003)),
+        ({"learning_rate": 0.003}, (0, 0.003)),
+        ({"max_windows": 200_000}, (0, 0.003)),
+        ({"solver": "lbfgs"}, (0, 0.003)),
+        ({"decoder": "sigmoid"}, (0, 0.003)),
+    ],
+)
+def test_a_sample_is_learned_in_one_pass_at_a_higher_rate(given, found):
+    options = suited_to_sample(TrainOptions.resolve(DOMAIN.defaults, given, domain="spectrogram"), given)
+    assert (options.epochs, options.learning_rate) == found
 
 
 def test_the_share_states_what_damaged_recordings_took_from_the_sample():

@@ -337,11 +337,16 @@ def test_samples_before_a_read_error_are_used(tmp_path, monkeypatch):
     assert note.startswith("truncated at 0.5 s")
 
 
-def test_header_of_a_changed_file_is_read_again(tmp_path):
-    path = write(tmp_path / "a.wav", tone(1.0))
-    assert read_header(path).seconds == 1.0
-    write(path, tone(2.5))
-    assert read_header(path).seconds == 2.5
+def test_headers_are_read_once_and_again_when_a_file_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosae.recordings.opening._MOST_HEADERS", 2)
+    monkeypatch.setattr(opening, "recent", opening._Recent())
+    opened, real = [], opening.open_recording
+    monkeypatch.setattr(opening, "open_recording", lambda path: opened.append(path.stem) or real(path))
+    a, b, c = (write(tmp_path / f"{name}.wav", tone(1.0)) for name in "abc")
+    for path in (a, b, a, b, a, c, b):  # c takes the place of b, which was used before a
+        assert read_header(path).seconds == 1.0
+    assert opened == ["a", "b", "c", "b"]
+    assert read_header(write(b, tone(2.0))).seconds == 2.0
 
 
 JOINED = [

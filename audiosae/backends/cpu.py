@@ -149,16 +149,17 @@ class Backend:
 
     def windows(self, slab: Slab, index: Array, whitener: Whitener | None, dtype: DTypeLike) -> Array:
         """Return windows of a slab, whitened, (count, n_components); without a whitener as they are, (count, width)."""
-        windows = slab.take(index).astype(dtype, copy=False)
         if whitener is None:
-            return windows
-        windows, whitener = self.asarray(windows), whitener.moved(self.asarray)
-        components = np.empty((len(windows), whitener.n_components), windows.dtype)
+            return slab.take(index).astype(dtype, copy=False)
+        if isinstance(index, slice):
+            index = np.arange(*index.indices(len(slab)))
+        aligned = whitener.moved(self.asarray)
+        components = np.empty((len(index), aligned.n_components), dtype)
 
         def part(rows: slice) -> None:
-            components[rows] = whitener.apply(windows[rows])
+            components[rows] = aligned.apply(self.asarray(slab.take(index[rows]), dtype))
 
-        self.run([partial(part, rows) for rows in self.parts(len(windows))])
+        self.run([partial(part, rows) for rows in self.parts(len(index))])
         return components
 
     def activate(self, z: Array, bias: Array, kind: str) -> Array:

@@ -48,7 +48,7 @@ from audiosae.system.tabular import DataTable, Tabular, inferred
 from audiosae.system.text import some_of
 from audiosae.training import memory_estimate
 from audiosae.training.options import TrainOptions, choose_solver
-from audiosae.training.sampling import windows_to_read
+from audiosae.training.sampling import suited_to_sample, windows_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -354,8 +354,9 @@ def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:
     options, width = TrainOptions.resolve(domain.defaults, {}, domain=domain.name), math.prod(domain.window)
     n_components = max(1, int(width * _WHITENED_SHARE)) if options.whiten == "pca" else width
     used = min(windows, options.max_windows or windows)
-    options = choose_solver(options, used, n_components, lambda _: None)
     share = min(1.0, windows_to_read(options) / max(1, windows) or 1.0) if domain.stretch else 1.0
+    options = suited_to_sample(options, {}) if share < 1 else options
+    options = choose_solver(options, used, n_components, lambda _: None)
     work = options.epochs * used * _PRODUCTS * 2 * n_components * options.hidden
     return {
         "field_bytes": round(share * values * (1 if domain.resolution else 4)),

@@ -25,7 +25,7 @@ from audiosae.commands.shared_options import (
     Strict,
     make_domain_of,
 )
-from audiosae.commands.train_sample import drawn_part, share_line
+from audiosae.commands.train_sample import read_part, share_line
 from audiosae.corpus.journal import source_summary
 from audiosae.domain import SECONDS, resolved
 from audiosae.errors import AudiosaeError, InputError, Interrupted
@@ -237,8 +237,8 @@ def train(
         training = suited_to(engine, training, math.prod(made.window))
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
             memory_estimate.check(memory_estimate.lower_bound(made, training))
-            job, archive = drawn_part(replace(job, domain=made), training)
-            corpus = job.read(engine)
+            job = replace(job, domain=made)
+            corpus, training, archive = read_part(job, training, given, engine)
             result = _with_background(fit(corpus, training, checkpoint=folder, progress=job.notes), corpus)
             result = result if archive is None else replace(result, model=result.model.with_facts(archive=archive))
             if folder is not None:

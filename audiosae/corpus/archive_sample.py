@@ -8,10 +8,12 @@ the sample has least, compared with the archive.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,19 +21,22 @@ import numpy as np
 from audiosae.corpus.copies import find_copies, find_links
 from audiosae.corpus.sources import Source
 from audiosae.corpus.windows import windows_in
+from audiosae.system.processes import prepare
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
 
+    from audiosae.corpus.journal import Record
     from audiosae.domain import Domain, Probe
     from audiosae.system.progress import Progress
 
 _STREAM = (1 << 32) + 3  # separates the random numbers of this choice from all others
 _HOURS = 24  # of the day
+_DOUBT = 0.05  # of what was drawn from a source: lengths in headers may be estimates
 _PROBED = 64  # sources, drawn at random, from whose headers and sizes the length of all is estimated
 
 
@@ -74,6 +79,7 @@ class Archive:
         rates = [windows_in(domain, p.rows, p.columns) / size for p, size in zip(probes, sizes, strict=True) if p]
         if max(rates, default=0) * sum(map(_size, sources)) <= most:
             return None
+        prepare()  # decoding processes, while headers are read
         archive = cls.of(domain, sources, progress)
         return archive if archive.windows > most else None
 
@@ -94,7 +100,26 @@ class Archive:
         rows = [(sum(high - low for low, high in stretches) or probe.rows, probe) for probe, stretches in known]
         return sum(probe.extent * count / probe.rows for count, probe in rows)
 
-    def drawn(self, most: int, *, seed: int, starts: Sequence[datetime | None] = ()) -> list[Source]:
+    def lost(self, sources: Sequence[Source], records: Sequence[Record]) -> dict[str, int]:
+        """Return of how many windows the sources of a sample lack, by location; those that can be read lack none."""
+        probes, lost = {source.location: probe for source, probe in zip(self.sources, self.probes, strict=True)}, {}
+        for source, record in zip(sources, records, strict=True):
+            probe = probes[source.location]
+            lengths = [high - low for low, high in source.stretches] or [probe.rows if probe else 0]
+            read = record.shape[0] if record.status == "used" else 0
+            if probe and (share := 1 - read / max(1, sum(lengths))) > _DOUBT:
+                windows = sum(windows_in(self.domain, rows, probe.columns) for rows in lengths)
+                lost.update({source.location: math.ceil(share * windows)} if windows else {})
+        return lost
+
+    def drawn(
+        self,
+        most: int,
+        *,
+        seed: int,
+        starts: Sequence[datetime | None] = (),
+        lost: Mapping[str, int] = MappingProxyType({}),
+    ) -> list[Source]:
         """Return sources with stretches of at most `most` windows in total, or a little more.
 
         A source of unknown length is like one of median length, and read as a whole. A source that is too short or has
@@ -105,10 +130,20 @@ class Archive:
         ----------
         starts
             Date and time at which each source begins, for domains whose unit is seconds; None where it is unknown.
+        lost
+            What `lost` returned for the sources that this method returned first: as many windows more are drawn from
+            others.
         """
-        cells = _Cells.of(self, starts)
+        cells, rng = _Cells.of(self, starts), np.random.default_rng([seed, _STREAM])
+        chosen = cells.chosen(most, rng)
+        if lost:
+            other = np.array([source.location not in lost for source in self.sources])[cells.source]
+            other[chosen] = False
+            rest = np.flatnonzero(other)
+            if len(rest):
+                chosen = np.sort(np.append(chosen, rest[cells.only(rest).chosen(sum(lost.values()), rng)]))
         stretches: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-        for cell in cells.chosen(most, np.random.default_rng([seed, _STREAM])).tolist():
+        for cell in chosen.tolist():
             stretches[int(cells.source[cell])].append((int(cells.low[cell]), int(cells.high[cell])))
         for number, first in self._copies(sorted(stretches)).items():
             stretches[first] = sorted({*stretches[first], *stretches.pop(number)})
@@ -168,6 +203,10 @@ class _Cells:
                 columns.append((number, low, high, windows, -1 if at is None else at.hour))
         table = np.array(columns, np.int64)
         return cls(*table[table[:, 3] > 0].T)
+
+    def only(self, numbers: NDArray[np.intp]) -> _Cells:
+        """Return some of the cells."""
+        return _Cells(*(column[numbers] for column in vars(self).values()))
 
     def chosen(self, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return the numbers of the cells that are drawn, ascending."""

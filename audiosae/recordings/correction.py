@@ -12,6 +12,7 @@ MOST_CHUNKS = 4096  # that are searched: sizes of 0 in a damaged file would make
 _PLACEHOLDERS = ((2**31 - 2**16, 2**31), (2**32 - 2**16, 2**32), (2**62, 2**64))  # written if the end is unknown
 _LARGEST_HEADER = 128  # bytes: some writers count the header, or a part of it, as samples
 _BLOCK = 2**20  # bytes
+_LAST = 2**12  # bytes that are read first: most files end with no zeros, or few
 _ZEROS = bytes(_BLOCK)
 
 
@@ -65,11 +66,12 @@ def is_padding(file: IO[bytes], begin: int) -> bool:
 
 def padding_begin(file: IO[bytes], size: int) -> int:
     """Return the offset behind the last byte of a file that is not zero."""
+    count = _LAST
     while size > 0:
-        begin = max(0, size - _BLOCK)
+        begin = max(0, size - count)
         file.seek(begin)
         block = file.read(size - begin)
         if block != _ZEROS[: len(block)]:  # faster than to strip each block
             return begin + len(block.rstrip(b"\0"))
-        size = begin
+        size, count = begin, _BLOCK
     return 0

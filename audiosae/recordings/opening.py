@@ -23,15 +23,32 @@ if TYPE_CHECKING:
     FileState = tuple[str, int, int]  # path, size, time of the last change
 
 ESTIMATED_LENGTH = "MPEG"  # subtypes whose length is not counted, but stated by the encoder, or guessed
+_MOST_HEADERS = 1024  # half a MB; the sample rate of an archive is chosen from the headers of 400 recordings at most
 _PADDING = 4096  # frames by which blocks of a compressed format exceed the recording, at most
 DECODING_ERRORS = (RuntimeError, ValueError)  # those that soundfile raises
 
 
 class _Recent(threading.local):
-    """Header and open file of the recording that this thread read last: they are often needed again immediately."""
+    """Headers that this thread read, and the open file of the recording that it read last: they are needed again."""
 
-    header: tuple[FileState, Header] | None = None
     file: tuple[FileState, soundfile.SoundFile | AvFile, int] | None = None  # and its length in frames
+
+    def __init__(self) -> None:
+        self._headers: dict[FileState, Header] = {}  # the one that was used last at the end
+
+    def header(self, state: FileState) -> Header | None:
+        """Return the header of a file in this state, if it is known."""
+        header = self._headers.pop(state, None)
+        if header is not None:
+            self._headers[state] = header
+        return header
+
+    def keep(self, state: FileState, header: Header) -> None:
+        """Keep a header, in place of the one that was not used for longest."""
+        self._headers.pop(state, None)
+        if len(self._headers) >= _MOST_HEADERS:
+            del self._headers[next(iter(self._headers))]
+        self._headers[state] = header
 
 
 recent = _Recent()
@@ -99,11 +116,12 @@ def read_header(path: Path) -> Header:
         The path is not a regular file, or the file is empty, unreadable or in a format that no library reads.
     """
     state = file_state(path)
-    if recent.header is not None and recent.header[0] == state:
-        return recent.header[1]
+    if (known := recent.header(state)) is not None:
+        return known
     with open_recording(path) as recording:
-        recent.header = state, recording.header
-        return recent.header[1]
+        header = recording.header
+    recent.keep(state, header)
+    return header
 
 
 def open_recording(path: Path) -> OpenRecording:
@@ -127,7 +145,7 @@ def open_recording(path: Path) -> OpenRecording:
     is_counted = frames > 0 and corrected is not None and file.subtype.startswith(ESTIMATED_LENGTH)
     is_padded = 0 < frames <= file.frames <= frames + _PADDING
     recording = OpenRecording(file, frames if is_counted or is_padded else file.frames, is_counted)
-    recent.header = state, recording.header
+    recent.keep(state, recording.header)
     return recording
 
 

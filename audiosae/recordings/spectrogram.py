@@ -27,7 +27,7 @@ _SMALLEST_FFT = 8
 _LEAST_FFT = 128  # for rates under 4 kHz: with fewer bins, low bands would be empty
 _UNFILTERED = 0.92  # of half a rate: resampling weakens what is above
 _STEP = 0.32  # dB; the error of a level is 0.09 dB, that of the power of one frame of noise is 5.6 dB
-_STRETCH_SECONDS = 60.0
+_STRETCH_SECONDS = 30.0
 _CYCLES = 17.0  # of the lowest band in a filter of the constant-Q scale with 12 bands per octave
 
 
@@ -82,7 +82,7 @@ class Spectrogram(Domain):
         "learning_rate": 3e-3,
         "contrast": False,
         "solver": "adam",
-        "max_windows": 1_500_000,
+        "max_windows": 750_000,
     }
 
     sample_rate: int = 0
@@ -155,7 +155,7 @@ class Spectrogram(Domain):
 
     @property
     def stretch(self) -> int:
-        """Frames of a minute, in which the noise is measured."""
+        """Frames of half a minute: shorter ones take longer to decode, and their noise is not measured as well."""
         return max(self.frames, round(_STRETCH_SECONDS * self.sample_rate / max(1, self.hop_length)))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from audiosae.engine.prominent import can_stand_out, prominent_windows
 from audiosae.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from audiosae.domain import Domain
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.training.options import TrainOptions
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 _STREAM = (1 << 32) + 2  # separates the random numbers of this choice from all others
 _SHARE = 0.85  # of the windows that stand out; with a half, more units show the background than without a choice
 _MOST = 2**22  # windows, if --max-windows is not given: their numbers take 32 MB
-_READ = 1_500_000  # windows, four hours of sound: as many as an optimiser uses by default, over all epochs
+_READ = 750_000  # windows, two hours of sound
+_PACE = 2.5  # factor of the learning rate for one pass over a sample: the unexplained variance of two slower ones
 _LEAST_SHARE = 10  # a tenth of all windows, also if less stands out
 
 
@@ -46,6 +49,23 @@ def windows_to_read(options: TrainOptions) -> int:
     With fewer ``--max-windows``, those to train on are drawn from as many: reading them takes seconds.
     """
     return max(options.max_windows, _READ) if options.max_windows else 0
+
+
+def suited_to_sample(options: TrainOptions, given: Mapping[str, Any]) -> TrainOptions:
+    """Return the options for the sample of a long archive: one pass of Adam at 2.5 times the learning rate.
+
+    Whole folders have more passes, the fewer windows they have. Options stay as they are if the user chose the number
+    of epochs, the learning rate, or fewer windows than a sample has; and with a sigmoid decoder, which learns less so.
+
+    Parameters
+    ----------
+    given
+        The options that the user gave; None for one that was not given.
+    """
+    chosen = any(given.get(name) is not None for name in ("epochs", "learning_rate"))
+    if chosen or options.max_windows < _READ or (options.solver, options.decoder) != ("adam", "linear"):
+        return options
+    return replace(options, epochs=1, learning_rate=_PACE * options.learning_rate)
 
 
 def sampled(corpus: EngineCorpus, options: TrainOptions) -> EngineCorpus:
