@@ -174,6 +174,9 @@ class Machine:
         with TemporaryDirectory(prefix="audiosae-", ignore_cleanup_errors=True) as name:
             try:
                 yield Path(name)
+            except KeyboardInterrupt as error:
+                error.add_note(f"with --cache {NO_CACHE}, no decoded file is kept on this machine")
+                raise
             finally:
                 release(Path(name))
 
