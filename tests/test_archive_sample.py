@@ -14,18 +14,18 @@ from signals import tone, write
 
 import audiosae
 from audiosae.commands.train_sample import share_line
-from audiosae.features.summary import activity_of, summarise
-from audiosae.views.model_card import model_card_text
 from audiosae.corpus.archive_sample import Archive
 from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.domain import Domain, Probe
+from audiosae.features.summary import activity_of, summarise
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.parameters import declaration_of
 from audiosae.system.progress import Progress
 from audiosae.training.options import TrainOptions
 from audiosae.training.sampling import windows_to_read
+from audiosae.views.model_card import model_card_text
 
 RATE = 8000
 DOMAIN = Spectrogram(sample_rate=RATE).resolve([])
