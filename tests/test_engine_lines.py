@@ -282,7 +282,7 @@ def test_calls_without_a_worker_end_with_an_error(monkeypatch):
 
     monkeypatch.setattr(calls, "_POLL_SECONDS", 0.05)
     monkeypatch.setattr(calls, "_ALONE_SECONDS", 0.1)
-    with Client(n_workers=0, processes=False, dashboard_address=None, set_as_default=False) as client:
+    with Client(n_workers=0, processes=False, dashboard_address=":0", set_as_default=False) as client:
         alone = calls.Calls(client, "tcp://nowhere")
         for wait in (alone.result, lambda future: next(alone.as_ready([future]))):
             with pytest.raises(EngineError, match="tcp://nowhere has had no worker for two minutes"):
