@@ -19,11 +19,13 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.domain import Domain, Probe
+from audiosae.features.summary import activity_of, summarise
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.parameters import declaration_of
 from audiosae.system.progress import Progress
 from audiosae.training.options import TrainOptions
 from audiosae.training.sampling import suited_to_sample, windows_to_read
+from audiosae.views.model_card import model_card_text
 
 RATE = 8000
 DOMAIN = Spectrogram(sample_rate=RATE).resolve([])
@@ -152,6 +154,8 @@ def test_training_reads_a_part_of_a_long_archive_and_says_so(long_archive, tmp_p
     assert run.model.facts["sources"]["extent"] == pytest.approx(180, abs=1)
     text = declaration_of(audiosae.train).text(run)
     assert "sample                0.1 of 0.1 h (50 %), spread over 2 of 2 sources; --max-windows 0 reads all" in text
+    assert dict(summarise(run.model, activity_of(run.model)))["sample"] == "50 % of 2 sources"
+    assert "| drawn from | 2 files with 360 s, of which 50 % was read |" in model_card_text(run.model)
     assert run.model.params.flat.tobytes() == two.model.params.flat.tobytes()
     assert windows_to_read(TrainOptions(max_windows=0)) == 0
 
@@ -200,3 +204,4 @@ def test_the_share_states_what_damaged_recordings_took_from_the_sample():
     facts = {"sources": 3, "windows": 10**7, "extent": 100 * 3600.0, "drawn": 4 * 3600.0}
     assert share_line(facts, 2, 3 * 3600.0, "s").startswith("3.0 of 100.0 h (3 %), 1.0 h less than drawn, as some")
     assert share_line(facts, 3, 3.99 * 3600.0, "s").startswith("4.0 of 100.0 h (4 %), spread over 3 of 3 sources")
+    assert ", 0.01 h less than drawn" in share_line(facts | {"drawn": 60.0}, 3, 24.0, "s")

@@ -140,7 +140,7 @@ def test_folders_in_use_are_not_pruned(filled):
     assert process.stdout.readline() == "locked\n"
     messages = []
     assert fields.prune(cache, keep=0, say=messages.append) == 0
-    assert messages == [f"{folder} is in use and was not pruned; run audiosae cache --prune again later"]
+    assert messages == [f"{folder} is in use and was not pruned; run the same command again later"]
     process.kill()
     process.communicate()
     assert fields.prune(cache, keep=0, say=messages.append) > 0  # a lock does not outlive its process

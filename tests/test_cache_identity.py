@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import soundfile
 from audiosae.corpus import cache as fields
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
+from audiosae.corpus.temporary_cache import temporary_cache
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system.locks import lock_folder
 
@@ -91,3 +93,17 @@ def test_a_run_waits_while_its_cache_folder_is_pruned_and_then_locks_it(tmp_path
     assert folders == [folder]
     assert lock_folder(folder) is None  # the new folder is locked, not the one that was removed
     fields._locks.pop(folder).close()
+
+
+def test_fields_of_killed_commands_without_a_cache_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed, running, recent = (tmp_path / f"audiosae-fields-{name}" for name in ("killed", "running", "recent"))
+    for folder in (killed, running, recent):
+        entry = folder / "0123456789abcdef" / "field.npy"
+        entry.parent.mkdir(parents=True)
+        entry.touch()
+        for path in (entry.parent, folder) if folder != recent else ():
+            os.utime(path, (0, 0))
+    with lock_folder(running), temporary_cache() as own:
+        assert {*tmp_path.iterdir()} == {running, recent, own}
+    assert {*tmp_path.iterdir()} == {running, recent}

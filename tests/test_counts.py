@@ -45,6 +45,19 @@ def test_windows_that_are_left_out_and_short_sources_are_counted(tmp_path, run):
     assert padded in err.splitlines()
 
 
+def test_many_sources_that_are_skipped_for_one_reason_are_one_line(tmp_path, run, trained, sounds):
+    for number in range(5):
+        (tmp_path / f"{number}.wav").write_bytes(b"no sound")
+    (tmp_path / "empty.wav").touch()
+    code, out, err = run("export", trained, sounds, tmp_path, "-o", tmp_path / "t.csv")
+    skipped = [line for line in err.splitlines() if line.startswith("skipped ")]
+    of = int(re.search(r"of (\d+) sources", out)[1]) + 6
+    assert (code, len(skipped)) == (0, 2)
+    assert skipped[0].startswith(f"skipped 5 of {of} sources, undecodable: ")
+    assert re.search(r"0\.wav, \S+1\.wav, \S+2\.wav and 2 more$", skipped[0])
+    assert skipped[1].endswith("empty.wav: empty: zero bytes")
+
+
 @pytest.mark.parametrize("accuracy", [0.95251, 0.9525, 0.9524999, 0.12345, 1.0, 0.0])
 def test_both_tables_of_the_evaluation_page_show_the_same_accuracy(accuracy):
     result = {"name": "nmf", "accuracy": accuracy, "stderr": 0.01, "std": 0.02, "features": 3, "folds": [accuracy] * 2}

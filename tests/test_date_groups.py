@@ -136,7 +136,7 @@ def test_zones_that_only_some_recorders_state_need_the_zone_of_the_others():
     found = dates(*MOTH, *BAR)
     assert hours(found) == [(0, 0), (1, 0), (2, 0), (4, 0), (5, 0)]
     assert {start.tzinfo for start in found.starts} == {None}
-    assert "2 of them state one, which is not used because the others state none" in found.note
+    assert "; that of 2 recordings is not used, as the others state none" in found.note
     found = dates(*MOTH, *BAR, time_zone="UTC")
     assert [start.isoformat() for start in found.starts[2:4]] == [
         "2024-06-01T02:00:00+00:00",

@@ -18,7 +18,7 @@ from test_train import alike, learn
 
 from audiosae.corpus.sources import Source
 from audiosae.engine import start_engine
-from audiosae.engine.cluster import connection, worker
+from audiosae.engine.cluster import calls, connection, worker
 from audiosae.engine.shards import ShardTotals, divide, source_key
 from audiosae.errors import EngineError, InputError
 from audiosae.system.processes import prepare
@@ -275,3 +275,15 @@ def test_shards_have_about_equal_bytes_without_counting_unusable_sources(tmp_pat
     assert set(numbers) == set(range(16))
     extra = [sources[0], Source("x", tmp_path / "gone.wav"), *sources[1:]]
     assert divide(extra, [1, 0, *[1] * 39]) == shards | {source_key(tmp_path / "gone.wav"): 0}
+
+
+def test_calls_without_a_worker_end_with_an_error(monkeypatch):
+    from distributed import Client
+
+    monkeypatch.setattr(calls, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(calls, "_ALONE_SECONDS", 0.1)
+    with Client(n_workers=0, processes=False, dashboard_address=":0", set_as_default=False) as client:
+        alone = calls.Calls(client, "tcp://nowhere")
+        for wait in (alone.result, lambda future: next(alone.as_ready([future]))):
+            with pytest.raises(EngineError, match="tcp://nowhere has had no worker for two minutes"):
+                wait(alone.submit(abs, -1))

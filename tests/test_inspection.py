@@ -94,6 +94,13 @@ def test_long_lengths_are_in_hours(tmp_path):
     assert inspect(tmp_path)["summary"][0].startswith("1 of 1 sources can be read: 1.50 h, about ")
 
 
+def test_the_estimate_says_which_share_of_a_long_archive_is_read(tmp_path):
+    write(tmp_path / "a.wav", np.zeros(2 * 10**6, np.float32), 100)
+    found = inspect(tmp_path, domain=Spectrogram(hop_length=1))
+    assert found["estimate"]["share"] == pytest.approx(1.5e6 / 2e6, rel=0.01)
+    assert found["summary"][2].startswith("training with the defaults reads about 75 % of this and takes about ")
+
+
 def test_the_result_is_json(folder):
     found = inspect(folder)
     assert json.loads(json.dumps(found, default=list)) == found

@@ -31,6 +31,7 @@ from audiosae.system.threads import Threads
 from audiosae.views import media
 
 CACHED = "audiosae: interrupted; decoded files are in the cache and need not be decoded again"
+NOT_CACHED = "audiosae: interrupted; with --cache none, no decoded file is kept on this machine"
 
 
 def interrupt(*_, **__):
@@ -250,6 +251,7 @@ def interrupt_after(files):
         ("diff.write_diff", ["diff", "{run}", "{run}", "-o", "{out}.html"], "audiosae: interrupted"),
         ("gradcheck.check_gradients", ["gradcheck"], "audiosae: interrupted"),
         ("report.write_report", ["report", "{run}", "{sounds}", "-o", "{out}.html"], CACHED),
+        ("report.write_report", ["report", "{run}", "{sounds}", "-o", "{out}.html", "--cache", "none"], NOT_CACHED),
     ],
 )
 def test_the_message_mentions_the_cache_only_after_reading(

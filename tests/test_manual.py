@@ -37,7 +37,7 @@ ELSEWHERE = {"audiosae samples samples"}  # test_samples compares all samples wi
 INSTALLED = {
     *(".", "plugins/audiosae-images", "plugins/audiosae-vectors"),  # in a clone
     *("'audiosae[app]'", "'audiosae[cluster]'", "'audiosae[cuda12]'"),  # extras of the installed package
-    "asyncssh",  # of Dask
+    "paramiko",  # of Dask
 }
 
 

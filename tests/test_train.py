@@ -106,6 +106,12 @@ def test_resume_refuses_changed_options_and_names_the_first(sounds, tmp_path, ca
         learn(sounds, tmp_path / "run", cache, resume=True, rho=0.1)
 
 
+def test_resume_refuses_options_that_draw_other_windows_before_it_reads(trained, sounds, run):
+    code, _, err = run("train", sounds, "-o", trained, "--hidden", 12, "--max-windows", 0, "--resume")
+    assert (code, "reading" in err) == (1, False)
+    assert "--resume: --max-windows was 1500000 and is 0 now; give the earlier value" in err
+
+
 def test_resume_refuses_changed_sources(sounds, tmp_path, cache):
     folder = tmp_path / "sounds"
     shutil.copytree(sounds, folder)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiosae.cli.console import Console
-from audiosae.errors import AudiosaeError
+from audiosae.errors import AudiosaeError, Interrupted
 from audiosae.system.parameters import flag, without_none
 from audiosae.system.spelling import on_command_line
 from audiosae.system.threads import one_blas_thread
@@ -44,6 +44,10 @@ def typer_function(command: Command) -> Callable[..., int]:
             if error.result is not None:
                 failed: Any = error.result
                 console.result(command.text(failed), lambda: failed.facts)
+            raise
+        except KeyboardInterrupt as error:  # Typer would replace it by one without notes
+            if notes := getattr(error, "__notes__", []):
+                raise Interrupted("; ".join(notes)) from error
             raise
         except EOFError as error:  # Typer would report an interruption
             raise OSError(str(error) or "a file, or the connection to another process, ended too early") from error

@@ -12,7 +12,7 @@ from audiosae.corpus import cache as fields
 from audiosae.errors import InputError
 from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, byte_count, command
-from audiosae.system.progress import Notes
+from audiosae.system.progress import Notes, counted
 
 _UNLIMITED = 2**60
 _MIB = 2**20
@@ -74,7 +74,7 @@ def cache(
     removed = f", {freed / _MIB:.1f} MiB removed" if prune or size is not None else ""
     bound = fields.bound_of(location)
     removed += "" if bound is None else f"; bounded to {bound / _MIB:.1f} MiB"
-    summary = f"{location}: {total / _MIB:.1f} MiB in {len(folders)} folders{removed}"
+    summary = f"{location}: {total / _MIB:.1f} MiB in {counted(len(folders), 'folder')}{removed}"
     facts = {
         "cache": str(location),
         "bytes": total,

@@ -359,6 +359,7 @@ def _estimate(domain: Domain, values: int, windows: int) -> dict[str, float]:
     options = choose_solver(options, used, n_components, lambda _: None)
     work = options.epochs * used * _PRODUCTS * 2 * n_components * options.hidden
     return {
+        "share": share,
         "field_bytes": round(share * values * (1 if domain.resolution else 4)),
         "memory_bytes": memory_estimate.estimate(domain, options, windows=used, n_components=n_components).total,
         "seconds": _OVERHEAD * work / speed,
@@ -386,8 +387,9 @@ def _totals(
     lines += [f"  skipped: {reason} ({count})" for reason, count in skipped.most_common()]
     if unknown := sum(file["status"] == "ok" and file["reason"] != "" for file in files):
         lines.append(f"  {unknown} not counted: {domain.name} knows the length of large files only after reading them")
+    part = f"reads about {100 * estimate['share']:.2g} % of this and " if estimate["share"] < 1 else ""
     lines.append(
-        f"training with the defaults takes about {estimate['seconds']:.0f} s after reading, "
+        f"training with the defaults {part}takes about {estimate['seconds']:.0f} s after reading, "
         f"{estimate['field_bytes'] / 2**20:.0f} MiB of cache and {estimate['memory_bytes'] / 2**20:.0f} MiB of memory"
     )
     return lines

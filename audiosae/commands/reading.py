@@ -15,7 +15,7 @@ from audiosae.engine import start_engine
 from audiosae.engine.corpus import read
 from audiosae.errors import InputError
 from audiosae.system.many import Made
-from audiosae.system.progress import Notes
+from audiosae.system.progress import Notes, counted
 from audiosae.system.text import some_of
 from audiosae.training.fit import with_short_skipped
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from audiosae.engine import Engine
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.system.progress import Progress
+
+
+_NAMED = 3  # skipped sources of one kind, each with its reason; of more, only their number
 
 
 @dataclass(frozen=True)
@@ -152,8 +155,7 @@ class Reading:
                     f"none of {len(self.sources)} sources can be used with this model of the domain "
                     f"{self.domain.name}; the first is {first.file}: {first.reason}"
                 )
-            for record in corpus.skipped:
-                notes.say(f"skipped {record.file}: {record.reason}")
+            self._report_skipped(corpus.skipped)
             self.report_used(corpus.records)
             self._report_short(corpus, padded=padded)
         return corpus
@@ -184,8 +186,20 @@ class Reading:
                 f"{len(short)} of {len(corpus.records)} sources are shorter than a window and are padded (train and "
                 f"report skip them): {some_of([record.file for record in short])}"
             )
-        for record in [] if padded else short:
-            self.notes.say(f"skipped {record.file}: {record.reason}")
+        self._report_skipped([] if padded else short)
+
+    def _report_skipped(self, skipped: Sequence[Record]) -> None:
+        """Report skipped sources, each with its reason; of more than a few of one kind, only how many they are."""
+        kinds: dict[str, list[Record]] = {}
+        for record in skipped:
+            kinds.setdefault(record.reason.partition(":")[0], []).append(record)
+        for kind, records in kinds.items():
+            if len(records) > _NAMED:
+                files = some_of([record.file for record in records])
+                self.notes.say(f"skipped {len(records):,} of {counted(len(self.sources), 'source')}, {kind}: {files}")
+            else:
+                for record in records:
+                    self.notes.say(f"skipped {record.file}: {record.reason}")
 
     @contextmanager
     def corpus(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audiosae.domain import Json
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.training.fit import TrainingResult
+    from audiosae.training.options import TrainOptions
 
 _JOURNAL = "journal.csv"
 _FILES = (model.FILE, *checkpoint.FILES, "history.csv", _JOURNAL, "atoms.png", "history.png", "stability.json")
@@ -72,6 +73,11 @@ class RunFolder:
             raise InputError(f"another run is writing {path}; wait for it, or choose another folder with -o")
         remove_abandoned(path, (*_FILES, CARD), locked=True)
         return self
+
+    def check(self, options: TrainOptions) -> None:
+        """Raise InputError if the run is to be resumed, but with options that draw other windows."""
+        if self.resume:
+            checkpoint.check_resumed(self.path / checkpoint.FILE, options)
 
     def begin(
         self, corpus: EngineCorpus, identity: Mapping[str, Json], params: Params, *, number: int = 0

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal, Self, TypedDict
 
 from audiosae.autoencoder.model import Model
-from audiosae.corpus.cache import cache_folder, release
+from audiosae.corpus.cache import cache_folder
 from audiosae.corpus.sources import Named
+from audiosae.corpus.temporary_cache import temporary_cache
 from audiosae.domain import Domain, load_domain, make_domain, parse_settings
 from audiosae.errors import InputError
 from audiosae.recordings.date_groups import When
@@ -171,11 +171,12 @@ class Machine:
         if self.cache is None or os.fspath(self.cache) != NO_CACHE:
             yield cache_folder(as_path(self.cache))
             return
-        with TemporaryDirectory(prefix="audiosae-", ignore_cleanup_errors=True) as name:
-            try:
-                yield Path(name)
-            finally:
-                release(Path(name))
+        try:
+            with temporary_cache() as folder:
+                yield folder
+        except KeyboardInterrupt as error:
+            error.add_note(f"with --cache {NO_CACHE}, no decoded file is kept on this machine")
+            raise
 
     def worker_folder(self, folder: Path) -> Path | None:
         """Return the folder for decoded fields on the workers; None for the default of each worker.

@@ -43,7 +43,7 @@ from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
-from audiosae.views.survey_page import write_survey_page
+from audiosae.views.survey_page import length, write_survey_page
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -87,7 +87,8 @@ def _text(result: Survey) -> str:
     )
     without = f", {silent:,} without an event" if silent else ""
     lines += label_lines(result)
-    lines.append(f"{events} ({len(result.skipped)} skipped{without}), written to {out}")
+    read = length(result.facts["seconds"])
+    lines.append(f"{events} ({read}, {len(result.skipped):,} skipped{without}), written to {out}")
     if clips := result.facts.get("clips"):
         lines.append(clip_text(clips))
     return "\n".join([*lines, f"next: open {out / 'index.html'} in a browser"])

@@ -237,6 +237,8 @@ def train(
         training = suited_to(engine, training, math.prod(made.window))
         with nullcontext() if out is None else RunFolder(Path(out), resume=resume, say=job.notes.say) as folder:
             memory_estimate.check(memory_estimate.lower_bound(made, training))
+            if folder is not None:
+                folder.check(training)
             job = replace(job, domain=made)
             corpus, training, archive = read_part(job, training, given, engine)
             result = _with_background(fit(corpus, training, checkpoint=folder, progress=job.notes), corpus)

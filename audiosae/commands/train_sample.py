@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from audiosae.training.options import TrainOptions
 
 _HOUR = 3600.0
+_SHOWN = 0.05  # of a unit, below which one decimal would be 0.0
 _WHOLE = 0.99  # of what was drawn; lengths in headers may be estimates
 
 
@@ -73,7 +74,8 @@ def share_line(facts: dict[str, Json], used: int, extent: float, unit: str) -> s
     whole, drawn = (float(facts[key]) for key in ("extent", "drawn"))  # type: ignore[arg-type]
     scale, name = (_HOUR, "h") if unit == SECONDS else (1.0, unit)
     lost = (drawn - extent) / scale
-    short = f", {lost:.1f} {name} less than drawn, as some cannot be read" if extent < _WHOLE * drawn else ""
+    amount = f"{lost:.1f}" if lost >= _SHOWN else f"{lost:.1g}"
+    short = f", {amount} {name} less than drawn, as some cannot be read" if extent < _WHOLE * drawn else ""
     return (
         f"{extent / scale:.1f} of {whole / scale:,.1f} {name} ({100 * extent / whole:.2g} %){short}, "
         f"spread over {used} of {counted(int(facts['sources']), 'source')}; --max-windows 0 reads all"  # type: ignore[arg-type]

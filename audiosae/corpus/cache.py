@@ -246,7 +246,7 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
         ours = []
         for folder in folders:
             if (lock := lock_folder(folder.path)) is None:
-                say(f"{folder.path} is in use and was not pruned; run audiosae cache --prune again later")
+                say(f"{folder.path} is in use and was not pruned; run the same command again later")
                 continue
             locks.enter_context(lock)
             ours.append(folder.path)

@@ -81,12 +81,23 @@ def _training_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     scored_on = "held-out" if facts.get("held_out") else "training"
     return [
         ("data", f"{used} sources used, {skipped} skipped, {windows} windows for training; held out: {held_out}"),
+        *(
+            [("sample", f"{share} of {facts['archive']['sources']:,} sources")]
+            if (share := archive_share(facts))
+            else []
+        ),
         ("history", f"{epoch} epochs, {step} steps, cost {cost}"),
         (
             "quality",
             f"unexplained variance {fact(facts, 'fvu', form='.3f')} in the whitened space ({scored_on} windows)",
         ),
     ]
+
+
+def archive_share(facts: Mapping[str, Any]) -> str:
+    """Return which share of a long archive was read for training, as text; "" if all of it was."""
+    whole, read = facts.get("archive", {}).get("extent"), facts.get("sources", {}).get("extent")
+    return f"{100 * read / whole:.2g} %" if whole and read is not None else ""
 
 
 def fact(facts: Mapping[str, Any], *keys: str, form: str = "") -> str:

@@ -176,7 +176,7 @@ def _zone_note(groups: Sequence[DateGroup], zone: tzinfo | None, name: str | Non
     local = [start for group in groups for start in group.dated if not start.tzinfo]
     stated = sum(start.tzinfo is not None for group in groups for start in group.dated)
     if local and not zone:
-        some = f"; {stated} of them state one, which is not used because the others state none" if stated else ""
+        some = f"; that of {counted(stated, 'recording')} is not used, as the others state none" if stated else ""
         return f", no time zone; give that of the recorder's clock with --time-zone{some}"
     note = ", time zone as stated" + (f", shown in {name}" if zone else "") if stated else ""
     if local:

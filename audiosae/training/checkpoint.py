@@ -39,6 +39,7 @@ FILE = "checkpoint.safetensors"
 FILES = (FILE, "checkpoint-2.safetensors")  # the second for a second length of windows
 FORMAT = 1
 _ADVICE = "train again without --resume (decoded sources are in the cache)"
+_DRAWN = ("max_windows", "sample", "seed")
 _COUNTS = ("step", "epoch", "windows", "dead")
 _ROW = Object({f.name: Whole() if f.name in _COUNTS else Number(nan=f.name == "fvu") for f in fields(Row)}, rest=None)
 _FACTS = Object(
@@ -162,6 +163,21 @@ class State:
         _check_identity(facts["identity"], identity, changed, defaults)
         values = {name: content.tensors[name] for name in cls._TENSORS} | {name: facts[name] for name in cls._NUMBERS}
         return cls(**values, history=History([Row(**row) for row in facts["rows"]], **facts["history"]))
+
+
+def check_resumed(path: Path, options: TrainOptions) -> None:
+    """Raise InputError if a run with these options cannot resume from a checkpoint, before any source is read.
+
+    Only options are compared that determine which windows are read, and that nothing else changes. A checkpoint that
+    cannot be read is reported by `State.load`.
+    """
+    wanted = {name: value for name, value in options.to_json().items() if name in _DRAWN}
+    try:
+        stored = read_tensors(path).facts["identity"]
+        before = {name: stored[name] for name in _DRAWN}
+    except (InputError, KeyError, TypeError):
+        return
+    _check_identity(before, wanted, "", {})
 
 
 def _check_identity(

@@ -8,7 +8,7 @@ from audiosae.autoencoder.model import FILE
 from audiosae.domain import SECONDS
 from audiosae.features.background import BACKGROUND
 from audiosae.features.stability import read
-from audiosae.features.summary import activity_of, fact, versions_of, window_text
+from audiosae.features.summary import activity_of, archive_share, fact, versions_of, window_text
 from audiosae.system.files import signature, signed, write_file
 from audiosae.system.text import markdown
 
@@ -102,7 +102,7 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
     data = [
         ("files", f"{fact(facts, 'sources', 'used')} used, {fact(facts, 'sources', 'skipped')} skipped"),
         ("length", f"{fact(facts, 'sources', 'extent', form=',.0f')} {'s' if domain.unit == SECONDS else domain.unit}"),
-        *([("drawn from", _archive(facts["archive"], domain))] if "archive" in facts else []),
+        *([("drawn from", _archive(facts, domain))] if "archive" in facts else []),
         ("windows", f"{fact(facts, 'sources', 'windows')} of {' x '.join(map(str, domain.window))} for training"),
         *([("lengths of windows", window_text(model))] if model.whitener.parts else []),
         ("held out", fact(facts, "sources", "held_out")),
@@ -124,7 +124,9 @@ def model_card_text(model: Model, stability: UnitStability | None = None) -> str
 
 def _archive(facts: Mapping[str, Any], domain: Domain) -> str:
     unit = "s" if domain.unit == SECONDS else domain.unit
-    return f"{facts['sources']:,} files with {facts['extent']:,.0f} {unit}"
+    archive = facts["archive"]
+    share = f", of which {share} was read" if (share := archive_share(facts)) else ""
+    return f"{archive['sources']:,} files with {archive['extent']:,.0f} {unit}{share}"
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 
 _ATTEMPTS = 5
 _POLL_SECONDS = 5.0  # a call waits this long for a result, then checks that there are workers
+_NOTICE_SECONDS = 0.1  # as Dask waits: a result may come before the wait for it begins
 _ALONE_SECONDS = 120.0  # a call fails after this time without workers
 _RESUME = "start the cluster and the command again; train continues from its checkpoint with --resume"
 _LOST = (OSError, Cancelled, CancelledError, TimedOut, KeyError)
@@ -84,17 +85,29 @@ class Calls:
             try:
                 return self._guarded(lambda: future.result(timeout=_POLL_SECONDS))
             except TimedOut:
-                alone = 0.0 if self.threads() else alone + _POLL_SECONDS
-                if alone >= _ALONE_SECONDS:
-                    raise EngineError(f"{self._name} has had no worker for two minutes; {_RESUME}") from None
+                alone = self._alone(alone)
+
+    def _alone(self, seconds: float) -> float:
+        """Return for how long there has been no worker, `seconds` at the last call; EngineError if it is too long."""
+        seconds = 0.0 if self.threads() else seconds + _POLL_SECONDS
+        if seconds >= _ALONE_SECONDS:
+            raise EngineError(f"{self._name} has had no worker for two minutes; {_RESUME}") from None
+        return seconds
 
     def as_ready(self, futures: list[Future]) -> Iterator[Future]:
-        """Yield futures in the order in which they are done."""
+        """Yield futures in the order in which they are done; EngineError if scheduler or workers are lost."""
         from distributed import as_completed
 
-        ready = iter(as_completed(futures, loop=self._client.loop))
-        while (future := self._guarded(lambda: next(ready, None))) is not None:
-            yield future
+        ready, alone, checked = as_completed(futures, loop=self._client.loop), 0.0, time.monotonic()
+        while not ready.is_empty():
+            if ready.has_ready():
+                yield self._guarded(lambda: next(ready))
+                alone, checked = 0.0, time.monotonic()
+                continue
+            with ready.thread_condition:  # next() would wait for ever without workers
+                ready.thread_condition.wait(timeout=_NOTICE_SECONDS)
+            if time.monotonic() - checked >= _POLL_SECONDS:
+                alone, checked = self._alone(alone), time.monotonic()
 
     def check_storage(self, domain: Domain, paths: Sequence[str]) -> None:
         """Raise EngineError if a worker lacks the package of the domain, or the first or last source."""
