@@ -76,4 +76,4 @@ def _predictor(power: Array) -> tuple[Array, float]:
     correlation[0] *= 1 + 1e-9
     apart = np.abs(np.subtract.outer(np.arange(_ORDER), np.arange(_ORDER)))
     coefficients = np.linalg.solve(correlation[apart], -correlation[1:])
-    return coefficients, float(correlation[0] + coefficients @ correlation[1:])
+    return np.asarray(coefficients, np.float64), float(correlation[0] + coefficients @ correlation[1:])
