@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,18 +47,6 @@ if TYPE_CHECKING:
 
 _TOP_UNITS = 5
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
-_Given = ParamSpec("_Given")
-
-
-def _waiting(begin: Callable[_Given, tuple[Survey, Types, Later]]) -> Callable[_Given, tuple[Survey, Types]]:
-    """Return a function that does the same and waits for the stability of the types."""
-
-    @wraps(begin)
-    def found(*arguments: _Given.args, **options: _Given.kwargs) -> tuple[Survey, Types]:
-        survey, types, stability = begin(*arguments, **options)
-        return replace(survey, stability=stability()), types
-
-    return found
 
 
 @one_blas_thread()
@@ -161,7 +149,10 @@ def begin_types(
     return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types, stability
 
 
-find_types = _waiting(begin_types)
+def find_types(*arguments: Any, **options: Any) -> tuple[Survey, Types]:  # noqa: ANN401
+    """Find events and their types as `begin_types` does, and wait for the stability of the types."""
+    survey, types, stability = begin_types(*arguments, **options)
+    return replace(survey, stability=stability()), types
 
 
 def _learned(  # noqa: PLR0917
