@@ -808,7 +808,7 @@ def test_a_page_of_5000_sounds_selects_names_and_undoes(surveyed, cache, see, tm
     start = np.clip(events.start + rng.uniform(-2, 2, len(rows)), 0, 19)
     events = replace(events, start=start, end=start + 0.3)
     mapped = MapPoints(np.arange(len(rows)), survey.mapped.points[rows])
-    monkeypatch.setattr("audiosae.views.survey_events.map_positions", lambda points: rng.random((len(points), 2)))
+    monkeypatch.setattr("audiosae.views.survey_events.map_positions", lambda points, _: rng.random((len(points), 2)))
     monkeypatch.setattr("audiosae.views.survey_page._MOST_PLAYED", 5)
     facts = write_survey_page(
         replace(survey, events=events, bouts=events, mapped=mapped), model, corpus, tmp_path / "page.html"

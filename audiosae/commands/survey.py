@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
@@ -34,7 +35,7 @@ from audiosae.recordings.dates import Dates, read_dates
 from audiosae.sounds.event_codes import recordings_domain
 from audiosae.sounds.event_map import begin_landmarks, with_landmarks
 from audiosae.sounds.exchange import check_dates
-from audiosae.sounds.find_types import find_types
+from audiosae.sounds.find_types import begin_types
 from audiosae.sounds.results import Survey
 from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
@@ -43,17 +44,31 @@ from audiosae.system.frames import text_table
 from audiosae.system.parameters import Option, command
 from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
+from audiosae.views.methods import FILE as METHODS
+from audiosae.views.methods import write_methods
 from audiosae.views.survey_page import length, write_survey_page
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
+    from audiosae.sounds.landmarks import Landmarks
+    from audiosae.sounds.results import TypeStability
     from audiosae.sounds.sound_types import Types
-    from audiosae.system.processes import Begin
+    from audiosae.system.progress import Progress
 
-_HELPERS = 2  # processes at most that learn types and map of many sounds, beside this one
+
+@dataclass(frozen=True)
+class _Later:
+    """What is computed while a survey is written: functions that wait for it."""
+
+    samples: Callable[[], list[NDArray[np.float32]]]
+    stability: Callable[[], TypeStability | None]
+    landmarks: Callable[[], Landmarks | None]
 
 
 def _text(result: Survey) -> str:
@@ -103,9 +118,11 @@ def _read_dates(job: Reading, formats: Sequence[str], given: Given) -> Dates:
 
 
 def _check_folder(
-    path: Path, job: Reading, labels: Path | None, digest: str, types_from: Path | None, *, continuing: bool
+    path: Path | None, job: Reading, labels: Path | None, digest: str, types_from: Path | None, *, continuing: bool
 ) -> None:
     """Check that a survey may be written into a folder, and report what it replaces or continues."""
+    if path is None:
+        return
     home = types_from if types_from is None or types_from.is_dir() else types_from.parent
     taught = home is not None and path.exists() and home.samefile(path)
     folder.check_folder(path, job.paths, labels, taught=taught)
@@ -116,17 +133,29 @@ def _check_folder(
     report_replaced(path / folder.FACTS, digest, path, job.notes)
 
 
-def _helpers(job: Reading) -> AbstractContextManager[Begin]:
-    return helpers(min(_HELPERS, job.machine.processes))
-
-
 def _write(  # noqa: PLR0917
-    result: Survey, types: Types, model: Model, corpus: EngineCorpus, out: Path, formats: Sequence[str], begin: Begin
+    result: Survey,
+    types: Types,
+    model: Model,
+    corpus: EngineCorpus,
+    paths: tuple[Path | None, Path | None],
+    later: _Later,
+    formats: Sequence[str],
+    progress: Progress,
 ) -> Survey:
-    """Write all files of a survey but its page, clips and facts; return the survey with the landmarks of its map."""
-    landmarks = begin_landmarks(result, begin)  # while the tables are written
+    """Write all files of a survey but its clips and facts; return the survey with what other processes computed.
+
+    `paths` are the folder to write and the one that it will replace, None to write nothing.
+    """
+    out, beside = paths
+    if out is None:
+        return replace(result, stability=later.stability())
     write_sources(result, model, out)
-    folder.write_tables(result, model, types, corpus, out, formats)
+    folder.write_tables(result, later.samples, corpus, out, formats)
+    result = replace(result, stability=later.stability())
+    write_methods(result, model, types.detector, out / METHODS)
+    page, landmarks = out / folder.PAGE, later.landmarks
+    write_survey_page(result, model, corpus, page, beside=beside, landmarks=landmarks, progress=progress)
     result, types = with_landmarks(result, types, landmarks())
     types.save(out / folder.TYPES, model.digest)
     return result
@@ -228,37 +257,38 @@ def survey(
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
     with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
-        notes = job.notes
-        type_names = folder.type_names(names_path, known, notes.say)
-        answers = read_labels(labels_path, loaded.digest, notes.say) if labels_path else None
-        if path:
-            _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
+        type_names = folder.type_names(names_path, known, job.notes.say)
+        answers = read_labels(labels_path, loaded.digest, job.notes.say) if labels_path else None
+        _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
         dates, sites = _read_dates(job, formats, given), sites_by_name(given.site, job, listed)
         decoded = job.corpus(interleaved=True, beside=broadband_beside(job, detector, known))
-        with folder.replaced_together(path) as work, decoded as corpus, _helpers(job) as begin:
-            result, sound_types = find_types(
-                loaded,
-                corpus,
-                count=count,
-                known=known,
-                names=type_names.of if type_names else None,
-                labels=answers,
-                options=detector,
-                group=settings.group,
-                times=dates.starts,
-                store=SoundStore.of(loaded, corpus, notes.say),
-                folder=work,
-                begin=begin,
-                progress=notes,
-            )
-            result = with_sites(result, sites, place, notes.say)
-            notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
+        with folder.replaced_together(path) as work, decoded as corpus:
+            samples = folder.sampled(loaded, corpus)
+            with helpers(1) as begin:  # learns types, their stability and the map
+                result, sound_types, stability = begin_types(
+                    loaded,
+                    corpus,
+                    count=count,
+                    known=known,
+                    names=type_names.of if type_names else None,
+                    labels=answers,
+                    options=detector,
+                    group=settings.group,
+                    times=dates.starts,
+                    store=SoundStore.of(loaded, corpus, job.notes.say),
+                    folder=work,
+                    begin=begin,
+                    meanwhile=samples if path else lambda: None,
+                    progress=job.notes,
+                )
+                result = with_sites(result, sites, place, job.notes.say)
+                job.notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
+                later = _Later(samples, stability, cache(begin_landmarks(result, begin) if path else lambda: None))
+                result = _write(result, sound_types, loaded, corpus, (work, path), later, formats, job.notes)
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note) | {OPTIONS: asdict(given)}
             if path and work:
-                result = _write(result, sound_types, loaded, corpus, work, formats, begin)
-                write_survey_page(result, loaded, corpus, work / folder.PAGE, beside=path, progress=notes)
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}
-                facts |= write_survey_clips(result, corpus, chosen, work, beside=path, progress=notes)
+                facts |= write_survey_clips(result, corpus, chosen, work, beside=path, progress=job.notes)
                 folder.write_facts(facts, work)
     check_written(facts.get("clips"))
-    return replace(result, facts=facts, notes=notes.lines)
+    return replace(result, facts=facts, notes=job.notes.lines)

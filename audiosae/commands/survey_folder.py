@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, fields
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -32,7 +32,6 @@ from audiosae.system.progress import counted
 from audiosae.system.schema import DIGEST, Choice, FactsFile, Items, Object, Optional, Text, Whole
 from audiosae.system.tabular import DataTable
 from audiosae.views.methods import FILE as METHODS
-from audiosae.views.methods import write_methods
 from audiosae.views.site_pictures import SITE_PICTURES, site_timelines
 from audiosae.views.timeline_picture import draw_recordings, draw_timeline
 
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
@@ -225,20 +227,26 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
     return "\n".join(notes)
 
 
-def write_tables(  # noqa: PLR0917
-    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
+def sampled(model: Model, corpus: EngineCorpus) -> Callable[[], list[NDArray[np.float32]]]:
+    """Return a function that returns the codes of the recordings that their picture shows; it computes them once."""
+    return cache(lambda: sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)))
+
+
+def write_tables(
+    result: Survey,
+    samples: Callable[[], list[NDArray[np.float32]]],
+    corpus: EngineCorpus,
+    out: Path,
+    formats: Sequence[str],
 ) -> None:
-    """Write the tables, pictures and the paragraph on methods of a survey into its folder."""
+    """Write the tables and pictures of a survey into its folder; `samples` is of `sampled`."""
     with helpers(1) as begin:  # its memory ends with it
-        drawn = begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, model, corpus, out))
-        _write_tables(result, model, types, corpus, out, formats)
+        drawn = begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, samples(), out))
+        _write_tables(result, corpus, out, formats)
         drawn()
 
 
-def _write_tables(  # noqa: PLR0917
-    result: Survey, model: Model, types: Types, corpus: EngineCorpus, out: Path, formats: Sequence[str]
-) -> None:
-    write_methods(result, model, types.detector, out / METHODS)
+def _write_tables(result: Survey, corpus: EngineCorpus, out: Path, formats: Sequence[str]) -> None:
     for table in ("types", "labels", "effort", *(["label_scores"] if result.labels and result.labels.scores else [])):
         result.table(table).write_csv(out / f"{table}.csv")
     for name, write in _EVENTS.items():
@@ -257,12 +265,12 @@ def _write_tables(  # noqa: PLR0917
             result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
 
 
-def _pictures(result: Survey, model: Model, corpus: EngineCorpus, out: Path) -> list[Callable[[], None]]:
+def _pictures(result: Survey, samples: list[NDArray[np.float32]], out: Path) -> list[Callable[[], None]]:
     """Return functions that draw the pictures of a survey into its folder."""
     pictures: list[Callable[[], None]] = [
         partial(
             draw_recordings,
-            sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)),
+            samples,
             [record.extent for record in result.records],
             out / "recordings.png",
             starts=result.times if result.dated else (),

@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from audiosae.sounds.sound_store import SoundStore
     from audiosae.system.processes import Begin
 
+    Later = Callable[[], TypeStability | None]
+
 _TOP_UNITS = 5
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
 
 
 @one_blas_thread()
-def find_types(
+def begin_types(
     model: Model,
     corpus: EngineCorpus,
     *,
@@ -62,9 +64,12 @@ def find_types(
     store: SoundStore | None = None,
     folder: Path | None = None,
     begin: Begin | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
     progress: Progress | None = None,
-) -> tuple[Survey, Types]:
+) -> tuple[Survey, Types, Later]:
     """Find the events in recordings and group similar ones into types.
+
+    The stability of the types may take longer: the third result is a function that waits for it.
 
     Parameters
     ----------
@@ -90,6 +95,8 @@ def find_types(
         For a temporary file with the codes of all events; None for the system's temporary directory.
     begin
         Begins work in another process, see `helpers`; None to learn types in this one.
+    meanwhile
+        Called while another process learns the types.
 
     Raises
     ------
@@ -122,7 +129,7 @@ def find_types(
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
-        types, choice, stability_later = _learned(codes, count, parts, known, begin)
+        types, choice, stability = _learned(codes, count, parts, known, begin, meanwhile)
         assigned = _assigned(types, codes)
         if not known:
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
@@ -133,24 +140,35 @@ def find_types(
         types = replace(types, taught=labelled.taught)
         activity = _activity(types, codes, labelled.type)
         mapped = replace(map_points(points, *assigned[:2]), landmarks=types.landmarks)
-        stability = stability_later()
     for line in labelled.notes:
         progress.say(line)
     columns = (labelled.type, *assigned[1:], labelled.labels.label, labelled.labels.confidence)
     events, bouts = _both(domain, spans, group, columns)
-    survey = Survey(records, events, bouts, (), group, stability, times, skipped, choice, types.digest, spans.floors)
+    survey = Survey(records, events, bouts, (), group, None, times, skipped, choice, types.digest, spans.floors)
     kinds = [_sound_type(i, types, survey.sounds, activity[i]) for i in types.listed]
-    return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types
+    return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types, stability
 
 
-def _learned(
-    codes: CodeFile, count: int | None, parts: NDArray[np.float32] | None, known: Types | None, begin: Begin | None
-) -> tuple[Types, str, Callable[[], TypeStability | None]]:
+def find_types(*arguments: Any, **options: Any) -> tuple[Survey, Types]:  # noqa: ANN401
+    """Find events and their types as `begin_types` does, and wait for the stability of the types."""
+    survey, types, stability = begin_types(*arguments, **options)
+    return replace(survey, stability=stability()), types
+
+
+def _learned(  # noqa: PLR0917
+    codes: CodeFile,
+    count: int | None,
+    parts: NDArray[np.float32] | None,
+    known: Types | None,
+    begin: Begin | None,
+    meanwhile: Callable[[], object],
+) -> tuple[Types, str, Later]:
     """Return the types, how their number was chosen, and a function that returns their stability."""
     if known:
         return known, "that of the earlier survey", lambda: None
     begin, sample = begin_if_many(begin, len(codes)), np.asarray(codes.codes[evenly(len(codes), SAMPLE)])
     learned, others = begin(learn_types, sample, count, parts), begin(types_of_samples, sample, count, parts)
+    meanwhile()
     types, choice = learned()
     return types, choice, partial(stability_of, sample, count, parts, types=types, others=others)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from audiosae.sounds.results import TypeStability
 from audiosae.sounds.sound_types import SAMPLE, evenly, learn_types
+from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _FEWEST_PER_TYPE = 4  # mean number of events per type for a measurement of stability
 
 
+@one_blas_thread()
 def stability_of(
     codes: Array,
     count: int | None = None,

@@ -47,7 +47,8 @@ class EventExcerpts(Excerpts):
         second = self._row_position(self._corpus.records[index], 1)[0]
         low, high = (round(float(times[number]) / second) for times in (self._events.start, self._events.end))
         high = high if self._longest is None else min(high, low + round(self._longest / second))
-        return self._around(index, low, high), (number,)
+        margin, last = self._margin(index), self._corpus.records[index].shape[0]
+        return SourceRange(index, max(0, low - margin), min(last, high + margin)), (number,)
 
     def window(
         self,

@@ -1,4 +1,4 @@
-"""Images and sounds of a page as base64 text: PNG with a small palette, MP3 or WAV."""
+"""Images and sounds of a page as base64 text: PNG with a small palette, FLAC of rounded samples or WAV."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiosae.domain import default_settings
+from audiosae.views.rounded_samples import rounded_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 COLOUR_NDIM = 3  # axes of a colour image (rows, columns, 3), which needs no colour map
 SLOWED = 10  # playback of ultrasound, as is usual for bat recordings
-_RATES = (8000, 11025, 12000, 16000, 22050)  # sample rates of MP3; higher ones would take too many bytes
+_LOWEST_RATE, _HIGHEST_RATE = 8000, 22050  # Hz: browsers play no lower ones; higher ones would take too many bytes
 _INAUDIBLE = 96000  # sample rate from which sound is slowed down: ultrasound is not audible otherwise
 _PEAK = 0.9
-_WAV = "WAV", "PCM_16"
+_WAV, _FLAC = "WAV", "FLAC"
 _SAMPLES_PER_WRITE = 4096  # encoders of libsndfile 1.2.2 have crashed
 _SHADES = 32  # of a spectrogram: more are hardly visible, and 256 take twice the bytes
 _FIGURE_COLOURS = 64
@@ -138,17 +139,13 @@ class SoundFile:
 def encode_sound(samples: NDArray[np.float32], rate: int) -> Sound:
     """Return a mono sound compressed, at a fixed peak level and at a sample rate that browsers play.
 
-    MP3 if libsndfile can write it (1.1 and newer), else 16-bit WAV. Sampling rates above 96 kHz are slowed down.
+    FLAC of samples that are rounded (see `rounded_samples`). Sampling rates above 96 kHz are slowed down.
     """
-    import soundfile
-
     slowed = slowing(rate)
-    target_rate = next(r for r in _RATES if r >= min(round(rate / slowed), _RATES[-1]))
-    mp3 = "MP3" in soundfile.available_formats()
-    form = ("MP3", "MPEG_LAYER_III") if mp3 else _WAV
-    content = _sound_file(samples, round(rate / slowed), target_rate, form)
-    kind = "audio/mpeg" if mp3 else "audio/wav"
-    return Sound(f"data:{kind};base64,{base64.b64encode(content).decode()}", slowed)
+    target_rate = min(max(round(rate / slowed), _LOWEST_RATE), _HIGHEST_RATE)
+    levelled = _levelled(samples, round(rate / slowed), target_rate)
+    content = _sound_file(rounded_samples(levelled), target_rate, _FLAC)
+    return Sound(f"data:audio/flac;base64,{base64.b64encode(content).decode()}", slowed)
 
 
 def wav_sound(samples: NDArray[np.float32], rate: int) -> SoundFile:
@@ -157,23 +154,27 @@ def wav_sound(samples: NDArray[np.float32], rate: int) -> SoundFile:
     Sampling rates above 96 kHz are slowed down, and those below 8 kHz are raised, for browsers.
     """
     slowed = slowing(rate)
-    target_rate = max(round(rate / slowed), _RATES[0])
-    content = _sound_file(samples, round(rate / slowed), target_rate, _WAV)
+    target_rate = max(round(rate / slowed), _LOWEST_RATE)
+    content = _sound_file(_levelled(samples, round(rate / slowed), target_rate), target_rate, _WAV)
     return SoundFile(content, "audio/wav", target_rate, slowed)
 
 
-def _sound_file(samples: NDArray[np.float32], rate: int, target_rate: int, form: tuple[str, str]) -> bytes:
-    """Return a sound in a format (name and subtype) of libsndfile, at another sample rate and at a fixed peak level."""
-    from audiosae.system.sound_files import open_sound_file
-
+def _levelled(samples: NDArray[np.float32], rate: int, target_rate: int) -> NDArray[np.float32]:
+    """Return a sound at another sample rate and at a fixed peak level."""
     samples = np.nan_to_num(samples)
     if rate != target_rate and len(samples):
         import soxr
 
         samples = np.asarray(soxr.resample(samples, rate, target_rate, quality="HQ"), np.float32)
-    samples = samples * (_PEAK / max(float(np.abs(samples).max(initial=0)), 1e-6))
+    return np.asarray(samples * (_PEAK / max(float(np.abs(samples).max(initial=0)), 1e-6)), np.float32)
+
+
+def _sound_file(samples: NDArray[Any], rate: int, form: str) -> bytes:
+    """Return mono samples as a file of 16 bits in a format of libsndfile."""
+    from audiosae.system.sound_files import open_sound_file
+
     file = io.BytesIO()
-    with open_sound_file(file, "w", target_rate, 1, format=form[0], subtype=form[1]) as writer:
+    with open_sound_file(file, "w", rate, 1, format=form, subtype="PCM_16") as writer:
         for start in range(0, len(samples), _SAMPLES_PER_WRITE):
             writer.write(samples[start : start + _SAMPLES_PER_WRITE])
     return file.getvalue()

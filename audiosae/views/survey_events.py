@@ -22,12 +22,13 @@ from audiosae.sounds.sound_types import evenly
 from audiosae.views.media import sheet_png
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from audiosae.engine.corpus import EngineCorpus
     from audiosae.recordings.spectrogram import Spectrogram
+    from audiosae.sounds.landmarks import Landmarks
     from audiosae.sounds.results import Survey
 
 NEAREST, UNUSUAL = 5, 20  # sounds of a listening queue; most unusual sounds
@@ -62,8 +63,6 @@ class PageEvents:
         asked = np.array(survey.labels.ask_next if survey.labels else (), np.int64)
         at = np.searchsorted(self.numbers, asked)
         self._asked = at[np.isin(asked, self.numbers)]  # whose labels would help most
-        known = self._mapped.landmarks
-        self._placed = (self._mapped.points, known) if known else (self._mapped.points,)
         self._rank = self._random_order()
 
     def _random_order(self) -> NDArray[np.int64]:
@@ -119,7 +118,7 @@ class PageEvents:
         return np.asarray(self.numbers[unique[np.argsort(at)]], np.intp)
 
     def columns(self) -> dict[str, Any]:
-        """Return the columns as the page stores them."""
+        """Return the columns as the page stores them, with zeros for the places on the map: see `places`."""
         survey, sounds = self._survey, self._survey.sounds
         names = ("record", "start", "end", "type", "score", "peak")
         own = {name: getattr(sounds, name)[self.numbers] for name in names}
@@ -146,7 +145,7 @@ class PageEvents:
             "peak": packed(own["peak"], "<f4"),
             "hz": packed(np.round(hz), "<u4"),
             "time": packed(self._times(), "<f8") if survey.dated else None,
-            "place": packed(np.rint(map_positions(*self._placed) * 65535), "<u2"),
+            "place": packed(np.zeros((len(points), 2)), "<u2"),
             "code": packed(np.rint(points * scale), "<i1"),
             "codes": points.shape[1],
             "order": packed(self._rank, "<u4"),
@@ -156,6 +155,11 @@ class PageEvents:
             "classified": packed(sounds.label[self.numbers], "<i4") if survey.label_names else None,
             "confidence": packed(sounds.confidence[self.numbers], "<f4") if survey.label_names else None,
         }
+
+    def places(self, landmarks: Callable[[], Landmarks | None] | None = None) -> str:
+        """Return the column of the places on the map; `landmarks` waits for those that the survey does not have."""
+        known = landmarks() if landmarks else self._mapped.landmarks
+        return packed(np.rint(map_positions(self._mapped.points, known) * 65535), "<u2")
 
     def _times(self) -> NDArray[np.float64]:
         """Return the local date and time of each sound in seconds since 1970; NaN if it is not known."""

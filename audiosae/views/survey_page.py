@@ -24,12 +24,13 @@ from audiosae.views.survey_events import PageEvents, Thumbnails, packed
 from audiosae.views.survey_hours import Rates, hours_content, hours_table, labels_shown, sites_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from audiosae.autoencoder.model import Model
     from audiosae.engine.corpus import EngineCorpus
+    from audiosae.sounds.landmarks import Landmarks
     from audiosae.sounds.results import SoundType, Survey
     from audiosae.sounds.timeline import Timeline
 
@@ -71,6 +72,7 @@ def write_survey_page(
     *,
     beside: Path | None = None,
     size: int = SIZE,
+    landmarks: Callable[[], Landmarks | None] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the page of a survey: types, a map and a grid of the sounds, a listening queue, and when they occur.
@@ -85,6 +87,8 @@ def write_survey_page(
         Folder of the `report.html` to which the page has a link; the folder of the page when not given.
     size
         Largest size of the page in bytes.
+    landmarks
+        Function that waits for the landmarks of the map; those of the survey when not given.
 
     Returns
     -------
@@ -121,6 +125,7 @@ def write_survey_page(
     excerpts.store = SoundStore.of(model, corpus)
     queue = [[(n, 0.0) for n in heard.tolist()]]
     pieces, (played,) = choose_excerpts(queue, excerpts, size_free, lambda: progress.advance(1))
+    data["events"]["place"] = page_events.places(landmarks)
     data["pictures"] |= pictures | {"of": packed(np.searchsorted(page_events.numbers, first), "<u4")}
     data["played"] = [window["piece"] for window in played]
     fitting = sum("fault" not in pieces[window["piece"]] for window in played)
