@@ -1,0 +1,164 @@
+"""The levels of a recording that are far above its noise, which are few, and how they are connected.
+
+A level is compared with a bound that no noise floor between two knots exceeds, and only what is above this bound is
+measured exactly. The levels of a band with short silences between them are a run, and touching runs are a sound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiosae.sounds.noise_floor import blocks_between_knots, contrast_of, is_blank
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audiosae.sounds.noise_floor import BandLevels, KnotBlock
+
+    Array = NDArray[np.float32]
+    Indices = NDArray[np.int64]
+
+_ROUNDING = 0.01  # dB by which a level may seem lower than a bound, much more than the error of float32
+
+
+@dataclass(frozen=True)
+class LoudLevels:
+    """Levels far above the noise in the order of their rows and bands, (levels,) each.
+
+    Attributes
+    ----------
+    row, band
+        Where they are.
+    decibels, spreads
+        By how much they exceed the median of the noise. The number of spreads is the higher one of level and contrast.
+    """
+
+    row: Indices
+    band: Indices
+    decibels: Array
+    spreads: Array
+
+    def only(self, chosen: NDArray[np.bool_] | slice) -> LoudLevels:
+        """Return some of the levels."""
+        return LoudLevels(*(column[chosen] for column in vars(self).values()))
+
+    @classmethod
+    def none(cls) -> LoudLevels:
+        """Return no levels."""
+        return cls(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float32, np.float32)))
+
+    @classmethod
+    def joined(cls, parts: list[LoudLevels]) -> LoudLevels:
+        """Return the levels of consecutive parts of a recording."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    @classmethod
+    def between(cls, levels: BandLevels, low: int, high: int, least: float) -> LoudLevels:
+        """Return the levels in rows `low` to below `high` that are more than `least` spreads above the noise.
+
+        There are none in rows that are the same in all bands.
+        """
+        blocks = blocks_between_knots(len(levels.floor.middle), levels.floor.pitch, low, high) if low < high else ()
+        return cls.joined([cls.none(), *(_of_block(levels, block, least) for block in blocks)])
+
+
+def _of_block(levels: BandLevels, block: KnotBlock, least: float) -> LoudLevels:
+    floor, bands, knots = levels.floor, levels.bands, [block.left, block.right]
+    heard = levels.smooth(block.low, block.high)
+    contrast = contrast_of(heard)
+    bound = (floor.middle[knots] + np.float32(least) * floor.spread[knots]).min(axis=0) - np.float32(_ROUNDING)
+    maybe = heard > bound[:bands]
+    maybe |= contrast > bound[bands:]
+    maybe[is_blank(heard)] = False
+    at = np.flatnonzero(maybe)
+    row, band = np.divmod(at, bands)
+
+    def above(values: Array, column: Indices) -> tuple[Array, Array]:
+        share = block.share[row]
+        middle, spread = (
+            (1 - share) * part[block.left, column] + share * part[block.right, column]
+            for part in (floor.middle, floor.spread)
+        )
+        decibels = values.reshape(-1)[at] - middle
+        return decibels, decibels / spread
+
+    decibels, spreads = above(heard, band)
+    np.maximum(spreads, above(contrast, bands + band)[1], out=spreads)
+    return LoudLevels(block.low + row, band, decibels, spreads).only(spreads > least)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Consecutive rows of single bands, in the order of band and row.
+
+    Attributes
+    ----------
+    first, end
+        Place of the first row, and of the one after the last, (runs,). The place of a row is its number plus `width`
+        for each band below.
+    width
+        More than the number of rows.
+    """
+
+    first: Indices
+    end: Indices
+    width: int
+
+    @classmethod
+    def of(cls, places: Indices, gap: int, width: int) -> Runs:
+        """Return the runs of places, which ascend; silences of at most `gap` rows do not end one."""
+        before = np.diff(places, prepend=-gap - 2) > gap + 1
+        after = np.append(before[1:], True)[: len(places)]
+        return cls(places[before], places[after] + 1, width)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def at(self, places: Indices) -> Indices:
+        """Return the run of each place, or -1."""
+        near = np.searchsorted(self.first, places, "right") - 1
+        return np.where(places < np.append(self.end, 0)[near], near, -1)
+
+    def without(self, places: Indices) -> Runs:
+        """Return what remains of the runs without some places, which ascend."""
+        inside = places[self.at(places) >= 0]
+        first, end = np.sort(np.append(self.first, inside + 1)), np.sort(np.append(self.end, inside))
+        return Runs(first[first < end], end[first < end], self.width)
+
+    def sounds(self) -> tuple[Indices, int]:
+        """Return the number of the sound of each run, from 1, and the number of sounds.
+
+        The runs of a sound touch in time or frequency, also diagonally. Sounds are numbered in the order of their first
+        rows, and of the lowest band in it.
+        """
+        if not len(self):
+            return np.empty(0, np.int64), 0
+        low = np.searchsorted(self.end, self.first + self.width)  # of the runs of the next band that touch each
+        count = np.maximum(np.searchsorted(self.first, self.end + self.width, "right") - low, 0)
+        one = np.repeat(np.arange(len(self)), count)
+        other = np.arange(len(one)) + np.repeat(low - np.cumsum(count) + count, count)
+        band, row = np.divmod(self.first, self.width)
+        order = np.lexsort((band, row))
+        rank = np.empty(len(self), np.int64)
+        rank[order] = np.arange(len(self))
+        least = _least_connected(rank, one, other)
+        return np.searchsorted(ranks := np.unique(least), least) + 1, len(ranks)
+
+
+def _least_connected(value: Indices, one: Indices, other: Indices) -> Indices:
+    """Return the least value among all nodes that are connected to each node; the values are 0 to below the number."""
+    node = np.empty(len(value), np.int64)
+    node[value] = np.arange(len(value))
+    parent = value.copy()  # the value of a connected node that is not higher
+    while True:
+        upper = parent[node[parent]]
+        lower = upper.copy()
+        for here, there in ((one, other), (other, one)):
+            np.minimum.at(lower, here, upper[there])
+            np.minimum.at(lower, node[parent[here]], upper[there])
+        if (lower == parent).all():
+            return parent
+        parent = lower
