@@ -134,18 +134,19 @@ def _events_of(
     gap, longest
         In rows.
     """
-    width = high - low + gap + 2
-    place = loud.band * width + loud.row - low
-    runs = Runs.of(np.sort(place), gap, width)
+    runs, run = Runs.of(loud, gap, low, high)
     cuts = _cuts(runs, low, longest)
     if len(cuts):
+        place = loud.band * runs.width + loud.row - low
         kept = ~np.isin(place, cuts)
-        runs, loud, place = runs.without(cuts), loud.only(kept), place[kept]
+        runs, loud = runs.without(cuts), loud.only(kept)
+        run = runs.at(place[kept])
     number, count = runs.sounds()
-    sounds = number[runs.at(place)]
+    sounds = number[run]
+    touching, run = Runs.of(loud, 0, low, high)
+    parts, part_count = touching.sounds()
     excess = (loud.spreads - _CONTINUE) * np.float32(seconds / bands)
-    parts, part_count = (touching := Runs.of(np.sort(place), 0, width)).sounds()
-    large, belongs = _select(sounds, count, parts[touching.at(place)], part_count, excess, (high - low) * seconds / 60)
+    large, belongs = _select(sounds, count, parts[run], part_count, excess, (high - low) * seconds / 60)
     strong = np.zeros(count + 1, bool)
     strong[sounds[loud.spreads > _START]] = True
     chosen = belongs & (strong & large)[sounds]

@@ -48,7 +48,8 @@ class LoudLevels:
     @classmethod
     def none(cls) -> LoudLevels:
         """Return no levels."""
-        return cls(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float32, np.float32)))
+        numbers, levels = np.empty(0, np.int64), np.empty(0, np.float32)
+        return cls(numbers, numbers, levels, levels)
 
     @classmethod
     def joined(cls, parts: list[LoudLevels]) -> LoudLevels:
@@ -108,25 +109,35 @@ class Runs:
     width: int
 
     @classmethod
-    def of(cls, places: Indices, gap: int, width: int) -> Runs:
-        """Return the runs of places, which ascend; silences of at most `gap` rows do not end one."""
-        before = np.diff(places, prepend=-gap - 2) > gap + 1
-        after = np.append(before[1:], True)[: len(places)]
-        return cls(places[before], places[after] + 1, width)
+    def of(cls, levels: LoudLevels, gap: int, low: int, high: int) -> tuple[Runs, Indices]:
+        """Return the runs of levels in rows `low` to below `high`, and the run of each level.
+
+        Silences of at most `gap` rows do not end a run.
+        """
+        width = high - low + gap + 2
+        order = np.argsort(levels.band.astype(np.uint16), kind="stable")  # sorted by radix
+        place = (levels.band * width + (levels.row - low))[order]
+        before = np.diff(place, prepend=-gap - 2) > gap + 1
+        last = np.append(before[1:], True)[: len(place)]
+        run = np.empty(len(place), np.int64)
+        run[order] = np.cumsum(before) - 1
+        return cls(place[before], place[last] + 1, width), run
 
     def __len__(self) -> int:
         return len(self.first)
 
-    def at(self, places: Indices) -> Indices:
-        """Return the run of each place, or -1."""
-        near = np.searchsorted(self.first, places, "right") - 1
-        return np.where(places < np.append(self.end, 0)[near], near, -1)
-
     def without(self, places: Indices) -> Runs:
         """Return what remains of the runs without some places, which ascend."""
-        inside = places[self.at(places) >= 0]
+        inside = places[self._hold(places)]
         first, end = np.sort(np.append(self.first, inside + 1)), np.sort(np.append(self.end, inside))
         return Runs(first[first < end], end[first < end], self.width)
+
+    def at(self, places: Indices) -> Indices:
+        """Return the run of each place; all of them are in runs."""
+        return np.searchsorted(self.first, places, "right") - 1
+
+    def _hold(self, places: Indices) -> NDArray[np.bool_]:
+        return places < np.append(self.end, 0)[self.at(places)]
 
     def sounds(self) -> tuple[Indices, int]:
         """Return the number of the sound of each run, from 1, and the number of sounds.
