@@ -164,11 +164,13 @@ def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
 
 
 def _mono(samples: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
-    """Return one channel of samples (frames, channels), or the mean of all channels if its number is 0."""
+    """Return one channel of samples (frames, channels), the only one as a view, or the mean of all if its number is 0."""
     channels = samples.shape[1]
     check_channel(channels, channel)
-    if channel or channels == 1:
-        return samples[:, max(0, channel - 1)].copy()
+    if channels == 1:
+        return samples[:, 0]
+    if channel:
+        return samples[:, channel - 1].copy()
     return np.asarray(samples.mean(axis=1, dtype=np.float32))
 
 
@@ -201,8 +203,10 @@ class _Reader:
         file, stated = self._file, self._recording.frames
         frames = max(0, min(stated, max(1024, _SAMPLES_AT_ONCE // file.channels)))
         read = self._read_integers if file.subtype == "PCM_16" and file.format in _UNCODED else self._read
-        buffer = np.empty((frames, file.channels), np.float32)
+        mono = buffer = np.empty((frames, file.channels), np.float32)
         while self._frames < stated and not self._error:
+            if np.may_share_memory(mono, buffer):  # what was yielded is not overwritten
+                buffer = np.empty((frames, file.channels), np.float32)
             samples = read(buffer)[: stated - self._frames]
             if not len(samples):
                 return
