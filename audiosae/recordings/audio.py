@@ -164,7 +164,7 @@ def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
 
 
 def _mono(samples: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
-    """Return one channel of samples (frames, channels), or the mean of all if its number is 0; the only one as a view."""
+    """Return one channel of samples (frames, channels), or the mean of all if its number is 0; one is a view."""
     channels = samples.shape[1]
     check_channel(channels, channel)
     if channels == 1:
