@@ -74,20 +74,21 @@ def _of_block(levels: BandLevels, block: KnotBlock, least: float) -> LoudLevels:
     maybe = heard > bound[:bands]
     maybe |= contrast > bound[bands:]
     maybe[is_blank(heard)] = False
-    at = np.flatnonzero(maybe)
+    at = np.flatnonzero(maybe)  # takes a tenth of the time of `nonzero` with two axes
     row, band = np.divmod(at, bands)
+    right = block.share[row]
+    left = 1 - right
 
-    def above(values: Array, column: Indices) -> tuple[Array, Array]:
-        share = block.share[row]
+    def above(values: Array, columns: slice) -> tuple[Array, Array]:
         middle, spread = (
-            (1 - share) * part[block.left, column] + share * part[block.right, column]
+            left * part[block.left, columns].take(band) + right * part[block.right, columns].take(band)
             for part in (floor.middle, floor.spread)
         )
         decibels = values.reshape(-1)[at] - middle
         return decibels, decibels / spread
 
-    decibels, spreads = above(heard, band)
-    np.maximum(spreads, above(contrast, bands + band)[1], out=spreads)
+    decibels, spreads = above(heard, slice(bands))
+    np.maximum(spreads, above(contrast, slice(bands, None))[1], out=spreads)
     return LoudLevels(block.low + row, band, decibels, spreads).only(spreads > least)
 
 
