@@ -70,7 +70,9 @@ def broadband_level(parts: Sequence[NDArray[np.float16]], floors: Sequence[Array
     """
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
-    noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
+    heard = np.isfinite(level)
+    near = [slice(max(0, (knot - _REACH) * pitch), (knot + _REACH + 1) * pitch) for knot in range(knots)]
+    noise = [_noise_of(level[own] if heard[own].all() else level[own][heard[own]]) for own in near]
     known = any(each is not None for each in noise)
     power = np.array([np.nan if floor is None else float(floor.sum(dtype=np.float64)) for floor in floors])
     with np.errstate(divide="ignore"):
@@ -230,18 +232,17 @@ def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
     The middle is that of the shortest interval with a share of the values, at first among the lowest ones. Values far
     above it are left out, and this is repeated. The spread is measured below the middle, where there is no sound.
     """
-    heard = np.isfinite(level)
-    level = level if heard.all() else level[heard]
     values = np.sort(level[:: max(1, len(level) // _NOISE_VALUES)].astype(np.float32))
     if len(values) and values[len(values) // 2] > _FLAT_LEVEL:
         return 0.0, _LEAST_SPREAD
     if len(values) < LEAST_PITCH:
         return None
+    exact = values.astype(np.float64)  # in which they are compared
     middle = _densest(values[: int(_LOW_SHARE * len(values))], int(_FIRST_SHARE * len(values)))
     for _ in range(_ROUNDS):
-        below = values[: np.searchsorted(values, middle)]
-        spread = max(_LEAST_SPREAD, float(middle - below[len(below) // 2]) / _NORMAL) if len(below) else _LEAST_SPREAD
-        noise = values[: np.searchsorted(values, middle + _NOISE * spread, "right")]
+        below = int(exact.searchsorted(middle))
+        spread = max(_LEAST_SPREAD, float(middle - values[below // 2]) / _NORMAL) if below else _LEAST_SPREAD
+        noise = values[: exact.searchsorted(middle + _NOISE * spread, "right")]
         middle = _densest(noise, int(_SHARE * len(noise)))
     return middle, spread
 
@@ -249,6 +250,5 @@ def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
 def _densest(values: Array, count: int) -> float:
     """Return the middle of the shortest interval that holds `count` of some sorted values."""
     count = min(max(2, count), len(values))
-    width = values[count - 1 :] - values[: len(values) - count + 1]
-    at = int(width.argmin())
+    at = int((values[count - 1 :] - values[: len(values) - count + 1]).argmin())
     return float(values[at] + values[at + count - 1]) / 2

@@ -40,7 +40,7 @@ SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overt
 FAST_SORT = 512  # values; NumPy (AVX-512) needs two to four times as long for each of more values
 QUIET_ROWS = 20  # rows without events from which a background is measured
 _SAMPLES = 1200  # rows from which the quantiles at a knot are taken
-_FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that may be noise
+_FIRST, _LATER = np.array([[[0.05], [0.2]], [[0.25], [0.6]]])  # quantiles of all levels, and of those that may be noise
 # standard normal distribution: distance between the quantiles _FIRST, and between _LATER; upper quantile of _LATER
 _FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335
 TONE = 20.0  # dB of contrast; a steady tone with more is a sound, not noise
@@ -335,11 +335,10 @@ def _noise_of(levels: Array) -> Array:
 
 
 def _quantiles(
-    ordered: Array, first: NDArray[np.int64], count: NDArray[np.int64], shares: tuple[float, float]
-) -> tuple[Array, Array]:
-    """Return two quantiles of the first `count` values of each row, (rows,) each; `first` is where a row begins."""
-    lower, upper = (ordered.reshape(-1)[first + np.rint(share * (count - 1)).astype(int)] for share in shares)
-    return lower, upper
+    ordered: Array, first: NDArray[np.int64], count: NDArray[np.int64], shares: NDArray[np.float64]
+) -> Array:
+    """Return two quantiles of the first `count` values of each row, (2, rows); `first` is where a row begins."""
+    return ordered.reshape(-1)[first + np.rint(shares * (count - 1)).astype(int)]
 
 
 def _floor_of_short(levels: BandLevels, pitch: int) -> NoiseFloor:
