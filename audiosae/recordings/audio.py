@@ -203,10 +203,8 @@ class _Reader:
         file, stated = self._file, self._recording.frames
         frames = max(0, min(stated, max(1024, _SAMPLES_AT_ONCE // file.channels)))
         read = self._read_integers if file.subtype == "PCM_16" and file.format in _UNCODED else self._read
-        mono = buffer = np.empty((frames, file.channels), np.float32)
+        buffer = np.empty((frames, file.channels), np.float32)
         while self._frames < stated and not self._error:
-            if np.may_share_memory(mono, buffer):  # what was yielded is not overwritten
-                buffer = np.empty((frames, file.channels), np.float32)
             samples = read(buffer)[: stated - self._frames]
             if not len(samples):
                 return
@@ -217,6 +215,8 @@ class _Reader:
                 self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
             self._frames += len(mono)
             yield mono
+            if file.channels == 1:  # the block is not a copy
+                buffer = np.empty((frames, 1), np.float32)
 
     def _read_integers(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fill the buffer from 16-bit samples: the same numbers, without libsndfile's slow conversion."""

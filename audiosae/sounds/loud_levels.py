@@ -81,7 +81,7 @@ def _of_block(levels: BandLevels, block: KnotBlock, least: float) -> LoudLevels:
 
     def above(values: Array, columns: slice) -> tuple[Array, Array]:
         middle, spread = (
-            left * part[block.left, columns].take(band) + right * part[block.right, columns].take(band)
+            left * part[block.left, columns][band] + right * part[block.right, columns][band]
             for part in (floor.middle, floor.spread)
         )
         decibels = values.reshape(-1)[at] - middle

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from audiosae.recordings.spectrogram import Spectrogram
 
     Array = NDArray[np.float32]
+    Indices = NDArray[np.int64]
 
 Value = TypeVar("Value")
 
@@ -334,11 +335,9 @@ def _noise_of(levels: Array) -> Array:
     return np.asarray(np.stack([middle, spread]).reshape(2, -1, parts).mean(axis=2))
 
 
-def _quantiles(
-    ordered: Array, first: NDArray[np.int64], count: NDArray[np.int64], shares: NDArray[np.float64]
-) -> Array:
+def _quantiles(ordered: Array, first: Indices, count: Indices, shares: NDArray[np.float64]) -> Array:
     """Return two quantiles of the first `count` values of each row, (2, rows); `first` is where a row begins."""
-    return ordered.reshape(-1)[first + np.rint(shares * (count - 1)).astype(int)]
+    return np.asarray(ordered.reshape(-1)[first + np.rint(shares * (count - 1)).astype(int)])
 
 
 def _floor_of_short(levels: BandLevels, pitch: int) -> NoiseFloor:
