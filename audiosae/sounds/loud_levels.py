@@ -85,7 +85,7 @@ def _of_block(levels: BandLevels, block: KnotBlock, least: float) -> LoudLevels:
             for part in (floor.middle, floor.spread)
         )
         decibels = values.reshape(-1)[at] - middle
-        return decibels, decibels / spread
+        return decibels, np.asarray(decibels / spread, np.float32)
 
     decibels, spreads = above(heard, slice(bands))
     np.maximum(spreads, above(contrast, slice(bands, None))[1], out=spreads)
