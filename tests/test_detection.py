@@ -15,7 +15,7 @@ from audiosae.corpus import ingest as ingest_module
 from audiosae.engine import LocalEngine
 from audiosae.recordings import audio, bands
 from audiosae.recordings.spectrogram import Spectrogram
-from audiosae.sounds import broadband, noise_floor
+from audiosae.sounds import band_events, broadband, noise_floor
 from audiosae.sounds import locate as module
 from audiosae.sounds.detection import DetectorOptions, _joined, detect
 from audiosae.sounds.locate import expected_broadband, locate, transform_seconds
@@ -444,3 +444,13 @@ def test_loud_levels_are_those_far_above_the_interpolated_noise_floor():
     np.testing.assert_array_equal([loud.row - 100, loud.band], [row, band])
     np.testing.assert_array_equal(loud.spreads, spreads[row, band])
     np.testing.assert_array_equal(loud.decibels, above[row, band])
+
+
+def test_long_sounds_are_cut_in_their_own_bands_at_the_same_rows_of_the_file():
+    band, row = np.repeat([30, 31], 3000), np.tile(np.arange(500, 3500), 2)
+    order = np.lexsort((band, row))
+    levels = LoudLevels(row[order], band[order], row, row)
+    runs, _ = Runs.of(levels, 0, 500, 3500)
+    bands, rows = np.divmod(band_events._cuts(runs, 500, 1000), runs.width)
+    assert bands.tolist() == [30, 30, 30, 31, 31, 31]
+    assert (rows + 500).tolist() == [1000, 2000, 3000] * 2

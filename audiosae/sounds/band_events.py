@@ -225,8 +225,8 @@ def _cuts(runs: Runs, first: int, longest: int) -> Indices:
     number, count = runs.sounds()
     band, begin = np.divmod(runs.first, runs.width)
     end = begin + runs.end - runs.first
-    start, low = np.full(count + 1, runs.width), np.full(count + 1, len(runs))
-    stop, high = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
+    start, low = np.full((2, count + 1), np.iinfo(np.int64).max)
+    stop, high = np.zeros((2, count + 1), np.int64)
     for least, values in ((start, begin), (low, band)):
         np.minimum.at(least, number, values)
     for most, values in ((stop, end), (high, band)):
