@@ -73,6 +73,16 @@ def test_frame_blocks_have_a_bounded_size():
     assert sum(len(block) for block in blocks) == 1 + 32000 // 8
 
 
+@pytest.mark.parametrize("count", [7, 100, 501, 10**4])
+def test_segments_of_power_are_the_frames_in_order(count):
+    samples = tone(0.5, noise=0.1)
+    power = np.concatenate(list(bands.power_frames([samples], 64, 8)))[:, 2:9]
+    segments = list(bands.power_segments(cut(samples, 1000), 64, 8, slice(2, 9), count, at_once=32))
+    assert [len(each) for each in segments[:-1]] == [count] * ((len(power) - 1) // count)
+    np.testing.assert_array_equal(np.concatenate(segments), power)
+    assert not list(bands.power_segments([], 64, 8, slice(2, 9), count, at_once=32))[1:]
+
+
 def test_decibels_equal_librosa_without_top_db():
     power = np.geomspace(1e-14, 1e6, 50, dtype=np.float32)
     np.testing.assert_allclose(bands.to_decibels(power), librosa.power_to_db(power, top_db=None), atol=1e-4)

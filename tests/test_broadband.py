@@ -10,7 +10,6 @@ import pytest
 from detected import PAUSE, RATE, SYLLABLE, add, broadband, noise, sine, song, with_syllables
 from signals import collect, write
 
-from audiosae.recordings import bands
 from audiosae.sounds import broadband_level as module
 from audiosae.sounds.broadband import (
     COLUMNS,
@@ -33,9 +32,9 @@ def powers(seconds, bins=32, seed=0):
     return rng.chisquare(2, (round(seconds / HOP), bins)).astype(np.float32)
 
 
-def level_of(rows, pieces=1, pitch=2500):
+def level_of(rows, pitch=2500):
     floors = []
-    parts = list(whitened_levels(np.array_split(rows, pieces), pitch, floors))
+    parts = list(whitened_levels([rows[at : at + pitch] for at in range(0, len(rows), pitch)], floors))
     return broadband_level(parts, floors, pitch)
 
 
@@ -129,21 +128,27 @@ def test_the_noise_floor_of_each_minute_is_relative_to_full_scale(tmp_path):
     np.testing.assert_array_equal(again, [np.nan, -40.0])
 
 
-@pytest.mark.parametrize("pieces", [2, 7, 400])
-def test_the_level_does_not_depend_on_the_blocks_in_which_the_powers_are_read(pieces):
-    rows = powers(33)
-    rows[4000:4100] *= 30
-    whole, other = level_of(rows), level_of(rows, pieces)
-    assert np.array_equal(whole.level, other.level)
-    assert np.array_equal(whole.noise, other.noise)
-    assert len(events_of(whole)) == 1
+@pytest.mark.parametrize("last", [1, 7, 199, 625])
+def test_the_noise_floor_is_that_of_the_neighbouring_segments(last):
+    pitch, floors = 2500, []
+    rows = powers(66)[: 12 * pitch + 4 * last]
+    rows[2 * pitch : 3 * pitch] = 0
+    rows[6 * pitch : 8 * pitch] /= 100  # the lowest of seven segments, of which the last may have more rows
+    segments = [rows[at : at + pitch] for at in range(0, len(rows), pitch)]
+    list(whitened_levels(segments, floors))
+    samples = [module._Sample.of(segment, None).rows for segment in segments]
+    assert len(floors) == len(segments) == 13
+    assert max(map(len, samples[:-1])) == 105
+    for number, floor in enumerate(floors):
+        near = np.concatenate(samples[max(0, number - 3) : number + 4])
+        np.testing.assert_array_equal(floor, module._floor_of(near, gated=False))
 
 
 def test_events_do_not_depend_on_the_size_of_blocks(tmp_path, monkeypatch):
     samples = with_syllables(noise(12), np.concatenate([song(1.0), song(6.0)]))
     whole = broadband(tmp_path, samples)
     monkeypatch.setattr("audiosae.sounds.broadband._FRAMES_AT_ONCE", 1000)
-    monkeypatch.setattr(bands, "_FRAMES_AT_ONCE", 17)
+    monkeypatch.setattr("audiosae.sounds.broadband._TRANSFORMS", 17)
     np.testing.assert_array_equal(broadband(tmp_path, samples), whole)
     assert len(whole) == 28
 

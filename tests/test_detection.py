@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from detected import RATE, SYLLABLE, add, corpus_of, detected, located, noise, sine, song, with_syllables
+from scipy import ndimage
 
 from audiosae.corpus import ingest as ingest_module
 from audiosae.engine import LocalEngine
@@ -18,7 +19,8 @@ from audiosae.sounds import band_events, broadband, noise_floor
 from audiosae.sounds import locate as module
 from audiosae.sounds.detection import DetectorOptions, _joined, detect
 from audiosae.sounds.locate import expected_broadband, locate, transform_seconds
-from audiosae.sounds.noise_floor import BandLevels
+from audiosae.sounds.loud_levels import LoudLevels, Runs
+from audiosae.sounds.noise_floor import BandLevels, between_knots
 
 RESOLUTION = 0.003  # s
 SPECTRA = {  # amplitude at frequencies in Hz
@@ -404,16 +406,51 @@ def test_rows_of_one_level_are_blank():
 def test_contrast_is_the_distance_to_the_mean_of_the_neighbouring_bands():
     levels = np.random.default_rng(0).normal(-60, 10, (3, 11)).astype(np.float32)
     expected = [[row[i] - row[max(0, i - 2) : i + 3].mean() for i in range(11)] for row in levels]
-    np.testing.assert_allclose(noise_floor._contrast(levels), expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(noise_floor.contrast_of(levels), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("gap", [0, 1, 3])
-def test_silences_up_to_the_gap_are_closed_in_each_band(gap):
-    heard = np.random.default_rng(gap).random((60, 7)) < 0.2
-    joined = band_events._joined(heard, gap)
-    for before, after in zip(heard.T, joined.T, strict=True):
-        at = np.flatnonzero(before)
-        expected = before.copy()
-        for first, last in pairwise(at):
-            expected[first:last] |= last - first <= gap + 1
-        np.testing.assert_array_equal(after, expected)
+def test_loud_levels_with_short_silences_in_a_band_are_joined_to_touching_sounds(gap):
+    loud = np.random.default_rng(gap).random((90, 7)) < 0.15
+    row, band = loud.nonzero()
+    runs, run = Runs.of(LoudLevels(row, band, row, row), gap, 0, len(loud))
+    heard = loud.copy()
+    for before, after in zip(loud.T, heard.T, strict=True):
+        for first, last in pairwise(np.flatnonzero(before)):
+            after[first:last] |= last - first <= gap + 1
+    cut = np.repeat([[10], [11], [50]], 3, axis=1), np.arange(1, 4)
+    for each in (runs, runs.without(np.sort((cut[1] * runs.width + cut[0]).reshape(-1)))):
+        if each is not runs:
+            heard[cut] = False
+            kept = heard[row, band]
+            row, band = row[kept], band[kept]
+            run = each.at(band * each.width + row)
+        expected, count = ndimage.label(heard, np.ones((3, 3)))
+        numbers, found = each.sounds()
+        assert found == count
+        np.testing.assert_array_equal(numbers[run], expected[row, band])
+
+
+def test_loud_levels_are_those_far_above_the_interpolated_noise_floor():
+    field = np.random.default_rng(0).normal(0, 4, (3000, 12)).astype(np.float32)
+    field[700:800] += 20
+    field[1500:1600] = -50
+    levels = BandLevels(field, 0.01)
+    loud, views = LoudLevels.between(levels, 100, 2900, 2.0), levels.views(100, 2900)
+    above = views - between_knots(levels.floor.middle, levels.pitch, 100, 2900)
+    spreads = (above / between_knots(levels.floor.spread, levels.pitch, 100, 2900)).reshape(-1, 2, 12).max(axis=1)
+    spreads[noise_floor.is_blank(views[:, :12])] = 0
+    row, band = (spreads > 2).nonzero()
+    np.testing.assert_array_equal([loud.row - 100, loud.band], [row, band])
+    np.testing.assert_array_equal(loud.spreads, spreads[row, band])
+    np.testing.assert_array_equal(loud.decibels, above[row, band])
+
+
+def test_long_sounds_are_cut_in_their_own_bands_at_the_same_rows_of_the_file():
+    band, row = np.repeat([30, 31], 3000), np.tile(np.arange(500, 3500), 2)
+    order = np.lexsort((band, row))
+    levels = LoudLevels(row[order], band[order], row, row)
+    runs, _ = Runs.of(levels, 0, 500, 3500)
+    bands, rows = np.divmod(band_events._cuts(runs, 500, 1000), runs.width)
+    assert bands.tolist() == [30, 30, 30, 31, 31, 31]
+    assert (rows + 500).tolist() == [1000, 2000, 3000] * 2

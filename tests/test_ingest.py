@@ -33,7 +33,7 @@ DOMAIN = Spectrogram(sample_rate=8000).resolve([])
 def here(monkeypatch):
     """Decode in this process, which is faster than starting others."""
 
-    def run(work, jobs, *, workers, crashed, weigh):
+    def run(work, jobs, **_):
         yield from map(work, jobs)
 
     monkeypatch.setattr(ingest_module, "run_in_order", run)

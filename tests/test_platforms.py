@@ -64,7 +64,7 @@ def test_the_limit_of_processes_on_windows_is_applied_and_reported(monkeypatch, 
     monkeypatch.setattr(processes.multiprocessing, "get_start_method", lambda **_: None)  # no test before chose one
     asked, said = [], []
 
-    def run(work, jobs, batches, workers, threads, *, shared):
+    def run(work, jobs, batches, workers, threads, *, shared, keep):
         asked.append(workers)
         batches.clear()
         return ()

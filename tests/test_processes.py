@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,26 @@ def engine_error(_):
     with pytest.raises(EngineError) as caught, start_engine("local:2"):
         pass
     return str(caught.value)
+
+
+def page_faults(_):
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        arrays = [np.ones(2**18, np.float32) for _ in range(24)]
+        del arrays
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_processes_that_keep_freed_memory_use_it_again(monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    import resource
+
+    once = 24 * 2**20 // resource.getpagesize()
+    faults = [next(run_in_order(page_faults, [0], workers=1, crashed=die, keep=keep)) for keep in (False, True)]
+    assert faults[1] < 2 * once < faults[0]
 
 
 @FORKS

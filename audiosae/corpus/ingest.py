@@ -106,6 +106,7 @@ def ingest(
         workers=workers,
         crashed=lambda _: Record("", "skipped", "the decoder crashed on it"),
         weigh=lambda own: _size(own[0][1]),
+        keep=True,
     )
     records = many_records()
     with closing(decoded):  # ends the processes, also after a Ctrl-C

@@ -48,6 +48,7 @@ def spread_over_processes(
             crashed=lambda call: _results(call, *shared),
             weigh=lambda _: _ONE_BY_ONE,
             shared=shared,
+            keep=True,
         )
     ) as results:
         yield from results

@@ -164,11 +164,13 @@ def _read_from_start(path: Path, first: int, count: int) -> NDArray[np.float32]:
 
 
 def _mono(samples: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
-    """Return one channel of samples (frames, channels), or the mean of all channels if its number is 0."""
+    """Return one channel of samples (frames, channels), or the mean of all if its number is 0; one is a view."""
     channels = samples.shape[1]
     check_channel(channels, channel)
-    if channel or channels == 1:
-        return samples[:, max(0, channel - 1)].copy()
+    if channels == 1:
+        return samples[:, 0]
+    if channel:
+        return samples[:, channel - 1].copy()
     return np.asarray(samples.mean(axis=1, dtype=np.float32))
 
 
@@ -213,6 +215,8 @@ class _Reader:
                 self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
             self._frames += len(mono)
             yield mono
+            if file.channels == 1:  # the block is not a copy
+                buffer = np.empty((frames, 1), np.float32)
 
     def _read_integers(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fill the buffer from 16-bit samples: the same numbers, without libsndfile's slow conversion."""

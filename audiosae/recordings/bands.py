@@ -6,6 +6,7 @@ Frames are those of librosa: frame i is centred on sample ``i * hop_length``, an
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -86,22 +87,59 @@ def power_frames(
     at_once
         Frames in a block, at most; None for as many as are fast with transforms of 512 samples.
     """
-    from scipy.fft import rfft
-
-    hann, at_once = _hann(n_fft), at_once or _FRAMES_AT_ONCE
-
-    def transform(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        spectrum = rfft(frames * hann, axis=1)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        return then(power)
-
+    at_once = at_once or _FRAMES_AT_ONCE
     pieces = (
         frames[at : at + at_once]
         for frames in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length)
         for at in range(0, len(frames), at_once)
     )
-    return in_order(transform, pieces)
+    return in_order(lambda frames: then(_power(frames)), pieces)
+
+
+def power_segments(
+    blocks: Iterable[NDArray[np.float32]], n_fft: int, hop_length: int, bins: slice, count: int, *, at_once: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the power of `power_frames` in some bins, in segments of `count` frames; the last one may have fewer.
+
+    The power is written where it stays, because it takes several times the memory of the samples.
+    """
+    width = len(range(n_fft // 2 + 1)[bins])
+    segments = deque([np.empty((0, width), np.float32)])
+
+    def pieces() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        filled = count
+        for frames in _framed(_padded(blocks, n_fft // 2), n_fft, hop_length):
+            at = 0
+            while at < len(frames):
+                if filled == count:
+                    segments.append(np.empty((count, width), np.float32))
+                    filled = 0
+                size = min(at_once, len(frames) - at, count - filled)
+                yield frames[at : at + size], segments[-1][filled : filled + size]
+                at, filled = at + size, filled + size
+
+    done = 0
+    for power in in_order(lambda piece: _power(piece[0], bins, piece[1]), pieces()):
+        if not done:
+            segments.popleft()
+        done += len(power)
+        if done == count:
+            yield segments[0]
+            done = 0
+    if done:
+        yield segments[0][:done]
+
+
+def _power(
+    frames: NDArray[np.float32], bins: slice = slice(None), out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Return the power of frames, (frames, samples), in some bins."""
+    from scipy.fft import rfft
+
+    spectrum = rfft(frames * _hann(frames.shape[1]), axis=1)[:, bins]
+    power: NDArray[np.float32] = np.square(spectrum.real, out=out)
+    power += np.square(spectrum.imag)
+    return power
 
 
 def to_decibels(power: NDArray[np.float32]) -> NDArray[np.float32]:

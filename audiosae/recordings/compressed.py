@@ -109,8 +109,10 @@ def _crc8(content: bytes) -> int:
 
 def find_after_flac(content: mmap.mmap, frames: int) -> str:
     """Return `ANOTHER` if another FLAC follows, `MORE` if there are more frames than the header states, else ""."""
-    if any(content.find(b"fLaC" + kind + b"\0\0\x22", 8) >= 0 for kind in (b"\0", b"\x80")):
-        return ANOTHER
+    at = 7
+    while (at := content.find(b"fLaC", at + 1)) >= 0:
+        if content[at + 4 : at + 8] in {b"\0\0\0\x22", b"\x80\0\0\x22"}:
+            return ANOTHER
     content.seek(4)
     return MORE if _flac_end(content, len(content), content.read(38)) > frames else ""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.sounds.loud_levels import LoudLevels, Runs
 from audiosae.sounds.noise_floor import Stretch
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
     Mask = NDArray[np.bool_]
-    Labels = NDArray[np.int32]
+    Indices = NDArray[np.int64]
 
 MIN_SECONDS, MAX_SECONDS = 0.08, 10.0
 _PIECE_SECONDS = 240.0
@@ -44,7 +45,6 @@ _FALSE = 0.5  # false events per minute that rain may cause
 _HEAVY = 60  # parts of sounds in the upper range, per minute, in heavy rain
 _CHAIN = 4.0  # a chain of drops has less than this many times the mass that a drop exceeds once in two minutes
 _PART = 0.1  # parts of a sound with less than this share of the mass of the largest part are separate
-_TOUCHING = np.ones((3, 3), int)
 _TOGETHER = 0.7  # share of their time that sounds of one event have in common
 
 
@@ -104,11 +104,13 @@ def _union(events: list[Stretch]) -> Stretch:
 def _stretches(levels: BandLevels, shortest: float, longest: float) -> Iterator[Stretch]:
     seconds, count = levels.seconds_per_row, len(levels.field)
     most, gap = max(4, round(longest / seconds)), round(_GAP_SECONDS / seconds)
-    piece, context = max(most, round(_PIECE_SECONDS / seconds)), 2 * (most + gap)
+    piece, context, done = max(most, round(_PIECE_SECONDS / seconds)), 2 * (most + gap), 0
+    loud = LoudLevels.none()
     for begin in range(0, count, piece):
         low, high = max(0, begin - context), min(count, begin + piece + context)
-        rise, beyond = levels.rise(low, high)
-        events = _events_of(beyond, rise, low, seconds=seconds, gap=gap, longest=most)
+        loud = LoudLevels.joined([loud.only(loud.row >= low), LoudLevels.between(levels, done, high, _CONTINUE)])
+        done = high
+        events = _events_of(loud, low, high, bands=levels.bands, seconds=seconds, gap=gap, longest=most)
         yield from (
             event
             for event in events
@@ -116,46 +118,59 @@ def _stretches(levels: BandLevels, shortest: float, longest: float) -> Iterator[
         )
 
 
-def _events_of(beyond: Array, rise: Array, first: int, *, seconds: float, gap: int, longest: int) -> list[Stretch]:
+def _events_of(
+    loud: LoudLevels, low: int, high: int, *, bands: int, seconds: float, gap: int, longest: int
+) -> list[Stretch]:
     """Return the events in consecutive rows of a field.
 
     Parameters
     ----------
-    beyond
-        Spreads by which each level exceeds the median of the noise.
-    rise
-        The same in dB.
-    first
-        Number of the first row in the field.
+    loud
+        Levels above the threshold in rows `low` to below `high`.
+    bands
+        Number of bands of the field.
     seconds
         Duration of a row.
     gap, longest
         In rows.
     """
-    from scipy import ndimage
-
-    loud = beyond > _CONTINUE
-    heard = _joined(loud, gap)
-    labels, _ = ndimage.label(heard, _TOUCHING)
-    if _cut_long(heard, ndimage.find_objects(labels), first, longest):
-        labels, _ = ndimage.label(heard, _TOUCHING)
-    loud &= heard
-    spreads, sounds = beyond[loud], labels[loud]
-    excess = (spreads - _CONTINUE) * np.float32(seconds / beyond.shape[1])
-    large, belongs = _select(loud, sounds, excess, len(beyond) * seconds / 60)
-    strong = np.zeros(len(large), bool)
-    strong[sounds[spreads > _START]] = True
-    bodies = np.zeros_like(labels)
-    bodies[loud] = np.where(belongs, sounds, 0)
-    boxes, events = ndimage.find_objects(bodies), []
-    for number in np.flatnonzero(strong & large):
-        time, band = boxes[number - 1]
-        peak = float(rise[time, band][bodies[time, band] == number].max())
-        events.append(Stretch(first + time.start, first + time.stop, band.start, band.stop - 1, peak))
-    return events
+    runs, run = Runs.of(loud, gap, low, high)
+    cuts = _cuts(runs, low, longest)
+    if len(cuts):
+        place = loud.band * runs.width + loud.row - low
+        kept = ~np.isin(place, cuts)
+        runs, loud = runs.without(cuts), loud.only(kept)
+        run = runs.at(place[kept])
+    number, count = runs.sounds()
+    sounds = number[run]
+    touching, run = Runs.of(loud, 0, low, high)
+    parts, part_count = touching.sounds()
+    excess = (loud.spreads - _CONTINUE) * np.float32(seconds / bands)
+    large, belongs = _select(sounds, count, parts[run], part_count, excess, (high - low) * seconds / 60)
+    strong = np.zeros(count + 1, bool)
+    strong[sounds[loud.spreads > _START]] = True
+    chosen = belongs & (strong & large)[sounds]
+    return _stretches_of(loud.only(chosen), sounds[chosen])
 
 
-def _select(loud: Mask, sounds: Labels, excess: Array, minutes: float) -> tuple[Mask, Mask]:
+def _stretches_of(levels: LoudLevels, sounds: Indices) -> list[Stretch]:
+    """Return the extent of the levels of each sound, in the order of the numbers of the sounds."""
+    order = np.argsort(sounds, kind="stable")
+    first = np.flatnonzero(np.diff(sounds[order], prepend=0))
+    row, band, decibels = levels.row[order], levels.band[order], levels.decibels[order]
+    columns = (
+        np.minimum.reduceat(row, first),
+        np.maximum.reduceat(row, first) + 1,
+        np.minimum.reduceat(band, first),
+        np.maximum.reduceat(band, first),
+        np.maximum.reduceat(decibels, first),
+    )
+    return [Stretch(*each) for each in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _select(  # noqa: PLR0917
+    sounds: Indices, count: int, part: Indices, part_count: int, excess: Array, minutes: float
+) -> tuple[Mask, Mask]:
     """Return which sounds are events, by number, and which loud levels belong to them.
 
     A sound consists of parts with silences between them: the syllables of a word, or a call and a drop of rain. A part
@@ -166,27 +181,23 @@ def _select(loud: Mask, sounds: Labels, excess: Array, minutes: float) -> tuple[
 
     Parameters
     ----------
-    loud
-        Levels above the threshold.
-    sounds
-        Number of the sound of each loud level, from 1.
+    sounds, part
+        Number of the sound and of the part of each loud level, from 1.
+    count, part_count
+        Number of sounds and of parts.
     excess
         Mass of each loud level.
     """
-    from scipy import ndimage
-
-    parts, count = ndimage.label(loud, _TOUCHING)
-    part = parts[loud]
-    mass = np.bincount(part, excess, minlength=count + 1).astype(np.float64)
-    sound = np.zeros(count + 1, np.int32)
+    mass = np.bincount(part, excess, minlength=part_count + 1).astype(np.float64)
+    sound = np.zeros(part_count + 1, np.int64)
     sound[part] = sounds
-    total, largest = np.bincount(sound, mass).astype(np.float64), np.zeros(sound.max() + 1)
+    total, largest = np.bincount(sound, mass, minlength=count + 1).astype(np.float64), np.zeros(count + 1)
     np.maximum.at(largest, sound, mass)
     heavy = np.histogram(mass[1:], _CLUTTER)[0][1] >= _HEAVY * minutes
     drop = _least_mass(mass[1:], minutes) if heavy else _MASS
     least = drop if drop > _MASS else _least_mass(total[1:], minutes)
     belongs = (mass >= _PART * largest[sound]) | (mass > least)
-    chains = (largest > drop) | (np.bincount(sound, mass * belongs) > _CHAIN * drop)
+    chains = (largest > drop) | (np.bincount(sound, mass * belongs, minlength=count + 1) > _CHAIN * drop)
     return chains if drop > _MASS else total > least, belongs[part]
 
 
@@ -201,32 +212,31 @@ def _least_mass(masses: NDArray[np.float64], minutes: float) -> float:
     return max(_MASS, float((middle + high) / 2 + scale * np.log(max(upper * scale / _FALSE, 1))))
 
 
-def _joined(heard: Mask, gap: int) -> Mask:
-    """Close silences of at most `gap` rows in each band."""
-    rows, bands = heard.shape
-    joined = np.zeros((bands, rows + gap + 1), bool)  # with a longer silence between bands
-    joined[:, :rows] = heard.T
-    at = np.flatnonzero(joined)
-    silence = np.diff(at) - 1
-    short = np.flatnonzero((silence > 0) & (silence <= gap))
-    count = silence[short]
-    joined.reshape(-1)[np.repeat(at[short] + 1 - np.cumsum(count) + count, count) + np.arange(count.sum())] = True
-    return np.ascontiguousarray(joined[:, :rows].T)
-
-
-def _cut_long(heard: Mask, boxes: list[tuple[slice, slice]], first: int, longest: int) -> bool:
-    """Cut sounds that are too long at multiples of `longest` rows from the start of the file; return whether any was.
+def _cuts(runs: Runs, first: int, longest: int) -> Indices:
+    """Return the places at which sounds that are too long are cut: at multiples of `longest` rows of the file.
 
     Pieces that overlap cut a sound at the same rows, so that no part of it is found twice.
+
+    Parameters
+    ----------
+    first
+        Number of the first row in the file.
     """
-    cut = False
-    for time, band in boxes:
-        if time.stop - time.start > longest:
-            edge = longest // 4
-            rows = np.arange(-(-(first + time.start + edge) // longest) * longest - first, time.stop - edge, longest)
-            heard[rows, band] = False
-            cut = cut or len(rows) > 0
-    return cut
+    number, count = runs.sounds()
+    band, begin = np.divmod(runs.first, runs.width)
+    end = begin + runs.end - runs.first
+    start, low = np.full((2, count + 1), np.iinfo(np.int64).max)
+    stop, high = np.zeros((2, count + 1), np.int64)
+    for least, values in ((start, begin), (low, band)):
+        np.minimum.at(least, number, values)
+    for most, values in ((stop, end), (high, band)):
+        np.maximum.at(most, number, values)
+    places, edge = [np.empty(0, np.int64)], longest // 4
+    for sound in np.flatnonzero(stop - start > longest).tolist():
+        earliest = -(-(first + int(start[sound]) + edge) // longest) * longest - first
+        rows = np.arange(earliest, int(stop[sound]) - edge, longest)
+        places.append(np.add.outer(np.arange(low[sound], high[sound] + 1) * runs.width, rows).reshape(-1))
+    return np.unique(np.concatenate(places))
 
 
 def _merged(events: list[Stretch], *, of_shorter: bool = False) -> list[Stretch]:

@@ -99,11 +99,11 @@ class BroadbandEvents(Domain):
         width = self.sample_rate / n_fft
         first = max(1, int(np.ceil(self.low_hz / width)))
         last = max(first + 1, 1 + int((self.high_hz or self.sample_rate / 2) / width))
-        powers = bands.power_frames(samples(), n_fft, self.hop, lambda power: power[:, first:last], at_once=_TRANSFORMS)
         pitch = max(LEAST_PITCH, round(KNOT_SECONDS / second))
+        powers = bands.power_segments(samples(), n_fft, self.hop, slice(first, last), pitch, at_once=_TRANSFORMS)
         floors: list[Array | None] = []
         parts: list[NDArray[np.float16]] = []
-        for part in whitened_levels(powers, pitch, floors):
+        for part in whitened_levels(powers, floors):
             parts.append(part)
             yield np.empty((0, COLUMNS), np.float32)  # other work on the same samples continues
         level = broadband_level(parts, floors, pitch)
@@ -196,13 +196,12 @@ def cut_at_minima(level: Array, least: float) -> Iterator[tuple[int, int, float]
     least
         Least peak of an event, dB.
     """
-    low = np.flatnonzero(level[1:-1] < _end_level(float(level.max()))) + 1
-    minima = low[(level[low] <= level[low - 1]) & (level[low] < level[low + 1])]
-    for first, last in _strong_cuts(level, minima.tolist()) if len(minima) else ((0, len(level)),):
-        part = level[first:last]
-        peak = float(part.max())
+    highest = float(level.max())
+    low = np.flatnonzero(level[1:-1] < _end_level(highest)) + 1
+    minima = low[(level[low] <= level[low - 1]) & (level[low] < level[low + 1])] if len(low) else low
+    for first, last, peak in _strong_cuts(level, minima) if len(minima) else ((0, len(level), highest),):
         if peak > least:
-            inside = np.flatnonzero(part >= _end_level(peak))
+            inside = (level[first:last] >= _end_level(peak)).nonzero()[0]
             yield first + int(inside[0]), first + int(inside[-1]) + 1, peak
 
 
@@ -211,17 +210,21 @@ def _end_level(peak: float) -> float:
     return max(_SHARE_OF_PEAK * peak, peak - _DEPTH)
 
 
-def _strong_cuts(level: Array, cuts: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield the parts between those minima that separate events: the weakest cuts are removed, one after another."""
-    edges = [0, *cuts, len(level)]
-    peaks = [float(part.max()) for part in np.split(level, cuts)]
+def _strong_cuts(level: Array, cuts: NDArray[np.intp]) -> Iterator[tuple[int, int, float]]:
+    """Yield the parts between those minima that separate events, with their peaks.
+
+    The weakest cuts are removed, one after another.
+    """
+    edges = [0, *cuts.tolist(), len(level)]
+    peaks: list[float] = np.maximum.reduceat(level, edges[:-1]).tolist()
+    valleys: list[float] = [0.0, *(max(valley, 1e-6) for valley in level[cuts].tolist())]
     # part i lies between edges i and i + 1; cut i is at edge i; removed cuts join a part to the one before
     before, after = list(range(-1, len(peaks) - 1)), list(range(1, len(peaks) + 1))
     removed = [False] * (len(peaks) + 1)
 
     def strength(cut: int) -> float:
-        valley = max(float(level[edges[cut]]), 1e-6)
-        low, high = sorted((peaks[before[cut]], peaks[cut]))
+        one, other, valley = peaks[before[cut]], peaks[cut], valleys[cut]
+        low, high = (one, other) if one < other else (other, one)
         return min((low - valley) / _VALLEY, _end_level(high) / valley)
 
     current = {cut: strength(cut) for cut in range(1, len(peaks))}
@@ -240,5 +243,5 @@ def _strong_cuts(level: Array, cuts: list[int]) -> Iterator[tuple[int, int]]:
                 current[near] = strength(near)
                 if current[near] < 1:
                     heapq.heappush(queue, (current[near], near))
-    kept = [edge for number, edge in enumerate(edges) if not removed[number]]
-    yield from pairwise(kept)
+    kept = [number for number, is_removed in enumerate(removed) if not is_removed]
+    yield from ((edges[one], edges[other], peaks[one]) for one, other in pairwise(kept))

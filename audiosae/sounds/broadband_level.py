@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -64,10 +64,15 @@ class BroadbandLevel:
 
 
 def broadband_level(parts: Sequence[NDArray[np.float16]], floors: Sequence[Array | None], pitch: int) -> BroadbandLevel:
-    """Return the broadband level of a recording with its noise; the parameters are those of `whitened_levels`."""
+    """Return the broadband level of a recording with its noise, from the results of `whitened_levels`.
+
+    The segments have `pitch` frames.
+    """
     level = np.concatenate(parts) if parts else np.empty(0, np.float16)
     knots = -(-len(level) // pitch)
-    noise = [_noise_of(level[max(0, (k - _REACH) * pitch) : (k + _REACH + 1) * pitch]) for k in range(knots)]
+    heard = np.isfinite(level)
+    near = [slice(max(0, (knot - _REACH) * pitch), (knot + _REACH + 1) * pitch) for knot in range(knots)]
+    noise = [_noise_of(level[own] if heard[own].all() else level[own][heard[own]]) for own in near]
     known = any(each is not None for each in noise)
     power = np.array([np.nan if floor is None else float(floor.sum(dtype=np.float64)) for floor in floors])
     with np.errstate(divide="ignore"):
@@ -75,46 +80,28 @@ def broadband_level(parts: Sequence[NDArray[np.float16]], floors: Sequence[Array
     return BroadbandLevel(level, np.array(filled(noise) if known else [(0.0, np.inf)], np.float64), pitch, decibels)
 
 
-def _segments(blocks: Iterable[Array], count: int) -> Iterator[Array]:
-    """Yield the rows of blocks again, `count` at a time; the last rows may be fewer."""
-    pending: list[Array] = []
-    rows = 0
-    for block in blocks:
-        pending.append(block)
-        rows += len(block)
-        if rows >= count:
-            whole = np.concatenate(pending)
-            yield from (whole[at : at + count] for at in range(0, rows - rows % count, count))
-            pending, rows = [whole[rows - rows % count :].copy()], rows % count
-    if rows:
-        yield np.concatenate(pending)
-
-
-def whitened_levels(powers: Iterable[Array], pitch: int, floors: list[Array | None]) -> Iterator[NDArray[np.float16]]:
+def whitened_levels(segments: Iterable[Array], floors: list[Array | None]) -> Iterator[NDArray[np.float16]]:
     """Yield the level in each segment: 5 log10 of the mean square over all bins of power divided by noise floor.
 
     The noise floor is measured at the middle of each segment, from its neighbours, and interpolated linearly.
 
     Parameters
     ----------
-    powers
-        Power of the frames of a recording, in blocks of shape (frames, bins).
-    pitch
-        Frames of a segment.
+    segments
+        Power of the frames of a recording, (frames, bins), in segments of equal length but for the last.
     floors
         Receives the noise floor of each segment, (bins,), None where it is not known.
     """
     pending: deque[Array] = deque()  # segments without a level, then those that only served for their floor
-    samples: deque[tuple[Array, bool]] = deque(maxlen=2 * _REACH + 1)
+    samples: deque[_Sample] = deque(maxlen=2 * _REACH + 1)
     count = done = 0
 
     def floor() -> Array | None:
-        near = list(samples)[max(0, len(floors) - (count - len(samples)) - _REACH) :]
-        return _floor_of(np.concatenate([rows for rows, _ in near]), gated=all(gated for _, gated in near))
+        return _floor_near(list(samples)[max(0, len(floors) - (count - len(samples)) - _REACH) :])
 
-    for segment in _segments(powers, pitch):
+    for segment in segments:
         pending.append(segment)
-        samples.append((_sample_of(segment), _is_gated(_heard(segment))))
+        samples.append(_Sample.of(segment, samples[-1].rows if samples else None))
         count += 1
         if count > _REACH:
             floors.append(floor())
@@ -128,13 +115,49 @@ def whitened_levels(powers: Iterable[Array], pitch: int, floors: list[Array | No
         done += 1
 
 
-def _sample_of(segment: Array) -> Array:
-    """Return some means of a few consecutive frames, without digital zeros."""
-    width = min(_MEANS, len(segment))
-    count = len(segment) // width
-    chosen = segment[: count * width].reshape(count, width, -1)[:: max(1, count // _FLOOR_ROWS)]
-    rows = np.asarray(sum(chosen[:, i] for i in range(width)) / np.float32(width))
-    return np.asarray(rows[_heard(rows)])
+class _Sample(NamedTuple):
+    """Means of a few consecutive frames of a segment, without digital zeros, (rows, bins).
+
+    `pair` has the lowest of them and of those of the segment before: enough for the noise floor around them. `largest`
+    is the largest mean, and `is_gated` that of `_is_gated`.
+    """
+
+    rows: Array
+    pair: Array
+    largest: float
+    is_gated: bool
+
+    @classmethod
+    def of(cls, segment: Array, before: Array | None) -> _Sample:
+        width = min(_MEANS, len(segment))
+        count = len(segment) // width
+        step = max(1, count // _FLOOR_ROWS)
+        chosen = segment[: count * width].reshape(count, width, -1)[::step]
+        rows = chosen[:, 0].copy()
+        for i in range(1, width):
+            rows += chosen[:, i]
+        rows /= np.float32(width)
+        heard = _heard(rows)
+        rows = rows if heard.all() else rows[heard]
+        pair = rows if before is None else np.concatenate([before, rows])
+        most = max(len(chosen), 0 if before is None else len(before))
+        # the last segment may be shorter, and have more rows
+        lowest = 1 + int(_FLOOR_QUANTILE * (2 * _REACH * most + 2 * _FLOOR_ROWS))
+        return cls(rows, _lowest(pair, lowest), float(rows.max(initial=0)), _is_gated(_heard(segment)))
+
+
+def _lowest(rows: Array, count: int) -> Array:
+    """Return the lowest values of each bin, (count, bins) in any order; all if there are fewer."""
+    return rows if len(rows) <= count else np.partition(rows, count - 1, axis=0)[:count]
+
+
+def _floor_near(samples: Sequence[_Sample]) -> Array | None:
+    """Return the noise floor of each bin in consecutive segments; see `_floor_of`."""
+    if all(sample.is_gated for sample in samples):
+        return _floor_of(np.concatenate([sample.rows for sample in samples]), gated=True)
+    parts = [sample.pair for sample in samples[1::2]] + [samples[-1].rows] * (len(samples) % 2)
+    count, largest = sum(len(sample.rows) for sample in samples), max(sample.largest for sample in samples)
+    return _low_quantile(np.concatenate(parts), count, largest)
 
 
 def _heard(rows: Array) -> NDArray[np.bool_]:
@@ -162,17 +185,20 @@ def _floor_of(rows: Array, *, gated: bool) -> Array | None:
         total = rows.sum(axis=1)
         if np.median(total) < _NO_NOISE * np.quantile(total, _FLOOR_QUANTILE):
             return np.full(rows.shape[1], _LEAST_OF_LARGEST * float(rows.max()), np.float32)
-    if len(rows) < _LEAST_ROWS:
+    return _low_quantile(rows, len(rows), float(rows.max(initial=0)))
+
+
+def _low_quantile(lowest: Array, count: int, largest: float) -> Array | None:
+    """Return the low quantile of `count` rows from those that have the lowest values; None for too few rows."""
+    if count < _LEAST_ROWS:
         return None
-    rank = int(_FLOOR_QUANTILE * (len(rows) - 1))
-    lowest = [  # of parts that are faster to partition than all rows
-        np.partition(part, min(rank, len(part) - 1), axis=0)[: rank + 1]
-        for part in np.array_split(rows, -(-len(rows) // FAST_SORT))
-    ]
-    floor = np.partition(np.concatenate(lowest), rank, axis=0)[rank]
-    return np.asarray(
-        np.maximum(floor, max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * float(rows.max())))
-    )
+    rank = int(_FLOOR_QUANTILE * (count - 1))
+    if len(lowest) > FAST_SORT:
+        parts = np.array_split(lowest, -(-len(lowest) // FAST_SORT))
+        lowest = np.concatenate([_lowest(part, rank + 1) for part in parts])
+    floor = np.partition(lowest, rank, axis=0)[rank]
+    least = max(_LEAST_OF_MEDIAN * float(np.median(floor)), _LEAST_OF_LARGEST * largest)
+    return np.asarray(np.maximum(floor, least))
 
 
 def _level_of(segment: Array, floors: list[Array | None], number: int) -> NDArray[np.float16]:
@@ -206,17 +232,17 @@ def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
     The middle is that of the shortest interval with a share of the values, at first among the lowest ones. Values far
     above it are left out, and this is repeated. The spread is measured below the middle, where there is no sound.
     """
-    heard = np.flatnonzero(np.isfinite(level))
-    values = np.sort(level[heard[:: max(1, len(heard) // _NOISE_VALUES)]].astype(np.float32))
+    values = np.sort(level[:: max(1, len(level) // _NOISE_VALUES)].astype(np.float32))
     if len(values) and values[len(values) // 2] > _FLAT_LEVEL:
         return 0.0, _LEAST_SPREAD
     if len(values) < LEAST_PITCH:
         return None
+    exact = values.astype(np.float64)  # in which they are compared
     middle = _densest(values[: int(_LOW_SHARE * len(values))], int(_FIRST_SHARE * len(values)))
     for _ in range(_ROUNDS):
-        below = values[: np.searchsorted(values, middle)]
-        spread = max(_LEAST_SPREAD, float(middle - below[len(below) // 2]) / _NORMAL) if len(below) else _LEAST_SPREAD
-        noise = values[: np.searchsorted(values, middle + _NOISE * spread, "right")]
+        below = int(exact.searchsorted(middle))
+        spread = max(_LEAST_SPREAD, float(middle - values[below // 2]) / _NORMAL) if below else _LEAST_SPREAD
+        noise = values[: exact.searchsorted(middle + _NOISE * spread, "right")]
         middle = _densest(noise, int(_SHARE * len(noise)))
     return middle, spread
 
@@ -224,6 +250,5 @@ def _noise_of(level: NDArray[np.float16]) -> tuple[float, float] | None:
 def _densest(values: Array, count: int) -> float:
     """Return the middle of the shortest interval that holds `count` of some sorted values."""
     count = min(max(2, count), len(values))
-    width = values[count - 1 :] - values[: len(values) - count + 1]
-    at = int(width.argmin())
+    at = int((values[count - 1 :] - values[: len(values) - count + 1]).argmin())
     return float(values[at] + values[at + count - 1]) / 2

@@ -211,11 +211,21 @@ def scaled_windows(model: Model, rise: Codes, own: Codes) -> Codes:
 
     They are scaled so that the levels `own` of the sound have the same strength in every sound.
     """
-    strength = max(float(np.quantile(own, _STRENGTH_QUANTILE)), _LEAST_STRENGTH)
+    strength = max(_quantile(own, _STRENGTH_QUANTILE), _LEAST_STRENGTH)
     background = model.whitener.mean.reshape(model.domain.window).mean(axis=0).astype(np.float32)
     field = rise * np.float32(_STRENGTH / strength) + background
     view = np.lib.stride_tricks.sliding_window_view(field, model.domain.window)[:: model.domain.stride[0], 0]
     return view.reshape(len(view), -1)
+
+
+def _quantile(values: Codes, share: float) -> float:
+    """Return ``numpy.quantile(values, share)``, a third of whose time this takes."""
+    ordered = np.sort(values, axis=None)
+    place = (len(ordered) - 1) * share
+    at = int(place)
+    low, high, weight = ordered[at], ordered[min(at + 1, len(ordered) - 1)], place - at
+    step = high - low
+    return float(low + step * weight if weight < 0.5 else high - step * (1 - weight))  # noqa: PLR2004 (as NumPy does)
 
 
 class CodeFile:

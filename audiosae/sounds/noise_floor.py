@@ -12,18 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from audiosae.recordings.spectrogram import Spectrogram
 
     Array = NDArray[np.float32]
+    Indices = NDArray[np.int64]
 
 Value = TypeVar("Value")
 
@@ -39,13 +40,13 @@ SHORT_LEAST_DEPTH = 8.0  # dB below its loudest level; every level above is soun
 SHORT_SHOWN = 45.0  # dB below its loudest level that belong to its sound: overtones distinguish instruments
 FAST_SORT = 512  # values; NumPy (AVX-512) needs two to four times as long for each of more values
 QUIET_ROWS = 20  # rows without events from which a background is measured
-_ROWS_AT_ONCE = 1024  # keeps them within the cache
 _SAMPLES = 1200  # rows from which the quantiles at a knot are taken
-_FIRST, _LATER = (0.05, 0.2), (0.25, 0.6)  # quantiles of all levels, and of those that may be noise
+_FIRST, _LATER = np.array([[[0.05], [0.2]], [[0.25], [0.6]]])  # quantiles of all levels, and of those that may be noise
 # standard normal distribution: distance between the quantiles _FIRST, and between _LATER; upper quantile of _LATER
 _FIRST_GAP, _LATER_GAP, _LATER_UPPER = 0.80323, 0.92784, 0.25335
 TONE = 20.0  # dB of contrast; a steady tone with more is a sound, not noise
 _LEAST_USED = 0.02  # share of the rows around a knot that must not be blank
+_NEARLY = 0.95  # share of the levels that were noise, of which most often all are noise in the next round
 _NOISE, _ROUNDS = 3.75, 5  # spreads above the median up to which a level may be noise; number of repetitions
 
 
@@ -127,27 +128,8 @@ class BandLevels:
 
     def views(self, low: int, high: int, step: int = 1) -> Array:
         """Return rows `low` to below `high`, every `step`-th, as (rows, 2 x bands): levels, then contrasts."""
-        levels = self._smooth(low, high, step)
-        return np.concatenate([levels, _contrast(levels)], axis=1)
-
-    def rise(self, low: int, high: int) -> tuple[Array, Array]:
-        """Return by how much rows `low` to below `high` exceed the noise, (rows, bands), in dB and in spreads.
-
-        The number of spreads is the higher one of level and contrast; it is 0 in rows that are the same in all bands.
-        """
-        decibels, spreads = (np.empty((high - low, self.bands), np.float32) for _ in range(2))
-        for first in range(low, high, _ROWS_AT_ONCE):
-            last = min(high, first + _ROWS_AT_ONCE)
-            own = slice(first - low, last - low)
-            views = self.views(first, last)
-            blank = is_blank(views[:, : self.bands])
-            middle, spread = self.floor.at(first, last)
-            views -= middle
-            decibels[own] = views[:, : self.bands]
-            views /= spread
-            np.maximum(views[:, : self.bands], views[:, self.bands :], out=spreads[own])
-            spreads[own][blank] = 0
-        return decibels, spreads
+        levels = self.smooth(low, high, step)
+        return np.concatenate([levels, contrast_of(levels)], axis=1)
 
     def cleaned(self, low: int, high: int) -> Array:
         """Return by how much rows `low` to below `high` exceed the noise, (rows, bands) in dB, at least 0."""
@@ -176,14 +158,15 @@ class BandLevels:
     @cached_property
     def loudest(self) -> float:
         """The loudest level of the recording."""
-        return float(self._smooth(0, len(self.field), 1).max())
+        return float(self.smooth(0, len(self.field)).max())
 
     @property
     def is_short_recording(self) -> bool:
         """Whether the recording is under ten seconds, which is too short to distinguish noise from sound."""
         return len(self.field) * self.seconds_per_row < SHORT_SECONDS
 
-    def _smooth(self, low: int, high: int, step: int) -> Array:
+    def smooth(self, low: int, high: int, step: int = 1) -> Array:
+        """Return rows `low` to below `high`, every `step`-th, as means of neighbouring rows, (rows, bands)."""
         half = max(0, round((SMOOTH_SECONDS / self.seconds_per_row - 1) / 2))
         first, last = max(0, low - half), min(len(self.field), high + half)
         rows = self.field[first:last]
@@ -200,16 +183,21 @@ def _neighbours(bands: int) -> int:
     return max(1, round(NEIGHBOURS * bands))
 
 
-def _contrast(levels: Array) -> Array:
+def contrast_of(levels: Array) -> Array:
+    """Return the distances (dB) of levels, (rows, bands), to the means of the neighbouring bands."""
     rows, bands = levels.shape
-    reach = _neighbours(bands)
-    total = np.zeros((rows, reach + 1 + bands + reach), np.float32)  # cumulative, and constant beyond the bands
-    np.cumsum(levels, axis=1, out=total[:, reach + 1 : reach + 1 + bands])
-    total[:, reach + 1 + bands :] = total[:, reach + bands, None]
-    neighbours = total[:, 2 * reach + 1 :] - total[:, : -2 * reach - 1]
-    band = np.arange(bands)
-    neighbours /= np.minimum(band + reach + 1, bands) - np.maximum(band - reach, 0).astype(np.float32)
-    return np.asarray(levels - neighbours)
+    reach, band = _neighbours(bands), np.arange(bands)
+    # cumulative, constant beyond the bands, and by band: sums along rows take three times as long
+    total, by_band = np.empty((reach + 1 + bands + reach, rows), np.float32), np.ascontiguousarray(levels.T)
+    total[: reach + 1] = 0
+    for i, own in enumerate(by_band, reach + 1):
+        np.add(total[i - 1], own, out=total[i])
+    total[reach + 1 + bands :] = total[reach + bands]
+    neighbours = total[2 * reach + 1 :] - total[: -2 * reach - 1]
+    count = np.minimum(band + reach + 1, bands) - np.maximum(band - reach, 0).astype(np.float32)
+    neighbours /= count[:, None]
+    np.subtract(by_band, neighbours, out=neighbours)
+    return np.ascontiguousarray(neighbours.T)
 
 
 def _sides(levels: Array) -> Array:
@@ -243,21 +231,35 @@ class NoiseFloor:
     spread: Array
     pitch: int
 
-    def at(self, low: int, high: int) -> tuple[Array, Array]:
-        """Return median and spread in rows `low` to below `high`, interpolated linearly between knots."""
-        middle, spread = (between_knots(part, self.pitch, low, high) for part in (self.middle, self.spread))
-        return middle, spread
+
+class KnotBlock(NamedTuple):
+    """Rows `low` to below `high` between the knots `left` and `right`; `share` is the weight of the right one."""
+
+    low: int
+    high: int
+    left: int
+    right: int
+    share: Array
+
+
+def blocks_between_knots(knots: int, pitch: int, low: int, high: int) -> Iterator[KnotBlock]:
+    """Yield rows `low` to below `high` in blocks between the same two of some knots."""
+    knot = np.clip((np.arange(low, high) - pitch / 2) / pitch, 0, knots - 1)
+    left = np.minimum(knot.astype(int), max(0, knots - 2))
+    share = (knot - left).astype(np.float32)
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(left)) + 1).tolist(), high - low]):
+        at = int(left[first])
+        yield KnotBlock(low + first, low + last, at, min(at + 1, knots - 1), share[first:last])
 
 
 def between_knots(values: Array, pitch: int, low: int, high: int) -> Array:
     """Return values at knots, (knots, bands), interpolated linearly in rows `low` to below `high`."""
-    knot = np.clip((np.arange(low, high) - pitch / 2) / pitch, 0, len(values) - 1)
-    left = np.minimum(knot.astype(int), max(0, len(values) - 2))
-    share = (knot - left).astype(np.float32)[:, None]
     between = np.empty((high - low, values.shape[1]), np.float32)
-    for first, last in pairwise([0, *(np.flatnonzero(np.diff(left)) + 1).tolist(), high - low]):
-        own, at = share[first:last], int(left[first])  # the same two knots
-        between[first:last] = (1 - own) * values[at] + own * values[min(at + 1, len(values) - 1)]
+    for block in blocks_between_knots(len(values), pitch, low, high):
+        share = block.share[:, None]
+        own = between[block.low - low : block.high - low]
+        np.multiply(1 - share, values[block.left], out=own)
+        own += share * values[block.right]
     return between
 
 
@@ -318,22 +320,24 @@ def _noise_of(levels: Array) -> Array:
     parts = -(-levels.shape[1] // FAST_SORT)
     count = levels.shape[1] // parts
     ordered = np.sort(levels[:, : count * parts].reshape(-1, count, parts).swapaxes(1, 2).reshape(-1, count), axis=1)
-    lower, upper = _quantiles(ordered, np.full(len(ordered), count), _FIRST)
-    middle, spread = upper, (upper - lower) / np.float32(_FIRST_GAP)
+    first = np.arange(0, ordered.size, count)
+    lower, upper = _quantiles(ordered, first, np.full(len(ordered), count), _FIRST)
+    middle, spread, below = upper, (upper - lower) / np.float32(_FIRST_GAP), 0
     for _ in range(_ROUNDS):
         top = middle + np.float32(_NOISE) * np.maximum(spread, np.float32(LEAST_SPREAD / 2))
-        above = ordered > top[:, None]
-        lower, upper = _quantiles(ordered, np.where(above[:, -1], above.argmax(axis=1), count), _LATER)
-        spread = (upper - lower) / np.float32(_LATER_GAP)
+        if (ordered[:, below] > top).any():  # most often, the values that are not above in any row need no search
+            below = 0
+        above = ordered[:, below:] > top[:, None]
+        used = below + np.where(above[:, -1], above.argmax(axis=1), count - below)
+        lower, upper = _quantiles(ordered, first, used, _LATER)
+        spread, below = (upper - lower) / np.float32(_LATER_GAP), int(_NEARLY * used.min())
         middle = upper - np.float32(_LATER_UPPER) * spread
     return np.asarray(np.stack([middle, spread]).reshape(2, -1, parts).mean(axis=2))
 
 
-def _quantiles(ordered: Array, count: NDArray[np.int64], shares: tuple[float, float]) -> tuple[Array, Array]:
-    """Return two quantiles of the first `count` values of each row, (rows,) each."""
-    rows = np.arange(len(ordered))
-    lower, upper = (ordered[rows, np.round(share * (count - 1)).astype(int)] for share in shares)
-    return lower, upper
+def _quantiles(ordered: Array, first: Indices, count: Indices, shares: NDArray[np.float64]) -> Array:
+    """Return two quantiles of the first `count` values of each row, (2, rows); `first` is where a row begins."""
+    return np.asarray(ordered.reshape(-1)[first + np.rint(shares * (count - 1)).astype(int)])
 
 
 def _floor_of_short(levels: BandLevels, pitch: int) -> NoiseFloor:

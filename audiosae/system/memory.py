@@ -1,14 +1,32 @@
-"""Available memory of this process: the system's, and what its control group (container) allows."""
+"""Available memory of this process, and what it keeps of the memory that it no longer uses."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
+import platform
 from pathlib import Path
 
 _GROUPS = (  # control groups of version 2 and 1: folder, files of the limit and of the usage
     (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
+# of mallopt: memory that is kept at the end of the heap, and the size from which arrays are outside of it
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT, _LARGE = 2**25, 2**24  # bytes
+
+
+def keep_freed() -> None:
+    """Keep freed memory for the next arrays of this process, up to 32 MiB; on other systems than glibc do nothing.
+
+    By default, the C library returns it to the system after each recording, and often within one: each page is then
+    zeroed and mapped again, which took five per cent of the time of decoding. Settings of the user are not changed.
+    """
+    if platform.libc_ver()[0] == "glibc" and not any(name.startswith("MALLOC_") for name in os.environ):
+        library = ctypes.CDLL(None)
+        for option, count in ((_TRIM_THRESHOLD, _KEPT), (_MMAP_THRESHOLD, _LARGE)):
+            library.mallopt(option, count)
 
 
 def available() -> int | None:

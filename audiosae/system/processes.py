@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from audiosae.errors import BackendError
 from audiosae.system.files import remove_temporary_files
 from audiosae.system.interrupts import block_sigint, hold_interrupts
+from audiosae.system.memory import keep_freed
 from audiosae.system.threads import THREAD_VARIABLES, allow, one_blas_thread, one_blas_thread_for_good
 
 if TYPE_CHECKING:
@@ -75,12 +76,14 @@ def run_in_order(
     crashed: Callable[[Job], Result],
     weigh: Callable[[Job], int] = lambda _: 0,
     shared: tuple[object, ...] = (),
+    keep: bool = False,
 ) -> Generator[Result, None, None]:
     """Yield ``work(job, *shared)`` for every job, in the order of the jobs, computed by `workers` processes.
 
     A job that kills its process gives ``crashed(job)``; the other jobs still run. ``weigh(job)`` is the number of
     bytes that a job reads: small jobs are sent in batches. Processes use threads if there are fewer jobs than workers.
-    Each process receives `shared` once. Where no process can be started, this process does the jobs.
+    Each process receives `shared` once. Where no process can be started, this process does the jobs. With `keep`, the
+    processes keep freed memory for further jobs.
     """
     workers = min(workers, most_workers() or workers)
     batches = _batches(jobs, weigh)
@@ -89,7 +92,7 @@ def run_in_order(
         with suppress(_NoProcessError):
             while batches:
                 try:
-                    yield from _run(work, jobs, batches, workers, threads, shared=shared)
+                    yield from _run(work, jobs, batches, workers, threads, shared=shared, keep=keep)
                 except BrokenProcessPool:
                     batch = _of(jobs, batches[0])
                     _check_start(work, batch)
@@ -164,9 +167,10 @@ def _run(
     threads: int,
     *,
     shared: tuple[object, ...],
+    keep: bool,
 ) -> Iterator[Result]:
     """Yield the results of batches; remove a batch from the queue when its results have arrived."""
-    with _pool(workers, threads, shared) as pool:
+    with _pool(workers, threads, shared, keep=keep) as pool:
         running = deque(_submit(pool, _each, work, _of(jobs, batch)) for batch in islice(batches, workers * _AHEAD))
         while running:
             results = running.popleft().result()
@@ -222,11 +226,13 @@ def _each(work: Callable[..., Result], batch: Sequence[Job]) -> list[Result]:
 
 
 @contextmanager
-def _pool(workers: int, threads: int = 1, shared: tuple[object, ...] = ()) -> Iterator[ProcessPoolExecutor]:
+def _pool(
+    workers: int, threads: int = 1, shared: tuple[object, ...] = (), *, keep: bool = False
+) -> Iterator[ProcessPoolExecutor]:
     """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process."""
     with _one_thread:
         try:
-            arguments = threads, shared
+            arguments = threads, shared, keep
             pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_init_worker, initargs=arguments)
         except (OSError, ImportError, NotImplementedError) as error:  # the system has no semaphores
             raise _NoProcessError from error
@@ -350,10 +356,12 @@ def _of_main(value: object) -> bool:
     return getattr(value, "__module__", "") == "__main__"
 
 
-def _init_worker(threads: int, shared: tuple[object, ...]) -> None:
+def _init_worker(threads: int, shared: tuple[object, ...], keep: bool) -> None:  # noqa: FBT001 (of initargs)
     global _shared  # noqa: PLW0603 (of all jobs of this process)
     _shared = shared
     allow(threads)
+    if keep:
+        keep_freed()
     one_blas_thread_for_good()  # also if the server was not started in `_one_thread`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end())

@@ -35,7 +35,7 @@ _QUIET = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "10s",
 }
-_PRELOADED = ("distributed.nanny", "audiosae.engine.cluster.worker", "scipy.ndimage")
+_PRELOADED = ("distributed.nanny", "audiosae.engine.cluster.worker")
 
 
 @contextmanager
