@@ -109,7 +109,7 @@ def test_resume_refuses_changed_options_and_names_the_first(sounds, tmp_path, ca
 def test_resume_refuses_options_that_draw_other_windows_before_it_reads(trained, sounds, run):
     code, _, err = run("train", sounds, "-o", trained, "--hidden", 12, "--max-windows", 0, "--resume")
     assert (code, "reading" in err) == (1, False)
-    assert "--resume: --max-windows was 1500000 and is 0 now; give the earlier value" in err
+    assert "--resume: --max-windows was 750000 and is 0 now; give the earlier value" in err
 
 
 def test_resume_refuses_changed_sources(sounds, tmp_path, cache):
