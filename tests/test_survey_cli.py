@@ -401,9 +401,9 @@ def test_edited_tables_are_not_overwritten_and_other_processes_find_the_same(
     digests = json.loads((out / "survey.json").read_text())["files"]
     for module in ("survey", "survey_folder"):
         monkeypatch.setattr(f"audiosae.commands.{module}.helpers", helpers)
-    monkeypatch.setattr("audiosae.sounds.sound_types._MANY", 1)
+    monkeypatch.setattr("audiosae.sounds.beside._MANY", 1)
     assert run(*arguments)[0] == 0
-    assert begun == ["learn_types", "types_of_samples", "choose_landmarks", "_draw"]
+    assert begun == ["learn_joining", "learn_types", "_labelled", "types_of_samples", "choose_landmarks", "_draw"]
     assert json.loads((out / "survey.json").read_text())["files"] == digests
     table = next((out / "events.raven").iterdir())
     table.write_text("mine")

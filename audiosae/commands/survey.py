@@ -263,7 +263,7 @@ def survey(
         dates, sites = _read_dates(job, formats, given), sites_by_name(given.site, job, listed)
         decoded = job.corpus(interleaved=True, beside=broadband_beside(job, detector, known))
         with folder.replaced_together(path) as work, decoded as corpus:
-            samples = folder.sampled(loaded, corpus)
+            samples = folder.sampled(loaded, corpus, work)
             with helpers(1) as begin:  # learns types, their stability and the map
                 result, sound_types, stability = begin_types(
                     loaded,

@@ -20,11 +20,11 @@ from audiosae.recordings.date_choice import DateOrder
 from audiosae.recordings.date_groups import When
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.answers import read_answers
+from audiosae.sounds.beside import begin_if_many
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.sound_store import SoundStore
-from audiosae.sounds.sound_types import begin_if_many
 from audiosae.sounds.type_names import read_names
 from audiosae.system.files import signature, write_file
 from audiosae.system.processes import helpers
@@ -227,9 +227,17 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
     return "\n".join(notes)
 
 
-def sampled(model: Model, corpus: EngineCorpus) -> Callable[[], list[NDArray[np.float32]]]:
-    """Return a function that returns the codes of the recordings that their picture shows; it computes them once."""
-    return cache(lambda: sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)))
+def sampled(model: Model, corpus: EngineCorpus, work: Path | None) -> Callable[[], list[NDArray[np.float32]]]:
+    """Return a function that returns the codes of the recordings that their picture shows; it computes them once.
+
+    One process computes them, while another learns the types.
+    """
+
+    def compute() -> list[NDArray[np.float32]]:
+        store = SoundStore.of(model, corpus)
+        return sample_codes(model, corpus.only(corpus.used), store=store, spread=False, folder=work)
+
+    return cache(compute)
 
 
 def write_tables(

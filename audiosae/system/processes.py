@@ -43,7 +43,14 @@ _AHEAD = 4  # batches submitted per worker
 _END_SECONDS = 2.0  # until a process that was asked to end is killed
 _FORKSERVER = "forkserver"
 _shared: tuple[object, ...] = ()
-_PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
+_is_worker = False
+_PRELOADED = [
+    "audiosae.system.lean_imports",
+    "audiosae.corpus.ingest",
+    "audiosae.recordings.spectrogram",
+    "scipy.fft",
+    "soundfile",
+]
 
 
 def worker_count(workers: int | None = None) -> int:
@@ -66,6 +73,13 @@ def can_start_processes(*arguments: object) -> bool:
     known = method is None or method in multiprocessing.get_all_start_methods()  # false in a worker of joblib (loky)
     importable = any(getattr(main, name, None) is not None for name in ("__spec__", "__file__"))
     return known and not multiprocessing.current_process().daemon and (importable or not _of_main(arguments))
+
+
+def lean_in_worker(*packages: str) -> AbstractContextManager[None]:
+    """Import without some optional packages in a process of a pool, and as usual in one that the user started."""
+    from audiosae.system.lean_imports import without_unused  # it imports SciPy
+
+    return without_unused(*packages) if _is_worker else nullcontext()
 
 
 def run_in_order(
@@ -357,8 +371,8 @@ def _of_main(value: object) -> bool:
 
 
 def _init_worker(threads: int, shared: tuple[object, ...], keep: bool) -> None:  # noqa: FBT001 (of initargs)
-    global _shared  # noqa: PLW0603 (of all jobs of this process)
-    _shared = shared
+    global _shared, _is_worker
+    _shared, _is_worker = shared, True
     allow(threads)
     if keep:
         keep_freed()
