@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -41,6 +42,7 @@ from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
+from audiosae.system.memory import return_freed
 from audiosae.system.parameters import Option, command
 from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
@@ -66,9 +68,20 @@ if TYPE_CHECKING:
 class _Later:
     """What is computed while a survey is written: functions that wait for it."""
 
-    samples: Callable[[], list[NDArray[np.float32]]]
+    samples: Callable[[], list[NDArray[np.float64]]]
     stability: Callable[[], TypeStability | None]
     landmarks: Callable[[], Landmarks | None]
+
+
+def _last(wait: Callable[[], Landmarks | None], learning: ExitStack) -> Callable[[], Landmarks | None]:
+    """Return a function that waits for the map, and then ends the process that learned it."""
+
+    def waited() -> Landmarks | None:
+        landmarks = wait()
+        learning.close()
+        return landmarks
+
+    return cache(waited)
 
 
 def _text(result: Survey) -> str:
@@ -151,8 +164,9 @@ def _write(  # noqa: PLR0917
     if out is None:
         return replace(result, stability=later.stability())
     write_sources(result, model, out)
-    folder.write_tables(result, later.samples, corpus, out, formats)
+    folder.write_tables(result, corpus, out, formats)
     result = replace(result, stability=later.stability())
+    folder.write_pictures(result, later.samples(), out)  # after types are learned: both take much memory
     write_methods(result, model, types.detector, out / METHODS)
     page, landmarks = out / folder.PAGE, later.landmarks
     write_survey_page(result, model, corpus, page, beside=beside, landmarks=landmarks, progress=progress)
@@ -256,6 +270,7 @@ def survey(
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
+    return_freed()  # much is kept while other processes work
     with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
         type_names = folder.type_names(names_path, known, job.notes.say)
         answers = read_labels(labels_path, loaded.digest, job.notes.say) if labels_path else None
@@ -264,7 +279,8 @@ def survey(
         decoded = job.corpus(interleaved=True, beside=broadband_beside(job, detector, known))
         with folder.replaced_together(path) as work, decoded as corpus:
             samples = folder.sampled(loaded, corpus, work)
-            with helpers(1) as begin:  # learns types, their stability and the map
+            with ExitStack() as learning:  # another process: learns rules, types, their stability and the map
+                begin = learning.enter_context(helpers(1))
                 result, sound_types, stability = begin_types(
                     loaded,
                     corpus,
@@ -283,7 +299,9 @@ def survey(
                 )
                 result = with_sites(result, sites, place, job.notes.say)
                 job.notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
-                later = _Later(samples, stability, cache(begin_landmarks(result, begin) if path else lambda: None))
+                later = _Later(
+                    samples, stability, _last(begin_landmarks(result, begin), learning) if path else lambda: None
+                )
                 result = _write(result, sound_types, loaded, corpus, (work, path), later, formats, job.notes)
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note) | {OPTIONS: asdict(given)}
             if path and work:

@@ -134,7 +134,7 @@ def _between(points: Array, landmarks: Array, positions: Array) -> Array:
     np.subtract(2, squares, out=squares)
     np.maximum(squares, 1e-6, out=squares)  # points have unit length
     parts = (squares[at : at + _PART] for at in range(0, len(squares), _PART))
-    nearest = np.concatenate([np.argpartition(part, count - 1, axis=1)[:, :count] for part in parts])
+    nearest = np.concatenate([np.argpartition(part, count - 1, axis=1)[:, :count].copy() for part in parts])
     weight = 1 / np.take_along_axis(squares, nearest, axis=1)
     mean = (weight[..., None] * positions[nearest]).sum(axis=1) / weight.sum(axis=1, keepdims=True)
     return np.asarray(mean, np.float32)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     Later = Callable[[], TypeStability | None]
 
 _TOP_UNITS = 5
+_FEW = 512  # events whose codes are added at the same time
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
 
 
@@ -307,7 +308,7 @@ def _activity(types: Types, codes: CodeFile, numbers: NDArray[np.int32]) -> NDAr
     """Return the mean standardised activity of each type's events, (types + 1, units)."""
     count, at = types.count + 2, 0  # the last row is of the events that are not of interest
     total, numbers = np.zeros((count, codes.width // _POOLS)), np.where(numbers == REJECTED, count - 1, numbers)
-    for block in codes.blocks():
+    for block in codes.blocks(_FEW):
         np.add.at(total, numbers[at : at + len(block)], _mean_activity(types, block))
         at += len(block)
     return (total / np.maximum(np.bincount(numbers, minlength=count), 1)[:, None])[:-1]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from audiosae.errors import BackendError
 from audiosae.system.files import remove_temporary_files
 from audiosae.system.interrupts import block_sigint, hold_interrupts
-from audiosae.system.memory import keep_freed
+from audiosae.system.memory import keep_freed, return_freed
 from audiosae.system.threads import THREAD_VARIABLES, allow, one_blas_thread, one_blas_thread_for_good
 
 if TYPE_CHECKING:
@@ -374,8 +374,7 @@ def _init_worker(threads: int, shared: tuple[object, ...], keep: bool) -> None: 
     global _shared, _is_worker
     _shared, _is_worker = shared, True
     allow(threads)
-    if keep:
-        keep_freed()
+    keep_freed() if keep else return_freed()
     one_blas_thread_for_good()  # also if the server was not started in `_one_thread`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end())
