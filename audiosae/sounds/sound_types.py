@@ -322,7 +322,7 @@ def learn_types(codes: Array, count: int | None = None, parts: Array | None = No
     Types, str
         The types, and how their number was chosen.
     """
-    sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
+    sample = sampled(codes)
     space = Space.of(sample, parts)
     points = space.points(sample)
     groups = grouped(points, count)
@@ -332,6 +332,11 @@ def learn_types(codes: Array, count: int | None = None, parts: Array | None = No
     if len(np.unique(groups.coarse)) < len(centres):
         types = replace(types, coarse=tuple((groups.coarse + 1).tolist()))
     return types, groups.choice
+
+
+def sampled(codes: Array) -> Array:
+    """Return the codes from which types are learned: an evenly spaced sample, or all of few."""
+    return codes if len(codes) <= SAMPLE else np.asarray(codes[evenly(len(codes), SAMPLE)])
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,8 @@ def without_unused(*packages: str) -> Iterator[None]:
     modules = {name: ModuleType(f"numpy.{name}") for name in _UNUSED if name not in vars(np)}
     hidden = [name for name in packages if name not in sys.modules]
     vars(np).update(modules)
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] (None: the import fails)
+    absent: dict[str, Any] = dict.fromkeys(hidden)  # None in place of a module: the import fails
+    sys.modules.update(absent)
     try:
         yield
     finally:

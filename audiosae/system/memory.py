@@ -15,7 +15,7 @@ _GROUPS = (  # control groups of version 2 and 1: folder, files of the limit and
 # of mallopt: memory that is kept at the end of the heap, and the size from which arrays are outside of it
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT, _LARGE = 2**25, 2**24  # bytes
-_SOON, _MEDIUM = 2**17, 2**18
+_SOON, _MEDIUM = 2**20, 2**20
 
 
 def keep_freed() -> None:

@@ -134,7 +134,7 @@ def helpers(workers: int) -> Iterator[Begin]:
             begun = None
             if can_start_processes(work, arguments):
                 with suppress(_NoProcessError, BrokenProcessPool):
-                    pools[:] = pools or [stack.enter_context(_pool(workers))]
+                    pools[:] = pools or [stack.enter_context(_pool(workers, keep=None))]
                     begun = _submit(pools[0], work, *arguments)
 
             def wait() -> Result:
@@ -241,9 +241,12 @@ def _each(work: Callable[..., Result], batch: Sequence[Job]) -> list[Result]:
 
 @contextmanager
 def _pool(
-    workers: int, threads: int = 1, shared: tuple[object, ...] = (), *, keep: bool = False
+    workers: int, threads: int = 1, shared: tuple[object, ...] = (), *, keep: bool | None = False
 ) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process."""
+    """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process.
+
+    They keep freed memory (True), return it at once (None), or do as the C library does.
+    """
     with _one_thread:
         try:
             arguments = threads, shared, keep
@@ -370,11 +373,12 @@ def _of_main(value: object) -> bool:
     return getattr(value, "__module__", "") == "__main__"
 
 
-def _init_worker(threads: int, shared: tuple[object, ...], keep: bool) -> None:  # noqa: FBT001 (of initargs)
+def _init_worker(threads: int, shared: tuple[object, ...], keep: bool | None) -> None:  # noqa: FBT001 (of initargs)
     global _shared, _is_worker
     _shared, _is_worker = shared, True
     allow(threads)
-    keep_freed() if keep else return_freed()
+    if keep is not False:
+        keep_freed() if keep else return_freed()
     one_blas_thread_for_good()  # also if the server was not started in `_one_thread`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end())
