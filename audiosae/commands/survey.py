@@ -42,7 +42,6 @@ from audiosae.sounds.sound_store import SoundStore
 from audiosae.sounds.sound_types import load_types
 from audiosae.system.files import report_replaced
 from audiosae.system.frames import text_table
-from audiosae.system.memory import return_freed
 from audiosae.system.parameters import Option, command
 from audiosae.system.processes import helpers
 from audiosae.system.progress import counted
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.landmarks import Landmarks
     from audiosae.sounds.results import TypeStability
     from audiosae.sounds.sound_types import Types
+    from audiosae.system.processes import Begin
     from audiosae.system.progress import Progress
 
 
@@ -73,8 +73,9 @@ class _Later:
     landmarks: Callable[[], Landmarks | None]
 
 
-def _last(wait: Callable[[], Landmarks | None], learning: ExitStack) -> Callable[[], Landmarks | None]:
-    """Return a function that waits for the map, and then ends the process that learned it."""
+def _last(result: Survey, begin: Begin, learning: ExitStack) -> Callable[[], Landmarks | None]:
+    """Begin to learn the map; return a function that waits for it, and then ends the process that learned it."""
+    wait = begin_landmarks(result, begin)
 
     def waited() -> Landmarks | None:
         landmarks = wait()
@@ -270,39 +271,35 @@ def survey(
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    return_freed()  # much is kept while other processes work
     with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
         type_names = folder.type_names(names_path, known, job.notes.say)
         answers = read_labels(labels_path, loaded.digest, job.notes.say) if labels_path else None
         _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
         dates, sites = _read_dates(job, formats, given), sites_by_name(given.site, job, listed)
         decoded = job.corpus(interleaved=True, beside=broadband_beside(job, detector, known))
-        with folder.replaced_together(path) as work, decoded as corpus:
+        with folder.replaced_together(path) as work, decoded as corpus, ExitStack() as learning:
             samples = folder.sampled(loaded, corpus, work)
-            with ExitStack() as learning:  # another process: learns rules, types, their stability and the map
-                begin = learning.enter_context(helpers(1))
-                result, sound_types, stability = begin_types(
-                    loaded,
-                    corpus,
-                    count=count,
-                    known=known,
-                    names=type_names.of if type_names else None,
-                    labels=answers,
-                    options=detector,
-                    group=settings.group,
-                    times=dates.starts,
-                    store=SoundStore.of(loaded, corpus, job.notes.say),
-                    folder=work,
-                    begin=begin,
-                    meanwhile=samples if path else lambda: None,
-                    progress=job.notes,
-                )
-                result = with_sites(result, sites, place, job.notes.say)
-                job.notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
-                later = _Later(
-                    samples, stability, _last(begin_landmarks(result, begin), learning) if path else lambda: None
-                )
-                result = _write(result, sound_types, loaded, corpus, (work, path), later, formats, job.notes)
+            begin = learning.enter_context(helpers(1))  # learns rules, types, their stability and the map
+            result, sound_types, stability = begin_types(
+                loaded,
+                corpus,
+                count=count,
+                known=known,
+                names=type_names.of if type_names else None,
+                labels=answers,
+                options=detector,
+                group=settings.group,
+                times=dates.starts,
+                store=SoundStore.of(loaded, corpus, job.notes.say),
+                folder=work,
+                begin=begin,
+                meanwhile=samples if path else lambda: None,
+                progress=job.notes,
+            )
+            result = with_sites(result, sites, place, job.notes.say)
+            job.notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
+            later = _Later(samples, stability, _last(result, begin, learning) if path else lambda: None)
+            result = _write(result, sound_types, loaded, corpus, (work, path), later, formats, job.notes)
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note) | {OPTIONS: asdict(given)}
             if path and work:
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}

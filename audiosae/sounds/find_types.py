@@ -118,12 +118,7 @@ def begin_types(
         domain, corpus, options, known=earlier, group=group, store=store, begin=begin, progress=progress
     )
     if not len(spans):
-        limits = "nothing in the --band and above --min-level is as long as --min-duration; change these options"
-        raise InputError(
-            f"no events in {counted(len(records), 'recording')}: "
-            + ("nothing rises above the noise floor" if options == DetectorOptions() else limits)
-            + ", or check a recording by ear. A sound that fills most of a minute counts as noise"
-        )
+        raise _no_events(len(records), options)
     group = detector.joining.group
     sounds = spans.sounds(group)
     progress.stage("encoding", len(records), "files")
@@ -155,6 +150,15 @@ def begin_types(
     survey = Survey(records, events, bouts, (), group, None, times, skipped, choice, types.digest, spans.floors)
     kinds = [_sound_type(i, types, survey.sounds, activity[i]) for i in types.listed]
     return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types, stability
+
+
+def _no_events(recordings: int, options: DetectorOptions) -> InputError:
+    limits = "nothing in the --band and above --min-level is as long as --min-duration; change these options"
+    return InputError(
+        f"no events in {counted(recordings, 'recording')}: "
+        + ("nothing rises above the noise floor" if options == DetectorOptions() else limits)
+        + ", or check a recording by ear. A sound that fills most of a minute counts as noise"
+    )
 
 
 def find_types(*arguments: Any, **options: Any) -> tuple[Survey, Types]:  # noqa: ANN401
