@@ -109,7 +109,7 @@ def main() -> None:
             needed: Sequence[str] = NAMES  # for help, completion and suggestions
             if sys.argv[1] in {*NAMES, "--version"} and "_AUDIOSAE_COMPLETE" not in os.environ:
                 needed = [name for name in NAMES if name == sys.argv[1]]
-            if len(needed) == 1 and needed[0] in _WAITING:
+            if sys.argv[1] in _WAITING:
                 return_freed()
             with hold_interrupts():  # C code of NumPy that is being loaded prints a KeyboardInterrupt
                 command = load_command(needed[0]) if len(needed) == 1 else None
