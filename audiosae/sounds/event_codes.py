@@ -243,7 +243,7 @@ class CodeFile:
     width: int
 
     def __init__(self, folder: Path | None, width: int) -> None:
-        self.width, self.folder, self._count = width, folder, 0
+        self.width, self._count = width, 0
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by `close`)
 
     def __len__(self) -> int:

@@ -176,8 +176,8 @@ class _Learner:
 
     def __init__(self, codes: CodeFile, count: int | None, parts: NDArray[np.float32] | None, begin: Begin) -> None:
         self.begin, self._count = begin, count
-        self._sample = stored(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]), codes.folder)
-        self._parts = None if parts is None else stored(parts, codes.folder)
+        self._sample = stored(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
+        self._parts = None if parts is None else stored(parts)
 
     def types(self, meanwhile: Callable[[], object]) -> tuple[Types, str]:
         """Return the types, and how their number was chosen; call `meanwhile` while another process learns them."""

@@ -11,8 +11,6 @@ from weakref import WeakSet
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 _KEPT = 2**24  # bytes that are used until all are released
@@ -93,11 +91,11 @@ class MappedArray(np.memmap[Any, np.dtype[Any]]):
         return np.asarray(self).__reduce_ex__(protocol)
 
 
-def stored(array: NDArray[Any], folder: Path | None = None) -> NDArray[Any]:
-    """Return an array as a mapped one, in a temporary file in a folder, whose memory the system can take."""
+def stored(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array as a mapped one, in a temporary file, whose memory the system can take."""
     if not array.nbytes:
         return array
-    with tempfile.TemporaryFile(dir=folder) as file:
+    with tempfile.TemporaryFile() as file:
         file.write(np.ascontiguousarray(array).data)
         file.flush()
         return MappedArray(file, array.dtype, "r", shape=array.shape)
