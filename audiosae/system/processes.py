@@ -77,9 +77,11 @@ def can_start_processes(*arguments: object) -> bool:
 
 def lean_in_worker(*packages: str) -> AbstractContextManager[None]:
     """Import without some optional packages in a process of a pool, and as usual in one that the user started."""
+    if not _is_worker:
+        return nullcontext()
     from audiosae.system.lean_imports import without_unused  # it imports SciPy
 
-    return without_unused(*packages) if _is_worker else nullcontext()
+    return without_unused(*packages)
 
 
 def run_in_order(
