@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from audiosae.recordings.repair import JOINED, find_problem
 from audiosae.system import mapped
-from audiosae.system.mapped import MappedArray, MappedFile
+from audiosae.system.mapped import MappedArray, MappedFile, stored
 
 
 def test_files_are_searched_in_stretches_and_changes_are_kept(tmp_path, monkeypatch):
@@ -27,6 +28,15 @@ def test_files_are_searched_in_stretches_and_changes_are_kept(tmp_path, monkeypa
         for row in range(8):
             array[row : row + 1] += row
     assert np.frombuffer(path.read_bytes()[:64], np.uint8).reshape(8, 8)[:, 7].tolist()[3:6] == [3, 4, 5]
+
+
+def test_a_stored_array_is_sent_to_another_process_as_a_plain_one():
+    values = np.arange(12.0).reshape(3, 4)
+    array = stored(values)
+    assert isinstance(array, MappedArray)
+    sent = pickle.loads(pickle.dumps(array))  # noqa: S301
+    assert type(sent) is np.ndarray
+    np.testing.assert_array_equal(sent, values)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of mapped files is known on Linux only")

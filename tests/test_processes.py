@@ -5,10 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import threading
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +26,7 @@ from audiosae.engine.shards import Shard
 from audiosae.errors import BackendError, EngineError
 from audiosae.recordings.spectrogram import Spectrogram
 from audiosae.system import processes
-from audiosae.system.processes import helpers, main_hidden, run_in_order
+from audiosae.system.processes import helpers, lean_in_worker, main_hidden, run_in_order
 
 FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
@@ -68,6 +71,31 @@ def test_processes_that_keep_freed_memory_use_it_again(monkeypatch):
     once = 24 * 2**20 // resource.getpagesize()
     faults = [next(run_in_order(page_faults, [0], workers=1, crashed=die, keep=keep)) for keep in (False, True)]
     assert faults[1] < 2 * once < faults[0]
+
+
+def held():
+    """Mebibytes that this process has after it freed arrays between others, the first of which was larger."""
+    np.ones(2**20)  # 8 MiB: from then on, smaller arrays are in the heap by default
+    arrays = [np.ones(2**18) for _ in range(48)]
+    before = int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+    arrays = arrays[-1:]
+    after = int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+    return len(arrays) * 94 - (before - after) / 1024
+
+
+def imported():
+    with lean_in_worker("pandas"), pytest.raises(ImportError):
+        import_module("pandas")
+    return "pandas" in sys.modules, "numpy.f2py" in sys.modules, np.testing.__name__
+
+
+def test_helpers_import_less_and_return_freed_memory():
+    with helpers(1) as begin:
+        assert begin(imported)() == (False, False, "numpy.testing")
+        if platform.libc_ver()[0] == "glibc":
+            assert begin(held)() < 10
+    with lean_in_worker("no_such_package"):
+        assert "no_such_package" not in sys.modules
 
 
 @FORKS

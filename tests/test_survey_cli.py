@@ -392,7 +392,12 @@ def test_edited_tables_are_not_overwritten_and_other_processes_find_the_same(
         def begin(work, *arguments):
             begun.append(work.__name__)
             work, arguments = pickle.loads(pickle.dumps((work, arguments)))  # noqa: S301
-            return lambda: work(*arguments)
+
+            def wait():
+                begun.append(f"end of {work.__name__}")
+                return work(*arguments)
+
+            return wait
 
         yield begin
 
@@ -401,9 +406,11 @@ def test_edited_tables_are_not_overwritten_and_other_processes_find_the_same(
     digests = json.loads((out / "survey.json").read_text())["files"]
     for module in ("survey", "survey_folder"):
         monkeypatch.setattr(f"audiosae.commands.{module}.helpers", helpers)
-    monkeypatch.setattr("audiosae.sounds.sound_types._MANY", 1)
+    monkeypatch.setattr("audiosae.sounds.beside._MANY", 1)
     assert run(*arguments)[0] == 0
-    assert begun == ["learn_types", "types_of_samples", "choose_landmarks", "_draw"]
+    steps = ["learn_joining", "learn_types", "_labelled", "types_of_samples", "choose_landmarks", "_draw"]
+    assert [step for step in begun if step in steps] == steps
+    assert begun.index("end of types_of_samples") < begun.index("_draw"), "both need much memory"
     assert json.loads((out / "survey.json").read_text())["files"] == digests
     table = next((out / "events.raven").iterdir())
     table.write_text("mine")

@@ -64,6 +64,7 @@ def test_pictures_show_gaps_and_types(tmp_path):
     events = [(i, 1.0, 2.0, 1 + i % 2) for i in range(len(starts))]
     draw_timeline(timeline(starts, [60.0] * len(starts), events), tmp_path / "t.png", names={1: "wren"})
     series = [np.full((5, 6), i) + np.eye(5, 6) for i in range(len(starts))]
+    series = colours(series)
     draw_recordings(series, [60.0] * len(starts), tmp_path / "days.png", starts=starts)
     draw_recordings(
         series, [60.0] * len(starts), tmp_path / "files.png", names=[f"{i}.wav" for i in range(len(starts))]

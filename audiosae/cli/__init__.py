@@ -22,6 +22,7 @@ from audiosae.system.interrupts import (
     repeat_lost_interrupts,
     was_interrupted,
 )
+from audiosae.system.memory import return_freed
 from audiosae.system.parameters import declaration_of
 from audiosae.system.stderr import restore_stderr
 from audiosae.system.text import terminal
@@ -41,6 +42,7 @@ NAMES = (  # of the commands, in the order of use; each is the function of that 
     *("render", "info", "diff", "domains", "samples", "cache", "gradcheck", "doctor"),
 )
 
+_WAITING = ("survey",)  # commands that have much in memory while they wait for other processes
 _SUMMARY = "Learn sparse features of unlabelled recordings, look at them and use them."
 _NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"  # environment variable of Typer
 
@@ -107,6 +109,8 @@ def main() -> None:
             needed: Sequence[str] = NAMES  # for help, completion and suggestions
             if sys.argv[1] in {*NAMES, "--version"} and "_AUDIOSAE_COMPLETE" not in os.environ:
                 needed = [name for name in NAMES if name == sys.argv[1]]
+            if sys.argv[1] in _WAITING:
+                return_freed()
             with hold_interrupts():  # C code of NumPy that is being loaded prints a KeyboardInterrupt
                 command = load_command(needed[0]) if len(needed) == 1 else None
             code = make_app(needed)(prog_name="audiosae", standalone_mode=False)

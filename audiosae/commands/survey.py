@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from audiosae.sounds.landmarks import Landmarks
     from audiosae.sounds.results import TypeStability
     from audiosae.sounds.sound_types import Types
+    from audiosae.system.processes import Begin
     from audiosae.system.progress import Progress
 
 
@@ -66,9 +68,21 @@ if TYPE_CHECKING:
 class _Later:
     """What is computed while a survey is written: functions that wait for it."""
 
-    samples: Callable[[], list[NDArray[np.float32]]]
+    samples: Callable[[], list[NDArray[np.float64]]]
     stability: Callable[[], TypeStability | None]
     landmarks: Callable[[], Landmarks | None]
+
+
+def _last(result: Survey, begin: Begin, learning: ExitStack) -> Callable[[], Landmarks | None]:
+    """Begin to learn the map; return a function that waits for it, and then ends the process that learned it."""
+    wait = begin_landmarks(result, begin)
+
+    def waited() -> Landmarks | None:
+        landmarks = wait()
+        learning.close()
+        return landmarks
+
+    return cache(waited)
 
 
 def _text(result: Survey) -> str:
@@ -151,8 +165,9 @@ def _write(  # noqa: PLR0917
     if out is None:
         return replace(result, stability=later.stability())
     write_sources(result, model, out)
-    folder.write_tables(result, later.samples, corpus, out, formats)
+    folder.write_tables(result, corpus, out, formats)
     result = replace(result, stability=later.stability())
+    folder.write_pictures(result, later.samples(), out)  # after types are learned: both take much memory
     write_methods(result, model, types.detector, out / METHODS)
     page, landmarks = out / folder.PAGE, later.landmarks
     write_survey_page(result, model, corpus, page, beside=beside, landmarks=landmarks, progress=progress)
@@ -262,29 +277,29 @@ def survey(
         _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)
         dates, sites = _read_dates(job, formats, given), sites_by_name(given.site, job, listed)
         decoded = job.corpus(interleaved=True, beside=broadband_beside(job, detector, known))
-        with folder.replaced_together(path) as work, decoded as corpus:
-            samples = folder.sampled(loaded, corpus)
-            with helpers(1) as begin:  # learns types, their stability and the map
-                result, sound_types, stability = begin_types(
-                    loaded,
-                    corpus,
-                    count=count,
-                    known=known,
-                    names=type_names.of if type_names else None,
-                    labels=answers,
-                    options=detector,
-                    group=settings.group,
-                    times=dates.starts,
-                    store=SoundStore.of(loaded, corpus, job.notes.say),
-                    folder=work,
-                    begin=begin,
-                    meanwhile=samples if path else lambda: None,
-                    progress=job.notes,
-                )
-                result = with_sites(result, sites, place, job.notes.say)
-                job.notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
-                later = _Later(samples, stability, cache(begin_landmarks(result, begin) if path else lambda: None))
-                result = _write(result, sound_types, loaded, corpus, (work, path), later, formats, job.notes)
+        with folder.replaced_together(path) as work, decoded as corpus, ExitStack() as learning:
+            samples = folder.sampled(loaded, corpus, work)
+            begin = learning.enter_context(helpers(1))  # learns rules, types, their stability and the map
+            result, sound_types, stability = begin_types(
+                loaded,
+                corpus,
+                count=count,
+                known=known,
+                names=type_names.of if type_names else None,
+                labels=answers,
+                options=detector,
+                group=settings.group,
+                times=dates.starts,
+                store=SoundStore.of(loaded, corpus, job.notes.say),
+                folder=work,
+                begin=begin,
+                meanwhile=samples if path else lambda: None,
+                progress=job.notes,
+            )
+            result = with_sites(result, sites, place, job.notes.say)
+            job.notes.say(names_note := folder.names_note(type_names, result, names_path, earlier))
+            later = _Later(samples, stability, _last(result, begin, learning) if path else lambda: None)
+            result = _write(result, sound_types, loaded, corpus, (work, path), later, formats, job.notes)
             facts = folder.facts_of(result, sound_types, path, loaded.digest, dates.note) | {OPTIONS: asdict(given)}
             if path and work:
                 facts |= {"page": str(path / folder.PAGE), "names": names_note}

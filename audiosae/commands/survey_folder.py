@@ -20,11 +20,11 @@ from audiosae.recordings.date_choice import DateOrder
 from audiosae.recordings.date_groups import When
 from audiosae.sounds.annotations import FORMATS, write_annotations
 from audiosae.sounds.answers import read_answers
+from audiosae.sounds.beside import begin_if_many
 from audiosae.sounds.event_codes import sample_codes
 from audiosae.sounds.events import REJECTED
 from audiosae.sounds.exchange import EXCHANGE
 from audiosae.sounds.sound_store import SoundStore
-from audiosae.sounds.sound_types import begin_if_many
 from audiosae.sounds.type_names import read_names
 from audiosae.system.files import signature, write_file
 from audiosae.system.processes import helpers
@@ -33,7 +33,7 @@ from audiosae.system.schema import DIGEST, Choice, FactsFile, Items, Object, Opt
 from audiosae.system.tabular import DataTable
 from audiosae.views.methods import FILE as METHODS
 from audiosae.views.site_pictures import SITE_PICTURES, site_timelines
-from audiosae.views.timeline_picture import draw_recordings, draw_timeline
+from audiosae.views.timeline_picture import colours, draw_recordings, draw_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -227,26 +227,21 @@ def names_note(names: Names | None, result: Survey, path: Path | None, types_fro
     return "\n".join(notes)
 
 
-def sampled(model: Model, corpus: EngineCorpus) -> Callable[[], list[NDArray[np.float32]]]:
-    """Return a function that returns the codes of the recordings that their picture shows; it computes them once."""
-    return cache(lambda: sample_codes(model, corpus.only(corpus.used), store=SoundStore.of(model, corpus)))
+def sampled(model: Model, corpus: EngineCorpus, work: Path | None) -> Callable[[], list[NDArray[np.float64]]]:
+    """Return a function that returns the colours of the recordings in their picture; it computes them once.
+
+    One process computes them, while another learns the types.
+    """
+
+    def compute() -> list[NDArray[np.float64]]:
+        store = SoundStore.of(model, corpus)
+        return colours(sample_codes(model, corpus.only(corpus.used), store=store, spread=False, folder=work))
+
+    return cache(compute)
 
 
-def write_tables(
-    result: Survey,
-    samples: Callable[[], list[NDArray[np.float32]]],
-    corpus: EngineCorpus,
-    out: Path,
-    formats: Sequence[str],
-) -> None:
-    """Write the tables and pictures of a survey into its folder; `samples` is of `sampled`."""
-    with helpers(1) as begin:  # its memory ends with it
-        drawn = begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, samples(), out))
-        _write_tables(result, corpus, out, formats)
-        drawn()
-
-
-def _write_tables(result: Survey, corpus: EngineCorpus, out: Path, formats: Sequence[str]) -> None:
+def write_tables(result: Survey, corpus: EngineCorpus, out: Path, formats: Sequence[str]) -> None:
+    """Write the tables of a survey into its folder."""
     for table in ("types", "labels", "effort", *(["label_scores"] if result.labels and result.labels.scores else [])):
         result.table(table).write_csv(out / f"{table}.csv")
     for name, write in _EVENTS.items():
@@ -265,7 +260,13 @@ def _write_tables(result: Survey, corpus: EngineCorpus, out: Path, formats: Sequ
             result.by_label().table("timeline").write_csv(out / "timeline_labels.csv")
 
 
-def _pictures(result: Survey, samples: list[NDArray[np.float32]], out: Path) -> list[Callable[[], None]]:
+def write_pictures(result: Survey, samples: list[NDArray[np.float64]], out: Path) -> None:
+    """Write the pictures of a survey into its folder, with the colours of `sampled`."""
+    with helpers(1) as begin:  # its memory ends with it
+        begin_if_many(begin, len(result.sounds))(_draw, _pictures(result, samples, out))()
+
+
+def _pictures(result: Survey, samples: list[NDArray[np.float64]], out: Path) -> list[Callable[[], None]]:
     """Return functions that draw the pictures of a survey into its folder."""
     pictures: list[Callable[[], None]] = [
         partial(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from itertools import chain
+from contextlib import closing
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -271,12 +272,25 @@ class CodeFile:
 
 
 def sample_codes(
-    model: Model, corpus: EngineCorpus, most: int = SAMPLES, *, store: SoundStore | None = None
+    model: Model,
+    corpus: EngineCorpus,
+    most: int = SAMPLES,
+    *,
+    store: SoundStore | None = None,
+    spread: bool = True,
+    folder: Path | None = None,
 ) -> list[Codes]:
     """Return mean square-root codes of evenly spaced samples of each recording, (samples, units).
 
     Each recording has one sample. At most `most` further samples are divided between the recordings. The time between
     samples is doubled where there would be more, so that those in `store` last while an archive grows.
+
+    Parameters
+    ----------
+    spread
+        Whether several processes compute them; False for this one alone, while others are at work.
+    folder
+        For the temporary file that has the codes; None for the system's temporary directory.
     """
     pitch = _SAMPLE_SECONDS
     while sum(record.extent for record in corpus.records) > most * pitch:
@@ -284,12 +298,18 @@ def sample_codes(
 
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
-        for part in some.map(_sample_shard, model, pitch, spread=True) if numbers else ():
+        for part in some.map(_sample_shard, model, pitch, spread=spread) if numbers else ():
             yield from ({"codes": codes} for codes in part)
 
     keys = [[key_of("samples", record.digest, record.extent, pitch)] for record in corpus.records]
     blocks = store.through(keys, encoded) if store else encoded(range(len(keys)))
-    return [block["codes"] for block in blocks]
+    with closing(CodeFile(folder, model.params.hidden)) as file:
+        ends = [0]
+        for block in blocks:
+            file.append(block["codes"])
+            ends.append(len(file))
+        codes = file.codes
+    return [codes[low:high] for low, high in pairwise(ends)]
 
 
 def _sample_shard(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiosae.sounds.beside import begin_if_many
 from audiosae.sounds.landmarks import Landmarks
 from audiosae.sounds.results import MapPoints
-from audiosae.sounds.sound_types import begin_if_many, evenly
+from audiosae.sounds.sound_types import evenly
+from audiosae.system.processes import lean_in_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +31,7 @@ _PERPLEXITY, _ROUNDS = 30, 350
 _NEIGHBOURS = 5
 _EXTREME = 10  # sounds of a type
 _START = 1e-2  # spread of the initial positions
-_BLOCK = 1024
+_BLOCK, _PART = 1024, 128  # sounds that are placed, and compared, together
 
 
 def map_points(points: Array, types: NDArray[np.int32], score: Array) -> MapPoints:
@@ -113,8 +115,10 @@ def _embedded(points: Array) -> Array:
     start[:, : points.shape[1]] = points[:, :2]
     if len(points) < _FEWEST:
         return start
-    from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
+
+    with lean_in_worker("pandas"):
+        from sklearn.manifold import TSNE
 
     start *= _START / max(float(start.std()), 1e-12)
     perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
@@ -126,8 +130,11 @@ def _embedded(points: Array) -> Array:
 def _between(points: Array, landmarks: Array, positions: Array) -> Array:
     """Return the weighted means of the positions of the landmarks that are nearest to points."""
     count = min(_NEIGHBOURS, len(landmarks))
-    squares = np.maximum(2 - 2 * points @ landmarks.T, 1e-6)  # points have unit length
-    nearest = np.argpartition(squares, count - 1, axis=1)[:, :count]
+    squares = 2 * points @ landmarks.T  # in one array: it is large
+    np.subtract(2, squares, out=squares)
+    np.maximum(squares, 1e-6, out=squares)  # points have unit length
+    parts = (squares[at : at + _PART] for at in range(0, len(squares), _PART))
+    nearest = np.concatenate([np.argpartition(part, count - 1, axis=1)[:, :count].copy() for part in parts])
     weight = 1 / np.take_along_axis(squares, nearest, axis=1)
     mean = (weight[..., None] * positions[nearest]).sum(axis=1) / weight.sum(axis=1, keepdims=True)
     return np.asarray(mean, np.float32)

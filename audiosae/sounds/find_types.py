@@ -11,6 +11,7 @@ import numpy as np
 
 from audiosae.errors import InputError
 from audiosae.sounds.answer_matching import Places
+from audiosae.sounds.beside import begin_if_many
 from audiosae.sounds.detection import DetectorOptions
 from audiosae.sounds.event_codes import CodeFile, encode_sounds, recordings_domain
 from audiosae.sounds.event_map import map_points
@@ -18,9 +19,10 @@ from audiosae.sounds.events import REJECTED, Events
 from audiosae.sounds.labelled import label_sounds
 from audiosae.sounds.locate import locate
 from audiosae.sounds.results import SoundType, Survey
-from audiosae.sounds.sound_types import SAMPLE, Types, begin_if_many, evenly, learn_types
+from audiosae.sounds.sound_types import SAMPLE, Types, evenly, learn_types
 from audiosae.sounds.taught import Taught
 from audiosae.sounds.type_stability import stability_of, types_of_samples
+from audiosae.system.mapped import stored
 from audiosae.system.progress import Progress, counted
 from audiosae.system.threads import one_blas_thread
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     Later = Callable[[], TypeStability | None]
 
 _TOP_UNITS = 5
+_FEW = 512  # events whose codes are added at the same time
 _POOLS = 3  # mean, maximum, deviation; the mean is the first
 
 
@@ -111,14 +114,11 @@ def begin_types(
         raise InputError("nothing to survey: no recording can be used; audiosae inspect shows why")
     earlier = known.detector if known else None
     options = options or (earlier.options if earlier else DetectorOptions())
-    detector, spans = locate(domain, corpus, options, known=earlier, group=group, store=store, progress=progress)
+    detector, spans = locate(
+        domain, corpus, options, known=earlier, group=group, store=store, begin=begin, progress=progress
+    )
     if not len(spans):
-        limits = "nothing in the --band and above --min-level is as long as --min-duration; change these options"
-        raise InputError(
-            f"no events in {counted(len(records), 'recording')}: "
-            + ("nothing rises above the noise floor" if options == DetectorOptions() else limits)
-            + ", or check a recording by ear. A sound that fills most of a minute counts as noise"
-        )
+        raise _no_events(len(records), options)
     group = detector.joining.group
     sounds = spans.sounds(group)
     progress.stage("encoding", len(records), "files")
@@ -129,14 +129,17 @@ def begin_types(
         progress.close()
         if count is not None and count > len(codes):
             raise InputError(f"--types {count}: wanted at most {len(codes)}, the number of events, or auto")
-        types, choice, stability = _learned(codes, count, parts, known, begin, meanwhile)
-        assigned = _assigned(types, codes)
+        learner = _Learner(codes, count, parts, begin_if_many(begin, len(codes)))
+        del parts
+        types, choice = (known, "that of the earlier survey") if known else learner.types(meanwhile)
+        points, assigned = _assigned(types, codes)
         if not known:
             types, numbers = _by_duration(types, assigned[0], sounds.end - sounds.start)
             assigned = (numbers, *assigned[1:])
         types = replace(types, names={**types.names, **(names or {})}, detector=detector)
-        points = np.concatenate([types.space.points(block) for block in codes.blocks()])
-        labelled = _labelled(types, points, _places(domain, records, sounds), assigned[0], labels)
+        begun = learner.begin(_labelled, types, points, _places(domain, records, sounds), assigned[0], labels)
+        labelled = begun()
+        stability: Later = (lambda: None) if known else learner.stability(types)
         types = replace(types, taught=labelled.taught)
         activity = _activity(types, codes, labelled.type)
         mapped = replace(map_points(points, *assigned[:2]), landmarks=types.landmarks)
@@ -149,28 +152,44 @@ def begin_types(
     return replace(survey, types=kinds, labels=labelled.labels, mapped=mapped), types, stability
 
 
+def _no_events(recordings: int, options: DetectorOptions) -> InputError:
+    limits = "nothing in the --band and above --min-level is as long as --min-duration; change these options"
+    return InputError(
+        f"no events in {counted(recordings, 'recording')}: "
+        + ("nothing rises above the noise floor" if options == DetectorOptions() else limits)
+        + ", or check a recording by ear. A sound that fills most of a minute counts as noise"
+    )
+
+
 def find_types(*arguments: Any, **options: Any) -> tuple[Survey, Types]:  # noqa: ANN401
     """Find events and their types as `begin_types` does, and wait for the stability of the types."""
     survey, types, stability = begin_types(*arguments, **options)
     return replace(survey, stability=stability()), types
 
 
-def _learned(  # noqa: PLR0917
-    codes: CodeFile,
-    count: int | None,
-    parts: NDArray[np.float32] | None,
-    known: Types | None,
-    begin: Begin | None,
-    meanwhile: Callable[[], object],
-) -> tuple[Types, str, Later]:
-    """Return the types, how their number was chosen, and a function that returns their stability."""
-    if known:
-        return known, "that of the earlier survey", lambda: None
-    begin, sample = begin_if_many(begin, len(codes)), np.asarray(codes.codes[evenly(len(codes), SAMPLE)])
-    learned, others = begin(learn_types, sample, count, parts), begin(types_of_samples, sample, count, parts)
-    meanwhile()
-    types, choice = learned()
-    return types, choice, partial(stability_of, sample, count, parts, types=types, others=others)
+class _Learner:
+    """Learns types from a sample of the codes, and their stability, with what begins work.
+
+    The sample is in files: processes that learn take most of the memory, and this one waits for them. What is begun
+    is sent at once, so that the work for the stability is not begun before it can be done.
+    """
+
+    def __init__(self, codes: CodeFile, count: int | None, parts: NDArray[np.float32] | None, begin: Begin) -> None:
+        self.begin, self._count = begin, count
+        self._sample = stored(np.asarray(codes.codes[evenly(len(codes), SAMPLE)]))
+        self._parts = None if parts is None else stored(parts)
+
+    def types(self, meanwhile: Callable[[], object]) -> tuple[Types, str]:
+        """Return the types, and how their number was chosen; call `meanwhile` while another process learns them."""
+        learned = self.begin(learn_types, self._sample, self._count, self._parts)
+        meanwhile()
+        return learned()
+
+    def stability(self, types: Types) -> Later:
+        """Begin to learn the types of other samples; return a function that returns the stability."""
+        arguments = self._sample, self._count, self._parts
+        others = self.begin(types_of_samples, *arguments)
+        return partial(stability_of, *arguments, types=types, others=others)
 
 
 def make_events(
@@ -258,10 +277,18 @@ def band_edges(domain: Spectrogram) -> tuple[NDArray[np.float64], NDArray[np.flo
     return np.clip(edges[:-1], 0, domain.sample_rate / 2), np.clip(edges[1:], 0, domain.sample_rate / 2)
 
 
-def _assigned(types: Types, codes: CodeFile) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    parts = [(*types.assign(block), _mean_activity(types, block).argmax(axis=1)) for block in codes.blocks()]
-    numbers, score, top = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return numbers, score, top.astype(np.int32)
+def _assigned(
+    types: Types, codes: CodeFile
+) -> tuple[NDArray[np.float32], tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]]:
+    """Return the points of all events, and their types, scores and most active units."""
+    parts = []
+    for block in codes.blocks():
+        standardised = types.standardised(block)
+        points = types.space.points_of(standardised)
+        parts.append((points, *types.assign_points(points), standardised[:, ::_POOLS].argmax(axis=1)))
+        del standardised  # before the next one
+    points, numbers, score, top = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return points, (numbers, score, top.astype(np.int32))
 
 
 def _mean_activity(types: Types, codes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -285,7 +312,7 @@ def _activity(types: Types, codes: CodeFile, numbers: NDArray[np.int32]) -> NDAr
     """Return the mean standardised activity of each type's events, (types + 1, units)."""
     count, at = types.count + 2, 0  # the last row is of the events that are not of interest
     total, numbers = np.zeros((count, codes.width // _POOLS)), np.where(numbers == REJECTED, count - 1, numbers)
-    for block in codes.blocks():
+    for block in codes.blocks(_FEW):
         np.add.at(total, numbers[at : at + len(block)], _mean_activity(types, block))
         at += len(block)
     return (total / np.maximum(np.bincount(numbers, minlength=count), 1)[:, None])[:-1]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.system.processes import lean_in_worker
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -110,10 +112,11 @@ def _requested(points: Array, count: int) -> Labels:
 
 def _clouds(points: Array) -> Labels | None:
     """Return the dense cloud of each point, or of the nearest point in one; None if many points are in none."""
-    from sklearn.cluster import HDBSCAN
-
     if len(points) < _FEWEST_CLOUDS:
         return None
+    with lean_in_worker("pandas"):
+        from sklearn.cluster import HDBSCAN
+
     model = HDBSCAN(min_cluster_size=_LEAST_CLOUD, min_samples=_CORE, copy=True)
     labels = np.asarray(model.fit(points.astype(np.float64)).labels_, np.int32)
     inside, outside = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
@@ -195,7 +198,10 @@ class Neighbours:
         number = 1 + min(max(_FEWEST, number), count - 1)  # with the point itself
         near = points @ points.T
         np.fill_diagonal(near, np.inf)
-        nearest = np.argpartition(-near, number - 1, axis=1)[:, :number]
+        nearest = np.empty((count, number), np.intp)
+        for at in range(0, count, _BLOCK):
+            nearest[at : at + _BLOCK] = np.argpartition(-near[at : at + _BLOCK], number - 1, axis=1)[:, :number]
+        del near
         rows = np.repeat(np.arange(count), number)
         chosen = csr_array((np.ones(nearest.size), (rows, nearest.ravel())), shape=(count, count))
         shared = (chosen @ chosen.T).multiply((chosen + chosen.T) > 0).tocoo()

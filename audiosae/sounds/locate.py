@@ -20,6 +20,7 @@ from audiosae.corpus.entries import read_field
 from audiosae.corpus.sources import Source
 from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError
+from audiosae.sounds.beside import begin_if_many
 from audiosae.sounds.bouts import SAMPLE, Group, Joining, learn_joining
 from audiosae.sounds.broadband import BroadbandEvents, parts_of
 from audiosae.sounds.detection import Detections, DetectorOptions, detect
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from audiosae.engine.shards import Shard
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.sound_store import SoundStore
+    from audiosae.system.processes import Begin
 
 _RECORDINGS, _SECONDS = 12, 60.0  # from which the length of the transforms follows, and the part of each that is used
 _CYCLES, _SHORTEST, _LONGEST = 32.0, 0.0005, 0.008  # of the median frequency in a transform; bounds, s
@@ -167,6 +169,7 @@ def locate(
     known: Detector | None = None,
     group: Group | None = None,
     store: SoundStore | None = None,
+    begin: Begin | None = None,
     progress: Progress | None = None,
 ) -> tuple[Detector, Spans]:
     """Find the events of all recordings, and the bouts that they form.
@@ -183,6 +186,8 @@ def locate(
         Whether events or bouts get types; None chooses it.
     store
         Events of earlier surveys; None to find all events.
+    begin
+        Begins work in another process, see `helpers`; None to learn the rules of bouts in this one.
     """
     progress = progress or Progress()
     bands = _band_range(domain, options)
@@ -194,7 +199,11 @@ def locate(
     progress.stage("detecting", len(sample) + len(levels) * (not everything), "files")
     find = partial(_detections, second=seconds_per_row(domain), bands=bands, options=options, store=store)
     detections = list(find(corpus.only(sample), [levels[i] for i in sample], progress=progress))
-    joining = known.joining if known else learn_joining(detections, broadband.seconds_per_frame, group)
+    if known:
+        joining = known.joining
+    else:  # SciPy's optimization takes 20 MiB until a process ends
+        learn = begin_if_many(begin, sum(map(len, detections)))
+        joining = learn(learn_joining, detections, broadband.seconds_per_frame, group)()
     if group:
         joining = replace(joining, group=group)
     whole = detections if everything else find(corpus, levels, progress=progress)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,14 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiosae.domain import Json
-    from audiosae.system.processes import Begin
 
     Array = NDArray[np.float32]
     Labels = NDArray[np.int32]
 
 FILE = "types.safetensors"
 SAMPLE = 3000  # events from which the types are learned
-_MANY = 500  # events of which other processes learn types and map
 _COMPONENTS, _WIDE_COMPONENTS = 50, 100  # of the space; in which the parts of events are compared
 _RAISED, _PARTS_POWER = 0.1, 0.25  # of the mean variance of parts, added to each; power of their covariance
 _FORMAT = 6
@@ -127,12 +124,18 @@ class Space:
 
     def standardised(self, codes: Array) -> Array:
         """Return codes minus the mean, in standard deviations."""
-        return np.asarray((codes - self.mean) * self._factor, np.float32)
+        standardised = np.asarray(codes - self.mean, np.float32)
+        standardised *= self._factor
+        return standardised
 
     def points(self, codes: Array) -> Array:
         """Return the points of codes on the unit sphere, (events, components)."""
+        return self.points_of(self.standardised(codes))
+
+    def points_of(self, standardised: Array) -> Array:
+        """Return the points of standardised codes on the unit sphere, (events, components)."""
         scale = np.sqrt(np.maximum(self.variance, 1e-12)) ** np.float32(_HELD_BACK)
-        x = self.standardised(codes) @ self.components / scale
+        x = standardised @ self.components / scale
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
@@ -195,12 +198,20 @@ class Types:
         InputError
             The types were learned from codes with another number of features.
         """
+        return self.assign_points(self.space.points_of(self.standardised(codes)))
+
+    def standardised(self, codes: Array) -> Array:
+        """Return the standardised codes of events, (events, features); InputError as `assign`."""
         if codes.shape[1] != len(self.space.mean):
             raise InputError(
                 f"the sound types are damaged: they have {len(self.space.mean)} features, and an event has "
                 f"{codes.shape[1]}; run audiosae survey again without --types-from"
             )
-        numbers, score = self.nearest(self.space.points(codes))
+        return self.space.standardised(codes)
+
+    def assign_points(self, points: Array) -> tuple[Labels, Array]:
+        """Return type and score of points (events, components) as `assign` does."""
+        numbers, score = self.nearest(points)
         return np.where(score > 1, NOWHERE, numbers).astype(np.int32), score
 
     @property
@@ -311,7 +322,7 @@ def learn_types(codes: Array, count: int | None = None, parts: Array | None = No
     Types, str
         The types, and how their number was chosen.
     """
-    sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
+    sample = sampled(codes)
     space = Space.of(sample, parts)
     points = space.points(sample)
     groups = grouped(points, count)
@@ -323,17 +334,14 @@ def learn_types(codes: Array, count: int | None = None, parts: Array | None = No
     return types, groups.choice
 
 
+def sampled(codes: Array) -> Array:
+    """Return the codes from which types are learned: an evenly spaced sample, or all of few."""
+    return codes if len(codes) <= SAMPLE else np.asarray(codes[evenly(len(codes), SAMPLE)])
+
+
 def evenly(count: int, most: int) -> NDArray[np.int64]:
     """Return at most `most` evenly spaced indices into `count` elements."""
     return np.arange(min(count, most), dtype=np.int64) * count // max(1, min(count, most))
-
-
-def begin_if_many(begin: Begin | None, count: int) -> Begin:
-    """Return what begins work on some events: in another process if there are many, or in this one when it is wanted.
-
-    The process ends with its memory, but it takes time to start.
-    """
-    return begin if begin and count >= _MANY else partial
 
 
 def _reach(points: Array, labels: Labels, centres: Array) -> Array:

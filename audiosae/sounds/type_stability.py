@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.sounds.results import TypeStability
-from audiosae.sounds.sound_types import SAMPLE, evenly, learn_types
+from audiosae.sounds.sound_types import learn_types, sampled
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def stability_of(
     others
         Function that returns what `types_of_samples` returns for the same codes; None to call that.
     """
-    sample = np.asarray(codes[evenly(len(codes), SAMPLE)])
+    sample = sampled(codes)
     first = types or learn_types(sample, count, parts)[0]
     if len(sample) < _FEWEST_PER_TYPE * len(first) or len(first) <= 1:
         return None
@@ -55,7 +55,7 @@ def stability_of(
 
 def types_of_samples(codes: Array, count: int | None, parts: Array | None, seed: int = 0) -> list[Labels]:
     """Return the types of events that are learned from a random four fifths of them, and from each of two halves."""
-    codes = np.asarray(codes[evenly(len(codes), SAMPLE)])
+    codes = sampled(codes)
     order, half = np.random.default_rng(seed).permutation(len(codes)), len(codes) // 2
     numbers = []
     for index in (order[: 4 * len(codes) // 5], order[:half], order[half:]):

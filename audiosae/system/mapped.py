@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import mmap
+import tempfile
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _KEPT = 2**24  # bytes that are used until all are released
 _FAULT = 2**16  # bytes that a system may read where few are used
@@ -81,3 +85,17 @@ class MappedArray(np.memmap[Any, np.dtype[Any]]):
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
         """Return a result of NumPy as a plain array or number."""
         return array[()] if return_scalar or not array.ndim else np.asarray(array)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # noqa: ANN401
+        """Pickle the values, as a plain array."""
+        return np.asarray(self).__reduce_ex__(protocol)
+
+
+def stored(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array as a mapped one, in a temporary file, whose memory the system can take."""
+    if not array.nbytes:
+        return array
+    with tempfile.TemporaryFile() as file:
+        file.write(np.ascontiguousarray(array).data)
+        file.flush()
+        return MappedArray(file, array.dtype, "r", shape=array.shape)

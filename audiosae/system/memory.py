@@ -15,6 +15,7 @@ _GROUPS = (  # control groups of version 2 and 1: folder, files of the limit and
 # of mallopt: memory that is kept at the end of the heap, and the size from which arrays are outside of it
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT, _LARGE = 2**25, 2**24  # bytes
+_SOON, _MEDIUM = 2**20, 2**20
 
 
 def keep_freed() -> None:
@@ -23,10 +24,22 @@ def keep_freed() -> None:
     By default, the C library returns it to the system after each recording, and often within one: each page is then
     zeroed and mapped again, which took five per cent of the time of decoding. Settings of the user are not changed.
     """
+    _set_malloc(_KEPT, _LARGE)
+
+
+def _set_malloc(kept: int, large: int) -> None:
     if platform.libc_ver()[0] == "glibc" and not any(name.startswith("MALLOC_") for name in os.environ):
         library = ctypes.CDLL(None)
-        for option, count in ((_TRIM_THRESHOLD, _KEPT), (_MMAP_THRESHOLD, _LARGE)):
+        for option, count in ((_TRIM_THRESHOLD, kept), (_MMAP_THRESHOLD, large)):
             library.mallopt(option, count)
+
+
+def return_freed() -> None:
+    """Return the memory of large arrays to the system when they are freed; on other systems than glibc do nothing.
+
+    By default, the C library takes the next arrays from the heap when larger ones were freed, and keeps holes in it.
+    """
+    _set_malloc(_SOON, _MEDIUM)
 
 
 def available() -> int | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from audiosae.errors import BackendError
 from audiosae.system.files import remove_temporary_files
 from audiosae.system.interrupts import block_sigint, hold_interrupts
-from audiosae.system.memory import keep_freed
+from audiosae.system.memory import keep_freed, return_freed
 from audiosae.system.threads import THREAD_VARIABLES, allow, one_blas_thread, one_blas_thread_for_good
 
 if TYPE_CHECKING:
@@ -43,7 +43,14 @@ _AHEAD = 4  # batches submitted per worker
 _END_SECONDS = 2.0  # until a process that was asked to end is killed
 _FORKSERVER = "forkserver"
 _shared: tuple[object, ...] = ()
-_PRELOADED = ["audiosae.corpus.ingest", "audiosae.recordings.spectrogram", "scipy.fft", "soundfile"]
+_is_worker = False
+_PRELOADED = [
+    "audiosae.system.lean_imports",
+    "audiosae.corpus.ingest",
+    "audiosae.recordings.spectrogram",
+    "scipy.fft",
+    "soundfile",
+]
 
 
 def worker_count(workers: int | None = None) -> int:
@@ -66,6 +73,15 @@ def can_start_processes(*arguments: object) -> bool:
     known = method is None or method in multiprocessing.get_all_start_methods()  # false in a worker of joblib (loky)
     importable = any(getattr(main, name, None) is not None for name in ("__spec__", "__file__"))
     return known and not multiprocessing.current_process().daemon and (importable or not _of_main(arguments))
+
+
+def lean_in_worker(*packages: str) -> AbstractContextManager[None]:
+    """Import without some optional packages in a process of a pool, and as usual in one that the user started."""
+    if not _is_worker:
+        return nullcontext()
+    from audiosae.system.lean_imports import without_unused  # it imports SciPy
+
+    return without_unused(*packages)
 
 
 def run_in_order(
@@ -120,7 +136,7 @@ def helpers(workers: int) -> Iterator[Begin]:
             begun = None
             if can_start_processes(work, arguments):
                 with suppress(_NoProcessError, BrokenProcessPool):
-                    pools[:] = pools or [stack.enter_context(_pool(workers))]
+                    pools[:] = pools or [stack.enter_context(_pool(workers, keep=None))]
                     begun = _submit(pools[0], work, *arguments)
 
             def wait() -> Result:
@@ -227,9 +243,12 @@ def _each(work: Callable[..., Result], batch: Sequence[Job]) -> list[Result]:
 
 @contextmanager
 def _pool(
-    workers: int, threads: int = 1, shared: tuple[object, ...] = (), *, keep: bool = False
+    workers: int, threads: int = 1, shared: tuple[object, ...] = (), *, keep: bool | None = False
 ) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process."""
+    """Open a pool whose processes have one BLAS thread each, ignore Ctrl-C, and end with this process.
+
+    They keep freed memory (True), return it at once (None), or do as the C library does.
+    """
     with _one_thread:
         try:
             arguments = threads, shared, keep
@@ -356,12 +375,12 @@ def _of_main(value: object) -> bool:
     return getattr(value, "__module__", "") == "__main__"
 
 
-def _init_worker(threads: int, shared: tuple[object, ...], keep: bool) -> None:  # noqa: FBT001 (of initargs)
-    global _shared  # noqa: PLW0603 (of all jobs of this process)
-    _shared = shared
+def _init_worker(threads: int, shared: tuple[object, ...], keep: bool | None) -> None:  # noqa: FBT001 (of initargs)
+    global _shared, _is_worker
+    _shared, _is_worker = shared, True
     allow(threads)
-    if keep:
-        keep_freed()
+    if keep is not False:
+        keep_freed() if keep else return_freed()
     one_blas_thread_for_good()  # also if the server was not started in `_one_thread`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end())

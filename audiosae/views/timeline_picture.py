@@ -189,7 +189,7 @@ def draw_recordings(
     Parameters
     ----------
     series
-        Pooled codes of each recording, (bins, hidden), in bins of equal length.
+        Colours of each recording, see `colours`, (bins, 3), in bins of equal length.
     durations
         Duration of each recording in seconds.
     path
@@ -214,7 +214,7 @@ def draw_recordings(
         left_out = len(series) - len(chosen)
     picture = np.full((len(labels), _BINS, 4), 255, np.uint8)
     picture[..., 3] = 0
-    for index, (colour, seconds) in enumerate(zip(colours(series), durations, strict=True)):
+    for index, (colour, seconds) in enumerate(zip(series, durations, strict=True)):
         part = (255 * colour).astype(np.uint8)  # floating-point pixels take several times as long to draw
         start = starts[index] if dated else None
         if start is not None:
