@@ -135,7 +135,7 @@ def find(
     path, examples = as_path(out), parse_examples(_listed(like), _listed(unlike))
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, detector, listed = recordings_domain(loaded, "find"), settings.detector(), named_paths(sources)
-    with reading(settings.domain(domain), listed, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain), listed, Machine.of(options), progress=progress, again=True) as job:
         notes, inputs = job.notes, [*(example.path for example in examples), *job.paths]
         if path:
             _check_output(path, inputs, loaded.digest, notes)
