@@ -24,7 +24,7 @@ import audiosae
 from audiosae.autoencoder.model import FILE, load_model
 from audiosae.commands.continuation import continued_note
 from audiosae.commands.survey_folder import LABELS
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine, start_engine

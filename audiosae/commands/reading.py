@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiosae.corpus.again import Room
 from audiosae.corpus.labels import FOLDER, read_labels
+from audiosae.corpus.room import Room
 from audiosae.corpus.sources import named_paths, scan
 from audiosae.domain import plugin_call
 from audiosae.engine import start_engine

@@ -164,16 +164,8 @@ def _npy_header(shape: tuple[int, ...], packing: Packing = EXACTLY) -> bytes:
     return b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")
 
 
-def read_field(record: Record) -> NDArray[np.float32]:
-    """Return the field of a record, memory-mapped and read-only; LostFieldError if it is no longer in the cache.
-
-    A packed field is a `PackedField`, which behaves as a float32 array that is read in parts. A field that is not kept
-    is decoded again; see `audiosae.corpus.again`.
-    """
-    if record.field.endswith(AGAIN):
-        from audiosae.corpus.again import decoded_again  # which uses this function
-
-        return decoded_again(record)
+def mapped_field(record: Record) -> NDArray[np.float32]:
+    """Return the field of a record from its file; LostFieldError if there is none. See `audiosae.corpus.fields`."""
     packing = record.packing
     try:
         field = MappedArray(record.field, packing.kind, "r", offset=HEADER_BYTES, shape=record.shape)

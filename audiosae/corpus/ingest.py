@@ -21,8 +21,8 @@ import numpy as np
 from audiosae.corpus.cache import ENTRIES, make_room, open_folder, unwritable
 from audiosae.corpus.entries import AGAIN, DamagedEntryError, FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record, many_records
+from audiosae.corpus.ranges import common_ranges
 from audiosae.corpus.sources import stand_in
-from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
@@ -75,7 +75,7 @@ def ingest(
         Returns a domain that will be needed, too: its fields are computed while a source is decoded. Called if any is.
     again
         Whether the fields of some sources, beside so many bytes of others, are not kept but decoded again when they are
-        read; see `audiosae.corpus.again`. Called if any source is decoded.
+        read; see `audiosae.corpus.fields`. Called if any source is decoded.
 
     Raises
     ------

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.entries import is_elsewhere, read_field
+from audiosae.corpus.entries import is_elsewhere
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import SECONDS, Span, plugin_call
 from audiosae.engine.shards import read_again

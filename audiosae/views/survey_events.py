@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.entries import AGAIN, read_field
+from audiosae.corpus.entries import AGAIN
+from audiosae.corpus.fields import read_field
 from audiosae.domain import plugin_call
 from audiosae.sounds.event_map import map_positions
 from audiosae.sounds.events import NOWHERE, REJECTED
