@@ -188,7 +188,7 @@ def _listed(examples: AnyPath | Sequence[AnyPath] | None) -> list[str]:
 def _read_examples(job: Reading, engine: Engine, examples: Sequence[Example]) -> EngineCorpus:
     """Read the recording of each example; InputError if one cannot be used."""
     paths = [*dict.fromkeys(example.path for example in examples)]
-    corpus = replace(job.of(paths), trained=False).read(engine)
+    corpus = replace(job.of(paths), trained=False, again=False).read(engine)
     by_path = {Path(record.path): number for number, record in enumerate(corpus.records)}
     queries = corpus.only(by_path[example.path] for example in examples)
     for example, record in zip(examples, queries.records, strict=True):

@@ -51,6 +51,7 @@ def _decoded_again(record: Record) -> NDArray[np.float32]:
     entry = Path(record.field)
     target = entry.with_suffix(f".{os.getpid()}.tmp")
     try:
+        entry.parent.stat()
         domain = _domain(entry.parent)
     except (OSError, ValueError) as error:
         raise LostFieldError(f"the folder {entry.parent} was removed; run the same command again") from error
