@@ -55,7 +55,11 @@ def test_a_source_that_is_changed_between_two_steps_is_an_error(recordings, tmp_
         fields.read_field(third)
 
 
-HALF, TEMPORARY, BOUND = "half of what is free on the disk of", "the most that --cache none takes", "of the cache"
+HALF, TEMPORARY, BOUND = (
+    "half of what is free on the disk of",
+    "the most that --cache none takes",
+    "leaves of the cache",
+)
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,12 @@ class Room:
         if not self.is_lasting:
             limits.append((MOST_TEMPORARY, "the most that --cache none takes"))
         if bound is not None:
-            limits.append((max(0, bound - beside), "what the bound of the cache leaves (audiosae cache --size)"))
+            limits.append((max(0, bound - beside), "what audiosae cache --size leaves of the cache"))
         most, what = min(limits)
         if size <= most or not _is_described(self.domain):
             return False
         self.say(
-            f"the decoded sources would take about {_amount(size)}, more than {_amount(most)}, {what}: they are not "
+            f"the decoded sources would take about {_amount(size)}, more than {_amount(most)} ({what}): they are not "
             "kept but decoded again in each step, which takes longer"
         )
         return True
