@@ -50,7 +50,7 @@ _SHEET = (1024, 16)  # pixels, rows of spectrograms
 _DEPTH, _LEAST_DEPTH = 45.0, 20.0  # range of a spectrogram, dB
 _BACKGROUND = 0.3  # quantile of the levels that is black, within this range
 _SHADES = 16
-_AT_ONCE = 2048  # spectrograms that are made together, if fields are decoded again
+_AT_ONCE = 8192  # spectrograms that are made together, if fields are decoded again: more than a page has room for
 _OPEN = 1024  # fields that are mapped into memory at the same time
 # splitmix64 (Steele, Lea and Flood 2014): a random number from any other number
 _GOLDEN, _MIX, _LAST_SHIFT = 0x9E3779B97F4A7C15, ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)), 31
