@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiosae.autoencoder.model import load_model
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.engine import LocalEngine

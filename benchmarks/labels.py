@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import audiosae
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.evaluation.baselines import cepstra
 from audiosae.sounds.labeller import Examples, ask_next, predict
 from audiosae.sounds.noise_floor import seconds_per_row

@@ -15,7 +15,7 @@ from signals import tone, write
 import audiosae
 from audiosae.commands.train_sample import share_line
 from audiosae.corpus.archive_sample import Archive
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import Source
 from audiosae.domain import Domain, Probe

@@ -15,7 +15,7 @@ import pytest
 
 from audiosae.commands.cache import cache as audiosae_cache
 from audiosae.corpus import cache as fields
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.journal import Record, write_journal
 from audiosae.corpus.sources import scan

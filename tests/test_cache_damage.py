@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audiosae.corpus.entries import HEADER_BYTES, DamagedEntryError, cached_record, read_field
+from audiosae.corpus.entries import HEADER_BYTES, DamagedEntryError, cached_record
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import decode, ingest
 from audiosae.corpus.sources import scan
 from audiosae.errors import InputError

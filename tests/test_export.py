@@ -14,7 +14,8 @@ import soundfile
 from test_train import learn
 
 from audiosae import cli, load_model
-from audiosae.corpus.entries import HEADER_BYTES, read_field
+from audiosae.corpus.entries import HEADER_BYTES
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.journal import Record
 from audiosae.corpus.labels import read_labels

@@ -8,7 +8,7 @@ from gpu_runs import learn
 from test_train import StopAfter, small_feed
 
 from audiosae.backends.gpu import GpuBackend
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.errors import Interrupted
 
 HIDDEN = 12

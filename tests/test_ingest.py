@@ -17,7 +17,7 @@ from signals import tone, wav_bytes, write
 
 from audiosae.corpus import entries as store
 from audiosae.corpus import ingest as ingest_module
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import decode, ingest
 from audiosae.corpus.journal import Record, write_journal
 from audiosae.corpus.sources import Source, scan

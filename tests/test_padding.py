@@ -9,8 +9,8 @@ from signals import tone, write
 import audiosae
 from audiosae.commands.inspect import inspect_sources
 from audiosae.corpus.ingest import content_ranges, ingest
+from audiosae.corpus.ranges import common_ranges
 from audiosae.corpus.sources import scan
-from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK
 from audiosae.features.codes import FeatureSet, pooled_files
 from audiosae.recordings.spectrogram import Spectrogram

@@ -24,7 +24,7 @@ import audiosae
 from audiosae.autoencoder.model import FILE, load_model
 from audiosae.commands.continuation import continued_note
 from audiosae.commands.survey_folder import LABELS
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine, start_engine
@@ -118,6 +118,20 @@ def test_clips_are_in_a_folder_for_each_type(found):
     assert all(path.name.startswith("20240601_0") for path in clips)
     assert facts["clips"]["count"] == len(clips) == 6
     assert facts["clips"]["bytes"] == sum(path.stat().st_size for path in clips)
+
+
+def test_a_survey_is_the_same_where_decoded_recordings_are_not_kept(found, archive, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("audiosae.views.site_pictures.MOST_SITES", 1)
+    monkeypatch.setattr("audiosae.corpus.room.MOST_TEMPORARY", 1000)
+    monkeypatch.setattr("audiosae.engine.spread.LEAST_VALUES", 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    out = tmp_path / "out"
+    command = ("survey", archive.run, archive.sounds, "-o", out, *RULE, "--clips", 2, "--cache", "none")
+    code, _, error = run(*command, "--workers", 2)
+    assert (code, "they are not kept but decoded again in each step" in error) == (0, True)
+    files = [path.relative_to(found) for path in sorted(found.rglob("*")) if path.is_file() and path.suffix != ".json"]
+    assert [str(path) for path in files if (found / path).read_bytes() != (out / path).read_bytes()] == []
+    assert not [*tmp_path.glob("audiosae-*")]
 
 
 def test_a_full_disk_refuses_clips_and_not_the_survey(found, archive, cache, run, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from conftest import once
 from planted import KINDS, OTHER_KINDS, match, plant
 
 from audiosae.autoencoder.model import load_model
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import ingest
 from audiosae.corpus.sources import scan
 from audiosae.engine import LocalEngine

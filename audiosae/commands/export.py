@@ -160,7 +160,7 @@ def export(
     loaded, location = as_model(model), path_of(model)
     default_pools, default_code = classifier_defaults(loaded.domain, pooled=level != "window")
     pools = check_pools(pool or default_pools, segments)
-    with reading(loaded.domain, sources, Machine.of(machine), progress=progress) as job:
+    with reading(loaded.domain, sources, Machine.of(machine), progress=progress, again=True) as job:
         if path:
             check_output(path, job.inputs(label_source or (str(table) if table and table.is_file() else None)))
             report_replaced(description_of(path), loaded.digest, path, job.notes)

@@ -135,7 +135,7 @@ def find(
     path, examples = as_path(out), parse_examples(_listed(like), _listed(unlike))
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, detector, listed = recordings_domain(loaded, "find"), settings.detector(), named_paths(sources)
-    with reading(settings.domain(domain), listed, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain), listed, Machine.of(options), progress=progress, again=True) as job:
         notes, inputs = job.notes, [*(example.path for example in examples), *job.paths]
         if path:
             _check_output(path, inputs, loaded.digest, notes)
@@ -188,7 +188,7 @@ def _listed(examples: AnyPath | Sequence[AnyPath] | None) -> list[str]:
 def _read_examples(job: Reading, engine: Engine, examples: Sequence[Example]) -> EngineCorpus:
     """Read the recording of each example; InputError if one cannot be used."""
     paths = [*dict.fromkeys(example.path for example in examples)]
-    corpus = replace(job.of(paths), trained=False).read(engine)
+    corpus = replace(job.of(paths), trained=False, again=False).read(engine)
     by_path = {Path(record.path): number for number, record in enumerate(corpus.records)}
     queries = corpus.only(by_path[example.path] for example in examples)
     for example, record in zip(examples, queries.records, strict=True):

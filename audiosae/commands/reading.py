@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiosae.corpus.labels import FOLDER, read_labels
+from audiosae.corpus.room import Room
 from audiosae.corpus.sources import named_paths, scan
 from audiosae.domain import plugin_call
 from audiosae.engine import start_engine
@@ -53,6 +54,8 @@ class Reading:
         Folder for decoded fields.
     trained
         Whether the sources are for a trained model, not for training.
+    again
+        Whether fields that would take too much room on the disk are decoded again when they are read, not kept.
     """
 
     domain: Domain
@@ -61,6 +64,7 @@ class Reading:
     notes: Notes
     folder: Path
     trained: bool = True
+    again: bool = False
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -134,6 +138,7 @@ class Reading:
             No source can be used with the trained model.
         """
         machine, notes = self.machine, self.notes
+        room = Room(self.domain, self.folder, machine.keeps, notes.say)
         corpus = read(
             self.domain,
             self.sources,
@@ -143,6 +148,7 @@ class Reading:
             progress=notes,
             interleaved=interleaved,
             beside=beside,
+            again=room.is_too_small if self.again else lambda *_: False,
         )
         with plugin_call(self.domain, "compare"):
             for line in self.domain.compare(self.paths):
@@ -220,11 +226,17 @@ class Reading:
 
 @contextmanager
 def reading(
-    domain: Domain, sources: Named, machine: Machine, *, progress: bool | Progress, trained: bool = True
+    domain: Domain,
+    sources: Named,
+    machine: Machine,
+    *,
+    progress: bool | Progress,
+    trained: bool = True,
+    again: bool = False,
 ) -> Iterator[Reading]:
     """List the sources of a domain; messages and progress go to `progress` and into the notes."""
     with Notes(progress) as notes, machine.folder() as folder:
-        yield Reading(domain, _scan(domain, sources, notes, trained=trained), machine, notes, folder, trained)
+        yield Reading(domain, _scan(domain, sources, notes, trained=trained), machine, notes, folder, trained, again)
 
 
 def labels_option(labels: os.PathLike[str] | str | None, column: str | None) -> str | None:

@@ -165,10 +165,15 @@ class Machine:
         """Number of decoding processes."""
         return worker_count(self.workers)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether decoded fields are kept on this machine after the command."""
+        return self.cache is None or os.fspath(self.cache) != NO_CACHE
+
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Yield the folder for decoded fields on this machine; with ``--cache none``, one that is removed after it."""
-        if self.cache is None or os.fspath(self.cache) != NO_CACHE:
+        if self.keeps:
             yield cache_folder(as_path(self.cache))
             return
         try:
@@ -185,7 +190,7 @@ class Machine:
         """
         if self.engine.startswith("local:"):
             return folder.absolute()
-        return None if self.cache is None or os.fspath(self.cache) == NO_CACHE else folder.absolute()
+        return None if self.cache is None or not self.keeps else folder.absolute()
 
 
 class MachineKeywords(TypedDict, total=False):

@@ -271,7 +271,7 @@ def survey(
     loaded, settings = as_model(model), EventSettings.of(options)
     domain, known = recordings_domain(loaded, "survey"), load_types(earlier, loaded.digest) if earlier else None
     detector = settings.detector(known)
-    with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress) as job:
+    with reading(settings.domain(domain, known), listed, Machine.of(options), progress=progress, again=True) as job:
         type_names = folder.type_names(names_path, known, job.notes.say)
         answers = read_labels(labels_path, loaded.digest, job.notes.say) if labels_path else None
         _check_folder(path, job, labels_path, loaded.digest, earlier, continuing=new_only)

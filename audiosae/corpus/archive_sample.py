@@ -25,7 +25,7 @@ from audiosae.system.processes import prepare
 from audiosae.system.stderr import CapturedStderr, capture_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -72,11 +72,7 @@ class Archive:
 
         All headers are read only if the sizes of the files leave a doubt, because many short files take long to open.
         """
-        drawn = np.random.default_rng(_STREAM).permutation(len(sources))[:_PROBED]  # two kinds of files may alternate
-        some = [sources[number] for number in np.sort(drawn).tolist()]
-        sizes = [each or 1 for each in map(_size, some)]
-        probes = [_probe(domain, source) for source in some]
-        rates = [windows_in(domain, p.rows, p.columns) / size for p, size in zip(probes, sizes, strict=True) if p]
+        rates = [windows_in(domain, probe.rows, probe.columns) / size for probe, size in _some(domain, sources)]
         if max(rates, default=0) * sum(map(_size, sources)) <= most:
             return None
         prepare()  # decoding processes, while headers are read
@@ -228,6 +224,23 @@ class _Cells:
             taken[least] += self.windows[cell]
             drawn.append(cell)
         return np.sort(np.array(drawn, np.int64))
+
+
+def estimated_values(domain: Domain, sources: Sequence[Source]) -> float:
+    """Return about how many values the fields of sources have: the headers of some are read, and the sizes of all."""
+    values, read = 0, 0
+    for probe, size in _some(domain, sources):
+        values += probe.rows * (probe.columns or math.prod(domain.window[1:2])) * math.prod(domain.window[2:])
+        read += size
+    return values / max(1, read) * sum(map(_size, sources))
+
+
+def _some(domain: Domain, sources: Sequence[Source]) -> Iterator[tuple[Probe, int]]:
+    """Yield what the headers of some sources state, and the sizes of these in bytes, at least 1."""
+    drawn = np.random.default_rng(_STREAM).permutation(len(sources))[:_PROBED]  # two kinds of files may alternate
+    for number in np.sort(drawn).tolist():
+        if probe := _probe(domain, source := sources[number]):
+            yield probe, _size(source) or 1
 
 
 def _size(source: Source) -> int:

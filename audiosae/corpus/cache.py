@@ -34,7 +34,7 @@ FORMAT = 6
 _ABOUT, _BOUND = "domain.json", "bound.json"
 _DOMAIN = Object({"name": Text(), "options": Object(rest=Scalar())}, rest=Scalar())
 _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; everything else in the cache belongs to the user
-_ENTRIES, _TEMPORARY = (".npy", ".safetensors"), ".tmp"
+ENTRIES, _TEMPORARY = (".npy", ".safetensors"), (".tmp", ".again")
 _POLL, _PATIENCE = 0.1, 1.0  # seconds between attempts to lock, and until a wait is reported
 _ABANDONED = 3600.0  # seconds after which no process still writes a temporary file
 _locks: dict[Path, FolderLock] = {}  # of the folders that this process uses, until it ends
@@ -251,13 +251,13 @@ def prune(cache: Path, *, keep: int, say: Callable[[str], None]) -> int:
             locks.enter_context(lock)
             ours.append(folder.path)
             for entry, bytes_, used in _entries(folder.path):
-                entries.append((not (folder.outdated or entry.suffix == _TEMPORARY), used, entry, bytes_))
+                entries.append((not (folder.outdated or entry.suffix in _TEMPORARY), used, entry, bytes_))
         for is_useful, _, entry, bytes_ in sorted(entries):
             if size - freed > keep or not is_useful:
                 entry.unlink(missing_ok=True)
                 freed += bytes_
         for path in ours:
-            if not any(entry.suffix in _ENTRIES for entry in path.iterdir()):
+            if not any(entry.suffix in ENTRIES for entry in path.iterdir()):
                 shutil.rmtree(path, ignore_errors=True)
     return freed
 
@@ -267,8 +267,8 @@ def _entries(folder: Path) -> Iterator[tuple[Path, int, float]]:
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
             status = path.stat()
-            is_abandoned = path.suffix == _TEMPORARY and time.time() - status.st_mtime > _ABANDONED
-            if path.is_file() and (path.suffix in _ENTRIES or is_abandoned):
+            is_abandoned = path.suffix in _TEMPORARY and time.time() - status.st_mtime > _ABANDONED
+            if path.is_file() and (path.suffix in ENTRIES or is_abandoned):
                 yield path, status.st_size, status.st_mtime
 
 
@@ -281,11 +281,16 @@ def _folder(path: Path) -> Folder:
             sizes, used, files = (
                 sizes + status.st_size,
                 max(used, status.st_mtime),
-                files + entry.name.endswith(_ENTRIES),
+                files + entry.name.endswith(ENTRIES),
             )
     with contextlib.suppress(OSError, Mismatch):  # a damaged description: like that of another format
         about = _read_about(path / _ABOUT)
     return Folder(path, about, files, sizes, used)
+
+
+def described_domain(folder: Path) -> dict[str, Any]:
+    """Return the description of the domain of a folder; OSError or ValueError if it is lost or damaged."""
+    return _read_about(folder / _ABOUT)[1]
 
 
 def _read_about(path: Path) -> tuple[int, dict[str, Any]]:

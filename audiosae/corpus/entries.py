@@ -20,6 +20,7 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -32,13 +33,12 @@ from audiosae.system.mapped import MappedArray
 from audiosae.system.schema import Choice, Items, Mismatch, Number, Object, Text, Whole, parse_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from audiosae.corpus.sources import Source
 
 HEADER_BYTES = 128
+AGAIN = ".again"  # suffix in `Record.field` of a field that is not kept: there is no file of that name
 LENGTH_DIGITS = 8
 _PIECES, _PIECE_BYTES = 8, 4096  # of a source, to identify its content
 _BUFFER_BYTES = 2**23  # longer fields are written to disk block by block
@@ -164,11 +164,8 @@ def _npy_header(shape: tuple[int, ...], packing: Packing = EXACTLY) -> bytes:
     return b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("ascii")
 
 
-def read_field(record: Record) -> NDArray[np.float32]:
-    """Return the field of a record, memory-mapped and read-only; LostFieldError if it is no longer in the cache.
-
-    A packed field is a `PackedField`, which behaves as a float32 array that is read in parts.
-    """
+def mapped_field(record: Record) -> NDArray[np.float32]:
+    """Return the field of a record from its file; LostFieldError if there is none. See `audiosae.corpus.fields`."""
     packing = record.packing
     try:
         field = MappedArray(record.field, packing.kind, "r", offset=HEADER_BYTES, shape=record.shape)
@@ -212,6 +209,11 @@ def add_samples(digest: hashlib.blake2b, path: Path, size: int) -> None:
         for number in range(_PIECES):
             file.seek(number * (size - _PIECE_BYTES) // (_PIECES - 1))
             digest.update(file.read(_PIECE_BYTES))
+
+
+def is_elsewhere(record: Record) -> bool:
+    """Return whether the field of a record is on another machine."""
+    return not record.field.endswith(AGAIN) and not Path(record.field).exists()
 
 
 class LostFieldError(InputError):

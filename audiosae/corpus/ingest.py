@@ -13,15 +13,16 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.cache import make_room, open_folder, unwritable
-from audiosae.corpus.entries import DamagedEntryError, FieldWriter, cached_record, entry_path
+from audiosae.corpus.cache import ENTRIES, make_room, open_folder, unwritable
+from audiosae.corpus.entries import AGAIN, DamagedEntryError, FieldWriter, cached_record, entry_path
 from audiosae.corpus.journal import Record, many_records
+from audiosae.corpus.ranges import common_ranges
 from audiosae.corpus.sources import stand_in
-from audiosae.corpus.windows import common_ranges
 from audiosae.domain import BLANK, Probe
 from audiosae.errors import InputError
 from audiosae.system.files import replacing
@@ -58,6 +59,7 @@ def ingest(
     say: Callable[[str], None] = lambda _: None,
     damaged: list[str] | None = None,
     beside: Callable[[], Domain | None] = lambda: None,
+    again: Callable[[Sequence[Source], int], bool] = lambda *_: False,
 ) -> Many[Record]:
     """Decode the fields that are not in the cache; return one record per source, in order.
 
@@ -71,6 +73,9 @@ def ingest(
         Receives the names of the sources whose fields were damaged, for `report_damaged`; None to report them.
     beside
         Returns a domain that will be needed, too: its fields are computed while a source is decoded. Called if any is.
+    again
+        Whether the fields of some sources, beside so many bytes of others, are not kept but decoded again when they are
+        read; see `audiosae.corpus.fields`. Called if any source is decoded.
 
     Raises
     ------
@@ -87,14 +92,19 @@ def ingest(
     else:
         damaged += found
     missing = array("L", (number for number, record in enumerate(cached) if record is None))
-    wanted = [(domain, folder)]
+    wanted, suffix = [(domain, folder)], ""
+    if missing and again(Made(sources.__getitem__, missing), sum(map(_bytes_of, filter(None, cached)))):
+        suffix = AGAIN
     if missing and (other := beside()) is not None:
         wanted.append((other, open_folder(cache, other, say)))
 
     def jobs_of(number: int) -> list[Job]:
         source, name = sources[number], entries[number]
         places = [(each, own / name) for each, own in wanted if each is domain or not (own / name).exists()]
-        return [(each, source.path, place, *source.stretches) for each, place in places]
+        return [
+            (each, source.path, place.with_suffix(suffix) if suffix and each is domain else place, *source.stretches)
+            for each, place in places
+        ]
 
     jobs = Made(jobs_of, missing)
     most = most_workers()
@@ -152,11 +162,15 @@ def decode_all(jobs: Sequence[Job]) -> Record:
     return in_turn(*map(_decoding, jobs))
 
 
+def _bytes_of(record: Record) -> int:
+    return record.packing.itemsize * prod(record.shape)
+
+
 def decode(job: Job) -> Record:
     """Decode a source to its cache entry; InputError if the cache cannot be written.
 
     A source that cannot be decoded gives a skipped record with the reason. The job has the domain, the path of the
-    source, that of the entry, and the stretches of `Source`.
+    source, that of the entry, and the stretches of `Source`. An entry with the suffix `AGAIN` is removed at once.
     """
     return decode_all([job])
 
@@ -166,11 +180,14 @@ def _decoding(job: Job) -> Decoding:
     domain, path, target, *stretches = job
     captured = CapturedStderr()
     try:
-        with replacing(target) as temporary, FieldWriter(temporary, domain.resolution) as writer:
+        is_kept = target.suffix in ENTRIES
+        with replacing(target, flush=is_kept) as temporary, FieldWriter(temporary, domain.resolution) as writer:
             with capture_stderr(captured):
                 record = yield from _read_field(domain, path, writer, tuple(stretches))
             record = _with_messages(record, captured)
             writer.finish(record.shape, record)
+        if target.suffix == AGAIN:
+            target.unlink(missing_ok=True)
     except InputError as error:
         reason = stand_in(path)
         return Record("", "skipped", reason) if reason else _with_messages(Record("", "skipped", str(error)), captured)

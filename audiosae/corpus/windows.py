@@ -6,7 +6,6 @@ many chunks as the memory limit allows, in one flat array; an array of indices s
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
+from audiosae.corpus.ranges import common_ranges
 from audiosae.system.many import Made
 
 if TYPE_CHECKING:
@@ -322,14 +322,3 @@ def _cut(record: Record, need: int) -> tuple[Record | None, Record | None]:
         replace(record, ranges=common_ranges(record.ranges, training)),
         replace(record, ranges=common_ranges(record.ranges, held_out)),
     )
-
-
-def common_ranges(ranges: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of rows that lie both in one of `ranges` and in one of `others`; both are ascending."""
-    ends, common = [high for _, high in others], []
-    for first, last in ranges:
-        at = bisect_right(ends, first)
-        while at < len(others) and others[at][0] < last:
-            common.append((max(first, others[at][0]), min(last, ends[at])))
-            at += 1
-    return tuple((low, high) for low, high in common if low < high)

@@ -72,10 +72,11 @@ class Engine(Protocol):
         say: Callable[[str], None] = ...,
         interleaved: bool = False,
         beside: Callable[[], Domain | None] = ...,
+        again: Callable[[Sequence[Source], int], bool] = ...,
     ) -> Sequence[Record]:
         """Bring the field of every source into a cache; parameters as in `audiosae.corpus.ingest.ingest`.
 
-        An engine of other machines does not use `beside`.
+        An engine of other machines does not use `beside` and `again`.
 
         Each worker gets consecutive shards, so that `reduce` adds most results on the worker that computed them. With
         `interleaved`, shards are distributed round-robin, so that all workers are busy while `map` yields in order.

@@ -140,10 +140,11 @@ def read(
     interleaved: bool = False,
     stage: str = "reading",
     beside: Callable[[], Domain | None] = lambda: None,
+    again: Callable[[Sequence[Source], int], bool] = lambda *_: False,
 ) -> EngineCorpus:
     """Decode all sources into the caches of an engine; the corpus has a record of each, also of skipped ones.
 
-    `beside` is that of `audiosae.corpus.ingest.ingest`; other machines do not use it.
+    `beside` and `again` are those of `audiosae.corpus.ingest.ingest`; other machines do not use them.
     """
     progress = progress or Progress()
     progress.stage(stage, len(sources), "files")
@@ -156,5 +157,6 @@ def read(
         say=progress.say,
         done=lambda _: progress.advance(1),
         beside=beside,
+        again=again,
     )
     return EngineCorpus(domain, records, engine, cache=cache, workers=workers)

@@ -49,9 +49,10 @@ class LocalEngine:
         say: Callable[[str], None] = lambda _: None,
         interleaved: bool = False,
         beside: Callable[[], Domain | None] = lambda: None,
+        again: Callable[[Sequence[Source], int], bool] = lambda *_: False,
     ) -> Sequence[Record]:
         """Bring the field of every source into the cache; see `audiosae.corpus.ingest.ingest`."""
-        records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say, beside=beside)
+        records = ingest(domain, sources, cache=cache, workers=workers, done=done, say=say, beside=beside, again=again)
         # sources that are read again, for instance to train on a part of them, are not assigned to other shards
         if not all(source_key(source.path) in self.shards for source in sources):
             windows = None if interleaved else Corpus(domain, records).windows_per_record()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.selection import ranges_of
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import Domain, plugin_call

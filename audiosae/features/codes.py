@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.domain import plugin_call
 from audiosae.engine import Backend

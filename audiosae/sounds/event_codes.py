@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import closing
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.entries import AGAIN
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.windows import CHUNK_WINDOWS
 from audiosae.errors import InputError
 from audiosae.features.codes import Encoder
@@ -86,6 +87,8 @@ def encode_sounds(
     done
         Called once for each recording after its last event.
 
+    Where fields are not kept, the codes that `sample_codes` wants are stored, too: they do not need another pass.
+
     Returns
     -------
     array of shape (parts, features), or None
@@ -103,6 +106,7 @@ def encode_sounds(
             codes.append(next(blocks))
         of_parts += [next(blocks) for _ in _batches(third)]
         done(record)
+    next(blocks, None)  # stores the samples of the last recordings
     if not parts:
         return None
     residuals = np.concatenate(of_parts).reshape(len(chosen), _PARTS, codes.width)
@@ -127,13 +131,15 @@ def _encoded(
     model: Model, corpus: EngineCorpus, jobs: Sequence[Job], store: SoundStore | None, windows: WindowsOf | None
 ) -> Iterator[Codes]:
     """Yield the codes of each batch of stretches: start, end (s), low, high (bands) and peak, (stretches, 5)."""
-    floors = store.folder if store else None
+    floors, pitch = store.folder if store else None, 0.0
+    if store and any(record.field.endswith(AGAIN) for record in corpus.records):
+        pitch = _pitch(corpus)
 
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
         own = some.jobs([jobs[number] for number in numbers])
         for block in chain.from_iterable(
-            some.map(_encode_shard, model, windows, floors, jobs=own, spread=True) if numbers else ()
+            some.map(_encode_shard, model, windows, floors, pitch, jobs=own, spread=True) if numbers else ()
         ):
             yield {"codes": block}
 
@@ -142,15 +148,26 @@ def _encoded(
         return
     keys = [
         [key_of("codes", record.digest, times.tobytes(), batch.tobytes()) for batch in batches]
+        + ([_sample_key(record, pitch)] if pitch else [])
         for record, (times, batches) in zip(corpus.records, jobs, strict=True)
     ]
-    yield from (block["codes"] for block in store.through(keys, encoded))
+    blocks = store.through(keys, encoded)
+    for _, batches in jobs:
+        yield from (block["codes"] for block in islice(blocks, len(batches)))
+        if pitch:
+            next(blocks)
 
 
 def _encode_shard(  # noqa: PLR0917 (what is sent to other processes has no keywords)
-    backend: Backend, shard: Shard, jobs: Sequence[Job], model: Model, windows: WindowsOf | None, floors: Path | None
+    backend: Backend,
+    shard: Shard,
+    jobs: Sequence[Job],
+    model: Model,
+    windows: WindowsOf | None,
+    floors: Path | None,
+    pitch: float,
 ) -> Iterator[Codes]:
-    """Yield the codes of each batch of stretches of the recordings of a shard.
+    """Yield the codes of each batch of stretches of a recording of a shard, then of its samples if `pitch` is not 0.
 
     The folder `floors` has the noise floors that were measured when events were found; another machine lacks it.
     """
@@ -162,6 +179,8 @@ def _encode_shard(  # noqa: PLR0917 (what is sent to other processes has no keyw
             yield pooled_codes(
                 model, levels, [levels.stretch(*box) for box in batch.tolist()], backend, windows=windows
             )
+        if pitch:
+            yield _sampled(Encoder(model, backend=backend), record, pitch)
 
 
 def pooled_codes(
@@ -292,16 +311,14 @@ def sample_codes(
     folder
         For the temporary file that has the codes; None for the system's temporary directory.
     """
-    pitch = _SAMPLE_SECONDS
-    while sum(record.extent for record in corpus.records) > most * pitch:
-        pitch *= 2
+    pitch = _pitch(corpus, most)
 
     def encoded(numbers: Sequence[int]) -> Iterator[dict[str, Codes]]:
         some = corpus.only(numbers)
         for part in some.map(_sample_shard, model, pitch, spread=spread) if numbers else ():
             yield from ({"codes": codes} for codes in part)
 
-    keys = [[key_of("samples", record.digest, record.extent, pitch)] for record in corpus.records]
+    keys = [[_sample_key(record, pitch)] for record in corpus.records]
     blocks = store.through(keys, encoded) if store else encoded(range(len(keys)))
     with closing(CodeFile(folder, model.params.hidden)) as file:
         ends = [0]
@@ -312,20 +329,34 @@ def sample_codes(
     return [codes[low:high] for low, high in pairwise(ends)]
 
 
+def _pitch(corpus: Corpus, most: int = SAMPLES) -> float:
+    """Return the time between samples, s."""
+    pitch = _SAMPLE_SECONDS
+    while sum(record.extent for record in corpus.records) > most * pitch:
+        pitch *= 2
+    return pitch
+
+
+def _sample_key(record: Record, pitch: float) -> str:
+    return key_of("samples", record.digest, record.extent, pitch)
+
+
 def _sample_shard(backend: Backend, shard: Shard, model: Model, pitch: float) -> Iterator[Codes]:
-    encode, frames = Encoder(model, backend=backend), model.domain.window[0]
-    for record in shard.corpus.records:
-        field = read_field(record)
-        if len(field) < frames:  # repeat the last row to fill one window, as in `window_blocks`
-            field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
-        count = _SAMPLE_WINDOWS * (1 + int(record.extent / pitch))
-        starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
-        codes = np.concatenate(
-            [
-                encode(
-                    np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]])
-                )
-                for i in range(0, count, CHUNK_WINDOWS)
-            ]
-        )
-        yield np.asarray(codes.reshape(count // _SAMPLE_WINDOWS, _SAMPLE_WINDOWS, -1).mean(axis=1), np.float32)
+    encode = Encoder(model, backend=backend)
+    yield from (_sampled(encode, record, pitch) for record in shard.corpus.records)
+
+
+def _sampled(encode: Encoder, record: Record, pitch: float) -> Codes:
+    """Return the mean codes of the samples of a recording, (samples, units)."""
+    field, frames = read_field(record), encode.model.domain.window[0]
+    if len(field) < frames:  # repeat the last row to fill one window, as in `window_blocks`
+        field = np.pad(field, ((0, frames - len(field)), (0, 0)), "edge")
+    count = _SAMPLE_WINDOWS * (1 + int(record.extent / pitch))
+    starts = ((np.arange(count) + 0.5) / count * max(1, len(field) - frames + 1)).astype(int)
+    codes = np.concatenate(
+        [
+            encode(np.stack([np.asarray(field[at : at + frames]).reshape(-1) for at in starts[i : i + CHUNK_WINDOWS]]))
+            for i in range(0, count, CHUNK_WINDOWS)
+        ]
+    )
+    return np.asarray(codes.reshape(count // _SAMPLE_WINDOWS, _SAMPLE_WINDOWS, -1).mean(axis=1), np.float32)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from audiosae.corpus.cache import cache_folder
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.sources import Source
 from audiosae.engine.corpus import EngineCorpus, read
 from audiosae.errors import InputError

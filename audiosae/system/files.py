@@ -241,7 +241,7 @@ def _is_running(process: int) -> bool:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`, else remove it.
 
     Errors of the file system are raised as they are; see `write_errors`.
@@ -250,13 +250,16 @@ def replacing(path: Path) -> Iterator[Path]:
     ----------
     path
         The file to write. A file of that name is untouched until the new one is complete.
+    flush
+        Whether the file must survive a power failure.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     _temporary_files.add(temporary)
     try:
         yield temporary
-        with temporary.open("rb+") as file:  # otherwise a power failure may leave the new name without the content
-            os.fsync(file.fileno())
+        if flush:  # otherwise a power failure may leave the new name without the content
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):  # Windows does not delete a file that is open or mapped

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.entries import is_elsewhere
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.windows import Corpus
 from audiosae.domain import SECONDS, Span, plugin_call
 from audiosae.engine.shards import read_again
@@ -222,7 +223,7 @@ def with_local_fields(corpus: EngineCorpus, shown: Iterable[int]) -> EngineCorpu
 
     Without a cache the corpus is returned as it is.
     """
-    remote = [i for i in shown if not Path(corpus.records[i].field).exists()]
+    remote = [i for i in shown if is_elsewhere(corpus.records[i])]
     if not remote or corpus.cache is None:
         return corpus
     local = dict(zip(remote, read_again(corpus.only(remote), corpus.cache, workers=corpus.workers), strict=True))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.entries import AGAIN
+from audiosae.corpus.fields import read_field
 from audiosae.domain import plugin_call
 from audiosae.sounds.event_map import map_positions
 from audiosae.sounds.events import NOWHERE, REJECTED
@@ -22,14 +26,18 @@ from audiosae.sounds.sound_types import evenly
 from audiosae.views.media import sheet_png
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from audiosae.engine import Backend
     from audiosae.engine.corpus import EngineCorpus
+    from audiosae.engine.shards import Shard
     from audiosae.recordings.spectrogram import Spectrogram
     from audiosae.sounds.landmarks import Landmarks
     from audiosae.sounds.results import Survey
+
+    Tile = tuple[NDArray[np.uint8], float]  # shades, and seconds at the left edge
 
 NEAREST, UNUSUAL = 5, 20  # sounds of a listening queue; most unusual sounds
 _TICKS = (20, 50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000)  # Hz
@@ -42,6 +50,7 @@ _SHEET = (1024, 16)  # pixels, rows of spectrograms
 _DEPTH, _LEAST_DEPTH = 45.0, 20.0  # range of a spectrogram, dB
 _BACKGROUND = 0.3  # quantile of the levels that is black, within this range
 _SHADES = 16
+_AT_ONCE = 8192  # spectrograms that are made together, if fields are decoded again: more than a page has room for
 _OPEN = 1024  # fields that are mapped into memory at the same time
 # splitmix64 (Steele, Lea and Flood 2014): a random number from any other number
 _GOLDEN, _MIX, _LAST_SHIFT = 0x9E3779B97F4A7C15, ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)), 31
@@ -196,44 +205,54 @@ class Thumbnails:
     """
 
     def __init__(self, domain: Spectrogram, corpus: EngineCorpus, survey: Survey) -> None:
-        self._domain, self._corpus, self._sounds = domain, corpus, survey.sounds
+        self._corpus, self._sounds = corpus, survey.sounds
         usual = float(np.quantile(survey.sounds.seconds, _USUAL)) if len(survey.sounds) else 1.0
         row, bands = seconds_per_row(domain), len(domain.frequencies)
-        self._margin = max(1, round(_MARGIN * usual / row))  # rows
-        columns = usual / row + 2 * self._margin
-        self._step = max(1, round(columns / _USUAL_WIDTH))  # rows per column of pixels
-        self._stretch = min(max(1.0, _USUAL_WIDTH / columns), _MOST_STRETCH)  # width of a column: short sounds have few
-        self._bands = max(1, math.ceil(bands / _HEIGHT))  # bands per pixel
-        self._height = math.ceil(bands / self._bands)
-        self._row = row
+        margin = max(1, round(_MARGIN * usual / row))
+        columns = usual / row + 2 * margin
+        stretch = min(max(1.0, _USUAL_WIDTH / columns), _MOST_STRETCH)
+        self._scales = _Scales(
+            domain, row, margin, max(1, round(columns / _USUAL_WIDTH)), max(1, math.ceil(bands / _HEIGHT)), stretch
+        )
+        self._height = math.ceil(bands / self._scales.bands)
         self._field = lru_cache(_OPEN)(lambda record: read_field(corpus.records[record]))
 
     def facts(self) -> dict[str, Any]:
         """Return the scales: height, seconds and width of a column, and where on the axis (0 to 1) some Hz are."""
-        bands = np.asarray(self._domain.frequencies)
+        scales = self._scales
+        bands = np.asarray(scales.domain.frequencies)
         share = (np.interp(_TICKS, bands, np.arange(len(bands)) + 0.5) / len(bands)).tolist()
         ticks: list[tuple[int, float]] = []
         for hz, at in zip(_TICKS, share, strict=True):
             if bands[0] <= hz <= bands[-1] and (not ticks or at - ticks[-1][1] >= _TICK_DISTANCE):
                 ticks.append((hz, round(at, 4)))
-        second = self._step * self._row
-        facts = {"height": self._height, "pixel": second, "stretch": round(self._stretch, 2), "ticks": ticks}
+        second = scales.step * scales.row
+        facts = {"height": self._height, "pixel": second, "stretch": round(scales.stretch, 2), "ticks": ticks}
         return facts | {"bands": np.round(bands, 1).tolist()}
 
-    def tile(self, number: int) -> tuple[NDArray[np.uint8], float]:
+    def tile(self, number: int) -> Tile:
         """Return the spectrogram of a sound in 16 shades, (height, width), and the time at its left edge in seconds."""
-        field = self._field(int(self._sounds.record[number]))
-        first = max(0, math.floor(float(self._sounds.start[number]) / self._row) - self._margin)
-        end = math.ceil(float(self._sounds.end[number]) / self._row) + self._margin
-        first = min(first, len(field) - 1)
-        widest = round(_WIDEST / self._stretch) * self._step
-        piece = np.asarray(field[first : min(max(end, first + 1), first + widest)])
-        with plugin_call(self._domain, "scene"):
-            scene = np.asarray(self._domain.scene(piece), np.float32)
-        scene = _largest(_largest(scene, self._bands).T, self._step).T
-        low, high = _range(scene)
-        shades = (scene - low) / (high - low) * (_SHADES - 1)
-        return np.rint(np.clip(shades, 0, _SHADES - 1)).astype(np.uint8), first * self._row
+        return self._scales.tile(self._field(int(self._sounds.record[number])), *self._times(number))
+
+    def _times(self, number: int) -> tuple[float, float]:
+        return float(self._sounds.start[number]), float(self._sounds.end[number])
+
+    def _tiles(self, numbers: Sequence[int]) -> Iterator[Tile]:
+        """Yield the tiles of sounds in order; where fields are not kept, each is read once for many sounds."""
+        for at in range(0, len(numbers), _AT_ONCE):
+            some = numbers[at : at + _AT_ONCE]
+            own = defaultdict[int, list[int]](list)
+            for number in some:
+                own[int(self._sounds.record[number])].append(number)
+            if not any(self._corpus.records[record].field.endswith(AGAIN) for record in own):
+                yield from map(self.tile, some)
+                continue
+            records = sorted(own)
+            corpus = self._corpus.only(records)
+            jobs = corpus.jobs([[self._times(number) for number in own[record]] for record in records])
+            made = chain.from_iterable(corpus.map(_shard_tiles, self._scales, jobs=jobs, spread=True))
+            tiles = dict(zip(chain.from_iterable(own[record] for record in records), made, strict=True))
+            yield from (tiles[number] for number in some)
 
     def sheets(self, numbers: Sequence[int], size: int) -> dict[str, Any]:
         """Return sheets with the spectrograms of the first `numbers` that fit into `size` bytes.
@@ -247,12 +266,12 @@ class Thumbnails:
         sheets: list[str] = []
         at: list[tuple[int, int, int, int]] = []
         begin: list[float] = []
-        todo = iter(numbers)
+        todo = self._tiles(numbers)
         tile = next(todo, None)
         while tile is not None:
             sheet, x, y, before = np.zeros((rows * self._height, width), np.uint8), 0, 0, len(at)
             while tile is not None:
-                shades, left = self.tile(tile)
+                shades, left = tile
                 if x + shades.shape[1] > width:
                     x, y = 0, y + self._height
                 if y == len(sheet):
@@ -274,6 +293,43 @@ class Thumbnails:
             "at": packed(np.asarray(at).reshape(-1, 4), "<u2"),
             "from": packed(np.asarray(begin), "<f8"),
         }
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """How spectrograms are cut out of fields: rows of margin and of a column of pixels, bands of a row of pixels.
+
+    `row` are the seconds of a row of the field, and `stretch` is the width of a column: short sounds have few.
+    """
+
+    domain: Spectrogram
+    row: float
+    margin: int
+    step: int
+    bands: int
+    stretch: float
+
+    def tile(self, field: NDArray[np.float32], start: float, end: float) -> Tile:
+        """Return what `Thumbnails.tile` does, for a sound from `start` to `end`, s."""
+        first = max(0, math.floor(start / self.row) - self.margin)
+        last = math.ceil(end / self.row) + self.margin
+        first = min(first, len(field) - 1)
+        widest = round(_WIDEST / self.stretch) * self.step
+        piece = np.asarray(field[first : min(max(last, first + 1), first + widest)])
+        with plugin_call(self.domain, "scene"):
+            scene = np.asarray(self.domain.scene(piece), np.float32)
+        scene = _largest(_largest(scene, self.bands).T, self.step).T
+        low, high = _range(scene)
+        shades = (scene - low) / (high - low) * (_SHADES - 1)
+        return np.rint(np.clip(shades, 0, _SHADES - 1)).astype(np.uint8), first * self.row
+
+
+def _shard_tiles(
+    _: Backend, shard: Shard, jobs: Sequence[Sequence[tuple[float, float]]], scales: _Scales
+) -> Iterator[Tile]:
+    for record, times in zip(shard.corpus.records, jobs, strict=True):
+        field = read_field(record)
+        yield from (scales.tile(field, *each) for each in times)
 
 
 def _range(scene: NDArray[np.float32]) -> tuple[float, float]:

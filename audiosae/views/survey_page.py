@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiosae.corpus.entries import is_elsewhere
 from audiosae.errors import InputError
 from audiosae.sounds.answers import REJECTED as REJECTED_LABEL
 from audiosae.sounds.event_codes import recordings_domain
@@ -25,6 +25,7 @@ from audiosae.views.survey_hours import Rates, hours_content, hours_table, label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -104,7 +105,7 @@ def write_survey_page(
     page_events = PageEvents(survey)
     corpus = corpus.only(corpus.used)
     first = page_events.priority()
-    if any(not Path(corpus.records[i].field).exists() for i in np.unique(events.record[first]).tolist()):
+    if any(is_elsewhere(corpus.records[i]) for i in np.unique(events.record[first]).tolist()):
         first = first[:_REMOTE]  # their recordings are decoded again on this machine
     corpus = with_local_fields(corpus, sorted({int(events.record[n]) for n in first}))
     timeline = survey.timeline() if survey.dated else None

@@ -11,7 +11,7 @@ from PIL import Image
 from scenes import colours, leaves, png_header, save
 from scipy.io import savemat
 
-from audiosae.corpus.entries import read_field
+from audiosae.corpus.fields import read_field
 from audiosae.corpus.ingest import decode
 from audiosae.errors import InputError
 
