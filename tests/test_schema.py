@@ -189,7 +189,7 @@ def _entry(sounds, cache):
     path = cache / "entry"
 
     def read():
-        assert np.isfinite(entries.read_field(entries.cached_record(source, path))).all()
+        assert np.isfinite(entries.mapped_field(entries.cached_record(source, path))).all()
 
     return Entry(path, json.loads(json.dumps(asdict(record))), read, optional=(("file",), ("path",), ("field",)))
 
