@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from audiosae.autoencoder.encoding import direct_operations, weights_on_windows
+from audiosae.autoencoder.sae import ENCODED_ROWS
 from audiosae.system.threads import one_blas_thread
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 _LONGEST = 8  # blocks, in lengths of a window
 _MOST_BYTES = 2**26  # of the transformed filters
 _SLOWER = 1.5  # time per operation of the small products here, relative to a large one
-_ENCODED_ROWS = 1024  # windows per thread, as in `sae.encode`
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ class BlockTransform:
             backend.activate(out.reshape(-1, out.shape[-1]), self.bias, self.activation)
             then(out.reshape(-1, out.shape[-1]))
 
-        least = max(1, _ENCODED_ROWS // len(self.inverse))
+        least = max(1, ENCODED_ROWS // len(self.inverse))
         backend.run([partial(part, chosen) for chosen in backend.parts(len(starts), least=least)])
         each = np.split(codes, np.cumsum(blocks)[:-1])
         return [own.reshape(-1, own.shape[-1])[:count] for own, count in zip(each, counts, strict=True)]

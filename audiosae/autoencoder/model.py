@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,29 +14,29 @@ import numpy as np
 
 from audiosae.autoencoder.consecutive import BlockTransform
 from audiosae.autoencoder.encoding import for_encoding
-from audiosae.autoencoder.model_schema import FACTS, FLAGS, FORMAT, TENSORS
+from audiosae.autoencoder.model_parts import check_sizes, params_of, whitener_of
+from audiosae.autoencoder.model_schema import FACTS, FORMAT, TENSORS
 from audiosae.autoencoder.sae import Params, encode
 from audiosae.autoencoder.tensors import read_tensors, tensor_bytes
-from audiosae.autoencoder.whitening import Whitener
 from audiosae.backends import Backend
 from audiosae.backends.cpu import TANH, Array
 from audiosae.domain import check_window, domain_from_json, domain_to_json
 from audiosae.errors import InputError
 from audiosae.system.files import check_replaceable, file_digest, write_file
-from audiosae.system.schema import Mismatch, check_tensors, reading_file, shown
+from audiosae.system.schema import check_tensors, reading_file, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from audiosae.autoencoder.whitening import Whitener
     from audiosae.domain import Domain, Json
 
 FILE = "model.safetensors"
 ALWAYS_ON = 0.5  # a unit with a higher mean activity is reported as always on
 DEAD_SHARE = 0.1  # a unit with a lower mean activity, relative to rho, is dead
 _ADVICE = "copy it again from its source, or train again"
-_ROTATING = ("pca", "zca")  # kinds of whitening that have matrices
 
 
 @dataclass(frozen=True)
@@ -347,8 +346,8 @@ def load_model(path: os.PathLike[str] | str) -> Model:
         check_tensors(tensors, TENSORS)
         domain = domain_from_json(facts["domain"])
         check_window(domain)
-        whitener, params = _whitener(tensors, facts["whitening"]), _params(tensors, facts)
-        _check_sizes(domain, whitener, params)
+        whitener, params = whitener_of(tensors, facts["whitening"]), params_of(tensors, facts)
+        check_sizes(domain, whitener, params)
     rho_hat = tensors["rho_hat"].astype(np.float64)
     return Model(domain, whitener, params, rho_hat, facts, file_digest(path), str(path.absolute()))
 
@@ -363,43 +362,3 @@ def as_model(model: Model | os.PathLike[str] | str) -> Model:
 def path_of(model: Model | os.PathLike[str] | str) -> Path | None:
     """Return the path of a model given as a run folder or as a file; None for an object."""
     return None if isinstance(model, Model) else Path(model)
-
-
-def _check_sizes(domain: Domain, whitener: Whitener, params: Params) -> None:
-    """Raise Mismatch if windows, whitening and weights do not fit together."""
-    sizes = prod(domain.window), whitener.n_components
-    if len(whitener.parts) != len(domain.crops) or (whitener.parts and sum(whitener.parts) != sizes[1]):
-        raise Mismatch(
-            "whitening.parts", f"{len(domain.crops)} numbers with sum {sizes[1]}", ", ".join(map(str, whitener.parts))
-        )
-    if (whitener.width, params.width) != sizes:
-        raise Mismatch(
-            "the sizes of windows, whitening and weights do not match",
-            f"{sizes[0]} values of a window and {sizes[1]} components",
-            f"{whitener.width} and {params.width}",
-        )
-
-
-def _params(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Params:
-    W1, W2, b1, b2 = (tensors[f"{part}.{kind}"] for kind in ("weight", "bias") for part in ("encoder", "decoder"))
-    flat = np.concatenate([W1.ravel(), W2.ravel(), b1, b2]).astype(W1.dtype, copy=False)
-    return Params(flat, *W1.shape, activation=facts["activation"], decoder=facts["decoder"])
-
-
-def _whitener(tensors: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Whitener:
-    forward, backward, spread = (tensors.get(f"whiten.{name}") for name in ("forward", "backward", "spread"))
-    wanted = facts["kind"] in _ROTATING
-    if {forward is not None, backward is not None} != {wanted} or (spread is not None and not wanted):
-        raise Mismatch("whiten.forward", f"the tensors of the whitening {facts['kind']}", "others")
-    flags = {key: facts[key] for key in FLAGS}
-    return Whitener(
-        facts["kind"],
-        tensors["whiten.mean"],
-        forward,
-        backward,
-        scale=float(facts["scale"]),
-        notes=facts["notes"],
-        spread=spread,
-        parts=tuple(facts.get("parts", ())),
-        **flags,
-    )

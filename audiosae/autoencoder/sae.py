@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from audiosae.backends import Backend
 
-_ENCODED_ROWS = 1024  # per thread when encoding; matrix products of fewer rows are slower
+ENCODED_ROWS = 1024  # per thread when encoding; matrix products of fewer rows are slower
 _LEAST_UNITS, _MOST_UNITS = 64, 256  # bounds of the minimum number of units per thread in products for the gradient
 
 
@@ -331,7 +331,7 @@ def encode(
         backend.activate(a[rows], params.b1, params.activation)
         then(a[rows])
 
-    backend.run([partial(part, rows) for rows in backend.parts(len(x), least=_ENCODED_ROWS)])
+    backend.run([partial(part, rows) for rows in backend.parts(len(x), least=ENCODED_ROWS)])
     return a
 
 

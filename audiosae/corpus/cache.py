@@ -19,6 +19,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiosae.corpus.entries import AGAIN
 from audiosae.domain import domain_to_json
 from audiosae.errors import InputError
 from audiosae.system.files import write_file
@@ -34,7 +35,7 @@ FORMAT = 6
 _ABOUT, _BOUND = "domain.json", "bound.json"
 _DOMAIN = Object({"name": Text(), "options": Object(rest=Scalar())}, rest=Scalar())
 _NAME = re.compile(r"[0-9a-f]{16}")  # of a folder; everything else in the cache belongs to the user
-ENTRIES, _TEMPORARY = (".npy", ".safetensors"), (".tmp", ".again")
+ENTRIES, _TEMPORARY = (".npy", ".safetensors"), (".tmp", AGAIN)
 _POLL, _PATIENCE = 0.1, 1.0  # seconds between attempts to lock, and until a wait is reported
 _ABANDONED = 3600.0  # seconds after which no process still writes a temporary file
 _locks: dict[Path, FolderLock] = {}  # of the folders that this process uses, until it ends
